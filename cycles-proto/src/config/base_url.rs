@@ -1,0 +1,93 @@
+//! The server's address.
+
+use core::fmt;
+
+use http::Uri;
+use http::uri::{Authority, Parts, PathAndQuery, Scheme};
+
+use super::ConfigError;
+
+/// Where the server is. The text as it was given is kept beside its parts, because the journal's partition
+/// is named after exactly that text.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct BaseUrl {
+    given: String,
+    scheme: Scheme,
+    authority: Authority,
+    /// The path before `/v1`, without a slash at its end.
+    prefix: String,
+}
+
+impl BaseUrl {
+    pub(super) fn parse(given: String) -> Result<Self, ConfigError> {
+        if given.is_empty() {
+            return Err(ConfigError::BaseUrl("is empty"));
+        }
+        if !given.contains("://") {
+            return Err(ConfigError::BaseUrl("has no scheme"));
+        }
+        if given.contains(['?', '#']) {
+            return Err(ConfigError::BaseUrl("has a query or a fragment"));
+        }
+        let uri = Uri::try_from(&given).map_err(|_| ConfigError::BaseUrl("is not a URL"))?;
+        let Parts {
+            scheme,
+            authority,
+            path_and_query,
+            ..
+        } = uri.into_parts();
+        let scheme = scheme
+            .filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS)
+            .ok_or(ConfigError::BaseUrl("is neither http nor https"))?;
+        let authority = authority
+            .filter(|authority| !authority.host().is_empty())
+            .ok_or(ConfigError::BaseUrl("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(ConfigError::BaseUrl(
+                "carries a user name or password, which this protocol does not use",
+            ));
+        }
+        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+            return Err(ConfigError::BaseUrl("has a port that is no number up to 65535"));
+        }
+        let prefix = path_and_query
+            .as_ref()
+            .map_or("", PathAndQuery::path)
+            .trim_end_matches('/')
+            .to_owned();
+        Ok(Self {
+            given,
+            scheme,
+            authority,
+            prefix,
+        })
+    }
+
+    pub(crate) fn as_given(&self) -> &str {
+        &self.given
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// The address of `path`, which starts with a slash and is encoded; `None` if it is too long for one.
+    pub(crate) fn join(&self, path: &str) -> Option<Uri> {
+        let path = if self.prefix.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.prefix)
+        };
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(path)).ok()?);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.given, f)
+    }
+}

@@ -1,0 +1,190 @@
+//! Makes a configuration.
+
+use core::fmt;
+use core::time::Duration;
+use std::path::PathBuf;
+
+use super::base_url::BaseUrl;
+use super::{ApiKey, ConfigError, CyclesConfig, JournalConfig, RetryPolicy};
+use crate::keys::TraceParent;
+use crate::models::Subject;
+
+/// Collects settings; [`build`](Self::build) checks them.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CyclesConfigBuilder {
+    api_key: String,
+    base_url: String,
+    pub(super) subject: Subject,
+    pub(super) connect_timeout: Duration,
+    pub(super) read_timeout: Duration,
+    pub(super) retry: RetryPolicy,
+    pub(super) journal: JournalConfig,
+    trace_parent: Option<TraceParent>,
+}
+
+impl CyclesConfigBuilder {
+    pub(super) fn new(api_key: String, base_url: String) -> Self {
+        Self {
+            api_key,
+            base_url,
+            subject: Subject::default(),
+            connect_timeout: Duration::from_secs(2),
+            read_timeout: Duration::from_secs(5),
+            retry: RetryPolicy {
+                enabled: true,
+                max_attempts: 5,
+                initial_delay: Duration::from_millis(500),
+                multiplier: 2.0,
+                max_delay: Duration::from_secs(30),
+                flush_timeout: Duration::from_secs(10),
+            },
+            journal: JournalConfig {
+                enabled: true,
+                dir: None,
+            },
+            trace_parent: None,
+        }
+    }
+
+    /// The tenant that requests of helpers are for unless they say otherwise.
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.subject.tenant = Some(tenant.into());
+        self
+    }
+
+    /// The default workspace.
+    pub fn workspace(mut self, workspace: impl Into<String>) -> Self {
+        self.subject.workspace = Some(workspace.into());
+        self
+    }
+
+    /// The default app.
+    pub fn app(mut self, app: impl Into<String>) -> Self {
+        self.subject.app = Some(app.into());
+        self
+    }
+
+    /// The default workflow.
+    pub fn workflow(mut self, workflow: impl Into<String>) -> Self {
+        self.subject.workflow = Some(workflow.into());
+        self
+    }
+
+    /// The default agent.
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        self.subject.agent = Some(agent.into());
+        self
+    }
+
+    /// The default toolset.
+    pub fn toolset(mut self, toolset: impl Into<String>) -> Self {
+        self.subject.toolset = Some(toolset.into());
+        self
+    }
+
+    /// How long connecting may take; 2 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the rest of an attempt may take; 5 s by default.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = timeout;
+        self
+    }
+
+    /// How calls with an unknown outcome are repeated.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Whether calls with an unknown outcome are repeated; yes by default.
+    pub fn retry_enabled(mut self, enabled: bool) -> Self {
+        self.retry.enabled = enabled;
+        self
+    }
+
+    /// Whether unsettled costs are kept on disk; yes by default.
+    pub fn journal_enabled(mut self, enabled: bool) -> Self {
+        self.journal.enabled = enabled;
+        self
+    }
+
+    /// The directory in which unsettled costs are kept.
+    pub fn journal_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.journal.dir = Some(dir.into());
+        self
+    }
+
+    /// The caller's place in a trace, sent with every call.
+    pub fn trace_parent(mut self, parent: TraceParent) -> Self {
+        self.trace_parent = Some(parent);
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words that do not quote the key.
+    pub fn build(self) -> Result<CyclesConfig, ConfigError> {
+        match (looks_like_url(&self.api_key), looks_like_key(&self.base_url)) {
+            (true, true) => return Err(ConfigError::Swapped),
+            (true, false) => return Err(ConfigError::ApiKey("is a URL; a key starts with cyc_live_")),
+            (false, true) => return Err(ConfigError::BaseUrl("is an API key")),
+            (false, false) => {}
+        }
+        let api_key = ApiKey::parse(&self.api_key)?;
+        let base_url = BaseUrl::parse(self.base_url)?;
+        self.subject.check_partial().map_err(ConfigError::Subject)?;
+        positive("the connect timeout", self.connect_timeout)?;
+        positive("the read timeout", self.read_timeout)?;
+        if !(1.0..=f64::MAX).contains(&self.retry.multiplier) {
+            return Err(ConfigError::OutOfRange {
+                name: "the retry multiplier",
+                problem: "must be 1 or more",
+            });
+        }
+        let config = CyclesConfig {
+            base_url,
+            api_key,
+            user_agent: http::HeaderValue::from_static("cycles-rust"),
+            subject: self.subject,
+            connect_timeout: self.connect_timeout,
+            read_timeout: self.read_timeout,
+            retry: self.retry,
+            journal: self.journal,
+            trace_parent: self.trace_parent,
+        };
+        Ok(config.for_adapter("proto"))
+    }
+}
+
+/// Key and URL are unchecked and may be in each other's place, so neither is shown.
+impl fmt::Debug for CyclesConfigBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CyclesConfigBuilder")
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+fn looks_like_url(text: &str) -> bool {
+    text.contains("://")
+}
+
+fn looks_like_key(text: &str) -> bool {
+    text.starts_with("cyc_")
+}
+
+fn positive(name: &'static str, timeout: Duration) -> Result<(), ConfigError> {
+    if timeout.is_zero() {
+        return Err(ConfigError::OutOfRange {
+            name,
+            problem: "must be longer than 0",
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! How a client is set up, checked once so that nothing can go wrong with it later.
+
+mod base_url;
+mod builder;
+mod env;
+mod secret;
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+
+pub use builder::CyclesConfigBuilder;
+pub use secret::ApiKey;
+
+use crate::keys::TraceParent;
+use crate::models::{InvalidRequest, Subject};
+use base_url::BaseUrl;
+use http::HeaderValue;
+
+/// A checked configuration.
+///
+/// ```
+/// use cycles_proto::CyclesConfig;
+///
+/// let config = CyclesConfig::builder("cyc_live_...", "http://localhost:7878").tenant("acme-corp").build()?;
+/// assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
+/// # Ok::<(), cycles_proto::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CyclesConfig {
+    base_url: BaseUrl,
+    api_key: ApiKey,
+    user_agent: HeaderValue,
+    subject: Subject,
+    connect_timeout: Duration,
+    read_timeout: Duration,
+    retry: RetryPolicy,
+    journal: JournalConfig,
+    trace_parent: Option<TraceParent>,
+}
+
+/// How calls with an unknown outcome are repeated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetryPolicy {
+    /// Whether they are repeated at all.
+    pub enabled: bool,
+    /// How many times after the first attempt, for settlements.
+    pub max_attempts: u32,
+    /// The wait before the first repetition.
+    pub initial_delay: Duration,
+    /// By what each wait is longer than the one before; 1 or more.
+    pub multiplier: f64,
+    /// The longest wait.
+    pub max_delay: Duration,
+    /// How long a flush waits for what is unsettled.
+    pub flush_timeout: Duration,
+}
+
+/// Where unsettled costs are kept across restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// Whether they are kept on disk.
+    pub enabled: bool,
+    /// The directory; `.runcycles/commit-journal` in the home directory if not given.
+    pub dir: Option<PathBuf>,
+}
+
+/// What is wrong with a configuration, and what would be right. No value is quoted: it may be a secret in
+/// the wrong place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An environment variable that must be there is missing or empty.
+    #[error("{0} is not set")]
+    Missing(String),
+    /// An environment variable has a value that cannot be read.
+    #[error("{variable} {problem}")]
+    Malformed {
+        /// The variable.
+        variable: String,
+        /// What is wrong, to be read after its name.
+        problem: String,
+    },
+    /// The API key and the base URL were given in each other's place.
+    #[error("the API key and the base URL are swapped: the key comes first, then the URL")]
+    Swapped,
+    /// The API key cannot be one.
+    #[error("the API key {0}")]
+    ApiKey(&'static str),
+    /// The base URL cannot be one.
+    #[error("the base URL {0}; it should look like http://localhost:7878")]
+    BaseUrl(&'static str),
+    /// A default of the subject breaks a limit.
+    #[error("{0}")]
+    Subject(InvalidRequest),
+    /// A number is out of its range.
+    #[error("{name} {problem}")]
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong, to be read after its name.
+        problem: &'static str,
+    },
+    /// What the adapter needs cannot be had.
+    #[error("{0}")]
+    Adapter(String),
+}
+
+impl CyclesConfig {
+    /// A configuration with the defaults for everything else.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the key or the URL.
+    pub fn new(api_key: impl Into<String>, base_url: impl Into<String>) -> Result<Self, ConfigError> {
+        Self::builder(api_key, base_url).build()
+    }
+
+    /// Starts a configuration: the API key (`cyc_live_…`), then the server's address.
+    pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesConfigBuilder {
+        CyclesConfigBuilder::new(api_key.into(), base_url.into())
+    }
+
+    /// The server's address exactly as it was given.
+    pub fn base_url(&self) -> &str {
+        self.base_url.as_given()
+    }
+
+    /// Whether the server is reached over TLS.
+    pub fn is_https(&self) -> bool {
+        self.base_url.is_https()
+    }
+
+    /// The API key.
+    pub fn api_key(&self) -> &ApiKey {
+        &self.api_key
+    }
+
+    /// What helpers fill in where a request's subject says nothing. Low-level calls send what they are
+    /// given.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// How long connecting may take, name resolution and TLS included.
+    pub fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How long one attempt may take as a whole: connecting, sending and receiving.
+    pub fn attempt_timeout(&self) -> Duration {
+        self.connect_timeout.saturating_add(self.read_timeout)
+    }
+
+    /// How calls are repeated.
+    pub fn retry(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
+    /// Whether unsettled costs are kept on disk.
+    pub fn journal_enabled(&self) -> bool {
+        self.journal.enabled
+    }
+
+    /// Where unsettled costs are kept, if it was given.
+    pub fn journal_dir(&self) -> Option<&Path> {
+        self.journal.dir.as_deref()
+    }
+
+    /// The caller's place in a trace, sent with every call.
+    pub fn trace_parent(&self) -> Option<&TraceParent> {
+        self.trace_parent.as_ref()
+    }
+
+    /// The same configuration within this trace.
+    #[must_use]
+    pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
+        Self {
+            trace_parent: Some(parent),
+            ..self.clone()
+        }
+    }
+
+    /// The same configuration as used by the named adapter, which the `User-Agent` tells.
+    #[must_use]
+    pub fn for_adapter(mut self, adapter: &'static str) -> Self {
+        let text = format!("cycles-rust/{} ({adapter})", env!("CARGO_PKG_VERSION"));
+        if let Ok(value) = HeaderValue::try_from(text) {
+            self.user_agent = value;
+        }
+        self
+    }
+
+    /// What is allowed but looks like a mistake, in sentences to log once.
+    pub fn warnings(&self) -> Vec<String> {
+        [
+            ("connect timeout", self.connect_timeout),
+            ("read timeout", self.read_timeout),
+        ]
+        .into_iter()
+        .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)
+        .map(|(name, timeout)| {
+            format!("the {name} is {timeout:?}: plain numbers are milliseconds, write 2s for seconds")
+        })
+        .collect()
+    }
+
+    pub(crate) fn base(&self) -> &BaseUrl {
+        &self.base_url
+    }
+
+    pub(crate) fn user_agent(&self) -> &HeaderValue {
+        &self.user_agent
+    }
+}
+
+/// Below this a timeout was probably meant in seconds.
+const SUSPICIOUS_TIMEOUT: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests;

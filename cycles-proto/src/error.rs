@@ -1,0 +1,440 @@
+//! What can go wrong, by whose fault it is, in sentences for the person who has to act on it.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::call::{Failure, FailureKind};
+use crate::config::ConfigError;
+use crate::models::{
+    CyclesEvidenceRef, ErrorCode, IdempotencyKey, InvalidRequest, JsonObject, ReservationId, ResponseInfo,
+    Unit,
+};
+use crate::reply::{OperationKind, Unsuccessful, Verdict};
+
+/// Why an operation has no result.
+///
+/// | variant | whose word it is | was anything changed? |
+/// |---|---|---|
+/// | [`Config`](Self::Config), [`Invalid`](Self::Invalid) | ours, before sending | no |
+/// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound) | the ledger's | no |
+/// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
+/// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
+/// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The client is set up wrongly.
+    #[error("the Cycles client is not configured: {0}. Nothing was sent")]
+    Config(#[from] ConfigError),
+
+    /// The request breaks a limit of the protocol.
+    #[error("{operation}: {problem}. Nothing was sent", operation = operation.operation_id())]
+    #[non_exhaustive]
+    Invalid {
+        /// What was asked.
+        operation: OperationKind,
+        /// Which field, and what would be right.
+        problem: InvalidRequest,
+    },
+
+    /// The budget does not allow the spending: exceeded, frozen, closed, over its limit, or in debt.
+    #[error("{}", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    BudgetExceeded {
+        /// The server's words.
+        message: String,
+        /// Which of them it is.
+        code: ErrorCode,
+        /// When asking again may help, if the server says so.
+        retry_after: Option<Duration>,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// No scope of the subject has a budget in the unit of the request.
+    #[error("{} The amount was in {unit}; does the scope have its budget in another unit?", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    BudgetNotFound {
+        /// The server's words, which name the scope.
+        message: String,
+        /// The unit that was sent.
+        unit: Unit,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// The server, or something before it, answered with an error.
+    #[error("{}", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    Api {
+        /// The HTTP status.
+        status: u16,
+        /// The error code, if the body is an error of the protocol.
+        code: Option<ErrorCode>,
+        /// The server's words; the start of the body if it is none of the protocol's.
+        message: String,
+        /// How long to wait before another try, if the server says so.
+        retry_after: Option<Duration>,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// The server says that it was done, but in a form that cannot be read.
+    #[error("{}", Sentence(.reply, .problem))]
+    #[non_exhaustive]
+    Unreadable {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong with the answer.
+        problem: String,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// There was no answer.
+    #[error(transparent)]
+    Transport(Box<TransportError>),
+}
+
+/// What was asked: enough to find it in logs and to ask it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallContext {
+    /// The operation.
+    pub operation: OperationKind,
+    /// The reservation it names.
+    pub reservation_id: Option<ReservationId>,
+    /// The key it was made under: repeat it under the same one.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The trace it belongs to: 32 hex digits.
+    pub trace_id: Option<String>,
+    /// The unit of its amount.
+    pub unit: Option<Unit>,
+}
+
+/// An error reply and what it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErrorReply {
+    /// What was asked.
+    pub call: CallContext,
+    /// What came back, with the error body and its details.
+    pub reply: Unsuccessful,
+    outcome_is_unknown: bool,
+}
+
+/// A call without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportError {
+    /// What was asked.
+    pub call: CallContext,
+    /// What the adapter saw.
+    pub failure: Failure,
+}
+
+impl Error {
+    pub(crate) fn invalid(operation: OperationKind, problem: InvalidRequest) -> Self {
+        Self::Invalid { operation, problem }
+    }
+
+    pub(crate) fn transport(call: CallContext, failure: Failure) -> Self {
+        Self::Transport(Box::new(TransportError { call, failure }))
+    }
+
+    /// What an answer that was no success means to the caller; the success itself otherwise.
+    pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>) -> Result<T, Self> {
+        let (reply, outcome_is_unknown) = match verdict {
+            Verdict::Success(reply) => return Ok(reply),
+            Verdict::Rejected(reply) => {
+                let foreign = reply.error.is_none();
+                (reply, foreign)
+            }
+            Verdict::Expired { confirmed, reply } => (reply, !confirmed),
+            Verdict::Unauthorized(reply) | Verdict::Throttled(reply) => (reply, false),
+            Verdict::Ambiguous(reply) => (reply, true),
+        };
+        Err(Self::from_reply(ErrorReply {
+            call,
+            reply,
+            outcome_is_unknown,
+        }))
+    }
+
+    fn from_reply(reply: ErrorReply) -> Self {
+        let reply = Box::new(reply);
+        let info = &reply.reply.info;
+        let (status, retry_after) = (info.status(), info.retry_after());
+        if let Some(problem) = reply.reply.unreadable.clone() {
+            return Self::Unreadable {
+                status,
+                problem,
+                reply,
+            };
+        }
+        let Some(error) = &reply.reply.error else {
+            return Self::Api {
+                status,
+                code: None,
+                message: excerpt(info),
+                retry_after,
+                reply,
+            };
+        };
+        let (code, message) = (error.error.clone(), error.message.clone());
+        if code.is_budget_denial() && status < 500 {
+            return Self::BudgetExceeded {
+                message,
+                code,
+                retry_after,
+                reply,
+            };
+        }
+        match &reply.call.unit {
+            Some(unit) if code == ErrorCode::NotFound && reply.call.reservation_id.is_none() => {
+                Self::BudgetNotFound {
+                    message,
+                    unit: unit.clone(),
+                    reply,
+                }
+            }
+            _ => Self::Api {
+                status,
+                code: Some(code),
+                message,
+                retry_after,
+                reply,
+            },
+        }
+    }
+
+    /// The reply, if there was one.
+    pub fn reply(&self) -> Option<&ErrorReply> {
+        match self {
+            Self::BudgetExceeded { reply, .. }
+            | Self::BudgetNotFound { reply, .. }
+            | Self::Api { reply, .. }
+            | Self::Unreadable { reply, .. } => Some(reply),
+            Self::Config(_) | Self::Invalid { .. } | Self::Transport(_) => None,
+        }
+    }
+
+    /// What was asked, if it was sent.
+    pub fn call(&self) -> Option<&CallContext> {
+        if let Self::Transport(error) = self {
+            return Some(&error.call);
+        }
+        Some(&self.reply()?.call)
+    }
+
+    /// Whether the ledger may have been changed. If so, repeat the operation under its
+    /// [`idempotency_key`](Self::idempotency_key): it counts once.
+    pub fn outcome_is_unknown(&self) -> bool {
+        if let Self::Transport(error) = self {
+            return error.outcome_is_unknown();
+        }
+        self.reply().is_some_and(ErrorReply::outcome_is_unknown)
+    }
+
+    /// Whether the same request may succeed later: there was no answer, or the server was busy or failed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transport(_) | Self::Unreadable { .. } => true,
+            Self::Api { status, .. } => *status == 429 || *status >= 500 || self.is_outage(),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::BudgetExceeded { .. }
+            | Self::BudgetNotFound { .. } => false,
+        }
+    }
+
+    /// The key that the call was made under.
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.call()?.idempotency_key.as_ref()
+    }
+
+    /// The HTTP status, if there was a reply.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.info()?.status())
+    }
+
+    /// The error code, if the reply is an error of the protocol.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.reply()?.reply.code()
+    }
+
+    /// The server's name for the request.
+    pub fn request_id(&self) -> Option<&str> {
+        let reply = &self.reply()?.reply;
+        reply
+            .error
+            .as_ref()
+            .map(|error| error.request_id.as_str())
+            .or_else(|| reply.info.request_id())
+    }
+
+    /// The trace that the call belongs to: the server's word for it, or what was sent.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.info()
+            .and_then(ResponseInfo::trace_id)
+            .or_else(|| self.call()?.trace_id.as_deref())
+    }
+
+    /// How long to wait before another try, if the server says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.info()?.retry_after()
+    }
+
+    /// Details of the error, where the server gives any.
+    pub fn details(&self) -> Option<&JsonObject> {
+        self.reply()?.reply.error.as_ref()?.details.as_ref()
+    }
+
+    /// The evidence that the server recorded for the refusal.
+    pub fn evidence(&self) -> Option<&CyclesEvidenceRef> {
+        self.reply()?.reply.error.as_ref()?.cycles_evidence.as_ref()
+    }
+
+    /// Status, headers and body of the reply, if there was one.
+    pub fn info(&self) -> Option<&ResponseInfo> {
+        Some(&self.reply()?.reply.info)
+    }
+
+    /// Whether the budget does not allow the spending, for whatever reason.
+    pub fn is_budget_exceeded(&self) -> bool {
+        matches!(self, Self::BudgetExceeded { .. })
+    }
+
+    /// Whether the API key was refused. An [outage](Self::is_outage) is not.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.status(), Some(401 | 403)) && !self.is_outage()
+    }
+
+    /// Whether the server could not look up the API key because its own store is down: it answers 401, but
+    /// the key is not at fault.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Api { status: 401, message, .. } if message == "INTERNAL_ERROR")
+    }
+}
+
+impl ErrorReply {
+    /// Whether the ledger may have been changed.
+    pub fn outcome_is_unknown(&self) -> bool {
+        self.outcome_is_unknown && self.call.operation.changes_the_ledger()
+    }
+}
+
+impl TransportError {
+    /// What went wrong.
+    pub fn kind(&self) -> FailureKind {
+        self.failure.kind()
+    }
+
+    /// Whether the request may have reached the server. When it is false nothing was sent.
+    pub fn may_have_been_sent(&self) -> bool {
+        self.kind().may_have_been_sent()
+    }
+
+    fn outcome_is_unknown(&self) -> bool {
+        self.may_have_been_sent() && self.call.operation.changes_the_ledger()
+    }
+}
+
+impl std::error::Error for TransportError {}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}. ", self.call, self.failure)?;
+        if self.may_have_been_sent() {
+            self.call.write_advice(f, self.outcome_is_unknown())
+        } else {
+            f.write_str("Nothing was sent")
+        }
+    }
+}
+
+/// `commitReservation of 26c5a266`.
+impl fmt::Display for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation.operation_id())?;
+        match &self.reservation_id {
+            Some(id) => write!(f, " of {}", shortened(id.as_str())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl CallContext {
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>, outcome_is_unknown: bool) -> fmt::Result {
+        match &self.idempotency_key {
+            Some(key) if outcome_is_unknown => {
+                let key = shortened(key.as_str());
+                write!(
+                    f,
+                    "The server may have acted on it; repeat it under the key {key} and it counts once"
+                )
+            }
+            _ => f.write_str("The ledger is unchanged"),
+        }
+    }
+}
+
+/// The sentence about a reply: what was asked, what was answered, what it means, how to find it.
+struct Sentence<'a>(&'a ErrorReply, &'a str);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(ErrorReply { call, reply, .. }, message) = self;
+        let status = reply.info.status();
+        match (reply.code(), &reply.unreadable) {
+            (Some(code), _) => write!(f, "{call}: {status} {}", shortened(code.as_str()))?,
+            (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
+            (None, None) => write!(f, "{call}: {status}, not an answer of a Cycles server")?,
+        }
+        if !message.is_empty() {
+            write!(f, ": {}", shortened(message))?;
+        }
+        if status == 401 && *message == "INTERNAL_ERROR" {
+            f.write_str(" (the server's own store is down; the API key is not at fault)")?;
+        }
+        if let Some(wait) = reply.info.retry_after() {
+            write!(f, " (try again after {} s)", wait.as_secs())?;
+        }
+        f.write_str(". ")?;
+        call.write_advice(f, self.0.outcome_is_unknown())?;
+        match reply
+            .error
+            .as_ref()
+            .map(|error| error.request_id.as_str())
+            .or(reply.info.request_id())
+        {
+            Some(id) => write!(f, ". Request {}.", shortened(id)),
+            None => f.write_str("."),
+        }
+    }
+}
+
+/// The start of a body that is no error of the protocol.
+fn excerpt(info: &ResponseInfo) -> String {
+    let start = &info.body()[..info.body().len().min(EXCERPT)];
+    String::from_utf8_lossy(start).trim().to_owned()
+}
+
+/// Text from outside on one line and of bounded length.
+fn shortened(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(EXCERPT)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(EXCERPT).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// How much of a foreign text is shown.
+const EXCERPT: usize = 300;
+
+#[cfg(test)]
+mod tests;

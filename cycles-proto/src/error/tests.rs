@@ -1,0 +1,172 @@
+//! Errors are read by people: the sentences are part of the interface.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::models::CommitResponse;
+use crate::reply::verdict;
+
+fn call(operation: OperationKind) -> CallContext {
+    CallContext {
+        operation,
+        reservation_id: Some("26c5a266".into()),
+        idempotency_key: Some("k-1".into()),
+        trace_id: Some("ours".into()),
+        unit: Some(Unit::Tokens),
+    }
+}
+
+fn of(response: http::response::Builder, body: &str) -> Error {
+    let response = response.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+    let kind = OperationKind::CommitReservation;
+    Error::of(call(kind), verdict::<CommitResponse>(kind, &response)).unwrap_err()
+}
+
+fn status(status: u16) -> http::response::Builder {
+    http::Response::builder().status(status)
+}
+
+fn body(code: &str, message: &str) -> String {
+    format!(r#"{{"error":"{code}","message":"{message}","request_id":"q-7","details":{{"a":1}}}}"#)
+}
+
+#[test]
+fn a_denied_budget_keeps_its_code_and_everything_else() {
+    for code in [
+        "BUDGET_EXCEEDED",
+        "BUDGET_FROZEN",
+        "BUDGET_CLOSED",
+        "OVERDRAFT_LIMIT_EXCEEDED",
+        "DEBT_OUTSTANDING",
+    ] {
+        let error = of(
+            status(409)
+                .header("retry-after", "3")
+                .header("x-cycles-trace-id", "t"),
+            &body(code, "no money"),
+        );
+        let Error::BudgetExceeded {
+            message,
+            code: kept,
+            retry_after,
+            ..
+        } = &error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!((message.as_str(), kept.as_str()), ("no money", code));
+        assert_eq!(*retry_after, Some(Duration::from_secs(3)));
+        assert_eq!(
+            (error.status(), error.request_id(), error.trace_id()),
+            (Some(409), Some("q-7"), Some("t"))
+        );
+        assert_eq!(error.details().unwrap().get::<i32>("a"), Some(1));
+        assert!(error.is_budget_exceeded() && !error.is_retryable() && !error.outcome_is_unknown());
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "commitReservation of 26c5a266: 409 {code}: no money (try again after 3 s). The ledger is unchanged. Request q-7."
+            )
+        );
+    }
+}
+
+#[test]
+fn another_refusal_is_an_api_error_with_its_code() {
+    let error = of(status(409), &body("RESERVATION_FINALIZED", "done"));
+    assert!(matches!(
+        &error,
+        Error::Api {
+            status: 409,
+            code: Some(ErrorCode::ReservationFinalized),
+            ..
+        }
+    ));
+    let error = of(status(409), &body("ACTION_QUOTA_EXCEEDED", "quota"));
+    assert_eq!(error.code().unwrap().as_str(), "ACTION_QUOTA_EXCEEDED");
+    assert!(!error.outcome_is_unknown());
+}
+
+#[test]
+fn a_server_that_failed_leaves_the_outcome_open_and_says_how_to_close_it() {
+    let error = of(status(503), "");
+    assert!(error.outcome_is_unknown() && error.is_retryable());
+    assert_eq!(
+        error.to_string(),
+        "commitReservation of 26c5a266: 503, not an answer of a Cycles server. The server may have acted on it; \
+         repeat it under the key k-1 and it counts once."
+    );
+}
+
+#[test]
+fn a_foreign_page_is_shown_on_one_line_and_shortened() {
+    let page = format!("<html>\n<p>\u{7}Forbidden{}</p>", "x".repeat(5_000));
+    let error = of(status(404), &page);
+    assert!(error.outcome_is_unknown());
+    let text = error.to_string();
+    assert!(
+        text.contains("404, not an answer of a Cycles server: <html> <p> Forbidden"),
+        "{text}"
+    );
+    assert!(text.len() < 600 && !text.contains(['\n', '\u{7}']), "{text}");
+}
+
+#[test]
+fn a_server_without_its_store_does_not_blame_the_key() {
+    let error = of(status(401), &body("UNAUTHORIZED", "INTERNAL_ERROR"));
+    assert!(error.is_outage() && error.is_retryable() && !error.is_unauthorized());
+    assert!(
+        error.to_string().contains("the API key is not at fault"),
+        "{error}"
+    );
+    let error = of(status(401), &body("UNAUTHORIZED", "KEY_NOT_FOUND"));
+    assert!(error.is_unauthorized() && !error.is_retryable() && !error.is_outage());
+    assert_eq!(
+        error.to_string(),
+        "commitReservation of 26c5a266: 401 UNAUTHORIZED: KEY_NOT_FOUND. The ledger is unchanged. Request q-7."
+    );
+}
+
+#[test]
+fn a_success_that_cannot_be_read_says_so() {
+    let error = of(
+        status(200).header("x-request-id", "q-8"),
+        r#"{"status":"COMMITTED"}"#,
+    );
+    assert!(matches!(&error, Error::Unreadable { status: 200, .. }) && error.outcome_is_unknown());
+    assert_eq!(error.request_id(), Some("q-8"));
+    assert_eq!(
+        error.to_string(),
+        "commitReservation of 26c5a266: the answer (200) cannot be read: missing field `charged` at line 1 column 22. \
+         The server may have acted on it; repeat it under the key k-1 and it counts once. Request q-8."
+    );
+}
+
+#[test]
+fn a_transport_error_says_whether_anything_was_sent() {
+    let text = |kind, operation| Error::transport(call(operation), Failure::new(kind)).to_string();
+    let commit = OperationKind::CommitReservation;
+    assert_eq!(
+        text(FailureKind::Dns, commit),
+        "commitReservation of 26c5a266: the server's name could not be resolved. Nothing was sent"
+    );
+    assert_eq!(
+        text(FailureKind::Timeout, commit),
+        "commitReservation of 26c5a266: no complete answer in time. The server may have acted on it; repeat it under \
+         the key k-1 and it counts once"
+    );
+    assert_eq!(
+        text(FailureKind::Lost, OperationKind::GetReservation),
+        "getReservation of 26c5a266: the connection was lost. The ledger is unchanged"
+    );
+    let error = Error::transport(call(commit), Failure::new(FailureKind::Lost));
+    assert_eq!(
+        (error.trace_id(), error.status(), error.code()),
+        (Some("ours"), None, None)
+    );
+}
+
+#[test]
+fn an_error_is_small_enough_to_return() {
+    assert!(size_of::<Error>() <= 128, "{}", size_of::<Error>());
+}

@@ -1,0 +1,213 @@
+//! Decisions, states and error codes.
+
+use serde::{Deserialize, Serialize};
+
+use super::decode::if_valid;
+use super::evidence::CyclesEvidenceRef;
+use super::json_object::JsonObject;
+use super::open_enum::open_enum;
+
+open_enum! {
+    /// Whether an action may run (schema `DecisionEnum`). What is not known allows nothing.
+    pub enum Decision {
+        /// It may.
+        Allow = "ALLOW",
+        /// It may, within [`Caps`](super::Caps).
+        AllowWithCaps = "ALLOW_WITH_CAPS",
+        /// It may not.
+        Deny = "DENY",
+    }
+}
+
+impl Decision {
+    /// Whether the action may run. An unknown decision fails closed.
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allow | Self::AllowWithCaps)
+    }
+}
+
+open_enum! {
+    /// Why a decision is `DENY` (schema `DecisionReasonCode`).
+    pub enum DecisionReasonCode {
+        /// Too little remains on a scope.
+        BudgetExceeded = "BUDGET_EXCEEDED",
+        /// An operator froze a budget.
+        BudgetFrozen = "BUDGET_FROZEN",
+        /// A budget was closed.
+        BudgetClosed = "BUDGET_CLOSED",
+        /// No scope of the subject has a budget in any unit.
+        BudgetNotFound = "BUDGET_NOT_FOUND",
+        /// A scope is over its limit until an operator reconciles it.
+        OverdraftLimitExceeded = "OVERDRAFT_LIMIT_EXCEEDED",
+        /// A scope has debt and no overdraft.
+        DebtOutstanding = "DEBT_OUTSTANDING",
+        /// The tenant is closed.
+        TenantClosed = "TENANT_CLOSED",
+        /// A quota on actions is used up.
+        ActionQuotaExceeded = "ACTION_QUOTA_EXCEEDED",
+        /// A policy denies this kind of action.
+        ActionKindDenied = "ACTION_KIND_DENIED",
+        /// A policy allows other kinds of action only.
+        ActionKindNotAllowed = "ACTION_KIND_NOT_ALLOWED",
+    }
+}
+
+open_enum! {
+    /// What the server refused (schema `ErrorCode`).
+    pub enum ErrorCode {
+        /// The request is malformed or breaks a limit.
+        InvalidRequest = "INVALID_REQUEST",
+        /// The API key is missing, unknown, revoked or expired.
+        Unauthorized = "UNAUTHORIZED",
+        /// The key may not touch this tenant's resources.
+        Forbidden = "FORBIDDEN",
+        /// No such reservation, evidence, or budget.
+        NotFound = "NOT_FOUND",
+        /// Too little remains on a scope.
+        BudgetExceeded = "BUDGET_EXCEEDED",
+        /// An operator froze a budget.
+        BudgetFrozen = "BUDGET_FROZEN",
+        /// A budget was closed.
+        BudgetClosed = "BUDGET_CLOSED",
+        /// The reservation's lease and grace period are over.
+        ReservationExpired = "RESERVATION_EXPIRED",
+        /// The reservation was committed or released already.
+        ReservationFinalized = "RESERVATION_FINALIZED",
+        /// The key was used with another payload.
+        IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
+        /// The budget or the reservation counts in another unit.
+        UnitMismatch = "UNIT_MISMATCH",
+        /// A scope is over its limit, or would be.
+        OverdraftLimitExceeded = "OVERDRAFT_LIMIT_EXCEEDED",
+        /// A scope has debt and no overdraft.
+        DebtOutstanding = "DEBT_OUTSTANDING",
+        /// The reservation was extended as often as allowed.
+        MaxExtensionsExceeded = "MAX_EXTENSIONS_EXCEEDED",
+        /// Too many requests.
+        LimitExceeded = "LIMIT_EXCEEDED",
+        /// The tenant is closed.
+        TenantClosed = "TENANT_CLOSED",
+        /// The server failed.
+        InternalError = "INTERNAL_ERROR",
+    }
+}
+
+impl ErrorCode {
+    /// Whether the code says that the budget does not allow the spending: exceeded, frozen, closed,
+    /// over its limit, or in debt.
+    pub fn is_budget_denial(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetExceeded
+                | Self::BudgetFrozen
+                | Self::BudgetClosed
+                | Self::OverdraftLimitExceeded
+                | Self::DebtOutstanding
+        )
+    }
+}
+
+open_enum! {
+    /// A reservation's state (schema `ReservationStatus`).
+    pub enum ReservationStatus {
+        /// The amount is held.
+        Active = "ACTIVE",
+        /// The actual amount was charged.
+        Committed = "COMMITTED",
+        /// The amount was given back.
+        Released = "RELEASED",
+        /// The lease ran out and the amount was given back.
+        Expired = "EXPIRED",
+    }
+}
+
+open_enum! {
+    /// An event's state.
+    pub enum EventStatus {
+        /// The amount was charged.
+        Applied = "APPLIED",
+    }
+}
+
+open_enum! {
+    /// What a server says of its own health.
+    pub enum HealthStatus {
+        /// Ready for requests.
+        Up = "UP",
+        /// Not ready.
+        Down = "DOWN",
+        /// Taken out of service.
+        OutOfService = "OUT_OF_SERVICE",
+    }
+}
+
+open_enum! {
+    /// What happens when more was spent than reserved (schema `CommitOveragePolicy`).
+    pub enum CommitOveragePolicy {
+        /// The commit or event is refused.
+        Reject = "REJECT",
+        /// What remains is charged and the scope is closed for new reservations. The server's default.
+        AllowIfAvailable = "ALLOW_IF_AVAILABLE",
+        /// Everything is charged, as debt up to the scope's overdraft limit.
+        AllowWithOverdraft = "ALLOW_WITH_OVERDRAFT",
+    }
+}
+
+/// Why the server refused a request (schema `ErrorResponse`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ErrorResponse {
+    /// What was refused.
+    pub error: ErrorCode,
+    /// The server's words.
+    pub message: String,
+    /// The server's name for the request.
+    pub request_id: String,
+    /// The trace that the request belongs to: 32 hex digits.
+    #[serde(
+        default,
+        deserialize_with = "if_valid",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub trace_id: Option<String>,
+    /// More about some errors; a `UNIT_MISMATCH` names `scope`, `requested_unit` and `expected_units`.
+    #[serde(
+        default,
+        deserialize_with = "if_valid",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub details: Option<JsonObject>,
+    /// The evidence that the server recorded for the refusal.
+    #[serde(
+        default,
+        deserialize_with = "if_valid",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub cycles_evidence: Option<CyclesEvidenceRef>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_decision_fails_closed_and_keeps_its_text() {
+        let decision: Decision = serde_json::from_str(r#""MAYBE""#).unwrap();
+        assert!(!decision.is_allowed());
+        assert_eq!(decision.to_string(), "MAYBE");
+        assert_eq!(serde_json::to_string(&decision).unwrap(), r#""MAYBE""#);
+    }
+
+    #[test]
+    fn error_bodies_keep_what_is_usable() {
+        let text = r#"{"error":"ACTION_QUOTA_EXCEEDED","message":"m","request_id":"r","trace_id":null,
+            "details":"none","cycles_evidence":{"evidence_id":1},"new":[]}"#;
+        let body: ErrorResponse = serde_json::from_str(text).unwrap();
+        assert_eq!(body.error.as_str(), "ACTION_QUOTA_EXCEEDED");
+        assert!(!body.error.is_known());
+        assert_eq!(
+            (body.trace_id, body.details, body.cycles_evidence),
+            (None, None, None)
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Deserializers for members that the protocol restricts further than their JSON type.
+
+use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
+use serde_json::value::RawValue;
+
+/// An optional integer with minimum 0.
+pub(super) fn non_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    match Option::<i64>::deserialize(deserializer)? {
+        Some(value) if value < 0 => Err(D::Error::invalid_value(
+            Unexpected::Signed(value),
+            &"an integer that is 0 or more",
+        )),
+        value => Ok(value),
+    }
+}
+
+/// A string with at least one character, for ids that a later call must name.
+pub(super) fn not_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + AsRef<str>,
+{
+    let text = T::deserialize(deserializer)?;
+    if text.as_ref().is_empty() {
+        return Err(D::Error::invalid_length(0, &"a string that is not empty"));
+    }
+    Ok(text)
+}
+
+/// A member that helps but decides nothing: when it is malformed it is left out instead of spoiling the
+/// members that do.
+pub(super) fn if_valid<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}

@@ -1,0 +1,104 @@
+//! Names of things on the wire: opaque strings that the ledger compares byte by byte.
+
+use super::limits::{InvalidRequest, length};
+
+/// Declares a string newtype. It is checked when it is sent, not when it is made: a request builder stays
+/// infallible, and an id that a server returned is kept whatever it looks like.
+macro_rules! string_id {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as it is on the wire.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+string_id! {
+    /// A reservation's id, chosen by the server; 1 to 128 characters when sent.
+    ReservationId
+}
+string_id! {
+    /// A direct debit's id, chosen by the server.
+    EventId
+}
+string_id! {
+    /// The content hash of an evidence envelope: 64 lower-case hex digits.
+    EvidenceId
+}
+string_id! {
+    /// What makes a repeated call the same call (IDEMPOTENCY): 1 to 256 characters.
+    ///
+    /// The server compares the whole request under a key, so a repeat must carry the same body.
+    IdempotencyKey
+}
+
+impl ReservationId {
+    /// The limits of the path parameter `reservation_id`. `.` and `..` are refused because no encoding
+    /// keeps every proxy from resolving them to another route.
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        length("reservation_id", &self.0, 1, 128)?;
+        if matches!(self.as_str(), "." | "..") {
+            return Err(InvalidRequest::new(
+                "reservation_id",
+                "is a relative path segment, which would address another route",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl EvidenceId {
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if self.0.len() == 64 && self.0.bytes().all(hex) {
+            return Ok(());
+        }
+        Err(InvalidRequest::new(
+            "evidence_id",
+            "must be 64 lower-case hex digits",
+        ))
+    }
+}
+
+impl IdempotencyKey {
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        length("idempotency_key", &self.0, 1, 256)
+    }
+}

@@ -1,0 +1,174 @@
+//! Free-form JSON objects: metadata, custom metrics, error details.
+
+use core::fmt;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
+use serde_json::value::{RawValue, Value, to_raw_value};
+
+/// A JSON object that keeps its members in order and their values as they were written.
+///
+/// The server compares a repeated request byte by byte inside such objects, member order and number
+/// spelling included, so neither may change between an attempt and its repetition.
+///
+/// ```
+/// use cycles_proto::models::JsonObject;
+///
+/// let metadata = JsonObject::new().with("request_id", "req-abc-123").with("attempt", 2);
+/// assert_eq!(metadata.to_string(), r#"{"request_id":"req-abc-123","attempt":2}"#);
+/// assert_eq!(metadata.get::<u32>("attempt"), Some(2));
+/// ```
+#[derive(Clone, Default)]
+pub struct JsonObject(Vec<(String, Box<RawValue>)>);
+
+impl JsonObject {
+    /// An object without members.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The object with one more member; an earlier member of that name is replaced.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// Adds a member; an earlier member of that name is replaced in its place.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        // A `Value` has string keys and finite numbers, so writing it cannot fail.
+        let raw = to_raw_value(&value.into()).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        self.insert_raw(name.into(), raw);
+    }
+
+    /// The object that `value` serializes to; `None` if that is not an object.
+    pub fn from_serialize(value: &impl Serialize) -> Option<Self> {
+        serde_json::from_str(&serde_json::to_string(value).ok()?).ok()
+    }
+
+    /// The member called `name`, if it is there and decodes as `T`. Of repeated members the last counts.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.get_raw(name)?).ok()
+    }
+
+    /// The JSON text of the member called `name`. Of repeated members the last counts.
+    pub fn get_raw(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.get())
+    }
+
+    /// Names and JSON texts of the members, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+
+    /// How many members there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no members.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn insert_raw(&mut self, name: String, value: Box<RawValue>) {
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
+    }
+}
+
+impl From<serde_json::Map<String, Value>> for JsonObject {
+    fn from(map: serde_json::Map<String, Value>) -> Self {
+        map.into_iter().collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for JsonObject {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
+        members
+            .into_iter()
+            .fold(Self::new(), |object, (name, value)| object.with(name, value))
+    }
+}
+
+impl PartialEq for JsonObject {
+    /// Equal when they are written the same: same members, same order, same spelling.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for JsonObject {}
+
+impl fmt::Display for JsonObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for JsonObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for JsonObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = JsonObject;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(JsonObject(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_in_goes_out_unchanged() {
+        let text = r#"{"zeta":1.0,"alpha":{"b":1,"a":1e3},"n":18446744073709551616,"zeta":2}"#;
+        let object: JsonObject = serde_json::from_str(text).unwrap();
+        assert_eq!(object.to_string(), text);
+        assert_eq!(object.get::<i64>("zeta"), Some(2));
+    }
+
+    #[test]
+    fn deep_nesting_is_carried_without_recursion() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000));
+        let object: JsonObject = serde_json::from_str(&deep).unwrap();
+        assert_eq!(object.to_string(), deep);
+    }
+
+    #[test]
+    fn only_objects_become_objects() {
+        assert!(JsonObject::from_serialize(&[1, 2]).is_none());
+        assert_eq!(
+            JsonObject::from_serialize(&serde_json::json!({"a": 1})),
+            Some(JsonObject::new().with("a", 1))
+        );
+    }
+}

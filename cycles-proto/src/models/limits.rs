@@ -1,0 +1,68 @@
+//! The limits that the protocol sets on request fields, checked before anything is sent.
+
+use core::fmt::Display;
+use core::ops::RangeInclusive;
+
+/// A request that the protocol does not allow; nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct InvalidRequest {
+    field: String,
+    problem: String,
+}
+
+impl InvalidRequest {
+    pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The field as the protocol names it, with its path: `subject.tenant`, `action.tags[2]`.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// What is wrong with it and what would be right, to be read after the field's name.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
+/// `text` has between `min` and `max` characters.
+pub(crate) fn length(field: &str, text: &str, min: usize, max: usize) -> Result<(), InvalidRequest> {
+    let count = text.chars().count();
+    if count < min {
+        return Err(InvalidRequest::new(
+            field,
+            "is empty: give it a value or leave it out",
+        ));
+    }
+    if count > max {
+        let problem = format!("has {count} characters: at most {max} are allowed");
+        return Err(InvalidRequest::new(field, problem));
+    }
+    Ok(())
+}
+
+/// `text` is neither empty nor only white space, and has at most `max` characters.
+pub(crate) fn not_blank(field: &str, text: &str, max: usize) -> Result<(), InvalidRequest> {
+    if text.trim().is_empty() {
+        return Err(InvalidRequest::new(field, "is blank: give it a value"));
+    }
+    length(field, text, 1, max)
+}
+
+/// `value` lies in `range`.
+pub(crate) fn within<T: PartialOrd + Display>(
+    field: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), InvalidRequest> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let problem = format!("is {value}: it must be from {} to {}", range.start(), range.end());
+    Err(InvalidRequest::new(field, problem))
+}

@@ -1,0 +1,57 @@
+//! The protocol's schemas: what is sent, what is received, and the limits of each field.
+//!
+//! Structs that a caller writes (`Subject`, `CyclesMetrics`, the query parameters) can be written as
+//! literals with `..Default::default()`; requests are made by builders on which a missing required field
+//! does not compile; responses are only read and may gain fields. Everything that the server may extend is
+//! an open enum or an ignored member, so a newer server is understood.
+
+mod action;
+mod amount;
+mod balance;
+mod caps;
+mod codes;
+mod decode;
+mod evidence;
+mod ids;
+mod json_object;
+mod limits;
+mod metrics;
+mod open_enum;
+mod params;
+mod requests;
+mod reservation;
+mod response_info;
+mod responses;
+mod subject;
+
+pub use action::Action;
+pub use amount::{Amount, SignedAmount, Unit};
+pub use balance::{Balance, BalanceResponse};
+pub use caps::Caps;
+pub use codes::{
+    CommitOveragePolicy, Decision, DecisionReasonCode, ErrorCode, ErrorResponse, EventStatus, HealthStatus,
+    ReservationStatus,
+};
+pub use evidence::{
+    CyclesEvidenceEnvelope, CyclesEvidenceJwk, CyclesEvidenceJwks, CyclesEvidenceRef, ReservationEvidence,
+};
+pub use ids::{EventId, EvidenceId, IdempotencyKey, ReservationId};
+pub use json_object::JsonObject;
+pub use limits::InvalidRequest;
+pub use metrics::CyclesMetrics;
+pub use params::{
+    BalanceParams, ListReservationsParams, ReservationField, ReservationSortKey, SortDirection,
+};
+pub use requests::{
+    ActionRequestBuilder, CommitRequest, CommitRequestBuilder, DecisionOptions, DecisionRequest,
+    DecisionRequestBuilder, EventCreateRequest, EventCreateRequestBuilder, EventOptions, ReleaseRequest,
+    ReleaseRequestBuilder, ReservationCreateRequest, ReservationCreateRequestBuilder,
+    ReservationExtendRequest, ReservationExtendRequestBuilder, ReservationOptions, Unset,
+};
+pub use reservation::{ReservationDetail, ReservationListResponse, ReservationSummary};
+pub use response_info::ResponseInfo;
+pub use responses::{
+    CommitResponse, DecisionResponse, EventCreateResponse, HealthResponse, ReleaseResponse,
+    ReservationCreateResponse, ReservationExtendResponse,
+};
+pub use subject::Subject;

@@ -1,0 +1,271 @@
+//! What can be asked of lists and balances.
+
+use super::codes::ReservationStatus;
+use super::ids::IdempotencyKey;
+use super::limits::{InvalidRequest, length, within};
+use super::open_enum::open_enum;
+use crate::time::UnixMillis;
+
+open_enum! {
+    /// What a list of reservations is sorted by.
+    pub enum ReservationSortKey {
+        /// The id.
+        ReservationId = "reservation_id",
+        /// The subject's tenant.
+        Tenant = "tenant",
+        /// The deepest scope.
+        ScopePath = "scope_path",
+        /// The state's name.
+        Status = "status",
+        /// The reserved amount, whatever its unit.
+        Reserved = "reserved",
+        /// When it was created.
+        CreatedAtMs = "created_at_ms",
+        /// When its lease ends.
+        ExpiresAtMs = "expires_at_ms",
+    }
+}
+
+open_enum! {
+    /// Which way a list is sorted (schema `SortDirection`).
+    pub enum SortDirection {
+        /// Smallest first.
+        Asc = "asc",
+        /// Largest first; the server's default.
+        Desc = "desc",
+    }
+}
+
+open_enum! {
+    /// A heavy member that a list shows only when asked to.
+    pub enum ReservationField {
+        /// Metadata of the reservation.
+        Metadata = "metadata",
+        /// Metadata of the commit.
+        CommittedMetadata = "committed_metadata",
+        /// Evidence of the operations.
+        Evidence = "evidence",
+    }
+}
+
+/// Which balances to show (`getBalances`): at least one level of a subject, all of them matched anywhere in
+/// a scope's path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalanceParams {
+    /// Must be the key's own tenant.
+    pub tenant: Option<String>,
+    /// A workspace.
+    pub workspace: Option<String>,
+    /// A program.
+    pub app: Option<String>,
+    /// A workflow.
+    pub workflow: Option<String>,
+    /// An agent.
+    pub agent: Option<String>,
+    /// A toolset.
+    pub toolset: Option<String>,
+    /// Whether to include scopes below; the reference server always does.
+    pub include_children: Option<bool>,
+    /// Rows per page, 1 to 200; the server's default is 50.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Which reservations to list (`listReservations`).
+///
+/// With neither `sort_by` nor `sort_dir` the order is the server's own. A cursor belongs to the other
+/// parameters it was made with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListReservationsParams {
+    /// The key a reservation was created under: finds the one whose answer was lost.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// A state.
+    pub status: Option<ReservationStatus>,
+    /// Must be the key's own tenant.
+    pub tenant: Option<String>,
+    /// A workspace.
+    pub workspace: Option<String>,
+    /// A program.
+    pub app: Option<String>,
+    /// A workflow.
+    pub workflow: Option<String>,
+    /// An agent.
+    pub agent: Option<String>,
+    /// A toolset.
+    pub toolset: Option<String>,
+    /// Created at this time or later.
+    pub from: Option<UnixMillis>,
+    /// Created at this time or earlier.
+    pub to: Option<UnixMillis>,
+    /// Lease ends at this time or later.
+    pub expires_from: Option<UnixMillis>,
+    /// Lease ends at this time or earlier.
+    pub expires_to: Option<UnixMillis>,
+    /// Committed or released at this time or later.
+    pub finalized_from: Option<UnixMillis>,
+    /// Committed or released at this time or earlier.
+    pub finalized_to: Option<UnixMillis>,
+    /// What to sort by.
+    pub sort_by: Option<ReservationSortKey>,
+    /// Which way to sort.
+    pub sort_dir: Option<SortDirection>,
+    /// Heavy members to show.
+    pub include: Vec<ReservationField>,
+    /// Rows per page, 1 to 200; the server's default is 50.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl BalanceParams {
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        let levels = self.levels();
+        if levels.iter().all(|(_, value)| value.is_none()) {
+            return Err(InvalidRequest::new(
+                "balances",
+                "has no filter: give at least one of tenant, workspace, app, workflow, agent, toolset",
+            ));
+        }
+        check_filters(&levels)?;
+        check_page(self.limit)
+    }
+
+    pub(crate) fn levels(&self) -> [(&'static str, Option<&str>); 6] {
+        named([
+            &self.tenant,
+            &self.workspace,
+            &self.app,
+            &self.workflow,
+            &self.agent,
+            &self.toolset,
+        ])
+    }
+}
+
+impl ListReservationsParams {
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        if let Some(key) = &self.idempotency_key {
+            key.check()?;
+        }
+        check_filters(&self.levels())?;
+        let [created, expires, finalized] = self.windows();
+        for [(_, from), (to_name, to)] in [created, expires, finalized] {
+            if let (Some(from), Some(to)) = (from, to)
+                && from > to
+            {
+                return Err(InvalidRequest::new(to_name, "is before the start of its window"));
+            }
+        }
+        check_page(self.limit)
+    }
+
+    pub(crate) fn levels(&self) -> [(&'static str, Option<&str>); 6] {
+        named([
+            &self.tenant,
+            &self.workspace,
+            &self.app,
+            &self.workflow,
+            &self.agent,
+            &self.toolset,
+        ])
+    }
+
+    /// The three time windows, each as its two named bounds.
+    pub(crate) fn windows(&self) -> [[(&'static str, Option<UnixMillis>); 2]; 3] {
+        [
+            [("from", self.from), ("to", self.to)],
+            [
+                ("expires_from", self.expires_from),
+                ("expires_to", self.expires_to),
+            ],
+            [
+                ("finalized_from", self.finalized_from),
+                ("finalized_to", self.finalized_to),
+            ],
+        ]
+    }
+}
+
+fn named(levels: [&Option<String>; 6]) -> [(&'static str, Option<&str>); 6] {
+    let [tenant, workspace, app, workflow, agent, toolset] = levels.map(Option::as_deref);
+    [
+        ("tenant", tenant),
+        ("workspace", workspace),
+        ("app", app),
+        ("workflow", workflow),
+        ("agent", agent),
+        ("toolset", toolset),
+    ]
+}
+
+/// An empty filter matches nothing on the server, which is never what was meant.
+fn check_filters(filters: &[(&'static str, Option<&str>)]) -> Result<(), InvalidRequest> {
+    filters.iter().try_for_each(|(name, value)| match value {
+        Some(value) => length(name, value, 1, 128),
+        None => Ok(()),
+    })
+}
+
+fn check_page(limit: Option<u32>) -> Result<(), InvalidRequest> {
+    limit.map_or(Ok(()), |limit| within("limit", limit, 1..=200))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn balances_need_a_filter_and_filters_need_a_value() {
+        let field = |params: BalanceParams| params.check().unwrap_err().field().to_owned();
+        assert_eq!(field(BalanceParams::default()), "balances");
+        assert_eq!(
+            field(BalanceParams {
+                agent: Some(String::new()),
+                ..Default::default()
+            }),
+            "agent"
+        );
+        let tenant = || Some("acme".to_owned());
+        assert_eq!(
+            field(BalanceParams {
+                tenant: tenant(),
+                limit: Some(0),
+                ..Default::default()
+            }),
+            "limit"
+        );
+        assert_eq!(
+            field(BalanceParams {
+                tenant: tenant(),
+                limit: Some(201),
+                ..Default::default()
+            }),
+            "limit"
+        );
+        BalanceParams {
+            tenant: tenant(),
+            limit: Some(200),
+            ..Default::default()
+        }
+        .check()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_window_that_ends_before_it_starts_is_refused() {
+        let params = ListReservationsParams {
+            expires_from: Some(UnixMillis(2)),
+            expires_to: Some(UnixMillis(1)),
+            ..Default::default()
+        };
+        assert_eq!(params.check().unwrap_err().field(), "expires_to");
+        ListReservationsParams {
+            from: Some(UnixMillis(1)),
+            to: Some(UnixMillis(1)),
+            ..Default::default()
+        }
+        .check()
+        .unwrap();
+    }
+}

@@ -1,0 +1,191 @@
+//! Requests made before an action: may it run, and hold its budget.
+
+use serde::Serialize;
+
+use super::{ActionRequestBuilder, DAY_MS, Unset, check_key, check_policy, optional};
+use crate::models::limits::{InvalidRequest, within};
+use crate::models::{Action, Amount, CommitOveragePolicy, IdempotencyKey, JsonObject, Subject};
+
+/// Asks for budget before an action (schema `ReservationCreateRequest`).
+///
+/// ```
+/// use cycles_proto::models::*;
+///
+/// let request = ReservationCreateRequest::builder()
+///     .subject(Subject::tenant("acme-corp"))
+///     .action(Action::new("llm.completion", "gpt-4o"))
+///     .estimate(Amount::tokens(2000))
+///     .ttl_ms(30_000_u64)
+///     .build();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ReservationCreateRequest {
+    /// What makes a repeat the same reservation; a fresh one if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Who spends.
+    pub subject: Subject,
+    /// What is done.
+    pub action: Action,
+    /// The most it is expected to cost: what is held.
+    pub estimate: Amount,
+    /// How long the lease lasts, 1,000 to 86,400,000 ms; the server's default is 60,000 and it may grant
+    /// less (the reference server at most an hour).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
+    /// How long after the lease a commit is still taken, 0 to 60,000 ms; the server's default is 5,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_period_ms: Option<u64>,
+    /// What happens when the action costs more; the tenant's default if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overage_policy: Option<CommitOveragePolicy>,
+    /// Whether to only evaluate: nothing is held and no reservation is made.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub dry_run: bool,
+    /// Anything worth keeping with the reservation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonObject>,
+}
+
+/// Makes a [`ReservationCreateRequest`].
+pub type ReservationCreateRequestBuilder<S = Unset, A = Unset, C = Unset> =
+    ActionRequestBuilder<ReservationOptions, S, A, C>;
+
+/// The optional fields of a [`ReservationCreateRequest`] while it is built.
+#[derive(Clone, Debug, Default)]
+pub struct ReservationOptions {
+    idempotency_key: Option<IdempotencyKey>,
+    ttl_ms: Option<u64>,
+    grace_period_ms: Option<u64>,
+    overage_policy: Option<CommitOveragePolicy>,
+    dry_run: Option<bool>,
+    metadata: Option<JsonObject>,
+}
+
+impl ReservationCreateRequest {
+    /// Starts a request; subject, action and estimate are required.
+    pub fn builder() -> ReservationCreateRequestBuilder {
+        ActionRequestBuilder::new()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        check_key(&self.idempotency_key)?;
+        self.subject.check()?;
+        self.action.check()?;
+        self.estimate.check("estimate")?;
+        within("ttl_ms", self.ttl_ms.unwrap_or(60_000), 1_000..=DAY_MS)?;
+        within("grace_period_ms", self.grace_period_ms.unwrap_or(0), 0..=60_000)?;
+        check_policy(&self.overage_policy)
+    }
+}
+
+impl<S, A, C> ReservationCreateRequestBuilder<S, A, C> {
+    /// The most the action is expected to cost: what is held.
+    pub fn estimate(self, estimate: Amount) -> ReservationCreateRequestBuilder<S, A, Amount> {
+        self.amount(estimate)
+    }
+
+    optional! { options, ReservationCreateRequest:
+        idempotency_key: into IdempotencyKey,
+        ttl_ms: u64,
+        grace_period_ms: u64,
+        overage_policy: CommitOveragePolicy,
+        dry_run: bool,
+        metadata: into JsonObject,
+    }
+}
+
+impl ReservationCreateRequestBuilder<Subject, Action, Amount> {
+    /// The request.
+    pub fn build(self) -> ReservationCreateRequest {
+        let options = self.options;
+        ReservationCreateRequest {
+            idempotency_key: options.idempotency_key,
+            subject: self.subject,
+            action: self.action,
+            estimate: self.amount,
+            ttl_ms: options.ttl_ms,
+            grace_period_ms: options.grace_period_ms,
+            overage_policy: options.overage_policy,
+            dry_run: options.dry_run.unwrap_or(false),
+            metadata: options.metadata,
+        }
+    }
+}
+
+/// Asks whether an action would be allowed, without holding anything (schema `DecisionRequest`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DecisionRequest {
+    /// What makes a repeat the same question; a fresh one if none is given. The answer under a key is
+    /// remembered, so a repeat says nothing about the budget as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Who would spend.
+    pub subject: Subject,
+    /// What would be done.
+    pub action: Action,
+    /// The most it is expected to cost.
+    pub estimate: Amount,
+    /// Anything worth keeping with the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonObject>,
+}
+
+/// Makes a [`DecisionRequest`].
+pub type DecisionRequestBuilder<S = Unset, A = Unset, C = Unset> =
+    ActionRequestBuilder<DecisionOptions, S, A, C>;
+
+/// The optional fields of a [`DecisionRequest`] while it is built.
+#[derive(Clone, Debug, Default)]
+pub struct DecisionOptions {
+    idempotency_key: Option<IdempotencyKey>,
+    metadata: Option<JsonObject>,
+}
+
+impl DecisionRequest {
+    /// Starts a request; subject, action and estimate are required.
+    pub fn builder() -> DecisionRequestBuilder {
+        ActionRequestBuilder::new()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        check_key(&self.idempotency_key)?;
+        self.subject.check()?;
+        self.action.check()?;
+        self.estimate.check("estimate")
+    }
+}
+
+impl<S, A, C> DecisionRequestBuilder<S, A, C> {
+    /// The most the action is expected to cost.
+    pub fn estimate(self, estimate: Amount) -> DecisionRequestBuilder<S, A, Amount> {
+        self.amount(estimate)
+    }
+
+    optional! { options, DecisionRequest: idempotency_key: into IdempotencyKey, metadata: into JsonObject, }
+}
+
+impl DecisionRequestBuilder<Subject, Action, Amount> {
+    /// The request.
+    pub fn build(self) -> DecisionRequest {
+        let Self {
+            subject,
+            action,
+            amount: estimate,
+            options,
+        } = self;
+        let DecisionOptions {
+            idempotency_key,
+            metadata,
+        } = options;
+        DecisionRequest {
+            idempotency_key,
+            subject,
+            action,
+            estimate,
+            metadata,
+        }
+    }
+}

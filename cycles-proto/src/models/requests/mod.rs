@@ -1,0 +1,155 @@
+//! What is sent to the ledger, and the builders that make it.
+//!
+//! A builder's `build` exists only once everything required was given. Limits are checked when the request
+//! is sent, before anything leaves the process.
+//!
+//! A request without an idempotency key gets a fresh one each time it is sent, so sending it twice is two
+//! operations. To repeat one whose outcome is unknown, take its key from the error
+//! ([`Error::idempotency_key`](crate::Error::idempotency_key)) and give it to an otherwise equal request.
+//!
+//! ```compile_fail
+//! use cycles_proto::models::{Action, Amount, ReservationCreateRequest};
+//! // No subject: does not compile.
+//! ReservationCreateRequest::builder().action(Action::new("llm.completion", "m")).estimate(Amount::tokens(1)).build();
+//! ```
+
+mod create;
+mod event;
+mod settle;
+
+pub use create::{
+    DecisionOptions, DecisionRequest, DecisionRequestBuilder, ReservationCreateRequest,
+    ReservationCreateRequestBuilder, ReservationOptions,
+};
+pub use event::{EventCreateRequest, EventCreateRequestBuilder, EventOptions};
+pub use settle::{
+    CommitRequest, CommitRequestBuilder, ReleaseRequest, ReleaseRequestBuilder, ReservationExtendRequest,
+    ReservationExtendRequestBuilder,
+};
+
+use super::action::Action;
+use super::codes::CommitOveragePolicy;
+use super::ids::IdempotencyKey;
+use super::limits::InvalidRequest;
+use super::subject::Subject;
+
+/// A day, the longest lease and the longest extension.
+const DAY_MS: u64 = 86_400_000;
+
+/// In a builder's type: a required field that was not given yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unset;
+
+/// Makes a request about an action: who, what and how much are required and show in its type, `O` holds
+/// what is optional.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ActionRequestBuilder<O, S = Unset, A = Unset, C = Unset> {
+    subject: S,
+    action: A,
+    amount: C,
+    options: O,
+}
+
+impl<O: Default> ActionRequestBuilder<O> {
+    fn new() -> Self {
+        Self {
+            subject: Unset,
+            action: Unset,
+            amount: Unset,
+            options: O::default(),
+        }
+    }
+}
+
+impl<O, S, A, C> ActionRequestBuilder<O, S, A, C> {
+    /// Who spends.
+    pub fn subject(self, subject: Subject) -> ActionRequestBuilder<O, Subject, A, C> {
+        let Self {
+            action,
+            amount,
+            options,
+            ..
+        } = self;
+        ActionRequestBuilder {
+            subject,
+            action,
+            amount,
+            options,
+        }
+    }
+
+    /// What is done.
+    pub fn action(self, action: Action) -> ActionRequestBuilder<O, S, Action, C> {
+        let Self {
+            subject,
+            amount,
+            options,
+            ..
+        } = self;
+        ActionRequestBuilder {
+            subject,
+            action,
+            amount,
+            options,
+        }
+    }
+
+    fn amount<N>(self, amount: N) -> ActionRequestBuilder<O, S, A, N> {
+        let Self {
+            subject,
+            action,
+            options,
+            ..
+        } = self;
+        ActionRequestBuilder {
+            subject,
+            action,
+            amount,
+            options,
+        }
+    }
+}
+
+/// Setters of optional fields, each documented by the field of the request that it sets. A field marked
+/// `into` takes whatever converts into its type.
+macro_rules! optional {
+    ($options:ident, $request:ident: $($rest:tt)*) => {
+        $crate::models::requests::optional!(@ $options, $request, $($rest)*);
+    };
+    (@ $options:ident, $request:ident, $field:ident: into $type:ty, $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($request), "::", stringify!($field), "`].")]
+        pub fn $field(mut self, $field: impl Into<$type>) -> Self {
+            self.$options.$field = Some($field.into());
+            self
+        }
+        $crate::models::requests::optional!(@ $options, $request, $($rest)*);
+    };
+    (@ $options:ident, $request:ident, $field:ident: $type:ty, $($rest:tt)*) => {
+        #[doc = concat!("Sets [`", stringify!($request), "::", stringify!($field), "`].")]
+        pub fn $field(mut self, $field: $type) -> Self {
+            self.$options.$field = Some($field);
+            self
+        }
+        $crate::models::requests::optional!(@ $options, $request, $($rest)*);
+    };
+    (@ $options:ident, $request:ident,) => {};
+}
+use optional;
+
+fn check_key(key: &Option<IdempotencyKey>) -> Result<(), InvalidRequest> {
+    key.as_ref().map_or(Ok(()), IdempotencyKey::check)
+}
+
+fn check_policy(policy: &Option<CommitOveragePolicy>) -> Result<(), InvalidRequest> {
+    match policy {
+        Some(unknown) if !unknown.is_known() => {
+            let problem = format!("is `{unknown}`, which is no policy of the protocol");
+            Err(InvalidRequest::new("overage_policy", problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Requests about a reservation that exists: charge it, give it back, prolong it.
+
+use serde::Serialize;
+
+use super::{DAY_MS, Unset, check_key, optional};
+use crate::models::limits::{InvalidRequest, length, within};
+use crate::models::{Amount, CyclesMetrics, IdempotencyKey, JsonObject};
+
+/// Charges the actual cost of an action to its reservation (schema `CommitRequest`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CommitRequest {
+    /// What makes a repeat the same commit; a fresh one if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// What the action cost, in the unit of the estimate.
+    pub actual: Amount,
+    /// What it consumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<CyclesMetrics>,
+    /// Anything worth keeping with the commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonObject>,
+}
+
+/// Makes a [`CommitRequest`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CommitRequestBuilder<C = Unset> {
+    actual: C,
+    options: CommitOptions,
+}
+
+#[derive(Clone, Debug, Default)]
+struct CommitOptions {
+    idempotency_key: Option<IdempotencyKey>,
+    metrics: Option<CyclesMetrics>,
+    metadata: Option<JsonObject>,
+}
+
+impl CommitRequest {
+    /// Starts a request; the actual amount is required.
+    pub fn builder() -> CommitRequestBuilder {
+        CommitRequestBuilder {
+            actual: Unset,
+            options: CommitOptions::default(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        check_key(&self.idempotency_key)?;
+        self.actual.check("actual")?;
+        self.metrics.as_ref().map_or(Ok(()), CyclesMetrics::check)
+    }
+}
+
+impl<C> CommitRequestBuilder<C> {
+    /// Sets [`CommitRequest::actual`].
+    pub fn actual(self, actual: Amount) -> CommitRequestBuilder<Amount> {
+        CommitRequestBuilder {
+            actual,
+            options: self.options,
+        }
+    }
+
+    optional! { options, CommitRequest:
+        idempotency_key: into IdempotencyKey,
+        metrics: CyclesMetrics,
+        metadata: into JsonObject,
+    }
+}
+
+impl CommitRequestBuilder<Amount> {
+    /// The request.
+    pub fn build(self) -> CommitRequest {
+        let CommitOptions {
+            idempotency_key,
+            metrics,
+            metadata,
+        } = self.options;
+        CommitRequest {
+            idempotency_key,
+            actual: self.actual,
+            metrics,
+            metadata,
+        }
+    }
+}
+
+/// Gives back what a reservation holds, because nothing was spent (schema `ReleaseRequest`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ReleaseRequest {
+    /// What makes a repeat the same release; a fresh one if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Why, in at most 256 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Makes a [`ReleaseRequest`].
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ReleaseRequestBuilder {
+    request: ReleaseRequest,
+}
+
+impl ReleaseRequest {
+    /// Starts a request; nothing is required.
+    pub fn builder() -> ReleaseRequestBuilder {
+        ReleaseRequestBuilder::default()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        check_key(&self.idempotency_key)?;
+        length("reason", self.reason.as_deref().unwrap_or(""), 0, 256)
+    }
+}
+
+impl ReleaseRequestBuilder {
+    optional! { request, ReleaseRequest: idempotency_key: into IdempotencyKey, reason: into String, }
+
+    /// The request.
+    pub fn build(self) -> ReleaseRequest {
+        self.request
+    }
+}
+
+/// Prolongs a reservation's lease (schema `ReservationExtendRequest`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ReservationExtendRequest {
+    /// What makes a repeat the same extension; a fresh one if none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// How much later than now the lease shall end than it would have: 1 to 86,400,000 ms, counted from
+    /// its present end and not from the time of the call.
+    pub extend_by_ms: u64,
+    /// Anything worth keeping with the extension.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JsonObject>,
+}
+
+/// Makes a [`ReservationExtendRequest`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ReservationExtendRequestBuilder {
+    request: ReservationExtendRequest,
+}
+
+impl ReservationExtendRequest {
+    /// An extension by this many milliseconds.
+    pub fn by_ms(extend_by_ms: u64) -> Self {
+        Self {
+            idempotency_key: None,
+            extend_by_ms,
+            metadata: None,
+        }
+    }
+
+    /// Starts a request for an extension by this many milliseconds.
+    pub fn builder(extend_by_ms: u64) -> ReservationExtendRequestBuilder {
+        ReservationExtendRequestBuilder {
+            request: Self::by_ms(extend_by_ms),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
+        check_key(&self.idempotency_key)?;
+        within("extend_by_ms", self.extend_by_ms, 1..=DAY_MS)
+    }
+}
+
+impl ReservationExtendRequestBuilder {
+    optional! { request, ReservationExtendRequest:
+        idempotency_key: into IdempotencyKey,
+        metadata: into JsonObject,
+    }
+
+    /// The request.
+    pub fn build(self) -> ReservationExtendRequest {
+        self.request
+    }
+}

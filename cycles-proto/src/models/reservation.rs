@@ -1,0 +1,103 @@
+//! Reservations as the server shows them.
+
+use serde::Deserialize;
+
+use super::action::Action;
+use super::amount::Amount;
+use super::codes::ReservationStatus;
+use super::evidence::ReservationEvidence;
+use super::ids::{IdempotencyKey, ReservationId};
+use super::json_object::JsonObject;
+use super::response_info::ResponseInfo;
+use super::subject::Subject;
+use crate::time::UnixMillis;
+
+/// A reservation in a list (schema `ReservationSummary`).
+///
+/// `metadata`, `committed_metadata` and `evidence` are there only when
+/// [`ListReservationsParams::include`](super::ListReservationsParams::include) asks for them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct ReservationSummary {
+    /// The reservation.
+    pub reservation_id: ReservationId,
+    /// Its state.
+    pub status: ReservationStatus,
+    /// The key it was created under, where the server keeps it.
+    #[serde(default)]
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Who spends.
+    pub subject: Subject,
+    /// What is done.
+    pub action: Action,
+    /// The amount that was reserved.
+    pub reserved: Amount,
+    /// The amount that was charged, once committed.
+    #[serde(default)]
+    pub committed: Option<Amount>,
+    /// When it was created.
+    pub created_at_ms: UnixMillis,
+    /// When its lease ends.
+    pub expires_at_ms: UnixMillis,
+    /// When it was committed or released.
+    #[serde(default)]
+    pub finalized_at_ms: Option<UnixMillis>,
+    /// Its deepest scope.
+    pub scope_path: String,
+    /// All its scopes, broadest first.
+    pub affected_scopes: Vec<String>,
+    /// Metadata of the reservation.
+    #[serde(default)]
+    pub metadata: Option<JsonObject>,
+    /// Metadata of the commit.
+    #[serde(default)]
+    pub committed_metadata: Option<JsonObject>,
+    /// Evidence of its operations.
+    #[serde(default)]
+    pub evidence: Option<ReservationEvidence>,
+}
+
+/// One reservation (schema `ReservationDetail`). It has the members of a summary, which it derefs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReservationDetail {
+    /// The reservation.
+    pub reservation: ReservationSummary,
+    /// What the transport saw.
+    pub info: ResponseInfo,
+}
+
+impl core::ops::Deref for ReservationDetail {
+    type Target = ReservationSummary;
+
+    fn deref(&self) -> &ReservationSummary {
+        &self.reservation
+    }
+}
+
+impl<'de> Deserialize<'de> for ReservationDetail {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let reservation = ReservationSummary::deserialize(deserializer)?;
+        Ok(Self {
+            reservation,
+            info: ResponseInfo::default(),
+        })
+    }
+}
+
+/// A page of reservations (schema `ReservationListResponse`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct ReservationListResponse {
+    /// The reservations, sorted as asked, otherwise in an order that the server chooses.
+    pub reservations: Vec<ReservationSummary>,
+    /// Names the next page.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
+    /// Whether there may be another page.
+    #[serde(default)]
+    pub has_more: Option<bool>,
+    /// What the transport saw.
+    #[serde(skip)]
+    pub info: ResponseInfo,
+}

@@ -1,0 +1,317 @@
+//! What a response means for the money: one table from (operation, status, error code, body) to a verdict.
+//!
+//! | response | verdict |
+//! |---|---|
+//! | the operation's own status with every required member present and valid | [`Verdict::Success`] |
+//! | any other 2xx, a success that cannot be read, 5xx | [`Verdict::Ambiguous`] |
+//! | 429, or an error with code `LIMIT_EXCEEDED` | [`Verdict::Throttled`] |
+//! | 401, 403 | [`Verdict::Unauthorized`] |
+//! | 410 or code `RESERVATION_EXPIRED`, on an operation that names a reservation | [`Verdict::Expired`] |
+//! | any other 4xx; 1xx and 3xx, which no operation has | [`Verdict::Rejected`] |
+//!
+//! Members that are not known, nulls where a member is optional, and values that are not known of open
+//! enums never spoil a success: the protocol grows by addition.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::models::{
+    BalanceResponse, CommitResponse, CyclesEvidenceEnvelope, CyclesEvidenceJwks, DecisionResponse, ErrorCode,
+    ErrorResponse, EventCreateResponse, EventStatus, HealthResponse, ReleaseResponse,
+    ReservationCreateResponse, ReservationDetail, ReservationExtendResponse, ReservationListResponse,
+    ReservationStatus, ResponseInfo,
+};
+
+/// An operation of the protocol, by its `operationId`, and the readiness probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationKind {
+    /// `POST /v1/decide`.
+    Decide,
+    /// `POST /v1/reservations`.
+    CreateReservation {
+        /// Whether it only evaluates, so that no reservation is expected.
+        dry_run: bool,
+    },
+    /// `POST /v1/reservations/{reservation_id}/commit`.
+    CommitReservation,
+    /// `POST /v1/reservations/{reservation_id}/release`.
+    ReleaseReservation,
+    /// `POST /v1/reservations/{reservation_id}/extend`.
+    ExtendReservation,
+    /// `GET /v1/reservations/{reservation_id}`.
+    GetReservation,
+    /// `GET /v1/reservations`.
+    ListReservations,
+    /// `POST /v1/events`.
+    CreateEvent,
+    /// `GET /v1/balances`.
+    GetBalances,
+    /// `GET /v1/evidence/{evidence_id}`.
+    GetEvidence,
+    /// `GET /v1/.well-known/cycles-jwks.json`.
+    GetEvidenceJwks,
+    /// `GET /actuator/health/readiness`.
+    Health,
+}
+
+/// What a response means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// It was done.
+    Success(T),
+    /// It was not done, and will not be if it is repeated as it is. Only when the reply was
+    /// [understood](Unsuccessful::is_understood) is that the ledger's word; otherwise somebody on the way
+    /// may have answered.
+    Rejected(Unsuccessful),
+    /// It was not done because of the API key: with another one it may be.
+    Unauthorized(Unsuccessful),
+    /// It was not done because the reservation is over.
+    Expired {
+        /// Whether the ledger says so in its error code. A bare 410 may come from a proxy.
+        confirmed: bool,
+        /// The reply.
+        reply: Unsuccessful,
+    },
+    /// It was not done because of too many requests: wait for [`ResponseInfo::retry_after`].
+    Throttled(Unsuccessful),
+    /// It may have been done: only a repetition under the same key tells.
+    Ambiguous(Unsuccessful),
+}
+
+/// A reply that does not say that the operation was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsuccessful {
+    /// Status, headers and body.
+    pub info: ResponseInfo,
+    /// The error that the body describes, if it is one of the protocol's.
+    pub error: Option<ErrorResponse>,
+    /// Why a success could not be read, if that is the trouble.
+    pub unreadable: Option<String>,
+}
+
+impl Unsuccessful {
+    /// The error code, known or not.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.error.as_ref().map(|error| &error.error)
+    }
+
+    /// Whether the reply is the ledger's own and its code is known to this version.
+    pub fn is_understood(&self) -> bool {
+        self.code()
+            .is_some_and(|code| code.is_known() && *code != ErrorCode::InternalError)
+    }
+}
+
+/// What `response` means for an operation that was asked of the ledger.
+pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) -> Verdict<T> {
+    let info = ResponseInfo::of(response);
+    let status = info.status();
+    if kind.succeeds_with(status) {
+        return match read::<T>(kind, info.clone()) {
+            Ok(reply) => Verdict::Success(reply),
+            Err(problem) => Verdict::Ambiguous(Unsuccessful {
+                info,
+                error: None,
+                unreadable: Some(problem),
+            }),
+        };
+    }
+    if (200..300).contains(&status) {
+        let unreadable = Some("another status than the operation has".to_owned());
+        return Verdict::Ambiguous(Unsuccessful {
+            info,
+            error: None,
+            unreadable,
+        });
+    }
+    let error = parse::<ErrorResponse>(info.body()).ok();
+    let reply = Unsuccessful {
+        info,
+        error,
+        unreadable: None,
+    };
+    let code = reply.code();
+    if status == 429 || (status >= 400 && code == Some(&ErrorCode::LimitExceeded)) {
+        return Verdict::Throttled(reply);
+    }
+    match status {
+        401 | 403 => Verdict::Unauthorized(reply),
+        500.. => Verdict::Ambiguous(reply),
+        400..500 if kind.names_a_reservation() => match (status, code) {
+            (_, Some(ErrorCode::ReservationExpired)) => Verdict::Expired {
+                confirmed: true,
+                reply,
+            },
+            (410, _) => Verdict::Expired {
+                confirmed: false,
+                reply,
+            },
+            _ => Verdict::Rejected(reply),
+        },
+        _ => Verdict::Rejected(reply),
+    }
+}
+
+impl OperationKind {
+    /// The protocol's name for it.
+    pub fn operation_id(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::CreateReservation { .. } => "createReservation",
+            Self::CommitReservation => "commitReservation",
+            Self::ReleaseReservation => "releaseReservation",
+            Self::ExtendReservation => "extendReservation",
+            Self::GetReservation => "getReservation",
+            Self::ListReservations => "listReservations",
+            Self::CreateEvent => "createEvent",
+            Self::GetBalances => "getBalances",
+            Self::GetEvidence => "getEvidence",
+            Self::GetEvidenceJwks => "getEvidenceJwks",
+            Self::Health => "health",
+        }
+    }
+
+    /// Whether it can change the ledger.
+    pub fn changes_the_ledger(self) -> bool {
+        match self {
+            Self::CreateReservation { dry_run } => !dry_run,
+            Self::CommitReservation
+            | Self::ReleaseReservation
+            | Self::ExtendReservation
+            | Self::CreateEvent => true,
+            Self::Decide
+            | Self::GetReservation
+            | Self::ListReservations
+            | Self::GetBalances
+            | Self::GetEvidence
+            | Self::GetEvidenceJwks
+            | Self::Health => false,
+        }
+    }
+
+    /// Whether anybody may ask it, without an API key.
+    pub fn is_public(self) -> bool {
+        matches!(self, Self::GetEvidence | Self::GetEvidenceJwks | Self::Health)
+    }
+
+    fn names_a_reservation(self) -> bool {
+        matches!(
+            self,
+            Self::CommitReservation
+                | Self::ReleaseReservation
+                | Self::ExtendReservation
+                | Self::GetReservation
+        )
+    }
+
+    fn succeeds_with(self, status: u16) -> bool {
+        match self {
+            Self::CreateEvent => status == 201,
+            // A server that is not ready says so with 503: that is an answer.
+            Self::Health => status == 200 || status == 503,
+            Self::Decide
+            | Self::CreateReservation { .. }
+            | Self::CommitReservation
+            | Self::ReleaseReservation
+            | Self::ExtendReservation
+            | Self::GetReservation
+            | Self::ListReservations
+            | Self::GetBalances
+            | Self::GetEvidence
+            | Self::GetEvidenceJwks => status == 200,
+        }
+    }
+}
+
+/// A response of the protocol: knows what beyond its JSON types makes it a success.
+pub trait Reply: DeserializeOwned + sealed::Sealed {
+    /// Keeps what the transport saw beside the body.
+    #[doc(hidden)]
+    fn set_info(&mut self, info: ResponseInfo);
+
+    /// What of the reply contradicts the operation having been done.
+    #[doc(hidden)]
+    fn contradiction(&self, kind: OperationKind) -> Option<&'static str>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! reply {
+    ($type:ty) => {
+        reply!($type, |_reply, _kind| None);
+    };
+    ($type:ty, |$reply:ident, $kind:ident| $contradiction:expr) => {
+        impl sealed::Sealed for $type {}
+        impl Reply for $type {
+            fn set_info(&mut self, info: ResponseInfo) {
+                self.info = info;
+            }
+            fn contradiction(&self, $kind: OperationKind) -> Option<&'static str> {
+                let $reply = self;
+                $contradiction
+            }
+        }
+    };
+}
+
+reply!(DecisionResponse);
+reply!(ReservationCreateResponse, |reply, kind| {
+    let live = kind == OperationKind::CreateReservation { dry_run: false };
+    let named = reply
+        .reservation_id
+        .as_ref()
+        .is_some_and(|id| !id.as_str().is_empty());
+    (live && reply.decision.is_allowed() && !named).then_some("it allows the action but names no reservation")
+});
+reply!(CommitResponse, |reply, _kind| (reply.status
+    != ReservationStatus::Committed)
+    .then_some("its status is not COMMITTED"));
+reply!(ReleaseResponse, |reply, _kind| (reply.status
+    != ReservationStatus::Released)
+    .then_some("its status is not RELEASED"));
+reply!(ReservationExtendResponse, |reply, _kind| (reply.status
+    != ReservationStatus::Active)
+    .then_some("its status is not ACTIVE"));
+reply!(EventCreateResponse, |reply, _kind| (reply.status
+    != EventStatus::Applied)
+    .then_some("its status is not APPLIED"));
+reply!(ReservationDetail);
+reply!(ReservationListResponse);
+reply!(BalanceResponse);
+reply!(CyclesEvidenceEnvelope);
+reply!(CyclesEvidenceJwks);
+reply!(HealthResponse);
+
+fn read<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Result<T, String> {
+    let mut reply: T = parse(info.body())?;
+    if let Some(contradiction) = reply.contradiction(kind) {
+        return Err(contradiction.to_owned());
+    }
+    reply.set_info(info);
+    Ok(reply)
+}
+
+/// One pass for UTF-8 first, then the text: a fifth less work than parsing bytes.
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
+    let text = core::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
+    serde_json::from_str(text).map_err(|error| describe(&error))
+}
+
+/// What is wrong with a body, without quoting it: a parser's message may repeat values.
+fn describe(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    if message.starts_with("missing field") {
+        return message;
+    }
+    let what = if error.is_data() {
+        "an invalid value"
+    } else {
+        "no valid JSON"
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests;
