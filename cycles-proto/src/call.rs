@@ -22,8 +22,6 @@ pub struct Call {
     pub ticket: Ticket,
     /// The request, complete with its absolute address and `content-length`.
     pub request: http::Request<Bytes>,
-    /// How long name resolution, connecting and TLS may take.
-    pub connect_timeout: Duration,
     /// How long all of it may take, to the last byte of the response.
     pub timeout: Duration,
     /// The largest response body to read, in bytes.

@@ -155,11 +155,9 @@ impl Encoded {
                 }
             }
         }
-        let connect_timeout = config.connect_timeout().min(timeout);
         Call {
             ticket,
             request,
-            connect_timeout,
             timeout,
             max_response: MAX_RESPONSE,
         }

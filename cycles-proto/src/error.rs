@@ -24,7 +24,7 @@ use crate::reply::{OperationKind, Unsuccessful, Verdict};
 #[non_exhaustive]
 pub enum Error {
     /// The client is set up wrongly.
-    #[error("the Cycles client is not configured: {0}. Nothing was sent")]
+    #[error("the Cycles client cannot be used: {0}. Nothing was sent")]
     Config(#[from] ConfigError),
 
     /// The request breaks a limit of the protocol.

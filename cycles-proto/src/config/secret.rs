@@ -38,8 +38,7 @@ impl ApiKey {
 
     /// Whether `text` shows the key, as the answer of a server or a proxy that echoes requests may.
     pub(crate) fn is_in(&self, text: &[u8]) -> bool {
-        let key = self.0.as_bytes();
-        text.windows(key.len()).any(|window| window == key)
+        String::from_utf8_lossy(text).contains(self.expose())
     }
 
     /// `text` without the key.

@@ -1,0 +1,66 @@
+//! Reading a request body: the checks that every POST operation has in common, in the server's order.
+
+use bytes::Bytes;
+use http::Request;
+use http::header::CONTENT_TYPE;
+
+use super::coerce::{Members, Violations, utf16_length};
+use super::error::Refusal;
+use super::json::Json;
+use super::requests::Body;
+
+/// The body of `request` as `B`. `id` is the reservation id of the path, if the path has one.
+pub(super) fn read<B: Body>(request: &Request<Bytes>, id: Option<&str>) -> Result<B, Refusal> {
+    check_content_type(request)?;
+    let mut violations = Violations::default();
+    let body = parse::<B>(request.body(), &mut violations)?;
+    refuse(violations)?;
+    if let Some(id) = id {
+        check_reservation_id(id)?;
+    }
+    check_header(request, body.idempotency_key())?;
+    Ok(body)
+}
+
+/// The limits of a reservation id in a path.
+pub(super) fn check_reservation_id(id: &str) -> Result<(), Refusal> {
+    let mut violations = Violations::default();
+    violations.size("reservationId", utf16_length(id), 1, 128);
+    refuse(violations)
+}
+
+/// 400 if there are any.
+pub(super) fn refuse(violations: Violations) -> Result<(), Refusal> {
+    violations
+        .message()
+        .map_or(Ok(()), |message| Err(Refusal::invalid(message)))
+}
+
+fn parse<B: Body>(bytes: &[u8], violations: &mut Violations) -> Result<B, Refusal> {
+    let json = Json::parse(bytes).map_err(|_| Refusal::malformed())?;
+    let members = Members::of(&json, B::KNOWN).map_err(|_| Refusal::malformed())?;
+    B::read(members, violations).map_err(|_| Refusal::malformed())
+}
+
+/// Anything but JSON is not foreseen by the server, hence a 500 and no 415.
+fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal> {
+    let value = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let media_type = value.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let is_json = media_type == "application/json"
+        || media_type.starts_with("application/") && media_type.ends_with("+json");
+    if is_json { Ok(()) } else { Err(Refusal::internal()) }
+}
+
+/// The header may be left out; if it is there it must repeat the body's key, even if it is empty.
+fn check_header(request: &Request<Bytes>, key: &str) -> Result<(), Refusal> {
+    match request.headers().get("x-idempotency-key") {
+        Some(header) if header.as_bytes() != key.as_bytes() => Err(Refusal::invalid(
+            "X-Idempotency-Key header does not match idempotency_key in the request body",
+        )),
+        Some(_) | None => Ok(()),
+    }
+}

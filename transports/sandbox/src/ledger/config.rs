@@ -1,0 +1,182 @@
+//! What an operator sets up before requests come in: tenants, API keys and budgets.
+
+use std::fmt;
+
+use cycles_proto::time::UnixMillis;
+
+use super::names::{BudgetStatus, KeyStatus, OveragePolicy, TenantStatus, Unit};
+
+/// A tenant record. A tenant without a record works too: unrestricted, with the defaults named here.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    pub(super) id: String,
+    pub(super) status: Option<TenantStatus>,
+    pub(super) default_policy: Option<String>,
+    pub(super) default_ttl_ms: Option<i64>,
+    pub(super) max_ttl_ms: Option<i64>,
+    pub(super) max_extensions: Option<i64>,
+}
+
+impl Tenant {
+    /// An active tenant with default settings.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            status: Some(TenantStatus::Active),
+            default_policy: None,
+            default_ttl_ms: None,
+            max_ttl_ms: None,
+            max_extensions: None,
+        }
+    }
+
+    /// Its status. Unlike the other settings it takes effect with the next request.
+    #[must_use]
+    pub const fn status(mut self, status: TenantStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// A record without a valid status: it authenticates, but every mutation is 500.
+    #[must_use]
+    pub const fn malformed_status(mut self) -> Self {
+        self.status = None;
+        self
+    }
+
+    /// The policy of reservations and events that name none; `ALLOW_IF_AVAILABLE` if unset.
+    #[must_use]
+    pub fn default_overage_policy(self, policy: OveragePolicy) -> Self {
+        self.default_overage_policy_text(policy.name())
+    }
+
+    /// The same as free text: with a policy that does not exist, live reservations and events that name
+    /// none are 400.
+    #[must_use]
+    pub fn default_overage_policy_text(mut self, policy: impl Into<String>) -> Self {
+        self.default_policy = Some(policy.into());
+        self
+    }
+
+    /// The time to live of reservations that name none, in milliseconds; 60 000 if unset.
+    #[must_use]
+    pub const fn default_ttl_ms(mut self, ttl_ms: i64) -> Self {
+        self.default_ttl_ms = Some(ttl_ms);
+        self
+    }
+
+    /// The longest time to live that is granted, in milliseconds; 3 600 000 if unset. Longer requests are
+    /// cut silently; extensions are not limited by it.
+    #[must_use]
+    pub const fn max_ttl_ms(mut self, ttl_ms: i64) -> Self {
+        self.max_ttl_ms = Some(ttl_ms);
+        self
+    }
+
+    /// How often a reservation may be extended; 10 if unset.
+    #[must_use]
+    pub const fn max_extensions(mut self, extensions: i64) -> Self {
+        self.max_extensions = Some(extensions);
+        self
+    }
+}
+
+/// An API key. Keys are found by their first 14 characters, so two keys must differ within them: the
+/// later one replaces the earlier.
+#[derive(Clone)]
+pub struct ApiKey {
+    pub(super) secret: String,
+    pub(super) tenant: String,
+    pub(super) status: KeyStatus,
+    pub(super) expires_at: Option<UnixMillis>,
+}
+
+impl ApiKey {
+    /// An active key of `tenant` that never expires.
+    pub fn new(secret: impl Into<String>, tenant: impl Into<String>) -> Self {
+        Self {
+            secret: secret.into(),
+            tenant: tenant.into(),
+            status: KeyStatus::Active,
+            expires_at: None,
+        }
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(mut self, status: KeyStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// The time from which it is 401 `KEY_EXPIRED`.
+    #[must_use]
+    pub const fn expires_at(mut self, expires_at: UnixMillis) -> Self {
+        self.expires_at = Some(expires_at);
+        self
+    }
+
+    /// The part by which keys are found.
+    pub(super) fn prefix(secret: &str) -> String {
+        secret.chars().take(14).collect()
+    }
+}
+
+/// Leaves the secret out.
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKey")
+            .field("tenant", &self.tenant)
+            .field("status", &self.status)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A budget to set up: one scope path, one unit.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pub(super) scope: String,
+    pub(super) unit: Unit,
+    pub(super) allocated: i64,
+    pub(super) overdraft_limit: i64,
+    pub(super) status: BudgetStatus,
+    pub(super) caps_json: Option<String>,
+}
+
+impl Budget {
+    /// An active budget of `allocated` units (a negative amount counts as 0) on `scope`, a path such as
+    /// `tenant:acme-corp/agent:bot`; it is put in lower case, as scopes of requests are.
+    pub fn new(scope: impl Into<String>, unit: Unit, allocated: i64) -> Self {
+        Self {
+            scope: scope.into().to_lowercase(),
+            unit,
+            allocated: allocated.max(0),
+            overdraft_limit: 0,
+            status: BudgetStatus::Active,
+            caps_json: None,
+        }
+    }
+
+    /// The most debt that it may take on under `ALLOW_WITH_OVERDRAFT`; 0 (and less) is none.
+    #[must_use]
+    pub fn overdraft_limit(mut self, limit: i64) -> Self {
+        self.overdraft_limit = limit.max(0);
+        self
+    }
+
+    /// Its status.
+    #[must_use]
+    pub const fn status(mut self, status: BudgetStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Caps, as JSON of the protocol's `Caps`: decisions whose deepest scope this is become
+    /// `ALLOW_WITH_CAPS`. A text that is no such JSON makes them 500, after the hold was taken.
+    #[must_use]
+    pub fn caps_json(mut self, caps: impl Into<String>) -> Self {
+        self.caps_json = Some(caps.into());
+        self
+    }
+}

@@ -1,0 +1,58 @@
+//! `extend`: more time for an active reservation.
+
+use super::Ledger;
+use super::auth::Caller;
+use super::error::{Code, Refusal};
+use super::names::ReservationStatus;
+use super::replies::ExtendReply;
+use super::reply::Reply;
+use super::requests::ExtendRequest;
+
+impl Ledger {
+    /// Adds to the current expiry, however far away it is already; the grace period does not count, and
+    /// only the number of extensions is limited. The key is remembered until the new expiry.
+    pub(super) fn extend(
+        &mut self,
+        now: i64,
+        caller: &Caller,
+        id: &str,
+        request: ExtendRequest,
+    ) -> Result<Reply, Refusal> {
+        let reservation = self.owned(caller, id)?;
+        let key = (
+            reservation.tenant.clone(),
+            id.to_owned(),
+            request.idempotency_key.clone(),
+        );
+        if let Some(reply) = self.extended.recall(&key, &request)? {
+            let remaining_ttl_ms = self.remaining_ttl_ms(now, id, reply.expires_at_ms);
+            return Reply::ok(&ExtendReply {
+                remaining_ttl_ms,
+                ..reply.clone()
+            });
+        }
+        self.check_settleable(reservation)?;
+        if now > reservation.expires_at {
+            return Err(Refusal::expired());
+        }
+        if reservation.extensions >= reservation.max_extensions {
+            let message = format!(
+                "Maximum reservation extensions ({}) reached",
+                reservation.max_extensions
+            );
+            return Err(Refusal::new(Code::MaxExtensionsExceeded, message));
+        }
+        let expires_at = reservation.expires_at.saturating_add(request.extend_by_ms);
+        let reply = ExtendReply {
+            status: ReservationStatus::Active,
+            expires_at_ms: expires_at,
+            remaining_ttl_ms: expires_at.saturating_sub(now),
+            balances: self
+                .books
+                .rows(&reservation.budgeted_scopes, reservation.estimate.unit),
+        };
+        self.reservations.extend(id, expires_at);
+        self.extended.remember(key, request, reply.clone(), expires_at);
+        Reply::ok(&reply)
+    }
+}

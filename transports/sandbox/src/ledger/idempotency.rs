@@ -1,0 +1,68 @@
+//! Remembered answers: what was asked under a key, what was answered, and for how long it is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::Refusal;
+
+/// Answers to requests of type `Q`, under keys of their own namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Answers<Q, R> {
+    records: BTreeMap<Key, Record<Q, R>>,
+    /// The same keys by the time at which they are forgotten.
+    ends: BTreeSet<(i64, Key)>,
+}
+
+/// Owner, object (empty where the operation has none) and idempotency key.
+pub(super) type Key = (String, String, String);
+
+#[derive(Clone, Debug)]
+struct Record<Q, R> {
+    request: Q,
+    reply: R,
+    kept_until: i64,
+}
+
+impl<Q, R> Default for Answers<Q, R> {
+    fn default() -> Self {
+        Self {
+            records: BTreeMap::new(),
+            ends: BTreeSet::new(),
+        }
+    }
+}
+
+impl<Q: PartialEq, R> Answers<Q, R> {
+    /// The answer given under `key`; a mismatch if it was given to another request.
+    pub(super) fn recall(&self, key: &Key, request: &Q) -> Result<Option<&R>, Refusal> {
+        match self.records.get(key) {
+            None => Ok(None),
+            Some(record) if record.request == *request => Ok(Some(&record.reply)),
+            Some(_) => Err(Refusal::mismatch()),
+        }
+    }
+
+    /// Keeps an answer through `kept_until`.
+    pub(super) fn remember(&mut self, key: Key, request: Q, reply: R, kept_until: i64) {
+        self.ends.insert((kept_until, key.clone()));
+        if let Some(old) = self.records.insert(
+            key.clone(),
+            Record {
+                request,
+                reply,
+                kept_until,
+            },
+        ) && old.kept_until != kept_until
+        {
+            self.ends.remove(&(old.kept_until, key));
+        }
+    }
+
+    /// Forgets what was kept until before `now`.
+    pub(super) fn purge(&mut self, now: i64) {
+        while self.ends.first().is_some_and(|(kept_until, _)| *kept_until < now) {
+            if let Some((_, key)) = self.ends.pop_first() {
+                self.records.remove(&key);
+            }
+        }
+    }
+}

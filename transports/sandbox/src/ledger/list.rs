@@ -1,0 +1,380 @@
+//! `GET /v1/reservations`: filters, windows, and the two ways to page.
+
+use core::cmp::Ordering;
+
+use http::Uri;
+
+use super::Ledger;
+use super::auth::Caller;
+use super::cursor::{self, SortedCursor};
+use super::error::Refusal;
+use super::names::{Named, ReservationStatus};
+use super::query::{Include, Params, row, scan, scan_position};
+use super::replies::ReservationPage;
+use super::reply::Reply;
+use super::reservations::Reservation;
+use super::scope;
+use super::shapes::LEVELS;
+use super::timestamp;
+
+impl Ledger {
+    /// Unsorted unless sorting is asked for, by a parameter or by the cursor of a sorted page.
+    pub(super) fn list(&self, caller: &Caller, uri: &Uri) -> Result<Reply, Refusal> {
+        let params = Params::of(uri);
+        let limit = params.limit()?;
+        let status = params.get("status").map(read_status).transpose()?;
+        let key = params.get("sort_by").map(read_sort_key).transpose()?;
+        let direction = params.get("sort_dir").map(read_direction).transpose()?;
+        let windows = [
+            Window::read(&params, "from", "to")?,
+            Window::read(&params, "expires_from", "expires_to")?,
+            Window::read(&params, "finalized_from", "finalized_to")?,
+        ];
+        let filters = Filters::read(&params, effective_tenant(caller, &params)?, status, windows);
+        let page = Page {
+            filters,
+            limit,
+            include: include(&params),
+        };
+        let cursor = params.non_blank("cursor");
+        if key.is_some() || direction.is_some() {
+            let order = Order {
+                key: key.unwrap_or(SortKey::CreatedAt),
+                direction: direction.unwrap_or(Direction::Descending),
+            };
+            let boundary = cursor.map(read_sorted_cursor).transpose()?;
+            self.sorted(&page, order, boundary)
+        } else if let Some(boundary) = cursor.and_then(SortedCursor::decode) {
+            let order = Order {
+                key: read_sort_key(&boundary.sb)?,
+                direction: read_direction(&boundary.sd)?,
+            };
+            self.sorted(&page, order, Some(boundary))
+        } else {
+            self.unsorted(&page, scan_position(cursor)?)
+        }
+    }
+
+    fn unsorted(&self, page: &Page, after: u64) -> Result<Reply, Refusal> {
+        let rows = self.reservations.iter().map(|row| (position(&row.id), row));
+        let (rows, next_cursor) = scan(rows, after, page.limit, |row| page.filters.match_row(row));
+        Reply::ok(&page.body(rows, next_cursor))
+    }
+
+    fn sorted(&self, page: &Page, order: Order, boundary: Option<SortedCursor>) -> Result<Reply, Refusal> {
+        let filter_hash = format!("{:016x}", cursor::hash(&format!("{:?}", page.filters)));
+        let (sort_by, sort_dir) = (order.key.wire_name(), order.direction.wire_name());
+        let start = match boundary {
+            None => None,
+            Some(at) if at.sb == sort_by && at.sd == sort_dir && at.fh == filter_hash => {
+                Some((order.key.parse(at.lsv)?, at.lrid))
+            }
+            Some(_) => {
+                return Err(Refusal::invalid(
+                    "cursor is not valid for the requested sort_by, sort_dir and filters",
+                ));
+            }
+        };
+        let mut rows: Vec<(SortValue, &Reservation)> = self
+            .reservations
+            .iter()
+            .filter(|row| page.filters.match_row(row))
+            .map(|row| (order.key.value(row), row))
+            .filter(|(value, row)| {
+                let is_later = |(last, id): &(SortValue, String)| {
+                    order.compare((value, &row.id), (last, id)) == Ordering::Greater
+                };
+                start.as_ref().is_none_or(is_later)
+            })
+            .collect();
+        rows.sort_by(|(a, x), (b, y)| order.compare((a, &x.id), (b, &y.id)));
+        let has_more = rows.len() > page.limit;
+        rows.truncate(page.limit);
+        let last = rows.last().filter(|_| has_more);
+        let next_cursor = last.and_then(|(value, row)| {
+            SortedCursor::new(sort_by, sort_dir, filter_hash, value.text(), &row.id).encode()
+        });
+        Reply::ok(&page.body(rows.into_iter().map(|(_, row)| row).collect(), next_cursor))
+    }
+}
+
+struct Page {
+    filters: Filters,
+    limit: usize,
+    include: Include,
+}
+
+impl Page {
+    fn body<'a>(&self, rows: Vec<&'a Reservation>, next_cursor: Option<String>) -> ReservationPage<'a> {
+        ReservationPage {
+            reservations: rows
+                .into_iter()
+                .map(|reservation| row(reservation, self.include))
+                .collect(),
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        }
+    }
+}
+
+/// What a row must be like. Its `Debug` text is what sorted cursors are bound to.
+#[derive(Debug)]
+struct Filters {
+    tenant: String,
+    idempotency_key: Option<String>,
+    status: Option<ReservationStatus>,
+    /// Level and value of each segment that the path must have.
+    segments: Vec<(&'static str, String)>,
+    /// On creation, expiry and settlement.
+    windows: [Window; 3],
+}
+
+impl Filters {
+    fn read(
+        params: &Params,
+        tenant: String,
+        status: Option<ReservationStatus>,
+        windows: [Window; 3],
+    ) -> Self {
+        let levels = LEVELS.iter().filter(|level| **level != "tenant");
+        let segments =
+            levels.filter_map(|level| params.get(level).map(|value| (*level, value.to_lowercase())));
+        Self {
+            tenant,
+            idempotency_key: params.get("idempotency_key").map(str::to_owned),
+            status,
+            segments: segments.collect(),
+            windows,
+        }
+    }
+
+    fn match_row(&self, row: &Reservation) -> bool {
+        let path = scope::deepest(&row.affected_scopes);
+        let [created, expires, finalized] = &self.windows;
+        row.tenant == self.tenant
+            && self
+                .idempotency_key
+                .as_ref()
+                .is_none_or(|key| *key == row.idempotency_key)
+            && self.status.is_none_or(|status| status == row.status)
+            && self
+                .segments
+                .iter()
+                .all(|(level, value)| scope::has_segment(path, level, value))
+            && created.contains(Some(row.created_at))
+            && expires.contains(Some(row.expires_at))
+            && finalized.contains(row.settlement.as_ref().map(|settlement| settlement.at))
+    }
+}
+
+/// Inclusive bounds in milliseconds since 1970.
+#[derive(Debug)]
+struct Window {
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+impl Window {
+    fn read(params: &Params, from: &str, to: &str) -> Result<Self, Refusal> {
+        let bound = |name: &str| {
+            let read = |text: &str| {
+                timestamp::parse(text.trim()).ok_or_else(|| {
+                    Refusal::invalid(format!(
+                        "Invalid {name}: must be an ISO 8601 date-time with a zone"
+                    ))
+                })
+            };
+            params.non_blank(name).map(read).transpose()
+        };
+        let window = Self {
+            from: bound(from)?,
+            to: bound(to)?,
+        };
+        match (window.from, window.to) {
+            (Some(start), Some(end)) if start > end => Err(Refusal::invalid(format!(
+                "Invalid {from}: must not be after {to}"
+            ))),
+            _ => Ok(window),
+        }
+    }
+
+    /// An open window takes everything, a bounded one nothing that has no time.
+    fn contains(&self, time: Option<i64>) -> bool {
+        let within =
+            |time: i64| self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time <= to);
+        time.map_or(self.from.is_none() && self.to.is_none(), within)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Order {
+    key: SortKey,
+    direction: Direction,
+}
+
+impl Order {
+    /// Equal values are in the order of their ids in both directions.
+    fn compare(self, a: (&SortValue, &str), b: (&SortValue, &str)) -> Ordering {
+        let values = match self.direction {
+            Direction::Ascending => a.0.cmp(b.0),
+            Direction::Descending => b.0.cmp(a.0),
+        };
+        values.then_with(|| a.1.cmp(b.1))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Ascending,
+    Descending,
+}
+
+impl Named for Direction {
+    const ALL: &'static [Self] = &[Self::Ascending, Self::Descending];
+
+    fn wire_name(self) -> &'static str {
+        match self {
+            Self::Ascending => "asc",
+            Self::Descending => "desc",
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum SortKey {
+    ReservationId,
+    Tenant,
+    ScopePath,
+    Status,
+    Reserved,
+    CreatedAt,
+    ExpiresAt,
+}
+
+impl Named for SortKey {
+    const ALL: &'static [Self] = &[
+        Self::ReservationId,
+        Self::Tenant,
+        Self::ScopePath,
+        Self::Status,
+        Self::Reserved,
+        Self::CreatedAt,
+        Self::ExpiresAt,
+    ];
+
+    fn wire_name(self) -> &'static str {
+        match self {
+            Self::ReservationId => "reservation_id",
+            Self::Tenant => "tenant",
+            Self::ScopePath => "scope_path",
+            Self::Status => "status",
+            Self::Reserved => "reserved",
+            Self::CreatedAt => "created_at_ms",
+            Self::ExpiresAt => "expires_at_ms",
+        }
+    }
+}
+
+/// The order of the variants puts null last among ascending values.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum SortValue {
+    Number(i64),
+    Text(String),
+    Null,
+}
+
+impl SortKey {
+    fn value(self, row: &Reservation) -> SortValue {
+        match self {
+            Self::ReservationId => SortValue::Text(row.id.clone()),
+            Self::Tenant => row
+                .subject
+                .tenant()
+                .map_or(SortValue::Null, |name| SortValue::Text(name.to_owned())),
+            Self::ScopePath => SortValue::Text(scope::deepest(&row.affected_scopes).to_owned()),
+            Self::Status => SortValue::Text(row.status.name().to_owned()),
+            Self::Reserved => SortValue::Number(row.estimate.amount),
+            Self::CreatedAt => SortValue::Number(row.created_at),
+            Self::ExpiresAt => SortValue::Number(row.expires_at),
+        }
+    }
+
+    /// The value that a cursor carries.
+    fn parse(self, text: Option<String>) -> Result<SortValue, Refusal> {
+        let Some(text) = text else {
+            return Ok(SortValue::Null);
+        };
+        match self {
+            Self::ReservationId | Self::Tenant | Self::ScopePath | Self::Status => Ok(SortValue::Text(text)),
+            Self::Reserved | Self::CreatedAt | Self::ExpiresAt => text
+                .parse()
+                .map(SortValue::Number)
+                .map_err(|_| invalid_boundary()),
+        }
+    }
+}
+
+impl SortValue {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Number(number) => Some(number.to_string()),
+            Self::Text(text) => Some(text.clone()),
+            Self::Null => None,
+        }
+    }
+}
+
+/// The admin must name a tenant; anyone else may name only its own. A blank name matches nothing.
+fn effective_tenant(caller: &Caller, params: &Params) -> Result<String, Refusal> {
+    let asked = params.get("tenant");
+    match caller {
+        Caller::Admin | Caller::Public => params
+            .non_blank("tenant")
+            .map(str::to_owned)
+            .ok_or_else(|| Refusal::invalid("tenant query parameter is required with the admin API key")),
+        Caller::Tenant(tenant) => match asked {
+            None => Ok(tenant.clone()),
+            Some(asked) if asked.trim().is_empty() || asked == tenant => Ok(asked.to_owned()),
+            Some(_) => Err(Refusal::foreign_tenant()),
+        },
+    }
+}
+
+fn include(params: &Params) -> Include {
+    let names = params.get("include").unwrap_or("").to_lowercase();
+    let has = |name: &str| names.split(',').any(|candidate| candidate.trim() == name);
+    Include {
+        metadata: has("metadata"),
+        committed_metadata: has("committed_metadata"),
+    }
+}
+
+fn read_status(text: &str) -> Result<ReservationStatus, Refusal> {
+    ReservationStatus::from_name(text)
+        .ok_or_else(|| Refusal::invalid(format!("Invalid status filter: {text}")))
+}
+
+fn read_sort_key(text: &str) -> Result<SortKey, Refusal> {
+    SortKey::from_name(&text.to_lowercase())
+        .ok_or_else(|| Refusal::invalid(format!("Invalid sort_by: {text}")))
+}
+
+fn read_direction(text: &str) -> Result<Direction, Refusal> {
+    Direction::from_name(&text.to_lowercase())
+        .ok_or_else(|| Refusal::invalid(format!("Invalid sort_dir: {text}")))
+}
+
+/// A cursor that must be one of a sorted page.
+fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
+    SortedCursor::decode(text).ok_or_else(invalid_boundary)
+}
+
+fn invalid_boundary() -> Refusal {
+    Refusal::invalid("cursor has an invalid boundary")
+}
+
+/// Where a row stands in an unsorted read: the first half of its id, which orders like the id itself.
+fn position(id: &str) -> u64 {
+    let half: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&half, 16).unwrap_or(0).max(1)
+}

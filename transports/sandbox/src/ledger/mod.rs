@@ -1,0 +1,165 @@
+//! The ledger: everything about the server that a client can observe over HTTP, as one function of its
+//! state, the time and a request.
+
+mod auth;
+mod body;
+mod budget;
+mod coerce;
+mod config;
+mod cursor;
+mod decide;
+mod error;
+mod event;
+mod extend;
+mod idempotency;
+mod json;
+mod list;
+mod names;
+mod operator;
+mod public;
+mod query;
+mod replies;
+mod reply;
+mod requests;
+mod reservations;
+mod reserve;
+mod route;
+mod scope;
+mod settle;
+mod shapes;
+mod sweep;
+mod tenants;
+mod timestamp;
+mod trace;
+
+use bytes::Bytes;
+use cycles_proto::time::UnixMillis;
+use http::{Request, Response};
+
+use self::auth::{Caller, Keys, Throttle};
+use self::budget::Books;
+use self::error::{Code, Refusal};
+use self::idempotency::Answers;
+use self::public::Published;
+use self::replies::{DecideReply, EventReply, ExtendReply, ReserveReply};
+use self::reply::{Envelope, Reply};
+use self::requests::{DecideRequest, EventRequest, ExtendRequest, ReserveRequest};
+use self::reservations::Reservations;
+use self::route::{Access, Route};
+use self::sweep::Sweeper;
+use self::tenants::Tenants;
+use crate::seed::Seed;
+
+pub use self::budget::BudgetState;
+pub use self::config::{ApiKey, Budget, Tenant};
+pub use self::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
+pub use self::operator::{Funding, OperatorError, ReservationState};
+
+/// A Cycles server without the sockets: give it a time and a request, and it answers.
+///
+/// It reads no clock, draws no randomness and does no I/O, so the same seed, set-up and requests at the
+/// same times give the same answers to the byte. Times should not go back; if they do, nothing that has
+/// expired comes back.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    seed: Seed,
+    tenants: Tenants,
+    keys: Keys,
+    books: Books,
+    reservations: Reservations,
+    decided: Answers<DecideRequest, DecideReply>,
+    /// Live and dry runs share these. An answer that could not be written is kept as nothing.
+    reserved: Answers<ReserveRequest, Option<ReserveReply>>,
+    extended: Answers<ExtendRequest, ExtendReply>,
+    recorded: Answers<EventRequest, EventReply>,
+    events_applied: u64,
+    sweeper: Sweeper,
+    throttle: Throttle,
+    published: Published,
+}
+
+impl Ledger {
+    /// An empty ledger whose ids follow from `seed`: no tenants, no keys, no budgets, no admin key.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed: Seed::new(seed),
+            tenants: Tenants::default(),
+            keys: Keys::default(),
+            books: Books::default(),
+            reservations: Reservations::default(),
+            decided: Answers::default(),
+            reserved: Answers::default(),
+            extended: Answers::default(),
+            recorded: Answers::default(),
+            events_applied: 0,
+            sweeper: Sweeper::default(),
+            throttle: Throttle::new(300),
+            published: Published::default(),
+        }
+    }
+
+    /// Answers `request` as of `now`, after what is due by then: forgotten keys and the sweep.
+    ///
+    /// Every request gets a response, whatever its bytes; faults are error bodies with their status.
+    pub fn handle(&mut self, now: UnixMillis, request: &Request<Bytes>) -> Response<Bytes> {
+        let now = millis(now);
+        self.pass_time(now);
+        let mut envelope = Envelope {
+            request_id: self.seed.uuid(),
+            trace_id: trace::select(request.headers()).unwrap_or_else(|| self.seed.trace_id()),
+            versioned: request.uri().path().starts_with("/v1/"),
+            ..Envelope::default()
+        };
+        let outcome = self.answer(now, request, &mut envelope);
+        reply::render(&envelope, outcome)
+    }
+
+    /// Notes in `envelope` how far the request came.
+    fn answer(
+        &mut self,
+        now: i64,
+        request: &Request<Bytes>,
+        envelope: &mut Envelope,
+    ) -> Result<Reply, Refusal> {
+        let path = request.uri().path();
+        let access = Access::of(path);
+        let route = Route::of(request.method(), path);
+        if access == Access::Throttled
+            && let Err(throttled) = self.throttle.admit(now)
+        {
+            envelope.throttled = Some(throttled);
+            let wait = throttled.retry_after_s;
+            return Err(Refusal::new(
+                Code::LimitExceeded,
+                format!("Rate limit exceeded, retry after {wait}s"),
+            ));
+        }
+        let caller = self
+            .keys
+            .authenticate(now, request.headers(), access, &route, &self.tenants)?;
+        if let Caller::Tenant(tenant) = &caller {
+            envelope.tenant = Some(tenant.clone());
+        }
+        envelope.past_filters = true;
+        match route {
+            Route::Decide => self.decide(now, caller.tenant()?, &body::read(request, None)?),
+            Route::Reserve => self.reserve(now, caller.tenant()?, body::read(request, None)?),
+            Route::List => self.list(&caller, request.uri()),
+            Route::Get(id) => self.reservation_detail(&caller, &id),
+            Route::Commit(id) => self.commit(now, &caller, &id, body::read(request, Some(&id))?),
+            Route::Release(id) => self.release(now, &caller, &id, body::read(request, Some(&id))?),
+            Route::Extend(id) => self.extend(now, &caller, &id, body::read(request, Some(&id))?),
+            Route::Event => self.record(now, caller.tenant()?, body::read(request, None)?),
+            Route::Balances => self.balances(caller.tenant()?, request.uri()),
+            Route::Evidence(id) => self.published.evidence(&id),
+            Route::Jwks => self.published.jwks(),
+            Route::Health => public::health(),
+            Route::Unknown => Err(Refusal::internal()),
+        }
+    }
+}
+
+/// Times inside the ledger are signed, as they are on the wire; the far end of the range is one moment.
+fn millis(time: UnixMillis) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
+}

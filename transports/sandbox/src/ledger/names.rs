@@ -1,0 +1,123 @@
+//! The closed vocabularies of the protocol: units, policies, states.
+
+use serde::{Serialize, Serializer};
+
+/// An enum whose values have names on the wire; the order of `ALL` is the order of their ordinals.
+pub(super) trait Named: Copy + 'static {
+    /// Every value, in the order of declaration.
+    const ALL: &'static [Self];
+
+    /// The name on the wire.
+    fn wire_name(self) -> &'static str;
+
+    /// The value with exactly this name.
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.wire_name() == name)
+    }
+}
+
+macro_rules! vocabulary {
+    ($(#[$about:meta])* $kind:ident { $($(#[$meaning:meta])* $value:ident = $name:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $kind { $($(#[$meaning])* $value,)+ }
+
+        impl Named for $kind {
+            const ALL: &'static [Self] = &[$(Self::$value,)+];
+
+            fn wire_name(self) -> &'static str {
+                match self { $(Self::$value => $name,)+ }
+            }
+        }
+
+        impl $kind {
+            /// The name on the wire, in capitals with underscores.
+            pub fn name(self) -> &'static str {
+                self.wire_name()
+            }
+        }
+
+        impl Serialize for $kind {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.wire_name())
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// What a budget counts. Each (scope, unit) pair is a budget of its own; units are never converted.
+    Unit {
+        /// Millionths of a US cent: 100 000 000 are one dollar.
+        UsdMicrocents = "USD_MICROCENTS",
+        /// Model tokens.
+        Tokens = "TOKENS",
+        /// Credits of the tenant's own definition.
+        Credits = "CREDITS",
+        /// Risk points of the tenant's own definition.
+        RiskPoints = "RISK_POINTS",
+    }
+}
+
+vocabulary! {
+    /// What happens when the actual cost is above what was reserved.
+    OveragePolicy {
+        /// The commit or event is refused.
+        Reject = "REJECT",
+        /// As much as every scope can pay is charged; scopes that fell short become over-limit.
+        AllowIfAvailable = "ALLOW_IF_AVAILABLE",
+        /// The shortfall becomes debt, up to the scope's overdraft limit.
+        AllowWithOverdraft = "ALLOW_WITH_OVERDRAFT",
+    }
+}
+
+vocabulary! {
+    /// The life of a reservation: active, then exactly one of the others.
+    ReservationStatus {
+        /// The hold is in place, even past its expiry until the sweep comes by.
+        Active = "ACTIVE",
+        /// Charged.
+        Committed = "COMMITTED",
+        /// The hold was given back by the caller.
+        Released = "RELEASED",
+        /// The hold was given back by the sweep.
+        Expired = "EXPIRED",
+    }
+}
+
+vocabulary! {
+    /// Whether a budget takes new reservations and events. Settlements always go through.
+    BudgetStatus {
+        /// In use.
+        Active = "ACTIVE",
+        /// Refuses new reservations and events for now.
+        Frozen = "FROZEN",
+        /// Refuses new reservations and events for good.
+        Closed = "CLOSED",
+    }
+}
+
+vocabulary! {
+    /// The state of a tenant record.
+    TenantStatus {
+        /// In use.
+        Active = "ACTIVE",
+        /// Every call with one of its keys is 401 `TENANT_SUSPENDED`.
+        Suspended = "SUSPENDED",
+        /// Every call with one of its keys is 401 `TENANT_CLOSED`.
+        Closed = "CLOSED",
+    }
+}
+
+vocabulary! {
+    /// The state of an API key.
+    KeyStatus {
+        /// In use.
+        Active = "ACTIVE",
+        /// Every call is 401 `KEY_REVOKED`.
+        Revoked = "REVOKED",
+        /// Every call is 401 `KEY_EXPIRED`.
+        Expired = "EXPIRED",
+    }
+}

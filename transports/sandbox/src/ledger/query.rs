@@ -1,0 +1,207 @@
+//! Query parameters, the arbitrary-order paging that unsorted reads share, and two of those reads:
+//! one reservation, and balances.
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+use super::Ledger;
+use super::auth::Caller;
+use super::body::{check_reservation_id, refuse};
+use super::coerce::Violations;
+use super::cursor;
+use super::error::Refusal;
+use super::names::{ReservationStatus, Unit};
+use super::replies::{BalancePage, BalanceRow, ReservationRow};
+use super::reply::Reply;
+use super::reservations::Reservation;
+use super::scope;
+use super::shapes::LEVELS;
+
+/// The parameters of a query, decoded as a form.
+#[derive(Debug)]
+pub(super) struct Params(Vec<(String, String)>);
+
+/// Which of the large members a row shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Include {
+    pub(super) metadata: bool,
+    pub(super) committed_metadata: bool,
+}
+
+impl Params {
+    pub(super) fn of(uri: &Uri) -> Self {
+        let pairs = uri
+            .query()
+            .unwrap_or("")
+            .split('&')
+            .filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(n, v)| (form(n), form(v)))
+                .collect(),
+        )
+    }
+
+    /// The first value of a parameter, even if it is empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(candidate, _)| candidate == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a parameter for which blank is the same as absent.
+    pub(super) fn non_blank(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// 1 to 200 rows, 50 by default. What is no number at all is not foreseen by the server.
+    pub(super) fn limit(&self) -> Result<usize, Refusal> {
+        let Some(text) = self.non_blank("limit") else {
+            return Ok(50);
+        };
+        let limit: i32 = text.trim().parse().map_err(|_| Refusal::internal())?;
+        let mut violations = Violations::default();
+        violations.at_least("limit", limit.into(), 1);
+        violations.at_most("limit", limit.into(), 200);
+        refuse(violations)?;
+        usize::try_from(limit).map_err(|_| Refusal::internal())
+    }
+
+    /// `include_children` is checked and then ignored.
+    fn check_include_children(&self) -> Result<(), Refusal> {
+        const WORDS: [&str; 9] = ["", "true", "on", "yes", "1", "false", "off", "no", "0"];
+        let word = self
+            .get("include_children")
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase();
+        if WORDS.contains(&word.as_str()) {
+            Ok(())
+        } else {
+            Err(Refusal::internal())
+        }
+    }
+}
+
+/// One page of an unsorted read: `rows` come with their positions, ascending; `after` is the position
+/// where the last page ended.
+///
+/// As with a scan of the server's store, the end is where the rows end and not where the matches end: a
+/// page that fills up before rows which do not match promises more, and the next page is empty.
+pub(super) fn scan<T>(
+    rows: impl Iterator<Item = (u64, T)>,
+    after: u64,
+    limit: usize,
+    matches: impl Fn(&T) -> bool,
+) -> (Vec<T>, Option<String>) {
+    let (mut page, mut last) = (Vec::new(), after);
+    for (position, row) in rows.filter(|(position, _)| *position > after) {
+        if page.len() == limit {
+            return (page, Some(last.to_string()));
+        }
+        last = position;
+        if matches(&row) {
+            page.push(row);
+        }
+    }
+    (page, None)
+}
+
+/// The position that a numeric cursor stands for; anything else is not foreseen by the server.
+pub(super) fn scan_position(cursor: Option<&str>) -> Result<u64, Refusal> {
+    cursor.map_or(Ok(0), |text| text.parse().map_err(|_| Refusal::internal()))
+}
+
+/// A reservation as reads show it.
+pub(super) fn row(reservation: &Reservation, include: Include) -> ReservationRow<'_> {
+    ReservationRow {
+        reservation_id: &reservation.id,
+        status: reservation.status,
+        idempotency_key: &reservation.idempotency_key,
+        subject: &reservation.subject,
+        action: &reservation.action,
+        reserved: reservation.estimate,
+        created_at_ms: reservation.created_at,
+        expires_at_ms: reservation.expires_at,
+        scope_path: scope::deepest(&reservation.affected_scopes),
+        affected_scopes: &reservation.affected_scopes,
+        finalized_at_ms: reservation.settlement.as_ref().map(|settlement| settlement.at),
+        committed: reservation.committed(),
+        metadata: reservation.metadata.as_ref().filter(|_| include.metadata),
+        committed_metadata: reservation
+            .committed_metadata()
+            .filter(|_| include.committed_metadata),
+    }
+}
+
+impl Ledger {
+    /// `GET /v1/reservations/{id}`. Only the sweep makes a reservation 410; until then it is active.
+    pub(super) fn reservation_detail(&self, caller: &Caller, id: &str) -> Result<Reply, Refusal> {
+        check_reservation_id(id)?;
+        let reservation = self.owned(caller, id)?;
+        if reservation.status == ReservationStatus::Expired {
+            return Err(Refusal::expired());
+        }
+        Reply::ok(&row(
+            reservation,
+            Include {
+                metadata: true,
+                committed_metadata: true,
+            },
+        ))
+    }
+
+    /// `GET /v1/balances`: every budget of the tenant whose path has all segments that are asked for, so
+    /// descendants too, in every unit.
+    pub(super) fn balances(&self, tenant: &str, uri: &Uri) -> Result<Reply, Refusal> {
+        let params = Params::of(uri);
+        params.check_include_children()?;
+        let limit = params.limit()?;
+        let filters: Vec<(&str, &str)> = LEVELS
+            .iter()
+            .filter_map(|level| params.get(level).map(|value| (*level, value)))
+            .collect();
+        if filters.is_empty() {
+            return Err(Refusal::invalid(
+                "At least one of tenant, workspace, app, workflow, agent, toolset must be provided",
+            ));
+        }
+        if params.non_blank("tenant").is_some_and(|asked| asked != tenant) {
+            return Err(Refusal::foreign_tenant());
+        }
+        let after = scan_position(params.non_blank("cursor"))?;
+        let mut budgets: Vec<(u64, (&str, Unit, BalanceRow))> = self
+            .books
+            .iter()
+            .map(|(scope, unit, account)| {
+                let position = cursor::hash(&format!("{scope} {}", unit.name())).max(1);
+                (
+                    position,
+                    (scope, unit, BalanceRow::new(scope, unit, &account.state)),
+                )
+            })
+            .collect();
+        budgets.sort_by_key(|(position, _)| *position);
+        let (rows, next_cursor) = scan(budgets.into_iter(), after, limit, |(path, _, _)| {
+            scope::has_segment(path, "tenant", tenant)
+                && filters
+                    .iter()
+                    .all(|(level, value)| scope::has_segment(path, level, value))
+        });
+        let balances = rows.into_iter().map(|(_, _, row)| row).collect();
+        Reply::ok(&BalancePage {
+            balances,
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        })
+    }
+}
+
+/// A plus is a blank; bytes that are no UTF-8 become the replacement character.
+fn form(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
+}

@@ -1,0 +1,161 @@
+//! The reservations and the two clocks that run on them: when the sweep may expire one, and when a
+//! finished one is forgotten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::json::Json;
+use super::names::{OveragePolicy, ReservationStatus};
+use super::replies::SettleReply;
+use super::requests::{CommitRequest, ReleaseRequest};
+use super::shapes::{Action, Amount, Subject};
+
+const RETENTION_MS: i64 = 30 * 86_400_000;
+
+/// One reservation.
+#[derive(Clone, Debug)]
+pub(super) struct Reservation {
+    pub(super) id: String,
+    /// The tenant of the API key that made it.
+    pub(super) tenant: String,
+    pub(super) status: ReservationStatus,
+    pub(super) idempotency_key: String,
+    pub(super) subject: Subject,
+    pub(super) action: Action,
+    pub(super) estimate: Amount,
+    pub(super) affected_scopes: Vec<String>,
+    /// Those that had a budget at the time: settlement touches them and no later ones.
+    pub(super) budgeted_scopes: Vec<String>,
+    pub(super) created_at: i64,
+    pub(super) expires_at: i64,
+    pub(super) grace_ms: i64,
+    pub(super) policy: OveragePolicy,
+    pub(super) extensions: i64,
+    pub(super) max_extensions: i64,
+    pub(super) metadata: Option<Json>,
+    pub(super) settlement: Option<Settlement>,
+}
+
+/// How a reservation was settled, kept for replays as long as the reservation itself.
+#[derive(Clone, Debug)]
+pub(super) struct Settlement {
+    pub(super) at: i64,
+    pub(super) request: SettleRequest,
+    pub(super) reply: SettleReply,
+}
+
+/// The request that settled a reservation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum SettleRequest {
+    Commit(CommitRequest),
+    Release(ReleaseRequest),
+}
+
+impl SettleRequest {
+    pub(super) fn idempotency_key(&self) -> &str {
+        match self {
+            Self::Commit(request) => &request.idempotency_key,
+            Self::Release(request) => &request.idempotency_key,
+        }
+    }
+}
+
+impl Reservation {
+    /// The last moment at which it can be settled.
+    pub(super) const fn grace_end(&self) -> i64 {
+        self.expires_at.saturating_add(self.grace_ms)
+    }
+
+    /// What was charged, once it is committed.
+    pub(super) fn committed(&self) -> Option<Amount> {
+        self.settlement.as_ref()?.reply.charged
+    }
+
+    /// The metadata of the commit.
+    pub(super) fn committed_metadata(&self) -> Option<&Json> {
+        match &self.settlement.as_ref()?.request {
+            SettleRequest::Commit(request) => request.metadata.as_ref(),
+            SettleRequest::Release(_) => None,
+        }
+    }
+}
+
+/// All reservations that are not forgotten yet, by id.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reservations {
+    rows: BTreeMap<String, Reservation>,
+    /// Active ones by the end of their grace.
+    due: BTreeSet<(i64, String)>,
+    /// Finished ones by the end of their retention.
+    ends: BTreeSet<(i64, String)>,
+}
+
+impl Reservations {
+    pub(super) fn get(&self, id: &str) -> Option<&Reservation> {
+        self.rows.get(id)
+    }
+
+    /// In the order of their ids, which is as good as none.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Reservation> {
+        self.rows.values()
+    }
+
+    /// A new, active one.
+    pub(super) fn insert(&mut self, reservation: Reservation) {
+        self.due.insert((reservation.grace_end(), reservation.id.clone()));
+        self.rows.insert(reservation.id.clone(), reservation);
+    }
+
+    /// Moves the expiry of an active one.
+    pub(super) fn extend(&mut self, id: &str, expires_at: i64) {
+        if let Some(row) = self.rows.get_mut(id) {
+            self.due.remove(&(row.grace_end(), id.to_owned()));
+            row.expires_at = expires_at;
+            row.extensions += 1;
+            self.due.insert((row.grace_end(), id.to_owned()));
+        }
+    }
+
+    /// Ends an active one at `now`, with its settlement unless it expired.
+    pub(super) fn finish(
+        &mut self,
+        id: &str,
+        now: i64,
+        status: ReservationStatus,
+        settlement: Option<Settlement>,
+    ) {
+        if let Some(row) = self.rows.get_mut(id) {
+            self.due.remove(&(row.grace_end(), id.to_owned()));
+            row.status = status;
+            row.settlement = settlement;
+            self.ends
+                .insert((now.saturating_add(RETENTION_MS), id.to_owned()));
+        }
+    }
+
+    /// Up to `limit` active ones whose grace ended before `now`, the longest overdue first.
+    pub(super) fn overdue(&self, now: i64, limit: usize) -> Vec<String> {
+        let due = self.due.iter().take_while(|(grace_end, _)| *grace_end < now);
+        due.take(limit).map(|(_, id)| id.clone()).collect()
+    }
+
+    /// When the grace of the next active one ends.
+    pub(super) fn next_due(&self) -> Option<i64> {
+        self.due.first().map(|(grace_end, _)| *grace_end)
+    }
+
+    /// Takes a row out of the sweep without changing it.
+    pub(super) fn quarantine(&mut self, id: &str) {
+        if let Some(row) = self.rows.get(id) {
+            self.due.remove(&(row.grace_end(), id.to_owned()));
+        }
+    }
+
+    /// Forgets finished ones whose retention ended before `now`.
+    pub(super) fn purge(&mut self, now: i64) {
+        while self.ends.first().is_some_and(|(end, _)| *end < now) {
+            if let Some((_, id)) = self.ends.pop_first() {
+                self.rows.remove(&id);
+            }
+        }
+    }
+}

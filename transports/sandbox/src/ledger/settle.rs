@@ -1,0 +1,148 @@
+//! `commit` and `release`: the two ways to settle a reservation.
+
+use super::Ledger;
+use super::auth::Caller;
+use super::budget::Charge;
+use super::error::Refusal;
+use super::names::ReservationStatus;
+use super::replies::SettleReply;
+use super::reply::Reply;
+use super::requests::{CommitRequest, ReleaseRequest};
+use super::reservations::{Reservation, SettleRequest, Settlement};
+use super::shapes::Amount;
+
+impl Ledger {
+    /// Charges the actual cost. Allowed through the end of the grace period, and on budgets in any state.
+    pub(super) fn commit(
+        &mut self,
+        now: i64,
+        caller: &Caller,
+        id: &str,
+        request: CommitRequest,
+    ) -> Result<Reply, Refusal> {
+        let actual = request.actual;
+        let request = SettleRequest::Commit(request);
+        let reservation = self.owned(caller, id)?;
+        if let Some(reply) = replay(reservation, &request)? {
+            return Reply::ok(&reply);
+        }
+        self.check_settleable(reservation)?;
+        let estimate = reservation.estimate;
+        if actual.unit != estimate.unit {
+            return Err(Refusal::commit_unit());
+        }
+        check_grace(now, reservation)?;
+        let scopes = reservation.budgeted_scopes.clone();
+        let charge = Charge {
+            hold: Some(estimate.amount),
+            actual: actual.amount,
+            policy: reservation.policy,
+        };
+        let charged = self.books.charge(&scopes, estimate.unit, charge)?;
+        let returned = estimate.amount.saturating_sub(charged);
+        let reply = SettleReply {
+            status: ReservationStatus::Committed,
+            charged: Some(Amount {
+                unit: estimate.unit,
+                amount: charged,
+            }),
+            released: (returned > 0).then_some(Amount {
+                unit: estimate.unit,
+                amount: returned,
+            }),
+            balances: self.books.rows(&scopes, estimate.unit),
+        };
+        self.settle(now, id, request, reply)
+    }
+
+    /// Gives the hold back. Allowed through the end of the grace period; the admin may release any.
+    pub(super) fn release(
+        &mut self,
+        now: i64,
+        caller: &Caller,
+        id: &str,
+        request: ReleaseRequest,
+    ) -> Result<Reply, Refusal> {
+        let request = SettleRequest::Release(request);
+        let reservation = self.owned(caller, id)?;
+        if let Some(reply) = replay(reservation, &request)? {
+            return Reply::ok(&reply);
+        }
+        self.check_settleable(reservation)?;
+        check_grace(now, reservation)?;
+        let (estimate, scopes) = (reservation.estimate, reservation.budgeted_scopes.clone());
+        self.books.give_back(&scopes, estimate.unit, estimate.amount)?;
+        let reply = SettleReply {
+            status: ReservationStatus::Released,
+            charged: None,
+            released: Some(estimate),
+            balances: self.books.rows(&scopes, estimate.unit),
+        };
+        self.settle(now, id, request, reply)
+    }
+
+    /// The reservation, if it exists (404) and is the caller's (403).
+    pub(super) fn owned(&self, caller: &Caller, id: &str) -> Result<&Reservation, Refusal> {
+        let reservation = self
+            .reservations
+            .get(id)
+            .ok_or_else(|| Refusal::no_resource(id))?;
+        caller.check_owner(&reservation.tenant)?;
+        Ok(reservation)
+    }
+
+    /// The guards that commit, release and extend share: tenant first, then the state.
+    pub(super) fn check_settleable(&self, reservation: &Reservation) -> Result<(), Refusal> {
+        self.tenants.check_open(&reservation.tenant)?;
+        match reservation.status {
+            ReservationStatus::Active => Ok(()),
+            ReservationStatus::Expired => Err(Refusal::expired()),
+            ReservationStatus::Committed | ReservationStatus::Released => Err(Refusal::finalized()),
+        }
+    }
+
+    fn settle(
+        &mut self,
+        now: i64,
+        id: &str,
+        request: SettleRequest,
+        reply: SettleReply,
+    ) -> Result<Reply, Refusal> {
+        let response = Reply::ok(&reply)?;
+        self.reservations.finish(
+            id,
+            now,
+            reply.status,
+            Some(Settlement {
+                at: now,
+                request,
+                reply,
+            }),
+        );
+        Ok(response)
+    }
+}
+
+/// The original answer if this very operation settled the reservation under the same key; another
+/// operation or another key is no replay, and meets the state of the reservation instead.
+fn replay(reservation: &Reservation, request: &SettleRequest) -> Result<Option<SettleReply>, Refusal> {
+    let Some(settlement) = &reservation.settlement else {
+        return Ok(None);
+    };
+    let same_operation = core::mem::discriminant(&settlement.request) == core::mem::discriminant(request);
+    if !same_operation || settlement.request.idempotency_key() != request.idempotency_key() {
+        Ok(None)
+    } else if settlement.request == *request {
+        Ok(Some(settlement.reply.clone()))
+    } else {
+        Err(Refusal::mismatch())
+    }
+}
+
+fn check_grace(now: i64, reservation: &Reservation) -> Result<(), Refusal> {
+    if now > reservation.grace_end() {
+        Err(Refusal::expired())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What time does to the ledger: the sweep that expires reservations, and forgetting.
+
+use cycles_proto::time::UnixMillis;
+
+use super::names::ReservationStatus;
+use super::{Ledger, millis};
+
+const INTERVAL_MS: i64 = 5_000;
+const ROWS_PER_RUN: usize = 1_000;
+
+/// When the sweep runs.
+#[derive(Clone, Debug)]
+pub(super) struct Sweeper {
+    /// Milliseconds between runs; without it the sweep runs by hand alone.
+    interval_ms: Option<i64>,
+    /// Unknown until the ledger first hears of the time.
+    next_run: Option<i64>,
+}
+
+impl Default for Sweeper {
+    fn default() -> Self {
+        Self {
+            interval_ms: Some(INTERVAL_MS),
+            next_run: None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Runs the sweep now: up to 1 000 active reservations whose grace period ended before `now` become
+    /// expired and their holds go back. Returns how many. The regular runs keep their own schedule.
+    pub fn sweep(&mut self, now: UnixMillis) -> usize {
+        self.sweep_up_to(millis(now), ROWS_PER_RUN)
+    }
+
+    /// Lets time pass until `now` without a request: what is due by then happens.
+    pub fn tick(&mut self, now: UnixMillis) {
+        self.pass_time(millis(now));
+    }
+
+    /// Changes the time between regular sweeps, 5 000 ms at first; 0 turns them off and leaves
+    /// [`Ledger::sweep`]. The next one comes one interval after the next request.
+    pub fn set_sweep_interval_ms(&mut self, interval_ms: u64) {
+        let interval_ms = i64::try_from(interval_ms).unwrap_or(i64::MAX);
+        self.sweeper = Sweeper {
+            interval_ms: (interval_ms > 0).then_some(interval_ms),
+            next_run: None,
+        };
+    }
+
+    /// Catches up with everything that is due by `now`.
+    pub(super) fn pass_time(&mut self, now: i64) {
+        if let Some(interval_ms) = self.sweeper.interval_ms {
+            let next_run = *self
+                .sweeper
+                .next_run
+                .get_or_insert(now.saturating_add(interval_ms));
+            if now >= next_run {
+                // Runs that nobody saw are made up for as of the last of them: what became due after
+                // it is still active, as it would be had they all run on time.
+                let missed = (now - next_run) / interval_ms;
+                let last_run = next_run + missed * interval_ms;
+                let runs = usize::try_from(missed + 1).unwrap_or(usize::MAX);
+                self.sweep_up_to(last_run, ROWS_PER_RUN.saturating_mul(runs));
+                self.sweeper.next_run = Some(last_run.saturating_add(interval_ms));
+            }
+        }
+        self.decided.purge(now);
+        self.reserved.purge(now);
+        self.extended.purge(now);
+        self.recorded.purge(now);
+        self.reservations.purge(now);
+    }
+
+    fn sweep_up_to(&mut self, now: i64, limit: usize) -> usize {
+        let mut expired = 0;
+        for id in self.reservations.overdue(now, limit) {
+            let Some(reservation) = self.reservations.get(&id) else {
+                continue;
+            };
+            let (estimate, scopes) = (reservation.estimate, reservation.budgeted_scopes.clone());
+            if self
+                .books
+                .give_back(&scopes, estimate.unit, estimate.amount)
+                .is_ok()
+            {
+                self.reservations
+                    .finish(&id, now, ReservationStatus::Expired, None);
+                expired += 1;
+            } else {
+                self.reservations.quarantine(&id);
+            }
+        }
+        expired
+    }
+}

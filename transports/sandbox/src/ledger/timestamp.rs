@@ -1,0 +1,73 @@
+//! Instants in query parameters: ISO 8601 with seconds and a zone.
+
+/// Milliseconds since 1970 of `text`, such as `2026-11-22T17:05:34.120Z` or `2026-11-22T18:05:34+01:00`.
+/// Digits beyond the millisecond are dropped. `None` if the text has another form.
+pub(super) fn parse(text: &str) -> Option<i64> {
+    let (date, rest) = text.split_once(['T', 't'])?;
+    let mut date = date.split('-');
+    let (year, month, day) = (
+        digits(date.next()?, 4)?,
+        digits(date.next()?, 2)?,
+        digits(date.next()?, 2)?,
+    );
+    let zone_at = rest.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = rest.split_at(zone_at);
+    let valid_date =
+        date.next().is_none() && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    if !valid_date {
+        return None;
+    }
+    let local = days_since_1970(year, month, day) * 86_400_000 + time_of_day(time)?;
+    Some(local - offset_ms(zone)?)
+}
+
+fn time_of_day(text: &str) -> Option<i64> {
+    let (time, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let mut parts = time.split(':');
+    let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let second = digits(parts.next()?, 2)?;
+    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let milli: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    Some(((hour * 60 + minute) * 60 + second) * 1_000 + milli)
+}
+
+fn offset_ms(zone: &str) -> Option<i64> {
+    if matches!(zone, "Z" | "z") {
+        return Some(0);
+    }
+    let sign = if zone.starts_with('-') { -1 } else { 1 };
+    let (hour, minute) = zone.get(1..)?.split_once(':')?;
+    let (hour, minute) = (digits(hour, 2)?, digits(minute, 2)?);
+    (hour <= 18 && minute <= 59).then_some(sign * (hour * 60 + minute) * 60_000)
+}
+
+fn digits(text: &str, count: usize) -> Option<i64> {
+    let fits = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { text.parse().ok() } else { None }
+}
+
+const fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+const fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Whole years first, with the leap days before them, then the months of this year.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let before = year - 1;
+    let leap_days = before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 477;
+    let months: i64 = (1..month).map(|earlier| days_in(year, earlier)).sum();
+    (year - 1970) * 365 + leap_days + months + day - 1
+}

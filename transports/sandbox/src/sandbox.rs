@@ -1,0 +1,206 @@
+//! The running sandbox: a ledger behind an HTTP front on a thread of its own.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use cycles_proto::time::UnixMillis;
+use tokio::sync::oneshot;
+
+use crate::front::{self, Shared};
+use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
+
+/// The tenant of a default sandbox.
+pub const DEFAULT_TENANT: &str = "acme-corp";
+/// The API key of the default tenant.
+pub const DEFAULT_API_KEY: &str = "cyc_live_sandbox_0123456789abcdef";
+/// The scope of the default tenant's own budgets: 1 000 000 `TOKENS` and 10 000 000 000
+/// `USD_MICROCENTS` (100 dollars).
+pub const DEFAULT_TENANT_SCOPE: &str = "tenant:acme-corp";
+/// An agent below it, with a tenth of both.
+pub const DEFAULT_AGENT_SCOPE: &str = "tenant:acme-corp/agent:support-bot";
+
+/// A Cycles server inside this process, on a loopback port, until it is dropped.
+///
+/// It has a thread and a runtime of its own, so blocking programs, any async runtime and tests can start
+/// as many as they like. Time is the wall clock plus what [`Sandbox::advance`] added.
+pub struct Sandbox {
+    addr: SocketAddr,
+    api_key: String,
+    tenant: String,
+    shared: Arc<Shared>,
+    /// Dropping it is the signal to stop.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sandbox {
+    /// Starts a sandbox with the default tenant, key and budgets on a free loopback port.
+    ///
+    /// # Errors
+    /// When no socket or thread can be had.
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// A sandbox to set up; it begins with the defaults.
+    pub fn builder() -> SandboxBuilder {
+        let seed = RandomState::new().hash_one("cycles-sandbox");
+        let mut ledger = Ledger::new(seed);
+        ledger.add_tenant(Tenant::new(DEFAULT_TENANT));
+        ledger.add_api_key(ApiKey::new(DEFAULT_API_KEY, DEFAULT_TENANT));
+        for (scope, tokens, microcents) in [
+            (DEFAULT_TENANT_SCOPE, 1_000_000, 10_000_000_000),
+            (DEFAULT_AGENT_SCOPE, 100_000, 1_000_000_000),
+        ] {
+            ledger.add_budget(Budget::new(scope, Unit::Tokens, tokens));
+            ledger.add_budget(Budget::new(scope, Unit::UsdMicrocents, microcents));
+        }
+        SandboxBuilder {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            ledger,
+            api_key: DEFAULT_API_KEY.to_owned(),
+            tenant: DEFAULT_TENANT.to_owned(),
+        }
+    }
+
+    /// `http://127.0.0.1:<port>`, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Where it listens.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The secret to send as `X-Cycles-API-Key`.
+    pub fn api_key(&self) -> &str {
+        &self.api_key
+    }
+
+    /// The tenant of that key.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Looks at the ledger or changes it. Requests wait meanwhile, so `work` must not make any.
+    pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
+        work(&mut self.shared.ledger())
+    }
+
+    /// The sandbox's own time, for calls such as [`Ledger::sweep`].
+    pub fn now(&self) -> UnixMillis {
+        self.shared.now()
+    }
+
+    /// Moves the sandbox's clock on by `by` and runs what is due by then, as if that time had passed.
+    pub fn advance(&self, by: Duration) {
+        self.shared.advance(by);
+        let mut ledger = self.shared.ledger();
+        ledger.tick(self.shared.now());
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("addr", &self.addr)
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Sandbox {
+    /// Cuts open connections and waits for the thread to end.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A front that ended early has nothing more to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A sandbox that is not running yet.
+#[derive(Debug)]
+#[must_use = "nothing runs until `start`"]
+pub struct SandboxBuilder {
+    addr: SocketAddr,
+    ledger: Ledger,
+    api_key: String,
+    tenant: String,
+}
+
+impl SandboxBuilder {
+    /// Listens here instead of on a free loopback port.
+    pub const fn addr(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// Serves `ledger` instead of the default one. `api_key` and `tenant` are what the accessors of the
+    /// sandbox will say.
+    pub fn ledger(mut self, ledger: Ledger, api_key: impl Into<String>, tenant: impl Into<String>) -> Self {
+        self.ledger = ledger;
+        self.api_key = api_key.into();
+        self.tenant = tenant.into();
+        self
+    }
+
+    /// Adds a tenant, or replaces one of the same id.
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.ledger.add_tenant(tenant);
+        self
+    }
+
+    /// Adds an API key. The accessors keep naming the default one.
+    pub fn api_key(mut self, key: ApiKey) -> Self {
+        self.ledger.add_api_key(key);
+        self
+    }
+
+    /// Adds a budget, or replaces the one of the same scope and unit.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.ledger.add_budget(budget);
+        self
+    }
+
+    /// Sets the admin key.
+    pub fn admin_key(mut self, key: impl Into<String>) -> Self {
+        self.ledger.set_admin_key(key);
+        self
+    }
+
+    /// Starts it. When this returns, connections are accepted.
+    ///
+    /// # Errors
+    /// When the address is taken, or no socket or thread can be had.
+    pub fn start(self) -> io::Result<Sandbox> {
+        let listener = TcpListener::bind(self.addr)?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(self.ledger));
+        let (stop, stopped) = oneshot::channel();
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("cycles-sandbox".to_owned())
+            .spawn(move || {
+                // It fails only where the platform gives it no event queue; clients then see a refused
+                // connection, since the listener is dropped here.
+                let _ = front::serve(listener, served, stopped);
+            })?;
+        Ok(Sandbox {
+            addr,
+            api_key: self.api_key,
+            tenant: self.tenant,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}

@@ -1,0 +1,346 @@
+//! Balances and the list of reservations: filters, order and pages.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{Answer, Desk, START};
+use cycles_sandbox::{Budget, Unit};
+use serde_json::{Value, json};
+
+fn paths(answer: &Answer) -> BTreeSet<String> {
+    let rows = answer.body["balances"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{}", answer.body));
+    rows.iter()
+        .map(|row| {
+            format!(
+                "{} {}",
+                row["scope_path"].as_str().unwrap(),
+                row["spent"]["unit"].as_str().unwrap()
+            )
+        })
+        .collect()
+}
+
+fn ids(answer: &Answer) -> Vec<String> {
+    let rows = answer.body["reservations"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{}", answer.body));
+    rows.iter()
+        .map(|row| row["reservation_id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn set(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn balances_show_descendants_in_every_unit() {
+    let mut desk = Desk::with_tokens(10);
+    desk.ledger
+        .add_budget(Budget::new("tenant:acme/app:web/agent:bot", Unit::Credits, 1));
+    desk.ledger
+        .add_budget(Budget::new("tenant:acme/agent:bot", Unit::Tokens, 1));
+    desk.ledger
+        .add_budget(Budget::new("tenant:acme/agent:bottle", Unit::Tokens, 1));
+    desk.ledger
+        .add_budget(Budget::new("tenant:rival/agent:bot", Unit::Tokens, 1));
+    let bots = [
+        "tenant:acme/app:web/agent:bot CREDITS",
+        "tenant:acme/agent:bot TOKENS",
+    ];
+    let all = [
+        bots[0],
+        bots[1],
+        "tenant:acme TOKENS",
+        "tenant:acme/agent:bottle TOKENS",
+    ];
+    let rows: [(&str, &[&str]); 7] = [
+        ("tenant=acme", &all),
+        ("tenant=acme&include_children=false", &all),
+        ("agent=bot", &bots),
+        ("agent=BOT", &bots),
+        ("agent=bot&app=web", &bots[..1]),
+        ("agent=nobody", &[]),
+        ("tenant=", &[]),
+    ];
+    for (query, expected) in rows {
+        let answer = desk.get(&format!("/v1/balances?{query}"));
+        assert_eq!(paths(&answer), set(expected), "{query}");
+        assert_eq!(
+            (&answer.body["has_more"], &answer.body["next_cursor"]),
+            (&json!(false), &Value::Null)
+        );
+    }
+    let unknown = desk.get("/v1/balances?agent=nobody");
+    assert_eq!(
+        unknown.bytes,
+        r#"{"balances":[],"has_more":false,"next_cursor":null}"#
+    );
+    for (query, status) in [
+        ("", 400),
+        ("?limit=0&tenant=acme", 400),
+        ("?tenant=acme&cursor=junk", 500),
+    ] {
+        assert_eq!(
+            desk.get(&format!("/v1/balances{query}")).status,
+            status,
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn pages_of_balances_cover_each_budget_once() {
+    let mut desk = Desk::new();
+    for index in 0..10 {
+        desk.ledger.add_budget(Budget::new(
+            format!("tenant:acme/agent:a{index}"),
+            Unit::Tokens,
+            1,
+        ));
+        desk.ledger.add_budget(Budget::new(
+            format!("tenant:rival/agent:a{index}"),
+            Unit::Tokens,
+            1,
+        ));
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let answer = desk.get(&format!("/v1/balances?tenant=acme&limit=3&cursor={cursor}"));
+        seen.extend(paths(&answer));
+        match answer.body["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen.len(), 10);
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 10);
+}
+
+/// Five reservations, a second apart: amounts 3 1 2 1 3, the second committed, the third released.
+fn five() -> (Desk, Vec<String>) {
+    let mut desk = Desk::with_tokens(100);
+    let mut made = Vec::new();
+    for (index, amount) in [3, 1, 2, 1, 3].into_iter().enumerate() {
+        let more = json!({
+            "idempotency_key": format!("create-{index}"),
+            "subject": {"tenant": "acme", "agent": format!("Bot{}", index % 2)},
+            "metadata": {"index": index},
+            "ttl_ms": 600_000 - 1_000 * index,
+        });
+        made.push(desk.reserve(amount, &more).id());
+        desk.now += 1_000;
+    }
+    desk.commit(&made[1], 1, &json!({"metadata": {"done": true}}));
+    desk.release(&made[2], &Value::Null);
+    (desk, made)
+}
+
+#[test]
+fn lists_are_filtered_by_status_key_scope_and_time() {
+    let (mut desk, made) = five();
+    let pick = |places: &[usize]| {
+        places
+            .iter()
+            .map(|place| made[*place].clone())
+            .collect::<BTreeSet<_>>()
+    };
+    let time = |offset: u64| cycles_proto::time::UnixMillis(START + offset).to_string();
+    let rows: [(String, &[usize]); 15] = [
+        (String::new(), &[0, 1, 2, 3, 4]),
+        ("tenant=acme".into(), &[0, 1, 2, 3, 4]),
+        ("tenant=".into(), &[]),
+        ("status=ACTIVE".into(), &[0, 3, 4]),
+        ("status=COMMITTED".into(), &[1]),
+        ("idempotency_key=create-3".into(), &[3]),
+        ("idempotency_key=".into(), &[]),
+        ("agent=bot1".into(), &[1, 3]),
+        ("workspace=".into(), &[]),
+        ("unknown=1&from=".into(), &[0, 1, 2, 3, 4]),
+        (format!("from={}&to={}", time(1_000), time(2_000)), &[1, 2]),
+        (
+            "from=2026-11-18T12:06:41%2B01:00&to=2026-11-18T12:06:41%2B01:00".into(),
+            &[1],
+        ),
+        (format!("expires_from={}", time(600_000)), &[0, 1, 2, 3, 4]),
+        (format!("finalized_from={}", time(0)), &[1, 2]),
+        (format!("finalized_to={}", time(4_999)), &[]),
+    ];
+    for (query, expected) in rows {
+        let answer = desk.get(&format!("/v1/reservations?{query}"));
+        assert_eq!(
+            ids(&answer).into_iter().collect::<BTreeSet<_>>(),
+            pick(expected),
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn faults_of_a_list_query_come_in_order() {
+    let (mut desk, _) = five();
+    let rows = [
+        (
+            "limit=0&status=x",
+            400,
+            "Validation failed: limit: must be greater than or equal to 1",
+        ),
+        (
+            "limit=201",
+            400,
+            "Validation failed: limit: must be less than or equal to 200",
+        ),
+        ("status=active&sort_by=x", 400, "Invalid status filter: active"),
+        ("status=", 400, "Invalid status filter: "),
+        ("sort_by=&sort_dir=x", 400, "Invalid sort_by: "),
+        ("sort_dir=up&from=x", 400, "Invalid sort_dir: up"),
+        ("from=2026-11-22&tenant=rival", 400, "Invalid from: must be"),
+        ("to=1795000000000", 400, "Invalid to: must be"),
+        ("to=2026-11-22T10:00:00", 400, "Invalid to: must be"),
+        (
+            "from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z",
+            400,
+            "Invalid from: must not be after to",
+        ),
+        ("tenant=rival&cursor=junk", 403, ""),
+        ("cursor=junk", 500, "Internal error"),
+        ("cursor=5&sort_by=status", 400, "cursor has an invalid boundary"),
+        (
+            "cursor=junk&sort_by=status",
+            400,
+            "cursor has an invalid boundary",
+        ),
+    ];
+    for (query, status, message) in rows {
+        let answer = desk.get(&format!("/v1/reservations?{query}"));
+        assert_eq!(answer.status, status, "{query}: {}", answer.body);
+        assert!(
+            answer.message().starts_with(message),
+            "{query}: {}",
+            answer.message()
+        );
+    }
+    for fine in [
+        "to=2026-11-22T10:00:00%2B01:00",
+        "from=1999-02-28t10:00:00.123456789z",
+        "sort_by=STATUS&sort_dir=ASC",
+    ] {
+        assert_eq!(
+            desk.get(&format!("/v1/reservations?{fine}")).status,
+            200,
+            "{fine}"
+        );
+    }
+}
+
+#[test]
+fn sorted_lists_break_ties_by_id_in_both_directions() {
+    let (mut desk, made) = five();
+    let tied = |a: usize, b: usize| {
+        let (a, b) = (made[a].clone(), made[b].clone());
+        if a < b { [a, b] } else { [b, a] }
+    };
+    let (ones, threes) = (tied(1, 3), tied(0, 4));
+    let descending = [&threes[..], &[made[2].clone()], &ones[..]].concat();
+    let ascending = [&ones[..], &[made[2].clone()], &threes[..]].concat();
+    assert_eq!(ids(&desk.get("/v1/reservations?sort_by=reserved")), descending);
+    assert_eq!(
+        ids(&desk.get("/v1/reservations?sort_by=reserved&sort_dir=asc")),
+        ascending
+    );
+    let newest_first: Vec<String> = made.iter().rev().cloned().collect();
+    assert_eq!(ids(&desk.get("/v1/reservations?sort_dir=desc")), newest_first);
+    assert_eq!(ids(&desk.get("/v1/reservations?sort_dir=asc")), made);
+    for key in [
+        "reservation_id",
+        "tenant",
+        "scope_path",
+        "status",
+        "expires_at_ms",
+    ] {
+        assert_eq!(
+            ids(&desk.get(&format!("/v1/reservations?sort_by={key}"))).len(),
+            5,
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn sorted_pages_are_exact_and_their_cursors_bound_to_the_question() {
+    let (mut desk, made) = five();
+    for key in ["reserved", "created_at_ms", "status", "tenant"] {
+        let whole = ids(&desk.get(&format!("/v1/reservations?sort_by={key}")));
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = desk.get(&format!("/v1/reservations?sort_by={key}&limit=2&cursor={cursor}"));
+            seen.extend(ids(&page));
+            let next = page.body["next_cursor"].as_str().map(str::to_owned);
+            assert_eq!(page.body["has_more"], next.is_some());
+            let Some(next) = next else { break };
+            let unsorted = desk.get(&format!("/v1/reservations?limit=2&cursor={next}"));
+            let sorted = desk.get(&format!(
+                "/v1/reservations?sort_by={key}&limit=2&cursor={next}&include=metadata"
+            ));
+            assert_eq!(ids(&unsorted), ids(&sorted), "the cursor knows its order");
+            for other in [
+                "sort_by=expires_at_ms",
+                "sort_dir=asc",
+                "sort_by=reserved&status=ACTIVE",
+            ] {
+                let refused = desk.get(&format!("/v1/reservations?{other}&cursor={next}"));
+                assert_eq!(refused.fault(), (400, "INVALID_REQUEST"), "{other}");
+            }
+            cursor = next;
+        }
+        assert_eq!(seen, whole, "{key}");
+        assert_eq!(seen.len(), made.len());
+    }
+}
+
+#[test]
+fn unsorted_pages_cover_each_match_once_and_may_end_with_an_empty_one() {
+    let (mut desk, made) = five();
+    for (filter, expected) in [("", &made[..]), ("status=COMMITTED&", &made[1..2])] {
+        for limit in 1..=5 {
+            let (mut seen, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = desk.get(&format!("/v1/reservations?{filter}limit={limit}&cursor={cursor}"));
+                assert_eq!(page.body["has_more"], !page.body["next_cursor"].is_null());
+                seen.extend(ids(&page));
+                let Some(next) = page.body["next_cursor"].as_str() else {
+                    break;
+                };
+                assert_eq!(ids(&page).len(), limit, "a page that promises more is full");
+                cursor = next.to_owned();
+            }
+            seen.sort();
+            let mut all = expected.to_vec();
+            all.sort();
+            assert_eq!(seen, all, "{filter}limit={limit}");
+        }
+    }
+}
+
+#[test]
+fn rows_show_metadata_only_on_request_and_the_charge_always() {
+    let (mut desk, made) = five();
+    let plain = desk.get("/v1/reservations?status=COMMITTED").body["reservations"][0].clone();
+    assert_eq!(plain["committed"], json!({"unit": "TOKENS", "amount": 1}));
+    assert_eq!(plain["finalized_at_ms"], START + 5_000);
+    assert!(plain.get("metadata").is_none() && plain.get("committed_metadata").is_none());
+    let query = "/v1/reservations?status=COMMITTED&include=,Metadata,%20committed_metadata,other";
+    let full = desk.get(query).body["reservations"][0].clone();
+    assert_eq!(
+        (&full["metadata"], &full["committed_metadata"]),
+        (&json!({"index": 1}), &json!({"done": true}))
+    );
+    let detail = desk.get(&format!("/v1/reservations/{}", made[1]));
+    assert_eq!(detail.body, full);
+    let released = desk.get(&format!("/v1/reservations/{}", made[2])).body;
+    assert!(released.get("committed").is_none() && released.get("finalized_at_ms").is_some());
+}

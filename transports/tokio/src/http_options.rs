@@ -1,0 +1,93 @@
+//! How the client reaches its server.
+
+use hyper_util::client::proxy::matcher::Matcher;
+
+use cycles_proto::ConfigError;
+
+/// What the transport may be told beyond the configuration: proxies and trust.
+///
+/// By default proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`),
+/// and the certificates that the operating system trusts are trusted.
+#[derive(Clone, Debug, Default)]
+pub struct HttpOptions {
+    proxies: Proxies,
+    #[cfg(feature = "tls")]
+    pub(crate) roots: Vec<rustls_pki_types::CertificateDer<'static>>,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Proxies {
+    #[default]
+    FromEnvironment,
+    None,
+    All {
+        proxy: String,
+        except: String,
+    },
+}
+
+impl HttpOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Connects directly, whatever the environment says.
+    #[must_use]
+    pub fn no_proxy(mut self) -> Self {
+        self.proxies = Proxies::None;
+        self
+    }
+
+    /// Connects through this proxy (`http://user:password@host:port`), whatever the environment says,
+    /// except to the hosts in `except`, which is written like `NO_PROXY`.
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<String>, except: impl Into<String>) -> Self {
+        self.proxies = Proxies::All {
+            proxy: proxy.into(),
+            except: except.into(),
+        };
+        self
+    }
+
+    /// Trusts these certificates (PEM, one or more) in addition to the others: those of a private
+    /// authority.
+    ///
+    /// # Errors
+    /// [`ConfigError::Adapter`] if the text holds no certificate or one that cannot be read.
+    #[cfg(feature = "tls")]
+    pub fn trust_pem(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
+        use rustls_pki_types::CertificateDer;
+        use rustls_pki_types::pem::PemObject as _;
+
+        let before = self.roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| {
+                ConfigError::Adapter(format!("a certificate to trust cannot be read: {error}"))
+            })?;
+            self.roots.push(certificate);
+        }
+        if self.roots.len() == before {
+            return Err(ConfigError::Adapter(
+                "the PEM text to trust holds no certificate".to_owned(),
+            ));
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn matcher(&self) -> Result<Matcher, ConfigError> {
+        match &self.proxies {
+            Proxies::FromEnvironment => Ok(Matcher::from_env()),
+            Proxies::None => Ok(Matcher::builder().build()),
+            Proxies::All { proxy, except } => {
+                let matcher = Matcher::builder().all(proxy.as_str()).no(except.as_str()).build();
+                // The matcher takes what it cannot read for "no proxy", which is not what was asked for.
+                let readable = Matcher::builder().all(proxy.as_str()).build();
+                match readable.intercept(&http::Uri::from_static("https://example.com")) {
+                    Some(_) => Ok(matcher),
+                    None => Err(ConfigError::Adapter("the proxy's address is no URL".to_owned())),
+                }
+            }
+        }
+    }
+}
