@@ -50,7 +50,11 @@ pub(crate) enum Stream {
 }
 
 impl Connector {
-    pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        config: &CyclesConfig,
+        server: &Uri,
+        options: &HttpOptions,
+    ) -> Result<Self, ConfigError> {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -58,7 +62,7 @@ impl Connector {
         tcp.set_connect_timeout(Some(config.connect_timeout()));
         Ok(Self {
             tcp,
-            proxies: Arc::new(options.matcher()?),
+            proxies: Arc::new(options.matcher(server)?),
             #[cfg(feature = "tls")]
             tls: config
                 .is_https()

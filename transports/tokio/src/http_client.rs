@@ -29,8 +29,9 @@ const MAX_IDLE: usize = 64;
 
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
-        let connector = Connector::new(config, options)?;
+        // A checked configuration has an address that parses; the default one is on no proxy's list.
         let server = config.base_url().parse().unwrap_or_default();
+        let connector = Connector::new(config, &server, options)?;
         let proxy_authorization = connector.proxy_authorization(&server);
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

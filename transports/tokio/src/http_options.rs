@@ -1,13 +1,17 @@
 //! How the client reaches its server.
 
+use std::net::IpAddr;
+
+use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use cycles_proto::ConfigError;
 
 /// What the transport may be told beyond the configuration: proxies and trust.
 ///
-/// By default proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`),
-/// and the certificates that the operating system trusts are trusted.
+/// By default proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`)
+/// except for a server on this machine, which no proxy could reach, and the certificates that the operating
+/// system trusts are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct HttpOptions {
     proxies: Proxies,
@@ -75,19 +79,31 @@ impl HttpOptions {
         Ok(self)
     }
 
-    pub(crate) fn matcher(&self) -> Result<Matcher, ConfigError> {
+    /// The rules for reaching `server`.
+    pub(crate) fn matcher(&self, server: &Uri) -> Result<Matcher, ConfigError> {
         match &self.proxies {
+            Proxies::FromEnvironment if is_on_this_machine(server) => Ok(Matcher::builder().build()),
             Proxies::FromEnvironment => Ok(Matcher::from_env()),
             Proxies::None => Ok(Matcher::builder().build()),
             Proxies::All { proxy, except } => {
                 let matcher = Matcher::builder().all(proxy.as_str()).no(except.as_str()).build();
                 // The matcher takes what it cannot read for "no proxy", which is not what was asked for.
                 let readable = Matcher::builder().all(proxy.as_str()).build();
-                match readable.intercept(&http::Uri::from_static("https://example.com")) {
+                match readable.intercept(&Uri::from_static("https://example.com")) {
                     Some(_) => Ok(matcher),
                     None => Err(ConfigError::Adapter("the proxy's address is no URL".to_owned())),
                 }
             }
         }
     }
+}
+
+fn is_on_this_machine(server: &Uri) -> bool {
+    let host = server
+        .host()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
