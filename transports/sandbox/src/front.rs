@@ -1,12 +1,9 @@
-//! The HTTP front: bytes between sockets and the ledger, and nothing else.
-//!
-//! Three layers, each with one place where a later addition can stand: [`accept`] has every new socket
-//! before HTTP does, [`converse`] has the raw stream of one connection, and [`exchange`] stands before and
-//! after each request.
+//! The HTTP front: bytes between sockets and the ledger, and the faults between them.
 
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +11,7 @@ use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,7 +19,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
+use crate::delivery::{Delivery, NoResponse, ResetSwitch, Resettable};
+use crate::fault::{self, Fault, FaultPlan, FaultRule};
 use crate::ledger::Ledger;
+use crate::operation::Operation;
 
 /// The largest request body that is read.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -31,6 +31,9 @@ const BODY_LIMIT: usize = 10 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Shared {
     ledger: Mutex<Ledger>,
+    faults: Mutex<FaultPlan>,
+    /// Spares requests a lock while there are no faults.
+    has_faults: AtomicBool,
     clock: Clock,
 }
 
@@ -38,6 +41,8 @@ impl Shared {
     pub(crate) fn new(ledger: Ledger) -> Self {
         Self {
             ledger: Mutex::new(ledger),
+            faults: Mutex::default(),
+            has_faults: AtomicBool::new(false),
             clock: Clock::start(),
         }
     }
@@ -55,6 +60,28 @@ impl Shared {
     pub(crate) fn advance(&self, by: Duration) {
         let mut ahead = self.clock.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         *ahead = ahead.saturating_add(by);
+    }
+
+    pub(crate) fn inject(&self, rule: FaultRule) {
+        self.faults().add(rule);
+        self.has_faults.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        self.faults().clear();
+        self.has_faults.store(false, Ordering::Release);
+    }
+
+    fn faults(&self) -> MutexGuard<'_, FaultPlan> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn strike(&self, request: &Request<Bytes>) -> Option<Fault> {
+        if !self.has_faults.load(Ordering::Acquire) {
+            return None;
+        }
+        let operation = Operation::of(request.method(), request.uri().path());
+        self.faults().strike(self.now(), operation)
     }
 
     fn handle(&self, request: &Request<Bytes>) -> Response<Bytes> {
@@ -129,35 +156,72 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
 async fn converse(stream: TcpStream, shared: Arc<Shared>) {
     // Without it small responses wait for acknowledgements; a socket that refuses is merely slower.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| exchange(request, &shared));
-    // An error here is a client that went away or spoke no HTTP; there is nobody left to tell.
+    let reset = ResetSwitch::default();
+    let service = service_fn(|request| exchange(request, &shared, &reset));
+    let stream = Resettable::new(stream, reset.clone());
+    // An error here is a client that went away or spoke no HTTP, or a fault; there is nobody left to tell.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-/// One request and its response.
+/// One request and its response, with what goes wrong on purpose. No response ends the connection.
 async fn exchange(
     request: Request<Incoming>,
     shared: &Shared,
-) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    reset: &ResetSwitch,
+) -> Result<Response<Delivery>, NoResponse> {
     let (head, body) = request.into_parts();
-    let response = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => shared.handle(&Request::from_parts(head, body.to_bytes())),
+    let request = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Request::from_parts(head, body.to_bytes()),
         Err(fault) if fault.is::<LengthLimitError>() => {
             let mut response = bare(StatusCode::PAYLOAD_TOO_LARGE);
             // The rest of the body is still in the pipe and will not be read.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
-            response
+            return Ok(response.map(Delivery::whole));
         }
-        Err(fault) => match fault.downcast::<hyper::Error>() {
-            Ok(fault) => return Err(*fault),
-            Err(_) => bare(StatusCode::BAD_REQUEST),
-        },
+        Err(_) => return Err(NoResponse),
     };
-    Ok(response.map(Full::new))
+    let Some(fault) = shared.strike(&request) else {
+        return Ok(shared.handle(&request).map(Delivery::whole));
+    };
+    match fault {
+        Fault::Delay(time) => {
+            tokio::time::sleep(time).await;
+            Ok(shared.handle(&request).map(Delivery::whole))
+        }
+        Fault::Status {
+            status,
+            retry_after_s,
+        } => Ok(fault::status_response(status, retry_after_s).map(Delivery::whole)),
+        Fault::StatusAfter(status) => {
+            shared.handle(&request);
+            Ok(fault::status_response(status, None).map(Delivery::whole))
+        }
+        Fault::ForeignPage(status) => Ok(fault::foreign_page(status).map(Delivery::whole)),
+        Fault::Garbage => {
+            let status = shared.handle(&request).status();
+            Ok(fault::garbage(status).map(Delivery::whole))
+        }
+        Fault::LoseRequest => Err(NoResponse),
+        Fault::LoseResponse => {
+            shared.handle(&request);
+            Err(NoResponse)
+        }
+        Fault::ResetRequest => {
+            reset.turn_on();
+            Err(NoResponse)
+        }
+        Fault::ResetResponse => {
+            shared.handle(&request);
+            reset.turn_on();
+            Err(NoResponse)
+        }
+        Fault::Cut => Ok(shared.handle(&request).map(Delivery::cut)),
+        Fault::Drip(gap) => Ok(shared.handle(&request).map(|body| Delivery::drip(body, gap))),
+    }
 }
 
 fn bare(status: StatusCode) -> Response<Bytes> {

@@ -1,14 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod delivery;
+mod fault;
 mod front;
 mod ledger;
+mod operation;
 mod sandbox;
 mod seed;
 
+pub use fault::{Fault, FaultRule, FaultSyntax, When};
 pub use ledger::{
     ApiKey, Budget, BudgetState, BudgetStatus, Funding, KeyStatus, Ledger, OperatorError, OveragePolicy,
     ReservationState, ReservationStatus, Tenant, TenantStatus, Unit,
 };
+pub use operation::Operation;
 pub use sandbox::{
     DEFAULT_AGENT_SCOPE, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, SandboxBuilder,
 };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cycles_proto::time::UnixMillis;
 use tokio::sync::oneshot;
 
+use crate::fault::FaultRule;
 use crate::front::{self, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
 
@@ -91,6 +92,16 @@ impl Sandbox {
     /// Looks at the ledger or changes it. Requests wait meanwhile, so `work` must not make any.
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
         work(&mut self.shared.ledger())
+    }
+
+    /// Makes something go wrong from now on. Of several rules that strike a call the first one counts.
+    pub fn inject(&self, rule: FaultRule) {
+        self.shared.inject(rule);
+    }
+
+    /// Makes everything go right again.
+    pub fn clear_faults(&self) {
+        self.shared.clear_faults();
     }
 
     /// The sandbox's own time, for calls such as [`Ledger::sweep`].

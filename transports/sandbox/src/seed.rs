@@ -1,4 +1,4 @@
-//! Ids from a seed: the ledger takes no randomness from the outside, so that a run can be repeated.
+//! Ids and chances from a seed: nothing takes randomness from the outside, so that a run can be repeated.
 
 /// A splitmix64 generator that writes ids in the shapes of the protocol.
 ///
@@ -30,6 +30,13 @@ impl Seed {
     /// The next trace id: 32 lower-case hex digits, never all zero.
     pub(crate) fn trace_id(&mut self) -> String {
         format!("{:016x}{:016x}", self.next() | 1, self.next())
+    }
+
+    /// Yes with this probability.
+    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+        // 53 bits are what a float holds exactly.
+        let draw = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        draw < probability
     }
 
     fn next(&mut self) -> u64 {

@@ -1,57 +1,15 @@
 //! The sandbox as a program on the other side of a socket meets it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+mod common;
+
+use common::wire::Line;
 use cycles_sandbox::{
     ApiKey, Budget, DEFAULT_AGENT_SCOPE, DEFAULT_TENANT_SCOPE, Ledger, Sandbox, Tenant, Unit,
 };
-
-/// One connection, spoken to by hand.
-struct Line(BufReader<TcpStream>);
-
-impl Line {
-    fn open(sandbox: &Sandbox) -> Self {
-        let stream = TcpStream::connect(sandbox.addr()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    fn send(&mut self, text: &str) {
-        self.0.get_mut().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn request(&mut self, sandbox: &Sandbox, method: &str, path: &str, body: &str) -> (u16, String) {
-        let key = sandbox.api_key();
-        self.send(&format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nx-cycles-api-key: {key}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ));
-        self.response()
-    }
-
-    fn response(&mut self) -> (u16, String) {
-        let (mut status, mut length) = (0, 0);
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the connection ended");
-            let line = line.trim_end();
-            if let Some(rest) = line.strip_prefix("HTTP/1.1 ") {
-                status = rest[..3].parse().unwrap();
-            } else if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.parse().unwrap();
-            } else if line.is_empty() {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
-        (status, String::from_utf8(body).unwrap())
-    }
-}
 
 fn reserve_body(key: usize, amount: i64) -> String {
     format!(
@@ -137,8 +95,7 @@ fn dropping_a_sandbox_closes_its_port_and_its_connections() {
     line.request(&sandbox, "GET", "/actuator/health", "");
     drop(sandbox);
     assert!(TcpStream::connect(addr).is_err());
-    let mut rest = Vec::new();
-    assert!(matches!(line.0.read_to_end(&mut rest), Ok(0) | Err(_)));
+    assert!(line.has_ended());
 }
 
 #[test]
@@ -153,7 +110,7 @@ fn a_body_beyond_the_limit_is_413_and_ends_the_connection() {
     let mut line = Line::open(&sandbox);
     line.send("POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-length: 10485761\r\n\r\n");
     // The refusal may come before all of the body is written.
-    let _ = line.0.get_mut().write_all(&vec![b' '; 10_485_761]);
+    line.send_as_far_as_it_goes(&vec![b' '; 10_485_761]);
     assert_eq!(line.response().0, 413);
 }
 

@@ -48,6 +48,7 @@ use self::reservations::Reservations;
 use self::route::{Access, Route};
 use self::sweep::Sweeper;
 use self::tenants::Tenants;
+use crate::operation::Operation;
 use crate::seed::Seed;
 
 pub use self::budget::BudgetState;
@@ -157,6 +158,11 @@ impl Ledger {
             Route::Unknown => Err(Refusal::internal()),
         }
     }
+}
+
+/// The operation that a method and a path name.
+pub(crate) fn operation_of(method: &http::Method, path: &str) -> Operation {
+    Route::of(method, path).operation()
 }
 
 /// Times inside the ledger are signed, as they are on the wire; the far end of the range is one moment.

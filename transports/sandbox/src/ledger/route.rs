@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use crate::operation::Operation;
+
 /// An operation with the id from its path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
@@ -85,6 +87,25 @@ impl<'a> Route<'a> {
                 Self::Health
             }
             _ => Self::Unknown,
+        }
+    }
+
+    /// The operation, without the id.
+    pub(super) const fn operation(&self) -> Operation {
+        match self {
+            Self::Decide => Operation::Decide,
+            Self::Reserve => Operation::CreateReservation,
+            Self::List => Operation::ListReservations,
+            Self::Get(_) => Operation::GetReservation,
+            Self::Commit(_) => Operation::CommitReservation,
+            Self::Release(_) => Operation::ReleaseReservation,
+            Self::Extend(_) => Operation::ExtendReservation,
+            Self::Event => Operation::CreateEvent,
+            Self::Balances => Operation::GetBalances,
+            Self::Evidence(_) => Operation::GetEvidence,
+            Self::Jwks => Operation::GetEvidenceJwks,
+            Self::Health => Operation::Health,
+            Self::Unknown => Operation::Unknown,
         }
     }
 

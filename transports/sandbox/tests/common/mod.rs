@@ -7,6 +7,8 @@
     clippy::expect_used
 )]
 
+pub mod wire;
+
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::{ApiKey, Budget, BudgetState, Ledger, OveragePolicy, Tenant, Unit};

@@ -1,0 +1,194 @@
+//! How a response gets to the client: whole, cut, or drop by drop; and connections that end with a reset.
+
+use std::fmt;
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+/// The connection ends without a (whole) response.
+#[derive(Debug)]
+pub(crate) struct NoResponse;
+
+impl fmt::Display for NoResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection ends here")
+    }
+}
+
+impl std::error::Error for NoResponse {}
+
+/// A response body. Its head always promises the whole of it.
+pub(crate) struct Delivery {
+    rest: Bytes,
+    manner: Manner,
+}
+
+enum Manner {
+    Whole,
+    /// Ends the connection when this many bytes are left, once the others are on their way.
+    Cut {
+        left: usize,
+        sent: bool,
+    },
+    Drip {
+        gap: Duration,
+        wait: Option<Pin<Box<Sleep>>>,
+    },
+}
+
+impl Delivery {
+    pub(crate) fn whole(body: Bytes) -> Self {
+        Self {
+            rest: body,
+            manner: Manner::Whole,
+        }
+    }
+
+    pub(crate) fn cut(body: Bytes) -> Self {
+        let left = body.len().div_ceil(2);
+        Self {
+            rest: body,
+            manner: Manner::Cut { left, sent: false },
+        }
+    }
+
+    pub(crate) fn drip(body: Bytes, gap: Duration) -> Self {
+        Self {
+            rest: body,
+            manner: Manner::Drip { gap, wait: None },
+        }
+    }
+
+    /// The next `count` bytes.
+    fn take(&mut self, count: usize) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
+        let count = count.min(self.rest.len());
+        Poll::Ready((count > 0).then(|| Ok(Frame::data(self.rest.split_to(count)))))
+    }
+}
+
+impl Body for Delivery {
+    type Data = Bytes;
+    type Error = NoResponse;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, NoResponse>>> {
+        let length = self.rest.len();
+        match &mut self.manner {
+            Manner::Whole => self.take(length),
+            Manner::Cut { left, .. } if length > *left => {
+                let count = length - *left;
+                self.take(count)
+            }
+            // An error takes with it what was not flushed, and nothing is flushed before we hesitate.
+            Manner::Cut { sent, .. } if !*sent => {
+                *sent = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Manner::Cut { .. } => Poll::Ready(Some(Err(NoResponse))),
+            Manner::Drip { gap, wait } => {
+                if length > 0 {
+                    ready!(
+                        wait.get_or_insert_with(|| Box::pin(sleep(*gap)))
+                            .as_mut()
+                            .poll(cx)
+                    );
+                    *wait = None;
+                }
+                self.take(1)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && !matches!(self.manner, Manner::Cut { .. })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+/// Whether a connection is to end with a reset instead of a farewell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResetSwitch(Arc<AtomicBool>);
+
+impl ResetSwitch {
+    pub(crate) fn turn_on(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// A socket that is reset when it is dropped with its switch on.
+pub(crate) struct Resettable {
+    stream: TcpStream,
+    reset: ResetSwitch,
+}
+
+impl Resettable {
+    pub(crate) fn new(stream: TcpStream, reset: ResetSwitch) -> Self {
+        Self { stream, reset }
+    }
+
+    fn is_on(&self) -> bool {
+        self.reset.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Resettable {
+    fn drop(&mut self) {
+        if self.is_on() {
+            // A platform that cannot reset closes instead.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Resettable {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A farewell first would make the reset invisible.
+        if self.is_on() {
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bytes)
+    }
+}

@@ -1,0 +1,211 @@
+//! Faults: what goes wrong between a client and the ledger, on purpose and repeatably.
+//!
+//! A [`FaultRule`] says what happens to which operations and when. As a value it drives the running sandbox
+//! and any in-process transport alike; as a text it is what `cycles-sandbox --fault` takes.
+
+mod parse;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::time::UnixMillis;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+
+use crate::operation::Operation;
+use crate::seed::Seed;
+
+pub use parse::FaultSyntax;
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The request reaches the ledger this much later.
+    Delay(Duration),
+    /// The server answers with this status and an error of the protocol, and the ledger sees nothing: 401 as
+    /// `UNAUTHORIZED`, 429 as `LIMIT_EXCEEDED`, others as `INTERNAL_ERROR`.
+    Status {
+        /// 400 to 599.
+        status: u16,
+        /// `Retry-After` in seconds, if there is one.
+        retry_after_s: Option<u64>,
+    },
+    /// The ledger does what was asked, and the answer is this status all the same.
+    StatusAfter(u16),
+    /// Something before the server answers with a page of its own; the ledger sees nothing.
+    ForeignPage(u16),
+    /// The ledger does what was asked, and the answer is a success that cannot be read.
+    Garbage,
+    /// The connection is closed before the ledger sees the request.
+    LoseRequest,
+    /// The ledger does what was asked, and the connection is closed without an answer.
+    LoseResponse,
+    /// The connection is reset before the ledger sees the request.
+    ResetRequest,
+    /// The ledger does what was asked, and the connection is reset without an answer.
+    ResetResponse,
+    /// The ledger does what was asked, and the connection is closed in the middle of the answer.
+    Cut,
+    /// The ledger does what was asked, and the answer comes byte by byte, each after this time.
+    Drip(Duration),
+}
+
+/// Which calls of the matching operations a fault strikes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum When {
+    /// All of them.
+    Always,
+    /// Those with these numbers, counted from 1.
+    Calls(BTreeSet<u64>),
+    /// As many as this, from the first.
+    First(u64),
+    /// All for as long as this, counted from the first.
+    For(Duration),
+    /// Each with this probability, decided by a generator with this seed.
+    Randomly {
+        /// 0 to 1.
+        probability: f64,
+        /// The same seed strikes the same calls.
+        seed: u64,
+    },
+}
+
+/// A fault, the operations it strikes, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultRule {
+    fault: Fault,
+    /// Empty for all operations.
+    operations: BTreeSet<Operation>,
+    when: When,
+}
+
+impl FaultRule {
+    /// `fault` for every call of every operation.
+    pub fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            operations: BTreeSet::new(),
+            when: When::Always,
+        }
+    }
+
+    /// Strikes only this operation, and those named before.
+    #[must_use]
+    pub fn on(mut self, operation: Operation) -> Self {
+        self.operations.insert(operation);
+        self
+    }
+
+    /// Strikes only then.
+    #[must_use]
+    pub fn when(mut self, when: When) -> Self {
+        self.when = when;
+        self
+    }
+}
+
+/// The rules in force, and how far each has come.
+#[derive(Debug, Default)]
+pub(crate) struct FaultPlan(Vec<Active>);
+
+#[derive(Debug)]
+struct Active {
+    rule: FaultRule,
+    calls: u64,
+    first_at: Option<UnixMillis>,
+    dice: Seed,
+}
+
+impl FaultPlan {
+    pub(crate) fn add(&mut self, rule: FaultRule) {
+        let seed = match rule.when {
+            When::Randomly { seed, .. } => seed,
+            When::Always | When::Calls(_) | When::First(_) | When::For(_) => 0,
+        };
+        self.0.push(Active {
+            rule,
+            calls: 0,
+            first_at: None,
+            dice: Seed::new(seed),
+        });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What strikes this call: the first rule that does. Every matching rule counts the call.
+    pub(crate) fn strike(&mut self, now: UnixMillis, operation: Operation) -> Option<Fault> {
+        let mut struck = None;
+        for active in &mut self.0 {
+            let concerned = active.rule.operations.is_empty() || active.rule.operations.contains(&operation);
+            if concerned && active.strikes(now) && struck.is_none() {
+                struck = Some(active.rule.fault.clone());
+            }
+        }
+        struck
+    }
+}
+
+impl Active {
+    fn strikes(&mut self, now: UnixMillis) -> bool {
+        self.calls = self.calls.saturating_add(1);
+        let first_at = *self.first_at.get_or_insert(now);
+        match &self.rule.when {
+            When::Always => true,
+            When::Calls(numbers) => numbers.contains(&self.calls),
+            When::First(count) => self.calls <= *count,
+            When::For(time) => now.saturating_since(first_at) < *time,
+            When::Randomly { probability, .. } => self.dice.chance(*probability),
+        }
+    }
+}
+
+/// The answer of a server that refuses or fails, in the protocol's form.
+pub(crate) fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
+    let (code, message) = match status {
+        401 => ("UNAUTHORIZED", "INVALID_KEY"),
+        403 => ("FORBIDDEN", "Injected fault"),
+        429 => ("LIMIT_EXCEEDED", "Injected fault"),
+        _ => ("INTERNAL_ERROR", "Injected fault"),
+    };
+    let body = format!(r#"{{"error":"{code}","message":"{message}","request_id":"injected-fault"}}"#);
+    let mut response = respond(status, "application/json", body.into());
+    if let Some(seconds) = retry_after_s {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// The answer of something that is no Cycles server.
+pub(crate) fn foreign_page(status: u16) -> Response<Bytes> {
+    let page =
+        format!("<html><body><h1>{status}</h1><p>The gateway could not serve this page.</p></body></html>");
+    respond(status, "text/html", page.into())
+}
+
+/// A success as far as its status goes.
+pub(crate) fn garbage(status: StatusCode) -> Response<Bytes> {
+    respond(
+        status.as_u16(),
+        "application/json",
+        Bytes::from_static(b"{\"status\":\"COMM"),
+    )
+}
+
+fn respond(status: u16, content_type: &'static str, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+#[cfg(test)]
+mod tests;

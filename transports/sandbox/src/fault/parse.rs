@@ -1,0 +1,136 @@
+//! Faults as text: `OPERATION:FAULT[@WHEN]`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Fault, FaultRule, When};
+use crate::operation::Operation;
+
+/// A text that describes no fault, and what would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultSyntax(String);
+
+impl fmt::Display for FaultSyntax {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for FaultSyntax {}
+
+/// `commit:lose-response@1`, `extend,commit:503@p=0.2`, `*:delay=2s`, `decide:429=7@first=3`.
+impl FromStr for FaultRule {
+    type Err = FaultSyntax;
+
+    fn from_str(text: &str) -> Result<Self, FaultSyntax> {
+        let (operations, rest) = text.split_once(':').ok_or_else(|| {
+            syntax(
+                text,
+                "is not OPERATION:FAULT[@WHEN], such as commit:lose-response@1",
+            )
+        })?;
+        let (fault, when) = rest
+            .split_once('@')
+            .map_or((rest, None), |(fault, when)| (fault, Some(when)));
+        let mut rule = Self::new(parse_fault(fault)?);
+        if operations != "*" {
+            for name in operations.split(',') {
+                rule = rule.on(operation(name)?);
+            }
+        }
+        Ok(rule.when(when.map_or(Ok(When::Always), parse_when)?))
+    }
+}
+
+fn operation(name: &str) -> Result<Operation, FaultSyntax> {
+    Operation::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Operation::ALL.iter().map(|operation| operation.name()).collect();
+        syntax(name, &format!("is no operation: use * or {}", names.join(", ")))
+    })
+}
+
+fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
+    let (name, value) = text
+        .split_once('=')
+        .map_or((text, None), |(name, value)| (name, Some(value)));
+    let fault = match (name, value) {
+        ("delay", Some(value)) => Fault::Delay(duration(value)?),
+        ("drip", Some(value)) => Fault::Drip(duration(value)?),
+        ("page", Some(value)) => Fault::ForeignPage(status(value)?),
+        ("after", Some(value)) => Fault::StatusAfter(status(value)?),
+        ("garbage", None) => Fault::Garbage,
+        ("lose-request", None) => Fault::LoseRequest,
+        ("lose-response", None) => Fault::LoseResponse,
+        ("reset-request", None) => Fault::ResetRequest,
+        ("reset-response", None) => Fault::ResetResponse,
+        ("cut", None) => Fault::Cut,
+        (code, value) if code.parse::<u16>().is_ok() => Fault::Status {
+            status: status(code)?,
+            retry_after_s: value.map(number).transpose()?,
+        },
+        _ => {
+            return Err(syntax(
+                text,
+                "is no fault: use a status such as 503, 429=SECONDS, after=503, page=404, delay=2s, drip=20ms, \
+                 garbage, cut, lose-request, lose-response, reset-request or reset-response",
+            ));
+        }
+    };
+    Ok(fault)
+}
+
+fn parse_when(text: &str) -> Result<When, FaultSyntax> {
+    match text.split_once('=') {
+        Some(("first", count)) => Ok(When::First(number(count)?)),
+        Some(("for", time)) => Ok(When::For(duration(time)?)),
+        Some(("p", value)) => {
+            let (probability, seed) = value.split_once('/').unwrap_or((value, "0"));
+            match probability.parse::<f64>() {
+                Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(When::Randomly {
+                    probability,
+                    seed: number(seed)?,
+                }),
+                _ => Err(syntax(probability, "is no probability from 0 to 1")),
+            }
+        }
+        Some(_) => Err(syntax(
+            text,
+            "is no time: use 1,3 or first=3 or for=10s or p=0.2 or p=0.2/SEED",
+        )),
+        None => {
+            let numbers: Result<_, _> = text.split(',').map(number).collect();
+            Ok(When::Calls(numbers?))
+        }
+    }
+}
+
+fn status(text: &str) -> Result<u16, FaultSyntax> {
+    match text.parse() {
+        Ok(status @ 400..=599) => Ok(status),
+        _ => Err(syntax(text, "is no status from 400 to 599")),
+    }
+}
+
+fn number(text: &str) -> Result<u64, FaultSyntax> {
+    text.parse().map_err(|_| syntax(text, "is no whole number"))
+}
+
+fn duration(text: &str) -> Result<Duration, FaultSyntax> {
+    let millis = text
+        .strip_suffix("ms")
+        .and_then(|digits| digits.parse().ok())
+        .map(Duration::from_millis);
+    let seconds = || {
+        text.strip_suffix('s')
+            .and_then(|digits| digits.parse().ok())
+            .map(Duration::from_secs)
+    };
+    millis
+        .or_else(seconds)
+        .ok_or_else(|| syntax(text, "is no duration such as 500ms or 2s"))
+}
+
+fn syntax(text: &str, problem: &str) -> FaultSyntax {
+    FaultSyntax(format!("`{text}` {problem}"))
+}

@@ -1,0 +1,99 @@
+use super::*;
+
+fn rule(text: &str) -> FaultRule {
+    text.parse().unwrap()
+}
+
+fn strikes(text: &str, calls: &[(u64, Operation)]) -> Vec<bool> {
+    let mut plan = FaultPlan::default();
+    plan.add(rule(text));
+    calls
+        .iter()
+        .map(|&(ms, operation)| plan.strike(UnixMillis(ms), operation).is_some())
+        .collect()
+}
+
+#[test]
+fn a_rule_is_read_from_its_text() {
+    let lost = FaultRule::new(Fault::LoseResponse).on(Operation::CommitReservation);
+    assert_eq!(
+        rule("commit:lose-response@1,3"),
+        lost.when(When::Calls([1, 3].into()))
+    );
+    assert_eq!(
+        rule("*:delay=2s"),
+        FaultRule::new(Fault::Delay(Duration::from_secs(2)))
+    );
+    let throttled = FaultRule::new(Fault::Status {
+        status: 429,
+        retry_after_s: Some(7),
+    });
+    let both = throttled.on(Operation::Decide).on(Operation::CreateEvent);
+    assert_eq!(rule("decide,event:429=7@first=3"), both.when(When::First(3)));
+    let randomly = When::Randomly {
+        probability: 0.25,
+        seed: 9,
+    };
+    assert_eq!(
+        rule("*:after=503@p=0.25/9"),
+        FaultRule::new(Fault::StatusAfter(503)).when(randomly)
+    );
+}
+
+#[test]
+fn a_text_that_is_no_rule_is_refused_with_what_would_be() {
+    for (text, problem) in [
+        ("commit", "`commit` is not OPERATION:FAULT[@WHEN]"),
+        ("comit:cut", "`comit` is no operation: use * or decide, reserve,"),
+        (
+            "commit:explode",
+            "`explode` is no fault: use a status such as 503",
+        ),
+        ("commit:200", "`200` is no status from 400 to 599"),
+        ("commit:delay=2", "`2` is no duration such as 500ms or 2s"),
+        ("commit:cut@sometimes", "`sometimes` is no whole number"),
+        ("commit:cut@often=1", "`often=1` is no time"),
+        ("commit:cut@p=1.5", "`1.5` is no probability"),
+    ] {
+        let error = text.parse::<FaultRule>().unwrap_err().to_string();
+        assert!(error.starts_with(problem), "{error}");
+    }
+}
+
+#[test]
+fn a_fault_strikes_the_calls_it_names_of_the_operations_it_names() {
+    use Operation::{CommitReservation as Commit, Decide};
+    let calls = [(0, Commit), (0, Decide), (0, Commit), (0, Commit)];
+    assert_eq!(strikes("commit:cut@2", &calls), [false, false, true, false]);
+    assert_eq!(strikes("commit:cut@first=2", &calls), [true, false, true, false]);
+    assert_eq!(strikes("*:cut", &calls), [true; 4]);
+}
+
+#[test]
+fn a_fault_for_a_while_ends() {
+    let calls = [5_000, 14_999, 15_000].map(|ms| (ms, Operation::CommitReservation));
+    assert_eq!(strikes("commit:401@for=10s", &calls), [true, true, false]);
+}
+
+#[test]
+fn chance_is_the_same_for_the_same_seed() {
+    let calls = [(0, Operation::Decide); 1_000];
+    let struck = strikes("decide:cut@p=0.2/7", &calls);
+    assert_eq!(struck, strikes("decide:cut@p=0.2/7", &calls));
+    assert_ne!(struck, strikes("decide:cut@p=0.2/8", &calls));
+    let count = struck.iter().filter(|struck| **struck).count();
+    assert!((150..250).contains(&count), "{count}");
+    assert!(strikes("decide:cut@p=0", &calls).iter().all(|struck| !struck));
+    assert!(strikes("decide:cut@p=1", &calls).iter().all(|struck| *struck));
+}
+
+#[test]
+fn the_first_rule_that_strikes_wins_and_all_count() {
+    let mut plan = FaultPlan::default();
+    plan.add(rule("commit:503@1"));
+    plan.add(rule("commit:cut@first=2"));
+    let mut strike = || plan.strike(UnixMillis(0), Operation::CommitReservation);
+    assert!(matches!(strike(), Some(Fault::Status { status: 503, .. })));
+    assert_eq!(strike(), Some(Fault::Cut));
+    assert_eq!(strike(), None);
+}
