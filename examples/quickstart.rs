@@ -240,7 +240,8 @@ fn print_balances(title: &str, balances: &[Balance], unit: &Unit) {
 fn bar(spent: i64, reserved: i64, allocated: i64) -> String {
     const WIDTH: i128 = 24;
     let cells = |amount: i64| {
-        let share = i128::from(amount.max(0)) * WIDTH / i128::from(allocated);
+        // Rounded up, so that the smallest amount can be seen.
+        let share = (i128::from(amount.max(0)) * WIDTH + i128::from(allocated) - 1) / i128::from(allocated);
         usize::try_from(share.min(WIDTH)).unwrap_or(0)
     };
     let (full, held) = (cells(spent), cells(spent.saturating_add(reserved)));

@@ -4,7 +4,8 @@
     unreachable_pub,
     missing_docs,
     clippy::unwrap_used,
-    clippy::expect_used
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm
 )]
 
 pub mod wire;
