@@ -27,13 +27,30 @@ where
     Ok(text)
 }
 
-/// A member that helps but decides nothing: when it is malformed it is left out instead of spoiling the
-/// members that do.
+/// A text that helps but decides nothing: left out when it is none, cut when it is long.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = if_valid(deserializer)?;
+    Ok(text.map(|text| cut(&text).to_owned()))
+}
+
+/// The first 1,000 characters.
+pub(super) fn cut(text: &str) -> &str {
+    text.char_indices()
+        .nth(1_000)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// A member that helps but decides nothing: when it is malformed, or larger than 64 KiB, it is left out
+/// instead of spoiling the members that do.
 pub(super) fn if_valid<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: serde::de::DeserializeOwned,
 {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
+    Ok(if raw.get().len() > 1 << 16 {
+        None
+    } else {
+        serde_json::from_str(raw.get()).ok()
+    })
 }

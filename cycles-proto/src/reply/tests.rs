@@ -304,7 +304,11 @@ fn any_other_4xx_is_rejected_and_understood_only_with_a_known_code() {
     for (status, body) in [
         (404, String::new()),
         (404, "<html>".to_owned()),
-        (404, r#"{"error":"NOT_FOUND"}"#.to_owned()),
+        (404, r#"{"error":"not_found"}"#.to_owned()),
+        (
+            404,
+            r#"{"error":5,"message":"NOT_FOUND","request_id":"r"}"#.to_owned(),
+        ),
         (400, error("INTERNAL_ERROR")),
         (409, error("ACTION_QUOTA_EXCEEDED")),
         (418, "{}".to_owned()),
