@@ -74,8 +74,10 @@ impl fmt::Display for Sentence<'_> {
         if let Some(wait) = reply.info.retry_after() {
             write!(f, " (try again after {} s)", wait.as_secs())?;
         }
-        f.write_str(". ")?;
-        call.write_advice(f, self.0.outcome_is_unknown())?;
+        if call.operation.changes_the_ledger() {
+            f.write_str(". ")?;
+            call.write_advice(f, self.0.outcome_is_unknown())?;
+        }
         match self.0.request_id() {
             Some(id) => write!(f, ". Request {}.", shortened(id)),
             None => f.write_str("."),

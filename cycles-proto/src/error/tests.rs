@@ -211,6 +211,21 @@ fn a_transport_error_says_whether_anything_was_sent() {
 }
 
 #[test]
+fn an_answer_to_a_question_says_nothing_about_the_ledger() {
+    let kind = OperationKind::GetReservation;
+    let response = status(404).body(Bytes::from(body("NOT_FOUND", "gone"))).unwrap();
+    let error = Error::of(
+        call(kind),
+        verdict::<crate::models::ReservationDetail>(kind, &response),
+        false,
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "getReservation of 26c5a266: 404 NOT_FOUND: gone. Request q-7."
+    );
+}
+
+#[test]
 fn an_error_is_small_enough_to_return() {
     assert!(size_of::<Error>() <= 128, "{}", size_of::<Error>());
 }
