@@ -6,6 +6,7 @@ pub mod config;
 mod encode;
 pub mod error;
 pub mod keys;
+pub mod lease;
 pub mod models;
 pub mod operation;
 pub mod reply;
