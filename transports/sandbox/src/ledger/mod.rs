@@ -1,6 +1,7 @@
 //! The ledger: everything about the server that a client can observe over HTTP, as one function of its
 //! state, the time and a request.
 
+mod admin;
 mod auth;
 mod body;
 mod budget;
@@ -27,6 +28,7 @@ mod route;
 mod scope;
 mod settle;
 mod shapes;
+mod spec;
 mod sweep;
 mod tenants;
 mod timestamp;
@@ -36,6 +38,7 @@ use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use http::{Request, Response};
 
+use self::admin::{FundReply, FundRequest};
 use self::auth::{Caller, Keys, Throttle};
 use self::budget::Books;
 use self::error::{Code, Refusal};
@@ -55,6 +58,7 @@ pub use self::budget::BudgetState;
 pub use self::config::{ApiKey, Budget, Tenant};
 pub use self::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 pub use self::operator::{Funding, OperatorError, ReservationState};
+pub use self::spec::BudgetSyntax;
 
 /// A Cycles server without the sockets: give it a time and a request, and it answers.
 ///
@@ -77,6 +81,8 @@ pub struct Ledger {
     sweeper: Sweeper,
     throttle: Throttle,
     published: Published,
+    /// By idempotency key alone: the admin plane has one namespace for all budgets.
+    funded: Answers<FundRequest, FundReply>,
 }
 
 impl Ledger {
@@ -96,6 +102,7 @@ impl Ledger {
             sweeper: Sweeper::default(),
             throttle: Throttle::new(300),
             published: Published::default(),
+            funded: Answers::default(),
         }
     }
 
