@@ -48,7 +48,7 @@ fn ten_mebibytes_of_anything_give_errors_and_no_panic() {
         )
         .into_bytes(),
     ] {
-        for status in [200, 201, 409, 500] {
+        for status in [200, 409] {
             let response = Response::builder()
                 .status(status)
                 .body(Bytes::from(body.clone()))

@@ -1,6 +1,10 @@
 //! Deserializers for members that the protocol restricts further than their JSON type.
 
-use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
+use core::fmt;
+use core::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 /// An optional integer with minimum 0.
@@ -25,6 +29,25 @@ where
         return Err(D::Error::invalid_length(0, &"a string that is not empty"));
     }
     Ok(text)
+}
+
+/// A struct from an object only: by itself serde also takes a list of the members' values.
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Members<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Members(PhantomData))
 }
 
 /// A text that helps but decides nothing: left out when it is none, cut when it is long.
