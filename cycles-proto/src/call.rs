@@ -13,6 +13,17 @@ pub const MAX_RESPONSE: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(crate) u64);
 
+/// Hands out tickets, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Tickets(u64);
+
+impl Tickets {
+    pub(crate) fn take(&mut self) -> Ticket {
+        self.0 += 1;
+        Ticket(self.0)
+    }
+}
+
 /// One HTTP exchange to make: send the request as it is, once, without following redirects.
 ///
 /// `Debug` shows method, address and sizes: never headers, which hold the API key.

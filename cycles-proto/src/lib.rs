@@ -12,6 +12,8 @@ pub mod models;
 pub mod operation;
 pub mod record;
 pub mod reply;
+pub mod settlement;
+pub mod step;
 pub mod time;
 
 pub use call::{Call, Failure, FailureKind, Ticket};

@@ -85,6 +85,17 @@ impl Encoded {
         )
     }
 
+    /// A `POST` of a body that was encoded before, to the byte, under the key in it.
+    pub(crate) fn verbatim(
+        config: &CyclesConfig,
+        path: &str,
+        seed: &Seed,
+        json: Bytes,
+        key: IdempotencyKey,
+    ) -> Result<Self, InvalidRequest> {
+        Self::new(config, path, seed, Body::Post { json, key })
+    }
+
     /// A `GET`; of something public without the API key.
     pub(crate) fn get(
         config: &CyclesConfig,

@@ -171,11 +171,16 @@ impl Error {
             }
             Verdict::Ambiguous(reply) => (reply, false),
         };
-        Err(Self::from_reply(ErrorReply {
+        Err(Self::of_reply(call, reply, !is_closed))
+    }
+
+    /// What a reply means that was no success.
+    pub(crate) fn of_reply(call: CallContext, reply: Unsuccessful, outcome_is_unknown: bool) -> Self {
+        Self::from_reply(ErrorReply {
             call,
             reply,
-            outcome_is_unknown: !is_closed,
-        }))
+            outcome_is_unknown,
+        })
     }
 
     fn from_reply(reply: ErrorReply) -> Self {

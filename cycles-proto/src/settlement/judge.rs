@@ -1,0 +1,131 @@
+//! What an answer means for a cost that is being settled.
+
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::Settled;
+use crate::models::{CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus};
+use crate::record::{JournalRecord, Mode};
+use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
+use crate::time::UnixMillis;
+
+/// What to do next.
+#[derive(Debug)]
+pub(super) enum Move {
+    /// The cost is in the ledger.
+    Finish(Settled),
+    /// The outcome is open, or the server is busy and asks for a pause.
+    TryAgain {
+        may_be_done: bool,
+        pause: Option<Duration>,
+    },
+    /// No attempt of this run will fare better; a later one may.
+    Keep,
+    /// The ledger refused for good.
+    Reject,
+    /// The ledger does not know the reservation any more.
+    Forgotten,
+    /// Look at the reservation first.
+    Look,
+    /// The reservation is over and was not committed by us.
+    Event,
+}
+
+/// A move, and the reply that it answers if that was no success.
+pub(super) type Judgement = (Move, Option<Unsuccessful>);
+
+/// Whether the record is too old to be sure of what the server remembers.
+pub(super) fn is_old(record: &JournalRecord, now: UnixMillis) -> bool {
+    now.saturating_since(record.recorded_at()) > 6 * DAY
+}
+
+/// Whether sending the record might count twice. Of an event the server remembers the key for 7 days, so one
+/// that is older than 6, or from the future by one, is not sent; a commit is safe, as it names its reservation.
+pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
+    let is_from_the_future = record.recorded_at().saturating_since(now) > DAY;
+    record.mode() == Mode::Event && (is_old(record, now) || is_from_the_future)
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The answer to a commit.
+pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -> Judgement {
+    match verdict::<CommitResponse>(OperationKind::CommitReservation, response) {
+        Verdict::Success(reply) => (Move::Finish(Settled::Committed(Some(Box::new(reply)))), None),
+        // The ledger looks for a commit under this key before it looks at the clock.
+        Verdict::Expired {
+            confirmed: true,
+            reply,
+        } => (Move::Event, Some(reply)),
+        // Something else may have said so, and then a commit may stand behind it.
+        Verdict::Expired {
+            confirmed: false,
+            reply,
+        } if may_be_committed => (Move::Look, Some(reply)),
+        Verdict::Expired {
+            confirmed: false,
+            reply,
+        } => (Move::Event, Some(reply)),
+        Verdict::Rejected(reply) => match reply.code() {
+            _ if !reply.is_understood() => (Move::Keep, Some(reply)),
+            Some(ErrorCode::NotFound) => (Move::Forgotten, Some(reply)),
+            _ => (Move::Reject, Some(reply)),
+        },
+        Verdict::Unauthorized(reply) => (Move::Keep, Some(reply)),
+        Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
+        Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
+    }
+}
+
+/// The answer to an event.
+pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
+    match verdict::<EventCreateResponse>(OperationKind::CreateEvent, response) {
+        Verdict::Success(reply) => (Move::Finish(Settled::RecoveredViaEvent(Box::new(reply))), None),
+        Verdict::Rejected(reply) => match reply.code() {
+            _ if !reply.is_understood() => (Move::Keep, Some(reply)),
+            // A freeze ends; and a commit would not even have been asked.
+            Some(ErrorCode::BudgetFrozen) => (Move::Keep, Some(reply)),
+            _ => (Move::Reject, Some(reply)),
+        },
+        Verdict::Unauthorized(reply) | Verdict::Expired { reply, .. } => (Move::Keep, Some(reply)),
+        Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
+        Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
+    }
+}
+
+/// The answer to a look at a reservation that may be over, and that an earlier attempt may have committed.
+pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
+    match verdict::<ReservationDetail>(OperationKind::GetReservation, response) {
+        Verdict::Success(detail) => match detail.status {
+            ReservationStatus::Committed => (Move::Finish(Settled::Committed(None)), None),
+            // The commit again: it is still to be had, or the ledger says in its own words why not.
+            ReservationStatus::Active | ReservationStatus::Released => (OPEN, None),
+            ReservationStatus::Expired => (Move::Event, None),
+            ReservationStatus::Unknown(_) => (Move::Keep, None),
+        },
+        Verdict::Expired {
+            confirmed: true,
+            reply,
+        } => (Move::Event, Some(reply)),
+        Verdict::Unauthorized(reply) => (Move::Keep, Some(reply)),
+        Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
+        Verdict::Rejected(reply) if reply.is_understood() => (Move::Forgotten, Some(reply)),
+        Verdict::Rejected(reply) | Verdict::Expired { reply, .. } | Verdict::Ambiguous(reply) => {
+            (OPEN, Some(reply))
+        }
+    }
+}
+
+const OPEN: Move = Move::TryAgain {
+    may_be_done: true,
+    pause: None,
+};
+
+/// Without a `Retry-After` the pause is our own.
+fn throttled(reply: &Unsuccessful) -> Move {
+    Move::TryAgain {
+        may_be_done: false,
+        pause: Some(reply.info.retry_after().unwrap_or_default()),
+    }
+}

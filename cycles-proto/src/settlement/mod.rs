@@ -1,0 +1,437 @@
+//! Settling a known cost: the record is stored, the commit is sent until it counts, and when the reservation
+//! is over an event takes its place.
+//!
+//! ```text
+//! Store(record) ─► Send(commit) ─► success ─► Store(remove) ─► Committed
+//!       ▲              │ ▲
+//!       │              │ └─ open outcome: the same bytes after a backoff; then Pending
+//!       │              ├─ throttled: the pause is stored first
+//!       │              ├─ expired ─► Store(event mode) ─► Send(event) ─► RecoveredViaEvent
+//!       │              ├─ perhaps expired, and perhaps committed before: GET decides
+//!       │              ├─ unauthorized, or not understood ─► Pending, the record stays
+//!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
+//! ```
+//!
+//! What holds whatever comes: nothing is sent before its record was stored (or could not be, which is told);
+//! every attempt has the bytes of the record; no event is sent while a commit of the same life may have been
+//! applied; and a cost is never given up for a release.
+
+mod judge;
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::judge::Move;
+use crate::backoff::Backoff;
+use crate::call::{Failure, FailureKind, Ticket, Tickets};
+use crate::config::CyclesConfig;
+use crate::encode::{Encoded, reservation_path};
+use crate::error::{CallContext, Error};
+use crate::keys::Seed;
+use crate::models::{CommitResponse, EventCreateResponse, ReservationId};
+use crate::record::{JournalRecord, Mode};
+use crate::reply::OperationKind;
+use crate::step::{Aside, Event, JournalWrite, Step, StoreFailure};
+use crate::time::{Now, UnixMillis};
+
+/// One known cost on its way into the ledger.
+#[derive(Debug)]
+pub struct Settlement {
+    config: Arc<CyclesConfig>,
+    seed: Seed,
+    record: JournalRecord,
+    backoff: Backoff,
+    /// Whether a commit may have been applied without our knowing.
+    may_be_committed: bool,
+    /// Whether the last write to the journal failed.
+    only_in_memory: bool,
+    /// What came back last that was no success.
+    last_error: Option<Box<Error>>,
+    tickets: Tickets,
+    events: VecDeque<Event>,
+    stage: Stage,
+}
+
+/// What became of a cost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Settled {
+    /// The reservation was committed. Without a response it was found committed by an earlier attempt.
+    Committed(Option<Box<CommitResponse>>),
+    /// The reservation was over, and an event was charged in its place.
+    RecoveredViaEvent(Box<EventCreateResponse>),
+    /// It is not settled yet. The record stays, and a later run has it; without a record this was the last try.
+    #[non_exhaustive]
+    Pending {
+        /// What came back last.
+        error: Option<Box<Error>>,
+        /// Whether there is a record for a later run.
+        is_recorded: bool,
+    },
+    /// The ledger refused it for good. The record is set aside.
+    #[non_exhaustive]
+    Rejected {
+        /// What the ledger said.
+        error: Option<Box<Error>>,
+    },
+    /// The server may have forgotten the key: sending it could count twice. The record is set aside.
+    Stale,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A change of the journal is to be made.
+    Write(JournalWrite, Then),
+    Writing(Ticket, Then),
+    /// An attempt is to be made at this time.
+    Attempt(Attempt, Duration),
+    InFlight(Attempt, Flight),
+    Done(Settled),
+}
+
+/// What follows a change of the journal.
+#[derive(Debug)]
+enum Then {
+    Settle(Duration),
+    Finish(Settled),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// The commit or the event, whichever the record is for.
+    Settle,
+    /// A look at the reservation.
+    Look,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    ticket: Ticket,
+    deadline: Duration,
+}
+
+impl Settlement {
+    /// Settles a cost that was just learnt: its record is not stored yet.
+    pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
+        let stage = Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono));
+        Self::at(config, record, seed, false, stage)
+    }
+
+    /// Settles a cost from its record, which an earlier run left. `force` sends it even if the server may have
+    /// forgotten the key.
+    pub fn resume(
+        config: Arc<CyclesConfig>,
+        record: JournalRecord,
+        seed: Seed,
+        now: Now,
+        force: bool,
+    ) -> Self {
+        let stage = if !force && judge::is_stale(&record, now.wall) {
+            let aside = JournalWrite::SetAside(record.reservation_id().clone(), Aside::Stale);
+            Stage::Write(aside, Then::Finish(Settled::Stale))
+        } else {
+            Stage::Attempt(Attempt::Settle, not_before(&record, now))
+        };
+        // Whoever left it may have sent it.
+        let may_be_committed = record.mode() == Mode::Commit;
+        Self::at(config, record, seed, may_be_committed, stage)
+    }
+
+    fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, sent: bool, stage: Stage) -> Self {
+        Self {
+            config,
+            seed,
+            record,
+            backoff: Backoff::new(&seed),
+            may_be_committed: sent,
+            only_in_memory: false,
+            last_error: None,
+            tickets: Tickets::default(),
+            events: VecDeque::new(),
+            stage,
+        }
+    }
+
+    /// The reservation whose cost it is.
+    pub fn reservation_id(&self) -> &ReservationId {
+        self.record.reservation_id()
+    }
+
+    /// What became of the cost, once it is over.
+    pub fn outcome(&self) -> Option<&Settled> {
+        match &self.stage {
+            Stage::Done(settled) => Some(settled),
+            Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) => None,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Step {
+        if let Stage::InFlight(attempt, flight) = &self.stage
+            && now.mono >= flight.deadline
+        {
+            let attempt = *attempt;
+            self.attempt_failed(now, attempt, Failure::new(FailureKind::Timeout));
+        }
+        if let Some(event) = self.events.pop_front() {
+            return Step::Notify(event);
+        }
+        match &self.stage {
+            Stage::Write(..) => self.write(),
+            Stage::Writing(..) => Step::Wait(None),
+            Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
+            Stage::Attempt(attempt, _) => {
+                let attempt = *attempt;
+                self.send(now, attempt)
+            }
+            Stage::InFlight(_, flight) => Step::Wait(Some(flight.deadline)),
+            Stage::Done(_) => Step::Done,
+        }
+    }
+
+    /// A call was answered.
+    pub fn handle_response(&mut self, now: Now, ticket: Ticket, response: &http::Response<Bytes>) {
+        let Some(attempt) = self.landed(ticket) else {
+            return;
+        };
+        let response = self.config.api_key().redact_response(response);
+        let (next, reply) = match (attempt, self.record.mode()) {
+            (Attempt::Look, _) => judge::look(&response),
+            (Attempt::Settle, Mode::Commit) => judge::commit(self.may_be_committed, &response),
+            (Attempt::Settle, Mode::Event) => judge::event(&response),
+        };
+        if let Some(reply) = reply {
+            // Keys and rates are checked before the ledger looks for an earlier attempt.
+            let is_checked_first = matches!(reply.info.status(), 401 | 403 | 429);
+            let is_open = !reply.is_understood() || (self.may_be_committed && is_checked_first);
+            let error = Error::of_reply(self.context(attempt), reply, is_open);
+            self.last_error = Some(Box::new(error));
+        }
+        self.apply(now, attempt, next);
+    }
+
+    /// A call has no answer.
+    pub fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
+        if let Some(attempt) = self.landed(ticket) {
+            self.attempt_failed(now, attempt, failure);
+        }
+    }
+
+    /// A change of the journal was made, or could not be.
+    pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        let Stage::Writing(waited_for, _) = &self.stage else {
+            return;
+        };
+        if *waited_for != ticket {
+            return;
+        }
+        self.only_in_memory = stored.is_err();
+        if let Err(failure) = stored {
+            let reservation_id = self.reservation_id().clone();
+            self.events.push_back(Event::JournalFailed {
+                reservation_id,
+                failure,
+            });
+        }
+        let placeholder = Stage::Attempt(Attempt::Settle, now.mono);
+        if let Stage::Writing(_, then) = core::mem::replace(&mut self.stage, placeholder) {
+            self.stage = match then {
+                Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
+                Then::Finish(settled) => Stage::Done(settled),
+            };
+        }
+    }
+
+    fn write(&mut self) -> Step {
+        let ticket = self.tickets.take();
+        let placeholder = Stage::Attempt(Attempt::Settle, Duration::MAX);
+        match core::mem::replace(&mut self.stage, placeholder) {
+            Stage::Write(write, then) => {
+                self.stage = Stage::Writing(ticket, then);
+                Step::Store(ticket, write)
+            }
+            other @ (Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) | Stage::Done(_)) => {
+                self.stage = other;
+                Step::Wait(None)
+            }
+        }
+    }
+
+    fn send(&mut self, now: Now, attempt: Attempt) -> Step {
+        let ticket = self.tickets.take();
+        let encoded = match self.encode(attempt) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                // An id that no path can carry came from elsewhere: no attempt will ever fare better.
+                self.last_error = Some(Box::new(error));
+                self.apply(now, attempt, Move::Reject);
+                return self.poll(now);
+            }
+        };
+        let timeout = self.config.attempt_timeout();
+        let deadline = now.mono.saturating_add(timeout);
+        self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
+        Step::Send(encoded.call(&self.config, ticket, timeout))
+    }
+
+    fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
+        let id = self.record.reservation_id();
+        let path = match (attempt, self.record.mode()) {
+            (Attempt::Look, _) => reservation_path(id, ""),
+            (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit"),
+            (Attempt::Settle, Mode::Event) => Ok("/v1/events".to_owned()),
+        };
+        let encoded = path.and_then(|path| match attempt {
+            Attempt::Look => Encoded::get(&self.config, &path, &self.seed, false),
+            Attempt::Settle => {
+                let body = Bytes::copy_from_slice(self.record.body().as_bytes());
+                let key = self.record.idempotency_key().unwrap_or_else(|| "".into());
+                Encoded::verbatim(&self.config, &path, &self.seed, body, key)
+            }
+        });
+        encoded.map_err(|problem| Error::invalid(self.kind(attempt), problem))
+    }
+
+    fn kind(&self, attempt: Attempt) -> OperationKind {
+        match (attempt, self.record.mode()) {
+            (Attempt::Look, _) => OperationKind::GetReservation,
+            (Attempt::Settle, Mode::Commit) => OperationKind::CommitReservation,
+            (Attempt::Settle, Mode::Event) => OperationKind::CreateEvent,
+        }
+    }
+
+    fn context(&self, attempt: Attempt) -> CallContext {
+        CallContext {
+            operation: self.kind(attempt),
+            reservation_id: Some(self.record.reservation_id().clone()),
+            idempotency_key: self.record.idempotency_key(),
+            trace_id: self.seed.trace_id(),
+            unit: None,
+        }
+    }
+
+    /// The attempt that `ticket` is the answer to, if it is waited for.
+    fn landed(&mut self, ticket: Ticket) -> Option<Attempt> {
+        match &self.stage {
+            Stage::InFlight(attempt, flight) if flight.ticket == ticket => Some(*attempt),
+            Stage::Write(..)
+            | Stage::Writing(..)
+            | Stage::Attempt(..)
+            | Stage::InFlight(..)
+            | Stage::Done(_) => None,
+        }
+    }
+
+    fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
+        let may_be_done = failure.kind().may_have_been_sent();
+        let error = Error::transport(self.context(attempt), failure, self.may_be_committed);
+        self.last_error = Some(Box::new(error));
+        self.apply(
+            now,
+            attempt,
+            Move::TryAgain {
+                may_be_done,
+                pause: None,
+            },
+        );
+    }
+
+    fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
+        match next {
+            Move::Finish(settled) => {
+                let write = JournalWrite::Remove(self.reservation_id().clone());
+                self.stage = Stage::Write(write, Then::Finish(settled));
+            }
+            Move::TryAgain { may_be_done, pause } => {
+                let commits = attempt == Attempt::Settle && self.record.mode() == Mode::Commit;
+                self.may_be_committed |= commits && may_be_done;
+                self.try_again(now, pause);
+            }
+            Move::Keep => {
+                self.tell(None);
+                self.stage = Stage::Done(self.pending());
+            }
+            // The ledger forgets reservations a month after their end.
+            Move::Forgotten if judge::is_old(&self.record, now.wall) => {
+                self.tell(None);
+                self.set_aside(Aside::Stale, Settled::Stale);
+            }
+            Move::Reject | Move::Forgotten => {
+                self.tell(None);
+                let error = self.last_error.clone();
+                self.set_aside(Aside::Rejected, Settled::Rejected { error });
+            }
+            Move::Look => self.stage = Stage::Attempt(Attempt::Look, now.mono),
+            Move::Event => self.switch_to_event(now),
+        }
+    }
+
+    fn switch_to_event(&mut self, now: Now) {
+        let Some(record) = self.record.clone().into_event() else {
+            // Other SDKs write records without a body for it; such a cost is a person's to settle.
+            self.tell(None);
+            self.stage = Stage::Done(self.pending());
+            return;
+        };
+        self.record = record;
+        self.backoff = Backoff::new(&self.seed);
+        let reservation_id = self.reservation_id().clone();
+        self.events.push_back(Event::SettlingByEvent { reservation_id });
+        self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));
+    }
+
+    /// The settlement again after a wait; a pause that the server asked for is stored first.
+    fn try_again(&mut self, now: Now, pause: Option<Duration>) {
+        let wait = self.backoff.next(self.config.retry(), pause);
+        self.tell(wait);
+        let then = match wait {
+            Some(wait) => Then::Settle(now.mono.saturating_add(wait)),
+            None => Then::Finish(self.pending()),
+        };
+        if let Some(pause) = pause {
+            let floor = now.wall.saturating_add(wait.unwrap_or(pause));
+            self.record = self.record.clone().with_not_before(floor);
+            self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), then);
+            return;
+        }
+        self.stage = match then {
+            Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
+            Then::Finish(settled) => Stage::Done(settled),
+        };
+    }
+
+    fn set_aside(&mut self, aside: Aside, settled: Settled) {
+        let write = JournalWrite::SetAside(self.reservation_id().clone(), aside);
+        self.stage = Stage::Write(write, Then::Finish(settled));
+    }
+
+    fn pending(&self) -> Settled {
+        Settled::Pending {
+            error: self.last_error.clone(),
+            is_recorded: !self.only_in_memory,
+        }
+    }
+
+    fn tell(&mut self, retry_in: Option<Duration>) {
+        if let Some(error) = self.last_error.clone() {
+            let reservation_id = self.reservation_id().clone();
+            self.events.push_back(Event::SettlementFailed {
+                reservation_id,
+                error,
+                retry_in,
+            });
+        }
+    }
+}
+
+/// When the record may be sent, on the monotonic clock.
+fn not_before(record: &JournalRecord, now: Now) -> Duration {
+    let floor = record.not_before(now.wall).unwrap_or(UnixMillis(0));
+    now.mono.saturating_add(floor.saturating_since(now.wall))
+}
+
+#[cfg(test)]
+mod tests;

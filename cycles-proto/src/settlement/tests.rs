@@ -1,0 +1,555 @@
+//! A settlement against answers that a test hands it, in virtual time.
+
+use http::Response;
+
+use super::*;
+use crate::models::{Action, Amount, CommitRequest, Subject};
+
+const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
+const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;
+const WALL: u64 = 1_795_000_000_000;
+const DAY_MS: u64 = 86_400_000;
+
+/// A settlement, the time, and what was asked of the driver.
+struct Desk {
+    settlement: Settlement,
+    mono: Duration,
+    log: Vec<String>,
+    bodies: Vec<Bytes>,
+    keys: Vec<String>,
+    journal_works: bool,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self::of(Settlement::new(config(), record(), SEED, now(Duration::ZERO)))
+    }
+
+    /// The record of an earlier run, written this long ago.
+    fn resumed(record: JournalRecord, age_ms: u64, force: bool) -> Self {
+        let now = Now {
+            mono: Duration::ZERO,
+            wall: UnixMillis(WALL + age_ms),
+        };
+        Self::of(Settlement::resume(config(), record, SEED, now, force))
+    }
+
+    fn of(settlement: Settlement) -> Self {
+        let (log, bodies, keys) = (Vec::new(), Vec::new(), Vec::new());
+        Self {
+            settlement,
+            mono: Duration::ZERO,
+            log,
+            bodies,
+            keys,
+            journal_works: true,
+        }
+    }
+
+    /// Does all that is asked, gives `answers` to the calls one after the other, lets time pass as it is asked
+    /// to, and stops when there is nothing left to do or no answer left.
+    fn run(&mut self, answers: impl IntoIterator<Item = Answer>) -> &mut Self {
+        let mut answers = answers.into_iter();
+        for _ in 0..10_000 {
+            match self.settlement.poll(now(self.mono)) {
+                Step::Send(call) => {
+                    self.note_call(&call);
+                    let Some(answer) = answers.next() else { return self };
+                    self.mono += Duration::from_millis(5);
+                    match answer {
+                        Ok(response) => {
+                            self.settlement
+                                .handle_response(now(self.mono), call.ticket, &response);
+                        }
+                        Err(kind) => {
+                            self.settlement
+                                .handle_failure(now(self.mono), call.ticket, Failure::new(kind));
+                        }
+                    }
+                }
+                Step::Store(ticket, write) => {
+                    self.log.push(describe(&write));
+                    let stored = if self.journal_works {
+                        Ok(())
+                    } else {
+                        Err(StoreFailure("disk full".into()))
+                    };
+                    self.settlement.handle_stored(now(self.mono), ticket, stored);
+                }
+                Step::Notify(event) => self.log.push(match event {
+                    Event::JournalFailed { failure, .. } => format!("journal failed: {}", failure.0),
+                    Event::SettlementFailed {
+                        retry_in: Some(_), ..
+                    } => "failed, again".to_owned(),
+                    Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
+                    Event::SettlingByEvent { .. } => "by event".to_owned(),
+                }),
+                Step::Wait(Some(at)) => {
+                    assert!(at > self.mono, "a wait that is over");
+                    self.mono = at;
+                }
+                Step::Wait(None) => panic!("nothing outstanding: {:?}", self.settlement),
+                Step::Done => return self,
+            }
+        }
+        panic!("no end: {:?}", self.log)
+    }
+
+    fn note_call(&mut self, call: &crate::Call) {
+        let request = &call.request;
+        self.log
+            .push(format!("{} {}", request.method(), request.uri().path()));
+        if !request.body().is_empty() {
+            self.bodies.push(request.body().clone());
+            self.keys.push(
+                request.headers()["x-idempotency-key"]
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// What was done, with the commit's path shortened.
+    fn log(&self) -> Vec<String> {
+        let shorten = |line: &String| {
+            line.replace("/v1/reservations/r-1", "r")
+                .replace("/v1/events", "events")
+        };
+        self.log.iter().map(shorten).collect()
+    }
+
+    fn outcome(&self) -> &Settled {
+        self.settlement.outcome().expect("an outcome")
+    }
+}
+
+const SEED: Seed = Seed([5; 16]);
+
+fn now(mono: Duration) -> Now {
+    Now {
+        mono,
+        wall: UnixMillis(WALL).saturating_add(mono),
+    }
+}
+
+fn config() -> Arc<CyclesConfig> {
+    Arc::new(CyclesConfig::new("cyc_live_0123456789", "http://h").unwrap())
+}
+
+fn record() -> JournalRecord {
+    let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
+    let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
+    JournalRecord::new(
+        "http://h",
+        &"r-1".into(),
+        about,
+        &"key-1".into(),
+        &commit,
+        UnixMillis(WALL),
+    )
+    .unwrap()
+}
+
+fn describe(write: &JournalWrite) -> String {
+    match write {
+        JournalWrite::Put(record) => {
+            let floor = record.not_before(UnixMillis(WALL)).map(|at| at.0 - WALL);
+            let floor = floor
+                .map(|ms| format!(" not before {}s", ms / 1_000))
+                .unwrap_or_default();
+            format!("put {}{floor}", record.mode())
+        }
+        JournalWrite::Remove(_) => "remove".to_owned(),
+        JournalWrite::SetAside(_, Aside::Rejected) => "set aside rejected".to_owned(),
+        JournalWrite::SetAside(_, Aside::Stale) => "set aside stale".to_owned(),
+    }
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    Ok(Response::builder()
+        .status(status)
+        .body(Bytes::copy_from_slice(body.as_bytes()))
+        .unwrap())
+}
+
+fn refusal(status: u16, code: &str) -> Answer {
+    answer(
+        status,
+        &format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#),
+    )
+}
+
+fn detail(status: &str) -> Answer {
+    answer(
+        200,
+        &format!(
+            r#"{{"reservation_id":"r-1","status":"{status}","subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":2,"scope_path":"s","affected_scopes":[]}}"#
+        ),
+    )
+}
+
+type Answer = Result<Response<Bytes>, FailureKind>;
+
+#[test]
+fn a_cost_is_stored_then_committed_then_forgotten() {
+    let mut desk = Desk::new();
+    desk.run([answer(200, COMMITTED)]);
+    assert_eq!(desk.log(), ["put commit", "POST r/commit", "remove"]);
+    assert!(matches!(desk.outcome(), Settled::Committed(Some(reply)) if reply.charged == Amount::tokens(5)));
+}
+
+#[test]
+fn an_open_outcome_is_tried_again_with_the_same_bytes_and_the_same_key() {
+    let mut desk = Desk::new();
+    desk.run([
+        answer(503, ""),
+        Err(FailureKind::Timeout),
+        answer(200, "garbage"),
+        Err(FailureKind::Lost),
+        answer(202, COMMITTED),
+        answer(200, COMMITTED),
+    ]);
+    assert!(matches!(desk.outcome(), Settled::Committed(_)));
+    assert!(desk.bodies.len() == 6 && desk.bodies.iter().all(|body| *body == desk.bodies[0]));
+    assert!(desk.keys.iter().all(|key| key == "key-1"), "{:?}", desk.keys);
+    assert!(
+        desk.mono > Duration::from_millis(7_750),
+        "the waits add up: {:?}",
+        desk.mono
+    );
+}
+
+#[test]
+fn a_cost_that_cannot_be_settled_now_stays_recorded() {
+    let mut desk = Desk::new();
+    desk.run(std::iter::repeat_n((), 6).map(|()| answer(500, "")));
+    assert_eq!(desk.log().last().unwrap(), "failed");
+    assert!(!desk.log().contains(&"remove".to_owned()));
+    assert!(matches!(
+        desk.outcome(),
+        Settled::Pending {
+            is_recorded: true,
+            error: Some(_),
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
+    let mut desk = Desk::new();
+    desk.journal_works = false;
+    desk.run([answer(401, "")]);
+    assert_eq!(
+        desk.log(),
+        [
+            "put commit",
+            "journal failed: disk full",
+            "POST r/commit",
+            "failed"
+        ]
+    );
+    assert!(matches!(
+        desk.outcome(),
+        Settled::Pending {
+            is_recorded: false,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_stored_before_it_is_waited_for() {
+    let throttled = || {
+        let response = Response::builder().status(429).header("retry-after", "120");
+        Ok(response.body(Bytes::new()).unwrap())
+    };
+    let mut desk = Desk::new();
+    desk.run([throttled(), answer(200, COMMITTED)]);
+    assert_eq!(
+        desk.log(),
+        [
+            "put commit",
+            "POST r/commit",
+            "failed, again",
+            "put commit not before 120s",
+            "POST r/commit",
+            "remove"
+        ]
+    );
+    assert!(desk.mono >= Duration::from_secs(120));
+}
+
+#[test]
+fn a_pause_outlives_the_process_for_an_hour_at_most() {
+    for (floor_s, waited_s) in [(90, 90), (90_000_000, 3_600)] {
+        let record = record().with_not_before(UnixMillis(WALL + floor_s * 1_000));
+        let mut desk = Desk::resumed(record, 0, false);
+        desk.run([answer(200, COMMITTED)]);
+        assert_eq!(desk.mono.as_secs(), waited_s);
+    }
+}
+
+#[test]
+fn an_expired_reservation_is_settled_by_an_event_under_the_same_key() {
+    let mut desk = Desk::new();
+    desk.run([
+        answer(503, ""),
+        refusal(410, "RESERVATION_EXPIRED"),
+        answer(503, ""),
+        answer(201, APPLIED),
+    ]);
+    assert_eq!(
+        desk.log(),
+        [
+            "put commit",
+            "POST r/commit",
+            "failed, again",
+            "POST r/commit",
+            "by event",
+            "put event",
+            "POST events",
+            "failed, again",
+            "POST events",
+            "remove"
+        ]
+    );
+    assert!(matches!(desk.outcome(), Settled::RecoveredViaEvent(_)));
+    let body: serde_json::Value = serde_json::from_slice(&desk.bodies[2]).unwrap();
+    assert_eq!(body["metadata"]["recovered_reservation_id"], "r-1");
+    assert_eq!(
+        body["metadata"]["recovery_reason"],
+        "commit_after_reservation_expired"
+    );
+    assert_eq!(
+        (&body["subject"]["tenant"], &body["actual"]["amount"]),
+        (&"acme".into(), &5.into())
+    );
+    assert!(desk.keys.iter().all(|key| key == "key-1"));
+    assert_eq!(desk.bodies[2], desk.bodies[3]);
+}
+
+#[test]
+fn a_bare_410_leads_to_an_event_only_if_no_commit_can_stand_behind_it() {
+    let mut desk = Desk::new();
+    desk.run([answer(410, "<html>"), answer(201, APPLIED)]);
+    assert_eq!(
+        desk.log()[2..],
+        ["by event", "put event", "POST events", "remove"]
+    );
+    let mut desk = Desk::new();
+    desk.run([Err(FailureKind::Connect), answer(410, ""), answer(201, APPLIED)]);
+    assert!(
+        desk.log().contains(&"by event".to_owned()),
+        "what never left committed nothing"
+    );
+}
+
+#[test]
+fn after_an_open_commit_a_bare_410_is_looked_into_first() {
+    let doubtful = || [Err(FailureKind::Lost), answer(410, "<html>")];
+    let after = |answers: &[fn() -> Answer]| {
+        let mut desk = Desk::new();
+        desk.run(
+            doubtful()
+                .into_iter()
+                .chain(answers.iter().map(|answer| answer())),
+        );
+        assert_eq!(desk.log()[4], "GET r");
+        (desk.log()[5..].to_vec(), desk)
+    };
+    let (log, desk) = after(&[|| detail("COMMITTED")]);
+    assert_eq!(log, ["remove"]);
+    assert!(matches!(desk.outcome(), Settled::Committed(None)));
+    let (log, _) = after(&[|| refusal(410, "RESERVATION_EXPIRED"), || answer(201, APPLIED)]);
+    assert_eq!(log, ["by event", "put event", "POST events", "remove"]);
+    let (log, _) = after(&[|| detail("ACTIVE"), || answer(200, COMMITTED)]);
+    assert_eq!(log, ["failed, again", "POST r/commit", "remove"]);
+    let (log, _) = after(&[|| detail("RELEASED"), || refusal(409, "RESERVATION_FINALIZED")]);
+    assert_eq!(
+        log,
+        ["failed, again", "POST r/commit", "failed", "set aside rejected"]
+    );
+    let (log, _) = after(&[|| answer(502, ""), || answer(200, COMMITTED)]);
+    assert_eq!(log, ["failed, again", "POST r/commit", "remove"]);
+    let (log, desk) = after(&[|| answer(401, "")]);
+    assert_eq!(log, ["failed"]);
+    assert!(matches!(desk.outcome(), Settled::Pending { .. }));
+}
+
+#[test]
+fn a_resumed_commit_may_have_been_sent_before() {
+    let mut desk = Desk::resumed(record(), 0, false);
+    desk.run([answer(410, ""), detail("COMMITTED")]);
+    assert_eq!(desk.log(), ["POST r/commit", "GET r", "remove"]);
+}
+
+#[test]
+fn what_another_key_or_another_server_may_settle_is_kept() {
+    for kept in [
+        refusal(401, "UNAUTHORIZED"),
+        answer(403, "<html>"),
+        refusal(403, "INSUFFICIENT_PERMISSIONS"),
+        answer(404, "<html>"),
+        refusal(409, "NEW_CODE"),
+        answer(302, ""),
+    ] {
+        let mut desk = Desk::new();
+        desk.run([kept]);
+        assert_eq!(desk.log(), ["put commit", "POST r/commit", "failed"]);
+        assert!(matches!(
+            desk.outcome(),
+            Settled::Pending {
+                is_recorded: true,
+                ..
+            }
+        ));
+    }
+}
+
+#[test]
+fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
+    for code in [
+        "UNIT_MISMATCH",
+        "IDEMPOTENCY_MISMATCH",
+        "RESERVATION_FINALIZED",
+        "BUDGET_EXCEEDED",
+        "NOT_FOUND",
+    ] {
+        let mut desk = Desk::new();
+        desk.run([refusal(409, code)]);
+        assert_eq!(
+            desk.log(),
+            ["put commit", "POST r/commit", "failed", "set aside rejected"],
+            "{code}"
+        );
+        let Settled::Rejected { error: Some(error) } = desk.outcome() else {
+            panic!("{:?}", desk.outcome())
+        };
+        assert_eq!(error.code().unwrap().as_str(), code);
+    }
+}
+
+#[test]
+fn a_frozen_budget_keeps_an_event_alive() {
+    let event = record().into_event().unwrap();
+    let mut desk = Desk::resumed(event.clone(), 0, false);
+    desk.run([refusal(409, "BUDGET_FROZEN")]);
+    assert!(matches!(
+        desk.outcome(),
+        Settled::Pending {
+            is_recorded: true,
+            ..
+        }
+    ));
+    let mut desk = Desk::resumed(event, 0, false);
+    desk.run([refusal(409, "BUDGET_CLOSED")]);
+    assert!(matches!(desk.outcome(), Settled::Rejected { .. }));
+}
+
+#[test]
+fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced() {
+    let event = || record().into_event().unwrap();
+    let mut desk = Desk::resumed(event(), 6 * DAY_MS + 1, false);
+    desk.run([]);
+    assert_eq!(desk.log(), ["set aside stale"]);
+    assert!(matches!(desk.outcome(), Settled::Stale));
+    let mut desk = Desk::resumed(event(), 6 * DAY_MS, false);
+    assert_eq!(desk.run([answer(201, APPLIED)]).log(), ["POST events", "remove"]);
+    let mut desk = Desk::resumed(event(), 60 * DAY_MS, true);
+    assert_eq!(desk.run([answer(201, APPLIED)]).log(), ["POST events", "remove"]);
+    let now = Now {
+        mono: Duration::ZERO,
+        wall: UnixMillis(WALL - DAY_MS - 1),
+    };
+    let mut desk = Desk::of(Settlement::resume(config(), event(), SEED, now, false));
+    assert_eq!(desk.run([]).log(), ["set aside stale"], "from the future");
+}
+
+#[test]
+fn an_old_commit_that_the_server_does_not_know_is_stale_and_not_lost() {
+    let at = |age_ms| {
+        let mut desk = Desk::resumed(record(), age_ms, false);
+        let wall = UnixMillis(WALL + age_ms);
+        let Step::Send(call) = desk.settlement.poll(Now {
+            mono: Duration::ZERO,
+            wall,
+        }) else {
+            panic!()
+        };
+        let response = refusal(404, "NOT_FOUND").unwrap();
+        desk.settlement.handle_response(
+            Now {
+                mono: Duration::ZERO,
+                wall,
+            },
+            call.ticket,
+            &response,
+        );
+        desk.run([]).log().last().unwrap().clone()
+    };
+    assert_eq!(at(40 * DAY_MS), "set aside stale");
+    assert_eq!(at(0), "set aside rejected");
+}
+
+#[test]
+fn a_driver_that_never_answers_cannot_stall_it() {
+    let mut desk = Desk::new();
+    desk.run([]);
+    let Step::Wait(Some(deadline)) = desk.settlement.poll(now(desk.mono)) else {
+        panic!()
+    };
+    assert_eq!(deadline, desk.mono + Duration::from_secs(7));
+    desk.mono = deadline;
+    assert_eq!(
+        desk.run([answer(200, COMMITTED)]).log()[2..],
+        ["failed, again", "POST r/commit", "remove"]
+    );
+}
+
+#[test]
+fn late_unknown_and_repeated_answers_change_nothing() {
+    let mut desk = Desk::new();
+    desk.run([Err(FailureKind::Lost)]);
+    let before = format!("{:?}", desk.settlement);
+    let reply = answer(200, COMMITTED).unwrap();
+    for ticket in [Ticket(0), Ticket(2), Ticket(99)] {
+        desk.settlement.handle_response(now(desk.mono), ticket, &reply);
+        desk.settlement
+            .handle_failure(now(desk.mono), ticket, Failure::new(FailureKind::Lost));
+        desk.settlement.handle_stored(now(desk.mono), ticket, Ok(()));
+    }
+    assert_eq!(format!("{:?}", desk.settlement), before);
+}
+
+#[test]
+fn a_spurious_poll_changes_nothing() {
+    let mut desk = Desk::new();
+    desk.run([]);
+    let before = format!("{:?}", desk.settlement);
+    for _ in 0..3 {
+        assert!(matches!(
+            desk.settlement.poll(now(desk.mono)),
+            Step::Wait(Some(_))
+        ));
+    }
+    assert_eq!(format!("{:?}", desk.settlement), before);
+}
+
+#[test]
+fn a_record_of_another_sdk_is_replayed_to_the_byte() {
+    let commit = include_str!("../../tests/data/journal/python-commit.json");
+    let record = JournalRecord::parse(commit.as_bytes()).unwrap();
+    let body = record.body().to_owned();
+    let mut desk = Desk::resumed(record, 1_000_000_000, false);
+    desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
+    assert_eq!(desk.bodies[0], body.as_bytes());
+    assert!(
+        commit
+            .as_bytes()
+            .windows(desk.bodies[1].len())
+            .any(|part| part == desk.bodies[1])
+    );
+    assert_eq!(desk.keys, ["d229144e-59d0-49d7-bb02-54efcca37631"; 2]);
+}
