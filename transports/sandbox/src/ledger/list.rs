@@ -71,7 +71,8 @@ impl Ledger {
             }
             Some(_) => {
                 return Err(Refusal::invalid(
-                    "cursor is not valid for the requested sort_by, sort_dir and filters",
+                    "cursor is not valid for the requested sort_by / sort_dir / filters; \
+                     reset cursor when any of these change",
                 ));
             }
         };
@@ -178,9 +179,9 @@ impl Window {
     fn read(params: &Params, from: &str, to: &str) -> Result<Self, Refusal> {
         let bound = |name: &str| {
             let read = |text: &str| {
-                timestamp::parse(text.trim()).ok_or_else(|| {
+                timestamp::parse(text).ok_or_else(|| {
                     Refusal::invalid(format!(
-                        "Invalid {name}: must be an ISO 8601 date-time with a zone"
+                        "Invalid {name}: {text} is not a valid ISO 8601 date-time"
                     ))
                 })
             };
@@ -191,9 +192,14 @@ impl Window {
             to: bound(to)?,
         };
         match (window.from, window.to) {
-            (Some(start), Some(end)) if start > end => Err(Refusal::invalid(format!(
-                "Invalid {from}: must not be after {to}"
-            ))),
+            (Some(start), Some(end)) if start > end => {
+                let text = |name| params.get(name).unwrap_or("");
+                Err(Refusal::invalid(format!(
+                    "{from} must be less than or equal to {to} (received {from}={}, {to}={})",
+                    text(from),
+                    text(to)
+                )))
+            }
             _ => Ok(window),
         }
     }
@@ -328,10 +334,9 @@ impl SortValue {
 fn effective_tenant(caller: &Caller, params: &Params) -> Result<String, Refusal> {
     let asked = params.get("tenant");
     match caller {
-        Caller::Admin | Caller::Public => params
-            .non_blank("tenant")
-            .map(str::to_owned)
-            .ok_or_else(|| Refusal::invalid("tenant query parameter is required with the admin API key")),
+        Caller::Admin | Caller::Public => params.non_blank("tenant").map(str::to_owned).ok_or_else(|| {
+            Refusal::invalid("tenant query parameter is required when using admin key authentication")
+        }),
         Caller::Tenant(tenant) => match asked {
             None => Ok(tenant.clone()),
             Some(asked) if asked.trim().is_empty() || asked == tenant => Ok(asked.to_owned()),
@@ -350,18 +355,21 @@ fn include(params: &Params) -> Include {
 }
 
 fn read_status(text: &str) -> Result<ReservationStatus, Refusal> {
-    ReservationStatus::from_name(text)
-        .ok_or_else(|| Refusal::invalid(format!("Invalid status filter: {text}")))
+    ReservationStatus::from_name(text).ok_or_else(|| not_one_of::<ReservationStatus>("status filter", text))
 }
 
 fn read_sort_key(text: &str) -> Result<SortKey, Refusal> {
-    SortKey::from_name(&text.to_lowercase())
-        .ok_or_else(|| Refusal::invalid(format!("Invalid sort_by: {text}")))
+    SortKey::from_name(&text.to_lowercase()).ok_or_else(|| not_one_of::<SortKey>("sort_by", text))
 }
 
 fn read_direction(text: &str) -> Result<Direction, Refusal> {
-    Direction::from_name(&text.to_lowercase())
-        .ok_or_else(|| Refusal::invalid(format!("Invalid sort_dir: {text}")))
+    Direction::from_name(&text.to_lowercase()).ok_or_else(|| not_one_of::<Direction>("sort_dir", text))
+}
+
+fn not_one_of<T: Named>(what: &str, text: &str) -> Refusal {
+    let names: Vec<&str> = T::ALL.iter().map(|value| value.wire_name()).collect();
+    let names = names.join(", ");
+    Refusal::invalid(format!("Invalid {what}: {text}. Must be one of: {names}"))
 }
 
 /// A cursor that must be one of a sorted page.
@@ -370,7 +378,7 @@ fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
 }
 
 fn invalid_boundary() -> Refusal {
-    Refusal::invalid("cursor has an invalid boundary")
+    Refusal::invalid("cursor contains an invalid sorted-list boundary")
 }
 
 /// Where a row stands in an unsorted read: the first half of its id, which orders like the id itself.

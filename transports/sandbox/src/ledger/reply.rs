@@ -137,6 +137,7 @@ fn security(headers: &mut HeaderMap, cache_control: Option<&'static str>) {
         HeaderValue::from_static("nosniff"),
     );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::X_XSS_PROTECTION, HeaderValue::from_static("0"));
     if let Some(cache_control) = cache_control {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
         return;

@@ -150,7 +150,7 @@ impl Ledger {
 
     /// The original answer with nothing but its time to live brought up to date.
     fn replay(&self, now: i64, reply: Option<ReserveReply>) -> Result<Reply, Refusal> {
-        let mut reply = reply.ok_or_else(Refusal::internal)?;
+        let mut reply = reply.ok_or_else(Refusal::unavailable_answer)?;
         if let (Some(id), Some(expires_at)) = (&reply.reservation_id, reply.expires_at_ms) {
             reply.remaining_ttl_ms = Some(self.remaining_ttl_ms(now, id, expires_at));
         }

@@ -1,5 +1,7 @@
 //! What a desk talks to: a ledger of this process in virtual time.
 
+use std::time::{Instant, SystemTime};
+
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Ledger;
@@ -30,10 +32,11 @@ pub trait Backend {
     }
 }
 
-/// A ledger with a clock that moves when told to.
+/// A ledger with a clock that moves when told to, by itself or not.
 pub struct Inside {
     ledger: Ledger,
     now: u64,
+    since: Option<Instant>,
 }
 
 impl Inside {
@@ -41,7 +44,21 @@ impl Inside {
         let mut ledger = Ledger::new(7);
         ledger.set_admin_key(ADMIN_KEY);
         ledger.set_tenant_cache_ms(0);
-        Self { ledger, now: START }
+        Self {
+            ledger,
+            now: START,
+            since: None,
+        }
+    }
+
+    /// With a clock that also goes by itself, from the present.
+    pub fn on_the_wall_clock() -> Self {
+        let now = UnixMillis::from(SystemTime::now()).0;
+        Self {
+            now,
+            since: Some(Instant::now()),
+            ..Self::new()
+        }
     }
 }
 
@@ -52,16 +69,19 @@ impl Backend for Inside {
             request = request.header(*name, *value);
         }
         let request = request.body(Bytes::copy_from_slice(body)).unwrap();
-        let (head, bytes) = self.ledger.handle(UnixMillis(self.now), &request).into_parts();
+        let now = UnixMillis(self.now());
+        let (head, bytes) = self.ledger.handle(now, &request).into_parts();
         Answer::new(head.status.as_u16(), head.headers, bytes)
     }
 
     fn set_up(&mut self, setup: &Setup) {
-        setup.apply(&mut self.ledger, UnixMillis(self.now));
+        let now = UnixMillis(self.now());
+        setup.apply(&mut self.ledger, now);
     }
 
     fn now(&self) -> u64 {
-        self.now
+        let passed = self.since.map_or(0, |since| since.elapsed().as_millis());
+        self.now + u64::try_from(passed).unwrap()
     }
 
     fn pass(&mut self, ms: u64) {

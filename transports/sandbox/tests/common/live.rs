@@ -12,7 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cycles_proto::time::UnixMillis;
-use cycles_sandbox::Sandbox;
+use cycles_sandbox::{Ledger, Sandbox};
 
 use super::backend::Backend;
 use super::client::Client;
@@ -92,6 +92,13 @@ impl Live {
     pub fn sandbox(sandbox: Sandbox) -> Self {
         let url = sandbox.base_url();
         Self::new(&url, Operator::Sandbox(sandbox), ADMIN_KEY.to_owned())
+    }
+
+    /// Changes how the ledger works, if it is a sandbox's.
+    pub fn tune(&self, work: impl FnOnce(&mut Ledger)) {
+        if let Operator::Sandbox(sandbox) = &self.operator {
+            sandbox.with_ledger(work);
+        }
     }
 
     fn new(base_url: &str, operator: Operator, admin_key: String) -> Self {
@@ -192,6 +199,9 @@ impl Backend for Live {
     }
 
     fn pass(&mut self, ms: u64) {
+        if let Operator::Sandbox(sandbox) = &self.operator {
+            return sandbox.advance(Duration::from_millis(ms));
+        }
         assert!(ms <= PATIENCE_MS, "a live test does not wait {ms} ms");
         std::thread::sleep(Duration::from_millis(ms));
     }
