@@ -78,7 +78,8 @@ impl Subject {
                 );
             }
         }
-        if self.levels.iter().all(Option::is_none) {
+        let is_blank = |level: &Option<String>| level.as_deref().is_none_or(|value| value.trim().is_empty());
+        if self.levels.iter().all(is_blank) {
             violations.add(
                 "subject.hasAtLeastOneStandardField",
                 "At least one standard field (tenant, workspace, app, workflow, agent, toolset) must be provided",

@@ -263,6 +263,25 @@ fn an_event_in_the_red_charges_nothing_and_flags_the_scope() {
 }
 
 #[test]
+fn an_event_of_nothing_in_the_red_leaves_the_flag_alone_and_meets_debt_beyond_the_limit() {
+    for (debt, limit, status) in [(20, 50, 201), (60, 50, 409)] {
+        let Some(mut desk) = Desk::new() else { return };
+        desk.add_budget(
+            Budget::new(TENANT, Unit::Tokens, 0)
+                .overdraft_limit(limit)
+                .debt(debt),
+        );
+        assert_eq!(desk.event(0, &Value::Null).status, 201);
+        assert!(!desk.tokens(TENANT).is_over_limit);
+        assert_eq!(
+            desk.event(0, &policy(AWO)).status,
+            status,
+            "debt {debt} of {limit}"
+        );
+    }
+}
+
+#[test]
 fn debt_blocks_new_reservations_only_where_no_overdraft_is_allowed() {
     let Some(mut desk) = Desk::new() else { return };
     desk.add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(50));
