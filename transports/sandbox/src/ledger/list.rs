@@ -351,6 +351,7 @@ fn include(params: &Params) -> Include {
     Include {
         metadata: has("metadata"),
         committed_metadata: has("committed_metadata"),
+        evidence: has("evidence"),
     }
 }
 

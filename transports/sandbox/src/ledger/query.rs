@@ -35,6 +35,7 @@ struct Param {
 pub(super) struct Include {
     pub(super) metadata: bool,
     pub(super) committed_metadata: bool,
+    pub(super) evidence: bool,
 }
 
 impl Params {
@@ -158,6 +159,7 @@ pub(super) fn row(reservation: &Reservation, include: Include) -> ReservationRow
         committed_metadata: reservation
             .committed_metadata()
             .filter(|_| include.committed_metadata),
+        evidence: Some(reservation.evidence()).filter(|evidence| include.evidence && !evidence.is_empty()),
     }
 }
 
@@ -174,6 +176,7 @@ impl Ledger {
             Include {
                 metadata: true,
                 committed_metadata: true,
+                evidence: true,
             },
         ))
     }

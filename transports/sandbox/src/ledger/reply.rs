@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::error::{Refusal, UnitDetails};
+use super::evidence::{Attested, EvidenceRef};
 
 /// What came of a request that was served.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Envelope {
     pub(super) past_filters: bool,
     /// Set if the request was throttled.
     pub(super) throttled: Option<Throttled>,
+    /// The request, if a refusal of it is attested.
+    pub(super) attested: Option<Attested>,
 }
 
 /// When a throttled caller may come back.
@@ -57,8 +60,7 @@ impl Reply {
 }
 
 /// The response to one request.
-pub(super) fn render(envelope: &Envelope, outcome: Result<Reply, Refusal>) -> Response<Bytes> {
-    let reply = outcome.unwrap_or_else(|refusal| error_reply(envelope, &refusal));
+pub(super) fn render(envelope: &Envelope, reply: Reply) -> Response<Bytes> {
     let mut response = Response::new(reply.body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
@@ -81,24 +83,34 @@ pub(super) fn render(envelope: &Envelope, outcome: Result<Reply, Refusal>) -> Re
     response
 }
 
+/// What a refused request gets.
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+pub(super) struct ErrorBody<'a> {
     error: &'a str,
     message: &'a str,
     request_id: &'a str,
     trace_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<&'a UnitDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles_evidence: Option<EvidenceRef>,
 }
 
-fn error_reply(envelope: &Envelope, refusal: &Refusal) -> Reply {
-    let body = ErrorBody {
+/// A refusal as a reply. `attest` sees the body before it names its own evidence.
+pub(super) fn refused(
+    envelope: &Envelope,
+    refusal: &Refusal,
+    attest: impl FnOnce(&ErrorBody<'_>) -> Option<EvidenceRef>,
+) -> Reply {
+    let mut body = ErrorBody {
         error: refusal.code.name(),
         message: &refusal.message,
         request_id: &envelope.request_id,
         trace_id: &envelope.trace_id,
         details: refusal.details.as_ref(),
+        cycles_evidence: None,
     };
+    body.cycles_evidence = attest(&body);
     // Every status of the catalogue is valid and texts always serialise; the fallbacks are unreachable.
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Reply {
