@@ -188,9 +188,35 @@ const fn is_attested(code: Code) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
-    use super::id_of;
+    use super::{Evidence, Identity, id_of};
+
+    #[test]
+    fn a_decision_is_named_as_the_reference_server_named_it() {
+        let evidence = Evidence {
+            identity: Some(Identity {
+                server_id: "https://cycles.example.com/v1/".to_owned(),
+                signer_did: "ec52b49b81eb29ef6f62947cade245c715bf943b7ef2a5f2789288574466fc43".to_owned(),
+            }),
+            trace_id: "232c0a88477d45784f7cefb88a28c448".to_owned(),
+        };
+        let request = json!({
+            "idempotency_key": "d1",
+            "subject": {"tenant": "acme-corp", "agent": null},
+            "action": {"kind": "k", "name": "n", "tags": [null]},
+            "estimate": {"unit": "TOKENS", "amount": 5},
+            "metadata": {"a": null, "b": [null, 1.50, 9_223_372_036_854_775_807_i64], "c": {"d": null}},
+        });
+        let response = json!({"decision": "ALLOW", "affected_scopes": ["tenant:acme-corp"]});
+        let named = evidence.attest("decide", 1_795_373_153_810, None, &request, &response);
+        let id = "d0886953dda27972b6e287f23f1f04d7e425c826b2a16f8d24c5d52fca70c6bf";
+        let url = format!("https://cycles.example.com/v1/evidence/{id}");
+        assert_eq!(
+            serde_json::to_value(named).ok(),
+            Some(json!({"evidence_id": id, "cycles_evidence_url": url}))
+        );
+    }
 
     #[test]
     fn the_ids_of_published_envelopes_are_recomputed() {

@@ -39,6 +39,19 @@ pub fn has_seed() -> bool {
     variable("CYCLES_SEED").is_some()
 }
 
+/// That of the server: `CYCLES_EVIDENCE_SERVER_ID` and `CYCLES_EVIDENCE_SIGNER_DID`. Anything will do for a
+/// sandbox.
+pub fn evidence_identity() -> Option<(String, String)> {
+    if base_url().is_none() {
+        return Some(("https://cycles.example.com/v1/".to_owned(), "ab".repeat(32)));
+    }
+    let server_id = variable("CYCLES_EVIDENCE_SERVER_ID")?;
+    Some((
+        server_id,
+        variable("CYCLES_EVIDENCE_SIGNER_DID").unwrap_or_default(),
+    ))
+}
+
 pub fn has_admin_key() -> bool {
     variable("CYCLES_ADMIN_KEY").is_some()
 }

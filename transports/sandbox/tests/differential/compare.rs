@@ -64,7 +64,8 @@ pub fn values(path: &str, left: &Value, right: &Value, known: &mut Known) -> Res
     let name = path.rsplit('.').next().unwrap_or("");
     match (left, right) {
         (Value::Object(ours), Value::Object(theirs)) => {
-            for (name, value) in ours {
+            // Ids before the addresses that end in them.
+            for (name, value) in ours.iter().rev() {
                 let Some(other) = theirs.get(name) else {
                     return Err(Difference(format!("{path}.{name}: only here")));
                 };
@@ -80,10 +81,9 @@ pub fn values(path: &str, left: &Value, right: &Value, known: &mut Known) -> Res
             pairs.try_for_each(|(place, (a, b))| values(&format!("{path}.{place}"), a, b, known))
         }
         (Value::String(ours), Value::String(theirs)) => match name {
-            "reservation_id" => match place(known, ours, theirs) {
-                Ok(_) => Ok(()),
-                Err(()) => differs(),
-            },
+            "reservation_id" if is_same(&mut known.reservations, ours, theirs) => Ok(()),
+            "evidence_id" if is_same(&mut known.evidence, ours, theirs) => Ok(()),
+            "cycles_evidence_url" if known.ours_as_theirs(ours) == *theirs => Ok(()),
             "request_id" | "trace_id" | "event_id" if ours.len() == theirs.len() => Ok(()),
             "next_cursor" => Ok(()),
             "message" if message(ours, known, 0) == message(theirs, known, 1) => Ok(()),
@@ -103,25 +103,30 @@ pub fn values(path: &str, left: &Value, right: &Value, known: &mut Known) -> Res
     }
 }
 
-/// The number of a reservation, which may be a new one; an error if the sides mean different ones.
-pub fn place(known: &mut Known, ours: &str, theirs: &str) -> Result<usize, ()> {
-    match known
-        .iter()
-        .position(|[left, right]| left == ours || right == theirs)
-    {
-        Some(place) if known[place] == [ours, theirs] => Ok(place),
-        Some(_) => Err(()),
+/// Whether the two sides mean the same thing, which may be a new one.
+fn is_same(known: &mut Vec<[String; 2]>, ours: &str, theirs: &str) -> bool {
+    match known.iter().find(|[left, right]| left == ours || right == theirs) {
+        Some(pair) => *pair == [ours, theirs],
         None => {
             known.push([ours.to_owned(), theirs.to_owned()]);
-            Ok(known.len() - 1)
+            ours.len() == theirs.len()
         }
+    }
+}
+
+impl Known {
+    /// An address of evidence as the other side writes it.
+    fn ours_as_theirs(&self, url: &str) -> String {
+        let id = url.rsplit('/').next().unwrap_or("");
+        let pair = self.evidence.iter().find(|[ours, _]| ours == id);
+        pair.map_or_else(|| url.to_owned(), |[ours, theirs]| url.replace(ours, theirs))
     }
 }
 
 /// Violations in any order, and ids as numbers.
 fn message(text: &str, known: &Known, side: usize) -> Vec<String> {
     let mut text = text.to_owned();
-    for (number, ids) in known.iter().enumerate() {
+    for (number, ids) in known.reservations.iter().enumerate() {
         text = text.replace(&ids[side], &format!("<r{number}>"));
     }
     if text.contains("ISO 8601") || text.contains("less than or equal to to") {

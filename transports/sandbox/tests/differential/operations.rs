@@ -147,7 +147,7 @@ fn event(pair: &mut Pair, dice: &mut Dice) -> Request {
 }
 
 fn settle(pair: &mut Pair, dice: &mut Dice, operation: &str) -> Request {
-    let count = pair.known.len() as u64;
+    let count = pair.known.reservations.len() as u64;
     let reach = if dice.percent(70) { 6 } else { 60 };
     // Mostly recent ones, which are more likely to be active.
     let number = count
@@ -212,7 +212,7 @@ pub fn about(pair: &mut Pair, dice: &mut Dice, operation: &str, number: usize) -
 }
 
 fn read(pair: &Pair, dice: &mut Dice) -> Request {
-    let mut request = match pair.known.len() as u64 {
+    let mut request = match pair.known.reservations.len() as u64 {
         0 => Request::get("/v1/reservations/none", KEY),
         count => Request::get(
             &format!("/v1/reservations/<r{}>", dice.roll(count)),
@@ -291,7 +291,7 @@ fn list(pair: &Pair, dice: &mut Dice) -> Request {
         "idempotency_key=key-3",
         "idempotency_key=",
         "include=metadata",
-        "include=committed_metadata,METADATA",
+        "include=committed_metadata,METADATA,evidence",
         "include=",
         "unknown=1",
         "from=",
@@ -313,8 +313,8 @@ fn list(pair: &Pair, dice: &mut Dice) -> Request {
     while dice.percent(45) {
         query.push(dice.pick(&filters).to_owned());
     }
-    if !pair.known.is_empty() && dice.percent(20) {
-        let number = dice.roll(pair.known.len() as u64);
+    if !pair.known.reservations.is_empty() && dice.percent(20) {
+        let number = dice.roll(pair.known.reservations.len() as u64);
         query.push(format!("{}=<c{number}>", dice.pick(&["from", "to"])));
     }
     if dice.percent(4) {

@@ -1,11 +1,5 @@
 //! The two sides, what both were told, and one step of them.
 
-use std::collections::BTreeMap;
-
-use cycles_proto::time::UnixMillis;
-use cycles_sandbox::{BudgetStatus, OveragePolicy, TenantStatus, Unit};
-use serde_json::Value;
-
 use crate::common::backend::{Backend, Inside};
 use crate::common::live::{self, Live};
 use crate::common::{ADMIN_KEY, Answer, ApiKey, Budget, KEY, OTHER_KEY, Setup, Tenant};
@@ -13,9 +7,15 @@ use crate::compare::{self, Difference};
 use crate::dice::Dice;
 use crate::operations::{self, Request, SCOPES, Step};
 use crate::rows;
+use cycles_proto::time::UnixMillis;
+use cycles_sandbox::{BudgetStatus, OveragePolicy, TenantStatus, Unit};
 
-/// A reservation by its ids on the two sides.
-pub type Known = Vec<[String; 2]>;
+/// What has a name of its own on each of the two sides, in the order of appearance.
+#[derive(Default)]
+pub struct Known {
+    pub reservations: Vec<[String; 2]>,
+    pub evidence: Vec<[String; 2]>,
+}
 
 pub struct Pair {
     inside: Inside,
@@ -41,14 +41,21 @@ impl Pair {
             inside,
             other,
             is_virtual,
-            known: Vec::new(),
+            known: Known::default(),
             created: Vec::new(),
             past: Vec::new(),
             fresh_keys: 0,
             has_admin,
             closed: false,
         };
+        if let Some((server_id, signer_did)) = live::evidence_identity() {
+            let ledger = pair.inside.ledger().unwrap();
+            ledger.set_evidence_identity(&server_id, &signer_did);
+        }
         pair.other.tune(|ledger| {
+            if let Some((server_id, signer_did)) = live::evidence_identity() {
+                ledger.set_evidence_identity(&server_id, &signer_did);
+            }
             ledger.set_sweep_interval_ms(100);
             ledger.set_tenant_cache_ms(0);
         });
@@ -138,7 +145,7 @@ impl Pair {
             let end = at + path[at..].find('>').unwrap();
             let number: usize = path[at + 2..end].parse().unwrap();
             let text = match &path[at + 1..at + 2] {
-                "r" => self.known[number][side].clone(),
+                "r" => self.known.reservations[number][side].clone(),
                 _ => UnixMillis(self.created[number][side]).to_string(),
             };
             path.replace_range(at..=end, &text);
@@ -154,7 +161,7 @@ impl Pair {
 
     /// The moments of creation of what is newly known.
     fn note_times(&mut self) {
-        for number in self.created.len()..self.known.len() {
+        for number in self.created.len()..self.known.reservations.len() {
             let mut times = [0; 2];
             for (side, time) in times.iter_mut().enumerate() {
                 for key in [KEY, OTHER_KEY] {
@@ -170,14 +177,14 @@ impl Pair {
 
     /// Reservations that run out while nothing else happens.
     fn expiry(&mut self, dice: &mut Dice) -> Result<(), String> {
-        let first = self.known.len();
+        let first = self.known.reservations.len();
         for grace_ms in [0, 0, 500, 60_000] {
             let more = format!(r#","ttl_ms":1000,"grace_period_ms":{grace_ms}"#);
             let request = operations::reserve(self, dice, &more);
             self.send(&request)?;
             self.past.push(request);
         }
-        if self.known.len() > first {
+        if self.known.reservations.len() > first {
             let request = operations::about(self, dice, "extend", first);
             self.send(&request)?;
         }
@@ -185,7 +192,7 @@ impl Pair {
         if self.is_virtual {
             self.inside.pass(1_900);
         }
-        for number in first..self.known.len() {
+        for number in first..self.known.reservations.len() {
             for operation in ["extend", "commit", "release"] {
                 let request = operations::about(self, dice, operation, number);
                 self.send(&request)?;
@@ -258,9 +265,16 @@ fn what_differs_is_noticed() {
         (r#"{"a":null}"#, r"{}"),
         (r#"{"a":[1,2]}"#, r#"{"a":[1]}"#),
         (r#"{"reservation_id":"x"}"#, r#"{"reservation_id":"z"}"#),
+        (
+            r#"[{"evidence_id":"x"},{"evidence_id":"x"}]"#,
+            r#"[{"evidence_id":"x"},{"evidence_id":"y"}]"#,
+        ),
     ];
     for (left, right) in rows {
-        let mut known = vec![["x".to_owned(), "y".to_owned()]];
+        let mut known = Known {
+            reservations: vec![["x".to_owned(), "y".to_owned()]],
+            ..Known::default()
+        };
         assert!(
             compare::answers(&answer(left), &answer(right), &mut known).is_err(),
             "{left}"
@@ -270,9 +284,8 @@ fn what_differs_is_noticed() {
         r#"{"reservation_id":"x","expires_at_ms":5}"#,
         r#"{"reservation_id":"y","expires_at_ms":9}"#,
     );
-    let mut known: Known = vec![["x".to_owned(), "y".to_owned()]];
+    let mut known = Known::default();
     assert!(compare::answers(&answer(left), &answer(right), &mut known).is_ok());
-    let _: BTreeMap<String, Value> = serde_json::from_str(left).unwrap();
 }
 
 pub const ADMIN: &str = ADMIN_KEY;

@@ -84,10 +84,14 @@ fn rows(pages: &[Answer]) -> Vec<Value> {
 /// Rows under names that mean the same on both sides.
 fn by_name(rows: &[Value], side: usize, known: &Known) -> BTreeMap<String, Value> {
     let name = |row: &Value| match row["reservation_id"].as_str() {
-        Some(id) => known.iter().position(|ids| ids[side] == id).map_or_else(
-            || format!("one under the key {}", row["idempotency_key"]),
-            |number| format!("r{number:04}"),
-        ),
+        Some(id) => known
+            .reservations
+            .iter()
+            .position(|ids| ids[side] == id)
+            .map_or_else(
+                || format!("one under the key {}", row["idempotency_key"]),
+                |number| format!("r{number:04}"),
+            ),
         None => format!("{} {}", row["scope_path"], row["spent"]["unit"]),
     };
     rows.iter().map(|row| (name(row), row.clone())).collect()

@@ -8,6 +8,7 @@
 mod check_order;
 #[path = "../common/mod.rs"]
 mod common;
+mod evidence;
 mod expiry;
 mod headers;
 mod idempotency;
