@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::Ledger;
 use super::canonical::{canonical, without_nulls};
+use super::cursor::to_base64url;
 use super::error::Code;
 
 const SCHEMA: &str = "cycles-evidence/v0.1";
@@ -61,8 +62,16 @@ pub(super) struct Attested {
 
 impl Ledger {
     /// Turns `cycles_evidence` on: answers then name the envelopes that a server at `server_id` (its base
-    /// address with `/v1`) would publish, signed by `signer_did`. Blank texts turn it off.
+    /// address with `/v1`) would publish, signed by `signer_did`. Blank texts turn it off. If `signer_did` is
+    /// an Ed25519 key as 64 lower-case hex digits, it is published as the key set, too.
     pub fn set_evidence_identity(&mut self, server_id: &str, signer_did: &str) {
+        if let Some(key) = key_of(signer_did) {
+            let x = to_base64url(&key);
+            let kid: String = signer_did.chars().take(16).collect();
+            self.publish_jwks(format!(
+                r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","x":"{x}","kid":"{kid}","cycles_nbf_ms":0,"status":"active"}}]}}"#
+            ));
+        }
         let is_given = !server_id.trim().is_empty() && !signer_did.trim().is_empty();
         self.evidence.identity = is_given.then(|| Identity {
             server_id: server_id.to_owned(),
@@ -162,6 +171,23 @@ fn id_of(mut envelope: Value) -> String {
     envelope["signature"] = "".into();
     let hash = Sha256::digest(canonical(&envelope).as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The 32 bytes that 64 lower-case hex digits stand for.
+fn key_of(digits: &str) -> Option<Vec<u8>> {
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes = pairs.map(|pair| match pair {
+        [high, low] => Some(value(*high)? << 4 | value(*low)?),
+        _ => None,
+    });
+    bytes
+        .collect::<Option<Vec<u8>>>()
+        .filter(|bytes| bytes.len() == 32)
 }
 
 const fn is_attested(code: Code) -> bool {

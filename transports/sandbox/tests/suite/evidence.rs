@@ -1,7 +1,7 @@
 //! References to evidence: on which answers they are, and what a replay does to them.
 //!
 //! A live server has to be started with an identity, which other tests do not expect, so this is a run of its
-//! own: `CYCLES_EVIDENCE_SERVER_ID=… cargo test -p cycles-sandbox --test suite evidence`.
+//! own: `CYCLES_EVIDENCE_SERVER_ID=… cargo test -p cycles-sandbox --test suite evidence::`.
 
 use serde_json::{Value, json};
 
@@ -108,6 +108,21 @@ fn refusals_about_budgets_and_states_have_new_evidence_each_time() {
         assert_eq!(finalized.fault(), (409, "RESERVATION_FINALIZED"));
         evidence(&finalized, &base);
     }
+}
+
+#[test]
+fn the_signers_key_is_in_the_key_set() {
+    let Some((mut desk, _)) = desk() else { return };
+    let answer = desk.send("GET", "/v1/.well-known/cycles-jwks.json", &[], b"");
+    assert_eq!(answer.header("cache-control"), Some("max-age=300, public"));
+    let (_, signer_did) = live::evidence_identity().unwrap();
+    let key = &answer.body["keys"][0];
+    assert_eq!(key["kid"], signer_did[..16]);
+    assert_eq!(key["x"].as_str().map(str::len), Some(43));
+    assert_eq!(
+        (&key["cycles_nbf_ms"], &key["status"]),
+        (&json!(0), &json!("active"))
+    );
 }
 
 #[test]
