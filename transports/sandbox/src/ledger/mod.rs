@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod evidence;
 mod extend;
+mod gate;
 mod idempotency;
 mod json;
 mod list;
@@ -42,6 +43,7 @@ use self::auth::{Caller, Keys, Throttle};
 use self::budget::Books;
 use self::error::{Code, Refusal};
 use self::evidence::Evidence;
+use self::gate::Gate;
 use self::idempotency::Answers;
 use self::public::Published;
 use self::replies::{DecideReply, EventReply, ExtendReply, ReserveReply};
@@ -116,6 +118,13 @@ impl Ledger {
             versioned: request.uri().path().starts_with("/v1/"),
             ..Envelope::default()
         };
+        if let Some(gate) = Gate::of(request.uri()) {
+            let mut response = gate.response();
+            if gate == Gate::Firewall {
+                reply::identify(&envelope, response.headers_mut());
+            }
+            return response;
+        }
         self.evidence.begin(&envelope.trace_id);
         let outcome = self.answer(now, request, &mut envelope);
         let reply = outcome.unwrap_or_else(|refusal| {

@@ -10,6 +10,7 @@ use super::body::{check_reservation_id, refuse};
 use super::coerce::Violations;
 use super::cursor;
 use super::error::Refusal;
+use super::gate::is_escaped;
 use super::names::{ReservationStatus, Unit};
 use super::replies::{BalancePage, BalanceRow, ReservationRow};
 use super::reply::Reply;
@@ -248,12 +249,7 @@ fn integer(text: &str) -> Option<i32> {
 /// A plus is a blank; bytes that are no UTF-8 become the replacement character. Nothing if there is a
 /// percent sign without two digits after it.
 fn form(text: &str) -> Option<String> {
-    let is_whole = |rest: &str| {
-        let digits = rest.as_bytes().get(..2);
-        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    };
-    let escapes = text.split('%').skip(1);
-    escapes.clone().all(is_whole).then(|| {
+    is_escaped(text).then(|| {
         percent_decode_str(&text.replace('+', " "))
             .decode_utf8_lossy()
             .into_owned()

@@ -65,6 +65,17 @@ pub(super) fn render(envelope: &Envelope, reply: Reply) -> Response<Bytes> {
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type(envelope));
+    identify(envelope, headers);
+    if let Some(tenant) = &envelope.tenant {
+        put(headers, HeaderName::from_static("x-cycles-tenant"), tenant);
+    }
+    rate_limit(headers, envelope);
+    security(headers, reply.cache_control);
+    response
+}
+
+/// The ids of the exchange.
+pub(super) fn identify(envelope: &Envelope, headers: &mut HeaderMap) {
     put(
         headers,
         HeaderName::from_static("x-request-id"),
@@ -75,12 +86,6 @@ pub(super) fn render(envelope: &Envelope, reply: Reply) -> Response<Bytes> {
         HeaderName::from_static("x-cycles-trace-id"),
         &envelope.trace_id,
     );
-    if let Some(tenant) = &envelope.tenant {
-        put(headers, HeaderName::from_static("x-cycles-tenant"), tenant);
-    }
-    rate_limit(headers, envelope);
-    security(headers, reply.cache_control);
-    response
 }
 
 /// What a refused request gets.

@@ -3,6 +3,8 @@
 //! Without an environment the other side is a sandbox behind its HTTP front, and the run is short. With
 //! `CYCLES_BASE_URL` and `CYCLES_SEED` it is the server at that address, for `CYCLES_DIFFERENTIAL_OPS`
 //! operations (20 000). `CYCLES_DIFFERENTIAL_SEED` repeats a run, `CYCLES_DIFFERENTIAL_SEEDS` makes several.
+//! That server has to sweep every 100 ms, or every `CYCLES_DIFFERENTIAL_SWEEP_MS` (0 is never), and to read the
+//! settings of tenants afresh.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../common/mod.rs"]

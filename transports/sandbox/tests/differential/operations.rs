@@ -161,6 +161,13 @@ fn settle(pair: &mut Pair, dice: &mut Dice, operation: &str) -> Request {
             "res_x",
             "%20",
             "x%20y",
+            "x%2Fy",
+            "x;y",
+            "x%25",
+            "%2e%2e",
+            "x%80",
+            "%zz",
+            "%C3%A9",
             "x.y",
         ];
         request.path = format!("/v1/reservations/{}/{operation}", dice.pick(&ids));

@@ -36,7 +36,8 @@ impl Pair {
     pub fn new(other: Live, is_virtual: bool, dice: &mut Dice) -> Self {
         let has_admin = is_virtual || live::has_admin_key();
         let mut inside = Inside::on_the_wall_clock();
-        inside.ledger().unwrap().set_sweep_interval_ms(100);
+        let sweep_ms = crate::number("CYCLES_DIFFERENTIAL_SWEEP_MS").unwrap_or(100);
+        inside.ledger().unwrap().set_sweep_interval_ms(sweep_ms);
         let mut pair = Self {
             inside,
             other,
@@ -56,7 +57,7 @@ impl Pair {
             if let Some((server_id, signer_did)) = live::evidence_identity() {
                 ledger.set_evidence_identity(&server_id, &signer_did);
             }
-            ledger.set_sweep_interval_ms(100);
+            ledger.set_sweep_interval_ms(sweep_ms);
             ledger.set_tenant_cache_ms(0);
         });
         for (tenant, key) in [("acme", KEY), ("rival", OTHER_KEY)] {

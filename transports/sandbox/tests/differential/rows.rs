@@ -110,10 +110,10 @@ fn in_order(rows: &[Value], path: &str) -> Result<(), Difference> {
         "tenant" => row["subject"]["tenant"].clone(),
         key => row[key].clone(),
     };
-    let rank = |row: &Value| match value(row) {
-        Value::Null => (2, 0, String::new()),
-        Value::String(text) => (1, 0, text),
-        number => (0, number.as_i64().unwrap_or(0), String::new()),
+    let rank = |row: &Value| {
+        let value = value(row);
+        let text = value.as_str().unwrap_or("").to_owned();
+        (value.is_null(), value.as_i64().unwrap_or(0), text)
     };
     for pair in rows.windows(2) {
         let (a, b) = (rank(&pair[0]), rank(&pair[1]));

@@ -182,6 +182,40 @@ fn what_has_no_route_is_a_server_error() {
 }
 
 #[test]
+fn odd_addresses_are_refused_before_anybody_asks_who_calls() {
+    let mut desk = Desk::with_enough_tokens();
+    for path in [
+        "/v1/x%2Fy",
+        "/v1/x%5c",
+        "/v1/%00",
+        "/v1/%zz",
+        "/v1/x%80",
+        "/v1/x|y",
+        "/v1/balances?agent={",
+    ] {
+        let answer = desk.send("GET", path, &[], b"");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (400, Some("text/html;charset=utf-8")),
+            "{path}"
+        );
+        assert_eq!(answer.header("x-request-id"), None);
+    }
+    for path in [
+        "/v1/x;y",
+        "/v1//decide",
+        "/v1/./decide",
+        "/v1/%2e%2e/decide",
+        "/v1/x%25",
+        "/v1/%0a",
+    ] {
+        let answer = desk.send("GET", path, &[], b"");
+        assert_eq!((answer.status, answer.bytes.len()), (403, 0), "{path}");
+        assert!(answer.header("x-request-id").is_some() && answer.header("content-type").is_none());
+    }
+}
+
+#[test]
 fn the_admin_key_counts_on_three_routes_only() {
     let Some(mut desk) = Desk::with_tokens(10) else {
         return;
