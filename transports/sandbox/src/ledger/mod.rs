@@ -154,7 +154,7 @@ impl Ledger {
             let wait = throttled.retry_after_s;
             return Err(Refusal::new(
                 Code::LimitExceeded,
-                format!("Rate limit exceeded, retry after {wait}s"),
+                format!("Rate limit exceeded for public endpoint; retry after {wait}s"),
             ));
         }
         let caller = self

@@ -585,7 +585,13 @@ fn odd(mut request: Request, dice: &mut Dice) -> Request {
         4 => request
             .headers
             .push(("x-idempotency-key", dice.pick(&["other", "", "key-1"]).to_owned())),
-        5 => request.body = format!("/* comment */{}", request.body),
+        5 => {
+            request.body = format!(
+                "{}{}",
+                dice.pick(&["/* comment */", "\u{feff}", "//\n"]),
+                request.body
+            )
+        }
         6 => request.body = format!(" \n\t{}\r\n", request.body),
         7 if open => request.body = request.body[..request.body.len() - 1].to_owned() + ",}",
         8 if open => {

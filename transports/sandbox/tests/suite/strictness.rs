@@ -63,6 +63,12 @@ fn bodies_that_are_no_request_at_all_are_malformed() {
             assert_eq!(refusal, MALFORMED, "{text}");
         }
     }
+    let marked = format!("\u{feff}{}", body(&mut desk, "dry_run", "false"));
+    assert_eq!(
+        refusal_of(&mut desk, &marked),
+        None,
+        "a byte order mark is skipped"
+    );
     let followed = body(&mut desk, "dry_run", "false") + " }]garbage";
     assert_eq!(refusal_of(&mut desk, &followed), None, "what follows is ignored");
 }
