@@ -9,6 +9,7 @@ use super::auth::Caller;
 use super::cursor::{self, SortedCursor};
 use super::error::Refusal;
 use super::names::{Named, ReservationStatus};
+use super::order::{Direction, Order, SortKey, SortValue, invalid_boundary};
 use super::query::{Include, Params, row, scan, scan_position};
 use super::replies::ReservationPage;
 use super::reply::Reply;
@@ -212,124 +213,6 @@ impl Window {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Order {
-    key: SortKey,
-    direction: Direction,
-}
-
-impl Order {
-    /// Equal values are in the order of their ids in both directions.
-    fn compare(self, a: (&SortValue, &str), b: (&SortValue, &str)) -> Ordering {
-        let values = match self.direction {
-            Direction::Ascending => a.0.cmp(b.0),
-            Direction::Descending => b.0.cmp(a.0),
-        };
-        values.then_with(|| a.1.cmp(b.1))
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Ascending,
-    Descending,
-}
-
-impl Named for Direction {
-    const ALL: &'static [Self] = &[Self::Ascending, Self::Descending];
-
-    fn wire_name(self) -> &'static str {
-        match self {
-            Self::Ascending => "asc",
-            Self::Descending => "desc",
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum SortKey {
-    ReservationId,
-    Tenant,
-    ScopePath,
-    Status,
-    Reserved,
-    CreatedAt,
-    ExpiresAt,
-}
-
-impl Named for SortKey {
-    const ALL: &'static [Self] = &[
-        Self::ReservationId,
-        Self::Tenant,
-        Self::ScopePath,
-        Self::Status,
-        Self::Reserved,
-        Self::CreatedAt,
-        Self::ExpiresAt,
-    ];
-
-    fn wire_name(self) -> &'static str {
-        match self {
-            Self::ReservationId => "reservation_id",
-            Self::Tenant => "tenant",
-            Self::ScopePath => "scope_path",
-            Self::Status => "status",
-            Self::Reserved => "reserved",
-            Self::CreatedAt => "created_at_ms",
-            Self::ExpiresAt => "expires_at_ms",
-        }
-    }
-}
-
-/// The order of the variants puts null last among ascending values.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum SortValue {
-    Number(i64),
-    Text(String),
-    Null,
-}
-
-impl SortKey {
-    fn value(self, row: &Reservation) -> SortValue {
-        match self {
-            Self::ReservationId => SortValue::Text(row.id.clone()),
-            Self::Tenant => row
-                .subject
-                .tenant()
-                .map_or(SortValue::Null, |name| SortValue::Text(name.to_owned())),
-            Self::ScopePath => SortValue::Text(scope::deepest(&row.affected_scopes).to_owned()),
-            Self::Status => SortValue::Text(row.status.name().to_owned()),
-            Self::Reserved => SortValue::Number(row.estimate.amount),
-            Self::CreatedAt => SortValue::Number(row.created_at),
-            Self::ExpiresAt => SortValue::Number(row.expires_at),
-        }
-    }
-
-    /// The value that a cursor carries.
-    fn parse(self, text: Option<String>) -> Result<SortValue, Refusal> {
-        let Some(text) = text else {
-            return Ok(SortValue::Null);
-        };
-        match self {
-            Self::ReservationId | Self::Tenant | Self::ScopePath | Self::Status => Ok(SortValue::Text(text)),
-            Self::Reserved | Self::CreatedAt | Self::ExpiresAt => text
-                .parse()
-                .map(SortValue::Number)
-                .map_err(|_| invalid_boundary()),
-        }
-    }
-}
-
-impl SortValue {
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::Number(number) => Some(number.to_string()),
-            Self::Text(text) => Some(text.clone()),
-            Self::Null => None,
-        }
-    }
-}
-
 /// The admin must name a tenant; anyone else may name only its own. A blank name matches nothing.
 fn effective_tenant(caller: &Caller, params: &Params) -> Result<String, Refusal> {
     let asked = params.get("tenant");
@@ -376,10 +259,6 @@ fn not_one_of<T: Named>(what: &str, text: &str) -> Refusal {
 /// A cursor that must be one of a sorted page.
 fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
     SortedCursor::decode(text).ok_or_else(invalid_boundary)
-}
-
-fn invalid_boundary() -> Refusal {
-    Refusal::invalid("cursor contains an invalid sorted-list boundary")
 }
 
 /// Where a row stands in an unsorted read: the first half of its id, which orders like the id itself.

@@ -19,6 +19,7 @@ mod json;
 mod list;
 mod names;
 mod operator;
+mod order;
 mod public;
 mod query;
 mod replies;

@@ -7,12 +7,14 @@
 //! settings of tenants afresh.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
 mod compare;
 mod dice;
 mod operations;
 mod pair;
+mod questions;
 mod rows;
 
 use common::{live, tally};
