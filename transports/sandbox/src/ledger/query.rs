@@ -136,9 +136,14 @@ pub(super) fn scan<T>(
     (page, None)
 }
 
-/// The position that a numeric cursor stands for; anything else is not foreseen by the server.
+/// The position that a numeric cursor stands for, counted from the end if it is negative; anything else is
+/// not foreseen by the server.
 pub(super) fn scan_position(cursor: Option<&str>) -> Result<u64, Refusal> {
-    cursor.map_or(Ok(0), |text| text.parse().map_err(|_| Refusal::internal()))
+    let number = |text: &str| match text.strip_prefix('-') {
+        Some(digits) if !digits.starts_with('+') => digits.parse().map(u64::wrapping_neg),
+        _ => text.parse(),
+    };
+    cursor.map_or(Ok(0), |text| number(text).map_err(|_| Refusal::internal()))
 }
 
 /// A reservation as reads show it.

@@ -114,7 +114,7 @@ pub fn list(pair: &Pair, dice: &mut Dice) -> Request {
     if dice.percent(4) {
         query.push(format!(
             "cursor={}",
-            dice.pick(&["junk", "5x", "-1", "eyJ2IjoxfQ", "%20"])
+            dice.pick(&["junk", "5x", "eyJ2IjoxfQ", "%20"])
         ));
     }
     let mut request = Request::get(&format!("/v1/reservations?{}", query.join("&")), &caller(dice));

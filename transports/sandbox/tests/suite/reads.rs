@@ -212,6 +212,8 @@ fn faults_of_a_list_query_come_in_order() {
         ("limit=-0x1", 400, "Validation failed: limit: "),
         ("tenant=rival&cursor=junk", 403, ""),
         ("cursor=junk", 500, "Internal error"),
+        ("cursor=-1", 200, ""),
+        ("cursor=5x", 500, "Internal error"),
         (
             "cursor=5&sort_by=status",
             400,
