@@ -61,9 +61,7 @@ async fn run() -> Result<(), Failure> {
         .ttl_ms(30_000)
         .build();
     let reserved = client.create_reservation(&request).await?;
-    let id = reserved
-        .reservation_id
-        .ok_or("the server allowed the action without a reservation")?;
+    let id = reserved.reservation_id.ok_or("denied: the action must not run")?;
     println!(
         "\n1. reserve {} for llm.completion gpt-4o: {}",
         amount(estimate),
@@ -134,7 +132,7 @@ async fn run() -> Result<(), Failure> {
 fn is_configured() -> bool {
     ["CYCLES_BASE_URL", "CYCLES_API_KEY"]
         .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()))
+        .any(|name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty()))
 }
 
 /// A server with budgets so small that what happens to them can be seen.
@@ -163,21 +161,29 @@ async fn think(estimate: i64) -> Answer {
     }
 }
 
-/// The budgets of the subject's own scopes.
+/// The budgets of the subject's own scopes, from however many pages there are.
 async fn balances(client: &CyclesClient, subject: &Subject) -> Result<Vec<Balance>, Failure> {
     let tenant = subject
         .tenant
         .clone()
         .ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
-    let page = client
-        .get_balances(&BalanceParams {
-            tenant: Some(tenant),
-            ..Default::default()
-        })
-        .await?;
+    let mut params = BalanceParams {
+        tenant: Some(tenant),
+        limit: Some(200),
+        ..Default::default()
+    };
     let path = scope_path(subject);
-    let mut own: Vec<Balance> = page.balances;
-    own.retain(|balance| path == balance.scope_path || path.starts_with(&format!("{}/", balance.scope_path)));
+    let mut own = Vec::new();
+    loop {
+        let page = client.get_balances(&params).await?;
+        own.extend(page.balances.into_iter().filter(|balance| {
+            path == balance.scope_path || path.starts_with(&format!("{}/", balance.scope_path))
+        }));
+        match page.next_cursor {
+            Some(cursor) if page.has_more == Some(true) => params.cursor = Some(cursor),
+            _ => break,
+        }
+    }
     own.sort_by(|a, b| a.scope_path.cmp(&b.scope_path));
     Ok(own)
 }

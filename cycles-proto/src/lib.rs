@@ -1,13 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod backoff;
 pub mod call;
 pub mod config;
 mod encode;
 pub mod error;
 pub mod keys;
+pub mod lease;
 pub mod models;
 pub mod operation;
+pub mod record;
 pub mod reply;
 pub mod time;
 

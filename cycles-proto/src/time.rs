@@ -24,6 +24,9 @@ pub struct Now {
 pub struct UnixMillis(pub u64);
 
 impl UnixMillis {
+    /// The end of the year 9999, the last time that RFC 3339 can write.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
     /// The time `later` after this one; stops at the end of the range instead of wrapping.
     pub fn saturating_add(self, later: Duration) -> Self {
         Self(self.0.saturating_add(millis_ceil(later)))
@@ -110,6 +113,7 @@ mod tests {
     #[test]
     fn the_largest_time_is_written_without_a_panic() {
         assert!(UnixMillis(u64::MAX).to_string().ends_with('Z'));
+        assert_eq!(UnixMillis::LAST.to_string(), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]

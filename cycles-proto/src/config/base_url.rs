@@ -29,6 +29,11 @@ impl BaseUrl {
         if given.contains(['?', '#']) {
             return Err(ConfigError::BaseUrl("has a query or a fragment"));
         }
+        if !given.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ConfigError::BaseUrl(
+                "has characters that must be percent-encoded",
+            ));
+        }
         let uri = Uri::try_from(&given).map_err(|_| ConfigError::BaseUrl("is not a URL"))?;
         let Parts {
             scheme,
@@ -47,7 +52,13 @@ impl BaseUrl {
                 "carries a user name or password, which this protocol does not use",
             ));
         }
-        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+        let port = authority
+            .as_str()
+            .strip_prefix(authority.host())
+            .unwrap_or_default();
+        let digits = port.strip_prefix(':').unwrap_or_default();
+        if !port.is_empty() && (authority.port_u16().is_none() || !digits.bytes().all(|b| b.is_ascii_digit()))
+        {
             return Err(ConfigError::BaseUrl("has a port that is no number up to 65535"));
         }
         let prefix = path_and_query
@@ -55,6 +66,9 @@ impl BaseUrl {
             .map_or("", PathAndQuery::path)
             .trim_end_matches('/')
             .to_owned();
+        if prefix.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(ConfigError::BaseUrl("has a relative path"));
+        }
         Ok(Self {
             given,
             scheme,

@@ -31,14 +31,7 @@ impl CyclesConfigBuilder {
             subject: Subject::default(),
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(5),
-            retry: RetryPolicy {
-                enabled: true,
-                max_attempts: 5,
-                initial_delay: Duration::from_millis(500),
-                multiplier: 2.0,
-                max_delay: Duration::from_secs(30),
-                flush_timeout: Duration::from_secs(10),
-            },
+            retry: RetryPolicy::default(),
             journal: JournalConfig {
                 enabled: true,
                 dir: None,
@@ -107,13 +100,13 @@ impl CyclesConfigBuilder {
         self
     }
 
-    /// Whether unsettled costs are kept on disk; yes by default.
+    /// Whether unsettled costs are to be kept on disk; yes by default. This version keeps none yet.
     pub fn journal_enabled(mut self, enabled: bool) -> Self {
         self.journal.enabled = enabled;
         self
     }
 
-    /// The directory in which unsettled costs are kept.
+    /// The directory in which unsettled costs are to be kept.
     pub fn journal_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.journal.dir = Some(dir.into());
         self

@@ -39,7 +39,18 @@ pub struct CyclesConfig {
 }
 
 /// How calls with an unknown outcome are repeated.
+///
+/// ```
+/// use cycles_proto::config::RetryPolicy;
+///
+/// let mut retry = RetryPolicy::default();
+/// retry.max_attempts = 3;
+/// ```
+///
+/// Plain operations look at `enabled` only; the rest is read and checked for settlements, which this version
+/// does not have yet.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// Whether they are repeated at all.
     pub enabled: bool,
@@ -55,13 +66,25 @@ pub struct RetryPolicy {
     pub flush_timeout: Duration,
 }
 
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_attempts: 5,
+            initial_delay: Duration::from_millis(500),
+            multiplier: 2.0,
+            max_delay: Duration::from_secs(30),
+            flush_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
 /// Where unsettled costs are kept across restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalConfig {
-    /// Whether they are kept on disk.
-    pub enabled: bool,
-    /// The directory; `.runcycles/commit-journal` in the home directory if not given.
-    pub dir: Option<PathBuf>,
+struct JournalConfig {
+    enabled: bool,
+    /// `.runcycles/commit-journal` in the home directory if not given.
+    dir: Option<PathBuf>,
 }
 
 /// What is wrong with a configuration, and what would be right. No value is quoted: it may be a secret in
@@ -155,12 +178,12 @@ impl CyclesConfig {
         &self.retry
     }
 
-    /// Whether unsettled costs are kept on disk.
+    /// Whether unsettled costs are to be kept on disk. This version keeps none yet.
     pub fn journal_enabled(&self) -> bool {
         self.journal.enabled
     }
 
-    /// Where unsettled costs are kept, if it was given.
+    /// Where unsettled costs are to be kept, if it was given.
     pub fn journal_dir(&self) -> Option<&Path> {
         self.journal.dir.as_deref()
     }

@@ -1,7 +1,9 @@
 //! The API key, which nobody but the server gets to see.
 
 use core::fmt;
+use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use super::ConfigError;
@@ -36,15 +38,84 @@ impl ApiKey {
         &self.0
     }
 
-    /// Whether `text` shows the key, as the answer of a server or a proxy that echoes requests may.
-    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
-        String::from_utf8_lossy(text).contains(self.expose())
-    }
-
     /// `text` without the key.
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(self.expose(), REDACTED)
     }
+
+    /// The response without the key, which servers and proxies that echo requests put into headers, pages
+    /// and, escaped or not, into strings of JSON. Everything else stays as it came, to the byte.
+    pub(crate) fn redact_response<'a>(
+        &self,
+        response: &'a http::Response<Bytes>,
+    ) -> Cow<'a, http::Response<Bytes>> {
+        let shows = |value: &HeaderValue| contains(value.as_bytes(), self.expose());
+        let in_headers = response.headers().values().any(shows);
+        let body = self.redact_body(response.body());
+        if !in_headers && body.is_none() {
+            return Cow::Borrowed(response);
+        }
+        let mut clean = http::Response::new(body.unwrap_or_else(|| response.body().clone()));
+        *clean.status_mut() = response.status();
+        let headers = response.headers().iter().filter(|(_, value)| !shows(value));
+        clean
+            .headers_mut()
+            .extend(headers.map(|(name, value)| (name.clone(), value.clone())));
+        Cow::Owned(clean)
+    }
+
+    /// Nothing if the key is not in it.
+    fn redact_body(&self, body: &Bytes) -> Option<Bytes> {
+        let literal = contains(body, self.expose());
+        if !literal && !body.contains(&b'\\') {
+            return None;
+        }
+        let text = String::from_utf8_lossy(body);
+        let clean = self.redact_strings(&text);
+        let clean = if literal {
+            self.redact(clean.as_deref().unwrap_or(&text))
+        } else {
+            clean?
+        };
+        Some(Bytes::from(clean))
+    }
+
+    /// Replaces the string literals of JSON that say the key in whatever way they are escaped.
+    fn redact_strings(&self, text: &str) -> Option<String> {
+        let mut clean = String::new();
+        let mut kept = 0;
+        for (start, end) in string_literals(text) {
+            let literal = &text[start..end];
+            let Ok(decoded) = serde_json::from_str::<String>(literal) else {
+                continue;
+            };
+            if decoded.contains(self.expose()) {
+                clean.push_str(&text[kept..start]);
+                clean.push_str(&serde_json::Value::String(self.redact(&decoded)).to_string());
+                kept = end;
+            }
+        }
+        (kept > 0).then(|| clean + &text[kept..])
+    }
+}
+
+/// Where the string literals of a JSON text start and end, quotes included.
+fn string_literals(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + bytes.get(from..)?.iter().position(|byte| *byte == b'"')?;
+        let mut end = start + 1;
+        while *bytes.get(end)? != b'"' {
+            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        }
+        from = end + 1;
+        Some((start, from))
+    })
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.len() >= text.len() && String::from_utf8_lossy(bytes).contains(text)
 }
 
 const REDACTED: &str = "[redacted]";

@@ -82,6 +82,10 @@ fn what_is_no_address_of_a_server_is_refused() {
         "http://h/#a",
         "http://h h",
         "http://h\n",
+        "http://h:+80",
+        "http://h/\u{e9}",
+        "http://h/../x",
+        "http://h/./x",
     ] {
         assert!(
             matches!(CyclesConfig::new(KEY, bad), Err(ConfigError::BaseUrl(_))),
@@ -219,6 +223,14 @@ fn a_malformed_variable_is_an_error_that_names_it() {
         ("RETRY_MULTIPLIER", "NaN"),
         ("RETRY_MULTIPLIER", "0"),
         ("JOURNAL_ENABLED", "2"),
+        ("CONNECT_TIMEOUT", "0"),
+        ("READ_TIMEOUT", "0ms"),
+        ("API_KEY", "a b"),
+        ("API_KEY", URL),
+        ("BASE_URL", "localhost:7878"),
+        ("BASE_URL", KEY),
+        ("TENANT", "acme "),
+        ("TOOLSET", "a/b"),
     ] {
         let error = env(&[(name, value)]).unwrap_err();
         assert!(
@@ -226,6 +238,39 @@ fn a_malformed_variable_is_an_error_that_names_it() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn variables_in_each_others_place_are_told_apart() {
+    let error = env(&[("API_KEY", URL), ("BASE_URL", KEY)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "CYCLES_API_KEY holds the URL and CYCLES_BASE_URL the key: swap them"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused_unless_it_is_a_path() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+    let odd = OsString::from_vec(b"/tmp/j\xff".to_vec());
+    let read = |odd_name: &str| {
+        CyclesConfig::from_lookup("CYCLES_", |name| match name {
+            _ if name == odd_name => Some(odd.clone()),
+            "CYCLES_BASE_URL" => Some(URL.into()),
+            "CYCLES_API_KEY" => Some(KEY.into()),
+            _ => None,
+        })
+    };
+    assert_eq!(
+        read("CYCLES_JOURNAL_DIR").unwrap().journal_dir(),
+        Some(Path::new(&odd))
+    );
+    assert_eq!(
+        read("CYCLES_TENANT").unwrap_err().to_string(),
+        "CYCLES_TENANT is not UTF-8"
+    );
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn call(operation: OperationKind) -> CallContext {
 fn of(response: http::response::Builder, body: &str) -> Error {
     let response = response.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
     let kind = OperationKind::CommitReservation;
-    Error::of(call(kind), verdict::<CommitResponse>(kind, &response)).unwrap_err()
+    Error::of(call(kind), verdict::<CommitResponse>(kind, &response), false).unwrap_err()
 }
 
 fn status(status: u16) -> http::response::Builder {
@@ -84,7 +84,51 @@ fn another_refusal_is_an_api_error_with_its_code() {
     ));
     let error = of(status(409), &body("ACTION_QUOTA_EXCEEDED", "quota"));
     assert_eq!(error.code().unwrap().as_str(), "ACTION_QUOTA_EXCEEDED");
-    assert!(!error.outcome_is_unknown());
+}
+
+#[test]
+fn only_a_known_code_is_the_ledgers_word() {
+    let unknown = |builder, body: &str| of(builder, body).outcome_is_unknown();
+    for code in ["BUDGET_EXCEEDED", "NOT_FOUND", "INVALID_REQUEST"] {
+        assert!(!unknown(status(409), &body(code, "m")), "{code}");
+        assert!(
+            !unknown(status(409), &format!(r#"{{"error":"{code}","request_id":null}}"#)),
+            "{code}"
+        );
+    }
+    assert!(!unknown(status(401), &body("UNAUTHORIZED", "KEY_REVOKED")));
+    assert!(!unknown(status(429), &body("LIMIT_EXCEEDED", "slow down")));
+    assert!(unknown(status(409), &body("ACTION_QUOTA_EXCEEDED", "quota")));
+    assert!(unknown(
+        status(404),
+        r#"{"error":"not_found","message":"m","request_id":"q"}"#
+    ));
+    assert!(unknown(status(400), &body("INTERNAL_ERROR", "m")));
+    for foreign in [401, 403, 404, 407, 410, 413, 429] {
+        assert!(unknown(status(foreign), "<html>"), "{foreign}");
+    }
+}
+
+#[test]
+fn what_may_succeed_later_is_retryable() {
+    assert!(of(status(429), "").is_retryable());
+    assert!(of(status(409), &body("LIMIT_EXCEEDED", "m")).is_retryable());
+    assert!(of(status(410), "").is_retryable(), "an open outcome");
+    assert!(!of(status(410), &body("RESERVATION_EXPIRED", "m")).is_retryable());
+    let failed = |kind| {
+        let call = call(OperationKind::GetReservation);
+        Error::transport(call, Failure::new(kind), false).is_retryable()
+    };
+    assert!(failed(FailureKind::Connect) && !failed(FailureKind::Tls));
+}
+
+#[test]
+fn the_servers_trace_is_in_its_header_or_in_its_body() {
+    let text = r#"{"error":"NOT_FOUND","message":"m","request_id":"q","trace_id":"of the body"}"#;
+    assert_eq!(of(status(404), text).trace_id(), Some("of the body"));
+    let header = status(404).header("x-cycles-trace-id", "of the header");
+    assert_eq!(of(header, text).trace_id(), Some("of the header"));
+    assert_eq!(of(status(404), "").trace_id(), Some("ours"));
 }
 
 #[test]
@@ -144,7 +188,7 @@ fn a_success_that_cannot_be_read_says_so() {
 
 #[test]
 fn a_transport_error_says_whether_anything_was_sent() {
-    let text = |kind, operation| Error::transport(call(operation), Failure::new(kind)).to_string();
+    let text = |kind, operation| Error::transport(call(operation), Failure::new(kind), false).to_string();
     let commit = OperationKind::CommitReservation;
     assert_eq!(
         text(FailureKind::Dns, commit),
@@ -157,12 +201,27 @@ fn a_transport_error_says_whether_anything_was_sent() {
     );
     assert_eq!(
         text(FailureKind::Lost, OperationKind::GetReservation),
-        "getReservation of 26c5a266: the connection was lost. The ledger is unchanged"
+        "getReservation of 26c5a266: the connection was lost. It may have reached the server, where it changes nothing"
     );
-    let error = Error::transport(call(commit), Failure::new(FailureKind::Lost));
+    let error = Error::transport(call(commit), Failure::new(FailureKind::Lost), false);
     assert_eq!(
         (error.trace_id(), error.status(), error.code()),
         (Some("ours"), None, None)
+    );
+}
+
+#[test]
+fn an_answer_to_a_question_says_nothing_about_the_ledger() {
+    let kind = OperationKind::GetReservation;
+    let response = status(404).body(Bytes::from(body("NOT_FOUND", "gone"))).unwrap();
+    let error = Error::of(
+        call(kind),
+        verdict::<crate::models::ReservationDetail>(kind, &response),
+        false,
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "getReservation of 26c5a266: 404 NOT_FOUND: gone. Request q-7."
     );
 }
 

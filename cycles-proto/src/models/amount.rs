@@ -4,6 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::decode::object;
 use super::limits::{InvalidRequest, within};
 use super::open_enum::open_enum;
 
@@ -88,12 +89,24 @@ impl<'de> Deserialize<'de> for Amount {
 
 /// An amount that may be negative, as the remaining balance of a scope in overdraft is (schema
 /// `SignedAmount`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct SignedAmount {
     /// What is counted.
     pub unit: Unit,
     /// How many; −2⁶³ to 2⁶³ − 1.
     pub amount: i64,
+}
+
+impl<'de> Deserialize<'de> for SignedAmount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            unit: Unit,
+            amount: i64,
+        }
+        let Members { unit, amount } = object(deserializer)?;
+        Ok(Self { unit, amount })
+    }
 }
 
 /// `-20 TOKENS`.
@@ -126,6 +139,12 @@ mod tests {
             let text = format!(r#"{{"unit":"TOKENS","amount":{amount}}}"#);
             assert!(serde_json::from_str::<Amount>(&text).is_err(), "{amount}");
         }
+    }
+
+    #[test]
+    fn an_amount_is_an_object_and_no_list_of_its_members() {
+        assert!(serde_json::from_str::<Amount>(r#"["TOKENS",5]"#).is_err());
+        assert!(serde_json::from_str::<SignedAmount>(r#"["TOKENS",5]"#).is_err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Decisions, states and error codes.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::decode::if_valid;
+use super::decode::{if_valid, text};
 use super::evidence::CyclesEvidenceRef;
 use super::json_object::JsonObject;
 use super::open_enum::open_enum;
@@ -154,35 +154,28 @@ open_enum! {
 }
 
 /// Why the server refused a request (schema `ErrorResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Only the code is needed to understand a refusal, so only a missing code spoils the body. Texts are cut at
+/// 1,000 characters; the body as it came is in [`ResponseInfo::body`](super::ResponseInfo::body).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ErrorResponse {
     /// What was refused.
     pub error: ErrorCode,
     /// The server's words.
-    pub message: String,
+    #[serde(default, deserialize_with = "text")]
+    pub message: Option<String>,
     /// The server's name for the request.
-    pub request_id: String,
+    #[serde(default, deserialize_with = "text")]
+    pub request_id: Option<String>,
     /// The trace that the request belongs to: 32 hex digits.
-    #[serde(
-        default,
-        deserialize_with = "if_valid",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "text")]
     pub trace_id: Option<String>,
     /// More about some errors; a `UNIT_MISMATCH` names `scope`, `requested_unit` and `expected_units`.
-    #[serde(
-        default,
-        deserialize_with = "if_valid",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "if_valid")]
     pub details: Option<JsonObject>,
     /// The evidence that the server recorded for the refusal.
-    #[serde(
-        default,
-        deserialize_with = "if_valid",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "if_valid")]
     pub cycles_evidence: Option<CyclesEvidenceRef>,
 }
 

@@ -1,6 +1,10 @@
 //! Deserializers for members that the protocol restricts further than their JSON type.
 
-use serde::de::{Deserialize, Deserializer, Error as _, Unexpected};
+use core::fmt;
+use core::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 /// An optional integer with minimum 0.
@@ -27,13 +31,49 @@ where
     Ok(text)
 }
 
-/// A member that helps but decides nothing: when it is malformed it is left out instead of spoiling the
-/// members that do.
+/// A struct from an object only: by itself serde also takes a list of the members' values.
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Members<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Members(PhantomData))
+}
+
+/// A text that helps but decides nothing: left out when it is none, cut when it is long.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text: Option<String> = if_valid(deserializer)?;
+    Ok(text.map(|text| cut(&text).to_owned()))
+}
+
+/// The first 1,000 characters.
+pub(super) fn cut(text: &str) -> &str {
+    text.char_indices()
+        .nth(1_000)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// A member that helps but decides nothing: when it is malformed, or larger than 64 KiB, it is left out
+/// instead of spoiling the members that do.
 pub(super) fn if_valid<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: serde::de::DeserializeOwned,
 {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
+    Ok(if raw.get().len() > 1 << 16 {
+        None
+    } else {
+        serde_json::from_str(raw.get()).ok()
+    })
 }

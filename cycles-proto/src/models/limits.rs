@@ -13,9 +13,11 @@ pub struct InvalidRequest {
 
 impl InvalidRequest {
     pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        // Names of dimensions and values of enums are the caller's, of any length and on any number of lines.
+        let tidy = |text: String| crate::error::shortened(&text);
         Self {
-            field: field.into(),
-            problem: problem.into(),
+            field: tidy(field.into()),
+            problem: tidy(problem.into()),
         }
     }
 
@@ -34,10 +36,7 @@ impl InvalidRequest {
 pub(crate) fn length(field: &str, text: &str, min: usize, max: usize) -> Result<(), InvalidRequest> {
     let count = text.chars().count();
     if count < min {
-        return Err(InvalidRequest::new(
-            field,
-            "is empty: give it a value or leave it out",
-        ));
+        return Err(InvalidRequest::new(field, "is empty"));
     }
     if count > max {
         let problem = format!("has {count} characters: at most {max} are allowed");

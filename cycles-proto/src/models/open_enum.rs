@@ -35,7 +35,7 @@ macro_rules! open_enum {
             fn from(text: &str) -> Self {
                 match text {
                     $( $text => Self::$variant, )+
-                    other => Self::Unknown(other.into()),
+                    other => Self::Unknown($crate::models::decode::cut(other).into()),
                 }
             }
         }

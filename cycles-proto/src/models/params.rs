@@ -1,5 +1,7 @@
 //! What can be asked of lists and balances.
 
+use core::fmt::Display;
+
 use super::codes::ReservationStatus;
 use super::ids::IdempotencyKey;
 use super::limits::{InvalidRequest, length, within};
@@ -128,7 +130,7 @@ impl BalanceParams {
             ));
         }
         check_filters(&levels)?;
-        check_page(self.limit)
+        check_page(self.limit, self.cursor.as_deref())
     }
 
     pub(crate) fn levels(&self) -> [(&'static str, Option<&str>); 6] {
@@ -150,14 +152,20 @@ impl ListReservationsParams {
         }
         check_filters(&self.levels())?;
         let [created, expires, finalized] = self.windows();
-        for [(_, from), (to_name, to)] in [created, expires, finalized] {
+        for [(from_name, from), (to_name, to)] in [created, expires, finalized] {
+            for (name, time) in [(from_name, from), (to_name, to)] {
+                within(name, time.unwrap_or_default().0, 0..=UnixMillis::LAST.0)?;
+            }
             if let (Some(from), Some(to)) = (from, to)
                 && from > to
             {
                 return Err(InvalidRequest::new(to_name, "is before the start of its window"));
             }
         }
-        check_page(self.limit)
+        known("status", self.status.as_ref(), ReservationStatus::is_known)?;
+        known("sort_by", self.sort_by.as_ref(), ReservationSortKey::is_known)?;
+        known("sort_dir", self.sort_dir.as_ref(), SortDirection::is_known)?;
+        check_page(self.limit, self.cursor.as_deref())
     }
 
     pub(crate) fn levels(&self) -> [(&'static str, Option<&str>); 6] {
@@ -207,8 +215,20 @@ fn check_filters(filters: &[(&'static str, Option<&str>)]) -> Result<(), Invalid
     })
 }
 
-fn check_page(limit: Option<u32>) -> Result<(), InvalidRequest> {
-    limit.map_or(Ok(()), |limit| within("limit", limit, 1..=200))
+/// An empty cursor is the first page again: following it would never end.
+fn check_page(limit: Option<u32>, cursor: Option<&str>) -> Result<(), InvalidRequest> {
+    limit.map_or(Ok(()), |limit| within("limit", limit, 1..=200))?;
+    cursor.map_or(Ok(()), |cursor| length("cursor", cursor, 1, usize::MAX))
+}
+
+fn known<T: Display>(name: &str, value: Option<&T>, is_known: fn(&T) -> bool) -> Result<(), InvalidRequest> {
+    match value {
+        Some(value) if !is_known(value) => Err(InvalidRequest::new(
+            name,
+            format!("is `{value}`, which the protocol does not know"),
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +266,54 @@ mod tests {
         BalanceParams {
             tenant: tenant(),
             limit: Some(200),
+            ..Default::default()
+        }
+        .check()
+        .unwrap();
+    }
+
+    #[test]
+    fn what_a_server_would_misunderstand_is_refused() {
+        type Params = ListReservationsParams;
+        let field = |params: Params| params.check().unwrap_err().field().to_owned();
+        assert_eq!(
+            field(Params {
+                status: Some("DONE".into()),
+                ..Default::default()
+            }),
+            "status"
+        );
+        assert_eq!(
+            field(Params {
+                sort_by: Some("age".into()),
+                ..Default::default()
+            }),
+            "sort_by"
+        );
+        assert_eq!(
+            field(Params {
+                sort_dir: Some("up".into()),
+                ..Default::default()
+            }),
+            "sort_dir"
+        );
+        assert_eq!(
+            field(Params {
+                cursor: Some(String::new()),
+                ..Default::default()
+            }),
+            "cursor"
+        );
+        assert_eq!(
+            field(Params {
+                from: Some(UnixMillis(u64::MAX)),
+                ..Default::default()
+            }),
+            "from"
+        );
+        Params {
+            to: Some(UnixMillis::LAST),
+            include: vec!["new".into()],
             ..Default::default()
         }
         .check()

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::action::Action;
 use super::amount::Amount;
 use super::codes::ReservationStatus;
+use super::decode::if_valid;
 use super::evidence::ReservationEvidence;
 use super::ids::{IdempotencyKey, ReservationId};
 use super::json_object::JsonObject;
@@ -53,7 +54,7 @@ pub struct ReservationSummary {
     #[serde(default)]
     pub committed_metadata: Option<JsonObject>,
     /// Evidence of its operations.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_valid")]
     pub evidence: Option<ReservationEvidence>,
 }
 

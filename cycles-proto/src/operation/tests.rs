@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::{Method, Response};
 
 use super::*;
-use crate::models::{Action, Amount, ErrorCode, Subject};
+use crate::models::*;
 
 const KEY: &str = "cyc_live_0123456789";
 const SEED: Seed = Seed([0xab; 16]);
@@ -294,6 +294,83 @@ fn what_never_left_was_refused_or_took_its_time_is_not_asked_again() {
     );
 }
 
+/// Every way in which a repetition can end that says nothing about the first attempt.
+#[test]
+fn an_open_outcome_stays_open_until_the_ledger_closes_it() {
+    let error = |code: &str| format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#);
+    let second: [(u16, String); 10] = [
+        (401, error("UNAUTHORIZED")),
+        (401, String::new()),
+        (403, "<html>".to_owned()),
+        (404, "<html>".to_owned()),
+        (409, error("NEW_CODE")),
+        (400, error("INTERNAL_ERROR")),
+        (410, String::new()),
+        (429, error("LIMIT_EXCEEDED")),
+        (429, String::new()),
+        (302, String::new()),
+    ];
+    for first in [Err(Failure::new(FailureKind::Lost)), Ok(response(503, ""))] {
+        let open = || again(start().handle(SOON, first.as_ref().map_err(Clone::clone)));
+        for (status, body) in &second {
+            let error = done(open().handle(SOON, Ok(&response(*status, body)))).unwrap_err();
+            assert!(error.outcome_is_unknown(), "{error}");
+            assert!(error.to_string().contains("repeat it under the key "), "{error}");
+        }
+        for kind in [
+            FailureKind::Connect,
+            FailureKind::Dns,
+            FailureKind::Tls,
+            FailureKind::Proxy,
+        ] {
+            let error = done(open().handle(SOON, Err(Failure::new(kind)))).unwrap_err();
+            assert!(error.outcome_is_unknown() && error.is_retryable(), "{error}");
+            assert!(!error.to_string().contains("Nothing was sent"), "{error}");
+            assert!(matches!(&error, Error::Transport(error) if error.may_have_been_sent()));
+        }
+    }
+}
+
+#[test]
+fn what_the_ledger_says_after_looking_for_the_key_closes_an_open_outcome() {
+    for (status, code) in [
+        (409, "RESERVATION_FINALIZED"),
+        (410, "RESERVATION_EXPIRED"),
+        (409, "BUDGET_EXCEEDED"),
+        (409, "OVERDRAFT_LIMIT_EXCEEDED"),
+        (409, "IDEMPOTENCY_MISMATCH"),
+        (400, "UNIT_MISMATCH"),
+    ] {
+        let open = again(start().handle(SOON, Err(Failure::new(FailureKind::Lost))));
+        let body = format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#);
+        let error = done(open.handle(SOON, Ok(&response(status, &body)))).unwrap_err();
+        assert!(!error.outcome_is_unknown(), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_a_pause_gets_it() {
+    let busy = Response::builder()
+        .status(503)
+        .header("retry-after", "60")
+        .body(Bytes::new())
+        .unwrap();
+    let error = done(start().handle(SOON, Ok(&busy))).unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert!(error.outcome_is_unknown() && error.is_retryable());
+}
+
+#[test]
+fn a_time_out_says_how_long_it_waited() {
+    let error = done(start().handle(SOON, Err(Failure::new(FailureKind::Timeout)))).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no complete answer in time (gave up after 7s)"),
+        "{error}"
+    );
+}
+
 #[test]
 fn nothing_is_repeated_when_retries_are_off() {
     let config = Arc::new(
@@ -306,25 +383,64 @@ fn nothing_is_repeated_when_retries_are_off() {
     assert!(done(operation.handle(SOON, Ok(&response(503, "")))).is_err());
 }
 
+/// A server, or something before it, that echoes what it was sent, in each way that such text is written.
 #[test]
 fn an_answer_that_repeats_the_api_key_does_not_spread_it() {
-    let echo = format!("<html>your headers: x-cycles-api-key: {KEY}</html>");
-    let reply = Response::builder()
-        .status(404)
-        .header("x-request-id", KEY)
-        .header("retry-after", "3")
-        .body(Bytes::from(echo))
-        .unwrap();
-    let error = done(start().handle(SOON, Ok(&reply))).unwrap_err();
-    let body = error.info().unwrap().body().clone();
-    for text in [
-        format!("{error}"),
-        format!("{error:?}"),
-        String::from_utf8_lossy(&body).into_owned(),
+    let escaped = KEY.replace('_', "\\u005f");
+    let quoted = |key: &str| {
+        format!(
+            r#"{{"error":"NEW_{key}","message":"no such key: {key}","request_id":"{key}","trace_id":"{key}","details":{{"{key}":["{key}"]}}}}"#
+        )
+    };
+    for body in [
+        format!("<html>x-cycles-api-key: {KEY}</html>"),
+        quoted(KEY),
+        quoted(&escaped),
     ] {
-        assert!(!text.contains("0123456789"), "{text}");
+        for status in [400, 401, 404, 500] {
+            let reply = Response::builder()
+                .status(status)
+                .header("x-request-id", KEY)
+                .header("x-cycles-trace-id", KEY)
+                .header("retry-after", "3")
+                .body(Bytes::from(body.clone()))
+                .unwrap();
+            let error = done(start().handle(SOON, Ok(&reply))).unwrap_err();
+            let info = error.info().unwrap();
+            let body = String::from_utf8_lossy(info.body()).into_owned();
+            for text in [
+                format!("{error}"),
+                format!("{error:?}"),
+                format!("{error:#?}"),
+                body,
+            ] {
+                assert!(!text.contains("0123456789"), "{text}");
+            }
+            assert_eq!(
+                error.retry_after(),
+                Some(Duration::from_secs(3)),
+                "other headers stay"
+            );
+        }
     }
-    assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
+    for key in [KEY, &escaped] {
+        let body = format!(
+            r#"{{"decision":"{key}","affected_scopes":["{key}","a\"b"],"retry_after_ms":9007199254740993}}"#
+        );
+        let reply = Response::builder()
+            .header("x-cycles-tenant", KEY)
+            .body(Bytes::from(body))
+            .unwrap();
+        let operation = Operation::decide(&config(), &decide(), SEED).unwrap();
+        let decision = done(operation.handle(SOON, Ok(&reply))).unwrap();
+        assert!(!format!("{decision:?}").contains("0123456789"), "{decision:?}");
+        assert_eq!(decision.affected_scopes.unwrap()[1], "a\"b");
+        assert_eq!(
+            decision.retry_after_ms,
+            Some(9_007_199_254_740_993),
+            "numbers are not touched"
+        );
+    }
     #[derive(Debug, thiserror::Error)]
     #[error("bad header {KEY}")]
     struct Leaky;

@@ -130,6 +130,8 @@ fn a_success_that_cannot_be_read_is_ambiguous() {
         "",
         "null",
         "[]",
+        r#"["COMMITTED",{"unit":"TOKENS","amount":1},null,null,null]"#,
+        r#"{"status":"COMMITTED","charged":["TOKENS",1]}"#,
         "<html>",
         "{",
         r#"{"status":"COMMITTED"}"#,
@@ -304,7 +306,11 @@ fn any_other_4xx_is_rejected_and_understood_only_with_a_known_code() {
     for (status, body) in [
         (404, String::new()),
         (404, "<html>".to_owned()),
-        (404, r#"{"error":"NOT_FOUND"}"#.to_owned()),
+        (404, r#"{"error":"not_found"}"#.to_owned()),
+        (
+            404,
+            r#"{"error":5,"message":"NOT_FOUND","request_id":"r"}"#.to_owned(),
+        ),
         (400, error("INTERNAL_ERROR")),
         (409, error("ACTION_QUOTA_EXCEEDED")),
         (418, "{}".to_owned()),
@@ -337,7 +343,8 @@ fn why_a_success_cannot_be_read_is_told_without_quoting_it() {
         unreadable(r#"{"status":5,"charged":"secret"}"#),
         "an invalid value at line 1 column 11"
     );
-    assert_eq!(unreadable("secret"), "no valid JSON at line 1 column 1");
+    assert_eq!(unreadable("secret"), "it is no JSON object");
+    assert_eq!(unreadable("{secret"), "no valid JSON at line 1 column 2");
     assert_eq!(
         unreadable(r#"{"status":"ACTIVE","charged":{"unit":"TOKENS","amount":1}}"#),
         "its status is not COMMITTED"

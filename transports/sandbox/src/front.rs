@@ -1,4 +1,4 @@
-//! The HTTP front: bytes between sockets and the ledger, and the faults between them.
+//! The HTTP front: bytes between sockets and the ledger, the faults between them, and who watches.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use crate::delivery::{Delivery, NoResponse, ResetSwitch, Resettable};
+use crate::exchange::{Exchange, Observer, Plane};
 use crate::fault::{self, Fault, FaultPlan, FaultRule};
 use crate::ledger::Ledger;
 use crate::operation::Operation;
@@ -34,15 +35,17 @@ pub(crate) struct Shared {
     faults: Mutex<FaultPlan>,
     /// Spares requests a lock while there are no faults.
     has_faults: AtomicBool,
+    observer: Option<Observer>,
     clock: Clock,
 }
 
 impl Shared {
-    pub(crate) fn new(ledger: Ledger) -> Self {
+    pub(crate) fn new(ledger: Ledger, observer: Option<Observer>) -> Self {
         Self {
             ledger: Mutex::new(ledger),
             faults: Mutex::default(),
             has_faults: AtomicBool::new(false),
+            observer,
             clock: Clock::start(),
         }
     }
@@ -76,22 +79,48 @@ impl Shared {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strike(&self, request: &Request<Bytes>) -> Option<Fault> {
-        if !self.has_faults.load(Ordering::Acquire) {
+    fn strike(&self, plane: Plane, request: &Request<Bytes>) -> Option<Fault> {
+        if plane == Plane::Admin || !self.has_faults.load(Ordering::Acquire) {
             return None;
         }
         let operation = Operation::of(request.method(), request.uri().path());
         self.faults().strike(self.now(), operation)
     }
 
-    fn handle(&self, request: &Request<Bytes>) -> Response<Bytes> {
+    fn handle(&self, plane: Plane, request: &Request<Bytes>) -> Response<Bytes> {
+        let secret = match plane {
+            Plane::Runtime => None,
+            Plane::Admin => {
+                let mut secret = [0; 24];
+                // Without randomness no key can be made, so nothing is served.
+                if getrandom::fill(&mut secret).is_err() {
+                    return bare(StatusCode::INTERNAL_SERVER_ERROR);
+                }
+                Some(secret)
+            }
+        };
         let answer = catch_unwind(AssertUnwindSafe(|| {
             // The time is read under the lock, so that the ledger never sees it go back.
             let mut ledger = self.ledger();
             let now = self.now();
-            ledger.handle(now, request)
+            match secret {
+                None => ledger.handle(now, request),
+                Some(secret) => ledger.handle_admin(now, secret, request),
+            }
         }));
         answer.unwrap_or_else(|_| bare(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    fn observe(
+        &self,
+        plane: Plane,
+        request: &Request<Bytes>,
+        response: Option<&Response<Bytes>>,
+        fault: Option<&Fault>,
+    ) {
+        if let Some(observer) = &self.observer {
+            observer.see(&Exchange::new(self, plane, request, response, fault));
+        }
     }
 }
 
@@ -120,10 +149,11 @@ impl Clock {
     }
 }
 
-/// Serves `listener` on the calling thread until `stop` fires or its other end is dropped. Connections
-/// that are open then are cut.
+/// Serves `listener`, and the admin plane on `admin` if it is given, on the calling thread until `stop`
+/// fires or its other end is dropped. Connections that are open then are cut.
 pub(crate) fn serve(
     listener: std::net::TcpListener,
+    admin: Option<std::net::TcpListener>,
     shared: Arc<Shared>,
     stop: oneshot::Receiver<()>,
 ) -> io::Result<()> {
@@ -133,18 +163,22 @@ pub(crate) fn serve(
         .build()?;
     runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
+        if let Some(admin) = admin {
+            let admin = TcpListener::from_std(admin)?;
+            tokio::spawn(accept(admin, Plane::Admin, Arc::clone(&shared)));
+        }
         tokio::select! {
             _ = stop => Ok(()),
-            never = accept(listener, shared) => match never {},
+            never = accept(listener, Plane::Runtime, shared) => match never {},
         }
     })
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
+async fn accept(listener: TcpListener, plane: Plane, shared: Arc<Shared>) -> Infallible {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, Arc::clone(&shared)));
+                tokio::spawn(converse(stream, plane, Arc::clone(&shared)));
             }
             // Out of descriptors, most likely: some come back as other connections end.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -153,11 +187,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
 }
 
 /// One connection, over as many requests as the client sends on it.
-async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
     // Without it small responses wait for acknowledgements; a socket that refuses is merely slower.
     let _ = stream.set_nodelay(true);
     let reset = ResetSwitch::default();
-    let service = service_fn(|request| exchange(request, &shared, &reset));
+    let service = service_fn(|request| exchange(request, plane, &shared, &reset));
     let stream = Resettable::new(stream, reset.clone());
     // An error here is a client that went away or spoke no HTTP, or a fault; there is nobody left to tell.
     let _ = http1::Builder::new()
@@ -168,6 +202,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
 /// One request and its response, with what goes wrong on purpose. No response ends the connection.
 async fn exchange(
     request: Request<Incoming>,
+    plane: Plane,
     shared: &Shared,
     reset: &ResetSwitch,
 ) -> Result<Response<Delivery>, NoResponse> {
@@ -184,43 +219,49 @@ async fn exchange(
         }
         Err(_) => return Err(NoResponse),
     };
-    let Some(fault) = shared.strike(&request) else {
-        return Ok(shared.handle(&request).map(Delivery::whole));
-    };
+    let fault = shared.strike(plane, &request);
+    let response = respond(&request, plane, shared, fault.as_ref()).await;
+    shared.observe(plane, &request, response.as_ref(), fault.as_ref());
+    if let Some(Fault::ResetRequest | Fault::ResetResponse) = fault {
+        reset.turn_on();
+    }
+    let response = response.ok_or(NoResponse)?;
+    Ok(match fault {
+        Some(Fault::Cut) => response.map(Delivery::cut),
+        Some(Fault::Drip(gap)) => response.map(|body| Delivery::drip(body, gap)),
+        Some(_) | None => response.map(Delivery::whole),
+    })
+}
+
+/// What is sent back, if anything is.
+async fn respond(
+    request: &Request<Bytes>,
+    plane: Plane,
+    shared: &Shared,
+    fault: Option<&Fault>,
+) -> Option<Response<Bytes>> {
+    let handle = || shared.handle(plane, request);
     match fault {
-        Fault::Delay(time) => {
-            tokio::time::sleep(time).await;
-            Ok(shared.handle(&request).map(Delivery::whole))
+        None | Some(Fault::Cut | Fault::Drip(_)) => Some(handle()),
+        Some(Fault::Delay(time)) => {
+            tokio::time::sleep(*time).await;
+            Some(handle())
         }
-        Fault::Status {
+        Some(Fault::Status {
             status,
             retry_after_s,
-        } => Ok(fault::status_response(status, retry_after_s).map(Delivery::whole)),
-        Fault::StatusAfter(status) => {
-            shared.handle(&request);
-            Ok(fault::status_response(status, None).map(Delivery::whole))
+        }) => Some(fault::status_response(*status, *retry_after_s)),
+        Some(Fault::StatusAfter(status)) => {
+            handle();
+            Some(fault::status_response(*status, None))
         }
-        Fault::ForeignPage(status) => Ok(fault::foreign_page(status).map(Delivery::whole)),
-        Fault::Garbage => {
-            let status = shared.handle(&request).status();
-            Ok(fault::garbage(status).map(Delivery::whole))
+        Some(Fault::ForeignPage(status)) => Some(fault::foreign_page(*status)),
+        Some(Fault::Garbage) => Some(fault::garbage(handle().status())),
+        Some(Fault::LoseRequest | Fault::ResetRequest) => None,
+        Some(Fault::LoseResponse | Fault::ResetResponse) => {
+            handle();
+            None
         }
-        Fault::LoseRequest => Err(NoResponse),
-        Fault::LoseResponse => {
-            shared.handle(&request);
-            Err(NoResponse)
-        }
-        Fault::ResetRequest => {
-            reset.turn_on();
-            Err(NoResponse)
-        }
-        Fault::ResetResponse => {
-            shared.handle(&request);
-            reset.turn_on();
-            Err(NoResponse)
-        }
-        Fault::Cut => Ok(shared.handle(&request).map(Delivery::cut)),
-        Fault::Drip(gap) => Ok(shared.handle(&request).map(|body| Delivery::drip(body, gap))),
     }
 }
 

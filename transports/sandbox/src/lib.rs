@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod delivery;
+mod exchange;
 mod fault;
 mod front;
 mod ledger;
@@ -8,12 +9,14 @@ mod operation;
 mod sandbox;
 mod seed;
 
+pub use exchange::{Exchange, Plane};
 pub use fault::{Fault, FaultRule, FaultSyntax, When};
 pub use ledger::{
-    ApiKey, Budget, BudgetState, BudgetStatus, Funding, KeyStatus, Ledger, OperatorError, OveragePolicy,
-    ReservationState, ReservationStatus, Tenant, TenantStatus, Unit,
+    ApiKey, Budget, BudgetState, BudgetStatus, BudgetSyntax, Funding, KeyStatus, Ledger, OperatorError,
+    OveragePolicy, ReservationState, ReservationStatus, Tenant, TenantStatus, Unit,
 };
 pub use operation::Operation;
 pub use sandbox::{
     DEFAULT_AGENT_SCOPE, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, SandboxBuilder,
+    default_budgets,
 };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cycles_proto::time::UnixMillis;
 use tokio::sync::oneshot;
 
+use crate::exchange::{Exchange, Observer};
 use crate::fault::FaultRule;
 use crate::front::{self, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
@@ -25,12 +26,26 @@ pub const DEFAULT_TENANT_SCOPE: &str = "tenant:acme-corp";
 /// An agent below it, with a tenth of both.
 pub const DEFAULT_AGENT_SCOPE: &str = "tenant:acme-corp/agent:support-bot";
 
+/// The budgets of a default sandbox, for any tenant: `TOKENS` and `USD_MICROCENTS` on `tenant:<id>`, and a
+/// tenth of both on `tenant:<id>/agent:support-bot`.
+pub fn default_budgets(tenant: &str) -> [Budget; 4] {
+    let root = format!("tenant:{tenant}");
+    let agent = format!("{root}/agent:support-bot");
+    [
+        Budget::new(root.as_str(), Unit::Tokens, 1_000_000),
+        Budget::new(root, Unit::UsdMicrocents, 10_000_000_000),
+        Budget::new(agent.as_str(), Unit::Tokens, 100_000),
+        Budget::new(agent, Unit::UsdMicrocents, 1_000_000_000),
+    ]
+}
+
 /// A Cycles server inside this process, on a loopback port, until it is dropped.
 ///
 /// It has a thread and a runtime of its own, so blocking programs, any async runtime and tests can start
 /// as many as they like. Time is the wall clock plus what [`Sandbox::advance`] added.
 pub struct Sandbox {
     addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
     api_key: String,
     tenant: String,
     shared: Arc<Shared>,
@@ -54,16 +69,14 @@ impl Sandbox {
         let mut ledger = Ledger::new(seed);
         ledger.add_tenant(Tenant::new(DEFAULT_TENANT));
         ledger.add_api_key(ApiKey::new(DEFAULT_API_KEY, DEFAULT_TENANT));
-        for (scope, tokens, microcents) in [
-            (DEFAULT_TENANT_SCOPE, 1_000_000, 10_000_000_000),
-            (DEFAULT_AGENT_SCOPE, 100_000, 1_000_000_000),
-        ] {
-            ledger.add_budget(Budget::new(scope, Unit::Tokens, tokens));
-            ledger.add_budget(Budget::new(scope, Unit::UsdMicrocents, microcents));
+        for budget in default_budgets(DEFAULT_TENANT) {
+            ledger.add_budget(budget);
         }
         SandboxBuilder {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_addr: None,
             ledger,
+            observer: None,
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
         }
@@ -77,6 +90,11 @@ impl Sandbox {
     /// Where it listens.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The URL of the admin plane, if [`SandboxBuilder::admin_addr`] asked for one.
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin_addr.map(|addr| format!("http://{addr}"))
     }
 
     /// The secret to send as `X-Cycles-API-Key`.
@@ -142,7 +160,9 @@ impl Drop for Sandbox {
 #[must_use = "nothing runs until `start`"]
 pub struct SandboxBuilder {
     addr: SocketAddr,
+    admin_addr: Option<SocketAddr>,
     ledger: Ledger,
+    observer: Option<Observer>,
     api_key: String,
     tenant: String,
 }
@@ -151,6 +171,27 @@ impl SandboxBuilder {
     /// Listens here instead of on a free loopback port.
     pub const fn addr(mut self, addr: SocketAddr) -> Self {
         self.addr = addr;
+        self
+    }
+
+    /// Serves the admin plane here, beside the server proper. Its calls need the key that
+    /// [`Self::admin_key`] sets.
+    pub const fn admin_addr(mut self, addr: SocketAddr) -> Self {
+        self.admin_addr = Some(addr);
+        self
+    }
+
+    /// Calls `observe` after each request on either plane, on the sandbox's thread and before the response
+    /// goes out, so it should be quick; no lock is held meanwhile. Of several observers the last one counts.
+    ///
+    /// ```
+    /// use cycles_sandbox::Sandbox;
+    ///
+    /// let sandbox = Sandbox::builder().observe(|exchange| eprintln!("{exchange:?}")).start()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn observe(mut self, observe: impl Fn(&Exchange<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer::new(observe));
         self
     }
 
@@ -190,12 +231,11 @@ impl SandboxBuilder {
     /// Starts it. When this returns, connections are accepted.
     ///
     /// # Errors
-    /// When the address is taken, or no socket or thread can be had.
+    /// When an address is taken, or no socket or thread can be had.
     pub fn start(self) -> io::Result<Sandbox> {
-        let listener = TcpListener::bind(self.addr)?;
-        listener.set_nonblocking(true)?;
-        let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(self.ledger));
+        let (listener, addr) = bind(self.addr)?;
+        let (admin, admin_addr) = self.admin_addr.map(bind).transpose()?.unzip();
+        let shared = Arc::new(Shared::new(self.ledger, self.observer));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -203,10 +243,11 @@ impl SandboxBuilder {
             .spawn(move || {
                 // It fails only where the platform gives it no event queue; clients then see a refused
                 // connection, since the listener is dropped here.
-                let _ = front::serve(listener, served, stopped);
+                let _ = front::serve(listener, admin, served, stopped);
             })?;
         Ok(Sandbox {
             addr,
+            admin_addr,
             api_key: self.api_key,
             tenant: self.tenant,
             shared,
@@ -214,4 +255,14 @@ impl SandboxBuilder {
             thread: Some(thread),
         })
     }
+}
+
+/// The error says which address it was.
+fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let bound = TcpListener::bind(addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        Ok((listener, addr))
+    });
+    bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}")))
 }

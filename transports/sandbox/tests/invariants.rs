@@ -11,13 +11,6 @@ use http::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A desk with tokens on `tenant:acme`.
-fn tokens(allocated: i64) -> Desk {
-    let mut desk = Desk::inside();
-    desk.add_budget(Budget::new("tenant:acme", Unit::Tokens, allocated));
-    desk
-}
-
 const SCOPES: [&str; 3] = [
     "tenant:acme",
     "tenant:acme/agent:bot",
@@ -196,7 +189,7 @@ proptest! {
         body in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), "[\\[{\"a-z:0-9.,\\-eE}\\]]{0,80}".prop_map(String::into_bytes)],
         trace in prop::collection::vec(32..=255_u8, 0..80),
     ) {
-        let mut desk = tokens(10);
+        let mut desk = Desk::inside_with_tokens(10);
         let request = Request::builder()
             .method(if post { "POST" } else { "GET" })
             .uri(path.as_str())
@@ -230,7 +223,7 @@ fn hostile_values_are_answered_and_never_panic() {
         "to=2026-01-01T00:00:00%2B%C3%A91:00",
         "sort_by=status&cursor=eyJ2IjoxLCJzYiI6InN0YXR1cyJ9",
     ];
-    let mut desk = tokens(10);
+    let mut desk = Desk::inside_with_tokens(10);
     desk.reserve(1, &Value::Null);
     for query in queries {
         let answer = desk.get(&format!("/v1/reservations?{query}"));
@@ -269,7 +262,7 @@ fn hostile_values_are_answered_and_never_panic() {
 #[test]
 fn the_same_seed_and_requests_give_the_same_bytes() {
     let run = || {
-        let mut desk = tokens(1_000);
+        let mut desk = Desk::inside_with_tokens(1_000);
         let mut bytes = Vec::new();
         for amount in [5, 700, 900, 1] {
             let answer = desk.reserve(amount, &Value::Null);

@@ -20,8 +20,9 @@ use crate::http_options::HttpOptions;
 
 /// A client of a Cycles server. Clones are cheap and share their connections.
 ///
-/// Its methods must be awaited in a tokio runtime with I/O and time enabled; in none at all they answer
-/// with an error instead of a panic.
+/// Its methods must be awaited in a tokio runtime with I/O and time enabled. In none at all they answer with
+/// an error; in one without them tokio panics. A client may be used in several runtimes, one after the other
+/// or at once.
 #[derive(Clone)]
 pub struct CyclesClient {
     state: Result<Ready, ConfigError>,
@@ -87,10 +88,12 @@ impl CyclesClient {
     }
 
     /// Holds budget for an action (`createReservation`), or with `dry_run` evaluates whether it could.
-    /// What is held must be committed or released, or it stays held until the lease ends.
+    /// What is held must be committed or released, or it stays held until the lease ends. The action may run
+    /// only if the [decision](ReservationCreateResponse::decision) allows it.
     ///
     /// # Errors
-    /// [`Error::BudgetExceeded`] when a live reservation is denied, and any other [`Error`].
+    /// [`Error::BudgetExceeded`] when a server denies a live reservation as the protocol says, and any other
+    /// [`Error`].
     pub async fn create_reservation(
         &self,
         request: &ReservationCreateRequest,

@@ -1,6 +1,7 @@
 //! Exchanges one request for one response over pooled connections.
 
 use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,16 +11,22 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::runtime;
 
 use crate::connect::{ConnectError, Connector, find};
 use crate::http_options::HttpOptions;
 
-/// A pool of keep-alive connections to one server. Clones share it.
+/// Pools of keep-alive connections to one server. Clones share them.
 #[derive(Clone)]
 pub(crate) struct HttpClient {
-    pool: Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    /// One for each runtime, the one used last at the end: a connection lives on the runtime that made it,
+    /// and is deaf while that one does not run.
+    pools: Arc<Mutex<Vec<(runtime::Id, Pool)>>>,
     proxy_authorization: Option<HeaderValue>,
 }
+
+type Pool = Client<Connector, Full<Bytes>>;
 
 /// Load balancers close idle connections after a minute or so: be earlier.
 const IDLE: Duration = Duration::from_secs(15);
@@ -27,21 +34,49 @@ const IDLE: Duration = Duration::from_secs(15);
 /// As many as there are exchanges at once in a busy program.
 const MAX_IDLE: usize = 64;
 
+/// Programs have one runtime or two, tests have many, one after the other.
+const MAX_POOLS: usize = 4;
+
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         // A checked configuration has an address that parses; the default one is on no proxy's list.
         let server = config.base_url().parse().unwrap_or_default();
         let connector = Connector::new(config, &server, options)?;
         let proxy_authorization = connector.proxy_authorization(&server);
-        let pool = Client::builder(TokioExecutor::new())
+        Ok(Self {
+            connector,
+            pools: Arc::default(),
+            proxy_authorization,
+        })
+    }
+
+    /// The pool of the runtime that this is called in.
+    fn pool(&self) -> Pool {
+        let id = runtime::Handle::current().id();
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((last, pool)) = pools.last()
+            && *last == id
+        {
+            return pool.clone();
+        }
+        let known = pools.iter().position(|(known, _)| *known == id);
+        let (_, pool) = match known {
+            Some(position) => pools.remove(position),
+            None => (id, self.new_pool()),
+        };
+        if pools.len() == MAX_POOLS {
+            pools.remove(0);
+        }
+        pools.push((id, pool.clone()));
+        pool
+    }
+
+    fn new_pool(&self) -> Pool {
+        Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_IDLE)
-            .build(connector);
-        Ok(Self {
-            pool,
-            proxy_authorization,
-        })
+            .build(self.connector.clone())
     }
 
     /// Makes the call, once, within its time.
@@ -70,7 +105,7 @@ impl HttpClient {
                 .insert(header::PROXY_AUTHORIZATION, value.clone());
         }
         let response = self
-            .pool
+            .pool()
             .request(request.map(Full::new))
             .await
             .map_err(|error| failure(&error))?;

@@ -1,5 +1,6 @@
 //! How the client reaches its server.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
@@ -19,7 +20,7 @@ pub struct HttpOptions {
     pub(crate) roots: Vec<rustls_pki_types::CertificateDer<'static>>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 enum Proxies {
     #[default]
     FromEnvironment,
@@ -28,6 +29,20 @@ enum Proxies {
         proxy: String,
         except: String,
     },
+}
+
+/// A proxy's address may hold a password, so it is not shown.
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FromEnvironment => f.write_str("FromEnvironment"),
+            Self::None => f.write_str("None"),
+            Self::All { except, .. } => f
+                .debug_struct("All")
+                .field("except", except)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 impl HttpOptions {
@@ -83,19 +98,48 @@ impl HttpOptions {
     pub(crate) fn matcher(&self, server: &Uri) -> Result<Matcher, ConfigError> {
         match &self.proxies {
             Proxies::FromEnvironment if is_on_this_machine(server) => Ok(Matcher::builder().build()),
-            Proxies::FromEnvironment => Ok(Matcher::from_env()),
+            Proxies::FromEnvironment => {
+                check_environment()?;
+                Ok(Matcher::from_env())
+            }
             Proxies::None => Ok(Matcher::builder().build()),
+            Proxies::All { proxy, .. } if !is_readable(proxy) => Err(unreadable("the proxy's address")),
             Proxies::All { proxy, except } => {
-                let matcher = Matcher::builder().all(proxy.as_str()).no(except.as_str()).build();
-                // The matcher takes what it cannot read for "no proxy", which is not what was asked for.
-                let readable = Matcher::builder().all(proxy.as_str()).build();
-                match readable.intercept(&Uri::from_static("https://example.com")) {
-                    Some(_) => Ok(matcher),
-                    None => Err(ConfigError::Adapter("the proxy's address is no URL".to_owned())),
-                }
+                Ok(Matcher::builder().all(proxy.as_str()).no(except.as_str()).build())
             }
         }
     }
+}
+
+/// The matcher takes what it cannot read for "no proxy", which is not what was asked for.
+fn check_environment() -> Result<(), ConfigError> {
+    for name in [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
+        let value = std::env::var_os(name).unwrap_or_default();
+        if !value.is_empty() && !value.to_str().is_some_and(is_readable) {
+            return Err(unreadable(name));
+        }
+    }
+    Ok(())
+}
+
+fn is_readable(proxy: &str) -> bool {
+    let anywhere = Uri::from_static("https://example.com");
+    Matcher::builder()
+        .all(proxy)
+        .build()
+        .intercept(&anywhere)
+        .is_some()
+}
+
+fn unreadable(what: &str) -> ConfigError {
+    ConfigError::Adapter(format!("{what} is no URL; it should look like http://proxy:3128"))
 }
 
 fn is_on_this_machine(server: &Uri) -> bool {

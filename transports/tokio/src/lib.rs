@@ -14,6 +14,7 @@ pub use client::CyclesClient;
 pub use http_options::HttpOptions;
 
 pub use cycles_proto as proto;
+pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{
     CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, FailureKind, TraceParent,
     TransportError, UnixMillis, models,

@@ -4,7 +4,7 @@
 mod support;
 
 use cycles_tokio::{CyclesClient, Error, FailureKind, HttpOptions};
-use support::{Scripted, client_with, decide, hasty, http};
+use support::{Scripted, client_with, decide, http};
 
 const ALLOW: &str = r#"{"decision":"ALLOW"}"#;
 
@@ -111,12 +111,25 @@ fn an_address_that_is_none_is_refused_when_the_client_is_made() {
     );
 }
 
+#[test]
+fn a_proxys_password_is_in_no_debug_output() {
+    let options = HttpOptions::new().proxy("http://user:secret@proxy:3128", "localhost");
+    let builder = CyclesClient::builder(support::KEY, "http://cycles.example").http(options.clone());
+    let client = builder.clone().build();
+    let text = format!("{options:?} {builder:?} {client:?}");
+    assert!(!text.contains("secret") && text.contains("localhost"), "{text}");
+}
+
 /// The environment belongs to the whole process, so this test runs itself again with another one.
 #[test]
 fn the_environment_names_the_proxy_and_its_exceptions() {
     const URL: &str = "CYCLES_TEST_PROXIED_URL";
     if let Ok(url) = std::env::var(URL) {
-        let client = hasty(&url, HttpOptions::new());
+        let client = CyclesClient::builder(support::KEY, url)
+            .connect_timeout(std::time::Duration::from_secs(1))
+            .read_timeout(std::time::Duration::from_millis(200))
+            .try_build();
+        let Ok(client) = client else { std::process::exit(3) };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -125,18 +138,21 @@ fn the_environment_names_the_proxy_and_its_exceptions() {
         let _ = runtime.block_on(client.decide(&decide()));
         return;
     }
-    let run = |proxy: &Scripted, url: &str| {
+    let run_with = |proxy: &str, url: &str| {
         let status = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_environment_names_the_proxy_and_its_exceptions"])
             .env_remove("REQUEST_METHOD")
-            .env("HTTP_PROXY", &proxy.url)
-            .env("http_proxy", &proxy.url)
+            .env("HTTP_PROXY", proxy)
+            .env("http_proxy", proxy)
             .env("NO_PROXY", "elsewhere.invalid")
             .env("no_proxy", "elsewhere.invalid")
             .env(URL, url)
             .stdout(std::process::Stdio::null())
             .status();
-        assert!(status.unwrap().success());
+        status.unwrap().code()
+    };
+    let run = |proxy: &Scripted, url: &str| {
+        assert_eq!(run_with(&proxy.url, url), Some(0));
         proxy.requests().len()
     };
     let proxy = Scripted::answering(http(200, "", ALLOW));
@@ -145,4 +161,9 @@ fn the_environment_names_the_proxy_and_its_exceptions() {
     let server = Scripted::answering(http(200, "", ALLOW));
     assert_eq!(run(&proxy, &server.url), 1, "no proxy could reach this machine");
     assert_eq!(server.requests().len(), 1);
+    assert_eq!(
+        run_with("::: no URL", "http://cycles.invalid"),
+        Some(3),
+        "a proxy that cannot be read"
+    );
 }

@@ -265,6 +265,24 @@ fn a_client_outlives_a_runtime() {
 }
 
 #[test]
+fn a_connection_of_a_runtime_that_stands_still_is_not_used() {
+    let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
+    let client = client(&server.url);
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    for _ in 0..2 {
+        first.block_on(client.decide(&decide())).unwrap();
+        second.block_on(client.decide(&decide())).unwrap();
+    }
+    assert_eq!((server.requests().len(), server.connections()), (4, 2));
+}
+
+#[test]
 fn a_call_outside_any_runtime_is_an_error_and_no_panic() {
     use std::future::Future as _;
     let client = client("http://127.0.0.1:9");

@@ -7,10 +7,43 @@
 //! operations. To repeat one whose outcome is unknown, take its key from the error
 //! ([`Error::idempotency_key`](crate::Error::idempotency_key)) and give it to an otherwise equal request.
 //!
-//! ```compile_fail
-//! use cycles_proto::models::{Action, Amount, ReservationCreateRequest};
-//! // No subject: does not compile.
-//! ReservationCreateRequest::builder().action(Action::new("llm.completion", "m")).estimate(Amount::tokens(1)).build();
+//! Whole, it compiles:
+//!
+//! ```
+//! # use cycles_proto::models::*;
+//! # let (who, what, how_much) = (Subject::tenant("acme"), Action::new("llm.completion", "m"), Amount::tokens(1));
+//! ReservationCreateRequest::builder().subject(who).action(what).estimate(how_much).build();
+//! ```
+//!
+//! Without any one of its required fields it does not:
+//!
+//! ```compile_fail,E0599
+//! # use cycles_proto::models::*;
+//! # let (what, how_much) = (Action::new("llm.completion", "m"), Amount::tokens(1));
+//! ReservationCreateRequest::builder().action(what).estimate(how_much).build();
+//! ```
+//!
+//! ```compile_fail,E0599
+//! # use cycles_proto::models::*;
+//! # let (who, how_much) = (Subject::tenant("acme"), Amount::tokens(1));
+//! ReservationCreateRequest::builder().subject(who).estimate(how_much).build();
+//! ```
+//!
+//! ```compile_fail,E0599
+//! # use cycles_proto::models::*;
+//! # let (who, what) = (Subject::tenant("acme"), Action::new("llm.completion", "m"));
+//! ReservationCreateRequest::builder().subject(who).action(what).build();
+//! ```
+//!
+//! ```compile_fail,E0599
+//! # use cycles_proto::models::*;
+//! # let (who, what) = (Subject::tenant("acme"), Action::new("llm.completion", "m"));
+//! EventCreateRequest::builder().subject(who).action(what).build();
+//! ```
+//!
+//! ```compile_fail,E0599
+//! # use cycles_proto::models::*;
+//! CommitRequest::builder().build();
 //! ```
 
 mod create;

@@ -1,4 +1,4 @@
-//! Faults as text: `OPERATION:FAULT[@WHEN]`.
+//! Faults as text: `OPERATION:FAULT[@WHEN]`, and the FAULT of it written back.
 
 use std::fmt;
 use std::str::FromStr;
@@ -40,6 +40,32 @@ impl FromStr for FaultRule {
             }
         }
         Ok(rule.when(when.map_or(Ok(When::Always), parse_when)?))
+    }
+}
+
+/// As it is written in a rule.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Delay(time) => write!(f, "delay={}ms", time.as_millis()),
+            Self::Status {
+                status,
+                retry_after_s: None,
+            } => write!(f, "{status}"),
+            Self::Status {
+                status,
+                retry_after_s: Some(seconds),
+            } => write!(f, "{status}={seconds}"),
+            Self::StatusAfter(status) => write!(f, "after={status}"),
+            Self::ForeignPage(status) => write!(f, "page={status}"),
+            Self::Garbage => f.write_str("garbage"),
+            Self::LoseRequest => f.write_str("lose-request"),
+            Self::LoseResponse => f.write_str("lose-response"),
+            Self::ResetRequest => f.write_str("reset-request"),
+            Self::ResetResponse => f.write_str("reset-response"),
+            Self::Cut => f.write_str("cut"),
+            Self::Drip(gap) => write!(f, "drip={}ms", gap.as_millis()),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use super::reply::Throttled;
 use super::route::{Access, Route};
 use super::tenants::Tenants;
 
-const API_KEY: &str = "x-cycles-api-key";
-const ADMIN_KEY: &str = "x-admin-api-key";
+pub(super) const API_KEY: &str = "x-cycles-api-key";
+pub(super) const ADMIN_KEY: &str = "x-admin-api-key";
 const WINDOW_S: u64 = 60;
 
 /// The caller of an operation.
@@ -96,10 +96,13 @@ impl Keys {
         let Some(sent) = sent.filter(|sent| !sent.trim().is_empty()) else {
             return Err(Refusal::unauthorized("Missing API key"));
         };
-        let key = self
-            .by_prefix
-            .get(&ApiKey::prefix(sent))
-            .ok_or_else(|| Refusal::unauthorized("KEY_NOT_FOUND"))?;
+        let key = self.verify(now, sent, tenants).map_err(Refusal::unauthorized)?;
+        Ok(Caller::Tenant(key.tenant.clone()))
+    }
+
+    /// The key whose secret was sent, or why it does not count.
+    pub(super) fn verify(&self, now: i64, sent: &str, tenants: &Tenants) -> Result<&ApiKey, &'static str> {
+        let key = self.by_prefix.get(&ApiKey::prefix(sent)).ok_or("KEY_NOT_FOUND")?;
         let reason = match key.status {
             KeyStatus::Revoked => Some("KEY_REVOKED"),
             KeyStatus::Expired => Some("KEY_EXPIRED"),
@@ -116,10 +119,25 @@ impl Keys {
                 }
             }
         };
-        match reason {
-            Some(reason) => Err(Refusal::unauthorized(reason)),
-            None => Ok(Caller::Tenant(key.tenant.clone())),
-        }
+        reason.map_or(Ok(key), Err)
+    }
+
+    /// Whether a key would be taken for another one, as both begin alike.
+    pub(super) fn has_prefix_of(&self, secret: &str) -> bool {
+        self.by_prefix.contains_key(&ApiKey::prefix(secret))
+    }
+
+    /// The key that the admin plane knows by this id.
+    pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut ApiKey> {
+        self.by_prefix
+            .values_mut()
+            .find(|key| key.record.id.as_deref() == Some(id))
+    }
+
+    pub(super) fn of_tenant_mut(&mut self, tenant: &str) -> impl Iterator<Item = &mut ApiKey> {
+        self.by_prefix
+            .values_mut()
+            .filter(move |key| key.tenant == tenant)
     }
 }
 

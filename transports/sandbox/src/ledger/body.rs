@@ -43,7 +43,7 @@ fn parse<B: Body>(bytes: &[u8], violations: &mut Violations) -> Result<B, Refusa
 }
 
 /// Anything but JSON is not foreseen by the server, hence a 500 and no 415.
-fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal> {
+pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal> {
     let value = request
         .headers()
         .get(CONTENT_TYPE)

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::admin::BudgetRecord;
 use super::error::{Code, Refusal, UnitDetails};
 use super::names::{BudgetStatus, Named, OveragePolicy, Unit};
 use super::replies::BalanceRow;
@@ -36,6 +37,7 @@ pub(super) struct Account {
     pub(super) state: BudgetState,
     /// The text from which `caps` of a decision are read.
     pub(super) caps_json: Option<String>,
+    pub(super) record: BudgetRecord,
 }
 
 /// All budgets, by scope path and unit.
@@ -63,6 +65,17 @@ impl Books {
 
     pub(super) fn insert(&mut self, scope: String, unit: Unit, account: Account) {
         self.0.entry(scope).or_default().insert(unit, account);
+    }
+
+    /// The budgets of every unit on the scopes for which `concerned` says yes.
+    pub(super) fn on_scopes_mut(
+        &mut self,
+        concerned: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = &mut Account> {
+        self.0
+            .iter_mut()
+            .filter(move |(scope, _)| concerned(scope))
+            .flat_map(|(_, units)| units.values_mut())
     }
 
     /// Every budget, in the order of scope and unit.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use cycles_proto::time::UnixMillis;
 
+use super::admin::{KeyRecord, TenantRecord};
 use super::names::{BudgetStatus, KeyStatus, OveragePolicy, TenantStatus, Unit};
 
 /// A tenant record. A tenant without a record works too: unrestricted, with the defaults named here.
@@ -15,6 +16,7 @@ pub struct Tenant {
     pub(super) default_ttl_ms: Option<i64>,
     pub(super) max_ttl_ms: Option<i64>,
     pub(super) max_extensions: Option<i64>,
+    pub(super) record: TenantRecord,
 }
 
 impl Tenant {
@@ -27,6 +29,7 @@ impl Tenant {
             default_ttl_ms: None,
             max_ttl_ms: None,
             max_extensions: None,
+            record: TenantRecord::default(),
         }
     }
 
@@ -89,17 +92,41 @@ pub struct ApiKey {
     pub(super) tenant: String,
     pub(super) status: KeyStatus,
     pub(super) expires_at: Option<UnixMillis>,
+    /// Texts, because the admin plane alone reads them.
+    pub(super) permissions: Vec<String>,
+    pub(super) record: KeyRecord,
 }
 
 impl ApiKey {
-    /// An active key of `tenant` that never expires.
+    /// What a key may do if nothing else is said: everything that the server proper has permissions for.
+    pub(super) const DEFAULT_PERMISSIONS: [&str; 6] = [
+        "reservations:create",
+        "reservations:commit",
+        "reservations:release",
+        "reservations:extend",
+        "reservations:list",
+        "balances:read",
+    ];
+
+    /// An active key of `tenant` that never expires, with the permissions of the six reservation and
+    /// balance operations.
     pub fn new(secret: impl Into<String>, tenant: impl Into<String>) -> Self {
         Self {
             secret: secret.into(),
             tenant: tenant.into(),
             status: KeyStatus::Active,
             expires_at: None,
+            permissions: Self::DEFAULT_PERMISSIONS.map(str::to_owned).to_vec(),
+            record: KeyRecord::default(),
         }
+    }
+
+    /// Its permissions, such as `budgets:write`. Only the admin plane asks for them; everything else is
+    /// open to every key, as on the reference server.
+    #[must_use]
+    pub fn permissions(mut self, permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.permissions = permissions.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Its status.
@@ -160,6 +187,16 @@ impl Budget {
             status: BudgetStatus::Active,
             caps_json: None,
         }
+    }
+
+    /// The path that it is on, in lower case.
+    pub fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    /// What it counts.
+    pub const fn unit(&self) -> Unit {
+        self.unit
     }
 
     /// The most debt that it may take on under `ALLOW_WITH_OVERDRAFT`; 0 (and less) is none.

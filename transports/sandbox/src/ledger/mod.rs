@@ -1,6 +1,7 @@
 //! The ledger: everything about the server that a client can observe over HTTP, as one function of its
 //! state, the time and a request.
 
+mod admin;
 mod auth;
 mod body;
 mod budget;
@@ -31,6 +32,7 @@ mod route;
 mod scope;
 mod settle;
 mod shapes;
+mod spec;
 mod sweep;
 mod tenants;
 mod timestamp;
@@ -40,6 +42,7 @@ use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use http::{Request, Response};
 
+use self::admin::{FundReply, FundRequest};
 use self::auth::{Caller, Keys, Throttle};
 use self::budget::Books;
 use self::error::{Code, Refusal};
@@ -61,6 +64,7 @@ pub use self::budget::BudgetState;
 pub use self::config::{ApiKey, Budget, Tenant};
 pub use self::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 pub use self::operator::{Funding, OperatorError, ReservationState};
+pub use self::spec::BudgetSyntax;
 
 /// A Cycles server without the sockets: give it a time and a request, and it answers.
 ///
@@ -84,6 +88,8 @@ pub struct Ledger {
     throttle: Throttle,
     published: Published,
     evidence: Evidence,
+    /// By idempotency key alone: the admin plane has one namespace for all budgets.
+    funded: Answers<FundRequest, FundReply>,
 }
 
 impl Ledger {
@@ -104,6 +110,7 @@ impl Ledger {
             throttle: Throttle::new(300),
             published: Published::default(),
             evidence: Evidence::default(),
+            funded: Answers::default(),
         }
     }
 

@@ -1,5 +1,5 @@
 //! The operator's side: setting the ledger up, funding and freezing budgets, and looking at the books.
-//! None of it is reachable over HTTP, as the server's own admin plane is a server of its own.
+//! The admin plane does some of it over HTTP.
 
 use core::fmt;
 
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 
 use super::Ledger;
+use super::admin::BudgetRecord;
 use super::budget::{Account, BudgetState};
 use super::config::{ApiKey, Budget, Tenant};
 use super::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
@@ -21,6 +22,13 @@ pub enum Funding {
     Debit(i64),
     /// Sets allocated; remaining follows.
     Reset(i64),
+    /// Begins a new period: sets allocated and spent; remaining follows. Holds and debt stay.
+    ResetSpent {
+        /// What is granted from now on.
+        allocated: i64,
+        /// What counts as spent already.
+        spent: i64,
+    },
     /// Pays debt; what is left over is a credit.
     RepayDebt(i64),
 }
@@ -102,6 +110,7 @@ impl Ledger {
             Account {
                 state,
                 caps_json: budget.caps_json,
+                record: BudgetRecord::default(),
             },
         );
     }
@@ -225,6 +234,9 @@ fn funded(state: BudgetState, funding: Funding) -> Option<BudgetState> {
         Funding::Credit(amount)
         | Funding::Debit(amount)
         | Funding::Reset(amount)
+        | Funding::ResetSpent {
+            allocated: amount, ..
+        }
         | Funding::RepayDebt(amount) => Some(amount).filter(|amount| *amount >= 0)?,
     };
     let credit = match funding {
@@ -232,6 +244,11 @@ fn funded(state: BudgetState, funding: Funding) -> Option<BudgetState> {
         Funding::Debit(_) if state.remaining < amount || state.allocated < amount => return None,
         Funding::Debit(_) => -amount,
         Funding::Reset(_) => amount.checked_sub(state.allocated)?,
+        Funding::ResetSpent { spent, .. } => {
+            after.spent = Some(spent).filter(|spent| *spent >= 0)?;
+            after.remaining = after.remaining.checked_add(state.spent)?.checked_sub(spent)?;
+            amount.checked_sub(state.allocated)?
+        }
         Funding::RepayDebt(_) => {
             let paid = amount.min(state.debt);
             after.debt -= paid;

@@ -308,7 +308,12 @@ fn idempotency_key(members: Members<'_>, violations: &mut Violations) -> Result<
     Ok(key.unwrap_or_default())
 }
 
-fn amount(members: Members<'_>, name: &str, violations: &mut Violations) -> Result<Amount, Malformed> {
+/// An amount that has to be there.
+pub(super) fn amount(
+    members: Members<'_>,
+    name: &str,
+    violations: &mut Violations,
+) -> Result<Amount, Malformed> {
     let neutral = Amount {
         unit: Unit::Tokens,
         amount: 0,

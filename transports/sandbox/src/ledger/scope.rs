@@ -1,4 +1,4 @@
-//! From a subject to the scopes that it touches.
+//! Scopes: from a subject to those that it touches, and what a scope path looks like.
 
 use super::shapes::{LEVELS, Subject};
 
@@ -31,4 +31,52 @@ pub(super) fn leaf(path: &str) -> &str {
 pub(super) fn has_segment(path: &str, level: &str, value: &str) -> bool {
     let segment = format!("{level}:{}", value.to_lowercase());
     path.split('/').any(|candidate| candidate == segment)
+}
+
+/// The tenant that a path begins with.
+pub(super) fn tenant_of(path: &str) -> Option<&str> {
+    let tenant = path.split('/').next()?.strip_prefix("tenant:")?;
+    (!tenant.is_empty()).then_some(tenant)
+}
+
+/// Whether a budget can be on `path`, else why not: `tenant:ID`, then further levels in their order.
+pub(super) fn check_path(path: &str) -> Result<(), String> {
+    let mut next_level = 0;
+    for segment in path.split('/') {
+        let (name, id) = segment
+            .split_once(':')
+            .ok_or_else(|| format!("`{segment}` in `{path}` is not of the form LEVEL:ID"))?;
+        let level = LEVELS.iter().position(|level| *level == name).ok_or_else(|| {
+            format!(
+                "`{name}` in `{path}` is no level; the levels are {}",
+                LEVELS.join(", ")
+            )
+        })?;
+        if next_level == 0 && level > 0 {
+            return Err(format!("`{path}` does not begin with tenant:ID"));
+        }
+        if level < next_level {
+            let order = LEVELS.join(", ");
+            return Err(format!(
+                "`{name}` in `{path}` comes too late; the order is {order}"
+            ));
+        }
+        if !is_id(id) {
+            return Err(format!(
+                "`{id}` in `{path}` is no id: up to 128 letters, digits, dots, hyphens and underscores, \
+                 with a letter or digit at both ends"
+            ));
+        }
+        next_level = level + 1;
+    }
+    Ok(())
+}
+
+/// Whether `text` can be the id of a level in a budget's scope.
+fn is_id(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    let ends_fit = ends.iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric));
+    bytes.len() <= 128 && ends_fit && bytes.iter().copied().all(inner)
 }

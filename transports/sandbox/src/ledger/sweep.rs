@@ -69,6 +69,7 @@ impl Ledger {
         self.reserved.purge(now);
         self.extended.purge(now);
         self.recorded.purge(now);
+        self.funded.purge(now);
         self.reservations.purge(now);
     }
 

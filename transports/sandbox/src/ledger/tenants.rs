@@ -6,9 +6,9 @@ use super::config::Tenant;
 use super::error::Refusal;
 use super::names::{Named, OveragePolicy, TenantStatus};
 
-const DEFAULT_TTL_MS: i64 = 60_000;
-const MAX_TTL_MS: i64 = 3_600_000;
-const MAX_EXTENSIONS: i64 = 10;
+pub(super) const DEFAULT_TTL_MS: i64 = 60_000;
+pub(super) const MAX_TTL_MS: i64 = 3_600_000;
+pub(super) const MAX_EXTENSIONS: i64 = 10;
 const CACHE_MS: i64 = 60_000;
 
 /// The tenant records.
@@ -42,6 +42,10 @@ impl Default for Tenants {
 impl Tenants {
     pub(super) fn insert(&mut self, tenant: Tenant) {
         self.records.insert(tenant.id.clone(), tenant);
+    }
+
+    pub(super) fn record(&self, id: &str) -> Option<&Tenant> {
+        self.records.get(id)
     }
 
     pub(super) fn record_mut(&mut self, id: &str) -> Option<&mut Tenant> {

@@ -1,4 +1,4 @@
-//! Instants in query parameters: ISO 8601 with seconds and a zone.
+//! Instants as text: ISO 8601 with seconds and a zone.
 
 /// Milliseconds since 1970 of `text`, such as `2026-11-22T17:05:34.120Z` or `2026-11-22T18:05:34+01:00`.
 /// Digits beyond the millisecond are dropped. `None` if the text has another form.
@@ -27,6 +27,37 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     }
     let local = days_since_1970(year, month, day) * 86_400_000 + time_of_day(time)?;
     Some(local - offset_ms(zone)?)
+}
+
+/// `2026-11-22T17:05:34.120Z` for milliseconds since 1970; whole seconds have no fraction.
+pub(super) fn format(millis: i64) -> String {
+    let (days, in_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+    let (year, month, day) = date_of(days);
+    let (second, milli) = (in_day / 1_000, in_day % 1_000);
+    let time = format!("{:02}:{:02}:{:02}", second / 3_600, second / 60 % 60, second % 60);
+    let fraction = if milli == 0 {
+        String::new()
+    } else {
+        format!(".{milli:03}")
+    };
+    format!("{year:04}-{month:02}-{day:02}T{time}{fraction}Z")
+}
+
+/// Year, month and day. Years are taken to begin in March, so that the leap day is the last of its year.
+const fn date_of(days: i64) -> (i64, i64, i64) {
+    const ERA: i64 = 146_097; // days in 400 years
+    let since_march_0000 = days + 719_468;
+    let (era, in_era) = (since_march_0000.div_euclid(ERA), since_march_0000.rem_euclid(ERA));
+    let year = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * from_march + 2) / 5 + 1;
+    let (month, new_years) = if from_march < 10 {
+        (from_march + 3, 0)
+    } else {
+        (from_march - 9, 1)
+    };
+    (era * 400 + year + new_years, month, day)
 }
 
 fn time_of_day(text: &str) -> Option<i64> {
@@ -87,4 +118,25 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let leap_days = before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 477;
     let months: i64 = (1..month).map(|earlier| days_in(year, earlier)).sum();
     (year - 1970) * 365 + leap_days + months + day - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{format, parse};
+
+    #[test]
+    fn what_is_written_can_be_read_back() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (1_795_000_000_120, "2026-11-18T11:06:40.120Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!((format(millis).as_str(), parse(text)), (text, Some(millis)));
+        }
+        for day in (-700_000..2_900_000).step_by(97) {
+            let millis = day * 86_400_000 + 1_234;
+            assert_eq!(parse(&format(millis)), Some(millis));
+        }
+    }
 }

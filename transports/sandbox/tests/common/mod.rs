@@ -89,6 +89,13 @@ impl Desk {
         Self::furnished(Box::new(Inside::new()))
     }
 
+    /// The same with `allocated` tokens on `tenant:acme`.
+    pub fn inside_with_tokens(allocated: i64) -> Self {
+        let mut desk = Self::inside();
+        desk.add_budget(Budget::new("tenant:acme", Unit::Tokens, allocated));
+        desk
+    }
+
     pub fn furnished(backend: Box<dyn Backend>) -> Self {
         let mut desk = Self::at(backend);
         for (tenant, key) in [("acme", KEY), ("rival", OTHER_KEY)] {
@@ -223,6 +230,11 @@ impl Desk {
     pub fn fresh_key(&mut self) -> String {
         self.idempotency_key += 1;
         format!("{}key-{}", self.backend.salt(), self.idempotency_key)
+    }
+
+    /// How many of them there were so far.
+    pub fn keys_made(&self) -> u64 {
+        self.idempotency_key
     }
 
     /// Reserves tokens on `tenant:acme` under a fresh key; `more` replaces or adds members.

@@ -1,8 +1,11 @@
 //! What can go wrong, by whose fault it is, in sentences for the person who has to act on it.
 
-use core::fmt;
+mod display;
+
 use core::time::Duration;
 
+pub(crate) use self::display::shortened;
+use self::display::{Sentence, excerpt};
 use crate::call::{Failure, FailureKind};
 use crate::config::ConfigError;
 use crate::models::{
@@ -129,8 +132,9 @@ pub struct ErrorReply {
 pub struct TransportError {
     /// What was asked.
     pub call: CallContext,
-    /// What the adapter saw.
+    /// What the adapter saw of the last attempt.
     pub failure: Failure,
+    may_have_been_sent: bool,
 }
 
 impl Error {
@@ -138,26 +142,39 @@ impl Error {
         Self::Invalid { operation, problem }
     }
 
-    pub(crate) fn transport(call: CallContext, failure: Failure) -> Self {
-        Self::Transport(Box::new(TransportError { call, failure }))
+    pub(crate) fn transport(call: CallContext, failure: Failure, may_be_done: bool) -> Self {
+        let may_have_been_sent = may_be_done || failure.kind().may_have_been_sent();
+        Self::Transport(Box::new(TransportError {
+            call,
+            failure,
+            may_have_been_sent,
+        }))
     }
 
-    /// What an answer that was no success means to the caller; the success itself otherwise.
-    pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>) -> Result<T, Self> {
-        let (reply, outcome_is_unknown) = match verdict {
+    /// What an answer that was no success means to the caller; the success itself otherwise. `may_be_done`
+    /// tells whether an earlier attempt may have been acted on.
+    ///
+    /// Only the ledger's own word closes an outcome: a code that is known. And once an earlier attempt may
+    /// have been acted on, only one that it gives after looking for that attempt's key: the key of the API
+    /// and the rate are checked before that.
+    pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>, may_be_done: bool) -> Result<T, Self> {
+        let (reply, is_closed) = match verdict {
             Verdict::Success(reply) => return Ok(reply),
             Verdict::Rejected(reply) => {
-                let foreign = reply.error.is_none();
-                (reply, foreign)
+                let understood = reply.is_understood();
+                (reply, understood)
             }
-            Verdict::Expired { confirmed, reply } => (reply, !confirmed),
-            Verdict::Unauthorized(reply) | Verdict::Throttled(reply) => (reply, false),
-            Verdict::Ambiguous(reply) => (reply, true),
+            Verdict::Expired { confirmed, reply } => (reply, confirmed),
+            Verdict::Unauthorized(reply) | Verdict::Throttled(reply) => {
+                let understood = reply.is_understood();
+                (reply, understood && !may_be_done)
+            }
+            Verdict::Ambiguous(reply) => (reply, false),
         };
         Err(Self::from_reply(ErrorReply {
             call,
             reply,
-            outcome_is_unknown,
+            outcome_is_unknown: !is_closed,
         }))
     }
 
@@ -181,7 +198,7 @@ impl Error {
                 reply,
             };
         };
-        let (code, message) = (error.error.clone(), error.message.clone());
+        let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
         if code.is_budget_denial() && status < 500 {
             return Self::BudgetExceeded {
                 message,
@@ -236,11 +253,16 @@ impl Error {
         self.reply().is_some_and(ErrorReply::outcome_is_unknown)
     }
 
-    /// Whether the same request may succeed later: there was no answer, or the server was busy or failed.
+    /// Whether the same request may succeed later: there was no answer, the server was busy or failed, or the
+    /// outcome is open. A server that cannot be trusted will not be later either.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Transport(_) | Self::Unreadable { .. } => true,
-            Self::Api { status, .. } => *status == 429 || *status >= 500 || self.is_outage(),
+            Self::Transport(error) => error.kind() != FailureKind::Tls || error.outcome_is_unknown(),
+            Self::Unreadable { .. } => true,
+            Self::Api { status, code, .. } => {
+                let throttled = *status == 429 || *code == Some(ErrorCode::LimitExceeded);
+                throttled || *status >= 500 || self.is_outage() || self.outcome_is_unknown()
+            }
             Self::Config(_)
             | Self::Invalid { .. }
             | Self::BudgetExceeded { .. }
@@ -265,19 +287,13 @@ impl Error {
 
     /// The server's name for the request.
     pub fn request_id(&self) -> Option<&str> {
-        let reply = &self.reply()?.reply;
-        reply
-            .error
-            .as_ref()
-            .map(|error| error.request_id.as_str())
-            .or_else(|| reply.info.request_id())
+        self.reply()?.request_id()
     }
 
     /// The trace that the call belongs to: the server's word for it, or what was sent.
     pub fn trace_id(&self) -> Option<&str> {
-        self.info()
-            .and_then(ResponseInfo::trace_id)
-            .or_else(|| self.call()?.trace_id.as_deref())
+        let of_the_server = self.reply().and_then(ErrorReply::trace_id);
+        of_the_server.or_else(|| self.call()?.trace_id.as_deref())
     }
 
     /// How long to wait before another try, if the server says so.
@@ -322,6 +338,20 @@ impl ErrorReply {
     pub fn outcome_is_unknown(&self) -> bool {
         self.outcome_is_unknown && self.call.operation.changes_the_ledger()
     }
+
+    fn request_id(&self) -> Option<&str> {
+        let in_body = self
+            .reply
+            .error
+            .as_ref()
+            .and_then(|error| error.request_id.as_deref());
+        in_body.or_else(|| self.reply.info.request_id())
+    }
+
+    fn trace_id(&self) -> Option<&str> {
+        let in_body = || self.reply.error.as_ref()?.trace_id.as_deref();
+        self.reply.info.trace_id().or_else(in_body)
+    }
 }
 
 impl TransportError {
@@ -330,111 +360,16 @@ impl TransportError {
         self.failure.kind()
     }
 
-    /// Whether the request may have reached the server. When it is false nothing was sent.
+    /// Whether the request may have reached the server, in the last attempt or in one before it. When it is
+    /// false nothing was sent.
     pub fn may_have_been_sent(&self) -> bool {
-        self.kind().may_have_been_sent()
+        self.may_have_been_sent
     }
 
     fn outcome_is_unknown(&self) -> bool {
         self.may_have_been_sent() && self.call.operation.changes_the_ledger()
     }
 }
-
-impl std::error::Error for TransportError {}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}. ", self.call, self.failure)?;
-        if self.may_have_been_sent() {
-            self.call.write_advice(f, self.outcome_is_unknown())
-        } else {
-            f.write_str("Nothing was sent")
-        }
-    }
-}
-
-/// `commitReservation of 26c5a266`.
-impl fmt::Display for CallContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.operation.operation_id())?;
-        match &self.reservation_id {
-            Some(id) => write!(f, " of {}", shortened(id.as_str())),
-            None => Ok(()),
-        }
-    }
-}
-
-impl CallContext {
-    fn write_advice(&self, f: &mut fmt::Formatter<'_>, outcome_is_unknown: bool) -> fmt::Result {
-        match &self.idempotency_key {
-            Some(key) if outcome_is_unknown => {
-                let key = shortened(key.as_str());
-                write!(
-                    f,
-                    "The server may have acted on it; repeat it under the key {key} and it counts once"
-                )
-            }
-            _ => f.write_str("The ledger is unchanged"),
-        }
-    }
-}
-
-/// The sentence about a reply: what was asked, what was answered, what it means, how to find it.
-struct Sentence<'a>(&'a ErrorReply, &'a str);
-
-impl fmt::Display for Sentence<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(ErrorReply { call, reply, .. }, message) = self;
-        let status = reply.info.status();
-        match (reply.code(), &reply.unreadable) {
-            (Some(code), _) => write!(f, "{call}: {status} {}", shortened(code.as_str()))?,
-            (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
-            (None, None) => write!(f, "{call}: {status}, not an answer of a Cycles server")?,
-        }
-        if !message.is_empty() {
-            write!(f, ": {}", shortened(message))?;
-        }
-        if status == 401 && *message == "INTERNAL_ERROR" {
-            f.write_str(" (the server's own store is down; the API key is not at fault)")?;
-        }
-        if let Some(wait) = reply.info.retry_after() {
-            write!(f, " (try again after {} s)", wait.as_secs())?;
-        }
-        f.write_str(". ")?;
-        call.write_advice(f, self.0.outcome_is_unknown())?;
-        match reply
-            .error
-            .as_ref()
-            .map(|error| error.request_id.as_str())
-            .or(reply.info.request_id())
-        {
-            Some(id) => write!(f, ". Request {}.", shortened(id)),
-            None => f.write_str("."),
-        }
-    }
-}
-
-/// The start of a body that is no error of the protocol.
-fn excerpt(info: &ResponseInfo) -> String {
-    let start = &info.body()[..info.body().len().min(EXCERPT)];
-    String::from_utf8_lossy(start).trim().to_owned()
-}
-
-/// Text from outside on one line and of bounded length.
-fn shortened(text: &str) -> String {
-    let mut line: String = text
-        .chars()
-        .take(EXCERPT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.chars().nth(EXCERPT).is_some() {
-        line.push('…');
-    }
-    line
-}
-
-/// How much of a foreign text is shown.
-const EXCERPT: usize = 300;
 
 #[cfg(test)]
 mod tests;

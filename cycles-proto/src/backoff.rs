@@ -1,0 +1,146 @@
+//! How long to wait before a settlement is tried again.
+
+use core::time::Duration;
+
+use crate::config::RetryPolicy;
+use crate::keys::Seed;
+
+/// The longest pause that a server can ask for and get: an hour.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// The waits of one settlement: each longer than the one before, up to a longest one, and each spread over its
+/// upper half so that clients that failed together do not come back together. The same seed waits the same.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    waits: u32,
+    dice: u64,
+}
+
+impl Backoff {
+    /// No wait so far.
+    pub fn new(seed: &Seed) -> Self {
+        let number = u128::from_be_bytes(seed.0);
+        // Both halves of the seed count, and equal halves do not cancel.
+        let dice = ((number >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number as u64;
+        Self { waits: 0, dice }
+    }
+
+    /// How many waits there were.
+    pub fn waits(&self) -> u32 {
+        self.waits
+    }
+
+    /// The next wait; `None` once the policy's number of repetitions is used up. `Retry-After` makes it longer,
+    /// by an hour at most.
+    pub fn next(&mut self, policy: &RetryPolicy, retry_after: Option<Duration>) -> Option<Duration> {
+        if !policy.enabled || self.waits >= policy.max_attempts {
+            return None;
+        }
+        let whole = self.whole_wait(policy);
+        self.waits += 1;
+        let wait = whole / 2 + (whole / 2).mul_f64(self.roll());
+        let pause = retry_after.unwrap_or_default().min(LONGEST_PAUSE);
+        Some(wait.max(pause))
+    }
+
+    fn whole_wait(&self, policy: &RetryPolicy) -> Duration {
+        let growth = policy
+            .multiplier
+            .powi(i32::try_from(self.waits).unwrap_or(i32::MAX));
+        let seconds = policy.initial_delay.as_secs_f64() * growth;
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(policy.max_delay)
+            .min(policy.max_delay)
+    }
+
+    /// A number from 0 to 1 (splitmix64).
+    fn roll(&mut self) -> f64 {
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.dice;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // 53 bits are what a float holds exactly.
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(policy: &RetryPolicy, seed: u8) -> Vec<Duration> {
+        let mut backoff = Backoff::new(&Seed([seed; 16]));
+        std::iter::from_fn(|| backoff.next(policy, None)).collect()
+    }
+
+    #[test]
+    fn each_wait_lies_in_the_upper_half_of_the_schedule() {
+        let waits = waits(&RetryPolicy::default(), 7);
+        for (wait, whole) in waits
+            .iter()
+            .zip([500, 1_000, 2_000, 4_000, 8_000].map(Duration::from_millis))
+        {
+            assert!((whole / 2..=whole).contains(wait), "{wait:?} of {whole:?}");
+        }
+        assert_eq!(waits.len(), 5);
+    }
+
+    #[test]
+    fn no_wait_is_longer_than_the_longest() {
+        let mut policy = RetryPolicy {
+            max_attempts: 4_000,
+            ..RetryPolicy::default()
+        };
+        policy.multiplier = 1e300;
+        assert!(waits(&policy, 1).iter().all(|wait| *wait <= policy.max_delay));
+        policy.initial_delay = Duration::MAX;
+        assert!(waits(&policy, 1).iter().all(|wait| *wait <= policy.max_delay));
+    }
+
+    #[test]
+    fn the_same_seed_waits_the_same_and_another_does_not() {
+        let policy = RetryPolicy::default();
+        assert_eq!(waits(&policy, 1), waits(&policy, 1));
+        assert_ne!(waits(&policy, 1), waits(&policy, 2));
+    }
+
+    #[test]
+    fn a_pause_that_the_server_asks_for_is_kept_up_to_an_hour() {
+        let policy = RetryPolicy::default();
+        let next = |pause| {
+            Backoff::new(&Seed([1; 16]))
+                .next(&policy, Some(Duration::from_secs(pause)))
+                .unwrap()
+        };
+        assert_eq!(next(120), Duration::from_secs(120));
+        assert_eq!(next(u64::MAX), LONGEST_PAUSE);
+        assert!(
+            next(0) >= Duration::from_millis(250),
+            "never shorter than our own wait"
+        );
+    }
+
+    #[test]
+    fn nothing_is_repeated_when_retries_are_off() {
+        assert!(
+            waits(
+                &RetryPolicy {
+                    enabled: false,
+                    ..RetryPolicy::default()
+                },
+                1
+            )
+            .is_empty()
+        );
+        assert!(
+            waits(
+                &RetryPolicy {
+                    max_attempts: 0,
+                    ..RetryPolicy::default()
+                },
+                1
+            )
+            .is_empty()
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! The sentences of the errors: what was asked, what came back, what it means for the money, what next.
+
+use core::fmt;
+
+use super::{CallContext, ErrorReply, TransportError};
+use crate::models::ResponseInfo;
+use crate::reply::OperationKind;
+
+impl std::error::Error for TransportError {}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}. ", self.call, self.failure)?;
+        if self.may_have_been_sent() {
+            self.call.write_advice(f, self.outcome_is_unknown())
+        } else {
+            f.write_str("Nothing was sent")
+        }
+    }
+}
+
+/// `commitReservation of 26c5a266`.
+impl fmt::Display for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation.operation_id())?;
+        match &self.reservation_id {
+            Some(id) => write!(f, " of {}", shortened(id.as_str())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl CallContext {
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>, outcome_is_unknown: bool) -> fmt::Result {
+        match &self.idempotency_key {
+            Some(key) if outcome_is_unknown => {
+                let key = shortened(key.as_str());
+                f.write_str("The server may have acted on it; repeat it under the key ")?;
+                write!(f, "{key} and it counts once")?;
+                // The server remembers the key of an extension no longer than the lease.
+                let is_extension = self.operation == OperationKind::ExtendReservation;
+                f.write_str(if is_extension {
+                    " while the lease lasts"
+                } else {
+                    ""
+                })
+            }
+            _ if !self.operation.changes_the_ledger() => {
+                f.write_str("It may have reached the server, where it changes nothing")
+            }
+            _ => f.write_str("The ledger is unchanged"),
+        }
+    }
+}
+
+/// The sentence about a reply: what was asked, what was answered, what it means, how to find it.
+pub(super) struct Sentence<'a>(pub(super) &'a ErrorReply, pub(super) &'a str);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(ErrorReply { call, reply, .. }, message) = self;
+        let status = reply.info.status();
+        match (reply.code(), &reply.unreadable) {
+            (Some(code), _) => write!(f, "{call}: {status} {}", shortened(code.as_str()))?,
+            (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
+            (None, None) => write!(f, "{call}: {status}, not an answer of a Cycles server")?,
+        }
+        if !message.is_empty() {
+            write!(f, ": {}", shortened(message))?;
+        }
+        if status == 401 && *message == "INTERNAL_ERROR" {
+            f.write_str(" (the server's own store is down; the API key is not at fault)")?;
+        }
+        if let Some(wait) = reply.info.retry_after() {
+            write!(f, " (try again after {} s)", wait.as_secs())?;
+        }
+        if call.operation.changes_the_ledger() {
+            f.write_str(". ")?;
+            call.write_advice(f, self.0.outcome_is_unknown())?;
+        }
+        match self.0.request_id() {
+            Some(id) => write!(f, ". Request {}.", shortened(id)),
+            None => f.write_str("."),
+        }
+    }
+}
+
+/// The start of a body that is no error of the protocol.
+pub(super) fn excerpt(info: &ResponseInfo) -> String {
+    let start = &info.body()[..info.body().len().min(EXCERPT)];
+    String::from_utf8_lossy(start).trim().to_owned()
+}
+
+/// Text from outside on one line and of bounded length.
+pub(crate) fn shortened(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(EXCERPT)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(EXCERPT).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// How much of a foreign text is shown.
+const EXCERPT: usize = 300;

@@ -1,0 +1,290 @@
+//! The heartbeat: when to prolong a lease, worked out from readings alone (HEARTBEAT GUIDANCE of
+//! `extendReservation`).
+//!
+//! A [`Lease`] is told what happened and when, and answers with what to do [`Next`]. It knows no clock, no
+//! keys and no requests.
+//!
+//! **Measured lead.** When a response carries `remaining_ttl_ms` the lease has a lower bound on its own
+//! length, and the algorithm is the protocol's, to the letter:
+//!
+//! ```text
+//! rtt            = received − sent, of this attempt alone
+//! lead_floor     = max(0, remaining_ttl_ms − rtt)
+//! attempt_budget = max(time-out of an attempt, 1 s, 2 × largest rtt)        rounded up
+//! safety_margin  = max(1 s, 2 × largest rtt)                                rounded up
+//! next_delay     = max(0, lead_floor − 2 × attempt_budget − safety_margin)  rounded down
+//! ```
+//!
+//! After a failure the same key is tried again only while one whole attempt and the margin still fit.
+//!
+//! **Measured grants.** A server that sends no `remaining_ttl_ms` leaves only the differences between the
+//! expiries it returns. What can be done with them is a heuristic with limits that no refinement removes: a
+//! server that caps every extension and one that caps the lead can look the same. It errs on the side of
+//! beating too often.
+//!
+//! A response that starts or stops carrying the field switches the way.
+
+mod grants;
+
+use core::time::Duration;
+
+use self::grants::Grants;
+use crate::time::{UnixMillis, millis_ceil};
+
+/// A lease and all that was observed of it.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// What was asked for at first and is asked for with every extension.
+    ttl_ms: u64,
+    attempt_timeout: Duration,
+    max_rtt_ms: u64,
+    basis: Basis,
+    /// How many successes in a row left no time before the next beat.
+    zero_delays: u8,
+    recovery: Recovery,
+}
+
+/// A schema-valid success: what the response said, and when its attempt was sent and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When the attempt left, on the monotonic clock. Without it no delay can be shown to be safe.
+    pub sent: Option<Duration>,
+    /// When its response was there.
+    pub received: Duration,
+    /// `expires_at_ms` of the response.
+    pub expires_at_ms: Option<UnixMillis>,
+    /// `remaining_ttl_ms` of the response.
+    pub remaining_ttl_ms: Option<u64>,
+}
+
+/// What to do about the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Extend at this time, under a fresh key.
+    Beat(Duration),
+    /// Send the last extension again at this time, under its own key.
+    Retry(Duration),
+    /// Extend no more.
+    Stop(Stop),
+}
+
+/// Why a lease is not prolonged any more. It lasts as long as it lasts, and commits are still taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// Two successes in a row left no time to recover from a failure: the lease is shorter than its own
+    /// safety budget.
+    TooShort,
+    /// No whole attempt fits any more before the lease may end.
+    NoTimeToRecover,
+    /// The server throttles, and not so that an attempt would still fit.
+    Throttled,
+    /// The server refused, and would again.
+    Refused,
+}
+
+/// How an extension failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeatFailure {
+    /// A time-out, a lost connection, 5xx or a success that cannot be read.
+    Transient,
+    /// 429, with `Retry-After` if it had a valid one.
+    Throttled(Option<Duration>),
+    /// Any other refusal: a permanent code, or another 4xx.
+    Refused,
+}
+
+/// Where the lower bound on the lease's end comes from.
+#[derive(Clone, Debug)]
+enum Basis {
+    /// `remaining_ttl_ms`: at `received`, at least `lead_ms` were left.
+    Lead {
+        lead_ms: u64,
+        received: Duration,
+        expires_at_ms: Option<UnixMillis>,
+    },
+    /// Differences of expiries.
+    Grants(Grants),
+}
+
+/// What happened since the last success.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recovery {
+    /// Time since the success and retry window of the failure before.
+    last: Option<(Duration, i128)>,
+    /// Whether the one retry without any room was made.
+    tried_without_room: bool,
+}
+
+impl Lease {
+    /// The lease that a reservation came with. `ttl_ms` is what was asked for, `attempt_timeout` the longest
+    /// that the caller would let any attempt take.
+    pub fn granted(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> (Self, Next) {
+        let mut lease = Self {
+            ttl_ms,
+            attempt_timeout: extend_timeout(observed.remaining_ttl_ms.unwrap_or(ttl_ms)).min(attempt_timeout),
+            max_rtt_ms: 0,
+            basis: Basis::Grants(Grants::new(observed.received, 0, observed.expires_at_ms)),
+            zero_delays: 0,
+            recovery: Recovery::default(),
+        };
+        let next = match observed.remaining_ttl_ms {
+            Some(remaining) => lease.measured(observed, remaining),
+            // Nothing bounds the first lease, so it is prolonged at once.
+            None => Next::Beat(observed.received),
+        };
+        (lease, next)
+    }
+
+    /// The longest that an attempt to extend may take; fixed for the lease's life.
+    pub fn attempt_timeout(&self) -> Duration {
+        self.attempt_timeout
+    }
+
+    /// What to ask for with every extension: the time that was asked for at first, 1 ms to a day.
+    pub fn extend_by_ms(&self) -> u64 {
+        self.ttl_ms
+    }
+
+    /// Until when the lease is known to last; `None` if nothing is known.
+    pub fn lasts_until(&self) -> Option<Duration> {
+        match &self.basis {
+            Basis::Lead {
+                lead_ms, received, ..
+            } => Some(later(*received, *lead_ms)),
+            Basis::Grants(grants) => grants.last_until(),
+        }
+    }
+
+    /// An extension succeeded.
+    pub fn renewed(&mut self, observed: Observation) -> Next {
+        self.recovery = Recovery::default();
+        match observed.remaining_ttl_ms {
+            Some(remaining) => self.measured(observed, remaining),
+            None => self.unmeasured(observed),
+        }
+    }
+
+    /// An extension failed at `now`.
+    pub fn failed(&mut self, now: Duration, failure: BeatFailure) -> Next {
+        if failure == BeatFailure::Refused {
+            return Next::Stop(Stop::Refused);
+        }
+        match &self.basis {
+            Basis::Lead {
+                lead_ms, received, ..
+            } => {
+                let elapsed = now.saturating_sub(*received);
+                let lead_ms = lead_ms.saturating_sub(millis_ceil(elapsed));
+                self.recover(now, elapsed, lead_ms, failure)
+            }
+            Basis::Grants(grants) => grants.failed(now, self.ttl_ms, failure),
+        }
+    }
+
+    /// The primary algorithm after a success.
+    fn measured(&mut self, observed: Observation, remaining_ms: u64) -> Next {
+        let lead_ms = match observed.sent {
+            Some(sent) => {
+                let rtt_ms = millis_ceil(observed.received.saturating_sub(sent));
+                self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
+                remaining_ms.saturating_sub(rtt_ms)
+            }
+            // Unknown timing is not zero time.
+            None => 0,
+        };
+        self.basis = Basis::Lead {
+            lead_ms,
+            received: observed.received,
+            expires_at_ms: observed.expires_at_ms,
+        };
+        let reserve_ms = self
+            .attempt_budget_ms()
+            .saturating_mul(2)
+            .saturating_add(self.margin_ms());
+        match lead_ms.saturating_sub(reserve_ms) {
+            0 if self.zero_delays > 0 => Next::Stop(Stop::TooShort),
+            0 => {
+                self.zero_delays = 1;
+                Next::Beat(observed.received)
+            }
+            delay_ms => {
+                self.zero_delays = 0;
+                Next::Beat(later(observed.received, delay_ms))
+            }
+        }
+    }
+
+    /// The fallback after a success.
+    fn unmeasured(&mut self, observed: Observation) -> Next {
+        self.zero_delays = 0;
+        let mut grants = match &self.basis {
+            Basis::Grants(grants) => grants.clone(),
+            // What was measured before is a lower bound still.
+            Basis::Lead {
+                lead_ms,
+                received,
+                expires_at_ms,
+            } => Grants::new(*received, *lead_ms, *expires_at_ms),
+        };
+        let next = grants.renewed(self.ttl_ms, observed);
+        self.basis = Basis::Grants(grants);
+        next
+    }
+
+    /// The primary algorithm after a failure: `lead_ms` are certainly left.
+    fn recover(&mut self, now: Duration, elapsed: Duration, lead_ms: u64, failure: BeatFailure) -> Next {
+        let needed = i128::from(self.attempt_budget_ms()) + i128::from(self.margin_ms());
+        let window = i128::from(lead_ms) - needed;
+        let Ok(window_ms) = u64::try_from(window) else {
+            return Next::Stop(Stop::NoTimeToRecover);
+        };
+        let stands_still = self
+            .recovery
+            .last
+            .is_some_and(|(before, last)| elapsed <= before && window >= last);
+        if stands_still || (window_ms == 0 && self.recovery.tried_without_room) {
+            return Next::Stop(Stop::NoTimeToRecover);
+        }
+        self.recovery.last = Some((elapsed, window));
+        self.recovery.tried_without_room |= window_ms == 0;
+        let delay_ms = match failure {
+            BeatFailure::Transient => MAX_RETRY_DELAY_MS.min(lead_ms / 4).min(window_ms),
+            BeatFailure::Throttled(wait) => match wait.map(millis_ceil) {
+                Some(wait_ms) if wait_ms <= window_ms => wait_ms,
+                _ => return Next::Stop(Stop::Throttled),
+            },
+            BeatFailure::Refused => return Next::Stop(Stop::Refused),
+        };
+        Next::Retry(later(now, delay_ms))
+    }
+
+    fn attempt_budget_ms(&self) -> u64 {
+        millis_ceil(self.attempt_timeout)
+            .max(SECOND_MS)
+            .max(self.max_rtt_ms.saturating_mul(2))
+    }
+
+    fn margin_ms(&self) -> u64 {
+        SECOND_MS.max(self.max_rtt_ms.saturating_mul(2))
+    }
+}
+
+/// The time-out of attempts to extend: short enough that two of them and the margin fit well into the lease,
+/// wherever a second is.
+fn extend_timeout(lead_ms: u64) -> Duration {
+    Duration::from_millis((lead_ms / 6).clamp(SECOND_MS, 5 * SECOND_MS))
+}
+
+/// `ms` after `time`; the end of the range stands for "never".
+fn later(time: Duration, ms: u64) -> Duration {
+    time.saturating_add(Duration::from_millis(ms))
+}
+
+const SECOND_MS: u64 = 1_000;
+
+/// The longest wait before a retry.
+const MAX_RETRY_DELAY_MS: u64 = 30_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! Sentence by sentence of the protocol's HEARTBEAT GUIDANCE.
+
+use super::*;
+
+const S: u64 = 1_000;
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A success whose response arrives at `received` after `rtt`, both in milliseconds.
+fn seen(received: u64, rtt: u64, remaining: u64) -> Observation {
+    Observation {
+        sent: Some(at(received - rtt)),
+        received: at(received),
+        expires_at_ms: None,
+        remaining_ttl_ms: Some(remaining),
+    }
+}
+
+/// A lease of `lead` ms, observed at time 10 s with `rtt`, whose attempts may take `timeout` ms.
+fn lease(lead: u64, timeout: u64, rtt: u64) -> (Lease, Next) {
+    let (mut lease, _) = Lease::granted(lead, at(timeout), seen(10 * S, rtt, lead + rtt));
+    lease.attempt_timeout = at(timeout);
+    lease.zero_delays = 0;
+    let next = lease.renewed(seen(10 * S, rtt, lead + rtt));
+    (lease, next)
+}
+
+#[test]
+fn the_protocols_worked_numbers() {
+    let (_, next) = lease(60 * S, 10 * S, 1_500);
+    assert_eq!(
+        next,
+        Next::Beat(at(10 * S + 37 * S)),
+        "60 s lead, 10 s time-out, 1.5 s round trip"
+    );
+    let (_, next) = lease(60 * S, 30 * S, 1_500);
+    assert_eq!(next, Next::Beat(at(10 * S)), "a 30 s time-out leaves nothing");
+}
+
+#[test]
+fn the_time_of_an_attempt_follows_the_lease_and_never_the_other_way() {
+    for (lead, timeout) in [
+        (1, 1_000),
+        (4_000, 1_000),
+        (9_000, 1_500),
+        (30_000, 5_000),
+        (3_600_000, 5_000),
+    ] {
+        let (lease, _) = Lease::granted(lead, at(60 * S), seen(10, 10, lead));
+        assert_eq!(lease.attempt_timeout(), at(timeout), "{lead}");
+        // The protocol's inequality, wherever a whole second fits.
+        if lead > 3 * S + 10 {
+            assert!(
+                lease.attempt_budget_ms() < (lead - 10 - lease.margin_ms()) / 2,
+                "{lead}"
+            );
+        }
+    }
+    let (lease, _) = Lease::granted(60_000, at(700), seen(10, 10, 60_000));
+    assert_eq!(lease.attempt_timeout(), at(700), "the caller's own limit is kept");
+}
+
+#[test]
+fn a_lease_of_four_seconds_can_be_kept() {
+    let (_, next) = Lease::granted(4 * S, at(7 * S), seen(10, 10, 4 * S));
+    assert_eq!(next, Next::Beat(at(10 + 990)), "4 s − 10 ms − 2 × 1 s − 1 s");
+}
+
+#[test]
+fn the_round_trip_of_the_attempt_is_taken_off_and_the_largest_one_counts_for_the_budget() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(2 * S, 2 * S, 60 * S));
+    // Largest round trip 2 s: budget 5 s (the time-out), margin 4 s, reserve 14 s.
+    let next = lease.renewed(seen(20 * S, 100, 60 * S));
+    assert_eq!(next, Next::Beat(at(20 * S + 60 * S - 100 - 14 * S)));
+}
+
+#[test]
+fn a_schedule_comes_from_the_last_response_alone() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10, 10, 60 * S));
+    assert_eq!(
+        lease.renewed(seen(40 * S, 10, 600 * S)),
+        Next::Beat(at(40 * S + 600 * S - 10 - 11 * S))
+    );
+    assert_eq!(
+        lease.renewed(seen(80 * S, 10, 60 * S)),
+        Next::Beat(at(80 * S + 60 * S - 10 - 11 * S))
+    );
+    assert_eq!(lease.lasts_until(), Some(at(80 * S + 60 * S - 10)));
+}
+
+#[test]
+fn rounding_never_uses_up_the_margin() {
+    let sent = Duration::from_micros(10_000_001);
+    let received = Duration::from_micros(10_000_500);
+    let observed = Observation {
+        sent: Some(sent),
+        received,
+        expires_at_ms: None,
+        remaining_ttl_ms: Some(60_000),
+    };
+    let (_, next) = Lease::granted(60_000, at(7 * S), observed);
+    assert_eq!(
+        next,
+        Next::Beat(received + at(60_000 - 1 - 11_000)),
+        "half a millisecond is a whole one"
+    );
+}
+
+#[test]
+fn one_zero_delay_is_tried_at_once_and_a_second_in_a_row_ends_it() {
+    let (mut lease, next) = Lease::granted(3 * S, at(7 * S), seen(10, 10, 3 * S));
+    assert_eq!(next, Next::Beat(at(10)));
+    assert_eq!(lease.renewed(seen(20, 10, 3 * S)), Next::Stop(Stop::TooShort));
+}
+
+#[test]
+fn a_server_that_adds_may_turn_a_zero_delay_into_a_lease() {
+    let (mut lease, _) = Lease::granted(3 * S, at(7 * S), seen(10, 10, 3 * S));
+    assert_eq!(
+        lease.renewed(seen(20, 10, 6 * S)),
+        Next::Beat(at(20 + 6 * S - 10 - 3 * S))
+    );
+    assert_eq!(
+        lease.renewed(seen(3_010, 10, 3 * S)),
+        Next::Beat(at(3_010)),
+        "the count starts again"
+    );
+}
+
+#[test]
+fn unknown_timing_allows_one_immediate_beat_and_no_more() {
+    let blind = Observation {
+        sent: None,
+        ..seen(10, 0, 60 * S)
+    };
+    let (mut lease, next) = Lease::granted(60 * S, at(7 * S), blind);
+    assert_eq!(next, Next::Beat(at(10)));
+    assert_eq!(
+        lease.renewed(Observation {
+            received: at(20),
+            ..blind
+        }),
+        Next::Stop(Stop::TooShort)
+    );
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), blind);
+    assert_eq!(
+        lease.failed(at(11), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+}
+
+#[test]
+fn an_attempt_without_a_limit_never_leaves_time() {
+    let (mut lease, _) = lease(60 * S, 10 * S, 10);
+    lease.attempt_timeout = Duration::MAX;
+    assert_eq!(lease.renewed(seen(20 * S, 10, 60 * S)), Next::Beat(at(20 * S)));
+    assert_eq!(
+        lease.failed(at(21 * S), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+}
+
+#[test]
+fn numbers_that_overflow_are_infinite_and_not_small() {
+    let (mut lease, next) = Lease::granted(u64::MAX, at(7 * S), seen(10, 10, u64::MAX));
+    assert_eq!(
+        next,
+        Next::Beat(at(10).saturating_add(at(u64::MAX - 10 - 11 * S)))
+    );
+    lease.max_rtt_ms = u64::MAX;
+    assert_eq!(
+        lease.renewed(seen(20, 10, u64::MAX)),
+        Next::Beat(at(20)),
+        "an infinite reserve"
+    );
+}
+
+#[test]
+fn a_failure_is_tried_again_under_the_same_key_within_a_quarter_of_the_lead() {
+    // Budget 5 s, margin 1 s.
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S));
+    // At 59 s: 11 s left, window 5 s, a quarter 2.75 s.
+    assert_eq!(
+        lease.failed(at(59 * S), BeatFailure::Transient),
+        Next::Retry(at(59 * S + 2_750))
+    );
+    // At 62.5 s: 7.5 s left, window 1.5 s: the window is the limit.
+    assert_eq!(
+        lease.failed(at(62_500), BeatFailure::Transient),
+        Next::Retry(at(62_500 + 1_500))
+    );
+    // At 64.001 s: 5.999 s left, one millisecond too few.
+    assert_eq!(
+        lease.failed(at(64_001), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+}
+
+#[test]
+fn no_retry_waits_longer_than_thirty_seconds() {
+    let (mut lease, _) = Lease::granted(3_600 * S, at(7 * S), seen(10 * S, 0, 3_600 * S));
+    assert_eq!(
+        lease.failed(at(20 * S), BeatFailure::Transient),
+        Next::Retry(at(50 * S))
+    );
+}
+
+#[test]
+fn without_any_room_there_is_one_retry() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S));
+    // 6 s left: exactly one attempt and the margin.
+    assert_eq!(
+        lease.failed(at(64 * S), BeatFailure::Transient),
+        Next::Retry(at(64 * S))
+    );
+    assert_eq!(
+        lease.failed(at(64 * S), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+    // A success in between starts again.
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S));
+    assert_eq!(
+        lease.failed(at(64 * S), BeatFailure::Transient),
+        Next::Retry(at(64 * S))
+    );
+    lease.renewed(seen(64 * S, 0, 60 * S));
+    assert_eq!(
+        lease.failed(at(118 * S), BeatFailure::Transient),
+        Next::Retry(at(118 * S))
+    );
+}
+
+#[test]
+fn a_clock_that_stands_still_cannot_make_a_loop() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S));
+    assert!(matches!(
+        lease.failed(at(20 * S), BeatFailure::Transient),
+        Next::Retry(_)
+    ));
+    assert_eq!(
+        lease.failed(at(20 * S), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S));
+    assert!(matches!(
+        lease.failed(at(20 * S), BeatFailure::Transient),
+        Next::Retry(_)
+    ));
+    assert_eq!(
+        lease.failed(at(5 * S), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover),
+        "time that goes back stands still"
+    );
+}
+
+#[test]
+fn throttling_is_waited_out_exactly_or_not_at_all() {
+    let throttled = |seconds| BeatFailure::Throttled(Some(Duration::from_secs(seconds)));
+    let start = || Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S)).0;
+    // At 50 s: 20 s left, window 14 s.
+    assert_eq!(start().failed(at(50 * S), throttled(14)), Next::Retry(at(64 * S)));
+    assert_eq!(start().failed(at(50 * S), throttled(0)), Next::Retry(at(50 * S)));
+    assert_eq!(
+        start().failed(at(50 * S), throttled(15)),
+        Next::Stop(Stop::Throttled)
+    );
+    assert_eq!(
+        start().failed(at(50 * S), throttled(u64::MAX)),
+        Next::Stop(Stop::Throttled)
+    );
+    assert_eq!(
+        start().failed(at(50 * S), BeatFailure::Throttled(None)),
+        Next::Stop(Stop::Throttled)
+    );
+}
+
+#[test]
+fn a_refusal_ends_it() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S));
+    assert_eq!(
+        lease.failed(at(11 * S), BeatFailure::Refused),
+        Next::Stop(Stop::Refused)
+    );
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    assert_eq!(
+        lease.failed(at(11 * S), BeatFailure::Refused),
+        Next::Stop(Stop::Refused)
+    );
+}
+
+/// A success without `remaining_ttl_ms`.
+fn unmeasured(received: u64, expires: u64) -> Observation {
+    Observation {
+        sent: Some(at(received)),
+        received: at(received),
+        expires_at_ms: Some(UnixMillis(expires)),
+        remaining_ttl_ms: None,
+    }
+}
+
+fn beat(next: Next) -> u64 {
+    match next {
+        Next::Beat(time) => millis_ceil(time),
+        Next::Retry(_) | Next::Stop(_) => panic!("{next:?}"),
+    }
+}
+
+#[test]
+fn without_a_measured_lead_the_first_beat_is_at_once_and_the_next_at_half_a_grant() {
+    let (mut lease, next) = Lease::granted(60 * S, at(7 * S), unmeasured(5 * S, 1_000_000));
+    assert_eq!(beat(next), 5 * S);
+    assert_eq!(lease.lasts_until(), None, "nothing is known of the first lease");
+    assert_eq!(beat(lease.renewed(unmeasured(5 * S, 1_060_000))), 35 * S);
+    assert_eq!(lease.lasts_until(), Some(at(65 * S)));
+}
+
+#[test]
+fn a_beat_is_skipped_while_a_grant_and_a_half_are_left() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    assert_eq!(beat(lease.renewed(unmeasured(0, 120_000))), 30 * S);
+    // At 30 s there are 30 s of the first grant left and 60 s of the second: 90 s, a grant and a half.
+    assert_eq!(beat(lease.renewed(unmeasured(30 * S, 180_000))), 60 * S);
+    // At 60 s there are 120 s, at 90 s still 90 s: the beat at 90 s is skipped.
+    assert_eq!(beat(lease.renewed(unmeasured(60 * S, 240_000))), 120 * S);
+}
+
+#[test]
+fn a_server_that_caps_each_extension_is_beaten_faster() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    assert_eq!(beat(lease.renewed(unmeasured(0, 70_000))), 5 * S);
+    assert_eq!(beat(lease.renewed(unmeasured(5 * S, 80_000))), 10 * S);
+}
+
+#[test]
+fn a_server_that_clamps_the_lead_is_held_at_a_bounded_pace() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    assert_eq!(
+        beat(lease.renewed(unmeasured(0, 60_000))),
+        30 * S,
+        "a grant of nothing"
+    );
+    assert_eq!(
+        beat(lease.renewed(unmeasured(30 * S, 90_000))),
+        60 * S,
+        "a grant that echoes the time between"
+    );
+    let (mut lease, _) = Lease::granted(600 * S, at(7 * S), unmeasured(0, 600_000));
+    assert_eq!(
+        beat(lease.renewed(unmeasured(0, 599_000))),
+        30 * S,
+        "never slower than 30 s"
+    );
+}
+
+/// The protocol's counterexample: asked for 24 s, each extension capped at 10 s. Once a grant was measured
+/// across a skipped beat, the server looks as if it clamped the lead, and the lease erodes.
+#[test]
+fn the_limit_of_the_fallback_is_the_protocols_own_counterexample() {
+    let (mut lease, _) = Lease::granted(24 * S, at(7 * S), unmeasured(0, 24_000));
+    let (mut now, mut expires) = (0, 24_000);
+    let mut pace = Vec::new();
+    for _ in 0..8 {
+        expires += 10_000;
+        let next = beat(lease.renewed(unmeasured(now, expires)));
+        pace.push(next - now);
+        now = next;
+    }
+    assert_eq!(
+        pace,
+        [5_000, 5_000, 10_000, 12_000, 12_000, 12_000, 12_000, 12_000]
+    );
+    let lead_before = expires - (now - 12_000);
+    expires += 10_000;
+    assert!(
+        expires - now < lead_before,
+        "every beat at 12 s loses 2 s of a 10 s grant"
+    );
+}
+
+#[test]
+fn without_a_measured_lead_failures_are_retried_at_a_bounded_pace_until_the_lease_is_long_over() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    lease.renewed(unmeasured(0, 120_000));
+    assert_eq!(
+        lease.failed(at(40 * S), BeatFailure::Transient),
+        Next::Retry(at(45 * S))
+    );
+    assert_eq!(
+        lease.failed(at(119 * S), BeatFailure::Transient),
+        Next::Retry(at(124 * S))
+    );
+    assert_eq!(
+        lease.failed(at(120 * S), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+    let wait = |seconds| BeatFailure::Throttled(Some(Duration::from_secs(seconds)));
+    assert_eq!(lease.failed(at(40 * S), wait(30)), Next::Retry(at(70 * S)));
+    assert_eq!(lease.failed(at(40 * S), wait(31)), Next::Stop(Stop::Throttled));
+    assert_eq!(
+        lease.failed(at(40 * S), BeatFailure::Throttled(None)),
+        Next::Stop(Stop::Throttled)
+    );
+}
+
+#[test]
+fn a_server_that_starts_or_stops_measuring_switches_the_way() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    let measured = Observation {
+        expires_at_ms: Some(UnixMillis(120_000)),
+        ..seen(100, 100, 120_000)
+    };
+    assert_eq!(lease.renewed(measured), Next::Beat(at(120_000 - 11_000)));
+    // Without the field: 119.9 s were left at 0.1 s and 60 s were granted since, so at 90.1 s less than a
+    // grant and a half is left.
+    assert_eq!(beat(lease.renewed(unmeasured(60_100, 180_000))), 60_100 + 30_000);
+    assert_eq!(lease.lasts_until(), Some(at(100 + 119_900 + 60_000)));
+}

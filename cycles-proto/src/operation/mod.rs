@@ -1,0 +1,185 @@
+//! Operations that are one request and one answer.
+//!
+//! An [`Operation`] is a machine with a single thing to do at a time: make its [`call`](Operation::call),
+//! hand the answer to [`handle`](Operation::handle), and do so again if it says so.
+//!
+//! The retry rule, the same for all: an answer that leaves the outcome open (a lost connection, 5xx without
+//! `Retry-After`, a success that cannot be read) is followed by one repetition at once, with the same key and
+//! the same bytes, as long as at least half of the attempt's time is left; both together take no longer than
+//! one attempt may. What never left, what was refused and what was throttled is not repeated, and nothing is
+//! with [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled) off.
+//!
+//! An outcome that was open once stays open until the ledger's own word closes it: a repetition that is
+//! refused by a proxy, by a missing key or by a closed port says nothing about the first attempt.
+
+mod start;
+
+use core::marker::PhantomData;
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::call::{Call, Failure, FailureKind, Ticket};
+use crate::config::CyclesConfig;
+use crate::encode::{Encoded, Post};
+use crate::error::{CallContext, Error};
+use crate::keys::Seed;
+use crate::models::{InvalidRequest, ReservationId};
+use crate::reply::{OperationKind, Reply, Verdict, verdict};
+
+/// One operation, from its request to its result of type `T`.
+#[derive(Clone, Debug)]
+#[must_use = "an operation does nothing until its call is made"]
+pub struct Operation<T> {
+    config: Arc<CyclesConfig>,
+    context: CallContext,
+    encoded: Encoded,
+    attempt: u64,
+    /// Whether an attempt before this one may have been acted on.
+    may_be_done: bool,
+    timeout: Duration,
+    result: PhantomData<fn() -> T>,
+}
+
+/// What follows an answer.
+#[derive(Clone, Debug)]
+#[must_use = "an operation that goes on must be called again"]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would be an allocation for nothing"
+)]
+pub enum Progress<T> {
+    /// Make the operation's call again.
+    Again(Operation<T>),
+    /// It is over.
+    Done(Result<T, Error>),
+}
+
+impl<T: Reply> Operation<T> {
+    /// The call to make now. Each one has the same request.
+    pub fn call(&self) -> Call {
+        self.encoded
+            .call(&self.config, Ticket(self.attempt), self.timeout)
+    }
+
+    /// What is asked.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// Takes the answer to the call. `elapsed` is the time since the operation's first call was made.
+    pub fn handle(self, elapsed: Duration, answer: Result<&http::Response<Bytes>, Failure>) -> Progress<T> {
+        let whole = self.config.attempt_timeout();
+        let may_repeat = self.attempt == 0 && elapsed <= whole / 2 && self.config.retry().enabled;
+        let context = self.context.clone();
+        let result = match answer {
+            Ok(response) => {
+                let response = self.config.api_key().redact_response(response);
+                let verdict = verdict(self.context.operation, &response);
+                if may_repeat && is_worth_repeating(&verdict) {
+                    return self.again(whole - elapsed);
+                }
+                Error::of(context, verdict, self.may_be_done)
+            }
+            Err(failure) => {
+                if may_repeat && failure.kind() == FailureKind::Lost {
+                    return self.again(whole - elapsed);
+                }
+                Err(Error::transport(
+                    context,
+                    self.described(failure),
+                    self.may_be_done,
+                ))
+            }
+        };
+        Progress::Done(result)
+    }
+
+    fn again(mut self, time_left: Duration) -> Progress<T> {
+        self.attempt += 1;
+        self.may_be_done = true;
+        self.timeout = time_left;
+        Progress::Again(self)
+    }
+
+    /// The failure without the API key, and with the time that was given if that is all there is to say.
+    fn described(&self, failure: Failure) -> Failure {
+        if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
+            return failure.with_detail(format!("gave up after {:?}", self.timeout));
+        }
+        let detail = self.config.api_key().redact(failure.detail());
+        failure.with_detail(detail)
+    }
+}
+
+/// Whether the outcome is open and the server did not ask for a pause.
+fn is_worth_repeating<T>(verdict: &Verdict<T>) -> bool {
+    match verdict {
+        Verdict::Ambiguous(reply) => reply.info.retry_after().is_none_or(|wait| wait.is_zero()),
+        Verdict::Success(_)
+        | Verdict::Rejected(_)
+        | Verdict::Unauthorized(_)
+        | Verdict::Expired { .. }
+        | Verdict::Throttled(_) => false,
+    }
+}
+
+impl<T> Operation<T> {
+    fn post(
+        config: &Arc<CyclesConfig>,
+        kind: OperationKind,
+        path: Result<String, InvalidRequest>,
+        request: &impl Post,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let encoded = path.and_then(|path| Encoded::post(config, &path, &seed, request));
+        let mut operation = Self::new(config, kind, encoded)?;
+        operation.context.unit = request.amount().map(|amount| amount.unit.clone());
+        Ok(operation)
+    }
+
+    fn get(
+        config: &Arc<CyclesConfig>,
+        kind: OperationKind,
+        path: Result<String, InvalidRequest>,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let encoded = path.and_then(|path| Encoded::get(config, &path, &seed, kind.is_public()));
+        Self::new(config, kind, encoded)
+    }
+
+    fn new(
+        config: &Arc<CyclesConfig>,
+        kind: OperationKind,
+        encoded: Result<Encoded, InvalidRequest>,
+    ) -> Result<Self, Error> {
+        let encoded = encoded.map_err(|problem| Error::invalid(kind, problem))?;
+        let context = CallContext {
+            operation: kind,
+            reservation_id: None,
+            idempotency_key: encoded.idempotency_key().cloned(),
+            trace_id: encoded.trace_id(config).map(str::to_owned),
+            unit: None,
+        };
+        let timeout = config.attempt_timeout();
+        let config = Arc::clone(config);
+        Ok(Self {
+            config,
+            context,
+            encoded,
+            attempt: 0,
+            may_be_done: false,
+            timeout,
+            result: PhantomData,
+        })
+    }
+
+    fn about(mut self, id: &ReservationId) -> Self {
+        self.context.reservation_id = Some(id.clone());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,357 @@
+//! The journal record: a known cost that is not settled yet, as it is kept on disk.
+//!
+//! The format is shared by the SDKs of all languages: one JSON object a file, in a directory for each server
+//! and principal. The two bodies are kept to the byte, because the server compares them so: whatever replays
+//! a record sends the bytes that the first attempt sent.
+
+mod name;
+
+use core::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+pub use self::name::{Partition, file_name, legacy_file_name};
+use crate::backoff::LONGEST_PAUSE;
+use crate::models::{Action, CommitRequest, IdempotencyKey, JsonObject, ReservationId, Subject};
+use crate::time::UnixMillis;
+
+/// The version of the format.
+const VERSION: u64 = 1;
+
+/// A known cost that is not settled yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct JournalRecord {
+    version: u64,
+    reservation_id: ReservationId,
+    base_url: String,
+    mode: Mode,
+    commit_body: Option<Box<RawValue>>,
+    event_fallback_body: Option<Box<RawValue>>,
+    recorded_at_ms: i64,
+    not_before_ms: Option<i64>,
+}
+
+/// How a record is to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// By committing the reservation.
+    Commit,
+    /// By an event, because the reservation is over.
+    Event,
+}
+
+/// Why a file is no record. It is set aside, never deleted: it may be a cost.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRecord {
+    /// The file ends too early: its writer was interrupted.
+    #[error("the record is cut off after {0} bytes")]
+    Truncated(usize),
+    /// The file is no JSON object.
+    #[error("the file is no JSON object")]
+    NotJson,
+    /// The record is of another version than this program reads.
+    #[error("the record has version {0}, and this program reads version 1")]
+    Version(String),
+    /// A member is missing that the record cannot be settled without.
+    #[error("the record has no `{0}`")]
+    Missing(&'static str),
+    /// A member has a value that it cannot have.
+    #[error("the record's `{0}` is none")]
+    Malformed(&'static str),
+}
+
+impl JournalRecord {
+    /// The record of an action's cost, written before the first commit is sent. Both bodies carry `key`.
+    ///
+    /// # Errors
+    /// [`InvalidRecord::Malformed`] if a body cannot be written as JSON.
+    pub fn new(
+        base_url: &str,
+        reservation: &ReservationId,
+        (subject, action): (&Subject, &Action),
+        key: &IdempotencyKey,
+        commit: &CommitRequest,
+        now: UnixMillis,
+    ) -> Result<Self, InvalidRecord> {
+        let commit_body = CommitBody {
+            idempotency_key: key,
+            actual: &commit.actual,
+            metrics: commit.metrics.as_ref(),
+            metadata: commit.metadata.as_ref(),
+        };
+        let event_body = EventBody {
+            idempotency_key: key,
+            subject,
+            action,
+            actual: &commit.actual,
+            metadata: recovery_metadata(commit.metadata.as_ref(), reservation),
+            metrics: commit.metrics.as_ref(),
+        };
+        Ok(Self {
+            version: VERSION,
+            reservation_id: reservation.clone(),
+            base_url: base_url.to_owned(),
+            mode: Mode::Commit,
+            commit_body: Some(raw(&commit_body, "commit_body")?),
+            event_fallback_body: Some(raw(&event_body, "event_fallback_body")?),
+            recorded_at_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
+            not_before_ms: None,
+        })
+    }
+
+    /// Reads a record, from whichever SDK.
+    ///
+    /// # Errors
+    /// What makes it unreadable, so that it can be set aside under that reason.
+    pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
+        let text = core::str::from_utf8(bytes).map_err(|error| match error.error_len() {
+            None => InvalidRecord::Truncated(bytes.len()),
+            Some(_) => InvalidRecord::NotJson,
+        })?;
+        // By itself serde also takes a list of the members' values for a struct.
+        if !text.trim_start().is_empty() && !text.trim_start().starts_with('{') {
+            return Err(InvalidRecord::NotJson);
+        }
+        let file: File = serde_json::from_str(text).map_err(|error| {
+            if error.is_eof() {
+                InvalidRecord::Truncated(bytes.len())
+            } else {
+                InvalidRecord::NotJson
+            }
+        })?;
+        file.try_into()
+    }
+
+    /// The record as it is written: compact JSON.
+    pub fn to_json(&self) -> String {
+        // Strings, integers and JSON that was parsed before cannot fail to be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The reservation whose cost it is.
+    pub fn reservation_id(&self) -> &ReservationId {
+        &self.reservation_id
+    }
+
+    /// The server that it belongs to, as the client that wrote it was configured. A record is settled only by
+    /// a client with exactly this address.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// How it is to be settled.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The body to send, to the byte.
+    pub fn body(&self) -> &str {
+        let body = match self.mode {
+            Mode::Commit => &self.commit_body,
+            Mode::Event => &self.event_fallback_body,
+        };
+        // Neither way of making a record leaves out the body of its mode.
+        body.as_ref().map_or("{}", |body| body.get())
+    }
+
+    /// The key in the body: the same in both, and the same in every attempt.
+    pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
+        serde_json::from_str::<Key>(self.body()).ok()?.idempotency_key
+    }
+
+    /// When it was written.
+    pub fn recorded_at(&self) -> UnixMillis {
+        millis(self.recorded_at_ms)
+    }
+
+    /// Before when it is not to be sent, because the server asked for a pause; an hour from `now` at most,
+    /// whatever the record says.
+    pub fn not_before(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let latest = now.saturating_add(LONGEST_PAUSE);
+        self.not_before_ms.map(|ms| millis(ms).min(latest))
+    }
+
+    /// The same record, not to be sent before `time`.
+    #[must_use]
+    pub fn with_not_before(mut self, time: UnixMillis) -> Self {
+        self.not_before_ms = Some(i64::try_from(time.0).unwrap_or(i64::MAX));
+        self
+    }
+
+    /// The same record, to be settled by an event; `None` if it has no body for one. A pause that the server
+    /// asked for concerned the commit.
+    #[must_use]
+    pub fn into_event(mut self) -> Option<Self> {
+        self.event_fallback_body.as_ref()?;
+        self.mode = Mode::Event;
+        self.not_before_ms = None;
+        Some(self)
+    }
+}
+
+/// Member by member what a file may say; which of them must be there depends on the others.
+#[derive(Deserialize)]
+struct File<'a> {
+    #[serde(borrow, default)]
+    version: Option<&'a RawValue>,
+    #[serde(default)]
+    reservation_id: Lenient<ReservationId>,
+    #[serde(default)]
+    base_url: Lenient<String>,
+    #[serde(default)]
+    mode: Lenient<Mode>,
+    #[serde(default)]
+    commit_body: Lenient<Body>,
+    #[serde(default)]
+    event_fallback_body: Lenient<Body>,
+    #[serde(default)]
+    recorded_at_ms: Lenient<i64>,
+    #[serde(default)]
+    not_before_ms: Lenient<i64>,
+}
+
+/// A member that is not there (or null), or there and good, or neither.
+#[derive(Default)]
+enum Lenient<T> {
+    #[default]
+    Absent,
+    Good(T),
+    Bad,
+}
+
+impl<T> Lenient<T> {
+    fn optional(self, name: &'static str) -> Result<Option<T>, InvalidRecord> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Good(value) => Ok(Some(value)),
+            Self::Bad => Err(InvalidRecord::Malformed(name)),
+        }
+    }
+}
+
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(match raw.get() {
+            "null" => Self::Absent,
+            text => serde_json::from_str(text).map_or(Self::Bad, Self::Good),
+        })
+    }
+}
+
+/// A request body under a key, as it was written.
+struct Body(Box<RawValue>);
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        match serde_json::from_str::<Key>(raw.get()) {
+            Ok(Key {
+                idempotency_key: Some(key),
+            }) if !key.as_str().is_empty() && raw.get().starts_with('{') => Ok(Self(raw)),
+            _ => Err(D::Error::custom("no object with an idempotency key")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Key {
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+impl TryFrom<File<'_>> for JournalRecord {
+    type Error = InvalidRecord;
+
+    fn try_from(file: File<'_>) -> Result<Self, InvalidRecord> {
+        match file.version.map(RawValue::get) {
+            Some("1") => {}
+            Some(other) => return Err(InvalidRecord::Version(crate::error::shortened(other))),
+            None => return Err(InvalidRecord::Missing("version")),
+        }
+        let reservation_id = file
+            .reservation_id
+            .optional("reservation_id")?
+            .ok_or(InvalidRecord::Missing("reservation_id"))?;
+        if reservation_id.as_str().is_empty() {
+            return Err(InvalidRecord::Malformed("reservation_id"));
+        }
+        let mode = file.mode.optional("mode")?.unwrap_or(Mode::Commit);
+        let commit_body = file.commit_body.optional("commit_body")?.map(|body| body.0);
+        let event_fallback_body = file
+            .event_fallback_body
+            .optional("event_fallback_body")?
+            .map(|body| body.0);
+        match mode {
+            Mode::Commit if commit_body.is_none() => return Err(InvalidRecord::Missing("commit_body")),
+            Mode::Event if event_fallback_body.is_none() => {
+                return Err(InvalidRecord::Missing("event_fallback_body"));
+            }
+            Mode::Commit | Mode::Event => {}
+        }
+        Ok(Self {
+            version: VERSION,
+            reservation_id,
+            base_url: file.base_url.optional("base_url")?.unwrap_or_default(),
+            mode,
+            commit_body,
+            event_fallback_body,
+            recorded_at_ms: file.recorded_at_ms.optional("recorded_at_ms")?.unwrap_or(0),
+            not_before_ms: file.not_before_ms.optional("not_before_ms")?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct CommitBody<'a> {
+    idempotency_key: &'a IdempotencyKey,
+    actual: &'a crate::models::Amount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'a crate::models::CyclesMetrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a JsonObject>,
+}
+
+#[derive(Serialize)]
+struct EventBody<'a> {
+    idempotency_key: &'a IdempotencyKey,
+    subject: &'a Subject,
+    action: &'a Action,
+    actual: &'a crate::models::Amount,
+    metadata: JsonObject,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'a crate::models::CyclesMetrics>,
+}
+
+/// What an event says about the reservation that it stands for, beside the commit's own metadata.
+fn recovery_metadata(metadata: Option<&JsonObject>, reservation: &ReservationId) -> JsonObject {
+    metadata
+        .cloned()
+        .unwrap_or_default()
+        .with("recovered_reservation_id", reservation.as_str())
+        .with("recovery_reason", "commit_after_reservation_expired")
+}
+
+fn raw(body: &impl Serialize, name: &'static str) -> Result<Box<RawValue>, InvalidRecord> {
+    serde_json::value::to_raw_value(body).map_err(|_| InvalidRecord::Malformed(name))
+}
+
+/// Times before 1970 are 1970.
+fn millis(ms: i64) -> UnixMillis {
+    UnixMillis(u64::try_from(ms).unwrap_or(0))
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Commit => "commit",
+            Self::Event => "event",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The command line. What is wrong with it is said in a sentence that names what would be right.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use cycles_sandbox::{Budget, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, default_budgets};
+use lexopt::{Arg, Parser};
+
+pub(crate) const HELP: &str = "\
+A Cycles server for trying out and tests; its state ends with it.
+
+Usage: cycles-sandbox [OPTIONS]
+
+Options:
+  --listen ADDR        Where clients connect [default: 127.0.0.1:7878]; port 0 takes a free one
+  --tenant ID          The tenant [default: acme-corp]
+  --api-key KEY        Its API key [default: cyc_live_sandbox_0123456789abcdef]
+  --budget BUDGET      A budget of the tenant; repeat it for more
+                       [default: 1000000 TOKENS and 10000000000 USD_MICROCENTS on tenant:ID,
+                       a tenth of both on tenant:ID/agent:support-bot]
+  --admin-listen ADDR  Where operators connect, usually 127.0.0.1:7979 [default: nowhere]
+  --admin-key KEY      Their key [default: admin-bootstrap-key]
+  --fault RULE         Something that goes wrong on purpose; repeat it for more
+  --quiet              Log nothing
+  --help               Print this
+  --version            Print the version
+
+BUDGET is SCOPE=UNIT:AMOUNT[,overdraft=N][,status=ACTIVE|FROZEN|CLOSED][,caps=JSON], for example
+  'tenant:acme-corp/agent:a1=TOKENS:6000,overdraft=500'
+Units are USD_MICROCENTS, TOKENS, CREDITS and RISK_POINTS. The caps go on to the end.
+
+RULE is OPERATIONS:FAULT[@WHEN], for example
+  commit:lose-response@1     the first commit is done, but its answer is lost
+  'extend,commit:503@p=0.2'  one in five of these fails
+  '*:delay=2s@for=10s'       everything is slow for ten seconds from the first call
+";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Serve(Args),
+    Help,
+    Version,
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tenant: String,
+    pub(crate) api_key: String,
+    pub(crate) budgets: Vec<Budget>,
+    pub(crate) admin_listen: Option<SocketAddr>,
+    pub(crate) admin_key: String,
+    pub(crate) faults: Vec<FaultRule>,
+    pub(crate) quiet: bool,
+}
+
+/// Reads the arguments after the program's name, or says what is wrong with them.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut parser = Parser::from_args(args);
+    let (mut listen, mut admin_listen, mut admin_key) = (None, None, None);
+    let (mut tenant, mut api_key) = (None, None);
+    let (mut budgets, mut faults, mut quiet) = (Vec::new(), Vec::new(), false);
+    while let Some(arg) = parser.next().map_err(sentence)? {
+        match arg {
+            Arg::Long("listen") => once("--listen", &mut listen, address("--listen", &mut parser)?)?,
+            Arg::Long("tenant") => once("--tenant", &mut tenant, id(&mut parser)?)?,
+            Arg::Long("api-key") => once("--api-key", &mut api_key, key("--api-key", &mut parser)?)?,
+            Arg::Long("budget") => budgets.push(parsed::<Budget>("--budget", &mut parser)?),
+            Arg::Long("admin-listen") => {
+                let addr = address("--admin-listen", &mut parser)?;
+                once("--admin-listen", &mut admin_listen, addr)?;
+            }
+            Arg::Long("admin-key") => once("--admin-key", &mut admin_key, key("--admin-key", &mut parser)?)?,
+            Arg::Long("fault") => faults.push(parsed::<FaultRule>("--fault", &mut parser)?),
+            Arg::Long("quiet") => quiet = true,
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            Arg::Long("version") | Arg::Short('V') => return Ok(Command::Version),
+            Arg::Long(_) | Arg::Short(_) | Arg::Value(_) => return Err(sentence(arg.unexpected())),
+        }
+    }
+    let tenant = tenant.unwrap_or_else(|| DEFAULT_TENANT.to_owned());
+    check_budgets(&tenant, &budgets)?;
+    if budgets.is_empty() {
+        budgets.extend(default_budgets(&tenant));
+    }
+    Ok(Command::Serve(Args {
+        listen: listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 7878))),
+        tenant,
+        api_key: api_key.unwrap_or_else(|| DEFAULT_API_KEY.to_owned()),
+        budgets,
+        admin_listen,
+        admin_key: admin_key.unwrap_or_else(|| "admin-bootstrap-key".to_owned()),
+        faults,
+        quiet,
+    }))
+}
+
+/// Each is the tenant's own, and there is one of a scope and unit.
+fn check_budgets(tenant: &str, budgets: &[Budget]) -> Result<(), String> {
+    let root = format!("tenant:{}", tenant.to_lowercase());
+    let below = format!("{root}/");
+    for (place, budget) in budgets.iter().enumerate() {
+        let (scope, unit) = (budget.scope(), budget.unit());
+        if scope != root && !scope.starts_with(&below) {
+            return Err(format!(
+                "--budget is for {scope}, but the tenant is {tenant}: begin the scope with {root}, or give another --tenant"
+            ));
+        }
+        let mut earlier = budgets.iter().take(place);
+        if earlier.any(|earlier| (earlier.scope(), earlier.unit()) == (scope, unit)) {
+            let unit = unit.name();
+            return Err(format!(
+                "--budget is there twice for {unit} on {scope}: give each scope and unit once"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn once<T>(flag: &str, place: &mut Option<T>, value: T) -> Result<(), String> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("{flag} is there twice: give it once")),
+    }
+}
+
+fn value(flag: &str, parser: &mut Parser) -> Result<String, String> {
+    let value = parser.value().map_err(sentence)?;
+    let text = value
+        .into_string()
+        .map_err(|bytes| sentence(lexopt::Error::NonUnicodeValue(bytes)))?;
+    // No value begins like this: one was forgotten, and the next flag taken for it.
+    if text.starts_with("--") {
+        return Err(missing(flag));
+    }
+    Ok(text)
+}
+
+fn parsed<T: FromStr<Err: Display>>(flag: &str, parser: &mut Parser) -> Result<T, String> {
+    value(flag, parser)?
+        .parse()
+        .map_err(|problem| format!("{flag}: {problem}"))
+}
+
+fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
+    let text = value(flag, parser)?;
+    let numeric = text
+        .strip_prefix("localhost:")
+        .map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST));
+    numeric.as_deref().unwrap_or(&text).parse().map_err(|_| {
+        format!("{flag}: `{text}` is no address: use IP:PORT or localhost:PORT, such as 127.0.0.1:7878")
+    })
+}
+
+/// As the protocol limits the levels of a subject.
+fn id(parser: &mut Parser) -> Result<String, String> {
+    let text = value("--tenant", parser)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    if (1..=128).contains(&text.len()) && text.bytes().all(fits) {
+        Ok(text)
+    } else {
+        Err(format!(
+            "--tenant: `{text}` is no tenant id: use up to 128 letters, digits, dots, hyphens and underscores"
+        ))
+    }
+}
+
+/// A text that fits into a header. It is a secret, so it is not repeated.
+fn key(flag: &str, parser: &mut Parser) -> Result<String, String> {
+    let text = value(flag, parser)?;
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text)
+    } else {
+        Err(format!(
+            "{flag} takes a key of ASCII letters, digits and punctuation, such as {DEFAULT_API_KEY}"
+        ))
+    }
+}
+
+fn missing(flag: &str) -> String {
+    let example = match flag {
+        "--listen" => "ADDR, such as 127.0.0.1:7878",
+        "--admin-listen" => "ADDR, such as 127.0.0.1:7979",
+        "--tenant" => "ID, such as acme-corp",
+        "--budget" => "BUDGET, such as tenant:acme-corp=TOKENS:6000",
+        "--fault" => "RULE, such as commit:lose-response@1",
+        _ => "KEY",
+    };
+    format!("{flag} lacks its value: {example}")
+}
+
+fn sentence(error: lexopt::Error) -> String {
+    match error {
+        lexopt::Error::MissingValue { option: Some(flag) } => missing(&flag),
+        lexopt::Error::MissingValue { option: None } => "a flag lacks its value".to_owned(),
+        lexopt::Error::UnexpectedOption(flag) => format!("there is no flag {flag}"),
+        lexopt::Error::UnexpectedArgument(text) => {
+            format!("`{}` belongs to no flag", text.to_string_lossy())
+        }
+        lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
+        lexopt::Error::NonUnicodeValue(text) => format!("`{}` is no UTF-8", text.to_string_lossy()),
+        lexopt::Error::ParsingFailed { error, .. } | lexopt::Error::Custom(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

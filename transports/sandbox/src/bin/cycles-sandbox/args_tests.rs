@@ -1,0 +1,158 @@
+use cycles_sandbox::{Budget, DEFAULT_API_KEY, Unit};
+
+use super::{Args, Command, HELP, parse};
+
+fn served(args: &[&str]) -> Args {
+    match parse(args.iter().map(Into::into)) {
+        Ok(Command::Serve(args)) => args,
+        other => panic!("{args:?}: {other:?}"),
+    }
+}
+
+fn scopes(budgets: &[Budget]) -> Vec<(&str, Unit)> {
+    budgets
+        .iter()
+        .map(|budget| (budget.scope(), budget.unit()))
+        .collect()
+}
+
+#[test]
+fn nothing_is_needed() {
+    let args = served(&[]);
+    assert_eq!(args.listen.to_string(), "127.0.0.1:7878");
+    assert_eq!(
+        (args.tenant.as_str(), args.api_key.as_str()),
+        ("acme-corp", DEFAULT_API_KEY)
+    );
+    assert_eq!(
+        (args.admin_listen, args.admin_key.as_str()),
+        (None, "admin-bootstrap-key")
+    );
+    assert_eq!((args.faults.len(), args.quiet), (0, false));
+    assert_eq!(
+        scopes(&args.budgets),
+        [
+            ("tenant:acme-corp", Unit::Tokens),
+            ("tenant:acme-corp", Unit::UsdMicrocents),
+            ("tenant:acme-corp/agent:support-bot", Unit::Tokens),
+            ("tenant:acme-corp/agent:support-bot", Unit::UsdMicrocents),
+        ]
+    );
+}
+
+#[test]
+fn everything_can_be_said() {
+    let args = served(&[
+        "--listen",
+        "0.0.0.0:80",
+        "--tenant=Other",
+        "--api-key",
+        "k/1",
+        "--budget",
+        "tenant:other=CREDITS:1,caps={\"max_tokens\":1}",
+        "--budget=tenant:Other/agent:a=CREDITS:2",
+        "--admin-listen",
+        "localhost:0",
+        "--admin-key=s",
+        "--fault",
+        "commit:503",
+        "--fault=*:delay=1s@1",
+        "--quiet",
+    ]);
+    assert_eq!(args.listen.to_string(), "0.0.0.0:80");
+    assert_eq!((args.tenant.as_str(), args.api_key.as_str()), ("Other", "k/1"));
+    assert_eq!(args.admin_listen.unwrap().to_string(), "127.0.0.1:0");
+    assert_eq!(
+        (args.admin_key.as_str(), args.faults.len(), args.quiet),
+        ("s", 2, true)
+    );
+    assert_eq!(
+        scopes(&args.budgets),
+        [
+            ("tenant:other", Unit::Credits),
+            ("tenant:other/agent:a", Unit::Credits)
+        ]
+    );
+}
+
+#[test]
+fn another_tenant_gets_default_budgets_of_its_own() {
+    let args = served(&["--tenant", "Other"]);
+    assert_eq!(scopes(&args.budgets)[0], ("tenant:other", Unit::Tokens));
+    assert_eq!(args.budgets.len(), 4);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_what_would_be_right() {
+    for (args, sentence) in [
+        (
+            &["--listen"][..],
+            "--listen lacks its value: ADDR, such as 127.0.0.1:7878",
+        ),
+        (
+            &["--tenant", "--quiet"],
+            "--tenant lacks its value: ID, such as acme-corp",
+        ),
+        (
+            &["--listen", "7878"],
+            "`7878` is no address: use IP:PORT or localhost:PORT",
+        ),
+        (
+            &["--listen", "example.com:80"],
+            "--listen: `example.com:80` is no address",
+        ),
+        (
+            &["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"],
+            "--listen is there twice",
+        ),
+        (
+            &["--tenant", "a b"],
+            "`a b` is no tenant id: use up to 128 letters",
+        ),
+        (&["--tenant", ""], "`` is no tenant id"),
+        (&["--api-key", "a b"], "--api-key takes a key of ASCII letters"),
+        (&["--admin-key", ""], "--admin-key takes a key"),
+        (
+            &["--budget", "tenant:acme-corp"],
+            "--budget: `tenant:acme-corp` is not SCOPE=UNIT:AMOUNT",
+        ),
+        (
+            &["--budget", "tenant:other=TOKENS:1"],
+            "begin the scope with tenant:acme-corp, or give another --tenant",
+        ),
+        (
+            &["--budget", "tenant:acme-corporation=TOKENS:1"],
+            "begin the scope with tenant:acme-corp",
+        ),
+        (
+            &[
+                "--budget=tenant:acme-corp=TOKENS:1",
+                "--budget=tenant:acme-corp=TOKENS:2",
+            ],
+            "twice for TOKENS on tenant:acme-corp",
+        ),
+        (
+            &["--fault", "commit"],
+            "--fault: `commit` is not OPERATION:FAULT[@WHEN]",
+        ),
+        (&["--port", "1"], "there is no flag --port"),
+        (&["-p"], "there is no flag -p"),
+        (&["--quiet=1"], "--quiet takes no value"),
+        (&["serve"], "`serve` belongs to no flag"),
+    ] {
+        let problem = parse(args.iter().map(Into::into)).unwrap_err();
+        assert!(problem.contains(sentence), "{args:?}: {problem}");
+    }
+    let secret = parse(["--api-key", "hush hush"].map(Into::into)).unwrap_err();
+    assert!(!secret.contains("hush"), "{secret}");
+}
+
+#[test]
+fn help_names_every_flag_and_the_readme_shows_it() {
+    assert!(matches!(parse(["--help".into()]), Ok(Command::Help)));
+    assert!(matches!(
+        parse(["--quiet".into(), "-V".into()]),
+        Ok(Command::Version)
+    ));
+    assert!(include_str!("../../../README.md").contains(HELP));
+}

@@ -1,0 +1,121 @@
+//! `cycles-sandbox`: the embedded server as a program. It prints what a client needs to find it, logs a line
+//! per request, and runs until it is told to stop.
+
+mod args;
+mod log;
+mod stop;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use cycles_sandbox::{ApiKey, Ledger, Sandbox, Tenant};
+
+use crate::args::{Args, Command};
+use crate::log::Log;
+use crate::stop::Stop;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => say(args::HELP),
+        Ok(Command::Version) => say(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Serve(args)) => {
+            if let Err(error) = serve(args) {
+                log::note(&format!("cycles-sandbox: {}\n", explained(&error)));
+                return ExitCode::FAILURE;
+            }
+        }
+        Err(problem) => {
+            log::note(&format!(
+                "cycles-sandbox: {problem}\nTry `cycles-sandbox --help`.\n"
+            ));
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Serves until a signal comes.
+fn serve(args: Args) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    // Before anything is said, so that whoever reads it can stop us at once.
+    let stop = runtime.block_on(async { Stop::listen() })?;
+    let quiet = args.quiet;
+    let sandbox = start(args)?;
+    if !quiet {
+        log::note(&log::banner(&sandbox));
+    }
+    say(&format!(
+        "export CYCLES_BASE_URL={}\nexport CYCLES_API_KEY={}\nexport CYCLES_TENANT={}\n",
+        sandbox.base_url(),
+        quoted(sandbox.api_key()),
+        quoted(sandbox.tenant()),
+    ));
+    runtime.block_on(stop.come());
+    Ok(())
+}
+
+fn start(args: Args) -> io::Result<Sandbox> {
+    let mut ledger = Ledger::new(RandomState::new().hash_one("cycles-sandbox"));
+    ledger.add_tenant(Tenant::new(args.tenant.as_str()));
+    ledger.add_api_key(ApiKey::new(args.api_key.as_str(), args.tenant.as_str()));
+    ledger.set_admin_key(args.admin_key);
+    for budget in args.budgets {
+        ledger.add_budget(budget);
+    }
+    let mut builder = Sandbox::builder()
+        .ledger(ledger, args.api_key, args.tenant)
+        .addr(args.listen);
+    if let Some(addr) = args.admin_listen {
+        builder = builder.admin_addr(addr);
+    }
+    if !args.quiet {
+        let log = Log::to_stderr();
+        builder = builder.observe(move |exchange| log.write(exchange));
+    }
+    let sandbox = builder.start()?;
+    for rule in args.faults {
+        sandbox.inject(rule);
+    }
+    Ok(sandbox)
+}
+
+/// Writes to standard output. A reader that went away does not stop a server.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn explained(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::AddrInUse {
+        format!(
+            "{error}; something else listens there, so stop it or give another port with --listen or --admin-listen"
+        )
+    } else {
+        error.to_string()
+    }
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn what_a_shell_would_read_otherwise_is_quoted() {
+        assert_eq!(quoted("cyc_live_a-b.1"), "cyc_live_a-b.1");
+        assert_eq!(quoted("a$b"), "'a$b'");
+        assert_eq!(quoted("a'b"), r"'a'\''b'");
+    }
+}

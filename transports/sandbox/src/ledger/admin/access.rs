@@ -1,0 +1,131 @@
+//! Who may do what on the admin plane: the admin key everything, API keys their own tenant's budgets.
+
+use http::{HeaderMap, Method, StatusCode};
+
+use super::refusal::AdminRefusal;
+use crate::ledger::Ledger;
+use crate::ledger::auth::{ADMIN_KEY, API_KEY, text};
+use crate::ledger::config::ApiKey;
+
+/// The caller of the admin plane.
+#[derive(Clone, Debug)]
+pub(super) enum Operator {
+    /// Has the admin key, or calls something that asks for none.
+    Admin,
+    /// Has an API key of this tenant that may change budgets.
+    Tenant {
+        id: String,
+        /// If there are any, scopes need a segment that one of them names.
+        scope_filter: Vec<String>,
+    },
+}
+
+impl Operator {
+    /// The caller, judged by method, path and headers before anything else.
+    pub(super) fn of(
+        ledger: &Ledger,
+        now: i64,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Self, AdminRefusal> {
+        let budgets = path.starts_with("/v1/admin/budgets");
+        let status_change =
+            path.starts_with("/v1/admin/budgets/freeze") || path.starts_with("/v1/admin/budgets/unfreeze");
+        let for_admin = path.starts_with("/v1/admin/tenants")
+            || path.starts_with("/v1/admin/api-keys")
+            || budgets && method == Method::PATCH
+            || status_change && method == Method::POST;
+        let for_both =
+            method == Method::POST && matches!(path, "/v1/admin/budgets" | "/v1/admin/budgets/fund");
+        let admin_key = text(headers, ADMIN_KEY).filter(|key| !key.trim().is_empty());
+        if for_admin || for_both && admin_key.is_some() {
+            check_admin(ledger, admin_key.as_deref())
+        } else if budgets {
+            check_tenant(ledger, now, method, text(headers, API_KEY).as_deref())
+        } else {
+            Ok(Self::Admin)
+        }
+    }
+
+    /// Refuses scopes that the caller's key is not for.
+    pub(super) fn check_scope(&self, scope: &str) -> Result<(), AdminRefusal> {
+        match self {
+            Self::Tenant { scope_filter, .. }
+                if !scope_filter.is_empty() && !scope_filter.iter().any(|filter| names(filter, scope)) =>
+            {
+                Err(AdminRefusal::forbidden(format!(
+                    "The scope filter of this API key leaves out {scope}"
+                )))
+            }
+            Self::Tenant { .. } | Self::Admin => Ok(()),
+        }
+    }
+}
+
+fn check_admin(ledger: &Ledger, sent: Option<&str>) -> Result<Operator, AdminRefusal> {
+    let unauthorized = |message| AdminRefusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message);
+    match (sent, &ledger.keys.admin) {
+        (None, _) => Err(unauthorized("X-Admin-API-Key is missing")),
+        (Some(_), None) => Err(AdminRefusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "INTERNAL_ERROR",
+            "This server has no admin key",
+        )),
+        (Some(sent), Some(key)) if sent == key => Ok(Operator::Admin),
+        (Some(_), Some(_)) => Err(unauthorized("Invalid admin API key")),
+    }
+}
+
+/// A key that does not count is 403 here, where the server proper says 401.
+fn check_tenant(
+    ledger: &Ledger,
+    now: i64,
+    method: &Method,
+    sent: Option<&str>,
+) -> Result<Operator, AdminRefusal> {
+    let Some(sent) = sent.filter(|sent| !sent.trim().is_empty()) else {
+        return Err(AdminRefusal::new(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHORIZED",
+            "X-Cycles-API-Key is missing",
+        ));
+    };
+    let key = ledger
+        .keys
+        .verify(now, sent, &ledger.tenants)
+        .and_then(|key| {
+            let known = ledger.tenants.record(&key.tenant).is_some();
+            known.then_some(key).ok_or("TENANT_NOT_FOUND")
+        })
+        .map_err(|reason| AdminRefusal::forbidden(format!("Invalid API key: {reason}")))?;
+    if method == Method::POST && !may_write_budgets(key) {
+        return Err(AdminRefusal::new(
+            StatusCode::FORBIDDEN,
+            "INSUFFICIENT_PERMISSIONS",
+            "This API key lacks the permission budgets:write",
+        ));
+    }
+    let filters = key.record.scope_filter.iter().flatten().flatten();
+    Ok(Operator::Tenant {
+        id: key.tenant.clone(),
+        scope_filter: filters
+            .filter(|filter| !filter.trim().is_empty())
+            .cloned()
+            .collect(),
+    })
+}
+
+fn may_write_budgets(key: &ApiKey) -> bool {
+    key.permissions
+        .iter()
+        .any(|permission| matches!(permission.as_str(), "budgets:write" | "admin:write"))
+}
+
+/// `agent:*` names every agent, anything else one segment.
+fn names(filter: &str, scope: &str) -> bool {
+    scope.split('/').any(|segment| match filter.strip_suffix('*') {
+        Some(level) if level.len() > 1 && level.ends_with(':') => segment.starts_with(level),
+        Some(_) | None => segment == filter,
+    })
+}

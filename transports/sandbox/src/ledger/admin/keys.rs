@@ -1,0 +1,239 @@
+//! API keys: making them and revoking them.
+
+use bytes::Bytes;
+use cycles_proto::time::UnixMillis;
+use http::{Request, StatusCode, Uri};
+use serde::Serialize;
+
+use super::records::KeyRecord;
+use super::refusal::AdminRefusal;
+use super::{Done, done, read};
+use crate::ledger::Ledger;
+use crate::ledger::config::ApiKey;
+use crate::ledger::json::Json;
+use crate::ledger::names::{KeyStatus, TenantStatus};
+use crate::ledger::query::Params;
+
+/// A key that names no end is good for 90 days.
+const LIFE_MS: i64 = 90 * 86_400_000;
+
+const PERMISSIONS: [&str; 27] = [
+    "reservations:create",
+    "reservations:commit",
+    "reservations:release",
+    "reservations:extend",
+    "reservations:list",
+    "balances:read",
+    "budgets:read",
+    "budgets:write",
+    "policies:read",
+    "policies:write",
+    "webhooks:read",
+    "webhooks:write",
+    "events:read",
+    "admin:read",
+    "admin:write",
+    "admin:tenants:read",
+    "admin:tenants:write",
+    "admin:budgets:read",
+    "admin:budgets:write",
+    "admin:policies:read",
+    "admin:policies:write",
+    "admin:apikeys:read",
+    "admin:apikeys:write",
+    "admin:webhooks:read",
+    "admin:webhooks:write",
+    "admin:events:read",
+    "admin:audit:read",
+];
+
+#[derive(Debug)]
+struct NewKey {
+    tenant: String,
+    name: String,
+    description: Option<String>,
+    permissions: Option<Vec<Option<String>>>,
+    scope_filter: Option<Vec<Option<String>>>,
+    expires_at: Option<i64>,
+    metadata: Option<Json>,
+}
+
+/// The only answer that ever has the secret.
+#[derive(Serialize)]
+struct NewKeyReply<'a> {
+    key_id: &'a str,
+    key_secret: &'a str,
+    key_prefix: String,
+    tenant_id: &'a str,
+    permissions: &'a [String],
+    created_at: Option<String>,
+    expires_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct KeyReply<'a> {
+    key_id: &'a str,
+    tenant_id: &'a str,
+    key_prefix: String,
+    status: KeyStatus,
+    created_at: Option<String>,
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    permissions: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope_filter: Option<&'a [Option<String>]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Json>,
+}
+
+impl Ledger {
+    pub(super) fn create_key(&mut self, now: i64, secret: [u8; 24], request: &Request<Bytes>) -> Done {
+        let new = NewKey::read(request)?;
+        let status = self.tenants.status(&new.tenant);
+        if status == Some(Some(TenantStatus::Closed)) {
+            return Err(AdminRefusal::tenant_closed(&new.tenant));
+        }
+        let permissions = known_permissions(new.permissions)?;
+        match status {
+            None => return Err(AdminRefusal::no_tenant(&new.tenant)),
+            Some(Some(TenantStatus::Suspended)) => {
+                let message = format!("Tenant {} is suspended", new.tenant);
+                return Err(AdminRefusal::invalid(message));
+            }
+            Some(Some(TenantStatus::Active | TenantStatus::Closed) | None) => {}
+        }
+        let expires_at = new.expires_at.unwrap_or(now.saturating_add(LIFE_MS));
+        let mut key = ApiKey::new(self.unused_secret(secret)?, new.tenant)
+            .permissions(permissions)
+            .expires_at(UnixMillis(u64::try_from(expires_at).unwrap_or(0)));
+        let id = format!("key_{}", self.seed.uuid().get(..16).unwrap_or_default());
+        key.record = KeyRecord {
+            id: Some(id.clone()),
+            name: Some(new.name),
+            description: new.description,
+            scope_filter: new.scope_filter,
+            metadata: new.metadata,
+            created_at: Some(now),
+            ..KeyRecord::default()
+        };
+        let reply = NewKeyReply {
+            key_id: &id,
+            key_secret: &key.secret,
+            key_prefix: ApiKey::prefix(&key.secret),
+            tenant_id: &key.tenant,
+            permissions: &key.permissions,
+            created_at: read::written(key.record.created_at),
+            expires_at: read::written(Some(expires_at)),
+        };
+        let done = done(StatusCode::CREATED, &reply);
+        self.keys.insert(key);
+        done
+    }
+
+    /// A revoked key stays revoked.
+    pub(super) fn revoke_key(&mut self, now: i64, id: &str, uri: &Uri) -> Done {
+        let key = self.keys.by_id_mut(id).ok_or_else(|| AdminRefusal::no_key(id))?;
+        if self.tenants.status(&key.tenant) == Some(Some(TenantStatus::Closed)) {
+            return Err(AdminRefusal::tenant_closed(&key.tenant));
+        }
+        if key.status == KeyStatus::Revoked {
+            let message = format!("API key {id} is revoked already");
+            return Err(AdminRefusal::conflict("KEY_REVOKED", message));
+        }
+        let reason = Params::of(uri).get("reason").map(str::to_owned);
+        key.status = KeyStatus::Revoked;
+        key.record.revoked_at = Some(now);
+        key.record.revoked_reason = reason.filter(|reason| !reason.is_empty());
+        done(StatusCode::OK, &reply(id, key))
+    }
+
+    /// The secret made of `bytes`. Should another key begin alike, which would hide that one, the bytes are
+    /// turned until none does.
+    fn unused_secret(&self, mut bytes: [u8; 24]) -> Result<String, AdminRefusal> {
+        for _ in 0..bytes.len() {
+            let secret = format!("cyc_live_{}", base64url(&bytes));
+            if !self.keys.has_prefix_of(&secret) {
+                return Ok(secret);
+            }
+            bytes.rotate_left(1);
+        }
+        Err(AdminRefusal::internal())
+    }
+}
+
+impl NewKey {
+    fn read(request: &Request<Bytes>) -> Result<Self, AdminRefusal> {
+        const KNOWN: &[&str] = &[
+            "tenant_id",
+            "name",
+            "description",
+            "permissions",
+            "scope_filter",
+            "expires_at",
+            "metadata",
+        ];
+        read::body(request, KNOWN, |members, violations| {
+            Ok(Self {
+                tenant: read::required_text(members, "tenant_id", "tenantId", usize::MAX, violations)?,
+                name: read::required_text(members, "name", "name", 256, violations)?,
+                description: read::limited_text(members, "description", "description", 1_024, violations)?,
+                permissions: members.texts("permissions")?,
+                scope_filter: members.texts("scope_filter")?,
+                expires_at: read::time(members, "expires_at")?,
+                metadata: members.map("metadata")?,
+            })
+        })
+    }
+}
+
+fn known_permissions(asked: Option<Vec<Option<String>>>) -> Result<Vec<String>, AdminRefusal> {
+    let Some(asked) = asked else {
+        return Ok(ApiKey::DEFAULT_PERMISSIONS.map(str::to_owned).to_vec());
+    };
+    let known = asked.into_iter().map(|permission| match permission {
+        Some(permission) if PERMISSIONS.contains(&permission.as_str()) => Ok(permission),
+        Some(unknown) => Err(AdminRefusal::invalid(format!("{unknown} is no permission"))),
+        None => Err(AdminRefusal::invalid("null is no permission")),
+    });
+    known.collect()
+}
+
+fn reply<'a>(id: &'a str, key: &'a ApiKey) -> KeyReply<'a> {
+    let record = &key.record;
+    let end = key.expires_at.map(|end| i64::try_from(end.0).unwrap_or(i64::MAX));
+    KeyReply {
+        key_id: id,
+        tenant_id: &key.tenant,
+        key_prefix: ApiKey::prefix(&key.secret),
+        status: key.status,
+        created_at: read::written(record.created_at),
+        expires_at: read::written(end),
+        name: record.name.as_deref(),
+        description: record.description.as_deref(),
+        permissions: &key.permissions,
+        scope_filter: record.scope_filter.as_deref(),
+        revoked_at: read::written(record.revoked_at),
+        revoked_reason: record.revoked_reason.as_deref(),
+        metadata: record.metadata.as_ref(),
+    }
+}
+
+/// Three bytes are four characters; 24 bytes leave no rest.
+fn base64url(bytes: &[u8; 24]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let triples = bytes.chunks_exact(3);
+    let digits = triples.flat_map(|triple| {
+        let bits = triple
+            .iter()
+            .fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        [18, 12, 6, 0].map(|shift| char::from(DIGITS[bits >> shift & 63]))
+    });
+    digits.collect()
+}

@@ -1,0 +1,181 @@
+//! The admin plane: what an operator does over HTTP, which on the reference is a server of its own beside
+//! the one that clients use. Tenants, API keys and budgets; no lists, policies, webhooks or audit log.
+
+mod access;
+mod budgets;
+mod funding;
+mod keys;
+mod read;
+mod records;
+mod refusal;
+mod tenants;
+
+use bytes::Bytes;
+use cycles_proto::time::UnixMillis;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+
+use self::access::Operator;
+use self::refusal::AdminRefusal;
+use super::{Ledger, millis, public, trace};
+
+pub(super) use self::funding::{FundReply, FundRequest};
+pub(super) use self::records::{BudgetRecord, KeyRecord, TenantRecord};
+
+/// A success: its status and its body.
+type Done = Result<(StatusCode, Bytes), AdminRefusal>;
+
+/// A call of the admin plane with the id from its path.
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    CreateTenant,
+    UpdateTenant(String),
+    CreateKey,
+    RevokeKey(String),
+    CreateBudget,
+    UpdateBudget,
+    Fund,
+    Freeze,
+    Unfreeze,
+    Health,
+    /// The path is known, but takes only this method.
+    OnlyBy(&'static str),
+    Unknown,
+}
+
+impl Call {
+    fn of(method: &Method, path: &str) -> Self {
+        let segments: Vec<_> = path.split('/').skip(1).collect();
+        let id = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let (wanted, call) = match segments.as_slice() {
+            ["v1", "admin", "tenants"] => ("POST", Self::CreateTenant),
+            ["v1", "admin", "tenants", tenant] if !tenant.is_empty() => {
+                ("PATCH", Self::UpdateTenant(id(tenant)))
+            }
+            ["v1", "admin", "api-keys"] => ("POST", Self::CreateKey),
+            ["v1", "admin", "api-keys", key] if !key.is_empty() => ("DELETE", Self::RevokeKey(id(key))),
+            ["v1", "admin", "budgets"] if *method == Method::PATCH => ("PATCH", Self::UpdateBudget),
+            ["v1", "admin", "budgets"] => ("POST", Self::CreateBudget),
+            ["v1", "admin", "budgets", "fund"] => ("POST", Self::Fund),
+            ["v1", "admin", "budgets", "freeze"] => ("POST", Self::Freeze),
+            ["v1", "admin", "budgets", "unfreeze"] => ("POST", Self::Unfreeze),
+            ["actuator", "health"] | ["actuator", "health", "liveness" | "readiness"] => {
+                ("GET", Self::Health)
+            }
+            _ => return Self::Unknown,
+        };
+        if method.as_str() == wanted {
+            call
+        } else {
+            Self::OnlyBy(wanted)
+        }
+    }
+}
+
+impl Ledger {
+    /// Answers a request to the admin plane as of `now`. `secret` becomes the secret of the API key, if the
+    /// request makes one; a ledger that is open to others needs it from a source that nobody can guess.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use cycles_proto::time::UnixMillis;
+    /// use cycles_sandbox::{Ledger, Tenant};
+    ///
+    /// let mut ledger = Ledger::new(1);
+    /// ledger.set_admin_key("admin-bootstrap-key");
+    /// ledger.add_tenant(Tenant::new("acme-corp"));
+    /// let request = http::Request::post("/v1/admin/api-keys")
+    ///     .header("X-Admin-API-Key", "admin-bootstrap-key")
+    ///     .header("Content-Type", "application/json")
+    ///     .body(Bytes::from_static(br#"{"tenant_id":"acme-corp","name":"dev-key"}"#))?;
+    /// let response = ledger.handle_admin(UnixMillis(1_795_000_000_000), [7; 24], &request);
+    /// assert_eq!(response.status(), 201);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn handle_admin(
+        &mut self,
+        now: UnixMillis,
+        secret: [u8; 24],
+        request: &Request<Bytes>,
+    ) -> Response<Bytes> {
+        let now = millis(now);
+        self.pass_time(now);
+        let headers = request.headers();
+        let sent_id = headers.get("x-request-id").filter(|id| !id.is_empty());
+        let request_id = sent_id
+            .and_then(|id| id.to_str().ok())
+            .map_or_else(|| self.seed.uuid(), str::to_owned);
+        let trace_id = trace::select(headers).unwrap_or_else(|| self.seed.trace_id());
+        let outcome = self.administer(now, secret, request);
+        render(&request_id, &trace_id, outcome)
+    }
+
+    fn administer(&mut self, now: i64, secret: [u8; 24], request: &Request<Bytes>) -> Done {
+        let path = request.uri().path();
+        let operator = Operator::of(self, now, request.method(), path, request.headers())?;
+        match Call::of(request.method(), path) {
+            Call::CreateTenant => self.create_tenant(now, request),
+            Call::UpdateTenant(id) => self.update_tenant(now, &id, request),
+            Call::CreateKey => self.create_key(now, secret, request),
+            Call::RevokeKey(id) => self.revoke_key(now, &id, request.uri()),
+            Call::CreateBudget => self.create_budget(now, &operator, request),
+            Call::UpdateBudget => self.update_budget(now, request),
+            Call::Fund => self.fund_budget(now, &operator, request),
+            Call::Freeze => self.freeze_budget(now, request),
+            Call::Unfreeze => self.unfreeze_budget(now, request),
+            Call::Health => Ok((StatusCode::OK, public::health()?.body)),
+            Call::OnlyBy(method) => Err(AdminRefusal::method(method)),
+            Call::Unknown => Err(AdminRefusal::internal()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    message: &'a str,
+    request_id: &'a str,
+    trace_id: &'a str,
+}
+
+/// A success with a body as JSON. A body that cannot be written is the server's fault.
+fn done(status: StatusCode, body: &impl Serialize) -> Done {
+    let body = serde_json::to_vec(body).map_err(|_| AdminRefusal::internal())?;
+    Ok((status, body.into()))
+}
+
+fn render(request_id: &str, trace_id: &str, outcome: Done) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, text) in [("x-request-id", request_id), ("x-cycles-trace-id", trace_id)] {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    }
+    if let Err(AdminRefusal {
+        only_by: Some(method),
+        ..
+    }) = &outcome
+    {
+        headers.insert(ALLOW, HeaderValue::from_static(method));
+    }
+    let (status, body) = outcome.unwrap_or_else(|refusal| {
+        let body = ErrorBody {
+            error: refusal.error,
+            message: &refusal.message,
+            request_id,
+            trace_id,
+        };
+        // Texts always serialise; the fallback is unreachable.
+        (
+            refusal.status,
+            serde_json::to_vec(&body).unwrap_or_default().into(),
+        )
+    });
+    *response.status_mut() = status;
+    *response.body_mut() = body;
+    response
+}

@@ -1,0 +1,266 @@
+//! The program `cycles-sandbox` as a shell and a client meet it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cycles-sandbox"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// The program on a free port, with what it prints.
+struct Program {
+    child: Child,
+    log: Receiver<String>,
+    exports: BTreeMap<String, String>,
+}
+
+impl Program {
+    fn start(args: &[&str]) -> Self {
+        let mut child = command(&["--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let log = lines(child.stderr.take().unwrap());
+        let exports = (0..3).map(|_| {
+            let line = out.recv_timeout(LONG).unwrap();
+            let (name, value) = line
+                .strip_prefix("export ")
+                .and_then(|rest| rest.split_once('='))
+                .unwrap_or_else(|| panic!("{line}"));
+            (name.to_owned(), value.to_owned())
+        });
+        let exports = exports.collect();
+        Self { child, log, exports }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let key = format!("x-cycles-api-key: {}", self.exports["CYCLES_API_KEY"]);
+        ask(&self.exports["CYCLES_BASE_URL"], &key, method, path, body)
+    }
+
+    /// The first line of the log with this in it.
+    fn logged(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(LONG).unwrap();
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Lines as they come, so that none is waited for longer than a test wants to.
+fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\n{key}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return (0, answer);
+    };
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+fn reserve(key: &str, amount: i64) -> String {
+    format!(
+        r#"{{"idempotency_key":"{key}","subject":{{"tenant":"acme-corp","agent":"a1"}},
+        "action":{{"kind":"llm.completion","name":"m"}},"estimate":{{"unit":"TOKENS","amount":{amount}}}}}"#
+    )
+}
+
+#[test]
+fn a_session_from_the_printed_lines_to_the_log() {
+    let program = Program::start(&[
+        "--budget",
+        "tenant:acme-corp/agent:a1=TOKENS:6000,overdraft=500",
+        "--fault",
+        "commit:lose-response@1",
+    ]);
+    assert_eq!(program.exports["CYCLES_TENANT"], "acme-corp");
+    assert_eq!(
+        program.exports["CYCLES_API_KEY"],
+        "cyc_live_sandbox_0123456789abcdef"
+    );
+    let health = program.ask("GET", "/actuator/health", "");
+    assert_eq!(health, (200, r#"{"status":"UP"}"#.to_owned()));
+
+    let (status, body) = program.ask("POST", "/v1/reservations", &reserve("1", 1_000));
+    assert_eq!(status, 200, "{body}");
+    let line = program.logged("reserve");
+    let told = "tenant:acme-corp/agent:a1  ALLOW  1000 TOKENS  remaining 5000";
+    assert!(line.ends_with(told), "{line}");
+
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let path = format!(
+        "/v1/reservations/{}/commit",
+        body["reservation_id"].as_str().unwrap()
+    );
+    let commit = r#"{"idempotency_key":"2","actual":{"unit":"TOKENS","amount":400}}"#;
+    assert_eq!(program.ask("POST", &path, commit).0, 0);
+    let line = program.logged("commit");
+    assert!(
+        line.ends_with("no answer  400 TOKENS  fault lose-response"),
+        "{line}"
+    );
+    assert_eq!(program.ask("POST", &path, commit).0, 200);
+    let line = program.logged("commit");
+    assert!(line.ends_with("COMMITTED  400 TOKENS  remaining 5600"), "{line}");
+
+    assert_eq!(
+        program.ask("POST", "/v1/reservations", &reserve("3", 9_000)).0,
+        409
+    );
+    let line = program.logged("reserve");
+    assert!(
+        line.ends_with("409 BUDGET_EXCEEDED  9000 TOKENS  remaining 5600"),
+        "{line}"
+    );
+}
+
+#[test]
+fn no_line_has_the_key_of_a_client_nor_what_a_terminal_would_obey() {
+    let program = Program::start(&["--api-key", "cyc_live_very_secret"]);
+    for (path, body) in [
+        ("/v1/balances?tenant=acme-corp&key=cyc_live_very_secret", ""),
+        ("/cyc_live_very_secret", ""),
+        (
+            "/v1/decide",
+            r#"{"subject":{"tenant":"cyc_live_very_secret","agent":"\u001b[31m\n"}}"#,
+        ),
+        ("/end", ""),
+    ] {
+        program.ask(if body.is_empty() { "GET" } else { "POST" }, path, body);
+    }
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &String| !line.contains("/end")) {
+        lines.push(program.log.recv_timeout(LONG).unwrap());
+    }
+    let log = lines.join("\n");
+    assert!(!log.contains("very_secret") && !log.contains('\u{1b}'), "{log}");
+    assert_eq!(log.matches("[key]").count(), 3, "{log}");
+}
+
+#[test]
+fn the_admin_port_makes_keys_for_the_other_one() {
+    let program = Program::start(&["--admin-listen", "127.0.0.1:0", "--admin-key", "boss"]);
+    let line = program.logged("admin plane at ");
+    let (_, url) = line.rsplit_once(' ').unwrap();
+    let body = r#"{"tenant_id":"acme-corp","name":"dev-key"}"#;
+    let (status, body) = ask(url, "x-admin-api-key: boss", "POST", "/v1/admin/api-keys", body);
+    assert_eq!(status, 201, "{body}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let key = format!("x-cycles-api-key: {}", body["key_secret"].as_str().unwrap());
+    let path = "/v1/balances?tenant=acme-corp";
+    assert_eq!(
+        ask(&program.exports["CYCLES_BASE_URL"], &key, "GET", path, "").0,
+        200
+    );
+    assert!(program.logged("admin ").ends_with("POST /v1/admin/api-keys  201"));
+}
+
+#[test]
+fn quiet_logs_nothing() {
+    let mut program = Program::start(&["--quiet"]);
+    assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    assert_eq!(program.log.iter().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn it_stops_in_peace_when_it_is_told_to() {
+    for signal in ["-INT", "-TERM"] {
+        let mut program = Program::start(&[]);
+        let id = program.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(program.child.wait().unwrap().code(), Some(0), "{signal}");
+        let url = program.exports["CYCLES_BASE_URL"].clone();
+        assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).is_err());
+    }
+}
+
+#[test]
+fn a_bad_flag_is_a_sentence_and_exit_code_2() {
+    let output = run(&["--budget", "tenant:acme-corp=TOKENS"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("`TOKENS` is not UNIT:AMOUNT, such as TOKENS:6000"),
+        "{text}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_taken_port_is_a_sentence_and_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for flags in [
+        vec!["--listen", &address],
+        vec!["--listen", "127.0.0.1:0", "--admin-listen", &address],
+    ] {
+        let output = run(&flags);
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(&format!("cannot listen on {address}")), "{text}");
+        assert!(text.contains("give another port"), "{text}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    assert!(
+        String::from_utf8(help.stdout)
+            .unwrap()
+            .contains("--admin-listen ADDR")
+    );
+    let version = run(&["--version"]);
+    let text = String::from_utf8(version.stdout).unwrap();
+    assert_eq!(text, concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n"));
+}
