@@ -220,7 +220,8 @@ pub fn odd(mut request: Request, dice: &mut Dice) -> Request {
         }
         6 => request.body = format!(" \n\t{}\r\n", request.body),
         7 if open => request.body = request.body[..request.body.len() - 1].to_owned() + ",}",
-        8 if open => {
+        // What is overridden must still be of its type there, which is not looked at here.
+        8 if open && !request.body.contains("_key\":[]") => {
             request.body =
                 request.body[..request.body.len() - 1].to_owned() + r#","idempotency_key":"key-1"}"#
         }
