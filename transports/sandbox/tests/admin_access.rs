@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn the_admin_key_is_asked_for_everywhere_but_at_the_probes() {
-    let mut desk = Desk::with_tokens(1);
+    let mut desk = Desk::inside_with_tokens(1);
     let calls = [
         ("POST", "/v1/admin/tenants"),
         ("PATCH", "/v1/admin/tenants/acme"),
@@ -44,14 +44,14 @@ fn the_admin_key_is_asked_for_everywhere_but_at_the_probes() {
     }
     let health = call(&mut desk, ("x-none", ""), "GET", "/actuator/health", &Value::Null);
     assert_eq!((health.status, &health.body), (200, &json!({"status": "UP"})));
-    desk.ledger = cycles_sandbox::Ledger::new(1);
+    *desk.ledger() = cycles_sandbox::Ledger::new(1);
     let unset = admin(&mut desk, "POST", "/v1/admin/tenants", &Value::Null);
     assert_eq!(unset.fault(), (500, "INTERNAL_ERROR"));
 }
 
 #[test]
 fn an_api_key_makes_and_funds_budgets_of_its_tenant_if_it_may_write_them() {
-    let mut desk = Desk::with_tokens(1);
+    let mut desk = Desk::inside_with_tokens(1);
     let mut body = budget("tenant:acme/agent:a", 5);
     body.as_object_mut().unwrap().remove("tenant_id");
     let refused = call(
@@ -74,7 +74,7 @@ fn an_api_key_makes_and_funds_budgets_of_its_tenant_if_it_may_write_them() {
     assert_eq!(unknown.fault(), (403, "FORBIDDEN"));
 
     let writer = "cyc_live_writer_1";
-    desk.ledger
+    desk.ledger()
         .add_api_key(ApiKey::new(writer, "acme").permissions(["budgets:write"]));
     let key = ("x-cycles-api-key", writer);
     assert_eq!(
@@ -98,7 +98,7 @@ fn an_api_key_makes_and_funds_budgets_of_its_tenant_if_it_may_write_them() {
 
 #[test]
 fn a_scope_filter_narrows_what_a_key_may_write() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::inside();
     let body = json!({
         "tenant_id": "acme", "name": "eng", "permissions": ["budgets:write"],
         "scope_filter": ["workspace:eng", "agent:*"],
@@ -122,7 +122,7 @@ fn a_scope_filter_narrows_what_a_key_may_write() {
 
 #[test]
 fn what_is_not_there_and_what_comes_by_another_method() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::inside();
     assert_eq!(
         admin(&mut desk, "GET", "/v1/admin/policies", &Value::Null).fault(),
         (500, "INTERNAL_ERROR")
@@ -135,7 +135,7 @@ fn what_is_not_there_and_what_comes_by_another_method() {
         .body(Bytes::from_static(b"{}"))
         .unwrap();
     assert_eq!(
-        desk.ledger
+        desk.ledger()
             .handle_admin(UnixMillis(START), [0; 24], &form)
             .status(),
         500

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 #[test]
 fn a_budget_is_made_in_lower_case_and_can_be_reserved_from() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::inside();
     let mut body = budget("tenant:acme/agent:Bot", 500);
     body["overdraft_limit"] = tokens(50);
     body["rollover_policy"] = json!("NONE");
@@ -36,8 +36,8 @@ fn a_budget_is_made_in_lower_case_and_can_be_reserved_from() {
 
 #[test]
 fn refusals_of_new_budgets() {
-    let mut desk = Desk::new();
-    desk.ledger
+    let mut desk = Desk::inside();
+    desk.ledger()
         .set_tenant_status("rival", TenantStatus::Suspended)
         .unwrap();
     let merged = |more: Value| {
@@ -84,7 +84,7 @@ fn refusals_of_new_budgets() {
 
 #[test]
 fn funding_step_by_step() {
-    let mut desk = Desk::with_tokens(1_000);
+    let mut desk = Desk::inside_with_tokens(1_000);
     desk.event(300, &json!({}));
     desk.reserve(100, &json!({}));
     // Operation and amount, then allocated, remaining, reserved and spent.
@@ -123,7 +123,7 @@ fn funding_step_by_step() {
 
 #[test]
 fn a_repeated_funding_key_pays_once() {
-    let mut desk = Desk::with_tokens(100);
+    let mut desk = Desk::inside_with_tokens(100);
     let body = json!({"operation": "CREDIT", "amount": tokens(7), "idempotency_key": "top-up"});
     for _ in 0..2 {
         assert_eq!(
@@ -136,7 +136,7 @@ fn a_repeated_funding_key_pays_once() {
         admin(&mut desk, "POST", FUND, &other).fault(),
         (409, "IDEMPOTENCY_MISMATCH")
     );
-    desk.now += DAY_MS + 1;
+    desk.pass(DAY_MS + 1);
     assert_eq!(
         admin(&mut desk, "POST", FUND, &body).amount("new_allocated"),
         Some(114)
@@ -145,8 +145,8 @@ fn a_repeated_funding_key_pays_once() {
 
 #[test]
 fn refusals_of_funding() {
-    let mut desk = Desk::with_tokens(100);
-    desk.ledger
+    let mut desk = Desk::inside_with_tokens(100);
+    desk.ledger()
         .add_budget(Budget::new("tenant:rival", Unit::Tokens, 1));
     let credit = json!({"operation": "CREDIT", "amount": tokens(1)});
     let at = |query: &str| format!("/v1/admin/budgets/fund?{query}");
@@ -191,7 +191,7 @@ fn refusals_of_funding() {
         (BudgetStatus::Frozen, "BUDGET_FROZEN"),
         (BudgetStatus::Closed, "BUDGET_CLOSED"),
     ] {
-        desk.ledger
+        desk.ledger()
             .set_budget_status("tenant:acme", Unit::Tokens, status)
             .unwrap();
         assert_eq!(admin(&mut desk, "POST", FUND, &credit).fault(), (409, error));
@@ -200,7 +200,7 @@ fn refusals_of_funding() {
 
 #[test]
 fn freezing_and_unfreezing_once_each() {
-    let mut desk = Desk::with_tokens(100);
+    let mut desk = Desk::inside_with_tokens(100);
     let reason = json!({"reason": "audit"});
     let frozen = admin(&mut desk, "POST", FREEZE, &reason);
     assert_eq!((frozen.status, &frozen.body["status"]), (200, &json!("FROZEN")));
@@ -219,7 +219,7 @@ fn freezing_and_unfreezing_once_each() {
 
 #[test]
 fn a_changed_overdraft_limit_counts_from_the_next_commit_and_ends_an_over_limit() {
-    let mut desk = Desk::with_tokens(100);
+    let mut desk = Desk::inside_with_tokens(100);
     let overdraft = json!({"overage_policy": "ALLOW_WITH_OVERDRAFT"});
     let id = desk.reserve(100, &overdraft).id();
     assert_eq!(desk.commit(&id, 130, &json!({})).amount("charged"), Some(100));

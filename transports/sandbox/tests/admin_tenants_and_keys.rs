@@ -7,14 +7,14 @@ mod operator;
 use bytes::Bytes;
 use common::{ADMIN_KEY, DAY_MS, Desk, START};
 use cycles_proto::time::UnixMillis;
-use cycles_sandbox::{BudgetStatus, TenantStatus};
+use cycles_sandbox::{BudgetStatus, TenantStatus, Unit};
 use http::Request;
 use operator::{FUND, UNFREEZE, UPDATE, admin, budget, tokens};
 use serde_json::{Value, json};
 
 #[test]
 fn a_tenant_is_made_once_with_the_defaults_spelled_out() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::inside();
     let body = json!({"tenant_id": "acme-corp", "name": "Acme"});
     let made = admin(&mut desk, "POST", "/v1/admin/tenants", &body);
     assert_eq!(made.status, 201);
@@ -26,7 +26,7 @@ fn a_tenant_is_made_once_with_the_defaults_spelled_out() {
             "max_reservation_ttl_ms": 3_600_000, "max_reservation_extensions": 10,
         })
     );
-    desk.now += 5;
+    desk.pass(5);
     let again = admin(&mut desk, "POST", "/v1/admin/tenants", &body);
     assert_eq!((again.status, again.body), (200, made.body));
     let other = json!({"tenant_id": "acme-corp", "name": "Other"});
@@ -52,14 +52,14 @@ fn limits_of_a_new_tenant() {
     ] {
         let mut body = json!({"tenant_id": "new", "name": "New"});
         body[member] = value;
-        let refused = admin(&mut Desk::new(), "POST", "/v1/admin/tenants", &body);
+        let refused = admin(&mut Desk::inside(), "POST", "/v1/admin/tenants", &body);
         assert_eq!(refused.fault(), (400, "INVALID_REQUEST"), "{body}");
     }
 }
 
 #[test]
 fn settings_of_a_tenant_apply_to_its_reservations() {
-    let mut desk = Desk::with_tokens(1_000);
+    let mut desk = Desk::inside_with_tokens(1_000);
     let body = json!({"default_reservation_ttl_ms": 5_000, "name": "Acme", "metadata": {"tier": "1"}});
     let changed = admin(&mut desk, "PATCH", "/v1/admin/tenants/acme", &body);
     assert_eq!(changed.status, 200);
@@ -72,7 +72,7 @@ fn settings_of_a_tenant_apply_to_its_reservations() {
 
 #[test]
 fn a_closed_tenant_takes_its_budgets_and_keys_with_it_for_good() {
-    let mut desk = Desk::with_tokens(1_000);
+    let mut desk = Desk::inside_with_tokens(1_000);
     let id = desk.reserve(10, &json!({})).id();
     let suspended = admin(
         &mut desk,
@@ -94,7 +94,10 @@ fn a_closed_tenant_takes_its_budgets_and_keys_with_it_for_good() {
         );
         assert_eq!((closed.status, &closed.body["status"]), (200, &json!("CLOSED")));
     }
-    assert_eq!(desk.tokens("tenant:acme").status, BudgetStatus::Closed);
+    assert_eq!(
+        desk.ledger().budget("tenant:acme", Unit::Tokens).unwrap().status,
+        BudgetStatus::Closed
+    );
     assert_eq!(desk.commit(&id, 1, &json!({})).message(), "KEY_REVOKED");
     let reopened = admin(
         &mut desk,
@@ -121,7 +124,7 @@ fn a_closed_tenant_takes_its_budgets_and_keys_with_it_for_good() {
 
 #[test]
 fn a_new_key_works_for_ninety_days_and_until_it_is_revoked() {
-    let mut desk = Desk::with_tokens(1_000);
+    let mut desk = Desk::inside_with_tokens(1_000);
     let made = admin(
         &mut desk,
         "POST",
@@ -137,10 +140,9 @@ fn a_new_key_works_for_ninety_days_and_until_it_is_revoked() {
 
     desk.key = Box::leak(secret.clone().into_boxed_str());
     assert_eq!(desk.get("/v1/balances?tenant=acme").status, 200);
-    desk.now = START + 90 * DAY_MS;
+    desk.pass(90 * DAY_MS);
     assert_eq!(desk.get("/v1/balances?tenant=acme").message(), "KEY_EXPIRED");
 
-    desk.now = START + 1;
     let path = format!("/v1/admin/api-keys/{}", made.body["key_id"].as_str().unwrap());
     let revoked = admin(
         &mut desk,
@@ -165,8 +167,8 @@ fn a_new_key_works_for_ninety_days_and_until_it_is_revoked() {
 
 #[test]
 fn refusals_of_new_keys() {
-    let mut desk = Desk::new();
-    desk.ledger
+    let mut desk = Desk::inside();
+    desk.ledger()
         .set_tenant_status("rival", TenantStatus::Suspended)
         .unwrap();
     for (body, fault) in [
@@ -195,7 +197,7 @@ fn refusals_of_new_keys() {
 
 #[test]
 fn two_keys_never_begin_alike_even_from_the_same_randomness() {
-    let mut desk = Desk::new();
+    let mut desk = Desk::inside();
     let mut secrets = Vec::new();
     for _ in 0..3 {
         let secret = std::array::from_fn(|place| u8::try_from(place).unwrap());
@@ -204,7 +206,7 @@ fn two_keys_never_begin_alike_even_from_the_same_randomness() {
             .header("content-type", "application/json")
             .body(Bytes::from_static(br#"{"tenant_id":"acme","name":"k"}"#))
             .unwrap();
-        let response = desk.ledger.handle_admin(UnixMillis(START), secret, &request);
+        let response = desk.ledger().handle_admin(UnixMillis(START), secret, &request);
         let body: Value = serde_json::from_slice(response.body()).unwrap();
         secrets.push(body["key_secret"].as_str().unwrap()[..14].to_owned());
     }

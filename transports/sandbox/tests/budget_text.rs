@@ -70,9 +70,9 @@ fn budgets_that_can_be_written_as_text() {
     ] {
         let budget: Budget = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!((budget.scope(), budget.unit()), (scope, unit));
-        let mut desk = Desk::new();
-        desk.ledger.add_budget(budget);
-        let state = desk.ledger.budget(scope, unit).unwrap();
+        let mut desk = Desk::inside();
+        desk.ledger().add_budget(budget);
+        let state = desk.ledger().budget(scope, unit).unwrap();
         assert_eq!(
             (state.allocated, state.overdraft_limit, state.status),
             (allocated, overdraft, status)
@@ -83,8 +83,8 @@ fn budgets_that_can_be_written_as_text() {
 #[test]
 fn caps_go_on_to_the_end_of_the_text() {
     let text = r#"tenant:acme=TOKENS:9,overdraft=1,caps={"max_tokens":50,"tool_denylist":["a,b"]}"#;
-    let mut desk = Desk::new();
-    desk.ledger.add_budget(text.parse().unwrap());
+    let mut desk = Desk::inside();
+    desk.ledger().add_budget(text.parse().unwrap());
     let decided = desk.decide(1, &json!({}));
     assert_eq!(decided.body["decision"], "ALLOW_WITH_CAPS");
     assert_eq!(

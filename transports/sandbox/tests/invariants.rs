@@ -4,9 +4,9 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Desk, KEY};
+use common::{Budget, Desk, KEY, START};
 use cycles_proto::time::UnixMillis;
-use cycles_sandbox::{Budget, Funding, Ledger, ReservationStatus, Unit};
+use cycles_sandbox::{Funding, Ledger, ReservationStatus, Unit};
 use http::Request;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -143,24 +143,24 @@ proptest! {
 
     #[test]
     fn the_books_balance_and_replays_change_nothing(steps in steps(), limits in prop::array::uniform3(0..100_i64)) {
-        let mut desk = Desk::new();
+        let mut desk = Desk::inside();
         for ((scope, allocated), limit) in SCOPES.iter().zip([500, 300, 100]).zip(limits) {
-            desk.ledger.add_budget(Budget::new(*scope, Unit::Tokens, allocated).overdraft_limit(limit));
+            desk.add_budget(Budget::new(scope, Unit::Tokens, allocated).overdraft_limit(limit));
         }
         let mut made = Vec::new();
         for step in &steps {
             match step {
-                Step::Wait(ms) => desk.now += ms,
+                Step::Wait(ms) => desk.pass(*ms),
                 Step::Fund(scope, funding) => {
                     // Refused fundings are part of the game.
-                    let _ = desk.ledger.fund(SCOPES[*scope], Unit::Tokens, *funding);
+                    let _ = desk.ledger().fund(SCOPES[*scope], Unit::Tokens, *funding);
                 }
                 Step::Call(..) => {
                     let Some((path, body)) = request(&mut desk, &made, step) else { continue };
-                    let before: Vec<_> = desk.ledger.budgets().map(|(_, _, state)| state).collect();
+                    let before: Vec<_> = desk.ledger().budgets().map(|(_, _, state)| state).collect();
                     let first = desk.post(&path, &body);
                     prop_assert!(matches!(first.status, 200 | 201 | 409 | 410), "{path}: {}", first.body);
-                    let after: Vec<_> = desk.ledger.budgets().map(|(_, _, state)| state).collect();
+                    let after: Vec<_> = desk.ledger().budgets().map(|(_, _, state)| state).collect();
                     if first.status >= 400 {
                         // The sweep is the one thing that may move the books beside a refusal.
                         let swept = before.iter().zip(&after).all(|(b, a)| b.spent == a.spent && b.debt == a.debt);
@@ -168,13 +168,13 @@ proptest! {
                     } else {
                         let second = desk.post(&path, &body);
                         prop_assert_eq!((first.status, &first.bytes), (second.status, &second.bytes));
-                        let again: Vec<_> = desk.ledger.budgets().map(|(_, _, state)| state).collect();
+                        let again: Vec<_> = desk.ledger().budgets().map(|(_, _, state)| state).collect();
                         prop_assert_eq!(&after, &again);
                         made.extend(first.body["reservation_id"].as_str().map(str::to_owned));
                     }
                 }
             }
-            check(&desk.ledger);
+            check(desk.ledger());
         }
     }
 
@@ -189,7 +189,7 @@ proptest! {
         body in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), "[\\[{\"a-z:0-9.,\\-eE}\\]]{0,80}".prop_map(String::into_bytes)],
         trace in prop::collection::vec(32..=255_u8, 0..80),
     ) {
-        let mut desk = Desk::with_tokens(10);
+        let mut desk = Desk::inside_with_tokens(10);
         let request = Request::builder()
             .method(if post { "POST" } else { "GET" })
             .uri(path.as_str())
@@ -198,7 +198,7 @@ proptest! {
             .header("traceparent", http::HeaderValue::from_bytes(&trace).unwrap_or(http::HeaderValue::from_static("x")))
             .header("x-idempotency-key", http::HeaderValue::from_bytes(&trace).unwrap_or(http::HeaderValue::from_static("x")));
         if let Ok(request) = request.body(Bytes::from(body)) {
-            let response = desk.ledger.handle(UnixMillis(desk.now), &request);
+            let response = desk.ledger().handle(UnixMillis(START), &request);
             prop_assert!(response.status().as_u16() >= 200);
         }
     }
@@ -223,7 +223,7 @@ fn hostile_values_are_answered_and_never_panic() {
         "to=2026-01-01T00:00:00%2B%C3%A91:00",
         "sort_by=status&cursor=eyJ2IjoxLCJzYiI6InN0YXR1cyJ9",
     ];
-    let mut desk = Desk::with_tokens(10);
+    let mut desk = Desk::inside_with_tokens(10);
     desk.reserve(1, &Value::Null);
     for query in queries {
         let answer = desk.get(&format!("/v1/reservations?{query}"));
@@ -246,21 +246,28 @@ fn hostile_values_are_answered_and_never_panic() {
         assert_eq!(desk.post_text("/v1/decide", body).status, 400);
     }
     for time in [0, u64::MAX, 1] {
-        desk.now = time;
-        desk.reserve(1, &json!({"ttl_ms": 86_400_000}));
-        desk.get("/v1/reservations?sort_dir=asc");
+        let body = desk.costing("estimate", 1, &json!({"ttl_ms": 86_400_000}));
+        let requests = [
+            Request::post("/v1/reservations").header("content-type", "application/json"),
+            Request::get("/v1/reservations?sort_dir=asc"),
+        ];
+        for request in requests {
+            let request = request.header("x-cycles-api-key", KEY);
+            let request = request.body(Bytes::from(body.to_string())).unwrap();
+            assert_eq!(desk.ledger().handle(UnixMillis(time), &request).status(), 200);
+        }
     }
 }
 
 #[test]
 fn the_same_seed_and_requests_give_the_same_bytes() {
     let run = || {
-        let mut desk = Desk::with_tokens(1_000);
+        let mut desk = Desk::inside_with_tokens(1_000);
         let mut bytes = Vec::new();
         for amount in [5, 700, 900, 1] {
             let answer = desk.reserve(amount, &Value::Null);
             bytes.push((answer.bytes, format!("{:?}", answer.headers)));
-            desk.now += 50_000;
+            desk.pass(50_000);
         }
         bytes
     };

@@ -84,9 +84,10 @@ impl Keys {
         match &self.admin {
             None => Err(Refusal::new(
                 Code::InternalError,
-                "Admin API key is not configured",
+                "Server misconfiguration: admin API key not set",
             )),
             Some(key) if sent == Some(key) => Ok(Caller::Admin),
+            Some(_) if sent.is_none() => Err(Refusal::unauthorized("Missing X-Admin-API-Key header")),
             Some(_) => Err(Refusal::unauthorized("Invalid admin API key")),
         }
     }

@@ -59,7 +59,7 @@ pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal
 fn check_header(request: &Request<Bytes>, key: &str) -> Result<(), Refusal> {
     match request.headers().get("x-idempotency-key") {
         Some(header) if header.as_bytes() != key.as_bytes() => Err(Refusal::invalid(
-            "X-Idempotency-Key header does not match idempotency_key in the request body",
+            "X-Idempotency-Key header does not match idempotency_key in request body",
         )),
         Some(_) | None => Ok(()),
     }

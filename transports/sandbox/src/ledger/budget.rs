@@ -195,7 +195,6 @@ impl Books {
                 taken
             }
         };
-        let capping = charge.policy != OveragePolicy::Reject;
         let overdraft = charge.policy == OveragePolicy::AllowWithOverdraft;
         self.change(scopes, unit, |state| {
             let available = i128::from(state.remaining);
@@ -209,7 +208,7 @@ impl Books {
                 reserved: -hold,
                 spent: hold + funded,
                 debt: taken - funded,
-                over_limit: capping && available < asked && !(overdraft && state.overdraft_limit > 0),
+                over_limit: taken < asked && available < asked && !(overdraft && state.overdraft_limit > 0),
             }
         })?;
         i64::try_from(hold + taken).map_err(|_| Refusal::internal())
@@ -248,8 +247,10 @@ impl Books {
             .filter_map(|scope| self.account(scope, unit))
             .map(|account| &account.state);
         for state in states.filter(|state| state.overdraft_limit > 0) {
+            // A scope in the red is short even of nothing, and then its debt as it is counts.
+            let is_short = i128::from(state.remaining) < taken;
             let shortfall = taken - i128::from(state.remaining.max(0));
-            if shortfall > 0 && i128::from(state.debt) + shortfall > i128::from(state.overdraft_limit) {
+            if is_short && i128::from(state.debt) + shortfall > i128::from(state.overdraft_limit) {
                 return Err(Refusal::overdraft());
             }
         }

@@ -167,6 +167,8 @@ pub struct Budget {
     pub(super) unit: Unit,
     pub(super) allocated: i64,
     pub(super) overdraft_limit: i64,
+    pub(super) debt: i64,
+    pub(super) is_over_limit: bool,
     pub(super) status: BudgetStatus,
     pub(super) caps_json: Option<String>,
 }
@@ -180,6 +182,8 @@ impl Budget {
             unit,
             allocated: allocated.max(0),
             overdraft_limit: 0,
+            debt: 0,
+            is_over_limit: false,
             status: BudgetStatus::Active,
             caps_json: None,
         }
@@ -199,6 +203,20 @@ impl Budget {
     #[must_use]
     pub fn overdraft_limit(mut self, limit: i64) -> Self {
         self.overdraft_limit = limit.max(0);
+        self
+    }
+
+    /// Debt from before; it lowers what remains. 0 (and less) is none.
+    #[must_use]
+    pub fn debt(mut self, debt: i64) -> Self {
+        self.debt = debt.max(0);
+        self
+    }
+
+    /// Whether it is over its limit from the start, which blocks new reservations.
+    #[must_use]
+    pub const fn over_limit(mut self, is_over_limit: bool) -> Self {
+        self.is_over_limit = is_over_limit;
         self
     }
 

@@ -43,12 +43,14 @@ impl Ledger {
         }
         let scopes = scope::derive(&request.subject);
         let (decision, caps, reason_code) = self.verdict(tenant, &scopes, request.estimate)?.into_parts();
-        let reply = DecideReply {
+        let mut reply = DecideReply {
             decision,
             caps,
             reason_code,
             affected_scopes: scopes,
+            cycles_evidence: None,
         };
+        reply.cycles_evidence = self.evidence.attest("decide", now, None, request, &reply);
         self.decided
             .remember(key, request.clone(), reply.clone(), now.saturating_add(KEPT_MS));
         Reply::ok(&reply)

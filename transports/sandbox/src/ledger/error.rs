@@ -90,6 +90,14 @@ impl Refusal {
         Self::new(Code::InternalError, "Internal error")
     }
 
+    /// The answer that a repeated key should get was never written.
+    pub(super) fn unavailable_answer() -> Self {
+        Self::new(
+            Code::InternalError,
+            "Original idempotency response is temporarily unavailable; retry with the same idempotency_key",
+        )
+    }
+
     pub(super) fn malformed() -> Self {
         Self::new(Code::InvalidRequest, "Malformed request body")
     }
@@ -105,7 +113,7 @@ impl Refusal {
     pub(super) fn foreign_tenant() -> Self {
         Self::new(
             Code::Forbidden,
-            "Tenant provided in the request body does not match the tenant of the API key",
+            "Tenant provided in the request body does not match tenant resolved from authorization token",
         )
     }
 
@@ -140,21 +148,21 @@ impl Refusal {
     pub(super) fn commit_unit() -> Self {
         Self::new(
             Code::UnitMismatch,
-            "Provided units does not match units used in the reservation",
+            "Provided units does not match the stored ones",
         )
     }
 
     pub(super) fn mismatch() -> Self {
         Self::new(
             Code::IdempotencyMismatch,
-            "Provided idempotency does not match the one used in the original request",
+            "Provided idempotency does not match the stored one",
         )
     }
 
     pub(super) fn finalized() -> Self {
         Self::new(
             Code::ReservationFinalized,
-            "Reservation finalized: reservation is already finalized",
+            "Reservation finalized: Reservation already finalized",
         )
     }
 
@@ -168,7 +176,7 @@ impl Refusal {
     pub(super) fn tenant_closed(tenant: &str) -> Self {
         Self::new(
             Code::TenantClosed,
-            format!("Tenant {tenant} is closed; no further changes are accepted"),
+            format!("Tenant {tenant} is closed; owned objects are read-only"),
         )
     }
 
@@ -182,7 +190,7 @@ impl Refusal {
     pub(super) fn reject_policy() -> Self {
         Self::new(
             Code::BudgetExceeded,
-            "Budget exceeded for: Actual exceeds estimate under policy REJECT",
+            "Budget exceeded for: Actual exceeds estimate and policy is REJECT",
         )
     }
 
@@ -192,7 +200,7 @@ impl Refusal {
             Code::BudgetFrozen => format!("Budget is frozen for scope: {scope}"),
             Code::BudgetClosed => format!("Budget is closed for scope: {scope}"),
             Code::OverdraftLimitExceeded => {
-                format!("Overdraft limit exceeded for: Scope is over-limit: {scope}")
+                "Overdraft limit exceeded for: Scope is over-limit, no new reservations allowed".to_owned()
             }
             Code::DebtOutstanding => {
                 "Outstanding debt blocks new reservation for: DEBT_OUTSTANDING".to_owned()

@@ -27,8 +27,9 @@ pub(super) enum Json {
 pub(super) struct Malformed;
 
 impl Json {
-    /// The first value in `bytes`. What follows it is ignored, as the server's parser does.
+    /// The first value in `bytes`, after a byte order mark if there is one. What follows it is ignored, as the server's parser does.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let mut source = serde_json::Deserializer::from_slice(bytes);
         Self::deserialize(&mut source).map_err(|_| Malformed)
     }

@@ -9,6 +9,7 @@ use super::auth::Caller;
 use super::cursor::{self, SortedCursor};
 use super::error::Refusal;
 use super::names::{Named, ReservationStatus};
+use super::order::{Direction, Order, SortKey, SortValue, invalid_boundary};
 use super::query::{Include, Params, row, scan, scan_position};
 use super::replies::ReservationPage;
 use super::reply::Reply;
@@ -71,7 +72,8 @@ impl Ledger {
             }
             Some(_) => {
                 return Err(Refusal::invalid(
-                    "cursor is not valid for the requested sort_by, sort_dir and filters",
+                    "cursor is not valid for the requested sort_by / sort_dir / filters; \
+                     reset cursor when any of these change",
                 ));
             }
         };
@@ -178,9 +180,9 @@ impl Window {
     fn read(params: &Params, from: &str, to: &str) -> Result<Self, Refusal> {
         let bound = |name: &str| {
             let read = |text: &str| {
-                timestamp::parse(text.trim()).ok_or_else(|| {
+                timestamp::parse(text).ok_or_else(|| {
                     Refusal::invalid(format!(
-                        "Invalid {name}: must be an ISO 8601 date-time with a zone"
+                        "Invalid {name}: {text} is not a valid ISO 8601 date-time"
                     ))
                 })
             };
@@ -191,9 +193,14 @@ impl Window {
             to: bound(to)?,
         };
         match (window.from, window.to) {
-            (Some(start), Some(end)) if start > end => Err(Refusal::invalid(format!(
-                "Invalid {from}: must not be after {to}"
-            ))),
+            (Some(start), Some(end)) if start > end => {
+                let text = |name| params.get(name).unwrap_or("");
+                Err(Refusal::invalid(format!(
+                    "{from} must be less than or equal to {to} (received {from}={}, {to}={})",
+                    text(from),
+                    text(to)
+                )))
+            }
             _ => Ok(window),
         }
     }
@@ -206,132 +213,13 @@ impl Window {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Order {
-    key: SortKey,
-    direction: Direction,
-}
-
-impl Order {
-    /// Equal values are in the order of their ids in both directions.
-    fn compare(self, a: (&SortValue, &str), b: (&SortValue, &str)) -> Ordering {
-        let values = match self.direction {
-            Direction::Ascending => a.0.cmp(b.0),
-            Direction::Descending => b.0.cmp(a.0),
-        };
-        values.then_with(|| a.1.cmp(b.1))
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Ascending,
-    Descending,
-}
-
-impl Named for Direction {
-    const ALL: &'static [Self] = &[Self::Ascending, Self::Descending];
-
-    fn wire_name(self) -> &'static str {
-        match self {
-            Self::Ascending => "asc",
-            Self::Descending => "desc",
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum SortKey {
-    ReservationId,
-    Tenant,
-    ScopePath,
-    Status,
-    Reserved,
-    CreatedAt,
-    ExpiresAt,
-}
-
-impl Named for SortKey {
-    const ALL: &'static [Self] = &[
-        Self::ReservationId,
-        Self::Tenant,
-        Self::ScopePath,
-        Self::Status,
-        Self::Reserved,
-        Self::CreatedAt,
-        Self::ExpiresAt,
-    ];
-
-    fn wire_name(self) -> &'static str {
-        match self {
-            Self::ReservationId => "reservation_id",
-            Self::Tenant => "tenant",
-            Self::ScopePath => "scope_path",
-            Self::Status => "status",
-            Self::Reserved => "reserved",
-            Self::CreatedAt => "created_at_ms",
-            Self::ExpiresAt => "expires_at_ms",
-        }
-    }
-}
-
-/// The order of the variants puts null last among ascending values.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum SortValue {
-    Number(i64),
-    Text(String),
-    Null,
-}
-
-impl SortKey {
-    fn value(self, row: &Reservation) -> SortValue {
-        match self {
-            Self::ReservationId => SortValue::Text(row.id.clone()),
-            Self::Tenant => row
-                .subject
-                .tenant()
-                .map_or(SortValue::Null, |name| SortValue::Text(name.to_owned())),
-            Self::ScopePath => SortValue::Text(scope::deepest(&row.affected_scopes).to_owned()),
-            Self::Status => SortValue::Text(row.status.name().to_owned()),
-            Self::Reserved => SortValue::Number(row.estimate.amount),
-            Self::CreatedAt => SortValue::Number(row.created_at),
-            Self::ExpiresAt => SortValue::Number(row.expires_at),
-        }
-    }
-
-    /// The value that a cursor carries.
-    fn parse(self, text: Option<String>) -> Result<SortValue, Refusal> {
-        let Some(text) = text else {
-            return Ok(SortValue::Null);
-        };
-        match self {
-            Self::ReservationId | Self::Tenant | Self::ScopePath | Self::Status => Ok(SortValue::Text(text)),
-            Self::Reserved | Self::CreatedAt | Self::ExpiresAt => text
-                .parse()
-                .map(SortValue::Number)
-                .map_err(|_| invalid_boundary()),
-        }
-    }
-}
-
-impl SortValue {
-    fn text(&self) -> Option<String> {
-        match self {
-            Self::Number(number) => Some(number.to_string()),
-            Self::Text(text) => Some(text.clone()),
-            Self::Null => None,
-        }
-    }
-}
-
 /// The admin must name a tenant; anyone else may name only its own. A blank name matches nothing.
 fn effective_tenant(caller: &Caller, params: &Params) -> Result<String, Refusal> {
     let asked = params.get("tenant");
     match caller {
-        Caller::Admin | Caller::Public => params
-            .non_blank("tenant")
-            .map(str::to_owned)
-            .ok_or_else(|| Refusal::invalid("tenant query parameter is required with the admin API key")),
+        Caller::Admin | Caller::Public => params.non_blank("tenant").map(str::to_owned).ok_or_else(|| {
+            Refusal::invalid("tenant query parameter is required when using admin key authentication")
+        }),
         Caller::Tenant(tenant) => match asked {
             None => Ok(tenant.clone()),
             Some(asked) if asked.trim().is_empty() || asked == tenant => Ok(asked.to_owned()),
@@ -346,31 +234,31 @@ fn include(params: &Params) -> Include {
     Include {
         metadata: has("metadata"),
         committed_metadata: has("committed_metadata"),
+        evidence: has("evidence"),
     }
 }
 
 fn read_status(text: &str) -> Result<ReservationStatus, Refusal> {
-    ReservationStatus::from_name(text)
-        .ok_or_else(|| Refusal::invalid(format!("Invalid status filter: {text}")))
+    ReservationStatus::from_name(text).ok_or_else(|| not_one_of::<ReservationStatus>("status filter", text))
 }
 
 fn read_sort_key(text: &str) -> Result<SortKey, Refusal> {
-    SortKey::from_name(&text.to_lowercase())
-        .ok_or_else(|| Refusal::invalid(format!("Invalid sort_by: {text}")))
+    SortKey::from_name(&text.to_lowercase()).ok_or_else(|| not_one_of::<SortKey>("sort_by", text))
 }
 
 fn read_direction(text: &str) -> Result<Direction, Refusal> {
-    Direction::from_name(&text.to_lowercase())
-        .ok_or_else(|| Refusal::invalid(format!("Invalid sort_dir: {text}")))
+    Direction::from_name(&text.to_lowercase()).ok_or_else(|| not_one_of::<Direction>("sort_dir", text))
+}
+
+fn not_one_of<T: Named>(what: &str, text: &str) -> Refusal {
+    let names: Vec<&str> = T::ALL.iter().map(|value| value.wire_name()).collect();
+    let names = names.join(", ");
+    Refusal::invalid(format!("Invalid {what}: {text}. Must be one of: {names}"))
 }
 
 /// A cursor that must be one of a sorted page.
 fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
     SortedCursor::decode(text).ok_or_else(invalid_boundary)
-}
-
-fn invalid_boundary() -> Refusal {
-    Refusal::invalid("cursor has an invalid boundary")
 }
 
 /// Where a row stands in an unsorted read: the first half of its id, which orders like the id itself.

@@ -5,18 +5,22 @@ mod admin;
 mod auth;
 mod body;
 mod budget;
+mod canonical;
 mod coerce;
 mod config;
 mod cursor;
 mod decide;
 mod error;
 mod event;
+mod evidence;
 mod extend;
+mod gate;
 mod idempotency;
 mod json;
 mod list;
 mod names;
 mod operator;
+mod order;
 mod public;
 mod query;
 mod replies;
@@ -42,10 +46,12 @@ use self::admin::{FundReply, FundRequest};
 use self::auth::{Caller, Keys, Throttle};
 use self::budget::Books;
 use self::error::{Code, Refusal};
+use self::evidence::Evidence;
+use self::gate::Gate;
 use self::idempotency::Answers;
 use self::public::Published;
 use self::replies::{DecideReply, EventReply, ExtendReply, ReserveReply};
-use self::reply::{Envelope, Reply};
+use self::reply::{Envelope, ErrorBody, Reply};
 use self::requests::{DecideRequest, EventRequest, ExtendRequest, ReserveRequest};
 use self::reservations::Reservations;
 use self::route::{Access, Route};
@@ -81,6 +87,7 @@ pub struct Ledger {
     sweeper: Sweeper,
     throttle: Throttle,
     published: Published,
+    evidence: Evidence,
     /// By idempotency key alone: the admin plane has one namespace for all budgets.
     funded: Answers<FundRequest, FundReply>,
 }
@@ -102,6 +109,7 @@ impl Ledger {
             sweeper: Sweeper::default(),
             throttle: Throttle::new(300),
             published: Published::default(),
+            evidence: Evidence::default(),
             funded: Answers::default(),
         }
     }
@@ -118,8 +126,23 @@ impl Ledger {
             versioned: request.uri().path().starts_with("/v1/"),
             ..Envelope::default()
         };
+        if let Some(gate) = Gate::of(request.uri()) {
+            let mut response = gate.response();
+            if gate == Gate::Firewall {
+                reply::identify(&envelope, response.headers_mut());
+            }
+            return response;
+        }
+        self.evidence.begin(&envelope.trace_id);
         let outcome = self.answer(now, request, &mut envelope);
-        reply::render(&envelope, outcome)
+        let reply = outcome.unwrap_or_else(|refusal| {
+            let attest = |body: &ErrorBody<'_>| {
+                let attested = envelope.attested.as_ref()?;
+                self.evidence.attest_refusal(now, attested, refusal.code, body)
+            };
+            reply::refused(&envelope, &refusal, attest)
+        });
+        reply::render(&envelope, reply)
     }
 
     /// Notes in `envelope` how far the request came.
@@ -139,7 +162,7 @@ impl Ledger {
             let wait = throttled.retry_after_s;
             return Err(Refusal::new(
                 Code::LimitExceeded,
-                format!("Rate limit exceeded, retry after {wait}s"),
+                format!("Rate limit exceeded for public endpoint; retry after {wait}s"),
             ));
         }
         let caller = self
@@ -150,12 +173,30 @@ impl Ledger {
         }
         envelope.past_filters = true;
         match route {
-            Route::Decide => self.decide(now, caller.tenant()?, &body::read(request, None)?),
-            Route::Reserve => self.reserve(now, caller.tenant()?, body::read(request, None)?),
+            Route::Decide => {
+                let body = body::read(request, None)?;
+                envelope.attested = self.evidence.note("POST /v1/decide", None, &body);
+                self.decide(now, caller.tenant()?, &body)
+            }
+            Route::Reserve => {
+                let body = body::read(request, None)?;
+                envelope.attested = self.evidence.note("POST /v1/reservations", None, &body);
+                self.reserve(now, caller.tenant()?, body)
+            }
             Route::List => self.list(&caller, request.uri()),
             Route::Get(id) => self.reservation_detail(&caller, &id),
-            Route::Commit(id) => self.commit(now, &caller, &id, body::read(request, Some(&id))?),
-            Route::Release(id) => self.release(now, &caller, &id, body::read(request, Some(&id))?),
+            Route::Commit(id) => {
+                let body = body::read(request, Some(&id))?;
+                let endpoint = "POST /v1/reservations/{reservation_id}/commit";
+                envelope.attested = self.evidence.note(endpoint, Some(&id), &body);
+                self.commit(now, &caller, &id, body)
+            }
+            Route::Release(id) => {
+                let body = body::read(request, Some(&id))?;
+                let endpoint = "POST /v1/reservations/{reservation_id}/release";
+                envelope.attested = self.evidence.note(endpoint, Some(&id), &body);
+                self.release(now, &caller, &id, body)
+            }
             Route::Extend(id) => self.extend(now, &caller, &id, body::read(request, Some(&id))?),
             Route::Event => self.record(now, caller.tenant()?, body::read(request, None)?),
             Route::Balances => self.balances(caller.tenant()?, request.uri()),

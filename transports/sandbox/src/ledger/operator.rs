@@ -95,12 +95,13 @@ impl Ledger {
     pub fn add_budget(&mut self, budget: Budget) {
         let state = BudgetState {
             allocated: budget.allocated,
-            remaining: budget.allocated,
+            // Neither is negative, so the difference is in range.
+            remaining: budget.allocated - budget.debt,
             reserved: 0,
             spent: 0,
-            debt: 0,
+            debt: budget.debt,
             overdraft_limit: budget.overdraft_limit,
-            is_over_limit: false,
+            is_over_limit: budget.is_over_limit,
             status: budget.status,
         };
         self.books.insert(

@@ -22,7 +22,7 @@ impl Published {
     pub(super) fn evidence(&self, id: &str) -> Result<Reply, Refusal> {
         let mut violations = Violations::default();
         if id.len() != 64 || !id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            violations.add("evidenceId", "must be 64 lowercase hex characters");
+            violations.add("evidenceId", "evidence_id must be 64 lowercase hex characters");
         }
         refuse(violations)?;
         let body = self.envelopes.get(id).ok_or_else(|| Refusal::no_resource(id))?;

@@ -10,6 +10,7 @@ use super::body::{check_reservation_id, refuse};
 use super::coerce::Violations;
 use super::cursor;
 use super::error::Refusal;
+use super::gate::is_escaped;
 use super::names::{ReservationStatus, Unit};
 use super::replies::{BalancePage, BalanceRow, ReservationRow};
 use super::reply::Reply;
@@ -18,14 +19,24 @@ use super::scope;
 use super::shapes::LEVELS;
 
 /// The parameters of a query, decoded as a form.
+#[derive(Debug, Default)]
+pub(super) struct Params(Vec<Param>);
+
 #[derive(Debug)]
-pub(super) struct Params(Vec<(String, String)>);
+struct Param {
+    name: String,
+    /// What numbers and flags are read from.
+    first: String,
+    /// What texts are: all values, with commas between them.
+    all: String,
+}
 
 /// Which of the large members a row shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Include {
     pub(super) metadata: bool,
     pub(super) committed_metadata: bool,
+    pub(super) evidence: bool,
 }
 
 impl Params {
@@ -35,33 +46,50 @@ impl Params {
             .unwrap_or("")
             .split('&')
             .filter(|pair| !pair.is_empty());
-        Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(n, v)| (form(n), form(v)))
-                .collect(),
-        )
+        let mut params = Self::default();
+        for (name, value) in pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
+            // What is no form is left out.
+            if let (Some(name), Some(value)) = (form(name), form(value)) {
+                params.add(name, value);
+            }
+        }
+        params
     }
 
-    /// The first value of a parameter, even if it is empty.
+    fn add(&mut self, name: String, value: String) {
+        if let Some(param) = self.0.iter_mut().find(|param| param.name == name) {
+            param.all.push(',');
+            param.all.push_str(&value);
+        } else {
+            let first = value.clone();
+            self.0.push(Param {
+                name,
+                first,
+                all: value,
+            });
+        }
+    }
+
+    fn param(&self, name: &str) -> Option<&Param> {
+        self.0.iter().find(|param| param.name == name)
+    }
+
+    /// A parameter as text, even if it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(candidate, _)| candidate == name)
-            .map(|(_, value)| value.as_str())
+        self.param(name).map(|param| param.all.as_str())
     }
 
-    /// The first value of a parameter for which blank is the same as absent.
+    /// A parameter for which blank is the same as absent.
     pub(super) fn non_blank(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.trim().is_empty())
     }
 
     /// 1 to 200 rows, 50 by default. What is no number at all is not foreseen by the server.
     pub(super) fn limit(&self) -> Result<usize, Refusal> {
-        let Some(text) = self.non_blank("limit") else {
+        let Some(param) = self.param("limit").filter(|param| !param.all.is_empty()) else {
             return Ok(50);
         };
-        let limit: i32 = text.trim().parse().map_err(|_| Refusal::internal())?;
+        let limit = integer(&param.first).ok_or_else(Refusal::internal)?;
         let mut violations = Violations::default();
         violations.at_least("limit", limit.into(), 1);
         violations.at_most("limit", limit.into(), 200);
@@ -72,11 +100,10 @@ impl Params {
     /// `include_children` is checked and then ignored.
     fn check_include_children(&self) -> Result<(), Refusal> {
         const WORDS: [&str; 9] = ["", "true", "on", "yes", "1", "false", "off", "no", "0"];
-        let word = self
-            .get("include_children")
-            .unwrap_or("")
-            .trim()
-            .to_ascii_lowercase();
+        let Some(param) = self.param("include_children") else {
+            return Ok(());
+        };
+        let word = param.first.to_ascii_lowercase();
         if WORDS.contains(&word.as_str()) {
             Ok(())
         } else {
@@ -109,9 +136,14 @@ pub(super) fn scan<T>(
     (page, None)
 }
 
-/// The position that a numeric cursor stands for; anything else is not foreseen by the server.
+/// The position that a numeric cursor stands for, counted from the end if it is negative; anything else is
+/// not foreseen by the server.
 pub(super) fn scan_position(cursor: Option<&str>) -> Result<u64, Refusal> {
-    cursor.map_or(Ok(0), |text| text.parse().map_err(|_| Refusal::internal()))
+    let number = |text: &str| match text.strip_prefix('-') {
+        Some(digits) if !digits.starts_with('+') => digits.parse().map(u64::wrapping_neg),
+        _ => text.parse(),
+    };
+    cursor.map_or(Ok(0), |text| number(text).map_err(|_| Refusal::internal()))
 }
 
 /// A reservation as reads show it.
@@ -133,6 +165,7 @@ pub(super) fn row(reservation: &Reservation, include: Include) -> ReservationRow
         committed_metadata: reservation
             .committed_metadata()
             .filter(|_| include.committed_metadata),
+        evidence: Some(reservation.evidence()).filter(|evidence| include.evidence && !evidence.is_empty()),
     }
 }
 
@@ -149,6 +182,7 @@ impl Ledger {
             Include {
                 metadata: true,
                 committed_metadata: true,
+                evidence: true,
             },
         ))
     }
@@ -165,7 +199,7 @@ impl Ledger {
             .collect();
         if filters.is_empty() {
             return Err(Refusal::invalid(
-                "At least one of tenant, workspace, app, workflow, agent, toolset must be provided",
+                "At least one of tenant/workspace/app/workflow/agent/toolset must be provided",
             ));
         }
         if params.non_blank("tenant").is_some_and(|asked| asked != tenant) {
@@ -199,9 +233,30 @@ impl Ledger {
     }
 }
 
-/// A plus is a blank; bytes that are no UTF-8 become the replacement character.
-fn form(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " "))
-        .decode_utf8_lossy()
-        .into_owned()
+/// A 32-bit integer as the server's framework reads one: blanks anywhere, decimal or hexadecimal.
+fn integer(text: &str) -> Option<i32> {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let (sign, digits) = text
+        .strip_prefix('-')
+        .map_or(("", text.as_str()), |rest| ("-", rest));
+    let hexadecimal = ["0x", "0X", "#"]
+        .iter()
+        .find_map(|prefix| digits.strip_prefix(prefix));
+    match hexadecimal {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            i32::from_str_radix(&format!("{sign}{digits}"), 16).ok()
+        }
+        Some(_) => None,
+        None => text.parse().ok(),
+    }
+}
+
+/// A plus is a blank; bytes that are no UTF-8 become the replacement character. Nothing if there is a
+/// percent sign without two digits after it.
+fn form(text: &str) -> Option<String> {
+    is_escaped(text).then(|| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    })
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::budget::BudgetState;
 use super::coerce::Members;
+use super::evidence::{EvidenceRef, ReservationEvidence};
 use super::json::{Json, Malformed};
 use super::names::{ReservationStatus, Unit};
 use super::scope::leaf;
@@ -98,6 +99,8 @@ pub(super) struct DecideReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason_code: Option<&'static str>,
     pub(super) affected_scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -119,6 +122,8 @@ pub(super) struct ReserveReply {
     pub(super) reason_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) balances: Option<Vec<BalanceRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
 /// Of commit and release alike; a release charges nothing, a full commit releases nothing.
@@ -130,6 +135,8 @@ pub(super) struct SettleReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) released: Option<Amount>,
     pub(super) balances: Vec<BalanceRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -171,6 +178,8 @@ pub(super) struct ReservationRow<'a> {
     pub(super) metadata: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) committed_metadata: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence: Option<ReservationEvidence<'a>>,
 }
 
 /// A page of reservations; an absent cursor is an explicit null.

@@ -6,6 +6,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::error::{Refusal, UnitDetails};
+use super::evidence::{Attested, EvidenceRef};
 
 /// What came of a request that was served.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Envelope {
     pub(super) past_filters: bool,
     /// Set if the request was throttled.
     pub(super) throttled: Option<Throttled>,
+    /// The request, if a refusal of it is attested.
+    pub(super) attested: Option<Attested>,
 }
 
 /// When a throttled caller may come back.
@@ -57,12 +60,22 @@ impl Reply {
 }
 
 /// The response to one request.
-pub(super) fn render(envelope: &Envelope, outcome: Result<Reply, Refusal>) -> Response<Bytes> {
-    let reply = outcome.unwrap_or_else(|refusal| error_reply(envelope, &refusal));
+pub(super) fn render(envelope: &Envelope, reply: Reply) -> Response<Bytes> {
     let mut response = Response::new(reply.body);
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type(envelope));
+    identify(envelope, headers);
+    if let Some(tenant) = &envelope.tenant {
+        put(headers, HeaderName::from_static("x-cycles-tenant"), tenant);
+    }
+    rate_limit(headers, envelope);
+    security(headers, reply.cache_control);
+    response
+}
+
+/// The ids of the exchange.
+pub(super) fn identify(envelope: &Envelope, headers: &mut HeaderMap) {
     put(
         headers,
         HeaderName::from_static("x-request-id"),
@@ -73,32 +86,36 @@ pub(super) fn render(envelope: &Envelope, outcome: Result<Reply, Refusal>) -> Re
         HeaderName::from_static("x-cycles-trace-id"),
         &envelope.trace_id,
     );
-    if let Some(tenant) = &envelope.tenant {
-        put(headers, HeaderName::from_static("x-cycles-tenant"), tenant);
-    }
-    rate_limit(headers, envelope);
-    security(headers, reply.cache_control);
-    response
 }
 
+/// What a refused request gets.
 #[derive(Serialize)]
-struct ErrorBody<'a> {
+pub(super) struct ErrorBody<'a> {
     error: &'a str,
     message: &'a str,
     request_id: &'a str,
     trace_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<&'a UnitDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cycles_evidence: Option<EvidenceRef>,
 }
 
-fn error_reply(envelope: &Envelope, refusal: &Refusal) -> Reply {
-    let body = ErrorBody {
+/// A refusal as a reply. `attest` sees the body before it names its own evidence.
+pub(super) fn refused(
+    envelope: &Envelope,
+    refusal: &Refusal,
+    attest: impl FnOnce(&ErrorBody<'_>) -> Option<EvidenceRef>,
+) -> Reply {
+    let mut body = ErrorBody {
         error: refusal.code.name(),
         message: &refusal.message,
         request_id: &envelope.request_id,
         trace_id: &envelope.trace_id,
         details: refusal.details.as_ref(),
+        cycles_evidence: None,
     };
+    body.cycles_evidence = attest(&body);
     // Every status of the catalogue is valid and texts always serialise; the fallbacks are unreachable.
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Reply {
@@ -137,6 +154,7 @@ fn security(headers: &mut HeaderMap, cache_control: Option<&'static str>) {
         HeaderValue::from_static("nosniff"),
     );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::X_XSS_PROTECTION, HeaderValue::from_static("0"));
     if let Some(cache_control) = cache_control {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control));
         return;

@@ -4,6 +4,8 @@
 //! values are equal. That is why absent and null are kept apart where the server's mapper folds a
 //! default in (`dry_run`, `grace_period_ms`), and why free maps keep their order.
 
+use serde::Serialize;
+
 use super::coerce::{Members, Violations, utf16_length};
 use super::json::{Json, Malformed};
 use super::names::{OveragePolicy, Unit};
@@ -25,7 +27,7 @@ pub(super) trait Body: Sized {
 }
 
 /// `POST /v1/decide`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct DecideRequest {
     pub(super) idempotency_key: String,
     pub(super) subject: Subject,
@@ -35,7 +37,7 @@ pub(super) struct DecideRequest {
 }
 
 /// `POST /v1/reservations`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ReserveRequest {
     pub(super) idempotency_key: String,
     pub(super) subject: Subject,
@@ -49,7 +51,7 @@ pub(super) struct ReserveRequest {
 }
 
 /// `POST /v1/reservations/{id}/commit`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct CommitRequest {
     pub(super) idempotency_key: String,
     pub(super) actual: Amount,
@@ -58,14 +60,14 @@ pub(super) struct CommitRequest {
 }
 
 /// `POST /v1/reservations/{id}/release`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ReleaseRequest {
     pub(super) idempotency_key: String,
     pub(super) reason: Option<String>,
 }
 
 /// `POST /v1/reservations/{id}/extend`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct ExtendRequest {
     pub(super) idempotency_key: String,
     pub(super) extend_by_ms: i64,
@@ -73,7 +75,7 @@ pub(super) struct ExtendRequest {
 }
 
 /// `POST /v1/events`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct EventRequest {
     pub(super) idempotency_key: String,
     pub(super) subject: Subject,
@@ -86,7 +88,7 @@ pub(super) struct EventRequest {
 }
 
 /// Standard metrics: stored by the server for nobody to read, so they matter for equality only.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Metrics {
     tokens_input: Option<i32>,
     tokens_output: Option<i32>,

@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
+use super::evidence::{EvidenceRef, ReservationEvidence};
 use super::json::Json;
 use super::names::{OveragePolicy, ReservationStatus};
 use super::replies::SettleReply;
@@ -32,6 +35,8 @@ pub(super) struct Reservation {
     pub(super) extensions: i64,
     pub(super) max_extensions: i64,
     pub(super) metadata: Option<Json>,
+    /// Of its creation.
+    pub(super) evidence: Option<EvidenceRef>,
     pub(super) settlement: Option<Settlement>,
 }
 
@@ -44,7 +49,8 @@ pub(super) struct Settlement {
 }
 
 /// The request that settled a reservation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(super) enum SettleRequest {
     Commit(CommitRequest),
     Release(ReleaseRequest),
@@ -68,6 +74,20 @@ impl Reservation {
     /// What was charged, once it is committed.
     pub(super) fn committed(&self) -> Option<Amount> {
         self.settlement.as_ref()?.reply.charged
+    }
+
+    /// What attests its creation and its end.
+    pub(super) fn evidence(&self) -> ReservationEvidence<'_> {
+        let settled = self.settlement.as_ref();
+        let of = |status| {
+            let settlement = settled.filter(|settlement| settlement.reply.status == status)?;
+            settlement.reply.cycles_evidence.as_ref()
+        };
+        ReservationEvidence {
+            reserve: self.evidence.as_ref(),
+            commit: of(ReservationStatus::Committed),
+            release: of(ReservationStatus::Released),
+        }
     }
 
     /// The metadata of the commit.
@@ -103,6 +123,13 @@ impl Reservations {
     pub(super) fn insert(&mut self, reservation: Reservation) {
         self.due.insert((reservation.grace_end(), reservation.id.clone()));
         self.rows.insert(reservation.id.clone(), reservation);
+    }
+
+    /// Keeps what attests the creation of one.
+    pub(super) fn note_evidence(&mut self, id: &str, evidence: EvidenceRef) {
+        if let Some(row) = self.rows.get_mut(id) {
+            row.evidence = Some(evidence);
+        }
     }
 
     /// Moves the expiry of an active one.

@@ -33,7 +33,8 @@ impl Ledger {
             return self.replay(now, reply.clone());
         }
         if request.is_dry_run() {
-            let reply = self.dry_run(tenant, &request)?;
+            let mut reply = self.dry_run(tenant, &request)?;
+            reply.cycles_evidence = self.evidence.attest("reserve", now, None, &request, &reply);
             let kept_until = now.saturating_add(KEPT_AT_LEAST_MS);
             self.reserved
                 .remember(key, request, Some(reply.clone()), kept_until);
@@ -44,7 +45,11 @@ impl Ledger {
         let lease_ms = settings.ttl_ms(request.ttl_ms).saturating_add(request.grace_ms());
         let kept_until = now.saturating_add(lease_ms.max(KEPT_AT_LEAST_MS));
         match self.with_caps(reply, &request) {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                reply.cycles_evidence = self.evidence.attest("reserve", now, None, &request, &reply);
+                if let (Some(id), Some(evidence)) = (&reply.reservation_id, &reply.cycles_evidence) {
+                    self.reservations.note_evidence(id, evidence.clone());
+                }
                 self.reserved
                     .remember(key, request, Some(reply.clone()), kept_until);
                 Reply::ok(&reply)
@@ -73,6 +78,7 @@ impl Ledger {
             reason_code,
             balances: allowed.then(|| self.books.rows(&scopes, request.estimate.unit)),
             affected_scopes: scopes,
+            cycles_evidence: None,
         })
     }
 
@@ -118,6 +124,7 @@ impl Ledger {
             extensions: 0,
             max_extensions: settings.max_extensions(),
             metadata: request.metadata.clone(),
+            evidence: None,
             settlement: None,
         });
         Ok(ReserveReply {
@@ -131,6 +138,7 @@ impl Ledger {
             reason_code: None,
             balances: Some(self.books.rows(&scopes, estimate.unit)),
             affected_scopes: scopes,
+            cycles_evidence: None,
         })
     }
 
@@ -150,7 +158,7 @@ impl Ledger {
 
     /// The original answer with nothing but its time to live brought up to date.
     fn replay(&self, now: i64, reply: Option<ReserveReply>) -> Result<Reply, Refusal> {
-        let mut reply = reply.ok_or_else(Refusal::internal)?;
+        let mut reply = reply.ok_or_else(Refusal::unavailable_answer)?;
         if let (Some(id), Some(expires_at)) = (&reply.reservation_id, reply.expires_at_ms) {
             reply.remaining_ttl_ms = Some(self.remaining_ttl_ms(now, id, expires_at));
         }

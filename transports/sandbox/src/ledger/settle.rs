@@ -51,6 +51,7 @@ impl Ledger {
                 amount: returned,
             }),
             balances: self.books.rows(&scopes, estimate.unit),
+            cycles_evidence: None,
         };
         self.settle(now, id, request, reply)
     }
@@ -77,6 +78,7 @@ impl Ledger {
             charged: None,
             released: Some(estimate),
             balances: self.books.rows(&scopes, estimate.unit),
+            cycles_evidence: None,
         };
         self.settle(now, id, request, reply)
     }
@@ -106,8 +108,13 @@ impl Ledger {
         now: i64,
         id: &str,
         request: SettleRequest,
-        reply: SettleReply,
+        mut reply: SettleReply,
     ) -> Result<Reply, Refusal> {
+        let artifact = match request {
+            SettleRequest::Commit(_) => "commit",
+            SettleRequest::Release(_) => "release",
+        };
+        reply.cycles_evidence = self.evidence.attest(artifact, now, Some(id), &request, &reply);
         let response = Reply::ok(&reply)?;
         self.reservations.finish(
             id,

@@ -74,14 +74,15 @@ impl Subject {
             if value.is_empty() || !value.bytes().all(is_scope_byte) {
                 violations.add(
                     &path,
-                    "must contain only alphanumeric characters, underscores, dots and hyphens",
+                    "must contain only alphanumeric, dot, underscore, or hyphen characters",
                 );
             }
         }
-        if self.levels.iter().all(Option::is_none) {
+        let is_blank = |level: &Option<String>| level.as_deref().is_none_or(|value| value.trim().is_empty());
+        if self.levels.iter().all(is_blank) {
             violations.add(
                 "subject.hasAtLeastOneStandardField",
-                "At least one standard field (tenant, workspace, app, workflow, agent, or toolset) must be provided",
+                "At least one standard field (tenant, workspace, app, workflow, agent, toolset) must be provided",
             );
         }
         if let Some(Json::Object(dimensions)) = &self.dimensions {

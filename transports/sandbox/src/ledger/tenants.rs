@@ -104,8 +104,9 @@ impl Settings {
         match (asked, &self.default_policy) {
             (Some(policy), _) => Ok(policy),
             (None, None) => Ok(OveragePolicy::AllowIfAvailable),
-            (None, Some(text)) => OveragePolicy::from_name(text)
-                .ok_or_else(|| Refusal::invalid(format!("Invalid tenant default overage policy: {text}"))),
+            (None, Some(text)) => OveragePolicy::from_name(text).ok_or_else(|| {
+                Refusal::invalid(format!("Invalid tenant default_commit_overage_policy: {text}"))
+            }),
         }
     }
 

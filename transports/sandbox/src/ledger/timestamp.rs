@@ -4,12 +4,20 @@
 /// Digits beyond the millisecond are dropped. `None` if the text has another form.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let (date, rest) = text.split_once(['T', 't'])?;
+    let (sign, date) = match date.split_at_checked(1)? {
+        ("-", date) => (-1, date),
+        ("+", date) => (1, date),
+        _ => (0, date),
+    };
     let mut date = date.split('-');
-    let (year, month, day) = (
-        digits(date.next()?, 4)?,
-        digits(date.next()?, 2)?,
-        digits(date.next()?, 2)?,
-    );
+    let year = date.next()?;
+    // Years beyond four digits need a sign, a plus needs more than four digits.
+    let year = match (sign, year.len()) {
+        (0, 4) => digits(year, 4)?,
+        (1, count @ 5..=9) | (-1, count @ 4..=9) => sign * digits(year, count)?,
+        _ => return None,
+    };
+    let (month, day) = (digits(date.next()?, 2)?, digits(date.next()?, 2)?);
     let zone_at = rest.find(['Z', 'z', '+', '-'])?;
     let (time, zone) = rest.split_at(zone_at);
     let valid_date =
@@ -53,14 +61,20 @@ const fn date_of(days: i64) -> (i64, i64, i64) {
 }
 
 fn time_of_day(text: &str) -> Option<i64> {
-    let (time, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let (time, fraction) = text.split_once('.').unwrap_or((text, ""));
     let mut parts = time.split(':');
     let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
     let second = digits(parts.next()?, 2)?;
-    if parts.next().is_some() || hour > 23 || minute > 59 || second > 59 {
+    // The end of the day is 24:00:00 too, and its leap second the same as the second before it.
+    let (second, is_valid) = match (hour, minute, second) {
+        (23, 59, 60) => (59, true),
+        (24, 0, 0) => (0, fraction.bytes().all(|digit| digit == b'0')),
+        _ => (second, hour <= 23 && minute <= 59 && second <= 59),
+    };
+    if parts.next().is_some() || !is_valid {
         return None;
     }
-    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+    if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let milli: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
@@ -72,9 +86,12 @@ fn offset_ms(zone: &str) -> Option<i64> {
         return Some(0);
     }
     let sign = if zone.starts_with('-') { -1 } else { 1 };
-    let (hour, minute) = zone.get(1..)?.split_once(':')?;
-    let (hour, minute) = (digits(hour, 2)?, digits(minute, 2)?);
-    (hour <= 18 && minute <= 59).then_some(sign * (hour * 60 + minute) * 60_000)
+    let (hour, rest) = zone.get(1..)?.split_once(':')?;
+    let (minute, second) = rest.split_once(':').unwrap_or((rest, "00"));
+    let (hour, minute, second) = (digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?);
+    let offset_s = (hour * 60 + minute) * 60 + second;
+    let is_valid = minute <= 59 && second <= 59 && offset_s <= 18 * 3_600;
+    is_valid.then_some(sign * offset_s * 1_000)
 }
 
 fn digits(text: &str, count: usize) -> Option<i64> {

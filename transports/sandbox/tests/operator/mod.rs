@@ -16,24 +16,20 @@ use crate::common::{ADMIN_KEY, Answer, Desk};
 
 /// Sends `body` to the admin plane with one header for the key; the n-th call gets the n-th secret.
 pub fn call(desk: &mut Desk, key: (&str, &str), method: &str, path: &str, body: &Value) -> Answer {
-    desk.idempotency_key += 1;
-    let secret = [u8::try_from(desk.idempotency_key).unwrap(); 24];
+    desk.fresh_key();
+    let secret = [u8::try_from(desk.keys_made()).unwrap(); 24];
     let mut request = Request::builder().method(method).uri(path).header(key.0, key.1);
     let mut bytes = Bytes::new();
     if !body.is_null() {
         request = request.header("content-type", "application/json");
         bytes = body.to_string().into();
     }
+    let now = UnixMillis(desk.now());
     let response = desk
-        .ledger
-        .handle_admin(UnixMillis(desk.now), secret, &request.body(bytes).unwrap());
+        .ledger()
+        .handle_admin(now, secret, &request.body(bytes).unwrap());
     let (head, bytes) = response.into_parts();
-    Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body: serde_json::from_slice(&bytes).unwrap(),
-        bytes,
-    }
+    Answer::new(head.status.as_u16(), head.headers, bytes)
 }
 
 pub fn admin(desk: &mut Desk, method: &str, path: &str, body: &Value) -> Answer {

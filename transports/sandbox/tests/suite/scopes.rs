@@ -1,10 +1,7 @@
 //! From subjects to scopes, and who may see what.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Desk, OTHER_KEY};
-use cycles_sandbox::{Budget, Unit};
+use crate::common::{Budget, Desk, OTHER_KEY};
+use cycles_sandbox::Unit;
 use serde_json::{Value, json};
 
 #[test]
@@ -31,7 +28,9 @@ fn scopes_follow_the_order_of_levels_in_lower_case_and_skip_what_is_absent() {
         ),
     ];
     for (subject, scopes) in rows {
-        let mut desk = Desk::with_tokens(10);
+        let Some(mut desk) = Desk::with_tokens(10) else {
+            return;
+        };
         let answer = desk.decide(1, &json!({"subject": subject}));
         assert_eq!(answer.body["affected_scopes"], json!(scopes));
     }
@@ -39,9 +38,8 @@ fn scopes_follow_the_order_of_levels_in_lower_case_and_skip_what_is_absent() {
 
 #[test]
 fn a_reservation_answers_with_all_scopes_and_the_balances_of_budgeted_ones() {
-    let mut desk = Desk::new();
-    desk.ledger
-        .add_budget(Budget::new("tenant:acme/app:web", Unit::Tokens, 500).overdraft_limit(9));
+    let Some(mut desk) = Desk::new() else { return };
+    desk.add_budget(Budget::new("tenant:acme/app:web", Unit::Tokens, 500).overdraft_limit(9));
     let subject = json!({"tenant": "acme", "app": "Web", "agent": "Bot", "dimensions": {"run": "1"}});
     let answer = desk.reserve(100, &json!({"subject": subject}));
     let id = answer.id();
@@ -73,10 +71,12 @@ fn a_reservation_answers_with_all_scopes_and_the_balances_of_budgeted_ones() {
 
 #[test]
 fn a_subject_without_tenant_is_not_given_one() {
-    let mut desk = Desk::with_tokens(100);
-    let agent = json!({"subject": {"agent": "x"}});
+    let Some(mut desk) = Desk::with_tokens(100) else {
+        return;
+    };
+    let agent = json!({"subject": {"agent": "nomad"}});
     assert_eq!(desk.reserve(1, &agent).fault(), (404, "NOT_FOUND"));
-    desk.ledger.add_budget(Budget::new("agent:x", Unit::Tokens, 10));
+    desk.add_budget(Budget::new("agent:nomad", Unit::Tokens, 10));
     let id = desk.reserve(1, &agent).id();
     desk.key = OTHER_KEY;
     assert_eq!(
@@ -93,7 +93,9 @@ fn a_subject_without_tenant_is_not_given_one() {
 
 #[test]
 fn another_tenants_name_is_forbidden_in_exactly_its_case() {
-    let mut desk = Desk::with_tokens(100);
+    let Some(mut desk) = Desk::with_tokens(100) else {
+        return;
+    };
     for name in ["rival", "Acme"] {
         let subject = json!({"subject": {"tenant": name}});
         assert_eq!(desk.reserve(1, &subject).fault(), (403, "FORBIDDEN"));
@@ -104,7 +106,9 @@ fn another_tenants_name_is_forbidden_in_exactly_its_case() {
 
 #[test]
 fn another_tenants_reservation_is_403_and_an_unknown_one_404() {
-    let mut desk = Desk::with_tokens(100);
+    let Some(mut desk) = Desk::with_tokens(100) else {
+        return;
+    };
     let id = desk.reserve(1, &Value::Null).id();
     desk.key = OTHER_KEY;
     for (id, status) in [

@@ -1,12 +1,10 @@
 //! Balances and the list of reservations: filters, order and pages.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Answer, Desk, START};
-use cycles_sandbox::{Budget, Unit};
+use crate::common::{Answer, Budget, Desk};
+use cycles_proto::time::UnixMillis;
+use cycles_sandbox::Unit;
 use serde_json::{Value, json};
 
 fn paths(answer: &Answer) -> BTreeSet<String> {
@@ -39,15 +37,13 @@ fn set(texts: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn balances_show_descendants_in_every_unit() {
-    let mut desk = Desk::with_tokens(10);
-    desk.ledger
-        .add_budget(Budget::new("tenant:acme/app:web/agent:bot", Unit::Credits, 1));
-    desk.ledger
-        .add_budget(Budget::new("tenant:acme/agent:bot", Unit::Tokens, 1));
-    desk.ledger
-        .add_budget(Budget::new("tenant:acme/agent:bottle", Unit::Tokens, 1));
-    desk.ledger
-        .add_budget(Budget::new("tenant:rival/agent:bot", Unit::Tokens, 1));
+    let Some(mut desk) = Desk::with_tokens(10) else {
+        return;
+    };
+    desk.add_budget(Budget::new("tenant:acme/app:web/agent:bot", Unit::Credits, 1));
+    desk.add_budget(Budget::new("tenant:acme/agent:bot", Unit::Tokens, 1));
+    desk.add_budget(Budget::new("tenant:acme/agent:bottle", Unit::Tokens, 1));
+    desk.add_budget(Budget::new("tenant:rival/agent:bot", Unit::Tokens, 1));
     let bots = [
         "tenant:acme/app:web/agent:bot CREDITS",
         "tenant:acme/agent:bot TOKENS",
@@ -95,18 +91,12 @@ fn balances_show_descendants_in_every_unit() {
 
 #[test]
 fn pages_of_balances_cover_each_budget_once() {
-    let mut desk = Desk::new();
+    let Some(mut desk) = Desk::new() else { return };
     for index in 0..10 {
-        desk.ledger.add_budget(Budget::new(
-            format!("tenant:acme/agent:a{index}"),
-            Unit::Tokens,
-            1,
-        ));
-        desk.ledger.add_budget(Budget::new(
-            format!("tenant:rival/agent:a{index}"),
-            Unit::Tokens,
-            1,
-        ));
+        for tenant in ["acme", "rival"] {
+            let scope = format!("tenant:{tenant}/agent:a{index}");
+            desk.add_budget(Budget::new(&scope, Unit::Tokens, 1));
+        }
     }
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -117,13 +107,14 @@ fn pages_of_balances_cover_each_budget_once() {
             None => break,
         }
     }
-    assert_eq!(seen.len(), 10);
+    // A scan of a store that grows meanwhile may meet a budget again.
+    assert!(seen.len() == 10 || desk.is_live(), "{seen:?}");
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 10);
 }
 
-/// Five reservations, a second apart: amounts 3 1 2 1 3, the second committed, the third released.
-fn five() -> (Desk, Vec<String>) {
-    let mut desk = Desk::with_tokens(100);
+/// Five reservations, some time apart: amounts 3 1 2 1 3, the second committed, the third released.
+fn five() -> Option<(Desk, Vec<String>)> {
+    let mut desk = Desk::with_tokens(100)?;
     let mut made = Vec::new();
     for (index, amount) in [3, 1, 2, 1, 3].into_iter().enumerate() {
         let more = json!({
@@ -133,23 +124,29 @@ fn five() -> (Desk, Vec<String>) {
             "ttl_ms": 600_000 - 1_000 * index,
         });
         made.push(desk.reserve(amount, &more).id());
-        desk.now += 1_000;
+        desk.pass(20);
     }
     desk.commit(&made[1], 1, &json!({"metadata": {"done": true}}));
     desk.release(&made[2], &Value::Null);
-    (desk, made)
+    Some((desk, made))
 }
 
 #[test]
 fn lists_are_filtered_by_status_key_scope_and_time() {
-    let (mut desk, made) = five();
+    let Some((mut desk, made)) = five() else { return };
     let pick = |places: &[usize]| {
         places
             .iter()
             .map(|place| made[*place].clone())
             .collect::<BTreeSet<_>>()
     };
-    let time = |offset: u64| cycles_proto::time::UnixMillis(START + offset).to_string();
+    let times: Vec<(u64, u64)> = made.iter().map(|id| desk.times(id)).collect();
+    let time = |ms: u64| UnixMillis(ms).to_string();
+    let an_hour_east = |ms: u64| {
+        let local = UnixMillis(ms + 3_600_000).to_string();
+        format!("{}%2B01:00", local.trim_end_matches('Z'))
+    };
+    let (second, third) = (times[1].0, times[2].0);
     let rows: [(String, &[usize]); 15] = [
         (String::new(), &[0, 1, 2, 3, 4]),
         ("tenant=acme".into(), &[0, 1, 2, 3, 4]),
@@ -161,14 +158,11 @@ fn lists_are_filtered_by_status_key_scope_and_time() {
         ("agent=bot1".into(), &[1, 3]),
         ("workspace=".into(), &[]),
         ("unknown=1&from=".into(), &[0, 1, 2, 3, 4]),
-        (format!("from={}&to={}", time(1_000), time(2_000)), &[1, 2]),
-        (
-            "from=2026-11-18T12:06:41%2B01:00&to=2026-11-18T12:06:41%2B01:00".into(),
-            &[1],
-        ),
-        (format!("expires_from={}", time(600_000)), &[0, 1, 2, 3, 4]),
-        (format!("finalized_from={}", time(0)), &[1, 2]),
-        (format!("finalized_to={}", time(4_999)), &[]),
+        (format!("from={}&to={}", time(second), time(third)), &[1, 2]),
+        (format!("from={0}&to={0}", an_hour_east(second)), &[1]),
+        (format!("expires_from={}", time(times[2].1)), &[0, 1, 2]),
+        (format!("finalized_from={}", time(second)), &[1, 2]),
+        (format!("finalized_to={}", time(second)), &[]),
     ];
     for (query, expected) in rows {
         let answer = desk.get(&format!("/v1/reservations?{query}"));
@@ -182,7 +176,7 @@ fn lists_are_filtered_by_status_key_scope_and_time() {
 
 #[test]
 fn faults_of_a_list_query_come_in_order() {
-    let (mut desk, _) = five();
+    let Some((mut desk, _)) = five() else { return };
     let rows = [
         (
             "limit=0&status=x",
@@ -198,21 +192,37 @@ fn faults_of_a_list_query_come_in_order() {
         ("status=", 400, "Invalid status filter: "),
         ("sort_by=&sort_dir=x", 400, "Invalid sort_by: "),
         ("sort_dir=up&from=x", 400, "Invalid sort_dir: up"),
-        ("from=2026-11-22&tenant=rival", 400, "Invalid from: must be"),
-        ("to=1795000000000", 400, "Invalid to: must be"),
-        ("to=2026-11-22T10:00:00", 400, "Invalid to: must be"),
+        ("from=2026-11-22&tenant=rival", 400, "Invalid from: 2026-11-22 is"),
+        ("to=1795000000000", 400, "Invalid to: "),
+        ("to=2026-11-22T10:00:00", 400, "Invalid to: "),
         (
             "from=2026-11-23T00:00:00Z&to=2026-11-22T00:00:00Z",
             400,
-            "Invalid from: must not be after to",
+            "from must be less than or equal to to",
         ),
+        ("to=2026-11-22T24:00:01Z", 400, "Invalid to: "),
+        ("to=12026-11-22T00:00:00Z", 400, "Invalid to: "),
+        ("to=%202026-11-22T00:00:00Z", 400, "Invalid to: "),
+        (
+            "status=ACTIVE&status=ACTIVE",
+            400,
+            "Invalid status filter: ACTIVE,ACTIVE. ",
+        ),
+        ("limit=%20", 500, "Internal error"),
+        ("limit=-0x1", 400, "Validation failed: limit: "),
         ("tenant=rival&cursor=junk", 403, ""),
         ("cursor=junk", 500, "Internal error"),
-        ("cursor=5&sort_by=status", 400, "cursor has an invalid boundary"),
+        ("cursor=-1", 200, ""),
+        ("cursor=5x", 500, "Internal error"),
+        (
+            "cursor=5&sort_by=status",
+            400,
+            "cursor contains an invalid sorted-list boundary",
+        ),
         (
             "cursor=junk&sort_by=status",
             400,
-            "cursor has an invalid boundary",
+            "cursor contains an invalid sorted-list boundary",
         ),
     ];
     for (query, status, message) in rows {
@@ -227,7 +237,14 @@ fn faults_of_a_list_query_come_in_order() {
     for fine in [
         "to=2026-11-22T10:00:00%2B01:00",
         "from=1999-02-28t10:00:00.123456789z",
+        "to=2026-11-22T24:00:00Z",
+        "to=2016-12-31T23:59:60-01:00:30",
+        "to=-0001-01-01T00:00:00.Z",
+        "to=%2B12026-01-01T00:00:00Z",
         "sort_by=STATUS&sort_dir=ASC",
+        "limit=0x1F",
+        "limit=%2B1%200",
+        "limit=",
     ] {
         assert_eq!(
             desk.get(&format!("/v1/reservations?{fine}")).status,
@@ -239,7 +256,7 @@ fn faults_of_a_list_query_come_in_order() {
 
 #[test]
 fn sorted_lists_break_ties_by_id_in_both_directions() {
-    let (mut desk, made) = five();
+    let Some((mut desk, made)) = five() else { return };
     let tied = |a: usize, b: usize| {
         let (a, b) = (made[a].clone(), made[b].clone());
         if a < b { [a, b] } else { [b, a] }
@@ -272,7 +289,7 @@ fn sorted_lists_break_ties_by_id_in_both_directions() {
 
 #[test]
 fn sorted_pages_are_exact_and_their_cursors_bound_to_the_question() {
-    let (mut desk, made) = five();
+    let Some((mut desk, made)) = five() else { return };
     for key in ["reserved", "created_at_ms", "status", "tenant"] {
         let whole = ids(&desk.get(&format!("/v1/reservations?sort_by={key}")));
         let (mut seen, mut cursor) = (Vec::new(), String::new());
@@ -304,7 +321,7 @@ fn sorted_pages_are_exact_and_their_cursors_bound_to_the_question() {
 
 #[test]
 fn unsorted_pages_cover_each_match_once_and_may_end_with_an_empty_one() {
-    let (mut desk, made) = five();
+    let Some((mut desk, made)) = five() else { return };
     for (filter, expected) in [("", &made[..]), ("status=COMMITTED&", &made[1..2])] {
         for limit in 1..=5 {
             let (mut seen, mut cursor) = (Vec::new(), String::new());
@@ -319,6 +336,9 @@ fn unsorted_pages_cover_each_match_once_and_may_end_with_an_empty_one() {
                 cursor = next.to_owned();
             }
             seen.sort();
+            if desk.is_live() {
+                seen.dedup();
+            }
             let mut all = expected.to_vec();
             all.sort();
             assert_eq!(seen, all, "{filter}limit={limit}");
@@ -328,10 +348,10 @@ fn unsorted_pages_cover_each_match_once_and_may_end_with_an_empty_one() {
 
 #[test]
 fn rows_show_metadata_only_on_request_and_the_charge_always() {
-    let (mut desk, made) = five();
+    let Some((mut desk, made)) = five() else { return };
     let plain = desk.get("/v1/reservations?status=COMMITTED").body["reservations"][0].clone();
     assert_eq!(plain["committed"], json!({"unit": "TOKENS", "amount": 1}));
-    assert_eq!(plain["finalized_at_ms"], START + 5_000);
+    assert!(plain["finalized_at_ms"].as_u64() > plain["created_at_ms"].as_u64());
     assert!(plain.get("metadata").is_none() && plain.get("committed_metadata").is_none());
     let query = "/v1/reservations?status=COMMITTED&include=,Metadata,%20committed_metadata,other";
     let full = desk.get(query).body["reservations"][0].clone();

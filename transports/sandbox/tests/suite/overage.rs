@@ -1,10 +1,7 @@
 //! What commits and events do to budgets under the three overage policies.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod common;
-
-use common::{Desk, policy};
-use cycles_sandbox::{Budget, BudgetStatus, Funding, OveragePolicy, Unit};
+use crate::common::{Budget, Desk, policy};
+use cycles_sandbox::{BudgetStatus, Funding, OperatorError, OveragePolicy, Unit};
 use serde_json::{Value, json};
 
 const REJECT: OveragePolicy = OveragePolicy::Reject;
@@ -46,9 +43,8 @@ const ROWS: &[Row] = &[
 #[test]
 fn a_commit_on_one_scope_leaves_the_worked_numbers() {
     for (index, row) in ROWS.iter().enumerate() {
-        let mut desk = Desk::new();
-        desk.ledger
-            .add_budget(Budget::new(TENANT, Unit::Tokens, row.allocated).overdraft_limit(row.overdraft));
+        let Some(mut desk) = Desk::new() else { return };
+        desk.add_budget(Budget::new(TENANT, Unit::Tokens, row.allocated).overdraft_limit(row.overdraft));
         let id = desk.reserve(row.reserve, &policy(row.policy)).id();
         let answer = desk.commit(&id, row.commit, &Value::Null);
         match row.outcome {
@@ -69,7 +65,9 @@ fn a_commit_on_one_scope_leaves_the_worked_numbers() {
 
 #[test]
 fn a_rejected_commit_can_be_repeated_with_the_same_key_and_less() {
-    let mut desk = Desk::with_tokens(1000);
+    let Some(mut desk) = Desk::with_tokens(1000) else {
+        return;
+    };
     let id = desk.reserve(100, &policy(REJECT)).id();
     let key = json!({"idempotency_key": "settle"});
     assert_eq!(desk.commit(&id, 101, &key).fault(), (409, "BUDGET_EXCEEDED"));
@@ -77,18 +75,19 @@ fn a_rejected_commit_can_be_repeated_with_the_same_key_and_less() {
 }
 
 /// Parent and child budgets, each as (allocated, overdraft limit).
-fn parent_and_child(parent: (i64, i64), child: (i64, i64)) -> Desk {
-    let mut desk = Desk::new();
+fn parent_and_child(parent: (i64, i64), child: (i64, i64)) -> Option<Desk> {
+    let mut desk = Desk::new()?;
     for (scope, (allocated, limit)) in [(TENANT, parent), ("tenant:acme/agent:bot", child)] {
-        desk.ledger
-            .add_budget(Budget::new(scope, Unit::Tokens, allocated).overdraft_limit(limit));
+        desk.add_budget(Budget::new(scope, Unit::Tokens, allocated).overdraft_limit(limit));
     }
-    desk
+    Some(desk)
 }
 
 #[test]
 fn capping_takes_the_minimum_of_all_scopes_and_flags_only_the_short_ones() {
-    let mut desk = parent_and_child((150, 0), (1000, 0));
+    let Some(mut desk) = parent_and_child((150, 0), (1000, 0)) else {
+        return;
+    };
     let bot = json!({"subject": {"tenant": "acme", "agent": "bot"}});
     let id = desk.reserve(100, &bot).id();
     assert_eq!(desk.commit(&id, 200, &Value::Null).amount("charged"), Some(150));
@@ -101,7 +100,9 @@ fn capping_takes_the_minimum_of_all_scopes_and_flags_only_the_short_ones() {
 
 #[test]
 fn a_scope_without_overdraft_caps_what_its_child_would_borrow() {
-    let mut desk = parent_and_child((150, 0), (100, 100));
+    let Some(mut desk) = parent_and_child((150, 0), (100, 100)) else {
+        return;
+    };
     let more =
         json!({"subject": {"tenant": "acme", "agent": "bot"}, "overage_policy": "ALLOW_WITH_OVERDRAFT"});
     let id = desk.reserve(100, &more).id();
@@ -115,9 +116,8 @@ fn a_scope_without_overdraft_caps_what_its_child_would_borrow() {
 #[test]
 fn two_overdrafts_add_up_and_a_release_does_not_repay_them() {
     for settle_second_by_release in [false, true] {
-        let mut desk = Desk::new();
-        desk.ledger
-            .add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(100));
+        let Some(mut desk) = Desk::new() else { return };
+        desk.add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(100));
         let first = desk.reserve(40, &policy(AWO)).id();
         let second = desk.reserve(40, &policy(AWO)).id();
         assert_eq!(desk.commit(&first, 90, &Value::Null).amount("charged"), Some(90));
@@ -140,15 +140,15 @@ fn two_overdrafts_add_up_and_a_release_does_not_repay_them() {
 
 #[test]
 fn commits_go_through_on_scopes_that_are_over_limit() {
-    let mut desk = Desk::with_tokens(300);
+    let Some(mut desk) = Desk::with_tokens(300) else {
+        return;
+    };
     let (first, second) = (
         desk.reserve(100, &Value::Null).id(),
         desk.reserve(100, &Value::Null).id(),
     );
     assert_eq!(desk.event(101, &Value::Null).amount("charged"), Some(100));
-    desk.ledger
-        .fund(TENANT, Unit::Tokens, Funding::Credit(0))
-        .unwrap();
+    desk.credit(TENANT, 0);
     assert!(
         !desk.tokens(TENANT).is_over_limit,
         "any funding recomputes the flag"
@@ -167,11 +167,11 @@ fn commits_go_through_on_scopes_that_are_over_limit() {
 #[test]
 fn settlement_succeeds_on_frozen_and_closed_budgets() {
     for status in [BudgetStatus::Frozen, BudgetStatus::Closed] {
-        let mut desk = Desk::with_tokens(1000);
+        let Some(mut desk) = Desk::with_tokens(1000) else {
+            return;
+        };
         let ids: Vec<String> = (0..3).map(|_| desk.reserve(100, &Value::Null).id()).collect();
-        desk.ledger
-            .set_budget_status(TENANT, Unit::Tokens, status)
-            .unwrap();
+        desk.set_budget_status(TENANT, Unit::Tokens, status);
         assert_eq!(desk.extend(&ids[0], 1_000, &Value::Null).status, 200);
         assert_eq!(
             desk.commit(&ids[0], 300, &Value::Null).amount("charged"),
@@ -186,9 +186,15 @@ fn settlement_succeeds_on_frozen_and_closed_budgets() {
             desk.event(1, &Value::Null).body["error"],
             format!("BUDGET_{}", status.name())
         );
-        let funding = desk.ledger.fund(TENANT, Unit::Tokens, Funding::Credit(1));
-        assert_eq!(funding, Err(cycles_sandbox::OperatorError::NotActive));
     }
+}
+
+#[test]
+fn a_budget_that_is_not_active_is_not_funded() {
+    let mut desk = Desk::inside();
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, 10).status(BudgetStatus::Frozen));
+    let funding = desk.ledger().fund(TENANT, Unit::Tokens, Funding::Credit(1));
+    assert_eq!(funding, Err(OperatorError::NotActive));
 }
 
 #[test]
@@ -214,9 +220,8 @@ fn events_are_charged_by_the_same_rules() {
     for (index, (allocated, limit, overage, amount, outcome, after, over_limit)) in
         rows.into_iter().enumerate()
     {
-        let mut desk = Desk::new();
-        desk.ledger
-            .add_budget(Budget::new(TENANT, Unit::Tokens, allocated).overdraft_limit(limit));
+        let Some(mut desk) = Desk::new() else { return };
+        desk.add_budget(Budget::new(TENANT, Unit::Tokens, allocated).overdraft_limit(limit));
         let answer = desk.event(amount, &policy(overage));
         match outcome {
             Ok(charged) => {
@@ -236,7 +241,9 @@ fn events_are_charged_by_the_same_rules() {
 
 #[test]
 fn an_event_is_capped_by_its_poorest_scope() {
-    let mut desk = parent_and_child((50, 0), (950, 0));
+    let Some(mut desk) = parent_and_child((50, 0), (950, 0)) else {
+        return;
+    };
     let bot = json!({"subject": {"tenant": "acme", "agent": "bot"}});
     assert_eq!(desk.event(100, &bot).amount("charged"), Some(50));
     assert_eq!(desk.numbers(TENANT), (0, 0, 50, 0));
@@ -246,9 +253,8 @@ fn an_event_is_capped_by_its_poorest_scope() {
 
 #[test]
 fn an_event_in_the_red_charges_nothing_and_flags_the_scope() {
-    let mut desk = Desk::new();
-    desk.ledger
-        .add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(10));
+    let Some(mut desk) = Desk::new() else { return };
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(10));
     desk.event(105, &policy(AWO));
     assert_eq!(desk.numbers(TENANT), (-5, 0, 100, 5));
     assert_eq!(desk.event(3, &Value::Null).amount("charged"), Some(0));
@@ -257,31 +263,56 @@ fn an_event_in_the_red_charges_nothing_and_flags_the_scope() {
 }
 
 #[test]
+fn an_event_of_nothing_in_the_red_leaves_the_flag_alone_and_meets_debt_beyond_the_limit() {
+    for (debt, limit, status) in [(20, 50, 201), (60, 50, 409)] {
+        let Some(mut desk) = Desk::new() else { return };
+        desk.add_budget(
+            Budget::new(TENANT, Unit::Tokens, 0)
+                .overdraft_limit(limit)
+                .debt(debt),
+        );
+        assert_eq!(desk.event(0, &Value::Null).status, 201);
+        assert!(!desk.tokens(TENANT).is_over_limit);
+        assert_eq!(
+            desk.event(0, &policy(AWO)).status,
+            status,
+            "debt {debt} of {limit}"
+        );
+    }
+}
+
+#[test]
 fn debt_blocks_new_reservations_only_where_no_overdraft_is_allowed() {
-    let mut desk = Desk::new();
-    desk.ledger
-        .add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(50));
+    let Some(mut desk) = Desk::new() else { return };
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, 100).overdraft_limit(50));
     desk.event(120, &policy(AWO));
-    assert_eq!(
-        desk.ledger
-            .fund(TENANT, Unit::Tokens, Funding::Credit(100))
-            .unwrap()
-            .debt,
-        20
-    );
+    desk.credit(TENANT, 100);
+    assert_eq!(desk.tokens(TENANT).debt, 20);
     assert_eq!(desk.reserve(1, &Value::Null).status, 200);
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, 100).debt(20));
+    assert_eq!(desk.reserve(1, &Value::Null).fault(), (409, "DEBT_OUTSTANDING"));
+    assert_eq!(
+        desk.decide(1, &Value::Null).body["reason_code"],
+        "DEBT_OUTSTANDING"
+    );
+    assert_eq!(desk.event(1, &Value::Null).status, 201);
+}
+
+#[test]
+fn repaying_debt_credits_what_is_left_over() {
+    let mut desk = Desk::inside();
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, 200).debt(20));
     let state = desk
-        .ledger
+        .ledger()
         .fund(TENANT, Unit::Tokens, Funding::RepayDebt(30))
         .unwrap();
-    assert_eq!((state.debt, state.allocated, state.remaining), (0, 210, 109));
+    assert_eq!((state.debt, state.allocated, state.remaining), (0, 210, 210));
 }
 
 #[test]
 fn amounts_stay_exact_up_to_the_end_of_64_bits() {
-    let mut desk = Desk::new();
-    desk.ledger
-        .add_budget(Budget::new(TENANT, Unit::Tokens, i64::MAX).overdraft_limit(i64::MAX));
+    let Some(mut desk) = Desk::new() else { return };
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, i64::MAX).overdraft_limit(i64::MAX));
     assert_eq!(desk.event(i64::MAX, &policy(AWO)).status, 201);
     assert_eq!(desk.event(i64::MAX, &policy(AWO)).status, 201);
     assert_eq!(desk.numbers(TENANT), (-i64::MAX, 0, i64::MAX, i64::MAX));
@@ -294,6 +325,12 @@ fn amounts_stay_exact_up_to_the_end_of_64_bits() {
         balances.body["balances"][0]["debt"]["amount"],
         json!(9_223_372_036_854_775_807_i64)
     );
-    let funding = desk.ledger.fund(TENANT, Unit::Tokens, Funding::Credit(1));
-    assert_eq!(funding, Err(cycles_sandbox::OperatorError::OutOfRange));
+}
+
+#[test]
+fn a_funding_beyond_64_bits_is_refused() {
+    let mut desk = Desk::inside();
+    desk.add_budget(Budget::new(TENANT, Unit::Tokens, i64::MAX));
+    let funding = desk.ledger().fund(TENANT, Unit::Tokens, Funding::Credit(1));
+    assert_eq!(funding, Err(OperatorError::OutOfRange));
 }
