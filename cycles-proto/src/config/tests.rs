@@ -254,7 +254,7 @@ fn variables_in_each_others_place_are_told_apart() {
 fn a_variable_that_is_not_utf_8_is_refused_unless_it_is_a_path() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt as _;
-    let odd = OsString::from_vec(b"/tmp/j\xff".to_vec());
+    let odd = OsString::from_vec(b"journal-\xff".to_vec());
     let read = |odd_name: &str| {
         CyclesConfig::from_lookup("CYCLES_", |name| match name {
             _ if name == odd_name => Some(odd.clone()),

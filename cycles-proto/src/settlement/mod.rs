@@ -93,7 +93,7 @@ enum Stage {
 }
 
 /// What follows a change of the journal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
     Finish(Settled),
@@ -180,7 +180,10 @@ impl Settlement {
             return Step::Notify(event);
         }
         match &self.stage {
-            Stage::Write(..) => self.write(),
+            Stage::Write(write, then) => {
+                let (write, then) = (write.clone(), then.clone());
+                self.write(write, then)
+            }
             Stage::Writing(..) => Step::Wait(None),
             Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
             Stage::Attempt(attempt, _) => {
@@ -221,13 +224,15 @@ impl Settlement {
     }
 
     /// A change of the journal was made, or could not be.
-    pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
-        let Stage::Writing(waited_for, _) = &self.stage else {
-            return;
+    pub fn handle_stored(&mut self, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        let then = match &self.stage {
+            Stage::Writing(waited_for, then) if *waited_for == ticket => then.clone(),
+            Stage::Write(..)
+            | Stage::Writing(..)
+            | Stage::Attempt(..)
+            | Stage::InFlight(..)
+            | Stage::Done(_) => return,
         };
-        if *waited_for != ticket {
-            return;
-        }
         self.only_in_memory = stored.is_err();
         if let Err(failure) = stored {
             let reservation_id = self.reservation_id().clone();
@@ -236,28 +241,16 @@ impl Settlement {
                 failure,
             });
         }
-        let placeholder = Stage::Attempt(Attempt::Settle, now.mono);
-        if let Stage::Writing(_, then) = core::mem::replace(&mut self.stage, placeholder) {
-            self.stage = match then {
-                Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
-                Then::Finish(settled) => Stage::Done(settled),
-            };
-        }
+        self.stage = match then {
+            Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
+            Then::Finish(settled) => Stage::Done(settled),
+        };
     }
 
-    fn write(&mut self) -> Step {
+    fn write(&mut self, write: JournalWrite, then: Then) -> Step {
         let ticket = self.tickets.take();
-        let placeholder = Stage::Attempt(Attempt::Settle, Duration::MAX);
-        match core::mem::replace(&mut self.stage, placeholder) {
-            Stage::Write(write, then) => {
-                self.stage = Stage::Writing(ticket, then);
-                Step::Store(ticket, write)
-            }
-            other @ (Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) | Stage::Done(_)) => {
-                self.stage = other;
-                Step::Wait(None)
-            }
-        }
+        self.stage = Stage::Writing(ticket, then);
+        Step::Store(ticket, write)
     }
 
     fn send(&mut self, now: Now, attempt: Attempt) -> Step {

@@ -1,195 +1,14 @@
 //! A settlement against answers that a test hands it, in virtual time.
 
+mod desk;
+
 use http::Response;
 
+use self::desk::{
+    APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
+};
 use super::*;
-use crate::models::{Action, Amount, CommitRequest, Subject};
-
-const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
-const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;
-const WALL: u64 = 1_795_000_000_000;
-const DAY_MS: u64 = 86_400_000;
-
-/// A settlement, the time, and what was asked of the driver.
-struct Desk {
-    settlement: Settlement,
-    mono: Duration,
-    log: Vec<String>,
-    bodies: Vec<Bytes>,
-    keys: Vec<String>,
-    journal_works: bool,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self::of(Settlement::new(config(), record(), SEED, now(Duration::ZERO)))
-    }
-
-    /// The record of an earlier run, written this long ago.
-    fn resumed(record: JournalRecord, age_ms: u64, force: bool) -> Self {
-        let now = Now {
-            mono: Duration::ZERO,
-            wall: UnixMillis(WALL + age_ms),
-        };
-        Self::of(Settlement::resume(config(), record, SEED, now, force))
-    }
-
-    fn of(settlement: Settlement) -> Self {
-        let (log, bodies, keys) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            settlement,
-            mono: Duration::ZERO,
-            log,
-            bodies,
-            keys,
-            journal_works: true,
-        }
-    }
-
-    /// Does all that is asked, gives `answers` to the calls one after the other, lets time pass as it is asked
-    /// to, and stops when there is nothing left to do or no answer left.
-    fn run(&mut self, answers: impl IntoIterator<Item = Answer>) -> &mut Self {
-        let mut answers = answers.into_iter();
-        for _ in 0..10_000 {
-            match self.settlement.poll(now(self.mono)) {
-                Step::Send(call) => {
-                    self.note_call(&call);
-                    let Some(answer) = answers.next() else { return self };
-                    self.mono += Duration::from_millis(5);
-                    match answer {
-                        Ok(response) => {
-                            self.settlement
-                                .handle_response(now(self.mono), call.ticket, &response);
-                        }
-                        Err(kind) => {
-                            self.settlement
-                                .handle_failure(now(self.mono), call.ticket, Failure::new(kind));
-                        }
-                    }
-                }
-                Step::Store(ticket, write) => {
-                    self.log.push(describe(&write));
-                    let stored = if self.journal_works {
-                        Ok(())
-                    } else {
-                        Err(StoreFailure("disk full".into()))
-                    };
-                    self.settlement.handle_stored(now(self.mono), ticket, stored);
-                }
-                Step::Notify(event) => self.log.push(match event {
-                    Event::JournalFailed { failure, .. } => format!("journal failed: {}", failure.0),
-                    Event::SettlementFailed {
-                        retry_in: Some(_), ..
-                    } => "failed, again".to_owned(),
-                    Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
-                    Event::SettlingByEvent { .. } => "by event".to_owned(),
-                }),
-                Step::Wait(Some(at)) => {
-                    assert!(at > self.mono, "a wait that is over");
-                    self.mono = at;
-                }
-                Step::Wait(None) => panic!("nothing outstanding: {:?}", self.settlement),
-                Step::Done => return self,
-            }
-        }
-        panic!("no end: {:?}", self.log)
-    }
-
-    fn note_call(&mut self, call: &crate::Call) {
-        let request = &call.request;
-        self.log
-            .push(format!("{} {}", request.method(), request.uri().path()));
-        if !request.body().is_empty() {
-            self.bodies.push(request.body().clone());
-            self.keys.push(
-                request.headers()["x-idempotency-key"]
-                    .to_str()
-                    .unwrap()
-                    .to_owned(),
-            );
-        }
-    }
-
-    /// What was done, with the commit's path shortened.
-    fn log(&self) -> Vec<String> {
-        let shorten = |line: &String| {
-            line.replace("/v1/reservations/r-1", "r")
-                .replace("/v1/events", "events")
-        };
-        self.log.iter().map(shorten).collect()
-    }
-
-    fn outcome(&self) -> &Settled {
-        self.settlement.outcome().expect("an outcome")
-    }
-}
-
-const SEED: Seed = Seed([5; 16]);
-
-fn now(mono: Duration) -> Now {
-    Now {
-        mono,
-        wall: UnixMillis(WALL).saturating_add(mono),
-    }
-}
-
-fn config() -> Arc<CyclesConfig> {
-    Arc::new(CyclesConfig::new("cyc_live_0123456789", "http://h").unwrap())
-}
-
-fn record() -> JournalRecord {
-    let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
-    let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
-    JournalRecord::new(
-        "http://h",
-        &"r-1".into(),
-        about,
-        &"key-1".into(),
-        &commit,
-        UnixMillis(WALL),
-    )
-    .unwrap()
-}
-
-fn describe(write: &JournalWrite) -> String {
-    match write {
-        JournalWrite::Put(record) => {
-            let floor = record.not_before(UnixMillis(WALL)).map(|at| at.0 - WALL);
-            let floor = floor
-                .map(|ms| format!(" not before {}s", ms / 1_000))
-                .unwrap_or_default();
-            format!("put {}{floor}", record.mode())
-        }
-        JournalWrite::Remove(_) => "remove".to_owned(),
-        JournalWrite::SetAside(_, Aside::Rejected) => "set aside rejected".to_owned(),
-        JournalWrite::SetAside(_, Aside::Stale) => "set aside stale".to_owned(),
-    }
-}
-
-fn answer(status: u16, body: &str) -> Answer {
-    Ok(Response::builder()
-        .status(status)
-        .body(Bytes::copy_from_slice(body.as_bytes()))
-        .unwrap())
-}
-
-fn refusal(status: u16, code: &str) -> Answer {
-    answer(
-        status,
-        &format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#),
-    )
-}
-
-fn detail(status: &str) -> Answer {
-    answer(
-        200,
-        &format!(
-            r#"{{"reservation_id":"r-1","status":"{status}","subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":2,"scope_path":"s","affected_scopes":[]}}"#
-        ),
-    )
-}
-
-type Answer = Result<Response<Bytes>, FailureKind>;
+use crate::models::Amount;
 
 #[test]
 fn a_cost_is_stored_then_committed_then_forgotten() {
@@ -518,7 +337,7 @@ fn late_unknown_and_repeated_answers_change_nothing() {
         desk.settlement.handle_response(now(desk.mono), ticket, &reply);
         desk.settlement
             .handle_failure(now(desk.mono), ticket, Failure::new(FailureKind::Lost));
-        desk.settlement.handle_stored(now(desk.mono), ticket, Ok(()));
+        desk.settlement.handle_stored(ticket, Ok(()));
     }
     assert_eq!(format!("{:?}", desk.settlement), before);
 }
@@ -539,7 +358,7 @@ fn a_spurious_poll_changes_nothing() {
 
 #[test]
 fn a_record_of_another_sdk_is_replayed_to_the_byte() {
-    let commit = include_str!("../../tests/data/journal/python-commit.json");
+    let commit = include_str!("../../../tests/data/journal/python-commit.json");
     let record = JournalRecord::parse(commit.as_bytes()).unwrap();
     let body = record.body().to_owned();
     let mut desk = Desk::resumed(record, 1_000_000_000, false);
