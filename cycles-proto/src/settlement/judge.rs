@@ -24,6 +24,8 @@ pub(super) enum Move {
     Keep,
     /// The ledger refused for good.
     Reject,
+    /// The ledger refused for good, because the reservation was finalized: see how.
+    Explain,
     /// The ledger does not know the reservation any more.
     Forgotten,
     /// Look at the reservation first.
@@ -70,6 +72,8 @@ pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -
         Verdict::Rejected(reply) => match reply.code() {
             _ if !reply.is_understood() => (Move::Keep, Some(reply)),
             Some(ErrorCode::NotFound) => (Move::Forgotten, Some(reply)),
+            // Under our own key the ledger would have repeated its answer.
+            Some(ErrorCode::ReservationFinalized) => (Move::Explain, Some(reply)),
             _ => (Move::Reject, Some(reply)),
         },
         Verdict::Unauthorized(reply) => (Move::Keep, Some(reply)),
@@ -114,6 +118,18 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
         Verdict::Rejected(reply) | Verdict::Expired { reply, .. } | Verdict::Ambiguous(reply) => {
             (OPEN, Some(reply))
         }
+    }
+}
+
+/// The state of a reservation that somebody else finalized, if the answer tells.
+pub(super) fn found(response: &http::Response<Bytes>) -> Option<ReservationStatus> {
+    match verdict::<ReservationDetail>(OperationKind::GetReservation, response) {
+        Verdict::Success(detail) => Some(detail.status.clone()),
+        Verdict::Expired { .. }
+        | Verdict::Rejected(_)
+        | Verdict::Unauthorized(_)
+        | Verdict::Throttled(_)
+        | Verdict::Ambiguous(_) => None,
     }
 }
 

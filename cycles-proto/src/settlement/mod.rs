@@ -8,6 +8,7 @@
 //!       │              ├─ throttled: the pause is stored first
 //!       │              ├─ expired ─► Store(event mode) ─► Send(event) ─► RecoveredViaEvent
 //!       │              ├─ perhaps expired, and perhaps committed before: GET decides
+//!       │              ├─ finalized by somebody else ─► GET tells how ─► Rejected
 //!       │              ├─ unauthorized, or not understood ─► Pending, the record stays
 //!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
 //! ```
@@ -31,7 +32,7 @@ use crate::config::CyclesConfig;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
 use crate::keys::Seed;
-use crate::models::{CommitResponse, EventCreateResponse, ReservationId};
+use crate::models::{CommitResponse, EventCreateResponse, ReservationId, ReservationStatus};
 use crate::record::{JournalRecord, Mode};
 use crate::reply::OperationKind;
 use crate::step::{Aside, Event, JournalWrite, Step, StoreFailure};
@@ -50,6 +51,8 @@ pub struct Settlement {
     only_in_memory: bool,
     /// What came back last that was no success.
     last_error: Option<Box<Error>>,
+    /// How somebody else finalized the reservation.
+    found: Option<ReservationStatus>,
     tickets: Tickets,
     events: VecDeque<Event>,
     stage: Stage,
@@ -76,6 +79,9 @@ pub enum Settled {
     Rejected {
         /// What the ledger said.
         error: Option<Box<Error>>,
+        /// If it said that the reservation is finalized: how, where that could be learnt. `COMMITTED` was a
+        /// commit under another key, `RELEASED` gave the budget back although it was spent.
+        found: Option<ReservationStatus>,
     },
     /// The server may have forgotten the key: sending it could count twice. The record is set aside.
     Stale,
@@ -103,8 +109,10 @@ enum Then {
 enum Attempt {
     /// The commit or the event, whichever the record is for.
     Settle,
-    /// A look at the reservation.
+    /// A look at the reservation, to see whether it is committed already.
     Look,
+    /// A look at a reservation that somebody else finalized, to tell how.
+    Explain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +157,7 @@ impl Settlement {
             may_be_committed: sent,
             only_in_memory: false,
             last_error: None,
+            found: None,
             tickets: Tickets::default(),
             events: VecDeque::new(),
             stage,
@@ -203,6 +212,10 @@ impl Settlement {
         let response = self.config.api_key().redact_response(response);
         let (next, reply) = match (attempt, self.record.mode()) {
             (Attempt::Look, _) => judge::look(&response),
+            (Attempt::Explain, _) => {
+                self.found = judge::found(&response);
+                (Move::Reject, None)
+            }
             (Attempt::Settle, Mode::Commit) => judge::commit(self.may_be_committed, &response),
             (Attempt::Settle, Mode::Event) => judge::event(&response),
         };
@@ -273,12 +286,12 @@ impl Settlement {
     fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
         let id = self.record.reservation_id();
         let path = match (attempt, self.record.mode()) {
-            (Attempt::Look, _) => reservation_path(id, ""),
+            (Attempt::Look | Attempt::Explain, _) => reservation_path(id, ""),
             (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit"),
             (Attempt::Settle, Mode::Event) => Ok("/v1/events".to_owned()),
         };
         let encoded = path.and_then(|path| match attempt {
-            Attempt::Look => Encoded::get(&self.config, &path, &self.seed, false),
+            Attempt::Look | Attempt::Explain => Encoded::get(&self.config, &path, &self.seed, false),
             Attempt::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
                 let key = self.record.idempotency_key().unwrap_or_else(|| "".into());
@@ -290,7 +303,7 @@ impl Settlement {
 
     fn kind(&self, attempt: Attempt) -> OperationKind {
         match (attempt, self.record.mode()) {
-            (Attempt::Look, _) => OperationKind::GetReservation,
+            (Attempt::Look | Attempt::Explain, _) => OperationKind::GetReservation,
             (Attempt::Settle, Mode::Commit) => OperationKind::CommitReservation,
             (Attempt::Settle, Mode::Event) => OperationKind::CreateEvent,
         }
@@ -319,6 +332,10 @@ impl Settlement {
     }
 
     fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
+        if attempt == Attempt::Explain {
+            // One look, and no more: what the ledger said of the commit is what counts.
+            return self.apply(now, attempt, Move::Reject);
+        }
         let may_be_done = failure.kind().may_have_been_sent();
         let error = Error::transport(self.context(attempt), failure, self.may_be_committed);
         self.last_error = Some(Box::new(error));
@@ -354,10 +371,11 @@ impl Settlement {
             }
             Move::Reject | Move::Forgotten => {
                 self.tell(None);
-                let error = self.last_error.clone();
-                self.set_aside(Aside::Rejected, Settled::Rejected { error });
+                let (error, found) = (self.last_error.clone(), self.found.take());
+                self.set_aside(Aside::Rejected, Settled::Rejected { error, found });
             }
             Move::Look => self.stage = Stage::Attempt(Attempt::Look, now.mono),
+            Move::Explain => self.stage = Stage::Attempt(Attempt::Explain, now.mono),
             Move::Event => self.switch_to_event(now),
         }
     }

@@ -1,5 +1,5 @@
 //! https: what is trusted, what is not, and a program that has two cryptography providers.
-#![cfg(feature = "tls")]
+#![cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;

@@ -186,10 +186,7 @@ fn after_an_open_commit_a_bare_410_is_looked_into_first() {
     let (log, _) = after(&[|| detail("ACTIVE"), || answer(200, COMMITTED)]);
     assert_eq!(log, ["failed, again", "POST r/commit", "remove"]);
     let (log, _) = after(&[|| detail("RELEASED"), || refusal(409, "RESERVATION_FINALIZED")]);
-    assert_eq!(
-        log,
-        ["failed, again", "POST r/commit", "failed", "set aside rejected"]
-    );
+    assert_eq!(log, ["failed, again", "POST r/commit", "GET r"]);
     let (log, _) = after(&[|| answer(502, ""), || answer(200, COMMITTED)]);
     assert_eq!(log, ["failed, again", "POST r/commit", "remove"]);
     let (log, desk) = after(&[|| answer(401, "")]);
@@ -232,7 +229,6 @@ fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
     for code in [
         "UNIT_MISMATCH",
         "IDEMPOTENCY_MISMATCH",
-        "RESERVATION_FINALIZED",
         "BUDGET_EXCEEDED",
         "NOT_FOUND",
     ] {
@@ -243,11 +239,49 @@ fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
             ["put commit", "POST r/commit", "failed", "set aside rejected"],
             "{code}"
         );
-        let Settled::Rejected { error: Some(error) } = desk.outcome() else {
+        let Settled::Rejected {
+            error: Some(error), ..
+        } = desk.outcome()
+        else {
             panic!("{:?}", desk.outcome())
         };
         assert_eq!(error.code().unwrap().as_str(), code);
     }
+}
+
+#[test]
+fn what_somebody_else_finalized_is_looked_at_once_to_tell_how() {
+    let after = |look: Answer| {
+        let mut desk = Desk::new();
+        desk.run([refusal(409, "RESERVATION_FINALIZED"), look]);
+        assert_eq!(
+            desk.log(),
+            [
+                "put commit",
+                "POST r/commit",
+                "GET r",
+                "failed",
+                "set aside rejected"
+            ]
+        );
+        let Settled::Rejected {
+            error: Some(error),
+            found,
+        } = desk.outcome().clone()
+        else {
+            panic!()
+        };
+        assert_eq!(
+            error.code().unwrap().as_str(),
+            "RESERVATION_FINALIZED",
+            "what counts"
+        );
+        found
+    };
+    assert_eq!(after(detail("COMMITTED")), Some(ReservationStatus::Committed));
+    assert_eq!(after(detail("RELEASED")), Some(ReservationStatus::Released));
+    assert_eq!(after(answer(500, "")), None);
+    assert_eq!(after(Err(FailureKind::Timeout)), None);
 }
 
 #[test]
