@@ -1,6 +1,7 @@
 //! What an observer sees: a request that was served, its response and the fault that struck.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
@@ -89,8 +90,9 @@ impl Observer {
         Self(Box::new(observe))
     }
 
+    /// An observer that panics has seen it; the client gets its answer all the same.
     pub(crate) fn see(&self, exchange: &Exchange<'_>) {
-        (self.0)(exchange);
+        let _ = catch_unwind(AssertUnwindSafe(|| (self.0)(exchange)));
     }
 }
 

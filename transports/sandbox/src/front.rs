@@ -210,12 +210,8 @@ async fn exchange(
     let request = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Request::from_parts(head, body.to_bytes()),
         Err(fault) if fault.is::<LengthLimitError>() => {
-            let mut response = bare(StatusCode::PAYLOAD_TOO_LARGE);
-            // The rest of the body is still in the pipe and will not be read.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-            return Ok(response.map(Delivery::whole));
+            // It ends the connection: the rest of the body is still in the pipe and will not be read.
+            return Ok(ended_if_at_fault(bare(StatusCode::PAYLOAD_TOO_LARGE)).map(Delivery::whole));
         }
         Err(_) => return Err(NoResponse),
     };
@@ -225,7 +221,7 @@ async fn exchange(
     if let Some(Fault::ResetRequest | Fault::ResetResponse) = fault {
         reset.turn_on();
     }
-    let response = response.ok_or(NoResponse)?;
+    let response = ended_if_at_fault(response.ok_or(NoResponse)?);
     Ok(match fault {
         Some(Fault::Cut) => response.map(Delivery::cut),
         Some(Fault::Drip(gap)) => response.map(|body| Delivery::drip(body, gap)),
@@ -263,6 +259,19 @@ async fn respond(
             None
         }
     }
+}
+
+/// After some statuses the reference server's container does not trust the connection any more.
+fn ended_if_at_fault(mut response: Response<Bytes>) -> Response<Bytes> {
+    if matches!(
+        response.status().as_u16(),
+        400 | 408 | 411 | 413 | 414 | 500 | 501 | 503
+    ) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn bare(status: StatusCode) -> Response<Bytes> {

@@ -87,6 +87,18 @@ fn an_answer_that_hides_what_was_done() {
     let answer = event(&sandbox);
     assert_eq!((answer.status(), spent(&sandbox)), (Some(201), 10));
     assert!(serde_json::from_str::<serde_json::Value>(answer.body()).is_err());
+    let refused = with("event:garbage");
+    refused.with_ledger(|ledger| {
+        let status = cycles_sandbox::BudgetStatus::Frozen;
+        ledger
+            .set_budget_status(DEFAULT_TENANT_SCOPE, Unit::Tokens, status)
+            .unwrap();
+    });
+    assert_eq!(
+        event(&refused).status(),
+        Some(200),
+        "garbage is always a success by its status"
+    );
 }
 
 #[test]
@@ -102,9 +114,16 @@ fn a_cut_answer_stops_in_its_middle() {
 #[test]
 fn a_dripping_answer_arrives_whole() {
     let sandbox = with("event:drip=1ms");
+    let began = std::time::Instant::now();
     let answer = event(&sandbox);
     assert_eq!(answer.status(), Some(201));
     assert!(answer.body().contains("APPLIED"), "{}", answer.body());
+    let drops = u32::try_from(answer.body().len()).unwrap();
+    assert!(
+        began.elapsed() >= drops * Duration::from_millis(1),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]

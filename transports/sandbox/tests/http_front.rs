@@ -112,6 +112,7 @@ fn a_body_beyond_the_limit_is_413_and_ends_the_connection() {
     // The refusal may come before all of the body is written.
     line.send_as_far_as_it_goes(&vec![b' '; 10_485_761]);
     assert_eq!(line.response().0, 413);
+    assert!(line.has_ended());
 }
 
 #[test]
@@ -140,4 +141,23 @@ fn a_panic_while_the_ledger_is_held_does_not_stop_the_server() {
             .0,
         200
     );
+}
+
+#[test]
+fn a_connection_ends_after_the_statuses_after_which_the_reference_ends_it() {
+    let sandbox = Sandbox::start().unwrap();
+    let mut line = Line::open(&sandbox);
+    assert_eq!(
+        line.request(&sandbox, "GET", "/v1/reservations/unknown", "").0,
+        404
+    );
+    assert_eq!(
+        line.request(&sandbox, "GET", "/v1/balances?tenant=other", "").0,
+        403
+    );
+    assert_eq!(line.request(&sandbox, "POST", "/v1/decide", "{").0, 400);
+    assert!(line.has_ended());
+    let mut line = Line::open(&sandbox);
+    assert_eq!(line.request(&sandbox, "GET", "/v1/nope", "").0, 500);
+    assert!(line.has_ended());
 }

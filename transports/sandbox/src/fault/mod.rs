@@ -24,8 +24,8 @@ pub use parse::FaultSyntax;
 pub enum Fault {
     /// The request reaches the ledger this much later.
     Delay(Duration),
-    /// The server answers with this status and an error of the protocol, and the ledger sees nothing: 401 as
-    /// `UNAUTHORIZED`, 429 as `LIMIT_EXCEEDED`, others as `INTERNAL_ERROR`.
+    /// The server answers with this status and an error of the protocol whose code goes with it (401
+    /// `UNAUTHORIZED`, 429 `LIMIT_EXCEEDED`, 5xx `INTERNAL_ERROR`), and the ledger sees nothing.
     Status {
         /// 400 to 599.
         status: u16,
@@ -166,18 +166,26 @@ impl Active {
 
 /// The answer of a server that refuses or fails, in the protocol's form.
 pub(crate) fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
-    let (code, message) = match status {
-        401 => ("UNAUTHORIZED", "INVALID_KEY"),
-        403 => ("FORBIDDEN", "Injected fault"),
-        429 => ("LIMIT_EXCEEDED", "Injected fault"),
-        _ => ("INTERNAL_ERROR", "Injected fault"),
+    const TRACE_ID: &str = "000000000000000000000000000fa017";
+    let code = match status {
+        400 => "INVALID_REQUEST",
+        401 => "UNAUTHORIZED",
+        403 => "FORBIDDEN",
+        404 => "NOT_FOUND",
+        409 => "RESERVATION_FINALIZED",
+        410 => "RESERVATION_EXPIRED",
+        429 => "LIMIT_EXCEEDED",
+        _ => "INTERNAL_ERROR",
     };
-    let body = format!(r#"{{"error":"{code}","message":"{message}","request_id":"injected-fault"}}"#);
+    let body = format!(
+        r#"{{"error":"{code}","message":"Injected fault","request_id":"injected-fault","trace_id":"{TRACE_ID}"}}"#
+    );
     let mut response = respond(status, "application/json", body.into());
+    let headers = response.headers_mut();
+    headers.insert("x-request-id", HeaderValue::from_static("injected-fault"));
+    headers.insert("x-cycles-trace-id", HeaderValue::from_static(TRACE_ID));
     if let Some(seconds) = retry_after_s {
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -189,8 +197,13 @@ pub(crate) fn foreign_page(status: u16) -> Response<Bytes> {
     respond(status, "text/html", page.into())
 }
 
-/// A success as far as its status goes.
+/// A success as far as its status goes; the operation's own, if it was one.
 pub(crate) fn garbage(status: StatusCode) -> Response<Bytes> {
+    let status = if status.is_success() {
+        status
+    } else {
+        StatusCode::OK
+    };
     respond(
         status.as_u16(),
         "application/json",

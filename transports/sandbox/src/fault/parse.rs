@@ -91,10 +91,12 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         ("reset-request", None) => Fault::ResetRequest,
         ("reset-response", None) => Fault::ResetResponse,
         ("cut", None) => Fault::Cut,
-        (code, value) if code.parse::<u16>().is_ok() => Fault::Status {
-            status: status(code)?,
-            retry_after_s: value.map(number).transpose()?,
-        },
+        (code, value) if code.bytes().all(|byte| byte.is_ascii_digit()) && !code.is_empty() => {
+            Fault::Status {
+                status: status(code)?,
+                retry_after_s: value.map(number).transpose()?,
+            }
+        }
         _ => {
             return Err(syntax(
                 text,
@@ -108,7 +110,7 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
 
 fn parse_when(text: &str) -> Result<When, FaultSyntax> {
     match text.split_once('=') {
-        Some(("first", count)) => Ok(When::First(number(count)?)),
+        Some(("first", count)) => Ok(When::First(self::count(count)?)),
         Some(("for", time)) => Ok(When::For(duration(time)?)),
         Some(("p", value)) => {
             let (probability, seed) = value.split_once('/').unwrap_or((value, "0"));
@@ -125,7 +127,7 @@ fn parse_when(text: &str) -> Result<When, FaultSyntax> {
             "is no time: use 1,3 or first=3 or for=10s or p=0.2 or p=0.2/SEED",
         )),
         None => {
-            let numbers: Result<_, _> = text.split(',').map(number).collect();
+            let numbers: Result<_, _> = text.split(',').map(count).collect();
             Ok(When::Calls(numbers?))
         }
     }
@@ -138,20 +140,25 @@ fn status(text: &str) -> Result<u16, FaultSyntax> {
     }
 }
 
+/// Digits only: what parses numbers takes signs as well.
 fn number(text: &str) -> Result<u64, FaultSyntax> {
-    text.parse().map_err(|_| syntax(text, "is no whole number"))
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| syntax(text, "is no whole number"))
+}
+
+/// How many, or which: calls are counted from 1, so that nothing would ever strike at 0.
+fn count(text: &str) -> Result<u64, FaultSyntax> {
+    match number(text)? {
+        0 => Err(syntax(text, "strikes no call: they are counted from 1")),
+        count => Ok(count),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, FaultSyntax> {
-    let millis = text
-        .strip_suffix("ms")
-        .and_then(|digits| digits.parse().ok())
-        .map(Duration::from_millis);
-    let seconds = || {
-        text.strip_suffix('s')
-            .and_then(|digits| digits.parse().ok())
-            .map(Duration::from_secs)
-    };
+    let whole = |digits: &str| number(digits).ok().filter(|_| !digits.is_empty());
+    let millis = text.strip_suffix("ms").and_then(whole).map(Duration::from_millis);
+    let seconds = || text.strip_suffix('s').and_then(whole).map(Duration::from_secs);
     millis
         .or_else(seconds)
         .ok_or_else(|| syntax(text, "is no duration such as 500ms or 2s"))

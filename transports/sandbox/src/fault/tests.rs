@@ -53,6 +53,11 @@ fn a_text_that_is_no_rule_is_refused_with_what_would_be() {
         ("commit:delay=2", "`2` is no duration such as 500ms or 2s"),
         ("commit:cut@sometimes", "`sometimes` is no whole number"),
         ("commit:cut@often=1", "`often=1` is no time"),
+        ("commit:cut@0", "`0` strikes no call"),
+        ("commit:cut@first=0", "`0` strikes no call"),
+        ("commit:+503", "`+503` is no fault"),
+        ("commit:delay=+5s", "`+5s` is no duration"),
+        ("commit:delay=s", "`s` is no duration"),
         ("commit:cut@p=1.5", "`1.5` is no probability"),
     ] {
         let error = text.parse::<FaultRule>().unwrap_err().to_string();

@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::reservations::Reservation;
 use super::scope;
 use super::shapes::LEVELS;
-use super::timestamp;
+use super::timestamp::{self, NoInstant};
 
 impl Ledger {
     /// Unsorted unless sorting is asked for, by a parameter or by the cursor of a sorted page.
@@ -180,10 +180,11 @@ impl Window {
     fn read(params: &Params, from: &str, to: &str) -> Result<Self, Refusal> {
         let bound = |name: &str| {
             let read = |text: &str| {
-                timestamp::parse(text).ok_or_else(|| {
-                    Refusal::invalid(format!(
+                timestamp::parse(text).map_err(|problem| match problem {
+                    NoInstant::Malformed => Refusal::invalid(format!(
                         "Invalid {name}: {text} is not a valid ISO 8601 date-time"
-                    ))
+                    )),
+                    NoInstant::OutOfRange => Refusal::internal(),
                 })
             };
             params.non_blank(name).map(read).transpose()

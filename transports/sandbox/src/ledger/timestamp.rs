@@ -1,8 +1,24 @@
 //! Instants as text: ISO 8601 with seconds and a zone.
 
+/// Why a text is no instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoInstant {
+    /// It has another form.
+    Malformed,
+    /// It is one, but so far away that its milliseconds do not fit into 64 bits.
+    OutOfRange,
+}
+
 /// Milliseconds since 1970 of `text`, such as `2026-11-22T17:05:34.120Z` or `2026-11-22T18:05:34+01:00`.
-/// Digits beyond the millisecond are dropped. `None` if the text has another form.
-pub(super) fn parse(text: &str) -> Option<i64> {
+/// Digits beyond the millisecond are dropped.
+pub(super) fn parse(text: &str) -> Result<i64, NoInstant> {
+    let (days, millis) = read(text).ok_or(NoInstant::Malformed)?;
+    let exact = i128::from(days) * 86_400_000 + i128::from(millis);
+    i64::try_from(exact).map_err(|_| NoInstant::OutOfRange)
+}
+
+/// Whole days since 1970 and milliseconds beside them.
+fn read(text: &str) -> Option<(i64, i64)> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let (sign, date) = match date.split_at_checked(1)? {
         ("-", date) => (-1, date),
@@ -25,8 +41,10 @@ pub(super) fn parse(text: &str) -> Option<i64> {
     if !valid_date {
         return None;
     }
-    let local = days_since_1970(year, month, day) * 86_400_000 + time_of_day(time)?;
-    Some(local - offset_ms(zone)?)
+    Some((
+        days_since_1970(year, month, day),
+        time_of_day(time)? - offset_ms(zone)?,
+    ))
 }
 
 /// `2026-11-22T17:05:34.120Z` for milliseconds since 1970; whole seconds have no fraction.
@@ -122,7 +140,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{format, parse};
+    use super::{NoInstant, format, parse};
 
     #[test]
     fn what_is_written_can_be_read_back() {
@@ -132,11 +150,20 @@ mod tests {
             (1_795_000_000_120, "2026-11-18T11:06:40.120Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
         ] {
-            assert_eq!((format(millis).as_str(), parse(text)), (text, Some(millis)));
+            assert_eq!((format(millis).as_str(), parse(text)), (text, Ok(millis)));
         }
         for day in (-700_000..2_900_000).step_by(97) {
             let millis = day * 86_400_000 + 1_234;
-            assert_eq!(parse(&format(millis)), Some(millis));
+            assert_eq!(parse(&format(millis)), Ok(millis));
         }
+    }
+
+    #[test]
+    fn an_instant_beyond_64_bits_is_told_from_none_at_all() {
+        for sign in ["+", "-"] {
+            let text = std::format!("{sign}999999999-12-31T23:59:59Z");
+            assert_eq!(parse(&text), Err(NoInstant::OutOfRange), "{text}");
+        }
+        assert_eq!(parse("2026-11-22"), Err(NoInstant::Malformed));
     }
 }

@@ -201,6 +201,8 @@ fn faults_of_a_list_query_come_in_order() {
             "from must be less than or equal to to",
         ),
         ("to=2026-11-22T24:00:01Z", 400, "Invalid to: "),
+        ("to=%2B999999999-12-31T23:59:59Z", 500, "Internal error"),
+        ("expires_from=-999999999-01-01T00:00:00Z", 500, "Internal error"),
         ("to=12026-11-22T00:00:00Z", 400, "Invalid to: "),
         ("to=%202026-11-22T00:00:00Z", 400, "Invalid to: "),
         (

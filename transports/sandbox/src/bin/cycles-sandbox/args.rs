@@ -159,12 +159,12 @@ fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
 /// As the protocol limits the levels of a subject.
 fn id(parser: &mut Parser) -> Result<String, String> {
     let text = value("--tenant", parser)?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if (1..=128).contains(&text.len()) && text.bytes().all(fits) {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (3..=64).contains(&text.len()) && text.bytes().all(fits) {
         Ok(text)
     } else {
         Err(format!(
-            "--tenant: `{text}` is no tenant id: use up to 128 letters, digits, dots, hyphens and underscores"
+            "--tenant: `{text}` is no tenant id: use 3 to 64 lower-case letters, digits and hyphens"
         ))
     }
 }

@@ -45,7 +45,7 @@ fn everything_can_be_said() {
     let args = served(&[
         "--listen",
         "0.0.0.0:80",
-        "--tenant=Other",
+        "--tenant=other",
         "--api-key",
         "k/1",
         "--budget",
@@ -60,7 +60,7 @@ fn everything_can_be_said() {
         "--quiet",
     ]);
     assert_eq!(args.listen.to_string(), "0.0.0.0:80");
-    assert_eq!((args.tenant.as_str(), args.api_key.as_str()), ("Other", "k/1"));
+    assert_eq!((args.tenant.as_str(), args.api_key.as_str()), ("other", "k/1"));
     assert_eq!(args.admin_listen.unwrap().to_string(), "127.0.0.1:0");
     assert_eq!(
         (args.admin_key.as_str(), args.faults.len(), args.quiet),
@@ -77,7 +77,7 @@ fn everything_can_be_said() {
 
 #[test]
 fn another_tenant_gets_default_budgets_of_its_own() {
-    let args = served(&["--tenant", "Other"]);
+    let args = served(&["--tenant", "other"]);
     assert_eq!(scopes(&args.budgets)[0], ("tenant:other", Unit::Tokens));
     assert_eq!(args.budgets.len(), 4);
 }
@@ -107,8 +107,9 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         ),
         (
             &["--tenant", "a b"],
-            "`a b` is no tenant id: use up to 128 letters",
+            "`a b` is no tenant id: use 3 to 64 lower-case letters",
         ),
+        (&["--tenant", "Acme"], "`Acme` is no tenant id"),
         (&["--tenant", ""], "`` is no tenant id"),
         (&["--api-key", "a b"], "--api-key takes a key of ASCII letters"),
         (&["--admin-key", ""], "--admin-key takes a key"),

@@ -1,15 +1,21 @@
-//! One readable line per request. No line has the API key of a client in it.
+//! One readable line per request. No line has a key in it, however it was written.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::{Exchange, Operation, Plane, Sandbox, Unit};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// Where lines go, and whether in colour.
-#[derive(Clone, Copy, Debug)]
+use crate::lines::Lines;
+use crate::masks::Masks;
+
+/// Makes lines and hands them to the writer.
+#[derive(Debug)]
 pub(crate) struct Log {
     colour: bool,
+    lines: Lines,
+    masks: Masks,
 }
 
 /// How a request ended, as its colour shows.
@@ -21,20 +27,24 @@ enum Mood {
 }
 
 impl Log {
-    /// In colour on a terminal, unless `NO_COLOR` asks for none.
-    pub(crate) fn to_stderr() -> Self {
+    /// In colour on a terminal, unless `NO_COLOR` asks for none. The keys that the program was given are
+    /// never shown.
+    pub(crate) fn new(lines: Lines, keys: [&str; 2]) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = io::stderr().is_terminal() && !refused;
         Self {
-            colour: io::stderr().is_terminal() && !refused,
+            colour,
+            lines,
+            masks: Masks::of(keys),
         }
     }
 
-    pub(crate) fn write(self, exchange: &Exchange<'_>) {
-        note(&self.line(exchange));
+    pub(crate) fn write(&self, exchange: &Exchange<'_>) {
+        self.lines.write(self.line(exchange));
     }
 
-    fn line(self, exchange: &Exchange<'_>) -> String {
-        let seen = Seen::of(exchange);
+    fn line(&self, exchange: &Exchange<'_>) -> String {
+        let seen = Seen::of(exchange, &self.masks);
         let mut line = self.paint("2", &time_of_day(exchange.at));
         line.push_str(&format!(" {:<8}", operation(exchange)));
         let (mood, verdict) = seen.verdict(exchange);
@@ -57,7 +67,7 @@ impl Log {
         line
     }
 
-    fn paint(self, code: &str, text: &str) -> String {
+    fn paint(&self, code: &str, text: &str) -> String {
         if self.colour {
             format!("\x1b[{code}m{text}\x1b[0m")
         } else {
@@ -80,22 +90,22 @@ impl Mood {
 struct Seen {
     request: Value,
     response: Value,
-    key: String,
+    masks: Masks,
 }
 
 impl Seen {
-    fn of(exchange: &Exchange<'_>) -> Self {
+    fn of(exchange: &Exchange<'_>, masks: &Masks) -> Self {
         let json = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_default();
-        let key = exchange.request.headers().get("x-cycles-api-key");
+        let headers = exchange.request.headers();
+        let sent = ["x-cycles-api-key", "x-admin-api-key"].map(|name| headers.get_all(name).iter());
+        let sent = sent.into_iter().flatten();
         Self {
             request: json(exchange.request.body()),
             response: exchange
                 .response
                 .map(|response| json(response.body()))
                 .unwrap_or_default(),
-            key: key.map_or_else(String::new, |key| {
-                String::from_utf8_lossy(key.as_bytes()).into_owned()
-            }),
+            masks: masks.and(sent.filter_map(|key| key.to_str().ok())),
         }
     }
 
@@ -225,15 +235,13 @@ impl Seen {
             .find_map(|path| Some((path.to_owned(), exchange.budget(path, unit)?.remaining)))
     }
 
-    /// What a client wrote, without what a terminal would obey, and without the key.
+    /// What a client wrote, without what a terminal would obey, and without keys.
     fn clean(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        // Shorter ones are no secrets, and parts of too many words.
-        if self.key.len() >= 8 {
-            text = text.replace(&self.key, "[key]");
-        }
-        let shown = text.chars().take(200);
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
+        let shown = self.masks.hide(&decoded);
         shown
+            .chars()
+            .take(200)
             .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
             .collect()
     }

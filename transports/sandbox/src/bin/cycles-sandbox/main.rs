@@ -2,7 +2,9 @@
 //! per request, and runs until it is told to stop.
 
 mod args;
+mod lines;
 mod log;
+mod masks;
 mod stop;
 
 use std::hash::{BuildHasher, RandomState};
@@ -12,6 +14,7 @@ use std::process::ExitCode;
 use cycles_sandbox::{ApiKey, Ledger, Sandbox, Tenant};
 
 use crate::args::{Args, Command};
+use crate::lines::Lines;
 use crate::log::Log;
 use crate::stop::Stop;
 
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
             }
         }
         Err(problem) => {
+            // It quotes what was typed, and a terminal would obey that.
+            let problem = problem.replace(char::is_control, "?");
             log::note(&format!(
                 "cycles-sandbox: {problem}\nTry `cycles-sandbox --help`.\n"
             ));
@@ -43,10 +48,12 @@ fn serve(args: Args) -> io::Result<()> {
     // Before anything is said, so that whoever reads it can stop us at once.
     let stop = runtime.block_on(async { Stop::listen() })?;
     let quiet = args.quiet;
-    let sandbox = start(args)?;
+    let (lines, written) = Lines::start();
+    let sandbox = start(args, &lines)?;
     if !quiet {
-        log::note(&log::banner(&sandbox));
+        lines.write(log::banner(&sandbox));
     }
+    drop(lines);
     say(&format!(
         "export CYCLES_BASE_URL={}\nexport CYCLES_API_KEY={}\nexport CYCLES_TENANT={}\n",
         sandbox.base_url(),
@@ -54,10 +61,13 @@ fn serve(args: Args) -> io::Result<()> {
         quoted(sandbox.tenant()),
     ));
     runtime.block_on(stop.come());
+    drop(sandbox);
+    written.wait();
     Ok(())
 }
 
-fn start(args: Args) -> io::Result<Sandbox> {
+fn start(args: Args, lines: &Lines) -> io::Result<Sandbox> {
+    let log = Log::new(lines.clone(), [&args.api_key, &args.admin_key]);
     let mut ledger = Ledger::new(RandomState::new().hash_one("cycles-sandbox"));
     ledger.add_tenant(Tenant::new(args.tenant.as_str()));
     ledger.add_api_key(ApiKey::new(args.api_key.as_str(), args.tenant.as_str()));
@@ -72,7 +82,6 @@ fn start(args: Args) -> io::Result<Sandbox> {
         builder = builder.admin_addr(addr);
     }
     if !args.quiet {
-        let log = Log::to_stderr();
         builder = builder.observe(move |exchange| log.write(exchange));
     }
     let sandbox = builder.start()?;

@@ -84,7 +84,7 @@ pub(super) fn optional_amount(
 pub(super) fn time(members: Members<'_>, name: &str) -> Result<Option<i64>, Malformed> {
     match members.raw(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(Json::Text(text)) => timestamp::parse(text).map(Some).ok_or(Malformed),
+        Some(Json::Text(text)) => timestamp::parse(text).map(Some).map_err(|_| Malformed),
         Some(Json::Int(_)) => {
             let seconds = members.long(name)?;
             seconds
