@@ -103,6 +103,26 @@ impl Unsuccessful {
         self.code()
             .is_some_and(|code| code.is_known() && *code != ErrorCode::InternalError)
     }
+
+    /// Whether the reply tells that the operation was not done, by this attempt nor by an earlier one if one
+    /// may have been (`may_be_done`).
+    ///
+    /// Only the ledger's own refusal does, by a code that is known; and once an earlier attempt may have been
+    /// acted on, only one that it gives after looking for that attempt's key: the API key and the rate are
+    /// checked before that.
+    pub(crate) fn closes_the_outcome(&self, may_be_done: bool) -> bool {
+        let (status, code) = (self.info.status(), self.code());
+        let is_throttled = status == 429 || code == Some(&ErrorCode::LimitExceeded);
+        let is_refusal = (400..500).contains(&status) || is_throttled;
+        let is_checked_first = matches!(status, 401 | 403) || is_throttled;
+        self.is_understood() && !self.is_bare_expiry() && is_refusal && !(may_be_done && is_checked_first)
+    }
+
+    /// Whether an expiry does not name the request, as all of the ledger's own errors do.
+    fn is_bare_expiry(&self) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.error == ErrorCode::ReservationExpired && error.request_id.is_none())
+    }
 }
 
 /// What `response` means for an operation that was asked of the ledger.
@@ -142,10 +162,7 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
         500.. => Verdict::Ambiguous(reply),
         400..500 if kind.names_a_reservation() => match (status, code) {
             (_, Some(ErrorCode::ReservationExpired)) => {
-                let confirmed = reply
-                    .error
-                    .as_ref()
-                    .is_some_and(|error| error.request_id.is_some());
+                let confirmed = !reply.is_bare_expiry();
                 Verdict::Expired { confirmed, reply }
             }
             (410, _) => Verdict::Expired {

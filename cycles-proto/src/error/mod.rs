@@ -153,29 +153,20 @@ impl Error {
 
     /// What an answer that was no success means to the caller; the success itself otherwise. `may_be_done`
     /// tells whether an earlier attempt may have been acted on.
-    ///
-    /// Only the ledger's own word closes an outcome: a code that is known. And once an earlier attempt may
-    /// have been acted on, only one that it gives after looking for that attempt's key: the key of the API
-    /// and the rate are checked before that.
     pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>, may_be_done: bool) -> Result<T, Self> {
-        let (reply, is_closed) = match verdict {
-            Verdict::Success(reply) => return Ok(reply),
-            Verdict::Rejected(reply) => {
-                let understood = reply.is_understood();
-                (reply, understood)
-            }
-            Verdict::Expired { confirmed, reply } => (reply, confirmed),
-            Verdict::Unauthorized(reply) | Verdict::Throttled(reply) => {
-                let understood = reply.is_understood();
-                (reply, understood && !may_be_done)
-            }
-            Verdict::Ambiguous(reply) => (reply, false),
-        };
-        Err(Self::of_reply(call, reply, !is_closed))
+        match verdict {
+            Verdict::Success(reply) => Ok(reply),
+            Verdict::Rejected(reply)
+            | Verdict::Expired { reply, .. }
+            | Verdict::Unauthorized(reply)
+            | Verdict::Throttled(reply)
+            | Verdict::Ambiguous(reply) => Err(Self::of_reply(call, reply, may_be_done)),
+        }
     }
 
     /// What a reply means that was no success.
-    pub(crate) fn of_reply(call: CallContext, reply: Unsuccessful, outcome_is_unknown: bool) -> Self {
+    pub(crate) fn of_reply(call: CallContext, reply: Unsuccessful, may_be_done: bool) -> Self {
+        let outcome_is_unknown = !reply.closes_the_outcome(may_be_done);
         Self::from_reply(ErrorReply {
             call,
             reply,

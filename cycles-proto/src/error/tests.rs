@@ -104,6 +104,12 @@ fn only_a_known_code_is_the_ledgers_word() {
         r#"{"error":"not_found","message":"m","request_id":"q"}"#
     ));
     assert!(unknown(status(400), &body("INTERNAL_ERROR", "m")));
+    assert!(
+        unknown(status(503), &body("NOT_FOUND", "m")),
+        "a server that failed has no last word"
+    );
+    assert!(unknown(status(302), &body("NOT_FOUND", "m")));
+    assert!(unknown(status(410), r#"{"error":"RESERVATION_EXPIRED"}"#));
     for foreign in [401, 403, 404, 407, 410, 413, 429] {
         assert!(unknown(status(foreign), "<html>"), "{foreign}");
     }

@@ -45,8 +45,8 @@ pub struct Settlement {
     seed: Seed,
     record: JournalRecord,
     backoff: Backoff,
-    /// Whether a commit may have been applied without our knowing.
-    may_be_committed: bool,
+    /// Whether an attempt of the record's present mode may have been acted on without our knowing.
+    may_have_counted: bool,
     /// Whether the last write to the journal failed.
     only_in_memory: bool,
     /// What came back last that was no success.
@@ -144,8 +144,7 @@ impl Settlement {
             Stage::Attempt(Attempt::Settle, not_before(&record, now))
         };
         // Whoever left it may have sent it.
-        let may_be_committed = record.mode() == Mode::Commit;
-        Self::at(config, record, seed, may_be_committed, stage)
+        Self::at(config, record, seed, true, stage)
     }
 
     fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, sent: bool, stage: Stage) -> Self {
@@ -154,7 +153,7 @@ impl Settlement {
             seed,
             record,
             backoff: Backoff::new(&seed),
-            may_be_committed: sent,
+            may_have_counted: sent,
             only_in_memory: false,
             last_error: None,
             found: None,
@@ -216,14 +215,11 @@ impl Settlement {
                 self.found = judge::found(&response);
                 (Move::Reject, None)
             }
-            (Attempt::Settle, Mode::Commit) => judge::commit(self.may_be_committed, &response),
+            (Attempt::Settle, Mode::Commit) => judge::commit(self.may_have_counted, &response),
             (Attempt::Settle, Mode::Event) => judge::event(&response),
         };
         if let Some(reply) = reply {
-            // Keys and rates are checked before the ledger looks for an earlier attempt.
-            let is_checked_first = matches!(reply.info.status(), 401 | 403 | 429);
-            let is_open = !reply.is_understood() || (self.may_be_committed && is_checked_first);
-            let error = Error::of_reply(self.context(attempt), reply, is_open);
+            let error = Error::of_reply(self.context(attempt), reply, self.may_have_counted);
             self.last_error = Some(Box::new(error));
         }
         self.apply(now, attempt, next);
@@ -337,7 +333,7 @@ impl Settlement {
             return self.apply(now, attempt, Move::Reject);
         }
         let may_be_done = failure.kind().may_have_been_sent();
-        let error = Error::transport(self.context(attempt), failure, self.may_be_committed);
+        let error = Error::transport(self.context(attempt), failure, self.may_have_counted);
         self.last_error = Some(Box::new(error));
         self.apply(
             now,
@@ -356,8 +352,7 @@ impl Settlement {
                 self.stage = Stage::Write(write, Then::Finish(settled));
             }
             Move::TryAgain { may_be_done, pause } => {
-                let commits = attempt == Attempt::Settle && self.record.mode() == Mode::Commit;
-                self.may_be_committed |= commits && may_be_done;
+                self.may_have_counted |= attempt == Attempt::Settle && may_be_done;
                 self.try_again(now, pause);
             }
             Move::Keep => {
@@ -388,6 +383,7 @@ impl Settlement {
             return;
         };
         self.record = record;
+        self.may_have_counted = false;
         self.backoff = Backoff::new(&self.seed);
         let reservation_id = self.reservation_id().clone();
         self.events.push_back(Event::SettlingByEvent { reservation_id });

@@ -225,6 +225,37 @@ fn what_another_key_or_another_server_may_settle_is_kept() {
 }
 
 #[test]
+fn an_error_never_says_that_nothing_was_done_while_a_commit_may_have_been() {
+    for (first, is_unknown) in [(Err(FailureKind::Lost), true), (Err(FailureKind::Connect), false)] {
+        let mut desk = Desk::new();
+        desk.run([first, refusal(401, "UNAUTHORIZED")]);
+        let Settled::Pending {
+            error: Some(error), ..
+        } = desk.outcome()
+        else {
+            panic!("{:?}", desk.outcome())
+        };
+        assert_eq!(error.outcome_is_unknown(), is_unknown, "{error}");
+    }
+    let mut desk = Desk::new();
+    desk.run([
+        refusal(410, "RESERVATION_EXPIRED"),
+        Err(FailureKind::Lost),
+        refusal(401, "UNAUTHORIZED"),
+    ]);
+    let Settled::Pending {
+        error: Some(error), ..
+    } = desk.outcome()
+    else {
+        panic!("{:?}", desk.outcome())
+    };
+    assert!(
+        error.outcome_is_unknown(),
+        "the event may have been applied: {error}"
+    );
+}
+
+#[test]
 fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
     for code in [
         "UNIT_MISMATCH",
