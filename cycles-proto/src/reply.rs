@@ -104,6 +104,12 @@ impl Unsuccessful {
             .is_some_and(|code| code.is_known() && *code != ErrorCode::InternalError)
     }
 
+    /// Whether the server could not look up the API key because its own store is down: it answers 401 then.
+    pub(crate) fn is_outage(&self) -> bool {
+        let message = self.error.as_ref().and_then(|error| error.message.as_deref());
+        self.info.status() == 401 && message == Some("INTERNAL_ERROR")
+    }
+
     /// Whether the reply tells that the operation was not done, by this attempt nor by an earlier one if one
     /// may have been (`may_be_done`).
     ///

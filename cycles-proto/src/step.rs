@@ -1,11 +1,14 @@
 //! What a machine asks its driver to do, and what it tells whoever watches.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use crate::call::{Call, Ticket};
 use crate::error::Error;
-use crate::models::ReservationId;
+use crate::lease::Stop;
+use crate::models::{InvalidRequest, ReservationCreateResponse, ReservationId};
 use crate::record::JournalRecord;
+use crate::time::UnixMillis;
 
 /// The next thing to do. A step is handed out once.
 #[derive(Clone, Debug)]
@@ -51,6 +54,76 @@ pub struct StoreFailure(pub String);
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
+    /// The reservation could not be made at the first attempt, and is asked for once more under the same key.
+    #[non_exhaustive]
+    ReservingAgain {
+        /// What came back.
+        error: Box<Error>,
+    },
+    /// The reservation is held, and the action may run.
+    #[non_exhaustive]
+    Granted {
+        /// The ledger's answer, with all that the machine itself has no use for.
+        response: Box<ReservationCreateResponse>,
+    },
+    /// The lease was prolonged.
+    #[non_exhaustive]
+    LeaseExtended {
+        /// Whose lease it is.
+        reservation_id: ReservationId,
+        /// The extension that was asked for by hand; `None` for the heartbeat's.
+        ticket: Option<Ticket>,
+        /// When the lease ends now, on the server's clock.
+        expires_at: UnixMillis,
+    },
+    /// An extension that was asked for by hand failed. The heartbeat goes on as before.
+    #[non_exhaustive]
+    ExtendFailed {
+        /// Whose lease it is.
+        reservation_id: ReservationId,
+        /// The extension.
+        ticket: Ticket,
+        /// What came back; `None` if the reservation ended first.
+        error: Option<Box<Error>>,
+    },
+    /// A beat failed and is tried again. The action is not concerned.
+    #[non_exhaustive]
+    BeatFailed {
+        /// Whose lease it is.
+        reservation_id: ReservationId,
+        /// What came back.
+        error: Box<Error>,
+        /// After how long it is tried again.
+        retry_in: Duration,
+    },
+    /// The lease is not prolonged any more. The action goes on, and its cost is still taken: by a commit until
+    /// the lease and its grace are over, by an event after that.
+    #[non_exhaustive]
+    HeartbeatStopped {
+        /// Whose lease it is.
+        reservation_id: ReservationId,
+        /// Which rule stopped it.
+        reason: Stop,
+        /// What came back, if that is why.
+        error: Option<Box<Error>>,
+        /// How long the lease lasts at least; `None` if that is not known.
+        lease_lasts: Option<Duration>,
+    },
+    /// The lease is over, by the ledger's word or by the clock, while the action runs: what it spends is not
+    /// held any more.
+    #[non_exhaustive]
+    LeaseLost {
+        /// Whose lease it was.
+        reservation_id: ReservationId,
+    },
+    /// Something beside the amount broke a limit and was left out of the commit, which goes on.
+    #[non_exhaustive]
+    CommitTrimmed {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// What was left out, and which limit it broke.
+        problem: InvalidRequest,
+    },
     /// The journal could not be changed. The settlement goes on; until it ends, the cost lives in this process
     /// only.
     #[non_exhaustive]
@@ -76,4 +149,36 @@ pub enum Event {
         /// Whose cost it is.
         reservation_id: ReservationId,
     },
+    /// An attempt to release failed. Whatever comes, the budget is free again when the lease ends.
+    #[non_exhaustive]
+    ReleaseFailed {
+        /// Whose budget it is.
+        reservation_id: ReservationId,
+        /// What came back.
+        error: Box<Error>,
+        /// After how long it is tried again; `None` if not any more.
+        retry_in: Option<Duration>,
+    },
+}
+
+/// Events that wait to be handed out. Idle it holds no memory.
+#[derive(Debug, Default)]
+pub(crate) struct Events(VecDeque<Event>);
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        self.0.push_back(event);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        let event = self.0.pop_front();
+        if self.0.is_empty() {
+            self.0 = VecDeque::new();
+        }
+        event
+    }
 }

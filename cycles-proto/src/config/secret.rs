@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::ConfigError;
+use crate::call::Failure;
 
 /// An API key. It has no `Display`, and `Debug` shows that there is one.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +42,12 @@ impl ApiKey {
     /// `text` without the key.
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(self.expose(), REDACTED)
+    }
+
+    /// What an HTTP client said of a failure, without the key.
+    pub(crate) fn redact_failure(&self, failure: Failure) -> Failure {
+        let detail = self.redact(failure.detail());
+        failure.with_detail(detail)
     }
 
     /// The response without the key, which servers and proxies that echo requests put into headers, pages

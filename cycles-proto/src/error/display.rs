@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::{CallContext, ErrorReply, TransportError};
-use crate::models::ResponseInfo;
+use crate::models::{ReservationStatus, ResponseInfo};
 use crate::reply::OperationKind;
 
 impl std::error::Error for TransportError {}
@@ -83,6 +83,17 @@ impl fmt::Display for Sentence<'_> {
             None => f.write_str("."),
         }
     }
+}
+
+/// The sentence about a reservation that was over before it was asked for.
+pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> String {
+    let key = call.idempotency_key.as_ref().map_or("", |key| key.as_str());
+    let status = status.as_ref().map_or("over", ReservationStatus::as_str);
+    format!(
+        "{call}: the key {} was used before, and that reservation is {status} by now. Nothing is held, and the \
+         action was not run; reserve under a fresh key.",
+        shortened(key)
+    )
 }
 
 /// The start of a body that is no error of the protocol.

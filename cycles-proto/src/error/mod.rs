@@ -9,8 +9,8 @@ use self::display::{Sentence, excerpt};
 use crate::call::{Failure, FailureKind};
 use crate::config::ConfigError;
 use crate::models::{
-    CyclesEvidenceRef, ErrorCode, IdempotencyKey, InvalidRequest, JsonObject, ReservationId, ResponseInfo,
-    Unit,
+    CyclesEvidenceRef, ErrorCode, ErrorResponse, IdempotencyKey, InvalidRequest, JsonObject,
+    ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
 use crate::reply::{OperationKind, Unsuccessful, Verdict};
 
@@ -20,6 +20,7 @@ use crate::reply::{OperationKind, Unsuccessful, Verdict};
 /// |---|---|---|
 /// | [`Config`](Self::Config), [`Invalid`](Self::Invalid) | ours, before sending | no |
 /// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound) | the ledger's | no |
+/// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
 /// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 /// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
 /// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
@@ -97,6 +98,17 @@ pub enum Error {
     /// There was no answer.
     #[error(transparent)]
     Transport(Box<TransportError>),
+
+    /// The key of a reservation was used before, and what was reserved then is over: nothing is held now, and
+    /// the action must not run.
+    #[error("{}", display::stale(.call, .status))]
+    #[non_exhaustive]
+    StaleReplay {
+        /// What the reservation is by now, if the ledger still tells.
+        status: Option<ReservationStatus>,
+        /// What was asked.
+        call: Box<CallContext>,
+    },
 }
 
 /// What was asked: enough to find it in logs and to ask it again.
@@ -149,6 +161,35 @@ impl Error {
             failure,
             may_have_been_sent,
         }))
+    }
+
+    /// A live reservation that was answered, and denied.
+    pub(crate) fn denied(call: CallContext, response: &ReservationCreateResponse) -> Self {
+        let reason = response.reason_code.as_ref().map(|reason| reason.as_str());
+        let error = ErrorResponse {
+            error: ErrorCode::from(reason.unwrap_or("BUDGET_EXCEEDED")),
+            message: Some(format!("the decision is {}", response.decision)),
+            request_id: None,
+            trace_id: None,
+            details: None,
+            cycles_evidence: response.cycles_evidence.clone(),
+        };
+        let (message, code) = (error.message.clone().unwrap_or_default(), error.error.clone());
+        let reply = Unsuccessful {
+            info: response.info.clone(),
+            error: Some(error),
+            unreadable: None,
+        };
+        Self::BudgetExceeded {
+            message,
+            code,
+            retry_after: response.retry_after(),
+            reply: Box::new(ErrorReply {
+                call,
+                reply,
+                outcome_is_unknown: false,
+            }),
+        }
     }
 
     /// What an answer that was no success means to the caller; the success itself otherwise. `may_be_done`
@@ -228,16 +269,22 @@ impl Error {
             | Self::BudgetNotFound { reply, .. }
             | Self::Api { reply, .. }
             | Self::Unreadable { reply, .. } => Some(reply),
-            Self::Config(_) | Self::Invalid { .. } | Self::Transport(_) => None,
+            Self::Config(_) | Self::Invalid { .. } | Self::Transport(_) | Self::StaleReplay { .. } => None,
         }
     }
 
     /// What was asked, if it was sent.
     pub fn call(&self) -> Option<&CallContext> {
-        if let Self::Transport(error) = self {
-            return Some(&error.call);
+        match self {
+            Self::Transport(error) => Some(&error.call),
+            Self::StaleReplay { call, .. } => Some(call),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::BudgetExceeded { .. }
+            | Self::BudgetNotFound { .. }
+            | Self::Api { .. }
+            | Self::Unreadable { .. } => Some(&self.reply()?.call),
         }
-        Some(&self.reply()?.call)
     }
 
     /// Whether the ledger may have been changed. If so, repeat the operation under its
@@ -262,7 +309,8 @@ impl Error {
             Self::Config(_)
             | Self::Invalid { .. }
             | Self::BudgetExceeded { .. }
-            | Self::BudgetNotFound { .. } => false,
+            | Self::BudgetNotFound { .. }
+            | Self::StaleReplay { .. } => false,
         }
     }
 
@@ -325,7 +373,7 @@ impl Error {
     /// Whether the server could not look up the API key because its own store is down: it answers 401, but
     /// the key is not at fault.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Api { status: 401, message, .. } if message == "INTERNAL_ERROR")
+        self.reply().is_some_and(|reply| reply.reply.is_outage())
     }
 }
 

@@ -70,6 +70,14 @@ impl JsonObject {
         self.0.len()
     }
 
+    /// How many bytes its members take.
+    pub(crate) fn size(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(name, value)| name.len() + value.get().len())
+            .sum()
+    }
+
     /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

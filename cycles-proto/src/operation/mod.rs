@@ -108,8 +108,7 @@ impl<T: Reply> Operation<T> {
         if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
             return failure.with_detail(format!("gave up after {:?}", self.timeout));
         }
-        let detail = self.config.api_key().redact(failure.detail());
-        failure.with_detail(detail)
+        self.config.api_key().redact_failure(failure)
     }
 }
 

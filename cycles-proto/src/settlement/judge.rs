@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::Settled;
+use super::Receipt;
 use crate::models::{CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus};
 use crate::record::{JournalRecord, Mode};
 use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
@@ -14,7 +14,7 @@ use crate::time::UnixMillis;
 #[derive(Debug)]
 pub(super) enum Move {
     /// The cost is in the ledger.
-    Finish(Settled),
+    Finish(Receipt),
     /// The outcome is open, or the server is busy and asks for a pause.
     TryAgain {
         may_be_done: bool,
@@ -54,7 +54,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The answer to a commit.
 pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -> Judgement {
     match verdict::<CommitResponse>(OperationKind::CommitReservation, response) {
-        Verdict::Success(reply) => (Move::Finish(Settled::Committed(Some(Box::new(reply)))), None),
+        Verdict::Success(reply) => (Move::Finish(Receipt::Committed(Some(Box::new(reply)))), None),
         // The ledger looks for a commit under this key before it looks at the clock.
         Verdict::Expired {
             confirmed: true,
@@ -76,7 +76,7 @@ pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -
             Some(ErrorCode::ReservationFinalized) => (Move::Explain, Some(reply)),
             _ => (Move::Reject, Some(reply)),
         },
-        Verdict::Unauthorized(reply) => (Move::Keep, Some(reply)),
+        Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
     }
@@ -85,14 +85,15 @@ pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -
 /// The answer to an event.
 pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
     match verdict::<EventCreateResponse>(OperationKind::CreateEvent, response) {
-        Verdict::Success(reply) => (Move::Finish(Settled::RecoveredViaEvent(Box::new(reply))), None),
+        Verdict::Success(reply) => (Move::Finish(Receipt::RecoveredViaEvent(Box::new(reply))), None),
         Verdict::Rejected(reply) => match reply.code() {
             _ if !reply.is_understood() => (Move::Keep, Some(reply)),
             // A freeze ends; and a commit would not even have been asked.
             Some(ErrorCode::BudgetFrozen) => (Move::Keep, Some(reply)),
             _ => (Move::Reject, Some(reply)),
         },
-        Verdict::Unauthorized(reply) | Verdict::Expired { reply, .. } => (Move::Keep, Some(reply)),
+        Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
+        Verdict::Expired { reply, .. } => (Move::Keep, Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
     }
@@ -102,7 +103,7 @@ pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
 pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
     match verdict::<ReservationDetail>(OperationKind::GetReservation, response) {
         Verdict::Success(detail) => match detail.status {
-            ReservationStatus::Committed => (Move::Finish(Settled::Committed(None)), None),
+            ReservationStatus::Committed => (Move::Finish(Receipt::Committed(None)), None),
             // The commit again: it is still to be had, or the ledger says in its own words why not.
             ReservationStatus::Active | ReservationStatus::Released => (OPEN, None),
             ReservationStatus::Expired => (Move::Event, None),
@@ -112,7 +113,7 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
             confirmed: true,
             reply,
         } => (Move::Event, Some(reply)),
-        Verdict::Unauthorized(reply) => (Move::Keep, Some(reply)),
+        Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         Verdict::Rejected(reply) if reply.is_understood() => (Move::Forgotten, Some(reply)),
         Verdict::Rejected(reply) | Verdict::Expired { reply, .. } | Verdict::Ambiguous(reply) => {
@@ -137,6 +138,17 @@ const OPEN: Move = Move::TryAgain {
     may_be_done: true,
     pause: None,
 };
+
+/// A key that is refused will be again; a server that cannot look it up may soon.
+fn unauthorized(reply: &Unsuccessful) -> Move {
+    if !reply.is_outage() {
+        return Move::Keep;
+    }
+    Move::TryAgain {
+        may_be_done: false,
+        pause: None,
+    }
+}
 
 /// Without a `Retry-After` the pause is our own.
 fn throttled(reply: &Unsuccessful) -> Move {

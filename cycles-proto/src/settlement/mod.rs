@@ -18,24 +18,25 @@
 //! applied; and a cost is never given up for a release.
 
 mod judge;
+mod receipt;
 
 use core::time::Duration;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use self::judge::Move;
+pub use self::receipt::Receipt;
 use crate::backoff::Backoff;
 use crate::call::{Failure, FailureKind, Ticket, Tickets};
 use crate::config::CyclesConfig;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
 use crate::keys::Seed;
-use crate::models::{CommitResponse, EventCreateResponse, ReservationId, ReservationStatus};
+use crate::models::{ReservationId, ReservationStatus};
 use crate::record::{JournalRecord, Mode};
 use crate::reply::OperationKind;
-use crate::step::{Aside, Event, JournalWrite, Step, StoreFailure};
+use crate::step::{Aside, Event, Events, JournalWrite, Step, StoreFailure};
 use crate::time::{Now, UnixMillis};
 
 /// One known cost on its way into the ledger.
@@ -47,44 +48,17 @@ pub struct Settlement {
     backoff: Backoff,
     /// Whether an attempt of the record's present mode may have been acted on without our knowing.
     may_have_counted: bool,
-    /// Whether the last write to the journal failed.
+    /// Whether there is no record: the journal is off, or the last write to it failed.
     only_in_memory: bool,
+    /// Whether an attempt was answered, or given up.
+    was_tried: bool,
     /// What came back last that was no success.
     last_error: Option<Box<Error>>,
     /// How somebody else finalized the reservation.
     found: Option<ReservationStatus>,
     tickets: Tickets,
-    events: VecDeque<Event>,
+    events: Events,
     stage: Stage,
-}
-
-/// What became of a cost.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Settled {
-    /// The reservation was committed. Without a response it was found committed by an earlier attempt.
-    Committed(Option<Box<CommitResponse>>),
-    /// The reservation was over, and an event was charged in its place.
-    RecoveredViaEvent(Box<EventCreateResponse>),
-    /// It is not settled yet. The record stays, and a later run has it; without a record this was the last try.
-    #[non_exhaustive]
-    Pending {
-        /// What came back last.
-        error: Option<Box<Error>>,
-        /// Whether there is a record for a later run.
-        is_recorded: bool,
-    },
-    /// The ledger refused it for good. The record is set aside.
-    #[non_exhaustive]
-    Rejected {
-        /// What the ledger said.
-        error: Option<Box<Error>>,
-        /// If it said that the reservation is finalized: how, where that could be learnt. `COMMITTED` was a
-        /// commit under another key, `RELEASED` gave the budget back although it was spent.
-        found: Option<ReservationStatus>,
-    },
-    /// The server may have forgotten the key: sending it could count twice. The record is set aside.
-    Stale,
 }
 
 #[derive(Debug)]
@@ -95,14 +69,23 @@ enum Stage {
     /// An attempt is to be made at this time.
     Attempt(Attempt, Duration),
     InFlight(Attempt, Flight),
-    Done(Settled),
+    Done(Receipt),
 }
 
 /// What follows a change of the journal.
 #[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
-    Finish(Settled),
+    Finish(Receipt),
+}
+
+impl Then {
+    fn stage(self) -> Stage {
+        match self {
+            Self::Settle(at) => Stage::Attempt(Attempt::Settle, at),
+            Self::Finish(receipt) => Stage::Done(receipt),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +122,7 @@ impl Settlement {
     ) -> Self {
         let stage = if !force && judge::is_stale(&record, now.wall) {
             let aside = JournalWrite::SetAside(record.reservation_id().clone(), Aside::Stale);
-            Stage::Write(aside, Then::Finish(Settled::Stale))
+            Stage::Write(aside, Then::Finish(Receipt::Stale))
         } else {
             Stage::Attempt(Attempt::Settle, not_before(&record, now))
         };
@@ -148,17 +131,19 @@ impl Settlement {
     }
 
     fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, sent: bool, stage: Stage) -> Self {
+        let only_in_memory = !config.journal_enabled();
         Self {
             config,
             seed,
             record,
             backoff: Backoff::new(&seed),
             may_have_counted: sent,
-            only_in_memory: false,
+            only_in_memory,
+            was_tried: false,
             last_error: None,
             found: None,
-            tickets: Tickets::default(),
-            events: VecDeque::new(),
+            tickets: Tickets::of_a_settlement(),
+            events: Events::default(),
             stage,
         }
     }
@@ -169,11 +154,21 @@ impl Settlement {
     }
 
     /// What became of the cost, once it is over.
-    pub fn outcome(&self) -> Option<&Settled> {
+    pub fn outcome(&self) -> Option<&Receipt> {
         match &self.stage {
             Stage::Done(settled) => Some(settled),
             Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) => None,
         }
+    }
+
+    /// What a caller that waits for the cost is told by now: the outcome; or, once an attempt was made and did
+    /// not settle it, that it is [pending](Receipt::Pending) and safe in its record while attempts go on.
+    /// Without a record the caller waits for the outcome.
+    pub fn receipt(&self) -> Option<Receipt> {
+        let is_safe = self.was_tried && !self.only_in_memory;
+        self.outcome()
+            .cloned()
+            .or_else(|| is_safe.then(|| self.pending()))
     }
 
     /// The next thing to do.
@@ -184,10 +179,14 @@ impl Settlement {
             let attempt = *attempt;
             self.attempt_failed(now, attempt, Failure::new(FailureKind::Timeout));
         }
-        if let Some(event) = self.events.pop_front() {
+        if let Some(event) = self.events.pop() {
             return Step::Notify(event);
         }
         match &self.stage {
+            Stage::Write(_, then) if !self.config.journal_enabled() => {
+                self.stage = then.clone().stage();
+                self.poll(now)
+            }
             Stage::Write(write, then) => {
                 let (write, then) = (write.clone(), then.clone());
                 self.write(write, then)
@@ -228,6 +227,7 @@ impl Settlement {
     /// A call has no answer.
     pub fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
         if let Some(attempt) = self.landed(ticket) {
+            let failure = self.config.api_key().redact_failure(failure);
             self.attempt_failed(now, attempt, failure);
         }
     }
@@ -245,15 +245,12 @@ impl Settlement {
         self.only_in_memory = stored.is_err();
         if let Err(failure) = stored {
             let reservation_id = self.reservation_id().clone();
-            self.events.push_back(Event::JournalFailed {
+            self.events.push(Event::JournalFailed {
                 reservation_id,
                 failure,
             });
         }
-        self.stage = match then {
-            Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
-            Then::Finish(settled) => Stage::Done(settled),
-        };
+        self.stage = then.stage();
     }
 
     fn write(&mut self, write: JournalWrite, then: Then) -> Step {
@@ -346,6 +343,7 @@ impl Settlement {
     }
 
     fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
+        self.was_tried = true;
         match next {
             Move::Finish(settled) => {
                 let write = JournalWrite::Remove(self.reservation_id().clone());
@@ -362,12 +360,12 @@ impl Settlement {
             // The ledger forgets reservations a month after their end.
             Move::Forgotten if judge::is_old(&self.record, now.wall) => {
                 self.tell(None);
-                self.set_aside(Aside::Stale, Settled::Stale);
+                self.set_aside(Aside::Stale, Receipt::Stale);
             }
             Move::Reject | Move::Forgotten => {
                 self.tell(None);
                 let (error, found) = (self.last_error.clone(), self.found.take());
-                self.set_aside(Aside::Rejected, Settled::Rejected { error, found });
+                self.set_aside(Aside::Rejected, Receipt::Rejected { error, found });
             }
             Move::Look => self.stage = Stage::Attempt(Attempt::Look, now.mono),
             Move::Explain => self.stage = Stage::Attempt(Attempt::Explain, now.mono),
@@ -386,7 +384,7 @@ impl Settlement {
         self.may_have_counted = false;
         self.backoff = Backoff::new(&self.seed);
         let reservation_id = self.reservation_id().clone();
-        self.events.push_back(Event::SettlingByEvent { reservation_id });
+        self.events.push(Event::SettlingByEvent { reservation_id });
         self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));
     }
 
@@ -404,19 +402,16 @@ impl Settlement {
             self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), then);
             return;
         }
-        self.stage = match then {
-            Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
-            Then::Finish(settled) => Stage::Done(settled),
-        };
+        self.stage = then.stage();
     }
 
-    fn set_aside(&mut self, aside: Aside, settled: Settled) {
+    fn set_aside(&mut self, aside: Aside, settled: Receipt) {
         let write = JournalWrite::SetAside(self.reservation_id().clone(), aside);
         self.stage = Stage::Write(write, Then::Finish(settled));
     }
 
-    fn pending(&self) -> Settled {
-        Settled::Pending {
+    fn pending(&self) -> Receipt {
+        Receipt::Pending {
             error: self.last_error.clone(),
             is_recorded: !self.only_in_memory,
         }
@@ -425,7 +420,7 @@ impl Settlement {
     fn tell(&mut self, retry_in: Option<Duration>) {
         if let Some(error) = self.last_error.clone() {
             let reservation_id = self.reservation_id().clone();
-            self.events.push_back(Event::SettlementFailed {
+            self.events.push(Event::SettlementFailed {
                 reservation_id,
                 error,
                 retry_in,

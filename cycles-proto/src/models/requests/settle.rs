@@ -23,6 +23,9 @@ pub struct CommitRequest {
     pub metadata: Option<JsonObject>,
 }
 
+/// The most metadata that goes with a cost, in bytes: beyond it a proxy may refuse the whole commit.
+const MAX_METADATA: usize = 512 * 1024;
+
 /// Makes a [`CommitRequest`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
@@ -51,6 +54,18 @@ impl CommitRequest {
         check_key(&self.idempotency_key)?;
         self.actual.check("actual")?;
         self.metrics.as_ref().map_or(Ok(()), CyclesMetrics::check)
+    }
+
+    /// Leaves out what beside the amount and the key breaks a limit, and tells which.
+    pub(crate) fn trim(&mut self) -> impl Iterator<Item = InvalidRequest> + use<> {
+        let metrics = self.metrics.take_if(|metrics| metrics.check().is_err());
+        let metadata = self.metadata.take_if(|metadata| metadata.size() > MAX_METADATA);
+        let metrics = metrics.and_then(|metrics| metrics.check().err());
+        let metadata = metadata.map(|metadata| {
+            let problem = format!("has {} bytes: at most {MAX_METADATA} are sent", metadata.size());
+            InvalidRequest::new("metadata", problem)
+        });
+        metrics.into_iter().chain(metadata)
     }
 }
 

@@ -86,6 +86,15 @@ impl Desk {
                     } => "failed, again".to_owned(),
                     Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
                     Event::SettlingByEvent { .. } => "by event".to_owned(),
+                    other @ (Event::ReservingAgain { .. }
+                    | Event::Granted { .. }
+                    | Event::LeaseExtended { .. }
+                    | Event::ExtendFailed { .. }
+                    | Event::BeatFailed { .. }
+                    | Event::HeartbeatStopped { .. }
+                    | Event::LeaseLost { .. }
+                    | Event::CommitTrimmed { .. }
+                    | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {
                     assert!(at > self.mono, "a wait that is over");
@@ -122,7 +131,7 @@ impl Desk {
         self.log.iter().map(shorten).collect()
     }
 
-    pub(super) fn outcome(&self) -> &Settled {
+    pub(super) fn outcome(&self) -> &Receipt {
         self.settlement.outcome().expect("an outcome")
     }
 }

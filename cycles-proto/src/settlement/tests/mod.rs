@@ -15,7 +15,7 @@ fn a_cost_is_stored_then_committed_then_forgotten() {
     let mut desk = Desk::new();
     desk.run([answer(200, COMMITTED)]);
     assert_eq!(desk.log(), ["put commit", "POST r/commit", "remove"]);
-    assert!(matches!(desk.outcome(), Settled::Committed(Some(reply)) if reply.charged == Amount::tokens(5)));
+    assert!(matches!(desk.outcome(), Receipt::Committed(Some(reply)) if reply.charged == Amount::tokens(5)));
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn an_open_outcome_is_tried_again_with_the_same_bytes_and_the_same_key() {
         answer(202, COMMITTED),
         answer(200, COMMITTED),
     ]);
-    assert!(matches!(desk.outcome(), Settled::Committed(_)));
+    assert!(matches!(desk.outcome(), Receipt::Committed(_)));
     assert!(desk.bodies.len() == 6 && desk.bodies.iter().all(|body| *body == desk.bodies[0]));
     assert!(desk.keys.iter().all(|key| key == "key-1"), "{:?}", desk.keys);
     assert!(
@@ -47,7 +47,7 @@ fn a_cost_that_cannot_be_settled_now_stays_recorded() {
     assert!(!desk.log().contains(&"remove".to_owned()));
     assert!(matches!(
         desk.outcome(),
-        Settled::Pending {
+        Receipt::Pending {
             is_recorded: true,
             error: Some(_),
             ..
@@ -71,7 +71,7 @@ fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
     );
     assert!(matches!(
         desk.outcome(),
-        Settled::Pending {
+        Receipt::Pending {
             is_recorded: false,
             ..
         }
@@ -134,7 +134,7 @@ fn an_expired_reservation_is_settled_by_an_event_under_the_same_key() {
             "remove"
         ]
     );
-    assert!(matches!(desk.outcome(), Settled::RecoveredViaEvent(_)));
+    assert!(matches!(desk.outcome(), Receipt::RecoveredViaEvent(_)));
     let body: serde_json::Value = serde_json::from_slice(&desk.bodies[2]).unwrap();
     assert_eq!(body["metadata"]["recovered_reservation_id"], "r-1");
     assert_eq!(
@@ -180,7 +180,7 @@ fn after_an_open_commit_a_bare_410_is_looked_into_first() {
     };
     let (log, desk) = after(&[|| detail("COMMITTED")]);
     assert_eq!(log, ["remove"]);
-    assert!(matches!(desk.outcome(), Settled::Committed(None)));
+    assert!(matches!(desk.outcome(), Receipt::Committed(None)));
     let (log, _) = after(&[|| refusal(410, "RESERVATION_EXPIRED"), || answer(201, APPLIED)]);
     assert_eq!(log, ["by event", "put event", "POST events", "remove"]);
     let (log, _) = after(&[|| detail("ACTIVE"), || answer(200, COMMITTED)]);
@@ -191,7 +191,7 @@ fn after_an_open_commit_a_bare_410_is_looked_into_first() {
     assert_eq!(log, ["failed, again", "POST r/commit", "remove"]);
     let (log, desk) = after(&[|| answer(401, "")]);
     assert_eq!(log, ["failed"]);
-    assert!(matches!(desk.outcome(), Settled::Pending { .. }));
+    assert!(matches!(desk.outcome(), Receipt::Pending { .. }));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_another_key_or_another_server_may_settle_is_kept() {
         assert_eq!(desk.log(), ["put commit", "POST r/commit", "failed"]);
         assert!(matches!(
             desk.outcome(),
-            Settled::Pending {
+            Receipt::Pending {
                 is_recorded: true,
                 ..
             }
@@ -229,7 +229,7 @@ fn an_error_never_says_that_nothing_was_done_while_a_commit_may_have_been() {
     for (first, is_unknown) in [(Err(FailureKind::Lost), true), (Err(FailureKind::Connect), false)] {
         let mut desk = Desk::new();
         desk.run([first, refusal(401, "UNAUTHORIZED")]);
-        let Settled::Pending {
+        let Receipt::Pending {
             error: Some(error), ..
         } = desk.outcome()
         else {
@@ -243,7 +243,7 @@ fn an_error_never_says_that_nothing_was_done_while_a_commit_may_have_been() {
         Err(FailureKind::Lost),
         refusal(401, "UNAUTHORIZED"),
     ]);
-    let Settled::Pending {
+    let Receipt::Pending {
         error: Some(error), ..
     } = desk.outcome()
     else {
@@ -270,7 +270,7 @@ fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
             ["put commit", "POST r/commit", "failed", "set aside rejected"],
             "{code}"
         );
-        let Settled::Rejected {
+        let Receipt::Rejected {
             error: Some(error), ..
         } = desk.outcome()
         else {
@@ -295,7 +295,7 @@ fn what_somebody_else_finalized_is_looked_at_once_to_tell_how() {
                 "set aside rejected"
             ]
         );
-        let Settled::Rejected {
+        let Receipt::Rejected {
             error: Some(error),
             found,
         } = desk.outcome().clone()
@@ -322,14 +322,14 @@ fn a_frozen_budget_keeps_an_event_alive() {
     desk.run([refusal(409, "BUDGET_FROZEN")]);
     assert!(matches!(
         desk.outcome(),
-        Settled::Pending {
+        Receipt::Pending {
             is_recorded: true,
             ..
         }
     ));
     let mut desk = Desk::resumed(event, 0, false);
     desk.run([refusal(409, "BUDGET_CLOSED")]);
-    assert!(matches!(desk.outcome(), Settled::Rejected { .. }));
+    assert!(matches!(desk.outcome(), Receipt::Rejected { .. }));
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced()
     let mut desk = Desk::resumed(event(), 6 * DAY_MS + 1, false);
     desk.run([]);
     assert_eq!(desk.log(), ["set aside stale"]);
-    assert!(matches!(desk.outcome(), Settled::Stale));
+    assert!(matches!(desk.outcome(), Receipt::Stale));
     let mut desk = Desk::resumed(event(), 6 * DAY_MS, false);
     assert_eq!(desk.run([answer(201, APPLIED)]).log(), ["POST events", "remove"]);
     let mut desk = Desk::resumed(event(), 60 * DAY_MS, true);

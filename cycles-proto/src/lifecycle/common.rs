@@ -1,0 +1,162 @@
+//! What all phases of a life share.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::outcome::InvalidCommit;
+use bytes::Bytes;
+
+use crate::call::{Call, Failure, Ticket, Tickets};
+use crate::config::CyclesConfig;
+use crate::encode::Encoded;
+use crate::error::CallContext;
+use crate::keys::Seed;
+use crate::models::{
+    Action, Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId, Subject, Unit,
+};
+use crate::record::JournalRecord;
+use crate::reply::OperationKind;
+use crate::step::{Event, Events};
+use crate::time::Now;
+
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) config: Arc<CyclesConfig>,
+    pub(super) seed: Seed,
+    pub(super) tickets: Tickets,
+    pub(super) events: Events,
+    /// How many attempts to reserve were handed out. They come before everything else of a life, so their
+    /// tickets are 1 up to this.
+    pub(super) attempts_to_reserve: u64,
+    /// The latest time that the driver told.
+    pub(super) latest: Duration,
+}
+
+impl Common {
+    pub(super) fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        Self {
+            config,
+            seed,
+            tickets: Tickets::default(),
+            events: Events::default(),
+            attempts_to_reserve: 0,
+            latest: Duration::ZERO,
+        }
+    }
+
+    /// Time that goes backwards stands still.
+    pub(super) fn at(&mut self, now: Now) -> Now {
+        self.latest = self.latest.max(now.mono);
+        Now {
+            mono: self.latest,
+            wall: now.wall,
+        }
+    }
+
+    /// A fresh attempt at a request, and how it is waited for.
+    pub(super) fn attempt(&mut self, encoded: &Encoded, now: Now, timeout: Duration) -> (Call, Flight) {
+        let ticket = self.tickets.take();
+        let deadline = now.mono.saturating_add(timeout);
+        (
+            encoded.call(&self.config, ticket, timeout),
+            Flight { ticket, deadline },
+        )
+    }
+
+    /// What an error about a reservation that is held says of its call.
+    pub(super) fn context(
+        &self,
+        operation: OperationKind,
+        id: &ReservationId,
+        key: Option<&IdempotencyKey>,
+    ) -> CallContext {
+        CallContext {
+            operation,
+            reservation_id: Some(id.clone()),
+            idempotency_key: key.cloned(),
+            trace_id: self.seed.trace_id(),
+            unit: None,
+        }
+    }
+}
+
+/// An attempt that is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    pub(super) ticket: Ticket,
+    pub(super) deadline: Duration,
+}
+
+impl Flight {
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(flight: Option<Self>, now: Now) -> Option<Ticket> {
+        flight
+            .filter(|flight| flight.deadline <= now.mono)
+            .map(|flight| flight.ticket)
+    }
+
+    /// Whether `ticket` is that of `flight`.
+    pub(super) fn is(flight: Option<Self>, ticket: Ticket) -> bool {
+        flight.is_some_and(|flight| flight.ticket == ticket)
+    }
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) ticket: Ticket,
+    /// When the attempt left, as far as the driver knows.
+    pub(super) sent: Option<Duration>,
+    pub(super) result: Result<&'a http::Response<Bytes>, Failure>,
+}
+
+/// What is reserved for, which a recovery by event repeats.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) subject: Subject,
+    pub(super) action: Action,
+    pub(super) unit: Unit,
+    /// The lease that is asked for, in milliseconds.
+    pub(super) ttl_ms: u64,
+}
+
+impl About {
+    /// The record of a cost. The amount is sacred: what else breaks a limit is left out and told.
+    pub(super) fn record(
+        &self,
+        common: &mut Common,
+        id: &ReservationId,
+        mut request: CommitRequest,
+        now: Now,
+    ) -> Result<JournalRecord, InvalidCommit> {
+        self.check_amount("actual", &request.actual)?;
+        let key = match &request.idempotency_key {
+            Some(key) => {
+                key.check().map_err(InvalidCommit::Invalid)?;
+                key.clone()
+            }
+            None => common.seed.idempotency_key("commit", 0),
+        };
+        for problem in request.trim() {
+            let reservation_id = id.clone();
+            common.events.push(Event::CommitTrimmed {
+                reservation_id,
+                problem,
+            });
+        }
+        let about = (&self.subject, &self.action);
+        JournalRecord::new(common.config.base_url(), id, about, &key, &request, now.wall)
+            .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
+    }
+
+    /// An amount that may be charged to the reservation.
+    pub(super) fn check_amount(&self, field: &str, amount: &Amount) -> Result<(), InvalidCommit> {
+        if amount.unit != self.unit {
+            return Err(InvalidCommit::WrongUnit {
+                reserved: self.unit.clone(),
+                given: amount.unit.clone(),
+            });
+        }
+        amount.check(field).map_err(InvalidCommit::Invalid)
+    }
+}

@@ -1,0 +1,167 @@
+//! A reservation that is held: the action runs, or its cost is on its way into the ledger. In both the lease
+//! is kept alive.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::Phase;
+use super::common::{About, Answer, Common};
+use super::heart::{Heart, Scene};
+use super::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason};
+use super::releasing::Releasing;
+use super::reserving::Granted;
+use crate::call::Ticket;
+use crate::models::{Amount, CommitRequest, JsonObject};
+use crate::settlement::Settlement;
+use crate::step::{Event, Step};
+use crate::time::Now;
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) grant: Grant,
+    about: Arc<About>,
+    heart: Heart,
+    /// A lower bound of the cost so far.
+    spent: i64,
+    settlement: Option<Box<Settlement>>,
+}
+
+impl Held {
+    pub(super) fn new(common: &mut Common, about: Arc<About>, granted: Granted) -> Self {
+        let Granted {
+            id,
+            response,
+            observed,
+        } = granted;
+        let heart = Heart::new(about.ttl_ms, common.config.attempt_timeout(), observed);
+        let grant = Grant {
+            reservation_id: id,
+            decision: response.decision.clone(),
+            caps: response.caps.clone().map(Box::new),
+            reserved: response.reserved.clone(),
+            expires_at: response.expires_at_ms,
+        };
+        let response = Box::new(response);
+        common.events.push(Event::Granted { response });
+        Self {
+            grant,
+            about,
+            heart,
+            spent: 0,
+            settlement: None,
+        }
+    }
+
+    /// The next thing to do; `None` if there are events first.
+    pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Result<Option<Step>, Phase> {
+        let mut wake = None;
+        if let Some(settlement) = &mut self.settlement {
+            match settlement.poll(now) {
+                Step::Wait(at) => wake = at,
+                Step::Done => {
+                    if let Some(receipt) = settlement.receipt() {
+                        let (heart, mut scene) = self.heart(common, now);
+                        heart.dismiss(&mut scene);
+                        return Err(Phase::ended(Outcome::Settled(receipt)));
+                    }
+                }
+                step @ (Step::Send(_) | Step::Store(..) | Step::Notify(_)) => return Ok(Some(step)),
+            }
+        }
+        let is_settling = self.settlement.is_some();
+        let (heart, mut scene) = self.heart(common, now);
+        if !is_settling {
+            heart.tell_if_lost(&mut scene);
+        }
+        if let Some(step) = heart.poll(&mut scene) {
+            return Ok(Some(step));
+        }
+        if !scene.common.events.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Step::Wait(
+            wake.into_iter().chain(heart.wake(is_settling)).min(),
+        )))
+    }
+
+    /// The extension whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        self.heart.overdue(now)
+    }
+
+    /// Takes an answer to anything but the settlement.
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) {
+        let (heart, mut scene) = self.heart(common, now);
+        if let Some(expires_at) = heart.handle(&mut scene, answer) {
+            self.grant.expires_at = Some(expires_at);
+        }
+    }
+
+    pub(super) fn settlement(&self) -> Option<&Settlement> {
+        self.settlement.as_deref()
+    }
+
+    pub(super) fn settlement_mut(&mut self) -> Option<&mut Settlement> {
+        self.settlement.as_deref_mut()
+    }
+
+    pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
+        self.heart.extend(common, by_ms)
+    }
+
+    pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.about.check_amount("spent", amount)?;
+        self.spent = self.spent.max(amount.amount);
+        Ok(())
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        request: CommitRequest,
+    ) -> Result<(), InvalidCommit> {
+        if self.settlement.is_some() {
+            return Err(InvalidCommit::AlreadyCommitted);
+        }
+        let record = self
+            .about
+            .record(common, &self.grant.reservation_id, request, now)?;
+        let settlement = Settlement::new(Arc::clone(&common.config), record, common.seed, now);
+        self.settlement = Some(Box::new(settlement));
+        Ok(())
+    }
+
+    /// Nobody will say more about the cost: what is known of it is committed, else the budget is given back.
+    pub(super) fn end(&mut self, common: &mut Common, now: Now, reason: ReleaseReason) -> Option<Phase> {
+        if self.settlement.is_some() {
+            return None;
+        }
+        if self.spent > 0 {
+            let metadata = JsonObject::new().with("actual_source", "partial");
+            let actual = Amount::new(self.about.unit.clone(), self.spent);
+            let request = CommitRequest::builder().actual(actual).metadata(metadata).build();
+            // The amount was checked when it was told, and there is no settlement yet.
+            if self.commit(common, now, request).is_ok() {
+                return None;
+            }
+        }
+        let until = self.heart.lasts_until();
+        let ttl = Duration::from_millis(self.about.ttl_ms);
+        let until = until.unwrap_or_else(|| now.mono.saturating_add(ttl));
+        let (heart, mut scene) = self.heart(common, now);
+        heart.dismiss(&mut scene);
+        let id = self.grant.reservation_id.clone();
+        Some(Phase::Releasing(Box::new(Releasing::new(id, reason, until))))
+    }
+
+    fn heart<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heart, Scene<'a>) {
+        let scene = Scene {
+            common,
+            id: &self.grant.reservation_id,
+            now,
+            is_settling: self.settlement.is_some(),
+        };
+        (&mut self.heart, scene)
+    }
+}

@@ -1,0 +1,335 @@
+//! One reservation, from its request to its end.
+//!
+//! ```text
+//!           ┌───────────── Reserving ──── refused, failed, dry run ───────────────┐
+//!           │ granted,         │ granted                                          │
+//!           │ no time left     ▼                                                  ▼
+//!           │               Running ◄─┐ beats, extensions by hand               Ended
+//!           ▼                │  │  └──┘                                         ▲ ▲ ▲
+//!       Doubting ─ ACTIVE ─► │  │ commit, or left with a known cost             │ │ │
+//!           │                │  └─────────► Settling (and beats) ── receipt ────┘ │ │
+//!           │                │ release, or left                                   │ │
+//!           │                └────────────► Releasing ── confirmed, or expired ───┘ │
+//!           └── not ACTIVE: a stale replay, the action must not run ────────────────┘
+//! ```
+//!
+//! The machine is driven by one loop: [`poll`](Lifecycle::poll) says what to do, `handle_*` tells what came of
+//! it, and the caller's own acts ([`commit`](Lifecycle::commit), [`release`](Lifecycle::release), …) may come at
+//! any time in between. Any input is legal at any time; one that nobody waits for is ignored, except a grant
+//! that comes too late: it is released.
+
+mod common;
+mod doubting;
+mod heart;
+mod held;
+mod outcome;
+mod releasing;
+mod reserving;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::common::{Answer, Common};
+use self::doubting::Doubting;
+use self::held::Held;
+pub use self::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
+use self::releasing::Releasing;
+use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
+use crate::call::{Failure, FailureKind, Ticket};
+use crate::config::CyclesConfig;
+use crate::error::Error;
+use crate::keys::Seed;
+use crate::models::{Amount, CommitRequest, ReservationCreateRequest};
+use crate::record::JournalRecord;
+use crate::settlement::{Receipt, Settlement};
+use crate::step::{Step, StoreFailure};
+use crate::time::{Now, millis_ceil};
+
+/// One reservation.
+#[derive(Debug)]
+pub struct Lifecycle {
+    common: Common,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Reserving(Box<Reserving>),
+    Doubting(Box<Doubting>),
+    Held(Box<Held>),
+    /// A cost that an earlier run left.
+    Resumed(Box<Settlement>),
+    Releasing(Box<Releasing>),
+    Ended(Box<Outcome>),
+}
+
+impl Phase {
+    fn ended(outcome: Outcome) -> Self {
+        Self::Ended(Box::new(outcome))
+    }
+}
+
+impl Lifecycle {
+    /// A life that starts with a reservation. What the request's subject leaves out is taken from the
+    /// configuration.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the request breaks a limit; nothing is sent then.
+    pub fn new(
+        config: Arc<CyclesConfig>,
+        request: ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let common = Common::new(config, seed);
+        let phase = Phase::Reserving(Box::new(Reserving::new(&common, request)?));
+        Ok(Self { common, phase })
+    }
+
+    /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats.
+    pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
+        let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
+        Self {
+            common: Common::new(config, seed),
+            phase: Phase::Resumed(Box::new(settlement)),
+        }
+    }
+
+    /// The next thing to do. A needless call changes nothing.
+    pub fn poll(&mut self, now: Now) -> Step {
+        let now = self.common.at(now);
+        if let Some(ticket) = self.overdue(now) {
+            self.handle_failure(now, ticket, None, Failure::new(FailureKind::Timeout));
+        }
+        loop {
+            if let Some(event) = self.common.events.pop() {
+                return Step::Notify(event);
+            }
+            let common = &mut self.common;
+            let step = match &mut self.phase {
+                Phase::Reserving(reserving) => Ok(Some(reserving.poll(common, now))),
+                Phase::Doubting(doubting) => Ok(Some(doubting.poll(common, now))),
+                Phase::Held(held) => held.poll(common, now),
+                Phase::Releasing(releasing) => releasing.poll(common, now).map(Some),
+                Phase::Ended(_) => Ok(Some(Step::Done)),
+                Phase::Resumed(settlement) => match (settlement.poll(now), settlement.outcome()) {
+                    (Step::Done, Some(receipt)) => Err(Phase::ended(Outcome::Settled(receipt.clone()))),
+                    (step, _) => Ok(Some(step)),
+                },
+            };
+            match step {
+                Ok(Some(step)) => return step,
+                Ok(None) => {}
+                Err(phase) => self.phase = phase,
+            }
+        }
+    }
+
+    /// A call was answered; `sent` is when it left, on the monotonic clock.
+    pub fn handle_response(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        sent: Duration,
+        response: &http::Response<Bytes>,
+    ) {
+        let now = self.common.at(now);
+        if ticket.is_of_a_settlement() {
+            if let Some(settlement) = self.settlement_mut() {
+                settlement.handle_response(now, ticket, response);
+            }
+            return;
+        }
+        let response = self.common.config.api_key().redact_response(response);
+        let answer = Answer {
+            ticket,
+            sent: Some(sent),
+            result: Ok(&response),
+        };
+        self.handle(now, answer);
+    }
+
+    /// A call has no answer; `sent` is when it left, if it did.
+    pub fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
+        let now = self.common.at(now);
+        if ticket.is_of_a_settlement() {
+            if let Some(settlement) = self.settlement_mut() {
+                settlement.handle_failure(now, ticket, failure);
+            }
+            return;
+        }
+        let answer = Answer {
+            ticket,
+            sent,
+            result: Err(self.common.config.api_key().redact_failure(failure)),
+        };
+        self.handle(now, answer);
+    }
+
+    /// A change of the journal was made, or could not be.
+    pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        self.common.at(now);
+        if let Some(settlement) = self.settlement_mut() {
+            settlement.handle_stored(ticket, stored);
+        }
+    }
+
+    /// The action has spent at least this much by now. Lower amounts than before change nothing. It is what is
+    /// committed if nobody says more.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.held()?.1.spent(amount)
+    }
+
+    /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept
+    /// where a person finds it.
+    ///
+    /// Metrics and metadata that break a limit are left out, with an event.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`]; the reservation is as it was.
+    pub fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
+        let now = self.common.at(now);
+        let (common, held) = self.held()?;
+        held.commit(common, now, request)
+    }
+
+    /// The action did not run, or spent nothing: the budget is given back. If it [spent](Self::spent)
+    /// something nevertheless that is committed.
+    pub fn release(&mut self, now: Now, reason: ReleaseReason) {
+        let now = self.common.at(now);
+        let common = &mut self.common;
+        let next = match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.abandon(common),
+            Phase::Doubting(doubting) => {
+                doubting.caller_left = true;
+                None
+            }
+            Phase::Held(held) => held.end(common, now, reason),
+            Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+        };
+        self.phase_is(next);
+    }
+
+    /// The caller went away: what is known to be [spent](Self::spent) is committed, else the budget is given
+    /// back. A cost that was handed over before is settled as it would have been.
+    pub fn abandon(&mut self, now: Now) {
+        self.release(now, ReleaseReason::ABANDONED);
+    }
+
+    /// Prolongs the lease by hand, beside the heartbeat and after a beat that is on its way: 1 ms to a day. The
+    /// ticket comes back in [`Event::LeaseExtended`](crate::step::Event::LeaseExtended) or
+    /// [`Event::ExtendFailed`](crate::step::Event::ExtendFailed). A heartbeat that had stopped starts again.
+    /// `None` if nothing is held.
+    pub fn extend(&mut self, by: Duration) -> Option<Ticket> {
+        let (common, held) = self.held().ok()?;
+        Some(held.extend(common, millis_ceil(by)))
+    }
+
+    /// What is held; `None` before it was granted, and after it was given back or settled.
+    pub fn grant(&self) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Held(held) => Some(&held.grant),
+            Phase::Reserving(_)
+            | Phase::Doubting(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => None,
+        }
+    }
+
+    /// How the life ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Releasing(releasing) => releasing.outcome(),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Held(_) | Phase::Resumed(_) => None,
+        }
+    }
+
+    /// What a caller that waits for its cost is told by now; see [`Settlement::receipt`].
+    pub fn receipt(&self) -> Option<Receipt> {
+        match (&self.phase, self.settlement()) {
+            (Phase::Ended(outcome), _) => match outcome.as_ref() {
+                Outcome::Settled(receipt) => Some(receipt.clone()),
+                Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
+            },
+            (_, settlement) => settlement.and_then(Settlement::receipt),
+        }
+    }
+
+    fn handle(&mut self, now: Now, answer: Answer<'_>) {
+        let common = &mut self.common;
+        let next = match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.handle(common, now, answer),
+            Phase::Doubting(doubting) => doubting.handle(common, answer),
+            Phase::Releasing(releasing) => releasing.handle(common, now, answer),
+            Phase::Held(held) => {
+                held.handle(common, now, answer);
+                None
+            }
+            Phase::Ended(outcome) => released_late(common, now, outcome, &answer),
+            Phase::Resumed(_) => None,
+        };
+        self.phase_is(next);
+    }
+
+    fn phase_is(&mut self, next: Option<Phase>) {
+        if let Some(phase) = next {
+            self.phase = phase;
+        }
+    }
+
+    fn overdue(&self, now: Now) -> Option<Ticket> {
+        match &self.phase {
+            Phase::Reserving(reserving) => reserving.overdue(now),
+            Phase::Doubting(doubting) => doubting.overdue(now),
+            Phase::Held(held) => held.overdue(now),
+            Phase::Releasing(releasing) => releasing.overdue(now),
+            // A settlement keeps its own time.
+            Phase::Resumed(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    fn held(&mut self) -> Result<(&mut Common, &mut Held), InvalidCommit> {
+        match &mut self.phase {
+            Phase::Held(held) => Ok((&mut self.common, held)),
+            Phase::Ended(outcome) if matches!(**outcome, Outcome::Settled(_)) => {
+                Err(InvalidCommit::AlreadyCommitted)
+            }
+            Phase::Resumed(_) => Err(InvalidCommit::AlreadyCommitted),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => {
+                Err(InvalidCommit::NotHeld)
+            }
+        }
+    }
+
+    fn settlement(&self) -> Option<&Settlement> {
+        match &self.phase {
+            Phase::Held(held) => held.settlement(),
+            Phase::Resumed(settlement) => Some(settlement),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    fn settlement_mut(&mut self) -> Option<&mut Settlement> {
+        match &mut self.phase {
+            Phase::Held(held) => held.settlement_mut(),
+            Phase::Resumed(settlement) => Some(settlement),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+        }
+    }
+}
+
+/// A grant that comes after nobody waited for it any more is given back, and the outcome stays as it was told.
+fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: &Answer<'_>) -> Option<Phase> {
+    if !matches!(outcome, Outcome::NotReserved(_)) {
+        return None;
+    }
+    let granted = Granted::late(common, now, answer)?;
+    let releasing = Releasing::of(&granted, DEFAULT_TTL_MS, ReleaseReason::LATE_GRANT);
+    Some(Phase::Releasing(Box::new(releasing.and_then(outcome.clone()))))
+}

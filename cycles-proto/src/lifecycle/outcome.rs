@@ -1,0 +1,122 @@
+//! What is public of a life besides its machine: what was granted, and how it can end.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::models::{
+    Amount, Caps, Decision, InvalidRequest, ReleaseResponse, ReservationCreateResponse, ReservationId, Unit,
+};
+use crate::settlement::Receipt;
+use crate::time::UnixMillis;
+
+/// A reservation that is held. The rest of the ledger's answer is in
+/// [`Event::Granted`](crate::step::Event::Granted).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// The reservation.
+    pub reservation_id: ReservationId,
+    /// `ALLOW` or `ALLOW_WITH_CAPS`.
+    pub decision: Decision,
+    /// What the action has to keep to.
+    pub caps: Option<Box<Caps>>,
+    /// What is held.
+    pub reserved: Option<Amount>,
+    /// When the lease ends, on the server's clock, as far as is known by now.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// How a life ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Nothing was reserved for the caller: the action must not run.
+    NotReserved(Box<Error>),
+    /// It was a dry run: what a reservation would have got. The action must not run.
+    Evaluated(Box<ReservationCreateResponse>),
+    /// Nothing was spent.
+    Released(Released),
+    /// What the action spent is settled, or what stands in the way.
+    Settled(Receipt),
+}
+
+/// What became of budget that was not spent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Released {
+    /// It was given back.
+    Confirmed(Box<ReleaseResponse>),
+    /// It is free when the lease ends, or is already: the release was not confirmed.
+    LeftToExpire(Option<Box<Error>>),
+    /// Nothing was held: the caller left before anything was sent.
+    NothingHeld,
+}
+
+/// Why a reservation is released, in words that the ledger keeps: at most 256 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseReason(Cow<'static, str>);
+
+impl ReleaseReason {
+    /// The action failed.
+    pub const ACTION_FAILED: Self = Self(Cow::Borrowed("action_failed"));
+    /// Whoever reserved went away.
+    pub const ABANDONED: Self = Self(Cow::Borrowed("abandoned"));
+    /// The grant came when nobody waited for it any more.
+    pub const LATE_GRANT: Self = Self(Cow::Borrowed("late_grant"));
+    /// The ledger's decision is not one that this client knows.
+    pub const UNKNOWN_DECISION: Self = Self(Cow::Borrowed("unknown_decision"));
+
+    /// A reason of the caller's; what is longer than 256 characters is cut. The ledger keeps it, so the text
+    /// of an error of the action has no place in it.
+    pub fn new(text: &str) -> Self {
+        Self(Cow::Owned(text.chars().take(256).collect()))
+    }
+
+    /// The words.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for ReleaseReason {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for ReleaseReason {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+/// Why a cost was not taken. Nothing was changed by the attempt; in particular nothing was released.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidCommit {
+    /// There is no reservation to commit: it was not granted (yet), or it was released. What was spent
+    /// nevertheless is charged with an event.
+    #[error(
+        "there is no reservation to charge: it was not granted, or it was released. Charge the cost with an event"
+    )]
+    NotHeld,
+    /// A cost was handed over before; a reservation is committed once.
+    #[error(
+        "the reservation has its cost already: it is committed once. Charge a further cost with an event"
+    )]
+    AlreadyCommitted,
+    /// The amount is in another unit than what was reserved.
+    #[error(
+        "the cost is in {given}, but the reservation is in {reserved}: nothing was sent, and it is still held"
+    )]
+    #[non_exhaustive]
+    WrongUnit {
+        /// The unit of the estimate.
+        reserved: Unit,
+        /// The unit of the cost.
+        given: Unit,
+    },
+    /// The amount or the key breaks a limit.
+    #[error("{0}. Nothing was sent, and the reservation is still held")]
+    Invalid(InvalidRequest),
+}

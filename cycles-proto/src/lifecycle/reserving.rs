@@ -1,0 +1,232 @@
+//! Asking for the reservation, with one repetition under the same key while the outcome is open.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::Phase;
+use super::common::{About, Answer, Common, Flight};
+use super::doubting::Doubting;
+use super::held::Held;
+use super::outcome::{Outcome, ReleaseReason, Released};
+use super::releasing::Releasing;
+use crate::call::Ticket;
+use crate::encode::Encoded;
+use crate::error::{CallContext, Error};
+use crate::lease::Observation;
+use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
+use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
+use crate::step::{Event, Step};
+use crate::time::Now;
+
+#[derive(Debug)]
+pub(super) struct Reserving {
+    encoded: Encoded,
+    about: Arc<About>,
+    kind: OperationKind,
+    flight: Option<Flight>,
+    /// Whether an attempt may have been acted on.
+    may_be_done: bool,
+    caller_left: bool,
+}
+
+/// An answer that names a reservation, and when its attempt left and was answered.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) id: ReservationId,
+    pub(super) response: ReservationCreateResponse,
+    pub(super) observed: Observation,
+}
+
+impl Reserving {
+    pub(super) fn new(common: &Common, mut request: ReservationCreateRequest) -> Result<Self, Error> {
+        request.subject = request.subject.or(common.config.subject());
+        let kind = OperationKind::CreateReservation {
+            dry_run: request.dry_run,
+        };
+        let encoded = Encoded::post(&common.config, "/v1/reservations", &common.seed, &request)
+            .map_err(|problem| Error::invalid(kind, problem))?;
+        let about = About {
+            subject: request.subject,
+            action: request.action,
+            unit: request.estimate.unit,
+            ttl_ms: request.ttl_ms.unwrap_or(DEFAULT_TTL_MS),
+        };
+        Ok(Self {
+            encoded,
+            about: Arc::new(about),
+            kind,
+            flight: None,
+            may_be_done: false,
+            caller_left: false,
+        })
+    }
+
+    pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Step {
+        if let Some(flight) = self.flight {
+            return Step::Wait(Some(flight.deadline));
+        }
+        let timeout = common.config.attempt_timeout();
+        let (call, flight) = common.attempt(&self.encoded, now, timeout);
+        common.attempts_to_reserve += 1;
+        self.flight = Some(flight);
+        Step::Send(call)
+    }
+
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        Flight::overdue(self.flight, now)
+    }
+
+    /// The caller wants no reservation any more. One that may have been made has to be learnt, so that it can
+    /// be given back.
+    pub(super) fn abandon(&mut self, common: &Common) -> Option<Phase> {
+        self.caller_left = true;
+        (common.attempts_to_reserve == 0).then(|| Phase::ended(Outcome::Released(Released::NothingHeld)))
+    }
+
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
+        if !Flight::is(self.flight, answer.ticket) {
+            // An attempt that was given up. Only a grant is news.
+            let granted = Granted::late(common, now, &answer)?;
+            return Some(self.granted(common, granted));
+        }
+        self.flight = None;
+        let sent = answer.sent;
+        let (error, is_open, is_worth_repeating) = match answer.result {
+            Ok(response) => match verdict::<ReservationCreateResponse>(self.kind, response) {
+                Verdict::Success(response) => return Some(self.answered(common, now, response, sent)),
+                Verdict::Ambiguous(reply) => {
+                    let is_busy = reply.info.retry_after().is_some_and(|wait| !wait.is_zero());
+                    (self.refused(common, reply), true, !is_busy)
+                }
+                Verdict::Rejected(reply)
+                | Verdict::Unauthorized(reply)
+                | Verdict::Throttled(reply)
+                | Verdict::Expired { reply, .. } => (self.refused(common, reply), false, false),
+            },
+            Err(failure) => {
+                let is_open = failure.kind().may_have_been_sent();
+                let error = Error::transport(self.context(common), failure, self.may_be_done);
+                (error, is_open, is_open)
+            }
+        };
+        self.may_be_done |= is_open;
+        let error = Box::new(error);
+        if is_worth_repeating && common.attempts_to_reserve < 2 && common.config.retry().enabled {
+            common.events.push(Event::ReservingAgain { error });
+            return None;
+        }
+        Some(Phase::ended(Outcome::NotReserved(error)))
+    }
+
+    fn answered(
+        &self,
+        common: &mut Common,
+        now: Now,
+        response: ReservationCreateResponse,
+        sent: Option<Duration>,
+    ) -> Phase {
+        if (self.kind == OperationKind::CreateReservation { dry_run: true }) {
+            return Phase::ended(Outcome::Evaluated(Box::new(response)));
+        }
+        if response.decision.is_allowed() {
+            return match Granted::new(response, sent, now.mono) {
+                Ok(granted) => self.granted(common, granted),
+                Err(response) => Phase::ended(self.denied(common, &response)),
+            };
+        }
+        // A decision that is not known is no permission, and what it may hold is given back.
+        let outcome = self.denied(common, &response);
+        match Granted::new(response, sent, now.mono) {
+            Ok(granted) => {
+                let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
+                Phase::Releasing(Box::new(releasing.and_then(outcome)))
+            }
+            Err(_) => Phase::ended(outcome),
+        }
+    }
+
+    fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
+        if granted.observed.remaining_ttl_ms == Some(0) {
+            let doubting = Doubting::new(common, Arc::clone(&self.about), granted, self.context(common));
+            return doubting.map_or_else(Phase::ended, |doubting| {
+                let mut doubting = Box::new(doubting);
+                doubting.caller_left = self.caller_left;
+                Phase::Doubting(doubting)
+            });
+        }
+        granted.accepted(common, &self.about, self.caller_left)
+    }
+
+    fn denied(&self, common: &Common, response: &ReservationCreateResponse) -> Outcome {
+        Outcome::NotReserved(Box::new(Error::denied(self.context(common), response)))
+    }
+
+    fn refused(&self, common: &Common, reply: Unsuccessful) -> Error {
+        Error::of_reply(self.context(common), reply, self.may_be_done)
+    }
+
+    fn context(&self, common: &Common) -> CallContext {
+        CallContext {
+            operation: self.kind,
+            reservation_id: None,
+            idempotency_key: self.encoded.idempotency_key().cloned(),
+            trace_id: self.encoded.trace_id(&common.config).map(str::to_owned),
+            unit: Some(self.about.unit.clone()),
+        }
+    }
+}
+
+impl Granted {
+    /// The answer back if it names no reservation.
+    fn new(
+        response: ReservationCreateResponse,
+        sent: Option<Duration>,
+        received: Duration,
+    ) -> Result<Self, Box<ReservationCreateResponse>> {
+        let Some(id) = response.reservation_id.clone() else {
+            return Err(Box::new(response));
+        };
+        let observed = Observation {
+            sent,
+            received,
+            expires_at_ms: response.expires_at_ms,
+            remaining_ttl_ms: response.remaining_ttl_ms,
+        };
+        Ok(Self {
+            id,
+            response,
+            observed,
+        })
+    }
+
+    /// A grant that answers an attempt which nobody waits for any more.
+    pub(super) fn late(common: &Common, now: Now, answer: &Answer<'_>) -> Option<Self> {
+        let is_of_a_reservation = (1..=common.attempts_to_reserve).contains(&answer.ticket.0);
+        let response = answer.result.as_ref().ok().filter(|_| is_of_a_reservation)?;
+        let kind = OperationKind::CreateReservation { dry_run: false };
+        match verdict::<ReservationCreateResponse>(kind, response) {
+            Verdict::Success(response) => Self::new(response, answer.sent, now.mono).ok(),
+            Verdict::Rejected(_)
+            | Verdict::Unauthorized(_)
+            | Verdict::Throttled(_)
+            | Verdict::Ambiguous(_)
+            | Verdict::Expired { .. } => None,
+        }
+    }
+
+    /// What follows a grant that is believed: it is the caller's, or nobody's.
+    pub(super) fn accepted(self, common: &mut Common, about: &Arc<About>, caller_left: bool) -> Phase {
+        if caller_left {
+            return Phase::Releasing(Box::new(Releasing::of(
+                &self,
+                about.ttl_ms,
+                ReleaseReason::ABANDONED,
+            )));
+        }
+        Phase::Held(Box::new(Held::new(common, Arc::clone(about), self)))
+    }
+}
+
+/// The lease that a server grants if none is asked for.
+pub(super) const DEFAULT_TTL_MS: u64 = 60_000;
