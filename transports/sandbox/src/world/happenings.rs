@@ -1,0 +1,328 @@
+//! What happens beside the machines: requests arrive, answers come, changes of the journal are done. Time jumps
+//! from one to the next.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::step::JournalWrite;
+use cycles_proto::{Failure, FailureKind, Ticket};
+use http::Request;
+
+use super::audit::{self, Heard};
+use super::journal::Remains;
+use super::life::{LifeId, Settled};
+use super::network::Answer;
+use super::{ProcessId, Violation, World};
+use crate::ledger::ReservationStatus;
+use crate::operation::Operation;
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// A request reaches the server.
+    Arrives(Box<Arrival>),
+    /// A machine hears of an attempt.
+    Hears(Box<Hearing>),
+    /// A change of the journal is made.
+    Stores {
+        seat: usize,
+        ticket: Ticket,
+        write: Box<JournalWrite>,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) seat: usize,
+    pub(super) ticket: Ticket,
+    pub(super) request: Request<Bytes>,
+    /// What the client hears, and how long after; nothing if a proxy sent it once more.
+    pub(super) answer: Option<(Answer, Duration)>,
+    pub(super) sent: Duration,
+    /// When the client stops waiting.
+    pub(super) deadline: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Hearing {
+    pub(super) seat: usize,
+    pub(super) ticket: Ticket,
+    /// When the attempt left, in the world's time.
+    pub(super) sent: Duration,
+    pub(super) heard: Heard,
+    pub(super) is_first: bool,
+}
+
+impl World {
+    /// Lets this much time pass.
+    ///
+    /// # Errors
+    /// What did not hold meanwhile.
+    pub fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
+        let until = self.now.saturating_add(time);
+        while self.jump(until)? {}
+        Ok(())
+    }
+
+    /// Lets time pass until `is_reached`, a day at most. Whether it was reached.
+    ///
+    /// # Errors
+    /// What did not hold meanwhile.
+    pub fn run_until(&mut self, is_reached: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
+        self.run_until_or(Duration::from_secs(86_400), is_reached)
+    }
+
+    /// Lets time pass until `is_reached`, this much at most. Whether it was reached.
+    ///
+    /// # Errors
+    /// What did not hold meanwhile.
+    pub fn run_until_or(
+        &mut self,
+        longest: Duration,
+        is_reached: impl Fn(&Self) -> bool,
+    ) -> Result<bool, Violation> {
+        let until = self.now.saturating_add(longest);
+        while !is_reached(self) {
+            if !self.jump(until)? {
+                return Ok(is_reached(self));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Jumps to the next thing that happens, or to `until` if that is before it. Whether anything happened.
+    fn jump(&mut self, until: Duration) -> Result<bool, Violation> {
+        self.verdict()?;
+        let (at, next) = self.next();
+        if at > until {
+            self.now = self.now.max(until);
+            return Ok(false);
+        }
+        self.now = self.now.max(at);
+        match next {
+            Next::Nothing => return Ok(false),
+            Next::Poll(seat) => self.drive(seat),
+            Next::Scan(process) => self.replay(process),
+            Next::Happens => {
+                if let Some((_, happening)) = self.agenda.pop_first() {
+                    self.happens(happening);
+                }
+            }
+        }
+        self.verdict()?;
+        Ok(true)
+    }
+
+    pub(super) fn verdict(&self) -> Result<(), Violation> {
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
+    fn next(&self) -> (Duration, Next) {
+        let mut first = (Duration::MAX, Next::Nothing);
+        let mut consider = |at: Duration, next: Next| {
+            if at < first.0 {
+                first = (at, next);
+            }
+        };
+        if let Some((&(at, _), _)) = self.agenda.first_key_value() {
+            consider(at, Next::Happens);
+        }
+        for (index, process) in self.processes.iter().enumerate().filter(|(_, process)| process.is_alive) {
+            if let Some(at) = process.scan_at {
+                consider(at.max(process.asleep_until), Next::Scan(ProcessId(index)));
+            }
+        }
+        for (index, seat) in self.seats.iter().enumerate() {
+            let process = &self.processes[seat.process.0];
+            if let (Some(wake), true) = (seat.wake, process.is_alive) {
+                consider(wake.max(process.asleep_until), Next::Poll(index));
+            }
+        }
+        first
+    }
+
+    pub(super) fn plan(&mut self, at: Duration, happening: Happening) {
+        self.happenings += 1;
+        self.agenda.insert((at, self.happenings), happening);
+    }
+
+    fn happens(&mut self, happening: Happening) {
+        let seat = match &happening {
+            Happening::Arrives(_) => None,
+            Happening::Hears(hearing) => Some(hearing.seat),
+            Happening::Stores { seat, .. } => Some(*seat),
+        };
+        if let Some(seat) = seat {
+            let process = &self.processes[self.seats[seat].process.0];
+            if !process.is_alive {
+                return;
+            }
+            if process.asleep_until > self.now {
+                let at = process.asleep_until;
+                return self.plan(at, happening);
+            }
+        }
+        match happening {
+            Happening::Arrives(arrival) => self.arrives(*arrival),
+            Happening::Hears(hearing) => self.hears(*hearing),
+            Happening::Stores { seat, ticket, write } => self.stores(seat, ticket, &write),
+        }
+    }
+
+    /// The server gets a request.
+    fn arrives(&mut self, arrival: Arrival) {
+        let life = self.seats[arrival.seat].life;
+        if self.is_server_down {
+            self.note(|| format!("{life}: lost at the server, which is down"));
+            let lost = Heard::Failure(Failure::new(FailureKind::Lost));
+            if arrival.answer.is_some() {
+                let at = self.now;
+                self.answer(at, &arrival, lost);
+            }
+            return;
+        }
+        let operation = Operation::of(arrival.request.method(), arrival.request.uri().path());
+        let time = self.server_time();
+        let before = self.taken(life);
+        let response = self.ledger.handle(time, &arrival.request);
+        self.note(|| format!("{life}: the ledger answers {} with {}", operation.name(), response.status()));
+        if self.taken(life) != before && matches!(operation, Operation::CommitReservation | Operation::CreateEvent) {
+            let held = audit::settled(&self.lives[life.0], operation, time);
+            let charged = charged(&self.lives[life.0], &response);
+            self.lives[life.0].settled.push(Settled {
+                at: time,
+                by: operation,
+                charged,
+            });
+            self.check(Some(life), held);
+        }
+        if let Some((answer, way_back)) = &arrival.answer
+            && let Some(heard) = answer.heard(response)
+        {
+            let at = self.now.saturating_add(*way_back);
+            self.answer(at, &arrival, heard);
+        }
+    }
+
+    /// How often the ledger took a cost, and whether it took that of this life.
+    fn taken(&self, life: LifeId) -> (u64, bool) {
+        let reservation = self.lives[life.0].reservation_id.as_ref();
+        let state = reservation.and_then(|id| self.ledger.reservation(id.as_str()));
+        let is_committed = state.is_some_and(|state| state.status == ReservationStatus::Committed);
+        (self.ledger.events_applied(), is_committed)
+    }
+
+    /// Lets a machine hear of an attempt at this time, unless nobody waits for it by then.
+    fn answer(&mut self, at: Duration, arrival: &Arrival, heard: Heard) {
+        if at > arrival.deadline && !self.dice.chance(self.driver.late_answers) {
+            return;
+        }
+        let hearing = Hearing {
+            seat: arrival.seat,
+            ticket: arrival.ticket,
+            sent: arrival.sent,
+            heard,
+            is_first: true,
+        };
+        self.plan(at, Happening::Hears(Box::new(hearing)));
+    }
+
+    /// A machine hears of an attempt.
+    fn hears(&mut self, hearing: Hearing) {
+        let seat = hearing.seat;
+        self.tell(seat, hearing.ticket, hearing.sent, &hearing.heard);
+        if self.dice.chance(self.driver.unknown_answers) {
+            let other = self.dice.below(self.tickets.len() as u64);
+            let other = usize::try_from(other).ok().and_then(|other| self.tickets.get(other).copied());
+            if let Some(ticket) = other.filter(|ticket| !self.seats[seat].tickets.contains(ticket)) {
+                self.tell(seat, ticket, hearing.sent, &hearing.heard);
+            }
+        }
+        if hearing.is_first && self.dice.chance(self.driver.repeated_answers) {
+            let at = self.now + Duration::from_millis(self.dice.below(20_000));
+            let again = Hearing {
+                is_first: false,
+                ..hearing
+            };
+            self.plan(at, Happening::Hears(Box::new(again)));
+        }
+        self.drive(seat);
+    }
+
+    fn tell(&mut self, index: usize, ticket: Ticket, sent: Duration, heard: &Heard) {
+        let seat = &mut self.seats[index];
+        let process = &self.processes[seat.process.0];
+        let now = process.now(self.now);
+        let sent = sent.saturating_sub(process.started);
+        let life = &self.lives[seat.life.0];
+        let is_held = seat.machine.grant().is_some();
+        seat.watch.heard(now, ticket, heard, is_held, life);
+        match heard {
+            Heard::Response(response) => seat.machine.handle_response(now, ticket, sent, response),
+            Heard::Failure(failure) => {
+                let sent = failure.kind().may_have_been_sent().then_some(sent);
+                seat.machine.handle_failure(now, ticket, sent, failure.clone());
+            }
+        }
+        self.note(|| match heard {
+            Heard::Response(response) => format!("  machine {index} hears {:?}: {}", ticket, response.status()),
+            Heard::Failure(failure) => format!("  machine {index} hears {ticket:?}: {failure}"),
+        });
+    }
+
+    /// A change of the journal is made.
+    fn stores(&mut self, index: usize, ticket: Ticket, write: &JournalWrite) {
+        let process = self.seats[index].process;
+        let directory = self.processes[process.0].directory.clone();
+        let stored = self.journal.apply(&directory, write);
+        self.note(|| format!("  machine {index}: stored {stored:?}"));
+        let process = &mut self.processes[process.0];
+        if process.scan_at.is_none() {
+            process.scan_later(self.now);
+        }
+        let now = process.now(self.now);
+        let seat = &mut self.seats[index];
+        let life = &mut self.lives[seat.life.0];
+        if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
+            let first = || (directory, record.clone());
+            life.book.first_record.get_or_insert_with(first);
+        }
+        seat.watch.stored(life, ticket, &stored);
+        seat.machine.handle_stored(now, ticket, stored);
+        self.drive(index);
+    }
+
+    /// What is left of the changes of the journal that `process` had under way.
+    pub(super) fn crash_stores(&mut self, process: ProcessId) {
+        let directory = self.processes[process.0].directory.clone();
+        for happening in self.agenda.values() {
+            if let Happening::Stores { seat, write, .. } = happening
+                && self.seats[*seat].process == process
+            {
+                let remains = match self.dice.below(3) {
+                    0 => Remains::Nothing,
+                    1 => Remains::All,
+                    _ => Remains::Torn,
+                };
+                let cut = self.dice.next();
+                self.journal.crash_during(&directory, write, remains, cut);
+            }
+        }
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Nothing,
+    Happens,
+    Poll(usize),
+    Scan(ProcessId),
+}
+
+/// What the ledger says that it took: what was asked, unless it says less.
+fn charged(life: &super::Life, response: &http::Response<Bytes>) -> i64 {
+    let said: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let asked = life.cost.as_ref().map_or(0, |cost| cost.amount);
+    said["charged"]["amount"].as_i64().unwrap_or(asked)
+}

@@ -1,0 +1,91 @@
+//! A process of the client: its clocks, its machines, and its turn at the journal.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cycles_proto::{CyclesConfig, Now, Ticket, UnixMillis};
+
+use super::audit::Watch;
+use super::journal::Journal;
+use super::life::{LifeId, ProcessId};
+use super::machine::Machine;
+
+/// When the world begins, on a clock that is right: some time in November 2026.
+pub(super) const EPOCH: UnixMillis = UnixMillis(1_795_000_000_000);
+
+/// One run of a program that uses a client.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) config: Arc<CyclesConfig>,
+    pub(super) directory: String,
+    pub(super) started: Duration,
+    /// How much its wall clock is wrong, in milliseconds.
+    pub(super) ahead_ms: i64,
+    pub(super) is_alive: bool,
+    /// Until when nothing runs.
+    pub(super) asleep_until: Duration,
+    /// When it looks at the journal next.
+    pub(super) scan_at: Option<Duration>,
+    pub(super) scan_wait: Duration,
+    /// How many steps it still has before it crashes.
+    pub(super) steps_left: Option<u64>,
+}
+
+/// The place of a machine in a process.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) life: LifeId,
+    pub(super) process: ProcessId,
+    pub(super) machine: Box<dyn Machine>,
+    pub(super) watch: Watch,
+    /// When it is polled next, in the world's time.
+    pub(super) wake: Option<Duration>,
+    pub(super) is_done: bool,
+    /// Every ticket that it handed out.
+    pub(super) tickets: BTreeSet<Ticket>,
+}
+
+impl Process {
+    pub(super) fn new(config: CyclesConfig, started: Duration) -> Self {
+        Self {
+            directory: Journal::directory(&config),
+            config: Arc::new(config),
+            started,
+            ahead_ms: 0,
+            is_alive: true,
+            asleep_until: Duration::ZERO,
+            scan_at: Some(started),
+            scan_wait: FIRST_SCAN,
+            steps_left: None,
+        }
+    }
+
+    /// Both clocks at this time of the world.
+    pub(super) fn now(&self, at: Duration) -> Now {
+        Now {
+            mono: at.saturating_sub(self.started),
+            wall: shifted(at, self.ahead_ms),
+        }
+    }
+
+    /// A monotonic time of this process in the world's time.
+    pub(super) fn at(&self, mono: Duration) -> Duration {
+        self.started.saturating_add(mono)
+    }
+
+    /// The next look at the journal: the longer ago the last change was, the later.
+    pub(super) fn scan_later(&mut self, now: Duration) {
+        self.scan_at = Some(now.saturating_add(self.scan_wait));
+        self.scan_wait = (self.scan_wait * 2).min(LAST_SCAN);
+    }
+}
+
+const FIRST_SCAN: Duration = Duration::from_secs(30);
+const LAST_SCAN: Duration = Duration::from_secs(15 * 60);
+
+/// The reading of a wall clock that is this much ahead.
+pub(super) fn shifted(at: Duration, ahead_ms: i64) -> UnixMillis {
+    let right = EPOCH.saturating_add(at);
+    UnixMillis(right.0.saturating_add_signed(ahead_ms))
+}
