@@ -19,7 +19,8 @@ use super::{Rule, Violation, World};
 /// ask for, several times over.
 const REST: Duration = Duration::from_secs(8 * 3_600);
 
-/// What callers do. An act about a life whose process has crashed does nothing.
+/// What callers do. An act about a life whose process has crashed does nothing, and nobody acts in a process that
+/// sleeps: it wakes up first.
 impl World {
     /// Asks for a reservation.
     ///
@@ -108,7 +109,7 @@ impl World {
     ) -> Option<Result<(), InvalidCommit>> {
         let seat = self.home(life)?;
         let before = self.lives[life.0].book.is_running;
-        let now = self.processes[self.seats[seat].process.0].now(self.now);
+        let now = self.awake(seat);
         let done = act(self.seats[seat].machine.as_mut(), now);
         if done.is_ok() {
             let life = &mut self.lives[life.0];
@@ -122,9 +123,18 @@ impl World {
         Some(done)
     }
 
+    /// Lets the process of a seat wake up, if it sleeps, and gives its time.
+    fn awake(&mut self, seat: usize) -> Now {
+        let process = self.seats[seat].process;
+        let until = self.processes[process.0].asleep_until;
+        // A violation on the way is kept, and told by whatever runs next.
+        let _ = self.run_for(until.saturating_sub(self.now));
+        self.processes[process.0].now(self.now)
+    }
+
     fn act<T>(&mut self, life: LifeId, act: impl FnOnce(&mut dyn Machine, Now) -> T) -> Option<T> {
         let seat = self.home(life)?;
-        let now = self.processes[self.seats[seat].process.0].now(self.now);
+        let now = self.awake(seat);
         let done = act(self.seats[seat].machine.as_mut(), now);
         self.drive(seat);
         Some(done)
@@ -256,12 +266,15 @@ impl World {
     /// # Errors
     /// What did not hold.
     pub fn finish(&mut self) -> Result<(), Violation> {
+        let asleep = self.processes.iter().filter(|process| process.is_alive);
+        if let Some(until) = asleep.map(|process| process.asleep_until).max() {
+            self.run_for(until.saturating_sub(self.now))?;
+        }
         self.note(|| "the faults stop".to_owned());
         self.clear_faults();
         self.set_server_down(false);
         self.journal.set_health(JournalHealth::Works);
         for process in &mut self.processes {
-            process.asleep_until = self.now;
             process.steps_left = None;
         }
         for life in 0..self.lives.len() {

@@ -230,6 +230,11 @@ impl World {
     /// A machine hears of an attempt.
     fn hears(&mut self, hearing: Hearing) {
         let seat = hearing.seat;
+        // The driver stops its clock when an answer is there.
+        let is_timeout = matches!(&hearing.heard, Heard::Failure(failure) if failure.kind() == FailureKind::Timeout);
+        if is_timeout && !self.seats[seat].watch.attempts.contains_key(&hearing.ticket) {
+            return;
+        }
         self.tell(seat, hearing.ticket, hearing.sent, &hearing.heard);
         if self.dice.chance(self.driver.unknown_answers) {
             let other = self.dice.below(self.tickets.len() as u64);
