@@ -51,6 +51,19 @@ pub struct Call {
     pub timeout: Duration,
     /// The largest response body to read, in bytes.
     pub max_response: usize,
+    /// Which of several calls goes first where not all can go at once.
+    pub urgency: Urgency,
+}
+
+/// How urgent a call is; the least goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A cost on its way into the ledger.
+    Settlement,
+    /// An extension of a lease that lasts until this time.
+    Lease(Duration),
+    /// Anything else, in the order in which it was asked.
+    Other,
 }
 
 impl fmt::Debug for Call {

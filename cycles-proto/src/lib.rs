@@ -18,7 +18,7 @@ pub mod settlement;
 pub mod step;
 pub mod time;
 
-pub use call::{Call, Failure, FailureKind, Ticket};
+pub use call::{Call, Failure, FailureKind, Ticket, Urgency};
 pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
 pub use error::{CallContext, Error, ErrorReply, TransportError};
 pub use keys::{Seed, TraceParent};

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use self::judge::Move;
 pub use self::receipt::Receipt;
 use crate::backoff::Backoff;
-use crate::call::{Failure, FailureKind, Ticket, Tickets};
+use crate::call::{Call, Failure, FailureKind, Ticket, Tickets, Urgency};
 use crate::config::CyclesConfig;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
@@ -273,7 +273,10 @@ impl Settlement {
         let timeout = self.config.attempt_timeout();
         let deadline = now.mono.saturating_add(timeout);
         self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
-        Step::Send(encoded.call(&self.config, ticket, timeout))
+        Step::Send(Call {
+            urgency: Urgency::Settlement,
+            ..encoded.call(&self.config, ticket, timeout)
+        })
     }
 
     fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
