@@ -109,7 +109,14 @@ pub(crate) fn make_private(_dir: &Path) -> io::Result<()> {
 #[cfg(unix)]
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }
@@ -121,7 +128,10 @@ pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
 }
 
 /// Locks a file until it is closed. False if another process, or another holder in this one, has it.
-#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))))]
+#[cfg(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
+))]
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, flock};
     use rustix::io::Errno;
@@ -136,7 +146,10 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 /// Without locks everybody has the claim; nothing depends on it.
-#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "aix")))))]
+#[cfg(not(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
+)))]
 pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
     Ok(true)
 }

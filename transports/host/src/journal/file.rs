@@ -109,7 +109,9 @@ pub(super) fn quarantine(path: &Path) -> io::Result<PathBuf> {
             return Ok(to);
         }
     }
-    Err(io::Error::other("too many files of that name are set aside already"))
+    Err(io::Error::other(
+        "too many files of that name are set aside already",
+    ))
 }
 
 const MOST_OF_A_NAME: u32 = 100;

@@ -225,7 +225,10 @@ impl fmt::Display for Problem {
                 "{file:?} is no record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
                  that cost is not in the ledger"
             ),
-            None => write!(f, "{file:?} in the journal needs attention: {reason}. It was left as it is"),
+            None => write!(
+                f,
+                "{file:?} in the journal needs attention: {reason}. It was left as it is"
+            ),
         }
     }
 }
