@@ -47,7 +47,8 @@ pub enum Aside {
 }
 
 /// Why a change of the journal could not be made durable, in the words of the system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct StoreFailure(pub String);
 
 /// Something worth knowing that ends nothing by itself.

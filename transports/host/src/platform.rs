@@ -79,11 +79,17 @@ fn only_for_owner(options: &mut OpenOptions) {
 fn only_for_owner(_options: &mut OpenOptions) {}
 
 /// Creates one directory, for its owner only.
+#[cfg(unix)]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Creates one directory, which belongs to the user's profile.
+#[cfg(not(unix))]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
 }
 
 /// Takes away what others may do with a directory.

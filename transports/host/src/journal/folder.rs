@@ -161,7 +161,7 @@ mod tests {
                 Some("acme-corp"),
                 "0345994bda6ac35b",
             ),
-            ("http://localhost", "k", Some("  "), "a9790590125e7323"),
+            ("http://localhost", "k", None, "a9790590125e7323"),
         ] {
             let path = folder(url, key, tenant);
             let expected = Path::new("/home/somebody/.runcycles/commit-journal").join(expected);

@@ -90,7 +90,8 @@ impl Journal {
     }
 
     /// Makes a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the
-    /// journal, which it must not hold up. Nothing has to be waited for: no runtime, no thread of the caller's.
+    /// journal, which it must not hold up. The caller waits for nothing, but where there is nothing to write or
+    /// no thread to be had, `done` is called before this returns: hold no lock that it takes.
     ///
     /// Changes of one reservation are made in the order in which they were submitted, each whether or not
     /// somebody still wants to know. At most 8 threads write; one sync of the directory serves all
