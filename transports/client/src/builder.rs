@@ -1,5 +1,6 @@
 //! Makes a client from scratch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::config::RetryPolicy;
@@ -14,7 +15,7 @@ use crate::runtime::Runtime;
 pub struct CyclesClientBuilder<R: Runtime> {
     config: CyclesConfigBuilder,
     http: R::Options,
-    observer: Option<Box<dyn Observer>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Setters that hand their argument on to the configuration's builder.
@@ -63,7 +64,7 @@ impl<R: Runtime> CyclesClientBuilder<R> {
 
     /// Who is told what happens to reservations.
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Box::new(observer));
+        self.observer = Some(Arc::new(observer));
         self
     }
 
@@ -84,6 +85,16 @@ impl<R: Runtime> CyclesClientBuilder<R> {
         let client = self.build();
         client.config()?;
         Ok(client)
+    }
+}
+
+impl<R: Runtime> Clone for CyclesClientBuilder<R> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            http: self.http.clone(),
+            observer: self.observer.clone(),
+        }
     }
 }
 

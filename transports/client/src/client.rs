@@ -53,7 +53,7 @@ impl<R: Runtime> CyclesClient<R> {
     pub(crate) fn with_observer(
         config: CyclesConfig,
         options: &R::Options,
-        observer: Option<Box<dyn Observer>>,
+        observer: Option<Arc<dyn Observer>>,
     ) -> Self {
         for warning in config.warnings() {
             tracing::warn!("{warning}");

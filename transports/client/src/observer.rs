@@ -38,7 +38,7 @@ pub(crate) struct Observers {
 type Run = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
 struct Queue {
-    observer: Option<Box<dyn Observer>>,
+    observer: Option<Arc<dyn Observer>>,
     state: Mutex<State>,
 }
 
@@ -53,7 +53,7 @@ struct State {
 impl Observers {
     /// `run` runs blocking work beside everything else.
     pub(crate) fn new(
-        observer: Option<Box<dyn Observer>>,
+        observer: Option<Arc<dyn Observer>>,
         run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
     ) -> Self {
         let state = Mutex::default();
