@@ -51,6 +51,19 @@ pub struct Call {
     pub timeout: Duration,
     /// The largest response body to read, in bytes.
     pub max_response: usize,
+    /// Which of several calls goes first where not all can go at once.
+    pub urgency: Urgency,
+}
+
+/// How urgent a call is; the least goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A cost on its way into the ledger.
+    Settlement,
+    /// An extension of a lease that lasts until this time.
+    Lease(Duration),
+    /// Anything else, in the order in which it was asked.
+    Other,
 }
 
 impl fmt::Debug for Call {
@@ -85,13 +98,17 @@ pub enum FailureKind {
     Lost,
     /// The response body was larger than allowed.
     TooLarge,
+    /// The async runtime that would have sent it has ended, or there is none.
+    NoRuntime,
 }
 
 impl FailureKind {
     /// Whether the request may have reached the server. When it is false nothing was sent.
     pub fn may_have_been_sent(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Proxy => false,
+            Self::Dns | Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Proxy | Self::NoRuntime => {
+                false
+            }
             Self::Timeout | Self::Lost | Self::TooLarge => true,
         }
     }
@@ -107,6 +124,7 @@ impl FailureKind {
             Self::Timeout => "no complete answer in time",
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
+            Self::NoRuntime => "no async runtime is running here",
         }
     }
 }

@@ -14,6 +14,11 @@ use crate::models::IdempotencyKey;
 pub struct Seed(pub [u8; 16]);
 
 impl Seed {
+    /// The `n`-th seed after this one, for one of several runs under one seed.
+    pub(crate) fn nth(self, n: u64) -> Self {
+        Self(u128::from_be_bytes(self.0).wrapping_add(n.into()).to_be_bytes())
+    }
+
     /// The key for the `counter`-th call of one kind: `{seed in hex}-{label}-{counter}`.
     pub fn idempotency_key(&self, label: &str, counter: u64) -> IdempotencyKey {
         IdempotencyKey::from(format!("{self}-{label}-{counter}"))

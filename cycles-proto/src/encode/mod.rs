@@ -10,7 +10,7 @@ use http::{Method, Request};
 use serde::Serialize;
 
 pub(crate) use self::path::{balances_path, evidence_path, list_path, reservation_path};
-use crate::call::{Call, MAX_RESPONSE, Ticket};
+use crate::call::{Call, MAX_RESPONSE, Ticket, Urgency};
 use crate::config::CyclesConfig;
 use crate::keys::{Seed, TraceParent};
 use crate::models::{
@@ -171,6 +171,7 @@ impl Encoded {
             request,
             timeout,
             max_response: MAX_RESPONSE,
+            urgency: Urgency::Other,
         }
     }
 

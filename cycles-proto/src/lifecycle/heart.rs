@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::common::{Answer, Common, Flight};
-use crate::call::{Failure, FailureKind, Ticket};
+use crate::call::{Call, Failure, FailureKind, Ticket, Urgency};
 use crate::encode::{Encoded, reservation_path};
 use crate::error::Error;
 use crate::lease::{BeatFailure, Lease, Next, Observation, Stop};
@@ -122,7 +122,8 @@ impl Heart {
                 let timeout = self.lease.attempt_timeout();
                 let (call, flight) = scene.common.attempt(&encoded, scene.now, timeout);
                 self.flight = Some((extension, flight));
-                Some(Step::Send(call))
+                let urgency = Urgency::Lease(self.lasts_until().unwrap_or(scene.now.mono));
+                Some(Step::Send(Call { urgency, ..call }))
             }
             Err(error) => {
                 // A limit that the caller broke, or an id that no path can carry: no attempt would fare better.

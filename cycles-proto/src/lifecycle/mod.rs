@@ -90,6 +90,17 @@ impl Lifecycle {
     /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats.
     pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
+        Self::resumed(config, seed, settlement)
+    }
+
+    /// As [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key, so that
+    /// it may count twice.
+    pub fn resume_forced(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
+        let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, true);
+        Self::resumed(config, seed, settlement)
+    }
+
+    fn resumed(config: Arc<CyclesConfig>, seed: Seed, settlement: Settlement) -> Self {
         Self {
             common: Common::new(config, seed),
             phase: Phase::Resumed(Box::new(settlement)),

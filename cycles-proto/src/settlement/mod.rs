@@ -28,7 +28,7 @@ use bytes::Bytes;
 use self::judge::Move;
 pub use self::receipt::Receipt;
 use crate::backoff::Backoff;
-use crate::call::{Failure, FailureKind, Ticket, Tickets};
+use crate::call::{Call, Failure, FailureKind, Ticket, Tickets, Urgency};
 use crate::config::CyclesConfig;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
@@ -161,14 +161,20 @@ impl Settlement {
         }
     }
 
-    /// What a caller that waits for the cost is told by now: the outcome; or, once an attempt was made and did
-    /// not settle it, that it is [pending](Receipt::Pending) and safe in its record while attempts go on.
-    /// Without a record the caller waits for the outcome.
+    /// What a caller that waits for the cost is told by now: what became of it, whether or not its record is
+    /// cleared away already; or, once an attempt was made and did not settle it, that it is
+    /// [pending](Receipt::Pending) and safe in its record while attempts go on. Without a record the caller
+    /// waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
+        let decided = match &self.stage {
+            Stage::Done(receipt) => Some(receipt),
+            Stage::Write(_, Then::Finish(receipt)) | Stage::Writing(_, Then::Finish(receipt)) => {
+                Some(receipt).filter(|receipt| !matches!(receipt, Receipt::Pending { .. }))
+            }
+            Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) => None,
+        };
         let is_safe = self.was_tried && !self.only_in_memory;
-        self.outcome()
-            .cloned()
-            .or_else(|| is_safe.then(|| self.pending()))
+        decided.cloned().or_else(|| is_safe.then(|| self.pending()))
     }
 
     /// The next thing to do.
@@ -273,7 +279,10 @@ impl Settlement {
         let timeout = self.config.attempt_timeout();
         let deadline = now.mono.saturating_add(timeout);
         self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
-        Step::Send(encoded.call(&self.config, ticket, timeout))
+        Step::Send(Call {
+            urgency: Urgency::Settlement,
+            ..encoded.call(&self.config, ticket, timeout)
+        })
     }
 
     fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {

@@ -1,0 +1,258 @@
+//! When the journal is read, and which of its records are settled.
+//!
+//! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
+//! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
+//! driven like any other, a few at a time. Records of lives that go on in this process are left to them.
+
+use core::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::backoff::Backoff;
+use crate::call::{Ticket, Tickets};
+use crate::config::{CyclesConfig, RetryPolicy};
+use crate::error::Error;
+use crate::keys::Seed;
+use crate::lifecycle::{Lifecycle, Outcome};
+use crate::models::ReservationId;
+use crate::record::JournalRecord;
+use crate::settlement::Receipt;
+use crate::time::Now;
+
+/// How many records are settled at the same time.
+pub const AT_A_TIME: usize = 8;
+
+/// Settles what earlier runs left in one directory of the journal. One at a time is enough for a directory.
+#[derive(Debug)]
+pub struct Replayer {
+    config: Arc<CyclesConfig>,
+    seed: Seed,
+    /// Whether records are sent that the server may have forgotten.
+    force: bool,
+    tickets: Tickets,
+    scan: Scan,
+    pauses: Backoff,
+    /// To be settled, in the order of the scan.
+    queue: VecDeque<JournalRecord>,
+    settling: BTreeSet<ReservationId>,
+    /// The reservations that live in this process.
+    live: BTreeSet<ReservationId>,
+    /// How many records of the last scan are left for the next.
+    left: usize,
+    /// Until when the nearest of them asks to be left alone.
+    left_until: Option<Duration>,
+    started: u64,
+    is_reachable: bool,
+}
+
+/// What a [`Replayer`] asks of its driver.
+#[derive(Debug)]
+#[must_use = "a step is handed out once; dropping it stalls the replayer"]
+pub enum Replay {
+    /// Read the journal and report its records under this ticket.
+    Scan(Ticket),
+    /// Drive this life to its end, beside the others, and report its outcome.
+    Settle(ReservationId, Box<Lifecycle>),
+    /// Poll again at this time, or when something was reported; with `None` only then.
+    Wait(Option<Duration>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Scan {
+    At(Duration),
+    Reading(Ticket),
+    /// Not before something is known to be there.
+    Idle,
+}
+
+impl Replayer {
+    /// Starts with a scan.
+    pub fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        Self {
+            config,
+            seed,
+            force: false,
+            tickets: Tickets::default(),
+            scan: Scan::At(Duration::ZERO),
+            pauses: Backoff::new(&seed),
+            queue: VecDeque::new(),
+            settling: BTreeSet::new(),
+            live: BTreeSet::new(),
+            left: 0,
+            left_until: None,
+            started: 0,
+            is_reachable: true,
+        }
+    }
+
+    /// Sends records too whose keys the server may have forgotten, so that they may count twice.
+    #[must_use]
+    pub fn forced(self) -> Self {
+        Self { force: true, ..self }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Replay {
+        if let Some(record) = self.next_record() {
+            return self.settle(record, now);
+        }
+        self.rest(now);
+        match self.scan {
+            Scan::At(at) if self.is_busy() || at > now.mono => {
+                Replay::Wait(Some(at).filter(|at| *at > now.mono))
+            }
+            Scan::At(_) => {
+                let ticket = self.tickets.take();
+                self.scan = Scan::Reading(ticket);
+                Replay::Scan(ticket)
+            }
+            Scan::Reading(_) | Scan::Idle => Replay::Wait(None),
+        }
+    }
+
+    /// The journal was read.
+    pub fn handle_scanned(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        records: impl IntoIterator<Item = JournalRecord>,
+    ) {
+        if !matches!(self.scan, Scan::Reading(expected) if expected == ticket) {
+            return;
+        }
+        self.left = 0;
+        self.left_until = None;
+        for record in records {
+            let floor = record
+                .not_before(now.wall)
+                .map(|at| at.saturating_since(now.wall));
+            match floor.filter(|wait| !wait.is_zero()) {
+                Some(wait) => self.leave(Some(now.mono.saturating_add(wait))),
+                None => self.queue.push_back(record),
+            }
+        }
+        self.scan = Scan::Idle;
+        self.rest(now);
+    }
+
+    /// A life that was started for a record has ended.
+    pub fn handle_ended(&mut self, now: Now, id: &ReservationId, outcome: Option<&Outcome>) {
+        if !self.settling.remove(id) {
+            return;
+        }
+        if !matches!(outcome, Some(Outcome::Settled(receipt)) if !is_pending(receipt)) {
+            self.leave(None);
+        }
+        self.rest(now);
+    }
+
+    /// A reservation of this process has a cost to settle: its record is left to it.
+    pub fn live(&mut self, id: ReservationId) {
+        self.live.insert(id);
+    }
+
+    /// A reservation of this process has ended; what it left is settled from its record.
+    pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: &Receipt) {
+        if self.live.remove(id) && is_pending(receipt) {
+            self.leave(None);
+            self.rest(now);
+        }
+    }
+
+    /// How a call ended. Once the server can be reached again, what is left is tried at once.
+    pub fn observe(&mut self, now: Now, error: Option<&Error>) {
+        let is_reachable = !error.is_some_and(Error::is_out_of_reach);
+        if is_reachable && !self.is_reachable && self.left > 0 {
+            self.wake(now);
+        }
+        self.is_reachable = is_reachable;
+    }
+
+    /// Scans as soon as what is being settled has ended.
+    pub fn wake(&mut self, now: Now) {
+        if !matches!(self.scan, Scan::Reading(_)) {
+            self.scan = Scan::At(now.mono);
+        }
+    }
+
+    /// How many records are not settled, as far as is known.
+    pub fn unsettled(&self) -> usize {
+        self.queue.len() + self.settling.len() + self.left
+    }
+
+    /// Whether nothing is on its way and nothing is due by now.
+    pub fn is_quiet(&self, now: Now) -> bool {
+        !self.is_busy() && !matches!(self.scan, Scan::At(at) if at <= now.mono)
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
+    }
+
+    /// The first record that neither lives here nor is being settled.
+    fn next_record(&mut self) -> Option<JournalRecord> {
+        while self.settling.len() < AT_A_TIME {
+            let record = self.queue.pop_front()?;
+            let id = record.reservation_id();
+            if !self.live.contains(id) && !self.settling.contains(id) {
+                return Some(record);
+            }
+        }
+        None
+    }
+
+    fn settle(&mut self, record: JournalRecord, now: Now) -> Replay {
+        let id = record.reservation_id().clone();
+        self.settling.insert(id.clone());
+        self.started += 1;
+        let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
+        let life = if self.force {
+            Lifecycle::resume_forced(config, record, seed, now)
+        } else {
+            Lifecycle::resume(config, record, seed, now)
+        };
+        Replay::Settle(id, Box::new(life))
+    }
+
+    fn leave(&mut self, until: Option<Duration>) {
+        self.left += 1;
+        let nearest = self.left_until.into_iter().chain(until).min();
+        self.left_until = nearest;
+    }
+
+    /// Plans the next scan once nothing is on its way.
+    fn rest(&mut self, now: Now) {
+        if self.is_busy() || !matches!(self.scan, Scan::Idle) {
+            return;
+        }
+        if self.left == 0 {
+            self.pauses = Backoff::new(&self.seed);
+            return;
+        }
+        let pause = self.pauses.next(&pauses(), None).unwrap_or(LONGEST);
+        let soonest = now.mono.saturating_add(pause);
+        let nearest = self.left_until.map_or(soonest, |until| until.min(soonest));
+        self.scan = Scan::At(nearest.max(now.mono.saturating_add(SHORTEST)));
+    }
+}
+
+/// The pauses between scans.
+fn pauses() -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: u32::MAX,
+        initial_delay: Duration::from_secs(30),
+        multiplier: 2.0,
+        max_delay: LONGEST,
+        ..RetryPolicy::default()
+    }
+}
+
+fn is_pending(receipt: &Receipt) -> bool {
+    matches!(receipt, Receipt::Pending { .. })
+}
+
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+const SHORTEST: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+use super::*;
+use crate::call::{Failure, FailureKind};
+use crate::error::CallContext;
+use crate::models::{Action, Amount, CommitRequest, Subject};
+use crate::reply::OperationKind;
+use crate::time::UnixMillis;
+
+const WALL: u64 = 1_795_000_000_000;
+
+fn at(seconds: u64) -> Now {
+    Now {
+        mono: Duration::from_secs(seconds),
+        wall: UnixMillis(WALL + seconds * 1_000),
+    }
+}
+
+fn replayer() -> Replayer {
+    let config = CyclesConfig::new("cyc_live_0123456789", "http://h").unwrap();
+    Replayer::new(Arc::new(config), Seed([3; 16]))
+}
+
+fn record(id: &str) -> JournalRecord {
+    let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
+    let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
+    JournalRecord::new(
+        "http://h",
+        &id.into(),
+        about,
+        &"key".into(),
+        &commit,
+        UnixMillis(WALL),
+    )
+    .unwrap()
+}
+
+fn out_of_reach() -> Error {
+    let context = CallContext {
+        operation: OperationKind::GetBalances,
+        reservation_id: None,
+        idempotency_key: None,
+        trace_id: None,
+        unit: None,
+    };
+    Error::transport(context, Failure::new(FailureKind::Connect), false)
+}
+
+fn settled() -> Outcome {
+    Outcome::Settled(Receipt::Committed(None))
+}
+
+fn pending() -> Receipt {
+    Receipt::Pending {
+        error: None,
+        is_recorded: true,
+    }
+}
+
+#[track_caller]
+fn scan(replayer: &mut Replayer, now: Now, records: impl IntoIterator<Item = JournalRecord>) {
+    match replayer.poll(now) {
+        Replay::Scan(ticket) => replayer.handle_scanned(now, ticket, records),
+        other @ (Replay::Settle(..) | Replay::Wait(_)) => panic!("no scan but {other:?}"),
+    }
+}
+
+/// The reservations that are to be settled now.
+fn started(replayer: &mut Replayer, now: Now) -> Vec<String> {
+    let mut ids = Vec::new();
+    while let Replay::Settle(id, _) = replayer.poll(now) {
+        ids.push(id.as_str().to_owned());
+    }
+    ids
+}
+
+#[track_caller]
+fn next_scan(replayer: &mut Replayer, now: Now) -> Duration {
+    match replayer.poll(now) {
+        Replay::Wait(Some(at)) => at - now.mono,
+        other @ (Replay::Settle(..) | Replay::Scan(_) | Replay::Wait(None)) => {
+            panic!("no pause but {other:?}")
+        }
+    }
+}
+
+#[test]
+fn it_scans_at_first_use_and_rests_when_nothing_is_left() {
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), [record("a")]);
+    assert_eq!(started(&mut replayer, at(0)), ["a"]);
+    assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
+    replayer.handle_ended(at(1), &"a".into(), Some(&settled()));
+    assert!(matches!(replayer.poll(at(9_999_999)), Replay::Wait(None)));
+    assert!(replayer.unsettled() == 0 && replayer.is_quiet(at(9_999_999)));
+}
+
+#[test]
+fn what_is_left_is_tried_again_after_longer_and_longer_pauses_up_to_a_quarter_of_an_hour() {
+    let mut replayer = replayer();
+    let mut now = at(0);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        scan(&mut replayer, now, [record("a")]);
+        started(&mut replayer, now);
+        replayer.handle_ended(now, &"a".into(), Some(&Outcome::Settled(pending())));
+        let pause = next_scan(&mut replayer, now);
+        pauses.push(pause.as_secs());
+        now.mono += pause;
+    }
+    for (pause, whole) in pauses.iter().zip([30, 60, 120, 240, 480, 900, 900, 900]) {
+        assert!((whole / 2..=whole).contains(pause), "{pauses:?}");
+    }
+}
+
+#[test]
+fn only_a_few_are_settled_at_a_time() {
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), (0..20).map(|n| record(&format!("r{n}"))));
+    assert_eq!(started(&mut replayer, at(0)).len(), AT_A_TIME);
+    assert_eq!(replayer.unsettled(), 20);
+    replayer.handle_ended(at(1), &"r0".into(), Some(&settled()));
+    assert_eq!(started(&mut replayer, at(1)), ["r8"]);
+}
+
+#[test]
+fn a_reservation_that_lives_here_settles_its_own_record() {
+    let mut replayer = replayer();
+    replayer.live("a".into());
+    scan(&mut replayer, at(0), [record("a"), record("b")]);
+    assert_eq!(started(&mut replayer, at(0)), ["b"]);
+    replayer.handle_ended(at(0), &"b".into(), Some(&settled()));
+    // What it could not settle is scanned for later.
+    replayer.ended(at(5), &"a".into(), &pending());
+    assert_eq!(replayer.unsettled(), 1);
+    let pause = next_scan(&mut replayer, at(5));
+    let later = Now {
+        mono: at(5).mono + pause,
+        ..at(5)
+    };
+    scan(&mut replayer, later, [record("a")]);
+    assert_eq!(started(&mut replayer, later), ["a"]);
+}
+
+#[test]
+fn what_the_server_asked_to_be_left_alone_is_left_alone_until_then() {
+    let mut replayer = replayer();
+    let busy = record("a").with_not_before(UnixMillis(WALL + 10_000));
+    scan(&mut replayer, at(0), [busy.clone()]);
+    assert_eq!(started(&mut replayer, at(0)), [""; 0]);
+    assert_eq!(next_scan(&mut replayer, at(0)), Duration::from_secs(10));
+    scan(&mut replayer, at(10), [busy]);
+    assert_eq!(started(&mut replayer, at(10)), ["a"]);
+}
+
+#[test]
+fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), [record("a")]);
+    started(&mut replayer, at(0));
+    replayer.observe(at(1), Some(&out_of_reach()));
+    replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
+    replayer.observe(at(2), Some(&out_of_reach()));
+    assert!(next_scan(&mut replayer, at(2)) > Duration::ZERO);
+    replayer.observe(at(3), None);
+    scan(&mut replayer, at(3), []);
+    // It can be reached all the time: no reason to scan.
+    replayer.observe(at(4), None);
+    assert!(matches!(replayer.poll(at(4)), Replay::Wait(None)));
+}
+
+#[test]
+fn a_scan_that_was_not_asked_for_and_an_end_that_is_not_known_change_nothing() {
+    let mut replayer = replayer();
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    assert!(
+        matches!(replayer.poll(at(0)), Replay::Wait(None)),
+        "one scan at a time"
+    );
+    replayer.handle_scanned(at(0), Ticket(99), [record("x")]);
+    assert_eq!(replayer.unsettled(), 0);
+    replayer.handle_scanned(at(0), ticket, [record("a"), record("a")]);
+    assert_eq!(started(&mut replayer, at(0)), ["a"], "one life for a reservation");
+    replayer.handle_scanned(at(0), ticket, [record("b")]);
+    replayer.handle_ended(at(0), &"b".into(), Some(&settled()));
+    assert_eq!(replayer.unsettled(), 1);
+}
+
+#[test]
+fn a_wake_waits_for_what_is_on_its_way() {
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), [record("a")]);
+    started(&mut replayer, at(0));
+    replayer.wake(at(1));
+    assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
+    replayer.handle_ended(at(2), &"a".into(), None);
+    assert!(!replayer.is_quiet(at(2)), "a scan is due");
+    scan(&mut replayer, at(2), []);
+}

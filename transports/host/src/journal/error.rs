@@ -1,0 +1,81 @@
+//! What keeps the journal from working, in sentences that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cycles_proto::step::{JournalWrite, StoreFailure};
+
+/// Why the journal could not be used. Settlements go on without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The configuration says that nothing is kept on disk.
+    #[error("the journal is switched off in the configuration")]
+    Off,
+    /// Nobody said where to keep it, and there is no home directory.
+    #[error(
+        "there is no home directory to keep the journal in: set CYCLES_JOURNAL_DIR, or `journal_dir`, to a \
+         directory that lasts"
+    )]
+    NoHome,
+    /// The system refused.
+    #[error("cannot {attempt} {path:?}: {cause}{}", advice(.cause))]
+    #[non_exhaustive]
+    Io {
+        /// What was attempted, to be read before the path.
+        attempt: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+}
+
+impl JournalError {
+    pub(super) fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io {
+            attempt,
+            path: path.to_owned(),
+            cause,
+        }
+    }
+
+    /// The failure of a change, with what it means for the cost.
+    pub(super) fn of(&self, write: &JournalWrite) -> StoreFailure {
+        let consequence = match write {
+            JournalWrite::Put(_) => "Until it is settled, the cost is known to this process only",
+            JournalWrite::Remove(_) => {
+                "The cost is settled and its record stays, so it is sent again under the same key, which counts once"
+            }
+            JournalWrite::SetAside(..) => "The record was not set aside, so a later run tries it again",
+        };
+        StoreFailure(format!("{self}. {consequence}"))
+    }
+}
+
+/// What to do about it, where that is known.
+fn advice(cause: &io::Error) -> &'static str {
+    let known = ADVICE.iter().find(|(kind, _)| *kind == cause.kind());
+    known.map_or("", |(_, advice)| advice)
+}
+
+const ADVICE: [(io::ErrorKind, &str); 6] = [
+    (io::ErrorKind::StorageFull, "; free some space there"),
+    (io::ErrorKind::QuotaExceeded, "; free some space there"),
+    (
+        io::ErrorKind::FileTooLarge,
+        "; raise the limit on file sizes (ulimit -f)",
+    ),
+    (
+        io::ErrorKind::PermissionDenied,
+        "; let this user write there, or set CYCLES_JOURNAL_DIR to a directory of its own",
+    ),
+    (
+        io::ErrorKind::ReadOnlyFilesystem,
+        "; set CYCLES_JOURNAL_DIR to a directory that can be written",
+    ),
+    (
+        io::ErrorKind::NotADirectory,
+        "; move what is in the way, or set CYCLES_JOURNAL_DIR to a directory of its own",
+    ),
+];

@@ -1,0 +1,190 @@
+//! The directory of one server and one principal, in the directory of all of them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cycles_proto::CyclesConfig;
+use cycles_proto::record::Partition;
+use sha2::Sha256;
+
+use super::JournalError;
+use crate::platform;
+
+/// Where the records of a configuration lie. Nothing is touched before it has to be.
+pub(super) struct Folder {
+    /// The directory of all partitions; `None` if there is no home to put it in.
+    base: Option<PathBuf>,
+    /// Whether the base is the SDKs' own directory in the user's home, not one that somebody chose.
+    is_base_ours: bool,
+    partition: Partition,
+    path: OnceLock<PathBuf>,
+    is_made: AtomicBool,
+}
+
+impl Folder {
+    pub(super) fn of(config: &CyclesConfig, home: Option<PathBuf>) -> Self {
+        let configured = config
+            .journal_dir()
+            // A program that changes its working directory keeps its journal.
+            .map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
+        let is_base_ours = configured.is_none();
+        let in_home = || {
+            home.filter(|home| home.is_absolute())
+                .map(|home| home.join(DEFAULT))
+        };
+        Self {
+            base: configured.or_else(in_home),
+            is_base_ours,
+            partition: Partition::of(config),
+            path: OnceLock::new(),
+            is_made: AtomicBool::new(false),
+        }
+    }
+
+    /// The directory, whether it exists or not. The first call takes milliseconds: its name is a slow hash.
+    pub(super) fn path(&self) -> Result<&Path, JournalError> {
+        let base = self.base.as_ref().ok_or(JournalError::NoHome)?;
+        Ok(self.path.get_or_init(|| base.join(fingerprint(&self.partition))))
+    }
+
+    /// The directory if it exists.
+    pub(super) fn existing(&self) -> Result<Option<&Path>, JournalError> {
+        let path = self.path()?;
+        match path.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => Ok(Some(path)),
+            // A link may lead into somebody else's directory.
+            Ok(_) => {
+                let cause = io::Error::new(io::ErrorKind::NotADirectory, "it is something else");
+                Err(JournalError::io("use as a directory", path)(cause))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(JournalError::io("use as a directory", path)(error)),
+        }
+    }
+
+    /// The directory, made by the first call that needs it.
+    pub(super) fn made(&self) -> Result<&Path, JournalError> {
+        let path = self.path()?;
+        if !self.is_made.load(Ordering::Relaxed) {
+            self.make(path)?;
+            self.is_made.store(true, Ordering::Relaxed);
+        }
+        Ok(path)
+    }
+
+    /// Somebody deleted the directory: the next call makes it again.
+    pub(super) fn forget(&self) {
+        self.is_made.store(false, Ordering::Relaxed);
+    }
+
+    fn make(&self, path: &Path) -> Result<(), JournalError> {
+        create_all(path).map_err(JournalError::io("create the directory", path))?;
+        self.existing()?;
+        // Whoever may write there but does not own it cannot do this, nor can file systems without modes. A
+        // directory that somebody chose for all partitions is theirs to open or close.
+        let _ = platform::make_private(path);
+        if let (Some(base), true) = (&self.base, self.is_base_ours) {
+            let _ = platform::make_private(base);
+        }
+        Ok(())
+    }
+}
+
+/// In the home directory, for the SDKs of all languages.
+const DEFAULT: &str = ".runcycles/commit-journal";
+
+/// The first 16 hex digits of the partition's hash.
+fn fingerprint(partition: &Partition) -> String {
+    let mut hash = [0; 32];
+    let (password, salt) = (partition.password.as_bytes(), partition.salt.as_bytes());
+    pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, Partition::ROUNDS, &mut hash);
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Creates a directory and those above it, and makes the names of the new ones durable.
+fn create_all(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_all(parent)?;
+    }
+    match platform::create_private_dir(dir) {
+        // Another thread or process was faster, or something else has the name, which the caller finds.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => result?,
+    }
+    parent.map_or(Ok(()), platform::sync_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(url: &str, key: &str, tenant: Option<&str>) -> Folder {
+        let mut builder = CyclesConfig::builder(key, url);
+        if let Some(tenant) = tenant {
+            builder = builder.tenant(tenant);
+        }
+        Folder::of(&builder.build().unwrap(), Some(PathBuf::from("/home/somebody")))
+    }
+
+    #[test]
+    fn the_directory_is_the_one_that_other_sdks_use() {
+        for (url, key, tenant, expected) in [
+            ("http://localhost", "test-key", None, "68c905017df7dbfc"),
+            ("http://localhost", "any", Some("acme"), "8baba538fb970da4"),
+            (
+                "http://127.0.0.1:18787",
+                "cyc_live_test",
+                Some("acme"),
+                "3308cc382c49a04a",
+            ),
+            (
+                "http://127.0.0.1:18787",
+                "cyc_live_test",
+                None,
+                "20fc5d45841fa126",
+            ),
+            (
+                "http://localhost:7878",
+                "any",
+                Some("acme-corp"),
+                "43fe9948c3c64529",
+            ),
+            (
+                "http://localhost:7878/",
+                "any",
+                Some("acme-corp"),
+                "0345994bda6ac35b",
+            ),
+            ("http://localhost", "k", None, "a9790590125e7323"),
+        ] {
+            let path = folder(url, key, tenant);
+            let expected = Path::new("/home/somebody/.runcycles/commit-journal").join(expected);
+            assert_eq!(path.path().unwrap(), expected, "{url} {key} {tenant:?}");
+        }
+    }
+
+    #[test]
+    fn a_principal_is_hashed_as_it_is() {
+        let partition = Partition {
+            password: "tenant\n acme ".to_owned(),
+            salt: "runcycles-commit-journal\nhttp://localhost".to_owned(),
+        };
+        assert_eq!(fingerprint(&partition), "44f607a3271b92a5");
+    }
+
+    #[test]
+    fn without_a_home_directory_the_error_says_what_to_set() {
+        let config = CyclesConfig::new("cyc_live_k", "http://localhost").unwrap();
+        for home in [None, Some(PathBuf::new()), Some(PathBuf::from("relative"))] {
+            let error = Folder::of(&config, home).made().unwrap_err();
+            assert!(matches!(error, JournalError::NoHome));
+            assert!(error.to_string().contains("CYCLES_JOURNAL_DIR"), "{error}");
+        }
+    }
+}

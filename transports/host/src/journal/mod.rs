@@ -1,0 +1,175 @@
+//! The journal: known costs that are not settled yet, one file each, shared with the SDKs of all languages.
+
+mod claim;
+mod error;
+mod file;
+mod folder;
+mod scan;
+mod shelf;
+mod writers;
+
+use core::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+use cycles_proto::CyclesConfig;
+use cycles_proto::record::JournalRecord;
+use cycles_proto::step::{Aside, JournalWrite, StoreFailure};
+
+pub use self::claim::Claim;
+pub use self::error::JournalError;
+use self::file::Found;
+pub use self::scan::{Problem, Scan};
+use self::shelf::Files;
+use self::writers::Writers;
+
+/// The costs of one server and one principal that are not settled yet. Clones are the same journal.
+///
+/// Every method but [`open`](Self::open), [`is_enabled`](Self::is_enabled) and [`submit`](Self::submit) waits
+/// for the disk.
+#[derive(Clone)]
+pub struct Journal {
+    /// `None` if the configuration switches it off.
+    writers: Option<Arc<Writers<Files>>>,
+}
+
+/// A record that was set aside, for a person to look at.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SetAside {
+    /// Its file.
+    pub path: PathBuf,
+    /// What it holds; `None` if that is no record any more.
+    pub record: Option<JournalRecord>,
+}
+
+impl Journal {
+    /// The journal of a configuration. Nothing is read or created before it has to be, so this cannot fail:
+    /// whatever is wrong with the directory is told by what needs it, and is looked at anew every time.
+    ///
+    /// Without a configured directory it is `.runcycles/commit-journal` in the user's home.
+    pub fn open(config: &CyclesConfig) -> Self {
+        Self::with_home(config, std::env::home_dir())
+    }
+
+    fn with_home(config: &CyclesConfig, home: Option<PathBuf>) -> Self {
+        let files = || Files::of(config, home);
+        Self {
+            writers: config.journal_enabled().then(|| Arc::new(Writers::new(files()))),
+        }
+    }
+
+    /// Whether the configuration lets it keep anything. If not, there is nothing to replay, and every change
+    /// fails with [`JournalError::Off`] in words, because nothing is durable.
+    pub fn is_enabled(&self) -> bool {
+        self.writers.is_some()
+    }
+
+    /// The directory of this server and principal, whether it exists or not.
+    ///
+    /// # Errors
+    /// [`JournalError::Off`] and [`JournalError::NoHome`].
+    pub fn dir(&self) -> Result<&Path, JournalError> {
+        self.files().ok_or(JournalError::Off)?.folder().path()
+    }
+
+    /// Makes a change and waits until it is durable; the removal of a record is not waited for beyond this
+    /// process, because one that comes back is settled under its old key, which counts once.
+    ///
+    /// # Errors
+    /// What happened, what it means for the cost, and what to do. The settlement is to go on.
+    pub fn apply(&self, write: JournalWrite) -> Result<(), StoreFailure> {
+        let (done, result) = mpsc::sync_channel(1);
+        self.submit(write, move |stored| {
+            let _ = done.send(stored);
+        });
+        // Every job is answered; if its thread were gone, so would the change.
+        result
+            .recv()
+            .unwrap_or_else(|_| Err(StoreFailure("the journal's thread ended".to_owned())))
+    }
+
+    /// Makes a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the
+    /// journal, which it must not hold up. The caller waits for nothing, but where there is nothing to write or
+    /// no thread to be had, `done` is called before this returns: hold no lock that it takes.
+    ///
+    /// Changes of one reservation are made in the order in which they were submitted, each whether or not
+    /// somebody still wants to know. At most 8 threads write; one sync of the directory serves all
+    /// changes made before it.
+    pub fn submit(&self, write: JournalWrite, done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) {
+        match &self.writers {
+            Some(writers) => writers.submit(write, Box::new(done)),
+            None => done(Err(JournalError::Off.of(&write))),
+        }
+    }
+
+    /// Reads what is to be replayed. Files that are no records are renamed to `.corrupt` and told; records
+    /// under names of older versions get their new ones; what interrupted writers left for an hour is cleaned
+    /// up. Records of another address are left alone.
+    ///
+    /// # Errors
+    /// If the directory cannot be read. That there is none is no error.
+    pub fn scan(&self) -> Result<Scan, JournalError> {
+        match self.existing()? {
+            Some((folder, base_url)) => scan::scan(folder, base_url),
+            None => Ok(Scan::default()),
+        }
+    }
+
+    /// The records that were set aside for this reason, by name. A stale one may be settled by
+    /// [`Settlement::resume`](cycles_proto::settlement::Settlement::resume) with `force`: what that asks the
+    /// journal to do concerns the file that was set aside. A rejected one is for a person, who deletes it.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn set_aside(&self, reason: Aside) -> Result<Vec<SetAside>, JournalError> {
+        let Some((folder, base_url)) = self.existing()? else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for name in scan::names(folder, shelf::ending(reason))? {
+            let path = folder.join(name);
+            match file::read(&path) {
+                Ok(Found::Record(record)) if record.base_url() != base_url => {}
+                Ok(Found::Record(record)) => found.push(SetAside {
+                    path,
+                    record: Some(*record),
+                }),
+                Ok(Found::Nothing) => {}
+                Ok(Found::Invalid(_)) | Err(_) => found.push(SetAside { path, record: None }),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The claim to replay; `None` if another process has it, or another holder in this one.
+    pub fn claim(&self) -> Option<Claim> {
+        match self.existing() {
+            Ok(Some((folder, _))) => Claim::of(folder),
+            Ok(None) | Err(_) => Some(Claim::undisputed()),
+        }
+    }
+
+    fn files(&self) -> Option<&Files> {
+        self.writers.as_ref().map(|writers| writers.shelf())
+    }
+
+    /// The directory and the address in its records, if there is anything to look at.
+    fn existing(&self) -> Result<Option<(&Path, &str)>, JournalError> {
+        let Some(files) = self.files() else {
+            return Ok(None);
+        };
+        Ok(files
+            .folder()
+            .existing()?
+            .map(|folder| (folder, files.base_url())))
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal")
+            .field("is_enabled", &self.is_enabled())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! What the journal holds: the records to replay, found among whatever else lies there.
+
+use core::fmt;
+use core::time::Duration;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use cycles_proto::record::{JournalRecord, file_name};
+
+use super::JournalError;
+use super::file::{self, Found};
+use crate::platform;
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Scan {
+    /// The records of this server and principal, oldest first.
+    pub records: Vec<JournalRecord>,
+    /// What is in the way, to be told to somebody.
+    pub problems: Vec<Problem>,
+}
+
+/// A file that should be a record and is not, or that could not be dealt with. `Display` is a sentence.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Where it was moved to, if it was: out of the way, for a person to look at.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// How old a temporary file has to be for its writer to be gone: what every SDK waits.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Looks through `folder`. Changes only names, and only of what is no record or has an outdated name.
+pub(super) fn scan(folder: &Path, base_url: &str) -> Result<Scan, JournalError> {
+    let mut scan = Scanning {
+        folder,
+        base_url,
+        found: Scan::default(),
+        has_moved: false,
+    };
+    let mut strays = Vec::new();
+    for name in names(folder, ".json")? {
+        strays.extend(scan.look_at(&name));
+    }
+    // Only now: a name may have been freed above.
+    for (path, record) in strays {
+        scan.bring_home(&path, record);
+    }
+    for name in names(folder, ".tmp")? {
+        scan.clean_up(&folder.join(name));
+    }
+    if scan.has_moved {
+        platform::sync_dir(folder).map_err(JournalError::io("make durable what was renamed in", folder))?;
+    }
+    let mut found = scan.found;
+    found
+        .records
+        .sort_by_cached_key(|record| (record.recorded_at(), record.reservation_id().clone()));
+    Ok(found)
+}
+
+/// The names with this ending, in order; none if there is no directory.
+pub(super) fn names(folder: &Path, ending: &str) -> Result<Vec<OsString>, JournalError> {
+    let list = || {
+        fs::read_dir(folder)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .filter(|name| match name {
+                Ok(name) => name.as_encoded_bytes().ends_with(ending.as_bytes()),
+                Err(_) => true,
+            })
+            .collect::<io::Result<Vec<_>>>()
+    };
+    let mut names = match list() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        result => result.map_err(JournalError::io("read the directory", folder))?,
+    };
+    names.sort();
+    Ok(names)
+}
+
+struct Scanning<'a> {
+    folder: &'a Path,
+    base_url: &'a str,
+    found: Scan,
+    has_moved: bool,
+}
+
+impl Scanning<'_> {
+    /// Takes a record that lies under its own name; gives back one that does not.
+    fn look_at(&mut self, name: &OsString) -> Option<(PathBuf, JournalRecord)> {
+        let path = self.folder.join(name);
+        match file::read(&path) {
+            Ok(Found::Record(record)) if record.base_url() != self.base_url => None,
+            Ok(Found::Record(record)) if *name == *file_name(record.reservation_id()) => {
+                self.found.records.push(*record);
+                None
+            }
+            Ok(Found::Record(record)) => Some((path, *record)),
+            Ok(Found::Invalid(reason)) => {
+                self.quarantine(path, reason);
+                None
+            }
+            // It was settled since the directory was read.
+            Ok(Found::Nothing) => None,
+            Err(error) => {
+                self.report(path, format!("it cannot be read: {error}"), None);
+                None
+            }
+        }
+    }
+
+    fn quarantine(&mut self, path: PathBuf, reason: String) {
+        let moved = match file::quarantine(&path) {
+            Ok(Some(moved)) => moved,
+            // Another process has done it.
+            Ok(None) => return,
+            Err(error) => {
+                let reason = format!("{reason}, and it cannot be renamed: {error}");
+                return self.report(path, reason, None);
+            }
+        };
+        self.has_moved = true;
+        // It may have been replaced by a record between the look and the move.
+        if matches!(file::read(&moved), Ok(Found::Record(_)))
+            && matches!(file::move_unless_taken(&moved, &path), Ok(true))
+        {
+            return;
+        }
+        self.report(path, reason, Some(moved));
+    }
+
+    /// Gives a record the name that it should have, unless a record of its reservation has it.
+    fn bring_home(&mut self, path: &Path, record: JournalRecord) {
+        let home = self.folder.join(file_name(record.reservation_id()));
+        match file::move_unless_taken(path, &home) {
+            Ok(true) => {
+                self.has_moved = true;
+                self.found.records.push(record);
+            }
+            Ok(false) => self.give_way(path, &record, &home),
+            // Another process has moved it, and it is settled.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let reason = format!("it cannot be given its proper name: {error}");
+                self.report(path.to_owned(), reason, None);
+                self.found.records.push(record);
+            }
+        }
+    }
+
+    /// Removes a record if the one at `home` settles the same cost.
+    fn give_way(&mut self, path: &Path, record: &JournalRecord, home: &Path) {
+        let removed = match file::read(home) {
+            Ok(Found::Record(there)) if is_same_cost(&there, record) => {
+                // Another process may have brought it there just now.
+                let id = there.reservation_id();
+                if !self
+                    .found
+                    .records
+                    .iter()
+                    .any(|found| found.reservation_id() == id)
+                {
+                    self.found.records.push(*there);
+                }
+                file::remove(path).map_err(|error| format!("it is superseded and cannot be removed: {error}"))
+            }
+            Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => {
+                let id = record.reservation_id();
+                Err(format!(
+                    "it is another record of reservation {id}, which has one already"
+                ))
+            }
+        };
+        if let Err(reason) = removed {
+            self.report(path.to_owned(), reason, None);
+        }
+    }
+
+    /// Removes what an interrupted writer left. A record that it had written to the end is a cost that would
+    /// be lost with it, so that one is kept.
+    fn clean_up(&mut self, temp: &Path) {
+        if !is_stale(temp) {
+            return;
+        }
+        let cleaned = match file::read(temp) {
+            Ok(Found::Record(record)) if record.base_url() == self.base_url => {
+                return self.bring_home(temp, *record);
+            }
+            Ok(Found::Record(_) | Found::Nothing) => Ok(()),
+            Ok(Found::Invalid(_)) => file::remove(temp),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = cleaned {
+            let reason = format!("an interrupted writer left it, and it cannot be cleaned up: {error}");
+            self.report(temp.to_owned(), reason, None);
+        }
+    }
+
+    fn report(&mut self, file: PathBuf, reason: String, moved_to: Option<PathBuf>) {
+        self.found.problems.push(Problem {
+            file,
+            reason,
+            moved_to,
+        });
+    }
+}
+
+/// Whether settling one settles the other.
+fn is_same_cost(one: &JournalRecord, other: &JournalRecord) -> bool {
+    one.reservation_id() == other.reservation_id() && one.idempotency_key() == other.idempotency_key()
+}
+
+/// Whether it is a file that was last written long enough ago; one from the future was not.
+fn is_stale(temp: &Path) -> bool {
+    let Ok(metadata) = temp.symlink_metadata() else {
+        return false;
+    };
+    let age = metadata
+        .modified()
+        .ok()
+        .and_then(|time| SystemTime::now().duration_since(time).ok());
+    metadata.is_file() && age.is_some_and(|age| age >= STALE)
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, reason, .. } = self;
+        match &self.moved_to {
+            Some(moved) => write!(
+                f,
+                "{file:?} is no record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
+                 that cost is not in the ledger"
+            ),
+            None => write!(
+                f,
+                "{file:?} in the journal needs attention: {reason}. It was left as it is"
+            ),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What differs between systems, and what takes its place where they have nothing.
+
+use core::time::Duration;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Time since a fixed point, with the time that the machine was suspended.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn boot_time() -> Duration {
+    read_clock(rustix::time::ClockId::Boottime)
+}
+
+/// Time since a fixed point, with the time that the machine was suspended: Apple's monotonic clock goes on.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn boot_time() -> Duration {
+    read_clock(rustix::time::ClockId::Monotonic)
+}
+
+/// Time since the first call.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn boot_time() -> Duration {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn read_clock(id: rustix::time::ClockId) -> Duration {
+    // These clocks have no negative times.
+    Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default()
+}
+
+/// Opens for reading what is there by this very name: no link is followed, and a pipe does not block.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    }
+    options.open(path)
+}
+
+/// Creates a file that must not exist, for its owner only.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    only_for_owner(&mut options);
+    options.open(path)
+}
+
+/// Opens or creates the file to lock, for its owner only. Its content does not matter.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    only_for_owner(&mut options);
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn only_for_owner(options: &mut OpenOptions) {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options
+        .mode(0o600)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+}
+
+#[cfg(not(unix))]
+fn only_for_owner(_options: &mut OpenOptions) {}
+
+/// Creates one directory, for its owner only.
+#[cfg(unix)]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Creates one directory, which belongs to the user's profile.
+#[cfg(not(unix))]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
+}
+
+/// Takes away what others may do with a directory.
+#[cfg(unix)]
+pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = fs::metadata(dir)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Directories of a user's profile are private already.
+#[cfg(not(unix))]
+pub(crate) fn make_private(_dir: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes the names in a directory durable. File systems that cannot do this for a directory say so with
+/// these kinds, and have no better way.
+#[cfg(unix)]
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir)?.sync_all() {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Only Unix lets a program open a directory to sync it.
+#[cfg(not(unix))]
+pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Locks a file until it is closed. False if another process, or another holder in this one, has it.
+#[cfg(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
+))]
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, flock};
+    use rustix::io::Errno;
+
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        // A file system without locks: nothing can be told, and nothing depends on it.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Without locks everybody has the claim; nothing depends on it.
+#[cfg(not(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
+)))]
+pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
+    Ok(true)
+}
