@@ -352,6 +352,35 @@ fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced()
 }
 
 #[test]
+fn the_event_for_an_old_commit_is_not_sent_because_another_process_may_have_charged_it() {
+    let old = |force| {
+        let mut desk = Desk::resumed(record(), 0, force);
+        // What the record says, seen a week later.
+        desk.wall_ahead_ms = 7 * DAY_MS;
+        desk
+    };
+    let mut desk = old(false);
+    desk.run([refusal(410, "RESERVATION_EXPIRED")]);
+    assert_eq!(
+        desk.log(),
+        ["POST r/commit", "by event", "put event", "set aside stale"]
+    );
+    assert!(matches!(desk.outcome(), Receipt::Stale));
+    let mut desk = old(true);
+    desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
+    assert_eq!(desk.log().last().unwrap(), "remove", "forced");
+}
+
+#[test]
+fn an_event_that_grows_old_between_two_attempts_is_not_sent_again() {
+    let mut desk = Desk::resumed(record().into_event().unwrap(), 0, false);
+    desk.run([]);
+    desk.wall_ahead_ms = 7 * DAY_MS;
+    desk.run([]);
+    assert_eq!(desk.log(), ["POST events", "failed, again", "set aside stale"]);
+}
+
+#[test]
 fn an_old_commit_that_the_server_does_not_know_is_stale_and_not_lost() {
     let at = |age_ms| {
         let mut desk = Desk::resumed(record(), age_ms, false);
@@ -426,7 +455,7 @@ fn a_record_of_another_sdk_is_replayed_to_the_byte() {
     let commit = include_str!("../../../tests/data/journal/python-commit.json");
     let record = JournalRecord::parse(commit.as_bytes()).unwrap();
     let body = record.body().to_owned();
-    let mut desk = Desk::resumed(record, 1_000_000_000, false);
+    let mut desk = Desk::resumed(record, 5 * DAY_MS, false);
     desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
     assert_eq!(desk.bodies[0], body.as_bytes());
     assert!(
