@@ -18,7 +18,9 @@ fn number(name: &str, default: u64) -> u64 {
     if text.is_empty() {
         return default;
     }
-    text.replace('_', "").parse().unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+    text.replace('_', "")
+        .parse()
+        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
 }
 
 /// Lives all of them, on as many threads as there are processors.
@@ -57,11 +59,37 @@ fn random_lives_keep_the_invariants() {
     let (count, first) = (number("CYCLES_LIVES", LIVES), number("CYCLES_LIVES_SEED", 0));
     let begun = Instant::now();
     let tally = live(first, count);
-    eprintln!("{count} lives from seed {first} in {:.1?}: {tally:?}", begun.elapsed());
+    eprintln!(
+        "{count} lives from seed {first} in {:.1?}: {tally:?}",
+        begun.elapsed()
+    );
     if count >= LIVES {
         // A simulation in which something never comes about does not test it.
-        let Tally { committed, by_event, released, not_reserved, rejected, stale, pending, resumed, torn, lost, .. } = tally;
-        let all = [committed, by_event, released, not_reserved, rejected, stale, pending, resumed, torn, lost];
+        let Tally {
+            committed,
+            by_event,
+            released,
+            not_reserved,
+            rejected,
+            stale,
+            pending,
+            resumed,
+            torn,
+            lost,
+            ..
+        } = tally;
+        let all = [
+            committed,
+            by_event,
+            released,
+            not_reserved,
+            rejected,
+            stale,
+            pending,
+            resumed,
+            torn,
+            lost,
+        ];
         assert!(all.iter().all(|count| *count > 0), "{tally:?}");
     }
 }

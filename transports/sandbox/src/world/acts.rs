@@ -29,7 +29,11 @@ impl World {
     ///
     /// # Panics
     /// If the process is not of this world.
-    pub fn reserve(&mut self, process: ProcessId, request: ReservationCreateRequest) -> Result<LifeId, Error> {
+    pub fn reserve(
+        &mut self,
+        process: ProcessId,
+        request: ReservationCreateRequest,
+    ) -> Result<LifeId, Error> {
         let config = Arc::clone(&self.processes[process.0].config);
         let watch = Watch::fresh(config.journal_enabled());
         let seed = self.seed();
@@ -48,7 +52,9 @@ impl World {
     /// # Errors
     /// What the machine says.
     pub fn spent(&mut self, life: LifeId, amount: &Amount) -> Result<(), InvalidCommit> {
-        let told = self.act(life, |machine, _| machine.spent(amount)).unwrap_or(Ok(()));
+        let told = self
+            .act(life, |machine, _| machine.spent(amount))
+            .unwrap_or(Ok(()));
         if told.is_ok() {
             let book = &mut self.lives[life.0].book;
             book.spent = book.spent.max(amount.amount);
@@ -93,7 +99,9 @@ impl World {
             let grant = self.seats[seat].machine.grant()?;
             Some(grant.reserved.as_ref()?.unit.clone())
         });
-        let cost = unit.filter(|_| book.spent > 0).map(|unit| Amount::new(unit, book.spent));
+        let cost = unit
+            .filter(|_| book.spent > 0)
+            .map(|unit| Amount::new(unit, book.spent));
         self.hand_over(life, cost, |machine, now| {
             act(machine, now);
             Ok::<_, InvalidCommit>(())
@@ -152,7 +160,8 @@ impl World {
     /// of the world, which it has from there.
     pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
         let id = ProcessId(self.processes.len());
-        self.processes.push(Process::new(config, self.now));
+        let seed = self.seed();
+        self.processes.push(Process::new(config, self.now, seed));
         self.note(|| format!("{id} starts"));
         self.replay(id);
         id
@@ -166,7 +175,8 @@ impl World {
         let old = &self.processes[process.0];
         let (config, ahead_ms) = (CyclesConfig::clone(&old.config), old.ahead_ms);
         let id = ProcessId(self.processes.len());
-        let mut fresh = Process::new(config, self.now);
+        let seed = self.seed();
+        let mut fresh = Process::new(config, self.now, seed);
         fresh.ahead_ms = ahead_ms;
         self.processes.push(fresh);
         self.note(|| format!("{id} starts, as {process} did"));
@@ -212,7 +222,8 @@ impl World {
     pub fn restore_first_record(&mut self, life: LifeId) {
         if let Some((directory, record)) = self.lives[life.0].book.first_record.clone() {
             self.note(|| format!("{life}: its first record is put back"));
-            self.journal.put_file(&directory, &file_name(record.reservation_id()), record.to_json());
+            self.journal
+                .put_file(&directory, &file_name(record.reservation_id()), record.to_json());
         }
     }
 
@@ -223,7 +234,10 @@ impl World {
 
     /// Makes a process look at the journal now.
     pub fn flush(&mut self, process: ProcessId) {
-        if self.processes[process.0].is_alive {
+        let process_of = &mut self.processes[process.0];
+        if process_of.is_alive {
+            let now = process_of.now(self.now);
+            process_of.replayer.wake(now);
             self.replay(process);
         }
     }
@@ -315,7 +329,10 @@ impl World {
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
             if !seat.is_done && self.processes[seat.process.0].is_alive {
-                let held = broken(Rule::Ends, format!("machine {index} has not ended: {:?}", seat.machine));
+                let held = broken(
+                    Rule::Ends,
+                    format!("machine {index} has not ended: {:?}", seat.machine),
+                );
                 self.check(Some(seat.life), held);
             }
         }

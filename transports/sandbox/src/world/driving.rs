@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cycles_proto::lifecycle::Lifecycle;
-use cycles_proto::models::{Amount, Unit};
-use cycles_proto::record::JournalRecord;
+use cycles_proto::lifecycle::Outcome;
 use cycles_proto::step::{Event, JournalWrite};
 use cycles_proto::{Call, Failure, FailureKind, Now, Step, Ticket};
 
 use super::audit::{Heard, Watch, broken, keeps_secret};
 use super::happenings::{Arrival, Happening, Hearing};
-use super::life::{Life, LifeId, Sent, Told};
+use super::life::{LifeId, Sent, Told};
 use super::network::{Answer, Fate};
 use super::process::{EPOCH, Seat};
 use super::{ProcessId, Rule, World};
@@ -89,8 +87,15 @@ impl World {
         self.check(Some(id), held);
         let fault = self.faults.strike(EPOCH.saturating_add(self.now), operation);
         self.note(|| {
-            let fault = fault.as_ref().map(|fault| format!(", and {fault} strikes")).unwrap_or_default();
-            format!("{id}, machine {index} sends {} {:?}{fault}", operation.name(), call.ticket)
+            let fault = fault
+                .as_ref()
+                .map(|fault| format!(", and {fault} strikes"))
+                .unwrap_or_default();
+            format!(
+                "{id}, machine {index} sends {} {:?}{fault}",
+                operation.name(),
+                call.ticket
+            )
         });
         let fate = if self.is_server_down {
             Fate::refused(&mut self.dice)
@@ -109,12 +114,24 @@ impl World {
         let is_timed = self.dice.chance(0.5);
         if is_timed {
             let heard = Heard::Failure(Failure::new(FailureKind::Timeout));
-            let hearing = Hearing { seat, ticket, sent, heard, is_first: true };
+            let hearing = Hearing {
+                seat,
+                ticket,
+                sent,
+                heard,
+                is_first: true,
+            };
             self.plan(deadline, Happening::Hears(Box::new(hearing)));
         }
         if let (true, Some((Answer::Fixed(heard), way_back))) = (fate.arrives.is_empty(), &answer) {
             let (heard, at) = (heard.clone(), sent.saturating_add(*way_back));
-            let hearing = Hearing { seat, ticket, sent, heard, is_first: true };
+            let hearing = Hearing {
+                seat,
+                ticket,
+                sent,
+                heard,
+                is_first: true,
+            };
             self.plan(at, Happening::Hears(Box::new(hearing)));
         }
         for after in fate.arrives {
@@ -134,18 +151,38 @@ impl World {
         let seat = &mut self.seats[index];
         seat.tickets.insert(ticket);
         self.tickets.push(ticket);
-        let (id, secret) = (seat.life, self.processes[seat.process.0].config.api_key().expose().to_owned());
+        let (id, secret) = (
+            seat.life,
+            self.processes[seat.process.0]
+                .config
+                .api_key()
+                .expose()
+                .to_owned(),
+        );
         let mut held = seat.watch.storing(&mut self.lives[id.0], now, ticket, &write);
         if let JournalWrite::Put(record) = &write {
             held = held.and_then(|()| keeps_secret("a record", record.to_json().as_bytes(), &secret));
-            self.by_reservation.entry(record.reservation_id().clone()).or_insert(id);
+            self.by_reservation
+                .entry(record.reservation_id().clone())
+                .or_insert(id);
+            if !seat.watch.is_resumed {
+                let process = &mut self.processes[seat.process.0];
+                process.replayer.live(record.reservation_id().clone());
+            }
         }
         self.check(Some(id), held);
         self.note(|| format!("{id}, machine {index} stores {}", described(&write)));
         let longest = if self.dice.chance(0.02) { 60_000 } else { 20 };
         let at = self.now + Duration::from_millis(self.dice.below(longest));
         let write = Box::new(write);
-        self.plan(at, Happening::Stores { seat: index, ticket, write });
+        self.plan(
+            at,
+            Happening::Stores {
+                seat: index,
+                ticket,
+                write,
+            },
+        );
         false
     }
 
@@ -160,7 +197,11 @@ impl World {
             self.by_reservation.insert(reservation.clone(), id);
         }
         seat.watch.told(life, &event);
-        let secret = self.processes[process.0].config.api_key().expose();
+        let process_of = &mut self.processes[process.0];
+        if let Event::SettlementFailed { error, .. } | Event::BeatFailed { error, .. } = &event {
+            process_of.replayer.observe(now, Some(error));
+        }
+        let secret = process_of.config.api_key().expose();
         let held = keeps_secret("an event", format!("{event:?}").as_bytes(), secret);
         self.check(Some(id), held);
         self.note(|| format!("{id}, machine {index} at {:?} tells {}", now.mono, brief(&event)));
@@ -176,7 +217,8 @@ impl World {
         let mut held = seat.watch.waits(life, now, until);
         let is_at_home = life.book.home == Some(index);
         if is_at_home && life.book.is_running && seat.machine.grant().is_none() {
-            held = held.and_then(|()| broken(Rule::ActionGoesOn, "its reservation was given up while it ran"));
+            held =
+                held.and_then(|()| broken(Rule::ActionGoesOn, "its reservation was given up while it ran"));
         }
         self.check(Some(id), held);
         if self.dice.chance(self.driver.spurious_polls) {
@@ -209,7 +251,10 @@ impl World {
         let held = match step {
             Step::Wait(at) if at == until && before == after => Ok(()),
             Step::Wait(at) if at == until => broken(Rule::SpuriousPoll, "it changed the machine"),
-            other => broken(Rule::SpuriousPoll, format!("instead of a wait until {until:?} came {other:?}")),
+            other => broken(
+                Rule::SpuriousPoll,
+                format!("instead of a wait until {until:?} came {other:?}"),
+            ),
         };
         self.check(Some(id), held);
     }
@@ -224,6 +269,15 @@ impl World {
         let reservation = life.reservation_id.as_ref();
         let state = reservation.and_then(|reservation| self.ledger.reservation(reservation.as_str()));
         let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
+        let process = &mut self.processes[seat.process.0];
+        let now = process.now(self.now);
+        if let (Some(id), outcome) = (reservation, seat.machine.outcome()) {
+            match outcome {
+                outcome if seat.watch.is_resumed => process.replayer.handle_ended(now, id, outcome),
+                Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, receipt),
+                Some(_) | None => {}
+            }
+        }
         let held = match seat.machine.outcome() {
             None => broken(Rule::Ends, "it is done, and has no outcome"),
             Some(_) if life.book.home == Some(index) && life.book.is_running => {
@@ -237,66 +291,8 @@ impl World {
         };
         self.note(|| format!("{id}, machine {index} is done"));
         self.check(Some(id), held);
+        self.replay(self.seats[index].process);
         true
-    }
-
-    /// A process looks at the journal, and takes up what it finds.
-    pub(super) fn replay(&mut self, process: ProcessId) {
-        let (directory, config) = {
-            let process = &self.processes[process.0];
-            (process.directory.clone(), process.config.clone())
-        };
-        let records = if config.journal_enabled() { self.journal.scan(&directory, &config) } else { Vec::new() };
-        if records.is_empty() {
-            self.processes[process.0].scan_at = None;
-        } else {
-            let now = self.now;
-            self.processes[process.0].scan_later(now);
-        }
-        for record in records {
-            let is_taken = self.seats.iter().any(|seat| {
-                let reservation = self.lives[seat.life.0].reservation_id.as_ref();
-                seat.process == process && !seat.is_done && reservation == Some(record.reservation_id())
-            });
-            if !is_taken {
-                self.resume(process, record);
-            }
-        }
-    }
-
-    fn resume(&mut self, process: ProcessId, record: JournalRecord) {
-        let id = match self.by_reservation.get(record.reservation_id()) {
-            Some(id) => *id,
-            None => self.found(&record),
-        };
-        let seed = self.seed();
-        let (config, now) = {
-            let process = &self.processes[process.0];
-            (process.config.clone(), process.now(self.now))
-        };
-        let watch = Watch::resumed(&record, config.journal_enabled(), now);
-        let machine = (self.make)(Lifecycle::resume(config, record, seed, now));
-        let index = self.sit(id, process, machine, watch);
-        self.note(|| format!("{id}: {process} takes up its record as machine {index}"));
-        self.drive(index);
-    }
-
-    /// A record that was there before the world knew of it.
-    fn found(&mut self, record: &JournalRecord) -> LifeId {
-        let said: serde_json::Value = serde_json::from_str(record.body()).unwrap_or_default();
-        let unit = said["actual"]["unit"].as_str().unwrap_or_default();
-        let amount = said["actual"]["amount"].as_i64().unwrap_or_default();
-        let mut life = Life {
-            reservation_id: Some(record.reservation_id().clone()),
-            cost: Some(Amount::new(Unit::from(unit), amount)),
-            ..Life::default()
-        };
-        life.book.was_durable = true;
-        life.book.recorded_at = Some(record.recorded_at());
-        let id = LifeId(self.lives.len());
-        self.lives.push(life);
-        self.by_reservation.insert(record.reservation_id().clone(), id);
-        id
     }
 
     pub(super) fn sit(
@@ -332,4 +328,3 @@ fn brief(event: &Event) -> String {
     let text = format!("{event:?}");
     text.chars().take(160).collect()
 }
-

@@ -102,7 +102,7 @@ impl World {
         match next {
             Next::Nothing => return Ok(false),
             Next::Poll(seat) => self.drive(seat),
-            Next::Scan(process) => self.replay(process),
+            Next::Replay(process) => self.replay(process),
             Next::Happens => {
                 if let Some((_, happening)) = self.agenda.pop_first() {
                     self.happens(happening);
@@ -127,9 +127,14 @@ impl World {
         if let Some((&(at, _), _)) = self.agenda.first_key_value() {
             consider(at, Next::Happens);
         }
-        for (index, process) in self.processes.iter().enumerate().filter(|(_, process)| process.is_alive) {
-            if let Some(at) = process.scan_at {
-                consider(at.max(process.asleep_until), Next::Scan(ProcessId(index)));
+        for (index, process) in self
+            .processes
+            .iter()
+            .enumerate()
+            .filter(|(_, process)| process.is_alive)
+        {
+            if let Some(at) = process.replay_at {
+                consider(at.max(process.asleep_until), Next::Replay(ProcessId(index)));
             }
         }
         for (index, seat) in self.seats.iter().enumerate() {
@@ -185,8 +190,16 @@ impl World {
         let time = self.server_time();
         let before = self.taken(life);
         let response = self.ledger.handle(time, &arrival.request);
-        self.note(|| format!("{life}: the ledger answers {} with {}", operation.name(), response.status()));
-        if self.taken(life) != before && matches!(operation, Operation::CommitReservation | Operation::CreateEvent) {
+        self.note(|| {
+            format!(
+                "{life}: the ledger answers {} with {}",
+                operation.name(),
+                response.status()
+            )
+        });
+        if self.taken(life) != before
+            && matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
+        {
             let held = audit::settled(&self.lives[life.0], operation, time);
             let charged = charged(&self.lives[life.0], &response);
             self.lives[life.0].settled.push(Settled {
@@ -231,14 +244,17 @@ impl World {
     fn hears(&mut self, hearing: Hearing) {
         let seat = hearing.seat;
         // The driver stops its clock when an answer is there.
-        let is_timeout = matches!(&hearing.heard, Heard::Failure(failure) if failure.kind() == FailureKind::Timeout);
+        let is_timeout =
+            matches!(&hearing.heard, Heard::Failure(failure) if failure.kind() == FailureKind::Timeout);
         if is_timeout && !self.seats[seat].watch.attempts.contains_key(&hearing.ticket) {
             return;
         }
         self.tell(seat, hearing.ticket, hearing.sent, &hearing.heard);
         if self.dice.chance(self.driver.unknown_answers) {
             let other = self.dice.below(self.tickets.len() as u64);
-            let other = usize::try_from(other).ok().and_then(|other| self.tickets.get(other).copied());
+            let other = usize::try_from(other)
+                .ok()
+                .and_then(|other| self.tickets.get(other).copied());
             if let Some(ticket) = other.filter(|ticket| !self.seats[seat].tickets.contains(ticket)) {
                 self.tell(seat, ticket, hearing.sent, &hearing.heard);
             }
@@ -252,6 +268,7 @@ impl World {
             self.plan(at, Happening::Hears(Box::new(again)));
         }
         self.drive(seat);
+        self.replay(self.seats[seat].process);
     }
 
     fn tell(&mut self, index: usize, ticket: Ticket, sent: Duration, heard: &Heard) {
@@ -269,8 +286,14 @@ impl World {
                 seat.machine.handle_failure(now, ticket, sent, failure.clone());
             }
         }
+        if matches!(heard, Heard::Response(_)) {
+            let process = self.seats[index].process;
+            self.processes[process.0].replayer.observe(now, None);
+        }
         self.note(|| match heard {
-            Heard::Response(response) => format!("  machine {index} hears {:?}: {}", ticket, response.status()),
+            Heard::Response(response) => {
+                format!("  machine {index} hears {:?}: {}", ticket, response.status())
+            }
             Heard::Failure(failure) => format!("  machine {index} hears {ticket:?}: {failure}"),
         });
     }
@@ -281,11 +304,7 @@ impl World {
         let directory = self.processes[process.0].directory.clone();
         let stored = self.journal.apply(&directory, write);
         self.note(|| format!("  machine {index}: stored {stored:?}"));
-        let process = &mut self.processes[process.0];
-        if process.scan_at.is_none() {
-            process.scan_later(self.now);
-        }
-        let now = process.now(self.now);
+        let now = self.processes[process.0].now(self.now);
         let seat = &mut self.seats[index];
         let life = &mut self.lives[seat.life.0];
         if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
@@ -322,7 +341,7 @@ enum Next {
     Nothing,
     Happens,
     Poll(usize),
-    Scan(ProcessId),
+    Replay(ProcessId),
 }
 
 /// What the ledger says that it took: what was asked, unless it says less.

@@ -51,6 +51,7 @@ mod lives;
 mod machine;
 mod network;
 mod process;
+mod replaying;
 mod rule;
 
 use std::collections::BTreeMap;
@@ -115,7 +116,9 @@ impl World {
     /// # Panics
     /// Never: the default key and tenant are valid.
     pub fn config() -> CyclesConfig {
-        let config = CyclesConfig::builder(DEFAULT_API_KEY, BASE_URL).tenant(DEFAULT_TENANT).build();
+        let config = CyclesConfig::builder(DEFAULT_API_KEY, BASE_URL)
+            .tenant(DEFAULT_TENANT)
+            .build();
         #[expect(clippy::expect_used, reason = "all of it is fixed, and a test builds it")]
         config.expect("the default configuration is valid")
     }
@@ -186,7 +189,10 @@ impl World {
 
     /// Every life, in the order in which the world met them.
     pub fn lives(&self) -> impl Iterator<Item = (LifeId, &Life)> {
-        self.lives.iter().enumerate().map(|(index, life)| (LifeId(index), life))
+        self.lives
+            .iter()
+            .enumerate()
+            .map(|(index, life)| (LifeId(index), life))
     }
 
     /// The life of a reservation, also if a record is all that the world knows of it.
@@ -196,7 +202,8 @@ impl World {
 
     /// Whether the reservation is held, so that its action may run or its cost is on its way.
     pub fn is_held(&self, life: LifeId) -> bool {
-        self.home(life).is_some_and(|seat| self.seats[seat].machine.grant().is_some())
+        self.home(life)
+            .is_some_and(|seat| self.seats[seat].machine.grant().is_some())
     }
 
     /// Whether the machine that reserved has ended, by itself or in a crash.

@@ -119,4 +119,3 @@ fn latency(dice: &mut Seed) -> Duration {
     let longest = if dice.chance(0.1) { 900 } else { 60 };
     Duration::from_millis(1 + dice.below(longest))
 }
-

@@ -1,10 +1,12 @@
 //! A process of the client: its clocks, its machines, and its turn at the journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cycles_proto::{CyclesConfig, Now, Ticket, UnixMillis};
+use cycles_proto::models::ReservationId;
+use cycles_proto::record::JournalRecord;
+use cycles_proto::{CyclesConfig, Now, Replayer, Seed, Ticket, UnixMillis};
 
 use super::audit::Watch;
 use super::journal::Journal;
@@ -25,9 +27,12 @@ pub(super) struct Process {
     pub(super) is_alive: bool,
     /// Until when nothing runs.
     pub(super) asleep_until: Duration,
-    /// When it looks at the journal next.
-    pub(super) scan_at: Option<Duration>,
-    pub(super) scan_wait: Duration,
+    /// Reads the journal.
+    pub(super) replayer: Replayer,
+    /// When that is polled next, in the world's time.
+    pub(super) replay_at: Option<Duration>,
+    /// The records that it was given last.
+    pub(super) scanned: BTreeMap<ReservationId, JournalRecord>,
     /// How many steps it still has before it crashes.
     pub(super) steps_left: Option<u64>,
 }
@@ -47,16 +52,18 @@ pub(super) struct Seat {
 }
 
 impl Process {
-    pub(super) fn new(config: CyclesConfig, started: Duration) -> Self {
+    pub(super) fn new(config: CyclesConfig, started: Duration, seed: Seed) -> Self {
+        let config = Arc::new(config);
         Self {
             directory: Journal::directory(&config),
-            config: Arc::new(config),
+            replayer: Replayer::new(Arc::clone(&config), seed),
+            config,
             started,
             ahead_ms: 0,
             is_alive: true,
             asleep_until: Duration::ZERO,
-            scan_at: Some(started),
-            scan_wait: FIRST_SCAN,
+            replay_at: None,
+            scanned: BTreeMap::new(),
             steps_left: None,
         }
     }
@@ -73,16 +80,7 @@ impl Process {
     pub(super) fn at(&self, mono: Duration) -> Duration {
         self.started.saturating_add(mono)
     }
-
-    /// The next look at the journal: the longer ago the last change was, the later.
-    pub(super) fn scan_later(&mut self, now: Duration) {
-        self.scan_at = Some(now.saturating_add(self.scan_wait));
-        self.scan_wait = (self.scan_wait * 2).min(LAST_SCAN);
-    }
 }
-
-const FIRST_SCAN: Duration = Duration::from_secs(30);
-const LAST_SCAN: Duration = Duration::from_secs(15 * 60);
 
 /// The reading of a wall clock that is this much ahead.
 pub(super) fn shifted(at: Duration, ahead_ms: i64) -> UnixMillis {

@@ -35,7 +35,9 @@ enum Sense {
     Done,
     Throttled(Option<Duration>),
     /// The reservation is over, in an answer that names the request or not.
-    Over { named: bool },
+    Over {
+        named: bool,
+    },
     /// Somebody else ended the reservation.
     Finalized,
     /// It may have been done.
@@ -49,7 +51,14 @@ enum Sense {
 impl Watch {
     /// A machine hears of an attempt. Only the first time counts; `is_held` is whether its action runs or is
     /// being settled.
-    pub(in crate::world) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, life: &Life) {
+    pub(in crate::world) fn heard(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        heard: &Heard,
+        is_held: bool,
+        life: &Life,
+    ) {
         let Some(attempt) = self.attempts.remove(&ticket) else {
             return;
         };

@@ -88,13 +88,22 @@ impl Watch {
     }
 
     /// A change of the journal is asked for.
-    pub(super) fn storing(&mut self, life: &mut Life, now: Now, ticket: Ticket, write: &JournalWrite) -> Held {
+    pub(super) fn storing(
+        &mut self,
+        life: &mut Life,
+        now: Now,
+        ticket: Ticket,
+        write: &JournalWrite,
+    ) -> Held {
         match write {
             JournalWrite::Put(record) => {
                 let key = record.idempotency_key().map(String::from).unwrap_or_default();
                 let amount = requests::amount(record.body().as_bytes());
                 if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != amount {
-                    return broken(Rule::KnownCost, format!("a record of {amount:?}, which nobody handed over"));
+                    return broken(
+                        Rule::KnownCost,
+                        format!("a record of {amount:?}, which nobody handed over"),
+                    );
                 }
                 if life.book.key.get_or_insert_with(|| key.clone()) != &key {
                     return broken(Rule::OneKey, format!("a record under the key {key}"));
@@ -107,7 +116,10 @@ impl Watch {
                 life.book.recorded_at.get_or_insert(record.recorded_at());
             }
             JournalWrite::Remove(_) if life.settled.is_empty() => {
-                return broken(Rule::CostKept, "the record of a cost is removed that is not in the ledger");
+                return broken(
+                    Rule::CostKept,
+                    "the record of a cost is removed that is not in the ledger",
+                );
             }
             JournalWrite::Remove(_) => {}
             JournalWrite::SetAside(..) => life.book.was_surfaced = true,
@@ -147,9 +159,10 @@ impl Watch {
                 Rule::WaitsAhead,
                 format!("a wait until {at:?}, and it is {:?}", now.mono),
             ),
-            None if self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running => {
-                broken(Rule::WaitsOnOutside, "a wait without end, and nobody outside has anything to do")
-            }
+            None if self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running => broken(
+                Rule::WaitsOnOutside,
+                "a wait without end, and nobody outside has anything to do",
+            ),
             Some(_) | None => Ok(()),
         }
     }
@@ -166,7 +179,9 @@ impl Watch {
                 life.book.was_surfaced = true;
                 Ok(())
             }
-            Outcome::Settled(Receipt::Pending { is_recorded: false, .. }) => {
+            Outcome::Settled(Receipt::Pending {
+                is_recorded: false, ..
+            }) => {
                 life.book.was_surfaced = true;
                 Ok(())
             }
@@ -185,7 +200,10 @@ impl Watch {
     /// Nothing that had to be told was kept back.
     fn has_told(&self) -> Held {
         if self.owes_beat_event {
-            return broken(Rule::BeatFailureTold, "a heartbeat failed, and no event told of it");
+            return broken(
+                Rule::BeatFailureTold,
+                "a heartbeat failed, and no event told of it",
+            );
         }
         if self.owes_store_event {
             return broken(
@@ -222,7 +240,9 @@ const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::Cr
 
 /// Whether the secret can be read in it.
 pub(super) fn keeps_secret(what: &str, text: &[u8], secret: &str) -> Held {
-    let found = text.windows(secret.len()).any(|window| window == secret.as_bytes());
+    let found = text
+        .windows(secret.len())
+        .any(|window| window == secret.as_bytes());
     if found {
         return broken(Rule::SecretKept, format!("the API key is in {what}"));
     }

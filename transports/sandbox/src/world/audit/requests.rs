@@ -26,12 +26,21 @@ struct Actual {
 
 /// The cost in a body.
 pub(super) fn amount(body: &[u8]) -> Option<i64> {
-    serde_json::from_slice::<Body>(body).ok()?.actual.map(|actual| actual.amount)
+    serde_json::from_slice::<Body>(body)
+        .ok()?
+        .actual
+        .map(|actual| actual.amount)
 }
 
 impl Watch {
     /// A call is handed out.
-    pub(in crate::world) fn sending(&mut self, life: &mut Life, now: Now, operation: Operation, call: &Call) -> Held {
+    pub(in crate::world) fn sending(
+        &mut self,
+        life: &mut Life,
+        now: Now,
+        operation: Operation,
+        call: &Call,
+    ) -> Held {
         let body: Body = serde_json::from_slice(call.request.body()).unwrap_or_default();
         let key = body.idempotency_key.as_deref().unwrap_or_default();
         let header = call.request.headers().get("x-idempotency-key");
@@ -74,12 +83,26 @@ impl Watch {
         Ok(())
     }
 
-    fn settling(&mut self, life: &mut Life, now: Now, operation: Operation, call: &Call, body: &Body) -> Held {
+    fn settling(
+        &mut self,
+        life: &mut Life,
+        now: Now,
+        operation: Operation,
+        call: &Call,
+        body: &Body,
+    ) -> Held {
         let asked = body.actual.as_ref().map(|actual| actual.amount);
         if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != asked {
-            return broken(Rule::KnownCost, format!("a settlement of {asked:?}, which nobody handed over"));
+            return broken(
+                Rule::KnownCost,
+                format!("a settlement of {asked:?}, which nobody handed over"),
+            );
         }
-        let mode = if operation == Operation::CreateEvent { Mode::Event } else { Mode::Commit };
+        let mode = if operation == Operation::CreateEvent {
+            Mode::Event
+        } else {
+            Mode::Commit
+        };
         let bytes = call.request.body();
         let key = body.idempotency_key.clone().unwrap_or_default();
         if life.book.key.get_or_insert_with(|| key.clone()) != &key {
@@ -99,7 +122,10 @@ impl Watch {
         }
         not_before(now, self.settle_floor, "a settlement")?;
         if self.has_journal && self.owed_pause.is_some() {
-            return broken(Rule::NotBefore, "the server's pause was not stored before the next settlement");
+            return broken(
+                Rule::NotBefore,
+                "the server's pause was not stored before the next settlement",
+            );
         }
         if mode == Mode::Event {
             self.charging_event(life, now)?;
@@ -120,7 +146,10 @@ impl Watch {
         if is_old || recorded.saturating_since(now.wall) > DAY {
             return broken(
                 Rule::NotStale,
-                format!("an event of {} is sent on {}: its key may be forgotten", recorded, now.wall),
+                format!(
+                    "an event of {} is sent on {}: its key may be forgotten",
+                    recorded, now.wall
+                ),
             );
         }
         Ok(())
@@ -128,16 +157,22 @@ impl Watch {
 }
 
 fn settlements(life: &Life) -> bool {
-    life.requests
-        .iter()
-        .any(|sent| matches!(sent.operation, Operation::CommitReservation | Operation::CreateEvent))
+    life.requests.iter().any(|sent| {
+        matches!(
+            sent.operation,
+            Operation::CommitReservation | Operation::CreateEvent
+        )
+    })
 }
 
 fn not_before(now: Now, floor: Option<Duration>, what: &str) -> Held {
     match floor {
         Some(floor) if now.mono < floor => broken(
             Rule::NotBefore,
-            format!("{what} at {:?}, and the server asked for a pause until {floor:?}", now.mono),
+            format!(
+                "{what} at {:?}, and the server asked for a pause until {floor:?}",
+                now.mono
+            ),
         ),
         Some(_) | None => Ok(()),
     }

@@ -124,7 +124,9 @@ impl RandomLife {
 
 impl fmt::Debug for RandomLife {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RandomLife").field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("RandomLife")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,8 +184,13 @@ impl Living {
         if let Some(steps) = plan.crash_after {
             world.crash_after(process, steps);
         }
-        #[expect(clippy::expect_used, reason = "a plan's request is within the limits, as a test shows")]
-        let life = world.reserve(process, plan.request.clone()).expect("the request is valid");
+        #[expect(
+            clippy::expect_used,
+            reason = "a plan's request is within the limits, as a test shows"
+        )]
+        let life = world
+            .reserve(process, plan.request.clone())
+            .expect("the request is valid");
         Self {
             world,
             life,
@@ -198,16 +205,20 @@ impl Living {
         let mut next = fortunes.next();
         loop {
             let at = next.map(|(at, _)| *at);
-            let acts_at = self.granted_at.map(|granted| granted + plan.work).filter(|_| !self.has_ended);
+            let acts_at = self
+                .granted_at
+                .map(|granted| granted + plan.work)
+                .filter(|_| !self.has_ended);
             let until = [at, acts_at].into_iter().flatten().min();
             let Some(until) = until.or((!self.has_ended).then_some(plan.patience)) else {
                 return Ok(());
             };
             let life = self.life;
             let waits_for_grant = self.granted_at.is_none() && !self.has_ended;
-            self.world.run_until_or(until.saturating_sub(self.world.now()), |world| {
-                world.now() >= until || (waits_for_grant && world.is_held(life))
-            })?;
+            self.world
+                .run_until_or(until.saturating_sub(self.world.now()), |world| {
+                    world.now() >= until || (waits_for_grant && world.is_held(life))
+                })?;
             let now = self.world.now();
             if waits_for_grant && self.world.is_held(life) {
                 self.granted_at = Some(now);
@@ -268,9 +279,16 @@ impl Living {
             (Fortune::ServerDown(is_down), _) => world.set_server_down(*is_down),
             (Fortune::Journal(health), _) => world.journal_mut().set_health(*health),
             (Fortune::Frozen(is_frozen), _) => {
-                let status = if *is_frozen { BudgetStatus::Frozen } else { BudgetStatus::Active };
+                let status = if *is_frozen {
+                    BudgetStatus::Frozen
+                } else {
+                    BudgetStatus::Active
+                };
                 // The budget is there from the start.
-                let _ = world.ledger_mut().set_budget_status(DEFAULT_TENANT_SCOPE, crate::Unit::Tokens, status);
+                let _ =
+                    world
+                        .ledger_mut()
+                        .set_budget_status(DEFAULT_TENANT_SCOPE, crate::Unit::Tokens, status);
             }
             (Fortune::Rule(rule), _) => world.inject(rule.clone()),
             (Fortune::Calm, _) => world.clear_faults(),

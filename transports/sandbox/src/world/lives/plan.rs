@@ -67,7 +67,11 @@ impl Plan {
         let mut dice = Dice(Seed::new(!seed));
         let ttl = dice.ttl_ms();
         let is_rough = dice.one_in(3);
-        let faults = if dice.one_in(6) { Vec::new() } else { dice.faults(is_rough) };
+        let faults = if dice.one_in(6) {
+            Vec::new()
+        } else {
+            dice.faults(is_rough)
+        };
         let has_journal = !dice.one_in(25);
         let ending = match dice.0.below(10) {
             0 => Ending::Releases,
@@ -75,7 +79,11 @@ impl Plan {
             _ => Ending::Commits,
         };
         let estimate = 1 + dice.0.below(1_000);
-        let cost = if dice.one_in(5) { 1 + dice.0.below(3_000) } else { 1 + dice.0.below(estimate) };
+        let cost = if dice.one_in(5) {
+            1 + dice.0.below(3_000)
+        } else {
+            1 + dice.0.below(estimate)
+        };
         let mut request = ReservationCreateRequest::builder()
             .subject(Subject::tenant(WHO.1))
             .action(Action::new("llm.completion", "model"))
@@ -122,7 +130,10 @@ impl Plan {
 }
 
 fn config(has_journal: bool) -> CyclesConfig {
-    let config = CyclesConfig::builder(WHO.0, BASE_URL).tenant(WHO.1).journal_enabled(has_journal).build();
+    let config = CyclesConfig::builder(WHO.0, BASE_URL)
+        .tenant(WHO.1)
+        .journal_enabled(has_journal)
+        .build();
     #[expect(clippy::expect_used, reason = "all of it is fixed, and every life builds it")]
     config.expect("the configuration is valid")
 }

@@ -1,0 +1,77 @@
+//! A process and the journal: what it finds there, it settles.
+
+use std::sync::Arc;
+
+use cycles_proto::lifecycle::Lifecycle;
+use cycles_proto::models::{Amount, ReservationId, Unit};
+use cycles_proto::record::JournalRecord;
+use cycles_proto::replayer::Replay;
+
+use super::audit::Watch;
+use super::life::{Life, LifeId};
+use super::{ProcessId, World};
+
+impl World {
+    /// Polls a process's replayer until it waits, and does what it asks.
+    pub(super) fn replay(&mut self, id: ProcessId) {
+        loop {
+            let process = &mut self.processes[id.0];
+            if !process.is_alive || !process.config.journal_enabled() || process.asleep_until > self.now {
+                return;
+            }
+            let now = process.now(self.now);
+            match process.replayer.poll(now) {
+                Replay::Scan(ticket) => {
+                    let records = self.journal.scan(&process.directory, &process.config);
+                    let named = records
+                        .iter()
+                        .map(|record| (record.reservation_id().clone(), record.clone()));
+                    process.scanned = named.collect();
+                    process.replayer.handle_scanned(now, ticket, records);
+                }
+                Replay::Settle(reservation, lifecycle) => self.resume(id, &reservation, *lifecycle),
+                Replay::Wait(at) => {
+                    process.replay_at = at.map(|at| process.at(at));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, process: ProcessId, reservation: &ReservationId, lifecycle: Lifecycle) {
+        let Some(record) = self.processes[process.0].scanned.remove(reservation) else {
+            return;
+        };
+        let id = match self.by_reservation.get(reservation) {
+            Some(id) => *id,
+            None => self.found(&record),
+        };
+        let (config, now) = {
+            let process = &self.processes[process.0];
+            (Arc::clone(&process.config), process.now(self.now))
+        };
+        let watch = Watch::resumed(&record, config.journal_enabled(), now);
+        let machine = (self.make)(lifecycle);
+        let index = self.sit(id, process, machine, watch);
+        self.note(|| format!("{id}: {process} takes up its record as machine {index}"));
+        self.drive(index);
+    }
+
+    /// A record that was there before the world knew of it.
+    fn found(&mut self, record: &JournalRecord) -> LifeId {
+        let said: serde_json::Value = serde_json::from_str(record.body()).unwrap_or_default();
+        let unit = said["actual"]["unit"].as_str().unwrap_or_default();
+        let amount = said["actual"]["amount"].as_i64().unwrap_or_default();
+        let mut life = Life {
+            reservation_id: Some(record.reservation_id().clone()),
+            cost: Some(Amount::new(Unit::from(unit), amount)),
+            ..Life::default()
+        };
+        life.book.was_durable = true;
+        life.book.recorded_at = Some(record.recorded_at());
+        let id = LifeId(self.lives.len());
+        self.lives.push(life);
+        self.by_reservation.insert(record.reservation_id().clone(), id);
+        id
+    }
+}
