@@ -7,7 +7,7 @@
 //!       │              │ └─ open outcome: the same bytes after a backoff; then Pending
 //!       │              ├─ throttled: the pause is stored first
 //!       │              ├─ expired ─► Store(event mode) ─► Send(event) ─► RecoveredViaEvent
-//!       │              ├─ perhaps expired, and perhaps committed before: GET decides
+//!       │              ├─ perhaps expired: GET decides
 //!       │              ├─ finalized by somebody else ─► GET tells how ─► Rejected
 //!       │              ├─ unauthorized, or not understood ─► Pending, the record stays
 //!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
@@ -232,7 +232,7 @@ impl Settlement {
                 self.found = judge::found(&response);
                 (Move::Reject, None)
             }
-            (Attempt::Settle, Mode::Commit) => judge::commit(self.may_have_counted, &response),
+            (Attempt::Settle, Mode::Commit) => judge::commit(&response),
             (Attempt::Settle, Mode::Event) => judge::event(&response),
         };
         if let Some(reply) = reply {

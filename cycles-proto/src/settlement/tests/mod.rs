@@ -150,18 +150,27 @@ fn an_expired_reservation_is_settled_by_an_event_under_the_same_key() {
 }
 
 #[test]
-fn a_bare_410_leads_to_an_event_only_if_no_commit_can_stand_behind_it() {
+fn a_bare_410_is_looked_into_even_if_no_commit_was_open_because_the_reservation_may_not_be_over() {
+    for first in [None, Some(Err(FailureKind::Connect))] {
+        let mut desk = Desk::new();
+        let answers = [answer(410, "<html>"), detail("ACTIVE"), answer(200, COMMITTED)];
+        desk.run(first.into_iter().chain(answers));
+        let log = desk.log();
+        assert_eq!(
+            log[log.len() - 4..],
+            ["GET r", "failed, again", "POST r/commit", "remove"]
+        );
+        assert!(!log.contains(&"by event".to_owned()), "{log:?}");
+    }
     let mut desk = Desk::new();
-    desk.run([answer(410, "<html>"), answer(201, APPLIED)]);
+    desk.run([
+        answer(410, ""),
+        refusal(410, "RESERVATION_EXPIRED"),
+        answer(201, APPLIED),
+    ]);
     assert_eq!(
         desk.log()[2..],
-        ["by event", "put event", "POST events", "remove"]
-    );
-    let mut desk = Desk::new();
-    desk.run([Err(FailureKind::Connect), answer(410, ""), answer(201, APPLIED)]);
-    assert!(
-        desk.log().contains(&"by event".to_owned()),
-        "what never left committed nothing"
+        ["GET r", "by event", "put event", "POST events", "remove"]
     );
 }
 
