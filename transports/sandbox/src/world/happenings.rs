@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_proto::models::ReservationId;
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{Failure, FailureKind, Ticket};
-use http::Request;
+use http::{Request, Response};
+use serde::Deserialize;
 
 use super::audit::{self, Heard};
 use super::journal::Remains;
-use super::life::{LifeId, Settled};
+use super::life::{Life, LifeId, Settled};
 use super::network::Answer;
 use super::{ProcessId, Violation, World};
 use crate::ledger::ReservationStatus;
@@ -197,9 +199,9 @@ impl World {
                 response.status()
             )
         });
-        if self.taken(life) != before
-            && matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
-        {
+        let (events, is_committed) = self.taken(life);
+        // A reservation is forgotten after a month: that it is no longer committed is no news.
+        if events > before.0 || (is_committed && !before.1) {
             let held = audit::settled(&self.lives[life.0], operation, time);
             let charged = charged(&self.lives[life.0], &response);
             self.lives[life.0].settled.push(Settled {
@@ -208,6 +210,14 @@ impl World {
                 charged,
             });
             self.check(Some(life), held);
+        }
+        if operation == Operation::CreateReservation {
+            // The machine that gives a late grant back tells no event of it.
+            let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
+            if let Some(id) = said.reservation_id {
+                self.by_reservation.insert(id.clone(), life);
+                self.lives[life.0].reservation_id = Some(id);
+            }
         }
         if let Some((answer, way_back)) = &arrival.answer
             && let Some(heard) = answer.heard(response)
@@ -344,9 +354,21 @@ enum Next {
     Replay(ProcessId),
 }
 
+/// What matters of the ledger's answers.
+#[derive(Default, Deserialize)]
+struct Said {
+    reservation_id: Option<ReservationId>,
+    charged: Option<Charged>,
+}
+
+#[derive(Deserialize)]
+struct Charged {
+    amount: i64,
+}
+
 /// What the ledger says that it took: what was asked, unless it says less.
-fn charged(life: &super::Life, response: &http::Response<Bytes>) -> i64 {
-    let said: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
+fn charged(life: &Life, response: &Response<Bytes>) -> i64 {
+    let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
     let asked = life.cost.as_ref().map_or(0, |cost| cost.amount);
-    said["charged"]["amount"].as_i64().unwrap_or(asked)
+    said.charged.map_or(asked, |charged| charged.amount)
 }

@@ -46,6 +46,8 @@ impl World {
             Some(id) => *id,
             None => self.found(&record),
         };
+        // Somebody wrote it, also if its writer was told otherwise.
+        self.lives[id.0].book.was_durable = true;
         let (config, now) = {
             let process = &self.processes[process.0];
             (Arc::clone(&process.config), process.now(self.now))
@@ -67,7 +69,6 @@ impl World {
             cost: Some(Amount::new(Unit::from(unit), amount)),
             ..Life::default()
         };
-        life.book.was_durable = true;
         life.book.recorded_at = Some(record.recorded_at());
         let id = LifeId(self.lives.len());
         self.lives.push(life);

@@ -87,11 +87,9 @@ impl Watch {
     fn judge(&mut self, now: Now, attempt: &Attempt, sense: &Sense, is_held: bool, life: &Life) {
         const HOUR: Duration = Duration::from_secs(3_600);
         match (attempt.operation, sense) {
-            (Operation::CommitReservation, Sense::Open) => self.is_open = true,
-            (Operation::CommitReservation, Sense::Over { named }) if *named || !self.is_open => {
+            (Operation::CommitReservation | Operation::GetReservation, Sense::Over { named: true }) => {
                 self.may_charge_event = true;
             }
-            (Operation::GetReservation, Sense::Over { named: true }) => self.may_charge_event = true,
             (Operation::CommitReservation | Operation::CreateEvent, Sense::Throttled(Some(pause))) => {
                 let pause = (*pause).min(HOUR);
                 self.settle_floor = Some(now.mono.saturating_add(pause));

@@ -42,8 +42,6 @@ pub(super) struct Watch {
     pub(super) has_journal: bool,
     /// The mode and the body of its record, as it was answered last.
     record: Option<(Mode, String)>,
-    /// A commit may have been applied without its knowing.
-    is_open: bool,
     /// The server's word that an event is in order.
     may_charge_event: bool,
     /// Before when no settlement is sent.
@@ -80,7 +78,6 @@ impl Watch {
             is_resumed: true,
             has_journal,
             record: Some((record.mode(), record.body().to_owned())),
-            is_open: true,
             may_charge_event: record.mode() == Mode::Event,
             settle_floor: pause.map(|floor| now.mono + floor.saturating_since(now.wall)),
             ..Self::default()
