@@ -31,8 +31,8 @@ pub(super) struct Process {
     pub(super) replayer: Replayer,
     /// When that is polled next, in the world's time.
     pub(super) replay_at: Option<Duration>,
-    /// The records that it was given last.
-    pub(super) scanned: BTreeMap<ReservationId, JournalRecord>,
+    /// The records that it was given last, and when their pauses are over by what it saw first.
+    pub(super) scanned: BTreeMap<ReservationId, (JournalRecord, Option<Duration>)>,
     /// How many steps it still has before it crashes.
     pub(super) steps_left: Option<u64>,
 }
@@ -73,6 +73,25 @@ impl Process {
         Now {
             mono: at.saturating_sub(self.started),
             wall: shifted(at, self.ahead_ms),
+        }
+    }
+
+    /// Notes what a scan found. A pause is over an hour after it was seen at the latest, whatever the wall clock
+    /// does meanwhile.
+    pub(super) fn has_scanned(&mut self, now: Now, records: &[JournalRecord]) {
+        let before = core::mem::take(&mut self.scanned);
+        for record in records {
+            let id = record.reservation_id();
+            let floor = record.not_before(now.wall);
+            let over = floor.map(|floor| now.mono + floor.saturating_since(now.wall));
+            let known = before
+                .get(id)
+                .filter(|(known, _)| known.to_json() == record.to_json());
+            let over = match (over, known) {
+                (Some(over), Some((_, Some(first)))) => Some(over.min(*first)),
+                (over, _) => over,
+            };
+            self.scanned.insert(id.clone(), (record.clone(), over));
         }
     }
 

@@ -1,7 +1,5 @@
 //! A process and the journal: what it finds there, it settles.
 
-use std::sync::Arc;
-
 use cycles_proto::lifecycle::Lifecycle;
 use cycles_proto::models::{Amount, ReservationId, Unit};
 use cycles_proto::record::JournalRecord;
@@ -23,10 +21,7 @@ impl World {
             match process.replayer.poll(now) {
                 Replay::Scan(ticket) => {
                     let records = self.journal.scan(&process.directory, &process.config);
-                    let named = records
-                        .iter()
-                        .map(|record| (record.reservation_id().clone(), record.clone()));
-                    process.scanned = named.collect();
+                    process.has_scanned(now, &records);
                     process.replayer.handle_scanned(now, ticket, records);
                 }
                 Replay::Settle(reservation, lifecycle) => self.resume(id, &reservation, *lifecycle),
@@ -39,7 +34,7 @@ impl World {
     }
 
     fn resume(&mut self, process: ProcessId, reservation: &ReservationId, lifecycle: Lifecycle) {
-        let Some(record) = self.processes[process.0].scanned.remove(reservation) else {
+        let Some((record, pause)) = self.processes[process.0].scanned.get(reservation).cloned() else {
             return;
         };
         let id = match self.by_reservation.get(reservation) {
@@ -48,11 +43,8 @@ impl World {
         };
         // Somebody wrote it, also if its writer was told otherwise.
         self.lives[id.0].book.was_durable = true;
-        let (config, now) = {
-            let process = &self.processes[process.0];
-            (Arc::clone(&process.config), process.now(self.now))
-        };
-        let watch = Watch::resumed(&record, config.journal_enabled(), now);
+        let has_journal = self.processes[process.0].config.journal_enabled();
+        let watch = Watch::resumed(&record, has_journal, pause);
         let machine = (self.make)(lifecycle);
         let index = self.sit(id, process, machine, watch);
         self.note(|| format!("{id}: {process} takes up its record as machine {index}"));

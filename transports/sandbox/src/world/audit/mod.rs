@@ -72,14 +72,14 @@ impl Watch {
         }
     }
 
-    pub(super) fn resumed(record: &JournalRecord, has_journal: bool, now: Now) -> Self {
-        let pause = record.not_before(now.wall);
+    /// A machine that begins with a record, which asks for a pause until then.
+    pub(super) fn resumed(record: &JournalRecord, has_journal: bool, pause: Option<Duration>) -> Self {
         Self {
             is_resumed: true,
             has_journal,
             record: Some((record.mode(), record.body().to_owned())),
             may_charge_event: record.mode() == Mode::Event,
-            settle_floor: pause.map(|floor| now.mono + floor.saturating_since(now.wall)),
+            settle_floor: pause,
             ..Self::default()
         }
     }
