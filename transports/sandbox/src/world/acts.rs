@@ -214,7 +214,9 @@ impl World {
     /// If the process is not of this world.
     pub fn suspend(&mut self, process: ProcessId, time: Duration) {
         self.note(|| format!("{process} sleeps for {time:?}"));
-        self.processes[process.0].asleep_until = self.now.saturating_add(time);
+        let until = self.now.saturating_add(time);
+        let process = &mut self.processes[process.0];
+        process.asleep_until = process.asleep_until.max(until);
     }
 
     /// Puts the record of a life back as it was stored first, as a process does that knows no better, or a backup

@@ -261,6 +261,7 @@ impl World {
 
     fn ends(&mut self, index: usize) -> bool {
         let seat = &mut self.seats[index];
+        seat.watch.gives_up_releasing();
         if core::mem::replace(&mut seat.is_done, true) {
             return true;
         }

@@ -194,6 +194,11 @@ impl Watch {
         }
     }
 
+    /// The machine is done. A grant that comes later still is released as one of its own.
+    pub(super) fn gives_up_releasing(&mut self) {
+        self.release_floor = None;
+    }
+
     /// Nothing that had to be told was kept back.
     fn has_told(&self) -> Held {
         if self.owes_beat_event {
