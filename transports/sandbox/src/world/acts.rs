@@ -9,7 +9,7 @@ use cycles_proto::record::file_name;
 use cycles_proto::{CyclesConfig, Error, Now, Seed, Ticket, UnixMillis};
 
 use super::audit::{Watch, books, broken};
-use super::journal::JournalHealth;
+use super::journal::{JournalHealth, Remains};
 use super::life::{Life, LifeId, ProcessId};
 use super::machine::Machine;
 use super::process::Process;
@@ -184,12 +184,25 @@ impl World {
         id
     }
 
-    /// Ends a process at once. Requests that are on their way arrive all the same; changes of the journal that are
-    /// under way are made, or not, or by half.
+    /// Ends a process at once. Requests that are on their way arrive all the same; of the changes of the journal
+    /// that are under way remains what chance leaves.
     ///
     /// # Panics
     /// If the process is not of this world.
     pub fn crash(&mut self, process: ProcessId) {
+        let remains = match self.dice.below(3) {
+            0 => Remains::Nothing,
+            1 => Remains::All,
+            _ => Remains::Torn,
+        };
+        self.crash_leaving(process, remains);
+    }
+
+    /// Ends a process at once, and decides what remains of the changes of the journal that are under way.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn crash_leaving(&mut self, process: ProcessId, remains: Remains) {
         if !core::mem::replace(&mut self.processes[process.0].is_alive, false) {
             return;
         }
@@ -197,7 +210,7 @@ impl World {
         for seat in self.seats.iter().filter(|seat| seat.process == process) {
             self.lives[seat.life.0].book.is_running = false;
         }
-        self.crash_stores(process);
+        self.crash_stores(process, remains);
     }
 
     /// Ends a process after its machines handed out this many more steps: before or after the last is done.

@@ -327,17 +327,12 @@ impl World {
     }
 
     /// What is left of the changes of the journal that `process` had under way.
-    pub(super) fn crash_stores(&mut self, process: ProcessId) {
+    pub(super) fn crash_stores(&mut self, process: ProcessId, remains: Remains) {
         let directory = self.processes[process.0].directory.clone();
         for happening in self.agenda.values() {
             if let Happening::Stores { seat, write, .. } = happening
                 && self.seats[*seat].process == process
             {
-                let remains = match self.dice.below(3) {
-                    0 => Remains::Nothing,
-                    1 => Remains::All,
-                    _ => Remains::Torn,
-                };
                 let cut = self.dice.next();
                 self.journal.crash_during(&directory, write, remains, cut);
             }

@@ -43,8 +43,10 @@ pub struct Quarantined {
 
 /// What a crash leaves of a change that was under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remains {
+pub enum Remains {
+    /// As if it had not begun.
     Nothing,
+    /// The change was made, and nobody was told.
     All,
     /// The first bytes of a file, in place of a whole one. A record that was there before stays, because a
     /// change is a rename.

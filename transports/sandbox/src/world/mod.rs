@@ -62,7 +62,7 @@ use cycles_proto::{CyclesConfig, Ticket, UnixMillis};
 
 pub use self::builder::{Driver, MakeMachine, WorldBuilder};
 use self::happenings::Happening;
-pub use self::journal::{Journal, JournalHealth, Quarantined};
+pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::life::{Life, LifeId, ProcessId, Sent, Settled, Told};
 pub use self::lives::{Failed, RandomLife, Tally};
 pub use self::machine::Machine;

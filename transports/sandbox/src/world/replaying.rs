@@ -41,8 +41,11 @@ impl World {
             Some(id) => *id,
             None => self.found(&record),
         };
-        // Somebody wrote it, also if its writer was told otherwise.
-        self.lives[id.0].book.was_durable = true;
+        // Somebody wrote it, also if its writer was told otherwise or the world did not see it.
+        let life = &mut self.lives[id.0];
+        life.book.was_durable = true;
+        life.book.recorded_at.get_or_insert(record.recorded_at());
+        life.cost = life.cost.take().or_else(|| cost(&record));
         let has_journal = self.processes[process.0].config.journal_enabled();
         let watch = Watch::resumed(&record, has_journal, pause);
         let machine = (self.make)(lifecycle);
@@ -53,18 +56,20 @@ impl World {
 
     /// A record that was there before the world knew of it.
     fn found(&mut self, record: &JournalRecord) -> LifeId {
-        let said: serde_json::Value = serde_json::from_str(record.body()).unwrap_or_default();
-        let unit = said["actual"]["unit"].as_str().unwrap_or_default();
-        let amount = said["actual"]["amount"].as_i64().unwrap_or_default();
-        let mut life = Life {
+        let life = Life {
             reservation_id: Some(record.reservation_id().clone()),
-            cost: Some(Amount::new(Unit::from(unit), amount)),
             ..Life::default()
         };
-        life.book.recorded_at = Some(record.recorded_at());
         let id = LifeId(self.lives.len());
         self.lives.push(life);
         self.by_reservation.insert(record.reservation_id().clone(), id);
         id
     }
+}
+
+/// The cost that a record is of.
+fn cost(record: &JournalRecord) -> Option<Amount> {
+    let said: serde_json::Value = serde_json::from_str(record.body()).ok()?;
+    let unit = said["actual"]["unit"].as_str()?;
+    Some(Amount::new(Unit::from(unit), said["actual"]["amount"].as_i64()?))
 }
