@@ -1,21 +1,23 @@
 //! The scenarios of the SDK recovery profile 0.3, each by its id, in virtual time: the choreography of its
 //! requests and every one of its assertions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeSet;
+mod story;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason};
-use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
-use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, Partition, file_name, legacy_file_name};
+use cycles_proto::models::{Amount, CommitRequest, ReservationId};
+use cycles_proto::record::{InvalidRecord, Mode, Partition, file_name, legacy_file_name};
 use cycles_proto::step::Event;
 use cycles_proto::{CyclesConfig, Receipt, UnixMillis};
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent, CreateReservation, ExtendReservation};
-use cycles_sandbox::world::{Journal, Life, LifeId, ProcessId, Remains, Sent, World};
-use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus, Operation, ReservationStatus};
+use cycles_sandbox::world::{Journal, Remains, World};
+use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use story::{Story, floor, is_switch, mode, record_of};
 
 #[test]
 fn cr_core_001_lost_commit_response_reuses_the_same_key() {
@@ -88,13 +90,17 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
         .collect();
     assert_eq!(extends[0], extends[1], "the same key");
     // heartbeat_failure_reports_reservation_and_disposition
-    let failed = story.life().events.iter().find_map(|told| match &told.event {
-        Event::BeatFailed {
+    let mut told = story.life().events.iter();
+    let failed = told.find_map(|told| {
+        let Event::BeatFailed {
             reservation_id,
             retry_in,
             ..
-        } => Some((reservation_id, *retry_in)),
-        _ => None,
+        } = &told.event
+        else {
+            return None;
+        };
+        Some((reservation_id, *retry_in))
     });
     let (reservation, retry_in) = failed.expect("the failure is told");
     assert_eq!(reservation, story.reservation());
@@ -395,152 +401,4 @@ fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
         let is_told = matches!(story.life().outcome(), Some(Outcome::Released(_)));
         assert_eq!(is_told, index < 3, "whoever crashed is told nothing");
     }
-}
-
-/// A world with one reservation that is held.
-struct Story {
-    world: World,
-    process: ProcessId,
-    life: LifeId,
-}
-
-impl Story {
-    fn new() -> Self {
-        Self::with_faults(&[])
-    }
-
-    fn with_faults(faults: &[&str]) -> Self {
-        let mut world = World::builder(11).traced().build();
-        for fault in faults {
-            world.inject(fault.parse().unwrap());
-        }
-        let process = world.start_process();
-        let request = ReservationCreateRequest::builder()
-            .subject(Subject::tenant(DEFAULT_TENANT))
-            .action(Action::new("llm.completion", "model"))
-            .estimate(Amount::tokens(100))
-            .ttl_ms(60_000_u64)
-            .build();
-        let life = world.reserve(process, request).unwrap();
-        assert!(world.run_until(|world| world.is_held(life)).unwrap());
-        Self { world, process, life }
-    }
-
-    fn commit(&mut self, tokens: i64) {
-        let request = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
-        self.world.commit(self.life, request).unwrap();
-    }
-
-    /// The process ends between the store of the cost and the first attempt.
-    fn crash_with_commit_in_the_journal(&mut self, tokens: i64) {
-        self.commit(tokens);
-        self.world.crash_leaving(self.process, Remains::All);
-        assert_eq!(self.world.journal().pending(), [file_name(self.reservation())]);
-    }
-
-    /// The lease and its grace end while the server cannot be reached.
-    fn outlive_the_lease(&mut self) {
-        self.world.inject("extend:lose-request".parse().unwrap());
-        self.world.run_for(Duration::from_secs(600)).unwrap();
-        let state = self
-            .world
-            .ledger()
-            .reservation(self.reservation().as_str())
-            .unwrap();
-        assert_ne!(state.status, ReservationStatus::Committed);
-    }
-
-    /// Lets a minute pass before the faults stop.
-    fn finish(&mut self) {
-        self.world.run_for(Duration::from_secs(60)).unwrap();
-        if let Err(violation) = self.world.finish() {
-            panic!("{violation}");
-        }
-    }
-
-    fn life(&self) -> &Life {
-        self.world.life(self.life)
-    }
-
-    fn reservation(&self) -> &ReservationId {
-        self.life().reservation_id.as_ref().expect("it was granted")
-    }
-}
-
-impl Story {
-    fn requests(&self, operation: Operation) -> impl Iterator<Item = &Sent> {
-        self.life()
-            .requests
-            .iter()
-            .filter(move |sent| sent.operation == operation)
-    }
-
-    /// The attempts to settle, in order.
-    fn settlements(&self) -> Vec<Operation> {
-        let operations = self.life().operations().into_iter();
-        operations
-            .filter(|operation| SETTLEMENTS.contains(operation))
-            .collect()
-    }
-
-    /// The keys of all attempts to settle.
-    fn keys(&self) -> BTreeSet<&str> {
-        let settlements = SETTLEMENTS
-            .into_iter()
-            .flat_map(|operation| self.requests(operation));
-        settlements
-            .map(|sent| sent.key.as_deref().expect("it has a key"))
-            .collect()
-    }
-
-    /// The different bodies of an operation.
-    fn bodies(&self, operation: Operation) -> Vec<Bytes> {
-        let bodies: BTreeSet<_> = self.requests(operation).map(|sent| sent.body.clone()).collect();
-        bodies.into_iter().collect()
-    }
-
-    /// What the ledger took, and by what.
-    fn charges(&self) -> Vec<(Operation, i64)> {
-        self.life()
-            .settled
-            .iter()
-            .map(|settled| (settled.by, settled.charged))
-            .collect()
-    }
-
-    fn told(&self, is_it: impl Fn(&Event) -> bool) -> bool {
-        self.life().events.iter().any(|told| is_it(&told.event))
-    }
-}
-
-const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
-
-fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
-    let (subject, action) = (
-        Subject::tenant(DEFAULT_TENANT),
-        Action::new("llm.completion", "model"),
-    );
-    let commit = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
-    let config = World::config();
-    JournalRecord::new(
-        config.base_url(),
-        id,
-        (&subject, &action),
-        &"key-1".into(),
-        &commit,
-        now,
-    )
-    .unwrap()
-}
-
-fn is_switch(event: &Event) -> bool {
-    matches!(event, Event::SettlingByEvent { .. })
-}
-
-fn mode(bytes: &Bytes) -> Option<Mode> {
-    JournalRecord::parse(bytes).ok().map(|record| record.mode())
-}
-
-fn floor(bytes: &Bytes) -> Option<UnixMillis> {
-    JournalRecord::parse(bytes).ok()?.not_before(UnixMillis(0))
 }

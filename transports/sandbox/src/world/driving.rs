@@ -251,10 +251,12 @@ impl World {
         let held = match step {
             Step::Wait(at) if at == until && before == after => Ok(()),
             Step::Wait(at) if at == until => broken(Rule::SpuriousPoll, "it changed the machine"),
-            other => broken(
-                Rule::SpuriousPoll,
-                format!("instead of a wait until {until:?} came {other:?}"),
-            ),
+            other @ (Step::Send(_) | Step::Store(..) | Step::Notify(_) | Step::Wait(_) | Step::Done) => {
+                broken(
+                    Rule::SpuriousPoll,
+                    format!("instead of a wait until {until:?} came {other:?}"),
+                )
+            }
         };
         self.check(Some(id), held);
     }

@@ -1,5 +1,4 @@
-//! What happens beside the machines: requests arrive, answers come, changes of the journal are done. Time jumps
-//! from one to the next.
+//! What happens beside the machines: requests arrive, answers come, changes of the journal are done.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use super::audit::{self, Heard};
 use super::journal::Remains;
 use super::life::{Life, LifeId, Settled};
 use super::network::Answer;
-use super::{ProcessId, Violation, World};
+use super::{ProcessId, World};
 use crate::ledger::ReservationStatus;
 use crate::operation::Operation;
 
@@ -56,104 +55,12 @@ pub(super) struct Hearing {
 }
 
 impl World {
-    /// Lets this much time pass.
-    ///
-    /// # Errors
-    /// What did not hold meanwhile.
-    pub fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
-        let until = self.now.saturating_add(time);
-        while self.jump(until)? {}
-        Ok(())
-    }
-
-    /// Lets time pass until `is_reached`, a day at most. Whether it was reached.
-    ///
-    /// # Errors
-    /// What did not hold meanwhile.
-    pub fn run_until(&mut self, is_reached: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
-        self.run_until_or(Duration::from_secs(86_400), is_reached)
-    }
-
-    /// Lets time pass until `is_reached`, this much at most. Whether it was reached.
-    ///
-    /// # Errors
-    /// What did not hold meanwhile.
-    pub fn run_until_or(
-        &mut self,
-        longest: Duration,
-        is_reached: impl Fn(&Self) -> bool,
-    ) -> Result<bool, Violation> {
-        let until = self.now.saturating_add(longest);
-        while !is_reached(self) {
-            if !self.jump(until)? {
-                return Ok(is_reached(self));
-            }
-        }
-        Ok(true)
-    }
-
-    /// Jumps to the next thing that happens, or to `until` if that is before it. Whether anything happened.
-    fn jump(&mut self, until: Duration) -> Result<bool, Violation> {
-        self.verdict()?;
-        let (at, next) = self.next();
-        if at > until {
-            self.now = self.now.max(until);
-            return Ok(false);
-        }
-        self.now = self.now.max(at);
-        match next {
-            Next::Nothing => return Ok(false),
-            Next::Poll(seat) => self.drive(seat),
-            Next::Replay(process) => self.replay(process),
-            Next::Happens => {
-                if let Some((_, happening)) = self.agenda.pop_first() {
-                    self.happens(happening);
-                }
-            }
-        }
-        self.verdict()?;
-        Ok(true)
-    }
-
-    pub(super) fn verdict(&self) -> Result<(), Violation> {
-        self.violation.clone().map_or(Ok(()), Err)
-    }
-
-    fn next(&self) -> (Duration, Next) {
-        let mut first = (Duration::MAX, Next::Nothing);
-        let mut consider = |at: Duration, next: Next| {
-            if at < first.0 {
-                first = (at, next);
-            }
-        };
-        if let Some((&(at, _), _)) = self.agenda.first_key_value() {
-            consider(at, Next::Happens);
-        }
-        for (index, process) in self
-            .processes
-            .iter()
-            .enumerate()
-            .filter(|(_, process)| process.is_alive)
-        {
-            if let Some(at) = process.replay_at {
-                consider(at.max(process.asleep_until), Next::Replay(ProcessId(index)));
-            }
-        }
-        for (index, seat) in self.seats.iter().enumerate() {
-            let process = &self.processes[seat.process.0];
-            if let (Some(wake), true) = (seat.wake, process.is_alive) {
-                consider(wake.max(process.asleep_until), Next::Poll(index));
-            }
-        }
-        first
-    }
-
     pub(super) fn plan(&mut self, at: Duration, happening: Happening) {
         self.happenings += 1;
         self.agenda.insert((at, self.happenings), happening);
     }
 
-    fn happens(&mut self, happening: Happening) {
+    pub(super) fn happens(&mut self, happening: Happening) {
         let seat = match &happening {
             Happening::Arrives(_) => None,
             Happening::Hears(hearing) => Some(hearing.seat),
@@ -338,15 +245,6 @@ impl World {
             }
         }
     }
-}
-
-/// What comes next.
-#[derive(Clone, Copy, Debug)]
-enum Next {
-    Nothing,
-    Happens,
-    Poll(usize),
-    Replay(ProcessId),
 }
 
 /// What matters of the ledger's answers.

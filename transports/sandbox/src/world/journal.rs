@@ -230,3 +230,79 @@ impl Journal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cycles_proto::UnixMillis;
+    use cycles_proto::models::{Action, Amount, CommitRequest, ReservationId, Subject};
+
+    use super::*;
+    use crate::world::World;
+
+    fn record(id: &str) -> JournalRecord {
+        let commit = CommitRequest::builder().actual(Amount::tokens(1)).build();
+        let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
+        let config = World::config();
+        JournalRecord::new(
+            config.base_url(),
+            &id.into(),
+            about,
+            &"key".into(),
+            &commit,
+            UnixMillis(0),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_settled_takes_its_old_file_with_it_and_nobody_elses() {
+        let [slash, line] = ["rsv/a", "rsv_a"].map(ReservationId::from);
+        let mut journal = Journal::default();
+        journal.put_file("d", &legacy_file_name(&slash), record("rsv/a").to_json());
+        journal.apply("d", &JournalWrite::Put(record("rsv_a"))).unwrap();
+        journal.apply("d", &JournalWrite::Remove(line)).unwrap();
+        assert_eq!(
+            journal.pending(),
+            ["rsv_a.json"],
+            "the old file is of the other one"
+        );
+        journal.apply("d", &JournalWrite::Remove(slash)).unwrap();
+        assert_eq!(journal.files().count(), 0);
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_record_that_was_there() {
+        let mut journal = Journal::default();
+        let put = JournalWrite::Put(record("r"));
+        journal.apply("d", &put).unwrap();
+        journal.crash_during("d", &put, Remains::Torn, 7);
+        assert_eq!(journal.scan("d", &World::config()).len(), 1);
+        assert!(journal.quarantined().is_empty());
+        let mut journal = Journal::default();
+        journal.crash_during("d", &put, Remains::Torn, 7);
+        assert!(journal.scan("d", &World::config()).is_empty());
+        assert_eq!(journal.quarantined().len(), 1);
+        assert!(journal.files().all(|(_, name, _)| name.ends_with(".corrupt")));
+    }
+
+    #[test]
+    fn a_journal_that_fails_writes_nothing_and_one_that_lies_writes_all() {
+        let mut journal = Journal::default();
+        let put = JournalWrite::Put(record("r"));
+        journal.set_health(JournalHealth::Fails);
+        assert!(journal.apply("d", &put).is_err());
+        assert_eq!(journal.files().count(), 0);
+        journal.set_health(JournalHealth::WorksButSaysNot);
+        assert!(journal.apply("d", &put).is_err());
+        assert_eq!(journal.pending().len(), 1);
+    }
+
+    #[test]
+    fn records_of_another_server_are_left_alone() {
+        let mut journal = Journal::default();
+        journal.apply("d", &JournalWrite::Put(record("r"))).unwrap();
+        let elsewhere = CyclesConfig::new("cyc_live_1", "http://elsewhere.test").unwrap();
+        assert!(journal.scan("d", &elsewhere).is_empty());
+        assert_eq!(journal.pending().len(), 1);
+    }
+}

@@ -44,6 +44,8 @@ mod acts;
 mod audit;
 mod builder;
 mod driving;
+mod ending;
+mod fates;
 mod happenings;
 mod journal;
 mod life;
@@ -53,6 +55,7 @@ mod network;
 mod process;
 mod replaying;
 mod rule;
+mod time;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

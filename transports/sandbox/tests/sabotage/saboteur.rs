@@ -25,7 +25,7 @@ pub(crate) enum Sabotage {
     CommitsInsteadOfReleasing,
     ChargesMore,
     BelievesEvery410,
-    NeverGrowsOld,
+    LivesInThePast,
     ReleasesAfterOpenCommit,
     WaitsInThePast,
     WaitsForEver,
@@ -48,7 +48,6 @@ pub(crate) struct Saboteur {
     sabotage: Sabotage,
     is_resumed: bool,
     polls: Option<u64>,
-    first_wall: Option<UnixMillis>,
     settlements: u32,
     was_throttled: bool,
     has_failed: bool,
@@ -75,7 +74,6 @@ impl Saboteur {
             sabotage,
             is_resumed,
             polls: (sabotage == Sabotage::CountsPolls).then_some(0),
-            first_wall: None,
             settlements: 0,
             was_throttled: false,
             has_failed: false,
@@ -86,13 +84,13 @@ impl Saboteur {
     }
 
     /// The time as the machine behind is told.
-    fn told(&mut self, now: Now) -> Now {
-        let first = *self.first_wall.get_or_insert(now.wall);
+    fn told(&self, now: Now) -> Now {
+        const DAYS_MS: u64 = 5 * 86_400_000;
         match self.sabotage {
-            // By its own clock it is always the first day.
-            Sabotage::NeverGrowsOld if now.wall.saturating_since(first) > Duration::from_secs(86_400) => {
-                Now { wall: first, ..now }
-            }
+            Sabotage::LivesInThePast if self.is_resumed => Now {
+                wall: UnixMillis(now.wall.0 - DAYS_MS),
+                ..now
+            },
             _ => now,
         }
     }

@@ -115,20 +115,7 @@ fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {
     let status = response.status().as_u16();
     let said: Option<Said> = serde_json::from_slice(response.body()).ok();
     if (200..300).contains(&status) {
-        let said = said.unwrap_or_default();
-        let state = said.status.as_deref();
-        let is_done = match operation {
-            Operation::CommitReservation => {
-                status == 200 && state == Some("COMMITTED") && said.charged.is_some()
-            }
-            Operation::CreateEvent => status == 201 && state == Some("APPLIED") && said.event_id.is_some(),
-            Operation::ExtendReservation => {
-                status == 200 && state == Some("ACTIVE") && said.expires_at_ms.is_some()
-            }
-            Operation::GetReservation if state == Some("EXPIRED") => return Sense::Over { named: true },
-            _ => status == 200,
-        };
-        return if is_done { Sense::Done } else { Sense::Open };
+        return succeeded(operation, status, &said.unwrap_or_default());
     }
     let said = said.unwrap_or_default();
     let code = said.error.as_deref();
@@ -147,4 +134,23 @@ fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {
         (_, Some("RESERVATION_FINALIZED")) => Sense::Finalized,
         _ => Sense::Refused,
     }
+}
+
+/// What a 2xx says: only the operation's own status with what was asked for is a success.
+fn succeeded(operation: Operation, status: u16, said: &Said) -> Sense {
+    let state = said.status.as_deref();
+    if operation == Operation::GetReservation && state == Some("EXPIRED") {
+        return Sense::Over { named: true };
+    }
+    let expected = if operation == Operation::CreateEvent {
+        201
+    } else {
+        200
+    };
+    let says = |wanted: &str, has_it: bool| state == Some(wanted) && has_it;
+    let is_done = status == expected
+        && (operation != Operation::CommitReservation || says("COMMITTED", said.charged.is_some()))
+        && (operation != Operation::CreateEvent || says("APPLIED", said.event_id.is_some()))
+        && (operation != Operation::ExtendReservation || says("ACTIVE", said.expires_at_ms.is_some()));
+    if is_done { Sense::Done } else { Sense::Open }
 }

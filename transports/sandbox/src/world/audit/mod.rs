@@ -139,12 +139,14 @@ impl Watch {
 
     /// Something is told.
     pub(super) fn told(&mut self, life: &mut Life, event: &Event) {
-        match event {
-            Event::Granted { .. } => life.book.is_running = true,
-            Event::BeatFailed { .. } | Event::HeartbeatStopped { .. } => self.owes_beat_event = false,
-            Event::LeaseExtended { .. } => self.beat_floor = None,
-            Event::JournalFailed { .. } => self.owes_store_event = false,
-            _ => {}
+        let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
+        self.owes_beat_event &= !tells_of_beat;
+        self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
+        if matches!(event, Event::Granted { .. }) {
+            life.book.is_running = true;
+        }
+        if matches!(event, Event::LeaseExtended { .. }) {
+            self.beat_floor = None;
         }
     }
 
@@ -168,30 +170,37 @@ impl Watch {
     pub(super) fn ended(&self, life: &mut Life, outcome: &Outcome, is_released: bool) -> Held {
         self.has_told()?;
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
-        match outcome {
-            Outcome::Settled(receipt) if receipt.is_settled() && life.settled.is_empty() => {
-                lie("it is said to be settled, and the ledger knows nothing of it")
+        if let Outcome::Settled(receipt) = outcome {
+            if receipt.is_settled() && life.settled.is_empty() {
+                return lie("it is said to be settled, and the ledger knows nothing of it");
             }
-            Outcome::Settled(Receipt::Rejected { .. } | Receipt::Stale) => {
-                life.book.was_surfaced = true;
-                Ok(())
-            }
-            Outcome::Settled(Receipt::Pending {
-                is_recorded: false, ..
-            }) => {
-                life.book.was_surfaced = true;
-                Ok(())
-            }
-            Outcome::Settled(Receipt::Pending { .. }) if !life.book.was_durable => {
-                lie("it is said to be recorded, and no record was ever stored")
-            }
-            Outcome::Released(Released::Confirmed(reply))
-                if !is_released || reply.status != ReservationStatus::Released =>
+            let is_last_word = matches!(
+                receipt,
+                Receipt::Rejected { .. }
+                    | Receipt::Stale
+                    | Receipt::Pending {
+                        is_recorded: false,
+                        ..
+                    }
+            );
+            life.book.was_surfaced |= is_last_word;
+            if matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: true,
+                    ..
+                }
+            ) && !life.book.was_durable
             {
-                lie("it is said to be released, and the ledger does not know")
+                return lie("it is said to be recorded, and no record was ever stored");
             }
-            _ => Ok(()),
         }
+        if let Outcome::Released(Released::Confirmed(reply)) = outcome
+            && (!is_released || reply.status != ReservationStatus::Released)
+        {
+            return lie("it is said to be released, and the ledger does not know");
+        }
+        Ok(())
     }
 
     /// The machine is done. A grant that comes later still is released as one of its own.

@@ -51,28 +51,22 @@ impl Watch {
             (Operation::ExtendReservation, Some(by)) => !life.book.by_hand.contains(&by),
             _ => false,
         };
-        match operation {
-            Operation::CommitReservation | Operation::CreateEvent => {
-                self.settling(life, now, operation, call, &body)?;
+        if is_settlement(operation) {
+            self.settling(life, now, operation, call, &body)?;
+        } else if operation == Operation::ReleaseReservation {
+            if life.cost.is_some() || life.operations().into_iter().any(is_settlement) {
+                return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
             }
-            Operation::ReleaseReservation => {
-                if life.cost.is_some() || settlements(life) {
-                    return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
-                }
-                life.book.released = true;
-                let waits = self.release_floor.take();
-                not_before(now, waits, "a release")?;
-                same_bytes(life, operation, "", call.request.body())?;
+            life.book.released = true;
+            not_before(now, self.release_floor.take(), "a release")?;
+            same_bytes(life, operation, "", call.request.body())?;
+        } else if operation == Operation::ExtendReservation {
+            if is_beat {
+                not_before(now, self.beat_floor.take(), "a heartbeat")?;
             }
-            Operation::ExtendReservation => {
-                if is_beat {
-                    let waits = self.beat_floor.take();
-                    not_before(now, waits, "a heartbeat")?;
-                }
-                same_bytes(life, operation, key, call.request.body())?;
-            }
-            Operation::CreateReservation => same_bytes(life, operation, "", call.request.body())?,
-            _ => {}
+            same_bytes(life, operation, key, call.request.body())?;
+        } else if operation == Operation::CreateReservation {
+            same_bytes(life, operation, "", call.request.body())?;
         }
         let attempt = Attempt {
             operation,
@@ -156,13 +150,8 @@ impl Watch {
     }
 }
 
-fn settlements(life: &Life) -> bool {
-    life.requests.iter().any(|sent| {
-        matches!(
-            sent.operation,
-            Operation::CommitReservation | Operation::CreateEvent
-        )
-    })
+fn is_settlement(operation: Operation) -> bool {
+    matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
 }
 
 fn not_before(now: Now, floor: Option<Duration>, what: &str) -> Held {

@@ -5,11 +5,10 @@ use std::time::Duration;
 use cycles_proto::CyclesConfig;
 use cycles_proto::models::{Action, Amount, CommitOveragePolicy, ReservationCreateRequest, Subject};
 
-use super::{ILL, WHO};
 use crate::fault::{Fault, FaultRule, When};
 use crate::ledger::{Budget, Unit};
 use crate::operation::Operation;
-use crate::sandbox::DEFAULT_TENANT_SCOPE;
+use crate::sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE};
 use crate::seed::Seed;
 use crate::world::{BASE_URL, JournalHealth};
 
@@ -47,8 +46,8 @@ pub(super) enum Ending {
 pub(super) enum Fortune {
     Crash,
     Restart,
-    /// Another process, at the same journal.
-    Replace(CyclesConfig),
+    /// Another process comes to the same journal.
+    Join,
     Sleep(Duration),
     ClockJumps(i64),
     ServerClockJumps(i64),
@@ -85,7 +84,7 @@ impl Plan {
             1 + dice.0.below(estimate)
         };
         let mut request = ReservationCreateRequest::builder()
-            .subject(Subject::tenant(WHO.1))
+            .subject(Subject::tenant(DEFAULT_TENANT))
             .action(Action::new("llm.completion", "model"))
             .estimate(Amount::tokens(whole(estimate)))
             .ttl_ms(ttl)
@@ -120,22 +119,19 @@ impl Plan {
             extends_by: dice.one_in(6).then(|| Duration::from_millis(ttl + 7)),
             ending,
             cost: whole(cost),
-            fortunes: dice.fortunes(work, ttl, has_journal),
+            fortunes: dice.fortunes(work, ttl),
         }
     }
 
+    /// The configuration of all its processes.
     pub(super) fn config(&self) -> CyclesConfig {
-        config(self.has_journal)
+        let config = CyclesConfig::builder(DEFAULT_API_KEY, BASE_URL).tenant(DEFAULT_TENANT);
+        #[expect(clippy::expect_used, reason = "all of it is fixed, and every life builds it")]
+        config
+            .journal_enabled(self.has_journal)
+            .build()
+            .expect("the configuration is valid")
     }
-}
-
-fn config(has_journal: bool) -> CyclesConfig {
-    let config = CyclesConfig::builder(WHO.0, BASE_URL)
-        .tenant(WHO.1)
-        .journal_enabled(has_journal)
-        .build();
-    #[expect(clippy::expect_used, reason = "all of it is fixed, and every life builds it")]
-    config.expect("the configuration is valid")
 }
 
 /// Draws from a seed.
@@ -185,7 +181,8 @@ impl Dice {
             Operation::ReleaseReservation,
             Operation::GetReservation,
         ];
-        for _ in 0..self.0.below(3) {
+        let named = if self.one_in(6) { 0 } else { 1 + self.0.below(2) };
+        for _ in 0..named {
             rule = rule.on(operations[self.index(operations.len())]);
         }
         rule.when(match self.0.below(5) {
@@ -236,7 +233,7 @@ impl Dice {
         }
     }
 
-    fn fortunes(&mut self, work: Duration, ttl_ms: u64, has_journal: bool) -> Vec<(Duration, Fortune)> {
+    fn fortunes(&mut self, work: Duration, ttl_ms: u64) -> Vec<(Duration, Fortune)> {
         let mut fortunes = Vec::new();
         // Around the end of the action is where the money is.
         let near = |dice: &mut Self| {
@@ -251,7 +248,7 @@ impl Dice {
                     fortunes.push((at, Fortune::Crash));
                     fortunes.push((later, Fortune::Restart));
                 }
-                3 | 4 => fortunes.push((at, Fortune::Replace(config(has_journal)))),
+                3 | 4 => fortunes.push((at, Fortune::Join)),
                 5 => fortunes.push((at, Fortune::Sleep(self.time(1_000, 20)))),
                 6 => fortunes.push((at, Fortune::ClockJumps(self.jump()))),
                 7 => fortunes.push((at, Fortune::ServerClockJumps(self.jump()))),
@@ -274,8 +271,7 @@ impl Dice {
                 }
                 _ => {
                     fortunes.push((later, Fortune::RestoresStaleRecord));
-                    let another = config(has_journal);
-                    fortunes.push((later + Duration::from_millis(1), Fortune::Replace(another)));
+                    fortunes.push((later + Duration::from_millis(1), Fortune::Join));
                 }
             }
         }
@@ -295,3 +291,6 @@ impl Dice {
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
+
+/// The health of a journal that a plan may ask for.
+const ILL: [JournalHealth; 2] = [JournalHealth::Fails, JournalHealth::WorksButSaysNot];
