@@ -88,7 +88,7 @@ impl Reserving {
         if !Flight::is(self.flight, answer.ticket) {
             // An attempt that was given up. Only a grant is news.
             let granted = Granted::late(common, now, &answer)?;
-            return Some(self.granted(common, granted));
+            return Some(self.decided(common, granted));
         }
         self.flight = None;
         let sent = answer.sent;
@@ -129,21 +129,20 @@ impl Reserving {
         if (self.kind == OperationKind::CreateReservation { dry_run: true }) {
             return Phase::ended(Outcome::Evaluated(Box::new(response)));
         }
-        if response.decision.is_allowed() {
-            return match Granted::new(response, sent, now.mono) {
-                Ok(granted) => self.granted(common, granted),
-                Err(response) => Phase::ended(self.denied(common, &response)),
-            };
-        }
-        // A decision that is not known is no permission, and what it may hold is given back.
-        let outcome = self.denied(common, &response);
         match Granted::new(response, sent, now.mono) {
-            Ok(granted) => {
-                let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
-                Phase::Releasing(Box::new(releasing.and_then(outcome)))
-            }
-            Err(_) => Phase::ended(outcome),
+            Ok(granted) => self.decided(common, granted),
+            Err(response) => Phase::ended(self.denied(common, &response)),
         }
+    }
+
+    /// A decision that is not known is no permission, and what it may hold is given back.
+    fn decided(&self, common: &mut Common, granted: Granted) -> Phase {
+        if granted.response.decision.is_allowed() {
+            return self.granted(common, granted);
+        }
+        let outcome = self.denied(common, &granted.response);
+        let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
+        Phase::Releasing(Box::new(releasing.and_then(outcome)))
     }
 
     fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
