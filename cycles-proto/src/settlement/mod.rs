@@ -161,14 +161,22 @@ impl Settlement {
         }
     }
 
-    /// What a caller that waits for the cost is told by now: the outcome; or, once an attempt was made and did
-    /// not settle it, that it is [pending](Receipt::Pending) and safe in its record while attempts go on.
-    /// Without a record the caller waits for the outcome.
+    /// What a caller that waits for the cost is told by now: the outcome, as soon as it is decided; or, once an
+    /// attempt was made and did not settle it, that it is [pending](Receipt::Pending) and safe in its record
+    /// while attempts go on. Without a record the caller waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
-        let is_safe = self.was_tried && !self.only_in_memory;
-        self.outcome()
-            .cloned()
-            .or_else(|| is_safe.then(|| self.pending()))
+        match &self.stage {
+            Stage::Done(decided)
+            | Stage::Write(_, Then::Finish(decided))
+            | Stage::Writing(_, Then::Finish(decided)) => Some(decided.clone()),
+            Stage::Write(_, Then::Settle(_))
+            | Stage::Writing(_, Then::Settle(_))
+            | Stage::Attempt(..)
+            | Stage::InFlight(..) => {
+                let is_safe = self.was_tried && !self.only_in_memory;
+                is_safe.then(|| self.pending())
+            }
+        }
     }
 
     /// The next thing to do.
