@@ -10,6 +10,7 @@ use super::reserving::Granted;
 use crate::call::Ticket;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
+use crate::lease::Observation;
 use crate::models::{ReservationDetail, ReservationStatus};
 use crate::reply::{OperationKind, Verdict, verdict};
 use crate::step::Step;
@@ -67,7 +68,7 @@ impl Doubting {
         Flight::overdue(self.flight, now)
     }
 
-    pub(super) fn handle(&mut self, common: &mut Common, answer: Answer<'_>) -> Option<Phase> {
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
         if !Flight::is(self.flight, answer.ticket) {
             return None;
         }
@@ -77,7 +78,14 @@ impl Doubting {
             .map(|response| verdict::<ReservationDetail>(OperationKind::GetReservation, response));
         let status = match verdict {
             Ok(Verdict::Success(detail)) if detail.status == ReservationStatus::Active => {
-                let granted = self.granted.take()?;
+                let mut granted = self.granted.take()?;
+                // What was extended since is not in the replay: nothing bounds the lease until the first beat.
+                granted.observed = Observation {
+                    sent: answer.sent,
+                    received: now.mono,
+                    expires_at_ms: Some(detail.expires_at_ms),
+                    remaining_ttl_ms: None,
+                };
                 return Some(granted.accepted(common, &self.about, self.caller_left));
             }
             Ok(Verdict::Success(detail)) => Some(detail.status.clone()),

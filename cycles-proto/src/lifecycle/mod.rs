@@ -276,7 +276,7 @@ impl Lifecycle {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.handle(common, now, answer),
-            Phase::Doubting(doubting) => doubting.handle(common, answer),
+            Phase::Doubting(doubting) => doubting.handle(common, now, answer),
             Phase::Releasing(releasing) => releasing.handle(common, now, answer),
             Phase::Held(held) => {
                 held.handle(common, now, answer);
