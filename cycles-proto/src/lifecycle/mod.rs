@@ -336,11 +336,12 @@ impl Lifecycle {
 }
 
 /// A grant that comes after nobody waited for it any more is given back, and the outcome stays as it was told.
+/// One without any time left is the replay of an old key: whoever reserved it before may be settling it.
 fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: &Answer<'_>) -> Option<Phase> {
     if !matches!(outcome, Outcome::NotReserved(_)) {
         return None;
     }
-    let granted = Granted::late(common, now, answer)?;
+    let granted = Granted::late(common, now, answer).filter(|granted| !granted.is_old())?;
     let releasing = Releasing::of(&granted, DEFAULT_TTL_MS, ReleaseReason::LATE_GRANT);
     Some(Phase::Releasing(Box::new(releasing.and_then(outcome.clone()))))
 }

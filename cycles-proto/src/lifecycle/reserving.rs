@@ -146,7 +146,7 @@ impl Reserving {
     }
 
     fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
-        if granted.observed.remaining_ttl_ms == Some(0) {
+        if granted.is_old() {
             let doubting = Doubting::new(common, Arc::clone(&self.about), granted, self.context(common));
             return doubting.map_or_else(Phase::ended, |doubting| {
                 let mut doubting = Box::new(doubting);
@@ -197,6 +197,11 @@ impl Granted {
             response,
             observed,
         })
+    }
+
+    /// Whether it has no time left, as the replay of an old key has.
+    pub(super) fn is_old(&self) -> bool {
+        self.observed.remaining_ttl_ms == Some(0)
     }
 
     /// A grant that answers an attempt which nobody waits for any more.
