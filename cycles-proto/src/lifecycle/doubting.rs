@@ -25,7 +25,6 @@ pub(super) struct Doubting {
     asked: CallContext,
     looks: u8,
     flight: Option<Flight>,
-    pub(super) caller_left: bool,
 }
 
 impl Doubting {
@@ -46,7 +45,6 @@ impl Doubting {
                 asked,
                 looks: 0,
                 flight: None,
-                caller_left: false,
             }),
             Err(_) => Err(stale(asked, None)),
         }
@@ -86,7 +84,7 @@ impl Doubting {
                     expires_at_ms: Some(detail.expires_at_ms),
                     remaining_ttl_ms: None,
                 };
-                return Some(granted.accepted(common, &self.about, self.caller_left));
+                return Some(granted.held(common, &self.about));
             }
             Ok(Verdict::Success(detail)) => Some(detail.status.clone()),
             Ok(Verdict::Expired { .. }) => Some(ReservationStatus::Expired),

@@ -215,10 +215,8 @@ impl Lifecycle {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.abandon(common),
-            Phase::Doubting(doubting) => {
-                doubting.caller_left = true;
-                None
-            }
+            // Without time left it is free already, or somebody else's.
+            Phase::Doubting(_) => Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None)))),
             Phase::Held(held) => held.end(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };

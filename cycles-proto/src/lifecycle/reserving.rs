@@ -146,15 +146,17 @@ impl Reserving {
     }
 
     fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
-        if granted.is_old() {
-            let doubting = Doubting::new(common, Arc::clone(&self.about), granted, self.context(common));
-            return doubting.map_or_else(Phase::ended, |doubting| {
-                let mut doubting = Box::new(doubting);
-                doubting.caller_left = self.caller_left;
-                Phase::Doubting(doubting)
-            });
+        match (granted.is_old(), self.caller_left) {
+            (false, false) => granted.held(common, &self.about),
+            (false, true) => {
+                let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::ABANDONED);
+                Phase::Releasing(Box::new(releasing))
+            }
+            (true, false) => Doubting::new(common, Arc::clone(&self.about), granted, self.context(common))
+                .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting))),
+            // Without time left it is free already, or somebody else's.
+            (true, true) => Phase::ended(Outcome::Released(Released::LeftToExpire(None))),
         }
-        granted.accepted(common, &self.about, self.caller_left)
     }
 
     fn denied(&self, common: &Common, response: &ReservationCreateResponse) -> Outcome {
@@ -219,15 +221,8 @@ impl Granted {
         }
     }
 
-    /// What follows a grant that is believed: it is the caller's, or nobody's.
-    pub(super) fn accepted(self, common: &mut Common, about: &Arc<About>, caller_left: bool) -> Phase {
-        if caller_left {
-            return Phase::Releasing(Box::new(Releasing::of(
-                &self,
-                about.ttl_ms,
-                ReleaseReason::ABANDONED,
-            )));
-        }
+    /// A grant that is believed, and the caller's.
+    pub(super) fn held(self, common: &mut Common, about: &Arc<About>) -> Phase {
         Phase::Held(Box::new(Held::new(common, Arc::clone(about), self)))
     }
 }
