@@ -343,3 +343,6 @@ fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: &Answer<'
     let releasing = Releasing::of(&granted, DEFAULT_TTL_MS, ReleaseReason::LATE_GRANT);
     Some(Phase::Releasing(Box::new(releasing.and_then(outcome.clone()))))
 }
+
+#[cfg(test)]
+mod tests;
