@@ -208,17 +208,17 @@ impl Desk {
     }
 
     pub(super) fn receipt(&self) -> Receipt {
-        match self.outcome() {
-            Outcome::Settled(receipt) => receipt.clone(),
-            other => panic!("not settled: {other:?}"),
-        }
+        let Outcome::Settled(receipt) = self.outcome() else {
+            panic!("not settled: {:?}", self.outcome())
+        };
+        receipt.clone()
     }
 
     pub(super) fn error(&self) -> &Error {
-        match self.outcome() {
-            Outcome::NotReserved(error) => error,
-            other => panic!("no error: {other:?}"),
-        }
+        let Outcome::NotReserved(error) = self.outcome() else {
+            panic!("no error: {:?}", self.outcome())
+        };
+        error
     }
 
     pub(super) fn is_done(&mut self) -> bool {

@@ -3,8 +3,11 @@
 use super::super::*;
 use super::desk::*;
 
-/// A life in every state in which it waits for something, with the name of the state.
-fn waiting() -> [(&'static str, fn() -> Desk); 9] {
+/// Makes a life in a state, which has this name.
+type Arrange = (&'static str, fn() -> Desk);
+
+/// Every state in which a life waits for something.
+fn waiting() -> [Arrange; 9] {
     [
         ("reserving", || quiet(Desk::new())),
         ("reserving again", || {

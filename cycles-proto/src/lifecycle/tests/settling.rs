@@ -78,9 +78,11 @@ fn the_caller_hears_that_a_cost_is_committed_before_its_record_is_gone() {
     );
 }
 
+type Is = fn(&InvalidCommit) -> bool;
+
 #[test]
 fn a_cost_that_cannot_be_charged_changes_nothing_and_another_can_be_handed_over() {
-    let wrong: [(CommitRequest, fn(&InvalidCommit) -> bool); 4] = [
+    let wrong: [(CommitRequest, Is); 4] = [
         (
             CommitRequest::builder().actual(Amount::credits(5)).build(),
             |error| {
