@@ -98,13 +98,17 @@ pub enum FailureKind {
     Lost,
     /// The response body was larger than allowed.
     TooLarge,
+    /// The async runtime that would have sent it has ended, or there is none.
+    NoRuntime,
 }
 
 impl FailureKind {
     /// Whether the request may have reached the server. When it is false nothing was sent.
     pub fn may_have_been_sent(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Proxy => false,
+            Self::Dns | Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Proxy | Self::NoRuntime => {
+                false
+            }
             Self::Timeout | Self::Lost | Self::TooLarge => true,
         }
     }
@@ -120,6 +124,7 @@ impl FailureKind {
             Self::Timeout => "no complete answer in time",
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
+            Self::NoRuntime => "no async runtime is running here",
         }
     }
 }

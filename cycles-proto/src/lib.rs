@@ -20,7 +20,7 @@ pub mod time;
 
 pub use call::{Call, Failure, FailureKind, Ticket, Urgency};
 pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
-pub use error::{CallContext, Error, ErrorReply, TransportError};
+pub use error::{ActionError, CallContext, Error, ErrorReply, TransportError};
 pub use keys::{Seed, TraceParent};
 pub use lifecycle::{InvalidCommit, Lifecycle, Outcome};
 pub use operation::{Operation, Progress};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::backoff::Backoff;
 use crate::call::{Ticket, Tickets};
 use crate::config::{CyclesConfig, RetryPolicy};
+use crate::error::Error;
 use crate::keys::Seed;
 use crate::lifecycle::{Lifecycle, Outcome};
 use crate::models::ReservationId;
@@ -158,8 +159,9 @@ impl Replayer {
         }
     }
 
-    /// What a call told about the server. Once it can be reached again, what is left is tried at once.
-    pub fn observe(&mut self, now: Now, is_reachable: bool) {
+    /// How a call ended. Once the server can be reached again, what is left is tried at once.
+    pub fn observe(&mut self, now: Now, error: Option<&Error>) {
+        let is_reachable = !error.is_some_and(Error::is_out_of_reach);
         if is_reachable && !self.is_reachable && self.left > 0 {
             self.wake(now);
         }
@@ -178,8 +180,12 @@ impl Replayer {
         self.queue.len() + self.settling.len() + self.left
     }
 
-    /// Whether a scan or a settlement is on its way or due.
-    pub fn is_busy(&self) -> bool {
+    /// Whether nothing is on its way and nothing is due by now.
+    pub fn is_quiet(&self, now: Now) -> bool {
+        !self.is_busy() && !matches!(self.scan, Scan::At(at) if at <= now.mono)
+    }
+
+    fn is_busy(&self) -> bool {
         !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
     }
 

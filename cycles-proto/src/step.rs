@@ -47,7 +47,8 @@ pub enum Aside {
 }
 
 /// Why a change of the journal could not be made durable, in the words of the system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct StoreFailure(pub String);
 
 /// Something worth knowing that ends nothing by itself.
@@ -133,6 +134,14 @@ pub enum Event {
         /// What the system said.
         failure: StoreFailure,
     },
+    /// A file in the journal is no record. It is kept under another name, because it may be a cost.
+    #[non_exhaustive]
+    RecordUnreadable {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An attempt to settle failed.
     #[non_exhaustive]
     SettlementFailed {
@@ -159,6 +168,34 @@ pub enum Event {
         /// After how long it is tried again; `None` if not any more.
         retry_in: Option<Duration>,
     },
+}
+
+impl Event {
+    /// A file in the journal is no record: for whoever reads the journal to tell.
+    pub fn record_unreadable(file: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::RecordUnreadable {
+            file: file.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The reservation that it is about, if there is one yet.
+    pub fn reservation_id(&self) -> Option<&ReservationId> {
+        match self {
+            Self::ReservingAgain { .. } | Self::RecordUnreadable { .. } => None,
+            Self::Granted { response } => response.reservation_id.as_ref(),
+            Self::LeaseExtended { reservation_id, .. }
+            | Self::ExtendFailed { reservation_id, .. }
+            | Self::BeatFailed { reservation_id, .. }
+            | Self::HeartbeatStopped { reservation_id, .. }
+            | Self::LeaseLost { reservation_id }
+            | Self::CommitTrimmed { reservation_id, .. }
+            | Self::JournalFailed { reservation_id, .. }
+            | Self::SettlementFailed { reservation_id, .. }
+            | Self::SettlingByEvent { reservation_id }
+            | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
+        }
+    }
 }
 
 /// Events that wait to be handed out. Idle it holds no memory.

@@ -26,7 +26,7 @@ const WALL: u64 = 1_795_000_000_000;
 #[test]
 fn whatever_happens_a_life_keeps_its_rules() {
     let number = |name, default| env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
-    let (first, lives) = (number("CYCLES_SEED", 1), number("CYCLES_LIVES", 20_000));
+    let (first, lives) = (number("CYCLES_SEED", 1), number("CYCLES_LIVES", 10_000));
     let mut ends = [0_u64; 6];
     for seed in first..first + lives {
         let end = std::panic::catch_unwind(|| Driver::new(seed).live());

@@ -2,12 +2,16 @@
 
 mod display;
 
+use core::fmt;
 use core::time::Duration;
+use std::error::Error as StdError;
+use std::sync::Arc;
 
 pub(crate) use self::display::shortened;
 use self::display::{Sentence, excerpt};
 use crate::call::{Failure, FailureKind};
 use crate::config::ConfigError;
+use crate::lifecycle::InvalidCommit;
 use crate::models::{
     CyclesEvidenceRef, ErrorCode, ErrorResponse, IdempotencyKey, InvalidRequest, JsonObject,
     ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
@@ -20,6 +24,8 @@ use crate::reply::{OperationKind, Unsuccessful, Verdict};
 /// |---|---|---|
 /// | [`Config`](Self::Config), [`Invalid`](Self::Invalid) | ours, before sending | no |
 /// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound) | the ledger's | no |
+/// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | ours | no |
+/// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action's, the lease's | what was spent is charged |
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
 /// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 /// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
@@ -99,6 +105,24 @@ pub enum Error {
     #[error(transparent)]
     Transport(Box<TransportError>),
 
+    /// The reservation was a dry run: what it would have got. Nothing is held, and the action was not run.
+    #[error("it was a dry run with the decision {}: nothing is held, and the action was not run", .0.decision)]
+    DryRun(Box<ReservationCreateResponse>),
+
+    /// The guarded action failed. What it had [spent](crate::Lifecycle::spent) is charged, else its budget is
+    /// given back.
+    #[error("the action failed: {0}")]
+    Action(#[source] ActionError),
+
+    /// The lease was lost, and the action was stopped because of it. What it had
+    /// [spent](crate::Lifecycle::spent) is charged.
+    #[error("the lease of {} was lost, and the action was stopped: its budget was not held any more", display::shortened(.0.as_str()))]
+    LeaseLost(ReservationId),
+
+    /// The cost was not taken.
+    #[error(transparent)]
+    InvalidCommit(#[from] InvalidCommit),
+
     /// The key of a reservation was used before, and what was reserved then is over: nothing is held now, and
     /// the action must not run.
     #[error("{}", display::stale(.call, .status))]
@@ -109,6 +133,35 @@ pub enum Error {
         /// What was asked.
         call: Box<CallContext>,
     },
+}
+
+/// The error of a guarded action, as the action gave it.
+#[derive(Clone, Debug)]
+pub struct ActionError(Arc<dyn StdError + Send + Sync>);
+
+impl ActionError {
+    /// The action's own error, to be looked at or downcast.
+    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl From<Box<dyn StdError + Send + Sync>> for ActionError {
+    fn from(error: Box<dyn StdError + Send + Sync>) -> Self {
+        Self(error.into())
+    }
+}
+
+impl fmt::Display for ActionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for ActionError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
 }
 
 /// What was asked: enough to find it in logs and to ask it again.
@@ -269,7 +322,14 @@ impl Error {
             | Self::BudgetNotFound { reply, .. }
             | Self::Api { reply, .. }
             | Self::Unreadable { reply, .. } => Some(reply),
-            Self::Config(_) | Self::Invalid { .. } | Self::Transport(_) | Self::StaleReplay { .. } => None,
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::Transport(_)
+            | Self::StaleReplay { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => None,
         }
     }
 
@@ -283,7 +343,11 @@ impl Error {
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
             | Self::Api { .. }
-            | Self::Unreadable { .. } => Some(&self.reply()?.call),
+            | Self::Unreadable { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => Some(&self.reply()?.call),
         }
     }
 
@@ -310,7 +374,11 @@ impl Error {
             | Self::Invalid { .. }
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
-            | Self::StaleReplay { .. } => false,
+            | Self::StaleReplay { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => false,
         }
     }
 
@@ -358,6 +426,12 @@ impl Error {
     /// Status, headers and body of the reply, if there was one.
     pub fn info(&self) -> Option<&ResponseInfo> {
         Some(&self.reply()?.reply.info)
+    }
+
+    /// Whether the server did not answer, or only to say that it cannot.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        let failed = self.status().is_some_and(|status| status >= 500);
+        matches!(self, Self::Transport(_)) || failed || self.is_outage()
     }
 
     /// Whether the budget does not allow the spending, for whatever reason.

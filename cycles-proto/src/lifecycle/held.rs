@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Phase;
 use super::common::{About, Answer, Common};
 use super::heart::{Heart, Scene};
-use super::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason};
+use super::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use super::releasing::Releasing;
 use super::reserving::Granted;
 use crate::call::Ticket;
@@ -23,6 +23,8 @@ pub(super) struct Held {
     heart: Heart,
     /// A lower bound of the cost so far.
     spent: i64,
+    /// Whether a cost was handed over that could not be taken: then it is known that there is one.
+    has_untaken_cost: bool,
     settlement: Option<Box<Settlement>>,
 }
 
@@ -48,6 +50,7 @@ impl Held {
             about,
             heart,
             spent: 0,
+            has_untaken_cost: false,
             settlement: None,
         }
     }
@@ -126,7 +129,9 @@ impl Held {
         }
         let record = self
             .about
-            .record(common, &self.grant.reservation_id, request, now)?;
+            .record(common, &self.grant.reservation_id, request, now)
+            .inspect_err(|_| self.has_untaken_cost = true)?;
+        self.has_untaken_cost = false;
         let settlement = Settlement::new(Arc::clone(&common.config), record, common.seed, now);
         self.settlement = Some(Box::new(settlement));
         Ok(())
@@ -145,6 +150,12 @@ impl Held {
             if self.commit(common, now, request).is_ok() {
                 return None;
             }
+        }
+        if self.has_untaken_cost {
+            // Something was spent: the budget is not given back before the lease ends.
+            let (heart, mut scene) = self.heart(common, now);
+            heart.dismiss(&mut scene);
+            return Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None))));
         }
         let until = self.heart.lasts_until();
         let ttl = Duration::from_millis(self.about.ttl_ms);

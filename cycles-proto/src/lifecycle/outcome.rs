@@ -40,6 +40,17 @@ pub enum Outcome {
     Settled(Receipt),
 }
 
+impl Outcome {
+    /// Why the action must not run; `None` if it was allowed to.
+    pub fn refusal(&self) -> Option<Error> {
+        match self {
+            Self::NotReserved(error) => Some((**error).clone()),
+            Self::Evaluated(response) => Some(Error::DryRun(response.clone())),
+            Self::Released(_) | Self::Settled(_) => None,
+        }
+    }
+}
+
 /// What became of budget that was not spent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -50,6 +61,13 @@ pub enum Released {
     LeftToExpire(Option<Box<Error>>),
     /// Nothing was held: the caller left before anything was sent.
     NothingHeld,
+}
+
+impl Released {
+    /// Whether the ledger said that it was given back.
+    pub fn is_confirmed(&self) -> bool {
+        matches!(self, Self::Confirmed(_))
+    }
 }
 
 /// Why a reservation is released, in words that the ledger keeps: at most 256 characters.

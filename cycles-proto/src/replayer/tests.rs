@@ -1,5 +1,8 @@
 use super::*;
+use crate::call::{Failure, FailureKind};
+use crate::error::CallContext;
 use crate::models::{Action, Amount, CommitRequest, Subject};
+use crate::reply::OperationKind;
 use crate::time::UnixMillis;
 
 const WALL: u64 = 1_795_000_000_000;
@@ -28,6 +31,17 @@ fn record(id: &str) -> JournalRecord {
         UnixMillis(WALL),
     )
     .unwrap()
+}
+
+fn out_of_reach() -> Error {
+    let context = CallContext {
+        operation: OperationKind::GetBalances,
+        reservation_id: None,
+        idempotency_key: None,
+        trace_id: None,
+        unit: None,
+    };
+    Error::transport(context, Failure::new(FailureKind::Connect), false)
 }
 
 fn settled() -> Outcome {
@@ -76,7 +90,7 @@ fn it_scans_at_first_use_and_rests_when_nothing_is_left() {
     assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
     replayer.handle_ended(at(1), &"a".into(), Some(&settled()));
     assert!(matches!(replayer.poll(at(9_999_999)), Replay::Wait(None)));
-    assert_eq!((replayer.unsettled(), replayer.is_busy()), (0, false));
+    assert!(replayer.unsettled() == 0 && replayer.is_quiet(at(9_999_999)));
 }
 
 #[test]
@@ -142,14 +156,14 @@ fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
     let mut replayer = replayer();
     scan(&mut replayer, at(0), [record("a")]);
     started(&mut replayer, at(0));
-    replayer.observe(at(1), false);
+    replayer.observe(at(1), Some(&out_of_reach()));
     replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
-    replayer.observe(at(2), false);
+    replayer.observe(at(2), Some(&out_of_reach()));
     assert!(next_scan(&mut replayer, at(2)) > Duration::ZERO);
-    replayer.observe(at(3), true);
+    replayer.observe(at(3), None);
     scan(&mut replayer, at(3), []);
     // It can be reached all the time: no reason to scan.
-    replayer.observe(at(4), true);
+    replayer.observe(at(4), None);
     assert!(matches!(replayer.poll(at(4)), Replay::Wait(None)));
 }
 
@@ -180,5 +194,6 @@ fn a_wake_waits_for_what_is_on_its_way() {
     replayer.wake(at(1));
     assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
     replayer.handle_ended(at(2), &"a".into(), None);
+    assert!(!replayer.is_quiet(at(2)), "a scan is due");
     scan(&mut replayer, at(2), []);
 }

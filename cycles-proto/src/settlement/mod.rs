@@ -161,22 +161,20 @@ impl Settlement {
         }
     }
 
-    /// What a caller that waits for the cost is told by now: the outcome, as soon as it is decided; or, once an
-    /// attempt was made and did not settle it, that it is [pending](Receipt::Pending) and safe in its record
-    /// while attempts go on. Without a record the caller waits for the outcome.
+    /// What a caller that waits for the cost is told by now: what became of it, whether or not its record is
+    /// cleared away already; or, once an attempt was made and did not settle it, that it is
+    /// [pending](Receipt::Pending) and safe in its record while attempts go on. Without a record the caller
+    /// waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
-        match &self.stage {
-            Stage::Done(decided)
-            | Stage::Write(_, Then::Finish(decided))
-            | Stage::Writing(_, Then::Finish(decided)) => Some(decided.clone()),
-            Stage::Write(_, Then::Settle(_))
-            | Stage::Writing(_, Then::Settle(_))
-            | Stage::Attempt(..)
-            | Stage::InFlight(..) => {
-                let is_safe = self.was_tried && !self.only_in_memory;
-                is_safe.then(|| self.pending())
+        let decided = match &self.stage {
+            Stage::Done(receipt) => Some(receipt),
+            Stage::Write(_, Then::Finish(receipt)) | Stage::Writing(_, Then::Finish(receipt)) => {
+                Some(receipt).filter(|receipt| !matches!(receipt, Receipt::Pending { .. }))
             }
-        }
+            Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) => None,
+        };
+        let is_safe = self.was_tried && !self.only_in_memory;
+        decided.cloned().or_else(|| is_safe.then(|| self.pending()))
     }
 
     /// The next thing to do.

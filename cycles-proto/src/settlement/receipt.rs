@@ -30,19 +30,49 @@ pub enum Receipt {
     },
     /// The server may have forgotten the key: sending it could count twice. The record is set aside.
     Stale,
+    /// The lease was lost while the action ran, which its policy does not let pass. The cost is settled as the
+    /// inner receipt says.
+    LeaseLost(Box<Self>),
 }
 
 impl Receipt {
     /// Whether the cost is in the ledger.
     pub fn is_settled(&self) -> bool {
-        matches!(self, Self::Committed(_) | Self::RecoveredViaEvent(_))
+        match self {
+            Self::Committed(_) | Self::RecoveredViaEvent(_) => true,
+            Self::LeaseLost(inner) => inner.is_settled(),
+            Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => false,
+        }
     }
 
     /// What stands between the cost and the ledger, where an answer told.
     pub fn error(&self) -> Option<&Error> {
         match self {
             Self::Pending { error, .. } | Self::Rejected { error, .. } => error.as_deref(),
+            Self::LeaseLost(inner) => inner.error(),
             Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => None,
+        }
+    }
+
+    /// The error if the cost is not in the ledger and no record will bring it there.
+    ///
+    /// # Errors
+    /// What the ledger said, or what came back last.
+    pub fn into_result(self) -> Result<Self, Error> {
+        match self {
+            Self::Rejected {
+                error: Some(error), ..
+            }
+            | Self::Pending {
+                error: Some(error),
+                is_recorded: false,
+            } => Err(*error),
+            other @ (Self::Committed(_)
+            | Self::RecoveredViaEvent(_)
+            | Self::Pending { .. }
+            | Self::Rejected { .. }
+            | Self::Stale
+            | Self::LeaseLost(_)) => Ok(other),
         }
     }
 }

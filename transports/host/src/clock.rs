@@ -79,9 +79,6 @@ mod tests {
         };
         let (before, ours, after) = (uptime(), platform::boot_time().as_secs_f64(), uptime());
         // The kernel cuts its text off after hundredths.
-        assert!(
-            before <= ours && ours <= after + 0.01,
-            "{before} {ours} {after}"
-        );
+        assert!(before <= ours && ours <= after + 0.01, "{before} {ours} {after}");
     }
 }

@@ -79,11 +79,17 @@ fn only_for_owner(options: &mut OpenOptions) {
 fn only_for_owner(_options: &mut OpenOptions) {}
 
 /// Creates one directory, for its owner only.
+#[cfg(unix)]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Creates one directory, which belongs to the user's profile.
+#[cfg(not(unix))]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
 }
 
 /// Takes away what others may do with a directory.
@@ -109,7 +115,14 @@ pub(crate) fn make_private(_dir: &Path) -> io::Result<()> {
 #[cfg(unix)]
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }
@@ -121,7 +134,10 @@ pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
 }
 
 /// Locks a file until it is closed. False if another process, or another holder in this one, has it.
-#[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))))]
+#[cfg(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
+))]
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, flock};
     use rustix::io::Errno;
@@ -136,7 +152,10 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 /// Without locks everybody has the claim; nothing depends on it.
-#[cfg(not(all(unix, not(any(target_os = "solaris", target_os = "illumos", target_os = "aix")))))]
+#[cfg(not(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
+)))]
 pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
     Ok(true)
 }

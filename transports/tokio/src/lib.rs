@@ -1,21 +1,33 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod builder;
-mod client;
 mod connect;
 mod http_client;
 mod http_options;
+mod runtime;
 #[cfg(feature = "tls")]
 mod tls;
 
-pub use builder::CyclesClientBuilder;
-pub use client::CyclesClient;
 pub use http_options::HttpOptions;
+pub use runtime::Tokio;
 
+/// A client of a Cycles server on tokio. Its methods must be awaited in a tokio runtime with I/O and time
+/// enabled.
+pub type CyclesClient = cycles_client::CyclesClient<Tokio>;
+
+/// Makes a [`CyclesClient`].
+pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<Tokio>;
+
+/// A reservation whose lease is kept alive.
+pub type ReservationGuard = cycles_client::ReservationGuard<Tokio>;
+
+pub use cycles_client::{
+    BoxError, Completed, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
+    WithCyclesConfig, try_with_cycles, with_cycles,
+};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{
-    CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, FailureKind, TraceParent,
-    TransportError, UnixMillis, models,
+    ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
+    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
 };

@@ -295,7 +295,7 @@ fn a_call_outside_any_runtime_is_an_error_and_no_panic() {
     };
     assert_eq!(
         error.to_string(),
-        "the Cycles client cannot be used: no tokio runtime is running here. Nothing was sent"
+        "decide: no async runtime is running here. Nothing was sent"
     );
 }
 

@@ -332,6 +332,7 @@ fn tell(event: &Event) -> &'static str {
         Event::LeaseLost { .. } => "lease lost",
         Event::CommitTrimmed { .. } => "trimmed",
         Event::JournalFailed { .. } => "journal failed",
+        Event::RecordUnreadable { .. } => "unreadable",
         Event::SettlementFailed { .. } => "commit failed",
         Event::SettlingByEvent { .. } => "by event",
         Event::ReleaseFailed { .. } => "release failed",

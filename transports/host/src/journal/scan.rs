@@ -120,7 +120,9 @@ impl Scanning<'_> {
 
     fn quarantine(&mut self, path: PathBuf, reason: String) {
         let moved = match file::quarantine(&path) {
-            Ok(moved) => moved,
+            Ok(Some(moved)) => moved,
+            // Another process has done it.
+            Ok(None) => return,
             Err(error) => {
                 let reason = format!("{reason}, and it cannot be renamed: {error}");
                 return self.report(path, reason, None);
@@ -136,55 +138,68 @@ impl Scanning<'_> {
         self.report(path, reason, Some(moved));
     }
 
-    /// Gives a record the name that it should have, as long as no other record has it.
+    /// Gives a record the name that it should have, unless a record of its reservation has it.
     fn bring_home(&mut self, path: &Path, record: JournalRecord) {
         let home = self.folder.join(file_name(record.reservation_id()));
         match file::move_unless_taken(path, &home) {
-            Ok(true) => self.has_moved = true,
-            Ok(false) => {
-                let is_same = match file::read(&home) {
-                    Ok(Found::Record(there)) => is_same_cost(&there, &record),
-                    Ok(Found::Invalid(_) | Found::Nothing) | Err(_) => false,
-                };
-                let removed = is_same.then(|| file::remove(path));
-                if !matches!(removed, Some(Ok(()))) {
-                    let id = record.reservation_id();
-                    let reason = format!("it is another record of reservation {id}, which has one already");
-                    self.report(path.to_owned(), reason, None);
-                }
-                return;
+            Ok(true) => {
+                self.has_moved = true;
+                self.found.records.push(record);
             }
+            Ok(false) => self.give_way(path, &record, &home),
+            // Another process has moved it, and it is settled.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                let reason = format!("its name is outdated, and it cannot be renamed: {error}");
+                let reason = format!("it cannot be given its proper name: {error}");
                 self.report(path.to_owned(), reason, None);
+                self.found.records.push(record);
             }
         }
-        self.found.records.push(record);
+    }
+
+    /// Removes a record if the one at `home` settles the same cost.
+    fn give_way(&mut self, path: &Path, record: &JournalRecord, home: &Path) {
+        let removed = match file::read(home) {
+            Ok(Found::Record(there)) if is_same_cost(&there, record) => {
+                // Another process may have brought it there just now.
+                let id = there.reservation_id();
+                if !self
+                    .found
+                    .records
+                    .iter()
+                    .any(|found| found.reservation_id() == id)
+                {
+                    self.found.records.push(*there);
+                }
+                file::remove(path).map_err(|error| format!("it is superseded and cannot be removed: {error}"))
+            }
+            Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => {
+                let id = record.reservation_id();
+                Err(format!(
+                    "it is another record of reservation {id}, which has one already"
+                ))
+            }
+        };
+        if let Err(reason) = removed {
+            self.report(path.to_owned(), reason, None);
+        }
     }
 
     /// Removes what an interrupted writer left. A record that it had written to the end is a cost that would
-    /// be lost with it, so that one is kept, unless a record of the reservation is there.
+    /// be lost with it, so that one is kept.
     fn clean_up(&mut self, temp: &Path) {
         if !is_stale(temp) {
             return;
         }
-        let is_over = match file::read(temp) {
-            Ok(Found::Record(record)) if record.base_url() != self.base_url => return,
-            Ok(Found::Record(record)) => {
-                let home = self.folder.join(file_name(record.reservation_id()));
-                let moved = file::move_unless_taken(temp, &home);
-                if matches!(moved, Ok(true)) {
-                    self.has_moved = true;
-                    self.found.records.push(*record);
-                }
-                moved.map(|is_moved| !is_moved)
+        let cleaned = match file::read(temp) {
+            Ok(Found::Record(record)) if record.base_url() == self.base_url => {
+                return self.bring_home(temp, *record);
             }
-            Ok(Found::Invalid(_)) => Ok(true),
-            Ok(Found::Nothing) => Ok(false),
+            Ok(Found::Record(_) | Found::Nothing) => Ok(()),
+            Ok(Found::Invalid(_)) => file::remove(temp),
             Err(error) => Err(error),
         };
-        let result = is_over.and_then(|is_over| if is_over { file::remove(temp) } else { Ok(()) });
-        if let Err(error) = result {
+        if let Err(error) = cleaned {
             let reason = format!("an interrupted writer left it, and it cannot be cleaned up: {error}");
             self.report(temp.to_owned(), reason, None);
         }
@@ -225,7 +240,10 @@ impl fmt::Display for Problem {
                 "{file:?} is no record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
                  that cost is not in the ledger"
             ),
-            None => write!(f, "{file:?} in the journal needs attention: {reason}. It was left as it is"),
+            None => write!(
+                f,
+                "{file:?} in the journal needs attention: {reason}. It was left as it is"
+            ),
         }
     }
 }

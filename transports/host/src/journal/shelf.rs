@@ -81,7 +81,10 @@ impl Files {
         let to = aside_path(&record, aside);
         let stale = Some(aside_path(&record, Aside::Stale)).filter(|stale| *stale != to);
         // What is moved last stays: the record proper, if there is one.
-        for from in [stale, legacy_record(folder, id), Some(record)].into_iter().flatten() {
+        for from in [stale, legacy_record(folder, id), Some(record)]
+            .into_iter()
+            .flatten()
+        {
             match fs::rename(&from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => result.map_err(JournalError::io("set aside the record", &from))?,

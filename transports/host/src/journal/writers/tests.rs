@@ -222,10 +222,7 @@ fn a_change_that_fails_does_not_keep_back_the_next_of_its_reservation() {
     let answers = mpsc::channel();
     remove(&writers, "broken", &answers);
     set_aside(&writers, "broken", &answers);
-    assert_eq!(
-        collect(&answers, 2),
-        [Err(StoreFailure("broken".into())), Ok(())]
-    );
+    assert_eq!(collect(&answers, 2), [Err(StoreFailure("broken".into())), Ok(())]);
 }
 
 #[test]

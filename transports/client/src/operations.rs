@@ -1,83 +1,21 @@
-//! The client: one method per operation.
+//! The plain operations: one request and one answer each.
 
-use std::fmt;
 use std::sync::Arc;
 
 use cycles_proto::models::{
     BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
     CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
-    EvidenceId, HealthResponse, ListReservationsParams, ReleaseRequest, ReleaseResponse,
+    EvidenceId, HealthResponse, IdempotencyKey, ListReservationsParams, ReleaseRequest, ReleaseResponse,
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
-    ReservationExtendResponse, ReservationId, ReservationListResponse,
+    ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
 };
 use cycles_proto::reply::Reply;
-use cycles_proto::{ConfigError, CyclesConfig, Error, Operation, Progress, Seed, TraceParent};
-use tokio::time::Instant;
+use cycles_proto::{CyclesConfig, Error, Operation, Progress, Seed};
 
-use crate::builder::CyclesClientBuilder;
-use crate::http_client::HttpClient;
-use crate::http_options::HttpOptions;
+use crate::client::CyclesClient;
+use crate::runtime::Runtime;
 
-/// A client of a Cycles server. Clones are cheap and share their connections.
-///
-/// Its methods must be awaited in a tokio runtime with I/O and time enabled. In none at all they answer with
-/// an error; in one without them tokio panics. A client may be used in several runtimes, one after the other
-/// or at once.
-#[derive(Clone)]
-pub struct CyclesClient {
-    state: Result<Ready, ConfigError>,
-}
-
-#[derive(Clone)]
-struct Ready {
-    config: Arc<CyclesConfig>,
-    http: HttpClient,
-}
-
-impl CyclesClient {
-    /// Starts a client from the API key and the server's address.
-    pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder {
-        CyclesClientBuilder::new(CyclesConfig::builder(api_key, base_url))
-    }
-
-    /// A client with this configuration.
-    pub fn new(config: CyclesConfig) -> Self {
-        Self::with_http(config, &HttpOptions::default())
-    }
-
-    /// A client with this configuration that reaches its server in this way. If it cannot, every call
-    /// answers with the reason.
-    pub fn with_http(config: CyclesConfig, options: &HttpOptions) -> Self {
-        for warning in config.warnings() {
-            tracing::warn!("{warning}");
-        }
-        let config = Arc::new(config.for_adapter("tokio"));
-        let state = HttpClient::new(&config, options).map(|http| Ready { config, http });
-        Self { state }
-    }
-
-    pub(crate) fn unusable(error: ConfigError) -> Self {
-        Self { state: Err(error) }
-    }
-
-    /// The configuration in use.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if the client was given one that cannot be used.
-    pub fn config(&self) -> Result<&CyclesConfig, Error> {
-        Ok(&self.ready()?.config)
-    }
-
-    /// A client on the same connections whose calls belong to the caller's trace.
-    #[must_use]
-    pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
-        let mut client = self.clone();
-        if let Ok(ready) = &mut client.state {
-            ready.config = Arc::new(ready.config.with_trace_parent(parent));
-        }
-        client
-    }
-
+impl<R: Runtime> CyclesClient<R> {
     /// Asks whether an action would be allowed (`decide`). Holds nothing: to be sure, reserve.
     ///
     /// # Errors
@@ -206,8 +144,24 @@ impl CyclesClient {
         self.run(Operation::health).await
     }
 
-    fn ready(&self) -> Result<&Ready, Error> {
-        self.state.as_ref().map_err(|error| error.clone().into())
+    /// The reservation that was made under this key, however it ended, if the server still knows it.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn find_by_idempotency_key(
+        &self,
+        key: impl Into<IdempotencyKey>,
+    ) -> Result<Option<ReservationSummary>, Error> {
+        let params = ListReservationsParams {
+            idempotency_key: Some(key.into()),
+            ..Default::default()
+        };
+        Ok(self
+            .list_reservations(&params)
+            .await?
+            .reservations
+            .into_iter()
+            .next())
     }
 
     async fn run<T: Reply>(
@@ -215,40 +169,22 @@ impl CyclesClient {
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
     ) -> Result<T, Error> {
         let ready = self.ready()?;
-        let mut operation = start(&ready.config, seed()?)?;
-        require_runtime()?;
-        let began = Instant::now();
+        let mut operation = start(&ready.config, cycles_host::seed()?)?;
+        let began = ready.runtime.now().mono;
         loop {
-            let answer = ready.http.exchange(operation.call()).await;
+            let call = operation.call();
+            let _inside = ready.gate.enter(call.urgency).await;
+            let answer = ready.runtime.exchange(call).await;
             trace(&operation, &answer);
-            match operation.handle(began.elapsed(), answer.as_ref().map_err(Clone::clone)) {
+            let elapsed = ready.runtime.now().mono.saturating_sub(began);
+            match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
                 Progress::Again(same) => operation = same,
-                Progress::Done(result) => return result,
+                Progress::Done(result) => {
+                    ready.observe(result.as_ref().err());
+                    return result;
+                }
             }
         }
-    }
-}
-
-impl fmt::Debug for CyclesClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CyclesClient")
-            .field(&self.state.as_ref().map(|ready| &ready.config))
-            .finish()
-    }
-}
-
-/// 16 bytes of the operating system's randomness.
-fn seed() -> Result<Seed, Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| ConfigError::Adapter(format!("the system has no randomness: {error}")))?;
-    Ok(Seed(bytes))
-}
-
-fn require_runtime() -> Result<(), Error> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(_) => Ok(()),
-        Err(_) => Err(ConfigError::Adapter("no tokio runtime is running here".to_owned()).into()),
     }
 }
 

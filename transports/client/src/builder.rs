@@ -1,19 +1,21 @@
 //! Makes a client from scratch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::config::RetryPolicy;
 use cycles_proto::{CyclesConfigBuilder, Error, TraceParent};
 
 use crate::client::CyclesClient;
-use crate::http_options::HttpOptions;
+use crate::observer::Observer;
+use crate::runtime::Runtime;
 
 /// Collects settings; [`build`](Self::build) makes the client.
-#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct CyclesClientBuilder {
+pub struct CyclesClientBuilder<R: Runtime> {
     config: CyclesConfigBuilder,
-    http: HttpOptions,
+    http: R::Options,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// Setters that hand their argument on to the configuration's builder.
@@ -29,11 +31,12 @@ macro_rules! settings {
     };
 }
 
-impl CyclesClientBuilder {
+impl<R: Runtime> CyclesClientBuilder<R> {
     pub(crate) fn new(config: CyclesConfigBuilder) -> Self {
         Self {
             config,
-            http: HttpOptions::default(),
+            http: R::Options::default(),
+            observer: None,
         }
     }
 
@@ -53,17 +56,23 @@ impl CyclesClientBuilder {
         trace_parent: TraceParent,
     }
 
-    /// Proxies and trust.
-    pub fn http(mut self, options: HttpOptions) -> Self {
+    /// Proxies and trust, as far as the adapter has a say in them.
+    pub fn http(mut self, options: R::Options) -> Self {
         self.http = options;
+        self
+    }
+
+    /// Who is told what happens to reservations.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 
     /// The client. If something is wrong with the settings every call answers with that error;
     /// [`try_build`](Self::try_build) tells now.
-    pub fn build(self) -> CyclesClient {
+    pub fn build(self) -> CyclesClient<R> {
         match self.config.build() {
-            Ok(config) => CyclesClient::with_http(config, &self.http),
+            Ok(config) => CyclesClient::with_observer(config, &self.http, self.observer),
             Err(error) => CyclesClient::unusable(error),
         }
     }
@@ -72,9 +81,27 @@ impl CyclesClientBuilder {
     ///
     /// # Errors
     /// [`Error::Config`].
-    pub fn try_build(self) -> Result<CyclesClient, Error> {
+    pub fn try_build(self) -> Result<CyclesClient<R>, Error> {
         let client = self.build();
         client.config()?;
         Ok(client)
+    }
+}
+
+impl<R: Runtime> Clone for CyclesClientBuilder<R> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            http: self.http.clone(),
+            observer: self.observer.clone(),
+        }
+    }
+}
+
+impl<R: Runtime> std::fmt::Debug for CyclesClientBuilder<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CyclesClientBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

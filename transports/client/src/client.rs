@@ -1,0 +1,130 @@
+//! The client.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cycles_host::Journal;
+use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
+
+use crate::builder::CyclesClientBuilder;
+use crate::gate::Gate;
+use crate::observer::{Observer, Observers};
+use crate::replay::Replay;
+use crate::runtime::Runtime;
+
+/// A client of a Cycles server. Clones are cheap and share connections, journal and observer.
+///
+/// Its methods must be awaited in a runtime of its kind; in none at all they answer with an error. A client
+/// may outlive a runtime and be used in several, one after the other or at once.
+pub struct CyclesClient<R: Runtime> {
+    state: Result<Ready<R>, ConfigError>,
+}
+
+/// A client that can be used.
+pub(crate) struct Ready<R: Runtime> {
+    pub(crate) config: Arc<CyclesConfig>,
+    pub(crate) runtime: R,
+    pub(crate) journal: Journal,
+    pub(crate) gate: Gate,
+    pub(crate) observers: Observers,
+    pub(crate) replay: Arc<Replay>,
+}
+
+/// How many exchanges of one client are under way at once.
+const EXCHANGES: usize = 64;
+
+impl<R: Runtime> CyclesClient<R> {
+    /// Starts a client from the API key and the server's address.
+    pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder<R> {
+        CyclesClientBuilder::new(CyclesConfig::builder(api_key, base_url))
+    }
+
+    /// A client with this configuration.
+    pub fn new(config: CyclesConfig) -> Self {
+        Self::with_http(config, &R::Options::default())
+    }
+
+    /// A client with this configuration that reaches its server in this way. If it cannot, every call
+    /// answers with the reason.
+    pub fn with_http(config: CyclesConfig, options: &R::Options) -> Self {
+        Self::with_observer(config, options, None)
+    }
+
+    pub(crate) fn with_observer(
+        config: CyclesConfig,
+        options: &R::Options,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let config = Arc::new(config.for_adapter(R::NAME));
+        let state = R::new(&config, options).map(|runtime| {
+            let blocking = runtime.clone();
+            Ready {
+                journal: Journal::open(&config),
+                gate: Gate::new(EXCHANGES),
+                observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
+                replay: Arc::default(),
+                config,
+                runtime,
+            }
+        });
+        Self { state }
+    }
+
+    pub(crate) fn unusable(error: ConfigError) -> Self {
+        Self { state: Err(error) }
+    }
+
+    /// The configuration in use.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the client was given one that cannot be used.
+    pub fn config(&self) -> Result<&CyclesConfig, Error> {
+        Ok(&self.ready()?.config)
+    }
+
+    /// A client on the same connections whose calls belong to the caller's trace.
+    #[must_use]
+    pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
+        let mut client = self.clone();
+        if let Ok(ready) = &mut client.state {
+            ready.config = Arc::new(ready.config.with_trace_parent(parent));
+        }
+        client
+    }
+
+    pub(crate) fn ready(&self) -> Result<&Ready<R>, Error> {
+        self.state.as_ref().map_err(|error| error.clone().into())
+    }
+}
+
+impl<R: Runtime> Clone for CyclesClient<R> {
+    fn clone(&self) -> Self {
+        Self {
+            state: self.state.clone(),
+        }
+    }
+}
+
+impl<R: Runtime> Clone for Ready<R> {
+    fn clone(&self) -> Self {
+        Self {
+            config: Arc::clone(&self.config),
+            runtime: self.runtime.clone(),
+            journal: self.journal.clone(),
+            gate: self.gate.clone(),
+            observers: self.observers.clone(),
+            replay: Arc::clone(&self.replay),
+        }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for CyclesClient<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CyclesClient")
+            .field(&self.state.as_ref().map(|ready| &ready.config))
+            .finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! What a guarded action sees of its reservation, and what it may leave for the commit.
+
+use core::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cycles_proto::InvalidCommit;
+use cycles_proto::UnixMillis;
+use cycles_proto::models::{
+    Amount, Balance, Caps, CyclesMetrics, Decision, JsonObject, ReservationCreateResponse, ReservationId,
+};
+
+use crate::slot::Slot;
+
+/// The reservation of a guarded action. Clones are the same.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct GuardContext {
+    /// The reservation.
+    pub reservation_id: ReservationId,
+    /// `Allow` or `AllowWithCaps`.
+    pub decision: Decision,
+    /// What the action has to keep to.
+    pub caps: Option<Caps>,
+    /// What was asked for.
+    pub estimate: Amount,
+    /// What is held.
+    pub reserved: Option<Amount>,
+    /// When the lease ended when it was granted, on the server's clock.
+    pub expires_at: Option<UnixMillis>,
+    /// The deepest scope.
+    pub scope_path: Option<String>,
+    /// All scopes, broadest first.
+    pub affected_scopes: Vec<String>,
+    /// The balances after the reservation, if the server tells.
+    pub balances: Vec<Balance>,
+    slot: Arc<Slot>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+/// What goes with the commit beside the amount.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) metrics: Option<CyclesMetrics>,
+    pub(crate) metadata: Option<JsonObject>,
+}
+
+impl GuardContext {
+    pub(crate) fn new(
+        slot: Arc<Slot>,
+        id: ReservationId,
+        response: &ReservationCreateResponse,
+        estimate: Amount,
+        notes: Notes,
+    ) -> Self {
+        Self {
+            reservation_id: id,
+            decision: response.decision.clone(),
+            caps: response.caps.clone(),
+            estimate,
+            reserved: response.reserved.clone(),
+            expires_at: response.expires_at_ms,
+            scope_path: response.scope_path.clone(),
+            affected_scopes: response.affected_scopes.clone(),
+            balances: response.balances.clone().unwrap_or_default(),
+            slot,
+            notes: Arc::new(Mutex::new(notes)),
+        }
+    }
+
+    /// What the action consumed, to go with the commit. `latency_ms` is filled in if it is not given.
+    pub fn set_metrics(&self, metrics: CyclesMetrics) {
+        self.notes().metrics = Some(metrics);
+    }
+
+    /// Adds to what is kept with the commit.
+    pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
+        let mut notes = self.notes();
+        notes.metadata.get_or_insert_default().insert(name, value);
+    }
+
+    /// The action has spent at least this much by now. It is what is committed if the action does not end.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.slot.lock().machine.spent(amount)
+    }
+
+    /// The lease, to be asked whether it is lost.
+    pub fn lease(&self) -> Lease {
+        Lease::new(Arc::clone(&self.slot))
+    }
+
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for GuardContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardContext")
+            .field("reservation_id", &self.reservation_id)
+            .field("decision", &self.decision)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lease that may get lost while an action runs.
+#[derive(Clone)]
+pub struct Lease {
+    slot: Arc<Slot>,
+}
+
+impl Lease {
+    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+        Self { slot }
+    }
+
+    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
+    pub fn is_lost(&self) -> bool {
+        self.slot.lock().told.lease_lost
+    }
+
+    /// Waits until the lease is lost; for ever if it never is.
+    pub async fn lost(&self) {
+        self.slot
+            .wait_for(|shared| shared.told.lease_lost.then_some(()))
+            .await;
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("is_lost", &self.is_lost()).finish()
+    }
+}

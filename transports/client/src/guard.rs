@@ -1,0 +1,320 @@
+//! A reservation in the hands of a caller.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::sync::Arc;
+
+use cycles_proto::lifecycle::{Outcome, ReleaseReason};
+use cycles_proto::models::{
+    Amount, Caps, CommitRequest, Decision, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
+};
+use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMillis};
+
+use crate::client::{CyclesClient, Ready};
+use crate::context::Lease;
+use crate::driver::Driver;
+use crate::runtime::Runtime;
+use crate::slot::{Shared, Slot};
+
+/// A reservation whose lease is kept alive until it is committed, released or dropped.
+///
+/// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. They
+/// take effect in the call; the future that they return only waits. Dropped, it commits what was
+/// [spent](Self::spent) so far, or gives the budget back, in the background.
+#[must_use = "dropped, a reservation is released"]
+pub struct ReservationGuard<R: Runtime> {
+    pub(crate) life: Life<R>,
+    response: Box<ReservationCreateResponse>,
+    id: ReservationId,
+}
+
+/// A life and who has to end it.
+pub(crate) struct Life<R: Runtime> {
+    ready: Ready<R>,
+    pub(crate) slot: Arc<Slot>,
+    has_ended: bool,
+}
+
+impl<R: Runtime> CyclesClient<R> {
+    /// Reserves budget for an action and keeps the lease alive. What the request's subject leaves out is taken
+    /// from the configuration. The future may be dropped at any time: what was reserved is given back.
+    ///
+    /// # Errors
+    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] if the ledger denies it,
+    /// [`Error::DryRun`] if the request was for one.
+    pub async fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard<R>, Error> {
+        let ready = self.ready()?;
+        let machine = Lifecycle::new(Arc::clone(&ready.config), request, cycles_host::seed()?)?;
+        ready.start_replay();
+        let life = Life {
+            ready: ready.clone(),
+            slot: Arc::new(Slot::new(machine)),
+            has_ended: false,
+        };
+        if !Driver::start(ready, &life.slot) {
+            return Err(ConfigError::Adapter("no async runtime is running here".to_owned()).into());
+        }
+        let granted = life.slot.wait_for(|shared| life.granted(shared)).await;
+        match granted {
+            Ok((id, response)) => Ok(ReservationGuard { life, response, id }),
+            Err(error) => {
+                life.forget();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl<R: Runtime> ReservationGuard<R> {
+    /// The reservation.
+    pub fn reservation_id(&self) -> &ReservationId {
+        &self.id
+    }
+
+    /// `ALLOW` or `ALLOW_WITH_CAPS`.
+    pub fn decision(&self) -> &Decision {
+        &self.response.decision
+    }
+
+    /// What the action has to keep to.
+    pub fn caps(&self) -> Option<&Caps> {
+        self.response.caps.as_ref()
+    }
+
+    /// Whether the action has to keep to something.
+    pub fn is_capped(&self) -> bool {
+        self.decision() == &Decision::AllowWithCaps
+    }
+
+    /// The ledger's answer, with everything else that it says.
+    pub fn response(&self) -> &ReservationCreateResponse {
+        &self.response
+    }
+
+    /// The lease, to be asked whether it is lost.
+    pub fn lease(&self) -> Lease {
+        Lease::new(Arc::clone(&self.life.slot))
+    }
+
+    /// The action has spent at least this much by now. It is what is committed if the guard is dropped.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.life.slot.lock().machine.spent(amount)
+    }
+
+    /// Prolongs the lease by this many milliseconds, beside the heartbeat, and returns when it ends now, on the
+    /// server's clock.
+    ///
+    /// # Errors
+    /// Any [`Error`]. The reservation and its heartbeat are not concerned.
+    pub async fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
+        let slot = &self.life.slot;
+        let ticket = slot.lock().machine.extend(Duration::from_millis(ms));
+        let Some(ticket) = ticket else {
+            return Err(InvalidCommit::NotHeld.into());
+        };
+        self.life.ensure_driven();
+        let answer = slot.wait_for(|shared| {
+            let extended = &mut shared.told.extended;
+            let position = extended.iter().position(|(known, _)| *known == ticket)?;
+            Some(extended.swap_remove(position).1)
+        });
+        match answer.await {
+            Ok(expires_at) => Ok(expires_at),
+            Err(Some(error)) => Err(*error),
+            Err(None) => Err(InvalidCommit::NotHeld.into()),
+        }
+    }
+
+    /// The action has cost this much. The cost is taken in the call, whether or not the future is polled; the
+    /// future waits until it is settled, or safe in its record after a first attempt, so that retries go on in
+    /// the background.
+    pub fn commit(self, request: CommitRequest) -> Committing<R> {
+        self.life.commit(request)
+    }
+
+    /// Nothing was spent: the budget is given back. This is done in the call, whether or not the future is
+    /// polled; the future waits for the first attempt. What was [spent](Self::spent) nevertheless is committed.
+    pub fn release(mut self, reason: impl Into<ReleaseReason>) -> Releasing<R> {
+        self.life.end(reason.into());
+        Releasing { life: self.life }
+    }
+}
+
+impl<R: Runtime> Life<R> {
+    /// The grant, or why there is none.
+    fn granted(
+        &self,
+        shared: &mut Shared,
+    ) -> Option<Result<(ReservationId, Box<ReservationCreateResponse>), Error>> {
+        if let Some(grant) = shared.machine.grant()
+            && let Some(response) = shared.told.granted.take()
+        {
+            return Some(Ok((grant.reservation_id.clone(), response)));
+        }
+        let gone = || ConfigError::Adapter("the async runtime ended".to_owned()).into();
+        match shared.machine.outcome() {
+            Some(outcome) => Some(Err(outcome.refusal().unwrap_or_else(gone))),
+            None if !shared.is_driven => Some(Err(gone())),
+            None => None,
+        }
+    }
+
+    pub(crate) fn now(&self) -> cycles_proto::Now {
+        self.ready.runtime.now()
+    }
+
+    pub(crate) fn commit(mut self, request: CommitRequest) -> Committing<R> {
+        let taken = self.slot.lock().machine.commit(self.now(), request);
+        match &taken {
+            Ok(()) => self.ending(),
+            // What is to be settled is not known, so nothing is; the guard's end is the life's.
+            Err(_) => self.end(ReleaseReason::ABANDONED),
+        }
+        Committing {
+            invalid: taken.err(),
+            life: self,
+        }
+    }
+
+    pub(crate) fn end(&mut self, reason: ReleaseReason) {
+        self.slot.lock().machine.release(self.now(), reason);
+        self.ending();
+    }
+
+    /// The machine knows how it ends: its driver sees to it, whatever becomes of the caller.
+    fn ending(&mut self) {
+        if !core::mem::replace(&mut self.has_ended, true) {
+            let mut shared = self.slot.lock();
+            if shared.machine.outcome().is_none() {
+                shared.is_ending = true;
+                self.ready.replay.ending();
+            }
+        }
+        self.ensure_driven();
+    }
+
+    /// There is nothing to end.
+    fn forget(mut self) {
+        self.has_ended = true;
+    }
+
+    fn ensure_driven(&self) {
+        let has_ended = self.slot.lock().machine.outcome().is_some();
+        if !has_ended {
+            Driver::start(&self.ready, &self.slot);
+        }
+    }
+
+    /// What `look` finds. A life whose runtime ended goes on in the one that runs here.
+    fn poll_for<T>(&self, cx: &mut Context<'_>, look: impl FnOnce(&mut Shared) -> Option<T>) -> Poll<T> {
+        let found = self.slot.poll_for(cx, look);
+        if found.is_pending() && !self.slot.lock().is_driven {
+            self.ensure_driven();
+        }
+        found
+    }
+}
+
+impl<R: Runtime> Drop for Life<R> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end(ReleaseReason::ABANDONED);
+        }
+    }
+}
+
+/// Waits for a cost that was taken already; see [`ReservationGuard::commit`].
+#[must_use = "the cost is taken; await this to learn what became of it"]
+pub struct Committing<R: Runtime> {
+    life: Life<R>,
+    invalid: Option<InvalidCommit>,
+}
+
+impl<R: Runtime> Committing<R> {
+    /// Waits until nothing more is tried, where awaiting this returns as soon as the cost is safe.
+    ///
+    /// # Errors
+    /// As the future.
+    pub async fn until_settled(self) -> Result<Receipt, Error> {
+        if let Some(invalid) = self.invalid.clone() {
+            return Err(invalid.into());
+        }
+        core::future::poll_fn(|cx| {
+            self.life.poll_for(cx, |shared| match shared.machine.outcome() {
+                Some(Outcome::Settled(receipt)) => Some(receipt.clone()),
+                _ => None,
+            })
+        })
+        .await
+        .into_result()
+    }
+
+    /// What came of it, or why it was not taken, without the judgement whether that is an error.
+    pub(crate) fn poll_receipt(&self, cx: &mut Context<'_>) -> Poll<Result<Receipt, InvalidCommit>> {
+        match &self.invalid {
+            Some(invalid) => Poll::Ready(Err(invalid.clone())),
+            None => self.life.poll_for(cx, |shared| shared.machine.receipt()).map(Ok),
+        }
+    }
+}
+
+impl<R: Runtime> Future for Committing<R> {
+    /// An error if the cost was not taken, was refused, or is not settled and in no record either.
+    type Output = Result<Receipt, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let receipt = core::task::ready!(self.poll_receipt(cx));
+        Poll::Ready(receipt.map_err(Error::from).and_then(Receipt::into_result))
+    }
+}
+
+/// Waits for a release that was begun already; see [`ReservationGuard::release`].
+#[must_use = "the release is under way; await this to learn whether it was confirmed"]
+pub struct Releasing<R: Runtime> {
+    life: Life<R>,
+}
+
+impl<R: Runtime> Future for Releasing<R> {
+    /// Whether the ledger confirmed it by now. Otherwise it is tried in the background until the lease ends,
+    /// which frees the budget too.
+    type Output = Result<bool, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.life.poll_for(cx, |shared| match shared.machine.outcome() {
+            Some(Outcome::Released(released)) => Some(Ok(released.is_confirmed())),
+            Some(Outcome::Settled(receipt)) => Some(receipt.clone().into_result().map(|_| true)),
+            Some(other) => Some(other.refusal().map_or(Ok(false), Err)),
+            None if shared.told.release_failed => Some(Ok(false)),
+            None => shared
+                .machine
+                .receipt()
+                .map(|receipt| receipt.into_result().map(|_| true)),
+        })
+    }
+}
+
+impl<R: Runtime> fmt::Debug for ReservationGuard<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReservationGuard")
+            .field("reservation_id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Committing<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committing").finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Releasing<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Releasing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod client;
+mod context;
+mod driver;
+mod flush;
+mod gate;
+mod guard;
+mod observer;
+mod operations;
+mod pages;
+mod replay;
+mod runtime;
+mod slot;
+mod timer;
+mod with_cycles;
+
+pub use builder::CyclesClientBuilder;
+pub use client::CyclesClient;
+pub use context::{GuardContext, Lease};
+pub use flush::Flushed;
+pub use guard::{Committing, Releasing, ReservationGuard};
+pub use observer::Observer;
+pub use runtime::Runtime;
+pub use with_cycles::{
+    BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig, try_with_cycles, with_cycles,
+};
+
+pub use cycles_proto as proto;
+pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::{
+    ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
+    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+};

@@ -1,0 +1,166 @@
+//! Who wants to know what happens to reservations.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cycles_proto::Event;
+
+/// Is told of every [`Event`], in order, one at a time, away from everything that settles or keeps leases
+/// alive: it may block.
+///
+/// Its queue holds 1,024 events; what comes while it is full is dropped and counted.
+pub trait Observer: Send + Sync + 'static {
+    /// Something happened.
+    fn observe(&self, event: &Event);
+
+    /// So many events were dropped because the queue was full.
+    fn missed(&self, count: u64) {
+        tracing::warn!(count, "the observer is too slow: events were dropped");
+    }
+}
+
+impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
+    fn observe(&self, event: &Event) {
+        self(event);
+    }
+}
+
+const QUEUE: usize = 1_024;
+
+/// The observer of a client and what it was not told yet.
+#[derive(Clone)]
+pub(crate) struct Observers {
+    queue: Arc<Queue>,
+    run: Arc<Run>,
+}
+
+/// Runs work beside everything else.
+type Run = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
+
+struct Queue {
+    observer: Option<Arc<dyn Observer>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Event>,
+    missed: u64,
+    /// Whether somebody is telling.
+    is_told: bool,
+}
+
+impl Observers {
+    /// `run` runs blocking work beside everything else.
+    pub(crate) fn new(
+        observer: Option<Arc<dyn Observer>>,
+        run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+    ) -> Self {
+        let state = Mutex::default();
+        Self {
+            queue: Arc::new(Queue { observer, state }),
+            run: Arc::new(run),
+        }
+    }
+
+    /// Logs the event and has the observer told.
+    pub(crate) fn tell(&self, event: Event) {
+        log(&event);
+        if self.queue.observer.is_none() {
+            return;
+        }
+        {
+            let mut state = self.queue.lock();
+            if state.events.len() == QUEUE {
+                state.missed += 1;
+                return;
+            }
+            state.events.push_back(event);
+            if core::mem::replace(&mut state.is_told, true) {
+                return;
+            }
+        }
+        let telling = Telling(Arc::clone(&self.queue));
+        (self.run)(Box::new(move || telling.tell_all()));
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells what is in the queue; however it ends, somebody else may tell the rest.
+struct Telling(Arc<Queue>);
+
+impl Telling {
+    fn tell_all(&self) {
+        let Some(observer) = &self.0.observer else { return };
+        loop {
+            let mut state = self.0.lock();
+            let missed = core::mem::take(&mut state.missed);
+            let Some(event) = state.events.pop_front() else {
+                state.is_told = false;
+                return;
+            };
+            drop(state);
+            if missed > 0 {
+                observer.missed(missed);
+            }
+            observer.observe(&event);
+        }
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.lock().is_told = false;
+    }
+}
+
+/// The event as a line for `tracing`: what costs money is a warning, the rest is for who looks for it.
+fn log(event: &Event) {
+    let reservation = event.reservation_id().map_or("", |id| id.as_str());
+    if let Event::JournalFailed { failure, .. } = event {
+        tracing::error!(
+            reservation,
+            failure = failure.0,
+            "the journal could not be changed; the cost lives in this process only"
+        );
+    } else if let Event::SettlementFailed { error, retry_in, .. } = event {
+        tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
+    } else if let Event::HeartbeatStopped {
+        reason,
+        error,
+        lease_lasts,
+        ..
+    } = event
+    {
+        let error = error.as_ref().map(tracing::field::display);
+        tracing::warn!(
+            reservation,
+            ?reason,
+            error,
+            ?lease_lasts,
+            "the lease is not prolonged any more"
+        );
+    } else if let Event::BeatFailed { error, retry_in, .. } = event {
+        tracing::warn!(reservation, %error, ?retry_in, "a beat failed");
+    } else if let Event::LeaseLost { .. } = event {
+        tracing::warn!(reservation, "the lease is over while the action runs");
+    } else if let Event::ReleaseFailed { error, retry_in, .. } = event {
+        tracing::warn!(reservation, %error, ?retry_in, "budget could not be given back; it is free when the lease ends");
+    } else if let Event::CommitTrimmed { problem, .. } = event {
+        tracing::warn!(reservation, %problem, "left out of the commit");
+    } else if let Event::SettlingByEvent { .. } = event {
+        tracing::warn!(
+            reservation,
+            "the reservation is over: its cost is settled by an event"
+        );
+    } else if let Event::ReservingAgain { error, .. } = event {
+        tracing::warn!(%error, "reserving again under the same key");
+    } else {
+        tracing::debug!(reservation, ?event);
+    }
+}

@@ -1,0 +1,48 @@
+//! Lists as streams, a page at a time.
+
+use cycles_proto::Error;
+use cycles_proto::models::{Balance, BalanceParams, ListReservationsParams, ReservationSummary};
+use futures::stream::{self, Stream, TryStreamExt as _};
+
+use crate::client::CyclesClient;
+use crate::runtime::Runtime;
+
+impl<R: Runtime> CyclesClient<R> {
+    /// All reservations that `params` select, page after page as they are asked for. An error ends it.
+    pub fn reservations(
+        &self,
+        params: ListReservationsParams,
+    ) -> impl Stream<Item = Result<ReservationSummary, Error>> + Send + use<R> {
+        let client = self.clone();
+        stream::try_unfold(Some(params), move |params| {
+            let client = client.clone();
+            async move {
+                let Some(mut params) = params else { return Ok(None) };
+                let page = client.list_reservations(&params).await?;
+                params.cursor = page.next_cursor;
+                let next = params.cursor.is_some().then_some(params);
+                Ok::<_, Error>(Some((stream::iter(page.reservations.into_iter().map(Ok)), next)))
+            }
+        })
+        .try_flatten()
+    }
+
+    /// All balances that `params` select, page after page as they are asked for. An error ends it.
+    pub fn balances(
+        &self,
+        params: BalanceParams,
+    ) -> impl Stream<Item = Result<Balance, Error>> + Send + use<R> {
+        let client = self.clone();
+        stream::try_unfold(Some(params), move |params| {
+            let client = client.clone();
+            async move {
+                let Some(mut params) = params else { return Ok(None) };
+                let page = client.get_balances(&params).await?;
+                params.cursor = page.next_cursor;
+                let next = params.cursor.is_some().then_some(params);
+                Ok::<_, Error>(Some((stream::iter(page.balances.into_iter().map(Ok)), next)))
+            }
+        })
+        .try_flatten()
+    }
+}

@@ -1,0 +1,249 @@
+//! The task that settles what earlier runs left in the journal: one for a client and its clones, started with
+//! the first reservation, and again if its runtime ended.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cycles_proto::lifecycle::Outcome;
+use cycles_proto::models::ReservationId;
+use cycles_proto::record::JournalRecord;
+use cycles_proto::replayer::{Replay as Step, Replayer};
+use cycles_proto::{Error, Event, Lifecycle, Now, Receipt, Ticket};
+use futures::channel::oneshot;
+use futures::stream::{FuturesUnordered, Stream as _};
+use futures::task::AtomicWaker;
+
+use crate::client::Ready;
+use crate::driver::Driver;
+use crate::runtime::Runtime;
+use crate::slot::Slot;
+use crate::timer::Timer;
+
+/// What is shared between the task, the lives and whoever flushes.
+#[derive(Default)]
+pub(crate) struct Replay {
+    shared: Mutex<Shared>,
+    driver: AtomicWaker,
+    /// How many lives of this process are being settled or released.
+    ending: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Shared {
+    replayer: Option<Replayer>,
+    is_driven: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Replay {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A life of this process was told how it ends.
+    pub(crate) fn ending(&self) {
+        self.ending.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It has ended, or nobody drives it any more.
+    pub(crate) fn ended(&self) {
+        self.ending.fetch_sub(1, Ordering::SeqCst);
+        self.wake_flushing();
+    }
+
+    /// How many lives end, and how many records are left.
+    pub(crate) fn left(&self) -> (usize, usize) {
+        let recorded = self.lock().replayer.as_ref().map_or(0, Replayer::unsettled);
+        (self.ending.load(Ordering::SeqCst), recorded)
+    }
+
+    fn wake_flushing(&self) {
+        let waiting = core::mem::take(&mut self.lock().waiting);
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// Whether everything has ended that could; if not, `cx` is woken when that may have changed.
+    pub(crate) fn poll_quiet(&self, now: Now, cx: &mut Context<'_>) -> Poll<()> {
+        let mut shared = self.lock();
+        let is_quiet = shared
+            .replayer
+            .as_ref()
+            .is_none_or(|replayer| replayer.is_quiet(now));
+        if self.ending.load(Ordering::SeqCst) == 0 && is_quiet {
+            return Poll::Ready(());
+        }
+        shared.waiting.push(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl<R: Runtime> Ready<R> {
+    /// Has the journal replayed, if there is one, by a task on the runtime that runs here.
+    pub(crate) fn start_replay(&self) {
+        if !self.journal.is_enabled() {
+            return;
+        }
+        {
+            let mut shared = self.replay.lock();
+            if shared.is_driven {
+                return;
+            }
+            if shared.replayer.is_none() {
+                let Ok(seed) = cycles_host::seed() else { return };
+                shared.replayer = Some(Replayer::new(Arc::clone(&self.config), seed));
+            }
+            shared.is_driven = true;
+        }
+        let driver = ReplayDriver {
+            ready: self.clone(),
+            landings: FuturesUnordered::new(),
+            timer: Timer::default(),
+        };
+        // A task that is not taken is dropped, and another try is made with the next reservation.
+        let _ = self.runtime.spawn(driver);
+    }
+
+    /// Scans as soon as that makes sense.
+    pub(crate) fn wake_replay(&self) {
+        self.with_replayer(|replayer| replayer.wake(self.runtime.now()));
+    }
+
+    /// How a call ended.
+    pub(crate) fn observe(&self, error: Option<&Error>) {
+        self.with_replayer(|replayer| replayer.observe(self.runtime.now(), error));
+    }
+
+    /// A life of this process has a record.
+    pub(crate) fn recorded(&self, id: &ReservationId) {
+        self.with_replayer(|replayer| replayer.live(id.clone()));
+    }
+
+    /// It has ended, or nobody drives it any more.
+    pub(crate) fn recorded_no_more(&self, id: &ReservationId, receipt: &Receipt) {
+        self.with_replayer(|replayer| replayer.ended(self.runtime.now(), id, receipt));
+    }
+
+    fn with_replayer(&self, act: impl FnOnce(&mut Replayer)) {
+        if let Some(replayer) = &mut self.replay.lock().replayer {
+            act(replayer);
+        }
+        self.replay.driver.wake();
+    }
+}
+
+/// Drives the replayer.
+struct ReplayDriver<R: Runtime> {
+    ready: Ready<R>,
+    landings: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    timer: Timer,
+}
+
+enum Landed {
+    Scanned(Ticket, Vec<JournalRecord>),
+    Ended(ReservationId, Option<Outcome>),
+}
+
+impl<R: Runtime> ReplayDriver<R> {
+    fn scan(&self, ticket: Ticket) {
+        let (done, scanned) = oneshot::channel();
+        let (journal, observers) = (self.ready.journal.clone(), self.ready.observers.clone());
+        self.ready.runtime.run_blocking(Box::new(move || {
+            let records = match journal.scan() {
+                Ok(scan) => {
+                    for problem in scan.problems {
+                        let file = problem.file.display().to_string();
+                        observers.tell(Event::record_unreadable(file, problem.reason));
+                    }
+                    scan.records
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the journal cannot be read");
+                    Vec::new()
+                }
+            };
+            let _ = done.send(records);
+        }));
+        self.landings.push(Box::pin(async move {
+            Landed::Scanned(ticket, scanned.await.unwrap_or_default())
+        }));
+    }
+
+    fn settle(&self, id: ReservationId, life: Lifecycle) {
+        let slot = Arc::new(Slot::new(life));
+        Driver::start(&self.ready, &slot);
+        self.landings.push(Box::pin(async move {
+            let outcome = slot
+                .wait_for(|shared| {
+                    let outcome = shared.machine.outcome().cloned();
+                    // Its driver was dropped together with this task, or before it.
+                    (outcome.is_some() || !shared.is_driven).then_some(outcome)
+                })
+                .await;
+            Landed::Ended(id, outcome)
+        }));
+    }
+
+    fn step(&self) -> Option<Step> {
+        let now = self.ready.runtime.now();
+        self.ready
+            .replay
+            .lock()
+            .replayer
+            .as_mut()
+            .map(|replayer| replayer.poll(now))
+    }
+
+    fn land(&self, landed: Landed) {
+        let now = self.ready.runtime.now();
+        if let Some(replayer) = &mut self.ready.replay.lock().replayer {
+            match landed {
+                Landed::Scanned(ticket, records) => replayer.handle_scanned(now, ticket, records),
+                Landed::Ended(id, outcome) => replayer.handle_ended(now, &id, outcome.as_ref()),
+            }
+        }
+    }
+}
+
+/// Nothing in it is pinned in place.
+impl<R: Runtime> Unpin for ReplayDriver<R> {}
+
+impl<R: Runtime> Future for ReplayDriver<R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.ready.replay.driver.register(cx.waker());
+        loop {
+            while let Poll::Ready(Some(landed)) = Pin::new(&mut this.landings).poll_next(cx) {
+                this.land(landed);
+            }
+            match this.step() {
+                Some(Step::Scan(ticket)) => this.scan(ticket),
+                Some(Step::Settle(id, life)) => this.settle(id, *life),
+                Some(Step::Wait(until)) => {
+                    this.ready.replay.wake_flushing();
+                    if !until.is_some_and(|at| this.timer.is_over(&this.ready.runtime, at, cx)) {
+                        return Poll::Pending;
+                    }
+                }
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<R: Runtime> Drop for ReplayDriver<R> {
+    fn drop(&mut self) {
+        let mut shared = self.ready.replay.lock();
+        shared.is_driven = false;
+        // What it was settling stays in its records; the next task begins with a scan.
+        shared.replayer = None;
+        drop(shared);
+        self.ready.replay.wake_flushing();
+    }
+}

@@ -1,0 +1,149 @@
+//! One life, shared by its driver and its caller. The mutex is never held across an exchange, a write or an
+//! await: no channel stands between a cost and the machine.
+
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll, Waker};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use cycles_proto::lifecycle::Lifecycle;
+use cycles_proto::models::ReservationCreateResponse;
+use cycles_proto::step::StoreFailure;
+use cycles_proto::{Error, Event, Now, Ticket, UnixMillis};
+use futures::task::AtomicWaker;
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    shared: Mutex<Shared>,
+    driver: AtomicWaker,
+    written: Condvar,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) machine: Lifecycle,
+    /// Whether a task drives it.
+    pub(crate) is_driven: bool,
+    /// How many writes the journal has not answered.
+    pub(crate) open_writes: u32,
+    /// Whether it was told how it ends.
+    pub(crate) is_ending: bool,
+    pub(crate) told: Told,
+    waiting: Vec<Waker>,
+}
+
+/// What events told that somebody may wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) granted: Option<Box<ReservationCreateResponse>>,
+    pub(crate) lease_lost: bool,
+    pub(crate) release_failed: bool,
+    /// Extensions by hand that were answered and not yet asked for.
+    pub(crate) extended: Vec<(Ticket, Extended)>,
+}
+
+/// When the lease ends now; or what came back, nothing if the reservation ended first.
+pub(crate) type Extended = Result<UnixMillis, Option<Box<Error>>>;
+
+impl Slot {
+    pub(crate) fn new(machine: Lifecycle) -> Self {
+        Self {
+            shared: Mutex::new(Shared {
+                machine,
+                is_driven: false,
+                open_writes: 0,
+                is_ending: false,
+                told: Told::default(),
+                waiting: Vec::new(),
+            }),
+            driver: AtomicWaker::new(),
+            written: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Whatever a panic elsewhere left is still the machine, which every input keeps in order.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who drives it wants to know of changes.
+    pub(crate) fn register_driver(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+
+    /// Something was told to the machine that its driver has to act on.
+    pub(crate) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
+    /// The journal answered.
+    pub(crate) fn stored(&self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        let mut shared = self.lock();
+        shared.machine.handle_stored(now, ticket, stored);
+        shared.open_writes -= 1;
+        drop(shared);
+        self.written.notify_all();
+        self.wake_driver();
+    }
+
+    /// Blocks until the journal has answered.
+    pub(crate) fn wait_for_writes(&self) {
+        let mut shared = self.lock();
+        while shared.open_writes > 0 {
+            shared = self.written.wait(shared).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The machine got ahead: whoever waits looks again.
+    pub(crate) fn wake_callers(&self) {
+        let waiting = core::mem::take(&mut self.lock().waiting);
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// Waits until `look` finds what it looks for.
+    pub(crate) fn wait_for<T>(
+        &self,
+        mut look: impl FnMut(&mut Shared) -> Option<T>,
+    ) -> impl Future<Output = T> {
+        poll_fn(move |cx| self.poll_for(cx, &mut look))
+    }
+
+    /// What `look` finds; if nothing, `cx` is woken when there may be something.
+    pub(crate) fn poll_for<T>(
+        &self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&mut Shared) -> Option<T>,
+    ) -> Poll<T> {
+        let mut shared = self.lock();
+        if let Some(found) = look(&mut shared) {
+            return Poll::Ready(found);
+        }
+        if !shared.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            shared.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Told {
+    /// Keeps of an event what somebody may wait for.
+    pub(crate) fn note(&mut self, event: &Event) {
+        if let Event::Granted { response, .. } = event {
+            self.granted = Some(response.clone());
+        } else if let Event::LeaseLost { .. } = event {
+            self.lease_lost = true;
+        } else if let Event::ReleaseFailed { .. } = event {
+            self.release_failed = true;
+        } else if let Event::ExtendFailed { ticket, error, .. } = event {
+            self.extended.push((*ticket, Err(error.clone())));
+        } else if let Event::LeaseExtended {
+            ticket, expires_at, ..
+        } = event
+        {
+            self.lease_lost = false;
+            self.extended
+                .extend(ticket.map(|ticket| (ticket, Ok(*expires_at))));
+        }
+    }
+}

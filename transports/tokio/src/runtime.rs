@@ -1,0 +1,77 @@
+//! tokio as the client's runtime.
+
+use core::future::Future;
+use core::time::Duration;
+
+use bytes::Bytes;
+use cycles_client::Runtime;
+use cycles_host::Clock;
+use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, FailureKind, Now};
+use http::Response;
+use tokio::runtime::Handle;
+
+use crate::http_client::HttpClient;
+use crate::http_options::HttpOptions;
+
+/// hyper and tokio. Whatever runtime a method is called in is the one that is used.
+#[derive(Clone)]
+pub struct Tokio {
+    http: HttpClient,
+    clock: Clock,
+}
+
+/// tokio's clock stands still while the machine sleeps; ours does not. So it is looked at now and then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(15);
+
+impl Runtime for Tokio {
+    type Options = HttpOptions;
+
+    const NAME: &'static str = "tokio";
+
+    fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
+        Ok(Self {
+            http: HttpClient::new(config, options)?,
+            clock: Clock::new(),
+        })
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+        match Handle::try_current() {
+            Ok(_) => self.http.exchange(call).await,
+            Err(_) => Err(Failure::new(FailureKind::NoRuntime)),
+        }
+    }
+
+    async fn sleep_until(&self, at: Duration) {
+        loop {
+            let left = at.saturating_sub(self.clock.now().mono);
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
+    }
+
+    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, task: F) -> Result<(), F> {
+        match Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn(task);
+                Ok(())
+            }
+            Err(_) => Err(task),
+        }
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        match Handle::try_current() {
+            Ok(runtime) => {
+                runtime.spawn_blocking(work);
+            }
+            Err(_) => work(),
+        }
+    }
+}
