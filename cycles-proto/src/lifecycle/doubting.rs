@@ -71,6 +71,7 @@ impl Doubting {
             return None;
         }
         self.flight = None;
+        let may_look_again = self.looks < 2 && common.config.retry().enabled;
         let verdict = answer
             .result
             .map(|response| verdict::<ReservationDetail>(OperationKind::GetReservation, response));
@@ -88,7 +89,7 @@ impl Doubting {
             }
             Ok(Verdict::Success(detail)) => Some(detail.status.clone()),
             Ok(Verdict::Expired { .. }) => Some(ReservationStatus::Expired),
-            Ok(Verdict::Ambiguous(_)) | Err(_) if self.looks < 2 => return None,
+            Ok(Verdict::Ambiguous(_)) | Err(_) if may_look_again => return None,
             // It is not released: whoever reserved it before may be settling it.
             Ok(
                 Verdict::Ambiguous(_)

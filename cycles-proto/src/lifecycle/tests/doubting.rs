@@ -43,6 +43,14 @@ fn a_look_without_an_answer_is_repeated_once() {
 }
 
 #[test]
+fn a_look_is_not_repeated_when_retries_are_off() {
+    let config = CyclesConfig::builder(KEY, "http://h").retry_enabled(false);
+    let mut desk = Desk::with(config.build().unwrap(), reserve());
+    desk.run([granted(0), answer(500, "")]);
+    assert!(matches!(desk.error(), Error::StaleReplay { status: None, .. }));
+}
+
+#[test]
 fn a_reservation_that_is_active_goes_on_and_is_prolonged_at_once() {
     let mut desk = Desk::new();
     desk.run([granted(0), detail("ACTIVE")]);
