@@ -129,7 +129,7 @@ impl Lease {
             recovery: Recovery::default(),
         };
         let next = match observed.remaining_ttl_ms {
-            Some(remaining) => lease.measured(observed, remaining),
+            Some(remaining) => lease.measured(observed, remaining, attempt_timeout),
             // Nothing bounds the first lease, so it is prolonged at once.
             None => Next::Beat(observed.received),
         };
@@ -160,7 +160,7 @@ impl Lease {
     pub fn renewed(&mut self, observed: Observation) -> Next {
         self.recovery = Recovery::default();
         match observed.remaining_ttl_ms {
-            Some(remaining) => self.measured(observed, remaining),
+            Some(remaining) => self.measured(observed, remaining, self.attempt_timeout),
             None => self.unmeasured(observed),
         }
     }
@@ -182,12 +182,16 @@ impl Lease {
         }
     }
 
-    /// The primary algorithm after a success.
-    fn measured(&mut self, observed: Observation, remaining_ms: u64) -> Next {
+    /// The primary algorithm after a success of an attempt that had this long.
+    fn measured(&mut self, observed: Observation, remaining_ms: u64, timeout: Duration) -> Next {
         let lead_ms = match observed.sent {
             Some(sent) => {
-                let rtt_ms = millis_ceil(observed.received.saturating_sub(sent));
-                self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
+                let rtt = observed.received.saturating_sub(sent);
+                let rtt_ms = millis_ceil(rtt);
+                // A stall beyond the attempt's time says nothing about the next one.
+                if rtt <= timeout {
+                    self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
+                }
                 remaining_ms.saturating_sub(rtt_ms)
             }
             // Unknown timing is not zero time.

@@ -220,7 +220,7 @@ impl Heart {
     }
 
     fn failed(&mut self, scene: &mut Scene<'_>, extension: Extension, error: Error, failure: BeatFailure) {
-        let is_over = is_over(&error);
+        let is_over = failure == BeatFailure::Refused && is_over(&error);
         let error = Box::new(error);
         match extension.by_hand {
             Some(_) if failure == BeatFailure::Transient && !extension.is_repeated => {
@@ -296,12 +296,12 @@ impl Heart {
     }
 }
 
-/// Whether the ledger says that the reservation has ended.
+/// Whether the ledger says that the reservation has ended. A bare 410 may be a proxy's.
 fn is_over(error: &Error) -> bool {
-    let code = error.code();
-    error.status() == Some(410)
-        || code == Some(&ErrorCode::ReservationExpired)
-        || code == Some(&ErrorCode::ReservationFinalized)
+    matches!(
+        error.code(),
+        Some(ErrorCode::ReservationExpired | ErrorCode::ReservationFinalized)
+    )
 }
 
 fn encode(scene: &Scene<'_>, extension: &Extension) -> Result<Encoded, Error> {
