@@ -89,7 +89,7 @@ impl Heart {
             (None, Beat::At(at) | Beat::Again(at, _)) => Some(at),
             (None, Beat::InFlight | Beat::Stopped) => None,
         };
-        let end = self.lasts_until().filter(|_| !self.told_lost && !is_settling);
+        let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
         beat.into_iter().chain(end).min()
     }
 
@@ -135,7 +135,7 @@ impl Heart {
 
     /// Tells that the lease is over once it is.
     pub(super) fn tell_if_lost(&mut self, scene: &mut Scene<'_>) {
-        if self.lasts_until().is_some_and(|end| end <= scene.now.mono) {
+        if self.lost_at().is_some_and(|end| end <= scene.now.mono) {
             self.tell_lost(scene);
         }
     }
@@ -262,6 +262,13 @@ impl Heart {
             error,
             lease_lasts: self.lasts_until().map(|end| end.saturating_sub(scene.now.mono)),
         });
+    }
+
+    /// When the lease counts as lost though the ledger has not said so. What grants add up to is far too little
+    /// against a server that clamps the lead, so it counts only once nothing more will come.
+    fn lost_at(&self) -> Option<Duration> {
+        let is_telling = self.lease.is_measured() || matches!(self.beat, Beat::Stopped);
+        self.lasts_until().filter(|_| is_telling)
     }
 
     fn due(&mut self, now: Now) -> Option<Extension> {
