@@ -67,9 +67,17 @@ fn the_time_of_an_attempt_follows_the_lease_and_never_the_other_way() {
 fn an_attempt_may_take_longer_than_a_second_where_the_reservation_did() {
     let (lease, _) = Lease::granted(4 * S, at(7 * S), seen(2 * S, 1_200, 4 * S));
     assert_eq!(lease.attempt_timeout(), at(2_100), "seven eighths of 2 × 1.2 s");
-    assert_eq!(lease.attempt_budget_ms(), 2_400, "which the protocol reserves anyway");
+    assert_eq!(
+        lease.attempt_budget_ms(),
+        2_400,
+        "which the protocol reserves anyway"
+    );
     let (lease, _) = Lease::granted(60 * S, at(7 * S), seen(6 * S, 6 * S, 60 * S));
-    assert_eq!(lease.attempt_timeout(), at(7 * S), "the caller's own limit is kept");
+    assert_eq!(
+        lease.attempt_timeout(),
+        at(7 * S),
+        "the caller's own limit is kept"
+    );
 }
 
 #[test]
@@ -78,10 +86,14 @@ fn a_timer_that_is_late_does_not_cost_the_one_retry_that_was_reserved() {
         let (mut lease, next) = Lease::granted(ttl, at(7 * S), seen(10, 10, ttl));
         let late = at(50);
         let timeout = lease.attempt_timeout();
-        let Next::Beat(beat) = next else { panic!("{next:?}") };
+        let Next::Beat(beat) = next else {
+            panic!("{next:?}")
+        };
         let failed = beat + late + timeout + late;
         let next = lease.failed(failed, BeatFailure::Transient);
-        let Next::Retry(again) = next else { panic!("{ttl}: {next:?}") };
+        let Next::Retry(again) = next else {
+            panic!("{ttl}: {next:?}")
+        };
         // The second loss in a row is what the reserve has no room for.
         let failed = again + late + timeout + late;
         assert_eq!(
@@ -442,7 +454,10 @@ fn without_a_measured_lead_one_loss_does_not_end_the_shortest_lease_that_is_held
     let Next::Retry(again) = lease.failed(failed, BeatFailure::Transient) else {
         panic!("no retry")
     };
-    assert!(again + at(500) <= at(4 * S), "{again:?}: half a second before the end");
+    assert!(
+        again + at(500) <= at(4 * S),
+        "{again:?}: half a second before the end"
+    );
 }
 
 #[test]
