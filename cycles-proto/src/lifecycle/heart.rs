@@ -164,11 +164,13 @@ impl Heart {
             other => other,
         };
         let kind = OperationKind::ExtendReservation;
-        let key = key(scene.common, extension.number);
-        let context = scene.common.context(kind, scene.id, Some(&key));
+        let context = |scene: &Scene<'_>| {
+            let key = key(scene.common, extension.number);
+            scene.common.context(kind, scene.id, Some(&key))
+        };
         let (reply, failure) = match result {
             Err(failure) => {
-                let error = Error::transport(context, failure, extension.is_repeated);
+                let error = Error::transport(context(scene), failure, extension.is_repeated);
                 self.failed(scene, extension, error, BeatFailure::Transient);
                 return None;
             }
@@ -188,7 +190,7 @@ impl Heart {
                 }
             },
         };
-        let error = Error::of_reply(context, reply, extension.is_repeated);
+        let error = Error::of_reply(context(scene), reply, extension.is_repeated);
         self.failed(scene, extension, error, failure);
         None
     }

@@ -66,7 +66,7 @@ impl Fleet {
         };
         let granted = answer(GRANTED);
         for index in 0..size {
-            let seed = Seed((index as u128).to_be_bytes());
+            let seed = Seed((index as u128 + 1).wrapping_mul(MIXER).to_be_bytes());
             let mut machine = Lifecycle::new(Arc::clone(config), request(), seed).unwrap();
             // They start one after the other, so that their beats are spread.
             let wake = exchange(&mut machine, Duration::from_micros(index as u64), &granted);
@@ -138,6 +138,9 @@ fn resident_bytes() -> Option<usize> {
 fn each(time: Duration, many: usize) -> String {
     format!("{} ns", time.as_nanos() / many.max(1) as u128)
 }
+
+/// Odd and without pattern, so that seeds look like the random ones of a program.
+const MIXER: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 
 const GRANTED: &str = r#"{"decision":"ALLOW","reservation_id":"7b0c4e1c-9a4f-4a7e-8a52-6c3a2f1d9b10","affected_scopes":["tenant:acme-corp","tenant:acme-corp/workspace:production"],"expires_at_ms":1700000060000,"remaining_ttl_ms":60000,"scope_path":"tenant:acme-corp/workspace:production/app:support-desk/agent:support-bot-eu","reserved":{"unit":"USD_MICROCENTS","amount":2500000},"balances":[{"scope":"tenant:acme-corp","scope_path":"tenant:acme-corp","remaining":{"unit":"USD_MICROCENTS","amount":997500000},"reserved":{"unit":"USD_MICROCENTS","amount":2500000},"spent":{"unit":"USD_MICROCENTS","amount":0},"allocated":{"unit":"USD_MICROCENTS","amount":1000000000}}]}"#;
 
