@@ -109,8 +109,13 @@ impl Day {
     }
 
     fn reserve_ms(self) -> u64 {
+        2 * self.attempt_ms() + (2 * self.rtt_ms).max(1_000)
+    }
+
+    /// The longest that an attempt to extend takes.
+    fn attempt_ms(self) -> u64 {
         let limit_ms = (self.rule.grant_ms(self.ttl_ms) / 6).clamp(1_000, 5_000);
-        2 * limit_ms.max(2 * self.rtt_ms) + (2 * self.rtt_ms).max(1_000)
+        limit_ms.max(2 * self.rtt_ms)
     }
 
     /// How often two attempts in a row were to be lost.
@@ -119,16 +124,21 @@ impl Day {
     }
 
     /// How many stops the rules were to demand. The answer to a repeated extension tells the lease that the
-    /// first attempt got, so a lost answer costs the time since; where that leaves less than the reserve, the
-    /// next beat has no retry.
+    /// first attempt got, so against a clamped lead a lost answer costs the time since. Where that leaves less
+    /// than the reserve the next beat is due at once: it has no retry, or, if its answer is lost too, is the
+    /// second without a delay.
     pub fn demanded_stops(self, tally: &Tally) -> f64 {
+        let attempt_ms = self.attempt_ms();
         let left_ms = self
             .rule
             .grant_ms(self.ttl_ms)
-            .saturating_sub(1_000 + self.rtt_ms);
-        let is_clamped = matches!(self.rule, Rule::ClampsLead(_));
-        let has_no_retry = is_clamped && left_ms < self.reserve_ms();
-        self.two_losses(tally) * if has_no_retry { 1.5 } else { 1.0 }
+            .saturating_sub(attempt_ms + self.rtt_ms);
+        let factor = match self.rule {
+            Rule::ClampsLead(_) if left_ms < self.reserve_ms() - attempt_ms / 8 => 1.5,
+            Rule::ClampsLead(_) if left_ms < self.reserve_ms() => 1.25,
+            Rule::Adds | Rule::ClampsGrant(_) | Rule::ClampsLead(_) => 1.0,
+        };
+        self.two_losses(tally) * factor
     }
 
     fn request(self) -> ReservationCreateRequest {
