@@ -128,7 +128,7 @@ impl Lease {
         let callers_limit = attempt_timeout.saturating_add(attempt_timeout / 7);
         let mut lease = Self {
             ttl_ms,
-            attempt_limit: attempt_limit(ttl_ms, observed).min(callers_limit),
+            attempt_limit: attempt_limit(ttl_ms, observed, attempt_timeout).min(callers_limit),
             max_rtt_ms: 0,
             basis: Basis::Grants(Grants::new(observed.received, 0, observed.expires_at_ms)),
             zero_delays: 0,
@@ -172,7 +172,7 @@ impl Lease {
     pub fn renewed(&mut self, observed: Observation) -> Next {
         self.recovery = Recovery::default();
         match observed.remaining_ttl_ms {
-            Some(remaining) => self.measured(observed, remaining, self.attempt_timeout),
+            Some(remaining) => self.measured(observed, remaining, self.attempt_timeout()),
             None => self.unmeasured(observed),
         }
     }
@@ -287,12 +287,14 @@ impl Lease {
 }
 
 /// The limit of attempts to extend: short enough that two of them and the margin fit well into the lease,
-/// wherever a second is. Twice the round trip is reserved for an attempt anyway.
-fn attempt_limit(ttl_ms: u64, granted: Observation) -> Duration {
+/// wherever a second is. Twice the round trip is reserved for an attempt anyway, if it was no stall.
+fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Duration {
     let lead_ms = granted.remaining_ttl_ms.unwrap_or(ttl_ms);
     let rtt = granted
         .sent
-        .map_or(Duration::ZERO, |sent| granted.received.saturating_sub(sent));
+        .map(|sent| granted.received.saturating_sub(sent))
+        .filter(|rtt| *rtt <= timeout)
+        .unwrap_or_default();
     let limit_ms = (lead_ms / 6).clamp(SECOND_MS, 5 * SECOND_MS);
     Duration::from_millis(limit_ms).max(rtt.saturating_mul(2))
 }
