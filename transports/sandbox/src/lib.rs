@@ -8,6 +8,7 @@ mod ledger;
 mod operation;
 mod sandbox;
 mod seed;
+pub mod world;
 
 pub use exchange::{Exchange, Plane};
 pub use fault::{Fault, FaultRule, FaultSyntax, When};
