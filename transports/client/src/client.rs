@@ -33,6 +33,11 @@ pub(crate) struct Ready<R: Runtime> {
 /// How many exchanges of one client are under way at once.
 const EXCHANGES: usize = 64;
 
+/// Nothing was sent, because there is nobody to send it.
+pub(crate) fn no_runtime() -> ConfigError {
+    ConfigError::Adapter("no async runtime is running here".to_owned())
+}
+
 impl<R: Runtime> CyclesClient<R> {
     /// Starts a client from the API key and the server's address.
     pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder<R> {

@@ -13,7 +13,7 @@ use cycles_proto::models::{
 };
 use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMillis};
 
-use crate::client::{CyclesClient, Ready};
+use crate::client::{CyclesClient, Ready, no_runtime};
 use crate::context::Lease;
 use crate::driver::Driver;
 use crate::runtime::Runtime;
@@ -55,7 +55,7 @@ impl<R: Runtime> CyclesClient<R> {
             has_ended: false,
         };
         if !Driver::start(ready, &life.slot) {
-            return Err(ConfigError::Adapter("no async runtime is running here".to_owned()).into());
+            return Err(no_runtime().into());
         }
         let granted = life.slot.wait_for(|shared| life.granted(shared)).await;
         match granted {
@@ -191,8 +191,8 @@ impl<R: Runtime> Life<R> {
     fn ending(&mut self) {
         if !core::mem::replace(&mut self.has_ended, true) {
             let mut shared = self.slot.lock();
-            if shared.machine.outcome().is_none() {
-                shared.is_ending = true;
+            shared.is_ending = shared.machine.outcome().is_none();
+            if shared.is_ending && shared.is_driven {
                 self.ready.replay.ending();
             }
         }
