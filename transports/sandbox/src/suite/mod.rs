@@ -24,6 +24,7 @@ pub use self::ends::*;
 pub use self::lease::*;
 pub use self::losses::*;
 pub use self::secrets::*;
+pub use self::stage::{TempDir, commit, records, request, request_for};
 pub use self::values::*;
 
 /// A client library under test.

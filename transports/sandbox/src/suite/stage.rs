@@ -176,18 +176,12 @@ impl<A: Adapter> Stage<A> {
 
     /// The records in the journal.
     pub(super) fn records(&self) -> Vec<JournalRecord> {
-        self.files("json")
-            .iter()
-            .map(|path| JournalRecord::parse(&fs::read(path).unwrap()).unwrap())
-            .collect()
+        records(self.dir.path(), "json")
     }
 
     /// The records that were set aside under this ending.
     pub(super) fn set_aside(&self, ending: &str) -> Vec<JournalRecord> {
-        self.files(ending)
-            .iter()
-            .map(|path| JournalRecord::parse(&fs::read(path).unwrap()).unwrap())
-            .collect()
+        records(self.dir.path(), ending)
     }
 
     /// Fails unless the journal holds one record, of this reservation and this cost.
@@ -208,19 +202,33 @@ impl<A: Adapter> Stage<A> {
         assert!(self.records().is_empty(), "{:?}", self.records());
     }
 
-    /// Every file of the journal, by its ending.
+    /// The files of the journal with this ending, or all.
     pub(super) fn files(&self, ending: &str) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        for folder in fs::read_dir(self.dir.path()).unwrap() {
-            let folder = folder.unwrap().path();
-            if folder.is_dir() {
-                files.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
-            }
-        }
-        files.retain(|path| ending.is_empty() || path.extension().is_some_and(|found| found == ending));
-        files.sort();
-        files
+        files(self.dir.path(), ending)
     }
+}
+
+/// The records with this ending (`json`, `rejected`, `stale`) in a journal's directory, whoever they belong to.
+/// One that is removed meanwhile is none.
+pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
+    let files = files(dir, ending).into_iter();
+    files
+        .filter_map(|path| fs::read(path).ok())
+        .map(|bytes| JournalRecord::parse(&bytes).unwrap())
+        .collect()
+}
+
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for folder in fs::read_dir(dir).unwrap() {
+        let folder = folder.unwrap().path();
+        if folder.is_dir() {
+            files.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    files.retain(|path| ending.is_empty() || path.extension().is_some_and(|found| found == ending));
+    files.sort();
+    files
 }
 
 fn client<A: Adapter>(config: &CyclesConfigBuilder, events: &Arc<Mutex<Vec<Event>>>) -> A::Client {
@@ -230,11 +238,13 @@ fn client<A: Adapter>(config: &CyclesConfigBuilder, events: &Arc<Mutex<Vec<Event
     })
 }
 
-pub(super) fn request(tokens: i64) -> ReservationCreateRequest {
+/// A reservation by the default tenant, for a minute.
+pub fn request(tokens: i64) -> ReservationCreateRequest {
     request_for(tokens, 60_000)
 }
 
-pub(super) fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
+/// A reservation by the default tenant.
+pub fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
     ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
         .action(Action::new("llm.completion", "gpt-4o"))
@@ -243,7 +253,8 @@ pub(super) fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest 
         .build()
 }
 
-pub(super) fn commit(tokens: i64) -> CommitRequest {
+/// What an action cost.
+pub fn commit(tokens: i64) -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(tokens)).build()
 }
 
@@ -254,10 +265,12 @@ pub(super) fn actual(tokens: i64) -> String {
 
 /// A directory that goes with the value.
 #[derive(Debug)]
-pub(super) struct TempDir(PathBuf);
+pub struct TempDir(PathBuf);
 
 impl TempDir {
-    fn new() -> Self {
+    /// A fresh one.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("cycles-suite-{}-{number}", std::process::id());
@@ -266,7 +279,8 @@ impl TempDir {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }
