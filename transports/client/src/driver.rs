@@ -20,11 +20,13 @@ pub(crate) struct Driver<R: Runtime> {
     ready: Ready<R>,
     slot: Arc<Slot>,
     /// At most a settlement and an extension.
-    exchanges: FuturesUnordered<Pin<Box<dyn Future<Output = (Ticket, Exchanged)> + Send>>>,
+    exchanges: FuturesUnordered<Exchange>,
     timer: Timer,
     /// The reservation whose record was written.
     recorded: Option<ReservationId>,
 }
+
+type Exchange = Pin<Box<dyn Future<Output = (Ticket, Exchanged)> + Send>>;
 
 impl<R: Runtime> Driver<R> {
     /// Has the life driven by a task on the runtime that runs here, unless one drives it already. Without a
@@ -130,7 +132,7 @@ impl<R: Runtime> Driver<R> {
             match shared.machine.poll(now) {
                 // Under the same lock: whoever hands over a cost from here on finds that nobody drives it.
                 Step::Wait(_) | Step::Done => return self.end(shared),
-                step => {
+                step @ (Step::Store(..) | Step::Send(_) | Step::Notify(_)) => {
                     drop(shared);
                     self.refuse(step);
                 }

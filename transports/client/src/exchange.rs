@@ -30,15 +30,16 @@ impl<R: Runtime> Ready<R> {
         let asked = runtime.now().mono;
         async move {
             let end = asked.saturating_add(call.timeout);
-            let _inside = match select(entering, pin!(runtime.sleep_until(end))).await {
-                Either::Left((inside, _)) => inside,
-                Either::Right(_) => {
-                    let answer = Err(Failure::caused_by(FailureKind::ConnectTimeout, &NoPlace));
-                    return Exchanged { sent: None, answer };
-                }
+            let inside = match select(entering, pin!(runtime.sleep_until(end))).await {
+                Either::Left((inside, _)) => Some(inside),
+                Either::Right(_) => None,
             };
             let sent = runtime.now().mono;
             call.timeout = end.saturating_sub(sent);
+            if inside.is_none() || call.timeout.is_zero() {
+                let answer = Err(Failure::caused_by(FailureKind::ConnectTimeout, &NoPlace));
+                return Exchanged { sent: None, answer };
+            }
             let answer = runtime.exchange(call).await;
             Exchanged {
                 sent: Some(sent),

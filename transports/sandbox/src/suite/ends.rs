@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use cycles_proto::models::{Amount, CyclesMetrics, ReservationId};
+use cycles_proto::models::{Amount, CommitRequest, CyclesMetrics, ReservationId};
 use cycles_proto::{Error, Event, InvalidCommit};
 
 use super::stage::{Stage, actual, commit, request};
@@ -107,11 +107,14 @@ pub fn a_commit_over_a_limit_goes_on_without_what_is_too_long<A: Adapter>() {
     let stage = Stage::<A>::new();
     let guard = stage.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
-    let mut request = commit(42);
-    let mut metrics = CyclesMetrics::default();
-    metrics.tokens_input = Some(-1);
-    metrics.model_version = Some("m".repeat(129));
-    request.metrics = Some(metrics);
+    let request = CommitRequest::builder()
+        .actual(Amount::tokens(42))
+        .metrics(CyclesMetrics {
+            tokens_input: Some(-1),
+            model_version: Some("m".repeat(129)),
+            ..Default::default()
+        })
+        .build();
     assert!(guard.commit(request).unwrap().is_settled());
     assert_eq!(stage.reservation(&id).charged, Some(42));
     stage.assert_spent(42);
@@ -125,7 +128,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
     let stage = Stage::<A>::new();
     let guard = stage.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
-    let wrong = cycles_proto::models::CommitRequest::builder()
+    let wrong = CommitRequest::builder()
         .actual(Amount::usd_microcents(42))
         .build();
     let error = guard.commit(wrong).unwrap_err();
