@@ -24,6 +24,14 @@ use crate::slot::{Shared, Slot};
 /// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. They
 /// take effect in the call; the future that they return only waits. Dropped, it commits what was
 /// [spent](Self::spent) so far, or gives the budget back, in the background.
+///
+/// ```compile_fail,E0382
+/// # use cycles_client::{ReservationGuard, Runtime, models::CommitRequest};
+/// fn twice<R: Runtime>(guard: ReservationGuard<R>, cost: CommitRequest) {
+///     let _ = guard.commit(cost.clone());
+///     let _ = guard.commit(cost); // use of moved value
+/// }
+/// ```
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard<R: Runtime> {
     pub(crate) life: Life<R>,

@@ -139,9 +139,10 @@ fn run_python(python: &Path, scene: &Scene, tenant: bool, retries: bool, script:
         scene.sandbox.api_key(),
         scene.dir.path(),
     );
-    let tenant = tenant
-        .then(|| format!("tenant='{}',", scene.sandbox.tenant()))
-        .unwrap_or_default();
+    let tenant = match tenant {
+        true => format!("tenant='{}',", scene.sandbox.tenant()),
+        false => String::new(),
+    };
     let retries = if retries { "True" } else { "False" };
     let program = format!(
         "from runcycles import CyclesClient, CyclesConfig\n\

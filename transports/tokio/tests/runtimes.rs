@@ -68,6 +68,7 @@ fn a_guard_outlives_its_runtime_and_is_committed_in_the_next() {
 }
 
 #[test]
+#[expect(clippy::async_yields_async, reason = "it is awaited in another runtime")]
 fn a_commit_that_went_on_in_the_next_runtime_is_waited_for_by_a_flush() {
     let scene = Scene::new();
     let client = scene.builder().journal_enabled(false).build();
