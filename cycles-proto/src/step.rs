@@ -135,10 +135,11 @@ pub enum Event {
         /// What the system said.
         failure: StoreFailure,
     },
-    /// A file in the journal is no record. It is kept under another name, because it may be a cost.
+    /// A file in the journal is no record, and is kept under another name, because it may be a cost; or the
+    /// journal's directory cannot be read.
     #[non_exhaustive]
     RecordUnreadable {
-        /// The file.
+        /// The file, or the directory.
         file: String,
         /// What is wrong with it.
         reason: String,
