@@ -46,6 +46,10 @@ pub struct Replayer {
     left_until: Option<Duration>,
     started: u64,
     is_reachable: bool,
+    /// Whether the last attempt to read the journal succeeded.
+    was_read: bool,
+    /// Whether it is to be read again as soon as it was read.
+    reads_again: bool,
 }
 
 /// What a [`Replayer`] asks of its driver.
@@ -86,6 +90,8 @@ impl Replayer {
             left_until: None,
             started: 0,
             is_reachable: true,
+            was_read: false,
+            reads_again: false,
         }
     }
 
@@ -121,9 +127,10 @@ impl Replayer {
         ticket: Ticket,
         records: impl IntoIterator<Item = JournalRecord>,
     ) {
-        if !matches!(self.scan, Scan::Reading(expected) if expected == ticket) {
+        if !self.has_read(now, ticket) {
             return;
         }
+        self.was_read = true;
         self.left = 0;
         self.left_until = None;
         let seen = core::mem::take(&mut self.paused);
@@ -139,8 +146,15 @@ impl Replayer {
                 self.queue.push_back(record.with_not_before(now.wall));
             }
         }
-        self.scan = Scan::Idle;
         self.rest(now);
+    }
+
+    /// The journal could not be read: it is tried again later.
+    pub fn handle_unreadable(&mut self, now: Now, ticket: Ticket) {
+        if self.has_read(now, ticket) {
+            self.was_read = false;
+            self.rest(now);
+        }
     }
 
     /// A life that was started for a record has ended.
@@ -154,14 +168,18 @@ impl Replayer {
         self.rest(now);
     }
 
-    /// A reservation of this process has a cost to settle: its record is left to it.
+    /// A reservation of this process has a cost to settle: its record is left to it. A record that is being
+    /// settled from here stays where it is.
     pub fn live(&mut self, id: ReservationId) {
-        self.live.insert(id);
+        if !self.settling.contains(&id) {
+            self.live.insert(id);
+        }
     }
 
-    /// A reservation of this process has ended; what it left is settled from its record.
-    pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: &Receipt) {
-        if self.live.remove(id) && is_pending(receipt) {
+    /// A reservation of this process has ended, or nobody drives it any more; what it left is settled from its
+    /// record.
+    pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: Option<&Receipt>) {
+        if self.live.remove(id) && receipt.is_none_or(is_pending) {
             self.leave(None);
             self.rest(now);
         }
@@ -178,7 +196,10 @@ impl Replayer {
 
     /// Scans as soon as what is being settled has ended.
     pub fn wake(&mut self, now: Now) {
-        if !matches!(self.scan, Scan::Reading(_)) {
+        if let Scan::Reading(_) = self.scan {
+            // What is being read may be older than what there is by now.
+            self.reads_again = true;
+        } else {
             self.scan = Scan::At(now.mono);
         }
     }
@@ -191,6 +212,23 @@ impl Replayer {
     /// Whether nothing is on its way and nothing is due by now.
     pub fn is_quiet(&self, now: Now) -> bool {
         !self.is_busy() && !matches!(self.scan, Scan::At(at) if at <= now.mono)
+    }
+
+    /// Whether [`unsettled`](Self::unsettled) is all there is: the journal could be read, and is not due again.
+    pub fn is_complete(&self, now: Now) -> bool {
+        self.was_read && self.is_quiet(now)
+    }
+
+    /// Whether this is the end of the scan that is waited for.
+    fn has_read(&mut self, now: Now, ticket: Ticket) -> bool {
+        let is_awaited = matches!(self.scan, Scan::Reading(expected) if expected == ticket);
+        if is_awaited {
+            self.scan = match core::mem::take(&mut self.reads_again) {
+                true => Scan::At(now.mono),
+                false => Scan::Idle,
+            };
+        }
+        is_awaited
     }
 
     fn is_busy(&self) -> bool {
@@ -233,7 +271,7 @@ impl Replayer {
         if self.is_busy() || !matches!(self.scan, Scan::Idle) {
             return;
         }
-        if self.left == 0 {
+        if self.left == 0 && self.was_read {
             self.pauses = Backoff::new(&self.seed);
             return;
         }

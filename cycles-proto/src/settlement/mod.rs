@@ -50,7 +50,7 @@ pub struct Settlement {
     may_have_counted: bool,
     /// Whether there is no record: the journal is off, or the last write to it failed.
     only_in_memory: bool,
-    /// Whether an attempt was answered, or given up.
+    /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
     /// Whether it is sent even if the server may have forgotten the key.
     force: bool,
@@ -169,9 +169,9 @@ impl Settlement {
     }
 
     /// What a caller that waits for the cost is told by now: what became of it, whether or not its record is
-    /// cleared away already; or, once an attempt was made and did not settle it, that it is
-    /// [pending](Receipt::Pending) and safe in its record while attempts go on. Without a record the caller
-    /// waits for the outcome.
+    /// cleared away already; or, once it waits for another attempt, that it is [pending](Receipt::Pending) and
+    /// safe in its record. An answer that leads straight on, to an event or to a look at the reservation, is no
+    /// such wait. Without a record the caller waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
             Stage::Done(receipt) => Some(receipt),
@@ -364,7 +364,6 @@ impl Settlement {
     }
 
     fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
-        self.was_tried = true;
         match next {
             Move::Finish(settled) => {
                 let write = JournalWrite::Remove(self.reservation_id().clone());
@@ -411,6 +410,7 @@ impl Settlement {
 
     /// The settlement again after a wait; a pause that the server asked for is stored first.
     fn try_again(&mut self, now: Now, pause: Option<Duration>) {
+        self.was_tried = true;
         let wait = self.backoff.next(self.config.retry(), pause);
         self.tell(wait);
         let then = match wait {

@@ -475,3 +475,24 @@ fn a_record_of_another_sdk_is_replayed_to_the_byte() {
     );
     assert_eq!(desk.keys, ["d229144e-59d0-49d7-bb02-54efcca37631"; 2]);
 }
+
+#[test]
+fn a_caller_is_told_of_a_wait_when_there_is_one_and_not_when_an_answer_leads_straight_on() {
+    for first in [
+        refusal(410, "RESERVATION_EXPIRED"),
+        refusal(409, "RESERVATION_FINALIZED"),
+    ] {
+        let mut desk = Desk::new();
+        desk.run([first]);
+        assert!(desk.settlement.receipt().is_none(), "{:?}", desk.log());
+    }
+    let mut desk = Desk::new();
+    desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(503, "")]);
+    assert!(matches!(
+        desk.settlement.receipt(),
+        Some(Receipt::Pending {
+            is_recorded: true,
+            ..
+        })
+    ));
+}

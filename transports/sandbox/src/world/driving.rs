@@ -277,7 +277,7 @@ impl World {
         if let (Some(id), outcome) = (reservation, seat.machine.outcome()) {
             match outcome {
                 outcome if seat.watch.is_resumed => process.replayer.handle_ended(now, id, outcome),
-                Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, receipt),
+                Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, Some(receipt)),
                 Some(_) | None => {}
             }
         }
