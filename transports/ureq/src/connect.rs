@@ -34,18 +34,21 @@ impl ConnectError {
 
     /// An error of a stage, or one of the stages within it.
     pub(crate) fn at(stage: FailureKind, error: Error) -> Self {
-        match error {
-            Error::Timeout(_) => Self::timed_out(),
-            Error::Io(error) => Self::new(stage, error),
-            Error::Other(inner) => match inner.downcast::<Self>() {
-                Ok(inner) if inner.kind == FailureKind::ConnectTimeout => *inner,
-                Ok(inner) => Self {
-                    kind: stage,
-                    ..*inner
-                },
-                Err(inner) => Self::new(stage, inner),
+        if matches!(error, Error::Timeout(_)) {
+            return Self::timed_out();
+        }
+        let source = match error.into_io().downcast::<Error>() {
+            Ok(Error::Other(source)) => source,
+            Ok(error) => error.into(),
+            Err(error) => error.into(),
+        };
+        match source.downcast::<Self>() {
+            Ok(inner) if inner.kind == FailureKind::ConnectTimeout => *inner,
+            Ok(inner) => Self {
+                kind: stage,
+                ..*inner
             },
-            other => Self::new(stage, other),
+            Err(source) => Self::new(stage, source),
         }
     }
 

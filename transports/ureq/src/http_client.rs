@@ -100,7 +100,7 @@ impl HttpClient {
         } else {
             self.run(Request::from_parts(head, &body[..]), time, call.max_response)
         }
-        .map_err(failure)
+        .map_err(|error| failure(&error))
     }
 
     fn run(
@@ -134,18 +134,22 @@ struct Time {
 }
 
 /// What an error of ureq means. Everything after a connection was had may have been sent.
-fn failure(error: Error) -> Failure {
-    if let Error::Other(other) = &error
+fn failure(error: &Error) -> Failure {
+    if let Error::Other(other) = error
         && let Some(connect) = other.downcast_ref::<ConnectError>()
     {
         return connect.failure();
     }
-    match error {
-        Error::Timeout(_) => Failure::new(FailureKind::Timeout),
-        Error::BodyExceedsLimit(_) | Error::LargeResponseHeader(..) => Failure::new(FailureKind::TooLarge),
-        Error::TlsRequired => Failure::caused_by(FailureKind::Tls, &NoTls),
-        Error::Io(error) => Failure::caused_by(FailureKind::Lost, &error),
-        other => Failure::caused_by(FailureKind::Lost, &other),
+    if matches!(error, Error::Timeout(_)) {
+        Failure::new(FailureKind::Timeout)
+    } else if matches!(error, Error::BodyExceedsLimit(_) | Error::LargeResponseHeader(..)) {
+        Failure::new(FailureKind::TooLarge)
+    } else if matches!(error, Error::TlsRequired) {
+        Failure::caused_by(FailureKind::Tls, &NoTls)
+    } else if let Error::Io(error) = error {
+        Failure::caused_by(FailureKind::Lost, error)
+    } else {
+        Failure::caused_by(FailureKind::Lost, error)
     }
 }
 
