@@ -70,7 +70,11 @@ impl Scheduler {
 
     /// Wakes this one no more.
     pub(crate) fn remove(&self, number: u64) {
-        self.0.lock().timers.remove(number);
+        let mut state = self.0.lock();
+        state.timers.remove(number);
+        if state.is_closed && state.timers.next().is_none() {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Wakes all once more, and ends when none of them sets another time.
