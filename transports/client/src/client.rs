@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cycles_host::Journal;
+use cycles_host::{Journal, Observer, Observers};
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
 use crate::gate::Gate;
-use crate::observer::{Observer, Observers};
 use crate::replay::Replay;
 use crate::runtime::Runtime;
 

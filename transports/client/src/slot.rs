@@ -5,10 +5,9 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use cycles_proto::lifecycle::Lifecycle;
-use cycles_proto::models::ReservationCreateResponse;
+use cycles_proto::lifecycle::{Lifecycle, Told};
 use cycles_proto::step::StoreFailure;
-use cycles_proto::{Error, Event, Now, Ticket, UnixMillis};
+use cycles_proto::{Now, Ticket};
 use futures::task::AtomicWaker;
 
 #[derive(Debug)]
@@ -30,19 +29,6 @@ pub(crate) struct Shared {
     pub(crate) told: Told,
     waiting: Vec<Waker>,
 }
-
-/// What events told that somebody may wait for.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) granted: Option<Box<ReservationCreateResponse>>,
-    pub(crate) lease_lost: bool,
-    pub(crate) release_failed: bool,
-    /// Extensions by hand that were answered and not yet asked for.
-    pub(crate) extended: Vec<(Ticket, Extended)>,
-}
-
-/// When the lease ends now; or what came back, nothing if the reservation ended first.
-pub(crate) type Extended = Result<UnixMillis, Option<Box<Error>>>;
 
 impl Slot {
     pub(crate) fn new(machine: Lifecycle) -> Self {
@@ -123,27 +109,5 @@ impl Slot {
             shared.waiting.push(cx.waker().clone());
         }
         Poll::Pending
-    }
-}
-
-impl Told {
-    /// Keeps of an event what somebody may wait for.
-    pub(crate) fn note(&mut self, event: &Event) {
-        if let Event::Granted { response, .. } = event {
-            self.granted = Some(response.clone());
-        } else if let Event::LeaseLost { .. } = event {
-            self.lease_lost = true;
-        } else if let Event::ReleaseFailed { .. } = event {
-            self.release_failed = true;
-        } else if let Event::ExtendFailed { ticket, error, .. } = event {
-            self.extended.push((*ticket, Err(error.clone())));
-        } else if let Event::LeaseExtended {
-            ticket, expires_at, ..
-        } = event
-        {
-            self.lease_lost = false;
-            self.extended
-                .extend(ticket.map(|ticket| (ticket, Ok(*expires_at))));
-        }
     }
 }
