@@ -5,7 +5,7 @@
 //! driven like any other, a few at a time. Records of lives that go on in this process are left to them.
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::backoff::Backoff;
@@ -17,7 +17,7 @@ use crate::lifecycle::{Lifecycle, Outcome};
 use crate::models::ReservationId;
 use crate::record::JournalRecord;
 use crate::settlement::Receipt;
-use crate::time::Now;
+use crate::time::{Now, UnixMillis};
 
 /// How many records are settled at the same time.
 pub const AT_A_TIME: usize = 8;
@@ -37,6 +37,9 @@ pub struct Replayer {
     settling: BTreeSet<ReservationId>,
     /// The reservations that live in this process.
     live: BTreeSet<ReservationId>,
+    /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
+    /// clock that they were written by may have gone back since.
+    paused: BTreeMap<ReservationId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next.
     left: usize,
     /// Until when the nearest of them asks to be left alone.
@@ -82,6 +85,7 @@ impl Replayer {
             queue: VecDeque::new(),
             settling: BTreeSet::new(),
             live: BTreeSet::new(),
+            paused: BTreeMap::new(),
             left: 0,
             left_until: None,
             started: 0,
@@ -129,13 +133,17 @@ impl Replayer {
         self.was_read = true;
         self.left = 0;
         self.left_until = None;
+        let seen = core::mem::take(&mut self.paused);
         for record in records {
-            let floor = record
-                .not_before(now.wall)
-                .map(|at| at.saturating_since(now.wall));
-            match floor.filter(|wait| !wait.is_zero()) {
-                Some(wait) => self.leave(Some(now.mono.saturating_add(wait))),
-                None => self.queue.push_back(record),
+            let Some((floor, over)) = pause(&record, now, &seen) else {
+                self.queue.push_back(record);
+                continue;
+            };
+            self.paused.insert(record.reservation_id().clone(), (floor, over));
+            if over > now.mono {
+                self.leave(Some(over));
+            } else {
+                self.queue.push_back(record.with_not_before(now.wall));
             }
         }
         self.rest(now);
@@ -271,6 +279,22 @@ impl Replayer {
         let soonest = now.mono.saturating_add(pause);
         let nearest = self.left_until.map_or(soonest, |until| until.min(soonest));
         self.scan = Scan::At(nearest.max(now.mono.saturating_add(SHORTEST)));
+    }
+}
+
+/// The pause that a record asks for, as it is written and when it is over: at the latest when it was to be over as
+/// it was `seen` first.
+fn pause(
+    record: &JournalRecord,
+    now: Now,
+    seen: &BTreeMap<ReservationId, (UnixMillis, Duration)>,
+) -> Option<(UnixMillis, Duration)> {
+    let wait = record.not_before(now.wall)?.saturating_since(now.wall);
+    let floor = record.floor()?;
+    let over = now.mono.saturating_add(wait);
+    match seen.get(record.reservation_id()) {
+        Some((known, first)) if *known == floor => Some((floor, over.min(*first))),
+        Some(_) | None => Some((floor, over)).filter(|_| !wait.is_zero()),
     }
 }
 

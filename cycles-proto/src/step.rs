@@ -111,7 +111,8 @@ pub enum Event {
         lease_lasts: Option<Duration>,
     },
     /// The lease is over, by the ledger's word or by the clock, while the action runs: what it spends is not
-    /// held any more.
+    /// held any more. Where the ledger does not tell how long a lease lasts, the clock counts only once the
+    /// heartbeat has stopped.
     #[non_exhaustive]
     LeaseLost {
         /// Whose lease it was.

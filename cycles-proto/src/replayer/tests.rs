@@ -152,6 +152,35 @@ fn what_the_server_asked_to_be_left_alone_is_left_alone_until_then() {
 }
 
 #[test]
+fn a_pause_is_an_hour_at_most_also_when_the_clock_that_it_was_written_by_has_gone_back() {
+    let mut replayer = replayer();
+    let stuck = |floor_ms: u64| record("a").with_not_before(UnixMillis(WALL + floor_ms));
+    let day_ms = 86_400_000;
+    let mut now = at(0);
+    scan(&mut replayer, now, [stuck(day_ms)]);
+    while now.mono < Duration::from_secs(3_600) {
+        now.mono += next_scan(&mut replayer, now);
+        scan(&mut replayer, now, [stuck(day_ms)]);
+    }
+    assert_eq!(now.mono, Duration::from_secs(3_600));
+    let Replay::Settle(_, mut life) = replayer.poll(now) else {
+        panic!()
+    };
+    assert!(matches!(life.poll(now), crate::Step::Send(_)), "and then at once");
+}
+
+#[test]
+fn another_pause_for_the_same_record_is_kept() {
+    let mut replayer = replayer();
+    let paused = |ms| record("a").with_not_before(UnixMillis(WALL + ms));
+    scan(&mut replayer, at(0), [paused(20_000)]);
+    let now = at(20);
+    scan(&mut replayer, now, [paused(50_000)]);
+    assert!(started(&mut replayer, now).is_empty());
+    assert_eq!(next_scan(&mut replayer, now), Duration::from_secs(30));
+}
+
+#[test]
 fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
     let mut replayer = replayer();
     scan(&mut replayer, at(0), [record("a")]);

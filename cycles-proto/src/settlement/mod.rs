@@ -7,7 +7,7 @@
 //!       │              │ └─ open outcome: the same bytes after a backoff; then Pending
 //!       │              ├─ throttled: the pause is stored first
 //!       │              ├─ expired ─► Store(event mode) ─► Send(event) ─► RecoveredViaEvent
-//!       │              ├─ perhaps expired, and perhaps committed before: GET decides
+//!       │              ├─ perhaps expired: GET decides
 //!       │              ├─ finalized by somebody else ─► GET tells how ─► Rejected
 //!       │              ├─ unauthorized, or not understood ─► Pending, the record stays
 //!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
@@ -52,6 +52,8 @@ pub struct Settlement {
     only_in_memory: bool,
     /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
+    /// Whether it is sent even if the server may have forgotten the key.
+    force: bool,
     /// What came back last that was no success.
     last_error: Option<Box<Error>>,
     /// How somebody else finalized the reservation.
@@ -108,7 +110,7 @@ impl Settlement {
     /// Settles a cost that was just learnt: its record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let stage = Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono));
-        Self::at(config, record, seed, false, stage)
+        Self::at(config, record, seed, stage)
     }
 
     /// Settles a cost from its record, which an earlier run left. `force` sends it even if the server may have
@@ -126,20 +128,25 @@ impl Settlement {
         } else {
             Stage::Attempt(Attempt::Settle, not_before(&record, now))
         };
-        // Whoever left it may have sent it.
-        Self::at(config, record, seed, true, stage)
+        Self {
+            // Whoever left it may have sent it.
+            may_have_counted: true,
+            force,
+            ..Self::at(config, record, seed, stage)
+        }
     }
 
-    fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, sent: bool, stage: Stage) -> Self {
+    fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, stage: Stage) -> Self {
         let only_in_memory = !config.journal_enabled();
         Self {
             config,
             seed,
             record,
             backoff: Backoff::new(&seed),
-            may_have_counted: sent,
+            may_have_counted: false,
             only_in_memory,
             was_tried: false,
+            force: false,
             last_error: None,
             found: None,
             tickets: Tickets::of_a_settlement(),
@@ -199,6 +206,11 @@ impl Settlement {
             }
             Stage::Writing(..) => Step::Wait(None),
             Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
+            // A record grows old while it waits, and one for a commit is older than the event that takes its place.
+            Stage::Attempt(Attempt::Settle, _) if !self.force && judge::is_stale(&self.record, now.wall) => {
+                self.set_aside(Aside::Stale, Receipt::Stale);
+                self.poll(now)
+            }
             Stage::Attempt(attempt, _) => {
                 let attempt = *attempt;
                 self.send(now, attempt)
@@ -220,7 +232,7 @@ impl Settlement {
                 self.found = judge::found(&response);
                 (Move::Reject, None)
             }
-            (Attempt::Settle, Mode::Commit) => judge::commit(self.may_have_counted, &response),
+            (Attempt::Settle, Mode::Commit) => judge::commit(&response),
             (Attempt::Settle, Mode::Event) => judge::event(&response),
         };
         if let Some(reply) = reply {

@@ -10,6 +10,7 @@ mod sandbox;
 mod seed;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod world;
 
 pub use exchange::{Exchange, Plane};
 pub use fault::{Fault, FaultRule, FaultSyntax, When};
