@@ -29,6 +29,7 @@ pub use with_cycles::{
     BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig, try_with_cycles, with_cycles,
 };
 
+pub use cycles_host::Clock;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{
