@@ -93,7 +93,7 @@ impl Engine {
 
     /// It has ended.
     pub(crate) fn recorded_no_more(self: &Arc<Self>, id: &ReservationId, receipt: &Receipt) {
-        self.with_replayer(|engine, replayer| replayer.ended(engine.now(), id, receipt));
+        self.with_replayer(|engine, replayer| replayer.ended(engine.now(), id, Some(receipt)));
     }
 
     /// A life that was started for a record has ended.
