@@ -313,7 +313,11 @@ impl Settlement {
             Attempt::Look | Attempt::Explain => Encoded::get(&self.config, &path, &self.seed, false),
             Attempt::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
-                let key = self.record.idempotency_key().unwrap_or_else(|| "".into());
+                let key = self
+                    .record
+                    .idempotency_key()
+                    .cloned()
+                    .unwrap_or_else(|| "".into());
                 Encoded::verbatim(&self.config, &path, &self.seed, body, key)
             }
         });
@@ -332,7 +336,7 @@ impl Settlement {
         CallContext {
             operation: self.kind(attempt),
             reservation_id: Some(self.record.reservation_id().clone()),
-            idempotency_key: self.record.idempotency_key(),
+            idempotency_key: self.record.idempotency_key().cloned(),
             trace_id: self.seed.trace_id(),
             unit: None,
         }
