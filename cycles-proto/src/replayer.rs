@@ -63,7 +63,13 @@ pub enum Replay {
 #[derive(Clone, Copy, Debug)]
 enum Scan {
     At(Duration),
-    Reading(Ticket),
+    Reading {
+        ticket: Ticket,
+        /// How many of the records that are left it was begun for.
+        known: usize,
+        /// Whether another was asked for since.
+        is_woken: bool,
+    },
     /// Not before something is known to be there.
     Idle,
 }
@@ -107,10 +113,14 @@ impl Replayer {
             }
             Scan::At(_) => {
                 let ticket = self.tickets.take();
-                self.scan = Scan::Reading(ticket);
+                self.scan = Scan::Reading {
+                    ticket,
+                    known: self.left,
+                    is_woken: false,
+                };
                 Replay::Scan(ticket)
             }
-            Scan::Reading(_) | Scan::Idle => Replay::Wait(None),
+            Scan::Reading { .. } | Scan::Idle => Replay::Wait(None),
         }
     }
 
@@ -121,10 +131,16 @@ impl Replayer {
         ticket: Ticket,
         records: impl IntoIterator<Item = JournalRecord>,
     ) {
-        if !matches!(self.scan, Scan::Reading(expected) if expected == ticket) {
-            return;
-        }
-        self.left = 0;
+        let (known, is_woken) = match self.scan {
+            Scan::Reading {
+                ticket: expected,
+                known,
+                is_woken,
+            } if expected == ticket => (known, is_woken),
+            Scan::At(_) | Scan::Reading { .. } | Scan::Idle => return,
+        };
+        // What was left since may have been written too late for this scan.
+        self.left = self.left.saturating_sub(known);
         self.left_until = None;
         let seen = core::mem::take(&mut self.paused);
         for record in records {
@@ -139,7 +155,7 @@ impl Replayer {
                 self.queue.push_back(record.with_not_before(now.wall));
             }
         }
-        self.scan = Scan::Idle;
+        self.scan = if is_woken { Scan::At(now.mono) } else { Scan::Idle };
         self.rest(now);
     }
 
@@ -176,10 +192,11 @@ impl Replayer {
         self.is_reachable = is_reachable;
     }
 
-    /// Scans as soon as what is being settled has ended.
+    /// Scans as soon as what is being settled has ended, and once more if a scan is under way.
     pub fn wake(&mut self, now: Now) {
-        if !matches!(self.scan, Scan::Reading(_)) {
-            self.scan = Scan::At(now.mono);
+        match &mut self.scan {
+            Scan::Reading { is_woken, .. } => *is_woken = true,
+            Scan::At(_) | Scan::Idle => self.scan = Scan::At(now.mono),
         }
     }
 
@@ -194,7 +211,7 @@ impl Replayer {
     }
 
     fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
+        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading { .. })
     }
 
     /// The first record that neither lives here nor is being settled.

@@ -226,3 +226,40 @@ fn a_wake_waits_for_what_is_on_its_way() {
     assert!(!replayer.is_quiet(at(2)), "a scan is due");
     scan(&mut replayer, at(2), []);
 }
+
+#[test]
+fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
+    let mut replayer = replayer();
+    replayer.live("b".into());
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    // Its record was written when the list of files was made already.
+    replayer.ended(at(1), &"b".into(), &pending());
+    assert_eq!(replayer.unsettled(), 1);
+    replayer.handle_scanned(at(2), ticket, [record("a")]);
+    assert_eq!(started(&mut replayer, at(2)), ["a"]);
+    replayer.handle_ended(at(3), &"a".into(), Some(&settled()));
+    assert_eq!(replayer.unsettled(), 1);
+    let pause = next_scan(&mut replayer, at(3));
+    assert!(pause <= Duration::from_secs(30), "{pause:?}");
+    let later = Now {
+        mono: at(3).mono + pause,
+        ..at(33)
+    };
+    scan(&mut replayer, later, []);
+    assert_eq!(replayer.unsettled(), 0);
+}
+
+#[test]
+fn a_wake_while_the_journal_is_read_is_not_forgotten() {
+    let mut replayer = replayer();
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    replayer.wake(at(1));
+    replayer.handle_scanned(at(2), ticket, []);
+    assert!(!replayer.is_quiet(at(2)), "another scan is due");
+    scan(&mut replayer, at(2), [record("a")]);
+    assert_eq!(started(&mut replayer, at(2)), ["a"]);
+}
