@@ -58,3 +58,19 @@ fn an_amount_that_could_not_be_committed_is_not_taken_for_spent_and_nothing_is_r
         ));
     }
 }
+
+#[test]
+fn after_a_cost_that_could_not_be_taken_nothing_is_released() {
+    for wrong in [Amount::credits(7), Amount::tokens(-7)] {
+        let mut desk = Desk::held();
+        let request = CommitRequest::builder().actual(wrong).build();
+        desk.life.commit(desk.now(), request).unwrap_err();
+        desk.release();
+        desk.run([]);
+        assert_eq!(desk.log(), [""; 0]);
+        assert!(matches!(
+            desk.life.outcome(),
+            Some(Outcome::Released(Released::LeftToExpire(None)))
+        ));
+    }
+}

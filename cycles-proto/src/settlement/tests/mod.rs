@@ -263,6 +263,16 @@ fn after_an_open_commit_a_bare_410_is_looked_into_first() {
 }
 
 #[test]
+fn a_reservation_that_is_found_expired_is_settled_by_an_event() {
+    let mut desk = Desk::new();
+    desk.run([answer(410, "<html>"), detail("EXPIRED"), answer(201, APPLIED)]);
+    assert_eq!(
+        desk.log()[2..],
+        ["GET r", "by event", "put event", "POST events", "remove"]
+    );
+}
+
+#[test]
 fn a_resumed_commit_may_have_been_sent_before() {
     let mut desk = Desk::resumed(record(), 0, false);
     desk.run([answer(410, ""), detail("COMMITTED")]);
