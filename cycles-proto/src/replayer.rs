@@ -124,7 +124,7 @@ impl Replayer {
         }
     }
 
-    /// The journal was read.
+    /// The journal was read. Records of other servers are left alone.
     pub fn handle_scanned(
         &mut self,
         now: Now,
@@ -143,7 +143,10 @@ impl Replayer {
         self.left = self.left.saturating_sub(known);
         self.left_until = None;
         let seen = core::mem::take(&mut self.paused);
-        for record in records {
+        let config = Arc::clone(&self.config);
+        // A cost belongs to the ledger that it was recorded for.
+        let own = |record: &JournalRecord| record.base_url() == config.base_url();
+        for record in records.into_iter().filter(own) {
             let Some((floor, over)) = pause(&record, now, &seen) else {
                 self.queue.push_back(record);
                 continue;

@@ -263,3 +263,15 @@ fn a_wake_while_the_journal_is_read_is_not_forgotten() {
     scan(&mut replayer, at(2), [record("a")]);
     assert_eq!(started(&mut replayer, at(2)), ["a"]);
 }
+
+#[test]
+fn a_record_of_another_server_is_left_alone() {
+    let mut replayer = replayer();
+    let foreign = record("b")
+        .to_json()
+        .replace("\"http://h\"", "\"http://elsewhere\"");
+    let foreign = JournalRecord::parse(foreign.as_bytes()).unwrap();
+    scan(&mut replayer, at(0), [foreign, record("a")]);
+    assert_eq!(started(&mut replayer, at(0)), ["a"]);
+    assert_eq!(replayer.unsettled(), 1);
+}
