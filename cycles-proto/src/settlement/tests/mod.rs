@@ -1,8 +1,7 @@
 //! A settlement against answers that a test hands it, in virtual time.
 
 mod desk;
-
-use http::Response;
+mod verdicts;
 
 use self::desk::{
     APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
@@ -78,73 +77,10 @@ fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
     ));
 }
 
-/// The first record is stored or not, and so is the pause after the only attempt; then nothing more is tried.
-fn throttled_once(first_is_stored: bool, pause_is_stored: bool) -> Desk {
-    let config = CyclesConfig::builder("cyc_live_0123456789", "http://h").retry_enabled(false);
-    let config = Arc::new(config.build().unwrap());
-    let mut desk = Desk::of(Settlement::new(config, record(), SEED, now(Duration::ZERO)));
-    desk.journal_works = first_is_stored;
-    desk.run([]);
-    desk.settlement
-        .handle_response(desk.now(), desk.ticket(), &throttled().unwrap());
-    desk.journal_works = pause_is_stored;
-    desk.run([]);
-    desk
-}
-
-fn throttled() -> Answer {
-    let response = Response::builder().status(429).header("retry-after", "120");
-    Ok(response.body(Bytes::new()).unwrap())
-}
-
-#[test]
-fn a_record_that_could_not_be_changed_is_still_a_record() {
-    let mut desk = throttled_once(true, false);
-    assert!(desk.log().contains(&"journal failed: disk full".to_owned()));
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
-    desk = Desk::new();
-    desk.run([]);
-    desk.journal_works = false;
-    desk.settlement
-        .handle_response(desk.now(), desk.ticket(), &throttled().unwrap());
-    desk.run([refusal(403, "FORBIDDEN")]);
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
-}
-
-#[test]
-fn a_record_that_is_stored_with_the_last_pause_counts_in_the_receipt() {
-    assert!(matches!(
-        throttled_once(false, true).outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
-    assert!(matches!(
-        throttled_once(false, false).outcome(),
-        Receipt::Pending {
-            is_recorded: false,
-            ..
-        }
-    ));
-}
-
 #[test]
 fn a_pause_that_the_server_asks_for_is_stored_before_it_is_waited_for() {
     let mut desk = Desk::new();
-    desk.run([throttled(), answer(200, COMMITTED)]);
+    desk.run([verdicts::throttled(), answer(200, COMMITTED)]);
     assert_eq!(
         desk.log(),
         [
