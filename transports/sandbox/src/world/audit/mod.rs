@@ -196,6 +196,17 @@ impl Watch {
             {
                 return lie("it is said to be recorded, and no record was ever stored");
             }
+            if matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: false,
+                    ..
+                }
+            ) && self.has_journal
+                && life.book.was_durable
+            {
+                return lie("it is said to be in no record, and one was stored, which may yet be settled");
+            }
         }
         if let Outcome::Released(Released::Confirmed(reply)) = outcome
             && (!is_released || reply.status != ReservationStatus::Released)
