@@ -266,3 +266,25 @@ fn a_wake_while_the_journal_is_read_has_it_read_again() {
     scan(&mut replayer, at(2), []);
     assert!(replayer.is_complete(at(2)));
 }
+
+#[test]
+fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
+    let mut replayer = replayer();
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!()
+    };
+    for id in ["settled", "left", "living"] {
+        replayer.live(id.into());
+    }
+    replayer.ended(at(1), &"settled".into(), Some(&Receipt::Committed(None)));
+    replayer.ended(at(1), &"left".into(), Some(&pending()));
+    replayer.handle_scanned(at(2), ticket, ["settled", "left", "living", "old"].map(record));
+    // While these are settled the living one ends well.
+    replayer.ended(at(2), &"living".into(), Some(&Receipt::Committed(None)));
+    assert_eq!(started(&mut replayer, at(2)), ["left", "old"]);
+    // What is left may have been written after its directory was read, so that is read again.
+    replayer.handle_ended(at(3), &"left".into(), Some(&settled()));
+    replayer.handle_ended(at(3), &"old".into(), Some(&settled()));
+    scan(&mut replayer, at(3), [record("settled")]);
+    assert_eq!(started(&mut replayer, at(3)), ["settled"]);
+}
