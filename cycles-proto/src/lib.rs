@@ -6,6 +6,7 @@ pub mod call;
 pub mod config;
 mod encode;
 pub mod error;
+pub mod guarded;
 pub mod keys;
 pub mod lease;
 pub mod lifecycle;

@@ -25,6 +25,7 @@ mod held;
 mod outcome;
 mod releasing;
 mod reserving;
+mod told;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::held::Held;
 pub use self::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
+pub use self::told::Told;
 use crate::call::{Failure, FailureKind, Ticket};
 use crate::config::CyclesConfig;
 use crate::error::Error;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cycles_host::Observer;
 use cycles_proto::config::RetryPolicy;
 use cycles_proto::{CyclesConfigBuilder, Error, TraceParent};
 
 use crate::client::CyclesClient;
-use crate::observer::Observer;
 use crate::runtime::Runtime;
 
 /// Collects settings; [`build`](Self::build) makes the client.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::InvalidCommit;
 use cycles_proto::UnixMillis;
+use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
 use cycles_proto::models::{
-    Amount, Balance, Caps, CyclesMetrics, Decision, JsonObject, ReservationCreateResponse, ReservationId,
+    Amount, Balance, Caps, CyclesMetrics, Decision, ReservationCreateResponse, ReservationId,
 };
 
 use crate::slot::Slot;
@@ -34,14 +35,7 @@ pub struct GuardContext {
     /// The balances after the reservation, if the server tells.
     pub balances: Vec<Balance>,
     slot: Arc<Slot>,
-    notes: Arc<Mutex<Notes>>,
-}
-
-/// What goes with the commit beside the amount.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Notes {
-    pub(crate) metrics: Option<CyclesMetrics>,
-    pub(crate) metadata: Option<JsonObject>,
+    notes: Arc<Mutex<CommitNotes>>,
 }
 
 impl GuardContext {
@@ -49,33 +43,31 @@ impl GuardContext {
         slot: Arc<Slot>,
         id: ReservationId,
         response: &ReservationCreateResponse,
-        estimate: Amount,
-        notes: Notes,
+        config: &WithCyclesConfig,
     ) -> Self {
         Self {
             reservation_id: id,
             decision: response.decision.clone(),
             caps: response.caps.clone(),
-            estimate,
+            estimate: config.estimate().clone(),
             reserved: response.reserved.clone(),
             expires_at: response.expires_at_ms,
             scope_path: response.scope_path.clone(),
             affected_scopes: response.affected_scopes.clone(),
             balances: response.balances.clone().unwrap_or_default(),
             slot,
-            notes: Arc::new(Mutex::new(notes)),
+            notes: Arc::new(Mutex::new(config.notes().clone())),
         }
     }
 
     /// What the action consumed, to go with the commit. `latency_ms` is filled in if it is not given.
     pub fn set_metrics(&self, metrics: CyclesMetrics) {
-        self.notes().metrics = Some(metrics);
+        self.notes().set_metrics(metrics);
     }
 
     /// Adds to what is kept with the commit.
     pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
-        let mut notes = self.notes();
-        notes.metadata.get_or_insert_default().insert(name, value);
+        self.notes().insert_metadata(name, value);
     }
 
     /// The action has spent at least this much by now. It is what is committed if the action does not end.
@@ -91,7 +83,7 @@ impl GuardContext {
         Lease::new(Arc::clone(&self.slot))
     }
 
-    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+    pub(crate) fn notes(&self) -> MutexGuard<'_, CommitNotes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,13 +111,13 @@ impl Lease {
 
     /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
     pub fn is_lost(&self) -> bool {
-        self.slot.lock().told.lease_lost
+        self.slot.lock().told.lease_is_lost()
     }
 
     /// Waits until the lease is lost; for ever if it never is.
     pub async fn lost(&self) {
         self.slot
-            .wait_for(|shared| shared.told.lease_lost.then_some(()))
+            .wait_for(|shared| shared.told.lease_is_lost().then_some(()))
             .await;
     }
 }

@@ -35,7 +35,7 @@ use crate::slot::{Shared, Slot};
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard<R: Runtime> {
     pub(crate) life: Life<R>,
-    response: Box<ReservationCreateResponse>,
+    response: Arc<ReservationCreateResponse>,
     id: ReservationId,
 }
 
@@ -127,16 +127,7 @@ impl<R: Runtime> ReservationGuard<R> {
             return Err(InvalidCommit::NotHeld.into());
         };
         self.life.ensure_driven();
-        let answer = slot.wait_for(|shared| {
-            let extended = &mut shared.told.extended;
-            let position = extended.iter().position(|(known, _)| *known == ticket)?;
-            Some(extended.swap_remove(position).1)
-        });
-        match answer.await {
-            Ok(expires_at) => Ok(expires_at),
-            Err(Some(error)) => Err(*error),
-            Err(None) => Err(InvalidCommit::NotHeld.into()),
-        }
+        slot.wait_for(|shared| shared.told.extended(ticket)).await
     }
 
     /// The action has cost this much. The cost is taken in the call, whether or not the future is polled; the
@@ -159,18 +150,10 @@ impl<R: Runtime> Life<R> {
     fn granted(
         &self,
         shared: &mut Shared,
-    ) -> Option<Result<(ReservationId, Box<ReservationCreateResponse>), Error>> {
-        if let Some(grant) = shared.machine.grant()
-            && let Some(response) = shared.told.granted.take()
-        {
-            return Some(Ok((grant.reservation_id.clone(), response)));
-        }
-        let gone = || ConfigError::Adapter("the async runtime ended".to_owned()).into();
-        match shared.machine.outcome() {
-            Some(outcome) => Some(Err(outcome.refusal().unwrap_or_else(gone))),
-            None if !shared.is_driven => Some(Err(gone())),
-            None => None,
-        }
+    ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
+        let gone = || Err(ConfigError::Adapter("the async runtime ended".to_owned()).into());
+        let answer = shared.told.granted(&shared.machine);
+        answer.or_else(|| (!shared.is_driven).then(gone))
     }
 
     pub(crate) fn now(&self) -> cycles_proto::Now {
@@ -294,16 +277,8 @@ impl<R: Runtime> Future for Releasing<R> {
     type Output = Result<bool, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.life.poll_for(cx, |shared| match shared.machine.outcome() {
-            Some(Outcome::Released(released)) => Some(Ok(released.is_confirmed())),
-            Some(Outcome::Settled(receipt)) => Some(receipt.clone().into_result().map(|_| true)),
-            Some(other) => Some(other.refusal().map_or(Ok(false), Err)),
-            None if shared.told.release_failed => Some(Ok(false)),
-            None => shared
-                .machine
-                .receipt()
-                .map(|receipt| receipt.into_result().map(|_| true)),
-        })
+        self.life
+            .poll_for(cx, |shared| shared.told.released(&shared.machine))
     }
 }
 

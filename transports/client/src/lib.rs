@@ -9,7 +9,6 @@ mod exchange;
 mod flush;
 mod gate;
 mod guard;
-mod observer;
 mod operations;
 mod pages;
 mod replay;
@@ -23,15 +22,13 @@ pub use client::CyclesClient;
 pub use context::{GuardContext, Lease};
 pub use flush::Flushed;
 pub use guard::{Committing, Releasing, ReservationGuard};
-pub use observer::Observer;
 pub use runtime::Runtime;
-pub use with_cycles::{
-    BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig, try_with_cycles, with_cycles,
-};
+pub use with_cycles::{try_with_cycles, with_cycles};
 
-pub use cycles_host::Clock;
+pub use cycles_host::{Clock, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::guarded::{BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,

@@ -5,10 +5,9 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use cycles_proto::lifecycle::Lifecycle;
-use cycles_proto::models::ReservationCreateResponse;
+use cycles_proto::lifecycle::{Lifecycle, Told};
 use cycles_proto::step::StoreFailure;
-use cycles_proto::{Error, Event, Now, Ticket, UnixMillis};
+use cycles_proto::{Now, Ticket};
 use futures::task::AtomicWaker;
 
 #[derive(Debug)]
@@ -28,21 +27,17 @@ pub(crate) struct Shared {
     /// Whether it was told how it ends: while it is driven, whoever flushes waits for it.
     pub(crate) is_ending: bool,
     pub(crate) told: Told,
+    /// Whether something happened that somebody may wait for.
+    has_news: bool,
     waiting: Vec<Waker>,
 }
 
-/// What events told that somebody may wait for.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) granted: Option<Box<ReservationCreateResponse>>,
-    pub(crate) lease_lost: bool,
-    pub(crate) release_failed: bool,
-    /// Extensions by hand that were answered and not yet asked for.
-    pub(crate) extended: Vec<(Ticket, Extended)>,
+impl Shared {
+    /// The machine got ahead, or nobody drives it any more.
+    pub(crate) fn has_news(&mut self) {
+        self.has_news = true;
+    }
 }
-
-/// When the lease ends now; or what came back, nothing if the reservation ended first.
-pub(crate) type Extended = Result<UnixMillis, Option<Box<Error>>>;
 
 impl Slot {
     pub(crate) fn new(machine: Lifecycle) -> Self {
@@ -53,6 +48,7 @@ impl Slot {
                 open_writes: 0,
                 is_ending: false,
                 told: Told::default(),
+                has_news: false,
                 waiting: Vec::new(),
             }),
             driver: AtomicWaker::new(),
@@ -79,6 +75,7 @@ impl Slot {
     pub(crate) fn stored(&self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let mut shared = self.lock();
         shared.machine.handle_stored(now, ticket, stored);
+        shared.has_news = true;
         shared.open_writes -= 1;
         drop(shared);
         self.written.notify_all();
@@ -93,9 +90,15 @@ impl Slot {
         }
     }
 
-    /// The machine got ahead: whoever waits looks again.
+    /// If there is news, whoever waits looks again.
     pub(crate) fn wake_callers(&self) {
-        let waiting = core::mem::take(&mut self.lock().waiting);
+        let waiting = {
+            let mut shared = self.lock();
+            if !core::mem::take(&mut shared.has_news) {
+                return;
+            }
+            core::mem::take(&mut shared.waiting)
+        };
         for waker in waiting {
             waker.wake();
         }
@@ -123,27 +126,5 @@ impl Slot {
             shared.waiting.push(cx.waker().clone());
         }
         Poll::Pending
-    }
-}
-
-impl Told {
-    /// Keeps of an event what somebody may wait for.
-    pub(crate) fn note(&mut self, event: &Event) {
-        if let Event::Granted { response, .. } = event {
-            self.granted = Some(response.clone());
-        } else if let Event::LeaseLost { .. } = event {
-            self.lease_lost = true;
-        } else if let Event::ReleaseFailed { .. } = event {
-            self.release_failed = true;
-        } else if let Event::ExtendFailed { ticket, error, .. } = event {
-            self.extended.push((*ticket, Err(error.clone())));
-        } else if let Event::LeaseExtended {
-            ticket, expires_at, ..
-        } = event
-        {
-            self.lease_lost = false;
-            self.extended
-                .extend(ticket.map(|ticket| (ticket, Ok(*expires_at))));
-        }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use cycles_sandbox::world::{RandomLife, Tally};
 
 /// As many as a debug build lives in some seconds.
-const LIVES: u64 = 10_000;
+const LIVES: u64 = 4_000;
 
 fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).unwrap_or_default();

@@ -50,6 +50,7 @@ pub struct WorldBuilder {
     pub(super) ledger: Ledger,
     pub(super) driver: Driver,
     pub(super) make: MakeMachine,
+    pub(super) unmeasured: f64,
     pub(super) is_traced: bool,
 }
 
@@ -66,6 +67,7 @@ impl WorldBuilder {
             ledger,
             driver: Driver::default(),
             make: Arc::new(|lifecycle| Box::new(lifecycle)),
+            unmeasured: 0.0,
             is_traced: false,
         }
     }
@@ -97,6 +99,13 @@ impl WorldBuilder {
     /// A driver that behaves like this.
     pub const fn driver(mut self, driver: Driver) -> Self {
         self.driver = driver;
+        self
+    }
+
+    /// Leaves `remaining_ttl_ms` out of this share of the server's answers, from 0 to 1: older servers do not
+    /// know it.
+    pub const fn unmeasured(mut self, share: f64) -> Self {
+        self.unmeasured = share;
         self
     }
 

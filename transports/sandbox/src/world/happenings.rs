@@ -98,7 +98,10 @@ impl World {
         let operation = Operation::of(arrival.request.method(), arrival.request.uri().path());
         let time = self.server_time();
         let before = self.taken(life);
-        let response = self.ledger.handle(time, &arrival.request);
+        let mut response = self.ledger.handle(time, &arrival.request);
+        if self.dice.chance(self.unmeasured) {
+            leave_out_remaining(&mut response);
+        }
         self.note(|| {
             format!(
                 "{life}: the ledger answers {} with {}",
@@ -244,6 +247,17 @@ impl World {
                 self.journal.crash_during(&directory, write, remains, cut);
             }
         }
+    }
+}
+
+/// Makes the answer one of a server that does not know how to tell the rest of a lease.
+fn leave_out_remaining(response: &mut Response<Bytes>) {
+    let body: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(response.body());
+    if let Ok(mut body) = body
+        && body.remove("remaining_ttl_ms").is_some()
+        && let Ok(bytes) = serde_json::to_vec(&body)
+    {
+        *response.body_mut() = Bytes::from(bytes);
     }
 }
 

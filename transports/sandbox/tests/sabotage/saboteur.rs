@@ -83,7 +83,7 @@ impl Saboteur {
         }
     }
 
-    /// The time as the machine behind is told.
+    /// The time as the machine behind is told when it is asked what to do.
     fn told(&self, now: Now) -> Now {
         const DAYS_MS: u64 = 5 * 86_400_000;
         match self.sabotage {
@@ -204,7 +204,6 @@ impl Machine for Saboteur {
     }
 
     fn handle_response(&mut self, now: Now, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
-        let now = self.told(now);
         self.was_throttled |= response.status() == 429;
         self.has_failed |= self.settlements > 0 && response.status().is_server_error();
         if self.sabotage == Sabotage::BelievesEvery410 && response.status() == 410 {
@@ -217,13 +216,11 @@ impl Machine for Saboteur {
     }
 
     fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
-        let now = self.told(now);
         self.has_failed |= self.settlements > 0;
         self.inner.handle_failure(now, ticket, sent, failure);
     }
 
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
-        let now = self.told(now);
         self.inner.handle_stored(now, ticket, stored);
     }
 

@@ -1,110 +1,63 @@
 //! A plan that comes true.
 
-use std::time::Duration;
-
-use cycles_proto::lifecycle::ReleaseReason;
-use cycles_proto::models::{Amount, CommitRequest};
-
-use super::plan::{Ending, Fortune, Plan};
+use super::agent::Agent;
+use super::plan::{Fortune, Plan};
 use crate::ledger::{BudgetStatus, Unit};
 use crate::sandbox::DEFAULT_TENANT_SCOPE;
-use crate::world::{LifeId, ProcessId, Violation, World};
+use crate::world::{ProcessId, Violation, World};
 
 /// A plan on its way.
-pub(super) struct Living {
+pub(super) struct Living<'a> {
     pub(super) world: World,
-    life: LifeId,
+    agents: Vec<Agent<'a>>,
     /// Its processes, the latest last.
     processes: Vec<ProcessId>,
-    granted_at: Option<Duration>,
-    has_ended: bool,
 }
 
-impl Living {
-    pub(super) fn begin(mut world: World, plan: &Plan) -> Self {
+impl<'a> Living<'a> {
+    pub(super) fn begin(mut world: World, plan: &'a Plan) -> Self {
         for rule in &plan.faults {
             world.inject(rule.clone());
         }
         if let Some(budget) = &plan.budget {
             world.ledger_mut().add_budget(budget.clone());
         }
+        if let Some(tenant) = &plan.tenant {
+            world.ledger_mut().add_tenant(tenant.clone());
+        }
         let process = world.start_process_with(plan.config());
         if let Some(steps) = plan.crash_after {
             world.crash_after(process, steps);
         }
-        #[expect(
-            clippy::expect_used,
-            reason = "a plan's request is within the limits, as a test shows"
-        )]
-        let life = world
-            .reserve(process, plan.request.clone())
-            .expect("the request is valid");
         Self {
             world,
-            life,
+            agents: plan.errands.iter().map(Agent::new).collect(),
             processes: vec![process],
-            granted_at: None,
-            has_ended: false,
         }
     }
 
     pub(super) fn pass(&mut self, plan: &Plan) -> Result<(), Violation> {
-        let mut fortunes = plan.fortunes.iter();
-        let mut next = fortunes.next();
+        let mut fortunes = plan.fortunes.iter().peekable();
         loop {
-            let at = next.map(|(at, _)| *at);
-            let acts_at = self
-                .granted_at
-                .map(|granted| granted + plan.work)
-                .filter(|_| !self.has_ended);
-            let until = [at, acts_at].into_iter().flatten().min();
-            let Some(until) = until.or((!self.has_ended).then_some(plan.patience)) else {
+            let fortune_at = fortunes.peek().map(|(at, _)| *at);
+            let Some(until) = self.agents.iter().filter_map(Agent::next).chain(fortune_at).min() else {
                 return Ok(());
             };
-            let life = self.life;
-            let waits_for_grant = self.granted_at.is_none() && !self.has_ended;
+            let agents = &self.agents;
             self.world
                 .run_until_or(until.saturating_sub(self.world.now()), |world| {
-                    world.now() >= until || (waits_for_grant && world.is_held(life))
+                    world.now() >= until || agents.iter().any(|agent| agent.is_granted(world))
                 })?;
-            let now = self.world.now();
-            if waits_for_grant && self.world.is_held(life) {
-                self.granted_at = Some(now);
-                self.begins_to_work(plan);
-            } else if acts_at.is_some_and(|at| at <= now) {
-                self.has_ended = true;
-                self.ends_work(plan);
-            } else if at.is_some_and(|at| at <= now) {
-                if let Some((_, fortune)) = next {
-                    self.meets(plan, fortune);
+            let latest = self.processes.last().copied();
+            for agent in &mut self.agents {
+                let is_due = agent.next().is_some_and(|at| at <= self.world.now());
+                if let (true, Some(process)) = (is_due || agent.is_granted(&self.world), latest) {
+                    agent.act(&mut self.world, process);
                 }
-                next = fortunes.next();
-            } else if now >= plan.patience {
-                self.has_ended = true;
-                self.world.abandon(life);
             }
-        }
-    }
-
-    fn begins_to_work(&mut self, plan: &Plan) {
-        if let Some(amount) = plan.spent_at_first {
-            // The caller may be wrong about the unit, and is told so.
-            let _ = self.world.spent(self.life, &Amount::tokens(amount));
-        }
-        if let Some(by) = plan.extends_by {
-            self.world.extend(self.life, by);
-        }
-    }
-
-    fn ends_work(&mut self, plan: &Plan) {
-        match plan.ending {
-            Ending::Commits => {
-                let request = CommitRequest::builder().actual(Amount::tokens(plan.cost)).build();
-                // A process that has crashed takes nothing.
-                let _ = self.world.commit(self.life, request);
+            while let Some((_, fortune)) = fortunes.next_if(|(at, _)| *at <= self.world.now()) {
+                self.meets(plan, fortune);
             }
-            Ending::Releases => self.world.release(self.life, ReleaseReason::ACTION_FAILED),
-            Ending::Leaves => self.world.abandon(self.life),
         }
     }
 
@@ -139,7 +92,12 @@ impl Living {
             }
             (Fortune::Rule(rule), _) => world.inject(rule.clone()),
             (Fortune::Calm, _) => world.clear_faults(),
-            (Fortune::RestoresStaleRecord, _) => world.restore_first_record(self.life),
+            (Fortune::RestoresStaleRecord, _) => {
+                let lives: Vec<_> = self.agents.iter().filter_map(Agent::life).collect();
+                for life in lives {
+                    self.world.restore_first_record(life);
+                }
+            }
             (_, None) => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Random lives: from one number a world, an agent that spends in it, and all that goes wrong.
 
+mod agent;
+mod dice;
 mod living;
 mod plan;
 
@@ -109,6 +111,7 @@ impl RandomLife {
         let plan = Plan::of(self.seed);
         let mut builder = World::builder(self.seed)
             .driver(Driver::careless(plan.carelessness))
+            .unmeasured(plan.unmeasured)
             .machines(Arc::clone(&self.make));
         if self.is_traced {
             builder = builder.traced();

@@ -30,7 +30,7 @@ const QUEUE: usize = 1_024;
 
 /// The observer of a client and what it was not told yet.
 #[derive(Clone)]
-pub(crate) struct Observers {
+pub struct Observers {
     queue: Arc<Queue>,
     run: Arc<Run>,
 }
@@ -52,8 +52,8 @@ struct State {
 }
 
 impl Observers {
-    /// `run` runs blocking work beside everything else.
-    pub(crate) fn new(
+    /// `run` is given work that may block, and runs it beside everything else.
+    pub fn new(
         observer: Option<Arc<dyn Observer>>,
         run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
     ) -> Self {
@@ -65,7 +65,7 @@ impl Observers {
     }
 
     /// Logs the event and has the observer told.
-    pub(crate) fn tell(&self, event: Event) {
+    pub fn tell(&self, event: Event) {
         log(&event);
         if self.queue.observer.is_none() {
             return;

@@ -1,0 +1,87 @@
+//! What somebody who waits for a life gets to know: the same in every adapter.
+
+use std::sync::Arc;
+
+use super::{InvalidCommit, Lifecycle, Outcome};
+use crate::call::Ticket;
+use crate::error::Error;
+use crate::models::{ReservationCreateResponse, ReservationId};
+use crate::step::Event;
+use crate::time::UnixMillis;
+
+/// What the events of one life told that somebody may wait for. Its driver [notes](Self::note) each event; who
+/// waits asks again whenever the machine got ahead, and an answer of `None` is to wait on.
+#[derive(Debug, Default)]
+pub struct Told {
+    granted: Option<Arc<ReservationCreateResponse>>,
+    lease_is_lost: bool,
+    release_failed: bool,
+    /// Extensions by hand that were answered and not yet asked for.
+    extended: Vec<(Ticket, Extended)>,
+}
+
+/// When the lease ends now; or what came back, nothing if the reservation ended first.
+type Extended = Result<UnixMillis, Option<Box<Error>>>;
+
+impl Told {
+    /// Keeps of an event what somebody may wait for.
+    pub fn note(&mut self, event: &Event) {
+        if let Event::Granted { response, .. } = event {
+            self.granted = Some(Arc::clone(response));
+        } else if let Event::LeaseLost { .. } = event {
+            self.lease_is_lost = true;
+        } else if let Event::ReleaseFailed { .. } = event {
+            self.release_failed = true;
+        } else if let Event::ExtendFailed { ticket, error, .. } = event {
+            self.extended.push((*ticket, Err(error.clone())));
+        } else if let Event::LeaseExtended {
+            ticket, expires_at, ..
+        } = event
+        {
+            self.lease_is_lost = false;
+            self.extended
+                .extend(ticket.map(|ticket| (ticket, Ok(*expires_at))));
+        }
+    }
+
+    /// Whether the lease is over, by the ledger's word or by the clock.
+    pub fn lease_is_lost(&self) -> bool {
+        self.lease_is_lost
+    }
+
+    /// The grant, once; or why there is none.
+    pub fn granted(
+        &mut self,
+        machine: &Lifecycle,
+    ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
+        if let Some(grant) = machine.grant() {
+            let response = self.granted.take()?;
+            return Some(Ok((grant.reservation_id.clone(), response)));
+        }
+        let outcome = machine.outcome()?;
+        Some(Err(outcome
+            .refusal()
+            .unwrap_or_else(|| InvalidCommit::NotHeld.into())))
+    }
+
+    /// What became of an extension that was asked for by hand, once.
+    pub fn extended(&mut self, ticket: Ticket) -> Option<Result<UnixMillis, Error>> {
+        let position = self.extended.iter().position(|(known, _)| *known == ticket)?;
+        let answer = self.extended.swap_remove(position).1;
+        Some(answer.map_err(|error| error.map_or_else(|| InvalidCommit::NotHeld.into(), |error| *error)))
+    }
+
+    /// Whether the ledger confirmed a release, after the first attempt. What was spent nevertheless is
+    /// committed, which counts as confirmed.
+    pub fn released(&self, machine: &Lifecycle) -> Option<Result<bool, Error>> {
+        match machine.outcome() {
+            Some(Outcome::Released(released)) => Some(Ok(released.is_confirmed())),
+            Some(Outcome::Settled(receipt)) => Some(receipt.clone().into_result().map(|_| true)),
+            Some(other) => Some(other.refusal().map_or(Ok(false), Err)),
+            None if self.release_failed => Some(Ok(false)),
+            None => machine
+                .receipt()
+                .map(|receipt| receipt.into_result().map(|_| true)),
+        }
+    }
+}

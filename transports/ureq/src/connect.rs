@@ -1,0 +1,132 @@
+//! Connections: proxy, TCP and TLS one after the other, each failure by its stage. Whatever fails here was never
+//! sent; whatever fails later may have been.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use cycles_proto::{Failure, FailureKind};
+use ureq::Error;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, TcpConnector, Transport};
+
+use crate::names::Names;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) struct ConnectError {
+    kind: FailureKind,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl ConnectError {
+    pub(crate) fn new(kind: FailureKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self {
+            kind,
+            source: Some(source.into()),
+        }
+    }
+
+    pub(crate) fn timed_out() -> Self {
+        Self {
+            kind: FailureKind::ConnectTimeout,
+            source: None,
+        }
+    }
+
+    /// An error of a stage, or one of the stages within it.
+    pub(crate) fn at(stage: FailureKind, error: Error) -> Self {
+        if matches!(error, Error::Timeout(_)) {
+            return Self::timed_out();
+        }
+        let source = match error.into_io().downcast::<Error>() {
+            Ok(Error::Other(source)) => source,
+            Ok(error) => error.into(),
+            Err(error) => error.into(),
+        };
+        match source.downcast::<Self>() {
+            Ok(inner) if inner.kind == FailureKind::ConnectTimeout => *inner,
+            Ok(inner) => Self {
+                kind: stage,
+                ..*inner
+            },
+            Err(source) => Self::new(stage, source),
+        }
+    }
+
+    /// What the caller gets to know.
+    pub(crate) fn failure(&self) -> Failure {
+        match &self.source {
+            Some(_) => Failure::caused_by(self.kind, self),
+            None => Failure::new(self.kind),
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Some(source) => source.fmt(f),
+            None => f.write_str("timed out"),
+        }
+    }
+}
+
+impl StdError for ConnectError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().and_then(|source| source.source())
+    }
+}
+
+impl From<ConnectError> for Error {
+    fn from(error: ConnectError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+/// Connects through the proxy, if there is one and it is of the kind that the connector within knows.
+#[derive(Debug, Default)]
+pub(crate) struct ThroughProxy<C>(C);
+
+impl<In: Transport, C: Connector<In>> Connector<In> for ThroughProxy<C> {
+    type Out = C::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let connection = self.0.connect(details, chained);
+        connection.map_err(|error| ConnectError::at(FailureKind::Proxy, error).into())
+    }
+}
+
+/// Connects directly, if nothing before it did.
+#[derive(Debug)]
+pub(crate) struct Directly {
+    tcp: TcpConnector,
+    names: Names,
+}
+
+impl Directly {
+    pub(crate) fn new(names: Names) -> Self {
+        Self {
+            tcp: TcpConnector::default(),
+            names,
+        }
+    }
+}
+
+impl<In: Transport> Connector<In> for Directly {
+    type Out = <TcpConnector as Connector<In>>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let connection = self.tcp.connect(details, chained);
+        connection.map_err(|error| {
+            self.names.doubt(details.uri);
+            ConnectError::at(FailureKind::Connect, error).into()
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! What a guarded action sees of its reservation, and what it may leave for the commit.
+
+use core::fmt;
+use core::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cycles_proto::InvalidCommit;
+use cycles_proto::UnixMillis;
+use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
+use cycles_proto::models::{
+    Amount, Balance, Caps, CyclesMetrics, Decision, ReservationCreateResponse, ReservationId,
+};
+
+use crate::life::Life;
+
+/// The reservation of a guarded action. Clones are the same.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct GuardContext {
+    /// The reservation.
+    pub reservation_id: ReservationId,
+    /// `Allow` or `AllowWithCaps`.
+    pub decision: Decision,
+    /// What the action has to keep to.
+    pub caps: Option<Caps>,
+    /// What was asked for.
+    pub estimate: Amount,
+    /// What is held.
+    pub reserved: Option<Amount>,
+    /// When the lease ended when it was granted, on the server's clock.
+    pub expires_at: Option<UnixMillis>,
+    /// The deepest scope.
+    pub scope_path: Option<String>,
+    /// All scopes, broadest first.
+    pub affected_scopes: Vec<String>,
+    /// The balances after the reservation, if the server tells.
+    pub balances: Vec<Balance>,
+    life: Arc<Life>,
+    notes: Arc<Mutex<CommitNotes>>,
+}
+
+impl GuardContext {
+    pub(crate) fn new(
+        life: Arc<Life>,
+        id: ReservationId,
+        response: &ReservationCreateResponse,
+        config: &WithCyclesConfig,
+    ) -> Self {
+        Self {
+            reservation_id: id,
+            decision: response.decision.clone(),
+            caps: response.caps.clone(),
+            estimate: config.estimate().clone(),
+            reserved: response.reserved.clone(),
+            expires_at: response.expires_at_ms,
+            scope_path: response.scope_path.clone(),
+            affected_scopes: response.affected_scopes.clone(),
+            balances: response.balances.clone().unwrap_or_default(),
+            life,
+            notes: Arc::new(Mutex::new(config.notes().clone())),
+        }
+    }
+
+    /// What the action consumed, to go with the commit. `latency_ms` is filled in if it is not given.
+    pub fn set_metrics(&self, metrics: CyclesMetrics) {
+        self.notes().set_metrics(metrics);
+    }
+
+    /// Adds to what is kept with the commit.
+    pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
+        self.notes().insert_metadata(name, value);
+    }
+
+    /// The action has spent at least this much by now. It is what is committed if the action does not end.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.life.lock().machine.spent(amount)
+    }
+
+    /// The lease, to be asked whether it is lost.
+    pub fn lease(&self) -> Lease {
+        Lease::new(Arc::clone(&self.life))
+    }
+
+    pub(crate) fn notes(&self) -> MutexGuard<'_, CommitNotes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for GuardContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardContext")
+            .field("reservation_id", &self.reservation_id)
+            .field("decision", &self.decision)
+            .field("caps", &self.caps)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A lease that may get lost while an action runs.
+#[derive(Clone)]
+pub struct Lease {
+    life: Arc<Life>,
+}
+
+impl Lease {
+    pub(crate) fn new(life: Arc<Life>) -> Self {
+        Self { life }
+    }
+
+    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
+    pub fn is_lost(&self) -> bool {
+        self.life.lock().told.lease_is_lost()
+    }
+
+    /// Waits until the lease is lost, or for `timeout`, whichever comes first; says whether it is lost.
+    pub fn wait_lost(&self, timeout: Duration) -> bool {
+        self.life.wait_lost(timeout)
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("is_lost", &self.is_lost()).finish()
+    }
+}

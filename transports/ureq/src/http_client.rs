@@ -1,0 +1,166 @@
+//! Exchanges one request for one response over pooled connections.
+
+use core::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, FailureKind};
+use http::{Method, Request, Response};
+use ureq::config::AutoHeaderValue;
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksConnector};
+use ureq::{Agent, AsSendBody, Error};
+
+use crate::connect::{ConnectError, Directly, ThroughProxy};
+use crate::discreet::Discreetly;
+use crate::http_options::HttpOptions;
+use crate::names::Names;
+
+/// A pool of keep-alive connections to one server.
+pub(crate) struct HttpClient {
+    agent: Agent,
+    discreetly: Discreetly,
+    names: Names,
+    /// Whether there is no proxy that resolves the server's name itself.
+    is_direct: bool,
+    /// For name, TCP and TLS together.
+    connect_timeout: Duration,
+}
+
+/// Load balancers close idle connections after a minute or so: be earlier.
+const IDLE: Duration = Duration::from_secs(15);
+
+/// As many as there are exchanges at once in a busy program.
+const MAX_IDLE: usize = 64;
+
+/// What ureq's own buffers hold for each connection. The answers of a ledger are far smaller; a larger one is
+/// read in parts.
+const BUFFER: usize = 16 * 1024;
+
+impl HttpClient {
+    pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
+        let names = Names::default();
+        let proxy = options.proxy_for(config)?;
+        let is_direct = proxy.is_none();
+        #[cfg(feature = "tls")]
+        let needs_tls = config.is_https() || proxy.as_ref().is_some_and(HttpOptions::is_encrypted);
+        let settings = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(proxy)
+            .user_agent(AutoHeaderValue::None)
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+            .max_idle_age(IDLE)
+            .max_idle_connections(MAX_IDLE)
+            .max_idle_connections_per_host(MAX_IDLE)
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
+            .max_response_header_size(BUFFER)
+            .build();
+        let connector =
+            ().chain(ThroughProxy::<SocksConnector>::default())
+                .chain(ThroughProxy::<ConnectProxyConnector>::default())
+                .chain(Directly::new(names.clone()));
+        #[cfg(feature = "tls")]
+        let connector = connector.chain(crate::tls::Securely(
+            needs_tls
+                .then(|| crate::tls::client_config(&options.roots))
+                .transpose()?,
+        ));
+        let discreetly = Discreetly::new(config.api_key());
+        let connector = connector.chain(discreetly.clone());
+        Ok(Self {
+            agent: Agent::with_parts(settings, connector, names.clone()),
+            discreetly,
+            names,
+            is_direct,
+            connect_timeout: config.connect_timeout(),
+        })
+    }
+
+    /// Makes the call, once, within its time.
+    pub(crate) fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+        let began = Instant::now();
+        if self.is_direct {
+            // Here, so that the name and the connection share their time. ureq asks again and is answered at once.
+            self.names
+                .resolve(call.request.uri(), self.connect_timeout.min(call.timeout))
+                .map_err(|error| error.failure())?;
+        }
+        let elapsed = began.elapsed();
+        let time = Time {
+            whole: call.timeout.saturating_sub(elapsed),
+            connect: self.connect_timeout.saturating_sub(elapsed),
+        };
+        let (mut head, body) = call.request.into_parts();
+        self.discreetly.hide(&mut head.headers);
+        if head.method == Method::GET {
+            self.run(Request::from_parts(head, ()), time, call.max_response)
+        } else {
+            self.run(Request::from_parts(head, &body[..]), time, call.max_response)
+        }
+        .map_err(|error| failure(&error))
+    }
+
+    fn run(
+        &self,
+        request: Request<impl AsSendBody>,
+        time: Time,
+        max_response: usize,
+    ) -> Result<Response<Bytes>, Error> {
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_resolve(Some(time.connect))
+            .timeout_connect(Some(time.connect))
+            .timeout_global(Some(time.whole))
+            .build();
+        let (head, mut body) = self.agent.run(request)?.into_parts();
+        let limit = u64::try_from(max_response).unwrap_or(u64::MAX);
+        if body.content_length().is_some_and(|length| length > limit) {
+            return Err(Error::BodyExceedsLimit(limit));
+        }
+        let body = body.with_config().limit(limit).read_to_vec()?;
+        Ok(Response::from_parts(head, Bytes::from(body)))
+    }
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy)]
+struct Time {
+    whole: Duration,
+    connect: Duration,
+}
+
+/// What an error of ureq means. Everything after a connection was had may have been sent.
+fn failure(error: &Error) -> Failure {
+    if let Error::Other(other) = error
+        && let Some(connect) = other.downcast_ref::<ConnectError>()
+    {
+        return connect.failure();
+    }
+    if matches!(error, Error::Timeout(_)) {
+        Failure::new(FailureKind::Timeout)
+    } else if matches!(error, Error::BodyExceedsLimit(_) | Error::LargeResponseHeader(..)) {
+        Failure::new(FailureKind::TooLarge)
+    } else if matches!(error, Error::TlsRequired) {
+        Failure::caused_by(FailureKind::Tls, &NoTls)
+    } else if let Error::Io(error) = error {
+        Failure::caused_by(FailureKind::Lost, error)
+    } else {
+        Failure::caused_by(FailureKind::Lost, error)
+    }
+}
+
+/// A connection to an https server could be made, and nothing here can encrypt it.
+#[derive(Debug)]
+struct NoTls;
+
+impl core::fmt::Display for NoTls {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("this program was built without the feature `tls`")
+    }
+}
+
+impl std::error::Error for NoTls {}

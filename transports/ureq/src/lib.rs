@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod client;
+mod connect;
+mod context;
+mod discreet;
+mod engine;
+mod flush;
+mod guard;
+mod http_client;
+mod http_options;
+mod life;
+mod names;
+mod operations;
+mod pages;
+mod replay;
+mod scheduler;
+#[cfg(feature = "tls")]
+mod tls;
+mod with_cycles;
+mod workers;
+
+pub use builder::CyclesClientBuilder;
+pub use client::CyclesClient;
+pub use context::{GuardContext, Lease};
+pub use flush::Flushed;
+pub use guard::ReservationGuard;
+pub use http_options::HttpOptions;
+pub use with_cycles::{try_with_cycles, with_cycles};
+
+pub use cycles_host::Observer;
+pub use cycles_proto as proto;
+pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::guarded::{BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::{
+    ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
+    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+};

@@ -1,0 +1,321 @@
+//! One life: its machine, and whoever drives it.
+//!
+//! Any thread may drive, one at a time, and none waits for anything while it does: it hands out what the machine
+//! asks for until there is nothing left to ask, and sets the time at which to look again. What may take long goes
+//! elsewhere: extensions to the heartbeat's workers, always; other calls to the caller that waits here, if there
+//! is one, and to the settling workers if there is none; changes of the journal to the journal's threads. Each of
+//! them brings its answer to the machine and drives on.
+//!
+//! The mutex is never held across a call, a write or a wait, and no channel stands between a cost and the machine.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use core::time::Duration;
+
+use cycles_proto::lifecycle::{Lifecycle, Told};
+use cycles_proto::models::ReservationId;
+use cycles_proto::step::JournalWrite;
+use cycles_proto::{Call, Event, Step, Ticket, Urgency};
+
+use crate::engine::Engine;
+use crate::scheduler::Sleeper;
+
+pub(crate) struct Life {
+    pub(crate) engine: Arc<Engine>,
+    /// Its number in the scheduler.
+    number: u64,
+    shared: Mutex<Shared>,
+    changed: Condvar,
+}
+
+pub(crate) struct Shared {
+    pub(crate) machine: Lifecycle,
+    pub(crate) told: Told,
+    is_driven: bool,
+    /// When the scheduler looks at it, at the latest.
+    wakes_at: Option<Duration>,
+    /// How many threads wait for a change.
+    waiting: usize,
+    /// How many callers are here, and the calls that one of them is to make.
+    callers: usize,
+    calls: VecDeque<Call>,
+    /// How many writes the journal has not answered.
+    open_writes: u32,
+    /// Whether it was told how it ends, so that flushing waits for it.
+    is_ending: bool,
+    /// The reservation whose record was written.
+    recorded: Option<ReservationId>,
+    /// The record that it was started for.
+    replayed: Option<ReservationId>,
+}
+
+impl Life {
+    pub(crate) fn new(engine: &Arc<Engine>, machine: Lifecycle) -> Arc<Self> {
+        Self::of(engine, machine, None)
+    }
+
+    /// The rest of a life whose cost is in a record; the replay is told when it has ended.
+    pub(crate) fn replayed(engine: &Arc<Engine>, machine: Lifecycle, id: ReservationId) -> Arc<Self> {
+        Self::of(engine, machine, Some(id))
+    }
+
+    fn of(engine: &Arc<Engine>, machine: Lifecycle, replayed: Option<ReservationId>) -> Arc<Self> {
+        Arc::new(Self {
+            engine: Arc::clone(engine),
+            number: engine.number(),
+            shared: Mutex::new(Shared {
+                machine,
+                told: Told::default(),
+                is_driven: false,
+                wakes_at: None,
+                waiting: 0,
+                callers: 0,
+                calls: VecDeque::new(),
+                open_writes: 0,
+                is_ending: false,
+                recorded: None,
+                replayed,
+            }),
+            changed: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
+        // Whatever a panic elsewhere left is still the machine, which every input keeps in order.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands out what the machine asks for, until it asks for nothing more for now.
+    pub(crate) fn drive(self: &Arc<Self>) {
+        let mut shared = self.lock();
+        if core::mem::replace(&mut shared.is_driven, true) {
+            // Whoever drives looks again before he stops.
+            return;
+        }
+        loop {
+            match shared.machine.poll(self.engine.now()) {
+                Step::Send(call) => shared = self.hand_out(shared, call),
+                Step::Store(ticket, write) => {
+                    shared.open_writes += 1;
+                    drop(shared);
+                    self.store(ticket, write);
+                    shared = self.lock();
+                }
+                Step::Notify(event) => {
+                    shared.told.note(&event);
+                    drop(shared);
+                    self.tell(event);
+                    shared = self.lock();
+                }
+                Step::Wait(until) => return self.rest(shared, until),
+                Step::Done => return self.end(shared),
+            }
+        }
+    }
+
+    /// Waits until `look` finds what it looks for. What is to be sent for it goes out on this thread.
+    pub(crate) fn wait_for<T>(self: &Arc<Self>, mut look: impl FnMut(&mut Shared) -> Option<T>) -> T {
+        let _calling = Calling::new(self);
+        self.drive();
+        let mut shared = self.lock();
+        loop {
+            if let Some(found) = look(&mut shared) {
+                return found;
+            }
+            match shared.calls.pop_front() {
+                Some(call) => {
+                    drop(shared);
+                    self.exchange(call);
+                    shared = self.lock();
+                }
+                None => shared = self.wait(shared),
+            }
+        }
+    }
+
+    /// Waits until the lease is lost, or for `timeout`, whichever comes first; whether it is lost.
+    pub(crate) fn wait_lost(&self, timeout: Duration) -> bool {
+        let mut shared = self.lock();
+        shared.waiting += 1;
+        let is_held = |shared: &mut Shared| !shared.told.lease_is_lost();
+        let waited = self.changed.wait_timeout_while(shared, timeout, is_held);
+        let (mut shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        shared.waiting -= 1;
+        shared.told.lease_is_lost()
+    }
+
+    /// The machine knows how it ends: that is seen to, whatever becomes of the caller, and flushing waits for it.
+    pub(crate) fn ending(&self) {
+        let mut shared = self.lock();
+        if !shared.is_ending && shared.machine.outcome().is_none() {
+            shared.is_ending = true;
+            self.engine.replay.ending();
+        }
+    }
+
+    /// Waits until what has to be on disk by now is there, or could not be brought there.
+    pub(crate) fn wait_for_writes(self: &Arc<Self>) {
+        self.drive();
+        let mut shared = self.lock();
+        while shared.open_writes > 0 {
+            shared = self.wait(shared);
+        }
+    }
+
+    fn hand_out<'a>(
+        self: &'a Arc<Self>,
+        mut shared: MutexGuard<'a, Shared>,
+        call: Call,
+    ) -> MutexGuard<'a, Shared> {
+        let is_extension = matches!(call.urgency, Urgency::Lease(_));
+        if shared.callers > 0 && !is_extension {
+            shared.calls.push_back(call);
+            self.notify(&shared);
+            return shared;
+        }
+        drop(shared);
+        let life = Arc::clone(self);
+        let urgency = call.urgency;
+        let job = Box::new(move || life.exchange(call));
+        if is_extension {
+            self.engine.extend(urgency, job);
+        } else {
+            self.engine.settle(urgency, job);
+        }
+        self.lock()
+    }
+
+    fn exchange(self: &Arc<Self>, call: Call) {
+        let (ticket, sent) = (call.ticket, self.engine.now().mono);
+        let answer = self.engine.http.exchange(call);
+        let now = self.engine.now();
+        {
+            let machine = &mut self.lock().machine;
+            match answer {
+                Ok(response) => machine.handle_response(now, ticket, sent, &response),
+                Err(failure) => machine.handle_failure(now, ticket, Some(sent), failure),
+            }
+        }
+        self.drive();
+    }
+
+    fn store(self: &Arc<Self>, ticket: Ticket, write: JournalWrite) {
+        if let JournalWrite::Put(record) = &write {
+            let id = record.reservation_id();
+            let is_first = self.lock().recorded.replace(id.clone()).is_none();
+            if is_first {
+                self.engine.recorded(id);
+            }
+        }
+        let life = Arc::clone(self);
+        self.engine.journal.submit(write, move |stored| {
+            let now = life.engine.now();
+            let mut shared = life.lock();
+            shared.machine.handle_stored(now, ticket, stored);
+            shared.open_writes -= 1;
+            life.notify(&shared);
+            drop(shared);
+            life.drive();
+        });
+    }
+
+    fn tell(&self, event: Event) {
+        if let Event::SettlementFailed { error, .. } = &event {
+            self.engine.observe(Some(error));
+        } else if let Event::Granted { .. } = &event {
+            self.engine.observe(None);
+        }
+        self.engine.observers.tell(event);
+    }
+
+    /// Nothing is to be done until then, or until something comes from outside.
+    fn rest(self: &Arc<Self>, mut shared: MutexGuard<'_, Shared>, until: Option<Duration>) {
+        shared.is_driven = false;
+        let is_left = self.engine.is_closed() && shared.is_answered();
+        if let Some(at) = until.filter(|_| !is_left)
+            // An earlier look than needed costs less than changing the time.
+            && shared.wakes_at.is_none_or(|wakes_at| at < wakes_at)
+        {
+            shared.wakes_at = Some(at);
+            let sleeper = Arc::clone(self) as Arc<dyn Sleeper>;
+            self.engine.scheduler.set(self.number, at, sleeper);
+        }
+        self.notify(&shared);
+    }
+
+    fn end(&self, mut shared: MutexGuard<'_, Shared>) {
+        shared.is_driven = false;
+        if shared.wakes_at.take().is_some() {
+            self.engine.scheduler.remove(self.number);
+        }
+        let is_ending = core::mem::take(&mut shared.is_ending);
+        let (recorded, replayed) = (shared.recorded.take(), shared.replayed.take());
+        let receipt = recorded.is_some().then(|| shared.machine.receipt()).flatten();
+        let outcome = replayed.as_ref().and_then(|_| shared.machine.outcome().cloned());
+        self.notify(&shared);
+        drop(shared);
+        if let (Some(id), Some(receipt)) = (recorded, receipt) {
+            self.engine.recorded_no_more(&id, &receipt);
+        }
+        if let Some(id) = replayed {
+            self.engine.replayed(&id, outcome.as_ref());
+        }
+        if is_ending {
+            self.engine.replay.ended();
+        }
+    }
+
+    fn wait<'a>(&self, mut shared: MutexGuard<'a, Shared>) -> MutexGuard<'a, Shared> {
+        shared.waiting += 1;
+        let woken = self.changed.wait(shared);
+        let mut shared = woken.unwrap_or_else(PoisonError::into_inner);
+        shared.waiting -= 1;
+        shared
+    }
+
+    /// Whoever waits looks again. Without anybody there it costs nothing.
+    fn notify(&self, shared: &Shared) {
+        if shared.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    /// Whether a caller that waited for its end would have been answered.
+    fn is_answered(&self) -> bool {
+        self.machine.receipt().is_some() || self.told.released(&self.machine).is_some()
+    }
+}
+
+impl Sleeper for Life {
+    fn wake(self: Arc<Self>) {
+        self.lock().wakes_at = None;
+        self.drive();
+    }
+}
+
+/// A caller that waits at a life and makes its calls.
+struct Calling<'a>(&'a Arc<Life>);
+
+impl<'a> Calling<'a> {
+    fn new(life: &'a Arc<Life>) -> Self {
+        life.lock().callers += 1;
+        Self(life)
+    }
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        let mut shared = self.0.lock();
+        shared.callers -= 1;
+        if shared.callers > 0 {
+            return;
+        }
+        // What was left for the caller is made without him.
+        for call in core::mem::take(&mut shared.calls) {
+            shared = self.0.hand_out(shared, call);
+        }
+    }
+}

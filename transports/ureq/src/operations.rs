@@ -1,0 +1,183 @@
+//! The plain operations: one request and one answer each.
+
+use std::sync::Arc;
+
+use cycles_proto::models::{
+    BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
+    CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
+    EvidenceId, HealthResponse, IdempotencyKey, ListReservationsParams, ReleaseRequest, ReleaseResponse,
+    ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
+    ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
+};
+use cycles_proto::reply::Reply;
+use cycles_proto::{CyclesConfig, Error, Operation, Progress, Seed};
+
+use crate::client::CyclesClient;
+
+impl CyclesClient {
+    /// Asks whether an action would be allowed (`decide`). Holds nothing: to be sure, reserve.
+    ///
+    /// # Errors
+    /// Any [`Error`]. A refusal is no error here but a decision.
+    pub fn decide(&self, request: &DecisionRequest) -> Result<DecisionResponse, Error> {
+        self.run(|config, seed| Operation::decide(config, request, seed))
+    }
+
+    /// Holds budget for an action (`createReservation`), or with `dry_run` evaluates whether it could.
+    /// What is held must be committed or released, or it stays held until the lease ends. The action may run
+    /// only if the [decision](ReservationCreateResponse::decision) allows it.
+    ///
+    /// # Errors
+    /// [`Error::BudgetExceeded`] when a server denies a live reservation as the protocol says, and any other
+    /// [`Error`].
+    pub fn create_reservation(
+        &self,
+        request: &ReservationCreateRequest,
+    ) -> Result<ReservationCreateResponse, Error> {
+        self.run(|config, seed| Operation::create_reservation(config, request, seed))
+    }
+
+    /// Charges what an action cost to its reservation (`commitReservation`).
+    ///
+    /// # Errors
+    /// Any [`Error`]; see [`Error::outcome_is_unknown`] before giving up a cost.
+    pub fn commit_reservation(
+        &self,
+        id: &ReservationId,
+        request: &CommitRequest,
+    ) -> Result<CommitResponse, Error> {
+        self.run(|config, seed| Operation::commit_reservation(config, id, request, seed))
+    }
+
+    /// Gives back what a reservation holds (`releaseReservation`).
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn release_reservation(
+        &self,
+        id: &ReservationId,
+        request: &ReleaseRequest,
+    ) -> Result<ReleaseResponse, Error> {
+        self.run(|config, seed| Operation::release_reservation(config, id, request, seed))
+    }
+
+    /// Prolongs a reservation's lease (`extendReservation`).
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn extend_reservation(
+        &self,
+        id: &ReservationId,
+        request: &ReservationExtendRequest,
+    ) -> Result<ReservationExtendResponse, Error> {
+        self.run(|config, seed| Operation::extend_reservation(config, id, request, seed))
+    }
+
+    /// Looks at one reservation (`getReservation`).
+    ///
+    /// # Errors
+    /// Any [`Error`]; an expired reservation is a 410 here, and a row in a list.
+    pub fn get_reservation(&self, id: &ReservationId) -> Result<ReservationDetail, Error> {
+        self.run(|config, seed| Operation::get_reservation(config, id, seed))
+    }
+
+    /// Lists reservations, a page at a time (`listReservations`).
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn list_reservations(
+        &self,
+        params: &ListReservationsParams,
+    ) -> Result<ReservationListResponse, Error> {
+        self.run(|config, seed| Operation::list_reservations(config, params, seed))
+    }
+
+    /// Charges an action that was not reserved (`createEvent`).
+    ///
+    /// # Errors
+    /// Any [`Error`]; see [`Error::outcome_is_unknown`] before giving up a cost.
+    pub fn create_event(&self, request: &EventCreateRequest) -> Result<EventCreateResponse, Error> {
+        self.run(|config, seed| Operation::create_event(config, request, seed))
+    }
+
+    /// Shows balances, a page at a time (`getBalances`).
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn get_balances(&self, params: &BalanceParams) -> Result<BalanceResponse, Error> {
+        self.run(|config, seed| Operation::get_balances(config, params, seed))
+    }
+
+    /// Fetches a signed evidence envelope (`getEvidence`). It may not be there yet: a 404 shortly after the
+    /// operation is no loss.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn get_evidence(&self, id: &EvidenceId) -> Result<CyclesEvidenceEnvelope, Error> {
+        self.run(|config, seed| Operation::get_evidence(config, id, seed))
+    }
+
+    /// Fetches the keys that verify evidence (`getEvidenceJwks`).
+    ///
+    /// # Errors
+    /// Any [`Error`]; a server that publishes none answers 404.
+    pub fn get_evidence_jwks(&self) -> Result<CyclesEvidenceJwks, Error> {
+        self.run(Operation::get_evidence_jwks)
+    }
+
+    /// Asks whether the server is ready.
+    ///
+    /// # Errors
+    /// Any [`Error`]; a server that is up but not ready is no error.
+    pub fn health(&self) -> Result<HealthResponse, Error> {
+        self.run(Operation::health)
+    }
+
+    /// The reservation that was made under this key, however it ended, if the server still knows it.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub fn find_by_idempotency_key(
+        &self,
+        key: impl Into<IdempotencyKey>,
+    ) -> Result<Option<ReservationSummary>, Error> {
+        let params = ListReservationsParams {
+            idempotency_key: Some(key.into()),
+            ..Default::default()
+        };
+        Ok(self.list_reservations(&params)?.reservations.into_iter().next())
+    }
+
+    fn run<T: Reply>(
+        &self,
+        start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
+    ) -> Result<T, Error> {
+        let ready = self.ready()?;
+        let engine = &ready.engine;
+        let mut operation = start(&ready.config, cycles_host::seed()?)?;
+        let began = engine.now().mono;
+        loop {
+            let answer = engine.http.exchange(operation.call());
+            trace(&operation, &answer);
+            let elapsed = engine.now().mono.saturating_sub(began);
+            match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
+                Progress::Again(same) => operation = same,
+                Progress::Done(result) => {
+                    engine.observe(result.as_ref().err());
+                    return result;
+                }
+            }
+        }
+    }
+}
+
+fn trace<T: Reply>(
+    operation: &Operation<T>,
+    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
+) {
+    let context = operation.context();
+    match answer {
+        Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),
+        Err(failure) => tracing::debug!(call = %context, %failure, "no answer"),
+    }
+}

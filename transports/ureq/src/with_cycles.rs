@@ -1,0 +1,72 @@
+//! Reserve, run, settle: an action guarded by a budget.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use cycles_proto::Error;
+use cycles_proto::guarded::{BoxError, Completed, NotCompleted, WithCyclesConfig};
+use cycles_proto::lifecycle::ReleaseReason;
+use cycles_proto::models::Amount;
+
+use crate::client::CyclesClient;
+use crate::context::GuardContext;
+
+/// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
+/// value is what is charged. If it fails or panics the budget is given back.
+///
+/// The value of an action that ended well is always returned. Trouble with its settlement goes to observers
+/// and the log; [`try_with_cycles`] returns it beside the value.
+///
+/// The action runs on the caller's thread: it needs to be neither `Send` nor `'static`.
+///
+/// # Errors
+/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own.
+pub fn with_cycles<T, F>(client: &CyclesClient, config: WithCyclesConfig, action: F) -> Result<T, Error>
+where
+    F: FnOnce(GuardContext) -> Result<(T, Amount), BoxError>,
+{
+    let completed = try_with_cycles(client, config, action)?;
+    Ok(completed.value)
+}
+
+/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value.
+///
+/// # Errors
+/// [`NotCompleted`] if the action did not run, or failed.
+pub fn try_with_cycles<T, E, F>(
+    client: &CyclesClient,
+    config: WithCyclesConfig,
+    action: F,
+) -> Result<Completed<T>, NotCompleted<E>>
+where
+    F: FnOnce(GuardContext) -> Result<(T, Amount), E>,
+{
+    let guard = client
+        .reserve(config.request())
+        .map_err(NotCompleted::NotReserved)?;
+    let (id, response) = (guard.reservation_id().clone(), guard.response());
+    let context = GuardContext::new(Arc::clone(guard.life()), id, response, &config);
+    let engine = Arc::clone(&guard.life().engine);
+    let began = engine.now().mono;
+    let ended = catch_unwind(AssertUnwindSafe(|| action(context.clone())));
+    let (value, actual) = match ended {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(error)) => {
+            let _ = guard.release(ReleaseReason::ACTION_FAILED);
+            return Err(NotCompleted::Action(error));
+        }
+        Err(panic) => {
+            // Before the panic goes on, which may end the process.
+            let _ = guard.release(ReleaseReason::ACTION_FAILED);
+            resume_unwind(panic);
+        }
+    };
+    let latency = engine.now().mono.saturating_sub(began);
+    let commit = context.notes().clone().commit(actual, latency);
+    let lease_was_lost = context.lease().is_lost();
+    let receipt = guard.settle(commit);
+    if let Err(error) = &receipt {
+        tracing::error!(reservation = context.reservation_id.as_str(), %error, "the cost of an action was not taken");
+    }
+    Ok(Completed::new(value, receipt, lease_was_lost, config.policy()))
+}

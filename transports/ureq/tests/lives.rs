@@ -1,0 +1,360 @@
+//! Guarded actions and guards, from reserve to the ledger, on a running server.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
+use cycles_ureq::models::{Amount, CyclesMetrics, ReservationStatus};
+use cycles_ureq::{
+    Error, Event, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, try_with_cycles, with_cycles,
+};
+use support::world::{PATIENCE, World, commit, extended, guarded, quick_retries, reserve};
+
+fn down(operation: Operation) -> FaultRule {
+    FaultRule::new(Fault::LoseRequest).on(operation)
+}
+
+#[test]
+fn an_action_that_is_neither_send_nor_static_is_charged_what_it_says() {
+    let world = World::start();
+    let shared = Rc::new(3);
+    let mut calls = 0;
+    let value = with_cycles(&world.client, guarded(1_000), |ctx| {
+        calls += 1;
+        ctx.set_metrics(CyclesMetrics {
+            tokens_input: Some(40),
+            ..Default::default()
+        });
+        ctx.insert_metadata("run", "r-1");
+        Ok((Rc::clone(&shared), Amount::tokens(42)))
+    });
+    assert_eq!((*value.unwrap(), calls, world.spent_and_held()), (3, 1, (42, 0)));
+    let kept = &world
+        .client
+        .list_reservations(&Default::default())
+        .unwrap()
+        .reservations[0];
+    let detail = world.client.get_reservation(&kept.reservation_id).unwrap();
+    let metadata = detail.committed_metadata.as_ref().unwrap();
+    assert_eq!(metadata.get::<String>("run").as_deref(), Some("r-1"));
+}
+
+#[test]
+fn an_action_that_fails_gives_everything_back_and_keeps_its_own_error() {
+    let world = World::start();
+    let ended = try_with_cycles(&world.client, guarded(1_000), |_| {
+        Err::<((), Amount), _>("no such model")
+    });
+    assert!(
+        matches!(ended, Err(NotCompleted::Action("no such model"))),
+        "{ended:?}"
+    );
+    assert_eq!(world.spent_and_held(), (0, 0));
+    let ended = with_cycles::<(), _>(&world.client, guarded(1_000), |_| Err("no such model".into()));
+    assert!(
+        matches!(&ended, Err(Error::Action(error)) if error.to_string() == "no such model"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn an_action_that_panics_gives_everything_back_before_the_panic_goes_on() {
+    let world = World::start();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        with_cycles::<(), _>(&world.client, guarded(1_000), |_| panic!("out of cheese"))
+    }));
+    assert_eq!(*ended.unwrap_err().downcast::<&str>().unwrap(), "out of cheese");
+    assert_eq!(world.spent_and_held(), (0, 0), "without any flush");
+}
+
+#[test]
+fn what_an_action_had_spent_when_it_panicked_is_charged() {
+    let world = World::start();
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        with_cycles::<(), _>(&world.client, guarded(1_000), |ctx| {
+            ctx.spent(&Amount::tokens(7)).unwrap();
+            panic!("out of cheese")
+        })
+    }));
+    assert!(ended.is_err());
+    assert_eq!(world.spent_and_held(), (7, 0));
+}
+
+#[test]
+fn a_guard_in_a_thread_that_panics_is_released_at_once() {
+    let world = World::start();
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let thread = std::thread::spawn(move || {
+        let _guard = guard;
+        panic!("out of cheese")
+    });
+    assert!(thread.join().is_err());
+    assert_eq!(world.spent_and_held(), (0, 0));
+}
+
+#[test]
+fn a_denied_action_does_not_run_and_neither_does_a_dry_one() {
+    let world = World::start();
+    let ran = |_| -> Result<((), Amount), cycles_ureq::BoxError> { panic!("it ran") };
+    let denied = with_cycles(&world.client, guarded(999_999_999), ran);
+    assert!(matches!(denied, Err(Error::BudgetExceeded { .. })), "{denied:?}");
+    let dry = with_cycles(&world.client, guarded(5).dry_run(true), ran);
+    assert!(
+        matches!(&dry, Err(Error::DryRun(result)) if result.decision.is_allowed()),
+        "{dry:?}"
+    );
+    assert_eq!(world.spent_and_held(), (0, 0));
+}
+
+#[test]
+fn a_lease_is_kept_alive_for_as_long_as_the_action_takes() {
+    let world = World::start();
+    let ended = try_with_cycles(&world.client, guarded(1_000).ttl_ms(4_000), |ctx| {
+        // By the second beat the first lease is over.
+        for _ in 0..2 {
+            assert_eq!(world.wait_for(extended), ctx.reservation_id);
+        }
+        assert!(world.sandbox.now() > ctx.expires_at.unwrap());
+        assert!(!ctx.lease().is_lost());
+        Ok::<_, Error>(((), Amount::tokens(5)))
+    });
+    let ended = ended.unwrap();
+    assert!(matches!(ended.receipt, Ok(Receipt::Committed(_))), "{ended:?}");
+    assert_eq!(world.spent_and_held(), (5, 0));
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_counts_once() {
+    let world = World::start();
+    let lost = FaultRule::new(Fault::LoseResponse).on(Operation::CommitReservation);
+    world.sandbox.inject(lost.when(When::First(1)));
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let receipt = guard.commit(commit(300)).unwrap();
+    assert!(matches!(receipt, Receipt::Pending { .. }), "{receipt:?}");
+    world.flush();
+    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+}
+
+#[test]
+fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
+    let world = World::start();
+    world.sandbox.inject(down(Operation::CommitReservation));
+    let ended = try_with_cycles(&world.client, guarded(1_000), |_| {
+        Ok::<_, Error>(("value", Amount::tokens(300)))
+    });
+    let ended = ended.unwrap();
+    assert_eq!(ended.value, "value");
+    assert!(
+        matches!(
+            ended.receipt,
+            Ok(Receipt::Pending {
+                is_recorded: true,
+                ..
+            })
+        ),
+        "{ended:?}"
+    );
+    assert_eq!(world.journal.records(), 1);
+    world.sandbox.clear_faults();
+    world.flush();
+    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+}
+
+#[test]
+fn what_one_client_left_in_the_journal_the_next_one_settles() {
+    let mut retries = quick_retries();
+    retries.max_attempts = 0;
+    let world = World::with(Sandbox::builder(), |builder| builder.retry(retries));
+    world.sandbox.inject(down(Operation::CommitReservation));
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let receipt = guard.commit(commit(300)).unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    let World {
+        sandbox,
+        client,
+        journal,
+        ..
+    } = world;
+    drop(client);
+    sandbox.clear_faults();
+    assert_eq!(journal.records(), 1);
+    let next = support::world::builder(&sandbox.base_url(), sandbox.api_key(), journal.path()).build();
+    let left = next.flush(PATIENCE).unwrap();
+    assert!(left.is_complete(), "{left:?}");
+    assert_eq!(journal.records(), 0);
+}
+
+#[test]
+fn without_a_journal_a_commit_waits_for_all_its_attempts() {
+    let world = World::with(Sandbox::builder(), |builder| builder.journal_enabled(false));
+    let lost = down(Operation::CommitReservation).when(When::First(3));
+    world.sandbox.inject(lost);
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let receipt = guard.commit(commit(300)).unwrap();
+    assert!(matches!(receipt, Receipt::Committed(Some(_))), "{receipt:?}");
+    world.sandbox.inject(down(Operation::CommitReservation));
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let error = guard.commit(commit(300)).unwrap_err();
+    assert!(error.outcome_is_unknown(), "{error:?}");
+}
+
+#[test]
+fn a_dropped_guard_is_released_and_one_that_had_spent_is_charged() {
+    let world = World::start();
+    drop(world.client.reserve(reserve(1_000, 60_000)).unwrap());
+    let spent = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    spent.spent(&Amount::tokens(8)).unwrap();
+    spent.spent(&Amount::tokens(6)).unwrap();
+    let ids = [spent.reservation_id().clone()];
+    drop(spent);
+    world.flush();
+    assert_eq!(world.spent_and_held(), (8, 0));
+    let detail = world.client.get_reservation(&ids[0]).unwrap();
+    assert_eq!(detail.status, ReservationStatus::Committed);
+}
+
+#[test]
+fn a_dropped_guards_cost_is_on_disk_before_the_drop_returns() {
+    let world = World::start();
+    world.sandbox.inject(down(Operation::CommitReservation));
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    guard.spent(&Amount::tokens(8)).unwrap();
+    drop(guard);
+    assert_eq!(world.journal.records(), 1);
+}
+
+#[test]
+fn a_guard_moves_to_another_thread_and_is_extended_from_several() {
+    let world = World::start();
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let ends = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| guard.extend(10_000).unwrap()))
+            .collect();
+        let mut ends: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        ends.sort();
+        ends
+    });
+    for pair in ends.windows(2) {
+        assert_eq!(pair[1], pair[0].saturating_add(Duration::from_secs(10)));
+    }
+    let receipt = std::thread::spawn(move || guard.commit(commit(5)))
+        .join()
+        .unwrap();
+    assert!(receipt.unwrap().is_settled());
+}
+
+#[test]
+fn a_cost_in_another_unit_is_not_taken_and_nothing_is_given_back() {
+    let world = World::start();
+    let ended = try_with_cycles(&world.client, guarded(1_000), |_| {
+        Ok::<_, Error>(((), Amount::usd_microcents(5)))
+    });
+    let receipt = ended.unwrap().receipt;
+    assert!(
+        matches!(receipt, Err(InvalidCommit::WrongUnit { .. })),
+        "{receipt:?}"
+    );
+    assert_eq!(world.spent_and_held(), (0, 1_000));
+}
+
+#[test]
+fn a_lost_lease_is_told_inside_and_in_the_receipt_and_the_value_is_kept() {
+    let world = World::start();
+    let finalized = Fault::Status {
+        status: 410,
+        retry_after_s: None,
+    };
+    world
+        .sandbox
+        .inject(FaultRule::new(finalized).on(Operation::ExtendReservation));
+    let config = guarded(1_000)
+        .ttl_ms(1_000)
+        .heartbeat(HeartbeatPolicy::FailOnFinalize);
+    let ended = try_with_cycles(&world.client, config, |ctx| {
+        assert!(ctx.lease().wait_lost(PATIENCE) && ctx.lease().is_lost());
+        Ok::<_, Error>(("value", Amount::tokens(5)))
+    });
+    let ended = ended.unwrap();
+    assert!(ended.lease_was_lost && ended.value == "value");
+    assert!(
+        matches!(&ended.receipt, Ok(Receipt::LeaseLost(inner)) if inner.is_settled()),
+        "{ended:?}"
+    );
+    assert_eq!(world.spent_and_held().0, 5);
+}
+
+#[test]
+fn a_reservation_that_expired_meanwhile_is_charged_by_an_event() {
+    let world = World::start();
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    world.sandbox.advance(Duration::from_secs(3_600));
+    let receipt = guard.commit(commit(5)).unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    world.flush();
+    assert_eq!(world.spent_and_held(), (5, 0));
+    let is_by_event = |event| matches!(event, Event::SettlingByEvent { .. }).then_some(());
+    world.wait_for(is_by_event);
+}
+
+#[test]
+fn observers_are_told_in_order_and_may_take_their_time() {
+    let world = World::start();
+    world
+        .sandbox
+        .inject(down(Operation::CommitReservation).when(When::First(1)));
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    let id = guard.reservation_id().clone();
+    guard.extend(1_000).unwrap();
+    let _pending = guard.commit(commit(5)).unwrap();
+    world.flush();
+    let name = |event: Event| {
+        assert_eq!(event.reservation_id(), Some(&id));
+        match event {
+            Event::Granted { .. } => "granted",
+            Event::LeaseExtended { .. } => "extended",
+            Event::SettlementFailed { .. } => "failed",
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut names = Vec::new();
+    for _ in 0..3 {
+        names.push(world.wait_for(|event| Some(name(event))));
+    }
+    assert_eq!(names, ["granted", "extended", "failed"]);
+}
+
+#[tokio::test]
+async fn inside_a_tokio_program_it_blocks_and_nothing_else() {
+    let world = World::start();
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    guard.extend(1_000).unwrap();
+    assert!(guard.commit(commit(5)).unwrap().is_settled());
+    let value = with_cycles(&world.client, guarded(10), |_| Ok((1, Amount::tokens(5))));
+    assert_eq!(value.unwrap(), 1);
+    drop(world.client.reserve(reserve(1_000, 60_000)).unwrap());
+    world.flush();
+    drop(world);
+}

@@ -1,0 +1,141 @@
+//! A sandbox, a client of it and a journal that is nobody else's.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, SandboxBuilder, Unit};
+use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
+use cycles_ureq::{CyclesClient, CyclesClientBuilder, Event, HttpOptions, RetryPolicy, WithCyclesConfig};
+
+/// Longer than anything here takes on the slowest machine; nothing waits for it to pass.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct World {
+    pub sandbox: Sandbox,
+    pub client: CyclesClient,
+    pub events: Mutex<mpsc::Receiver<Event>>,
+    pub journal: Folder,
+}
+
+/// A directory that is gone with the test.
+pub struct Folder(PathBuf);
+
+impl World {
+    pub fn start() -> Self {
+        Self::with(Sandbox::builder(), |builder| builder)
+    }
+
+    pub fn with(
+        sandbox: SandboxBuilder,
+        configure: impl FnOnce(CyclesClientBuilder) -> CyclesClientBuilder,
+    ) -> Self {
+        let sandbox = sandbox.start().unwrap();
+        let journal = Folder::new();
+        let (told, events) = mpsc::channel();
+        let builder = builder(&sandbox.base_url(), sandbox.api_key(), journal.path())
+            .observer(move |event: &Event| told.send(event.clone()).unwrap_or_default());
+        let client = configure(builder).try_build().unwrap();
+        Self {
+            sandbox,
+            client,
+            events: Mutex::new(events),
+            journal,
+        }
+    }
+
+    /// Waits for the first event that `look` finds something in.
+    pub fn wait_for<T>(&self, look: impl FnMut(Event) -> Option<T>) -> T {
+        let events = self.events.lock().unwrap();
+        let found = std::iter::from_fn(|| events.recv_timeout(PATIENCE).ok()).find_map(look);
+        found.expect("no such event came")
+    }
+
+    pub fn flush(&self) {
+        let left = self.client.flush(PATIENCE).unwrap();
+        assert!(left.is_complete(), "{left:?}");
+    }
+
+    /// What of the tenant's tokens is spent and what is held.
+    pub fn spent_and_held(&self) -> (i64, i64) {
+        let budget = self
+            .sandbox
+            .with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens))
+            .unwrap();
+        (budget.spent, budget.reserved)
+    }
+}
+
+impl Folder {
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!(
+            "cycles-ureq-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        Self(std::env::temp_dir().join(name))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// How many records there are to settle.
+    pub fn records(&self) -> usize {
+        let folders = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());
+        let is_record = |file: &std::fs::DirEntry| file.path().extension().is_some_and(|it| it == "json");
+        files.flatten().filter(is_record).count()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub fn builder(url: &str, key: &str, journal: &Path) -> CyclesClientBuilder {
+    CyclesClient::builder(key, url)
+        .tenant("acme-corp")
+        .connect_timeout(Duration::from_secs(10))
+        .read_timeout(Duration::from_secs(10))
+        .journal_dir(journal)
+        .http(HttpOptions::new().no_proxy())
+        .retry(quick_retries())
+}
+
+pub fn quick_retries() -> RetryPolicy {
+    let mut retries = RetryPolicy::default();
+    retries.initial_delay = Duration::from_millis(20);
+    retries.max_delay = Duration::from_millis(100);
+    retries
+}
+
+pub fn reserve(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::tenant("acme-corp"))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(tokens))
+        .ttl_ms(ttl_ms)
+        .build()
+}
+
+pub fn guarded(tokens: i64) -> WithCyclesConfig {
+    WithCyclesConfig::new(Amount::tokens(tokens)).action("llm.completion", "gpt-4o")
+}
+
+pub fn commit(tokens: i64) -> CommitRequest {
+    CommitRequest::builder().actual(Amount::tokens(tokens)).build()
+}
+
+/// The reservation of an event that a lease was prolonged.
+pub fn extended(event: Event) -> Option<ReservationId> {
+    match event {
+        Event::LeaseExtended { reservation_id, .. } => Some(reservation_id),
+        _ => None,
+    }
+}
