@@ -5,7 +5,7 @@
 //! driven like any other, a few at a time. Records of lives that go on in this process are left to them.
 
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::backoff::Backoff;
@@ -17,7 +17,7 @@ use crate::lifecycle::{Lifecycle, Outcome};
 use crate::models::ReservationId;
 use crate::record::JournalRecord;
 use crate::settlement::Receipt;
-use crate::time::Now;
+use crate::time::{Now, UnixMillis};
 
 /// How many records are settled at the same time.
 pub const AT_A_TIME: usize = 8;
@@ -37,12 +37,19 @@ pub struct Replayer {
     settling: BTreeSet<ReservationId>,
     /// The reservations that live in this process.
     live: BTreeSet<ReservationId>,
+    /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
+    /// clock that they were written by may have gone back since.
+    paused: BTreeMap<ReservationId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next.
     left: usize,
     /// Until when the nearest of them asks to be left alone.
     left_until: Option<Duration>,
     started: u64,
     is_reachable: bool,
+    /// Whether the last attempt to read the journal succeeded.
+    was_read: bool,
+    /// Whether it is to be read again as soon as it was read.
+    reads_again: bool,
 }
 
 /// What a [`Replayer`] asks of its driver.
@@ -78,10 +85,13 @@ impl Replayer {
             queue: VecDeque::new(),
             settling: BTreeSet::new(),
             live: BTreeSet::new(),
+            paused: BTreeMap::new(),
             left: 0,
             left_until: None,
             started: 0,
             is_reachable: true,
+            was_read: false,
+            reads_again: false,
         }
     }
 
@@ -117,22 +127,34 @@ impl Replayer {
         ticket: Ticket,
         records: impl IntoIterator<Item = JournalRecord>,
     ) {
-        if !matches!(self.scan, Scan::Reading(expected) if expected == ticket) {
+        if !self.has_read(now, ticket) {
             return;
         }
+        self.was_read = true;
         self.left = 0;
         self.left_until = None;
+        let seen = core::mem::take(&mut self.paused);
         for record in records {
-            let floor = record
-                .not_before(now.wall)
-                .map(|at| at.saturating_since(now.wall));
-            match floor.filter(|wait| !wait.is_zero()) {
-                Some(wait) => self.leave(Some(now.mono.saturating_add(wait))),
-                None => self.queue.push_back(record),
+            let Some((floor, over)) = pause(&record, now, &seen) else {
+                self.queue.push_back(record);
+                continue;
+            };
+            self.paused.insert(record.reservation_id().clone(), (floor, over));
+            if over > now.mono {
+                self.leave(Some(over));
+            } else {
+                self.queue.push_back(record.with_not_before(now.wall));
             }
         }
-        self.scan = Scan::Idle;
         self.rest(now);
+    }
+
+    /// The journal could not be read: it is tried again later.
+    pub fn handle_unreadable(&mut self, now: Now, ticket: Ticket) {
+        if self.has_read(now, ticket) {
+            self.was_read = false;
+            self.rest(now);
+        }
     }
 
     /// A life that was started for a record has ended.
@@ -146,14 +168,18 @@ impl Replayer {
         self.rest(now);
     }
 
-    /// A reservation of this process has a cost to settle: its record is left to it.
+    /// A reservation of this process has a cost to settle: its record is left to it. A record that is being
+    /// settled from here stays where it is.
     pub fn live(&mut self, id: ReservationId) {
-        self.live.insert(id);
+        if !self.settling.contains(&id) {
+            self.live.insert(id);
+        }
     }
 
-    /// A reservation of this process has ended; what it left is settled from its record.
-    pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: &Receipt) {
-        if self.live.remove(id) && is_pending(receipt) {
+    /// A reservation of this process has ended, or nobody drives it any more; what it left is settled from its
+    /// record.
+    pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: Option<&Receipt>) {
+        if self.live.remove(id) && receipt.is_none_or(is_pending) {
             self.leave(None);
             self.rest(now);
         }
@@ -170,7 +196,10 @@ impl Replayer {
 
     /// Scans as soon as what is being settled has ended.
     pub fn wake(&mut self, now: Now) {
-        if !matches!(self.scan, Scan::Reading(_)) {
+        if let Scan::Reading(_) = self.scan {
+            // What is being read may be older than what there is by now.
+            self.reads_again = true;
+        } else {
             self.scan = Scan::At(now.mono);
         }
     }
@@ -183,6 +212,23 @@ impl Replayer {
     /// Whether nothing is on its way and nothing is due by now.
     pub fn is_quiet(&self, now: Now) -> bool {
         !self.is_busy() && !matches!(self.scan, Scan::At(at) if at <= now.mono)
+    }
+
+    /// Whether [`unsettled`](Self::unsettled) is all there is: the journal could be read, and is not due again.
+    pub fn is_complete(&self, now: Now) -> bool {
+        self.was_read && self.is_quiet(now)
+    }
+
+    /// Whether this is the end of the scan that is waited for.
+    fn has_read(&mut self, now: Now, ticket: Ticket) -> bool {
+        let is_awaited = matches!(self.scan, Scan::Reading(expected) if expected == ticket);
+        if is_awaited {
+            self.scan = match core::mem::take(&mut self.reads_again) {
+                true => Scan::At(now.mono),
+                false => Scan::Idle,
+            };
+        }
+        is_awaited
     }
 
     fn is_busy(&self) -> bool {
@@ -225,7 +271,7 @@ impl Replayer {
         if self.is_busy() || !matches!(self.scan, Scan::Idle) {
             return;
         }
-        if self.left == 0 {
+        if self.left == 0 && self.was_read {
             self.pauses = Backoff::new(&self.seed);
             return;
         }
@@ -233,6 +279,22 @@ impl Replayer {
         let soonest = now.mono.saturating_add(pause);
         let nearest = self.left_until.map_or(soonest, |until| until.min(soonest));
         self.scan = Scan::At(nearest.max(now.mono.saturating_add(SHORTEST)));
+    }
+}
+
+/// The pause that a record asks for, as it is written and when it is over: at the latest when it was to be over as
+/// it was `seen` first.
+fn pause(
+    record: &JournalRecord,
+    now: Now,
+    seen: &BTreeMap<ReservationId, (UnixMillis, Duration)>,
+) -> Option<(UnixMillis, Duration)> {
+    let wait = record.not_before(now.wall)?.saturating_since(now.wall);
+    let floor = record.floor()?;
+    let over = now.mono.saturating_add(wait);
+    match seen.get(record.reservation_id()) {
+        Some((known, first)) if *known == floor => Some((floor, over.min(*first))),
+        Some(_) | None => Some((floor, over)).filter(|_| !wait.is_zero()),
     }
 }
 

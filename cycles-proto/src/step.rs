@@ -111,7 +111,8 @@ pub enum Event {
         lease_lasts: Option<Duration>,
     },
     /// The lease is over, by the ledger's word or by the clock, while the action runs: what it spends is not
-    /// held any more.
+    /// held any more. Where the ledger does not tell how long a lease lasts, the clock counts only once the
+    /// heartbeat has stopped.
     #[non_exhaustive]
     LeaseLost {
         /// Whose lease it was.
@@ -134,10 +135,11 @@ pub enum Event {
         /// What the system said.
         failure: StoreFailure,
     },
-    /// A file in the journal is no record. It is kept under another name, because it may be a cost.
+    /// A file in the journal is no record, and is kept under another name, because it may be a cost; or the
+    /// journal's directory cannot be read.
     #[non_exhaustive]
     RecordUnreadable {
-        /// The file.
+        /// The file, or the directory.
         file: String,
         /// What is wrong with it.
         reason: String,

@@ -100,7 +100,7 @@ impl CyclesConfigBuilder {
         self
     }
 
-    /// Whether unsettled costs are to be kept on disk; yes by default. This version keeps none yet.
+    /// Whether unsettled costs are to be kept on disk; yes by default.
     pub fn journal_enabled(mut self, enabled: bool) -> Self {
         self.journal.enabled = enabled;
         self

@@ -22,8 +22,6 @@ impl CyclesConfig {
     /// | `CYCLES_JOURNAL_ENABLED` | whether unsettled costs are kept on disk | true |
     /// | `CYCLES_JOURNAL_DIR` | where | `~/.runcycles/commit-journal` |
     ///
-    /// What concerns the journal and settlements is read and checked, and not used yet in this version.
-    ///
     /// Durations are `500ms` or `2s`; a plain number is milliseconds. An empty variable counts as not set.
     ///
     /// # Errors

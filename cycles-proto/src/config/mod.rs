@@ -47,8 +47,8 @@ pub struct CyclesConfig {
 /// retry.max_attempts = 3;
 /// ```
 ///
-/// Plain operations look at `enabled` only; the rest is read and checked for settlements, which this version
-/// does not have yet.
+/// Plain operations look at `enabled` only. Settlements go by the rest, and releases by its waits; flushing is
+/// what adapters do.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -178,7 +178,8 @@ impl CyclesConfig {
         &self.retry
     }
 
-    /// Whether unsettled costs are to be kept on disk. This version keeps none yet.
+    /// Whether unsettled costs are to be kept on disk. If not, a [`Lifecycle`](crate::Lifecycle) never asks for
+    /// its record to be stored.
     pub fn journal_enabled(&self) -> bool {
         self.journal.enabled
     }

@@ -67,7 +67,8 @@ impl Grants {
         }
         match failure {
             BeatFailure::Transient => {
-                let pace_ms = (self.cadence_ms / 2).clamp(SECOND_MS, MAX_PACE_MS);
+                // Against a clamped lead only half of it is left when a beat is due.
+                let pace_ms = (self.cadence_ms / 4).clamp(MIN_PACE_MS, MAX_PACE_MS);
                 Next::Retry(later(now, pace_ms))
             }
             BeatFailure::Throttled(Some(wait)) if millis_ceil(wait) <= ttl_ms / 2 => {
@@ -110,5 +111,6 @@ fn is_lead_clamped(grant_ms: i128, elapsed_ms: u64, ttl_ms: u64) -> bool {
 /// The longest time between beats against a server that clamps the lead.
 const HELD_CADENCE_MS: u64 = 30_000;
 
-/// The longest time between attempts after a failure.
-const MAX_PACE_MS: u64 = 5_000;
+/// The shortest and the longest wait after a failure.
+const MIN_PACE_MS: u64 = 250;
+const MAX_PACE_MS: u64 = 2_500;

@@ -10,12 +10,15 @@
 //! ```text
 //! rtt            = received − sent, of this attempt alone
 //! lead_floor     = max(0, remaining_ttl_ms − rtt)
-//! attempt_budget = max(time-out of an attempt, 1 s, 2 × largest rtt)        rounded up
+//! attempt_budget = max(limit of an attempt, 1 s, 2 × largest rtt)           rounded up
 //! safety_margin  = max(1 s, 2 × largest rtt)                                rounded up
 //! next_delay     = max(0, lead_floor − 2 × attempt_budget − safety_margin)  rounded down
 //! ```
 //!
-//! After a failure the same key is tried again only while one whole attempt and the margin still fit.
+//! After a failure the same key is tried again only while one whole attempt and the margin still fit. The
+//! reserve has room for exactly that, so an attempt's time-out is an eighth shorter than its limit: a timer
+//! that fires a millisecond late would cost the retry otherwise, and the heartbeat would end with the first
+//! loss instead of the second in a row.
 //!
 //! **Measured grants.** A server that sends no `remaining_ttl_ms` leaves only the differences between the
 //! expiries it returns. What can be done with them is a heuristic with limits that no refinement removes: a
@@ -36,7 +39,8 @@ use crate::time::{UnixMillis, millis_ceil};
 pub struct Lease {
     /// What was asked for at first and is asked for with every extension.
     ttl_ms: u64,
-    attempt_timeout: Duration,
+    /// The longest that an attempt takes until its failure is dealt with.
+    attempt_limit: Duration,
     max_rtt_ms: u64,
     basis: Basis,
     /// How many successes in a row left no time before the next beat.
@@ -118,18 +122,20 @@ struct Recovery {
 
 impl Lease {
     /// The lease that a reservation came with. `ttl_ms` is what was asked for, `attempt_timeout` the longest
-    /// that the caller would let any attempt take.
+    /// that the caller would let any attempt take. That and the first lease settle how long attempts to extend
+    /// may take.
     pub fn granted(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> (Self, Next) {
+        let callers_limit = attempt_timeout.saturating_add(attempt_timeout / 7);
         let mut lease = Self {
             ttl_ms,
-            attempt_timeout: extend_timeout(observed.remaining_ttl_ms.unwrap_or(ttl_ms)).min(attempt_timeout),
+            attempt_limit: attempt_limit(ttl_ms, observed, attempt_timeout).min(callers_limit),
             max_rtt_ms: 0,
             basis: Basis::Grants(Grants::new(observed.received, 0, observed.expires_at_ms)),
             zero_delays: 0,
             recovery: Recovery::default(),
         };
         let next = match observed.remaining_ttl_ms {
-            Some(remaining) => lease.measured(observed, remaining),
+            Some(remaining) => lease.measured(observed, remaining, attempt_timeout),
             // Nothing bounds the first lease, so it is prolonged at once.
             None => Next::Beat(observed.received),
         };
@@ -138,12 +144,18 @@ impl Lease {
 
     /// The longest that an attempt to extend may take; fixed for the lease's life.
     pub fn attempt_timeout(&self) -> Duration {
-        self.attempt_timeout
+        self.attempt_limit - self.attempt_limit / 8
     }
 
     /// What to ask for with every extension: the time that was asked for at first, 1 ms to a day.
     pub fn extend_by_ms(&self) -> u64 {
         self.ttl_ms
+    }
+
+    /// Whether the last success told how long the lease lasts. Otherwise [`lasts_until`](Self::lasts_until) is
+    /// what the grants add up to, and the lease may last much longer.
+    pub fn is_measured(&self) -> bool {
+        matches!(self.basis, Basis::Lead { .. })
     }
 
     /// Until when the lease is known to last; `None` if nothing is known.
@@ -160,7 +172,7 @@ impl Lease {
     pub fn renewed(&mut self, observed: Observation) -> Next {
         self.recovery = Recovery::default();
         match observed.remaining_ttl_ms {
-            Some(remaining) => self.measured(observed, remaining),
+            Some(remaining) => self.measured(observed, remaining, self.attempt_timeout()),
             None => self.unmeasured(observed),
         }
     }
@@ -182,12 +194,16 @@ impl Lease {
         }
     }
 
-    /// The primary algorithm after a success.
-    fn measured(&mut self, observed: Observation, remaining_ms: u64) -> Next {
+    /// The primary algorithm after a success of an attempt that had this long.
+    fn measured(&mut self, observed: Observation, remaining_ms: u64, timeout: Duration) -> Next {
         let lead_ms = match observed.sent {
             Some(sent) => {
-                let rtt_ms = millis_ceil(observed.received.saturating_sub(sent));
-                self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
+                let rtt = observed.received.saturating_sub(sent);
+                let rtt_ms = millis_ceil(rtt);
+                // A stall beyond the attempt's time says nothing about the next one.
+                if rtt <= timeout {
+                    self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
+                }
                 remaining_ms.saturating_sub(rtt_ms)
             }
             // Unknown timing is not zero time.
@@ -260,7 +276,7 @@ impl Lease {
     }
 
     fn attempt_budget_ms(&self) -> u64 {
-        millis_ceil(self.attempt_timeout)
+        millis_ceil(self.attempt_limit)
             .max(SECOND_MS)
             .max(self.max_rtt_ms.saturating_mul(2))
     }
@@ -270,10 +286,17 @@ impl Lease {
     }
 }
 
-/// The time-out of attempts to extend: short enough that two of them and the margin fit well into the lease,
-/// wherever a second is.
-fn extend_timeout(lead_ms: u64) -> Duration {
-    Duration::from_millis((lead_ms / 6).clamp(SECOND_MS, 5 * SECOND_MS))
+/// The limit of attempts to extend: short enough that two of them and the margin fit well into the lease,
+/// wherever a second is. Twice the round trip is reserved for an attempt anyway, if it was no stall.
+fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Duration {
+    let lead_ms = granted.remaining_ttl_ms.unwrap_or(ttl_ms);
+    let rtt = granted
+        .sent
+        .map(|sent| granted.received.saturating_sub(sent))
+        .filter(|rtt| *rtt <= timeout)
+        .unwrap_or_default();
+    let limit_ms = (lead_ms / 6).clamp(SECOND_MS, 5 * SECOND_MS);
+    Duration::from_millis(limit_ms).max(rtt.saturating_mul(2))
 }
 
 /// `ms` after `time`; the end of the range stands for "never".

@@ -21,7 +21,7 @@ fn seen(received: u64, rtt: u64, remaining: u64) -> Observation {
 /// A lease of `lead` ms, observed at time 10 s with `rtt`, whose attempts may take `timeout` ms.
 fn lease(lead: u64, timeout: u64, rtt: u64) -> (Lease, Next) {
     let (mut lease, _) = Lease::granted(lead, at(timeout), seen(10 * S, rtt, lead + rtt));
-    lease.attempt_timeout = at(timeout);
+    lease.attempt_limit = at(timeout);
     lease.zero_delays = 0;
     let next = lease.renewed(seen(10 * S, rtt, lead + rtt));
     (lease, next)
@@ -41,15 +41,16 @@ fn the_protocols_worked_numbers() {
 
 #[test]
 fn the_time_of_an_attempt_follows_the_lease_and_never_the_other_way() {
-    for (lead, timeout) in [
-        (1, 1_000),
-        (4_000, 1_000),
-        (9_000, 1_500),
-        (30_000, 5_000),
-        (3_600_000, 5_000),
+    for (lead, limit, timeout) in [
+        (1, 1_000, 875),
+        (4_000, 1_000, 875),
+        (9_600, 1_600, 1_400),
+        (30_000, 5_000, 4_375),
+        (3_600_000, 5_000, 4_375),
     ] {
         let (lease, _) = Lease::granted(lead, at(60 * S), seen(10, 10, lead));
         assert_eq!(lease.attempt_timeout(), at(timeout), "{lead}");
+        assert_eq!(lease.attempt_budget_ms(), limit, "{lead}");
         // The protocol's inequality, wherever a whole second fits.
         if lead > 3 * S + 10 {
             assert!(
@@ -60,6 +61,47 @@ fn the_time_of_an_attempt_follows_the_lease_and_never_the_other_way() {
     }
     let (lease, _) = Lease::granted(60_000, at(700), seen(10, 10, 60_000));
     assert_eq!(lease.attempt_timeout(), at(700), "the caller's own limit is kept");
+}
+
+#[test]
+fn an_attempt_may_take_longer_than_a_second_where_the_reservation_did() {
+    let (lease, _) = Lease::granted(4 * S, at(7 * S), seen(2 * S, 1_200, 4 * S));
+    assert_eq!(lease.attempt_timeout(), at(2_100), "seven eighths of 2 × 1.2 s");
+    assert_eq!(
+        lease.attempt_budget_ms(),
+        2_400,
+        "which the protocol reserves anyway"
+    );
+    let (lease, _) = Lease::granted(60 * S, at(7 * S), seen(6 * S, 6 * S, 60 * S));
+    assert_eq!(
+        lease.attempt_timeout(),
+        at(7 * S),
+        "the caller's own limit is kept"
+    );
+}
+
+#[test]
+fn a_timer_that_is_late_does_not_cost_the_one_retry_that_was_reserved() {
+    for ttl in [4 * S, 10 * S, 60 * S, 3_600 * S] {
+        let (mut lease, next) = Lease::granted(ttl, at(7 * S), seen(10, 10, ttl));
+        let late = at(50);
+        let timeout = lease.attempt_timeout();
+        let Next::Beat(beat) = next else {
+            panic!("{next:?}")
+        };
+        let failed = beat + late + timeout + late;
+        let next = lease.failed(failed, BeatFailure::Transient);
+        let Next::Retry(again) = next else {
+            panic!("{ttl}: {next:?}")
+        };
+        // The second loss in a row is what the reserve has no room for.
+        let failed = again + late + timeout + late;
+        assert_eq!(
+            lease.failed(failed, BeatFailure::Transient),
+            Next::Stop(Stop::NoTimeToRecover),
+            "{ttl}"
+        );
+    }
 }
 
 #[test]
@@ -154,7 +196,7 @@ fn unknown_timing_allows_one_immediate_beat_and_no_more() {
 #[test]
 fn an_attempt_without_a_limit_never_leaves_time() {
     let (mut lease, _) = lease(60 * S, 10 * S, 10);
-    lease.attempt_timeout = Duration::MAX;
+    lease.attempt_limit = Duration::MAX;
     assert_eq!(lease.renewed(seen(20 * S, 10, 60 * S)), Next::Beat(at(20 * S)));
     assert_eq!(
         lease.failed(at(21 * S), BeatFailure::Transient),
@@ -385,11 +427,11 @@ fn without_a_measured_lead_failures_are_retried_at_a_bounded_pace_until_the_leas
     lease.renewed(unmeasured(0, 120_000));
     assert_eq!(
         lease.failed(at(40 * S), BeatFailure::Transient),
-        Next::Retry(at(45 * S))
+        Next::Retry(at(42_500))
     );
     assert_eq!(
         lease.failed(at(119 * S), BeatFailure::Transient),
-        Next::Retry(at(124 * S))
+        Next::Retry(at(121_500))
     );
     assert_eq!(
         lease.failed(at(120 * S), BeatFailure::Transient),
@@ -401,6 +443,20 @@ fn without_a_measured_lead_failures_are_retried_at_a_bounded_pace_until_the_leas
     assert_eq!(
         lease.failed(at(40 * S), BeatFailure::Throttled(None)),
         Next::Stop(Stop::Throttled)
+    );
+}
+
+#[test]
+fn without_a_measured_lead_one_loss_does_not_end_the_shortest_lease_that_is_held_at_a_pace() {
+    let (mut lease, _) = Lease::granted(4 * S, at(7 * S), unmeasured(0, 4_000));
+    assert_eq!(beat(lease.renewed(unmeasured(0, 4_000))), 2 * S);
+    let failed = at(2 * S) + lease.attempt_timeout();
+    let Next::Retry(again) = lease.failed(failed, BeatFailure::Transient) else {
+        panic!("no retry")
+    };
+    assert!(
+        again + at(500) <= at(4 * S),
+        "{again:?}: half a second before the end"
     );
 }
 

@@ -10,6 +10,7 @@ use super::reserving::Granted;
 use crate::call::Ticket;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
+use crate::lease::Observation;
 use crate::models::{ReservationDetail, ReservationStatus};
 use crate::reply::{OperationKind, Verdict, verdict};
 use crate::step::Step;
@@ -24,7 +25,6 @@ pub(super) struct Doubting {
     asked: CallContext,
     looks: u8,
     flight: Option<Flight>,
-    pub(super) caller_left: bool,
 }
 
 impl Doubting {
@@ -45,7 +45,6 @@ impl Doubting {
                 asked,
                 looks: 0,
                 flight: None,
-                caller_left: false,
             }),
             Err(_) => Err(stale(asked, None)),
         }
@@ -67,22 +66,30 @@ impl Doubting {
         Flight::overdue(self.flight, now)
     }
 
-    pub(super) fn handle(&mut self, common: &mut Common, answer: Answer<'_>) -> Option<Phase> {
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
         if !Flight::is(self.flight, answer.ticket) {
             return None;
         }
         self.flight = None;
+        let may_look_again = self.looks < 2 && common.config.retry().enabled;
         let verdict = answer
             .result
             .map(|response| verdict::<ReservationDetail>(OperationKind::GetReservation, response));
         let status = match verdict {
             Ok(Verdict::Success(detail)) if detail.status == ReservationStatus::Active => {
-                let granted = self.granted.take()?;
-                return Some(granted.accepted(common, &self.about, self.caller_left));
+                let mut granted = self.granted.take()?;
+                // What was extended since is not in the replay: nothing bounds the lease until the first beat.
+                granted.observed = Observation {
+                    sent: answer.sent,
+                    received: now.mono,
+                    expires_at_ms: Some(detail.expires_at_ms),
+                    remaining_ttl_ms: None,
+                };
+                return Some(granted.held(common, &self.about));
             }
             Ok(Verdict::Success(detail)) => Some(detail.status.clone()),
             Ok(Verdict::Expired { .. }) => Some(ReservationStatus::Expired),
-            Ok(Verdict::Ambiguous(_)) | Err(_) if self.looks < 2 => return None,
+            Ok(Verdict::Ambiguous(_)) | Err(_) if may_look_again => return None,
             // It is not released: whoever reserved it before may be settling it.
             Ok(
                 Verdict::Ambiguous(_)

@@ -89,7 +89,7 @@ impl Heart {
             (None, Beat::At(at) | Beat::Again(at, _)) => Some(at),
             (None, Beat::InFlight | Beat::Stopped) => None,
         };
-        let end = self.lasts_until().filter(|_| !self.told_lost && !is_settling);
+        let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
         beat.into_iter().chain(end).min()
     }
 
@@ -135,7 +135,7 @@ impl Heart {
 
     /// Tells that the lease is over once it is.
     pub(super) fn tell_if_lost(&mut self, scene: &mut Scene<'_>) {
-        if self.lasts_until().is_some_and(|end| end <= scene.now.mono) {
+        if self.lost_at().is_some_and(|end| end <= scene.now.mono) {
             self.tell_lost(scene);
         }
     }
@@ -164,11 +164,13 @@ impl Heart {
             other => other,
         };
         let kind = OperationKind::ExtendReservation;
-        let key = key(scene.common, extension.number);
-        let context = scene.common.context(kind, scene.id, Some(&key));
+        let context = |scene: &Scene<'_>| {
+            let key = key(scene.common, extension.number);
+            scene.common.context(kind, scene.id, Some(&key))
+        };
         let (reply, failure) = match result {
             Err(failure) => {
-                let error = Error::transport(context, failure, extension.is_repeated);
+                let error = Error::transport(context(scene), failure, extension.is_repeated);
                 self.failed(scene, extension, error, BeatFailure::Transient);
                 return None;
             }
@@ -188,7 +190,7 @@ impl Heart {
                 }
             },
         };
-        let error = Error::of_reply(context, reply, extension.is_repeated);
+        let error = Error::of_reply(context(scene), reply, extension.is_repeated);
         self.failed(scene, extension, error, failure);
         None
     }
@@ -220,7 +222,7 @@ impl Heart {
     }
 
     fn failed(&mut self, scene: &mut Scene<'_>, extension: Extension, error: Error, failure: BeatFailure) {
-        let is_over = is_over(&error);
+        let is_over = failure == BeatFailure::Refused && is_over(&error);
         let error = Box::new(error);
         match extension.by_hand {
             Some(_) if failure == BeatFailure::Transient && !extension.is_repeated => {
@@ -264,6 +266,13 @@ impl Heart {
         });
     }
 
+    /// When the lease counts as lost though the ledger has not said so. What grants add up to is far too little
+    /// against a server that clamps the lead, so it counts only once nothing more will come.
+    fn lost_at(&self) -> Option<Duration> {
+        let is_telling = self.lease.is_measured() || matches!(self.beat, Beat::Stopped);
+        self.lasts_until().filter(|_| is_telling)
+    }
+
     fn due(&mut self, now: Now) -> Option<Extension> {
         if let Some(extension) = self.by_hand.pop_front() {
             return Some(extension);
@@ -296,12 +305,12 @@ impl Heart {
     }
 }
 
-/// Whether the ledger says that the reservation has ended.
+/// Whether the ledger says that the reservation has ended. A bare 410 may be a proxy's.
 fn is_over(error: &Error) -> bool {
-    let code = error.code();
-    error.status() == Some(410)
-        || code == Some(&ErrorCode::ReservationExpired)
-        || code == Some(&ErrorCode::ReservationFinalized)
+    matches!(
+        error.code(),
+        Some(ErrorCode::ReservationExpired | ErrorCode::ReservationFinalized)
+    )
 }
 
 fn encode(scene: &Scene<'_>, extension: &Extension) -> Result<Encoded, Error> {

@@ -41,7 +41,7 @@ impl Held {
             decision: response.decision.clone(),
             caps: response.caps.clone().map(Box::new),
             reserved: response.reserved.clone(),
-            expires_at: response.expires_at_ms,
+            expires_at: observed.expires_at_ms,
         };
         let response = Box::new(response);
         common.events.push(Event::Granted { response });

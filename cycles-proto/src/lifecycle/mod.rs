@@ -217,10 +217,8 @@ impl Lifecycle {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.abandon(common),
-            Phase::Doubting(doubting) => {
-                doubting.caller_left = true;
-                None
-            }
+            // Without time left it is free already, or somebody else's.
+            Phase::Doubting(_) => Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None)))),
             Phase::Held(held) => held.end(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
@@ -278,7 +276,7 @@ impl Lifecycle {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.handle(common, now, answer),
-            Phase::Doubting(doubting) => doubting.handle(common, answer),
+            Phase::Doubting(doubting) => doubting.handle(common, now, answer),
             Phase::Releasing(releasing) => releasing.handle(common, now, answer),
             Phase::Held(held) => {
                 held.handle(common, now, answer);
@@ -338,11 +336,15 @@ impl Lifecycle {
 }
 
 /// A grant that comes after nobody waited for it any more is given back, and the outcome stays as it was told.
+/// One without any time left is the replay of an old key: whoever reserved it before may be settling it.
 fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: &Answer<'_>) -> Option<Phase> {
     if !matches!(outcome, Outcome::NotReserved(_)) {
         return None;
     }
-    let granted = Granted::late(common, now, answer)?;
+    let granted = Granted::late(common, now, answer).filter(|granted| !granted.is_old())?;
     let releasing = Releasing::of(&granted, DEFAULT_TTL_MS, ReleaseReason::LATE_GRANT);
     Some(Phase::Releasing(Box::new(releasing.and_then(outcome.clone()))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,8 @@ impl Releasing {
         let backoff = self.backoff.get_or_insert_with(|| Backoff::new(&common.seed));
         let retry_in = pause
             .and_then(|pause| backoff.next(&policy, Some(pause)))
+            // There is no limit to the number, so a policy without waits would have no end of them.
+            .map(|wait| wait.max(SHORTEST_WAIT))
             .filter(|wait| now.mono.saturating_add(*wait) < self.until);
         common.events.push(Event::ReleaseFailed {
             reservation_id: self.id.clone(),
@@ -175,6 +177,8 @@ impl Releasing {
             .map_err(|problem| Error::invalid(OperationKind::ReleaseReservation, problem))
     }
 }
+
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 fn key(common: &Common) -> IdempotencyKey {
     common.seed.idempotency_key("release", 0)

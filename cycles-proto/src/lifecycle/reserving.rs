@@ -88,7 +88,7 @@ impl Reserving {
         if !Flight::is(self.flight, answer.ticket) {
             // An attempt that was given up. Only a grant is news.
             let granted = Granted::late(common, now, &answer)?;
-            return Some(self.granted(common, granted));
+            return Some(self.decided(common, granted));
         }
         self.flight = None;
         let sent = answer.sent;
@@ -129,33 +129,34 @@ impl Reserving {
         if (self.kind == OperationKind::CreateReservation { dry_run: true }) {
             return Phase::ended(Outcome::Evaluated(Box::new(response)));
         }
-        if response.decision.is_allowed() {
-            return match Granted::new(response, sent, now.mono) {
-                Ok(granted) => self.granted(common, granted),
-                Err(response) => Phase::ended(self.denied(common, &response)),
-            };
-        }
-        // A decision that is not known is no permission, and what it may hold is given back.
-        let outcome = self.denied(common, &response);
         match Granted::new(response, sent, now.mono) {
-            Ok(granted) => {
-                let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
-                Phase::Releasing(Box::new(releasing.and_then(outcome)))
-            }
-            Err(_) => Phase::ended(outcome),
+            Ok(granted) => self.decided(common, granted),
+            Err(response) => Phase::ended(self.denied(common, &response)),
         }
     }
 
-    fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
-        if granted.observed.remaining_ttl_ms == Some(0) {
-            let doubting = Doubting::new(common, Arc::clone(&self.about), granted, self.context(common));
-            return doubting.map_or_else(Phase::ended, |doubting| {
-                let mut doubting = Box::new(doubting);
-                doubting.caller_left = self.caller_left;
-                Phase::Doubting(doubting)
-            });
+    /// A decision that is not known is no permission, and what it may hold is given back.
+    fn decided(&self, common: &mut Common, granted: Granted) -> Phase {
+        if granted.response.decision.is_allowed() {
+            return self.granted(common, granted);
         }
-        granted.accepted(common, &self.about, self.caller_left)
+        let outcome = self.denied(common, &granted.response);
+        let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
+        Phase::Releasing(Box::new(releasing.and_then(outcome)))
+    }
+
+    fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
+        match (granted.is_old(), self.caller_left) {
+            (false, false) => granted.held(common, &self.about),
+            (false, true) => {
+                let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::ABANDONED);
+                Phase::Releasing(Box::new(releasing))
+            }
+            (true, false) => Doubting::new(common, Arc::clone(&self.about), granted, self.context(common))
+                .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting))),
+            // Without time left it is free already, or somebody else's.
+            (true, true) => Phase::ended(Outcome::Released(Released::LeftToExpire(None))),
+        }
     }
 
     fn denied(&self, common: &Common, response: &ReservationCreateResponse) -> Outcome {
@@ -200,6 +201,11 @@ impl Granted {
         })
     }
 
+    /// Whether it has no time left, as the replay of an old key has.
+    pub(super) fn is_old(&self) -> bool {
+        self.observed.remaining_ttl_ms == Some(0)
+    }
+
     /// A grant that answers an attempt which nobody waits for any more.
     pub(super) fn late(common: &Common, now: Now, answer: &Answer<'_>) -> Option<Self> {
         let is_of_a_reservation = (1..=common.attempts_to_reserve).contains(&answer.ticket.0);
@@ -215,15 +221,8 @@ impl Granted {
         }
     }
 
-    /// What follows a grant that is believed: it is the caller's, or nobody's.
-    pub(super) fn accepted(self, common: &mut Common, about: &Arc<About>, caller_left: bool) -> Phase {
-        if caller_left {
-            return Phase::Releasing(Box::new(Releasing::of(
-                &self,
-                about.ttl_ms,
-                ReleaseReason::ABANDONED,
-            )));
-        }
+    /// A grant that is believed, and the caller's.
+    pub(super) fn held(self, common: &mut Common, about: &Arc<About>) -> Phase {
         Phase::Held(Box::new(Held::new(common, Arc::clone(about), self)))
     }
 }

@@ -175,6 +175,11 @@ impl JournalRecord {
         self.not_before_ms.map(|ms| millis(ms).min(latest))
     }
 
+    /// Before when it is not to be sent, as it is written.
+    pub(crate) fn floor(&self) -> Option<UnixMillis> {
+        self.not_before_ms.map(millis)
+    }
+
     /// The same record, not to be sent before `time`.
     #[must_use]
     pub fn with_not_before(mut self, time: UnixMillis) -> Self {

@@ -129,7 +129,7 @@ fn a_reservation_that_lives_here_settles_its_own_record() {
     assert_eq!(started(&mut replayer, at(0)), ["b"]);
     replayer.handle_ended(at(0), &"b".into(), Some(&settled()));
     // What it could not settle is scanned for later.
-    replayer.ended(at(5), &"a".into(), &pending());
+    replayer.ended(at(5), &"a".into(), Some(&pending()));
     assert_eq!(replayer.unsettled(), 1);
     let pause = next_scan(&mut replayer, at(5));
     let later = Now {
@@ -149,6 +149,35 @@ fn what_the_server_asked_to_be_left_alone_is_left_alone_until_then() {
     assert_eq!(next_scan(&mut replayer, at(0)), Duration::from_secs(10));
     scan(&mut replayer, at(10), [busy]);
     assert_eq!(started(&mut replayer, at(10)), ["a"]);
+}
+
+#[test]
+fn a_pause_is_an_hour_at_most_also_when_the_clock_that_it_was_written_by_has_gone_back() {
+    let mut replayer = replayer();
+    let stuck = |floor_ms: u64| record("a").with_not_before(UnixMillis(WALL + floor_ms));
+    let day_ms = 86_400_000;
+    let mut now = at(0);
+    scan(&mut replayer, now, [stuck(day_ms)]);
+    while now.mono < Duration::from_secs(3_600) {
+        now.mono += next_scan(&mut replayer, now);
+        scan(&mut replayer, now, [stuck(day_ms)]);
+    }
+    assert_eq!(now.mono, Duration::from_secs(3_600));
+    let Replay::Settle(_, mut life) = replayer.poll(now) else {
+        panic!()
+    };
+    assert!(matches!(life.poll(now), crate::Step::Send(_)), "and then at once");
+}
+
+#[test]
+fn another_pause_for_the_same_record_is_kept() {
+    let mut replayer = replayer();
+    let paused = |ms| record("a").with_not_before(UnixMillis(WALL + ms));
+    scan(&mut replayer, at(0), [paused(20_000)]);
+    let now = at(20);
+    scan(&mut replayer, now, [paused(50_000)]);
+    assert!(started(&mut replayer, now).is_empty());
+    assert_eq!(next_scan(&mut replayer, now), Duration::from_secs(30));
 }
 
 #[test]
@@ -196,4 +225,44 @@ fn a_wake_waits_for_what_is_on_its_way() {
     replayer.handle_ended(at(2), &"a".into(), None);
     assert!(!replayer.is_quiet(at(2)), "a scan is due");
     scan(&mut replayer, at(2), []);
+}
+
+#[test]
+fn a_record_that_is_being_settled_is_not_taken_for_a_reservation_that_lives_here() {
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), [record("a")]);
+    assert_eq!(started(&mut replayer, at(0)), ["a"]);
+    // Its life writes it once more, with a pause, and gives up.
+    replayer.live("a".into());
+    replayer.ended(at(1), &"a".into(), Some(&pending()));
+    replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
+    assert_eq!(replayer.unsettled(), 1);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_read_again_and_nothing_is_certain_until_then() {
+    let mut replayer = replayer();
+    assert!(!replayer.is_complete(at(0)));
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!()
+    };
+    replayer.handle_unreadable(at(0), ticket);
+    assert!(replayer.is_quiet(at(0)) && !replayer.is_complete(at(0)));
+    let next = next_scan(&mut replayer, at(0));
+    let now = Now { mono: next, ..at(0) };
+    scan(&mut replayer, now, []);
+    assert!(replayer.is_complete(now));
+}
+
+#[test]
+fn a_wake_while_the_journal_is_read_has_it_read_again() {
+    let mut replayer = replayer();
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!()
+    };
+    replayer.wake(at(1));
+    replayer.handle_scanned(at(2), ticket, []);
+    assert!(!replayer.is_quiet(at(2)) && !replayer.is_complete(at(2)));
+    scan(&mut replayer, at(2), []);
+    assert!(replayer.is_complete(at(2)));
 }

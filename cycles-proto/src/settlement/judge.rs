@@ -52,7 +52,7 @@ pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The answer to a commit.
-pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -> Judgement {
+pub(super) fn commit(response: &http::Response<Bytes>) -> Judgement {
     match verdict::<CommitResponse>(OperationKind::CommitReservation, response) {
         Verdict::Success(reply) => (Move::Finish(Receipt::Committed(Some(Box::new(reply)))), None),
         // The ledger looks for a commit under this key before it looks at the clock.
@@ -60,15 +60,12 @@ pub(super) fn commit(may_be_committed: bool, response: &http::Response<Bytes>) -
             confirmed: true,
             reply,
         } => (Move::Event, Some(reply)),
-        // Something else may have said so, and then a commit may stand behind it.
+        // Something else may have said so. Then the reservation is not over, and a commit of this attempt, or of
+        // another process with the same record, may yet be applied beside the event.
         Verdict::Expired {
             confirmed: false,
             reply,
-        } if may_be_committed => (Move::Look, Some(reply)),
-        Verdict::Expired {
-            confirmed: false,
-            reply,
-        } => (Move::Event, Some(reply)),
+        } => (Move::Look, Some(reply)),
         Verdict::Rejected(reply) => match reply.code() {
             _ if !reply.is_understood() => (Move::Keep, Some(reply)),
             Some(ErrorCode::NotFound) => (Move::Forgotten, Some(reply)),

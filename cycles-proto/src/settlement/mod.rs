@@ -7,7 +7,7 @@
 //!       │              │ └─ open outcome: the same bytes after a backoff; then Pending
 //!       │              ├─ throttled: the pause is stored first
 //!       │              ├─ expired ─► Store(event mode) ─► Send(event) ─► RecoveredViaEvent
-//!       │              ├─ perhaps expired, and perhaps committed before: GET decides
+//!       │              ├─ perhaps expired: GET decides
 //!       │              ├─ finalized by somebody else ─► GET tells how ─► Rejected
 //!       │              ├─ unauthorized, or not understood ─► Pending, the record stays
 //!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
@@ -50,8 +50,10 @@ pub struct Settlement {
     may_have_counted: bool,
     /// Whether there is no record: the journal is off, or the last write to it failed.
     only_in_memory: bool,
-    /// Whether an attempt was answered, or given up.
+    /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
+    /// Whether it is sent even if the server may have forgotten the key.
+    force: bool,
     /// What came back last that was no success.
     last_error: Option<Box<Error>>,
     /// How somebody else finalized the reservation.
@@ -108,7 +110,7 @@ impl Settlement {
     /// Settles a cost that was just learnt: its record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let stage = Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono));
-        Self::at(config, record, seed, false, stage)
+        Self::at(config, record, seed, stage)
     }
 
     /// Settles a cost from its record, which an earlier run left. `force` sends it even if the server may have
@@ -126,20 +128,25 @@ impl Settlement {
         } else {
             Stage::Attempt(Attempt::Settle, not_before(&record, now))
         };
-        // Whoever left it may have sent it.
-        Self::at(config, record, seed, true, stage)
+        Self {
+            // Whoever left it may have sent it.
+            may_have_counted: true,
+            force,
+            ..Self::at(config, record, seed, stage)
+        }
     }
 
-    fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, sent: bool, stage: Stage) -> Self {
+    fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, stage: Stage) -> Self {
         let only_in_memory = !config.journal_enabled();
         Self {
             config,
             seed,
             record,
             backoff: Backoff::new(&seed),
-            may_have_counted: sent,
+            may_have_counted: false,
             only_in_memory,
             was_tried: false,
+            force: false,
             last_error: None,
             found: None,
             tickets: Tickets::of_a_settlement(),
@@ -162,9 +169,9 @@ impl Settlement {
     }
 
     /// What a caller that waits for the cost is told by now: what became of it, whether or not its record is
-    /// cleared away already; or, once an attempt was made and did not settle it, that it is
-    /// [pending](Receipt::Pending) and safe in its record while attempts go on. Without a record the caller
-    /// waits for the outcome.
+    /// cleared away already; or, once it waits for another attempt, that it is [pending](Receipt::Pending) and
+    /// safe in its record. An answer that leads straight on, to an event or to a look at the reservation, is no
+    /// such wait. Without a record the caller waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
             Stage::Done(receipt) => Some(receipt),
@@ -199,6 +206,11 @@ impl Settlement {
             }
             Stage::Writing(..) => Step::Wait(None),
             Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
+            // A record grows old while it waits, and one for a commit is older than the event that takes its place.
+            Stage::Attempt(Attempt::Settle, _) if !self.force && judge::is_stale(&self.record, now.wall) => {
+                self.set_aside(Aside::Stale, Receipt::Stale);
+                self.poll(now)
+            }
             Stage::Attempt(attempt, _) => {
                 let attempt = *attempt;
                 self.send(now, attempt)
@@ -220,7 +232,7 @@ impl Settlement {
                 self.found = judge::found(&response);
                 (Move::Reject, None)
             }
-            (Attempt::Settle, Mode::Commit) => judge::commit(self.may_have_counted, &response),
+            (Attempt::Settle, Mode::Commit) => judge::commit(&response),
             (Attempt::Settle, Mode::Event) => judge::event(&response),
         };
         if let Some(reply) = reply {
@@ -352,7 +364,6 @@ impl Settlement {
     }
 
     fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
-        self.was_tried = true;
         match next {
             Move::Finish(settled) => {
                 let write = JournalWrite::Remove(self.reservation_id().clone());
@@ -399,6 +410,7 @@ impl Settlement {
 
     /// The settlement again after a wait; a pause that the server asked for is stored first.
     fn try_again(&mut self, now: Now, pause: Option<Duration>) {
+        self.was_tried = true;
         let wait = self.backoff.next(self.config.retry(), pause);
         self.tell(wait);
         let then = match wait {

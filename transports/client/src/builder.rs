@@ -72,7 +72,7 @@ impl<R: Runtime> CyclesClientBuilder<R> {
     /// [`try_build`](Self::try_build) tells now.
     pub fn build(self) -> CyclesClient<R> {
         match self.config.build() {
-            Ok(config) => CyclesClient::with_observer(config, &self.http, self.observer),
+            Ok(config) => CyclesClient::start(config, &self.http, self.observer),
             Err(error) => CyclesClient::unusable(error),
         }
     }

@@ -32,6 +32,11 @@ pub(crate) struct Ready<R: Runtime> {
 /// How many exchanges of one client are under way at once.
 const EXCHANGES: usize = 64;
 
+/// Nothing was sent, because there is nobody to send it.
+pub(crate) fn no_runtime() -> ConfigError {
+    ConfigError::Adapter("no async runtime is running here".to_owned())
+}
+
 impl<R: Runtime> CyclesClient<R> {
     /// Starts a client from the API key and the server's address.
     pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder<R> {
@@ -46,10 +51,10 @@ impl<R: Runtime> CyclesClient<R> {
     /// A client with this configuration that reaches its server in this way. If it cannot, every call
     /// answers with the reason.
     pub fn with_http(config: CyclesConfig, options: &R::Options) -> Self {
-        Self::with_observer(config, options, None)
+        Self::start(config, options, None)
     }
 
-    pub(crate) fn with_observer(
+    pub(crate) fn start(
         config: CyclesConfig,
         options: &R::Options,
         observer: Option<Arc<dyn Observer>>,
@@ -82,6 +87,17 @@ impl<R: Runtime> CyclesClient<R> {
     /// [`Error::Config`] if the client was given one that cannot be used.
     pub fn config(&self) -> Result<&CyclesConfig, Error> {
         Ok(&self.ready()?.config)
+    }
+
+    /// The same client, but this is who is told what happens to reservations.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        if let Ok(ready) = &mut self.state {
+            let blocking = ready.runtime.clone();
+            ready.observers =
+                Observers::new(Some(Arc::new(observer)), move |work| blocking.run_blocking(work));
+        }
+        self
     }
 
     /// A client on the same connections whose calls belong to the caller's trace.

@@ -3,36 +3,30 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
-use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
-use bytes::Bytes;
 use cycles_proto::models::ReservationId;
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{Call, Event, Failure, FailureKind, Step, Ticket};
 use futures::stream::{FuturesUnordered, Stream as _};
 
 use crate::client::Ready;
+use crate::exchange::Exchanged;
 use crate::runtime::Runtime;
-use crate::slot::Slot;
+use crate::slot::{Shared, Slot};
 use crate::timer::Timer;
 
 pub(crate) struct Driver<R: Runtime> {
     ready: Ready<R>,
     slot: Arc<Slot>,
     /// At most a settlement and an extension.
-    exchanges: FuturesUnordered<Pin<Box<dyn Future<Output = Exchanged> + Send>>>,
+    exchanges: FuturesUnordered<Exchange>,
     timer: Timer,
     /// The reservation whose record was written.
     recorded: Option<ReservationId>,
 }
 
-struct Exchanged {
-    ticket: Ticket,
-    /// When the attempt left the queue.
-    sent: Option<Duration>,
-    answer: Result<http::Response<Bytes>, Failure>,
-}
+type Exchange = Pin<Box<dyn Future<Output = (Ticket, Exchanged)> + Send>>;
 
 impl<R: Runtime> Driver<R> {
     /// Has the life driven by a task on the runtime that runs here, unless one drives it already. Without a
@@ -46,6 +40,9 @@ impl<R: Runtime> Driver<R> {
                 return true;
             }
             shared.is_driven = true;
+            if shared.is_ending {
+                ready.replay.ending();
+            }
         }
         let driver = Self {
             ready: ready.clone(),
@@ -59,18 +56,12 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn exchange(&self, call: Call) {
-        let (runtime, entering) = (self.ready.runtime.clone(), self.ready.gate.enter(call.urgency));
-        let ticket = call.ticket;
-        self.exchanges.push(Box::pin(async move {
-            let _inside = entering.await;
-            let sent = Some(runtime.now().mono);
-            let answer = runtime.exchange(call).await;
-            Exchanged { ticket, sent, answer }
-        }));
+        let (ticket, exchange) = (call.ticket, self.ready.exchange(call));
+        self.exchanges
+            .push(Box::pin(async move { (ticket, exchange.await) }));
     }
 
-    fn handle(&self, exchanged: Exchanged) {
-        let Exchanged { ticket, sent, answer } = exchanged;
+    fn handle(&self, ticket: Ticket, Exchanged { sent, answer }: Exchanged) {
         let now = self.ready.runtime.now();
         let machine = &mut self.slot.lock().machine;
         match answer {
@@ -95,14 +86,12 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Nobody drives it any more.
-    fn end(&mut self) {
-        let mut shared = self.slot.lock();
+    fn end(&mut self, mut shared: MutexGuard<'_, Shared>) {
         shared.is_driven = false;
-        let is_ending = core::mem::take(&mut shared.is_ending);
-        let receipt = shared.machine.receipt();
+        let (is_ending, receipt) = (shared.is_ending, shared.machine.receipt());
         drop(shared);
-        if let (Some(id), Some(receipt)) = (self.recorded.take(), receipt) {
-            self.ready.recorded_no_more(&id, &receipt);
+        if let Some(id) = self.recorded.take() {
+            self.ready.recorded_no_more(&id, receipt.as_ref());
         }
         if is_ending {
             self.ready.replay.ended();
@@ -135,17 +124,32 @@ impl<R: Runtime> Driver<R> {
     /// Nobody drives this any more, because the runtime ended or there is none: what has to be on disk is put
     /// there, and nothing is sent.
     fn write_what_is_due(&mut self) {
+        let slot = Arc::clone(&self.slot);
         loop {
-            self.slot.wait_for_writes();
-            match self.step() {
-                Step::Store(ticket, write) => self.store(ticket, write),
-                Step::Send(call) => self.handle(Exchanged {
-                    ticket: call.ticket,
-                    sent: None,
-                    answer: Err(Failure::new(FailureKind::NoRuntime)),
-                }),
-                Step::Wait(_) | Step::Done | Step::Notify(_) => return,
+            slot.wait_for_writes();
+            let now = self.ready.runtime.now();
+            let mut shared = slot.lock();
+            match shared.machine.poll(now) {
+                // Under the same lock: whoever hands over a cost from here on finds that nobody drives it.
+                Step::Wait(_) | Step::Done => return self.end(shared),
+                step @ (Step::Store(..) | Step::Send(_) | Step::Notify(_)) => {
+                    drop(shared);
+                    self.refuse(step);
+                }
             }
+        }
+    }
+
+    /// Does what needs no runtime.
+    fn refuse(&mut self, step: Step) {
+        match step {
+            Step::Store(ticket, write) => self.store(ticket, write),
+            Step::Notify(event) => self.tell(event),
+            Step::Send(call) => {
+                let answer = Err(Failure::new(FailureKind::NoRuntime));
+                self.handle(call.ticket, Exchanged { sent: None, answer });
+            }
+            Step::Wait(_) | Step::Done => {}
         }
     }
 }
@@ -161,8 +165,8 @@ impl<R: Runtime> Future for Driver<R> {
         // First, so that no change after the look at the machine is missed.
         this.slot.register_driver(cx.waker());
         loop {
-            while let Poll::Ready(Some(exchanged)) = Pin::new(&mut this.exchanges).poll_next(cx) {
-                this.handle(exchanged);
+            while let Poll::Ready(Some((ticket, exchanged))) = Pin::new(&mut this.exchanges).poll_next(cx) {
+                this.handle(ticket, exchanged);
             }
             match this.step() {
                 Step::Send(call) => this.exchange(call),
@@ -174,7 +178,8 @@ impl<R: Runtime> Future for Driver<R> {
                     }
                 }
                 Step::Done | Step::Notify(_) => {
-                    this.end();
+                    let slot = Arc::clone(&this.slot);
+                    this.end(slot.lock());
                     return Poll::Ready(());
                 }
             }
@@ -186,7 +191,6 @@ impl<R: Runtime> Drop for Driver<R> {
     fn drop(&mut self) {
         if self.slot.lock().is_driven {
             self.write_what_is_due();
-            self.end();
         }
     }
 }

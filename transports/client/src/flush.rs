@@ -6,7 +6,7 @@ use core::time::Duration;
 use cycles_proto::Error;
 use futures::future::{Either, select};
 
-use crate::client::CyclesClient;
+use crate::client::{CyclesClient, no_runtime};
 use crate::runtime::Runtime;
 
 /// What a [flush](CyclesClient::flush) left.
@@ -18,12 +18,15 @@ pub struct Flushed {
     pub ending: usize,
     /// Records in the journal that are not settled; a later run settles them.
     pub recorded: usize,
+    /// Whether there are no more records than these. If not, the time was over before the journal was read, or
+    /// it could not be read, which observers are told.
+    pub is_certain: bool,
 }
 
 impl Flushed {
     /// Whether nothing is left.
     pub fn is_complete(&self) -> bool {
-        self.ending == 0 && self.recorded == 0
+        self.ending == 0 && self.recorded == 0 && self.is_certain
     }
 }
 
@@ -33,9 +36,12 @@ impl<R: Runtime> CyclesClient<R> {
     /// own, [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout) is a good one.
     ///
     /// # Errors
-    /// [`Error::Config`] if the client cannot be used.
+    /// [`Error::Config`] if the client cannot be used, or no runtime is running here.
     pub async fn flush(&self, timeout: Duration) -> Result<Flushed, Error> {
         let ready = self.ready()?;
+        if ready.runtime.spawn(async {}).is_err() {
+            return Err(no_runtime().into());
+        }
         ready.start_replay();
         ready.wake_replay();
         let end = ready.runtime.now().mono.saturating_add(timeout);
@@ -44,7 +50,10 @@ impl<R: Runtime> CyclesClient<R> {
         match select(core::pin::pin!(quiet), sleep).await {
             Either::Left(_) | Either::Right(_) => {}
         }
-        let (ending, recorded) = ready.replay.left();
-        Ok(Flushed { ending, recorded })
+        let left = ready.replay.left(ready.runtime.now());
+        Ok(Flushed {
+            is_certain: left.is_certain || !ready.journal.is_enabled(),
+            ..left
+        })
     }
 }

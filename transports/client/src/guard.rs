@@ -13,7 +13,7 @@ use cycles_proto::models::{
 };
 use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMillis};
 
-use crate::client::{CyclesClient, Ready};
+use crate::client::{CyclesClient, Ready, no_runtime};
 use crate::context::Lease;
 use crate::driver::Driver;
 use crate::runtime::Runtime;
@@ -24,6 +24,14 @@ use crate::slot::{Shared, Slot};
 /// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. They
 /// take effect in the call; the future that they return only waits. Dropped, it commits what was
 /// [spent](Self::spent) so far, or gives the budget back, in the background.
+///
+/// ```compile_fail,E0382
+/// # use cycles_client::{ReservationGuard, Runtime, models::CommitRequest};
+/// fn twice<R: Runtime>(guard: ReservationGuard<R>, cost: CommitRequest) {
+///     let _ = guard.commit(cost.clone());
+///     let _ = guard.commit(cost); // use of moved value
+/// }
+/// ```
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard<R: Runtime> {
     pub(crate) life: Life<R>,
@@ -55,7 +63,7 @@ impl<R: Runtime> CyclesClient<R> {
             has_ended: false,
         };
         if !Driver::start(ready, &life.slot) {
-            return Err(ConfigError::Adapter("no async runtime is running here".to_owned()).into());
+            return Err(no_runtime().into());
         }
         let granted = life.slot.wait_for(|shared| life.granted(shared)).await;
         match granted {
@@ -174,8 +182,8 @@ impl<R: Runtime> Life<R> {
     fn ending(&mut self) {
         if !core::mem::replace(&mut self.has_ended, true) {
             let mut shared = self.slot.lock();
-            if shared.machine.outcome().is_none() {
-                shared.is_ending = true;
+            shared.is_ending = shared.machine.outcome().is_none();
+            if shared.is_ending && shared.is_driven {
                 self.ready.replay.ending();
             }
         }

@@ -5,6 +5,7 @@ mod builder;
 mod client;
 mod context;
 mod driver;
+mod exchange;
 mod flush;
 mod gate;
 mod guard;

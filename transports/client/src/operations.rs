@@ -172,9 +172,7 @@ impl<R: Runtime> CyclesClient<R> {
         let mut operation = start(&ready.config, cycles_host::seed()?)?;
         let began = ready.runtime.now().mono;
         loop {
-            let call = operation.call();
-            let _inside = ready.gate.enter(call.urgency).await;
-            let answer = ready.runtime.exchange(call).await;
+            let answer = ready.exchange(operation.call()).await.answer;
             trace(&operation, &answer);
             let elapsed = ready.runtime.now().mono.saturating_sub(began);
             match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {

@@ -4,6 +4,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +19,7 @@ use futures::task::AtomicWaker;
 
 use crate::client::Ready;
 use crate::driver::Driver;
+use crate::flush::Flushed;
 use crate::runtime::Runtime;
 use crate::slot::Slot;
 use crate::timer::Timer;
@@ -54,10 +56,15 @@ impl Replay {
         self.wake_flushing();
     }
 
-    /// How many lives end, and how many records are left.
-    pub(crate) fn left(&self) -> (usize, usize) {
-        let recorded = self.lock().replayer.as_ref().map_or(0, Replayer::unsettled);
-        (self.ending.load(Ordering::SeqCst), recorded)
+    /// What is left by now. Without a replayer there is nothing that is known of the journal.
+    pub(crate) fn left(&self, now: Now) -> Flushed {
+        let shared = self.lock();
+        let replayer = shared.replayer.as_ref();
+        Flushed {
+            ending: self.ending.load(Ordering::SeqCst),
+            recorded: replayer.map_or(0, Replayer::unsettled),
+            is_certain: replayer.is_some_and(|replayer| replayer.is_complete(now)),
+        }
     }
 
     fn wake_flushing(&self) {
@@ -124,7 +131,7 @@ impl<R: Runtime> Ready<R> {
     }
 
     /// It has ended, or nobody drives it any more.
-    pub(crate) fn recorded_no_more(&self, id: &ReservationId, receipt: &Receipt) {
+    pub(crate) fn recorded_no_more(&self, id: &ReservationId, receipt: Option<&Receipt>) {
         self.with_replayer(|replayer| replayer.ended(self.runtime.now(), id, receipt));
     }
 
@@ -144,7 +151,8 @@ struct ReplayDriver<R: Runtime> {
 }
 
 enum Landed {
-    Scanned(Ticket, Vec<JournalRecord>),
+    /// Nothing if the journal could not be read.
+    Scanned(Ticket, Option<Vec<JournalRecord>>),
     Ended(ReservationId, Option<Outcome>),
 }
 
@@ -153,23 +161,25 @@ impl<R: Runtime> ReplayDriver<R> {
         let (done, scanned) = oneshot::channel();
         let (journal, observers) = (self.ready.journal.clone(), self.ready.observers.clone());
         self.ready.runtime.run_blocking(Box::new(move || {
-            let records = match journal.scan() {
+            let (records, problems) = match journal.scan() {
                 Ok(scan) => {
-                    for problem in scan.problems {
-                        let file = problem.file.display().to_string();
-                        observers.tell(Event::record_unreadable(file, problem.reason));
-                    }
-                    scan.records
+                    let problems = scan.problems.into_iter();
+                    let problems = problems.map(|problem| (problem.file, problem.reason)).collect();
+                    (Some(scan.records), problems)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the journal cannot be read");
-                    Vec::new()
+                    let dir = journal.dir().map(Path::to_owned).unwrap_or_default();
+                    (None, vec![(dir, error.to_string())])
                 }
             };
+            for (file, reason) in problems {
+                observers.tell(Event::record_unreadable(file.display().to_string(), reason));
+            }
             let _ = done.send(records);
         }));
         self.landings.push(Box::pin(async move {
-            Landed::Scanned(ticket, scanned.await.unwrap_or_default())
+            // A scan that was dropped together with its runtime has read nothing.
+            Landed::Scanned(ticket, scanned.await.ok().flatten())
         }));
     }
 
@@ -202,7 +212,8 @@ impl<R: Runtime> ReplayDriver<R> {
         let now = self.ready.runtime.now();
         if let Some(replayer) = &mut self.ready.replay.lock().replayer {
             match landed {
-                Landed::Scanned(ticket, records) => replayer.handle_scanned(now, ticket, records),
+                Landed::Scanned(ticket, Some(records)) => replayer.handle_scanned(now, ticket, records),
+                Landed::Scanned(ticket, None) => replayer.handle_unreadable(now, ticket),
                 Landed::Ended(id, outcome) => replayer.handle_ended(now, &id, outcome.as_ref()),
             }
         }

@@ -36,7 +36,8 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn sleep_until(&self, at: Duration) -> impl Future<Output = ()> + Send;
 
     /// Runs a task to its end, or drops it when the runtime ends; gives it back if there is no runtime to run it
-    /// here.
+    /// here. To drop it may take as long as a write to the disk. It is dropped on a thread of the runtime or on
+    /// that of whoever ends it, never on one that merely wakes it.
     ///
     /// # Errors
     /// The task.

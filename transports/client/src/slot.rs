@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) is_driven: bool,
     /// How many writes the journal has not answered.
     pub(crate) open_writes: u32,
-    /// Whether it was told how it ends.
+    /// Whether it was told how it ends: while it is driven, whoever flushes waits for it.
     pub(crate) is_ending: bool,
     pub(crate) told: Told,
     waiting: Vec<Waker>,

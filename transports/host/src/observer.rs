@@ -1,6 +1,7 @@
 //! Who wants to know what happens to reservations.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cycles_proto::Event;
@@ -80,7 +81,10 @@ impl Observers {
                 return;
             }
         }
-        let telling = Telling(Arc::clone(&self.queue));
+        let telling = Telling {
+            queue: Arc::clone(&self.queue),
+            is_done: false,
+        };
         (self.run)(Box::new(move || telling.tell_all()));
     }
 }
@@ -91,31 +95,42 @@ impl Queue {
     }
 }
 
-/// Tells what is in the queue; however it ends, somebody else may tell the rest.
-struct Telling(Arc<Queue>);
+/// Tells what is in the queue; if it is dropped before, somebody else may tell the rest.
+struct Telling {
+    queue: Arc<Queue>,
+    is_done: bool,
+}
 
 impl Telling {
-    fn tell_all(&self) {
-        let Some(observer) = &self.0.observer else { return };
+    fn tell_all(mut self) {
+        let queue = Arc::clone(&self.queue);
+        let Some(observer) = &queue.observer else { return };
         loop {
-            let mut state = self.0.lock();
+            let mut state = queue.lock();
             let missed = core::mem::take(&mut state.missed);
             let Some(event) = state.events.pop_front() else {
+                // Under the same lock: an event that comes from here on has somebody tell it.
                 state.is_told = false;
+                self.is_done = true;
                 return;
             };
             drop(state);
-            if missed > 0 {
-                observer.missed(missed);
-            }
-            observer.observe(&event);
+            // An observer that panics has seen it; the next event is told all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                if missed > 0 {
+                    observer.missed(missed);
+                }
+                observer.observe(&event);
+            }));
         }
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        self.0.lock().is_told = false;
+        if !self.is_done {
+            self.queue.lock().is_told = false;
+        }
     }
 }
 

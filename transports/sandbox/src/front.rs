@@ -203,7 +203,7 @@ async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
 async fn exchange(
     request: Request<Incoming>,
     plane: Plane,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     reset: &ResetSwitch,
 ) -> Result<Response<Delivery>, NoResponse> {
     let (head, body) = request.into_parts();
@@ -233,7 +233,7 @@ async fn exchange(
 async fn respond(
     request: &Request<Bytes>,
     plane: Plane,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     fault: Option<&Fault>,
 ) -> Option<Response<Bytes>> {
     let handle = || shared.handle(plane, request);
@@ -251,7 +251,18 @@ async fn respond(
             handle();
             Some(fault::status_response(*status, None))
         }
+        Some(Fault::Outage) => Some(fault::outage()),
         Some(Fault::ForeignPage(status)) => Some(fault::foreign_page(*status)),
+        Some(Fault::ForeignError(status)) => Some(fault::foreign_error(*status, request)),
+        Some(Fault::Twice(gap)) => {
+            let (shared, request, gap) = (Arc::clone(shared), request.clone(), *gap);
+            let first = handle();
+            tokio::spawn(async move {
+                tokio::time::sleep(gap).await;
+                shared.handle(plane, &request);
+            });
+            Some(first)
+        }
         Some(Fault::Garbage) => Some(fault::garbage(handle().status())),
         Some(Fault::LoseRequest | Fault::ResetRequest) => None,
         Some(Fault::LoseResponse | Fault::ResetResponse) => {

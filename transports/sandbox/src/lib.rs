@@ -8,6 +8,9 @@ mod ledger;
 mod operation;
 mod sandbox;
 mod seed;
+#[cfg(feature = "suite")]
+pub mod suite;
+pub mod world;
 
 pub use exchange::{Exchange, Plane};
 pub use fault::{Fault, FaultRule, FaultSyntax, When};

@@ -39,7 +39,14 @@ impl Seed {
         draw < probability
     }
 
-    fn next(&mut self) -> u64 {
+    /// A number below `end`, which is not 0.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        // The bias of a remainder is far below what a simulation could notice.
+        self.next() % end.max(1)
+    }
+
+    /// 64 random bits.
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -21,6 +21,8 @@ pub(super) struct Desk {
     pub(super) bodies: Vec<Bytes>,
     pub(super) keys: Vec<String>,
     pub(super) journal_works: bool,
+    /// How much the wall clock is ahead of what the record's writer had.
+    pub(super) wall_ahead_ms: u64,
 }
 
 impl Desk {
@@ -34,7 +36,10 @@ impl Desk {
             mono: Duration::ZERO,
             wall: UnixMillis(WALL + age_ms),
         };
-        Self::of(Settlement::resume(config(), record, SEED, now, force))
+        Self {
+            wall_ahead_ms: age_ms,
+            ..Self::of(Settlement::resume(config(), record, SEED, now, force))
+        }
     }
 
     pub(super) fn of(settlement: Settlement) -> Self {
@@ -46,6 +51,7 @@ impl Desk {
             bodies,
             keys,
             journal_works: true,
+            wall_ahead_ms: 0,
         }
     }
 
@@ -54,7 +60,7 @@ impl Desk {
     pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answer>) -> &mut Self {
         let mut answers = answers.into_iter();
         for _ in 0..10_000 {
-            match self.settlement.poll(now(self.mono)) {
+            match self.settlement.poll(self.now()) {
                 Step::Send(call) => {
                     self.note_call(&call);
                     let Some(answer) = answers.next() else { return self };
@@ -62,11 +68,11 @@ impl Desk {
                     match answer {
                         Ok(response) => {
                             self.settlement
-                                .handle_response(now(self.mono), call.ticket, &response);
+                                .handle_response(self.now(), call.ticket, &response);
                         }
                         Err(kind) => {
                             self.settlement
-                                .handle_failure(now(self.mono), call.ticket, Failure::new(kind));
+                                .handle_failure(self.now(), call.ticket, Failure::new(kind));
                         }
                     }
                 }
@@ -106,6 +112,14 @@ impl Desk {
             }
         }
         panic!("no end: {:?}", self.log)
+    }
+
+    fn now(&self) -> Now {
+        let Now { mono, wall } = now(self.mono);
+        Now {
+            mono,
+            wall: UnixMillis(wall.0 + self.wall_ahead_ms),
+        }
     }
 
     pub(super) fn note_call(&mut self, call: &crate::Call) {

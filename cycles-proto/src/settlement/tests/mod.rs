@@ -150,18 +150,27 @@ fn an_expired_reservation_is_settled_by_an_event_under_the_same_key() {
 }
 
 #[test]
-fn a_bare_410_leads_to_an_event_only_if_no_commit_can_stand_behind_it() {
+fn a_bare_410_is_looked_into_even_if_no_commit_was_open_because_the_reservation_may_not_be_over() {
+    for first in [None, Some(Err(FailureKind::Connect))] {
+        let mut desk = Desk::new();
+        let answers = [answer(410, "<html>"), detail("ACTIVE"), answer(200, COMMITTED)];
+        desk.run(first.into_iter().chain(answers));
+        let log = desk.log();
+        assert_eq!(
+            log[log.len() - 4..],
+            ["GET r", "failed, again", "POST r/commit", "remove"]
+        );
+        assert!(!log.contains(&"by event".to_owned()), "{log:?}");
+    }
     let mut desk = Desk::new();
-    desk.run([answer(410, "<html>"), answer(201, APPLIED)]);
+    desk.run([
+        answer(410, ""),
+        refusal(410, "RESERVATION_EXPIRED"),
+        answer(201, APPLIED),
+    ]);
     assert_eq!(
         desk.log()[2..],
-        ["by event", "put event", "POST events", "remove"]
-    );
-    let mut desk = Desk::new();
-    desk.run([Err(FailureKind::Connect), answer(410, ""), answer(201, APPLIED)]);
-    assert!(
-        desk.log().contains(&"by event".to_owned()),
-        "what never left committed nothing"
+        ["GET r", "by event", "put event", "POST events", "remove"]
     );
 }
 
@@ -352,6 +361,35 @@ fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced()
 }
 
 #[test]
+fn the_event_for_an_old_commit_is_not_sent_because_another_process_may_have_charged_it() {
+    let old = |force| {
+        let mut desk = Desk::resumed(record(), 0, force);
+        // What the record says, seen a week later.
+        desk.wall_ahead_ms = 7 * DAY_MS;
+        desk
+    };
+    let mut desk = old(false);
+    desk.run([refusal(410, "RESERVATION_EXPIRED")]);
+    assert_eq!(
+        desk.log(),
+        ["POST r/commit", "by event", "put event", "set aside stale"]
+    );
+    assert!(matches!(desk.outcome(), Receipt::Stale));
+    let mut desk = old(true);
+    desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
+    assert_eq!(desk.log().last().unwrap(), "remove", "forced");
+}
+
+#[test]
+fn an_event_that_grows_old_between_two_attempts_is_not_sent_again() {
+    let mut desk = Desk::resumed(record().into_event().unwrap(), 0, false);
+    desk.run([]);
+    desk.wall_ahead_ms = 7 * DAY_MS;
+    desk.run([]);
+    assert_eq!(desk.log(), ["POST events", "failed, again", "set aside stale"]);
+}
+
+#[test]
 fn an_old_commit_that_the_server_does_not_know_is_stale_and_not_lost() {
     let at = |age_ms| {
         let mut desk = Desk::resumed(record(), age_ms, false);
@@ -426,7 +464,7 @@ fn a_record_of_another_sdk_is_replayed_to_the_byte() {
     let commit = include_str!("../../../tests/data/journal/python-commit.json");
     let record = JournalRecord::parse(commit.as_bytes()).unwrap();
     let body = record.body().to_owned();
-    let mut desk = Desk::resumed(record, 1_000_000_000, false);
+    let mut desk = Desk::resumed(record, 5 * DAY_MS, false);
     desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
     assert_eq!(desk.bodies[0], body.as_bytes());
     assert!(
@@ -436,4 +474,25 @@ fn a_record_of_another_sdk_is_replayed_to_the_byte() {
             .any(|part| part == desk.bodies[1])
     );
     assert_eq!(desk.keys, ["d229144e-59d0-49d7-bb02-54efcca37631"; 2]);
+}
+
+#[test]
+fn a_caller_is_told_of_a_wait_when_there_is_one_and_not_when_an_answer_leads_straight_on() {
+    for first in [
+        refusal(410, "RESERVATION_EXPIRED"),
+        refusal(409, "RESERVATION_FINALIZED"),
+    ] {
+        let mut desk = Desk::new();
+        desk.run([first]);
+        assert!(desk.settlement.receipt().is_none(), "{:?}", desk.log());
+    }
+    let mut desk = Desk::new();
+    desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(503, "")]);
+    assert!(matches!(
+        desk.settlement.receipt(),
+        Some(Receipt::Pending {
+            is_recorded: true,
+            ..
+        })
+    ));
 }

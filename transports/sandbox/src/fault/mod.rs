@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use crate::operation::Operation;
 use crate::seed::Seed;
@@ -34,10 +34,19 @@ pub enum Fault {
     },
     /// The ledger does what was asked, and the answer is this status all the same.
     StatusAfter(u16),
+    /// The server cannot reach its own store, and answers with 401 `UNAUTHORIZED` and the message
+    /// `INTERNAL_ERROR`, as the reference server does then.
+    Outage,
     /// Something before the server answers with a page of its own; the ledger sees nothing.
     ForeignPage(u16),
+    /// Something before the server answers with an error in the protocol's form, but without a request id, and
+    /// repeats the API key in it; the ledger sees nothing.
+    ForeignError(u16),
     /// The ledger does what was asked, and the answer is a success that cannot be read.
     Garbage,
+    /// The request reaches the ledger once more this much later, as when a proxy repeats it. The answer is
+    /// the first one.
+    Twice(Duration),
     /// The connection is closed before the ledger sees the request.
     LoseRequest,
     /// The ledger does what was asked, and the connection is closed without an answer.
@@ -166,19 +175,19 @@ impl Active {
 
 /// The answer of a server that refuses or fails, in the protocol's form.
 pub(crate) fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
+    error_response(status, "Injected fault", retry_after_s)
+}
+
+/// The answer of a server that has lost its store.
+pub(crate) fn outage() -> Response<Bytes> {
+    error_response(401, "INTERNAL_ERROR", None)
+}
+
+fn error_response(status: u16, message: &str, retry_after_s: Option<u64>) -> Response<Bytes> {
     const TRACE_ID: &str = "000000000000000000000000000fa017";
-    let code = match status {
-        400 => "INVALID_REQUEST",
-        401 => "UNAUTHORIZED",
-        403 => "FORBIDDEN",
-        404 => "NOT_FOUND",
-        409 => "RESERVATION_FINALIZED",
-        410 => "RESERVATION_EXPIRED",
-        429 => "LIMIT_EXCEEDED",
-        _ => "INTERNAL_ERROR",
-    };
+    let code = code_of(status);
     let body = format!(
-        r#"{{"error":"{code}","message":"Injected fault","request_id":"injected-fault","trace_id":"{TRACE_ID}"}}"#
+        r#"{{"error":"{code}","message":"{message}","request_id":"injected-fault","trace_id":"{TRACE_ID}"}}"#
     );
     let mut response = respond(status, "application/json", body.into());
     let headers = response.headers_mut();
@@ -195,6 +204,31 @@ pub(crate) fn foreign_page(status: u16) -> Response<Bytes> {
     let page =
         format!("<html><body><h1>{status}</h1><p>The gateway could not serve this page.</p></body></html>");
     respond(status, "text/html", page.into())
+}
+
+/// An error of something that speaks like a Cycles server and is none, with what it should not repeat.
+pub(crate) fn foreign_error(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
+    let key = request.headers().get("x-cycles-api-key");
+    let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let key = key.replace(['"', '\\'], "");
+    let body = format!(
+        r#"{{"error":"{}","message":"refused for {key}","hint":null}}"#,
+        code_of(status)
+    );
+    respond(status, "application/json", body.into())
+}
+
+fn code_of(status: u16) -> &'static str {
+    match status {
+        400 => "INVALID_REQUEST",
+        401 => "UNAUTHORIZED",
+        403 => "FORBIDDEN",
+        404 => "NOT_FOUND",
+        409 => "RESERVATION_FINALIZED",
+        410 => "RESERVATION_EXPIRED",
+        429 => "LIMIT_EXCEEDED",
+        _ => "INTERNAL_ERROR",
+    }
 }
 
 /// A success as far as its status goes; the operation's own, if it was one.

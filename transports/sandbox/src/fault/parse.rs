@@ -57,7 +57,10 @@ impl fmt::Display for Fault {
                 retry_after_s: Some(seconds),
             } => write!(f, "{status}={seconds}"),
             Self::StatusAfter(status) => write!(f, "after={status}"),
+            Self::Outage => f.write_str("outage"),
             Self::ForeignPage(status) => write!(f, "page={status}"),
+            Self::ForeignError(status) => write!(f, "error={status}"),
+            Self::Twice(gap) => write!(f, "twice={}ms", gap.as_millis()),
             Self::Garbage => f.write_str("garbage"),
             Self::LoseRequest => f.write_str("lose-request"),
             Self::LoseResponse => f.write_str("lose-response"),
@@ -83,7 +86,10 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
     let fault = match (name, value) {
         ("delay", Some(value)) => Fault::Delay(duration(value)?),
         ("drip", Some(value)) => Fault::Drip(duration(value)?),
+        ("twice", Some(value)) => Fault::Twice(duration(value)?),
         ("page", Some(value)) => Fault::ForeignPage(status(value)?),
+        ("error", Some(value)) => Fault::ForeignError(status(value)?),
+        ("outage", None) => Fault::Outage,
         ("after", Some(value)) => Fault::StatusAfter(status(value)?),
         ("garbage", None) => Fault::Garbage,
         ("lose-request", None) => Fault::LoseRequest,
@@ -100,8 +106,9 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         _ => {
             return Err(syntax(
                 text,
-                "is no fault: use a status such as 503, 429=SECONDS, after=503, page=404, delay=2s, drip=20ms, \
-                 garbage, cut, lose-request, lose-response, reset-request or reset-response",
+                "is no fault: use a status such as 503, 429=SECONDS, after=503, page=404, error=410, delay=2s, \
+                 drip=20ms, twice=1s, outage, garbage, cut, lose-request, lose-response, reset-request or \
+                 reset-response",
             ));
         }
     };

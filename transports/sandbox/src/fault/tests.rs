@@ -41,6 +41,32 @@ fn a_rule_is_read_from_its_text() {
 }
 
 #[test]
+fn a_fault_is_written_as_it_is_read() {
+    for text in [
+        "outage",
+        "page=404",
+        "error=410",
+        "twice=1000ms",
+        "429=7",
+        "drip=20ms",
+    ] {
+        assert_eq!(rule(&format!("*:{text}")).fault.to_string(), text);
+    }
+}
+
+#[test]
+fn a_foreign_error_names_no_request_and_repeats_the_key() {
+    let request = Request::get("/v1/balances").header("x-cycles-api-key", "cyc_live_7");
+    let response = foreign_error(410, &request.body(Bytes::new()).unwrap());
+    let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(body["error"], "RESERVATION_EXPIRED");
+    assert_eq!(
+        (&body["request_id"], &body["message"]),
+        (&serde_json::Value::Null, &"refused for cyc_live_7".into())
+    );
+}
+
+#[test]
 fn a_text_that_is_no_rule_is_refused_with_what_would_be() {
     for (text, problem) in [
         ("commit", "`commit` is not OPERATION:FAULT[@WHEN]"),

@@ -1,0 +1,60 @@
+//! Callers that go away with or without something spent.
+
+use super::super::*;
+use super::desk::*;
+
+#[test]
+fn what_was_spent_is_committed_as_partial_when_the_caller_goes_away() {
+    let leave: [fn(&mut Desk); 2] = [|desk| desk.life.abandon(desk.now()), |desk| desk.release()];
+    for leave in leave {
+        let mut desk = Desk::held();
+        for tokens in [3, 7, 5, 0] {
+            desk.life.spent(&Amount::tokens(tokens)).unwrap();
+        }
+        leave(&mut desk);
+        desk.run([ok(COMMITTED)]);
+        assert_eq!(desk.log(), ["put commit", "POST r-1/commit", "remove"]);
+        let body = desk.body("/commit");
+        assert_eq!(body["actual"]["amount"], 7, "it never goes down");
+        assert_eq!(body["metadata"]["actual_source"], "partial");
+        assert!(desk.receipt().is_settled());
+    }
+}
+
+#[test]
+fn where_nothing_was_spent_the_budget_is_given_back() {
+    let mut desk = Desk::held();
+    desk.life.spent(&Amount::tokens(0)).unwrap();
+    desk.life.abandon(desk.now());
+    desk.run([ok(RELEASED)]);
+    assert_eq!(desk.log(), ["POST r-1/release"]);
+    assert_eq!(desk.body("/release")["reason"], "abandoned");
+}
+
+#[test]
+fn what_the_caller_says_at_last_counts_and_not_what_was_spent_so_far() {
+    let mut desk = Desk::held();
+    desk.life.spent(&Amount::tokens(7)).unwrap();
+    desk.commit(5).unwrap();
+    desk.life.spent(&Amount::tokens(8)).unwrap();
+    desk.life.abandon(desk.now());
+    desk.run([ok(COMMITTED)]);
+    let body = desk.body("/commit");
+    assert_eq!(body["actual"]["amount"], 5);
+    assert!(body.get("metadata").is_none());
+}
+
+#[test]
+fn an_amount_that_could_not_be_committed_is_not_taken_for_spent() {
+    let mut desk = Desk::held();
+    assert!(matches!(
+        desk.life.spent(&Amount::credits(7)),
+        Err(InvalidCommit::WrongUnit { .. })
+    ));
+    assert!(matches!(
+        desk.life.spent(&Amount::tokens(-7)),
+        Err(InvalidCommit::Invalid(_))
+    ));
+    desk.life.abandon(desk.now());
+    assert_eq!(desk.log(), ["POST r-1/release"]);
+}

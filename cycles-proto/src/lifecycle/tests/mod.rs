@@ -1,0 +1,28 @@
+//! A life against answers that a test hands it, in virtual time. Files are named after what the life is doing.
+//!
+//! The rules of the money and of the machine, and where they are tested:
+//!
+//! | rule | tests |
+//! |---|---|
+//! | a cost is in the machine once it was handed over | `settling::a_cost_that_was_handed_over_survives_its_caller` |
+//! | the caller waits for the store and the first attempt | `settling::the_caller_hears_*`, `journal` |
+//! | records that are too old are not sent | `journal::a_record_that_is_too_old_is_set_aside_unless_it_is_forced` |
+//! | no event while a commit may have been applied | `settling::*_bare_410*` |
+//! | rejected is not deleted | `settling::what_the_ledger_refuses_is_set_aside_and_nothing_is_released` |
+//! | the amount is sacred | `settling::a_cost_that_cannot_be_charged_*`, `settling::what_breaks_a_limit_*` |
+//! | partial cost | `leaving` |
+//! | create | `reserving`, `doubting`, `releasing` |
+//! | the heartbeat | `beating`, `extending` |
+//! | any input, at any time, of any driver | `driver` |
+
+mod beating;
+mod desk;
+mod doubting;
+mod driver;
+mod extending;
+mod journal;
+mod leaving;
+mod releasing;
+mod reserving;
+mod secrets;
+mod settling;

@@ -1,0 +1,50 @@
+//! A server that answers each request at once with a body that its schema allows.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+const GRANTED: &str = r#"{"decision":"ALLOW","reservation_id":"26c5a266-6d8a-4d43-9f6b-6b0f5b6a4b11","reserved":{"unit":"TOKENS","amount":1000},"expires_at_ms":1795379785600,"remaining_ttl_ms":60000,"scope_path":"tenant:acme-corp","affected_scopes":["tenant:acme-corp"]}"#;
+const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":42},"released":{"unit":"TOKENS","amount":958}}"#;
+
+/// Serves until the process is killed; the first line of its output is its address.
+pub fn serve() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("http://{}", listener.local_addr().unwrap());
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(async move {
+                let server = hyper::server::conn::http1::Builder::new();
+                let _ = server
+                    .serve_connection(TokioIo::new(stream), service_fn(answer))
+                    .await;
+            });
+        }
+    });
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = if request.uri().path().ends_with("/commit") {
+        COMMITTED
+    } else {
+        GRANTED
+    };
+    let _ = request.into_body().collect().await;
+    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    response
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static("application/json"));
+    Ok(response)
+}

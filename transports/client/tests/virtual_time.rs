@@ -1,0 +1,170 @@
+//! Many lives for a long time, and what must not wait for what, to the millisecond.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cycles_client::models::{
+    Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
+};
+use cycles_client::{CyclesClient, Event, Receipt, ReservationGuard, RetryPolicy, Runtime as _};
+use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
+use futures::future::join_all;
+use support::Virtual;
+
+fn request(ttl_ms: u64) -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(10))
+        .ttl_ms(ttl_ms)
+        .build()
+}
+
+fn commit(tokens: i64) -> CommitRequest {
+    CommitRequest::builder().actual(Amount::tokens(tokens)).build()
+}
+
+async fn reserve(client: &CyclesClient<Virtual>, ttl_ms: u64) -> ReservationGuard<Virtual> {
+    client.reserve(request(ttl_ms)).await.unwrap()
+}
+
+#[test]
+fn ten_thousand_guards_are_kept_alive_at_once() {
+    const GUARDS: usize = 10_000;
+    let world = Virtual::default();
+    let lost = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&lost);
+    let client = world.client(|config| config).with_observer(move |event: &Event| {
+        if let Event::LeaseLost { .. } | Event::BeatFailed { .. } | Event::HeartbeatStopped { .. } = event {
+            seen.lock().unwrap().push(format!("{event:?}"));
+        }
+    });
+    world.block_on(async {
+        let guards = join_all((0..GUARDS).map(|_| reserve(&client, 60_000))).await;
+        // Six leases long.
+        world.sleep(Duration::from_secs(360)).await;
+        assert_eq!(*lost.lock().unwrap(), Vec::<String>::new());
+        world.with_ledger(|ledger| {
+            for guard in &guards {
+                let state = ledger.reservation(guard.reservation_id().as_str()).unwrap();
+                assert_eq!(state.status, ReservationStatus::Active);
+                assert!(state.extensions >= 5, "{state:?}");
+            }
+        });
+        let began = world.now().mono;
+        let receipts = join_all(guards.into_iter().map(|guard| guard.commit(commit(7)))).await;
+        assert!(
+            receipts
+                .iter()
+                .all(|receipt| matches!(receipt, Ok(Receipt::Committed(_))))
+        );
+        // 64 at a time, 10 ms each.
+        let expected = Duration::from_millis(10) * u32::try_from(GUARDS.div_ceil(64)).unwrap();
+        let took = world.now().mono - began;
+        assert!(
+            took <= expected + Duration::from_millis(100),
+            "{took:?} and not {expected:?}"
+        );
+    });
+    let budget = world.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap());
+    assert_eq!((budget.spent, budget.reserved), (70_000, 0));
+}
+
+#[test]
+fn an_extension_that_hangs_does_not_delay_the_commit_by_a_millisecond() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    world.block_on(async {
+        let guard = reserve(&client, 3_000).await;
+        world.lose(Operation::ExtendReservation);
+        // The first beat is due after the grant and is on its way by now.
+        world.sleep(Duration::from_millis(1)).await;
+        let began = world.now().mono;
+        assert!(guard.commit(commit(7)).await.unwrap().is_settled());
+        assert_eq!(world.now().mono - began, Duration::from_millis(10));
+    });
+}
+
+#[test]
+fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    world.block_on(async {
+        let guard = reserve(&client, 60_000).await;
+        // Every place is taken by a question that has no answer, and as many wait for one.
+        world.lose(Operation::GetBalances);
+        let began = world.now().mono;
+        let question = BalanceParams {
+            tenant: Some(DEFAULT_TENANT.into()),
+            ..Default::default()
+        };
+        let asking = join_all((0..128).map(|_| async {
+            let error = client.get_balances(&question).await.unwrap_err();
+            (
+                error.outcome_is_unknown(),
+                error.to_string(),
+                world.now().mono - began,
+            )
+        }));
+        let committing = async {
+            world.sleep(Duration::from_secs(1)).await;
+            assert!(guard.commit(commit(7)).await.unwrap().is_settled());
+            world.now().mono - began
+        };
+        let (answers, committed) = futures::future::join(asking, committing).await;
+        // A question's time is over after 7 s; whoever comes next is the commit.
+        assert_eq!(committed, Duration::from_millis(7_010));
+        assert!(
+            answers.iter().all(|(.., took)| *took <= Duration::from_secs(14)),
+            "{answers:?}"
+        );
+        assert!(
+            answers.iter().any(|(_, text, _)| text.contains("under way")),
+            "{answers:?}"
+        );
+    });
+}
+
+#[test]
+fn a_flush_returns_in_time_and_says_what_is_left() {
+    let world = Virtual::default();
+    let client = world.client(|config| config.retry(RetryPolicy::default()));
+    world.block_on(async {
+        let guards = [reserve(&client, 60_000).await, reserve(&client, 60_000).await];
+        world.lose(Operation::CommitReservation);
+        for guard in guards {
+            drop(guard.commit(commit(7)));
+        }
+        let began = world.now().mono;
+        let flushed = client.flush(Duration::from_secs(3)).await.unwrap();
+        assert_eq!(world.now().mono - began, Duration::from_secs(3));
+        assert_eq!((flushed.ending, flushed.recorded), (2, 0));
+        assert!(!flushed.is_complete());
+        // Without a journal this is all that can be done, and it has an end.
+        let flushed = client.flush(Duration::from_secs(600)).await.unwrap();
+        assert!(flushed.is_complete(), "{flushed:?}");
+        assert!(world.now().mono - began < Duration::from_secs(80));
+    });
+}
+
+#[test]
+fn a_caller_who_left_while_the_answer_is_on_its_way_leaves_nothing_held() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    world.block_on(async {
+        for ms in 0..12 {
+            {
+                let reserving = client.reserve(request(60_000));
+                let waiting = world.sleep(Duration::from_millis(ms));
+                futures::future::select(Box::pin(reserving), Box::pin(waiting)).await;
+            }
+            assert!(client.flush(Duration::from_secs(60)).await.unwrap().is_complete());
+            let budget =
+                world.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap());
+            assert_eq!((budget.spent, budget.reserved), (0, 0), "dropped after {ms} ms");
+        }
+    });
+}

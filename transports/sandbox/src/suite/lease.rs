@@ -1,0 +1,52 @@
+//! Leases that are kept alive, and extensions that do not come back.
+
+use cycles_proto::Event;
+
+use super::stage::{Stage, commit, request_for};
+use super::{Adapter, Client as _, Guard as _};
+use crate::ReservationStatus;
+
+pub fn a_heartbeat_keeps_a_lease_alive_beyond_its_length<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let ttl_ms = 4_000;
+    let guard = stage.client.reserve(request_for(100, ttl_ms)).unwrap();
+    let id = guard.reservation_id();
+    let first_end = stage.reservation(&id).expires_at_ms;
+    stage.wait_until("the lease would be over", || {
+        let now = stage.server(crate::Sandbox::now).0;
+        i64::try_from(now).unwrap() > first_end
+    });
+    let reservation = stage.reservation(&id);
+    assert_eq!(reservation.status, ReservationStatus::Active);
+    assert!(
+        reservation.extensions > 0 && reservation.expires_at_ms > first_end,
+        "{reservation:?}"
+    );
+    let receipt = guard.commit(commit(42)).unwrap();
+    assert!(
+        matches!(receipt, cycles_proto::Receipt::Committed(_)),
+        "{receipt:?}"
+    );
+    stage.assert_spent(42);
+}
+
+pub fn an_extension_that_hangs_does_not_delay_the_commit<A: Adapter>() {
+    // The lease is so short that it is prolonged at once, and an attempt at that takes a second at most. If the
+    // commit waits for it every time, that second is over every time; a machine that stands still is not.
+    for _ in 0..5 {
+        let stage = Stage::<A>::new();
+        stage.inject("extend:delay=60s");
+        let guard = stage.client.reserve(request_for(100, 3_000)).unwrap();
+        let receipt = guard.commit(commit(42)).unwrap();
+        let was_delayed = stage
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. }));
+        assert!(receipt.is_settled(), "{receipt:?}");
+        stage.assert_spent(42);
+        if !was_delayed {
+            return;
+        }
+    }
+    panic!("the commit waits for the extension");
+}

@@ -1,0 +1,170 @@
+//! Answers that are lost, that come from elsewhere, or that say no.
+
+use std::time::Duration;
+
+use cycles_proto::models::Amount;
+use cycles_proto::{Error, Receipt};
+
+use super::stage::{PATIENCE, Stage, commit, request, request_for};
+use super::{Adapter, Client as _, Guard as _, Left};
+use crate::ReservationStatus;
+
+pub fn a_denied_action_does_not_run<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let mut has_run = false;
+    let outcome = stage.client.with_cycles(Amount::tokens(999_999_999), |_| {
+        has_run = true;
+        Ok(((), Amount::tokens(1)))
+    });
+    assert!(
+        matches!(outcome, Err(Error::BudgetExceeded { .. })),
+        "{outcome:?}"
+    );
+    assert!(!has_run);
+    let guard = stage.client.reserve(request(999_999_999));
+    assert!(matches!(guard, Err(Error::BudgetExceeded { .. })), "{guard:?}");
+    stage.assert_spent(0);
+    stage.flush_everything();
+}
+
+pub fn a_reservation_whose_answer_is_lost_is_made_once<A: Adapter>() {
+    for fault in [
+        "reserve:lose-response@1",
+        "reserve:reset-response@1",
+        "reserve:garbage@1",
+        "reserve:after=500@1",
+    ] {
+        let stage = Stage::<A>::new();
+        stage.inject(fault);
+        let guard = stage.client.reserve(request(100)).unwrap();
+        assert_eq!(stage.reservations(), [guard.reservation_id()], "{fault}");
+        let receipt = guard.commit(commit(7)).unwrap();
+        assert!(receipt.is_settled(), "{receipt:?}");
+        stage.assert_spent(7);
+    }
+}
+
+pub fn a_commit_whose_answer_is_lost_is_charged_once<A: Adapter>() {
+    for fault in [
+        "commit:lose-response@1",
+        "commit:reset-response@1",
+        "commit:lose-response@1,2,3",
+    ] {
+        let stage = Stage::<A>::new();
+        stage.inject(fault);
+        let guard = stage.client.reserve(request(100)).unwrap();
+        let id = guard.reservation_id();
+        let receipt = guard.commit(commit(7)).unwrap();
+        assert!(
+            matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: true,
+                    ..
+                }
+            ),
+            "{receipt:?}"
+        );
+        // The attempts of its own life, and then those from the record.
+        while stage.client.flush(PATIENCE).unwrap() != Left::NOTHING {}
+        assert!(stage.records().is_empty());
+        assert_eq!(stage.reservation(&id).charged, Some(7), "{fault}");
+        stage.assert_spent(7);
+        let commits = stage.commits();
+        assert!(
+            commits.len() > 1 && commits.iter().all(|body| *body == commits[0]),
+            "{commits:?}"
+        );
+    }
+}
+
+pub fn a_release_whose_answer_is_lost_is_confirmed_by_its_repetition<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("release:lose-response@1");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    assert!(!guard.release("not needed").unwrap(), "it is not known yet");
+    stage.flush_everything();
+    assert_eq!(stage.status(&id), ReservationStatus::Released);
+    stage.assert_spent(0);
+}
+
+pub fn an_extension_whose_answer_is_lost_is_made_once<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("extend:lose-response@1");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let before = stage.reservation(&guard.reservation_id());
+    guard.extend(10_000).unwrap();
+    let after = stage.reservation(&guard.reservation_id());
+    assert_eq!(after.extensions, 1);
+    assert_eq!(after.expires_at_ms, before.expires_at_ms + 10_000);
+    assert!(guard.commit(commit(1)).unwrap().is_settled());
+}
+
+pub fn a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("reserve:page=502");
+    let error = stage.client.reserve(request(100)).unwrap_err();
+    assert_eq!(error.status(), Some(502), "{error}");
+    assert!(error.code().is_none(), "{error}");
+    assert!(stage.reservations().is_empty());
+}
+
+pub fn a_cost_that_is_known_after_the_lease_is_charged_by_an_event<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let guard = stage.client.reserve(request_for(100, 60_000)).unwrap();
+    let id = guard.reservation_id();
+    stage.advance(Duration::from_secs(120));
+    let receipt = guard.commit(commit(42)).unwrap();
+    assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
+    stage.flush_everything();
+    assert_eq!(stage.status(&id), ReservationStatus::Expired);
+    assert_eq!(stage.events_applied(), 1);
+    stage.assert_spent(42);
+}
+
+pub fn what_one_client_left_another_settles<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("commit:503");
+    for cost in [1, 2, 3] {
+        let guard = stage.client.reserve(request(100)).unwrap();
+        assert!(!guard.commit(commit(cost)).unwrap().is_settled());
+    }
+    let left = stage.client.flush(PATIENCE).unwrap();
+    assert_eq!((left.ending, left.recorded, left.is_certain), (0, 3, true));
+    stage.clear_faults();
+    let another = stage.another_client();
+    assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert!(stage.records().is_empty());
+    stage.assert_spent(6);
+}
+
+pub fn a_throttled_commit_waits_as_long_as_it_was_told<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("commit:429=3600@1");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    let receipt = guard.commit(commit(42)).unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    // The pause is in the record before anybody is told, so that no restart forgets it.
+    stage.wait_until("the pause is recorded", || {
+        stage
+            .records()
+            .iter()
+            .any(|record| record.to_json().contains(r#""not_before_ms":1"#))
+    });
+    stage.assert_recorded(&id, 42);
+    let another = stage.another_client();
+    let left = another.flush(PATIENCE).unwrap();
+    assert_eq!((left.ending, left.recorded), (0, 1), "nobody else is faster");
+    assert_eq!(stage.commits().len(), 1);
+}

@@ -1,0 +1,148 @@
+//! What every adapter has to do, written once: each behaviour is a function over an [`Adapter`], run on real
+//! sockets against a sandbox in which things go wrong.
+//!
+//! An adapter implements the traits in its tests and names itself in [`adapter_suite!`](crate::adapter_suite),
+//! which makes a test of each behaviour. All methods block; an async adapter runs them on a runtime with threads
+//! of its own, so that an action that blocks holds up nothing else.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod ends;
+mod lease;
+mod losses;
+mod secrets;
+mod stage;
+mod values;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, Receipt, UnixMillis};
+
+pub use self::ends::*;
+pub use self::lease::*;
+pub use self::losses::*;
+pub use self::secrets::*;
+pub use self::stage::{TempDir, commit, records, request, request_for};
+pub use self::values::*;
+
+/// A client library under test.
+pub trait Adapter {
+    /// Its client.
+    type Client: Client;
+
+    /// A client with this configuration that tells `observer` of every event.
+    fn client(config: CyclesConfig, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self::Client;
+}
+
+/// A client.
+pub trait Client: Debug + Sync {
+    /// What holds a reservation.
+    type Guard: Guard;
+
+    /// Reserves.
+    fn reserve(&self, request: ReservationCreateRequest) -> Result<Self::Guard, Error>;
+
+    /// Runs an action on `estimate`. What became of its cost is beside its value.
+    fn with_cycles<T>(
+        &self,
+        estimate: Amount,
+        action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
+    ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
+
+    /// Settles what can be settled within the time.
+    fn flush(&self, timeout: Duration) -> Result<Left, Error>;
+}
+
+/// A reservation in the hands of a caller.
+pub trait Guard: Debug + Send {
+    fn reservation_id(&self) -> ReservationId;
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
+    fn extend(&self, ms: u64) -> Result<UnixMillis, Error>;
+    fn commit(self, request: CommitRequest) -> Result<Receipt, Error>;
+    fn release(self, reason: &str) -> Result<bool, Error>;
+}
+
+/// What an action sees of its reservation.
+pub trait Action {
+    fn reservation_id(&self) -> ReservationId;
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
+}
+
+/// The error of an action that failed.
+#[derive(Debug)]
+pub struct ActionFailed;
+
+impl std::fmt::Display for ActionFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the action's own error")
+    }
+}
+
+impl std::error::Error for ActionFailed {}
+
+/// What a flush left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Reservations that are still being settled or released.
+    pub ending: usize,
+    /// Records in the journal.
+    pub recorded: usize,
+    /// Whether that is all.
+    pub is_certain: bool,
+}
+
+impl Left {
+    /// Nothing at all.
+    pub const NOTHING: Self = Self {
+        ending: 0,
+        recorded: 0,
+        is_certain: true,
+    };
+}
+
+/// A test of each behaviour for an [`Adapter`](crate::suite::Adapter).
+#[macro_export]
+macro_rules! adapter_suite {
+    ($adapter:ty) => {
+        $crate::adapter_suite! { $adapter:
+            the_value_comes_back_when_the_server_died_before_the_commit
+            the_value_comes_back_through_server_errors_and_the_cost_is_settled_later
+            the_value_comes_back_when_the_key_is_refused_and_nothing_is_released
+            the_value_comes_back_when_the_reservation_is_over_and_an_event_takes_the_cost
+            the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it
+            the_value_comes_back_when_the_journal_cannot_be_written
+            the_value_comes_back_with_neither_server_nor_journal
+            the_value_comes_back_when_a_foreign_page_answers_and_the_cost_is_settled_later
+            a_denied_action_does_not_run
+            a_reservation_whose_answer_is_lost_is_made_once
+            a_commit_whose_answer_is_lost_is_charged_once
+            a_release_whose_answer_is_lost_is_confirmed_by_its_repetition
+            an_extension_whose_answer_is_lost_is_made_once
+            a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs
+            a_cost_that_is_known_after_the_lease_is_charged_by_an_event
+            what_one_client_left_another_settles
+            a_throttled_commit_waits_as_long_as_it_was_told
+            an_action_that_panics_gives_its_budget_back
+            an_action_that_panics_is_charged_what_it_had_spent
+            an_action_that_fails_gives_its_budget_back_and_keeps_its_error
+            a_dropped_guard_gives_its_budget_back
+            a_dropped_guard_is_charged_what_was_spent
+            a_release_after_something_was_spent_charges_it
+            a_commit_over_a_limit_goes_on_without_what_is_too_long
+            a_cost_in_another_unit_is_not_taken_and_nothing_is_released
+            a_heartbeat_keeps_a_lease_alive_beyond_its_length
+            an_extension_that_hangs_does_not_delay_the_commit
+            the_key_is_nowhere
+        }
+    };
+    ($adapter:ty: $($behaviour:ident)+) => {
+        $(
+            #[test]
+            fn $behaviour() {
+                $crate::suite::$behaviour::<$adapter>();
+            }
+        )+
+    };
+}

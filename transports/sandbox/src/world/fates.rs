@@ -1,0 +1,149 @@
+//! What becomes of processes, clocks and the server.
+
+use std::time::Duration;
+
+use cycles_proto::CyclesConfig;
+use cycles_proto::record::file_name;
+
+use super::World;
+use super::journal::Remains;
+use super::life::{LifeId, ProcessId};
+use super::process::Process;
+
+/// What becomes of processes.
+impl World {
+    /// Starts a process of the default tenant, which first takes up what the journal has for it.
+    pub fn start_process(&mut self) -> ProcessId {
+        self.start_process_with(Self::config())
+    }
+
+    /// Starts a process with this configuration; [`World::config`] is where to begin. Its address has to be that
+    /// of the world, which it has from there.
+    pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
+        let id = ProcessId(self.processes.len());
+        let seed = self.seed();
+        self.processes.push(Process::new(config, self.now, seed));
+        self.note(|| format!("{id} starts"));
+        self.replay(id);
+        id
+    }
+
+    /// Starts a process like this one was. Its wall clock is wrong by as much.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn restart(&mut self, process: ProcessId) -> ProcessId {
+        let old = &self.processes[process.0];
+        let (config, ahead_ms) = (CyclesConfig::clone(&old.config), old.ahead_ms);
+        let id = ProcessId(self.processes.len());
+        let seed = self.seed();
+        let mut fresh = Process::new(config, self.now, seed);
+        fresh.ahead_ms = ahead_ms;
+        self.processes.push(fresh);
+        self.note(|| format!("{id} starts, as {process} did"));
+        self.replay(id);
+        id
+    }
+
+    /// Ends a process at once. Requests that are on their way arrive all the same; of the changes of the journal
+    /// that are under way remains what chance leaves.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn crash(&mut self, process: ProcessId) {
+        let remains = match self.dice.below(3) {
+            0 => Remains::Nothing,
+            1 => Remains::All,
+            _ => Remains::Torn,
+        };
+        self.crash_leaving(process, remains);
+    }
+
+    /// Ends a process at once, and decides what remains of the changes of the journal that are under way.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn crash_leaving(&mut self, process: ProcessId, remains: Remains) {
+        if !core::mem::replace(&mut self.processes[process.0].is_alive, false) {
+            return;
+        }
+        self.note(|| format!("{process} crashes"));
+        for seat in self.seats.iter().filter(|seat| seat.process == process) {
+            self.lives[seat.life.0].book.is_running = false;
+        }
+        self.crash_stores(process, remains);
+    }
+
+    /// Ends a process after its machines handed out this many more steps: before or after the last is done.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn crash_after(&mut self, process: ProcessId, steps: u64) {
+        self.processes[process.0].steps_left = Some(steps.max(1));
+    }
+
+    /// Lets a process sleep, as a suspended computer does: its clocks go on, and nothing runs.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn suspend(&mut self, process: ProcessId, time: Duration) {
+        self.note(|| format!("{process} sleeps for {time:?}"));
+        let until = self.now.saturating_add(time);
+        let process = &mut self.processes[process.0];
+        process.asleep_until = process.asleep_until.max(until);
+    }
+
+    /// Puts the record of a life back as it was stored first, as a process does that knows no better, or a backup
+    /// of the disk. Whatever became of the cost meanwhile, it must not count again.
+    pub fn restore_first_record(&mut self, life: LifeId) {
+        if let Some((directory, record)) = self.lives[life.0].book.first_record.clone() {
+            self.note(|| format!("{life}: its first record is put back"));
+            self.journal
+                .put_file(&directory, &file_name(record.reservation_id()), record.to_json());
+        }
+    }
+
+    /// Whether a process has not crashed.
+    pub fn is_alive(&self, process: ProcessId) -> bool {
+        self.processes[process.0].is_alive
+    }
+
+    /// Makes a process look at the journal now.
+    pub fn flush(&mut self, process: ProcessId) {
+        let process_of = &mut self.processes[process.0];
+        if process_of.is_alive {
+            let now = process_of.now(self.now);
+            process_of.replayer.wake(now);
+            self.replay(process);
+        }
+    }
+}
+
+/// What becomes of clocks and the server.
+impl World {
+    /// Sets the wall clock of a process forward by this many milliseconds, or back.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn jump_clock(&mut self, process: ProcessId, by_ms: i64) {
+        self.note(|| format!("the clock of {process} jumps by {by_ms} ms"));
+        let ahead_ms = &mut self.processes[process.0].ahead_ms;
+        *ahead_ms = ahead_ms.saturating_add(by_ms);
+    }
+
+    /// Sets the server's clock forward by this many milliseconds, or back. What had expired by then has been
+    /// swept.
+    pub fn jump_server_clock(&mut self, by_ms: i64) {
+        self.note(|| format!("the server's clock jumps by {by_ms} ms"));
+        let time = self.server_time();
+        self.ledger.tick(time);
+        self.ledger.sweep(time);
+        self.server_ahead_ms = self.server_ahead_ms.saturating_add(by_ms);
+    }
+
+    /// Takes the server down, so that nothing connects to it, or brings it back with all that it knew.
+    pub fn set_server_down(&mut self, is_down: bool) {
+        self.note(|| format!("the server is {}", if is_down { "down" } else { "up" }));
+        self.is_server_down = is_down;
+    }
+}

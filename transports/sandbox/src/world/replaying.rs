@@ -1,0 +1,75 @@
+//! A process and the journal: what it finds there, it settles.
+
+use cycles_proto::lifecycle::Lifecycle;
+use cycles_proto::models::{Amount, ReservationId, Unit};
+use cycles_proto::record::JournalRecord;
+use cycles_proto::replayer::Replay;
+
+use super::audit::Watch;
+use super::life::{Life, LifeId};
+use super::{ProcessId, World};
+
+impl World {
+    /// Polls a process's replayer until it waits, and does what it asks.
+    pub(super) fn replay(&mut self, id: ProcessId) {
+        loop {
+            let process = &mut self.processes[id.0];
+            if !process.is_alive || !process.config.journal_enabled() || process.asleep_until > self.now {
+                return;
+            }
+            let now = process.now(self.now);
+            match process.replayer.poll(now) {
+                Replay::Scan(ticket) => {
+                    let records = self.journal.scan(&process.directory, &process.config);
+                    process.has_scanned(now, &records);
+                    process.replayer.handle_scanned(now, ticket, records);
+                }
+                Replay::Settle(reservation, lifecycle) => self.resume(id, &reservation, *lifecycle),
+                Replay::Wait(at) => {
+                    process.replay_at = at.map(|at| process.at(at));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn resume(&mut self, process: ProcessId, reservation: &ReservationId, lifecycle: Lifecycle) {
+        let Some((record, pause)) = self.processes[process.0].scanned.get(reservation).cloned() else {
+            return;
+        };
+        let id = match self.by_reservation.get(reservation) {
+            Some(id) => *id,
+            None => self.found(&record),
+        };
+        // Somebody wrote it, also if its writer was told otherwise or the world did not see it.
+        let life = &mut self.lives[id.0];
+        life.book.was_durable = true;
+        life.book.recorded_at.get_or_insert(record.recorded_at());
+        life.cost = life.cost.take().or_else(|| cost(&record));
+        let has_journal = self.processes[process.0].config.journal_enabled();
+        let watch = Watch::resumed(&record, has_journal, pause);
+        let machine = (self.make)(lifecycle);
+        let index = self.sit(id, process, machine, watch);
+        self.note(|| format!("{id}: {process} takes up its record as machine {index}"));
+        self.drive(index);
+    }
+
+    /// A record that was there before the world knew of it.
+    fn found(&mut self, record: &JournalRecord) -> LifeId {
+        let life = Life {
+            reservation_id: Some(record.reservation_id().clone()),
+            ..Life::default()
+        };
+        let id = LifeId(self.lives.len());
+        self.lives.push(life);
+        self.by_reservation.insert(record.reservation_id().clone(), id);
+        id
+    }
+}
+
+/// The cost that a record is of.
+fn cost(record: &JournalRecord) -> Option<Amount> {
+    let said: serde_json::Value = serde_json::from_str(record.body()).ok()?;
+    let unit = said["actual"]["unit"].as_str()?;
+    Some(Amount::new(Unit::from(unit), said["actual"]["amount"].as_i64()?))
+}

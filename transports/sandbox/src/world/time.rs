@@ -1,0 +1,108 @@
+//! Time: it jumps to the next thing that happens.
+
+use std::time::Duration;
+
+use super::{ProcessId, Violation, World};
+
+impl World {
+    /// Lets this much time pass.
+    ///
+    /// # Errors
+    /// What did not hold meanwhile.
+    pub fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
+        let until = self.now.saturating_add(time);
+        while self.jump(until)? {}
+        Ok(())
+    }
+
+    /// Lets time pass until `is_reached`, a day at most. Whether it was reached.
+    ///
+    /// # Errors
+    /// What did not hold meanwhile.
+    pub fn run_until(&mut self, is_reached: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
+        self.run_until_or(Duration::from_secs(86_400), is_reached)
+    }
+
+    /// Lets time pass until `is_reached`, this much at most. Whether it was reached.
+    ///
+    /// # Errors
+    /// What did not hold meanwhile.
+    pub fn run_until_or(
+        &mut self,
+        longest: Duration,
+        is_reached: impl Fn(&Self) -> bool,
+    ) -> Result<bool, Violation> {
+        let until = self.now.saturating_add(longest);
+        while !is_reached(self) {
+            if !self.jump(until)? {
+                return Ok(is_reached(self));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Jumps to the next thing that happens, or to `until` if that is before it. Whether anything happened.
+    fn jump(&mut self, until: Duration) -> Result<bool, Violation> {
+        self.verdict()?;
+        let (at, next) = self.next();
+        if at > until {
+            self.now = self.now.max(until);
+            return Ok(false);
+        }
+        self.now = self.now.max(at);
+        match next {
+            Next::Nothing => return Ok(false),
+            Next::Poll(seat) => self.drive(seat),
+            Next::Replay(process) => self.replay(process),
+            Next::Happens => {
+                if let Some((_, happening)) = self.agenda.pop_first() {
+                    self.happens(happening);
+                }
+            }
+        }
+        self.verdict()?;
+        Ok(true)
+    }
+
+    pub(super) fn verdict(&self) -> Result<(), Violation> {
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
+    fn next(&self) -> (Duration, Next) {
+        let mut first = (Duration::MAX, Next::Nothing);
+        let mut consider = |at: Duration, next: Next| {
+            if at < first.0 {
+                first = (at, next);
+            }
+        };
+        if let Some((&(at, _), _)) = self.agenda.first_key_value() {
+            consider(at, Next::Happens);
+        }
+        for (index, process) in self
+            .processes
+            .iter()
+            .enumerate()
+            .filter(|(_, process)| process.is_alive)
+        {
+            if let Some(at) = process.replay_at {
+                consider(at.max(process.asleep_until), Next::Replay(ProcessId(index)));
+            }
+        }
+        for (index, seat) in self.seats.iter().enumerate() {
+            let process = &self.processes[seat.process.0];
+            if let (Some(wake), true) = (seat.wake, process.is_alive) {
+                consider(wake.max(process.asleep_until), Next::Poll(index));
+            }
+        }
+        first
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Nothing,
+    Happens,
+    Poll(usize),
+    Replay(ProcessId),
+}

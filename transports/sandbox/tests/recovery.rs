@@ -1,0 +1,404 @@
+//! The scenarios of the SDK recovery profile 0.3, each by its id, in virtual time: the choreography of its
+//! requests and every one of its assertions.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod story;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason};
+use cycles_proto::models::{Amount, CommitRequest, ReservationId};
+use cycles_proto::record::{InvalidRecord, Mode, Partition, file_name, legacy_file_name};
+use cycles_proto::step::Event;
+use cycles_proto::{CyclesConfig, Receipt, UnixMillis};
+use cycles_sandbox::Operation::{CommitReservation, CreateEvent, CreateReservation, ExtendReservation};
+use cycles_sandbox::world::{Journal, Remains, World};
+use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use story::{Story, floor, is_switch, mode, record_of};
+
+#[test]
+fn cr_core_001_lost_commit_response_reuses_the_same_key() {
+    let mut story = Story::with_faults(&["commit:lose-response@1"]);
+    story.commit(40);
+    story.finish();
+
+    assert_eq!(story.settlements(), [CommitReservation, CommitReservation]);
+    // settlement_occurs_at_most_once
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+    // retry_uses_original_idempotency_key
+    assert_eq!(story.keys().len(), 1);
+    assert_eq!(story.bodies(CommitReservation).len(), 1, "and the same bytes");
+}
+
+#[test]
+fn cr_core_002_expired_commit_falls_back_to_an_event() {
+    let mut story = Story::new();
+    story.outlive_the_lease();
+    story.commit(40);
+    story.finish();
+
+    assert_eq!(story.settlements(), [CommitReservation, CreateEvent]);
+    assert_eq!(story.keys().len(), 1);
+    // event_carries_original_subject_action_actual
+    let event: Value = serde_json::from_slice(&story.bodies(CreateEvent)[0]).unwrap();
+    assert_eq!(event["subject"]["tenant"], DEFAULT_TENANT);
+    assert_eq!(
+        (&event["action"]["kind"], &event["action"]["name"]),
+        (&"llm.completion".into(), &"model".into())
+    );
+    assert_eq!(
+        event["actual"],
+        serde_json::json!({"unit": "TOKENS", "amount": 40})
+    );
+    assert_eq!(
+        event["metadata"]["recovered_reservation_id"],
+        story.reservation().as_str()
+    );
+    // settlement_occurs_at_most_once
+    assert_eq!(story.charges(), [(CreateEvent, 40)]);
+    assert!(matches!(
+        story.life().outcome(),
+        Some(Outcome::Settled(Receipt::RecoveredViaEvent(_)))
+    ));
+}
+
+#[test]
+fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
+    let mut story = Story::with_faults(&["extend:reset-request@1"]);
+    story.world.run_for(Duration::from_secs(70)).unwrap();
+    // guarded_action_continues_under_warn_policy
+    assert!(story.world.is_held(story.life));
+    story.commit(40);
+    story.finish();
+
+    let requests = story.life().operations();
+    assert_eq!(
+        requests,
+        [
+            CreateReservation,
+            ExtendReservation,
+            ExtendReservation,
+            CommitReservation
+        ]
+    );
+    let extends: Vec<_> = story
+        .requests(ExtendReservation)
+        .map(|sent| (&sent.key, &sent.body))
+        .collect();
+    assert_eq!(extends[0], extends[1], "the same key");
+    // heartbeat_failure_reports_reservation_and_disposition
+    let mut told = story.life().events.iter();
+    let failed = told.find_map(|told| {
+        let Event::BeatFailed {
+            reservation_id,
+            retry_in,
+            ..
+        } = &told.event
+        else {
+            return None;
+        };
+        Some((reservation_id, *retry_in))
+    });
+    let (reservation, retry_in) = failed.expect("the failure is told");
+    assert_eq!(reservation, story.reservation());
+    assert!(retry_in > Duration::ZERO);
+    // final_settlement_is_attempted
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+}
+
+#[test]
+fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
+    for fault in ["commit:garbage@1", "commit:after=503@1"] {
+        let mut story = Story::with_faults(&[fault]);
+        story.commit(40);
+        story.finish();
+        assert_eq!(
+            story.settlements(),
+            [CommitReservation, CommitReservation],
+            "{fault}"
+        );
+        // only_schema_valid_expected_status_is_terminal_success
+        assert!(story.told(|event| matches!(
+            event,
+            Event::SettlementFailed {
+                retry_in: Some(_),
+                ..
+            }
+        )));
+        assert!(matches!(
+            story.life().outcome(),
+            Some(Outcome::Settled(Receipt::Committed(Some(_))))
+        ));
+        // ambiguous_success_retains_original_idempotency_key
+        assert_eq!(story.keys().len(), 1);
+        assert_eq!(story.charges(), [(CommitReservation, 40)]);
+    }
+}
+
+#[test]
+fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process() {
+    let mut story = Story::with_faults(&["commit:delay=60s@1"]);
+    story.commit(40);
+    let sends = |world: &World, life| world.life(life).operations().contains(&CommitReservation);
+    let life = story.life;
+    story.world.run_until(|world| sends(world, life)).unwrap();
+    // journal_write_precedes_first_settlement_request: a world that sees a send before its store fails; and it lies
+    // there now.
+    assert_eq!(story.world.journal().pending(), [file_name(story.reservation())]);
+    story.world.crash(story.process);
+    story.world.run_for(Duration::from_secs(600)).unwrap();
+    // unresolved_record_survives_restart
+    assert_eq!(story.world.journal().pending().len(), 1);
+    story.world.restart(story.process);
+    story.finish();
+
+    assert_eq!(story.settlements(), [CommitReservation, CommitReservation]);
+    assert_eq!(
+        (story.keys().len(), story.bodies(CommitReservation).len()),
+        (1, 1)
+    );
+    // successful_replay_removes_record
+    assert_eq!(story.world.journal().files().count(), 0);
+    // settlement_occurs_at_most_once
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+}
+
+#[test]
+fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode() {
+    let mut story = Story::new();
+    story.crash_with_commit_in_the_journal(40);
+    story.world.run_for(Duration::from_secs(600)).unwrap();
+    let second = story.world.restart(story.process);
+    let life = story.life;
+    let switches = |world: &World| world.life(life).events.iter().any(|told| is_switch(&told.event));
+    assert!(story.world.run_until(switches).unwrap());
+    story.world.crash_leaving(second, Remains::All);
+    // event_mode_is_persisted_before_event_attempt
+    assert_eq!(story.settlements(), [CommitReservation]);
+    assert_eq!(
+        story
+            .world
+            .journal()
+            .files()
+            .map(|(.., bytes)| mode(bytes))
+            .collect::<Vec<_>>(),
+        [Some(Mode::Event)]
+    );
+    let third = story.world.restart(second);
+    story.finish();
+
+    assert_eq!(story.settlements(), [CommitReservation, CreateEvent]);
+    assert_eq!(story.requests(CreateEvent).next().unwrap().process, third);
+    assert_eq!(story.keys().len(), 1);
+    // successful_event_removes_record
+    assert_eq!(story.world.journal().files().count(), 0);
+    // settlement_occurs_at_most_once
+    assert_eq!(story.charges(), [(CreateEvent, 40)]);
+}
+
+#[test]
+fn cr_durable_003_rate_limit_floor_survives_restart() {
+    let mut story = Story::with_faults(&["commit:429=120@1"]);
+    story.commit(40);
+    let has_floor = |world: &World| world.journal().files().any(|(.., bytes)| floor(bytes).is_some());
+    assert!(story.world.run_until(has_floor).unwrap());
+    let throttled = story.world.now();
+    story.world.crash(story.process);
+    story.world.run_for(Duration::from_secs(10)).unwrap();
+    story.world.restart(story.process);
+    story.finish();
+
+    assert_eq!(story.settlements()[..2], [CommitReservation, CommitReservation]);
+    assert_eq!(story.keys().len(), 1);
+    // no_retry_before_persisted_not_before
+    let retried = story.requests(CommitReservation).nth(1).unwrap().at;
+    assert!(
+        retried >= throttled + Duration::from_secs(119),
+        "{throttled:?} to {retried:?}"
+    );
+    // successful_replay_removes_record
+    assert_eq!(story.world.journal().files().count(), 0);
+    assert_eq!(story.charges().len(), 1);
+}
+
+#[test]
+fn cr_durable_004_tenant_journal_survives_api_key_rotation() {
+    const NEW_KEY: &str = "cyc_live_rotated_0123456789abcdef";
+    let mut story = Story::new();
+    story.crash_with_commit_in_the_journal(40);
+    let ledger = story.world.ledger_mut();
+    ledger.add_api_key(ApiKey::new(NEW_KEY, DEFAULT_TENANT));
+    ledger
+        .set_key_status(DEFAULT_API_KEY, KeyStatus::Revoked)
+        .unwrap();
+    let rotated = CyclesConfig::builder(NEW_KEY, World::config().base_url())
+        .tenant(DEFAULT_TENANT)
+        .build()
+        .unwrap();
+    // new_tenant_credential_finds_record
+    let (before, after) = (Partition::of(&World::config()), Partition::of(&rotated));
+    assert!(
+        before == after,
+        "the tenant names the partition, and the address salts it"
+    );
+    assert_eq!(
+        (before.password.as_str(), Partition::ROUNDS),
+        ("tenant\nacme-corp", 30_000)
+    );
+    assert_eq!(
+        before.salt,
+        format!("runcycles-commit-journal\n{}", rotated.base_url())
+    );
+    // old_api_key_is_not_stored
+    for (directory, name, bytes) in story.world.journal().files() {
+        let text = format!("{directory}/{name}: {}", String::from_utf8_lossy(bytes));
+        assert!(!text.contains(DEFAULT_API_KEY), "{text}");
+    }
+    let fresh = story.world.start_process_with(rotated);
+    story.world.run_for(Duration::from_secs(5)).unwrap();
+
+    assert_eq!(story.settlements(), [CommitReservation]);
+    assert_eq!(story.requests(CommitReservation).next().unwrap().process, fresh);
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+    assert_eq!(story.world.journal().files().count(), 0);
+}
+
+#[test]
+fn cr_durable_005_corrupt_or_unsupported_journal_record_is_quarantined() {
+    let mut story = Story::new();
+    story.crash_with_commit_in_the_journal(40);
+    let directory = Journal::directory(&World::config());
+    let valid = story.world.journal().files().next().unwrap().2.clone();
+    let unsupported = String::from_utf8_lossy(&valid).replace("\"version\":1", "\"version\":2");
+    let journal = story.world.journal_mut();
+    journal.put_file(&directory, "v2-torn.json", valid.slice(..valid.len() / 2));
+    journal.put_file(&directory, "v2-newer.json", unsupported);
+    story.world.restart(story.process);
+    story.finish();
+
+    let names: Vec<_> = story.world.journal().files().map(|(_, name, _)| name).collect();
+    // corrupt_record_is_quarantined, unsupported_record_version_is_quarantined
+    assert_eq!(names, ["v2-newer.corrupt", "v2-torn.corrupt"]);
+    // other_valid_records_still_replay
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+    // corruption_is_reported
+    let reports = story.world.journal().quarantined().iter();
+    let reports: Vec<_> = reports
+        .map(|file| (file.name.as_str(), file.problem.clone()))
+        .collect();
+    assert_eq!(reports[0], ("v2-newer.json", InvalidRecord::Version("2".into())));
+    assert!(matches!(
+        reports[1],
+        ("v2-torn.json", InvalidRecord::Truncated(_))
+    ));
+}
+
+#[test]
+fn cr_durable_006_concurrent_replay_remains_exactly_once() {
+    let mut story = Story::new();
+    story.crash_with_commit_in_the_journal(40);
+    let workers = [(); 2].map(|()| story.world.restart(story.process));
+    let sent: Vec<_> = story
+        .requests(CommitReservation)
+        .map(|sent| (sent.process, sent.at))
+        .collect();
+    assert_eq!(
+        sent,
+        workers.map(|worker| (worker, story.world.now())),
+        "both before either is answered"
+    );
+    story.finish();
+
+    assert_eq!(story.settlements(), [CommitReservation, CommitReservation]);
+    assert_eq!(
+        (story.keys().len(), story.bodies(CommitReservation).len()),
+        (1, 1)
+    );
+    // settlement_occurs_at_most_once
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+    // terminal_record_is_removed
+    assert_eq!(story.world.journal().files().count(), 0);
+}
+
+#[test]
+fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_identifiers() {
+    let ids = ["rsv/a", "rsv_a", "rsv a", "rsv_ä", "../../etc", ""].map(ReservationId::from);
+    let names = ids.each_ref().map(file_name);
+    for (id, name) in ids.iter().zip(&names) {
+        // standard_filename_is_sha256_of_exact_utf8_identifier
+        let digest = Sha256::digest(id.as_str().as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(*name, format!("v2-{hex}.json"));
+        // distinct_identifiers_never_share_a_journal_file
+        assert_eq!(names.iter().filter(|other| *other == name).count(), 1);
+    }
+    // matching_legacy_record_migrates_without_deleting_collision
+    let [slash, line, ..] = &ids;
+    let legacy = legacy_file_name(slash);
+    assert_eq!(legacy, legacy_file_name(line), "they collide under the old names");
+    let mut world = World::new(1);
+    let directory = Journal::directory(&World::config());
+    // Paused, so that nothing is asked of the server.
+    let paused = |id: &ReservationId| {
+        record_of(id, World::new(1).server_time(), 5)
+            .with_not_before(UnixMillis(u64::MAX))
+            .to_json()
+    };
+    world.journal_mut().put_file(&directory, &legacy, paused(slash));
+    world
+        .journal_mut()
+        .put_file(&directory, &file_name(line), paused(line));
+    world.start_process();
+    let files: Vec<_> = world
+        .journal()
+        .files()
+        .map(|(_, name, bytes)| (name.to_owned(), bytes.clone()))
+        .collect();
+    let mut expected = [(file_name(slash), paused(slash)), (file_name(line), paused(line))];
+    expected.sort();
+    assert_eq!(files, expected.map(|(name, json)| (name, Bytes::from(json))));
+    assert_eq!(
+        world.lives().map(|(_, life)| life.requests.len()).sum::<usize>(),
+        0
+    );
+}
+
+#[test]
+fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
+    // The caller goes away, fails, or hands over something that is no cost of this reservation.
+    let endings: [fn(&mut Story); 4] = [
+        |story| story.world.abandon(story.life),
+        |story| story.world.release(story.life, ReleaseReason::ACTION_FAILED),
+        |story| {
+            let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
+            let refused = story.world.commit(story.life, wrong);
+            // missing_actual_or_guarded_action_failure_is_surfaced
+            assert!(
+                matches!(refused, Err(InvalidCommit::WrongUnit { .. })),
+                "{refused:?}"
+            );
+            story.world.abandon(story.life);
+        },
+        |story| {
+            story.world.crash(story.process);
+            story.world.restart(story.process);
+        },
+    ];
+    for (index, end) in endings.into_iter().enumerate() {
+        let mut story = Story::new();
+        end(&mut story);
+        story.finish();
+        // no_commit_or_event_without_known_actual
+        assert_eq!(story.settlements(), [], "{index}");
+        assert_eq!(
+            (story.charges(), story.world.journal().files().count()),
+            (vec![], 0)
+        );
+        // missing_actual_or_guarded_action_failure_is_surfaced
+        let is_told = matches!(story.life().outcome(), Some(Outcome::Released(_)));
+        assert_eq!(is_told, index < 3, "whoever crashed is told nothing");
+    }
+}

@@ -1,0 +1,162 @@
+//! A world with one reservation in it, and what the scenarios of the recovery profile ask of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::UnixMillis;
+use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
+use cycles_proto::record::{JournalRecord, Mode, file_name};
+use cycles_proto::step::Event;
+use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
+use cycles_sandbox::world::{Life, LifeId, ProcessId, Remains, Sent, World};
+use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
+
+/// A world with one reservation that is held.
+pub(crate) struct Story {
+    pub(crate) world: World,
+    pub(crate) process: ProcessId,
+    pub(crate) life: LifeId,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        Self::with_faults(&[])
+    }
+
+    pub(crate) fn with_faults(faults: &[&str]) -> Self {
+        let mut world = World::builder(11).traced().build();
+        for fault in faults {
+            world.inject(fault.parse().unwrap());
+        }
+        let process = world.start_process();
+        let request = ReservationCreateRequest::builder()
+            .subject(Subject::tenant(DEFAULT_TENANT))
+            .action(Action::new("llm.completion", "model"))
+            .estimate(Amount::tokens(100))
+            .ttl_ms(60_000_u64)
+            .build();
+        let life = world.reserve(process, request).unwrap();
+        assert!(world.run_until(|world| world.is_held(life)).unwrap());
+        Self { world, process, life }
+    }
+
+    pub(crate) fn commit(&mut self, tokens: i64) {
+        let request = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
+        self.world.commit(self.life, request).unwrap();
+    }
+
+    /// The process ends between the store of the cost and the first attempt.
+    pub(crate) fn crash_with_commit_in_the_journal(&mut self, tokens: i64) {
+        self.commit(tokens);
+        self.world.crash_leaving(self.process, Remains::All);
+        assert_eq!(self.world.journal().pending(), [file_name(self.reservation())]);
+    }
+
+    /// The lease and its grace end while the server cannot be reached.
+    pub(crate) fn outlive_the_lease(&mut self) {
+        self.world.inject("extend:lose-request".parse().unwrap());
+        self.world.run_for(Duration::from_secs(600)).unwrap();
+        let state = self
+            .world
+            .ledger()
+            .reservation(self.reservation().as_str())
+            .unwrap();
+        assert_ne!(state.status, ReservationStatus::Committed);
+    }
+
+    /// Lets a minute pass before the faults stop.
+    pub(crate) fn finish(&mut self) {
+        self.world.run_for(Duration::from_secs(60)).unwrap();
+        if let Err(violation) = self.world.finish() {
+            panic!("{violation}");
+        }
+    }
+
+    pub(crate) fn life(&self) -> &Life {
+        self.world.life(self.life)
+    }
+
+    pub(crate) fn reservation(&self) -> &ReservationId {
+        self.life().reservation_id.as_ref().expect("it was granted")
+    }
+}
+
+impl Story {
+    pub(crate) fn requests(&self, operation: Operation) -> impl Iterator<Item = &Sent> {
+        self.life()
+            .requests
+            .iter()
+            .filter(move |sent| sent.operation == operation)
+    }
+
+    /// The attempts to settle, in order.
+    pub(crate) fn settlements(&self) -> Vec<Operation> {
+        let operations = self.life().operations().into_iter();
+        operations
+            .filter(|operation| SETTLEMENTS.contains(operation))
+            .collect()
+    }
+
+    /// The keys of all attempts to settle.
+    pub(crate) fn keys(&self) -> BTreeSet<&str> {
+        let settlements = SETTLEMENTS
+            .into_iter()
+            .flat_map(|operation| self.requests(operation));
+        settlements
+            .map(|sent| sent.key.as_deref().expect("it has a key"))
+            .collect()
+    }
+
+    /// The different bodies of an operation.
+    pub(crate) fn bodies(&self, operation: Operation) -> Vec<Bytes> {
+        let bodies: BTreeSet<_> = self.requests(operation).map(|sent| sent.body.clone()).collect();
+        bodies.into_iter().collect()
+    }
+
+    /// What the ledger took, and by what.
+    pub(crate) fn charges(&self) -> Vec<(Operation, i64)> {
+        self.life()
+            .settled
+            .iter()
+            .map(|settled| (settled.by, settled.charged))
+            .collect()
+    }
+
+    pub(crate) fn told(&self, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.life().events.iter().any(|told| is_it(&told.event))
+    }
+}
+
+const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
+
+pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
+    let (subject, action) = (
+        Subject::tenant(DEFAULT_TENANT),
+        Action::new("llm.completion", "model"),
+    );
+    let commit = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
+    let config = World::config();
+    JournalRecord::new(
+        config.base_url(),
+        id,
+        (&subject, &action),
+        &"key-1".into(),
+        &commit,
+        now,
+    )
+    .unwrap()
+}
+
+pub(crate) fn is_switch(event: &Event) -> bool {
+    matches!(event, Event::SettlingByEvent { .. })
+}
+
+pub(crate) fn mode(bytes: &Bytes) -> Option<Mode> {
+    JournalRecord::parse(bytes).ok().map(|record| record.mode())
+}
+
+pub(crate) fn floor(bytes: &Bytes) -> Option<UnixMillis> {
+    JournalRecord::parse(bytes).ok()?.not_before(UnixMillis(0))
+}
