@@ -306,7 +306,10 @@ fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
         assert!(next - at(3).mono <= Duration::from_secs(30), "{next:?}");
         break;
     }
-    assert!(!replayer.is_complete(at(3)) || replayer.unsettled() > 0, "it is not forgotten");
+    assert!(
+        !replayer.is_complete(at(3)) || replayer.unsettled() > 0,
+        "it is not forgotten"
+    );
 }
 
 #[test]

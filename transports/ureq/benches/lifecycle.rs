@@ -39,6 +39,7 @@ fn main() {
         .unwrap();
     compare(url.trim());
     server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 fn compare(url: &str) {

@@ -73,7 +73,7 @@ impl CyclesClientBuilder {
     /// [`try_build`](Self::try_build) tells now.
     pub fn build(self) -> CyclesClient {
         match self.config.build() {
-            Ok(config) => CyclesClient::with_observer(config, &self.http, self.observer),
+            Ok(config) => CyclesClient::start(config, &self.http, self.observer),
             Err(error) => CyclesClient::unusable(error),
         }
     }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cycles_host::Observer;
+use cycles_host::{Observer, Observers};
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
-use crate::engine::{Engine, InUse};
+use crate::engine::{Engine, InUse, observers};
 use crate::http_options::HttpOptions;
 
 /// A client of a Cycles server whose methods block the thread that calls them. Clones are cheap, share
@@ -22,6 +22,7 @@ pub struct CyclesClient {
 pub(crate) struct Ready {
     pub(crate) config: Arc<CyclesConfig>,
     pub(crate) engine: Arc<Engine>,
+    pub(crate) observers: Observers,
     _in_use: Arc<InUse>,
 }
 
@@ -39,10 +40,10 @@ impl CyclesClient {
     /// A client with this configuration that reaches its server in this way. If it cannot, every call
     /// answers with the reason.
     pub fn with_http(config: CyclesConfig, options: &HttpOptions) -> Self {
-        Self::with_observer(config, options, None)
+        Self::start(config, options, None)
     }
 
-    pub(crate) fn with_observer(
+    pub(crate) fn start(
         config: CyclesConfig,
         options: &HttpOptions,
         observer: Option<Arc<dyn Observer>>,
@@ -51,9 +52,10 @@ impl CyclesClient {
             tracing::warn!("{warning}");
         }
         let config = Arc::new(config.for_adapter("ureq"));
-        let engine = Engine::new(Arc::clone(&config), options, observer);
+        let engine = Engine::new(Arc::clone(&config), options);
         let state = engine.map(|engine| Ready {
             config,
+            observers: observers(observer),
             _in_use: Arc::new(InUse(Arc::clone(&engine))),
             engine,
         });
@@ -70,6 +72,15 @@ impl CyclesClient {
     /// [`Error::Config`] if the client was given one that cannot be used.
     pub fn config(&self) -> Result<&CyclesConfig, Error> {
         Ok(&self.ready()?.config)
+    }
+
+    /// The same client, but this is who is told what happens to reservations.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        if let Ok(ready) = &mut self.state {
+            ready.observers = observers(Some(Arc::new(observer)));
+        }
+        self
     }
 
     /// A client on the same connections whose calls belong to the caller's trace.

@@ -29,7 +29,6 @@ pub(crate) struct Engine {
     pub(crate) http: HttpClient,
     pub(crate) clock: Clock,
     pub(crate) journal: Journal,
-    pub(crate) observers: Observers,
     pub(crate) scheduler: Scheduler,
     pub(crate) replay: Replay,
     heartbeat: Workers,
@@ -45,17 +44,12 @@ const HEARTBEATS: usize = 8;
 const SETTLING: usize = 4;
 
 impl Engine {
-    pub(crate) fn new(
-        config: Arc<CyclesConfig>,
-        options: &HttpOptions,
-        observer: Option<Arc<dyn Observer>>,
-    ) -> Result<Arc<Self>, ConfigError> {
+    pub(crate) fn new(config: Arc<CyclesConfig>, options: &HttpOptions) -> Result<Arc<Self>, ConfigError> {
         let clock = Clock::new();
         Ok(Arc::new(Self {
             http: HttpClient::new(&config, options)?,
             clock,
             journal: Journal::open(&config),
-            observers: Observers::new(observer, run_observer),
             scheduler: Scheduler::new(clock),
             replay: Replay::default(),
             heartbeat: Workers::new("cycles-heartbeat", HEARTBEATS),
@@ -115,6 +109,11 @@ impl Drop for InUse {
     fn drop(&mut self) {
         self.0.close();
     }
+}
+
+/// Who is told what happens, on a thread that is there as long as there is something to tell.
+pub(crate) fn observers(observer: Option<Arc<dyn Observer>>) -> Observers {
+    Observers::new(observer, run_observer)
 }
 
 /// Where no thread can be had, what is to be told waits for the next event.

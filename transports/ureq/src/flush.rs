@@ -15,12 +15,15 @@ pub struct Flushed {
     pub ending: usize,
     /// Records in the journal that are not settled; a later run settles them.
     pub recorded: usize,
+    /// Whether there are no more records than these. If not, the time was over before the journal was read, or
+    /// it could not be read, which observers are told.
+    pub is_certain: bool,
 }
 
 impl Flushed {
     /// Whether nothing is left.
     pub fn is_complete(&self) -> bool {
-        self.ending == 0 && self.recorded == 0
+        self.ending == 0 && self.recorded == 0 && self.is_certain
     }
 }
 
@@ -33,7 +36,7 @@ impl CyclesClient {
     /// # Errors
     /// [`Error::Config`] if the client cannot be used.
     pub fn flush(&self, timeout: Duration) -> Result<Flushed, Error> {
-        let (ending, recorded) = self.ready()?.engine.flush(timeout);
-        Ok(Flushed { ending, recorded })
+        let ready = self.ready()?;
+        Ok(ready.engine.flush(&ready.observers, timeout))
     }
 }

@@ -48,8 +48,8 @@ impl CyclesClient {
         let ready = self.ready()?;
         let machine = Lifecycle::new(Arc::clone(&ready.config), request, cycles_host::seed()?)?;
         ready.engine.start()?;
-        ready.engine.start_replay();
-        let life = Life::new(&ready.engine, machine);
+        ready.engine.start_replay(&ready.observers);
+        let life = Life::new(&ready.engine, &ready.observers, machine);
         let (id, response) = life.wait_for(|shared| shared.told.granted(&shared.machine))?;
         let held = Held {
             life,

@@ -8,21 +8,23 @@
 //!
 //! The mutex is never held across a call, a write or a wait, and no channel stands between a cost and the machine.
 
+use core::fmt;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use core::time::Duration;
-
+use cycles_host::Observers;
 use cycles_proto::lifecycle::{Lifecycle, Told};
 use cycles_proto::models::ReservationId;
 use cycles_proto::step::JournalWrite;
-use cycles_proto::{Call, Event, Step, Ticket, Urgency};
+use cycles_proto::{Call, Event, Failure, FailureKind, Step, Ticket, Urgency};
 
 use crate::engine::Engine;
 use crate::scheduler::Sleeper;
 
 pub(crate) struct Life {
     pub(crate) engine: Arc<Engine>,
+    observers: Observers,
     /// Its number in the scheduler.
     number: u64,
     shared: Mutex<Shared>,
@@ -39,7 +41,7 @@ pub(crate) struct Shared {
     waiting: usize,
     /// How many callers are here, and the calls that one of them is to make.
     callers: usize,
-    calls: VecDeque<Call>,
+    calls: VecDeque<Due>,
     /// How many writes the journal has not answered.
     open_writes: u32,
     /// Whether it was told how it ends, so that flushing waits for it.
@@ -51,18 +53,29 @@ pub(crate) struct Shared {
 }
 
 impl Life {
-    pub(crate) fn new(engine: &Arc<Engine>, machine: Lifecycle) -> Arc<Self> {
-        Self::of(engine, machine, None)
+    pub(crate) fn new(engine: &Arc<Engine>, observers: &Observers, machine: Lifecycle) -> Arc<Self> {
+        Self::of(engine, observers, machine, None)
     }
 
     /// The rest of a life whose cost is in a record; the replay is told when it has ended.
-    pub(crate) fn replayed(engine: &Arc<Engine>, machine: Lifecycle, id: ReservationId) -> Arc<Self> {
-        Self::of(engine, machine, Some(id))
+    pub(crate) fn replayed(
+        engine: &Arc<Engine>,
+        observers: &Observers,
+        machine: Lifecycle,
+        id: ReservationId,
+    ) -> Arc<Self> {
+        Self::of(engine, observers, machine, Some(id))
     }
 
-    fn of(engine: &Arc<Engine>, machine: Lifecycle, replayed: Option<ReservationId>) -> Arc<Self> {
+    fn of(
+        engine: &Arc<Engine>,
+        observers: &Observers,
+        machine: Lifecycle,
+        replayed: Option<ReservationId>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             engine: Arc::clone(engine),
+            observers: observers.clone(),
             number: engine.number(),
             shared: Mutex::new(Shared {
                 machine,
@@ -95,7 +108,10 @@ impl Life {
         }
         loop {
             match shared.machine.poll(self.engine.now()) {
-                Step::Send(call) => shared = self.hand_out(shared, call),
+                Step::Send(call) => {
+                    let by = self.engine.now().mono.saturating_add(call.timeout);
+                    shared = self.hand_out(shared, Due { call, by });
+                }
                 Step::Store(ticket, write) => {
                     shared.open_writes += 1;
                     drop(shared);
@@ -124,9 +140,9 @@ impl Life {
                 return found;
             }
             match shared.calls.pop_front() {
-                Some(call) => {
+                Some(due) => {
                     drop(shared);
-                    self.exchange(call);
+                    self.exchange(due);
                     shared = self.lock();
                 }
                 None => shared = self.wait(shared),
@@ -166,18 +182,18 @@ impl Life {
     fn hand_out<'a>(
         self: &'a Arc<Self>,
         mut shared: MutexGuard<'a, Shared>,
-        call: Call,
+        due: Due,
     ) -> MutexGuard<'a, Shared> {
-        let is_extension = matches!(call.urgency, Urgency::Lease(_));
+        let urgency = due.call.urgency;
+        let is_extension = matches!(urgency, Urgency::Lease(_));
         if shared.callers > 0 && !is_extension {
-            shared.calls.push_back(call);
+            shared.calls.push_back(due);
             self.notify(&shared);
             return shared;
         }
         drop(shared);
         let life = Arc::clone(self);
-        let urgency = call.urgency;
-        let job = Box::new(move || life.exchange(call));
+        let job = Box::new(move || life.exchange(due));
         if is_extension {
             self.engine.extend(urgency, job);
         } else {
@@ -186,15 +202,21 @@ impl Life {
         self.lock()
     }
 
-    fn exchange(self: &Arc<Self>, call: Call) {
+    fn exchange(self: &Arc<Self>, Due { mut call, by }: Due) {
         let (ticket, sent) = (call.ticket, self.engine.now().mono);
-        let answer = self.engine.http.exchange(call);
+        // An attempt that was given up is not sent late.
+        call.timeout = by.saturating_sub(sent);
+        let answer = (!call.timeout.is_zero()).then(|| self.engine.http.exchange(call));
         let now = self.engine.now();
         {
             let machine = &mut self.lock().machine;
             match answer {
-                Ok(response) => machine.handle_response(now, ticket, sent, &response),
-                Err(failure) => machine.handle_failure(now, ticket, Some(sent), failure),
+                Some(Ok(response)) => machine.handle_response(now, ticket, sent, &response),
+                Some(Err(failure)) => machine.handle_failure(now, ticket, Some(sent), failure),
+                None => {
+                    let failure = Failure::caused_by(FailureKind::ConnectTimeout, &NoThread);
+                    machine.handle_failure(now, ticket, None, failure);
+                }
             }
         }
         self.drive();
@@ -226,7 +248,7 @@ impl Life {
         } else if let Event::Granted { .. } = &event {
             self.engine.observe(None);
         }
-        self.engine.observers.tell(event);
+        self.observers.tell(event);
     }
 
     /// Nothing is to be done until then, or until something comes from outside.
@@ -251,12 +273,11 @@ impl Life {
         }
         let is_ending = core::mem::take(&mut shared.is_ending);
         let (recorded, replayed) = (shared.recorded.take(), shared.replayed.take());
-        let receipt = recorded.is_some().then(|| shared.machine.receipt()).flatten();
-        let outcome = replayed.as_ref().and_then(|_| shared.machine.outcome().cloned());
+        let (receipt, outcome) = (shared.machine.receipt(), shared.machine.outcome().cloned());
         self.notify(&shared);
         drop(shared);
-        if let (Some(id), Some(receipt)) = (recorded, receipt) {
-            self.engine.recorded_no_more(&id, &receipt);
+        if let Some(id) = recorded {
+            self.engine.recorded_no_more(&id, receipt.as_ref());
         }
         if let Some(id) = replayed {
             self.engine.replayed(&id, outcome.as_ref());
@@ -296,6 +317,24 @@ impl Sleeper for Life {
     }
 }
 
+/// A call, and until when it is of any use: the wait for a thread is part of its time.
+struct Due {
+    call: Call,
+    by: Duration,
+}
+
+/// Nothing was sent: every thread was taken for as long as the attempt may take.
+#[derive(Debug)]
+struct NoThread;
+
+impl fmt::Display for NoThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all the calls that a client makes at once were under way")
+    }
+}
+
+impl std::error::Error for NoThread {}
+
 /// A caller that waits at a life and makes its calls.
 struct Calling<'a>(&'a Arc<Life>);
 
@@ -314,8 +353,8 @@ impl Drop for Calling<'_> {
             return;
         }
         // What was left for the caller is made without him.
-        for call in core::mem::take(&mut shared.calls) {
-            shared = self.0.hand_out(shared, call);
+        for due in core::mem::take(&mut shared.calls) {
+            shared = self.0.hand_out(shared, due);
         }
     }
 }

@@ -2,8 +2,10 @@
 //! reservation. The scheduler's thread wakes it; the disk is read, and the calls are made, by the settling workers.
 
 use core::time::Duration;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use cycles_host::Observers;
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
 use cycles_proto::record::JournalRecord;
@@ -11,6 +13,7 @@ use cycles_proto::replayer::{Replay as Step, Replayer};
 use cycles_proto::{Error, Event, Receipt, Ticket, Urgency};
 
 use crate::engine::Engine;
+use crate::flush::Flushed;
 use crate::life::Life;
 use crate::scheduler::Sleeper;
 
@@ -24,8 +27,8 @@ pub(crate) struct Replay {
 #[derive(Default)]
 struct Shared {
     replayer: Option<Replayer>,
-    /// Its number in the scheduler.
-    number: Option<u64>,
+    /// Its number in the scheduler, and who is told what happens.
+    place: Option<(u64, Observers)>,
     is_driven: bool,
     /// How many lives of this process are being settled or released.
     ending: usize,
@@ -50,7 +53,7 @@ impl Replay {
 
 impl Engine {
     /// Has the journal replayed, if there is one.
-    pub(crate) fn start_replay(self: &Arc<Self>) {
+    pub(crate) fn start_replay(self: &Arc<Self>, observers: &Observers) {
         if !self.journal.is_enabled() || self.replay.lock().replayer.is_some() {
             return;
         }
@@ -59,16 +62,16 @@ impl Engine {
         let mut shared = self.replay.lock();
         if shared.replayer.is_none() {
             shared.replayer = Some(Replayer::new(Arc::clone(&self.config), seed));
-            shared.number = Some(self.number());
+            shared.place = Some((self.number(), observers.clone()));
             drop(shared);
             self.drive_replay();
         }
     }
 
-    /// Settles what can be settled, and waits until nothing more is under way, or for `timeout`. How many lives
-    /// still end, and how many records are left.
-    pub(crate) fn flush(self: &Arc<Self>, timeout: Duration) -> (usize, usize) {
-        self.start_replay();
+    /// Settles what can be settled, and waits until nothing more is under way, or for `timeout`. Says what is
+    /// left.
+    pub(crate) fn flush(self: &Arc<Self>, observers: &Observers, timeout: Duration) -> Flushed {
+        self.start_replay(observers);
         self.with_replayer(|engine, replayer| replayer.wake(engine.now()));
         let shared = self.replay.lock();
         let is_busy = |shared: &mut Shared| {
@@ -77,8 +80,13 @@ impl Engine {
         };
         let waited = self.replay.changed.wait_timeout_while(shared, timeout, is_busy);
         let (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let recorded = shared.replayer.as_ref().map_or(0, Replayer::unsettled);
-        (shared.ending, recorded)
+        let replayer = shared.replayer.as_ref();
+        let is_read = |replayer: &Replayer| replayer.is_complete(self.now());
+        Flushed {
+            ending: shared.ending,
+            recorded: replayer.map_or(0, Replayer::unsettled),
+            is_certain: !self.journal.is_enabled() || replayer.is_some_and(is_read),
+        }
     }
 
     /// How a call ended.
@@ -92,8 +100,8 @@ impl Engine {
     }
 
     /// It has ended.
-    pub(crate) fn recorded_no_more(self: &Arc<Self>, id: &ReservationId, receipt: &Receipt) {
-        self.with_replayer(|engine, replayer| replayer.ended(engine.now(), id, Some(receipt)));
+    pub(crate) fn recorded_no_more(self: &Arc<Self>, id: &ReservationId, receipt: Option<&Receipt>) {
+        self.with_replayer(|engine, replayer| replayer.ended(engine.now(), id, receipt));
     }
 
     /// A life that was started for a record has ended.
@@ -121,51 +129,59 @@ impl Engine {
             return;
         }
         loop {
-            let step = shared.replayer.as_mut().map(|replayer| replayer.poll(self.now()));
-            match step {
-                Some(Step::Scan(ticket)) => {
+            let Shared { replayer, place, .. } = &mut *shared;
+            let (Some(replayer), Some((number, observers))) = (replayer, place) else {
+                break;
+            };
+            match replayer.poll(self.now()) {
+                Step::Scan(ticket) => {
+                    let (engine, observers) = (Arc::clone(self), observers.clone());
                     drop(shared);
-                    let engine = Arc::clone(self);
-                    self.settle(Urgency::Other, Box::new(move || engine.scan(ticket)));
+                    self.settle(Urgency::Other, Box::new(move || engine.scan(&observers, ticket)));
                     shared = self.replay.lock();
                 }
-                Some(Step::Settle(id, machine)) => {
+                Step::Settle(id, machine) => {
+                    let life = Life::replayed(self, observers, *machine, id);
                     drop(shared);
-                    Life::replayed(self, *machine, id).drive();
+                    life.drive();
                     shared = self.replay.lock();
                 }
-                Some(Step::Wait(until)) => {
-                    if let (Some(at), Some(number)) = (until, shared.number) {
+                Step::Wait(until) => {
+                    if let Some(at) = until {
                         let sleeper = Arc::clone(self) as Arc<dyn Sleeper>;
-                        self.scheduler.set(number, at, sleeper);
+                        self.scheduler.set(*number, at, sleeper);
                     }
                     break;
                 }
-                None => break,
             }
         }
         shared.is_driven = false;
         self.replay.changed.notify_all();
     }
 
-    fn scan(self: &Arc<Self>, ticket: Ticket) {
-        let records = self.read_journal();
-        self.with_replayer(|engine, replayer| replayer.handle_scanned(engine.now(), ticket, records));
+    fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket) {
+        let records = self.read_journal(observers);
+        self.with_replayer(|engine, replayer| match records {
+            Some(records) => replayer.handle_scanned(engine.now(), ticket, records),
+            None => replayer.handle_unreadable(engine.now(), ticket),
+        });
     }
 
-    fn read_journal(&self) -> Vec<JournalRecord> {
+    /// Nothing if the journal cannot be read.
+    fn read_journal(&self, observers: &Observers) -> Option<Vec<JournalRecord>> {
+        let tell = |file: &Path, reason| {
+            observers.tell(Event::record_unreadable(file.display().to_string(), reason));
+        };
         match self.journal.scan() {
             Ok(scan) => {
                 for problem in scan.problems {
-                    let file = problem.file.display().to_string();
-                    self.observers
-                        .tell(Event::record_unreadable(file, problem.reason));
+                    tell(&problem.file, problem.reason);
                 }
-                scan.records
+                Some(scan.records)
             }
             Err(error) => {
-                tracing::error!(%error, "the journal cannot be read");
-                Vec::new()
+                tell(self.journal.dir().unwrap_or(Path::new("")), error.to_string());
+                None
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Guarded actions and guards, from reserve to the ledger, on a running server.
+//! What is particular to a client that blocks, beyond the suite: whose thread runs what, panics, drops, other
+//! runtimes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -8,11 +9,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
-use cycles_ureq::models::{Amount, CyclesMetrics, ReservationStatus};
-use cycles_ureq::{
-    Error, Event, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, try_with_cycles, with_cycles,
-};
-use support::world::{PATIENCE, World, commit, extended, guarded, quick_retries, reserve};
+use cycles_ureq::models::{Amount, CyclesMetrics};
+use cycles_ureq::{Error, Event, HeartbeatPolicy, NotCompleted, Receipt, try_with_cycles, with_cycles};
+use support::world::{PATIENCE, World, commit, guarded, reserve};
 
 fn down(operation: Operation) -> FaultRule {
     FaultRule::new(Fault::LoseRequest).on(operation)
@@ -111,35 +110,6 @@ fn a_denied_action_does_not_run_and_neither_does_a_dry_one() {
 }
 
 #[test]
-fn a_lease_is_kept_alive_for_as_long_as_the_action_takes() {
-    let world = World::start();
-    let ended = try_with_cycles(&world.client, guarded(1_000).ttl_ms(4_000), |ctx| {
-        // By the second beat the first lease is over.
-        for _ in 0..2 {
-            assert_eq!(world.wait_for(extended), ctx.reservation_id);
-        }
-        assert!(world.sandbox.now() > ctx.expires_at.unwrap());
-        assert!(!ctx.lease().is_lost());
-        Ok::<_, Error>(((), Amount::tokens(5)))
-    });
-    let ended = ended.unwrap();
-    assert!(matches!(ended.receipt, Ok(Receipt::Committed(_))), "{ended:?}");
-    assert_eq!(world.spent_and_held(), (5, 0));
-}
-
-#[test]
-fn a_commit_whose_answer_is_lost_counts_once() {
-    let world = World::start();
-    let lost = FaultRule::new(Fault::LoseResponse).on(Operation::CommitReservation);
-    world.sandbox.inject(lost.when(When::First(1)));
-    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
-    let receipt = guard.commit(commit(300)).unwrap();
-    assert!(matches!(receipt, Receipt::Pending { .. }), "{receipt:?}");
-    world.flush();
-    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
-}
-
-#[test]
 fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
     let world = World::start();
     world.sandbox.inject(down(Operation::CommitReservation));
@@ -165,39 +135,6 @@ fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
 }
 
 #[test]
-fn what_one_client_left_in_the_journal_the_next_one_settles() {
-    let mut retries = quick_retries();
-    retries.max_attempts = 0;
-    let world = World::with(Sandbox::builder(), |builder| builder.retry(retries));
-    world.sandbox.inject(down(Operation::CommitReservation));
-    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
-    let receipt = guard.commit(commit(300)).unwrap();
-    assert!(
-        matches!(
-            receipt,
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ),
-        "{receipt:?}"
-    );
-    let World {
-        sandbox,
-        client,
-        journal,
-        ..
-    } = world;
-    drop(client);
-    sandbox.clear_faults();
-    assert_eq!(journal.records(), 1);
-    let next = support::world::builder(&sandbox.base_url(), sandbox.api_key(), journal.path()).build();
-    let left = next.flush(PATIENCE).unwrap();
-    assert!(left.is_complete(), "{left:?}");
-    assert_eq!(journal.records(), 0);
-}
-
-#[test]
 fn without_a_journal_a_commit_waits_for_all_its_attempts() {
     let world = World::with(Sandbox::builder(), |builder| builder.journal_enabled(false));
     let lost = down(Operation::CommitReservation).when(When::First(3));
@@ -209,21 +146,6 @@ fn without_a_journal_a_commit_waits_for_all_its_attempts() {
     let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
     let error = guard.commit(commit(300)).unwrap_err();
     assert!(error.outcome_is_unknown(), "{error:?}");
-}
-
-#[test]
-fn a_dropped_guard_is_released_and_one_that_had_spent_is_charged() {
-    let world = World::start();
-    drop(world.client.reserve(reserve(1_000, 60_000)).unwrap());
-    let spent = world.client.reserve(reserve(1_000, 60_000)).unwrap();
-    spent.spent(&Amount::tokens(8)).unwrap();
-    spent.spent(&Amount::tokens(6)).unwrap();
-    let ids = [spent.reservation_id().clone()];
-    drop(spent);
-    world.flush();
-    assert_eq!(world.spent_and_held(), (8, 0));
-    let detail = world.client.get_reservation(&ids[0]).unwrap();
-    assert_eq!(detail.status, ReservationStatus::Committed);
 }
 
 #[test]
@@ -258,20 +180,6 @@ fn a_guard_moves_to_another_thread_and_is_extended_from_several() {
 }
 
 #[test]
-fn a_cost_in_another_unit_is_not_taken_and_nothing_is_given_back() {
-    let world = World::start();
-    let ended = try_with_cycles(&world.client, guarded(1_000), |_| {
-        Ok::<_, Error>(((), Amount::usd_microcents(5)))
-    });
-    let receipt = ended.unwrap().receipt;
-    assert!(
-        matches!(receipt, Err(InvalidCommit::WrongUnit { .. })),
-        "{receipt:?}"
-    );
-    assert_eq!(world.spent_and_held(), (0, 1_000));
-}
-
-#[test]
 fn a_lost_lease_is_told_inside_and_in_the_receipt_and_the_value_is_kept() {
     let world = World::start();
     let finalized = Fault::Status {
@@ -298,28 +206,6 @@ fn a_lost_lease_is_told_inside_and_in_the_receipt_and_the_value_is_kept() {
 }
 
 #[test]
-fn a_reservation_that_expired_meanwhile_is_charged_by_an_event() {
-    let world = World::start();
-    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
-    world.sandbox.advance(Duration::from_secs(3_600));
-    let receipt = guard.commit(commit(5)).unwrap();
-    assert!(
-        matches!(
-            receipt,
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ),
-        "{receipt:?}"
-    );
-    world.flush();
-    assert_eq!(world.spent_and_held(), (5, 0));
-    let is_by_event = |event| matches!(event, Event::SettlingByEvent { .. }).then_some(());
-    world.wait_for(is_by_event);
-}
-
-#[test]
 fn observers_are_told_in_order_and_may_take_their_time() {
     let world = World::start();
     world
@@ -332,18 +218,14 @@ fn observers_are_told_in_order_and_may_take_their_time() {
     world.flush();
     let name = |event: Event| {
         assert_eq!(event.reservation_id(), Some(&id));
-        match event {
-            Event::Granted { .. } => "granted",
-            Event::LeaseExtended { .. } => "extended",
-            Event::SettlementFailed { .. } => "failed",
-            other => panic!("{other:?}"),
-        }
+        let text = format!("{event:?}");
+        text.split(' ').next().unwrap().to_owned()
     };
     let mut names = Vec::new();
     for _ in 0..3 {
         names.push(world.wait_for(|event| Some(name(event))));
     }
-    assert_eq!(names, ["granted", "extended", "failed"]);
+    assert_eq!(names, ["Granted", "LeaseExtended", "SettlementFailed"]);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use cycles_ureq::models::{Action, Amount, DecisionRequest, JsonObject, Subject};
 use cycles_ureq::{CyclesClient, Error, FailureKind, HttpOptions, TransportError};
 use support::{COMMITTED, Scripted, client, commit, decide, hasty, http};
 
@@ -204,6 +205,25 @@ fn a_redirect_is_not_followed() {
     let error = client(&server.url).decide(&decide()).unwrap_err();
     assert_eq!(error.status(), Some(307));
     assert!(elsewhere.requests().is_empty());
+}
+
+#[test]
+fn a_request_and_an_answer_larger_than_any_buffer_arrive_whole() {
+    let note = "n".repeat(100_000);
+    let answer = format!(r#"{{"decision":"ALLOW","reason":"{note}"}}"#);
+    let server = Scripted::answering(http(200, "", &answer));
+    let client = client(&server.url);
+    let request = DecisionRequest::builder()
+        .subject(Subject::tenant("acme-corp"))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(5))
+        .metadata(JsonObject::new().with("note", note.as_str()))
+        .build();
+    for _ in 0..2 {
+        client.decide(&request).unwrap();
+    }
+    assert!(server.requests().iter().all(|request| request.contains(&note)));
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
 }
 
 #[test]

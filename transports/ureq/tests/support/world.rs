@@ -7,7 +7,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, SandboxBuilder, Unit};
-use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
+use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_ureq::{CyclesClient, CyclesClientBuilder, Event, HttpOptions, RetryPolicy, WithCyclesConfig};
 
 /// Longer than anything here takes on the slowest machine; nothing waits for it to pass.
@@ -130,12 +130,4 @@ pub fn guarded(tokens: i64) -> WithCyclesConfig {
 
 pub fn commit(tokens: i64) -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(tokens)).build()
-}
-
-/// The reservation of an event that a lease was prolonged.
-pub fn extended(event: Event) -> Option<ReservationId> {
-    match event {
-        Event::LeaseExtended { reservation_id, .. } => Some(reservation_id),
-        _ => None,
-    }
 }

@@ -1,0 +1,109 @@
+//! A batch as a shell script would do it, without an async runtime: one guarded call for each document, a progress
+//! bar, and an end that leaves nothing unsettled.
+//!
+//! `cargo run --bin blocking_script` needs nothing: it starts a server of its own, whose budget ends before the
+//! documents do. With `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
+use cycles_ureq::models::{Amount, CyclesMetrics};
+use cycles_ureq::{CyclesClient, CyclesConfig, Error, WithCyclesConfig, with_cycles};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const DOCUMENTS: usize = 24;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nblocking_script: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    // Kept until the end: dropping it stops the server.
+    let mut sandbox = None;
+    let config = if std::env::var_os("CYCLES_BASE_URL").is_some() {
+        CyclesConfig::from_env()?
+    } else {
+        let budget = Budget::new(DEFAULT_TENANT_SCOPE, Unit::Tokens, 9_000);
+        let sandbox = sandbox.insert(Sandbox::builder().budget(budget).start()?);
+        let journal = std::env::temp_dir().join(format!("cycles-blocking-script-{}", std::process::id()));
+        CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
+            .tenant(sandbox.tenant())
+            .journal_dir(journal)
+            .build()?
+    };
+    let flush_timeout = config.retry().flush_timeout;
+    let client = CyclesClient::new(config);
+
+    let (mut done, mut tokens) = (0, 0);
+    let stopped = loop {
+        bar(done, tokens);
+        if done == DOCUMENTS {
+            break None;
+        }
+        match summarize(&client, done) {
+            Ok(spent) => tokens += spent,
+            Err(Error::BudgetExceeded { message, .. }) => break Some(message),
+            Err(error) => return Err(error.into()),
+        }
+        done += 1;
+    };
+    println!();
+    if let Some(message) = stopped {
+        println!("Stopped before document {}: {message}", done + 1);
+    }
+
+    // Costs that could not be settled at once are settled now, or by the next run.
+    let left = client.flush(flush_timeout)?;
+    println!(
+        "{done} of {DOCUMENTS} documents, {tokens} tokens, {} costs left for the next run",
+        left.ending + left.recorded
+    );
+    Ok(())
+}
+
+/// What one document cost. The closure runs here, on this thread, and borrows what it likes.
+fn summarize(client: &CyclesClient, document: usize) -> Result<i64, Error> {
+    let action = WithCyclesConfig::new(Amount::tokens(600))
+        .action("llm.completion", "gpt-4o")
+        .ttl_ms(30_000);
+    with_cycles(client, action, |ctx| {
+        let spent = call_model(document);
+        ctx.set_metrics(CyclesMetrics {
+            tokens_output: Some(spent),
+            ..Default::default()
+        });
+        ctx.insert_metadata("document", document);
+        Ok((spent, Amount::tokens(spent)))
+    })
+}
+
+/// Stands for a model: takes a moment and some tokens.
+fn call_model(document: usize) -> i64 {
+    std::thread::sleep(Duration::from_millis(40));
+    350 + i64::try_from(document * 37 % 200).unwrap_or(0)
+}
+
+fn bar(done: usize, tokens: i64) {
+    let filled = "#".repeat(done);
+    let mut out = std::io::stdout();
+    // On a terminal it grows in place; in a log there is one line at the end.
+    if out.is_terminal() {
+        let _ = write!(
+            out,
+            "\r[{filled:<DOCUMENTS$}] {done:>2}/{DOCUMENTS} {tokens:>6} tokens"
+        );
+        let _ = out.flush();
+    } else if done == DOCUMENTS {
+        let _ = write!(out, "[{filled}] {tokens} tokens");
+    }
+}
