@@ -22,9 +22,11 @@ pub(crate) struct HttpClient {
     connector: Connector,
     /// One for each runtime, the one used last at the end: a connection lives on the runtime that made it,
     /// and is deaf while that one does not run.
-    pools: Arc<Mutex<Vec<(runtime::Id, Arc<Pool>)>>>,
+    pools: Arc<Mutex<Vec<PoolOf>>>,
     proxy_authorization: Option<HeaderValue>,
 }
+
+type PoolOf = (runtime::Id, Arc<Pool>);
 
 type Pool = Client<Connector, Full<Bytes>>;
 
