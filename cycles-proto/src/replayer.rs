@@ -209,6 +209,15 @@ impl Replayer {
         self.queue.len() + self.settling.len() + self.left
     }
 
+    /// When the journal is scanned next, as far as it is planned. Where an input changed it,
+    /// [`poll`](Self::poll) has something new to say.
+    pub fn next_look(&self) -> Option<Duration> {
+        match self.scan {
+            Scan::At(at) => Some(at),
+            Scan::Reading(_) | Scan::Idle => None,
+        }
+    }
+
     /// Whether nothing is on its way and nothing is due by now.
     pub fn is_quiet(&self, now: Now) -> bool {
         !self.is_busy() && !matches!(self.scan, Scan::At(at) if at <= now.mono)

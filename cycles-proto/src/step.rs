@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::call::{Call, Ticket};
 use crate::error::Error;
@@ -65,7 +66,7 @@ pub enum Event {
     #[non_exhaustive]
     Granted {
         /// The ledger's answer, with all that the machine itself has no use for.
-        response: Box<ReservationCreateResponse>,
+        response: Arc<ReservationCreateResponse>,
     },
     /// The lease was prolonged.
     #[non_exhaustive]

@@ -43,7 +43,7 @@ impl Held {
             reserved: response.reserved.clone(),
             expires_at: observed.expires_at_ms,
         };
-        let response = Box::new(response);
+        let response = Arc::new(response);
         common.events.push(Event::Granted { response });
         Self {
             grant,

@@ -1,5 +1,7 @@
 //! What somebody who waits for a life gets to know: the same in every adapter.
 
+use std::sync::Arc;
+
 use super::{InvalidCommit, Lifecycle, Outcome};
 use crate::call::Ticket;
 use crate::error::Error;
@@ -11,7 +13,7 @@ use crate::time::UnixMillis;
 /// waits asks again whenever the machine got ahead, and an answer of `None` is to wait on.
 #[derive(Debug, Default)]
 pub struct Told {
-    granted: Option<Box<ReservationCreateResponse>>,
+    granted: Option<Arc<ReservationCreateResponse>>,
     lease_is_lost: bool,
     release_failed: bool,
     /// Extensions by hand that were answered and not yet asked for.
@@ -25,7 +27,7 @@ impl Told {
     /// Keeps of an event what somebody may wait for.
     pub fn note(&mut self, event: &Event) {
         if let Event::Granted { response, .. } = event {
-            self.granted = Some(response.clone());
+            self.granted = Some(Arc::clone(response));
         } else if let Event::LeaseLost { .. } = event {
             self.lease_is_lost = true;
         } else if let Event::ReleaseFailed { .. } = event {
@@ -51,7 +53,7 @@ impl Told {
     pub fn granted(
         &mut self,
         machine: &Lifecycle,
-    ) -> Option<Result<(ReservationId, Box<ReservationCreateResponse>), Error>> {
+    ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
         if let Some(grant) = machine.grant() {
             let response = self.granted.take()?;
             return Some(Ok((grant.reservation_id.clone(), response)));

@@ -1,6 +1,7 @@
 //! What an answer means for a cost that is being settled.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -54,7 +55,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// The answer to a commit.
 pub(super) fn commit(response: &http::Response<Bytes>) -> Judgement {
     match verdict::<CommitResponse>(OperationKind::CommitReservation, response) {
-        Verdict::Success(reply) => (Move::Finish(Receipt::Committed(Some(Box::new(reply)))), None),
+        Verdict::Success(reply) => (Move::Finish(Receipt::Committed(Some(Arc::new(reply)))), None),
         // The ledger looks for a commit under this key before it looks at the clock.
         Verdict::Expired {
             confirmed: true,
@@ -82,7 +83,7 @@ pub(super) fn commit(response: &http::Response<Bytes>) -> Judgement {
 /// The answer to an event.
 pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
     match verdict::<EventCreateResponse>(OperationKind::CreateEvent, response) {
-        Verdict::Success(reply) => (Move::Finish(Receipt::RecoveredViaEvent(Box::new(reply))), None),
+        Verdict::Success(reply) => (Move::Finish(Receipt::RecoveredViaEvent(Arc::new(reply))), None),
         Verdict::Rejected(reply) => match reply.code() {
             _ if !reply.is_understood() => (Move::Keep, Some(reply)),
             // A freeze ends; and a commit would not even have been asked.

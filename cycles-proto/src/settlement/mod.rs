@@ -109,7 +109,12 @@ struct Flight {
 impl Settlement {
     /// Settles a cost that was just learnt: its record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
-        let stage = Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono));
+        let settle = Then::Settle(now.mono);
+        let stage = if config.journal_enabled() {
+            Stage::Write(JournalWrite::Put(record.clone()), settle)
+        } else {
+            settle.stage()
+        };
         Self::at(config, record, seed, stage)
     }
 

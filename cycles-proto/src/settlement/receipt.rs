@@ -1,5 +1,7 @@
 //! What became of a cost.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::models::{CommitResponse, EventCreateResponse, ReservationStatus};
 
@@ -8,9 +10,9 @@ use crate::models::{CommitResponse, EventCreateResponse, ReservationStatus};
 #[non_exhaustive]
 pub enum Receipt {
     /// The reservation was committed. Without a response it was found committed by an earlier attempt.
-    Committed(Option<Box<CommitResponse>>),
+    Committed(Option<Arc<CommitResponse>>),
     /// The reservation was over, and an event was charged in its place.
-    RecoveredViaEvent(Box<EventCreateResponse>),
+    RecoveredViaEvent(Arc<EventCreateResponse>),
     /// It is not settled yet.
     #[non_exhaustive]
     Pending {

@@ -1,5 +1,6 @@
 //! The client.
 
+use core::ops::Deref;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,9 +20,15 @@ pub struct CyclesClient<R: Runtime> {
     state: Result<Ready<R>, ConfigError>,
 }
 
-/// A client that can be used.
+/// A client that can be used. Every life has one, so it is small.
 pub(crate) struct Ready<R: Runtime> {
     pub(crate) config: Arc<CyclesConfig>,
+    parts: Arc<Parts<R>>,
+}
+
+/// What all clones of a client share.
+#[derive(Clone)]
+pub(crate) struct Parts<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) journal: Journal,
     pub(crate) gate: Gate,
@@ -65,13 +72,16 @@ impl<R: Runtime> CyclesClient<R> {
         let config = Arc::new(config.for_adapter(R::NAME));
         let state = R::new(&config, options).map(|runtime| {
             let blocking = runtime.clone();
-            Ready {
+            let parts = Parts {
                 journal: Journal::open(&config),
                 gate: Gate::new(EXCHANGES),
                 observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
                 replay: Arc::default(),
-                config,
                 runtime,
+            };
+            Ready {
+                config,
+                parts: Arc::new(parts),
             }
         });
         Self { state }
@@ -94,8 +104,11 @@ impl<R: Runtime> CyclesClient<R> {
     pub fn with_observer(mut self, observer: impl Observer) -> Self {
         if let Ok(ready) = &mut self.state {
             let blocking = ready.runtime.clone();
-            ready.observers =
-                Observers::new(Some(Arc::new(observer)), move |work| blocking.run_blocking(work));
+            let observers = Observers::new(Some(Arc::new(observer)), move |work| blocking.run_blocking(work));
+            ready.parts = Arc::new(Parts {
+                observers,
+                ..Parts::clone(&ready.parts)
+            });
         }
         self
     }
@@ -127,12 +140,16 @@ impl<R: Runtime> Clone for Ready<R> {
     fn clone(&self) -> Self {
         Self {
             config: Arc::clone(&self.config),
-            runtime: self.runtime.clone(),
-            journal: self.journal.clone(),
-            gate: self.gate.clone(),
-            observers: self.observers.clone(),
-            replay: Arc::clone(&self.replay),
+            parts: Arc::clone(&self.parts),
         }
+    }
+}
+
+impl<R: Runtime> Deref for Ready<R> {
+    type Target = Parts<R>;
+
+    fn deref(&self) -> &Parts<R> {
+        &self.parts
     }
 }
 

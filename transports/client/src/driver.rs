@@ -7,8 +7,7 @@ use std::sync::{Arc, MutexGuard};
 
 use cycles_proto::models::ReservationId;
 use cycles_proto::step::JournalWrite;
-use cycles_proto::{Call, Event, Failure, FailureKind, Step, Ticket};
-use futures::stream::{FuturesUnordered, Stream as _};
+use cycles_proto::{Call, Event, Failure, FailureKind, Now, Step, Ticket};
 
 use crate::client::Ready;
 use crate::exchange::Exchanged;
@@ -20,7 +19,7 @@ pub(crate) struct Driver<R: Runtime> {
     ready: Ready<R>,
     slot: Arc<Slot>,
     /// At most a settlement and an extension.
-    exchanges: FuturesUnordered<Exchange>,
+    exchanges: Vec<Exchange>,
     timer: Timer,
     /// The reservation whose record was written.
     recorded: Option<ReservationId>,
@@ -47,7 +46,7 @@ impl<R: Runtime> Driver<R> {
         let driver = Self {
             ready: ready.clone(),
             slot: Arc::clone(slot),
-            exchanges: FuturesUnordered::new(),
+            exchanges: Vec::new(),
             timer: Timer::default(),
             recorded: None,
         };
@@ -55,15 +54,31 @@ impl<R: Runtime> Driver<R> {
         ready.runtime.spawn(driver).is_ok()
     }
 
-    fn exchange(&self, call: Call) {
+    fn exchange(&mut self, call: Call) {
         let (ticket, exchange) = (call.ticket, self.ready.exchange(call));
         self.exchanges
             .push(Box::pin(async move { (ticket, exchange.await) }));
     }
 
+    /// Takes the answers that are there.
+    fn land(&mut self, cx: &mut Context<'_>) {
+        let mut at = 0;
+        while let Some(exchange) = self.exchanges.get_mut(at) {
+            match exchange.as_mut().poll(cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready((ticket, exchanged)) => {
+                    drop(self.exchanges.swap_remove(at));
+                    self.handle(ticket, exchanged);
+                }
+            }
+        }
+    }
+
     fn handle(&self, ticket: Ticket, Exchanged { sent, answer }: Exchanged) {
         let now = self.ready.runtime.now();
-        let machine = &mut self.slot.lock().machine;
+        let mut shared = self.slot.lock();
+        shared.has_news();
+        let machine = &mut shared.machine;
         match answer {
             Ok(response) => machine.handle_response(now, ticket, sent.unwrap_or(now.mono), &response),
             Err(failure) => machine.handle_failure(now, ticket, sent, failure),
@@ -78,17 +93,19 @@ impl<R: Runtime> Driver<R> {
             self.ready.recorded(record.reservation_id());
             self.recorded = Some(record.reservation_id().clone());
         }
-        let (slot, runtime) = (Arc::clone(&self.slot), self.ready.runtime.clone());
+        let (slot, ready) = (Arc::clone(&self.slot), self.ready.clone());
         slot.lock().open_writes += 1;
         self.ready.journal.submit(write, move |stored| {
-            slot.stored(runtime.now(), ticket, stored);
+            slot.stored(ready.runtime.now(), ticket, stored);
         });
     }
 
     /// Nobody drives it any more.
     fn end(&mut self, mut shared: MutexGuard<'_, Shared>) {
         shared.is_driven = false;
-        let (is_ending, receipt) = (shared.is_ending, shared.machine.receipt());
+        shared.has_news();
+        let is_ending = shared.is_ending;
+        let receipt = self.recorded.as_ref().and_then(|_| shared.machine.receipt());
         drop(shared);
         if let Some(id) = self.recorded.take() {
             self.ready.recorded_no_more(&id, receipt.as_ref());
@@ -105,14 +122,17 @@ impl<R: Runtime> Driver<R> {
         } else if let Event::Granted { .. } = &event {
             self.ready.observe(None);
         }
-        self.slot.lock().told.note(&event);
+        {
+            let mut shared = self.slot.lock();
+            shared.told.note(&event);
+            shared.has_news();
+        }
         self.ready.observers.tell(event);
     }
 
     /// The next step; what it told is told.
-    fn step(&self) -> Step {
+    fn step(&self, now: Now) -> Step {
         loop {
-            let now = self.ready.runtime.now();
             let step = self.slot.lock().machine.poll(now);
             match step {
                 Step::Notify(event) => self.tell(event),
@@ -165,10 +185,8 @@ impl<R: Runtime> Future for Driver<R> {
         // First, so that no change after the look at the machine is missed.
         this.slot.register_driver(cx.waker());
         loop {
-            while let Poll::Ready(Some((ticket, exchanged))) = Pin::new(&mut this.exchanges).poll_next(cx) {
-                this.handle(ticket, exchanged);
-            }
-            match this.step() {
+            this.land(cx);
+            match this.step(this.ready.runtime.now()) {
                 Step::Send(call) => this.exchange(call),
                 Step::Store(ticket, write) => this.store(ticket, write),
                 Step::Wait(until) => {

@@ -26,9 +26,10 @@ struct NoPlace;
 impl<R: Runtime> Ready<R> {
     /// Makes the call. The wait for a place is part of its time: an attempt that was given up is not sent late.
     pub(crate) fn exchange(&self, mut call: Call) -> impl Future<Output = Exchanged> + Send + use<R> {
-        let (runtime, entering) = (self.runtime.clone(), self.gate.enter(call.urgency));
-        let asked = runtime.now().mono;
+        let (ready, entering) = (self.clone(), self.gate.enter(call.urgency));
+        let asked = self.runtime.now().mono;
         async move {
+            let runtime = &ready.runtime;
             let end = asked.saturating_add(call.timeout);
             let inside = match select(entering, pin!(runtime.sleep_until(end))).await {
                 Either::Left((inside, _)) => Some(inside),

@@ -35,7 +35,7 @@ use crate::slot::{Shared, Slot};
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard<R: Runtime> {
     pub(crate) life: Life<R>,
-    response: Box<ReservationCreateResponse>,
+    response: Arc<ReservationCreateResponse>,
     id: ReservationId,
 }
 
@@ -150,7 +150,7 @@ impl<R: Runtime> Life<R> {
     fn granted(
         &self,
         shared: &mut Shared,
-    ) -> Option<Result<(ReservationId, Box<ReservationCreateResponse>), Error>> {
+    ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
         let gone = || Err(ConfigError::Adapter("the async runtime ended".to_owned()).into());
         let answer = shared.told.granted(&shared.machine);
         answer.or_else(|| (!shared.is_driven).then(gone))

@@ -25,7 +25,7 @@ pub use guard::{Committing, Releasing, ReservationGuard};
 pub use runtime::Runtime;
 pub use with_cycles::{try_with_cycles, with_cycles};
 
-pub use cycles_host::Observer;
+pub use cycles_host::{Clock, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig};

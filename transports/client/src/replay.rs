@@ -117,29 +117,36 @@ impl<R: Runtime> Ready<R> {
 
     /// Scans as soon as that makes sense.
     pub(crate) fn wake_replay(&self) {
-        self.with_replayer(|replayer| replayer.wake(self.runtime.now()));
+        self.with_replayer(Replayer::wake);
     }
 
     /// How a call ended.
     pub(crate) fn observe(&self, error: Option<&Error>) {
-        self.with_replayer(|replayer| replayer.observe(self.runtime.now(), error));
+        self.with_replayer(|replayer, now| replayer.observe(now, error));
     }
 
     /// A life of this process has a record.
     pub(crate) fn recorded(&self, id: &ReservationId) {
-        self.with_replayer(|replayer| replayer.live(id.clone()));
+        self.with_replayer(|replayer, _| replayer.live(id.clone()));
     }
 
     /// It has ended, or nobody drives it any more.
     pub(crate) fn recorded_no_more(&self, id: &ReservationId, receipt: Option<&Receipt>) {
-        self.with_replayer(|replayer| replayer.ended(self.runtime.now(), id, receipt));
+        self.with_replayer(|replayer, now| replayer.ended(now, id, receipt));
     }
 
-    fn with_replayer(&self, act: impl FnOnce(&mut Replayer)) {
-        if let Some(replayer) = &mut self.replay.lock().replayer {
-            act(replayer);
+    /// Wakes its driver if there is something to do for it then.
+    fn with_replayer(&self, act: impl FnOnce(&mut Replayer, Now)) {
+        let mut shared = self.replay.lock();
+        let Some(replayer) = &mut shared.replayer else {
+            return;
+        };
+        let (now, before) = (self.runtime.now(), replayer.next_look());
+        act(replayer, now);
+        if replayer.next_look() != before {
+            drop(shared);
+            self.replay.driver.wake();
         }
-        self.replay.driver.wake();
     }
 }
 

@@ -27,7 +27,16 @@ pub(crate) struct Shared {
     /// Whether it was told how it ends: while it is driven, whoever flushes waits for it.
     pub(crate) is_ending: bool,
     pub(crate) told: Told,
+    /// Whether something happened that somebody may wait for.
+    has_news: bool,
     waiting: Vec<Waker>,
+}
+
+impl Shared {
+    /// The machine got ahead, or nobody drives it any more.
+    pub(crate) fn has_news(&mut self) {
+        self.has_news = true;
+    }
 }
 
 impl Slot {
@@ -39,6 +48,7 @@ impl Slot {
                 open_writes: 0,
                 is_ending: false,
                 told: Told::default(),
+                has_news: false,
                 waiting: Vec::new(),
             }),
             driver: AtomicWaker::new(),
@@ -65,6 +75,7 @@ impl Slot {
     pub(crate) fn stored(&self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let mut shared = self.lock();
         shared.machine.handle_stored(now, ticket, stored);
+        shared.has_news = true;
         shared.open_writes -= 1;
         drop(shared);
         self.written.notify_all();
@@ -79,9 +90,15 @@ impl Slot {
         }
     }
 
-    /// The machine got ahead: whoever waits looks again.
+    /// If there is news, whoever waits looks again.
     pub(crate) fn wake_callers(&self) {
-        let waiting = core::mem::take(&mut self.lock().waiting);
+        let waiting = {
+            let mut shared = self.lock();
+            if !core::mem::take(&mut shared.has_news) {
+                return;
+            }
+            core::mem::take(&mut shared.waiting)
+        };
         for waker in waiting {
             waker.wake();
         }

@@ -7,7 +7,8 @@ use core::time::Duration;
 
 use crate::runtime::Runtime;
 
-/// Sleeps until a time that may change.
+/// Sleeps until a time that may change. A sleep that ends earlier than it has to is kept: to look once too often
+/// is cheaper than a new sleep for every change.
 #[derive(Default)]
 pub(crate) struct Timer {
     armed: Option<(Duration, Sleep)>,
@@ -16,9 +17,9 @@ pub(crate) struct Timer {
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Timer {
-    /// Whether `at` is over; if not, `cx` is woken when it is.
+    /// Whether it is time to look again; if not, `cx` is woken at `at` at the latest.
     pub(crate) fn is_over<R: Runtime>(&mut self, runtime: &R, at: Duration, cx: &mut Context<'_>) -> bool {
-        if self.armed.as_ref().is_none_or(|(armed, _)| *armed != at) {
+        if self.armed.as_ref().is_none_or(|(armed, _)| *armed > at) {
             let runtime = runtime.clone();
             self.armed = Some((at, Box::pin(async move { runtime.sleep_until(at).await })));
         }

@@ -7,7 +7,6 @@
     unused_imports,
     unused_variables
 )]
-#![allow(clippy::let_and_return)]
 
 #[path = "support/scene.rs"]
 mod scene;
@@ -79,12 +78,8 @@ async fn configuration_from_the_environment() {
         return;
     }
     use cycles_tokio::{CyclesClient, CyclesConfig};
-    #[rustfmt::skip]
-    let client = {
-let config = CyclesConfig::from_env().expect("missing CYCLES_ env vars");
-let client = CyclesClient::new(config);
-client
-    };
+    let config = CyclesConfig::from_env().expect("missing CYCLES_ env vars");
+    let client = CyclesClient::new(config);
     let tenant = client.config().unwrap().subject().tenant.clone();
     println!(
         "{} for {}",
@@ -229,13 +224,10 @@ async fn guard_lifecycle() -> Outcome {
     let guard = reserve().await?;
     let id = guard.reservation_id().clone();
     println!("{}", guard.extend(10_000).await?);
-    let extensions = |id: &ReservationId| {
-        let ledger = scene
-            .sandbox
-            .with_ledger(|ledger| ledger.reservation(id.as_str()));
-        ledger.unwrap().extensions
-    };
-    assert_eq!(extensions(&id), 1);
+    let state = scene
+        .sandbox
+        .with_ledger(|ledger| ledger.reservation(id.as_str()));
+    assert_eq!(state.unwrap().extensions, 1);
     guard.release("no longer needed").await?;
     drop(reserve().await?);
     assert!(client.flush(PATIENCE).await?.is_complete());

@@ -104,6 +104,23 @@ fn outside_of_any_runtime_calls_answer_with_an_error_and_nothing_panics() {
 }
 
 #[test]
+fn a_commit_that_is_awaited_outside_of_any_runtime_tells_whether_the_cost_is_safe() {
+    for journal in [true, false] {
+        let scene = Scene::new();
+        let client = scene.builder().journal_enabled(journal).build();
+        let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
+        let receipt = futures::executor::block_on(guard.commit(commit(42)));
+        match receipt {
+            Ok(Receipt::Pending {
+                is_recorded: true, ..
+            }) if journal => scene.settle(),
+            Err(Error::Transport(error)) if !journal => assert!(!error.may_have_been_sent(), "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_guard_that_is_dropped_outside_of_a_runtime_that_lives_is_released_by_it() {
     let scene = Scene::new();
     let client = scene.client();

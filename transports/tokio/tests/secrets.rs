@@ -5,9 +5,11 @@ mod support;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use cycles_sandbox::suite::{TempDir, records, request};
 use cycles_tokio::models::BalanceParams;
-use cycles_tokio::{CyclesClient, CyclesConfig, HttpOptions};
+use cycles_tokio::{CyclesClient, CyclesConfig, Event, HttpOptions};
 use support::{KEY, Scripted, client, commit, decide, hasty, http};
 
 /// What may not be seen: the key's tail, so that a shortened key is caught too.
@@ -74,6 +76,7 @@ async fn a_run_at_trace_level_never_shows_the_key() {
             .unwrap_err();
         seen.push(format!("{error} {error:?}"));
     }
+    seen.extend(guarded(&quoted).await);
     let config = CyclesConfig::new(KEY, "http://localhost").unwrap();
     seen.push(format!(
         "{config:?} {:?}",
@@ -88,7 +91,7 @@ async fn a_run_at_trace_level_never_shows_the_key() {
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(
-        log.contains("answered") && log.contains("no answer"),
+        log.contains("answered") && log.contains("no answer") && log.contains("a cost could not be settled"),
         "the log was on: {log}"
     );
     assert!(!log.contains(TAIL), "{log}");
@@ -96,3 +99,44 @@ async fn a_run_at_trace_level_never_shows_the_key() {
         assert!(!text.contains(TAIL), "{text}");
     }
 }
+
+/// A reservation that is granted by a server that refuses all else in these words: what can be seen of it.
+async fn guarded(refusal: &str) -> Vec<String> {
+    let refusal = refusal.to_owned();
+    let server = Scripted::start(move |connection| {
+        while let Some(request) = connection.read_request() {
+            let is_create = request.starts_with("POST /v1/reservations ");
+            connection.write(match is_create {
+                true => http(200, "", &GRANT.replace("KEY", KEY)),
+                false => http(500, &format!("x-request-id: {KEY}\r\n"), &refusal),
+            });
+        }
+    });
+    let (dir, events) = (TempDir::new(), Arc::new(Mutex::new(Vec::new())));
+    let told = Arc::clone(&events);
+    let client = CyclesClient::builder(KEY, &server.url)
+        .http(HttpOptions::new().no_proxy())
+        .journal_dir(dir.path())
+        .observer(move |event: &Event| told.lock().unwrap().push(format!("{event:?}")))
+        .build();
+    let guard = client.reserve(request(5)).await.unwrap();
+    let mut seen = vec![format!("{guard:?} {:?} {:?}", guard.response(), guard.lease())];
+    seen.push(format!("{:?}", guard.extend(1_000).await));
+    let committing = guard.commit(commit());
+    seen.push(format!("{committing:?}"));
+    seen.push(format!("{:?}", committing.await));
+    seen.push(format!("{:?}", client.flush(Duration::from_millis(100)).await));
+    let records = records(dir.path(), "json");
+    assert_eq!(records.len(), 1);
+    seen.extend(
+        records
+            .iter()
+            .map(|record| format!("{record:?} {}", record.to_json())),
+    );
+    seen.append(&mut events.lock().unwrap());
+    seen
+}
+
+/// With a lease that is prolonged at once.
+const GRANT: &str = r#"{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":["tenant:acme"],"scope_path":"KEY",
+    "reserved":{"unit":"TOKENS","amount":5},"expires_at_ms":1795000003000,"remaining_ttl_ms":3000}"#;

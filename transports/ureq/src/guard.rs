@@ -25,7 +25,7 @@ use crate::life::Life;
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard {
     held: Held,
-    response: Box<ReservationCreateResponse>,
+    response: Arc<ReservationCreateResponse>,
     id: ReservationId,
 }
 
