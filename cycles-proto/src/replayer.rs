@@ -37,6 +37,8 @@ pub struct Replayer {
     settling: BTreeSet<ReservationId>,
     /// The reservations that live in this process.
     live: BTreeSet<ReservationId>,
+    /// Those that were settled by their own lives while the journal was read: what was read of them is history.
+    settled_meanwhile: BTreeSet<ReservationId>,
     /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
     /// clock that they were written by may have gone back since.
     paused: BTreeMap<ReservationId, (UnixMillis, Duration)>,
@@ -85,6 +87,7 @@ impl Replayer {
             queue: VecDeque::new(),
             settling: BTreeSet::new(),
             live: BTreeSet::new(),
+            settled_meanwhile: BTreeSet::new(),
             paused: BTreeMap::new(),
             left: 0,
             left_until: None,
@@ -134,7 +137,14 @@ impl Replayer {
         self.left = 0;
         self.left_until = None;
         let seen = core::mem::take(&mut self.paused);
+        let history = core::mem::take(&mut self.settled_meanwhile);
         for record in records {
+            let id = record.reservation_id();
+            // A cost belongs to the ledger that it was recorded for.
+            let is_foreign = record.base_url() != self.config.base_url();
+            if is_foreign || self.live.contains(id) || history.contains(id) {
+                continue;
+            }
             let Some((floor, over)) = pause(&record, now, &seen) else {
                 self.queue.push_back(record);
                 continue;
@@ -152,6 +162,7 @@ impl Replayer {
     /// The journal could not be read: it is tried again later.
     pub fn handle_unreadable(&mut self, now: Now, ticket: Ticket) {
         if self.has_read(now, ticket) {
+            self.settled_meanwhile.clear();
             self.was_read = false;
             self.rest(now);
         }
@@ -179,9 +190,16 @@ impl Replayer {
     /// A reservation of this process has ended, or nobody drives it any more; what it left is settled from its
     /// record.
     pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: Option<&Receipt>) {
-        if self.live.remove(id) && receipt.is_none_or(is_pending) {
+        if !self.live.remove(id) {
+            return;
+        }
+        if receipt.is_none_or(is_pending) {
             self.leave(None);
+            // It may have been written after the names were read.
+            self.reads_again |= matches!(self.scan, Scan::Reading(_));
             self.rest(now);
+        } else if let Scan::Reading(_) = self.scan {
+            self.settled_meanwhile.insert(id.clone());
         }
     }
 

@@ -127,8 +127,8 @@ pub enum Event {
         /// What was left out, and which limit it broke.
         problem: InvalidRequest,
     },
-    /// The journal could not be changed. The settlement goes on; until it ends, the cost lives in this process
-    /// only.
+    /// The journal could not be changed. The settlement goes on; if no record of the cost was stored before, it
+    /// lives in this process only until then.
     #[non_exhaustive]
     JournalFailed {
         /// Whose record it is.

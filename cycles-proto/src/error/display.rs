@@ -85,13 +85,18 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-/// The sentence about a reservation that was over before it was asked for.
+/// The sentence about a reservation that is another caller's, or was over before it was asked for.
 pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> String {
     let key = call.idempotency_key.as_ref().map_or("", |key| key.as_str());
-    let status = status.as_ref().map_or("over", ReservationStatus::as_str);
+    let found = match status {
+        Some(status) => format!(
+            "that reservation is {} by now. Nothing is held",
+            shortened(status.as_str())
+        ),
+        None => "what became of that reservation could not be learnt. Nothing was released".to_owned(),
+    };
     format!(
-        "{call}: the key {} was used before, and that reservation is {status} by now. Nothing is held, and the \
-         action was not run; reserve under a fresh key.",
+        "{call}: the key {} was used before, and {found}, and the action was not run; reserve under a fresh key.",
         shortened(key)
     )
 }

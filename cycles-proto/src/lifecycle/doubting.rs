@@ -88,11 +88,12 @@ impl Doubting {
                 return Some(granted.held(common, &self.about));
             }
             Ok(Verdict::Success(detail)) => Some(detail.status.clone()),
-            Ok(Verdict::Expired { .. }) => Some(ReservationStatus::Expired),
+            Ok(Verdict::Expired { confirmed: true, .. }) => Some(ReservationStatus::Expired),
             Ok(Verdict::Ambiguous(_)) | Err(_) if may_look_again => return None,
             // It is not released: whoever reserved it before may be settling it.
             Ok(
                 Verdict::Ambiguous(_)
+                | Verdict::Expired { .. }
                 | Verdict::Rejected(_)
                 | Verdict::Unauthorized(_)
                 | Verdict::Throttled(_),

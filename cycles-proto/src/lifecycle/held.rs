@@ -23,7 +23,7 @@ pub(super) struct Held {
     heart: Heart,
     /// A lower bound of the cost so far.
     spent: i64,
-    /// Whether a cost was handed over that could not be taken: then it is known that there is one.
+    /// Whether a cost was handed over, or told so far, that could not be taken: then it is known that there is one.
     has_untaken_cost: bool,
     settlement: Option<Box<Settlement>>,
 }
@@ -113,7 +113,9 @@ impl Held {
     }
 
     pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.about.check_amount("spent", amount)?;
+        self.about
+            .check_amount("spent", amount)
+            .inspect_err(|_| self.has_untaken_cost = true)?;
         self.spent = self.spent.max(amount.amount);
         Ok(())
     }

@@ -89,7 +89,8 @@ impl Lifecycle {
         Ok(Self { common, phase })
     }
 
-    /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats.
+    /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats. The record
+    /// has to be one of [this server](JournalRecord::base_url); the [`Replayer`](crate::Replayer) sees to that.
     pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
         Self::resumed(config, seed, settlement)

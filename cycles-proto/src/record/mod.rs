@@ -31,6 +31,9 @@ pub struct JournalRecord {
     event_fallback_body: Option<Box<RawValue>>,
     recorded_at_ms: i64,
     not_before_ms: Option<i64>,
+    /// The key in the bodies.
+    #[serde(skip)]
+    key: Option<IdempotencyKey>,
 }
 
 /// How a record is to be settled.
@@ -100,6 +103,7 @@ impl JournalRecord {
             event_fallback_body: Some(raw(&event_body, "event_fallback_body")?),
             recorded_at_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
             not_before_ms: None,
+            key: Some(key.clone()),
         })
     }
 
@@ -159,8 +163,8 @@ impl JournalRecord {
     }
 
     /// The key in the body: the same in both, and the same in every attempt.
-    pub fn idempotency_key(&self) -> Option<IdempotencyKey> {
-        serde_json::from_str::<Key>(self.body()).ok()?.idempotency_key
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.key.as_ref()
     }
 
     /// When it was written.
@@ -297,7 +301,13 @@ impl TryFrom<File<'_>> for JournalRecord {
             }
             Mode::Commit | Mode::Event => {}
         }
+        let body = match mode {
+            Mode::Commit => commit_body.as_deref(),
+            Mode::Event => event_fallback_body.as_deref(),
+        };
+        let key = body.and_then(|body| serde_json::from_str::<Key>(body.get()).ok());
         Ok(Self {
+            key: key.and_then(|key| key.idempotency_key),
             version: VERSION,
             reservation_id,
             base_url: file.base_url.optional("base_url")?.unwrap_or_default(),

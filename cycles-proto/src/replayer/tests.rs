@@ -266,3 +266,60 @@ fn a_wake_while_the_journal_is_read_has_it_read_again() {
     scan(&mut replayer, at(2), []);
     assert!(replayer.is_complete(at(2)));
 }
+
+#[test]
+fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
+    let mut replayer = replayer();
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!()
+    };
+    for id in ["settled", "left", "living"] {
+        replayer.live(id.into());
+    }
+    replayer.ended(at(1), &"settled".into(), Some(&Receipt::Committed(None)));
+    replayer.ended(at(1), &"left".into(), Some(&pending()));
+    replayer.handle_scanned(at(2), ticket, ["settled", "left", "living", "old"].map(record));
+    // While these are settled the living one ends well.
+    replayer.ended(at(2), &"living".into(), Some(&Receipt::Committed(None)));
+    assert_eq!(started(&mut replayer, at(2)), ["left", "old"]);
+    // What is left may have been written after its directory was read, so that is read again.
+    replayer.handle_ended(at(3), &"left".into(), Some(&settled()));
+    replayer.handle_ended(at(3), &"old".into(), Some(&settled()));
+    scan(&mut replayer, at(3), [record("settled")]);
+    assert_eq!(started(&mut replayer, at(3)), ["settled"]);
+}
+
+#[test]
+fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
+    let mut replayer = replayer();
+    replayer.live("b".into());
+    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    // Its record was written when the list of files was made already.
+    replayer.ended(at(1), &"b".into(), Some(&pending()));
+    assert_eq!(replayer.unsettled(), 1);
+    replayer.handle_scanned(at(2), ticket, [record("a")]);
+    assert_eq!(started(&mut replayer, at(2)), ["a"]);
+    replayer.handle_ended(at(3), &"a".into(), Some(&settled()));
+    while let Replay::Wait(Some(next)) = replayer.poll(at(3)) {
+        assert!(next - at(3).mono <= Duration::from_secs(30), "{next:?}");
+        break;
+    }
+    assert!(
+        !replayer.is_complete(at(3)) || replayer.unsettled() > 0,
+        "it is not forgotten"
+    );
+}
+
+#[test]
+fn a_record_of_another_server_is_left_alone() {
+    let mut replayer = replayer();
+    let foreign = record("b")
+        .to_json()
+        .replace("\"http://h\"", "\"http://elsewhere\"");
+    let foreign = JournalRecord::parse(foreign.as_bytes()).unwrap();
+    scan(&mut replayer, at(0), [foreign, record("a")]);
+    assert_eq!(started(&mut replayer, at(0)), ["a"]);
+    assert_eq!(replayer.unsettled(), 1);
+}

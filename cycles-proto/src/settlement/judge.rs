@@ -113,7 +113,10 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
         } => (Move::Event, Some(reply)),
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
-        Verdict::Rejected(reply) if reply.is_understood() => (Move::Forgotten, Some(reply)),
+        // Any other refusal is of the look, and not of the cost.
+        Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
+            (Move::Forgotten, Some(reply))
+        }
         Verdict::Rejected(reply) | Verdict::Expired { reply, .. } | Verdict::Ambiguous(reply) => {
             (OPEN, Some(reply))
         }

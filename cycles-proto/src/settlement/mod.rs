@@ -48,7 +48,8 @@ pub struct Settlement {
     backoff: Backoff,
     /// Whether an attempt of the record's present mode may have been acted on without our knowing.
     may_have_counted: bool,
-    /// Whether there is no record: the journal is off, or the last write to it failed.
+    /// Whether there is no record: the journal is off, or no write of it has succeeded. One that could not be
+    /// changed is still there, as it was.
     only_in_memory: bool,
     /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
@@ -78,16 +79,9 @@ enum Stage {
 #[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
+    /// Not another attempt by this machine. Whether the cost is recorded is known only then.
+    Keep,
     Finish(Receipt),
-}
-
-impl Then {
-    fn stage(self) -> Stage {
-        match self {
-            Self::Settle(at) => Stage::Attempt(Attempt::Settle, at),
-            Self::Finish(receipt) => Stage::Done(receipt),
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +103,10 @@ struct Flight {
 impl Settlement {
     /// Settles a cost that was just learnt: its record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
-        let settle = Then::Settle(now.mono);
         let stage = if config.journal_enabled() {
-            Stage::Write(JournalWrite::Put(record.clone()), settle)
+            Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono))
         } else {
-            settle.stage()
+            Stage::Attempt(Attempt::Settle, now.mono)
         };
         Self::at(config, record, seed, stage)
     }
@@ -136,20 +129,20 @@ impl Settlement {
         Self {
             // Whoever left it may have sent it.
             may_have_counted: true,
+            only_in_memory: !config.journal_enabled(),
             force,
-            ..Self::at(config, record, seed, stage)
+            ..Self::at(Arc::clone(&config), record, seed, stage)
         }
     }
 
     fn at(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, stage: Stage) -> Self {
-        let only_in_memory = !config.journal_enabled();
         Self {
             config,
             seed,
             record,
             backoff: Backoff::new(&seed),
             may_have_counted: false,
-            only_in_memory,
+            only_in_memory: true,
             was_tried: false,
             force: false,
             last_error: None,
@@ -179,10 +172,9 @@ impl Settlement {
     /// such wait. Without a record the caller waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
-            Stage::Done(receipt) => Some(receipt),
-            Stage::Write(_, Then::Finish(receipt)) | Stage::Writing(_, Then::Finish(receipt)) => {
-                Some(receipt).filter(|receipt| !matches!(receipt, Receipt::Pending { .. }))
-            }
+            Stage::Done(receipt)
+            | Stage::Write(_, Then::Finish(receipt))
+            | Stage::Writing(_, Then::Finish(receipt)) => Some(receipt),
             Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) => None,
         };
         let is_safe = self.was_tried && !self.only_in_memory;
@@ -202,7 +194,8 @@ impl Settlement {
         }
         match &self.stage {
             Stage::Write(_, then) if !self.config.journal_enabled() => {
-                self.stage = then.clone().stage();
+                let then = then.clone();
+                self.go_on(then);
                 self.poll(now)
             }
             Stage::Write(write, then) => {
@@ -265,7 +258,7 @@ impl Settlement {
             | Stage::InFlight(..)
             | Stage::Done(_) => return,
         };
-        self.only_in_memory = stored.is_err();
+        self.only_in_memory &= stored.is_err();
         if let Err(failure) = stored {
             let reservation_id = self.reservation_id().clone();
             self.events.push(Event::JournalFailed {
@@ -273,7 +266,15 @@ impl Settlement {
                 failure,
             });
         }
-        self.stage = then.stage();
+        self.go_on(then);
+    }
+
+    fn go_on(&mut self, then: Then) {
+        self.stage = match then {
+            Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
+            Then::Keep => Stage::Done(self.pending()),
+            Then::Finish(receipt) => Stage::Done(receipt),
+        };
     }
 
     fn write(&mut self, write: JournalWrite, then: Then) -> Step {
@@ -313,7 +314,11 @@ impl Settlement {
             Attempt::Look | Attempt::Explain => Encoded::get(&self.config, &path, &self.seed, false),
             Attempt::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
-                let key = self.record.idempotency_key().unwrap_or_else(|| "".into());
+                let key = self
+                    .record
+                    .idempotency_key()
+                    .cloned()
+                    .unwrap_or_else(|| "".into());
                 Encoded::verbatim(&self.config, &path, &self.seed, body, key)
             }
         });
@@ -332,7 +337,7 @@ impl Settlement {
         CallContext {
             operation: self.kind(attempt),
             reservation_id: Some(self.record.reservation_id().clone()),
-            idempotency_key: self.record.idempotency_key(),
+            idempotency_key: self.record.idempotency_key().cloned(),
             trace_id: self.seed.trace_id(),
             unit: None,
         }
@@ -380,7 +385,7 @@ impl Settlement {
             }
             Move::Keep => {
                 self.tell(None);
-                self.stage = Stage::Done(self.pending());
+                self.go_on(Then::Keep);
             }
             // The ledger forgets reservations a month after their end.
             Move::Forgotten if judge::is_old(&self.record, now.wall) => {
@@ -402,7 +407,7 @@ impl Settlement {
         let Some(record) = self.record.clone().into_event() else {
             // Other SDKs write records without a body for it; such a cost is a person's to settle.
             self.tell(None);
-            self.stage = Stage::Done(self.pending());
+            self.go_on(Then::Keep);
             return;
         };
         self.record = record;
@@ -420,7 +425,7 @@ impl Settlement {
         self.tell(wait);
         let then = match wait {
             Some(wait) => Then::Settle(now.mono.saturating_add(wait)),
-            None => Then::Finish(self.pending()),
+            None => Then::Keep,
         };
         if let Some(pause) = pause {
             let floor = now.wall.saturating_add(wait.unwrap_or(pause));
@@ -428,7 +433,7 @@ impl Settlement {
             self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), then);
             return;
         }
-        self.stage = then.stage();
+        self.go_on(then);
     }
 
     fn set_aside(&mut self, aside: Aside, settled: Receipt) {

@@ -69,12 +69,36 @@ impl Receipt {
                 error: Some(error),
                 is_recorded: false,
             } => Err(*error),
+            Self::LeaseLost(inner) => Ok(Self::LeaseLost(Box::new(inner.into_result()?))),
             other @ (Self::Committed(_)
             | Self::RecoveredViaEvent(_)
             | Self::Pending { .. }
             | Self::Rejected { .. }
-            | Self::Stale
-            | Self::LeaseLost(_)) => Ok(other),
+            | Self::Stale) => Ok(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_lease_does_not_hide_that_the_cost_is_nowhere() {
+        let error = Error::LeaseLost("r-1".into());
+        let refused = Receipt::Rejected {
+            error: Some(Box::new(error.clone())),
+            found: None,
+        };
+        let gone = Receipt::Pending {
+            error: Some(Box::new(error)),
+            is_recorded: false,
+        };
+        for inner in [refused, gone] {
+            assert!(inner.clone().into_result().is_err());
+            assert!(Receipt::LeaseLost(Box::new(inner)).into_result().is_err());
+        }
+        let settled = Receipt::LeaseLost(Box::new(Receipt::Committed(None)));
+        assert!(matches!(settled.into_result(), Ok(Receipt::LeaseLost(inner)) if inner.is_settled()));
     }
 }

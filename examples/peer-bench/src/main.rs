@@ -1,7 +1,7 @@
 //! What one lifecycle (reserve + commit) costs, block by block in one process: A, B, C, A, B, C, …
 //!
 //! ```console
-//! $ cargo run --release -- [--blocks 30] [--lifecycles 2000] [--in-flight 64] [--journal-dir DIR] [--only floor|ours|peer]
+//! $ cargo run --release -- [--blocks 30] [--lifecycles 2000] [--in-flight 64] [--journal-dir DIR] [--only floor|ours|ours-journal|peer]
 //! ```
 //!
 //! The server is a stub in a process of its own that answers at once. Printed are medians over the blocks of
@@ -61,7 +61,11 @@ fn main() {
     match only.map(|at| arguments[at + 1].as_str()) {
         Some("floor") => runtime.block_on(repeat(&floor::Floor::new(&url), &settings)),
         Some("peer") => runtime.block_on(repeat(&peer::Peer::new(&url, None), &settings)),
-        Some(_) => runtime.block_on(repeat(&ours::Ours::new(&url, None), &settings)),
+        Some("ours") => runtime.block_on(repeat(&ours::Ours::new(&url, None), &settings)),
+        Some(_) => {
+            let dir = tempfile::tempdir().unwrap();
+            runtime.block_on(repeat(&ours::Ours::new(&url, Some(dir.path().into())), &settings));
+        }
         None => runtime.block_on(measure(&url, &settings, &arguments)),
     }
     server.kill().unwrap();

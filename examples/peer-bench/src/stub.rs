@@ -1,6 +1,7 @@
 //! A server that answers each request at once with a body that its schema allows.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,7 +11,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-const GRANTED: &str = r#"{"decision":"ALLOW","reservation_id":"26c5a266-6d8a-4d43-9f6b-6b0f5b6a4b11","reserved":{"unit":"TOKENS","amount":1000},"expires_at_ms":1795379785600,"remaining_ttl_ms":60000,"scope_path":"tenant:acme-corp","affected_scopes":["tenant:acme-corp"]}"#;
+/// Every reservation has an id of its own, or the journals would see one reservation.
+fn granted() -> Bytes {
+    let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
+    Bytes::from(format!(
+        r#"{{"decision":"ALLOW","reservation_id":"26c5a266-6d8a-4d43-9f6b-{number:012x}","reserved":{{"unit":"TOKENS","amount":1000}},"expires_at_ms":1795379785600,"remaining_ttl_ms":60000,"scope_path":"tenant:acme-corp","affected_scopes":["tenant:acme-corp"]}}"#
+    ))
+}
+
+static RESERVATIONS: AtomicU64 = AtomicU64::new(0);
 const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":42},"released":{"unit":"TOKENS","amount":958}}"#;
 
 /// Serves until the process is killed; the first line of its output is its address.
@@ -37,12 +46,12 @@ pub fn serve() {
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = if request.uri().path().ends_with("/commit") {
-        COMMITTED
+        Bytes::from_static(COMMITTED.as_bytes())
     } else {
-        GRANTED
+        granted()
     };
     let _ = request.into_body().collect().await;
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
+    let mut response = Response::new(Full::new(body));
     response
         .headers_mut()
         .insert("content-type", http::HeaderValue::from_static("application/json"));

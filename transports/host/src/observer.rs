@@ -179,3 +179,47 @@ fn log(event: &Event) {
         tracing::debug!(reservation, ?event);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::spin_loop;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn events_are_told_in_order_and_one_at_a_time_however_often_the_teller_ends() {
+        const EVENTS: usize = 5_000;
+        let (told, count) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let (order, counter) = (Arc::clone(&told), Arc::clone(&count));
+        let (is_inside, overlaps) = (AtomicBool::new(false), Arc::new(AtomicUsize::new(0)));
+        let overlapping = Arc::clone(&overlaps);
+        let observer = move |event: &Event| {
+            let Event::RecordUnreadable { file, .. } = event else {
+                return;
+            };
+            let is_second = is_inside.swap(true, Ordering::SeqCst);
+            overlapping.fetch_add(usize::from(is_second), Ordering::SeqCst);
+            (0..200).for_each(|_| spin_loop());
+            order.lock().unwrap().push(file.parse::<usize>().unwrap());
+            is_inside.store(false, Ordering::SeqCst);
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        let observers = Observers::new(Some(Arc::new(observer)), |work| {
+            std::thread::spawn(work);
+        });
+        for number in 0..EVENTS {
+            observers.tell(Event::record_unreadable(number.to_string(), ""));
+            // Now and then the teller is let to its end, or nearly.
+            while number % 3 == 2 && count.load(Ordering::SeqCst) <= number {
+                std::thread::yield_now();
+            }
+            (0..number % 97).for_each(|_| spin_loop());
+        }
+        while count.load(Ordering::SeqCst) < EVENTS {
+            std::thread::yield_now();
+        }
+        assert_eq!(overlaps.load(Ordering::SeqCst), 0, "two at once");
+        assert!(told.lock().unwrap().iter().copied().eq(0..EVENTS), "in order");
+    }
+}

@@ -22,7 +22,7 @@ pub(crate) struct HttpClient {
     connector: Connector,
     /// One for each runtime, the one used last at the end: a connection lives on the runtime that made it,
     /// and is deaf while that one does not run.
-    pools: Arc<Mutex<Vec<(runtime::Id, Pool)>>>,
+    pools: Arc<Mutex<Vec<(runtime::Id, Arc<Pool>)>>>,
     proxy_authorization: Option<HeaderValue>,
 }
 
@@ -51,23 +51,23 @@ impl HttpClient {
     }
 
     /// The pool of the runtime that this is called in.
-    fn pool(&self) -> Pool {
+    fn pool(&self) -> Arc<Pool> {
         let id = runtime::Handle::current().id();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((last, pool)) = pools.last()
             && *last == id
         {
-            return pool.clone();
+            return Arc::clone(pool);
         }
         let known = pools.iter().position(|(known, _)| *known == id);
         let (_, pool) = match known {
             Some(position) => pools.remove(position),
-            None => (id, self.new_pool()),
+            None => (id, Arc::new(self.new_pool())),
         };
         if pools.len() == MAX_POOLS {
             pools.remove(0);
         }
-        pools.push((id, pool.clone()));
+        pools.push((id, Arc::clone(&pool)));
         pool
     }
 

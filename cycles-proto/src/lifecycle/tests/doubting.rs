@@ -32,6 +32,28 @@ fn a_replay_of_what_is_over_is_an_error_and_nothing_is_released() {
 }
 
 #[test]
+fn where_nobody_told_what_became_of_the_reservation_the_error_does_not_say_either() {
+    for look in [refusal(401, "UNAUTHORIZED"), throttled(1), answer(410, "<html>")] {
+        let mut desk = Desk::new();
+        desk.run([granted(0), look]);
+        let error = desk.error();
+        assert!(
+            matches!(error, Error::StaleReplay { status: None, .. }),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        assert!(text.contains("could not be learnt"), "{text}");
+        assert!(
+            !text.contains("is over") && !text.contains("Nothing is held"),
+            "{text}"
+        );
+    }
+    let mut desk = Desk::new();
+    desk.run([granted(0), detail("COMMITTED")]);
+    assert!(desk.error().to_string().contains("is COMMITTED by now"));
+}
+
+#[test]
 fn a_look_without_an_answer_is_repeated_once() {
     let mut desk = Desk::new();
     desk.run([granted(0), Err(FailureKind::Lost), detail("ACTIVE")]);

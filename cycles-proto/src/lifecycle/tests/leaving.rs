@@ -45,16 +45,32 @@ fn what_the_caller_says_at_last_counts_and_not_what_was_spent_so_far() {
 }
 
 #[test]
-fn an_amount_that_could_not_be_committed_is_not_taken_for_spent() {
-    let mut desk = Desk::held();
-    assert!(matches!(
-        desk.life.spent(&Amount::credits(7)),
-        Err(InvalidCommit::WrongUnit { .. })
-    ));
-    assert!(matches!(
-        desk.life.spent(&Amount::tokens(-7)),
-        Err(InvalidCommit::Invalid(_))
-    ));
-    desk.life.abandon(desk.now());
-    assert_eq!(desk.log(), ["POST r-1/release"]);
+fn an_amount_that_could_not_be_committed_is_not_taken_for_spent_and_nothing_is_released() {
+    for wrong in [Amount::credits(7), Amount::tokens(-7)] {
+        let mut desk = Desk::held();
+        assert!(desk.life.spent(&wrong).is_err());
+        desk.life.abandon(desk.now());
+        desk.run([]);
+        assert_eq!(desk.log(), [""; 0], "{wrong:?}");
+        assert!(matches!(
+            desk.life.outcome(),
+            Some(Outcome::Released(Released::LeftToExpire(None)))
+        ));
+    }
+}
+
+#[test]
+fn after_a_cost_that_could_not_be_taken_nothing_is_released() {
+    for wrong in [Amount::credits(7), Amount::tokens(-7)] {
+        let mut desk = Desk::held();
+        let request = CommitRequest::builder().actual(wrong).build();
+        desk.life.commit(desk.now(), request).unwrap_err();
+        desk.release();
+        desk.run([]);
+        assert_eq!(desk.log(), [""; 0]);
+        assert!(matches!(
+            desk.life.outcome(),
+            Some(Outcome::Released(Released::LeftToExpire(None)))
+        ));
+    }
 }

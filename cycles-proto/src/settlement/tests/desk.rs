@@ -114,7 +114,17 @@ impl Desk {
         panic!("no end: {:?}", self.log)
     }
 
-    fn now(&self) -> Now {
+    /// The attempt in flight.
+    pub(super) fn ticket(&self) -> Ticket {
+        match &self.settlement.stage {
+            Stage::InFlight(_, flight) => flight.ticket,
+            other @ (Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::Done(_)) => {
+                panic!("no attempt but {other:?}")
+            }
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
         let Now { mono, wall } = now(self.mono);
         Now {
             mono,

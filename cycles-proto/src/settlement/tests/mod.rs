@@ -1,8 +1,7 @@
 //! A settlement against answers that a test hands it, in virtual time.
 
 mod desk;
-
-use http::Response;
+mod verdicts;
 
 use self::desk::{
     APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
@@ -80,12 +79,8 @@ fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
 
 #[test]
 fn a_pause_that_the_server_asks_for_is_stored_before_it_is_waited_for() {
-    let throttled = || {
-        let response = Response::builder().status(429).header("retry-after", "120");
-        Ok(response.body(Bytes::new()).unwrap())
-    };
     let mut desk = Desk::new();
-    desk.run([throttled(), answer(200, COMMITTED)]);
+    desk.run([verdicts::throttled(), answer(200, COMMITTED)]);
     assert_eq!(
         desk.log(),
         [
@@ -201,6 +196,16 @@ fn after_an_open_commit_a_bare_410_is_looked_into_first() {
     let (log, desk) = after(&[|| answer(401, "")]);
     assert_eq!(log, ["failed"]);
     assert!(matches!(desk.outcome(), Receipt::Pending { .. }));
+}
+
+#[test]
+fn a_reservation_that_is_found_expired_is_settled_by_an_event() {
+    let mut desk = Desk::new();
+    desk.run([answer(410, "<html>"), detail("EXPIRED"), answer(201, APPLIED)]);
+    assert_eq!(
+        desk.log()[2..],
+        ["GET r", "by event", "put event", "POST events", "remove"]
+    );
 }
 
 #[test]

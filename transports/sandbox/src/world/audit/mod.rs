@@ -94,7 +94,9 @@ impl Watch {
     ) -> Held {
         match write {
             JournalWrite::Put(record) => {
-                let key = record.idempotency_key().map(String::from).unwrap_or_default();
+                let key = record
+                    .idempotency_key()
+                    .map_or_else(String::new, |key| key.as_str().to_owned());
                 let amount = requests::amount(record.body().as_bytes());
                 if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != amount {
                     return broken(
@@ -193,6 +195,17 @@ impl Watch {
             ) && !life.book.was_durable
             {
                 return lie("it is said to be recorded, and no record was ever stored");
+            }
+            if matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: false,
+                    ..
+                }
+            ) && self.has_journal
+                && life.book.was_durable
+            {
+                return lie("it is said to be in no record, and one was stored, which may yet be settled");
             }
         }
         if let Outcome::Released(Released::Confirmed(reply)) = outcome

@@ -1,0 +1,144 @@
+//! What is told of a cost that is not settled yet, and which answers say nothing of it.
+
+use http::Response;
+
+use super::super::*;
+use super::desk::*;
+
+#[test]
+fn a_record_that_could_not_be_changed_is_still_a_record() {
+    let mut desk = throttled_once(true, false);
+    assert!(desk.log().contains(&"journal failed: disk full".to_owned()));
+    assert!(matches!(
+        desk.outcome(),
+        Receipt::Pending {
+            is_recorded: true,
+            ..
+        }
+    ));
+    desk = Desk::new();
+    desk.run([]);
+    desk.journal_works = false;
+    desk.settlement
+        .handle_response(desk.now(), desk.ticket(), &throttled().unwrap());
+    desk.run([refusal(403, "FORBIDDEN")]);
+    assert!(matches!(
+        desk.outcome(),
+        Receipt::Pending {
+            is_recorded: true,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_record_that_is_stored_with_the_last_pause_counts_in_the_receipt() {
+    assert!(matches!(
+        throttled_once(false, true).outcome(),
+        Receipt::Pending {
+            is_recorded: true,
+            ..
+        }
+    ));
+    assert!(matches!(
+        throttled_once(false, false).outcome(),
+        Receipt::Pending {
+            is_recorded: false,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_refused_look_says_nothing_of_the_cost_unless_the_reservation_is_not_known() {
+    let mut desk = Desk::new();
+    desk.run([
+        answer(410, "<html>"),
+        refusal(400, "INVALID_REQUEST"),
+        answer(200, COMMITTED),
+    ]);
+    assert!(
+        matches!(desk.outcome(), Receipt::Committed(_)),
+        "{:?}",
+        desk.log()
+    );
+    let mut desk = Desk::new();
+    desk.run([answer(410, "<html>"), refusal(404, "NOT_FOUND")]);
+    assert!(matches!(desk.outcome(), Receipt::Rejected { .. }));
+    assert_eq!(desk.log().last().unwrap(), "set aside rejected");
+}
+
+#[test]
+fn an_outage_behind_a_401_is_tried_again() {
+    let outage = answer(
+        401,
+        r#"{"error":"UNAUTHORIZED","message":"INTERNAL_ERROR","request_id":"q"}"#,
+    );
+    let mut desk = Desk::new();
+    desk.run([outage, answer(200, COMMITTED)]);
+    assert!(
+        matches!(desk.outcome(), Receipt::Committed(_)),
+        "{:?}",
+        desk.log()
+    );
+}
+
+#[test]
+fn an_event_has_all_its_attempts_whatever_the_commit_used_up() {
+    let mut answers: Vec<_> = std::iter::repeat_n((), 5).map(|()| answer(503, "")).collect();
+    answers.push(refusal(410, "RESERVATION_EXPIRED"));
+    answers.extend(std::iter::repeat_n((), 5).map(|()| answer(503, "")));
+    answers.push(answer(201, APPLIED));
+    let mut desk = Desk::new();
+    desk.run(answers);
+    assert!(
+        matches!(desk.outcome(), Receipt::RecoveredViaEvent(_)),
+        "{:?}",
+        desk.log()
+    );
+}
+
+#[test]
+fn what_was_open_about_the_commit_is_not_open_about_the_event() {
+    let mut desk = Desk::new();
+    desk.run([
+        answer(503, ""),
+        refusal(410, "RESERVATION_EXPIRED"),
+        refusal(409, "BUDGET_EXCEEDED"),
+    ]);
+    let error = desk.outcome().error().unwrap();
+    assert!(!error.outcome_is_unknown(), "{error}");
+}
+
+#[test]
+fn a_bare_410_is_no_answer_to_an_event_and_the_record_stays() {
+    let mut desk = Desk::new();
+    desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(410, "")]);
+    assert!(matches!(
+        desk.outcome(),
+        Receipt::Pending {
+            is_recorded: true,
+            ..
+        }
+    ));
+    assert_eq!(desk.log().last().unwrap(), "failed");
+}
+
+/// The first record is stored or not, and so is the pause after the only attempt; then nothing more is tried.
+fn throttled_once(first_is_stored: bool, pause_is_stored: bool) -> Desk {
+    let config = CyclesConfig::builder("cyc_live_0123456789", "http://h").retry_enabled(false);
+    let config = Arc::new(config.build().unwrap());
+    let mut desk = Desk::of(Settlement::new(config, record(), SEED, now(Duration::ZERO)));
+    desk.journal_works = first_is_stored;
+    desk.run([]);
+    desk.settlement
+        .handle_response(desk.now(), desk.ticket(), &throttled().unwrap());
+    desk.journal_works = pause_is_stored;
+    desk.run([]);
+    desk
+}
+
+pub(super) fn throttled() -> Answer {
+    let response = Response::builder().status(429).header("retry-after", "120");
+    Ok(response.body(Bytes::new()).unwrap())
+}
