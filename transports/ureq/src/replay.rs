@@ -10,7 +10,7 @@ use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
 use cycles_proto::record::JournalRecord;
 use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Event, Receipt, Ticket, Urgency};
+use cycles_proto::{Error, Event, Now, Receipt, Ticket, Urgency};
 
 use crate::engine::Engine;
 use crate::flush::Flushed;
@@ -72,7 +72,7 @@ impl Engine {
     /// left.
     pub(crate) fn flush(self: &Arc<Self>, observers: &Observers, timeout: Duration) -> Flushed {
         self.start_replay(observers);
-        self.with_replayer(|engine, replayer| replayer.wake(engine.now()));
+        self.with_replayer(Replayer::wake);
         let shared = self.replay.lock();
         let is_busy = |shared: &mut Shared| {
             let is_quiet = |replayer: &Replayer| replayer.is_quiet(self.now());
@@ -91,28 +91,42 @@ impl Engine {
 
     /// How a call ended.
     pub(crate) fn observe(self: &Arc<Self>, error: Option<&Error>) {
-        self.with_replayer(|engine, replayer| replayer.observe(engine.now(), error));
+        self.with_replayer(|replayer, now| replayer.observe(now, error));
     }
 
     /// A life of this process has a record.
     pub(crate) fn recorded(self: &Arc<Self>, id: &ReservationId) {
-        self.with_replayer(|_, replayer| replayer.live(id.clone()));
+        self.with_replayer(|replayer, _| replayer.live(id.clone()));
     }
 
     /// It has ended.
     pub(crate) fn recorded_no_more(self: &Arc<Self>, id: &ReservationId, receipt: Option<&Receipt>) {
-        self.with_replayer(|engine, replayer| replayer.ended(engine.now(), id, receipt));
+        self.with_replayer(|replayer, now| replayer.ended(now, id, receipt));
     }
 
     /// A life that was started for a record has ended.
     pub(crate) fn replayed(self: &Arc<Self>, id: &ReservationId, outcome: Option<&Outcome>) {
-        self.with_replayer(|engine, replayer| replayer.handle_ended(engine.now(), id, outcome));
+        self.land(|replayer, now| replayer.handle_ended(now, id, outcome));
     }
 
-    fn with_replayer(self: &Arc<Self>, act: impl FnOnce(&Self, &mut Replayer)) {
-        match &mut self.replay.lock().replayer {
-            Some(replayer) => act(self, replayer),
-            None => return,
+    /// Tells the replayer what does not concern what it has under way.
+    fn with_replayer(self: &Arc<Self>, act: impl FnOnce(&mut Replayer, Now)) {
+        let mut shared = self.replay.lock();
+        let Some(replayer) = &mut shared.replayer else {
+            return;
+        };
+        let before = replayer.next_look();
+        act(replayer, self.now());
+        if replayer.next_look() != before {
+            drop(shared);
+            self.drive_replay();
+        }
+    }
+
+    /// Tells the replayer what became of what it asked for.
+    fn land(self: &Arc<Self>, act: impl FnOnce(&mut Replayer, Now)) {
+        if let Some(replayer) = &mut self.replay.lock().replayer {
+            act(replayer, self.now());
         }
         self.drive_replay();
     }
@@ -161,9 +175,9 @@ impl Engine {
 
     fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket) {
         let records = self.read_journal(observers);
-        self.with_replayer(|engine, replayer| match records {
-            Some(records) => replayer.handle_scanned(engine.now(), ticket, records),
-            None => replayer.handle_unreadable(engine.now(), ticket),
+        self.land(|replayer, now| match records {
+            Some(records) => replayer.handle_scanned(now, ticket, records),
+            None => replayer.handle_unreadable(now, ticket),
         });
     }
 
