@@ -66,7 +66,7 @@ impl Connector {
             #[cfg(feature = "tls")]
             tls: config
                 .is_https()
-                .then(|| crate::tls::client_config(&options.roots))
+                .then(|| cycles_host::tls::client_config(&options.roots))
                 .transpose()?
                 .map(Into::into),
             timeout: config.connect_timeout(),

@@ -5,8 +5,6 @@ mod connect;
 mod http_client;
 mod http_options;
 mod runtime;
-#[cfg(feature = "tls")]
-mod tls;
 
 pub use http_options::HttpOptions;
 pub use runtime::Tokio;

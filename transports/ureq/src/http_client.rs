@@ -65,7 +65,7 @@ impl HttpClient {
         #[cfg(feature = "tls")]
         let connector = connector.chain(crate::tls::Securely(
             needs_tls
-                .then(|| crate::tls::client_config(&options.roots))
+                .then(|| cycles_host::tls::client_config(&options.roots))
                 .transpose()?,
         ));
         let discreetly = Discreetly::new(config.api_key());

@@ -10,6 +10,7 @@
 mod ends;
 mod lease;
 mod losses;
+pub mod scripted;
 mod secrets;
 mod stage;
 mod values;

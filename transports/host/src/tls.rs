@@ -1,24 +1,43 @@
-//! TLS by rustls, with a cryptography provider that is always passed explicitly: asking rustls for its
-//! default panics in a program that has two.
+//! What every adapter's TLS is made of: rustls, with a cryptography provider that is always passed explicitly,
+//! because asking rustls for its default panics in a program that has two.
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use cycles_proto::ConfigError;
 
-/// A client configuration that trusts what the system trusts and `extra_roots`.
-pub(crate) fn client_config(
-    extra_roots: &[CertificateDer<'static>],
-) -> Result<Arc<ClientConfig>, ConfigError> {
+/// A client configuration that trusts what the system trusts, or with the feature `webpki-roots` what Mozilla
+/// trusts, and `extra_roots`.
+///
+/// # Errors
+/// [`ConfigError::Adapter`] if there is no cryptography provider, nothing to trust, or a root that cannot be read.
+pub fn client_config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, ConfigError> {
     let provider = provider()?;
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(unusable)?;
     let config = with_trust(builder, provider, extra_roots)?.with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// The certificates in a PEM text.
+///
+/// # Errors
+/// [`ConfigError::Adapter`] if it holds none or one that cannot be read.
+pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let roots = roots
+        .map_err(|error| ConfigError::Adapter(format!("a certificate to trust cannot be read: {error}")))?;
+    if roots.is_empty() {
+        return Err(ConfigError::Adapter(
+            "the PEM text to trust holds no certificate".to_owned(),
+        ));
+    }
+    Ok(roots)
 }
 
 /// The provider that the process has chosen, else the one this crate was built with.
