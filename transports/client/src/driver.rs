@@ -61,21 +61,20 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Takes the answers that are there.
-    fn land(&mut self, cx: &mut Context<'_>) {
+    fn land(&mut self, now: Now, cx: &mut Context<'_>) {
         let mut at = 0;
         while let Some(exchange) = self.exchanges.get_mut(at) {
             match exchange.as_mut().poll(cx) {
                 Poll::Pending => at += 1,
                 Poll::Ready((ticket, exchanged)) => {
                     drop(self.exchanges.swap_remove(at));
-                    self.handle(ticket, exchanged);
+                    self.handle(now, ticket, exchanged);
                 }
             }
         }
     }
 
-    fn handle(&self, ticket: Ticket, Exchanged { sent, answer }: Exchanged) {
-        let now = self.ready.runtime.now();
+    fn handle(&self, now: Now, ticket: Ticket, Exchanged { sent, answer }: Exchanged) {
         let mut shared = self.slot.lock();
         shared.has_news();
         let machine = &mut shared.machine;
@@ -167,7 +166,8 @@ impl<R: Runtime> Driver<R> {
             Step::Notify(event) => self.tell(event),
             Step::Send(call) => {
                 let answer = Err(Failure::new(FailureKind::NoRuntime));
-                self.handle(call.ticket, Exchanged { sent: None, answer });
+                let now = self.ready.runtime.now();
+                self.handle(now, call.ticket, Exchanged { sent: None, answer });
             }
             Step::Wait(_) | Step::Done => {}
         }
@@ -184,9 +184,11 @@ impl<R: Runtime> Future for Driver<R> {
         let this = &mut *self;
         // First, so that no change after the look at the machine is missed.
         this.slot.register_driver(cx.waker());
+        // One reading for all that is done at once.
+        let mut now = this.ready.runtime.now();
         loop {
-            this.land(cx);
-            match this.step(this.ready.runtime.now()) {
+            this.land(now, cx);
+            match this.step(now) {
                 Step::Send(call) => this.exchange(call),
                 Step::Store(ticket, write) => this.store(ticket, write),
                 Step::Wait(until) => {
@@ -194,6 +196,7 @@ impl<R: Runtime> Future for Driver<R> {
                     if !until.is_some_and(|at| this.timer.is_over(&this.ready.runtime, at, cx)) {
                         return Poll::Pending;
                     }
+                    now = this.ready.runtime.now();
                 }
                 Step::Done | Step::Notify(_) => {
                     let slot = Arc::clone(&this.slot);

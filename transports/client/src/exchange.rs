@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::{Call, Failure, FailureKind};
-use futures::future::{Either, select};
+use futures::future::{Either, FutureExt as _, select};
 
 use crate::client::Ready;
 use crate::runtime::Runtime;
@@ -26,10 +26,15 @@ struct NoPlace;
 impl<R: Runtime> Ready<R> {
     /// Makes the call. The wait for a place is part of its time: an attempt that was given up is not sent late.
     pub(crate) fn exchange(&self, mut call: Call) -> impl Future<Output = Exchanged> + Send + use<R> {
-        let (ready, entering) = (self.clone(), self.gate.enter(call.urgency));
+        let (ready, mut entering) = (self.clone(), self.gate.enter(call.urgency));
         let asked = self.runtime.now().mono;
         async move {
             let runtime = &ready.runtime;
+            if let Some(_inside) = (&mut entering).now_or_never() {
+                let answer = runtime.exchange(call).await;
+                let sent = Some(asked);
+                return Exchanged { sent, answer };
+            }
             let end = asked.saturating_add(call.timeout);
             let inside = match select(entering, pin!(runtime.sleep_until(end))).await {
                 Either::Left((inside, _)) => Some(inside),

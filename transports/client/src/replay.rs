@@ -5,7 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::lifecycle::Outcome;
@@ -31,6 +31,8 @@ pub(crate) struct Replay {
     driver: AtomicWaker,
     /// How many lives of this process are being settled or released.
     ending: AtomicUsize,
+    /// Whether somebody flushes and waits.
+    is_flushed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -68,6 +70,9 @@ impl Replay {
     }
 
     fn wake_flushing(&self) {
+        if !self.is_flushed.swap(false, Ordering::SeqCst) {
+            return;
+        }
         let waiting = core::mem::take(&mut self.lock().waiting);
         for waker in waiting {
             waker.wake();
@@ -77,6 +82,8 @@ impl Replay {
     /// Whether everything has ended that could; if not, `cx` is woken when that may have changed.
     pub(crate) fn poll_quiet(&self, now: Now, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = self.lock();
+        // Before the look, so that no end after it is missed.
+        self.is_flushed.store(true, Ordering::SeqCst);
         let is_quiet = shared
             .replayer
             .as_ref()
@@ -137,6 +144,9 @@ impl<R: Runtime> Ready<R> {
 
     /// Wakes its driver if there is something to do for it then.
     fn with_replayer(&self, act: impl FnOnce(&mut Replayer, Now)) {
+        if !self.journal.is_enabled() {
+            return;
+        }
         let mut shared = self.replay.lock();
         let Some(replayer) = &mut shared.replayer else {
             return;
