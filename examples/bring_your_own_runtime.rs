@@ -1,0 +1,251 @@
+//! The core driven by hand, without a client and without a runtime: one thread, blocking sockets of the standard
+//! library, and a loop that does what the machine asks for.
+//!
+//! It is for whoever has a runtime, a kernel or a board for which there is no adapter. Where there is an async
+//! runtime, implementing `cycles_client::Runtime` gives a whole client for less.
+//!
+//! `cargo run --bin bring_your_own_runtime` needs nothing: it starts a server of its own. With
+//! `CYCLES_BASE_URL` (plain http), `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_host::{Clock, Journal, seed};
+use cycles_proto::models::*;
+use cycles_proto::step::{Event, Step};
+use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Lifecycle, Outcome};
+use cycles_sandbox::Sandbox;
+
+type Trouble = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nbring_your_own_runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Trouble> {
+    // Kept until the end: dropping it stops the server.
+    let mut sandbox = None;
+    let config = Arc::new(config(&mut sandbox)?);
+    let machine = Machine {
+        clock: Clock::new(),
+        journal: Journal::open(&config),
+        server: server(&config)?,
+    };
+    let request = ReservationCreateRequest::builder()
+        .subject(Subject::default()) // the configuration's
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(2_000))
+        .ttl_ms(5_000) // so short that a beat can be seen
+        .build();
+    let mut life = Lifecycle::new(config, request, seed()?)?;
+
+    while let Some(pause) = machine.work(&mut life) {
+        if life.grant().is_some() {
+            break;
+        }
+        thread::sleep(pause);
+    }
+    let Some(grant) = life.grant() else {
+        let refusal = life.outcome().and_then(Outcome::refusal);
+        return Err(refusal.map_or_else(|| "nothing was reserved".into(), Into::into));
+    };
+    println!("{}: {} is held", grant.decision, grant.reservation_id);
+
+    // The action has a thread of its own; this one keeps the lease alive meanwhile.
+    let (costs, cost) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = costs.send(think());
+    });
+    while let Some(pause) = machine.work(&mut life) {
+        match cost.recv_timeout(pause) {
+            Ok(cost) => life.commit(machine.clock.now(), cost)?,
+            Err(mpsc::RecvTimeoutError::Timeout) => continue,
+            // It panicked: the budget is given back.
+            Err(mpsc::RecvTimeoutError::Disconnected) => life.abandon(machine.clock.now()),
+        }
+        break;
+    }
+
+    while let Some(pause) = machine.work(&mut life) {
+        thread::sleep(pause);
+    }
+    // A cost that is not settled is in the journal, for the next run: `Replayer` and `Lifecycle::resume`.
+    let left = machine.journal.scan()?.records.len();
+    match life.outcome() {
+        Some(Outcome::Settled(receipt)) if receipt.is_settled() => println!("The cost is in the ledger."),
+        other => println!("The cost is not in the ledger: {other:?}"),
+    }
+    println!("Records left in the journal: {left}");
+    Ok(())
+}
+
+/// All that the core needs to have done.
+struct Machine {
+    clock: Clock,
+    journal: Journal,
+    server: String,
+}
+
+impl Machine {
+    /// Does all that can be done now, one thing after another, and returns how long there is nothing to do; `None`
+    /// at the end. Here a beat that hangs holds up a cost: a driver with more threads than one makes its calls
+    /// side by side, and reports each when it ends.
+    fn work(&self, life: &mut Lifecycle) -> Option<Duration> {
+        loop {
+            match life.poll(self.clock.now()) {
+                Step::Send(call) => {
+                    let sent = self.clock.now().mono;
+                    let answer = exchange(&self.server, &call);
+                    let now = self.clock.now();
+                    match answer {
+                        Ok(response) => life.handle_response(now, call.ticket, sent, &response),
+                        Err(failure) => life.handle_failure(now, call.ticket, Some(sent), failure),
+                    }
+                }
+                Step::Store(ticket, write) => {
+                    let stored = self.journal.apply(write);
+                    life.handle_stored(self.clock.now(), ticket, stored);
+                }
+                Step::Notify(event) => tell(&event),
+                Step::Wait(None) => return Some(Duration::MAX),
+                Step::Wait(Some(until)) => return Some(until.saturating_sub(self.clock.now().mono)),
+                Step::Done => return None,
+            }
+        }
+    }
+}
+
+/// Sends the request as it is, once, within its time, and reads no more than is wanted. It never looks at what
+/// it carries: what a status means is the core's to say.
+fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure> {
+    let clock = Clock::new();
+    let left = || {
+        let left = call.timeout.saturating_sub(clock.now().mono);
+        if left.is_zero() {
+            Err(Failure::new(FailureKind::Timeout))
+        } else {
+            Ok(left)
+        }
+    };
+    let never_sent = |error: io::Error| Failure::caused_by(FailureKind::Connect, &error);
+    let maybe_sent = |error: io::Error| {
+        let is_late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        let kind = if is_late {
+            FailureKind::Timeout
+        } else {
+            FailureKind::Lost
+        };
+        Failure::caused_by(kind, &error)
+    };
+    let mut addresses = server
+        .to_socket_addrs()
+        .map_err(|error| Failure::caused_by(FailureKind::Dns, &error))?;
+    let address = addresses.next().ok_or_else(|| Failure::new(FailureKind::Dns))?;
+    let mut stream = TcpStream::connect_timeout(&address, call.timeout).map_err(never_sent)?;
+
+    let target = call
+        .request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let method = call.request.method();
+    // The older version: no chunks, and the server closes when it is done.
+    let mut message = format!("{method} {target} HTTP/1.0\r\nhost: {server}\r\n").into_bytes();
+    for (name, value) in call.request.headers() {
+        message.extend_from_slice(name.as_str().as_bytes());
+        message.extend_from_slice(b": ");
+        message.extend_from_slice(value.as_bytes());
+        message.extend_from_slice(b"\r\n");
+    }
+    message.extend_from_slice(b"\r\n");
+    message.extend_from_slice(call.request.body());
+    stream.set_write_timeout(Some(left()?)).map_err(maybe_sent)?;
+    stream.write_all(&message).map_err(maybe_sent)?;
+
+    let (mut answer, mut buffer) = (Vec::new(), [0; 4_096]);
+    loop {
+        stream.set_read_timeout(Some(left()?)).map_err(maybe_sent)?;
+        let read = stream.read(&mut buffer).map_err(maybe_sent)?;
+        if read == 0 {
+            return parse(&answer).ok_or_else(|| Failure::new(FailureKind::Lost));
+        }
+        answer.extend_from_slice(&buffer[..read]);
+        if answer.len() > call.max_response {
+            return Err(Failure::new(FailureKind::TooLarge));
+        }
+    }
+}
+
+/// A whole answer; `None` if it was cut.
+fn parse(answer: &[u8]) -> Option<http::Response<Bytes>> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let (head, body) = (std::str::from_utf8(&answer[..end]).ok()?, &answer[end + 4..]);
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?;
+    let mut response = http::Response::builder().status(status);
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        response = response.header(name, value);
+    }
+    let response = response.body(Bytes::copy_from_slice(body)).ok()?;
+    let length = response.headers().get(http::header::CONTENT_LENGTH);
+    let is_whole = length.is_none_or(|length| length.as_bytes() == body.len().to_string().as_bytes());
+    is_whole.then_some(response)
+}
+
+fn tell(event: &Event) {
+    if let Event::LeaseExtended { expires_at, .. } = event {
+        println!("  a beat: the lease lasts until {expires_at}");
+    } else if !matches!(event, Event::Granted { .. }) {
+        println!("  {event:?}");
+    }
+}
+
+/// The call to a model would stand here.
+fn think() -> CommitRequest {
+    thread::sleep(Duration::from_secs(3));
+    CommitRequest::builder().actual(Amount::tokens(1_300)).build()
+}
+
+/// `host:port` of a server that is spoken to in plain text.
+fn server(config: &CyclesConfig) -> Result<String, Trouble> {
+    let plain = config.base_url().strip_prefix("http://");
+    let authority = plain.ok_or("this example speaks plain http only")?;
+    let authority = authority.split('/').next().unwrap_or(authority);
+    let has_port = authority
+        .rsplit(':')
+        .next()
+        .is_some_and(|port| port.parse::<u16>().is_ok());
+    Ok(if has_port {
+        authority.to_owned()
+    } else {
+        format!("{authority}:80")
+    })
+}
+
+/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
+fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Trouble> {
+    let journal = std::env::temp_dir().join(format!("cycles-own-runtime-{}", std::process::id()));
+    if std::env::var_os("CYCLES_BASE_URL").is_some() {
+        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
+        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
+            std::env::var_os(name).or_else(|| or_there(name))
+        })?);
+    }
+    let sandbox = sandbox.insert(Sandbox::start()?);
+    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
+        .tenant(sandbox.tenant())
+        .journal_dir(journal);
+    Ok(config.build()?)
+}

@@ -1,0 +1,180 @@
+//! 64 agents on one budget that does not last for all they want to do, over a network that loses some of the
+//! answers. It ends with a ledger that is exact.
+//!
+//! `cargo run --bin concurrent_agents` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours, where nobody else should spend meanwhile.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox};
+use cycles_tokio::models::*;
+use cycles_tokio::{CyclesClient, CyclesConfig, Error, WithCyclesConfig, with_cycles};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const AGENTS: usize = 64;
+const CALLS: usize = 5;
+/// What one call may cost at most.
+const ESTIMATE: i64 = 600;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nconcurrent_agents: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    // Kept until the end: dropping it stops the server.
+    let mut sandbox = None;
+    let client = CyclesClient::new(config(&mut sandbox)?);
+    let before = balance(&client).await?;
+
+    let (costs, mut spent) = mpsc::unbounded_channel();
+    let mut agents = JoinSet::new();
+    for agent in 0..AGENTS {
+        agents.spawn(work(client.clone(), agent, costs.clone()));
+    }
+    drop(costs); // the last agent that ends closes the channel
+
+    let (mut calls, mut tokens) = (0, 0);
+    while let Some(cost) = spent.recv().await {
+        calls += 1;
+        tokens += cost;
+        bar(calls, tokens, calls.is_multiple_of(64));
+    }
+    bar(calls, tokens, true);
+    println!();
+    let mut stopped = 0;
+    while let Some(ended) = agents.join_next().await {
+        stopped += usize::from(ended?? == Ended::BudgetIsUsedUp);
+    }
+    println!("{calls} calls; {stopped} of {AGENTS} agents were stopped by the budget");
+
+    // Answers were lost, and what is open is repeated under the same keys until it counts, once.
+    let timeout = client.config()?.retry().flush_timeout;
+    let left = client.flush(timeout).await?;
+    let after = balance(&client).await?;
+    let (charged, held) = (after.spent - before.spent, after.reserved - before.reserved);
+    println!("The agents spent {tokens} tokens; the ledger says {charged}, and {held} still held");
+    if left.is_complete() && (charged, held) == (tokens, 0) {
+        println!("The ledger is exact.");
+        Ok(())
+    } else {
+        Err(format!("the ledger is not exact, or not yet: {left:?}").into())
+    }
+}
+
+#[derive(PartialEq)]
+enum Ended {
+    WorkIsDone,
+    BudgetIsUsedUp,
+}
+
+/// One agent. All of them may reserve at once; who holds too much for the moment keeps others waiting, so an
+/// agent that is denied asks again before it gives up.
+async fn work(client: CyclesClient, agent: usize, costs: mpsc::UnboundedSender<i64>) -> Result<Ended, Error> {
+    let name = format!("agent-{agent}");
+    for call in 0..CALLS {
+        let mut denials = 0;
+        loop {
+            let config = WithCyclesConfig::new(Amount::tokens(ESTIMATE))
+                .action("llm.completion", "gpt-4o")
+                .metadata(JsonObject::from_iter([("agent", name.clone())]))
+                .overage_policy(CommitOveragePolicy::Reject);
+            match with_cycles(&client, config, |_ctx| call_model(agent, call)).await {
+                Ok(cost) => {
+                    let _ = costs.send(cost);
+                    break;
+                }
+                Err(Error::BudgetExceeded { .. }) if denials < 3 => {
+                    denials += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(Error::BudgetExceeded { .. }) => return Ok(Ended::BudgetIsUsedUp),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(Ended::WorkIsDone)
+}
+
+/// Stands for a model: takes a moment and some tokens, and returns how many.
+async fn call_model(agent: usize, call: usize) -> Result<(i64, Amount), cycles_tokio::BoxError> {
+    let cost = i64::try_from(200 + (agent * 131 + call * 61) % 400)?;
+    tokio::time::sleep(Duration::from_millis(20 + (agent * 7 % 30) as u64)).await;
+    Ok((cost, Amount::tokens(cost)))
+}
+
+struct Own {
+    spent: i64,
+    reserved: i64,
+}
+
+/// The tenant's own budget of tokens.
+async fn balance(client: &CyclesClient) -> Result<Own, Failure> {
+    let tenant = client.config()?.subject().tenant.clone();
+    let tenant = tenant.ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+    let scope = format!("tenant:{tenant}").to_lowercase();
+    let params = BalanceParams {
+        tenant: Some(tenant),
+        ..Default::default()
+    };
+    let balances = client.get_balances(&params).await?.balances;
+    let own = balances
+        .into_iter()
+        .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::Tokens);
+    let own = own.ok_or("the tenant has no budget of tokens")?;
+    let amount = |amount: Option<Amount>| amount.map_or(0, |amount| amount.amount);
+    Ok(Own {
+        spent: amount(own.spent),
+        reserved: amount(own.reserved),
+    })
+}
+
+fn bar(calls: usize, tokens: i64, is_milestone: bool) {
+    const WIDTH: usize = 40;
+    let all = AGENTS * CALLS;
+    let filled = "#".repeat(calls * WIDTH / all);
+    let mut out = std::io::stdout();
+    // On a terminal it grows in place; in a log there is a line now and then.
+    if out.is_terminal() {
+        let _ = write!(
+            out,
+            "\r[{filled:<WIDTH$}] {calls:>3}/{all} calls {tokens:>6} tokens"
+        );
+        let _ = out.flush();
+    } else if is_milestone {
+        let _ = writeln!(
+            out,
+            "[{filled:<WIDTH$}] {calls:>3}/{all} calls {tokens:>6} tokens"
+        );
+    }
+}
+
+/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
+fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
+    let journal = std::env::temp_dir().join(format!("cycles-concurrent-agents-{}", std::process::id()));
+    if std::env::var_os("CYCLES_BASE_URL").is_some() {
+        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
+        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
+            std::env::var_os(name).or_else(|| or_there(name))
+        })?);
+    }
+    let budget = Budget::new(DEFAULT_TENANT_SCOPE, cycles_sandbox::Unit::Tokens, 100_000);
+    let sandbox = sandbox.insert(Sandbox::builder().budget(budget).start()?);
+    sandbox.inject("commit:reset-response@p=0.1/7".parse()?); // done, but nobody hears of it
+    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
+        .tenant(sandbox.tenant())
+        .journal_dir(journal);
+    Ok(config.build()?)
+}

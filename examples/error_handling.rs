@@ -1,0 +1,195 @@
+//! What can go wrong, by what a program does about it: stop, ask for less, wait, repeat, or nothing at all.
+//!
+//! `cargo run --bin error_handling` needs nothing: it starts a server of its own, and faults on purpose. With
+//! `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours, where less goes wrong.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use cycles_sandbox::Sandbox;
+use cycles_tokio::models::*;
+use cycles_tokio::{
+    BoxError, CyclesClient, CyclesConfig, Error, NotCompleted, Receipt, WithCyclesConfig, try_with_cycles,
+    with_cycles,
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror_handling: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    // Kept until the end: dropping it stops the server.
+    let mut sandbox = None;
+    let client = CyclesClient::new(config(&mut sandbox)?);
+
+    println!("The action must not run:");
+    for (what, tokens) in [
+        ("a little", 500),
+        ("far too much", 1_000_000_000_000),
+        ("nonsense", -1),
+    ] {
+        println!("  {what}: {}", ask(&client, Amount::tokens(tokens)).await);
+    }
+    println!("  another unit: {}", ask(&client, Amount::risk_points(5)).await);
+    let base_url = client.config()?.base_url().to_owned();
+    let stranger = elsewhere("cyc_live_not_a_key_of_this_server", base_url)?;
+    println!("  another key: {}", ask(&stranger, Amount::tokens(500)).await);
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let lonely = elsewhere("cyc_live_0123456789abcdef", format!("http://{nobody}"))?;
+    println!("  nobody there: {}", ask(&lonely, Amount::tokens(500)).await);
+
+    println!("The action fails:");
+    own_error(&client).await?;
+
+    println!("The action ends well, and then something goes wrong:");
+    cost_in_another_unit(&client).await?;
+    server_goes_away(&client, sandbox.as_ref()).await?;
+
+    println!("It is not known whether it was done:");
+    open_outcome(&client, sandbox.as_ref()).await?;
+
+    let left = client.flush(client.config()?.retry().flush_timeout).await?;
+    println!("Nothing is left to settle: {}", left.is_complete());
+    Ok(())
+}
+
+/// An answer for whoever asked, and what to do about an error. The order is that of the questions: is it about
+/// money, about us, about the moment?
+async fn ask(client: &CyclesClient, estimate: Amount) -> String {
+    let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
+    let asked = with_cycles(client, config, |_ctx| async {
+        Ok(("an answer", Amount::tokens(120)))
+    });
+    match asked.await {
+        Ok(answer) => answer.to_owned(),
+        Err(Error::BudgetExceeded {
+            code, retry_after, ..
+        }) => {
+            format!("ask for less, or for more budget ({code}, again after {retry_after:?})")
+        }
+        Err(Error::BudgetNotFound { unit, .. }) => format!("somebody has to set up a budget in {unit}"),
+        Err(Error::Invalid { problem, .. }) => format!("a bug of ours: {problem}"),
+        Err(error) if error.is_unauthorized() => format!("have the key looked at. {error}"),
+        Err(error) if error.is_retryable() => format!("try again later. {error}"),
+        Err(error) => format!("give up. {error}"),
+    }
+}
+
+#[derive(Debug)]
+enum ModelError {
+    Overloaded,
+}
+
+/// The action's own error comes back as it is, and the budget is given back.
+async fn own_error(client: &CyclesClient) -> Result<(), Failure> {
+    let config = WithCyclesConfig::new(Amount::tokens(500));
+    let action = |_ctx| async { Err::<(String, Amount), _>(ModelError::Overloaded) };
+    match try_with_cycles(client, config, action).await {
+        Err(NotCompleted::Action(ModelError::Overloaded)) => println!("  overloaded: another model, perhaps"),
+        Err(NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error)) => return Err(error.into()),
+        Err(other) => return Err(format!("{other:?}").into()),
+        Ok(completed) => println!("  {}", completed.value),
+    }
+    Ok(())
+}
+
+/// A mistake in the accounts is no reason to lose the answer.
+async fn cost_in_another_unit(client: &CyclesClient) -> Result<(), Failure> {
+    let config = WithCyclesConfig::new(Amount::tokens(500));
+    let action = |_ctx| async { Ok::<_, BoxError>(("an answer", Amount::usd_microcents(120))) };
+    let completed = try_with_cycles(client, config, action)
+        .await
+        .map_err(Error::from)?;
+    match completed.receipt {
+        Err(invalid) => println!("  {}, but {invalid}", completed.value),
+        Ok(receipt) => println!("  {}, {receipt:?}", completed.value),
+    }
+    Ok(())
+}
+
+/// The cost is on disk before it is sent, so it is only a matter of time.
+async fn server_goes_away(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Result<(), Failure> {
+    if let Some(sandbox) = sandbox {
+        sandbox.inject("commit:reset-request@1".parse()?);
+    }
+    let config = WithCyclesConfig::new(Amount::tokens(500));
+    let action = |_ctx| async { Ok::<_, BoxError>(("an answer", Amount::tokens(120))) };
+    let completed = try_with_cycles(client, config, action)
+        .await
+        .map_err(Error::from)?;
+    let receipt = completed.receipt?;
+    let what = if let Receipt::Pending {
+        error: Some(error),
+        is_recorded: true,
+        ..
+    } = &receipt
+    {
+        format!("its cost is in the journal, and is sent again by itself. {error}")
+    } else if receipt.is_settled() {
+        "its cost is in the ledger".to_owned()
+    } else {
+        // Refused for good, or neither settled nor recorded.
+        format!("somebody has to look at its cost: {receipt:?}")
+    };
+    println!("  {}, {what}", completed.value);
+    Ok(())
+}
+
+/// A call without a guard repeats an open outcome once. What is open then is the caller's: the error names the
+/// key under which it counts once however often it is sent.
+async fn open_outcome(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Result<(), Failure> {
+    if let Some(sandbox) = sandbox {
+        sandbox.inject("event:reset-response@1,2".parse()?);
+    }
+    let mut request = EventCreateRequest::builder()
+        .subject(client.config()?.subject().clone())
+        .action(Action::new("tool.search", "web"))
+        .actual(Amount::tokens(80))
+        .build();
+    let event = loop {
+        match client.create_event(&request).await {
+            Ok(event) => break event,
+            Err(error) if error.outcome_is_unknown() && request.idempotency_key.is_none() => {
+                println!("  {error}");
+                request.idempotency_key = error.idempotency_key().cloned();
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    println!("  {}: once", event.status);
+    Ok(())
+}
+
+/// A client that has reason to be refused. It writes nothing: there will be nothing to write.
+fn elsewhere(key: &str, base_url: String) -> Result<CyclesClient, Failure> {
+    let client = CyclesClient::builder(key, base_url)
+        .tenant("acme-corp")
+        .journal_enabled(false);
+    Ok(client.try_build()?)
+}
+
+/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
+fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
+    let journal = std::env::temp_dir().join(format!("cycles-error-handling-{}", std::process::id()));
+    if std::env::var_os("CYCLES_BASE_URL").is_some() {
+        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
+        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
+            std::env::var_os(name).or_else(|| or_there(name))
+        })?);
+    }
+    let sandbox = sandbox.insert(Sandbox::start()?);
+    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
+        .tenant(sandbox.tenant())
+        .journal_dir(journal);
+    Ok(config.build()?)
+}

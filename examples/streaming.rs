@@ -1,0 +1,172 @@
+//! Tokens counted while a stream runs: what was consumed is charged even when the consumer goes away.
+//!
+//! `cargo run --bin streaming` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cycles_sandbox::Sandbox;
+use cycles_tokio::models::*;
+use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, ReservationGuard};
+use tokio::sync::mpsc;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nstreaming: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    // Kept until the end: dropping it stops the server.
+    let mut sandbox = None;
+    let client = CyclesClient::new(config(&mut sandbox)?);
+    let before = spent(&client).await?;
+
+    println!("1. A reader who stays to the end:");
+    let mut answer = Metered::ask(&client).await?;
+    let reader = async {
+        while let Some(word) = answer.next().await? {
+            show(&word);
+        }
+        Ok::<_, Failure>(())
+    };
+    reader.await?;
+    let read = answer.tokens;
+    let receipt = answer.finish().await?;
+    println!("\n   {read} tokens, in the ledger: {}", receipt.is_settled());
+
+    println!("2. A reader who loses patience:");
+    let mut answer = Metered::ask(&client).await?;
+    let reader = async {
+        while let Some(word) = answer.next().await? {
+            show(&word);
+        }
+        Ok::<_, Failure>(())
+    };
+    let patience = Duration::from_millis(250);
+    if tokio::time::timeout(patience, reader).await.is_err() {
+        println!(" …\n   gone after {} tokens", answer.tokens);
+    }
+    let read = read + answer.tokens;
+    drop(answer); // nobody calls `finish`, and nobody has to
+
+    // What goes on in the background is waited for before the program ends.
+    let timeout = client.config()?.retry().flush_timeout;
+    let left = client.flush(timeout).await?;
+    if !left.is_complete() {
+        println!("Some costs are left for the next run: {left:?}");
+    }
+    let charged = spent(&client).await? - before;
+    println!("Consumed by both: {read} tokens; charged by the ledger: {charged}");
+    Ok(())
+}
+
+/// The answer of a model, word by word, on a budget of its own. What was consumed is known at any moment, so
+/// that it can be dropped at any moment.
+struct Metered {
+    words: mpsc::Receiver<String>,
+    guard: ReservationGuard,
+    tokens: i64,
+}
+
+impl Metered {
+    /// Reserves for the longest answer. The lease is kept alive for as long as the stream runs.
+    async fn ask(client: &CyclesClient) -> Result<Self, Failure> {
+        let request = ReservationCreateRequest::builder()
+            .subject(Subject::default()) // the configuration's
+            .action(Action::new("llm.completion", "gpt-4o"))
+            .estimate(Amount::tokens(500))
+            .ttl_ms(30_000)
+            .build();
+        Ok(Self {
+            guard: client.reserve(request).await?,
+            words: model(),
+            tokens: 0,
+        })
+    }
+
+    /// The next word. Its tokens are on the bill before anybody sees it.
+    async fn next(&mut self) -> Result<Option<String>, Failure> {
+        let Some(word) = self.words.recv().await else {
+            return Ok(None);
+        };
+        self.tokens += i64::try_from(word.len())?;
+        self.guard.spent(&Amount::tokens(self.tokens))?;
+        Ok(Some(word))
+    }
+
+    /// The end of the stream, with more to say about it than a number.
+    async fn finish(self) -> Result<Receipt, Failure> {
+        let cost = CommitRequest::builder()
+            .actual(Amount::tokens(self.tokens))
+            .metrics(CyclesMetrics {
+                tokens_output: Some(self.tokens),
+                ..Default::default()
+            })
+            .build();
+        Ok(self.guard.commit(cost).await?)
+    }
+}
+
+/// Stands for a model that streams. It stops when nobody listens any more.
+fn model() -> mpsc::Receiver<String> {
+    let (words, stream) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for word in "Reserve before you act, say what you spend, commit what you spent.".split_inclusive(' ')
+        {
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            if words.send(word.to_owned()).await.is_err() {
+                return;
+            }
+        }
+    });
+    stream
+}
+
+fn show(word: &str) {
+    print!("{}{word}", if word.starts_with("Reserve") { "   " } else { "" });
+    let _ = std::io::stdout().flush();
+}
+
+/// What the tenant's own budget of tokens has spent so far.
+async fn spent(client: &CyclesClient) -> Result<i64, Failure> {
+    let tenant = client.config()?.subject().tenant.clone();
+    let tenant = tenant.ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+    let scope = format!("tenant:{tenant}").to_lowercase();
+    let params = BalanceParams {
+        tenant: Some(tenant),
+        ..Default::default()
+    };
+    let balances = client.get_balances(&params).await?.balances;
+    let own = balances
+        .into_iter()
+        .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::Tokens);
+    let own = own.ok_or("the tenant has no budget of tokens")?;
+    Ok(own.spent.map_or(0, |spent| spent.amount))
+}
+
+/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
+fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
+    let journal = std::env::temp_dir().join(format!("cycles-streaming-{}", std::process::id()));
+    if std::env::var_os("CYCLES_BASE_URL").is_some() {
+        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
+        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
+            std::env::var_os(name).or_else(|| or_there(name))
+        })?);
+    }
+    let sandbox = sandbox.insert(Sandbox::start()?);
+    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
+        .tenant(sandbox.tenant())
+        .journal_dir(journal);
+    Ok(config.build()?)
+}
