@@ -140,7 +140,7 @@ pub enum Event {
     /// journal's directory cannot be read.
     #[non_exhaustive]
     RecordUnreadable {
-        /// The file, or the directory.
+        /// The file where it is now, or the directory.
         file: String,
         /// What is wrong with it.
         reason: String,
@@ -160,6 +160,15 @@ pub enum Event {
     SettlingByEvent {
         /// Whose cost it is.
         reservation_id: ReservationId,
+    },
+    /// The cost is not sent any more. Its record, if there is one, is kept under another name, for a person to
+    /// decide.
+    #[non_exhaustive]
+    SetAside {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// Why.
+        reason: Aside,
     },
     /// An attempt to release failed. Whatever comes, the budget is free again when the lease ends.
     #[non_exhaustive]
@@ -196,6 +205,7 @@ impl Event {
             | Self::JournalFailed { reservation_id, .. }
             | Self::SettlementFailed { reservation_id, .. }
             | Self::SettlingByEvent { reservation_id }
+            | Self::SetAside { reservation_id, .. }
             | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
         }
     }

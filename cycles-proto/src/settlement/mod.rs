@@ -273,7 +273,16 @@ impl Settlement {
         self.stage = match then {
             Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
             Then::Keep => Stage::Done(self.pending()),
-            Then::Finish(receipt) => Stage::Done(receipt),
+            Then::Finish(receipt) => {
+                if let Some(reason) = receipt.aside() {
+                    let reservation_id = self.reservation_id().clone();
+                    self.events.push(Event::SetAside {
+                        reservation_id,
+                        reason,
+                    });
+                }
+                Stage::Done(receipt)
+            }
         };
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::models::{CommitResponse, EventCreateResponse, ReservationStatus};
+use crate::step::Aside;
 
 /// What became of a cost.
 #[derive(Clone, Debug)]
@@ -53,6 +54,16 @@ impl Receipt {
             Self::Pending { error, .. } | Self::Rejected { error, .. } => error.as_deref(),
             Self::LeaseLost(inner) => inner.error(),
             Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => None,
+        }
+    }
+
+    /// Why nobody sends it any more, if nobody does.
+    pub(crate) fn aside(&self) -> Option<Aside> {
+        match self {
+            Self::Rejected { .. } => Some(Aside::Rejected),
+            Self::Stale => Some(Aside::Stale),
+            Self::LeaseLost(inner) => inner.aside(),
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Pending { .. } => None,
         }
     }
 

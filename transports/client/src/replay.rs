@@ -181,7 +181,9 @@ impl<R: Runtime> ReplayDriver<R> {
             let (records, problems) = match journal.scan() {
                 Ok(scan) => {
                     let problems = scan.problems.into_iter();
-                    let problems = problems.map(|problem| (problem.file, problem.reason)).collect();
+                    let problems = problems
+                        .map(|problem| (problem.found_at().to_owned(), problem.reason))
+                        .collect();
                     (Some(scan.records), problems)
                 }
                 Err(error) => {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cycles_proto::Event;
+use cycles_proto::step::Aside;
 
 /// Is told of every [`Event`], in order, one at a time, away from everything that settles or keeps leases
 /// alive: it may block.
@@ -145,6 +146,22 @@ fn log(event: &Event) {
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
+    } else if let Event::SetAside { reason, .. } = event {
+        let kept_as = match reason {
+            Aside::Rejected => "*.rejected",
+            Aside::Stale => "*.stale",
+        };
+        tracing::error!(
+            reservation,
+            kept_as,
+            "a cost is not sent any more; a person has to decide about its record"
+        );
+    } else if let Event::RecordUnreadable { file, reason, .. } = event {
+        tracing::error!(
+            file,
+            reason,
+            "the journal cannot be read in full; what is there may be a cost"
+        );
     } else if let Event::HeartbeatStopped {
         reason,
         error,

@@ -189,7 +189,7 @@ impl Engine {
         match self.journal.scan() {
             Ok(scan) => {
                 for problem in scan.problems {
-                    tell(&problem.file, problem.reason);
+                    tell(problem.found_at(), problem.reason.clone());
                 }
                 Some(scan.records)
             }

@@ -335,6 +335,7 @@ fn tell(event: &Event) -> &'static str {
         Event::RecordUnreadable { .. } => "unreadable",
         Event::SettlementFailed { .. } => "commit failed",
         Event::SettlingByEvent { .. } => "by event",
+        Event::SetAside { .. } => "told aside",
         Event::ReleaseFailed { .. } => "release failed",
     }
 }

@@ -141,7 +141,7 @@ fn a_record_that_is_too_old_is_set_aside_unless_it_is_forced() {
         SEED,
         week_later,
     ));
-    assert_eq!(kept.log(), ["set aside stale"]);
+    assert_eq!(kept.log(), ["set aside stale", "told aside"]);
     assert!(matches!(kept.receipt(), Receipt::Stale));
     let mut forced = Desk::of(Lifecycle::resume_forced(config, record, SEED, week_later));
     forced.run([answer(201, APPLIED)]);

@@ -186,7 +186,8 @@ fn what_the_ledger_refuses_is_set_aside_and_nothing_is_released() {
             "put commit",
             "POST r-1/commit",
             "commit failed",
-            "set aside rejected"
+            "set aside rejected",
+            "told aside"
         ]
     );
     assert!(matches!(desk.receipt(), Receipt::Rejected { error: Some(_), .. }));

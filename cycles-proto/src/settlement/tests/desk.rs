@@ -92,6 +92,7 @@ impl Desk {
                     } => "failed, again".to_owned(),
                     Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
                     Event::SettlingByEvent { .. } => "by event".to_owned(),
+                    Event::SetAside { reason, .. } => format!("told {reason:?}"),
                     other @ (Event::ReservingAgain { .. }
                     | Event::Granted { .. }
                     | Event::LeaseExtended { .. }

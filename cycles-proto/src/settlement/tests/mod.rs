@@ -281,7 +281,13 @@ fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
         desk.run([refusal(409, code)]);
         assert_eq!(
             desk.log(),
-            ["put commit", "POST r/commit", "failed", "set aside rejected"],
+            [
+                "put commit",
+                "POST r/commit",
+                "failed",
+                "set aside rejected",
+                "told Rejected"
+            ],
             "{code}"
         );
         let Receipt::Rejected {
@@ -306,7 +312,8 @@ fn what_somebody_else_finalized_is_looked_at_once_to_tell_how() {
                 "POST r/commit",
                 "GET r",
                 "failed",
-                "set aside rejected"
+                "set aside rejected",
+                "told Rejected"
             ]
         );
         let Receipt::Rejected {
@@ -351,7 +358,7 @@ fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced()
     let event = || record().into_event().unwrap();
     let mut desk = Desk::resumed(event(), 6 * DAY_MS + 1, false);
     desk.run([]);
-    assert_eq!(desk.log(), ["set aside stale"]);
+    assert_eq!(desk.log(), ["set aside stale", "told Stale"]);
     assert!(matches!(desk.outcome(), Receipt::Stale));
     let mut desk = Desk::resumed(event(), 6 * DAY_MS, false);
     assert_eq!(desk.run([answer(201, APPLIED)]).log(), ["POST events", "remove"]);
@@ -362,7 +369,11 @@ fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced()
         wall: UnixMillis(WALL - DAY_MS - 1),
     };
     let mut desk = Desk::of(Settlement::resume(config(), event(), SEED, now, false));
-    assert_eq!(desk.run([]).log(), ["set aside stale"], "from the future");
+    assert_eq!(
+        desk.run([]).log(),
+        ["set aside stale", "told Stale"],
+        "from the future"
+    );
 }
 
 #[test]
@@ -377,7 +388,13 @@ fn the_event_for_an_old_commit_is_not_sent_because_another_process_may_have_char
     desk.run([refusal(410, "RESERVATION_EXPIRED")]);
     assert_eq!(
         desk.log(),
-        ["POST r/commit", "by event", "put event", "set aside stale"]
+        [
+            "POST r/commit",
+            "by event",
+            "put event",
+            "set aside stale",
+            "told Stale"
+        ]
     );
     assert!(matches!(desk.outcome(), Receipt::Stale));
     let mut desk = old(true);
@@ -391,7 +408,10 @@ fn an_event_that_grows_old_between_two_attempts_is_not_sent_again() {
     desk.run([]);
     desk.wall_ahead_ms = 7 * DAY_MS;
     desk.run([]);
-    assert_eq!(desk.log(), ["POST events", "failed, again", "set aside stale"]);
+    assert_eq!(
+        desk.log(),
+        ["POST events", "failed, again", "set aside stale", "told Stale"]
+    );
 }
 
 #[test]
@@ -416,8 +436,8 @@ fn an_old_commit_that_the_server_does_not_know_is_stale_and_not_lost() {
         );
         desk.run([]).log().last().unwrap().clone()
     };
-    assert_eq!(at(40 * DAY_MS), "set aside stale");
-    assert_eq!(at(0), "set aside rejected");
+    assert_eq!(at(40 * DAY_MS), "told Stale");
+    assert_eq!(at(0), "told Rejected");
 }
 
 #[test]

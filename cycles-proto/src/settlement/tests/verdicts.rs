@@ -65,7 +65,10 @@ fn a_refused_look_says_nothing_of_the_cost_unless_the_reservation_is_not_known()
     let mut desk = Desk::new();
     desk.run([answer(410, "<html>"), refusal(404, "NOT_FOUND")]);
     assert!(matches!(desk.outcome(), Receipt::Rejected { .. }));
-    assert_eq!(desk.log().last().unwrap(), "set aside rejected");
+    assert_eq!(
+        desk.log().last_chunk().unwrap(),
+        &["set aside rejected", "told Rejected"]
+    );
 }
 
 #[test]

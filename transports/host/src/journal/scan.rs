@@ -214,6 +214,13 @@ impl Scanning<'_> {
     }
 }
 
+impl Problem {
+    /// Where a person finds the file.
+    pub fn found_at(&self) -> &Path {
+        self.moved_to.as_deref().unwrap_or(&self.file)
+    }
+}
+
 /// Whether settling one settles the other.
 fn is_same_cost(one: &JournalRecord, other: &JournalRecord) -> bool {
     one.reservation_id() == other.reservation_id() && one.idempotency_key() == other.idempotency_key()
