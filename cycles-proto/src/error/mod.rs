@@ -428,10 +428,11 @@ impl Error {
         Some(&self.reply()?.reply.info)
     }
 
-    /// Whether the server did not answer, or only to say that it cannot.
+    /// Whether the server did not answer, or only to say that it cannot or that it does not know the key: until
+    /// that changes no other call will fare better.
     pub(crate) fn is_out_of_reach(&self) -> bool {
-        let failed = self.status().is_some_and(|status| status >= 500);
-        matches!(self, Self::Transport(_)) || failed || self.is_outage()
+        let is_shut = self.status().is_some_and(|status| status == 401 || status >= 500);
+        matches!(self, Self::Transport(_)) || is_shut
     }
 
     /// Whether the budget does not allow the spending, for whatever reason.

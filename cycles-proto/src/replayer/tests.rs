@@ -1,8 +1,8 @@
 use super::*;
 use crate::call::{Failure, FailureKind};
 use crate::error::CallContext;
-use crate::models::{Action, Amount, CommitRequest, Subject};
-use crate::reply::OperationKind;
+use crate::models::{Action, Amount, CommitRequest, CommitResponse, Subject};
+use crate::reply::{OperationKind, verdict};
 use crate::time::UnixMillis;
 
 const WALL: u64 = 1_795_000_000_000;
@@ -33,15 +33,28 @@ fn record(id: &str) -> JournalRecord {
     .unwrap()
 }
 
-fn out_of_reach() -> Error {
-    let context = CallContext {
-        operation: OperationKind::GetBalances,
+fn context() -> CallContext {
+    CallContext {
+        operation: OperationKind::CommitReservation,
         reservation_id: None,
         idempotency_key: None,
         trace_id: None,
         unit: None,
-    };
-    Error::transport(context, Failure::new(FailureKind::Connect), false)
+    }
+}
+
+fn out_of_reach() -> Error {
+    Error::transport(context(), Failure::new(FailureKind::Connect), false)
+}
+
+fn refused(status: u16, code: &str) -> Error {
+    let body = format!(r#"{{"error":"{code}","message":"no","request_id":"q"}}"#);
+    let response = http::Response::builder()
+        .status(status)
+        .body(body.into())
+        .unwrap();
+    let kind = OperationKind::CommitReservation;
+    Error::of(context(), verdict::<CommitResponse>(kind, &response), false).unwrap_err()
 }
 
 fn settled() -> Outcome {
@@ -194,6 +207,22 @@ fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
     // It can be reached all the time: no reason to scan.
     replayer.observe(at(4), None);
     assert!(matches!(replayer.poll(at(4)), Replay::Wait(None)));
+}
+
+#[test]
+fn once_the_key_is_taken_again_what_is_left_is_tried_at_once() {
+    let is_tried_after = |error: Error| {
+        let mut replayer = replayer();
+        scan(&mut replayer, at(0), [record("a")]);
+        started(&mut replayer, at(0));
+        replayer.observe(at(1), Some(&error));
+        replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
+        replayer.observe(at(2), None);
+        matches!(replayer.poll(at(2)), Replay::Scan(_))
+    };
+    assert!(is_tried_after(refused(401, "UNAUTHORIZED")));
+    // A key that may reserve but not commit works as well as before.
+    assert!(!is_tried_after(refused(403, "FORBIDDEN")));
 }
 
 #[test]
