@@ -19,6 +19,12 @@ pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<Tokio>;
 /// A reservation whose lease is kept alive.
 pub type ReservationGuard = cycles_client::ReservationGuard<Tokio>;
 
+/// Waits for a cost that was taken already; see [`ReservationGuard::commit`].
+pub type Committing = cycles_client::Committing<Tokio>;
+
+/// Waits for a release that was begun already; see [`ReservationGuard::release`].
+pub type Releasing = cycles_client::Releasing<Tokio>;
+
 pub use cycles_client::{
     BoxError, Completed, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,

@@ -1,5 +1,6 @@
 //! tokio as the client's runtime.
 
+use core::fmt;
 use core::future::Future;
 use core::time::Duration;
 
@@ -18,6 +19,12 @@ use crate::http_options::HttpOptions;
 pub struct Tokio {
     http: HttpClient,
     clock: Clock,
+}
+
+impl fmt::Debug for Tokio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokio").finish_non_exhaustive()
+    }
 }
 
 /// tokio's clock stands still while the machine sleeps; ours does not. So it is looked at now and then.
