@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(any(feature = "async-std", feature = "smol")))]
+compile_error!("cycles-async-std needs something to run tasks on: enable the feature `async-std` or `smol`");
+
+mod connect;
+mod connection;
+mod executor;
+mod http_client;
+mod http_options;
+mod pool;
+mod runtime;
+mod stream;
+mod time;
+#[cfg(feature = "tls")]
+mod tls;
+mod tunnel;
+
+pub use http_options::HttpOptions;
+pub use runtime::AsyncIo;
+
+/// A client of a Cycles server on async-std or smol. Its methods can be awaited anywhere.
+pub type CyclesClient = cycles_client::CyclesClient<AsyncIo>;
+
+/// Makes a [`CyclesClient`].
+pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<AsyncIo>;
+
+/// A reservation whose lease is kept alive.
+pub type ReservationGuard = cycles_client::ReservationGuard<AsyncIo>;
+
+pub use cycles_client::{
+    BoxError, Completed, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
+    WithCyclesConfig, try_with_cycles, with_cycles,
+};
+pub use cycles_proto as proto;
+pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::{
+    ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
+    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+};

@@ -1,0 +1,45 @@
+//! A way through a proxy that it cannot look into: `CONNECT`.
+
+use std::error::Error as StdError;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+
+use crate::stream::{Socket, Stream, Wire};
+
+type Problem = Box<dyn StdError + Send + Sync>;
+
+/// Asks the proxy on the other end of `socket` for a tunnel to `server`, a host and a port.
+pub(crate) async fn open(
+    socket: Socket,
+    server: &str,
+    authorization: Option<&HeaderValue>,
+) -> Result<Socket, Problem> {
+    let mut request = Request::connect(server).header(header::HOST, server);
+    if let Some(value) = authorization {
+        request = request.header(header::PROXY_AUTHORIZATION, value);
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
+    let (mut sender, mut connection) = http1::handshake(Wire::new(Stream::Plain(socket))).await?;
+    let mut is_over = false;
+    let answer = {
+        let mut answer = pin!(sender.send_request(request));
+        poll_fn(|cx| {
+            is_over = is_over || connection.poll_without_shutdown(cx).is_ready();
+            answer.as_mut().poll(cx)
+        })
+        .await?
+    };
+    if !answer.status().is_success() {
+        return Err(format!("it answered {}", answer.status()).into());
+    }
+    let parts = connection.into_parts();
+    match parts.io.into_inner() {
+        Stream::Plain(socket) if parts.read_buf.is_empty() => Ok(socket),
+        _ => Err("it spoke before it was asked".into()),
+    }
+}
