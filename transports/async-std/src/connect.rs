@@ -110,7 +110,7 @@ impl Connector {
         let socket = tcp(&proxy.endpoint, end).await;
         let socket = socket.map_err(|no| Failure::caused_by(FailureKind::Proxy, &no.error))?;
         if !self.is_https {
-            return Ok(Stream::Plain(socket));
+            return Ok(Box::new(socket));
         }
         let tunnel = tunnel::open(socket, &self.server.authority(), proxy.authorization.as_ref()).await;
         let socket = tunnel.map_err(|error| Failure::caused_by(FailureKind::Proxy, &*error))?;
@@ -120,17 +120,17 @@ impl Connector {
     #[cfg(feature = "tls")]
     async fn secure(&self, socket: Socket) -> Result<Stream, Failure> {
         let Some(tls) = &self.tls else {
-            return Ok(Stream::Plain(socket));
+            return Ok(Box::new(socket));
         };
         match tls.connector.connect(tls.name.clone(), socket).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(Failure::caused_by(FailureKind::Tls, &error)),
         }
     }
 
     #[cfg(not(feature = "tls"))]
     async fn secure(&self, socket: Socket) -> Result<Stream, Failure> {
-        Ok(Stream::Plain(socket))
+        Ok(Box::new(socket))
     }
 }
 

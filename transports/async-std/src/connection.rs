@@ -22,12 +22,12 @@ pub(crate) struct Connection {
 }
 
 /// What moves the bytes. It is dropped as soon as it is over: a request that it did not come to is given back then.
-struct Io(Option<http1::Connection<Wire, Full<Bytes>>>);
+struct Io(Option<http1::Connection<Wire<Stream>, Full<Bytes>>>);
 
 /// Why there is no answer.
 pub(crate) enum NoAnswer {
     /// The connection was closed before a byte of the request was written. Here it is again.
-    Unsent(Request<Full<Bytes>>, Failure),
+    Unsent(Box<Request<Full<Bytes>>>, Failure),
     /// It may have been sent.
     Failed(Failure),
 }
@@ -65,7 +65,7 @@ impl Connection {
                     match error.take_message() {
                         Some(request) => {
                             let failure = Failure::caused_by(FailureKind::Connect, error.error());
-                            NoAnswer::Unsent(request, failure)
+                            NoAnswer::Unsent(Box::new(request), failure)
                         }
                         None => NoAnswer::Failed(failed(error.error())),
                     }

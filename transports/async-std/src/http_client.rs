@@ -63,7 +63,7 @@ impl HttpClient {
                     return Ok(response);
                 }
                 // It was closed in the very moment in which it was to be used.
-                Some(Err(NoAnswer::Unsent(unsent, _))) if is_kept => request = unsent,
+                Some(Err(NoAnswer::Unsent(unsent, _))) if is_kept => request = *unsent,
                 Some(Err(NoAnswer::Unsent(_, failure) | NoAnswer::Failed(failure))) => return Err(failure),
                 None => return Err(Failure::new(FailureKind::Timeout)),
             }

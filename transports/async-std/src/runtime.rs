@@ -32,7 +32,7 @@ impl Runtime for AsyncIo {
     fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         let clock = Clock::new();
         Ok(Self {
-            http: HttpClient::new(config, options, clock.clone())?,
+            http: HttpClient::new(config, options, clock)?,
             clock,
         })
     }

@@ -14,35 +14,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) struct Socket(pub(crate) Async<TcpStream>);
 
 /// A connection, plain or encrypted.
-pub(crate) enum Stream {
-    Plain(Socket),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<Socket>>),
-}
+pub(crate) type Stream = Box<dyn Duplex + Send>;
+
+/// Both directions.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 /// A connection with the traits that hyper asks for.
-pub(crate) struct Wire {
-    stream: Stream,
+pub(crate) struct Wire<S> {
+    stream: S,
     /// Where bytes land before hyper has them: its own buffer may hold none that were not written yet.
     landing: Box<[u8]>,
 }
 
 const LANDING: usize = 8 * 1024;
 
-impl Wire {
-    pub(crate) fn new(stream: Stream) -> Self {
+impl<S> Wire<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             landing: vec![0; LANDING].into(),
         }
     }
 
-    pub(crate) fn into_inner(self) -> Stream {
+    pub(crate) fn into_inner(self) -> S {
         self.stream
     }
 }
 
-impl hyper::rt::Read for Wire {
+impl<S: Duplex> hyper::rt::Read for Wire<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,38 +52,23 @@ impl hyper::rt::Read for Wire {
         let wire = self.get_mut();
         let most = buf.remaining().min(LANDING);
         let mut landed = ReadBuf::new(wire.landing.get_mut(..most).unwrap_or_default());
-        ready!(wire.stream.as_tokio().poll_read(cx, &mut landed))?;
+        ready!(Pin::new(&mut wire.stream).poll_read(cx, &mut landed))?;
         buf.put_slice(landed.filled());
         Poll::Ready(Ok(()))
     }
 }
 
-impl hyper::rt::Write for Wire {
+impl<S: Duplex> hyper::rt::Write for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().stream.as_tokio().poll_write(cx, bytes)
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream.as_tokio().poll_flush(cx)
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream.as_tokio().poll_shutdown(cx)
-    }
-}
-
-/// Both directions.
-trait Duplex: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
-
-impl Stream {
-    fn as_tokio(&mut self) -> Pin<&mut dyn Duplex> {
-        match self {
-            Self::Plain(socket) => Pin::new(socket),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(&mut **stream),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

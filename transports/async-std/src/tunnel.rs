@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 
-use crate::stream::{Socket, Stream, Wire};
+use crate::stream::{Socket, Wire};
 
 type Problem = Box<dyn StdError + Send + Sync>;
 
@@ -24,7 +24,7 @@ pub(crate) async fn open(
         request = request.header(header::PROXY_AUTHORIZATION, value);
     }
     let request = request.body(Empty::<Bytes>::new())?;
-    let (mut sender, mut connection) = http1::handshake(Wire::new(Stream::Plain(socket))).await?;
+    let (mut sender, mut connection) = http1::handshake(Wire::new(socket)).await?;
     let mut is_over = false;
     let answer = {
         let mut answer = pin!(sender.send_request(request));
@@ -38,8 +38,8 @@ pub(crate) async fn open(
         return Err(format!("it answered {}", answer.status()).into());
     }
     let parts = connection.into_parts();
-    match parts.io.into_inner() {
-        Stream::Plain(socket) if parts.read_buf.is_empty() => Ok(socket),
-        _ => Err("it spoke before it was asked".into()),
+    if !parts.read_buf.is_empty() {
+        return Err("it spoke before it was asked".into());
     }
+    Ok(parts.io.into_inner())
 }

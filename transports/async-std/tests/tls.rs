@@ -126,6 +126,29 @@ async fn a_handshake_that_hangs_ends_with_the_time_for_connecting() {
 }
 }
 
+on_executor! {
+async fn a_proxy_lets_secure_calls_through_a_tunnel_that_is_kept() {
+    let (url, pem) = start();
+    let server = url.replace("https://", "");
+    let proxy = support::Scripted::start(move |connection| {
+        connection.read_request();
+        connection.write("HTTP/1.1 200 Connection established\r\nproxy-agent: a test\r\n\r\n");
+        let onward = std::net::TcpStream::connect(&server).unwrap();
+        let (mut up, mut back) = (onward.try_clone().unwrap(), connection.stream.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut &onward, &mut back));
+        let _ = std::io::copy(&mut connection.stream, &mut up);
+    });
+    let options = HttpOptions::new().proxy(proxy.url.as_str(), "");
+    let client = client_with(&url, options.trust_pem(pem.as_bytes()).unwrap());
+    for _ in 0..3 {
+        assert!(client.decide(&decide()).await.unwrap().decision.is_allowed());
+    }
+    let asked = proxy.requests();
+    assert_eq!((asked.len(), proxy.connections()), (1, 1), "{asked:?}");
+    assert!(asked[0].starts_with("CONNECT localhost:"), "{asked:?}");
+}
+}
+
 #[test]
 fn what_is_no_certificate_cannot_be_trusted() {
     let error = HttpOptions::new().trust_pem(b"no certificate").unwrap_err();
