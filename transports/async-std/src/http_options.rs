@@ -76,21 +76,7 @@ impl HttpOptions {
     /// [`ConfigError::Adapter`] if the text holds no certificate or one that cannot be read.
     #[cfg(feature = "tls")]
     pub fn trust_pem(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
-        use rustls_pki_types::CertificateDer;
-        use rustls_pki_types::pem::PemObject as _;
-
-        let before = self.roots.len();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| {
-                ConfigError::Adapter(format!("a certificate to trust cannot be read: {error}"))
-            })?;
-            self.roots.push(certificate);
-        }
-        if self.roots.len() == before {
-            return Err(ConfigError::Adapter(
-                "the PEM text to trust holds no certificate".to_owned(),
-            ));
-        }
+        self.roots.extend(cycles_host::tls::roots_of_pem(pem)?);
         Ok(self)
     }
 

@@ -13,8 +13,6 @@ mod pool;
 mod runtime;
 mod stream;
 mod time;
-#[cfg(feature = "tls")]
-mod tls;
 mod tunnel;
 
 pub use http_options::HttpOptions;
