@@ -236,14 +236,16 @@ impl Replayer {
         }
     }
 
-    /// Whether nothing is on its way and nothing is due by now.
-    pub fn is_quiet(&self, now: Now) -> bool {
-        !self.is_busy() && !matches!(self.scan, Scan::At(at) if at <= now.mono)
+    /// Whether nothing is on its way and nothing is due by now, nor a pause over by `until` that a record asks for.
+    /// What failed is left for later: it is not waited for.
+    pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
+        let is_due = matches!(self.scan, Scan::At(at) if at <= now.mono);
+        !self.is_busy() && !is_due && self.left_until.is_none_or(|over| over > until)
     }
 
     /// Whether [`unsettled`](Self::unsettled) is all there is: the journal could be read, and is not due again.
     pub fn is_complete(&self, now: Now) -> bool {
-        self.was_read && self.is_quiet(now)
+        self.was_read && self.is_quiet(now, now.mono)
     }
 
     /// Whether this is the end of the scan that is waited for.

@@ -103,7 +103,7 @@ fn it_scans_at_first_use_and_rests_when_nothing_is_left() {
     assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
     replayer.handle_ended(at(1), &"a".into(), Some(&settled()));
     assert!(matches!(replayer.poll(at(9_999_999)), Replay::Wait(None)));
-    assert!(replayer.unsettled() == 0 && replayer.is_quiet(at(9_999_999)));
+    assert!(replayer.unsettled() == 0 && replayer.is_quiet(at(9_999_999), Duration::MAX));
 }
 
 #[test]
@@ -183,6 +183,22 @@ fn a_pause_is_an_hour_at_most_also_when_the_clock_that_it_was_written_by_has_gon
 }
 
 #[test]
+fn who_has_the_time_waits_until_a_pause_is_over_but_not_for_another_try() {
+    let mut replayer = replayer();
+    let paused = record("a").with_not_before(UnixMillis(WALL + 20_000));
+    scan(&mut replayer, at(0), [paused.clone()]);
+    assert!(replayer.is_quiet(at(0), at(19).mono), "over too late");
+    assert!(!replayer.is_quiet(at(0), at(20).mono));
+    scan(&mut replayer, at(20), [paused]);
+    assert_eq!(started(&mut replayer, at(20)), ["a"]);
+    replayer.handle_ended(at(21), &"a".into(), Some(&Outcome::Settled(pending())));
+    assert!(
+        replayer.is_quiet(at(21), Duration::MAX),
+        "tried, and left for later"
+    );
+}
+
+#[test]
 fn another_pause_for_the_same_record_is_kept() {
     let mut replayer = replayer();
     let paused = |ms| record("a").with_not_before(UnixMillis(WALL + ms));
@@ -252,7 +268,7 @@ fn a_wake_waits_for_what_is_on_its_way() {
     replayer.wake(at(1));
     assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
     replayer.handle_ended(at(2), &"a".into(), None);
-    assert!(!replayer.is_quiet(at(2)), "a scan is due");
+    assert!(!replayer.is_quiet(at(2), Duration::ZERO), "a scan is due");
     scan(&mut replayer, at(2), []);
 }
 
@@ -276,7 +292,7 @@ fn a_journal_that_cannot_be_read_is_read_again_and_nothing_is_certain_until_then
         panic!()
     };
     replayer.handle_unreadable(at(0), ticket);
-    assert!(replayer.is_quiet(at(0)) && !replayer.is_complete(at(0)));
+    assert!(replayer.is_quiet(at(0), Duration::ZERO) && !replayer.is_complete(at(0)));
     let next = next_scan(&mut replayer, at(0));
     let now = Now { mono: next, ..at(0) };
     scan(&mut replayer, now, []);
@@ -291,7 +307,7 @@ fn a_wake_while_the_journal_is_read_has_it_read_again() {
     };
     replayer.wake(at(1));
     replayer.handle_scanned(at(2), ticket, []);
-    assert!(!replayer.is_quiet(at(2)) && !replayer.is_complete(at(2)));
+    assert!(!replayer.is_quiet(at(2), Duration::ZERO) && !replayer.is_complete(at(2)));
     scan(&mut replayer, at(2), []);
     assert!(replayer.is_complete(at(2)));
 }

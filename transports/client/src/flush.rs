@@ -45,7 +45,7 @@ impl<R: Runtime> CyclesClient<R> {
         ready.start_replay();
         ready.wake_replay();
         let end = ready.runtime.now().mono.saturating_add(timeout);
-        let quiet = poll_fn(|cx| ready.replay.poll_quiet(ready.runtime.now(), cx));
+        let quiet = poll_fn(|cx| ready.replay.poll_quiet(ready.runtime.now(), end, cx));
         let sleep = core::pin::pin!(ready.runtime.sleep_until(end));
         match select(core::pin::pin!(quiet), sleep).await {
             Either::Left(_) | Either::Right(_) => {}

@@ -4,6 +4,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,15 +80,15 @@ impl Replay {
         }
     }
 
-    /// Whether everything has ended that could; if not, `cx` is woken when that may have changed.
-    pub(crate) fn poll_quiet(&self, now: Now, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether everything has ended that can until then; if not, `cx` is woken when that may have changed.
+    pub(crate) fn poll_quiet(&self, now: Now, until: Duration, cx: &mut Context<'_>) -> Poll<()> {
         let mut shared = self.lock();
         // Before the look, so that no end after it is missed.
         self.is_flushed.store(true, Ordering::SeqCst);
         let is_quiet = shared
             .replayer
             .as_ref()
-            .is_none_or(|replayer| replayer.is_quiet(now));
+            .is_none_or(|replayer| replayer.is_quiet(now, until));
         if self.ending.load(Ordering::SeqCst) == 0 && is_quiet {
             return Poll::Ready(());
         }

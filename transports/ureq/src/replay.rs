@@ -73,9 +73,10 @@ impl Engine {
     pub(crate) fn flush(self: &Arc<Self>, observers: &Observers, timeout: Duration) -> Flushed {
         self.start_replay(observers);
         self.with_replayer(Replayer::wake);
+        let end = self.now().mono.saturating_add(timeout);
         let shared = self.replay.lock();
         let is_busy = |shared: &mut Shared| {
-            let is_quiet = |replayer: &Replayer| replayer.is_quiet(self.now());
+            let is_quiet = |replayer: &Replayer| replayer.is_quiet(self.now(), end);
             shared.ending > 0 || !shared.replayer.as_ref().is_none_or(is_quiet)
         };
         let waited = self.replay.changed.wait_timeout_while(shared, timeout, is_busy);
