@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_io::Timer;
 use cycles_host::Clock;
 
 use crate::connection::Connection;
 use crate::executor;
+use crate::time::{Sleep, after};
 
 /// Load balancers close idle connections after a minute or so: be earlier.
 const IDLE: Duration = Duration::from_secs(15);
@@ -87,6 +87,6 @@ impl Pool {
 /// Closes connections that nobody comes to use, until there are none.
 async fn sweep(pool: Weak<Pool>) {
     while let Some(next) = pool.upgrade().and_then(|pool| pool.close_idle()) {
-        Timer::after(next).await;
+        Sleep::until(after(next)).await;
     }
 }

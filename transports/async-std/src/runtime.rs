@@ -3,7 +3,6 @@
 use core::future::Future;
 use core::time::Duration;
 
-use async_io::Timer;
 use bytes::Bytes;
 use cycles_client::Runtime;
 use cycles_host::Clock;
@@ -13,6 +12,7 @@ use http::Response;
 use crate::executor;
 use crate::http_client::HttpClient;
 use crate::http_options::HttpOptions;
+use crate::time::{Sleep, after};
 
 /// hyper over the sockets and timers of async-io, which async-std and smol have in common.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Runtime for AsyncIo {
             if left.is_zero() {
                 return;
             }
-            Timer::after(left.min(LONGEST_SLEEP)).await;
+            Sleep::until(after(left.min(LONGEST_SLEEP))).await;
         }
     }
 
