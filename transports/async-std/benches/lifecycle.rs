@@ -129,12 +129,14 @@ fn reserve() -> ReservationCreateRequest {
         .build()
 }
 
+type Connection = (
+    http1::SendRequest<Full<Bytes>>,
+    http1::Connection<Socket, Full<Bytes>>,
+);
+
 /// Sends again what a life sent.
 struct Bare {
-    connection: Mutex<(
-        http1::SendRequest<Full<Bytes>>,
-        http1::Connection<Socket, Full<Bytes>>,
-    )>,
+    connection: Mutex<Connection>,
     requests: Vec<http::Request<Full<Bytes>>>,
 }
 

@@ -143,3 +143,40 @@ async fn keep() {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::future::join;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_that_ends_first_is_over_first_though_it_began_last() {
+        let began = Instant::now();
+        let (late, soon) = (Duration::from_secs(3600), Duration::from_millis(20));
+        let long = pin!(within(after(late), join(Sleep::until(after(soon)), async {})));
+        assert!(block_on(long).is_some());
+        assert!(began.elapsed() >= soon && began.elapsed() < late);
+    }
+
+    #[test]
+    fn work_without_an_end_is_given_up_in_time_and_leaves_no_one_to_wake() {
+        let end = after(Duration::from_millis(20));
+        assert!(block_on(within(end, std::future::pending::<()>())).is_none());
+        assert!(Instant::now() >= end);
+        let left = Queue::lock().sleeping.keys().any(|(at, _)| *at == end);
+        assert!(!left);
+    }
+
+    #[test]
+    fn a_wait_that_is_dropped_leaves_no_one_to_wake() {
+        let end = after(Duration::from_secs(3600));
+        let waits = || Queue::lock().sleeping.keys().any(|(at, _)| *at == end);
+        let mut sleep = Box::pin(Sleep::until(end));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(sleep.as_mut().poll(&mut context).is_pending() && waits());
+        drop(sleep);
+        assert!(!waits());
+    }
+}
