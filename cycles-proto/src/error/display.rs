@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{CallContext, ErrorReply, TransportError};
+use super::{CallContext, Error, ErrorReply, TransportError};
 use crate::models::{ReservationStatus, ResponseInfo};
 use crate::reply::OperationKind;
 
@@ -97,6 +97,17 @@ pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> S
     };
     format!(
         "{call}: the key {} was used before, and {found}, and the action was not run; reserve under a fresh key.",
+        shortened(key)
+    )
+}
+
+/// The sentence about a cost that nobody settles any more.
+pub(super) fn unrecorded(last: &Error) -> String {
+    let what = last.to_string();
+    let what = what.trim_end_matches('.');
+    let key = last.idempotency_key().map_or("", |key| key.as_str());
+    format!(
+        "{what}. The cost is in no record and is tried no more: settle it under the key {}, or it stays open.",
         shortened(key)
     )
 }

@@ -1,12 +1,11 @@
 //! What can go wrong, by whose fault it is, in sentences for the person who has to act on it.
 
+mod action;
 mod display;
 
-use core::fmt;
 use core::time::Duration;
-use std::error::Error as StdError;
-use std::sync::Arc;
 
+pub use self::action::ActionError;
 pub(crate) use self::display::shortened;
 use self::display::{Sentence, excerpt};
 use crate::call::{Failure, FailureKind};
@@ -26,6 +25,7 @@ use crate::reply::{OperationKind, Unsuccessful, Verdict};
 /// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound) | the ledger's | no |
 /// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | ours | no |
 /// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action's, the lease's | what was spent is charged |
+/// | [`Unrecorded`](Self::Unrecorded) | what came last | as that tells |
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
 /// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 /// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
@@ -119,6 +119,11 @@ pub enum Error {
     #[error("the lease of {} was lost, and the action was stopped: its budget was not held any more", display::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
 
+    /// A cost is not settled, is in no record, and is tried no more. It is for the caller to repeat: under the
+    /// [key](Self::idempotency_key) of the error that came last, which is inside.
+    #[error("{}", display::unrecorded(.0))]
+    Unrecorded(#[source] Box<Self>),
+
     /// The cost was not taken.
     #[error(transparent)]
     InvalidCommit(#[from] InvalidCommit),
@@ -133,35 +138,6 @@ pub enum Error {
         /// What was asked.
         call: Box<CallContext>,
     },
-}
-
-/// The error of a guarded action, as the action gave it.
-#[derive(Clone, Debug)]
-pub struct ActionError(Arc<dyn StdError + Send + Sync>);
-
-impl ActionError {
-    /// The action's own error, to be looked at or downcast.
-    pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
-        &*self.0
-    }
-}
-
-impl From<Box<dyn StdError + Send + Sync>> for ActionError {
-    fn from(error: Box<dyn StdError + Send + Sync>) -> Self {
-        Self(error.into())
-    }
-}
-
-impl fmt::Display for ActionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl StdError for ActionError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
 }
 
 /// What was asked: enough to find it in logs and to ask it again.
@@ -322,6 +298,7 @@ impl Error {
             | Self::BudgetNotFound { reply, .. }
             | Self::Api { reply, .. }
             | Self::Unreadable { reply, .. } => Some(reply),
+            Self::Unrecorded(last) => last.reply(),
             Self::Config(_)
             | Self::Invalid { .. }
             | Self::Transport(_)
@@ -338,6 +315,7 @@ impl Error {
         match self {
             Self::Transport(error) => Some(&error.call),
             Self::StaleReplay { call, .. } => Some(call),
+            Self::Unrecorded(last) => last.call(),
             Self::Config(_)
             | Self::Invalid { .. }
             | Self::BudgetExceeded { .. }
@@ -357,6 +335,9 @@ impl Error {
         if let Self::Transport(error) = self {
             return error.outcome_is_unknown();
         }
+        if let Self::Unrecorded(last) = self {
+            return last.outcome_is_unknown();
+        }
         self.reply().is_some_and(ErrorReply::outcome_is_unknown)
     }
 
@@ -366,6 +347,7 @@ impl Error {
         match self {
             Self::Transport(error) => error.kind() != FailureKind::Tls || error.outcome_is_unknown(),
             Self::Unreadable { .. } => true,
+            Self::Unrecorded(last) => last.is_retryable(),
             Self::Api { status, code, .. } => {
                 let throttled = *status == 429 || *code == Some(ErrorCode::LimitExceeded);
                 throttled || *status >= 500 || self.is_outage() || self.outcome_is_unknown()

@@ -392,6 +392,8 @@ impl Settlement {
                 self.may_have_counted |= attempt == Attempt::Settle && may_be_done;
                 self.try_again(now, pause);
             }
+            // Without a record there is nobody else to try it.
+            Move::Keep if self.only_in_memory => self.try_again(now, None),
             Move::Keep => {
                 self.tell(None);
                 self.go_on(Then::Keep);
@@ -427,7 +429,8 @@ impl Settlement {
         self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));
     }
 
-    /// The settlement again after a wait; a pause that the server asked for is stored first.
+    /// The settlement again after a wait. A pause that the server asked for is stored first, and so is a record
+    /// that could not be before.
     fn try_again(&mut self, now: Now, pause: Option<Duration>) {
         self.was_tried = true;
         let wait = self.backoff.next(self.config.retry(), pause);
@@ -439,10 +442,12 @@ impl Settlement {
         if let Some(pause) = pause {
             let floor = now.wall.saturating_add(wait.unwrap_or(pause));
             self.record = self.record.clone().with_not_before(floor);
-            self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), then);
-            return;
         }
-        self.go_on(then);
+        if pause.is_some() || self.only_in_memory {
+            self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), then);
+        } else {
+            self.go_on(then);
+        }
     }
 
     fn set_aside(&mut self, aside: Aside, settled: Receipt) {

@@ -70,16 +70,16 @@ impl Receipt {
     /// The error if the cost is not in the ledger and no record will bring it there.
     ///
     /// # Errors
-    /// What the ledger said, or what came back last.
+    /// What the ledger said, or [`Error::Unrecorded`] with what came back last.
     pub fn into_result(self) -> Result<Self, Error> {
         match self {
             Self::Rejected {
                 error: Some(error), ..
-            }
-            | Self::Pending {
+            } => Err(*error),
+            Self::Pending {
                 error: Some(error),
                 is_recorded: false,
-            } => Err(*error),
+            } => Err(Error::Unrecorded(error)),
             Self::LeaseLost(inner) => Ok(Self::LeaseLost(Box::new(inner.into_result()?))),
             other @ (Self::Committed(_)
             | Self::RecoveredViaEvent(_)

@@ -59,6 +59,49 @@ fn a_cost_that_cannot_be_settled_now_stays_recorded() {
 fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
     let mut desk = Desk::new();
     desk.journal_works = false;
+    desk.run([answer(200, COMMITTED)]);
+    assert_eq!(
+        desk.log(),
+        [
+            "put commit",
+            "journal failed: disk full",
+            "POST r/commit",
+            "remove",
+            "journal failed: disk full"
+        ]
+    );
+    assert!(matches!(desk.outcome(), Receipt::Committed(Some(_))));
+}
+
+#[test]
+fn a_cost_without_a_record_is_tried_for_the_whole_schedule_whatever_is_answered() {
+    let mut desk = Desk::new();
+    desk.journal_works = false;
+    desk.run(std::iter::repeat_n((), 6).map(|()| answer(401, "")));
+    let attempts = desk.log().iter().filter(|line| *line == "POST r/commit").count();
+    assert_eq!(attempts, 6);
+    let error = desk.outcome().clone().into_result().unwrap_err();
+    assert!(matches!(error, Error::Unrecorded(_)), "{error}");
+    assert_eq!(
+        (error.status(), error.idempotency_key()),
+        (Some(401), Some(&"key-1".into()))
+    );
+    assert_eq!(
+        error.to_string(),
+        "commitReservation of r-1: 401, not an answer of a Cycles server. The server may have acted on it; repeat it \
+         under the key key-1 and it counts once. The cost is in no record and is tried no more: \
+         settle it under the key key-1, or it stays open."
+    );
+}
+
+#[test]
+fn a_record_that_could_not_be_stored_is_stored_before_the_next_attempt() {
+    let mut desk = Desk::new();
+    desk.journal_works = false;
+    desk.run([]);
+    desk.journal_works = true;
+    desk.settlement
+        .handle_response(desk.now(), desk.ticket(), &answer(401, "").unwrap());
     desk.run([answer(401, "")]);
     assert_eq!(
         desk.log(),
@@ -66,13 +109,16 @@ fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
             "put commit",
             "journal failed: disk full",
             "POST r/commit",
+            "failed, again",
+            "put commit",
+            "POST r/commit",
             "failed"
         ]
     );
     assert!(matches!(
         desk.outcome(),
         Receipt::Pending {
-            is_recorded: false,
+            is_recorded: true,
             ..
         }
     ));

@@ -41,6 +41,8 @@ pub enum Rule {
     StoreFailureTold,
     /// A known cost is in the ledger, in a record, or told as lost.
     CostKept,
+    /// What is settled leaves no record to be sent again, and what is refused or stale leaves it aside.
+    RecordCleared,
     /// What a life says of its end is so.
     TrueReceipt,
     /// The API key is in no event, no record and no `Debug`.

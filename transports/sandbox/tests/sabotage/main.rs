@@ -62,6 +62,8 @@ caught! {
     a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
     a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureTold,
     a_record_that_is_removed_too_early_is_caught: RemovesRecordFirst => CostKept,
+    a_record_that_is_left_behind_is_caught: LeavesSettledRecord => RecordCleared,
+    a_refused_record_that_is_left_to_be_sent_is_caught: LeavesRefusedRecord => RecordCleared,
     a_cost_that_is_given_up_is_caught: GivesUpWithTheFirstFailure => CostKept,
     a_receipt_for_nothing_is_caught: ClaimsToHaveCommitted => TrueReceipt,
     a_release_for_nothing_is_caught: ClaimsToHaveReleased => TrueReceipt,

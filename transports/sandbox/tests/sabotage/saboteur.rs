@@ -35,6 +35,8 @@ pub(crate) enum Sabotage {
     GivesUpWithTheHeartbeat,
     SwallowsJournalFailures,
     RemovesRecordFirst,
+    LeavesSettledRecord,
+    LeavesRefusedRecord,
     GivesUpWithTheFirstFailure,
     ClaimsToHaveCommitted,
     ClaimsToHaveReleased,
@@ -98,6 +100,11 @@ impl Saboteur {
     fn tamper(&mut self, now: Now, step: Step) -> Step {
         match (self.sabotage, step) {
             (Sabotage::SendsBeforeStore, Step::Store(ticket, JournalWrite::Put(_))) => {
+                self.inner.handle_stored(now, ticket, Ok(()));
+                self.inner.poll(now)
+            }
+            (Sabotage::LeavesSettledRecord, Step::Store(ticket, JournalWrite::Remove(_)))
+            | (Sabotage::LeavesRefusedRecord, Step::Store(ticket, JournalWrite::SetAside(..))) => {
                 self.inner.handle_stored(now, ticket, Ok(()));
                 self.inner.poll(now)
             }

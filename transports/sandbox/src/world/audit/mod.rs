@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cycles_proto::lifecycle::{Outcome, Released};
 use cycles_proto::models::ReservationStatus;
 use cycles_proto::record::{JournalRecord, Mode};
-use cycles_proto::step::{Event, JournalWrite, StoreFailure};
+use cycles_proto::step::{Aside, Event, JournalWrite, StoreFailure};
 use cycles_proto::time::UnixMillis;
 use cycles_proto::{Now, Receipt, Ticket};
 
@@ -42,6 +42,8 @@ pub(super) struct Watch {
     pub(super) has_journal: bool,
     /// The mode and the body of its record, as it was answered last.
     record: Option<(Mode, String)>,
+    /// What it asked the journal to do with the record at the end.
+    cleared: Option<Cleared>,
     /// The server's word that an event is in order.
     may_charge_event: bool,
     /// Before when no settlement is sent.
@@ -54,6 +56,13 @@ pub(super) struct Watch {
     owes_beat_event: bool,
     /// A change of the journal failed, and it was not told yet.
     owes_store_event: bool,
+}
+
+/// How a record goes out of the way of later replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cleared {
+    Removed,
+    Aside(Aside),
 }
 
 /// An attempt that was handed out.
@@ -120,8 +129,11 @@ impl Watch {
                     "the record of a cost is removed that is not in the ledger",
                 );
             }
-            JournalWrite::Remove(_) => {}
-            JournalWrite::SetAside(..) => life.book.was_surfaced = true,
+            JournalWrite::Remove(_) => self.cleared = Some(Cleared::Removed),
+            JournalWrite::SetAside(_, reason) => {
+                self.cleared = Some(Cleared::Aside(*reason));
+                life.book.was_surfaced = true;
+            }
         }
         self.stores.insert(ticket, write.clone());
         Ok(())
@@ -207,11 +219,33 @@ impl Watch {
             {
                 return lie("it is said to be in no record, and one was stored, which may yet be settled");
             }
+            self.has_cleared(receipt)?;
         }
         if let Outcome::Released(Released::Confirmed(reply)) = outcome
             && (!is_released || reply.status != ReservationStatus::Released)
         {
             return lie("it is said to be released, and the ledger does not know");
+        }
+        Ok(())
+    }
+
+    /// What is over is in nobody's way.
+    fn has_cleared(&self, receipt: &Receipt) -> Held {
+        let due = match receipt {
+            Receipt::Committed(_) | Receipt::RecoveredViaEvent(_) => Some(Cleared::Removed),
+            Receipt::Rejected { .. } => Some(Cleared::Aside(Aside::Rejected)),
+            Receipt::Stale => Some(Cleared::Aside(Aside::Stale)),
+            // Nothing is decided yet; and a lost lease is for adapters to tell.
+            Receipt::Pending { .. } | Receipt::LeaseLost(_) | _ => None,
+        };
+        if self.has_journal && due.is_some() && due != self.cleared {
+            return broken(
+                Rule::RecordCleared,
+                format!(
+                    "its record had to be {due:?} and was {:?}: {receipt:?}",
+                    self.cleared
+                ),
+            );
         }
         Ok(())
     }
