@@ -5,13 +5,18 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use memchr::memmem::Finder;
 
 use super::ConfigError;
 use crate::call::Failure;
 
 /// An API key. It has no `Display`, and `Debug` shows that there is one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(HeaderValue);
+#[derive(Clone)]
+pub struct ApiKey {
+    header: HeaderValue,
+    /// Every answer is searched for it.
+    finder: Finder<'static>,
+}
 
 impl ApiKey {
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
@@ -26,17 +31,25 @@ impl ApiKey {
         let mut value = HeaderValue::try_from(text)
             .map_err(|_| ConfigError::ApiKey("contains characters that no HTTP header can carry"))?;
         value.set_sensitive(true);
-        Ok(Self(value))
+        Ok(Self {
+            header: value,
+            finder: Finder::new(text).into_owned(),
+        })
     }
 
     /// The key itself. Whoever calls this answers for where it goes.
     pub fn expose(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        self.header.to_str().unwrap_or_default()
     }
 
     /// The header's value, marked as sensitive.
     pub(crate) fn header(&self) -> &HeaderValue {
-        &self.0
+        &self.header
+    }
+
+    /// Whether the key is in it as it is. It is ASCII, so what is around it need not be text.
+    fn is_in(&self, bytes: &[u8]) -> bool {
+        self.finder.find(bytes).is_some()
     }
 
     /// `text` without the key.
@@ -56,7 +69,7 @@ impl ApiKey {
         &self,
         response: &'a http::Response<Bytes>,
     ) -> Cow<'a, http::Response<Bytes>> {
-        let shows = |value: &HeaderValue| contains(value.as_bytes(), self.expose());
+        let shows = |value: &HeaderValue| self.is_in(value.as_bytes());
         let in_headers = response.headers().values().any(shows);
         let body = self.redact_body(response.body());
         if !in_headers && body.is_none() {
@@ -73,7 +86,7 @@ impl ApiKey {
 
     /// Nothing if the key is not in it.
     fn redact_body(&self, body: &Bytes) -> Option<Bytes> {
-        let literal = contains(body, self.expose());
+        let literal = self.is_in(body);
         if !literal && !body.contains(&b'\\') {
             return None;
         }
@@ -121,18 +134,15 @@ fn string_literals(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-fn contains(bytes: &[u8], text: &str) -> bool {
-    if bytes.len() < text.len() {
-        return false;
-    }
-    // Nearly every response is text, which is checked much faster than it is repaired.
-    match core::str::from_utf8(bytes) {
-        Ok(all) => all.contains(text),
-        Err(_) => String::from_utf8_lossy(bytes).contains(text),
+const REDACTED: &str = "[redacted]";
+
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.header == other.header
     }
 }
 
-const REDACTED: &str = "[redacted]";
+impl Eq for ApiKey {}
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,10 +11,8 @@ use crate::config::CyclesConfig;
 use crate::encode::Encoded;
 use crate::error::CallContext;
 use crate::keys::Seed;
-use crate::models::{
-    Action, Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId, Subject, Unit,
-};
-use crate::record::JournalRecord;
+use crate::models::{Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId, Unit};
+use crate::record::{JournalRecord, Purpose};
 use crate::reply::OperationKind;
 use crate::step::{Event, Events};
 use crate::time::Now;
@@ -110,11 +108,10 @@ pub(super) struct Answer<'a> {
     pub(super) result: Result<&'a http::Response<Bytes>, Failure>,
 }
 
-/// What is reserved for, which a recovery by event repeats.
-#[derive(Debug)]
+/// What a reservation is made for and how.
+#[derive(Clone, Debug)]
 pub(super) struct About {
-    pub(super) subject: Subject,
-    pub(super) action: Action,
+    pub(super) purpose: Arc<Purpose>,
     pub(super) unit: Unit,
     /// The lease that is asked for, in milliseconds.
     pub(super) ttl_ms: u64,
@@ -144,9 +141,15 @@ impl About {
                 problem,
             });
         }
-        let about = (&self.subject, &self.action);
-        JournalRecord::new(common.config.base_url(), id, about, &key, &request, now.wall)
-            .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
+        JournalRecord::new(
+            common.config.base_url(),
+            id,
+            &self.purpose,
+            key,
+            request,
+            now.wall,
+        )
+        .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
     }
 
     /// An amount that may be charged to the reservation.

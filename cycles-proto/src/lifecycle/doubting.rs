@@ -1,8 +1,6 @@
 //! A grant without any time left is what the replay of an old key looks like. The reservation is looked at
 //! before it is believed: an action must not run on budget that is not held.
 
-use std::sync::Arc;
-
 use super::Phase;
 use super::common::{About, Answer, Common, Flight};
 use super::outcome::Outcome;
@@ -19,7 +17,7 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Doubting {
     look: Encoded,
-    about: Arc<About>,
+    about: About,
     granted: Option<Granted>,
     /// What was asked when it was granted.
     asked: CallContext,
@@ -31,7 +29,7 @@ impl Doubting {
     /// An outcome instead if the reservation cannot be looked at.
     pub(super) fn new(
         common: &Common,
-        about: Arc<About>,
+        about: About,
         granted: Granted,
         asked: CallContext,
     ) -> Result<Self, Outcome> {

@@ -19,7 +19,7 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) grant: Grant,
-    about: Arc<About>,
+    about: About,
     heart: Heart,
     /// A lower bound of the cost so far.
     spent: i64,
@@ -29,7 +29,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(common: &mut Common, about: Arc<About>, granted: Granted) -> Self {
+    pub(super) fn new(common: &mut Common, about: About, granted: Granted) -> Self {
         let Granted {
             id,
             response,

@@ -14,6 +14,7 @@ use crate::encode::Encoded;
 use crate::error::{CallContext, Error};
 use crate::lease::Observation;
 use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
+use crate::record::Purpose;
 use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
 use crate::step::{Event, Step};
 use crate::time::Now;
@@ -21,7 +22,7 @@ use crate::time::Now;
 #[derive(Debug)]
 pub(super) struct Reserving {
     encoded: Encoded,
-    about: Arc<About>,
+    about: About,
     kind: OperationKind,
     flight: Option<Flight>,
     /// Whether an attempt may have been acted on.
@@ -46,14 +47,16 @@ impl Reserving {
         let encoded = Encoded::post(&common.config, "/v1/reservations", &common.seed, &request)
             .map_err(|problem| Error::invalid(kind, problem))?;
         let about = About {
-            subject: request.subject,
-            action: request.action,
+            purpose: Arc::new(Purpose {
+                subject: request.subject,
+                action: request.action,
+            }),
             unit: request.estimate.unit,
             ttl_ms: request.ttl_ms.unwrap_or(DEFAULT_TTL_MS),
         };
         Ok(Self {
             encoded,
-            about: Arc::new(about),
+            about,
             kind,
             flight: None,
             may_be_done: false,
@@ -152,7 +155,7 @@ impl Reserving {
                 let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::ABANDONED);
                 Phase::Releasing(Box::new(releasing))
             }
-            (true, false) => Doubting::new(common, Arc::clone(&self.about), granted, self.context(common))
+            (true, false) => Doubting::new(common, self.about.clone(), granted, self.context(common))
                 .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting))),
             // Without time left it is free already, or somebody else's.
             (true, true) => Phase::ended(Outcome::Released(Released::LeftToExpire(None))),
@@ -222,8 +225,8 @@ impl Granted {
     }
 
     /// A grant that is believed, and the caller's.
-    pub(super) fn held(self, common: &mut Common, about: &Arc<About>) -> Phase {
-        Phase::Held(Box::new(Held::new(common, Arc::clone(about), self)))
+    pub(super) fn held(self, common: &mut Common, about: &About) -> Phase {
+        Phase::Held(Box::new(Held::new(common, about.clone(), self)))
     }
 }
 

@@ -7,9 +7,10 @@
 mod name;
 
 use core::fmt;
+use std::sync::Arc;
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 pub use self::name::{Partition, file_name, legacy_file_name};
@@ -28,12 +29,21 @@ pub struct JournalRecord {
     base_url: String,
     mode: Mode,
     commit_body: Option<Box<RawValue>>,
-    event_fallback_body: Option<Box<RawValue>>,
+    event_fallback_body: Option<Fallback>,
     recorded_at_ms: i64,
     not_before_ms: Option<i64>,
     /// The key in the bodies.
     #[serde(skip)]
     key: Option<IdempotencyKey>,
+}
+
+/// What a reservation is for. An event in its place repeats it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Purpose {
+    /// Whose budget it is.
+    pub subject: Subject,
+    /// What is done with it.
+    pub action: Action,
 }
 
 /// How a record is to be settled.
@@ -75,24 +85,16 @@ impl JournalRecord {
     pub fn new(
         base_url: &str,
         reservation: &ReservationId,
-        (subject, action): (&Subject, &Action),
-        key: &IdempotencyKey,
-        commit: &CommitRequest,
+        purpose: &Arc<Purpose>,
+        key: IdempotencyKey,
+        commit: CommitRequest,
         now: UnixMillis,
     ) -> Result<Self, InvalidRecord> {
         let commit_body = CommitBody {
-            idempotency_key: key,
+            idempotency_key: &key,
             actual: &commit.actual,
             metrics: commit.metrics.as_ref(),
             metadata: commit.metadata.as_ref(),
-        };
-        let event_body = EventBody {
-            idempotency_key: key,
-            subject,
-            action,
-            actual: &commit.actual,
-            metadata: recovery_metadata(commit.metadata.as_ref(), reservation),
-            metrics: commit.metrics.as_ref(),
         };
         Ok(Self {
             version: VERSION,
@@ -100,10 +102,15 @@ impl JournalRecord {
             base_url: base_url.to_owned(),
             mode: Mode::Commit,
             commit_body: Some(raw(&commit_body, "commit_body")?),
-            event_fallback_body: Some(raw(&event_body, "event_fallback_body")?),
+            event_fallback_body: Some(Fallback::Unwritten(Box::new(Unwritten {
+                key: key.clone(),
+                reservation: reservation.clone(),
+                purpose: Arc::clone(purpose),
+                commit,
+            }))),
             recorded_at_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
             not_before_ms: None,
-            key: Some(key.clone()),
+            key: Some(key),
         })
     }
 
@@ -154,12 +161,13 @@ impl JournalRecord {
 
     /// The body to send, to the byte.
     pub fn body(&self) -> &str {
-        let body = match self.mode {
-            Mode::Commit => &self.commit_body,
-            Mode::Event => &self.event_fallback_body,
+        let body = match (self.mode, &self.event_fallback_body) {
+            (Mode::Commit, _) => self.commit_body.as_ref(),
+            (Mode::Event, Some(Fallback::Written(body))) => Some(body),
+            (Mode::Event, Some(Fallback::Unwritten(_)) | None) => None,
         };
-        // Neither way of making a record leaves out the body of its mode.
-        body.as_ref().map_or("{}", |body| body.get())
+        // No way of making a record leaves out the body of its mode.
+        body.map_or("{}", |body| body.get())
     }
 
     /// The key in the body: the same in both, and the same in every attempt.
@@ -195,7 +203,11 @@ impl JournalRecord {
     /// asked for concerned the commit.
     #[must_use]
     pub fn into_event(mut self) -> Option<Self> {
-        self.event_fallback_body.as_ref()?;
+        let body = match self.event_fallback_body? {
+            Fallback::Written(body) => body,
+            Fallback::Unwritten(event) => raw(&event.body(), "event_fallback_body").ok()?,
+        };
+        self.event_fallback_body = Some(Fallback::Written(body));
         self.mode = Mode::Event;
         self.not_before_ms = None;
         Some(self)
@@ -313,7 +325,7 @@ impl TryFrom<File<'_>> for JournalRecord {
             base_url: file.base_url.optional("base_url")?.unwrap_or_default(),
             mode,
             commit_body,
-            event_fallback_body,
+            event_fallback_body: event_fallback_body.map(Fallback::Written),
             recorded_at_ms: file.recorded_at_ms.optional("recorded_at_ms")?.unwrap_or(0),
             not_before_ms: file.not_before_ms.optional("not_before_ms")?,
         })
@@ -328,6 +340,44 @@ struct CommitBody<'a> {
     metrics: Option<&'a crate::models::CyclesMetrics>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a JsonObject>,
+}
+
+/// The body of an event in place of the commit. Most costs never need one, so it is written when it is asked for:
+/// the same bytes each time.
+#[derive(Clone, Debug)]
+enum Fallback {
+    Written(Box<RawValue>),
+    Unwritten(Box<Unwritten>),
+}
+
+#[derive(Clone, Debug)]
+struct Unwritten {
+    key: IdempotencyKey,
+    reservation: ReservationId,
+    purpose: Arc<Purpose>,
+    commit: CommitRequest,
+}
+
+impl Serialize for Fallback {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Written(body) => body.serialize(serializer),
+            Self::Unwritten(event) => event.body().serialize(serializer),
+        }
+    }
+}
+
+impl Unwritten {
+    fn body(&self) -> EventBody<'_> {
+        EventBody {
+            idempotency_key: &self.key,
+            subject: &self.purpose.subject,
+            action: &self.purpose.action,
+            actual: &self.commit.actual,
+            metadata: recovery_metadata(self.commit.metadata.as_ref(), &self.reservation),
+            metrics: self.commit.metrics.as_ref(),
+        }
+    }
 }
 
 #[derive(Serialize)]

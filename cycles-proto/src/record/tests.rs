@@ -93,11 +93,13 @@ fn a_commit_record_becomes_an_event_with_what_it_holds() {
 
 #[test]
 fn our_own_record_has_the_members_of_the_format_in_its_order() {
-    let subject = Subject {
-        agent: Some("support-bot".into()),
-        ..Subject::tenant("acme")
+    let purpose = Purpose {
+        subject: Subject {
+            agent: Some("support-bot".into()),
+            ..Subject::tenant("acme")
+        },
+        action: Action::new("llm.completion", "gpt-4"),
     };
-    let action = Action::new("llm.completion", "gpt-4");
     let commit = CommitRequest::builder()
         .actual(Amount::usd_microcents(420))
         .metrics(CyclesMetrics {
@@ -107,15 +109,8 @@ fn our_own_record_has_the_members_of_the_format_in_its_order() {
         .metadata(JsonObject::new().with("zeta", 1).with("alpha", 2))
         .build();
     let (id, key) = (ReservationId::from("rsv_0019"), IdempotencyKey::from("k-1"));
-    let record = JournalRecord::new(
-        "http://h/",
-        &id,
-        (&subject, &action),
-        &key,
-        &commit,
-        UnixMillis(5),
-    )
-    .unwrap();
+    let record =
+        JournalRecord::new("http://h/", &id, &Arc::new(purpose), key, commit, UnixMillis(5)).unwrap();
     assert_eq!(
         record.to_json(),
         r#"{"version":1,"reservation_id":"rsv_0019","base_url":"http://h/","mode":"commit","commit_body":{"idempotency_key":"k-1","actual":{"unit":"USD_MICROCENTS","amount":420},"metrics":{"tokens_input":150},"metadata":{"zeta":1,"alpha":2}},"event_fallback_body":{"idempotency_key":"k-1","subject":{"tenant":"acme","agent":"support-bot"},"action":{"kind":"llm.completion","name":"gpt-4"},"actual":{"unit":"USD_MICROCENTS","amount":420},"metadata":{"zeta":1,"alpha":2,"recovered_reservation_id":"rsv_0019","recovery_reason":"commit_after_reservation_expired"},"metrics":{"tokens_input":150}},"recorded_at_ms":5,"not_before_ms":null}"#

@@ -2,6 +2,7 @@ use super::*;
 use crate::call::{Failure, FailureKind};
 use crate::error::CallContext;
 use crate::models::{Action, Amount, CommitRequest, CommitResponse, Subject};
+use crate::record::Purpose;
 use crate::reply::{OperationKind, verdict};
 use crate::time::UnixMillis;
 
@@ -21,13 +22,16 @@ fn replayer() -> Replayer {
 
 fn record(id: &str) -> JournalRecord {
     let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
-    let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
+    let purpose = Purpose {
+        subject: Subject::tenant("acme"),
+        action: Action::new("k", "n"),
+    };
     JournalRecord::new(
         "http://h",
         &id.into(),
-        about,
-        &"key".into(),
-        &commit,
+        &Arc::new(purpose),
+        "key".into(),
+        commit,
         UnixMillis(WALL),
     )
     .unwrap()

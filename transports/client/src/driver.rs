@@ -3,6 +3,7 @@
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::sync::{Arc, MutexGuard};
 
 use cycles_proto::models::ReservationId;
@@ -25,53 +26,77 @@ pub(crate) struct Driver<R: Runtime> {
     recorded: Option<ReservationId>,
 }
 
-type Exchange = Pin<Box<dyn Future<Output = (Ticket, Exchanged)> + Send>>;
+/// An attempt that is under way.
+struct Exchange {
+    ticket: Ticket,
+    /// It has an answer by then, if only that its time is over.
+    end: Duration,
+    answer: Pin<Box<dyn Future<Output = Exchanged> + Send>>,
+}
 
 impl<R: Runtime> Driver<R> {
     /// Has the life driven by a task on the runtime that runs here, unless one drives it already. Without a
     /// runtime what has to be on disk is written at once, and the life goes on when it is in a runtime again.
-    pub(crate) fn start(ready: &Ready<R>, slot: &Arc<Slot>) -> bool {
-        {
-            let mut shared = slot.lock();
-            if shared.is_driven {
-                drop(shared);
-                slot.wake_driver();
-                return true;
-            }
-            shared.is_driven = true;
-            if shared.is_ending {
-                ready.replay.ending();
-            }
+    pub(crate) fn start(ready: &Ready<R>, slot: &Arc<Slot>) {
+        match Self::take(ready, slot) {
+            Some(driver) => driver.spawn(),
+            None => slot.wake_driver(),
         }
-        let driver = Self {
+    }
+
+    /// Drives the life from here on, unless somebody does already. Whoever has the driver polls it, or
+    /// [spawns](Self::spawn) it.
+    pub(crate) fn take(ready: &Ready<R>, slot: &Arc<Slot>) -> Option<Self> {
+        let mut shared = slot.lock();
+        if core::mem::replace(&mut shared.is_driven, true) {
+            return None;
+        }
+        if shared.is_ending {
+            ready.replay.ending();
+        }
+        drop(shared);
+        Some(Self {
             ready: ready.clone(),
             slot: Arc::clone(slot),
             exchanges: Vec::new(),
             timer: Timer::default(),
             recorded: None,
-        };
-        // A task that was not taken is dropped here, which writes what is due.
-        ready.runtime.spawn(driver).is_ok()
+        })
     }
 
-    fn exchange(&mut self, call: Call) {
-        let (ticket, exchange) = (call.ticket, self.ready.exchange(call));
-        self.exchanges
-            .push(Box::pin(async move { (ticket, exchange.await) }));
+    /// Goes on as a task of the runtime that runs here. If there is none, the driver is dropped, which writes
+    /// what is due.
+    pub(crate) fn spawn(self) {
+        let runtime = self.ready.runtime.clone();
+        drop(runtime.spawn(self));
+    }
+
+    fn exchange(&mut self, call: Call, now: Now) {
+        self.exchanges.push(Exchange {
+            ticket: call.ticket,
+            end: now.mono.saturating_add(call.timeout),
+            answer: Box::pin(self.ready.exchange(call, now.mono)),
+        });
     }
 
     /// Takes the answers that are there.
     fn land(&mut self, now: Now, cx: &mut Context<'_>) {
         let mut at = 0;
         while let Some(exchange) = self.exchanges.get_mut(at) {
-            match exchange.as_mut().poll(cx) {
+            match exchange.answer.as_mut().poll(cx) {
                 Poll::Pending => at += 1,
-                Poll::Ready((ticket, exchanged)) => {
-                    drop(self.exchanges.swap_remove(at));
+                Poll::Ready(exchanged) => {
+                    let ticket = self.exchanges.swap_remove(at).ticket;
                     self.handle(now, ticket, exchanged);
                 }
             }
         }
+    }
+
+    /// Whether the time has come; if not, `cx` is woken then, or before by an exchange that ends earlier.
+    fn is_over(&mut self, at: Duration, cx: &mut Context<'_>) -> bool {
+        let is_woken = self.exchanges.iter().any(|exchange| exchange.end <= at);
+        !is_woken && self.timer.is_over(&self.ready.runtime, at, cx)
     }
 
     fn handle(&self, now: Now, ticket: Ticket, Exchanged { sent, answer }: Exchanged) {
@@ -186,17 +211,21 @@ impl<R: Runtime> Future for Driver<R> {
         this.slot.register_driver(cx.waker());
         // One reading for all that is done at once.
         let mut now = this.ready.runtime.now();
+        this.land(now, cx);
         loop {
-            this.land(now, cx);
             match this.step(now) {
-                Step::Send(call) => this.exchange(call),
+                Step::Send(call) => {
+                    this.exchange(call, now);
+                    this.land(now, cx);
+                }
                 Step::Store(ticket, write) => this.store(ticket, write),
                 Step::Wait(until) => {
                     this.slot.wake_callers();
-                    if !until.is_some_and(|at| this.timer.is_over(&this.ready.runtime, at, cx)) {
+                    if !until.is_some_and(|at| this.is_over(at, cx)) {
                         return Poll::Pending;
                     }
                     now = this.ready.runtime.now();
+                    this.land(now, cx);
                 }
                 Step::Done | Step::Notify(_) => {
                     let slot = Arc::clone(&this.slot);

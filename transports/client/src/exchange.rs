@@ -24,10 +24,14 @@ pub(crate) struct Exchanged {
 struct NoPlace;
 
 impl<R: Runtime> Ready<R> {
-    /// Makes the call. The wait for a place is part of its time: an attempt that was given up is not sent late.
-    pub(crate) fn exchange(&self, mut call: Call) -> impl Future<Output = Exchanged> + Send + use<R> {
+    /// Makes the call, which was asked for now. The wait for a place is part of its time: an attempt that was
+    /// given up is not sent late.
+    pub(crate) fn exchange(
+        &self,
+        mut call: Call,
+        asked: Duration,
+    ) -> impl Future<Output = Exchanged> + Send + use<R> {
         let (ready, mut entering) = (self.clone(), self.gate.enter(call.urgency));
-        let asked = self.runtime.now().mono;
         async move {
             let runtime = &ready.runtime;
             if let Some(_inside) = (&mut entering).now_or_never() {

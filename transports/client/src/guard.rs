@@ -13,7 +13,7 @@ use cycles_proto::models::{
 };
 use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMillis};
 
-use crate::client::{CyclesClient, Ready, no_runtime};
+use crate::client::{CyclesClient, Ready};
 use crate::context::Lease;
 use crate::driver::Driver;
 use crate::runtime::Runtime;
@@ -39,6 +39,27 @@ pub struct ReservationGuard<R: Runtime> {
     id: ReservationId,
 }
 
+/// A life that is driven by its caller; without one any more, by a task.
+struct Driving<R: Runtime>(Option<Driver<R>>);
+
+impl<R: Runtime> Driving<R> {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(driver) = &mut self.0
+            && Pin::new(driver).poll(cx).is_ready()
+        {
+            self.0 = None;
+        }
+    }
+}
+
+impl<R: Runtime> Drop for Driving<R> {
+    fn drop(&mut self) {
+        if let Some(driver) = self.0.take() {
+            driver.spawn();
+        }
+    }
+}
+
 /// A life and who has to end it.
 pub(crate) struct Life<R: Runtime> {
     ready: Ready<R>,
@@ -57,15 +78,20 @@ impl<R: Runtime> CyclesClient<R> {
         let ready = self.ready()?;
         let machine = Lifecycle::new(Arc::clone(&ready.config), request, cycles_host::seed()?)?;
         ready.start_replay();
+        let slot = Arc::new(Slot::new(machine));
+        // No task has to be woken as long as the caller waits anyway.
+        let mut driving = Driving(Driver::take(ready, &slot));
         let life = Life {
             ready: ready.clone(),
-            slot: Arc::new(Slot::new(machine)),
+            slot,
             has_ended: false,
         };
-        if !Driver::start(ready, &life.slot) {
-            return Err(no_runtime().into());
-        }
-        let granted = life.slot.wait_for(|shared| life.granted(shared)).await;
+        let granted = core::future::poll_fn(|cx| {
+            driving.poll(cx);
+            let granted = life.granted(&mut life.slot.lock());
+            granted.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await;
         match granted {
             Ok((id, response)) => Ok(ReservationGuard { life, response, id }),
             Err(error) => {

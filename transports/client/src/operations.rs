@@ -171,10 +171,12 @@ impl<R: Runtime> CyclesClient<R> {
         let ready = self.ready()?;
         let mut operation = start(&ready.config, cycles_host::seed()?)?;
         let began = ready.runtime.now().mono;
+        let mut now = began;
         loop {
-            let answer = ready.exchange(operation.call()).await.answer;
+            let answer = ready.exchange(operation.call(), now).await.answer;
             trace(&operation, &answer);
-            let elapsed = ready.runtime.now().mono.saturating_sub(began);
+            now = ready.runtime.now().mono;
+            let elapsed = now.saturating_sub(began);
             match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
                 Progress::Again(same) => operation = same,
                 Progress::Done(result) => {

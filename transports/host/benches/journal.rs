@@ -10,7 +10,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use cycles_host::Journal;
 use cycles_proto::models::{
     Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
 };
-use cycles_proto::record::{JournalRecord, file_name};
+use cycles_proto::record::{JournalRecord, Purpose, file_name};
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{CyclesConfig, UnixMillis};
 
@@ -182,7 +182,10 @@ fn record(slot: usize, count: usize) -> JournalRecord {
         })
         .metadata(JsonObject::new().with("request_id", "req-abc-123"))
         .build();
-    let (subject, action) = (Subject::tenant("acme"), Action::new("llm.completion", "gpt-4o"));
+    let purpose = Purpose {
+        subject: Subject::tenant("acme"),
+        action: Action::new("llm.completion", "gpt-4o"),
+    };
     let (url, now) = ("http://localhost:7878", UnixMillis(1_795_357_129_489));
-    JournalRecord::new(url, &id, (&subject, &action), &key, &commit, now).unwrap()
+    JournalRecord::new(url, &id, &Arc::new(purpose), key, commit, now).unwrap()
 }

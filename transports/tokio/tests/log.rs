@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use cycles_host::Journal;
 use cycles_sandbox::suite::{commit, request};
 use cycles_tokio::models::{Action, Amount, CommitRequest, Subject};
-use cycles_tokio::proto::record::JournalRecord;
+use cycles_tokio::proto::record::{JournalRecord, Purpose};
 use cycles_tokio::proto::step::JournalWrite;
 use cycles_tokio::{Receipt, UnixMillis};
 use scene::{PATIENCE, Scene, current_thread};
@@ -59,12 +59,12 @@ fn a_cost_that_is_left_to_a_person_is_in_the_log() {
     let old = JournalRecord::new(
         &scene.sandbox.base_url(),
         &"r-old".into(),
-        (
-            &Subject::tenant("acme-corp"),
-            &Action::new("llm.completion", "gpt-4o"),
-        ),
-        &"key-old".into(),
-        &CommitRequest::builder().actual(Amount::tokens(5)).build(),
+        &Arc::new(Purpose {
+            subject: Subject::tenant("acme-corp"),
+            action: Action::new("llm.completion", "gpt-4o"),
+        }),
+        "key-old".into(),
+        CommitRequest::builder().actual(Amount::tokens(5)).build(),
         UnixMillis::from(week_ago),
     );
     let old = old.unwrap().into_event().unwrap();

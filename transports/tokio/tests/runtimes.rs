@@ -93,7 +93,7 @@ fn outside_of_any_runtime_calls_answer_with_an_error_and_nothing_panics() {
     let scene = Scene::new();
     let client = scene.client();
     let reserved = futures::executor::block_on(client.reserve(request(100)));
-    assert!(matches!(reserved, Err(Error::Config(_))), "{reserved:?}");
+    assert!(matches!(reserved, Err(Error::Transport(_))), "{reserved:?}");
     let flushed = futures::executor::block_on(client.flush(PATIENCE));
     assert!(matches!(flushed, Err(Error::Config(_))), "{flushed:?}");
     assert!(matches!(

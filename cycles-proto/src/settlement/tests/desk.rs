@@ -4,6 +4,7 @@ use http::Response;
 
 use super::super::*;
 use crate::models::{Action, Amount, CommitRequest, Subject};
+use crate::record::Purpose;
 
 pub(super) const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
 pub(super) const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;
@@ -175,13 +176,16 @@ pub(super) fn config() -> Arc<CyclesConfig> {
 
 pub(super) fn record() -> JournalRecord {
     let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
-    let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
+    let purpose = Purpose {
+        subject: Subject::tenant("acme"),
+        action: Action::new("k", "n"),
+    };
     JournalRecord::new(
         "http://h",
         &"r-1".into(),
-        about,
-        &"key-1".into(),
-        &commit,
+        &Arc::new(purpose),
+        "key-1".into(),
+        commit,
         UnixMillis(WALL),
     )
     .unwrap()

@@ -4,12 +4,13 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cycles_host::Journal;
 use cycles_proto::models::{Action, Amount, CommitRequest, IdempotencyKey, ReservationId, Subject};
-use cycles_proto::record::{JournalRecord, file_name};
+use cycles_proto::record::{JournalRecord, Purpose, file_name};
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{CyclesConfig, CyclesConfigBuilder, UnixMillis};
 
@@ -74,10 +75,13 @@ pub(crate) fn record_at(id: &str, ms: u64) -> JournalRecord {
 }
 
 pub(crate) fn record_with_key(id: &str, key: &str, ms: u64) -> JournalRecord {
-    let (subject, action) = (Subject::tenant("acme"), Action::new("llm.completion", "gpt-4"));
+    let purpose = Purpose {
+        subject: Subject::tenant("acme"),
+        action: Action::new("llm.completion", "gpt-4"),
+    };
     let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
     let (id, key) = (ReservationId::from(id), IdempotencyKey::from(key));
-    JournalRecord::new(URL, &id, (&subject, &action), &key, &commit, UnixMillis(ms)).unwrap()
+    JournalRecord::new(URL, &id, &Arc::new(purpose), key, commit, UnixMillis(ms)).unwrap()
 }
 
 pub(crate) fn put(id: &str) -> JournalWrite {

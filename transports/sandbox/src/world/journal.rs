@@ -234,21 +234,27 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use cycles_proto::UnixMillis;
+    use std::sync::Arc;
+
     use cycles_proto::models::{Action, Amount, CommitRequest, ReservationId, Subject};
+    use cycles_proto::record::Purpose;
 
     use super::*;
     use crate::world::World;
 
     fn record(id: &str) -> JournalRecord {
         let commit = CommitRequest::builder().actual(Amount::tokens(1)).build();
-        let about = (&Subject::tenant("acme"), &Action::new("k", "n"));
+        let purpose = Purpose {
+            subject: Subject::tenant("acme"),
+            action: Action::new("k", "n"),
+        };
         let config = World::config();
         JournalRecord::new(
             config.base_url(),
             &id.into(),
-            about,
-            &"key".into(),
-            &commit,
+            &Arc::new(purpose),
+            "key".into(),
+            commit,
             UnixMillis(0),
         )
         .unwrap()

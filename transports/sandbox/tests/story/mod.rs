@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::UnixMillis;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
-use cycles_proto::record::{JournalRecord, Mode, file_name};
+use cycles_proto::record::{JournalRecord, Mode, Purpose, file_name};
 use cycles_proto::step::Event;
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
 use cycles_sandbox::world::{Life, LifeId, ProcessId, Remains, Sent, World};
@@ -132,18 +133,18 @@ impl Story {
 const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
 
 pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
-    let (subject, action) = (
-        Subject::tenant(DEFAULT_TENANT),
-        Action::new("llm.completion", "model"),
-    );
+    let purpose = Purpose {
+        subject: Subject::tenant(DEFAULT_TENANT),
+        action: Action::new("llm.completion", "model"),
+    };
     let commit = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
     let config = World::config();
     JournalRecord::new(
         config.base_url(),
         id,
-        (&subject, &action),
-        &"key-1".into(),
-        &commit,
+        &Arc::new(purpose),
+        "key-1".into(),
+        commit,
         now,
     )
     .unwrap()
