@@ -27,13 +27,31 @@ impl Seed {
     /// The trace id of everything that is done under this seed, 32 lower-case hex digits: the start of its
     /// idempotency keys, so that one leads to the other. `None` for the one value that is no trace id.
     pub fn trace_id(&self) -> Option<String> {
-        (self.0 != [0; 16]).then(|| self.to_string())
+        self.is_a_trace().then(|| self.to_string())
     }
+
+    /// Whether it names a trace: all but zeros do.
+    pub(crate) fn is_a_trace(&self) -> bool {
+        self.0 != [0; 16]
+    }
+
+    /// Its bytes as 32 lower-case hex digits.
+    pub(crate) fn hex(&self) -> [u8; 32] {
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        text
+    }
+}
+
+fn digit(nibble: u8) -> u8 {
+    nibble + if nibble < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        f.write_str(core::str::from_utf8(&self.hex()).unwrap_or_default())
     }
 }
 

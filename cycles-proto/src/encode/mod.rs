@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(crate) use self::path::{balances_path, evidence_path, list_path, reservation_path};
 use crate::call::{Call, MAX_RESPONSE, Ticket, Urgency};
 use crate::config::CyclesConfig;
-use crate::keys::{Seed, TraceParent};
+use crate::keys::Seed;
 use crate::models::{
     Amount, CommitRequest, DecisionRequest, EventCreateRequest, IdempotencyKey, InvalidRequest,
     ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,
@@ -23,7 +23,8 @@ use crate::models::{
 pub(crate) struct Encoded {
     uri: http::Uri,
     body: Body,
-    trace_id: Option<String>,
+    /// Names the trace that its calls belong to if the caller has none.
+    seed: Seed,
 }
 
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ impl Encoded {
         Ok(Self {
             uri,
             body,
-            trace_id: seed.trace_id(),
+            seed: *seed,
         })
     }
 
@@ -130,11 +131,11 @@ impl Encoded {
     }
 
     /// The trace that its calls belong to: the caller's, else ours.
-    pub(crate) fn trace_id<'a>(&'a self, config: &'a CyclesConfig) -> Option<&'a str> {
-        config
-            .trace_parent()
-            .map(TraceParent::trace_id)
-            .or(self.trace_id.as_deref())
+    pub(crate) fn trace_id(&self, config: &CyclesConfig) -> Option<String> {
+        match config.trace_parent() {
+            Some(parent) => Some(parent.trace_id().to_owned()),
+            None => self.seed.trace_id(),
+        }
     }
 
     /// One attempt at it.
@@ -178,12 +179,12 @@ impl Encoded {
     /// The caller's trace if there is one, else ours, so that even a lost answer can be found in the
     /// server's logs (CORRELATION AND TRACING).
     fn insert_trace(&self, config: &CyclesConfig, headers: &mut http::HeaderMap) {
-        let (name, text) = match (config.trace_parent(), &self.trace_id) {
-            (Some(parent), _) => (TRACE_PARENT, parent.as_str()),
-            (None, Some(id)) => (TRACE_ID, id.as_str()),
-            (None, None) => return,
+        let (name, value) = match config.trace_parent() {
+            Some(parent) => (TRACE_PARENT, HeaderValue::from_str(parent.as_str())),
+            None if self.seed.is_a_trace() => (TRACE_ID, HeaderValue::from_bytes(&self.seed.hex())),
+            None => return,
         };
-        if let Ok(value) = HeaderValue::from_str(text) {
+        if let Ok(value) = value {
             headers.insert(name, value);
         }
     }

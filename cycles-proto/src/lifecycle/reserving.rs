@@ -175,7 +175,7 @@ impl Reserving {
             operation: self.kind,
             reservation_id: None,
             idempotency_key: self.encoded.idempotency_key().cloned(),
-            trace_id: self.encoded.trace_id(&common.config).map(str::to_owned),
+            trace_id: self.encoded.trace_id(&common.config),
             unit: Some(self.about.unit.clone()),
         }
     }

@@ -158,7 +158,7 @@ impl<T> Operation<T> {
             operation: kind,
             reservation_id: None,
             idempotency_key: encoded.idempotency_key().cloned(),
-            trace_id: encoded.trace_id(config).map(str::to_owned),
+            trace_id: encoded.trace_id(config),
             unit: None,
         };
         let timeout = config.attempt_timeout();

@@ -75,7 +75,7 @@ impl<R: Runtime> Driver<R> {
         self.exchanges.push(Exchange {
             ticket: call.ticket,
             end: now.mono.saturating_add(call.timeout),
-            answer: Box::pin(self.ready.exchange(call, now.mono)),
+            answer: self.ready.exchange(call, now.mono),
         });
     }
 

@@ -1,7 +1,7 @@
 //! One attempt at a call, as soon as there is a place for it.
 
 use core::future::Future;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -30,15 +30,18 @@ impl<R: Runtime> Ready<R> {
         &self,
         mut call: Call,
         asked: Duration,
-    ) -> impl Future<Output = Exchanged> + Send + use<R> {
+    ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>> {
         let (ready, mut entering) = (self.clone(), self.gate.enter(call.urgency));
-        async move {
-            let runtime = &ready.runtime;
-            if let Some(_inside) = (&mut entering).now_or_never() {
-                let answer = runtime.exchange(call).await;
+        if let Some(inside) = (&mut entering).now_or_never() {
+            return Box::pin(async move {
+                let answer = ready.runtime.exchange(call).await;
+                drop(inside);
                 let sent = Some(asked);
-                return Exchanged { sent, answer };
-            }
+                Exchanged { sent, answer }
+            });
+        }
+        Box::pin(async move {
+            let runtime = &ready.runtime;
             let end = asked.saturating_add(call.timeout);
             let inside = match select(entering, pin!(runtime.sleep_until(end))).await {
                 Either::Left((inside, _)) => Some(inside),
@@ -55,6 +58,6 @@ impl<R: Runtime> Ready<R> {
                 sent: Some(sent),
                 answer,
             }
-        }
+        })
     }
 }

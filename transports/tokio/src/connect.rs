@@ -23,9 +23,11 @@ use crate::http_options::HttpOptions;
 
 /// Makes connections to the server or to the proxy before it.
 #[derive(Clone)]
-pub(crate) struct Connector {
+pub(crate) struct Connector(Arc<How>);
+
+struct How {
     tcp: HttpConnector<Resolver>,
-    proxies: Arc<Matcher>,
+    proxies: Matcher,
     #[cfg(feature = "tls")]
     tls: Option<tokio_rustls::TlsConnector>,
     timeout: Duration,
@@ -60,9 +62,9 @@ impl Connector {
         tcp.set_nodelay(true);
         // Divided over the addresses of a name, so that one dead address leaves time for the next.
         tcp.set_connect_timeout(Some(config.connect_timeout()));
-        Ok(Self {
+        Ok(Self(Arc::new(How {
             tcp,
-            proxies: Arc::new(options.matcher(server)?),
+            proxies: options.matcher(server)?,
             #[cfg(feature = "tls")]
             tls: config
                 .is_https()
@@ -70,12 +72,13 @@ impl Connector {
                 .transpose()?
                 .map(Into::into),
             timeout: config.connect_timeout(),
-        })
+        })))
     }
 
     /// What a forwarding proxy wants to see with every request to `uri`; a tunnel sees it once.
     pub(crate) fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
         let proxy = self
+            .0
             .proxies
             .intercept(uri)
             .filter(|_| uri.scheme_str() == Some("http"))?;
@@ -83,11 +86,14 @@ impl Connector {
         value.set_sensitive(true);
         Some(value)
     }
+}
 
-    async fn connect(mut self, uri: Uri) -> Result<Stream, ConnectError> {
+impl How {
+    async fn connect(&self, uri: Uri) -> Result<Stream, ConnectError> {
         let https = uri.scheme_str() == Some("https");
+        let mut tcp = self.tcp.clone();
         let Some(proxy) = self.proxies.intercept(&uri) else {
-            let io = self.tcp.call(uri.clone()).await.map_err(ConnectError::tcp)?;
+            let io = tcp.call(uri.clone()).await.map_err(ConnectError::tcp)?;
             return if https {
                 self.secure(io, &uri).await
             } else {
@@ -102,14 +108,10 @@ impl Connector {
             return Err(ConnectError::new(FailureKind::Proxy, problem));
         }
         if !https {
-            let io = self
-                .tcp
-                .call(proxy.uri().clone())
-                .await
-                .map_err(ConnectError::proxy)?;
+            let io = tcp.call(proxy.uri().clone()).await.map_err(ConnectError::proxy)?;
             return Ok(Stream::Plain { io, forwarding: true });
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
         if let Some(auth) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(auth.clone());
         }
@@ -151,14 +153,14 @@ impl Service<Uri> for Connector {
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        self.tcp.poll_ready(cx).map_err(ConnectError::tcp)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let connector = self.clone();
+        let how = Arc::clone(&self.0);
         Box::pin(async move {
-            match tokio::time::timeout(connector.timeout, connector.connect(uri)).await {
+            match tokio::time::timeout(how.timeout, how.connect(uri)).await {
                 Ok(result) => result,
                 Err(_) => Err(ConnectError {
                     kind: FailureKind::ConnectTimeout,

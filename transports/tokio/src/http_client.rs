@@ -9,7 +9,7 @@ use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, FailureKind};
 use http::{HeaderValue, Response, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Body as _;
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime;
 
@@ -82,45 +82,44 @@ impl HttpClient {
     }
 
     /// Makes the call, once, within its time.
-    pub(crate) async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+    pub(crate) fn exchange(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<Response<Bytes>, Failure>> + Send + use<> {
         let Call {
-            request,
+            mut request,
             timeout,
             max_response,
             ..
         } = call;
-        match tokio::time::timeout(timeout, self.request(request, max_response)).await {
-            Ok(answer) => answer,
-            // Connecting has a shorter limit of its own, so by now the request was on its way.
-            Err(_) => Err(Failure::new(FailureKind::Timeout)),
-        }
-    }
-
-    async fn request(
-        &self,
-        mut request: http::Request<Bytes>,
-        max_response: usize,
-    ) -> Result<Response<Bytes>, Failure> {
         if let Some(value) = &self.proxy_authorization {
             request
                 .headers_mut()
                 .insert(header::PROXY_AUTHORIZATION, value.clone());
         }
-        let response = self
-            .pool()
-            .request(request.map(Full::new))
-            .await
-            .map_err(|error| failure(&error))?;
-        let (head, body) = response.into_parts();
-        if body.size_hint().lower() > max_response as u64 {
-            return Err(Failure::new(FailureKind::TooLarge));
+        // Not inside of the future, which would be several times as large with a whole request in it.
+        let requested = self.pool().request(request.map(Full::new));
+        async move {
+            match tokio::time::timeout(timeout, receive(requested, max_response)).await {
+                Ok(answer) => answer,
+                // Connecting has a shorter limit of its own, so by now the request was on its way.
+                Err(_) => Err(Failure::new(FailureKind::Timeout)),
+            }
         }
-        let body = Limited::new(body, max_response)
-            .collect()
-            .await
-            .map_err(|error| failure(&*error))?;
-        Ok(Response::from_parts(head, body.to_bytes()))
     }
+}
+
+async fn receive(requested: ResponseFuture, max_response: usize) -> Result<Response<Bytes>, Failure> {
+    let response = requested.await.map_err(|error| failure(&error))?;
+    let (head, body) = response.into_parts();
+    if body.size_hint().lower() > max_response as u64 {
+        return Err(Failure::new(FailureKind::TooLarge));
+    }
+    let body = Limited::new(body, max_response)
+        .collect()
+        .await
+        .map_err(|error| failure(&*error))?;
+    Ok(Response::from_parts(head, body.to_bytes()))
 }
 
 /// What an error of the HTTP client means. Everything after a connection was had may have been sent.

@@ -1,13 +1,14 @@
 //! tokio as the client's runtime.
 
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, ready};
 use core::time::Duration;
 
 use bytes::Bytes;
 use cycles_client::Runtime;
 use cycles_host::Clock;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, FailureKind, Now};
+use futures::future::Either;
 use http::Response;
 use tokio::runtime::Handle;
 
@@ -46,10 +47,10 @@ impl Runtime for Tokio {
         self.clock.now()
     }
 
-    async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+    fn exchange(&self, call: Call) -> impl Future<Output = Result<Response<Bytes>, Failure>> + Send {
         match Handle::try_current() {
-            Ok(_) => self.http.exchange(call).await,
-            Err(_) => Err(Failure::new(FailureKind::NoRuntime)),
+            Ok(_) => Either::Left(self.http.exchange(call)),
+            Err(_) => Either::Right(ready(Err(Failure::new(FailureKind::NoRuntime)))),
         }
     }
 
