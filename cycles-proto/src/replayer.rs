@@ -2,7 +2,8 @@
 //!
 //! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
 //! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
-//! driven like any other, a few at a time. Records of lives that go on in this process are left to them.
+//! driven like any other, a few at a time. Records of lives that go on in this process are left to them, and those
+//! that the server may have forgotten are sent when somebody [forces](Replayer::force) it.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,8 +28,10 @@ pub const AT_A_TIME: usize = 8;
 pub struct Replayer {
     config: Arc<CyclesConfig>,
     seed: Seed,
-    /// Whether records are sent that the server may have forgotten.
-    force: bool,
+    /// Whether the next scan is [forced](Self::force).
+    forces_next: bool,
+    /// Whether the last one was.
+    is_forced: bool,
     tickets: Tickets,
     scan: Scan,
     pauses: Backoff,
@@ -58,8 +61,14 @@ pub struct Replayer {
 #[derive(Debug)]
 #[must_use = "a step is handed out once; dropping it stalls the replayer"]
 pub enum Replay {
-    /// Read the journal and report its records under this ticket.
-    Scan(Ticket),
+    /// Read the journal and report its records.
+    Scan {
+        /// To be reported under.
+        ticket: Ticket,
+        /// Whether those are wanted too, after the others, that were set aside as
+        /// [stale](crate::step::Aside::Stale).
+        with_stale: bool,
+    },
     /// Drive this life to its end, beside the others, and report its outcome.
     Settle(ReservationId, Box<Lifecycle>),
     /// Poll again at this time, or when something was reported; with `None` only then.
@@ -80,7 +89,8 @@ impl Replayer {
         Self {
             config,
             seed,
-            force: false,
+            forces_next: false,
+            is_forced: false,
             tickets: Tickets::default(),
             scan: Scan::At(Duration::ZERO),
             pauses: Backoff::new(&seed),
@@ -98,12 +108,6 @@ impl Replayer {
         }
     }
 
-    /// Sends records too whose keys the server may have forgotten, so that they may count twice.
-    #[must_use]
-    pub fn forced(self) -> Self {
-        Self { force: true, ..self }
-    }
-
     /// The next thing to do.
     pub fn poll(&mut self, now: Now) -> Replay {
         if let Some(record) = self.next_record() {
@@ -117,7 +121,11 @@ impl Replayer {
             Scan::At(_) => {
                 let ticket = self.tickets.take();
                 self.scan = Scan::Reading(ticket);
-                Replay::Scan(ticket)
+                self.is_forced = core::mem::take(&mut self.forces_next);
+                Replay::Scan {
+                    ticket,
+                    with_stale: self.is_forced,
+                }
             }
             Scan::Reading(_) | Scan::Idle => Replay::Wait(None),
         }
@@ -137,12 +145,13 @@ impl Replayer {
         self.left = 0;
         self.left_until = None;
         let seen = core::mem::take(&mut self.paused);
-        let history = core::mem::take(&mut self.settled_meanwhile);
+        // What was settled already is history, and of two records of a reservation the first counts.
+        let mut known = core::mem::take(&mut self.settled_meanwhile);
         for record in records {
             let id = record.reservation_id();
             // A cost belongs to the ledger that it was recorded for.
             let is_foreign = record.base_url() != self.config.base_url();
-            if is_foreign || self.live.contains(id) || history.contains(id) {
+            if is_foreign || self.live.contains(id) || !known.insert(id.clone()) {
                 continue;
             }
             let Some((floor, over)) = pause(&record, now, &seen) else {
@@ -173,7 +182,11 @@ impl Replayer {
         if !self.settling.remove(id) {
             return;
         }
-        if !matches!(outcome, Some(Outcome::Settled(receipt)) if !is_pending(receipt)) {
+        let is_left = match outcome {
+            Some(Outcome::Settled(receipt)) => is_pending(receipt) || self.is_forced && is_stale(receipt),
+            Some(Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_)) | None => true,
+        };
+        if is_left {
             self.leave(None);
         }
         self.rest(now);
@@ -220,6 +233,14 @@ impl Replayer {
         } else {
             self.scan = Scan::At(now.mono);
         }
+    }
+
+    /// As [`wake`](Self::wake), and once it sends records too whose keys the server may have forgotten, so that
+    /// they may count twice: those that are too old, and those that were set aside for that. Which of them stay
+    /// is [known](Self::unsettled) until the next scan.
+    pub fn force(&mut self, now: Now) {
+        self.forces_next = true;
+        self.wake(now);
     }
 
     /// How many records are not settled, as far as is known.
@@ -281,7 +302,7 @@ impl Replayer {
         self.settling.insert(id.clone());
         self.started += 1;
         let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
-        let life = if self.force {
+        let life = if self.is_forced {
             Lifecycle::resume_forced(config, record, seed, now)
         } else {
             Lifecycle::resume(config, record, seed, now)
@@ -340,6 +361,10 @@ fn pauses() -> RetryPolicy {
 
 fn is_pending(receipt: &Receipt) -> bool {
     matches!(receipt, Receipt::Pending { .. })
+}
+
+fn is_stale(receipt: &Receipt) -> bool {
+    matches!(receipt, Receipt::Stale)
 }
 
 const LONGEST: Duration = Duration::from_secs(15 * 60);

@@ -75,7 +75,7 @@ fn pending() -> Receipt {
 #[track_caller]
 fn scan(replayer: &mut Replayer, now: Now, records: impl IntoIterator<Item = JournalRecord>) {
     match replayer.poll(now) {
-        Replay::Scan(ticket) => replayer.handle_scanned(now, ticket, records),
+        Replay::Scan { ticket, .. } => replayer.handle_scanned(now, ticket, records),
         other @ (Replay::Settle(..) | Replay::Wait(_)) => panic!("no scan but {other:?}"),
     }
 }
@@ -93,7 +93,7 @@ fn started(replayer: &mut Replayer, now: Now) -> Vec<String> {
 fn next_scan(replayer: &mut Replayer, now: Now) -> Duration {
     match replayer.poll(now) {
         Replay::Wait(Some(at)) => at - now.mono,
-        other @ (Replay::Settle(..) | Replay::Scan(_) | Replay::Wait(None)) => {
+        other @ (Replay::Settle(..) | Replay::Scan { .. } | Replay::Wait(None)) => {
             panic!("no pause but {other:?}")
         }
     }
@@ -238,7 +238,7 @@ fn once_the_key_is_taken_again_what_is_left_is_tried_at_once() {
         replayer.observe(at(1), Some(&error));
         replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
         replayer.observe(at(2), None);
-        matches!(replayer.poll(at(2)), Replay::Scan(_))
+        matches!(replayer.poll(at(2)), Replay::Scan { .. })
     };
     assert!(is_tried_after(refused(401, "UNAUTHORIZED")));
     // A key that may reserve but not commit works as well as before.
@@ -248,7 +248,7 @@ fn once_the_key_is_taken_again_what_is_left_is_tried_at_once() {
 #[test]
 fn a_scan_that_was_not_asked_for_and_an_end_that_is_not_known_change_nothing() {
     let mut replayer = replayer();
-    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!("no scan")
     };
     assert!(
@@ -292,7 +292,7 @@ fn a_record_that_is_being_settled_is_not_taken_for_a_reservation_that_lives_here
 fn a_journal_that_cannot_be_read_is_read_again_and_nothing_is_certain_until_then() {
     let mut replayer = replayer();
     assert!(!replayer.is_complete(at(0)));
-    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!()
     };
     replayer.handle_unreadable(at(0), ticket);
@@ -306,7 +306,7 @@ fn a_journal_that_cannot_be_read_is_read_again_and_nothing_is_certain_until_then
 #[test]
 fn a_wake_while_the_journal_is_read_has_it_read_again() {
     let mut replayer = replayer();
-    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!()
     };
     replayer.wake(at(1));
@@ -319,7 +319,7 @@ fn a_wake_while_the_journal_is_read_has_it_read_again() {
 #[test]
 fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
     let mut replayer = replayer();
-    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!()
     };
     for id in ["settled", "left", "living"] {
@@ -342,7 +342,7 @@ fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
 fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
     let mut replayer = replayer();
     replayer.live("b".into());
-    let Replay::Scan(ticket) = replayer.poll(at(0)) else {
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!("no scan")
     };
     // Its record was written when the list of files was made already.
@@ -352,6 +352,53 @@ fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
     replayer.handle_ended(at(3), &"a".into(), Some(&settled()));
     scan(&mut replayer, at(3), [record("b")]);
     assert_eq!(started(&mut replayer, at(3)), ["b"]);
+}
+
+#[test]
+fn what_is_too_old_is_sent_once_when_it_is_forced_and_what_stays_is_known() {
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), []);
+    replayer.force(at(1));
+    let Replay::Scan {
+        ticket,
+        with_stale: true,
+    } = replayer.poll(at(1))
+    else {
+        panic!("no scan of what is set aside")
+    };
+    let old = |id: &str| {
+        let event = record(id).into_event().unwrap().to_json();
+        let long_ago = (WALL - 7 * 86_400_000).to_string();
+        JournalRecord::parse(event.replace(&WALL.to_string(), &long_ago).as_bytes()).unwrap()
+    };
+    // Of the last there is a record that was set aside beside the one that was not.
+    let records = [record("b"), old("a"), old("b")];
+    replayer.handle_scanned(at(1), ticket, records);
+    let mut sent = Vec::new();
+    while let Replay::Settle(id, mut life) = replayer.poll(at(1)) {
+        assert!(matches!(life.poll(at(1)), crate::Step::Send(_)), "{id}");
+        sent.push(id.to_string());
+    }
+    assert_eq!(sent, ["b", "a"]);
+    replayer.handle_ended(at(2), &"b".into(), Some(&settled()));
+    replayer.handle_ended(at(2), &"a".into(), Some(&Outcome::Settled(Receipt::Stale)));
+    assert_eq!(replayer.unsettled(), 1);
+    assert!(replayer.is_complete(at(2)));
+    replayer.wake(at(3));
+    let Replay::Scan {
+        ticket,
+        with_stale: false,
+    } = replayer.poll(at(3))
+    else {
+        panic!("once is once")
+    };
+    replayer.handle_scanned(at(3), ticket, [old("c")]);
+    let Replay::Settle(_, mut life) = replayer.poll(at(3)) else {
+        panic!()
+    };
+    assert!(matches!(life.poll(at(3)), crate::Step::Store(..)), "set aside");
+    replayer.handle_ended(at(3), &"c".into(), Some(&Outcome::Settled(Receipt::Stale)));
+    assert_eq!(replayer.unsettled(), 0);
 }
 
 #[test]

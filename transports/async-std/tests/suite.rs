@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cycles_async_std::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_async_std::{
-    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
+    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Guard, Left};
@@ -61,12 +61,19 @@ impl Client for Awaited {
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {
-        let flushed = block_on(self.0.flush(timeout))?;
-        Ok(Left {
-            ending: flushed.ending,
-            recorded: flushed.recorded,
-            is_certain: flushed.is_certain,
-        })
+        Ok(left(block_on(self.0.flush(timeout))?))
+    }
+
+    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
+        Ok(left(block_on(self.0.flush_stale(timeout))?))
+    }
+}
+
+fn left(flushed: Flushed) -> Left {
+    Left {
+        ending: flushed.ending,
+        recorded: flushed.recorded,
+        is_certain: flushed.is_certain,
     }
 }
 

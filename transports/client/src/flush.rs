@@ -16,7 +16,8 @@ use crate::runtime::Runtime;
 pub struct Flushed {
     /// Reservations of this process that are still being settled or released.
     pub ending: usize,
-    /// Records in the journal that are not settled; a later run settles them.
+    /// Records in the journal that are not settled; a later run settles them. Those that were set aside count
+    /// after a [`flush_stale`](CyclesClient::flush_stale) only.
     pub recorded: usize,
     /// Whether there are no more records than these. If not, the time was over before the journal was read, or
     /// it could not be read, which observers are told.
@@ -38,12 +39,34 @@ impl<R: Runtime> CyclesClient<R> {
     /// # Errors
     /// [`Error::Config`] if the client cannot be used, or no runtime is running here.
     pub async fn flush(&self, timeout: Duration) -> Result<Flushed, Error> {
+        self.flush_with(false, timeout).await
+    }
+
+    /// As [`flush`](Self::flush), and sends what was set aside as [stale](crate::proto::step::Aside::Stale) too:
+    /// costs that were in the journal for so long that the server may have forgotten their keys. Each is sent with
+    /// the bytes and the key that were recorded. What stays keeps its file, and is counted in
+    /// [`Flushed::recorded`].
+    ///
+    /// **It may charge a cost twice**: if an attempt got through back then and only its answer was lost, the
+    /// server knows no more that it did. It is safe for costs that no attempt can have brought into the ledger,
+    /// as after an outage that began before the first of them; and after somebody compared the `*.stale` files in
+    /// the journal with the ledger and took away those that it has. A reservation that the server does not know
+    /// any more cannot be committed: such a record stays, for a person to charge with
+    /// [`create_event`](Self::create_event).
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn flush_stale(&self, timeout: Duration) -> Result<Flushed, Error> {
+        self.flush_with(true, timeout).await
+    }
+
+    async fn flush_with(&self, is_forced: bool, timeout: Duration) -> Result<Flushed, Error> {
         let ready = self.ready()?;
         if ready.runtime.spawn(async {}).is_err() {
             return Err(no_runtime().into());
         }
         ready.start_replay();
-        ready.wake_replay();
+        ready.wake_replay(is_forced);
         let end = ready.runtime.now().mono.saturating_add(timeout);
         let quiet = poll_fn(|cx| ready.replay.poll_quiet(ready.runtime.now(), end, cx));
         let sleep = core::pin::pin!(ready.runtime.sleep_until(end));

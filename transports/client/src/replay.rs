@@ -5,7 +5,6 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +12,7 @@ use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
 use cycles_proto::record::JournalRecord;
 use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Event, Lifecycle, Now, Receipt, Ticket};
+use cycles_proto::{Error, Lifecycle, Now, Receipt, Ticket};
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, Stream as _};
 use futures::task::AtomicWaker;
@@ -123,9 +122,13 @@ impl<R: Runtime> Ready<R> {
         let _ = self.runtime.spawn(driver);
     }
 
-    /// Scans as soon as that makes sense.
-    pub(crate) fn wake_replay(&self) {
-        self.with_replayer(Replayer::wake);
+    /// Scans as soon as that makes sense, and once sends what may count twice if it is `forced`.
+    pub(crate) fn wake_replay(&self, is_forced: bool) {
+        self.with_replayer(if is_forced {
+            Replayer::force
+        } else {
+            Replayer::wake
+        });
     }
 
     /// How a call ended.
@@ -175,27 +178,11 @@ enum Landed {
 }
 
 impl<R: Runtime> ReplayDriver<R> {
-    fn scan(&self, ticket: Ticket) {
+    fn scan(&self, ticket: Ticket, with_stale: bool) {
         let (done, scanned) = oneshot::channel();
         let (journal, observers) = (self.ready.journal.clone(), self.ready.observers.clone());
         self.ready.runtime.run_blocking(Box::new(move || {
-            let (records, problems) = match journal.scan() {
-                Ok(scan) => {
-                    let problems = scan.problems.into_iter();
-                    let problems = problems
-                        .map(|problem| (problem.found_at().to_owned(), problem.reason))
-                        .collect();
-                    (Some(scan.records), problems)
-                }
-                Err(error) => {
-                    let dir = journal.dir().map(Path::to_owned).unwrap_or_default();
-                    (None, vec![(dir, error.to_string())])
-                }
-            };
-            for (file, reason) in problems {
-                observers.tell(Event::record_unreadable(file.display().to_string(), reason));
-            }
-            let _ = done.send(records);
+            let _ = done.send(journal.read(with_stale, &observers));
         }));
         self.landings.push(Box::pin(async move {
             // A scan that was dropped together with its runtime has read nothing.
@@ -254,7 +241,7 @@ impl<R: Runtime> Future for ReplayDriver<R> {
                 this.land(landed);
             }
             match this.step() {
-                Some(Step::Scan(ticket)) => this.scan(ticket),
+                Some(Step::Scan { ticket, with_stale }) => this.scan(ticket, with_stale),
                 Some(Step::Settle(id, life)) => this.settle(id, *life),
                 Some(Step::Wait(until)) => {
                     this.ready.replay.wake_flushing();

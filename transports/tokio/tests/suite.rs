@@ -8,7 +8,7 @@ use std::time::Duration;
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Guard, Left};
 use cycles_tokio::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_tokio::{
-    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
+    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 use tokio::runtime::Runtime;
@@ -61,12 +61,19 @@ impl Client for OnTokio {
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {
-        let flushed = RUNTIME.block_on(self.0.flush(timeout))?;
-        Ok(Left {
-            ending: flushed.ending,
-            recorded: flushed.recorded,
-            is_certain: flushed.is_certain,
-        })
+        Ok(left(RUNTIME.block_on(self.0.flush(timeout))?))
+    }
+
+    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
+        Ok(left(RUNTIME.block_on(self.0.flush_stale(timeout))?))
+    }
+}
+
+fn left(flushed: Flushed) -> Left {
+    Left {
+        ending: flushed.ending,
+        recorded: flushed.recorded,
+        is_certain: flushed.is_certain,
     }
 }
 

@@ -2,15 +2,13 @@
 //! reservation. The scheduler's thread wakes it; the disk is read, and the calls are made, by the settling workers.
 
 use core::time::Duration;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Observers;
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
-use cycles_proto::record::JournalRecord;
 use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Event, Now, Receipt, Ticket, Urgency};
+use cycles_proto::{Error, Now, Receipt, Ticket, Urgency};
 
 use crate::engine::Engine;
 use crate::flush::Flushed;
@@ -68,11 +66,20 @@ impl Engine {
         }
     }
 
-    /// Settles what can be settled, and waits until nothing more is under way, or for `timeout`. Says what is
-    /// left.
-    pub(crate) fn flush(self: &Arc<Self>, observers: &Observers, timeout: Duration) -> Flushed {
+    /// Settles what can be settled, what may count twice too if it is `forced`, and waits until nothing more is
+    /// under way, or for `timeout`. Says what is left.
+    pub(crate) fn flush(
+        self: &Arc<Self>,
+        observers: &Observers,
+        is_forced: bool,
+        timeout: Duration,
+    ) -> Flushed {
         self.start_replay(observers);
-        self.with_replayer(Replayer::wake);
+        self.with_replayer(if is_forced {
+            Replayer::force
+        } else {
+            Replayer::wake
+        });
         let end = self.now().mono.saturating_add(timeout);
         let shared = self.replay.lock();
         let is_busy = |shared: &mut Shared| {
@@ -149,10 +156,11 @@ impl Engine {
                 break;
             };
             match replayer.poll(self.now()) {
-                Step::Scan(ticket) => {
+                Step::Scan { ticket, with_stale } => {
                     let (engine, observers) = (Arc::clone(self), observers.clone());
                     drop(shared);
-                    self.settle(Urgency::Other, Box::new(move || engine.scan(&observers, ticket)));
+                    let scan = move || engine.scan(&observers, ticket, with_stale);
+                    self.settle(Urgency::Other, Box::new(scan));
                     shared = self.replay.lock();
                 }
                 Step::Settle(id, machine) => {
@@ -174,31 +182,12 @@ impl Engine {
         self.replay.changed.notify_all();
     }
 
-    fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket) {
-        let records = self.read_journal(observers);
+    fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket, with_stale: bool) {
+        let records = self.journal.read(with_stale, observers);
         self.land(|replayer, now| match records {
             Some(records) => replayer.handle_scanned(now, ticket, records),
             None => replayer.handle_unreadable(now, ticket),
         });
-    }
-
-    /// Nothing if the journal cannot be read.
-    fn read_journal(&self, observers: &Observers) -> Option<Vec<JournalRecord>> {
-        let tell = |file: &Path, reason| {
-            observers.tell(Event::record_unreadable(file.display().to_string(), reason));
-        };
-        match self.journal.scan() {
-            Ok(scan) => {
-                for problem in scan.problems {
-                    tell(problem.found_at(), problem.reason.clone());
-                }
-                Some(scan.records)
-            }
-            Err(error) => {
-                tell(self.journal.dir().unwrap_or(Path::new("")), error.to_string());
-                None
-            }
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Guard, Left};
 use cycles_ureq::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
-    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
+    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
 
@@ -54,12 +54,19 @@ impl Client for OnUreq {
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {
-        let flushed = self.0.flush(timeout)?;
-        Ok(Left {
-            ending: flushed.ending,
-            recorded: flushed.recorded,
-            is_certain: flushed.is_certain,
-        })
+        Ok(left(self.0.flush(timeout)?))
+    }
+
+    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
+        Ok(left(self.0.flush_stale(timeout)?))
+    }
+}
+
+fn left(flushed: Flushed) -> Left {
+    Left {
+        ending: flushed.ending,
+        recorded: flushed.recorded,
+        is_certain: flushed.is_certain,
     }
 }
 

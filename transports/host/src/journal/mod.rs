@@ -4,6 +4,7 @@ mod claim;
 mod error;
 mod file;
 mod folder;
+mod reading;
 mod scan;
 mod shelf;
 mod writers;
@@ -116,8 +117,8 @@ impl Journal {
         }
     }
 
-    /// The records that were set aside for this reason, by name. A stale one may be settled by
-    /// [`Settlement::resume`](cycles_proto::settlement::Settlement::resume) with `force`: what that asks the
+    /// The records that were set aside for this reason, by name. A stale one may be settled when a
+    /// [`Replayer`](cycles_proto::Replayer) is [forced](cycles_proto::Replayer::force): what that asks the
     /// journal to do concerns the file that was set aside. A rejected one is for a person, who deletes it.
     ///
     /// # Errors

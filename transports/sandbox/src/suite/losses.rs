@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cycles_proto::models::Amount;
-use cycles_proto::{Error, Receipt};
+use cycles_proto::{Error, Event, Receipt};
 
 use super::stage::{PATIENCE, Stage, commit, request, request_for};
 use super::{Adapter, Client as _, Guard as _, Left};
@@ -137,6 +137,43 @@ pub fn what_one_client_left_another_settles<A: Adapter>() {
     assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
     assert!(stage.records().is_empty());
     stage.assert_spent(6);
+}
+
+pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("commit:503");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    assert!(!guard.commit(commit(42)).unwrap().is_settled());
+    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
+    stage.clear_faults();
+    // The reservation is over, and for a week nobody was there to say so.
+    stage.advance(Duration::from_secs(120));
+    stage.age_record(Duration::from_secs(7 * 86_400));
+    let key = stage.records()[0].idempotency_key().cloned();
+
+    let another = stage.another_client();
+    assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!((stage.records().len(), stage.set_aside("stale").len()), (0, 1));
+    stage.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
+    assert_eq!(stage.events_applied(), 0, "it may have been charged before");
+
+    stage.inject("event:503");
+    let left = another.flush_stale(PATIENCE).unwrap();
+    assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
+    let kept = stage.set_aside("stale");
+    assert_eq!((kept.len(), kept[0].idempotency_key()), (1, key.as_ref()));
+    stage.clear_faults();
+    stage.inject("event:lose-response@1");
+    assert_eq!(another.flush_stale(PATIENCE).unwrap(), Left::NOTHING);
+    assert!(stage.files("stale").is_empty() && stage.records().is_empty());
+    assert_eq!(
+        (stage.events_applied(), stage.status(&id)),
+        (1, ReservationStatus::Expired)
+    );
+    stage.assert_spent(42);
+    assert_eq!(another.flush_stale(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(stage.events_applied(), 1);
 }
 
 pub fn a_throttled_commit_waits_as_long_as_it_was_told<A: Adapter>() {

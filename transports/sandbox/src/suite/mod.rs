@@ -54,6 +54,9 @@ pub trait Client: Debug + Sync {
 
     /// Settles what can be settled within the time.
     fn flush(&self, timeout: Duration) -> Result<Left, Error>;
+
+    /// The same, with what was set aside as stale.
+    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error>;
 }
 
 /// A reservation in the hands of a caller.
@@ -124,6 +127,7 @@ macro_rules! adapter_suite {
             a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
+            what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once
             a_throttled_commit_waits_as_long_as_it_was_told
             an_action_that_panics_gives_its_budget_back
             an_action_that_panics_is_charged_what_it_had_spent

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use cycles_proto::config::RetryPolicy;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
 use cycles_proto::record::JournalRecord;
-use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Event};
+use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Event, UnixMillis};
 
 use super::{Adapter, Client as _, Left};
 use crate::{
@@ -177,6 +177,19 @@ impl<A: Adapter> Stage<A> {
     /// The records in the journal.
     pub(super) fn records(&self) -> Vec<JournalRecord> {
         records(self.dir.path(), "json")
+    }
+
+    /// Makes the one record in the journal one of an event that was recorded so long before.
+    pub(super) fn age_record(&self, by: Duration) {
+        let (file, records) = (self.files("json").remove(0), self.records());
+        let recorded_at = records[0].recorded_at();
+        let before = UnixMillis(recorded_at.0 - by.as_millis() as u64);
+        let event = records[0].clone().into_event().unwrap().to_json();
+        fs::write(
+            file,
+            event.replace(&recorded_at.0.to_string(), &before.0.to_string()),
+        )
+        .unwrap();
     }
 
     /// The records that were set aside under this ending.

@@ -19,7 +19,7 @@ impl World {
             }
             let now = process.now(self.now);
             match process.replayer.poll(now) {
-                Replay::Scan(ticket) => {
+                Replay::Scan { ticket, .. } => {
                     let records = self.journal.scan(&process.directory, &process.config);
                     process.has_scanned(now, &records);
                     process.replayer.handle_scanned(now, ticket, records);
