@@ -3,7 +3,8 @@
 //! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
 //! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
 //! driven like any other, a few at a time. Records of lives that go on in this process are left to them, and those
-//! that the server may have forgotten are sent when somebody [forces](Replayer::force) it.
+//! that the server may have forgotten are sent when somebody [forces](Replayer::force) it. While another process is at
+//! them they are left to it, but not for long.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,6 +50,8 @@ pub struct Replayer {
     left: usize,
     /// Until when the nearest of them asks to be left alone.
     left_until: Option<Duration>,
+    /// Since when all of them are left to another process.
+    yields_since: Option<Duration>,
     started: u64,
     is_reachable: bool,
     /// Whether the last attempt to read the journal succeeded.
@@ -101,6 +104,7 @@ impl Replayer {
             paused: BTreeMap::new(),
             left: 0,
             left_until: None,
+            yields_since: None,
             started: 0,
             is_reachable: true,
             was_read: false,
@@ -115,7 +119,7 @@ impl Replayer {
         }
         self.rest(now);
         match self.scan {
-            Scan::At(at) if self.is_busy() || at > now.mono => {
+            Scan::At(at) if self.is_at_work() || at > now.mono => {
                 Replay::Wait(Some(at).filter(|at| *at > now.mono))
             }
             Scan::At(_) => {
@@ -144,16 +148,9 @@ impl Replayer {
         self.was_read = true;
         self.left = 0;
         self.left_until = None;
+        self.yields_since = None;
         let seen = core::mem::take(&mut self.paused);
-        // What was settled already is history, and of two records of a reservation the first counts.
-        let mut known = core::mem::take(&mut self.settled_meanwhile);
-        for record in records {
-            let id = record.reservation_id();
-            // A cost belongs to the ledger that it was recorded for.
-            let is_foreign = record.base_url() != self.config.base_url();
-            if is_foreign || self.live.contains(id) || !known.insert(id.clone()) {
-                continue;
-            }
+        for record in self.ours(records) {
             let Some((floor, over)) = pause(&record, now, &seen) else {
                 self.queue.push_back(record);
                 continue;
@@ -163,6 +160,40 @@ impl Replayer {
                 self.leave(Some(over));
             } else {
                 self.queue.push_back(record.with_not_before(now.wall));
+            }
+        }
+        self.rest(now);
+    }
+
+    /// The journal was read, and another process has the claim to settle what is there. It is left to that for
+    /// half a minute, in which the journal is read again now and then. After that it is settled from here all
+    /// the same: whoever has the claim may stand still, and what is sent twice counts once.
+    pub fn handle_claimed(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        records: impl IntoIterator<Item = JournalRecord>,
+    ) {
+        let since = self.yields_since.unwrap_or(now.mono);
+        let end = since.saturating_add(YIELDS);
+        if end <= now.mono {
+            return self.handle_scanned(now, ticket, records);
+        }
+        if !self.has_read(now, ticket) {
+            return;
+        }
+        self.was_read = true;
+        self.left = self.ours(records).len();
+        self.left_until = None;
+        self.yields_since = None;
+        if self.left > 0 {
+            self.forces_next |= self.is_forced;
+            let pause = now.mono.saturating_sub(since).max(SHORTEST);
+            let next = now.mono.saturating_add(pause).min(end);
+            self.yields_since = Some(since);
+            self.left_until = Some(next);
+            if let Scan::Idle = self.scan {
+                self.scan = Scan::At(next);
             }
         }
         self.rest(now);
@@ -261,12 +292,31 @@ impl Replayer {
     /// What failed is left for later: it is not waited for.
     pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
         let is_due = matches!(self.scan, Scan::At(at) if at <= now.mono);
-        !self.is_busy() && !is_due && self.left_until.is_none_or(|over| over > until)
+        !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
+    }
+
+    /// Whether it reads the journal or settles what it read. For so long, and no longer, it is to have the claim
+    /// that was taken before the journal was read.
+    pub fn is_at_work(&self) -> bool {
+        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
     }
 
     /// Whether [`unsettled`](Self::unsettled) is all there is: the journal could be read, and is not due again.
     pub fn is_complete(&self, now: Now) -> bool {
         self.was_read && self.is_quiet(now, now.mono)
+    }
+
+    /// Those of the records that are to be settled from here, one for each reservation.
+    fn ours(&mut self, records: impl IntoIterator<Item = JournalRecord>) -> Vec<JournalRecord> {
+        // What was settled already is history, and of two records of a reservation the first counts.
+        let mut known = core::mem::take(&mut self.settled_meanwhile);
+        let is_ours = |record: &JournalRecord| {
+            // A cost belongs to the ledger that it was recorded for.
+            let is_foreign = record.base_url() != self.config.base_url();
+            let id = record.reservation_id();
+            !is_foreign && !self.live.contains(id) && known.insert(id.clone())
+        };
+        records.into_iter().filter(is_ours).collect()
     }
 
     /// Whether this is the end of the scan that is waited for.
@@ -279,10 +329,6 @@ impl Replayer {
             };
         }
         is_awaited
-    }
-
-    fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
     }
 
     /// The first record that neither lives here nor is being settled.
@@ -318,7 +364,7 @@ impl Replayer {
 
     /// Plans the next scan once nothing is on its way.
     fn rest(&mut self, now: Now) {
-        if self.is_busy() || !matches!(self.scan, Scan::Idle) {
+        if self.is_at_work() || !matches!(self.scan, Scan::Idle) {
             return;
         }
         if self.left == 0 && self.was_read {
@@ -369,6 +415,8 @@ fn is_stale(receipt: &Receipt) -> bool {
 
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 const SHORTEST: Duration = Duration::from_secs(1);
+/// How long records are left to another process.
+const YIELDS: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,9 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cycles_host::journal::{Claim, Reading};
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
-use cycles_proto::record::JournalRecord;
 use cycles_proto::replayer::{Replay as Step, Replayer};
 use cycles_proto::{Error, Lifecycle, Now, Receipt, Ticket};
 use futures::channel::oneshot;
@@ -38,6 +38,8 @@ pub(crate) struct Replay {
 #[derive(Default)]
 struct Shared {
     replayer: Option<Replayer>,
+    /// Held while the replayer is at work, so that other processes wait.
+    claim: Option<Claim>,
     is_driven: bool,
     waiting: Vec<Waker>,
 }
@@ -173,7 +175,7 @@ struct ReplayDriver<R: Runtime> {
 
 enum Landed {
     /// Nothing if the journal could not be read.
-    Scanned(Ticket, Option<Vec<JournalRecord>>),
+    Scanned(Ticket, Option<Reading>),
     Ended(ReservationId, Option<Outcome>),
 }
 
@@ -207,22 +209,31 @@ impl<R: Runtime> ReplayDriver<R> {
 
     fn step(&self) -> Option<Step> {
         let now = self.ready.runtime.now();
-        self.ready
-            .replay
-            .lock()
-            .replayer
-            .as_mut()
-            .map(|replayer| replayer.poll(now))
+        let mut shared = self.ready.replay.lock();
+        let replayer = shared.replayer.as_mut()?;
+        let step = replayer.poll(now);
+        // Every reading comes with a claim of its own.
+        if matches!(step, Step::Scan { .. }) || !replayer.is_at_work() {
+            shared.claim = None;
+        }
+        Some(step)
     }
 
     fn land(&self, landed: Landed) {
         let now = self.ready.runtime.now();
-        if let Some(replayer) = &mut self.ready.replay.lock().replayer {
-            match landed {
-                Landed::Scanned(ticket, Some(records)) => replayer.handle_scanned(now, ticket, records),
-                Landed::Scanned(ticket, None) => replayer.handle_unreadable(now, ticket),
-                Landed::Ended(id, outcome) => replayer.handle_ended(now, &id, outcome.as_ref()),
+        let mut shared = self.ready.replay.lock();
+        let Shared { replayer, claim, .. } = &mut *shared;
+        let Some(replayer) = replayer else { return };
+        match landed {
+            Landed::Scanned(ticket, Some(reading)) => {
+                *claim = reading.claim;
+                match claim {
+                    Some(_) => replayer.handle_scanned(now, ticket, reading.records),
+                    None => replayer.handle_claimed(now, ticket, reading.records),
+                }
             }
+            Landed::Scanned(ticket, None) => replayer.handle_unreadable(now, ticket),
+            Landed::Ended(id, outcome) => replayer.handle_ended(now, &id, outcome.as_ref()),
         }
     }
 }
@@ -261,6 +272,7 @@ impl<R: Runtime> Drop for ReplayDriver<R> {
         shared.is_driven = false;
         // What it was settling stays in its records; the next task begins with a scan.
         shared.replayer = None;
+        shared.claim = None;
         drop(shared);
         self.ready.replay.wake_flushing();
     }

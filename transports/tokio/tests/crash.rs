@@ -85,6 +85,40 @@ fn two_processes_that_flush_one_journal_at_once_count_every_cost_once() {
     );
 }
 
+#[test]
+#[cfg(unix)]
+fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_what_is_left() {
+    let scene = Scene::new();
+    scene.sandbox.inject("commit:503".parse().unwrap());
+    let (mut costs, mut known) = (BTreeMap::new(), BTreeSet::new());
+    scene.live_and_be_killed(0, 3, Duration::ZERO, &mut costs, &mut known);
+    known.extend(scene.recorded());
+    scene.sandbox.clear_faults();
+    let client = scene.client();
+    let journal = cycles_host::Journal::open(client.config().unwrap());
+    // Whoever has it may be anywhere, even stopped.
+    let claim = journal.claim().expect("the one that was killed has it no more");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let began = std::time::Instant::now();
+    let flushed = runtime
+        .block_on(client.flush(Duration::from_millis(200)))
+        .unwrap();
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert_eq!(
+        (flushed.ending, flushed.recorded, flushed.is_certain),
+        (0, known.len(), true)
+    );
+    assert_eq!(scene.recorded(), known);
+    drop(claim);
+    assert!(runtime.block_on(client.flush(PATIENCE)).unwrap().is_complete());
+    scene.assert_exact(&costs, &known);
+    let claim = journal.claim();
+    assert!(
+        claim.is_some(),
+        "a client that has nothing to settle keeps nobody from it"
+    );
+}
+
 /// Not a test by itself: what the processes of the tests above do.
 #[test]
 fn child() {
@@ -93,14 +127,7 @@ fn child() {
     };
     let dir = std::env::var_os("CYCLES_TEST_DIR").unwrap();
     let task = std::env::var("CYCLES_TEST_TASK").unwrap();
-    let mut retry = RetryPolicy::default();
-    retry.initial_delay = Duration::from_millis(5);
-    retry.max_delay = Duration::from_millis(5);
-    let client = CyclesClient::builder(DEFAULT_API_KEY, url)
-        .tenant(DEFAULT_TENANT)
-        .journal_dir(dir)
-        .retry(retry)
-        .build();
+    let client = client(&url, dir.as_ref());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if task == "flush" {
         // Attempts that fail leave records to the next one.
@@ -120,6 +147,17 @@ fn child() {
             }
         }
     });
+}
+
+fn client(url: &str, dir: &Path) -> CyclesClient {
+    let mut retry = RetryPolicy::default();
+    retry.initial_delay = Duration::from_millis(5);
+    retry.max_delay = Duration::from_millis(5);
+    CyclesClient::builder(DEFAULT_API_KEY, url)
+        .tenant(DEFAULT_TENANT)
+        .journal_dir(dir)
+        .retry(retry)
+        .build()
 }
 
 async fn live(client: CyclesClient, cost: i64) {
@@ -165,6 +203,10 @@ impl Scene {
             dir: TempDir::new(),
             events,
         }
+    }
+
+    fn client(&self) -> CyclesClient {
+        client(&self.sandbox.base_url(), self.dir.path())
     }
 
     fn process(&self, task: &str) -> Child {

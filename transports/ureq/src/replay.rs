@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Observers;
+use cycles_host::journal::Claim;
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
 use cycles_proto::replayer::{Replay as Step, Replayer};
@@ -25,6 +26,8 @@ pub(crate) struct Replay {
 #[derive(Default)]
 struct Shared {
     replayer: Option<Replayer>,
+    /// Held while the replayer is at work, so that other processes wait.
+    claim: Option<Claim>,
     /// Its number in the scheduler, and who is told what happens.
     place: Option<(u64, Observers)>,
     is_driven: bool,
@@ -114,7 +117,7 @@ impl Engine {
 
     /// A life that was started for a record has ended.
     pub(crate) fn replayed(self: &Arc<Self>, id: &ReservationId, outcome: Option<&Outcome>) {
-        self.land(|replayer, now| replayer.handle_ended(now, id, outcome));
+        self.land(|replayer, _, now| replayer.handle_ended(now, id, outcome));
     }
 
     /// Tells the replayer what does not concern what it has under way.
@@ -132,10 +135,13 @@ impl Engine {
     }
 
     /// Tells the replayer what became of what it asked for.
-    fn land(self: &Arc<Self>, act: impl FnOnce(&mut Replayer, Now)) {
-        if let Some(replayer) = &mut self.replay.lock().replayer {
-            act(replayer, self.now());
+    fn land(self: &Arc<Self>, act: impl FnOnce(&mut Replayer, &mut Option<Claim>, Now)) {
+        let mut shared = self.replay.lock();
+        let Shared { replayer, claim, .. } = &mut *shared;
+        if let Some(replayer) = replayer {
+            act(replayer, claim, self.now());
         }
+        drop(shared);
         self.drive_replay();
     }
 
@@ -146,17 +152,25 @@ impl Engine {
         if self.is_closed() {
             // What is left stays in its records.
             shared.replayer = None;
+            shared.claim = None;
         }
         if core::mem::replace(&mut shared.is_driven, true) {
             return;
         }
         loop {
-            let Shared { replayer, place, .. } = &mut *shared;
+            let Shared {
+                replayer,
+                claim,
+                place,
+                ..
+            } = &mut *shared;
             let (Some(replayer), Some((number, observers))) = (replayer, place) else {
                 break;
             };
             match replayer.poll(self.now()) {
                 Step::Scan { ticket, with_stale } => {
+                    // Every reading comes with a claim of its own.
+                    *claim = None;
                     let (engine, observers) = (Arc::clone(self), observers.clone());
                     drop(shared);
                     let scan = move || engine.scan(&observers, ticket, with_stale);
@@ -170,6 +184,9 @@ impl Engine {
                     shared = self.replay.lock();
                 }
                 Step::Wait(until) => {
+                    if !replayer.is_at_work() {
+                        *claim = None;
+                    }
                     if let Some(at) = until {
                         let sleeper = Arc::clone(self) as Arc<dyn Sleeper>;
                         self.scheduler.set(*number, at, sleeper);
@@ -183,9 +200,15 @@ impl Engine {
     }
 
     fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket, with_stale: bool) {
-        let records = self.journal.read(with_stale, observers);
-        self.land(|replayer, now| match records {
-            Some(records) => replayer.handle_scanned(now, ticket, records),
+        let reading = self.journal.read(with_stale, observers);
+        self.land(|replayer, claim, now| match reading {
+            Some(reading) => {
+                *claim = reading.claim;
+                match claim {
+                    Some(_) => replayer.handle_scanned(now, ticket, reading.records),
+                    None => replayer.handle_claimed(now, ticket, reading.records),
+                }
+            }
             None => replayer.handle_unreadable(now, ticket),
         });
     }

@@ -135,6 +135,27 @@ fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
 }
 
 #[test]
+#[cfg(unix)]
+fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_what_is_left() {
+    let world = World::start();
+    world.sandbox.inject(down(Operation::CommitReservation));
+    let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
+    assert!(!guard.commit(commit(300)).unwrap().is_settled());
+    while world.client.flush(PATIENCE).unwrap().ending > 0 {}
+    world.sandbox.clear_faults();
+    let journal = cycles_host::Journal::open(world.client.config().unwrap());
+    let claim = journal
+        .claim()
+        .expect("a client that is done keeps nobody from it");
+    let left = world.client.flush(Duration::from_millis(200)).unwrap();
+    assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
+    assert_eq!(world.journal.records(), 1);
+    drop(claim);
+    world.flush();
+    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+}
+
+#[test]
 fn without_a_journal_a_commit_waits_for_all_its_attempts() {
     let world = World::with(Sandbox::builder(), |builder| builder.journal_enabled(false));
     let lost = down(Operation::CommitReservation).when(When::First(3));

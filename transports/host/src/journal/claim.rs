@@ -7,7 +7,7 @@ use crate::platform;
 
 /// The right to replay the records of a server and a principal, until it is dropped or the process ends.
 ///
-/// It only saves that several send the same. The ledger counts what is sent twice once, other SDKs know of no
+/// It only saves that several send the same, and nobody waits long for it. The ledger counts what is sent twice once, other SDKs know of no
 /// claims, and where files cannot be locked everybody has one.
 #[derive(Debug)]
 #[must_use = "the claim ends when it is dropped"]

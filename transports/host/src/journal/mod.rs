@@ -20,6 +20,7 @@ use cycles_proto::step::{Aside, JournalWrite, StoreFailure};
 pub use self::claim::Claim;
 pub use self::error::JournalError;
 use self::file::Found;
+pub use self::reading::Reading;
 pub use self::scan::{Problem, Scan};
 use self::shelf::Files;
 use self::writers::Writers;

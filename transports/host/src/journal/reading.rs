@@ -6,20 +6,33 @@ use cycles_proto::Event;
 use cycles_proto::record::JournalRecord;
 use cycles_proto::step::Aside;
 
-use super::{Journal, JournalError};
+use super::{Claim, Journal, JournalError};
 use crate::observer::Observers;
+
+/// What a [`Replayer`](cycles_proto::Replayer) asked for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Reading {
+    /// The records.
+    pub records: Vec<JournalRecord>,
+    /// The claim to them, taken before they were read: to be held for as long as the replayer is
+    /// [at work](cycles_proto::Replayer::is_at_work). Nothing if another process has it, or another client.
+    pub claim: Option<Claim>,
+}
 
 impl Journal {
     /// Reads what a [`Replayer`](cycles_proto::Replayer) asks for: the [records](Self::scan), and if it wants
     /// them those that were [set aside](Self::set_aside) as stale after them. What cannot be read is told to
     /// `observers`. Nothing if that is the directory.
-    pub fn read(&self, with_stale: bool, observers: &Observers) -> Option<Vec<JournalRecord>> {
+    pub fn read(&self, with_stale: bool, observers: &Observers) -> Option<Reading> {
         let tell = |file: &Path, reason: String| {
             observers.tell(Event::record_unreadable(file.display().to_string(), reason));
         };
         let unreadable = |error: JournalError| {
             tell(self.dir().unwrap_or(Path::new("")), error.to_string());
         };
+        // What is read with the claim is what nobody else is settling.
+        let claim = self.claim();
         let scan = self.scan().map_err(unreadable).ok()?;
         for problem in &scan.problems {
             tell(problem.found_at(), problem.reason.clone());
@@ -36,6 +49,6 @@ impl Journal {
                 }
             }
         }
-        Some(records)
+        Some(Reading { records, claim })
     }
 }

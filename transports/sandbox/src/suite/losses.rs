@@ -1,5 +1,6 @@
 //! Answers that are lost, that come from elsewhere, or that say no.
 
+use std::thread;
 use std::time::Duration;
 
 use cycles_proto::models::Amount;
@@ -137,6 +138,30 @@ pub fn what_one_client_left_another_settles<A: Adapter>() {
     assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
     assert!(stage.records().is_empty());
     stage.assert_spent(6);
+}
+
+pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("commit:503");
+    for _ in 0..20 {
+        let guard = stage.client.reserve(request(100)).unwrap();
+        assert!(!guard.commit(commit(1)).unwrap().is_settled());
+    }
+    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
+    stage.clear_faults();
+    stage.inject("commit:delay=50ms");
+    let before = stage.commits().len();
+    let others = [stage.another_client(), stage.another_client()];
+    thread::scope(|scope| {
+        for other in &others {
+            scope.spawn(|| assert_eq!(other.flush(PATIENCE).unwrap(), Left::NOTHING));
+        }
+    });
+    stage.assert_spent(20);
+    // Elsewhere there are no claims, and what is sent twice counts once.
+    if cfg!(unix) {
+        assert_eq!(stage.commits().len() - before, 20);
+    }
 }
 
 pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>() {
