@@ -4,7 +4,6 @@
 use core::time::Duration;
 
 use crate::error::{ActionError, Error};
-use crate::lifecycle::InvalidCommit;
 use crate::models::{
     Action, Amount, CommitOveragePolicy, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject,
     ReservationCreateRequest, Subject,
@@ -42,6 +41,18 @@ pub enum HeartbeatPolicy {
     /// The action is dropped at its next await; what it had spent is charged. One that blocks its thread cannot
     /// be dropped: it goes on as with [`FailOnFinalize`](Self::FailOnFinalize), and may ask its lease.
     Cancel,
+}
+
+impl HeartbeatPolicy {
+    /// What the receipt of an action says, if the lease was or was not lost while it ran.
+    #[must_use]
+    pub fn receipt(self, receipt: Receipt, lease_was_lost: bool) -> Receipt {
+        if lease_was_lost && self != Self::Warn {
+            Receipt::LeaseLost(Box::new(receipt))
+        } else {
+            receipt
+        }
+    }
 }
 
 impl WithCyclesConfig {
@@ -189,39 +200,6 @@ impl CommitNotes {
         let mut request = CommitRequest::builder().actual(actual).metrics(metrics).build();
         request.metadata = self.metadata;
         request
-    }
-}
-
-/// An action that ended well, and what became of its cost.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Completed<T> {
-    /// What the action returned.
-    pub value: T,
-    /// What became of its cost; an error if the action returned one that cannot be charged to its reservation.
-    pub receipt: Result<Receipt, InvalidCommit>,
-    /// Whether the lease was lost while it ran.
-    pub lease_was_lost: bool,
-}
-
-impl<T> Completed<T> {
-    /// An action that returned `value`, under `policy`.
-    pub fn new(
-        value: T,
-        receipt: Result<Receipt, InvalidCommit>,
-        lease_was_lost: bool,
-        policy: HeartbeatPolicy,
-    ) -> Self {
-        let is_told = lease_was_lost && policy != HeartbeatPolicy::Warn;
-        let receipt = match receipt {
-            Ok(receipt) if is_told => Ok(Receipt::LeaseLost(Box::new(receipt))),
-            other => other,
-        };
-        Self {
-            value,
-            receipt,
-            lease_was_lost,
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::lease::Stop;
 use crate::models::{InvalidRequest, ReservationCreateResponse, ReservationId};
 use crate::record::JournalRecord;
+use crate::settlement::Receipt;
 use crate::time::UnixMillis;
 
 /// The next thing to do. A step is handed out once.
@@ -161,6 +162,15 @@ pub enum Event {
         /// Whose cost it is.
         reservation_id: ReservationId,
     },
+    /// A cost that took more than one attempt, or that an earlier run left, is in the ledger now: what was told of
+    /// it before is over.
+    #[non_exhaustive]
+    SettledLate {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// What became of it.
+        receipt: Box<Receipt>,
+    },
     /// The cost is not sent any more. Its record, if there is one, is kept under another name, for a person to
     /// decide.
     #[non_exhaustive]
@@ -205,6 +215,7 @@ impl Event {
             | Self::JournalFailed { reservation_id, .. }
             | Self::SettlementFailed { reservation_id, .. }
             | Self::SettlingByEvent { reservation_id }
+            | Self::SettledLate { reservation_id, .. }
             | Self::SetAside { reservation_id, .. }
             | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
         }

@@ -53,6 +53,8 @@ pub struct Settlement {
     only_in_memory: bool,
     /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
+    /// Whether somebody knows of it as not settled: an attempt failed, or an earlier run left it.
+    is_late: bool,
     /// Whether it is sent even if the server may have forgotten the key.
     force: bool,
     /// What came back last that was no success.
@@ -130,6 +132,7 @@ impl Settlement {
             // Whoever left it may have sent it.
             may_have_counted: true,
             only_in_memory: !config.journal_enabled(),
+            is_late: true,
             force,
             ..Self::at(Arc::clone(&config), record, seed, stage)
         }
@@ -144,6 +147,7 @@ impl Settlement {
             may_have_counted: false,
             only_in_memory: true,
             was_tried: false,
+            is_late: false,
             force: false,
             last_error: None,
             found: None,
@@ -279,6 +283,12 @@ impl Settlement {
                     self.events.push(Event::SetAside {
                         reservation_id,
                         reason,
+                    });
+                } else if self.is_late {
+                    let reservation_id = self.reservation_id().clone();
+                    self.events.push(Event::SettledLate {
+                        reservation_id,
+                        receipt: Box::new(receipt.clone()),
                     });
                 }
                 Stage::Done(receipt)
@@ -422,6 +432,7 @@ impl Settlement {
             return;
         };
         self.record = record;
+        self.is_late = true;
         self.may_have_counted = false;
         self.backoff = Backoff::new(&self.seed);
         let reservation_id = self.reservation_id().clone();
@@ -433,6 +444,7 @@ impl Settlement {
     /// that could not be before.
     fn try_again(&mut self, now: Now, pause: Option<Duration>) {
         self.was_tried = true;
+        self.is_late = true;
         let wait = self.backoff.next(self.config.retry(), pause);
         self.tell(wait);
         let then = match wait {

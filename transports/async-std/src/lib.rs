@@ -27,8 +27,11 @@ pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<AsyncIo>;
 /// A reservation whose lease is kept alive.
 pub type ReservationGuard = cycles_client::ReservationGuard<AsyncIo>;
 
+/// An action that ended well, and what became of its cost.
+pub type Completed<T> = cycles_client::Completed<T, AsyncIo>;
+
 pub use cycles_client::{
-    BoxError, Completed, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
+    BoxError, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_proto as proto;

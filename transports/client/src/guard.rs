@@ -1,7 +1,7 @@
 //! A reservation in the hands of a caller.
 
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -259,24 +259,31 @@ impl<R: Runtime> Committing<R> {
     /// # Errors
     /// As the future.
     pub async fn until_settled(self) -> Result<Receipt, Error> {
-        if let Some(invalid) = self.invalid.clone() {
-            return Err(invalid.into());
-        }
-        core::future::poll_fn(|cx| {
-            self.life.poll_for(cx, |shared| match shared.machine.outcome() {
-                Some(Outcome::Settled(receipt)) => Some(receipt.clone()),
-                _ => None,
-            })
-        })
-        .await
-        .into_result()
+        self.settled().await?.into_result()
     }
 
-    /// What came of it, or why it was not taken, without the judgement whether that is an error.
-    pub(crate) fn poll_receipt(&self, cx: &mut Context<'_>) -> Poll<Result<Receipt, InvalidCommit>> {
+    /// What came of it when nothing more is tried, or why it was not taken.
+    pub(crate) async fn settled(&self) -> Result<Receipt, InvalidCommit> {
+        let settled = |shared: &mut Shared| match shared.machine.outcome() {
+            Some(Outcome::Settled(receipt)) => Some(receipt.clone()),
+            _ => None,
+        };
+        poll_fn(|cx| self.poll_taken(cx, settled)).await
+    }
+
+    /// What came of it by now, or why it was not taken, without the judgement whether that is an error.
+    pub(crate) async fn receipt(&self) -> Result<Receipt, InvalidCommit> {
+        poll_fn(|cx| self.poll_taken(cx, |shared| shared.machine.receipt())).await
+    }
+
+    fn poll_taken(
+        &self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&mut Shared) -> Option<Receipt>,
+    ) -> Poll<Result<Receipt, InvalidCommit>> {
         match &self.invalid {
             Some(invalid) => Poll::Ready(Err(invalid.clone())),
-            None => self.life.poll_for(cx, |shared| shared.machine.receipt()).map(Ok),
+            None => self.life.poll_for(cx, look).map(Ok),
         }
     }
 }
@@ -286,7 +293,7 @@ impl<R: Runtime> Future for Committing<R> {
     type Output = Result<Receipt, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let receipt = core::task::ready!(self.poll_receipt(cx));
+        let receipt = core::task::ready!(self.poll_taken(cx, |shared| shared.machine.receipt()));
         Poll::Ready(receipt.map_err(Error::from).and_then(Receipt::into_result))
     }
 }

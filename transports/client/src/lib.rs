@@ -3,6 +3,7 @@
 
 mod builder;
 mod client;
+mod completed;
 mod context;
 mod driver;
 mod exchange;
@@ -19,6 +20,7 @@ mod with_cycles;
 
 pub use builder::CyclesClientBuilder;
 pub use client::CyclesClient;
+pub use completed::Completed;
 pub use context::{GuardContext, Lease};
 pub use flush::Flushed;
 pub use guard::{Committing, Releasing, ReservationGuard};
@@ -28,7 +30,7 @@ pub use with_cycles::{try_with_cycles, with_cycles};
 pub use cycles_host::{Clock, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
-pub use cycles_proto::guarded::{BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,

@@ -1,17 +1,17 @@
 //! Reserve, run, settle: an action guarded by a budget.
 
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::pin;
 
 use cycles_proto::Error;
-use cycles_proto::guarded::{BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
-use cycles_proto::models::{Amount, CommitRequest};
+use cycles_proto::models::Amount;
 use futures::future::{Either, select};
 
 use crate::client::CyclesClient;
+use crate::completed::Completed;
 use crate::context::GuardContext;
-use crate::guard::ReservationGuard;
 use crate::runtime::Runtime;
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
@@ -39,7 +39,8 @@ where
     Ok(completed.value)
 }
 
-/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value.
+/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value; where that is
+/// pending, [`Completed::until_settled`] waits for its end.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, failed, or was stopped.
@@ -47,7 +48,7 @@ pub async fn try_with_cycles<R, T, E, F, A>(
     client: &CyclesClient<R>,
     config: WithCyclesConfig,
     action: F,
-) -> Result<Completed<T>, NotCompleted<E>>
+) -> Result<Completed<T, R>, NotCompleted<E>>
 where
     R: Runtime,
     F: FnOnce(GuardContext) -> A,
@@ -67,7 +68,13 @@ where
             // In the same poll in which the action ended: nothing comes between the cost and the machine.
             let latency = guard.life.now().mono.saturating_sub(began);
             let commit = context.notes().clone().commit(actual, latency);
-            Ok(settle(guard, commit, &context, config.policy(), value).await)
+            let lease_was_lost = context.lease().is_lost();
+            let committing = guard.commit(commit);
+            let completed = Completed::new(value, committing, lease_was_lost, config.policy()).await;
+            if let Err(error) = &completed.receipt {
+                tracing::error!(reservation = context.reservation_id.as_str(), %error, "the cost of an action was not taken");
+            }
+            Ok(completed)
         }
         Some(Err(error)) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
@@ -92,20 +99,4 @@ async fn run<A: Future>(action: A, context: &GuardContext, policy: HeartbeatPoli
         Either::Left((ended, _)) => Some(ended),
         Either::Right(_) => None,
     }
-}
-
-async fn settle<R: Runtime, T>(
-    guard: ReservationGuard<R>,
-    request: CommitRequest,
-    context: &GuardContext,
-    policy: HeartbeatPolicy,
-    value: T,
-) -> Completed<T> {
-    let lease_was_lost = context.lease().is_lost();
-    let committing = guard.commit(request);
-    let receipt = poll_fn(|cx| committing.poll_receipt(cx)).await;
-    if let Err(error) = &receipt {
-        tracing::error!(reservation = context.reservation_id.as_str(), %error, "the cost of an action was not taken");
-    }
-    Completed::new(value, receipt, lease_was_lost, policy)
 }

@@ -146,6 +146,11 @@ fn log(event: &Event) {
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
+    } else if let Event::SettledLate { .. } = event {
+        tracing::info!(
+            reservation,
+            "a cost that could not be settled at once is in the ledger"
+        );
     } else if let Event::SetAside { reason, .. } = event {
         let kept_as = match reason {
             Aside::Rejected => "*.rejected",

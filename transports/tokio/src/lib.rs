@@ -25,8 +25,11 @@ pub type Committing = cycles_client::Committing<Tokio>;
 /// Waits for a release that was begun already; see [`ReservationGuard::release`].
 pub type Releasing = cycles_client::Releasing<Tokio>;
 
+/// An action that ended well, and what became of its cost.
+pub type Completed<T> = cycles_client::Completed<T, Tokio>;
+
 pub use cycles_client::{
-    BoxError, Completed, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
+    BoxError, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_proto as proto;

@@ -116,7 +116,7 @@ impl ReservationGuard {
     /// # Errors
     /// Any [`Error`] if the cost was not taken, was refused, or is not settled and in no record either.
     pub fn commit(self, request: CommitRequest) -> Result<Receipt, Error> {
-        self.settle(request)?.into_result()
+        self.settle(request)?.receipt().into_result()
     }
 
     /// Nothing was spent: the budget is given back. Waits for the first attempt and says whether the ledger
@@ -131,18 +131,36 @@ impl ReservationGuard {
             .wait_for(|shared| shared.told.released(&shared.machine))
     }
 
-    /// What came of the cost, or why it was not taken, without the judgement whether that is an error.
-    pub(crate) fn settle(mut self, request: CommitRequest) -> Result<Receipt, InvalidCommit> {
+    /// Takes the cost; what comes of it is to be waited for.
+    pub(crate) fn settle(mut self, request: CommitRequest) -> Result<Settling, InvalidCommit> {
         let life = Arc::clone(self.life());
         // A cost that is not taken leaves the guard as it was, and its end is the life's.
         life.lock().machine.commit(life.engine.now(), request)?;
         self.held.has_ended = true;
         life.ending();
-        Ok(life.wait_for(|shared| shared.machine.receipt()))
+        Ok(Settling { held: self.held })
     }
 
     pub(crate) fn life(&self) -> &Arc<Life> {
         &self.held.life
+    }
+}
+
+/// A cost that was taken, and whose settlement goes on.
+pub(crate) struct Settling {
+    held: Held,
+}
+
+impl Settling {
+    /// What came of it by the time that a caller waits for, without the judgement whether that is an error.
+    pub(crate) fn receipt(&self) -> Receipt {
+        self.held.life.wait_for(|shared| shared.machine.receipt())
+    }
+
+    /// What came of it when nothing more is tried, or by then.
+    pub(crate) fn wait_settled(&self, timeout: Duration) -> Receipt {
+        self.held.life.wait_ended(timeout);
+        self.receipt()
     }
 }
 

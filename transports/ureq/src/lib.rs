@@ -3,6 +3,7 @@
 
 mod builder;
 mod client;
+mod completed;
 mod connect;
 mod context;
 mod discreet;
@@ -24,6 +25,7 @@ mod workers;
 
 pub use builder::CyclesClientBuilder;
 pub use client::CyclesClient;
+pub use completed::Completed;
 pub use context::{GuardContext, Lease};
 pub use flush::Flushed;
 pub use guard::ReservationGuard;
@@ -33,7 +35,7 @@ pub use with_cycles::{try_with_cycles, with_cycles};
 pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
-pub use cycles_proto::guarded::{BoxError, Completed, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,

@@ -152,13 +152,14 @@ impl Life {
 
     /// Waits until the lease is lost, or for `timeout`, whichever comes first; whether it is lost.
     pub(crate) fn wait_lost(&self, timeout: Duration) -> bool {
-        let mut shared = self.lock();
-        shared.waiting += 1;
         let is_held = |shared: &mut Shared| !shared.told.lease_is_lost();
-        let waited = self.changed.wait_timeout_while(shared, timeout, is_held);
-        let (mut shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        shared.waiting -= 1;
-        shared.told.lease_is_lost()
+        self.wait_while(timeout, is_held).told.lease_is_lost()
+    }
+
+    /// Waits until it has ended, or for `timeout`, whichever comes first. Others make its calls.
+    pub(crate) fn wait_ended(&self, timeout: Duration) {
+        let goes_on = |shared: &mut Shared| shared.machine.outcome().is_none();
+        drop(self.wait_while(timeout, goes_on));
     }
 
     /// The machine knows how it ends: that is seen to, whatever becomes of the caller, and flushing waits for it.
@@ -291,6 +292,19 @@ impl Life {
         shared.waiting += 1;
         let woken = self.changed.wait(shared);
         let mut shared = woken.unwrap_or_else(PoisonError::into_inner);
+        shared.waiting -= 1;
+        shared
+    }
+
+    fn wait_while(
+        &self,
+        timeout: Duration,
+        is_so: impl FnMut(&mut Shared) -> bool,
+    ) -> MutexGuard<'_, Shared> {
+        let mut shared = self.lock();
+        shared.waiting += 1;
+        let waited = self.changed.wait_timeout_while(shared, timeout, is_so);
+        let (mut shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
         shared.waiting -= 1;
         shared
     }

@@ -4,11 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use cycles_proto::Error;
-use cycles_proto::guarded::{BoxError, Completed, NotCompleted, WithCyclesConfig};
+use cycles_proto::guarded::{BoxError, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::Amount;
 
 use crate::client::CyclesClient;
+use crate::completed::Completed;
 use crate::context::GuardContext;
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
@@ -29,7 +30,8 @@ where
     Ok(completed.value)
 }
 
-/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value.
+/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value; where that is
+/// pending, [`Completed::wait_settled`] waits for its end.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, or failed.
@@ -64,9 +66,10 @@ where
     let latency = engine.now().mono.saturating_sub(began);
     let commit = context.notes().clone().commit(actual, latency);
     let lease_was_lost = context.lease().is_lost();
-    let receipt = guard.settle(commit);
-    if let Err(error) = &receipt {
+    let settling = guard.settle(commit);
+    let completed = Completed::new(value, settling, lease_was_lost, config.policy());
+    if let Err(error) = &completed.receipt {
         tracing::error!(reservation = context.reservation_id.as_str(), %error, "the cost of an action was not taken");
     }
-    Ok(Completed::new(value, receipt, lease_was_lost, config.policy()))
+    Ok(completed)
 }

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
 use cycles_ureq::models::{Amount, CyclesMetrics};
-use cycles_ureq::{Error, Event, HeartbeatPolicy, NotCompleted, Receipt, try_with_cycles, with_cycles};
+use cycles_ureq::{
+    Error, Event, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, RetryPolicy, try_with_cycles,
+    with_cycles,
+};
 use support::world::{PATIENCE, World, commit, guarded, reserve};
 
 fn down(operation: Operation) -> FaultRule {
@@ -132,6 +135,53 @@ fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
     world.sandbox.clear_faults();
     world.flush();
     assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+}
+
+#[test]
+fn who_saw_that_a_cost_is_pending_may_wait_for_its_end() {
+    let is_pending = |receipt: &Result<Receipt, _>| matches!(receipt, Ok(Receipt::Pending { .. }));
+    let action = |_| Ok::<_, Error>(("value", Amount::tokens(300)));
+    let lost = || down(Operation::CommitReservation).when(When::First(2));
+
+    let world = World::start();
+    world.sandbox.inject(lost());
+    let late = try_with_cycles(&world.client, guarded(1_000), action).unwrap();
+    assert!(is_pending(&late.receipt), "{late:?}");
+    for _ in 0..2 {
+        let receipt = late.wait_settled(PATIENCE);
+        assert!(matches!(receipt, Ok(Receipt::Committed(Some(_)))), "{receipt:?}");
+    }
+    let told = world.wait_for(|event| match event {
+        Event::SettledLate { receipt, .. } => Some(receipt),
+        _ => None,
+    });
+    assert!(matches!(*told, Receipt::Committed(Some(_))), "{told:?}");
+
+    let mut retries = RetryPolicy::default();
+    retries.initial_delay = Duration::from_secs(3_600);
+    retries.max_delay = Duration::from_secs(3_600);
+    let world = World::with(Sandbox::builder(), |builder| builder.retry(retries));
+    world.sandbox.inject(lost());
+    let stuck = try_with_cycles(&world.client, guarded(1_000), action).unwrap();
+    assert!(
+        is_pending(&stuck.wait_settled(Duration::from_millis(50))),
+        "an hour is too long"
+    );
+}
+
+#[test]
+fn a_cost_that_cannot_be_charged_has_no_end_to_wait_for() {
+    let world = World::start();
+    let ended = try_with_cycles(&world.client, guarded(1_000), |_| {
+        Ok::<_, Error>(("value", Amount::usd_microcents(3)))
+    });
+    let ended = ended.unwrap();
+    let waited = ended.wait_settled(PATIENCE);
+    assert!(
+        matches!(waited, Err(InvalidCommit::WrongUnit { .. })),
+        "{waited:?}"
+    );
+    assert_eq!(waited.unwrap_err(), ended.receipt.unwrap_err());
 }
 
 #[test]

@@ -334,6 +334,7 @@ fn tell(event: &Event) -> &'static str {
         Event::JournalFailed { .. } => "journal failed",
         Event::RecordUnreadable { .. } => "unreadable",
         Event::SettlementFailed { .. } => "commit failed",
+        Event::SettledLate { .. } => "settled late",
         Event::SettlingByEvent { .. } => "by event",
         Event::SetAside { .. } => "told aside",
         Event::ReleaseFailed { .. } => "release failed",

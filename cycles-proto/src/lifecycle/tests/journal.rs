@@ -38,7 +38,8 @@ fn a_journal_that_fails_is_told_and_the_cost_is_committed_all_the_same() {
             "journal failed",
             "POST r-1/commit",
             "remove",
-            "journal failed"
+            "journal failed",
+            "settled late"
         ]
     );
     assert!(desk.receipt().is_settled());
@@ -68,7 +69,10 @@ fn without_a_journal_an_expired_reservation_is_settled_too() {
     let mut desk = Desk::held_with(without_journal(), 60_000);
     desk.commit(5).unwrap();
     desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
-    assert_eq!(desk.log(), ["POST r-1/commit", "by event", "POST events"]);
+    assert_eq!(
+        desk.log(),
+        ["POST r-1/commit", "by event", "POST events", "settled late"]
+    );
 }
 
 #[test]
@@ -93,7 +97,13 @@ fn a_record_is_settled_by_another_process_with_the_same_bytes() {
     second.run([answer(503, ""), ok(COMMITTED)]);
     assert_eq!(
         second.log(),
-        ["POST r-1/commit", "commit failed", "POST r-1/commit", "remove"]
+        [
+            "POST r-1/commit",
+            "commit failed",
+            "POST r-1/commit",
+            "remove",
+            "settled late"
+        ]
     );
     assert!(
         second

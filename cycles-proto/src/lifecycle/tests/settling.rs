@@ -17,7 +17,8 @@ fn a_cost_is_stored_then_committed_under_a_key_of_the_life() {
             "POST r-1/commit",
             "commit failed",
             "POST r-1/commit",
-            "remove"
+            "remove",
+            "settled late"
         ]
     );
     let key = format!("{SEED}-commit-0");
@@ -212,7 +213,8 @@ fn an_expired_reservation_is_settled_by_an_event_about_what_was_reserved() {
             "by event",
             "put event",
             "POST events",
-            "remove"
+            "remove",
+            "settled late"
         ]
     );
     let event = desk.body("events");
@@ -233,7 +235,13 @@ fn a_bare_410_is_looked_into_while_a_commit_may_have_been_applied() {
     desk.run([Err(FailureKind::Lost), answer(410, ""), detail("COMMITTED")]);
     assert_eq!(
         desk.log()[2..],
-        ["commit failed", "POST r-1/commit", "GET r-1", "remove"]
+        [
+            "commit failed",
+            "POST r-1/commit",
+            "GET r-1",
+            "remove",
+            "settled late"
+        ]
     );
     assert!(matches!(desk.receipt(), Receipt::Committed(None)));
 }

@@ -94,6 +94,10 @@ impl Desk {
                     Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
                     Event::SettlingByEvent { .. } => "by event".to_owned(),
                     Event::SetAside { reason, .. } => format!("told {reason:?}"),
+                    Event::SettledLate { receipt, .. } => {
+                        assert!(receipt.is_settled());
+                        "settled late".to_owned()
+                    }
                     other @ (Event::ReservingAgain { .. }
                     | Event::Granted { .. }
                     | Event::LeaseExtended { .. }

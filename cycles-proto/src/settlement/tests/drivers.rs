@@ -14,7 +14,7 @@ fn a_driver_that_never_answers_cannot_stall_it() {
     desk.mono = deadline;
     assert_eq!(
         desk.run([answer(200, COMMITTED)]).log()[2..],
-        ["failed, again", "POST r/commit", "remove"]
+        ["failed, again", "POST r/commit", "remove", "settled late"]
     );
 }
 

@@ -138,6 +138,10 @@ pub fn what_one_client_left_another_settles<A: Adapter>() {
     assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
     assert!(stage.records().is_empty());
     stage.assert_spent(6);
+    let is_late = |event: &Event| matches!(event, Event::SettledLate { .. });
+    stage.wait_until("the end of each is told", || {
+        stage.events().iter().filter(|event| is_late(event)).count() == 3
+    });
 }
 
 pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {

@@ -155,6 +155,14 @@ impl<A: Adapter> Stage<A> {
         self.events.lock().unwrap().clone()
     }
 
+    /// Fails unless exactly these events were told, by their names.
+    #[track_caller]
+    pub(super) fn assert_told(&self, names: &str) {
+        let name = |event: &Event| format!("{event:?}").split(' ').next().unwrap().to_owned();
+        let told: Vec<_> = self.events().iter().map(name).collect();
+        assert_eq!(told.join(" "), names);
+    }
+
     /// Waits until something was told.
     #[track_caller]
     pub(super) fn wait_for_event(&self, what: impl Fn(&Event) -> bool) {

@@ -6,7 +6,7 @@ use cycles_proto::record::Mode;
 use cycles_proto::{Event, InvalidCommit, Receipt};
 
 use super::stage::{PATIENCE, Stage};
-use super::{Adapter, Client as _};
+use super::{Adapter, Client as _, Left};
 use crate::ReservationStatus;
 
 /// Runs an action that costs 42 of 100 tokens, with `trouble` before its end.
@@ -53,6 +53,13 @@ pub fn the_value_comes_back_through_server_errors_and_the_cost_is_settled_later<
         stage.flush_everything();
         assert_eq!(stage.reservation(&id).charged, Some(42), "{fault}");
         stage.assert_spent(42);
+        // Whoever was told that it is not settled is told that it is.
+        stage.wait_for_event(|event| matches!(event, Event::SettledLate { .. }));
+        let ends = stage.events().into_iter().filter(|event| {
+            matches!(event, Event::SettledLate { reservation_id, receipt, .. }
+                if *reservation_id == id && receipt.is_settled())
+        });
+        assert_eq!(ends.count(), 1, "{fault}");
     }
 }
 
@@ -99,6 +106,10 @@ pub fn the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it<A: Ad
         "{rejected:?}"
     );
     assert_eq!(stage.budget().spent, 0);
+    // Once what was refused, once what became of it, and nothing of it is told to the next run.
+    assert_eq!(stage.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
+    stage.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
+    stage.assert_told("Granted SettlementFailed SetAside");
 }
 
 pub fn the_value_comes_back_when_the_journal_cannot_be_written<A: Adapter>() {
