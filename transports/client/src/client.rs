@@ -9,13 +9,16 @@ use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
 use crate::gate::Gate;
-use crate::replay::Replay;
+use crate::replay::InUse;
 use crate::runtime::Runtime;
 
 /// A client of a Cycles server. Clones are cheap and share connections, journal and observer.
 ///
 /// Its methods must be awaited in a runtime of its kind; in none at all they answer with an error. A client
 /// may outlive a runtime and be used in several, one after the other or at once.
+///
+/// What goes on in the background ends with the last clone and the last guard: costs that were handed over are
+/// settled or in their records by then, and what is left in the journal waits for the next client.
 pub struct CyclesClient<R: Runtime> {
     state: Result<Ready<R>, ConfigError>,
 }
@@ -23,7 +26,7 @@ pub struct CyclesClient<R: Runtime> {
 /// A client that can be used. Every life has one, so it is small.
 pub(crate) struct Ready<R: Runtime> {
     pub(crate) config: Arc<CyclesConfig>,
-    parts: Arc<Parts<R>>,
+    pub(crate) parts: Arc<Parts<R>>,
 }
 
 /// What all clones of a client share.
@@ -33,7 +36,7 @@ pub(crate) struct Parts<R: Runtime> {
     pub(crate) journal: Journal,
     pub(crate) gate: Gate,
     pub(crate) observers: Observers,
-    pub(crate) replay: Arc<Replay>,
+    pub(crate) replay: InUse,
 }
 
 /// How many exchanges of one client are under way at once.
@@ -41,7 +44,7 @@ const EXCHANGES: usize = 64;
 
 /// Nothing was sent, because there is nobody to send it.
 pub(crate) fn no_runtime() -> ConfigError {
-    ConfigError::Adapter("no async runtime is running here".to_owned())
+    ConfigError::Adapter("no async runtime is running here, or none with timers and I/O".to_owned())
 }
 
 impl<R: Runtime> CyclesClient<R> {
@@ -76,7 +79,7 @@ impl<R: Runtime> CyclesClient<R> {
                 journal: Journal::open(&config),
                 gate: Gate::new(EXCHANGES),
                 observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
-                replay: Arc::default(),
+                replay: InUse::default(),
                 runtime,
             };
             Ready {

@@ -1,12 +1,13 @@
 //! The task that settles what earlier runs left in the journal: one for a client and its clones, started with
-//! the first reservation, and again if its runtime ended.
+//! the first reservation, and again if its runtime ended. It goes with the last of them.
 
 use core::future::Future;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cycles_host::journal::{Claim, Reading};
 use cycles_proto::lifecycle::Outcome;
@@ -17,7 +18,7 @@ use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, Stream as _};
 use futures::task::AtomicWaker;
 
-use crate::client::Ready;
+use crate::client::{Parts, Ready};
 use crate::driver::Driver;
 use crate::flush::Flushed;
 use crate::runtime::Runtime;
@@ -33,6 +34,41 @@ pub(crate) struct Replay {
     ending: AtomicUsize,
     /// Whether somebody flushes and waits.
     is_flushed: AtomicBool,
+}
+
+/// The replay in the hands of a client and its clones, or of the task and the lives that it started.
+#[derive(Clone)]
+pub(crate) struct InUse {
+    replay: Arc<Replay>,
+    /// Those for whom the task runs.
+    users: Option<Arc<Users>>,
+}
+
+/// When the last of them goes, so does the task.
+struct Users(Arc<Replay>);
+
+impl Default for InUse {
+    fn default() -> Self {
+        let replay = Arc::<Replay>::default();
+        Self {
+            users: Some(Arc::new(Users(Arc::clone(&replay)))),
+            replay,
+        }
+    }
+}
+
+impl Deref for InUse {
+    type Target = Replay;
+
+    fn deref(&self) -> &Replay {
+        &self.replay
+    }
+}
+
+impl Drop for Users {
+    fn drop(&mut self) {
+        self.0.driver.wake();
+    }
 }
 
 #[derive(Default)]
@@ -101,9 +137,9 @@ impl Replay {
 impl<R: Runtime> Ready<R> {
     /// Has the journal replayed, if there is one, by a task on the runtime that runs here.
     pub(crate) fn start_replay(&self) {
-        if !self.journal.is_enabled() {
+        let Some(users) = self.replay.users.as_ref().filter(|_| self.journal.is_enabled()) else {
             return;
-        }
+        };
         {
             let mut shared = self.replay.lock();
             if shared.is_driven {
@@ -115,8 +151,20 @@ impl<R: Runtime> Ready<R> {
             }
             shared.is_driven = true;
         }
+        let replay = InUse {
+            replay: Arc::clone(&self.replay.replay),
+            users: None,
+        };
+        let parts = Parts {
+            replay,
+            ..Parts::clone(&self.parts)
+        };
         let driver = ReplayDriver {
-            ready: self.clone(),
+            ready: Self {
+                config: Arc::clone(&self.config),
+                parts: Arc::new(parts),
+            },
+            users: Arc::downgrade(users),
             landings: FuturesUnordered::new(),
             timer: Timer::default(),
         };
@@ -166,9 +214,10 @@ impl<R: Runtime> Ready<R> {
     }
 }
 
-/// Drives the replayer.
+/// Drives the replayer for as long as somebody uses the client. Lives that it has started go on to their end.
 struct ReplayDriver<R: Runtime> {
     ready: Ready<R>,
+    users: Weak<Users>,
     landings: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
     timer: Timer,
 }
@@ -207,8 +256,7 @@ impl<R: Runtime> ReplayDriver<R> {
         }));
     }
 
-    fn step(&self) -> Option<Step> {
-        let now = self.ready.runtime.now();
+    fn step(&self, now: Now) -> Option<Step> {
         let mut shared = self.ready.replay.lock();
         let replayer = shared.replayer.as_mut()?;
         let step = replayer.poll(now);
@@ -219,8 +267,7 @@ impl<R: Runtime> ReplayDriver<R> {
         Some(step)
     }
 
-    fn land(&self, landed: Landed) {
-        let now = self.ready.runtime.now();
+    fn land(&self, now: Now, landed: Landed) {
         let mut shared = self.ready.replay.lock();
         let Shared { replayer, claim, .. } = &mut *shared;
         let Some(replayer) = replayer else { return };
@@ -247,11 +294,15 @@ impl<R: Runtime> Future for ReplayDriver<R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         this.ready.replay.driver.register(cx.waker());
+        if this.users.strong_count() == 0 {
+            return Poll::Ready(());
+        }
         loop {
+            let now = this.ready.runtime.now();
             while let Poll::Ready(Some(landed)) = Pin::new(&mut this.landings).poll_next(cx) {
-                this.land(landed);
+                this.land(now, landed);
             }
-            match this.step() {
+            match this.step(now) {
                 Some(Step::Scan { ticket, with_stale }) => this.scan(ticket, with_stale),
                 Some(Step::Settle(id, life)) => this.settle(id, *life),
                 Some(Step::Wait(until)) => {

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
+mod here;
 mod http_client;
 mod http_options;
 mod runtime;

@@ -7,11 +7,12 @@ use core::time::Duration;
 use bytes::Bytes;
 use cycles_client::Runtime;
 use cycles_host::Clock;
-use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, FailureKind, Now};
+use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, Now};
 use futures::future::Either;
 use http::Response;
 use tokio::runtime::Handle;
 
+use crate::here;
 use crate::http_client::HttpClient;
 use crate::http_options::HttpOptions;
 
@@ -48,9 +49,9 @@ impl Runtime for Tokio {
     }
 
     fn exchange(&self, call: Call) -> impl Future<Output = Result<Response<Bytes>, Failure>> + Send {
-        match Handle::try_current() {
+        match here::runtime() {
             Ok(_) => Either::Left(self.http.exchange(call)),
-            Err(_) => Either::Right(ready(Err(Failure::new(FailureKind::NoRuntime)))),
+            Err(missing) => Either::Right(ready(Err(missing.failure()))),
         }
     }
 
@@ -60,12 +61,16 @@ impl Runtime for Tokio {
             if left.is_zero() {
                 return;
             }
+            if here::runtime().is_err() {
+                // Whoever waits for something beside the time goes on when that comes.
+                return core::future::pending().await;
+            }
             tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
         }
     }
 
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, task: F) -> Result<(), F> {
-        match Handle::try_current() {
+        match here::runtime() {
             Ok(runtime) => {
                 runtime.spawn(task);
                 Ok(())

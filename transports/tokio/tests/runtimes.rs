@@ -14,6 +14,7 @@ use cycles_sandbox::suite::{commit, request, request_for};
 use cycles_tokio::models::Amount;
 use cycles_tokio::{Error, Event, Observer, Receipt};
 use scene::{PATIENCE, Scene, current_thread, multi_thread};
+use tokio::runtime::Builder;
 
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -218,6 +219,109 @@ fn the_replay_comes_alive_again_after_its_runtime_has_died() {
     assert_eq!(scene.budget(), (42, 100));
     drop(guard);
     wait_until("the other is released", || scene.budget() == (42, 0));
+}
+
+#[test]
+fn with_the_last_clone_and_the_last_guard_everything_in_the_background_ends() {
+    let scene = Scene::new();
+    let runtime = multi_thread();
+    let tasks = || runtime.metrics().num_alive_tasks();
+    let client = scene.client();
+    let clone = client.clone();
+    let receipt = runtime.block_on(async {
+        let guard = client.reserve(request(100)).await.unwrap();
+        guard.commit(commit(42)).await.unwrap()
+    });
+    assert!(receipt.is_settled());
+    let guard = runtime.block_on(clone.reserve(request(100))).unwrap();
+    drop(client);
+    drop(clone);
+    assert!(tasks() > 0, "the guard's lease is kept alive");
+    guard.spent(&Amount::tokens(5)).unwrap();
+    drop(guard);
+    // The connections' tasks too.
+    wait_until("no task is left", || tasks() == 0);
+    assert_eq!(scene.budget(), (47, 0), "what was spent is charged first");
+}
+
+#[test]
+fn the_background_goes_on_for_whoever_is_left_of_the_clones() {
+    let scene = Scene::new();
+    let runtime = multi_thread();
+    let first = scene.client();
+    runtime.block_on(async { assert!(first.flush(PATIENCE).await.unwrap().is_complete()) });
+    let second = first.clone().with_observer(|_: &Event| {});
+    drop(first);
+    scene.inject("commit:503");
+    runtime.block_on(async {
+        let guard = second.reserve(request(100)).await.unwrap();
+        assert!(!guard.commit(commit(42)).await.unwrap().is_settled());
+    });
+    scene.sandbox.clear_faults();
+    let flushed = runtime.block_on(second.flush(PATIENCE)).unwrap();
+    assert!(flushed.is_complete(), "{flushed:?}");
+    assert_eq!(scene.budget(), (42, 0));
+}
+
+#[test]
+fn a_client_that_is_dropped_leaves_what_it_cannot_settle_to_the_next_one() {
+    let scene = Scene::new();
+    let runtime = multi_thread();
+    let client = scene.client();
+    scene.inject("commit:503");
+    runtime.block_on(async {
+        let guard = client.reserve(request(100)).await.unwrap();
+        assert!(!guard.commit(commit(42)).await.unwrap().is_settled());
+        drop(client);
+    });
+    wait_until("no task is left", || runtime.metrics().num_alive_tasks() == 0);
+    assert_eq!(scene.records().len(), 1);
+    let next = scene.client();
+    scene.sandbox.clear_faults();
+    // Its claim went with it, so that nobody waits for it.
+    let flushed = runtime.block_on(next.flush(Duration::from_millis(900))).unwrap();
+    assert!(flushed.is_complete(), "{flushed:?}");
+    assert_eq!(scene.budget(), (42, 0));
+}
+
+#[test]
+fn a_runtime_without_timers_or_without_io_is_an_error_and_nothing_is_sent_or_lost() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let without_io = || Builder::new_current_thread().enable_time().build().unwrap();
+    let without_time = || Builder::new_current_thread().enable_io().build().unwrap();
+    let with_neither = || Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    for (runtime, what) in [
+        (without_io(), "I/O"),
+        (without_time(), "timers"),
+        (with_neither(), "timers"),
+    ] {
+        let reserved = runtime.block_on(client.reserve(request(100)));
+        assert!(matches!(reserved, Err(Error::Config(_))), "{reserved:?}");
+        let flushed = runtime.block_on(client.flush(PATIENCE));
+        assert!(matches!(flushed, Err(Error::Config(_))), "{flushed:?}");
+        let asked = runtime.block_on(client.health()).unwrap_err();
+        let text = std::error::Error::source(&asked).map_or(asked.to_string(), ToString::to_string);
+        assert!(
+            text.contains(what) && text.contains("enable_all"),
+            "{asked}: {text}"
+        );
+        assert!(scene.reservations().is_empty());
+    }
+    for runtime in [without_io(), without_time(), with_neither()] {
+        let before = scene.budget().0;
+        let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
+        let receipt = runtime.block_on(guard.commit(commit(42))).unwrap();
+        assert!(!receipt.is_settled(), "{receipt:?}");
+        assert_eq!(scene.records().len(), 1);
+        scene.settle();
+        assert_eq!(scene.budget(), (before + 42, 0));
+        let lives = current_thread();
+        let guard = lives.block_on(client.reserve(request(100))).unwrap();
+        runtime.block_on(async { drop(guard) });
+        assert!(lives.block_on(client.flush(PATIENCE)).unwrap().is_complete());
+        assert_eq!(scene.budget(), (before + 42, 0));
+    }
 }
 
 #[test]

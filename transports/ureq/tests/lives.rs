@@ -151,9 +151,11 @@ fn who_saw_that_a_cost_is_pending_may_wait_for_its_end() {
         let receipt = late.wait_settled(PATIENCE);
         assert!(matches!(receipt, Ok(Receipt::Committed(Some(_)))), "{receipt:?}");
     }
-    let told = world.wait_for(|event| match event {
-        Event::SettledLate { receipt, .. } => Some(receipt),
-        _ => None,
+    let told = world.wait_for(|event| {
+        let Event::SettledLate { receipt, .. } = event else {
+            return None;
+        };
+        Some(receipt)
     });
     assert!(matches!(*told, Receipt::Committed(Some(_))), "{told:?}");
 
