@@ -2,10 +2,12 @@
 
 use core::fmt::Display;
 
+use super::balance::BalanceResponse;
 use super::codes::ReservationStatus;
 use super::ids::IdempotencyKey;
 use super::limits::{InvalidRequest, length, within};
 use super::open_enum::open_enum;
+use super::reservation::ReservationListResponse;
 use crate::time::UnixMillis;
 
 open_enum! {
@@ -121,6 +123,11 @@ pub struct ListReservationsParams {
 }
 
 impl BalanceParams {
+    /// Asks for the page after this one from here on; false if it was the last.
+    pub fn turn_to_next(&mut self, page: &BalanceResponse) -> bool {
+        turn(&mut self.cursor, page.next_cursor.as_ref(), page.has_more)
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
         let levels = self.levels();
         if levels.iter().all(|(_, value)| value.is_none()) {
@@ -146,6 +153,11 @@ impl BalanceParams {
 }
 
 impl ListReservationsParams {
+    /// Asks for the page after this one from here on; false if it was the last.
+    pub fn turn_to_next(&mut self, page: &ReservationListResponse) -> bool {
+        turn(&mut self.cursor, page.next_cursor.as_ref(), page.has_more)
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
         if let Some(key) = &self.idempotency_key {
             key.check()?;
@@ -229,6 +241,14 @@ fn known<T: Display>(name: &str, value: Option<&T>, is_known: fn(&T) -> bool) ->
         )),
         _ => Ok(()),
     }
+}
+
+/// Turns to the page after this one, as long as it leads on: a server that knows no cursor but the one that it was
+/// asked with, or a blank one, would be asked for the same page for ever.
+fn turn(cursor: &mut Option<String>, next: Option<&String>, has_more: Option<bool>) -> bool {
+    let leads_on = |next: &&String| !next.is_empty() && cursor.as_ref() != Some(*next);
+    *cursor = next.filter(leads_on).filter(|_| has_more != Some(false)).cloned();
+    cursor.is_some()
 }
 
 #[cfg(test)]
@@ -335,5 +355,27 @@ mod tests {
         }
         .check()
         .unwrap();
+    }
+
+    #[test]
+    fn pages_are_turned_as_long_as_they_lead_on() {
+        let page = |text: &str| serde_json::from_str::<ReservationListResponse>(text).unwrap();
+        let mut params = ListReservationsParams::default();
+        assert!(params.turn_to_next(&page(r#"{"reservations":[],"next_cursor":"7","has_more":true}"#)));
+        assert_eq!(params.cursor.as_deref(), Some("7"));
+        assert!(params.turn_to_next(&page(r#"{"reservations":[],"next_cursor":"9"}"#)));
+        for last in [
+            r#"{"reservations":[],"next_cursor":null,"has_more":false}"#,
+            r#"{"reservations":[]}"#,
+            r#"{"reservations":[],"next_cursor":"11","has_more":false}"#,
+            r#"{"reservations":[],"next_cursor":"","has_more":true}"#,
+            r#"{"reservations":[],"next_cursor":"9","has_more":true}"#,
+        ] {
+            assert!(!params.clone().turn_to_next(&page(last)), "{last}");
+        }
+        let balances = r#"{"balances":[],"next_cursor":"7","has_more":true}"#;
+        let page = serde_json::from_str::<BalanceResponse>(balances).unwrap();
+        let mut params = BalanceParams::default();
+        assert!(params.turn_to_next(&page) && !params.turn_to_next(&page));
     }
 }

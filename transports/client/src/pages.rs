@@ -19,8 +19,7 @@ impl<R: Runtime> CyclesClient<R> {
             async move {
                 let Some(mut params) = params else { return Ok(None) };
                 let page = client.list_reservations(&params).await?;
-                params.cursor = page.next_cursor;
-                let next = params.cursor.is_some().then_some(params);
+                let next = params.turn_to_next(&page).then_some(params);
                 Ok::<_, Error>(Some((stream::iter(page.reservations.into_iter().map(Ok)), next)))
             }
         })
@@ -38,8 +37,7 @@ impl<R: Runtime> CyclesClient<R> {
             async move {
                 let Some(mut params) = params else { return Ok(None) };
                 let page = client.get_balances(&params).await?;
-                params.cursor = page.next_cursor;
-                let next = params.cursor.is_some().then_some(params);
+                let next = params.turn_to_next(&page).then_some(params);
                 Ok::<_, Error>(Some((stream::iter(page.balances.into_iter().map(Ok)), next)))
             }
         })

@@ -16,8 +16,8 @@ impl CyclesClient {
         let client = self.clone();
         Pages::new(params, move |params| {
             let page = client.list_reservations(params)?;
-            params.cursor = page.next_cursor;
-            Ok((page.reservations, params.cursor.is_some()))
+            let has_more = params.turn_to_next(&page);
+            Ok((page.reservations, has_more))
         })
     }
 
@@ -29,8 +29,8 @@ impl CyclesClient {
         let client = self.clone();
         Pages::new(params, move |params| {
             let page = client.get_balances(params)?;
-            params.cursor = page.next_cursor;
-            Ok((page.balances, params.cursor.is_some()))
+            let has_more = params.turn_to_next(&page);
+            Ok((page.balances, has_more))
         })
     }
 }
