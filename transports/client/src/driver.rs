@@ -143,7 +143,7 @@ impl<R: Runtime> Driver<R> {
     fn tell(&self, event: Event) {
         if let Event::SettlementFailed { error, .. } = &event {
             self.ready.observe(Some(error));
-        } else if let Event::Granted { .. } = &event {
+        } else if let Event::Granted { .. } | Event::SettledLate { .. } = &event {
             self.ready.observe(None);
         }
         {

@@ -246,7 +246,7 @@ impl Life {
     fn tell(&self, event: Event) {
         if let Event::SettlementFailed { error, .. } = &event {
             self.engine.observe(Some(error));
-        } else if let Event::Granted { .. } = &event {
+        } else if let Event::Granted { .. } | Event::SettledLate { .. } = &event {
             self.engine.observe(None);
         }
         self.observers.tell(event);
