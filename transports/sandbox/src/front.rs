@@ -247,10 +247,7 @@ async fn respond(
             status,
             retry_after_s,
         }) => Some(fault::status_response(*status, *retry_after_s)),
-        Some(Fault::StatusAfter(status)) => {
-            handle();
-            Some(fault::status_response(*status, None))
-        }
+        Some(Fault::StatusAfter(status)) => Some(fault::after(*status, handle())),
         Some(Fault::Outage) => Some(fault::outage()),
         Some(Fault::ForeignPage(status)) => Some(fault::foreign_page(*status)),
         Some(Fault::ForeignError(status)) => Some(fault::foreign_error(*status, request)),

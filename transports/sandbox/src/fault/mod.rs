@@ -32,7 +32,8 @@ pub enum Fault {
         /// `Retry-After` in seconds, if there is one.
         retry_after_s: Option<u64>,
     },
-    /// The ledger does what was asked, and the answer is this status all the same.
+    /// The ledger does what was asked, and the answer is this status all the same: an error of the protocol, or
+    /// the answer proper if it is a success.
     StatusAfter(u16),
     /// The server cannot reach its own store, and answers with 401 `UNAUTHORIZED` and the message
     /// `INTERNAL_ERROR`, as the reference server does then.
@@ -176,6 +177,17 @@ impl Active {
 /// The answer of a server that refuses or fails, in the protocol's form.
 pub(crate) fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
     error_response(status, "Injected fault", retry_after_s)
+}
+
+/// The answer that says so although the ledger did what was asked.
+pub(crate) fn after(status: u16, mut done: Response<Bytes>) -> Response<Bytes> {
+    match StatusCode::from_u16(status) {
+        Ok(code) if code.is_success() => {
+            *done.status_mut() = code;
+            done
+        }
+        Ok(_) | Err(_) => status_response(status, None),
+    }
 }
 
 /// The answer of a server that has lost its store.

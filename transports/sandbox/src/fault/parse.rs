@@ -90,7 +90,7 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         ("page", Some(value)) => Fault::ForeignPage(status(value)?),
         ("error", Some(value)) => Fault::ForeignError(status(value)?),
         ("outage", None) => Fault::Outage,
-        ("after", Some(value)) => Fault::StatusAfter(status(value)?),
+        ("after", Some(value)) => Fault::StatusAfter(status_after(value)?),
         ("garbage", None) => Fault::Garbage,
         ("lose-request", None) => Fault::LoseRequest,
         ("lose-response", None) => Fault::LoseResponse,
@@ -144,6 +144,14 @@ fn status(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(status @ 400..=599) => Ok(status),
         _ => Err(syntax(text, "is no status from 400 to 599")),
+    }
+}
+
+/// A success of another kind than the operation's is possible as well.
+fn status_after(text: &str) -> Result<u16, FaultSyntax> {
+    match text.parse() {
+        Ok(success @ 200..=299) => Ok(success),
+        _ => status(text),
     }
 }
 

@@ -10,6 +10,7 @@
 mod ends;
 mod lease;
 mod losses;
+pub mod recovery;
 pub mod scripted;
 mod secrets;
 mod stage;

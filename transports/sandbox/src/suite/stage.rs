@@ -239,7 +239,8 @@ pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
         .collect()
 }
 
-fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+/// The files with this ending, or all, in a journal's directory, whoever they belong to.
+pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in fs::read_dir(dir).unwrap() {
         let folder = folder.unwrap().path();

@@ -30,6 +30,8 @@ pub(super) enum Answer {
     Fixed(Heard),
     /// What the ledger says, spoilt.
     Garbage,
+    /// What becomes of it under this status.
+    Status(u16),
     /// Nothing.
     Silence,
 }
@@ -86,7 +88,7 @@ impl Fate {
             Some(Fault::Outage) => before(fixed(fault::outage())),
             Some(Fault::ForeignPage(status)) => before(fixed(fault::foreign_page(*status))),
             Some(Fault::ForeignError(status)) => before(fixed(fault::foreign_error(*status, &call.request))),
-            Some(Fault::StatusAfter(status)) => after(fixed(fault::status_response(*status, None))),
+            Some(Fault::StatusAfter(status)) => after(Answer::Status(*status)),
             Some(Fault::Garbage) => after(Answer::Garbage),
             Some(Fault::LoseRequest | Fault::ResetRequest) => before(lost(dice)),
             Some(Fault::LoseResponse | Fault::ResetResponse | Fault::Cut) => after(lost(dice)),
@@ -100,6 +102,7 @@ impl Answer {
         match self {
             Self::Ledger => Some(Heard::Response(response)),
             Self::Garbage => Some(Heard::Response(fault::garbage(response.status()))),
+            Self::Status(status) => Some(Heard::Response(fault::after(*status, response))),
             Self::Fixed(heard) => Some(heard.clone()),
             Self::Silence => None,
         }

@@ -1,0 +1,112 @@
+//! This adapter as the suites see it.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+use std::fmt;
+use std::time::Duration;
+
+use cycles_async_std::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_async_std::{
+    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
+    NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
+};
+use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Guard, Left};
+
+use super::executor::block_on;
+
+pub struct OnExecutor;
+
+#[derive(Debug)]
+pub struct Awaited(CyclesClient);
+
+/// Dropped on a thread that is none of the executor's.
+#[derive(Debug)]
+pub struct Held(ReservationGuard);
+
+struct Running(GuardContext);
+
+impl Adapter for OnExecutor {
+    type Client = Awaited;
+
+    fn client(config: CyclesConfig, observer: impl Fn(&Event) + Send + Sync + 'static) -> Awaited {
+        Awaited(CyclesClient::new(config).with_observer(observer))
+    }
+}
+
+impl Client for Awaited {
+    type Guard = Held;
+
+    fn reserve(&self, request: ReservationCreateRequest) -> Result<Held, Error> {
+        block_on(self.0.reserve(request)).map(Held)
+    }
+
+    fn with_cycles<T>(
+        &self,
+        estimate: Amount,
+        action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
+    ) -> Result<(T, Result<Receipt, InvalidCommit>), Error> {
+        let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
+        let outcome = block_on(try_with_cycles(&self.0, config, async |context| {
+            action(&Running(context))
+        }));
+        match outcome {
+            Ok(completed) => Ok((completed.value, completed.receipt)),
+            Err(NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error)) => Err(error),
+            Err(NotCompleted::Action(error)) => Err(Error::Action(ActionError::from(BoxError::from(error)))),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    fn flush(&self, timeout: Duration) -> Result<Left, Error> {
+        Ok(left(block_on(self.0.flush(timeout))?))
+    }
+
+    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
+        Ok(left(block_on(self.0.flush_stale(timeout))?))
+    }
+}
+
+fn left(flushed: Flushed) -> Left {
+    Left {
+        ending: flushed.ending,
+        recorded: flushed.recorded,
+        is_certain: flushed.is_certain,
+    }
+}
+
+impl Guard for Held {
+    fn reservation_id(&self) -> ReservationId {
+        self.0.reservation_id().clone()
+    }
+
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.0.spent(amount)
+    }
+
+    fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
+        block_on(self.0.extend(ms))
+    }
+
+    fn commit(self, request: CommitRequest) -> Result<Receipt, Error> {
+        block_on(self.0.commit(request))
+    }
+
+    fn release(self, reason: &str) -> Result<bool, Error> {
+        block_on(self.0.release(reason))
+    }
+}
+
+impl Action for Running {
+    fn reservation_id(&self) -> ReservationId {
+        self.0.reservation_id.clone()
+    }
+
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.0.spent(amount)
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,153 @@
+//! The scenarios of one process: the core of the profile, and its boundary.
+
+use std::time::Duration;
+
+use cycles_proto::models::{Amount, CommitRequest};
+use cycles_proto::{Error, Event, InvalidCommit, Receipt};
+use serde_json::{Value, json};
+
+use super::scene::Scene;
+use crate::Operation::{CommitReservation, CreateEvent, ExtendReservation};
+use crate::suite::stage::{PATIENCE, commit, request};
+use crate::suite::{ActionFailed, Adapter, Client as _, Guard as _, Left};
+use crate::{DEFAULT_TENANT, ReservationStatus, Tenant};
+
+pub fn cr_core_001_lost_commit_response_reuses_the_same_key<A: Adapter>() {
+    for fault in ["commit:lose-response@1", "commit:reset-response@1"] {
+        let scene = Scene::<A>::new();
+        scene.inject(fault);
+        let client = scene.client();
+        let guard = client.reserve(request(100)).unwrap();
+        let id = guard.reservation_id();
+        assert!(matches!(
+            guard.commit(commit(40)).unwrap(),
+            Receipt::Pending { .. }
+        ));
+        assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+
+        // retry_uses_original_idempotency_key
+        scene.assert_settlements(&[CommitReservation, CommitReservation]);
+        assert!(scene.settlements()[0].has_arrived, "{fault}");
+        // settlement_occurs_at_most_once
+        scene.assert_charged_once(&id, 40, CommitReservation);
+    }
+}
+
+pub fn cr_core_002_expired_commit_falls_back_to_an_event<A: Adapter>() {
+    let scene = Scene::<A>::new();
+    let guard = scene.client().reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    scene.sandbox.advance(Duration::from_secs(120));
+    let receipt = guard.commit(commit(40)).unwrap();
+    assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
+
+    scene.assert_settlements(&[CommitReservation, CreateEvent]);
+    // event_carries_original_subject_action_actual
+    let event: Value = serde_json::from_slice(&scene.settlements()[1].body).unwrap();
+    assert_eq!(event["subject"], json!({"tenant": DEFAULT_TENANT}));
+    assert_eq!(
+        event["action"],
+        json!({"kind": "llm.completion", "name": "gpt-4o"})
+    );
+    assert_eq!(event["actual"], json!({"unit": "TOKENS", "amount": 40}));
+    assert_eq!(event["metadata"]["recovered_reservation_id"], id.as_str());
+    // settlement_occurs_at_most_once
+    scene.assert_charged_once(&id, 40, CreateEvent);
+}
+
+pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Adapter>() {
+    let scene = Scene::<A>::new();
+    // Leases so short that they are prolonged soon.
+    scene
+        .sandbox
+        .with_ledger(|ledger| ledger.add_tenant(Tenant::new(DEFAULT_TENANT).max_ttl_ms(4_000)));
+    scene.inject("extend:reset-request@1");
+    let client = scene.client();
+    let (id, receipt) = client
+        .with_cycles(Amount::tokens(100), |action| {
+            // guarded_action_continues_under_warn_policy
+            scene.wait_until("the lease is prolonged", || {
+                scene.seen(&[ExtendReservation]).len() > 1
+            });
+            Ok((action.reservation_id(), Amount::tokens(40)))
+        })
+        .unwrap();
+    assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
+
+    let extends = scene.seen(&[ExtendReservation]);
+    assert!(!extends[0].has_arrived);
+    assert_eq!(
+        (&extends[0].key, &extends[0].body),
+        (&extends[1].key, &extends[1].body),
+        "the same key"
+    );
+    // heartbeat_failure_reports_reservation_and_disposition
+    let is_told = |event: &Event| {
+        matches!(event, Event::BeatFailed { reservation_id, retry_in, .. }
+            if *reservation_id == id && !retry_in.is_zero())
+    };
+    scene.wait_until("the failure is told", || scene.events().iter().any(is_told));
+    // final_settlement_is_attempted
+    scene.assert_settlements(&[CommitReservation]);
+    scene.assert_charged_once(&id, 40, CommitReservation);
+}
+
+pub fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous<A: Adapter>() {
+    for fault in [
+        "commit:garbage@1",
+        "commit:cut@1",
+        "commit:after=202@1",
+        "commit:after=204@1",
+    ] {
+        let scene = Scene::<A>::new();
+        scene.inject(fault);
+        let client = scene.client();
+        let guard = client.reserve(request(100)).unwrap();
+        let id = guard.reservation_id();
+        // only_schema_valid_expected_status_is_terminal_success
+        let receipt = guard.commit(commit(40)).unwrap();
+        assert!(matches!(receipt, Receipt::Pending { .. }), "{fault}: {receipt:?}");
+        assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+
+        // ambiguous_success_retains_original_idempotency_key
+        scene.assert_settlements(&[CommitReservation, CommitReservation]);
+        scene.assert_charged_once(&id, 40, CommitReservation);
+    }
+}
+
+pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>() {
+    let scene = Scene::<A>::new();
+    let client = scene.client();
+    // missing_actual_or_guarded_action_failure_is_surfaced: the action fails, …
+    let failed = client.with_cycles(Amount::tokens(100), |_| -> Result<((), Amount), _> {
+        Err(ActionFailed)
+    });
+    assert!(matches!(failed, Err(Error::Action(_))), "{failed:?}");
+    // … says what is no cost of this reservation, …
+    let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
+    let refused = client.reserve(request(100)).unwrap().commit(wrong);
+    assert!(
+        matches!(
+            refused,
+            Err(Error::InvalidCommit(InvalidCommit::WrongUnit { .. }))
+        ),
+        "{refused:?}"
+    );
+    // … says nothing, …
+    drop(client.reserve(request(100)).unwrap());
+    assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+    // … or is gone together with its process.
+    let mut process = scene.process();
+    let gone = process.reserve();
+    process.kill();
+    scene.flush();
+    assert_eq!(scene.reservation(&gone).status, ReservationStatus::Active);
+
+    // no_commit_or_event_without_known_actual
+    scene.assert_settlements(&[]);
+    assert!(scene.files("json").is_empty());
+    scene.sandbox.advance(Duration::from_secs(120));
+    scene.flush();
+    scene.assert_settlements(&[]);
+    assert_eq!(scene.reservation(&gone).status, ReservationStatus::Expired);
+}

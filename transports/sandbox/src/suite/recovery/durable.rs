@@ -1,0 +1,245 @@
+//! The scenarios that outlive a process: what it knew is on the disk, and a fresh one settles it from there.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use cycles_proto::UnixMillis;
+use cycles_proto::models::ReservationId;
+use cycles_proto::record::{JournalRecord, Mode, file_name, legacy_file_name};
+use sha2::{Digest as _, Sha256};
+
+use super::scene::Scene;
+use crate::Operation::{CommitReservation, CreateEvent};
+use crate::suite::{Adapter, Left};
+use crate::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
+
+pub fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process<A: Adapter>() {
+    // The ledger had heard of the commit when the process ended, or it had not.
+    for has_arrived in [false, true] {
+        let scene = Scene::<A>::new();
+        let id = scene.crash_committing(40, has_arrived);
+        // journal_write_precedes_first_settlement_request
+        let first = &scene.settlements()[0];
+        assert_eq!(first.has_arrived, has_arrived);
+        let [record] = first.records.as_slice() else {
+            panic!("one record is expected: {:?}", first.records)
+        };
+        assert_eq!((record.reservation_id(), record.mode()), (&id, Mode::Commit));
+        assert_eq!(record.body().as_bytes(), first.body, "the bytes that were sent");
+        // unresolved_record_survives_restart
+        assert_eq!(scene.records().len(), 1);
+        scene.flush();
+
+        scene.assert_settlements(&[CommitReservation, CommitReservation]);
+        // successful_replay_removes_record
+        assert!(scene.files("json").is_empty());
+        // settlement_occurs_at_most_once
+        scene.assert_charged_once(&id, 40, CommitReservation);
+    }
+}
+
+pub fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode<A: Adapter>() {
+    // The second process ends while its event is in flight, which the ledger had heard of, or had not.
+    for has_arrived in [false, true] {
+        let scene = Scene::<A>::new();
+        let id = scene.crash_committing(40, false);
+        scene.sandbox.advance(Duration::from_secs(600));
+        if !has_arrived {
+            scene.inject("event:lose-request@1");
+        }
+        let mut second = scene.process();
+        let in_flight = scene.hold(CreateEvent);
+        second.flush();
+        in_flight.wait();
+        second.kill();
+        drop(in_flight);
+        // event_mode_is_persisted_before_event_attempt
+        let event = &scene.settlements()[2];
+        let modes: Vec<_> = event.records.iter().map(JournalRecord::mode).collect();
+        assert_eq!(
+            (event.operation, modes.as_slice()),
+            (CreateEvent, &[Mode::Event][..])
+        );
+        let left = scene.records();
+        assert_eq!((left.len(), left[0].mode()), (1, Mode::Event), "and survives");
+        scene.flush();
+
+        // Once it is an event, no process tries a commit again.
+        scene.assert_settlements(&[CommitReservation, CommitReservation, CreateEvent, CreateEvent]);
+        // successful_event_removes_record
+        assert!(scene.files("json").is_empty());
+        // settlement_occurs_at_most_once
+        scene.assert_charged_once(&id, 40, CreateEvent);
+    }
+}
+
+pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
+    // On a machine that is too slow to restart a process within the pause, the pause is longer.
+    for pause in [2, 10] {
+        let scene = Scene::<A>::new();
+        scene.inject(&format!("commit:429={pause}@1"));
+        let mut process = scene.process();
+        let id = process.reserve();
+        process.commit(40);
+        scene.wait_until("the pause is recorded", || floor(&scene).is_some());
+        process.kill();
+        let floor = floor(&scene).unwrap();
+        let mut fresh = scene.process();
+        fresh.flush();
+        if UnixMillis::from(SystemTime::now()) >= floor {
+            continue;
+        }
+        assert_eq!(fresh.flushed(), Left::NOTHING);
+
+        scene.assert_settlements(&[CommitReservation, CommitReservation]);
+        // no_retry_before_persisted_not_before
+        let retried = scene.settlements()[1].at;
+        assert!(retried >= floor, "{retried:?} is before {floor:?}");
+        // successful_replay_removes_record
+        assert!(scene.files("json").is_empty());
+        scene.assert_charged_once(&id, 40, CommitReservation);
+        return;
+    }
+    panic!("no process starts within ten seconds");
+}
+
+pub fn cr_durable_004_tenant_journal_survives_api_key_rotation<A: Adapter>() {
+    const NEW_KEY: &str = "cyc_live_rotated_0123456789abcdef";
+    let scene = Scene::<A>::new();
+    let id = scene.crash_committing(40, false);
+    scene.sandbox.with_ledger(|ledger| {
+        ledger.add_api_key(ApiKey::new(NEW_KEY, DEFAULT_TENANT));
+        ledger
+            .set_key_status(DEFAULT_API_KEY, KeyStatus::Revoked)
+            .unwrap();
+    });
+    // old_api_key_is_not_stored
+    let journal = scene.journal_text();
+    assert!(
+        journal.contains(id.as_str()) && !journal.contains(DEFAULT_API_KEY),
+        "{journal}"
+    );
+    // new_tenant_credential_finds_record
+    let mut fresh = scene.process_with(NEW_KEY);
+    fresh.flush();
+    assert_eq!(fresh.flushed(), Left::NOTHING);
+
+    scene.assert_settlements(&[CommitReservation, CommitReservation]);
+    let seen = scene.settlements();
+    assert_eq!(
+        (seen[0].api_key.as_str(), seen[1].api_key.as_str()),
+        (DEFAULT_API_KEY, NEW_KEY)
+    );
+    assert!(scene.files("json").is_empty());
+    scene.assert_charged_once(&id, 40, CommitReservation);
+}
+
+pub fn cr_durable_005_corrupt_or_unsupported_journal_record_is_quarantined<A: Adapter>() {
+    let scene = Scene::<A>::new();
+    let id = scene.crash_committing(40, false);
+    let (folder, valid) = (scene.folder(), scene.records()[0].to_json());
+    let unsupported = valid.replace("\"version\":1", "\"version\":2");
+    let torn = &valid[..valid.len() / 2];
+    fs::write(folder.join("v2-newer.json"), &unsupported).unwrap();
+    fs::write(folder.join("v2-torn.json"), torn).unwrap();
+    let mut fresh = scene.process();
+    fresh.flush();
+    assert_eq!(fresh.flushed(), Left::NOTHING);
+
+    // corrupt_record_is_quarantined, unsupported_record_version_is_quarantined
+    let kept = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!(kept("v2-newer.corrupt"), unsupported);
+    assert_eq!(kept("v2-torn.corrupt"), torn);
+    // other_valid_records_still_replay
+    assert!(scene.files("json").is_empty());
+    scene.assert_settlements(&[CommitReservation, CommitReservation]);
+    scene.assert_charged_once(&id, 40, CommitReservation);
+    // corruption_is_reported
+    let newer = fresh.told(&["RecordUnreadable", "v2-newer"]);
+    assert!(newer.contains("version 2"), "{newer}");
+    fresh.told(&["RecordUnreadable", "v2-torn"]);
+}
+
+pub fn cr_durable_006_concurrent_replay_remains_exactly_once<A: Adapter>() {
+    // Where the workers do not meet in time, the server takes more time to answer.
+    for wait in [1_000, 4_000] {
+        let scene = Scene::<A>::new();
+        let id = scene.crash_committing(40, false);
+        let mut workers = [scene.process(), scene.process()];
+        scene.inject(&format!("commit:delay={wait}ms"));
+        for worker in &mut workers {
+            worker.flush();
+        }
+        for worker in &mut workers {
+            assert_eq!(worker.flushed(), Left::NOTHING);
+        }
+        // Each came at least that time before it was served: the second before the first had its answer.
+        let served: Vec<_> = scene.settlements()[1..].iter().map(|seen| seen.at).collect();
+        let &[first, second] = served.as_slice() else {
+            continue;
+        };
+        if second.saturating_since(first) >= Duration::from_millis(wait) {
+            continue;
+        }
+        scene.assert_settlements(&[CommitReservation; 3]);
+        // settlement_occurs_at_most_once
+        scene.assert_charged_once(&id, 40, CommitReservation);
+        // terminal_record_is_removed
+        assert!(scene.files("json").is_empty());
+        return;
+    }
+    panic!("two workers never replay at the same time");
+}
+
+pub fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_identifiers<A: Adapter>() {
+    let scene = Scene::<A>::new();
+    let id = scene.crash_committing(40, false);
+    let (folder, model) = (scene.folder(), scene.records()[0].to_json());
+    // standard_filename_is_sha256_of_exact_utf8_identifier
+    let digest = Sha256::digest(id.as_str().as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(
+        folder.join(format!("v2-{hex}.json")).exists(),
+        "{:?}",
+        scene.files("")
+    );
+    scene.flush();
+    let before = scene.settlements().len();
+
+    let ids = ["rsv/a", "rsv_a", "rsv a", "rsv_ä", "../../etc"].map(ReservationId::from);
+    let names = ids.each_ref().map(file_name);
+    // distinct_identifiers_never_share_a_journal_file
+    for name in &names {
+        assert_eq!(names.iter().filter(|other| *other == name).count(), 1);
+    }
+    // matching_legacy_record_migrates_without_deleting_collision: two that had one name once, of which one has its
+    // new name already. They are paused, so that nothing is asked of the server.
+    let [slash, line, ..] = &ids;
+    let legacy = legacy_file_name(slash);
+    assert_eq!(legacy, legacy_file_name(line));
+    let paused = |other: &ReservationId| {
+        let text = model.replace(id.as_str(), other.as_str());
+        let record = JournalRecord::parse(text.as_bytes()).unwrap();
+        let in_an_hour = UnixMillis::from(SystemTime::now()).saturating_add(Duration::from_secs(3_600));
+        record.with_not_before(in_an_hour).to_json()
+    };
+    let (of_slash, of_line) = (paused(slash), paused(line));
+    fs::write(folder.join(&legacy), &of_slash).unwrap();
+    fs::write(folder.join(file_name(line)), &of_line).unwrap();
+    let mut fresh = scene.process();
+    fresh.flush();
+    let left = fresh.flushed();
+    assert_eq!((left.ending, left.recorded), (0, 2));
+    assert_eq!(
+        fs::read_to_string(folder.join(file_name(slash))).unwrap(),
+        of_slash
+    );
+    assert_eq!(fs::read_to_string(folder.join(file_name(line))).unwrap(), of_line);
+    assert_eq!(scene.files("json").len(), 2, "the old name is gone");
+    assert_eq!(scene.settlements().len(), before, "nothing is sent");
+}
+
+/// The earliest time of the next attempt, if one lies on the disk.
+fn floor<A: Adapter>(scene: &Scene<A>) -> Option<UnixMillis> {
+    scene.records().first()?.not_before(SystemTime::now().into())
+}

@@ -1,0 +1,8 @@
+//! The scenarios of the SDK recovery profile, on ureq.
+
+#[path = "support/adapter.rs"]
+mod adapter;
+
+use adapter::Ureq;
+
+cycles_sandbox::recovery_suite!(Ureq);
