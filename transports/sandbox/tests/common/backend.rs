@@ -8,7 +8,7 @@ use cycles_sandbox::Ledger;
 use http::Request;
 
 use super::setup::Setup;
-use super::{ADMIN_KEY, Answer, START};
+use super::{ADMIN_KEY, Answer, START, contract};
 
 pub trait Backend {
     /// One request and its response.
@@ -70,7 +70,9 @@ impl Backend for Inside {
         }
         let request = request.body(Bytes::copy_from_slice(body)).unwrap();
         let now = UnixMillis(self.now());
-        let (head, bytes) = self.ledger.handle(now, &request).into_parts();
+        let response = self.ledger.handle(now, &request);
+        contract::check_answer(&request, &response);
+        let (head, bytes) = response.into_parts();
         Answer::new(head.status.as_u16(), head.headers, bytes)
     }
 

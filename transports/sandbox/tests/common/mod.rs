@@ -16,6 +16,7 @@
 pub mod answer;
 pub mod backend;
 pub mod client;
+pub mod contract;
 pub mod live;
 pub mod setup;
 pub mod tally;

@@ -286,10 +286,12 @@ fn evidence_and_keys_are_served_as_published() {
     let id = "ab".repeat(32);
     let path = format!("/v1/evidence/{id}");
     let jwks = "/v1/.well-known/cycles-jwks.json";
-    desk.ledger().publish_evidence(id, &b"{ \"as\":\"is\" }"[..]);
+    // With the space of whoever wrote it.
+    let envelope = include_str!("../data/evidence/02-reserve-allow.json").replacen('{', "{ ", 1);
+    desk.ledger().publish_evidence(id, envelope.clone());
     desk.ledger().publish_jwks(&b"{\"keys\":[]}"[..]);
     let found = desk.send("GET", &path, &[], b"");
-    assert_eq!(&found.bytes[..], b"{ \"as\":\"is\" }");
+    assert_eq!(found.bytes, envelope);
     assert_eq!(
         found.header("cache-control"),
         Some("max-age=31536000, public, immutable")

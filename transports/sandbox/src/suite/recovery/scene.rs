@@ -70,10 +70,10 @@ impl InFlight {
 
 impl<A: Adapter> Scene<A> {
     pub(super) fn new() -> Self {
-        let (dir, seen, hold) = (TempDir::new(), Arc::default(), Arc::default());
-        let journal = dir.path().to_owned();
-        let (log, held): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<Option<Hold>>>) =
-            (Arc::clone(&seen), Arc::clone(&hold));
+        let dir = TempDir::new();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let hold: Arc<Mutex<Option<Hold>>> = Arc::default();
+        let (log, held, journal) = (Arc::clone(&seen), Arc::clone(&hold), dir.path().to_owned());
         let sandbox = Sandbox::builder()
             .observe(move |exchange| {
                 let seen = Seen::of(exchange, &journal);
@@ -192,10 +192,7 @@ impl<A: Adapter> Scene<A> {
     /// Fails unless the ledger counts this cost once, by a commit or by an event, and holds nothing.
     #[track_caller]
     pub(super) fn assert_charged_once(&self, id: &ReservationId, tokens: i64, by: Operation) {
-        let commits = match by {
-            Operation::CommitReservation => Some(tokens),
-            _ => None,
-        };
+        let commits = (by == Operation::CommitReservation).then_some(tokens);
         assert_eq!(self.reservation(id).charged, commits);
         let (events, budget) = self.sandbox.with_ledger(|ledger| {
             let budget = ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens);

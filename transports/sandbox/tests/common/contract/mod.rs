@@ -1,0 +1,57 @@
+//! Requests and answers held against the protocol's own description, an OpenAPI document that `CYCLES_OPENAPI` names.
+//!
+//! With it, every answer that a ledger of this process gives to any test here is checked as well.
+
+mod check;
+mod deviations;
+mod spec;
+
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+pub use self::check::Violation;
+pub use self::deviations::DEVIATIONS;
+pub use self::spec::Spec;
+
+/// The file, from the root of a process.
+pub const FILE: &str = "CYCLES_OPENAPI";
+
+static SPEC: LazyLock<Option<Spec>> = LazyLock::new(|| {
+    let path = std::env::var(FILE).ok().filter(|path| !path.is_empty())?;
+    Some(Spec::read(path.as_ref()))
+});
+
+/// Which deviations were met so far, and how often.
+static MET: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
+
+/// The document, if one is named.
+pub fn spec() -> Option<&'static Spec> {
+    SPEC.as_ref()
+}
+
+/// Fails on an answer that is neither as the document says nor a known deviation of the reference server.
+#[track_caller]
+pub fn check_answer(request: &Request<Bytes>, response: &Response<Bytes>) {
+    let Some(spec) = spec() else { return };
+    for violation in spec.answer(request, response) {
+        match DEVIATIONS.iter().find(|deviation| (deviation.covers)(&violation)) {
+            Some(deviation) => *MET.lock().unwrap().entry(deviation.name).or_default() += 1,
+            None => panic!(
+                "{violation}\nafter {} {}\n{}\n\n{} {}",
+                request.method(),
+                request.uri(),
+                String::from_utf8_lossy(request.body()),
+                response.status(),
+                String::from_utf8_lossy(response.body()),
+            ),
+        }
+    }
+}
+
+/// How often each deviation was met.
+pub fn met() -> BTreeMap<&'static str, u64> {
+    MET.lock().unwrap().clone()
+}

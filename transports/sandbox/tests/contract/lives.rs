@@ -1,0 +1,120 @@
+//! Random lives: whatever a machine sends in the worst of worlds is valid too.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason};
+use cycles_proto::models::{Amount, CommitRequest};
+use cycles_proto::step::StoreFailure;
+use cycles_proto::{Failure, Now, Receipt, Step, Ticket};
+use cycles_sandbox::Operation;
+use cycles_sandbox::world::{Machine, RandomLife};
+use http::Response;
+
+use crate::common::contract::Spec;
+use crate::{number, spec};
+
+const LIVES: u64 = 1_000;
+
+#[test]
+fn whatever_a_life_sends_is_valid() {
+    let Some(spec) = spec() else { return };
+    let seed = number("CYCLES_CONTRACT_SEED", 1);
+    println!("CYCLES_CONTRACT_SEED={seed}");
+    let sent = Arc::new(Mutex::new(BTreeMap::<&str, u64>::new()));
+    for seed in seed..seed + LIVES {
+        let sent = Arc::clone(&sent);
+        let life = RandomLife::new(seed).machines(Arc::new(move |inner| {
+            let sent = Arc::clone(&sent);
+            Box::new(Watched { inner, spec, sent })
+        }));
+        if let Err(failed) = life.run() {
+            panic!("{failed}");
+        }
+    }
+    let sent = sent.lock().unwrap();
+    println!("sent: {sent:?}");
+    for operation in ["reserve", "commit", "release", "extend", "event", "get"] {
+        assert!(
+            sent.get(operation).is_some_and(|times| *times > 20),
+            "{operation}: {sent:?}"
+        );
+    }
+}
+
+/// A machine whose requests are looked at.
+struct Watched {
+    inner: Lifecycle,
+    spec: &'static Spec,
+    sent: Arc<Mutex<BTreeMap<&'static str, u64>>>,
+}
+
+/// The state that a needless poll must not change.
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Machine for Watched {
+    fn poll(&mut self, now: Now) -> Step {
+        let step = self.inner.poll(now);
+        if let Step::Send(call) = &step {
+            let violations = self.spec.request(&call.request);
+            assert!(
+                violations.is_empty(),
+                "{violations:#?}\n{:?}",
+                call.request.body()
+            );
+            let operation = Operation::of(call.request.method(), call.request.uri().path());
+            *self.sent.lock().unwrap().entry(operation.name()).or_default() += 1;
+        }
+        step
+    }
+
+    fn handle_response(&mut self, now: Now, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
+        self.inner.handle_response(now, ticket, sent, response);
+    }
+
+    fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
+        self.inner.handle_failure(now, ticket, sent, failure);
+    }
+
+    fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        self.inner.handle_stored(now, ticket, stored);
+    }
+
+    fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.inner.spent(amount)
+    }
+
+    fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
+        self.inner.commit(now, request)
+    }
+
+    fn release(&mut self, now: Now, reason: ReleaseReason) {
+        self.inner.release(now, reason);
+    }
+
+    fn abandon(&mut self, now: Now) {
+        self.inner.abandon(now);
+    }
+
+    fn extend(&mut self, by: Duration) -> Option<Ticket> {
+        self.inner.extend(by)
+    }
+
+    fn grant(&self) -> Option<&Grant> {
+        self.inner.grant()
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        self.inner.outcome()
+    }
+
+    fn receipt(&self) -> Option<Receipt> {
+        self.inner.receipt()
+    }
+}

@@ -1,0 +1,43 @@
+//! The protocol's own description (`CYCLES_OPENAPI`) against what is sent and answered here: every request that the
+//! core lets out is valid, for models on and around every limit and for random lives; every answer of the ledger to
+//! them is valid too, but for the deviations of the reference server that `common/contract/deviations.rs` names.
+//!
+//! `CYCLES_CONTRACT_SEED` repeats a run, `CYCLES_CONTRACT_REQUESTS` makes a longer one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../differential/dice.rs"]
+mod dice;
+mod lives;
+mod models;
+mod planted;
+mod requests;
+mod text;
+
+use common::contract::{self, Spec};
+
+/// The document; without one the test is left out, and says so past the harness.
+fn spec() -> Option<&'static Spec> {
+    let spec = contract::spec();
+    if spec.is_none() {
+        let test = std::thread::current();
+        let test = test.name().unwrap_or("a test");
+        common::tally::say(&format!("skipped: {test}: {} names no file", contract::FILE));
+    }
+    spec
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    match text.replace('_', "").parse() {
+        Ok(number) => number,
+        Err(_) if text.is_empty() => default,
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
