@@ -111,7 +111,7 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
 
 #[test]
 fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
-    for fault in ["commit:garbage@1", "commit:after=503@1"] {
+    for fault in ["commit:garbage@1", "commit:after=202@1", "commit:after=503@1"] {
         let mut story = Story::with_faults(&[fault]);
         story.commit(40);
         story.finish();

@@ -11,6 +11,7 @@ use cycles_sandbox::{ApiKey, Budget, Ledger, Tenant, Unit};
 use http::Request;
 use serde_json::Value;
 
+use crate::common::contract::Deviation;
 use crate::common::{START, contract};
 use crate::dice::Dice;
 use crate::{models, number, spec};
@@ -192,7 +193,7 @@ impl Desk {
 
     /// The ledger's answer, checked, by its status.
     fn exchange(&mut self, request: &Request<Bytes>) -> u16 {
-        self.now += self.dice.pick(&[0, 1, 100, 5_000, 70_000]);
+        self.now += self.dice.pick(&[0, 0, 1, 100, 9_000]);
         let response = self.ledger.handle(UnixMillis(self.now), request);
         contract::check_answer(request, &response);
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();

@@ -16,7 +16,7 @@ pub use self::check::Violation;
 pub use self::deviations::DEVIATIONS;
 pub use self::spec::Spec;
 
-/// The file, from the root of a process.
+/// Names the file, by its whole path: tests run in the folder of their crate.
 pub const FILE: &str = "CYCLES_OPENAPI";
 
 static SPEC: LazyLock<Option<Spec>> = LazyLock::new(|| {
