@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::exchange::{Exchange, Observer};
 use crate::fault::FaultRule;
-use crate::front::{self, Shared};
+use crate::front::{self, Deputy, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
 
 /// The tenant of a default sandbox.
@@ -77,6 +77,7 @@ impl Sandbox {
             admin_addr: None,
             ledger,
             observer: None,
+            deputy: None,
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
         }
@@ -163,6 +164,7 @@ pub struct SandboxBuilder {
     admin_addr: Option<SocketAddr>,
     ledger: Ledger,
     observer: Option<Observer>,
+    deputy: Option<Deputy>,
     api_key: String,
     tenant: String,
 }
@@ -192,6 +194,17 @@ impl SandboxBuilder {
     /// ```
     pub fn observe(mut self, observe: impl Fn(&Exchange<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer::new(observe));
+        self
+    }
+
+    /// Has `answer` called in place of the ledger, with all faults before and after it. It holds up all other
+    /// requests.
+    #[cfg(feature = "suite")]
+    pub(crate) fn answered_by(
+        mut self,
+        answer: impl Fn(&http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.deputy = Some(Deputy(Box::new(answer)));
         self
     }
 
@@ -235,7 +248,7 @@ impl SandboxBuilder {
     pub fn start(self) -> io::Result<Sandbox> {
         let (listener, addr) = bind(self.addr)?;
         let (admin, admin_addr) = self.admin_addr.map(bind).transpose()?.unzip();
-        let shared = Arc::new(Shared::new(self.ledger, self.observer));
+        let shared = Arc::new(Shared::new(self.ledger, self.observer, self.deputy));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()

@@ -13,8 +13,7 @@ pub fn a_heartbeat_keeps_a_lease_alive_beyond_its_length<A: Adapter>() {
     let id = guard.reservation_id();
     let first_end = stage.reservation(&id).expires_at_ms;
     stage.wait_until("the lease would be over", || {
-        let now = stage.server(crate::Sandbox::now).0;
-        i64::try_from(now).unwrap() > first_end
+        i64::try_from(stage.now().0).unwrap() > first_end
     });
     let reservation = stage.reservation(&id);
     assert_eq!(reservation.status, ReservationStatus::Active);

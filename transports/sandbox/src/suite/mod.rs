@@ -4,17 +4,24 @@
 //! An adapter implements the traits in its tests and names itself in [`adapter_suite!`](crate::adapter_suite),
 //! which makes a test of each behaviour. All methods block; an async adapter runs them on a runtime with threads
 //! of its own, so that an action that blocks holds up nothing else.
+//!
+//! With `CYCLES_BASE_URL` and `CYCLES_SEED` the sandbox only makes things go wrong, and the server at that address
+//! does the rest.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod client;
 mod ends;
+mod files;
 mod lease;
+mod live;
 mod losses;
 pub mod recovery;
 pub mod scripted;
 mod secrets;
 mod stage;
 mod values;
+mod wire;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -23,11 +30,13 @@ use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest, Rese
 use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, Receipt, UnixMillis};
 
 pub use self::ends::*;
+pub use self::files::{TempDir, records};
 pub use self::lease::*;
 pub use self::losses::*;
 pub use self::secrets::*;
-pub use self::stage::{TempDir, commit, records, request, request_for};
+pub use self::stage::{commit, request, request_for};
 pub use self::values::*;
+pub use self::wire::*;
 
 /// A client library under test.
 pub trait Adapter {
@@ -142,6 +151,7 @@ macro_rules! adapter_suite {
             a_heartbeat_keeps_a_lease_alive_beyond_its_length
             an_extension_that_hangs_does_not_delay_the_commit
             the_key_is_nowhere
+            requests_have_the_headers_of_the_protocol_and_no_others
         }
     };
     ($adapter:ty: $($behaviour:ident)+) => {

@@ -1,22 +1,22 @@
 //! A sandbox, a client with a journal of its own, and eyes on all three.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use cycles_proto::config::RetryPolicy;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
 use cycles_proto::record::JournalRecord;
 use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Event, UnixMillis};
+use http::Request;
 
+use super::files::{TempDir, files, records};
+use super::live::Live;
 use super::{Adapter, Client as _, Left};
-use crate::{
-    BudgetState, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationState,
-    ReservationStatus, Sandbox, Unit,
-};
+use crate::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationStatus, Sandbox, Unit};
 
 /// No test waits so long unless it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,10 +25,32 @@ pub(super) struct Stage<A: Adapter> {
     pub(super) client: A::Client,
     /// Until it is [killed](Self::kill_server).
     sandbox: Mutex<Option<Sandbox>>,
+    /// The server behind it, if it is not the sandbox's own ledger that answers.
+    live: Option<Arc<Live>>,
     config: CyclesConfigBuilder,
     events: Arc<Mutex<Vec<Event>>>,
-    commits: Arc<Mutex<Vec<String>>>,
+    seen: Arc<Mutex<Vec<Request<Bytes>>>>,
     pub(super) dir: TempDir,
+}
+
+/// A reservation as the server knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Reservation {
+    pub(super) status: ReservationStatus,
+    /// What was charged, once it is committed.
+    pub(super) charged: Option<i64>,
+    /// Milliseconds since 1970.
+    pub(super) expires_at_ms: i64,
+    pub(super) extensions: usize,
+}
+
+/// What the tenant has, in tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Money {
+    pub(super) allocated: i64,
+    pub(super) remaining: i64,
+    pub(super) reserved: i64,
+    pub(super) spent: i64,
 }
 
 impl<A: Adapter> Stage<A> {
@@ -49,15 +71,15 @@ impl<A: Adapter> Stage<A> {
     }
 
     fn set(dir: TempDir, change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder) -> Self {
-        let commits = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&commits);
-        let sandbox = Sandbox::builder()
-            .observe(move |exchange| {
-                if exchange.operation == Operation::CommitReservation {
-                    let body = String::from_utf8_lossy(exchange.request.body()).into_owned();
-                    seen.lock().unwrap().push(body);
-                }
-            })
+        let seen: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
+        let log = Arc::clone(&seen);
+        let live = Live::start().map(Arc::new);
+        let mut sandbox = Sandbox::builder();
+        if let Some(live) = live.clone() {
+            sandbox = sandbox.answered_by(move |request| live.answer(request));
+        }
+        let sandbox = sandbox
+            .observe(move |exchange| log.lock().unwrap().push(exchange.request.clone()))
             .start()
             .unwrap();
         let mut retry = RetryPolicy::default();
@@ -73,9 +95,10 @@ impl<A: Adapter> Stage<A> {
         Self {
             client: client::<A>(&config, &events),
             sandbox: Mutex::new(Some(sandbox)),
+            live,
             config,
             events,
-            commits,
+            seen,
             dir,
         }
     }
@@ -85,7 +108,7 @@ impl<A: Adapter> Stage<A> {
         client::<A>(&self.config, &self.events)
     }
 
-    pub(super) fn server<T>(&self, work: impl FnOnce(&Sandbox) -> T) -> T {
+    fn server<T>(&self, work: impl FnOnce(&Sandbox) -> T) -> T {
         work(
             self.sandbox
                 .lock()
@@ -108,13 +131,34 @@ impl<A: Adapter> Stage<A> {
         self.server(Sandbox::clear_faults);
     }
 
+    /// Lets this time pass, which is more than any lease and its grace have.
     pub(super) fn advance(&self, by: Duration) {
-        self.server(|sandbox| sandbox.advance(by));
+        match &self.live {
+            Some(live) => live.expire(),
+            None => self.server(|sandbox| sandbox.advance(by)),
+        }
     }
 
-    pub(super) fn reservation(&self, id: &ReservationId) -> ReservationState {
-        self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.reservation(id.as_str())))
-            .unwrap()
+    /// By the server's clock.
+    pub(super) fn now(&self) -> UnixMillis {
+        match &self.live {
+            Some(_) => SystemTime::now().into(),
+            None => self.server(Sandbox::now),
+        }
+    }
+
+    pub(super) fn reservation(&self, id: &ReservationId) -> Reservation {
+        if let Some(live) = &self.live {
+            return live.reservation(id);
+        }
+        let state = self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.reservation(id.as_str())));
+        let state = state.unwrap();
+        Reservation {
+            status: state.status,
+            charged: state.charged,
+            expires_at_ms: state.expires_at_ms,
+            extensions: state.extensions.try_into().unwrap(),
+        }
     }
 
     pub(super) fn status(&self, id: &ReservationId) -> ReservationStatus {
@@ -123,14 +167,28 @@ impl<A: Adapter> Stage<A> {
 
     /// The ids of all reservations.
     pub(super) fn reservations(&self) -> Vec<ReservationId> {
+        if let Some(live) = &self.live {
+            return live.reservations();
+        }
         self.server(|sandbox| {
             sandbox.with_ledger(|ledger| ledger.reservation_ids().map(ReservationId::from).collect())
         })
     }
 
-    pub(super) fn budget(&self) -> BudgetState {
-        self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens)))
-            .unwrap()
+    pub(super) fn budget(&self) -> Money {
+        if let Some(live) = &self.live {
+            return live.budget();
+        }
+        let budget = self.server(|sandbox| {
+            sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens))
+        });
+        let budget = budget.unwrap();
+        Money {
+            allocated: budget.allocated,
+            remaining: budget.remaining,
+            reserved: budget.reserved,
+            spent: budget.spent,
+        }
     }
 
     /// Fails unless the ledger has exactly this spent and nothing held.
@@ -142,12 +200,24 @@ impl<A: Adapter> Stage<A> {
     }
 
     pub(super) fn events_applied(&self) -> u64 {
+        if let Some(live) = &self.live {
+            return live.events_applied();
+        }
         self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.events_applied()))
     }
 
-    /// The bodies of the commits that the server saw.
+    /// The requests that the server saw.
+    pub(super) fn seen(&self) -> Vec<Request<Bytes>> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The bodies of the commits among them.
     pub(super) fn commits(&self) -> Vec<String> {
-        self.commits.lock().unwrap().clone()
+        let mut seen = self.seen();
+        seen.retain(|request| request.uri().path().ends_with("/commit"));
+        seen.iter()
+            .map(|request| String::from_utf8_lossy(request.body()).into_owned())
+            .collect()
     }
 
     /// What was told so far.
@@ -229,30 +299,6 @@ impl<A: Adapter> Stage<A> {
     }
 }
 
-/// The records with this ending (`json`, `rejected`, `stale`) in a journal's directory, whoever they belong to.
-/// One that is removed meanwhile is none.
-pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
-    let files = files(dir, ending).into_iter();
-    files
-        .filter_map(|path| fs::read(path).ok())
-        .map(|bytes| JournalRecord::parse(&bytes).unwrap())
-        .collect()
-}
-
-/// The files with this ending, or all, in a journal's directory, whoever they belong to.
-pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for folder in fs::read_dir(dir).unwrap() {
-        let folder = folder.unwrap().path();
-        if folder.is_dir() {
-            files.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
-        }
-    }
-    files.retain(|path| ending.is_empty() || path.extension().is_some_and(|found| found == ending));
-    files.sort();
-    files
-}
-
 fn client<A: Adapter>(config: &CyclesConfigBuilder, events: &Arc<Mutex<Vec<Event>>>) -> A::Client {
     let events = Arc::clone(events);
     A::client(config.clone().build().unwrap(), move |event| {
@@ -283,32 +329,4 @@ pub fn commit(tokens: i64) -> CommitRequest {
 /// How a body says what was spent.
 pub(super) fn actual(tokens: i64) -> String {
     format!(r#""actual":{{"unit":"TOKENS","amount":{tokens}}}"#)
-}
-
-/// A directory that goes with the value.
-#[derive(Debug)]
-pub struct TempDir(PathBuf);
-
-impl TempDir {
-    /// A fresh one.
-    #[expect(clippy::new_without_default, reason = "it makes a directory")]
-    pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("cycles-suite-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TempDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

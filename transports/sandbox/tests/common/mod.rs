@@ -15,6 +15,7 @@
 
 pub mod answer;
 pub mod backend;
+#[path = "../../src/suite/client.rs"]
 pub mod client;
 pub mod contract;
 pub mod live;

@@ -4,10 +4,10 @@
 //!
 //! `CYCLES_CONTRACT_SEED` repeats a run, `CYCLES_CONTRACT_REQUESTS` makes a longer one.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr
+    clippy::print_stdout
 )]
 
 #[path = "../common/mod.rs"]

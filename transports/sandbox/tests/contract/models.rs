@@ -71,59 +71,59 @@ pub(crate) fn extend(dice: &mut Dice) -> ReservationExtendRequest {
 }
 
 pub(crate) fn balances(dice: &mut Dice) -> BalanceParams {
-    let mut params = BalanceParams::default();
-    params.tenant = maybe(dice, 60, |_| "acme".to_owned());
-    params.workspace = filter(dice);
-    params.app = filter(dice);
-    params.workflow = filter(dice);
-    params.agent = filter(dice);
-    params.toolset = filter(dice);
-    params.include_children = maybe(dice, 30, |dice| dice.percent(50));
-    params.limit = limit(dice);
-    params.cursor = maybe(dice, 10, |dice| text(dice, 1, 40));
-    params
+    BalanceParams {
+        tenant: maybe(dice, 60, |_| "acme".to_owned()),
+        workspace: filter(dice),
+        app: filter(dice),
+        workflow: filter(dice),
+        agent: filter(dice),
+        toolset: filter(dice),
+        include_children: maybe(dice, 30, |dice| dice.percent(50)),
+        limit: limit(dice),
+        cursor: maybe(dice, 10, |dice| text(dice, 1, 40)),
+    }
 }
 
 pub(crate) fn list(dice: &mut Dice) -> ListReservationsParams {
-    let mut params = ListReservationsParams::default();
-    params.idempotency_key = maybe(dice, 20, |dice| text(dice, 1, 256).into());
-    params.status = maybe(dice, 30, |dice| {
-        ReservationStatus::from(dice.pick(&["ACTIVE", "COMMITTED", "RELEASED", "EXPIRED", "LOST"]))
-    });
-    params.tenant = maybe(dice, 60, |_| "acme".to_owned());
-    params.workspace = filter(dice);
-    params.app = filter(dice);
-    params.workflow = filter(dice);
-    params.agent = filter(dice);
-    params.toolset = filter(dice);
-    params.from = time(dice);
-    params.to = time(dice);
-    params.expires_from = time(dice);
-    params.expires_to = time(dice);
-    params.finalized_from = time(dice);
-    params.finalized_to = time(dice);
-    params.sort_by = maybe(dice, 40, |dice| {
-        let keys = [
-            "reservation_id",
-            "tenant",
-            "scope_path",
-            "status",
-            "reserved",
-            "created_at_ms",
-            "luck",
-        ];
-        ReservationSortKey::from(dice.pick(&keys))
-    });
-    params.sort_dir = maybe(dice, 40, |dice| {
-        SortDirection::from(dice.pick(&["asc", "desc", "up"]))
-    });
     let fields = ["metadata", "committed_metadata", "evidence"];
-    params.include = (0..dice.roll(4))
-        .map(|_| ReservationField::from(dice.pick(&fields)))
-        .collect();
-    params.limit = limit(dice);
-    params.cursor = maybe(dice, 5, |dice| text(dice, 1, 40));
-    params
+    ListReservationsParams {
+        idempotency_key: maybe(dice, 20, |dice| text(dice, 1, 256).into()),
+        status: maybe(dice, 30, |dice| {
+            ReservationStatus::from(dice.pick(&["ACTIVE", "COMMITTED", "RELEASED", "EXPIRED", "LOST"]))
+        }),
+        tenant: maybe(dice, 60, |_| "acme".to_owned()),
+        workspace: filter(dice),
+        app: filter(dice),
+        workflow: filter(dice),
+        agent: filter(dice),
+        toolset: filter(dice),
+        from: time(dice),
+        to: time(dice),
+        expires_from: time(dice),
+        expires_to: time(dice),
+        finalized_from: time(dice),
+        finalized_to: time(dice),
+        sort_by: maybe(dice, 40, |dice| {
+            let keys = [
+                "reservation_id",
+                "tenant",
+                "scope_path",
+                "status",
+                "reserved",
+                "created_at_ms",
+                "luck",
+            ];
+            ReservationSortKey::from(dice.pick(&keys))
+        }),
+        sort_dir: maybe(dice, 40, |dice| {
+            SortDirection::from(dice.pick(&["asc", "desc", "up"]))
+        }),
+        include: (0..dice.roll(4))
+            .map(|_| ReservationField::from(dice.pick(&fields)))
+            .collect(),
+        limit: limit(dice),
+        cursor: maybe(dice, 5, |dice| text(dice, 1, 40)),
+    }
 }
 
 /// An id as a server might give it, and as none would.
@@ -132,23 +132,23 @@ pub(crate) fn reservation_id(dice: &mut Dice) -> ReservationId {
 }
 
 fn subject(dice: &mut Dice) -> Subject {
-    let mut subject = Subject::default();
-    subject.tenant = maybe(dice, 90, |dice| match dice.percent(95) {
-        true => "acme".to_owned(),
-        false => name(dice, 128),
-    });
-    subject.workspace = maybe(dice, 10, |dice| name(dice, 128));
-    subject.app = maybe(dice, 15, |dice| name(dice, 128));
-    subject.workflow = maybe(dice, 10, |dice| name(dice, 128));
-    subject.agent = maybe(dice, 30, |dice| name(dice, 128));
-    subject.toolset = maybe(dice, 10, |dice| name(dice, 128));
-    subject.dimensions = maybe(dice, 20, |dice| {
-        let count = dice.pick(&[0, 1, 2, 3, 16, 17]);
-        let dimensions =
-            (0..count).map(|number| (format!("{number}{}", text(dice, 0, 8)), text(dice, 0, 256)));
-        dimensions.collect::<BTreeMap<_, _>>()
-    });
-    subject
+    Subject {
+        tenant: maybe(dice, 90, |dice| match dice.percent(95) {
+            true => "acme".to_owned(),
+            false => name(dice, 128),
+        }),
+        workspace: maybe(dice, 10, |dice| name(dice, 128)),
+        app: maybe(dice, 15, |dice| name(dice, 128)),
+        workflow: maybe(dice, 10, |dice| name(dice, 128)),
+        agent: maybe(dice, 30, |dice| name(dice, 128)),
+        toolset: maybe(dice, 10, |dice| name(dice, 128)),
+        dimensions: maybe(dice, 20, |dice| {
+            let count = dice.pick(&[0, 1, 2, 3, 16, 17]);
+            let dimensions =
+                (0..count).map(|number| (format!("{number}{}", text(dice, 0, 8)), text(dice, 0, 256)));
+            dimensions.collect::<BTreeMap<_, _>>()
+        }),
+    }
 }
 
 fn action(dice: &mut Dice) -> Action {

@@ -11,7 +11,6 @@ use cycles_sandbox::{ApiKey, Budget, Ledger, Tenant, Unit};
 use http::Request;
 use serde_json::Value;
 
-use crate::common::contract::Deviation;
 use crate::common::{START, contract};
 use crate::dice::Dice;
 use crate::{models, number, spec};
@@ -52,10 +51,15 @@ fn whatever_the_core_sends_is_valid_and_so_is_the_answer() {
         *sent.entry(operation).or_default() += 1;
         *answers.entry(desk.exchange(&request)).or_default() += 1;
     }
-    println!(
-        "sent: {sent:?}\nanswers: {answers:?}\ndeviations: {:?}",
-        contract::met()
-    );
+    let met = contract::met();
+    println!("sent: {sent:?}\nanswers: {answers:?}\ndeviations: {met:?}");
+    for deviation in contract::DEVIATIONS {
+        println!("{}: {}", deviation.name, deviation.reason);
+        assert!(
+            met.contains_key(deviation.name),
+            "no answer deviates like this any more"
+        );
+    }
     let operations: Vec<&str> = spec.operations().collect();
     assert!(
         operations.iter().all(|operation| sent.contains_key(operation)),

@@ -16,7 +16,8 @@ use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Event, UnixMillis};
 use http::Request;
 
 use super::process::Process;
-use crate::suite::stage::{PATIENCE, TempDir, files, records};
+use crate::suite::files::{TempDir, files, records};
+use crate::suite::stage::PATIENCE;
 use crate::suite::{Adapter, Left};
 use crate::{
     DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Exchange, Operation, ReservationState, Sandbox,

@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub struct Client {
+pub(crate) struct Client {
     authority: String,
     /// What the base address has after host and port.
     prefix: String,
     connection: Option<BufReader<TcpStream>>,
 }
 
-pub struct Raw {
+pub(crate) struct Raw {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Client {
-    pub fn new(base_url: &str) -> Self {
+    pub(crate) fn new(base_url: &str) -> Self {
         let rest = base_url.strip_prefix("http://");
         let rest = rest.unwrap_or_else(|| panic!("{base_url}: only http:// is spoken here"));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -36,7 +36,13 @@ impl Client {
         }
     }
 
-    pub fn exchange(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Raw {
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Raw {
         let mut head = format!(
             "{method} {}{path} HTTP/1.1\r\nhost: {}\r\n",
             self.prefix, self.authority

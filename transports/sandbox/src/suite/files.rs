@@ -1,0 +1,59 @@
+//! Directories and the journals in them, as they are on the disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cycles_proto::record::JournalRecord;
+
+/// The records with this ending (`json`, `rejected`, `stale`) in a journal's directory, whoever they belong to.
+/// One that is removed meanwhile is none.
+pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
+    let files = files(dir, ending).into_iter();
+    files
+        .filter_map(|path| fs::read(path).ok())
+        .map(|bytes| JournalRecord::parse(&bytes).unwrap())
+        .collect()
+}
+
+/// The files with this ending, or all, in a journal's directory, whoever they belong to.
+pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for folder in fs::read_dir(dir).unwrap() {
+        let folder = folder.unwrap().path();
+        if folder.is_dir() {
+            files.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    files.retain(|path| ending.is_empty() || path.extension().is_some_and(|found| found == ending));
+    files.sort();
+    files
+}
+
+/// A directory that goes with the value.
+#[derive(Debug)]
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    /// A fresh one.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cycles-suite-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
