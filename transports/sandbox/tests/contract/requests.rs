@@ -22,7 +22,7 @@ fn whatever_the_core_sends_is_valid_and_so_is_the_answer() {
     let Some(spec) = spec() else { return };
     let (seed, count) = (
         number("CYCLES_CONTRACT_SEED", 1),
-        number("CYCLES_CONTRACT_REQUESTS", 20_000),
+        number("CYCLES_CONTRACT_REQUESTS", 8_000),
     );
     println!("CYCLES_CONTRACT_SEED={seed}");
     let mut desk = Desk::new(seed);
