@@ -136,7 +136,7 @@ impl WithCyclesConfig {
 
     /// What is kept with the commit; the action may add to it.
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
-        self.notes.metadata = Some(metadata.into());
+        self.notes.set_metadata(metadata.into());
         self
     }
 
@@ -182,6 +182,11 @@ impl CommitNotes {
     /// What the action consumed, in place of what was set before.
     pub fn set_metrics(&mut self, metrics: CyclesMetrics) {
         self.metrics = Some(metrics);
+    }
+
+    /// What is kept with the commit, in place of what was set before.
+    pub fn set_metadata(&mut self, metadata: JsonObject) {
+        self.metadata = Some(metadata);
     }
 
     /// Adds to what is kept with the commit.

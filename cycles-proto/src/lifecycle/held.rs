@@ -11,7 +11,8 @@ use super::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use super::releasing::Releasing;
 use super::reserving::Granted;
 use crate::call::Ticket;
-use crate::models::{Amount, CommitRequest, JsonObject};
+use crate::meter::partial;
+use crate::models::{Amount, CommitRequest, Unit};
 use crate::settlement::Settlement;
 use crate::step::{Event, Step};
 use crate::time::Now;
@@ -112,6 +113,11 @@ impl Held {
         self.heart.extend(common, by_ms)
     }
 
+    /// What its cost is told in.
+    pub(super) fn unit(&self) -> &Unit {
+        &self.about.unit
+    }
+
     pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.about
             .check_amount("spent", amount)
@@ -145,7 +151,7 @@ impl Held {
             return None;
         }
         if self.spent > 0 {
-            let metadata = JsonObject::new().with("actual_source", "partial");
+            let metadata = partial();
             let actual = Amount::new(self.about.unit.clone(), self.spent);
             let request = CommitRequest::builder().actual(actual).metadata(metadata).build();
             // The amount was checked when it was told, and there is no settlement yet.

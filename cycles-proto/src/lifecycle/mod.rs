@@ -43,7 +43,8 @@ use crate::call::{Failure, FailureKind, Ticket};
 use crate::config::CyclesConfig;
 use crate::error::Error;
 use crate::keys::Seed;
-use crate::models::{Amount, CommitRequest, ReservationCreateRequest};
+use crate::meter::Meter;
+use crate::models::{Amount, CommitRequest, ReservationCreateRequest, Unit};
 use crate::record::JournalRecord;
 use crate::settlement::{Receipt, Settlement};
 use crate::step::{Step, StoreFailure};
@@ -196,6 +197,20 @@ impl Lifecycle {
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.held()?.1.spent(amount)
+    }
+
+    /// Counts what the action consumes, if that is a stream.
+    pub fn meter(&self, now: Now) -> Meter {
+        let unit = match &self.phase {
+            Phase::Held(held) => held.unit().clone(),
+            // Nothing is held, so that nothing will be taken, in whatever unit.
+            Phase::Reserving(_)
+            | Phase::Doubting(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => Unit::Tokens,
+        };
+        Meter::new(unit, now)
     }
 
     /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept

@@ -134,6 +134,19 @@ pub enum InvalidCommit {
         /// The unit of the cost.
         given: Unit,
     },
+    /// An item of a metered stream was not counted. What the others cost is charged as a part.
+    #[error(
+        "an item of a metered stream cost {given}, which cannot be counted in {reserved}: it is in another unit, less \
+         than 0, or more than 2⁶³ − 1 with the others. What the others cost is charged as a part; if they cost nothing, \
+         the budget is held until its lease ends. Charge this item with an event"
+    )]
+    #[non_exhaustive]
+    NotCounted {
+        /// What it cost.
+        given: Amount,
+        /// The unit of the estimate.
+        reserved: Unit,
+    },
     /// The amount or the key breaks a limit.
     #[error("{0}. Nothing was sent, and the reservation is still held")]
     Invalid(InvalidRequest),

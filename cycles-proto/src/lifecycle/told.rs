@@ -6,6 +6,7 @@ use super::{InvalidCommit, Lifecycle, Outcome};
 use crate::call::Ticket;
 use crate::error::Error;
 use crate::models::{ReservationCreateResponse, ReservationId};
+use crate::settlement::Receipt;
 use crate::step::Event;
 use crate::time::UnixMillis;
 
@@ -16,6 +17,7 @@ pub struct Told {
     granted: Option<Arc<ReservationCreateResponse>>,
     lease_is_lost: bool,
     release_failed: bool,
+    uncounted: Option<Box<InvalidCommit>>,
     /// Extensions by hand that were answered and not yet asked for.
     extended: Vec<(Ticket, Extended)>,
 }
@@ -42,6 +44,11 @@ impl Told {
             self.extended
                 .extend(ticket.map(|ticket| (ticket, Ok(*expires_at))));
         }
+    }
+
+    /// An item of a metered stream was not counted: whoever waits for its end is told.
+    pub fn not_counted(&mut self, why: InvalidCommit) {
+        self.uncounted = Some(Box::new(why));
     }
 
     /// Whether the lease is over, by the ledger's word or by the clock.
@@ -83,5 +90,18 @@ impl Told {
                 .receipt()
                 .map(|receipt| receipt.into_result().map(|_| true)),
         }
+    }
+
+    /// What became of the cost, however it was handed over: its receipt after the first attempt, or nothing if
+    /// nothing was spent and the budget is given back.
+    pub fn settled(&self, machine: &Lifecycle) -> Option<Result<Option<Receipt>, Error>> {
+        let settled = match (machine.receipt(), machine.outcome()) {
+            (Some(receipt), _) => receipt.into_result().map(Some),
+            (None, Some(outcome)) => outcome.refusal().map_or(Ok(None), Err),
+            (None, None) if self.release_failed => Ok(None),
+            (None, None) => return None,
+        };
+        let uncounted = self.uncounted.as_deref().cloned();
+        Some(uncounted.map_or(settled, |why| Err(why.into())))
     }
 }

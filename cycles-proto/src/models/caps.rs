@@ -1,5 +1,7 @@
 //! Soft limits that come with a permission.
 
+use core::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::decode::non_negative;
@@ -48,6 +50,23 @@ impl Caps {
         }
         !names(&self.tool_denylist)
     }
+
+    /// The most tokens to ask a model for where the caller wants up to `wanted`: that, or the cap if it is lower.
+    pub fn clamp_max_tokens(&self, wanted: i64) -> i64 {
+        self.max_tokens.map_or(wanted, |most| most.min(wanted))
+    }
+
+    /// How long to wait before the next action; not at all if nothing is said.
+    pub fn cooldown(&self) -> Duration {
+        let ms = self.cooldown_ms.and_then(|ms| u64::try_from(ms).ok());
+        Duration::from_millis(ms.unwrap_or(0))
+    }
+
+    /// How many further steps the agent may take; as many as it likes if nothing is said.
+    pub fn steps_left(&self) -> Option<u64> {
+        self.max_steps_remaining
+            .map(|steps| u64::try_from(steps).unwrap_or(0))
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +96,36 @@ mod tests {
     fn no_lists_allow_everything() {
         assert!(caps("{}").is_tool_allowed("a"));
         assert!(caps(r#"{"tool_allowlist":null,"tool_denylist":[]}"#).is_tool_allowed("a"));
+    }
+
+    #[test]
+    fn a_tool_is_named_exactly_on_either_list() {
+        let allowed = caps(r#"{"tool_allowlist":["web.search"]}"#);
+        let denied = caps(r#"{"tool_denylist":["web.search"]}"#);
+        for other in ["web", "web.search.images", "Web.Search", " web.search", ""] {
+            assert!(!allowed.is_tool_allowed(other), "{other:?}");
+            assert!(denied.is_tool_allowed(other), "{other:?}");
+        }
+        assert!(allowed.is_tool_allowed("web.search") && !denied.is_tool_allowed("web.search"));
+    }
+
+    #[test]
+    fn numbers_limit_what_they_name_and_nothing_without_them() {
+        let capped = caps(r#"{"max_tokens":500,"max_steps_remaining":3,"cooldown_ms":1500}"#);
+        assert_eq!(
+            [0, 499, 500, 501].map(|wanted| capped.clamp_max_tokens(wanted)),
+            [0, 499, 500, 500]
+        );
+        assert_eq!(capped.cooldown(), Duration::from_millis(1_500));
+        assert_eq!(capped.steps_left(), Some(3));
+
+        let free = caps("{}");
+        assert_eq!(free.clamp_max_tokens(i64::MAX), i64::MAX);
+        assert_eq!((free.cooldown(), free.steps_left()), (Duration::ZERO, None));
+
+        let none = caps(r#"{"max_tokens":0,"max_steps_remaining":0,"cooldown_ms":0}"#);
+        assert_eq!(none.clamp_max_tokens(500), 0);
+        assert_eq!((none.cooldown(), none.steps_left()), (Duration::ZERO, Some(0)));
     }
 
     #[test]

@@ -29,6 +29,11 @@ pub type ReservationGuard = cycles_client::ReservationGuard<AsyncIo>;
 
 /// An action that ended well, and what became of its cost.
 pub type Completed<T> = cycles_client::Completed<T, AsyncIo>;
+/// A stream whose items are charged to a reservation; see [`ReservationGuard::meter`].
+pub type Metered<S, F> = cycles_client::Metered<AsyncIo, S, F>;
+
+/// Waits for what becomes of a metered stream's cost; see [`Metered::settling`].
+pub type Settling = cycles_client::Settling<AsyncIo>;
 
 pub use cycles_client::{
     BoxError, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
@@ -38,5 +43,5 @@ pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+    FailureKind, InvalidCommit, Reading, Receipt, TraceParent, TransportError, UnixMillis, models,
 };

@@ -182,6 +182,15 @@ impl<R: Runtime> Life<R> {
         answer.or_else(|| (!shared.is_driven).then(gone))
     }
 
+    /// The same life, to be looked at by somebody who does not end it.
+    pub(crate) fn watch(&self) -> Self {
+        Self {
+            ready: self.ready.clone(),
+            slot: Arc::clone(&self.slot),
+            has_ended: true,
+        }
+    }
+
     pub(crate) fn now(&self) -> cycles_proto::Now {
         self.ready.runtime.now()
     }
@@ -229,7 +238,11 @@ impl<R: Runtime> Life<R> {
     }
 
     /// What `look` finds. A life whose runtime ended goes on in the one that runs here.
-    fn poll_for<T>(&self, cx: &mut Context<'_>, look: impl FnOnce(&mut Shared) -> Option<T>) -> Poll<T> {
+    pub(crate) fn poll_for<T>(
+        &self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&mut Shared) -> Option<T>,
+    ) -> Poll<T> {
         let found = self.slot.poll_for(cx, look);
         if found.is_pending() && !self.slot.lock().is_driven {
             self.ensure_driven();

@@ -10,6 +10,7 @@ mod exchange;
 mod flush;
 mod gate;
 mod guard;
+mod meter;
 mod operations;
 mod pages;
 mod replay;
@@ -24,6 +25,7 @@ pub use completed::Completed;
 pub use context::{GuardContext, Lease};
 pub use flush::Flushed;
 pub use guard::{Committing, Releasing, ReservationGuard};
+pub use meter::{Metered, Settling};
 pub use runtime::Runtime;
 pub use with_cycles::{try_with_cycles, with_cycles};
 
@@ -33,5 +35,5 @@ pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+    FailureKind, InvalidCommit, Reading, Receipt, TraceParent, TransportError, UnixMillis, models,
 };

@@ -28,6 +28,11 @@ pub type Releasing = cycles_client::Releasing<Tokio>;
 
 /// An action that ended well, and what became of its cost.
 pub type Completed<T> = cycles_client::Completed<T, Tokio>;
+/// A stream whose items are charged to a reservation; see [`ReservationGuard::meter`].
+pub type Metered<S, F> = cycles_client::Metered<Tokio, S, F>;
+
+/// Waits for what becomes of a metered stream's cost; see [`Metered::settling`].
+pub type Settling = cycles_client::Settling<Tokio>;
 
 pub use cycles_client::{
     BoxError, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
@@ -37,5 +42,5 @@ pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+    FailureKind, InvalidCommit, Reading, Receipt, TraceParent, TransportError, UnixMillis, models,
 };

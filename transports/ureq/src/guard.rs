@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use cycles_proto::lifecycle::ReleaseReason;
+use cycles_proto::meter::Settle;
 use cycles_proto::models::{
     Amount, Caps, CommitRequest, Decision, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
@@ -33,7 +34,7 @@ pub struct ReservationGuard {
 struct Held {
     life: Arc<Life>,
     /// Keeps the threads that keep it alive.
-    _ready: Ready,
+    ready: Ready,
     has_ended: bool,
 }
 
@@ -53,7 +54,7 @@ impl CyclesClient {
         let (id, response) = life.wait_for(|shared| shared.told.granted(&shared.machine))?;
         let held = Held {
             life,
-            _ready: ready.clone(),
+            ready: ready.clone(),
             has_ended: false,
         };
         Ok(ReservationGuard { held, response, id })
@@ -133,12 +134,18 @@ impl ReservationGuard {
 
     /// Takes the cost; what comes of it is to be waited for.
     pub(crate) fn settle(mut self, request: CommitRequest) -> Result<Settling, InvalidCommit> {
-        let life = Arc::clone(self.life());
         // A cost that is not taken leaves the guard as it was, and its end is the life's.
-        life.lock().machine.commit(life.engine.now(), request)?;
-        self.held.has_ended = true;
-        life.ending();
+        self.held.commit(request)?;
         Ok(Settling { held: self.held })
+    }
+
+    /// Settles it as if it were dropped.
+    pub(crate) fn leave(mut self, settle: Settle) {
+        self.held.leave(settle);
+    }
+
+    pub(crate) fn ready(&self) -> &Ready {
+        &self.held.ready
     }
 
     pub(crate) fn life(&self) -> &Arc<Life> {
@@ -165,23 +172,37 @@ impl Settling {
 }
 
 impl Held {
+    fn commit(&mut self, request: CommitRequest) -> Result<(), InvalidCommit> {
+        self.life.lock().machine.commit(self.life.engine.now(), request)?;
+        self.has_ended = true;
+        self.life.ending();
+        Ok(())
+    }
+
     fn end(&mut self, reason: ReleaseReason) {
         self.has_ended = true;
         self.life.lock().machine.release(self.life.engine.now(), reason);
         self.life.ending();
     }
-}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.has_ended {
-            return;
+    fn leave(&mut self, settle: Settle) {
+        match settle {
+            // A cost that is not taken leaves all as it was, and its end is the drop's.
+            Settle::Commit(request) => drop(self.commit(request)),
+            Settle::Release(reason) => self.end(reason),
         }
-        self.end(ReleaseReason::ABANDONED);
         if thread::panicking() {
             let _ = self.life.wait_for(|shared| shared.told.released(&shared.machine));
         } else {
             self.life.wait_for_writes();
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.leave(Settle::Release(ReleaseReason::ABANDONED));
         }
     }
 }

@@ -13,6 +13,7 @@ mod guard;
 mod http_client;
 mod http_options;
 mod life;
+mod meter;
 mod names;
 mod operations;
 mod pages;
@@ -30,6 +31,7 @@ pub use context::{GuardContext, Lease};
 pub use flush::Flushed;
 pub use guard::ReservationGuard;
 pub use http_options::HttpOptions;
+pub use meter::{Metered, Settling};
 pub use with_cycles::{try_with_cycles, with_cycles};
 
 pub use cycles_host::Observer;
@@ -38,5 +40,5 @@ pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, Receipt, TraceParent, TransportError, UnixMillis, models,
+    FailureKind, InvalidCommit, Reading, Receipt, TraceParent, TransportError, UnixMillis, models,
 };

@@ -16,6 +16,7 @@ mod files;
 mod lease;
 mod live;
 mod losses;
+mod metered;
 pub mod recovery;
 pub mod scripted;
 mod secrets;
@@ -33,6 +34,7 @@ pub use self::ends::*;
 pub use self::files::{TempDir, records};
 pub use self::lease::*;
 pub use self::losses::*;
+pub use self::metered::*;
 pub use self::secrets::*;
 pub use self::stage::{commit, request, request_for};
 pub use self::values::*;
@@ -76,6 +78,43 @@ pub trait Guard: Debug + Send {
     fn extend(&self, ms: u64) -> Result<UnixMillis, Error>;
     fn commit(self, request: CommitRequest) -> Result<Receipt, Error>;
     fn release(self, reason: &str) -> Result<bool, Error>;
+
+    /// Meters a stream of items that each cost so many tokens, or fail; takes `take` of them, or fewer if it ends
+    /// before, and drops the rest. Returns how many there were and what became of the cost.
+    fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed;
+}
+
+/// How a stream is metered and consumed.
+#[derive(Clone, Copy, Debug)]
+pub struct Metering {
+    /// How many items are asked for.
+    pub take: usize,
+    /// So many tokens end the stream.
+    pub stop_at: Option<i64>,
+    /// Whether the consumer panics instead of leaving.
+    pub panics: bool,
+}
+
+/// What was taken of a metered stream.
+#[derive(Debug)]
+pub struct Consumed {
+    /// The items that were seen; `None` is an error.
+    pub seen: Vec<Option<i64>>,
+    /// What its end told.
+    pub settled: Result<Option<Receipt>, Error>,
+}
+
+impl Metering {
+    /// Takes the next item, unless no more are asked for; then it panics if it shall.
+    pub fn next<T>(self, seen: usize, next: impl FnOnce() -> Option<T>) -> Option<T> {
+        if seen < self.take {
+            return next();
+        }
+        if self.panics {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+        None
+    }
 }
 
 /// What an action sees of its reservation.
@@ -150,6 +189,11 @@ macro_rules! adapter_suite {
             a_cost_in_another_unit_is_not_taken_and_nothing_is_released
             a_heartbeat_keeps_a_lease_alive_beyond_its_length
             an_extension_that_hangs_does_not_delay_the_commit
+            a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact
+            a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact
+            a_metered_stream_that_fails_is_charged_what_came_before
+            a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
+            a_metered_stream_that_ends_while_the_server_fails_is_charged_later
             the_key_is_nowhere
             requests_have_the_headers_of_the_protocol_and_no_others
         }

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Guard, Left};
+use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
 use cycles_tokio::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_tokio::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
 };
+use futures::stream::{self, StreamExt as _};
 use tokio::runtime::Runtime;
 
 pub struct Tokio;
@@ -94,6 +95,23 @@ impl Guard for Held {
 
     fn release(self, reason: &str) -> Result<bool, Error> {
         RUNTIME.block_on(self.0.release(reason))
+    }
+
+    fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed {
+        let metered = self
+            .0
+            .try_meter(stream::iter(items), |tokens| Amount::tokens(*tokens));
+        let mut stream = match metering.stop_at {
+            Some(most) => metered.stop_at_tokens(most),
+            None => metered,
+        };
+        let (mut seen, settling) = (Vec::new(), stream.settling());
+        while let Some(item) = metering.next(seen.len(), || RUNTIME.block_on(stream.next())) {
+            seen.push(item.ok());
+        }
+        drop(stream);
+        let settled = RUNTIME.block_on(settling);
+        Consumed { seen, settled }
     }
 }
 

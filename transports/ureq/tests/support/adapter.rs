@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Guard, Left};
+use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
 use cycles_ureq::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
@@ -87,6 +87,21 @@ impl Guard for Held {
 
     fn release(self, reason: &str) -> Result<bool, Error> {
         self.0.release(reason)
+    }
+
+    fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed {
+        let metered = self.0.try_meter(items, |tokens| Amount::tokens(*tokens));
+        let mut metered = match metering.stop_at {
+            Some(most) => metered.stop_at_tokens(most),
+            None => metered,
+        };
+        let (mut seen, settling) = (Vec::new(), metered.settling());
+        while let Some(item) = metering.next(seen.len(), || metered.next()) {
+            seen.push(item.ok());
+        }
+        drop(metered);
+        let settled = settling.wait();
+        Consumed { seen, settled }
     }
 }
 

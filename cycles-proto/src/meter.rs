@@ -1,0 +1,205 @@
+//! What a stream consumes, item by item: the adapters' metered streams count with it, and it says how they end.
+
+use crate::guarded::CommitNotes;
+use crate::lifecycle::{InvalidCommit, ReleaseReason};
+use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, Unit};
+use crate::time::Now;
+
+/// What one item of a stream says about the cost of all.
+///
+/// An [`Amount`] by itself is [more](Self::more); an `Option` of one, where most items say nothing, is a reading too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a reading counts only when the meter's closure returns it"]
+pub struct Reading {
+    amount: Option<Amount>,
+    is_total: bool,
+    tokens: Option<i64>,
+    metrics: Option<CyclesMetrics>,
+}
+
+impl Reading {
+    /// The item says nothing.
+    pub fn nothing() -> Self {
+        Self::default()
+    }
+
+    /// The item costs this much, beside those before it.
+    pub fn more(amount: Amount) -> Self {
+        Self {
+            amount: Some(amount),
+            ..Self::default()
+        }
+    }
+
+    /// All items up to this one cost this much, be that more or less than what was counted: the usage that a
+    /// model tells in its last chunk.
+    pub fn total(amount: Amount) -> Self {
+        Self {
+            is_total: true,
+            ..Self::more(amount)
+        }
+    }
+
+    /// How many tokens that is, where the amount is not in tokens itself. It is what a limit on tokens looks at.
+    pub fn with_tokens(mut self, tokens: i64) -> Self {
+        self.tokens = Some(tokens);
+        self
+    }
+
+    /// What goes with the commit, in place of what earlier items said.
+    pub fn with_metrics(mut self, metrics: CyclesMetrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+}
+
+impl From<Amount> for Reading {
+    fn from(amount: Amount) -> Self {
+        Self::more(amount)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Reading {
+    fn from(reading: Option<T>) -> Self {
+        reading.map(Into::into).unwrap_or_default()
+    }
+}
+
+/// Counts what a stream consumes, in the unit of its reservation; see
+/// [`Lifecycle::meter`](crate::Lifecycle::meter).
+#[derive(Clone, Debug)]
+pub struct Meter {
+    unit: Unit,
+    consumed: i64,
+    tokens: i64,
+    most_tokens: Option<i64>,
+    /// Whether anything was consumed, even if a later reading took it back.
+    has_counted: bool,
+    uncounted: Option<Box<InvalidCommit>>,
+    notes: CommitNotes,
+    began: Now,
+}
+
+/// How a metered stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It came to its end, or to its limit.
+    Finished,
+    /// It failed.
+    Failed,
+    /// Nobody wants the rest.
+    Dropped,
+}
+
+/// What becomes of the reservation when its stream has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the reservation has to be settled"]
+pub enum Settle {
+    /// It is committed.
+    Commit(CommitRequest),
+    /// Nothing is known to be consumed: it is released.
+    Release(ReleaseReason),
+}
+
+impl Meter {
+    pub(crate) fn new(unit: Unit, began: Now) -> Self {
+        Self {
+            unit,
+            consumed: 0,
+            tokens: 0,
+            most_tokens: None,
+            has_counted: false,
+            uncounted: None,
+            notes: CommitNotes::default(),
+            began,
+        }
+    }
+
+    /// The stream ends with the item that reaches so many tokens.
+    pub fn stop_at_tokens(&mut self, most: i64) {
+        self.most_tokens = Some(most);
+    }
+
+    /// What goes with the commit.
+    pub fn notes_mut(&mut self) -> &mut CommitNotes {
+        &mut self.notes
+    }
+
+    /// What was consumed by now.
+    pub fn consumed(&self) -> Amount {
+        Amount::new(self.unit.clone(), self.consumed)
+    }
+
+    /// Why an item was not counted, if one was not.
+    pub fn uncounted(&self) -> Option<&InvalidCommit> {
+        self.uncounted.as_deref()
+    }
+
+    /// Whether the limit is reached, and the stream over.
+    pub fn is_full(&self) -> bool {
+        self.most_tokens.is_some_and(|most| self.tokens >= most)
+    }
+
+    /// Counts an item. What comes back is to be told to the reservation as
+    /// [spent](crate::Lifecycle::spent), also where that refuses it: then it knows that there is a cost.
+    pub fn read(&mut self, reading: Reading) -> Option<Amount> {
+        if let Some(metrics) = reading.metrics {
+            self.notes.set_metrics(metrics);
+        }
+        let in_tokens = reading
+            .amount
+            .as_ref()
+            .filter(|amount| amount.unit == Unit::Tokens);
+        if let Some(tokens) = reading.tokens.or_else(|| in_tokens.map(|amount| amount.amount)) {
+            let before = if reading.is_total { 0 } else { self.tokens };
+            self.tokens = before.saturating_add(tokens.max(0));
+        }
+        let given = reading.amount?;
+        let before = if reading.is_total { 0 } else { self.consumed };
+        let is_countable = given.unit == self.unit && given.amount >= 0;
+        match before.checked_add(given.amount).filter(|_| is_countable) {
+            Some(consumed) => {
+                self.consumed = consumed;
+                self.has_counted |= consumed > 0;
+                Some(self.consumed())
+            }
+            None => {
+                self.uncounted = Some(Box::new(InvalidCommit::NotCounted {
+                    given: given.clone(),
+                    reserved: self.unit.clone(),
+                }));
+                Some(given)
+            }
+        }
+    }
+
+    /// The stream has ended: what was consumed is committed. Unless that is all of it, it is marked as a part,
+    /// and a reservation of which nothing was consumed is released.
+    pub fn end(self, end: End, now: Now) -> Settle {
+        let actual = self.consumed();
+        let is_whole = end == End::Finished && self.uncounted.is_none();
+        if !is_whole && !self.has_counted {
+            return Settle::Release(match end {
+                End::Failed => ReleaseReason::ACTION_FAILED,
+                End::Finished | End::Dropped => ReleaseReason::ABANDONED,
+            });
+        }
+        let mut notes = self.notes;
+        if !is_whole {
+            notes.insert_metadata(ACTUAL_SOURCE, PARTIAL);
+        }
+        let latency = now.mono.saturating_sub(self.began.mono);
+        Settle::Commit(notes.commit(actual, latency))
+    }
+}
+
+/// The metadata of a commit that is no more than a lower bound of the cost.
+pub(crate) fn partial() -> JsonObject {
+    JsonObject::new().with(ACTUAL_SOURCE, PARTIAL)
+}
+
+const ACTUAL_SOURCE: &str = "actual_source";
+const PARTIAL: &str = "partial";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+use core::time::Duration;
+
+use super::*;
+use crate::time::UnixMillis;
+
+fn at(secs: u64) -> Now {
+    Now {
+        mono: Duration::from_secs(secs),
+        wall: UnixMillis(0),
+    }
+}
+
+fn meter() -> Meter {
+    Meter::new(Unit::Tokens, at(10))
+}
+
+fn committed(settle: Settle) -> CommitRequest {
+    match settle {
+        Settle::Commit(request) => request,
+        Settle::Release(reason) => panic!("released: {reason:?}"),
+    }
+}
+
+fn is_partial(request: &CommitRequest) -> bool {
+    let metadata = request.metadata.as_ref();
+    metadata.and_then(|metadata| metadata.get::<String>("actual_source")) == Some("partial".into())
+}
+
+#[test]
+fn items_add_up_and_the_end_is_the_whole_cost() {
+    let mut meter = meter();
+    assert_eq!(meter.read(Amount::tokens(3).into()), Some(Amount::tokens(3)));
+    assert_eq!(meter.read(None::<Amount>.into()), None);
+    assert_eq!(meter.read(Amount::tokens(4).into()), Some(Amount::tokens(7)));
+    let request = committed(meter.end(End::Finished, at(12)));
+    assert_eq!(request.actual, Amount::tokens(7));
+    assert!(!is_partial(&request));
+    assert_eq!(request.metrics.unwrap().latency_ms, Some(2_000));
+}
+
+#[test]
+fn a_total_replaces_what_was_counted_be_it_more_or_less() {
+    for total in [0, 5, 50] {
+        let mut meter = meter();
+        let _ = meter.read(Amount::tokens(9).into());
+        assert_eq!(
+            meter.read(Reading::total(Amount::tokens(total))),
+            Some(Amount::tokens(total))
+        );
+        let _ = meter.read(Amount::tokens(1).into());
+        for end in [End::Finished, End::Dropped, End::Failed] {
+            let request = committed(meter.clone().end(end, at(10)));
+            assert_eq!(request.actual, Amount::tokens(total + 1));
+            assert_eq!(is_partial(&request), end != End::Finished);
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_back_to_nothing_is_committed_as_nothing() {
+    let mut meter = meter();
+    let _ = meter.read(Amount::tokens(9).into());
+    let _ = meter.read(Reading::total(Amount::tokens(0)));
+    // A release would charge the 9 that the reservation was told of.
+    assert_eq!(
+        committed(meter.end(End::Dropped, at(10))).actual,
+        Amount::tokens(0)
+    );
+}
+
+#[test]
+fn a_stream_of_which_nothing_was_consumed_is_released_unless_it_ended_well() {
+    let release = |end| match meter().end(end, at(10)) {
+        Settle::Release(reason) => reason,
+        Settle::Commit(request) => panic!("committed: {request:?}"),
+    };
+    assert_eq!(release(End::Dropped), ReleaseReason::ABANDONED);
+    assert_eq!(release(End::Failed), ReleaseReason::ACTION_FAILED);
+    let request = committed(meter().end(End::Finished, at(10)));
+    assert_eq!(request.actual, Amount::tokens(0));
+}
+
+#[test]
+fn what_cannot_be_counted_makes_the_rest_a_part_and_nothing_is_given_back_for_it() {
+    let uncountable = [
+        Amount::usd_microcents(5),
+        Amount::tokens(-1),
+        Amount::tokens(i64::MAX),
+    ];
+    for given in uncountable {
+        let mut meter = meter();
+        let _ = meter.read(Amount::tokens(7).into());
+        assert_eq!(meter.read(given.clone().into()), Some(given.clone()));
+        assert!(
+            matches!(meter.uncounted(), Some(InvalidCommit::NotCounted { given: told, .. }) if *told == given),
+            "{meter:?}"
+        );
+        let request = committed(meter.end(End::Finished, at(10)));
+        assert_eq!(request.actual, Amount::tokens(7));
+        assert!(is_partial(&request));
+    }
+}
+
+#[test]
+fn a_limit_is_reached_by_the_item_that_reaches_it() {
+    let mut meter = meter();
+    meter.stop_at_tokens(10);
+    let mut seen = Vec::new();
+    for tokens in [4, 5, 3] {
+        let _ = meter.read(Amount::tokens(tokens).into());
+        seen.push(meter.is_full());
+    }
+    assert_eq!(seen, [false, false, true]);
+    meter.stop_at_tokens(0);
+    assert!(meter.is_full());
+}
+
+#[test]
+fn a_limit_on_tokens_works_where_the_cost_is_money() {
+    let mut meter = Meter::new(Unit::UsdMicrocents, at(10));
+    meter.stop_at_tokens(10);
+    let _ = meter.read(Amount::usd_microcents(1_000_000).into());
+    assert!(!meter.is_full(), "money is no token");
+    let _ = meter.read(Reading::more(Amount::usd_microcents(1)).with_tokens(6));
+    assert!(!meter.is_full());
+    let _ = meter.read(Reading::total(Amount::usd_microcents(2)).with_tokens(9));
+    assert!(!meter.is_full(), "9 by now, and not 15");
+    let _ = meter.read(Reading::nothing().with_tokens(1));
+    assert!(meter.is_full());
+    assert_eq!(meter.consumed(), Amount::usd_microcents(2));
+}
+
+#[test]
+fn the_last_metrics_and_all_metadata_go_with_the_commit_of_a_part_too() {
+    let mut meter = meter();
+    meter.notes_mut().insert_metadata("request_id", "req-abc-123");
+    let metrics = |tokens| CyclesMetrics {
+        tokens_output: Some(tokens),
+        latency_ms: Some(320),
+        ..Default::default()
+    };
+    let _ = meter.read(Reading::more(Amount::tokens(1)).with_metrics(metrics(1)));
+    let _ = meter.read(Reading::more(Amount::tokens(1)).with_metrics(metrics(2)));
+    let request = committed(meter.end(End::Dropped, at(11)));
+    assert_eq!(request.metrics, Some(metrics(2)));
+    assert_eq!(
+        request.metadata.unwrap().to_string(),
+        r#"{"request_id":"req-abc-123","actual_source":"partial"}"#
+    );
+}

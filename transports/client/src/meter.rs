@@ -1,0 +1,260 @@
+//! Streams whose items are paid for: a reservation that lives as long as its stream.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use cycles_proto::meter::{End, Meter, Reading, Settle};
+use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
+use cycles_proto::{Error, Receipt};
+use futures::stream::{FusedStream, Stream};
+
+use crate::guard::{Life, ReservationGuard};
+use crate::runtime::Runtime;
+
+/// A stream whose items pass through unchanged while they are charged to a reservation. The lease is kept alive
+/// for as long as it lives; made by [`ReservationGuard::meter`] and [`ReservationGuard::try_meter`].
+///
+/// | it … | … and this is committed, at once and in the background |
+/// |---|---|
+/// | ends | what was consumed |
+/// | reaches [a limit](Self::stop_at_tokens), with the item that does | what was consumed; the rest is dropped, and the stream is over |
+/// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
+/// | is dropped before, in a panic too | the same |
+///
+/// A stream that fails or is dropped before anything was consumed gives the budget back. An item is charged when it
+/// is yielded, before anybody sees it. [`settling`](Self::settling) tells what became of the cost.
+#[must_use = "streams do nothing unless polled; dropped, this gives the budget back"]
+pub struct Metered<R: Runtime, S, F> {
+    live: Option<Live<R, S>>,
+    read: F,
+    consumed: Amount,
+    watch: Life<R>,
+}
+
+/// What there is until the end.
+struct Live<R: Runtime, S> {
+    guard: ReservationGuard<R>,
+    meter: Meter,
+    stream: Pin<Box<S>>,
+}
+
+impl<R: Runtime> ReservationGuard<R> {
+    /// Charges what `stream` yields, by what `cost` says of each item: an [`Amount`] is what the item costs, a
+    /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
+    ///
+    /// ```
+    /// # use cycles_client::{ReservationGuard, Runtime, models::Amount};
+    /// # use futures::StreamExt as _;
+    /// # async fn answer<R: Runtime>(guard: ReservationGuard<R>, words: impl futures::Stream<Item = String>) -> Result<(), cycles_client::Error> {
+    /// let mut words = guard.meter(words, |word| Amount::tokens(word.len() as i64));
+    /// let settling = words.settling();
+    /// while let Some(word) = words.next().await {
+    ///     print!("{word}");
+    /// }
+    /// let receipt = settling.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn meter<S, F, C>(
+        self,
+        stream: S,
+        mut cost: F,
+    ) -> Metered<R, S, impl FnMut(&S::Item) -> Option<Reading>>
+    where
+        S: Stream,
+        F: FnMut(&S::Item) -> C,
+        C: Into<Reading>,
+    {
+        Metered::new(self, stream, move |item: &S::Item| Some(cost(item).into()))
+    }
+
+    /// As [`meter`](Self::meter) for a stream of results: `cost` is asked of each value, and an error is the
+    /// last item.
+    pub fn try_meter<S, F, C, T, E>(
+        self,
+        stream: S,
+        mut cost: F,
+    ) -> Metered<R, S, impl FnMut(&S::Item) -> Option<Reading>>
+    where
+        S: Stream<Item = Result<T, E>>,
+        F: FnMut(&T) -> C,
+        C: Into<Reading>,
+    {
+        Metered::new(self, stream, move |item: &Result<T, E>| {
+            item.as_ref().ok().map(|value| cost(value).into())
+        })
+    }
+}
+
+impl<R: Runtime, S, F> Metered<R, S, F> {
+    fn new(guard: ReservationGuard<R>, stream: S, read: F) -> Self {
+        let meter = guard.life.slot.lock().machine.meter(guard.life.now());
+        Self {
+            consumed: meter.consumed(),
+            watch: guard.life.watch(),
+            live: Some(Live {
+                guard,
+                meter,
+                stream: Box::pin(stream),
+            }),
+            read,
+        }
+    }
+
+    /// Ends with the item that reaches so many tokens: those of the items' amounts, or where these are in another
+    /// unit, those that their [readings](Reading::with_tokens) say. For what a reservation's caps ask, see
+    /// [`Caps::clamp_max_tokens`](cycles_proto::models::Caps::clamp_max_tokens).
+    pub fn stop_at_tokens(mut self, most: i64) -> Self {
+        if let Some(live) = &mut self.live {
+            live.meter.stop_at_tokens(most);
+        }
+        self
+    }
+
+    /// What goes with the commit, unless an item says [more](Reading::with_metrics). `latency_ms` is filled in.
+    pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
+        if let Some(live) = &mut self.live {
+            live.meter.notes_mut().set_metrics(metrics);
+        }
+        self
+    }
+
+    /// What is kept with the commit.
+    pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
+        if let Some(live) = &mut self.live {
+            live.meter.notes_mut().set_metadata(metadata.into());
+        }
+        self
+    }
+
+    /// What was consumed by now.
+    pub fn consumed(&self) -> &Amount {
+        &self.consumed
+    }
+
+    /// The reservation, as long as the stream is not over.
+    pub fn guard(&self) -> Option<&ReservationGuard<R>> {
+        self.live.as_ref().map(|live| &live.guard)
+    }
+
+    /// Waits for what becomes of the cost, wherever the stream itself goes. Any number may be had, at any time.
+    pub fn settling(&self) -> Settling<R> {
+        Settling {
+            life: self.watch.watch(),
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        let Some(Live { guard, meter, stream }) = self.live.take() else {
+            return;
+        };
+        if let Some(why) = meter.uncounted() {
+            let reservation = guard.reservation_id().as_str();
+            tracing::error!(reservation, error = %why, "the cost of an item was not counted");
+            guard.life.slot.lock().told.not_counted(why.clone());
+        }
+        // Both take effect in the call.
+        match meter.end(end, guard.life.now()) {
+            Settle::Commit(request) => drop(guard.commit(request)),
+            Settle::Release(reason) => drop(guard.release(reason)),
+        }
+        drop(stream);
+    }
+}
+
+/// Nothing in it is pinned in place.
+impl<R: Runtime, S, F> Unpin for Metered<R, S, F> {}
+
+impl<R, S, F> Stream for Metered<R, S, F>
+where
+    R: Runtime,
+    S: Stream,
+    F: FnMut(&S::Item) -> Option<Reading>,
+{
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let this = &mut *self;
+        let Some(live) = &mut this.live else {
+            return Poll::Ready(None);
+        };
+        if live.meter.is_full() {
+            this.end(End::Finished);
+            return Poll::Ready(None);
+        }
+        let Some(item) = ready!(live.stream.as_mut().poll_next(cx)) else {
+            this.end(End::Finished);
+            return Poll::Ready(None);
+        };
+        let Some(reading) = (this.read)(&item) else {
+            this.end(End::Failed);
+            return Poll::Ready(Some(item));
+        };
+        if let Some(amount) = live.meter.read(reading) {
+            // What it refuses is not counted either, and told at the end.
+            let _ = live.guard.spent(&amount);
+            this.consumed = live.meter.consumed();
+        }
+        if live.meter.is_full() {
+            this.end(End::Finished);
+        }
+        Poll::Ready(Some(item))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let most = self.live.as_ref().map(|live| live.stream.size_hint().1);
+        (0, most.unwrap_or(Some(0)))
+    }
+}
+
+impl<R, S, F> FusedStream for Metered<R, S, F>
+where
+    R: Runtime,
+    S: Stream,
+    F: FnMut(&S::Item) -> Option<Reading>,
+{
+    fn is_terminated(&self) -> bool {
+        self.live.is_none()
+    }
+}
+
+impl<R: Runtime, S, F> Drop for Metered<R, S, F> {
+    fn drop(&mut self) {
+        self.end(End::Dropped);
+    }
+}
+
+/// Waits for what becomes of a metered stream's cost; see [`Metered::settling`]. It waits for the stream's end
+/// first, so it is polled beside the stream or after it.
+#[must_use = "the cost is settled without it; await this to learn what became of it"]
+pub struct Settling<R: Runtime> {
+    life: Life<R>,
+}
+
+impl<R: Runtime> Future for Settling<R> {
+    /// The receipt, as soon as the cost is settled or safe after a first attempt. Nothing if nothing was consumed,
+    /// so that the budget was given back. An error if the cost was not taken, was refused, or is in no record.
+    type Output = Result<Option<Receipt>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.life
+            .poll_for(cx, |shared| shared.told.settled(&shared.machine))
+    }
+}
+
+impl<R: Runtime, S, F> fmt::Debug for Metered<R, S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metered")
+            .field("guard", &self.guard())
+            .field("consumed", &self.consumed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Settling<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settling").finish_non_exhaustive()
+    }
+}

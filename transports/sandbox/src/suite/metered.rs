@@ -1,0 +1,128 @@
+//! Streams that are charged for what was consumed of them, whenever that ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cycles_proto::Receipt;
+
+use super::stage::{Stage, actual, request};
+use super::{ActionFailed, Adapter, Client as _, Consumed, Guard as _, Metering};
+use crate::ReservationStatus;
+
+const COSTS: [i64; 5] = [3, 0, 5, 1, 8];
+
+const ALL: Metering = Metering {
+    take: usize::MAX,
+    stop_at: None,
+    panics: false,
+};
+
+fn items() -> Vec<Result<i64, ActionFailed>> {
+    COSTS.map(Ok).into()
+}
+
+fn sum(costs: &[i64]) -> i64 {
+    costs.iter().sum()
+}
+
+fn seen(costs: &[i64]) -> Vec<Option<i64>> {
+    costs.iter().copied().map(Some).collect()
+}
+
+/// Fails unless exactly this is charged, and said to be a part if it is; or all given back if it is nothing.
+#[track_caller]
+fn assert_charged<A: Adapter>(stage: &Stage<A>, tokens: i64, is_partial: bool) {
+    stage.flush_everything();
+    stage.assert_spent(tokens);
+    let commits = stage.commits();
+    if is_partial && tokens == 0 {
+        assert!(commits.is_empty(), "{commits:?}");
+        let [id] = stage.reservations().try_into().unwrap();
+        assert_eq!(stage.status(&id), ReservationStatus::Released);
+        return;
+    }
+    assert_eq!(commits.len(), 1);
+    assert!(commits[0].contains(&actual(tokens)), "{commits:?}");
+    let is_marked = commits[0].contains(r#""actual_source":"partial""#);
+    assert_eq!(is_marked, is_partial, "{commits:?}");
+}
+
+pub fn a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact<A: Adapter>() {
+    for take in 0..=COSTS.len() + 1 {
+        let stage = Stage::<A>::new();
+        let guard = stage.client.reserve(request(100)).unwrap();
+        let Consumed { seen: got, settled } = guard.meter(items(), Metering { take, ..ALL });
+        let consumed = &COSTS[..take.min(COSTS.len())];
+        assert_eq!(got, seen(consumed));
+        let receipt = settled.unwrap();
+        assert_eq!(receipt.is_some(), take > 0, "{receipt:?}");
+        assert!(receipt.is_none_or(|receipt| receipt.is_settled()));
+        assert_charged(&stage, sum(consumed), take <= COSTS.len());
+    }
+}
+
+pub fn a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact<A: Adapter>() {
+    for take in 0..=COSTS.len() {
+        let stage = Stage::<A>::new();
+        let guard = stage.client.reserve(request(100)).unwrap();
+        let panics = true;
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            guard.meter(items(), Metering { take, panics, ..ALL })
+        }));
+        assert!(outcome.is_err(), "the panic goes on to the caller");
+        assert_charged(&stage, sum(&COSTS[..take]), true);
+    }
+}
+
+pub fn a_metered_stream_that_fails_is_charged_what_came_before<A: Adapter>() {
+    for good in 0..COSTS.len() {
+        let stage = Stage::<A>::new();
+        let guard = stage.client.reserve(request(100)).unwrap();
+        let mut items = items();
+        items[good] = Err(ActionFailed);
+        let Consumed { seen: got, settled } = guard.meter(items, ALL);
+        // The error passes through, and is the last.
+        let mut expected = seen(&COSTS[..good]);
+        expected.push(None);
+        assert_eq!(got, expected);
+        assert_eq!(settled.unwrap().is_some(), good > 0);
+        assert_charged(&stage, sum(&COSTS[..good]), true);
+    }
+}
+
+pub fn a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed<A: Adapter>() {
+    for (most, expected) in [(0, 0), (3, 1), (4, 3), (8, 3), (9, 4), (17, 5), (100, 5)] {
+        let stage = Stage::<A>::new();
+        let guard = stage.client.reserve(request(100)).unwrap();
+        let stop_at = Some(most);
+        let Consumed { seen: got, settled } = guard.meter(items(), Metering { stop_at, ..ALL });
+        assert_eq!(got, seen(&COSTS[..expected]), "at {most}");
+        assert!(settled.unwrap().is_some_and(|receipt| receipt.is_settled()));
+        assert_charged(&stage, sum(&COSTS[..expected]), false);
+    }
+}
+
+pub fn a_metered_stream_that_ends_while_the_server_fails_is_charged_later<A: Adapter>() {
+    for take in [2, usize::MAX] {
+        let stage = Stage::<A>::new();
+        stage.inject("commit:503");
+        let guard = stage.client.reserve(request(100)).unwrap();
+        let id = guard.reservation_id();
+        let consumed = guard.meter(items(), Metering { take, ..ALL });
+        let receipt = consumed.settled.unwrap().unwrap();
+        assert!(
+            matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: true,
+                    ..
+                }
+            ),
+            "{receipt:?}"
+        );
+        let tokens = sum(&COSTS[..take.min(COSTS.len())]);
+        stage.assert_recorded(&id, tokens);
+        stage.clear_faults();
+        stage.flush_everything();
+        stage.assert_spent(tokens);
+    }
+}
