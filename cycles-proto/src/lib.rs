@@ -26,7 +26,7 @@ pub use error::{ActionError, CallContext, Error, ErrorReply, TransportError};
 pub use keys::{Seed, TraceParent};
 pub use lifecycle::{InvalidCommit, Lifecycle, Outcome};
 pub use meter::Reading;
-pub use operation::{Operation, Progress};
+pub use operation::{Operation, Progress, RawRequest, RawResponse};
 pub use replayer::{Replay, Replayer};
 pub use reply::{OperationKind, Unsuccessful, Verdict};
 pub use settlement::{Receipt, Settlement};

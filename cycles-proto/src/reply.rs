@@ -81,6 +81,32 @@ pub enum Verdict<T> {
     Ambiguous(Unsuccessful),
 }
 
+impl<T> Verdict<T> {
+    /// The same, with another success.
+    pub(crate) fn map<U>(self, success: impl FnOnce(T) -> U) -> Verdict<U> {
+        match self {
+            Self::Success(reply) => Verdict::Success(success(reply)),
+            Self::Rejected(reply) => Verdict::Rejected(reply),
+            Self::Unauthorized(reply) => Verdict::Unauthorized(reply),
+            Self::Expired { confirmed, reply } => Verdict::Expired { confirmed, reply },
+            Self::Throttled(reply) => Verdict::Throttled(reply),
+            Self::Ambiguous(reply) => Verdict::Ambiguous(reply),
+        }
+    }
+
+    /// The success, or the reply that is none.
+    pub(crate) fn into_result(self) -> Result<T, Unsuccessful> {
+        match self {
+            Self::Success(reply) => Ok(reply),
+            Self::Rejected(reply)
+            | Self::Expired { reply, .. }
+            | Self::Unauthorized(reply)
+            | Self::Throttled(reply)
+            | Self::Ambiguous(reply) => Err(reply),
+        }
+    }
+}
+
 /// A reply that does not say that the operation was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsuccessful {

@@ -224,14 +224,8 @@ impl Error {
     /// What an answer that was no success means to the caller; the success itself otherwise. `may_be_done`
     /// tells whether an earlier attempt may have been acted on.
     pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>, may_be_done: bool) -> Result<T, Self> {
-        match verdict {
-            Verdict::Success(reply) => Ok(reply),
-            Verdict::Rejected(reply)
-            | Verdict::Expired { reply, .. }
-            | Verdict::Unauthorized(reply)
-            | Verdict::Throttled(reply)
-            | Verdict::Ambiguous(reply) => Err(Self::of_reply(call, reply, may_be_done)),
-        }
+        let result = verdict.into_result();
+        result.map_err(|reply| Self::of_reply(call, reply, may_be_done))
     }
 
     /// What a reply means that was no success.

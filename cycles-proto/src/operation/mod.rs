@@ -12,13 +12,15 @@
 //! An outcome that was open once stays open until the ledger's own word closes it: a repetition that is
 //! refused by a proxy, by a missing key or by a closed port says nothing about the first attempt.
 
+mod raw;
 mod start;
 
-use core::marker::PhantomData;
 use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+pub use self::raw::{RawRequest, RawResponse};
 
 use crate::call::{Call, Failure, FailureKind, Ticket};
 use crate::config::CyclesConfig;
@@ -39,7 +41,8 @@ pub struct Operation<T> {
     /// Whether an attempt before this one may have been acted on.
     may_be_done: bool,
     timeout: Duration,
-    result: PhantomData<fn() -> T>,
+    judge: fn(OperationKind, &http::Response<Bytes>) -> Verdict<T>,
+    result: fn(CallContext, Verdict<T>, bool) -> Result<T, Error>,
 }
 
 /// What follows an answer.
@@ -56,7 +59,7 @@ pub enum Progress<T> {
     Done(Result<T, Error>),
 }
 
-impl<T: Reply> Operation<T> {
+impl<T> Operation<T> {
     /// The call to make now. Each one has the same request.
     pub fn call(&self) -> Call {
         self.encoded
@@ -76,11 +79,11 @@ impl<T: Reply> Operation<T> {
         let result = match answer {
             Ok(response) => {
                 let response = self.config.api_key().redact_response(response);
-                let verdict = verdict(self.context.operation, &response);
+                let verdict = (self.judge)(self.context.operation, &response);
                 if may_repeat && is_worth_repeating(&verdict) {
                     return self.again(whole - elapsed);
                 }
-                Error::of(context, verdict, self.may_be_done)
+                (self.result)(context, verdict, self.may_be_done)
             }
             Err(failure) => {
                 if may_repeat && failure.kind() == FailureKind::Lost {
@@ -124,7 +127,7 @@ fn is_worth_repeating<T>(verdict: &Verdict<T>) -> bool {
     }
 }
 
-impl<T> Operation<T> {
+impl<T: Reply> Operation<T> {
     fn post(
         config: &Arc<CyclesConfig>,
         kind: OperationKind,
@@ -170,7 +173,8 @@ impl<T> Operation<T> {
             attempt: 0,
             may_be_done: false,
             timeout,
-            result: PhantomData,
+            judge: verdict::<T>,
+            result: Error::of::<T>,
         })
     }
 

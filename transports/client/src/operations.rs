@@ -9,8 +9,7 @@ use cycles_proto::models::{
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
     ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
 };
-use cycles_proto::reply::Reply;
-use cycles_proto::{CyclesConfig, Error, Operation, Progress, Seed};
+use cycles_proto::{CyclesConfig, Error, Operation, Progress, RawRequest, RawResponse, Seed};
 
 use crate::client::CyclesClient;
 use crate::runtime::Runtime;
@@ -164,9 +163,31 @@ impl<R: Runtime> CyclesClient<R> {
             .next())
     }
 
-    async fn run<T: Reply>(
+    /// Any operation, with its answer as it came: a status that says no is no error here.
+    ///
+    /// # Errors
+    /// Only if there is no answer: [`Error::Config`], [`Error::Invalid`] and [`Error::Transport`].
+    pub async fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
+        let request = request.into();
+        let start = |config: &_, seed| Operation::raw(config, request, seed);
+        self.ask(start, |asked| {
+            asked.as_ref().map_or_else(Some, RawResponse::error)
+        })
+        .await
+    }
+
+    async fn run<T>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
+    ) -> Result<T, Error> {
+        self.ask(start, |result| result.as_ref().err()).await
+    }
+
+    /// `trouble` is what of a result is no success of the server.
+    async fn ask<T>(
+        &self,
+        start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
+        trouble: fn(&Result<T, Error>) -> Option<&Error>,
     ) -> Result<T, Error> {
         let ready = self.ready()?;
         let mut operation = start(&ready.config, cycles_host::seed()?)?;
@@ -180,7 +201,7 @@ impl<R: Runtime> CyclesClient<R> {
             match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
                 Progress::Again(same) => operation = same,
                 Progress::Done(result) => {
-                    ready.observe(result.as_ref().err());
+                    ready.observe(trouble(&result));
                     return result;
                 }
             }
@@ -188,10 +209,7 @@ impl<R: Runtime> CyclesClient<R> {
     }
 }
 
-fn trace<T: Reply>(
-    operation: &Operation<T>,
-    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
-) {
+fn trace<T>(operation: &Operation<T>, answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>) {
     let context = operation.context();
     match answer {
         Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),

@@ -9,8 +9,7 @@ use cycles_proto::models::{
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
     ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
 };
-use cycles_proto::reply::Reply;
-use cycles_proto::{CyclesConfig, Error, Operation, Progress, Seed};
+use cycles_proto::{CyclesConfig, Error, Operation, Progress, RawRequest, RawResponse, Seed};
 
 use crate::client::CyclesClient;
 
@@ -148,9 +147,30 @@ impl CyclesClient {
         Ok(self.list_reservations(&params)?.reservations.into_iter().next())
     }
 
-    fn run<T: Reply>(
+    /// Any operation, with its answer as it came: a status that says no is no error here.
+    ///
+    /// # Errors
+    /// Only if there is no answer: [`Error::Config`], [`Error::Invalid`] and [`Error::Transport`].
+    pub fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
+        let request = request.into();
+        let start = |config: &_, seed| Operation::raw(config, request, seed);
+        self.ask(start, |asked| {
+            asked.as_ref().map_or_else(Some, RawResponse::error)
+        })
+    }
+
+    fn run<T>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
+    ) -> Result<T, Error> {
+        self.ask(start, |result| result.as_ref().err())
+    }
+
+    /// `trouble` is what of a result is no success of the server.
+    fn ask<T>(
+        &self,
+        start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
+        trouble: fn(&Result<T, Error>) -> Option<&Error>,
     ) -> Result<T, Error> {
         let ready = self.ready()?;
         let engine = &ready.engine;
@@ -163,7 +183,7 @@ impl CyclesClient {
             match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
                 Progress::Again(same) => operation = same,
                 Progress::Done(result) => {
-                    engine.observe(result.as_ref().err());
+                    engine.observe(trouble(&result));
                     return result;
                 }
             }
@@ -171,10 +191,7 @@ impl CyclesClient {
     }
 }
 
-fn trace<T: Reply>(
-    operation: &Operation<T>,
-    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
-) {
+fn trace<T>(operation: &Operation<T>, answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>) {
     let context = operation.context();
     match answer {
         Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),

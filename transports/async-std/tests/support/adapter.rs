@@ -7,7 +7,8 @@ use std::time::Duration;
 use cycles_async_std::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_async_std::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
-    NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
+    try_with_cycles,
 };
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
 use futures::stream::{self, StreamExt as _};
@@ -55,6 +56,10 @@ impl Client for Awaited {
             Err(NotCompleted::Action(error)) => Err(Error::Action(ActionError::from(BoxError::from(error)))),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error> {
+        block_on(self.0.raw(request))
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {

@@ -17,6 +17,7 @@ mod lease;
 mod live;
 mod losses;
 mod metered;
+mod raw;
 pub mod recovery;
 pub mod scripted;
 mod secrets;
@@ -28,13 +29,14 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
-use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, Receipt, UnixMillis};
+use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis};
 
 pub use self::ends::*;
 pub use self::files::{TempDir, records};
 pub use self::lease::*;
 pub use self::losses::*;
 pub use self::metered::*;
+pub use self::raw::*;
 pub use self::secrets::*;
 pub use self::stage::{commit, request, request_for};
 pub use self::values::*;
@@ -63,6 +65,9 @@ pub trait Client: Debug + Sync {
         estimate: Amount,
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
+
+    /// Asks anything, for the answer as it came.
+    fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
 
     /// Settles what can be settled within the time.
     fn flush(&self, timeout: Duration) -> Result<Left, Error>;
@@ -194,6 +199,8 @@ macro_rules! adapter_suite {
             a_metered_stream_that_fails_is_charged_what_came_before
             a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
             a_metered_stream_that_ends_while_the_server_fails_is_charged_later
+            a_raw_response_says_what_the_server_said
+            a_raw_response_is_had_of_a_page_from_elsewhere_too
             the_key_is_nowhere
             requests_have_the_headers_of_the_protocol_and_no_others
         }

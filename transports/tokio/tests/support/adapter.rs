@@ -9,7 +9,8 @@ use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Gua
 use cycles_tokio::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_tokio::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
-    NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
+    try_with_cycles,
 };
 use futures::stream::{self, StreamExt as _};
 use tokio::runtime::Runtime;
@@ -57,6 +58,10 @@ impl Client for OnTokio {
             Err(NotCompleted::Action(error)) => Err(Error::Action(ActionError::from(BoxError::from(error)))),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error> {
+        RUNTIME.block_on(self.0.raw(request))
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {

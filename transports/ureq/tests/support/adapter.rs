@@ -8,7 +8,8 @@ use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Gua
 use cycles_ureq::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
-    NotCompleted, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig, try_with_cycles,
+    NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
+    try_with_cycles,
 };
 
 pub struct Ureq;
@@ -49,6 +50,10 @@ impl Client for OnUreq {
             Err(NotCompleted::Action(error)) => Err(Error::Action(ActionError::from(BoxError::from(error)))),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error> {
+        self.0.raw(request)
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {
