@@ -95,6 +95,7 @@ impl<T> Verdict<T> {
     }
 
     /// The success, or the reply that is none.
+    #[expect(clippy::result_large_err, reason = "it is taken apart at once")]
     pub(crate) fn into_result(self) -> Result<T, Unsuccessful> {
         match self {
             Self::Success(reply) => Ok(reply),
