@@ -12,6 +12,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod meter;
 pub mod models;
+pub mod money;
 pub mod operation;
 pub mod record;
 pub mod replayer;

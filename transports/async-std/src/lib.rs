@@ -44,5 +44,5 @@ pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
-    UnixMillis, models,
+    UnixMillis, models, money,
 };

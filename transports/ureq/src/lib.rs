@@ -41,5 +41,5 @@ pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyc
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
-    UnixMillis, models,
+    UnixMillis, models, money,
 };
