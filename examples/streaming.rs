@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use cycles_sandbox::Sandbox;
 use cycles_tokio::models::*;
-use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, ReservationGuard};
+use cycles_tokio::{CyclesClient, CyclesConfig, Metered, Reading};
+use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -33,32 +34,28 @@ async fn run() -> Result<(), Failure> {
     let before = spent(&client).await?;
 
     println!("1. A reader who stays to the end:");
-    let mut answer = Metered::ask(&client).await?;
-    let reader = async {
-        while let Some(word) = answer.next().await? {
-            show(&word);
-        }
-        Ok::<_, Failure>(())
-    };
-    reader.await?;
-    let read = answer.tokens;
-    let receipt = answer.finish().await?;
-    println!("\n   {read} tokens, in the ledger: {}", receipt.is_settled());
+    let mut answer = ask(&client).await?;
+    let settling = answer.settling();
+    while let Some(word) = answer.next().await {
+        show(&word);
+    }
+    let read = answer.consumed().amount;
+    let is_settled = settling.await?.is_some_and(|receipt| receipt.is_settled());
+    println!("\n   {read} tokens, in the ledger: {is_settled}");
 
     println!("2. A reader who loses patience:");
-    let mut answer = Metered::ask(&client).await?;
+    let mut answer = ask(&client).await?;
     let reader = async {
-        while let Some(word) = answer.next().await? {
+        while let Some(word) = answer.next().await {
             show(&word);
         }
-        Ok::<_, Failure>(())
     };
     let patience = Duration::from_millis(250);
     if tokio::time::timeout(patience, reader).await.is_err() {
-        println!(" …\n   gone after {} tokens", answer.tokens);
+        println!(" …\n   gone after {}", answer.consumed());
     }
-    let read = read + answer.tokens;
-    drop(answer); // nobody calls `finish`, and nobody has to
+    let read = read + answer.consumed().amount;
+    drop(answer); // nobody calls anything, and nobody has to
 
     // What goes on in the background is waited for before the program ends.
     let timeout = client.config()?.retry().flush_timeout;
@@ -71,56 +68,26 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The answer of a model, word by word, on a budget of its own. What was consumed is known at any moment, so
-/// that it can be dropped at any moment.
-struct Metered {
-    words: mpsc::Receiver<String>,
-    guard: ReservationGuard,
-    tokens: i64,
-}
-
-impl Metered {
-    /// Reserves for the longest answer. The lease is kept alive for as long as the stream runs.
-    async fn ask(client: &CyclesClient) -> Result<Self, Failure> {
-        let request = ReservationCreateRequest::builder()
-            .subject(Subject::default()) // the configuration's
-            .action(Action::new("llm.completion", "gpt-4o"))
-            .estimate(Amount::tokens(500))
-            .ttl_ms(30_000)
-            .build();
-        Ok(Self {
-            guard: client.reserve(request).await?,
-            words: model(),
-            tokens: 0,
-        })
-    }
-
-    /// The next word. Its tokens are on the bill before anybody sees it.
-    async fn next(&mut self) -> Result<Option<String>, Failure> {
-        let Some(word) = self.words.recv().await else {
-            return Ok(None);
-        };
-        self.tokens += i64::try_from(word.len())?;
-        self.guard.spent(&Amount::tokens(self.tokens))?;
-        Ok(Some(word))
-    }
-
-    /// The end of the stream, with more to say about it than a number.
-    async fn finish(self) -> Result<Receipt, Failure> {
-        let cost = CommitRequest::builder()
-            .actual(Amount::tokens(self.tokens))
-            .metrics(CyclesMetrics {
-                tokens_output: Some(self.tokens),
-                ..Default::default()
-            })
-            .build();
-        Ok(self.guard.commit(cost).await?)
-    }
+/// The answer of a model, word by word, on a budget of its own: reserved for the longest, and charged word by word
+/// before anybody sees it. The lease is kept alive for as long as the stream runs.
+async fn ask(
+    client: &CyclesClient,
+) -> Result<Metered<impl Stream<Item = String>, impl FnMut(&String) -> Option<Reading>>, Failure> {
+    let request = ReservationCreateRequest::builder()
+        .subject(Subject::default()) // the configuration's
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(500))
+        .ttl_ms(30_000)
+        .build();
+    let guard = client.reserve(request).await?;
+    let most = guard.caps().map_or(500, |caps| caps.clamp_max_tokens(500));
+    let cost = |word: &String| i64::try_from(word.len()).map(Amount::tokens).ok();
+    Ok(guard.meter(model(), cost).stop_at_tokens(most))
 }
 
 /// Stands for a model that streams. It stops when nobody listens any more.
-fn model() -> mpsc::Receiver<String> {
-    let (words, stream) = mpsc::channel(1);
+fn model() -> impl Stream<Item = String> {
+    let (words, mut stream) = mpsc::channel(1);
     tokio::spawn(async move {
         for word in "Reserve before you act, say what you spend, commit what you spent.".split_inclusive(' ')
         {
@@ -130,7 +97,7 @@ fn model() -> mpsc::Receiver<String> {
             }
         }
     });
-    stream
+    stream::poll_fn(move |cx| stream.poll_recv(cx))
 }
 
 fn show(word: &str) {

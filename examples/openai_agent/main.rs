@@ -1,0 +1,261 @@
+//! A real client of a language model, async-openai, on a budget in US dollars: an answer at once, an answer as a
+//! stream, and a reader who leaves in the middle of one.
+//!
+//! `cargo run -p cycles-examples --features openai --bin openai_agent` needs nothing: it starts a Cycles server and
+//! something that speaks like OpenAI. With `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to your
+//! Cycles server; with `OPENAI_API_KEY`, and `OPENAI_BASE_URL` if you like, to your model.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod model;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use async_openai::config::OpenAIConfig;
+use async_openai::types::chat::{
+    ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CompletionUsage,
+    CreateChatCompletionRequest, CreateChatCompletionStreamResponse,
+};
+use cycles_sandbox::Sandbox;
+use cycles_tokio::models::*;
+use cycles_tokio::money::{PriceTable, Prices, Usage, Usd};
+use cycles_tokio::{CyclesClient, CyclesConfig, Reading, Receipt, WithCyclesConfig, with_cycles};
+use futures::StreamExt as _;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type OpenAi = async_openai::Client<OpenAIConfig>;
+
+const MODEL: &str = "gpt-4o-mini";
+const QUESTION: &str = "What is a budget for?";
+
+/// Yours: prices change.
+const PRICES: &str = r#"
+version = "2026-11-22"
+
+[models.gpt-4o-mini]       # US dollars for a million tokens
+input = 0.15
+cached_input = 0.075
+output = 0.60
+"#;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nopenai_agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    // Kept until the end: dropping it stops the server.
+    let mut sandbox = None;
+    let agent = Agent {
+        cycles: CyclesClient::new(config(&mut sandbox)?),
+        model: openai()?,
+        prices: PRICES.parse()?,
+    };
+    let before = agent.spent().await?;
+    let mut known = Usd::ZERO;
+
+    println!("1. All at once:");
+    let (answer, cost) = agent.answer().await?;
+    println!("   {answer}\n   it cost ${cost}");
+    known = known.checked_add(cost).ok_or("too much")?;
+
+    println!("2. As a stream:");
+    let cost = agent.stream(usize::MAX).await?;
+    println!("\n   it cost ${cost}, as the model's last chunk says");
+    known = known.checked_add(cost).ok_or("too much")?;
+
+    println!("3. As a stream that nobody reads to its end:");
+    let cost = agent.stream(4).await?;
+    println!(" …\n   it had cost ${cost} by then");
+    known = known.checked_add(cost).ok_or("too much")?;
+
+    let left = agent
+        .cycles
+        .flush(agent.cycles.config()?.retry().flush_timeout)
+        .await?;
+    if !left.is_complete() {
+        println!("Some costs are left for the next run: {left:?}");
+    }
+    let charged = agent.spent().await?.checked_sub(before).unwrap_or_default();
+    println!(
+        "By the price list {}: ${known}; charged by the ledger: ${charged}",
+        agent.prices.version()
+    );
+    Ok(())
+}
+
+struct Agent {
+    cycles: CyclesClient,
+    model: OpenAi,
+    prices: PriceTable,
+}
+
+impl Agent {
+    /// An answer in one piece: reserved for the longest, charged for what it was.
+    async fn answer(&self) -> Result<(String, Usd), Failure> {
+        let config = WithCyclesConfig::new(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
+            .action("llm.completion", MODEL)
+            .metadata(JsonObject::new().with("prices", self.prices.version()));
+        let answer = with_cycles(&self.cycles, config, async |ctx| {
+            let most = ctx.caps.as_ref().map_or(200, |caps| caps.clamp_max_tokens(200));
+            let response = self.model.chat().create(request(most)?).await?;
+            let usage = response.usage.as_ref().map(usage).unwrap_or_default();
+            ctx.set_metrics(usage.metrics());
+            let cost = self.prices.cost(MODEL, usage)?;
+            let answer = response
+                .choices
+                .into_iter()
+                .find_map(|choice| choice.message.content);
+            Ok(((answer.unwrap_or_default(), Usd::try_from(&cost)?), cost))
+        });
+        Ok(answer.await?)
+    }
+
+    /// The same as a stream, of which at most `take` pieces are read. Until the model tells what was used, a piece
+    /// counts as a token: whoever leaves early is charged for what he saw, and for the prompt.
+    async fn stream(&self, take: usize) -> Result<Usd, Failure> {
+        let reservation = ReservationCreateRequest::builder()
+            .subject(Subject::default()) // the configuration's
+            .action(Action::new("llm.completion", MODEL))
+            .estimate(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
+            .build();
+        let guard = self.cycles.reserve(reservation).await?;
+        let most = guard.caps().map_or(200, |caps| caps.clamp_max_tokens(200));
+        // If this fails the guard is dropped, and its budget is given back.
+        let mut request = request(most)?;
+        request.stream_options = Some(ChatCompletionStreamOptions {
+            include_usage: Some(true),
+            include_obfuscation: None,
+        });
+        let pieces = self.model.chat().create_stream(request).await?;
+        let mut pieces = guard
+            .try_meter(pieces, count(*self.prices.model(MODEL)?))
+            .stop_at_tokens(most)
+            .metadata(JsonObject::new().with("prices", self.prices.version()));
+        let settling = pieces.settling();
+        print!("   ");
+        for _ in 0..take {
+            let Some(piece) = pieces.next().await else { break };
+            show(&piece?);
+        }
+        let cost = Usd::try_from(pieces.consumed())?;
+        drop(pieces);
+        match settling.await? {
+            Some(receipt) if !receipt.is_settled() => println!("\n   not settled yet: {receipt:?}"),
+            Some(Receipt::RecoveredViaEvent(_)) => {
+                println!("\n   the lease was over, and an event was charged")
+            }
+            _ => {}
+        }
+        Ok(cost)
+    }
+
+    /// What the tenant's own budget of dollars has spent so far.
+    async fn spent(&self) -> Result<Usd, Failure> {
+        let tenant = self.cycles.config()?.subject().tenant.clone();
+        let tenant = tenant.ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+        let scope = format!("tenant:{tenant}").to_lowercase();
+        let params = BalanceParams {
+            tenant: Some(tenant),
+            ..Default::default()
+        };
+        let balances = self.cycles.get_balances(&params).await?.balances;
+        let own = balances
+            .into_iter()
+            .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::UsdMicrocents);
+        let spent = own.ok_or("the tenant has no budget of dollars")?.spent;
+        Ok(spent.as_ref().map(Usd::try_from).transpose()?.unwrap_or_default())
+    }
+}
+
+/// What the pieces of a stream cost by now, by these prices.
+fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> Option<Reading> {
+    let mut so_far = Usage {
+        input: prompt_tokens(),
+        ..Default::default()
+    };
+    move |piece| {
+        match &piece.usage {
+            Some(told) => so_far = usage(told),
+            None => so_far.output += u64::from(text(piece).is_some()),
+        }
+        let reading = Reading::total(prices.cost(so_far)?);
+        let tokens = i64::try_from(so_far.output + so_far.reasoning).ok()?;
+        Some(reading.with_tokens(tokens).with_metrics(so_far.metrics()))
+    }
+}
+
+fn usage(told: &CompletionUsage) -> Usage {
+    let prompt = told.prompt_tokens_details.as_ref();
+    let answer = told.completion_tokens_details.as_ref();
+    Usage::from_totals(
+        told.prompt_tokens.into(),
+        prompt
+            .and_then(|details| details.cached_tokens)
+            .unwrap_or(0)
+            .into(),
+        told.completion_tokens.into(),
+        answer
+            .and_then(|details| details.reasoning_tokens)
+            .unwrap_or(0)
+            .into(),
+    )
+}
+
+/// An upper bound without a tokenizer: no token of text is shorter than a byte; the rest is for its wrapping.
+fn prompt_tokens() -> u64 {
+    QUESTION.len() as u64 + 16
+}
+
+fn request(most: i64) -> Result<CreateChatCompletionRequest, Failure> {
+    Ok(CreateChatCompletionRequest {
+        model: MODEL.to_owned(),
+        messages: vec![ChatCompletionRequestUserMessage::from(QUESTION).into()],
+        max_completion_tokens: Some(u32::try_from(most)?),
+        ..Default::default()
+    })
+}
+
+fn text(piece: &CreateChatCompletionStreamResponse) -> Option<&str> {
+    piece.choices.first()?.delta.content.as_deref()
+}
+
+fn show(piece: &CreateChatCompletionStreamResponse) {
+    print!("{}", text(piece).unwrap_or_default());
+    let _ = std::io::stdout().flush();
+}
+
+/// Yours, or what this run starts.
+fn openai() -> Result<OpenAi, Failure> {
+    if std::env::var_os("OPENAI_API_KEY").is_some() {
+        return Ok(OpenAi::new());
+    }
+    let config = OpenAIConfig::new()
+        .with_api_key("none")
+        .with_api_base(model::start()?);
+    // It is on this machine, where no proxy leads to.
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    Ok(OpenAi::with_config(config).with_http_client(http))
+}
+
+/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
+fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
+    let journal = std::env::temp_dir().join(format!("cycles-openai-agent-{}", std::process::id()));
+    if std::env::var_os("CYCLES_BASE_URL").is_some() {
+        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
+        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
+            std::env::var_os(name).or_else(|| or_there(name))
+        })?);
+    }
+    let sandbox = sandbox.insert(Sandbox::start()?);
+    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
+        .tenant(sandbox.tenant())
+        .journal_dir(journal);
+    Ok(config.build()?)
+}
