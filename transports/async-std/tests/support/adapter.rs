@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_async_std::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_async_std::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_async_std::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
@@ -82,6 +82,10 @@ fn left(flushed: Flushed) -> Left {
 impl Guard for Held {
     fn reservation_id(&self) -> ReservationId {
         self.0.reservation_id().clone()
+    }
+
+    fn caps(&self) -> Option<Caps> {
+        self.0.caps().cloned()
     }
 
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {

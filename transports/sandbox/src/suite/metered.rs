@@ -1,12 +1,13 @@
 //! Streams that are charged for what was consumed of them, whenever that ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use cycles_proto::Receipt;
 
 use super::stage::{Stage, actual, request};
 use super::{ActionFailed, Adapter, Client as _, Consumed, Guard as _, Metering};
-use crate::ReservationStatus;
+use crate::{DEFAULT_TENANT_SCOPE, ReservationStatus};
 
 const COSTS: [i64; 5] = [3, 0, 5, 1, 8];
 
@@ -99,6 +100,26 @@ pub fn a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed<A: Ad
         assert!(settled.unwrap().is_some_and(|receipt| receipt.is_settled()));
         assert_charged(&stage, sum(&COSTS[..expected]), false);
     }
+}
+
+pub fn a_metered_stream_keeps_to_the_caps_of_its_reservation<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let caps = r#"{"max_tokens":8,"max_steps_remaining":2,"cooldown_ms":250,"tool_allowlist":[],"tool_denylist":["web.search"]}"#;
+    let budget = format!("{DEFAULT_TENANT_SCOPE}=TOKENS:1000000,caps={caps}");
+    stage.server(|sandbox| sandbox.with_ledger(|ledger| ledger.add_budget(budget.parse().unwrap())));
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let caps = guard.caps().unwrap();
+    assert!(!caps.is_tool_allowed("web.search") && caps.is_tool_allowed("calculator"));
+    assert_eq!(
+        (caps.steps_left(), caps.cooldown()),
+        (Some(2), Duration::from_millis(250))
+    );
+    assert_eq!((caps.clamp_max_tokens(500), caps.clamp_max_tokens(5)), (8, 5));
+    let stop_at = Some(caps.clamp_max_tokens(500));
+    let Consumed { seen: got, settled } = guard.meter(items(), Metering { stop_at, ..ALL });
+    assert_eq!(got, seen(&COSTS[..3]));
+    assert!(settled.unwrap().is_some_and(|receipt| receipt.is_settled()));
+    assert_charged(&stage, 8, false);
 }
 
 pub fn a_metered_stream_that_ends_while_the_server_fails_is_charged_later<A: Adapter>() {

@@ -28,7 +28,7 @@ mod wire;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis};
 
 pub use self::ends::*;
@@ -79,6 +79,7 @@ pub trait Client: Debug + Sync {
 /// A reservation in the hands of a caller.
 pub trait Guard: Debug + Send {
     fn reservation_id(&self) -> ReservationId;
+    fn caps(&self) -> Option<Caps>;
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
     fn extend(&self, ms: u64) -> Result<UnixMillis, Error>;
     fn commit(self, request: CommitRequest) -> Result<Receipt, Error>;
@@ -198,6 +199,7 @@ macro_rules! adapter_suite {
             a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact
             a_metered_stream_that_fails_is_charged_what_came_before
             a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
+            a_metered_stream_keeps_to_the_caps_of_its_reservation
             a_metered_stream_that_ends_while_the_server_fails_is_charged_later
             a_raw_response_says_what_the_server_said
             a_raw_response_is_had_of_a_page_from_elsewhere_too

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
-use cycles_tokio::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_tokio::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_tokio::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
@@ -84,6 +84,10 @@ fn left(flushed: Flushed) -> Left {
 impl Guard for Held {
     fn reservation_id(&self) -> ReservationId {
         self.0.reservation_id().clone()
+    }
+
+    fn caps(&self) -> Option<Caps> {
+        self.0.caps().cloned()
     }
 
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
-use cycles_ureq::models::{Amount, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
@@ -76,6 +76,10 @@ fn left(flushed: Flushed) -> Left {
 impl Guard for Held {
     fn reservation_id(&self) -> ReservationId {
         self.0.reservation_id().clone()
+    }
+
+    fn caps(&self) -> Option<Caps> {
+        self.0.caps().cloned()
     }
 
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
