@@ -1,6 +1,7 @@
 //! A sandbox, a client with a journal of its own, and eyes on all three.
 
 use std::fs;
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -137,6 +138,20 @@ impl<A: Adapter> Stage<A> {
             Some(live) => live.expire(),
             None => self.server(|sandbox| sandbox.advance(by)),
         }
+    }
+
+    /// Has the tenant's budget ask for these caps, if the server can be told to.
+    pub(super) fn cap(&self, caps: &str) -> bool {
+        if self.live.is_some() {
+            drop(writeln!(
+                stderr(),
+                "live: left out, for no caps can be set there: {caps}"
+            ));
+            return false;
+        }
+        let budget = format!("{DEFAULT_TENANT_SCOPE}=TOKENS:1000000,caps={caps}");
+        self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.add_budget(budget.parse().unwrap())));
+        true
     }
 
     /// By the server's clock.
