@@ -6,6 +6,7 @@ compile_error!("cycles-async-std needs something to run tasks on: enable the fea
 
 mod connect;
 mod connection;
+mod default_client;
 mod executor;
 mod http_client;
 mod http_options;
@@ -15,6 +16,7 @@ mod stream;
 mod time;
 mod tunnel;
 
+pub use default_client::{default_client, set_default_client, with_default_client};
 pub use http_options::HttpOptions;
 pub use runtime::AsyncIo;
 
@@ -36,7 +38,7 @@ pub type Metered<S, F> = cycles_client::Metered<AsyncIo, S, F>;
 pub type Settling = cycles_client::Settling<AsyncIo>;
 
 pub use cycles_client::{
-    BoxError, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
+    BoxError, CyclesContext, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_proto as proto;

@@ -1,8 +1,10 @@
 //! What a guarded action sees of its reservation, and what it may leave for the commit.
 
+use core::cell::RefCell;
 use core::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cycles_host::ambient;
 use cycles_proto::InvalidCommit;
 use cycles_proto::UnixMillis;
 use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
@@ -11,6 +13,11 @@ use cycles_proto::models::{
 };
 
 use crate::slot::Slot;
+
+thread_local! {
+    /// What the code that runs here is guarded by.
+    pub(crate) static CURRENT: RefCell<Option<GuardContext>> = const { RefCell::new(None) };
+}
 
 /// The reservation of a guarded action. Clones are the same.
 #[derive(Clone)]
@@ -35,8 +42,16 @@ pub struct GuardContext {
     /// The balances after the reservation, if the server tells.
     pub balances: Vec<Balance>,
     slot: Arc<Slot>,
-    notes: Arc<Mutex<CommitNotes>>,
+    notes: Notes,
 }
+
+/// A [`GuardContext`] by the name that other SDKs give to the one of the code that runs:
+/// `CyclesContext::current()`.
+pub type CyclesContext = GuardContext;
+
+/// What goes with the commit, shared by all clones of a context.
+#[derive(Clone)]
+pub(crate) struct Notes(Arc<Mutex<CommitNotes>>);
 
 impl GuardContext {
     pub(crate) fn new(
@@ -56,18 +71,26 @@ impl GuardContext {
             affected_scopes: response.affected_scopes.clone(),
             balances: response.balances.clone().unwrap_or_default(),
             slot,
-            notes: Arc::new(Mutex::new(config.notes().clone())),
+            notes: Notes(Arc::new(Mutex::new(config.notes().clone()))),
         }
+    }
+
+    /// The context of the guarded action that the caller is part of, the innermost one; none outside of any.
+    ///
+    /// It belongs to the action and not to a thread: it follows the action wherever that is polled, and a task
+    /// that the action spawns has none unless it is given a clone.
+    pub fn current() -> Option<Self> {
+        ambient::current(&CURRENT)
     }
 
     /// What the action consumed, to go with the commit. `latency_ms` is filled in if it is not given.
     pub fn set_metrics(&self, metrics: CyclesMetrics) {
-        self.notes().set_metrics(metrics);
+        self.notes.lock().set_metrics(metrics);
     }
 
     /// Adds to what is kept with the commit.
     pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
-        self.notes().insert_metadata(name, value);
+        self.notes.lock().insert_metadata(name, value);
     }
 
     /// The action has spent at least this much by now. It is what is committed if the action does not end.
@@ -83,8 +106,15 @@ impl GuardContext {
         Lease::new(Arc::clone(&self.slot))
     }
 
-    pub(crate) fn notes(&self) -> MutexGuard<'_, CommitNotes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What will go with the commit, for whoever commits.
+    pub(crate) fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+}
+
+impl Notes {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, CommitNotes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,7 +22,7 @@ mod with_cycles;
 pub use builder::CyclesClientBuilder;
 pub use client::CyclesClient;
 pub use completed::Completed;
-pub use context::{GuardContext, Lease};
+pub use context::{CyclesContext, GuardContext, Lease};
 pub use flush::Flushed;
 pub use guard::{Committing, Releasing, ReservationGuard};
 pub use meter::{Metered, Settling};

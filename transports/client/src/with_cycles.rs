@@ -1,8 +1,9 @@
 //! Reserve, run, settle: an action guarded by a budget.
 
 use core::future::Future;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 
+use cycles_host::ambient;
 use cycles_proto::Error;
 use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
@@ -11,7 +12,7 @@ use futures::future::{Either, select};
 
 use crate::client::CyclesClient;
 use crate::completed::Completed;
-use crate::context::GuardContext;
+use crate::context::{CURRENT, GuardContext, Lease};
 use crate::runtime::Runtime;
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
@@ -61,18 +62,27 @@ where
     let (id, response) = (guard.reservation_id().clone(), guard.response());
     let slot = std::sync::Arc::clone(&guard.life.slot);
     let context = GuardContext::new(slot, id, response, &config);
+    let notes = context.notes();
+    let handed = context.clone();
+    let current = &mut Some(context);
     let began = guard.life.now().mono;
-    let ended = run(action(context.clone()), &context, config.policy()).await;
+    // Whatever the action holds is dropped before its budget is settled.
+    let ended = {
+        let action = pin!(ambient::enter(&CURRENT, current, || action(handed)));
+        let action = pin!(ambient::follow(&CURRENT, current, action));
+        run(action, guard.lease(), config.policy()).await
+    };
     match ended {
         Some(Ok((value, actual))) => {
             // In the same poll in which the action ended: nothing comes between the cost and the machine.
             let latency = guard.life.now().mono.saturating_sub(began);
-            let commit = context.notes().clone().commit(actual, latency);
-            let lease_was_lost = context.lease().is_lost();
+            let commit = notes.lock().clone().commit(actual, latency);
+            let lease_was_lost = guard.lease().is_lost();
+            let id = guard.reservation_id().clone();
             let committing = guard.commit(commit);
             let completed = Completed::new(value, committing, lease_was_lost, config.policy()).await;
             if let Err(error) = &completed.receipt {
-                tracing::error!(reservation = context.reservation_id.as_str(), %error, "the cost of an action was not taken");
+                tracing::error!(reservation = id.as_str(), %error, "the cost of an action was not taken");
             }
             Ok(completed)
         }
@@ -89,13 +99,12 @@ where
 }
 
 /// The action's end; nothing if it was stopped because the lease is lost.
-async fn run<A: Future>(action: A, context: &GuardContext, policy: HeartbeatPolicy) -> Option<A::Output> {
+async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPolicy) -> Option<A::Output> {
     if policy != HeartbeatPolicy::Cancel {
         return Some(action.await);
     }
-    let lease = context.lease();
     // An action that has ended is never stopped: it is looked at first.
-    match select(pin!(action), pin!(lease.lost())).await {
+    match select(action, pin!(lease.lost())).await {
         Either::Left((ended, _)) => Some(ended),
         Either::Right(_) => None,
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod ambient;
 mod clock;
 mod entropy;
 pub mod journal;
@@ -9,6 +10,7 @@ mod platform;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+pub use ambient::DefaultClient;
 pub use clock::Clock;
 pub use entropy::{NoEntropy, seed};
 pub use journal::{Journal, JournalError};

@@ -2,11 +2,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
+mod default_client;
 mod here;
 mod http_client;
 mod http_options;
 mod runtime;
 
+pub use default_client::{default_client, set_default_client, with_default_client};
 pub use http_options::HttpOptions;
 pub use runtime::Tokio;
 
@@ -35,7 +37,7 @@ pub type Metered<S, F> = cycles_client::Metered<Tokio, S, F>;
 pub type Settling = cycles_client::Settling<Tokio>;
 
 pub use cycles_client::{
-    BoxError, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
+    BoxError, CyclesContext, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_proto as proto;

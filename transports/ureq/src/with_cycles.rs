@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use cycles_host::ambient;
 use cycles_proto::Error;
 use cycles_proto::guarded::{BoxError, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
@@ -10,7 +11,7 @@ use cycles_proto::models::Amount;
 
 use crate::client::CyclesClient;
 use crate::completed::Completed;
-use crate::context::GuardContext;
+use crate::context::{CURRENT, GuardContext};
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
 /// value is what is charged. If it fails or panics the budget is given back.
@@ -48,9 +49,13 @@ where
         .map_err(NotCompleted::NotReserved)?;
     let (id, response) = (guard.reservation_id().clone(), guard.response());
     let context = GuardContext::new(Arc::clone(guard.life()), id, response, &config);
+    let handed = context.clone();
+    let notes = context.notes();
     let engine = Arc::clone(&guard.life().engine);
     let began = engine.now().mono;
-    let ended = catch_unwind(AssertUnwindSafe(|| action(context.clone())));
+    let ended = ambient::enter(&CURRENT, &mut Some(context), || {
+        catch_unwind(AssertUnwindSafe(|| action(handed)))
+    });
     let (value, actual) = match ended {
         Ok(Ok(ended)) => ended,
         Ok(Err(error)) => {
@@ -64,12 +69,13 @@ where
         }
     };
     let latency = engine.now().mono.saturating_sub(began);
-    let commit = context.notes().clone().commit(actual, latency);
-    let lease_was_lost = context.lease().is_lost();
+    let commit = notes.lock().clone().commit(actual, latency);
+    let lease_was_lost = guard.lease().is_lost();
+    let id = guard.reservation_id().clone();
     let settling = guard.settle(commit);
     let completed = Completed::new(value, settling, lease_was_lost, config.policy());
     if let Err(error) = &completed.receipt {
-        tracing::error!(reservation = context.reservation_id.as_str(), %error, "the cost of an action was not taken");
+        tracing::error!(reservation = id.as_str(), %error, "the cost of an action was not taken");
     }
     Ok(completed)
 }
