@@ -47,3 +47,22 @@ pub use cycles_proto::{
     FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
     UnixMillis, models, money,
 };
+
+#[cfg(feature = "macros")]
+pub use cycles_macros::tokio as cycles;
+
+/// What the attribute `cycles` expands to.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use cycles_client::attribute::{guarded, guarded_by_estimate};
+    pub use cycles_proto::attribute::{Pair, amount, dimensions, returned, text};
+    pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
+
+    pub use crate::{CyclesClient, WithCyclesConfig, default_client};
+
+    /// A client of the function's own.
+    pub fn client(client: &CyclesClient) -> CyclesClient {
+        client.clone()
+    }
+}

@@ -107,6 +107,12 @@ impl GuardContext {
         Lease::new(Arc::clone(&self.life))
     }
 
+    /// What was estimated, as the cost; the commit tells that it is only that.
+    pub(crate) fn estimate_as_cost(&self) -> Amount {
+        self.insert_metadata("actual_source", "estimate");
+        self.estimate.clone()
+    }
+
     /// What will go with the commit, for whoever commits.
     pub(crate) fn notes(&self) -> Notes {
         self.notes.clone()

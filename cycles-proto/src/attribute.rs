@@ -1,0 +1,173 @@
+//! What the attribute `cycles` makes of its parameters and of the function that it stands on. For its expansion,
+//! not for people.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::guarded::{Completed, NotCompleted};
+use crate::models::{Amount, Unit};
+
+/// What can be an amount: an integer, of the unit that is given beside it, or an amount.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no amount",
+    label = "an integer or an `Amount` is expected here",
+    note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
+)]
+pub trait ToAmount {
+    /// The amount.
+    fn to_amount(&self, unit: &Unit) -> Amount;
+}
+
+/// What can be a text.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no text",
+    label = "a `str`, a `String` or an `Option` of one is expected here",
+    note = "write `.to_string()` behind what can be displayed"
+)]
+pub trait ToText {
+    /// The text, if there is one.
+    fn to_text(&self) -> Option<String>;
+}
+
+/// What can be a name and a value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no pair of texts",
+    label = "a map or a list of pairs of texts is expected here"
+)]
+pub trait Pair {
+    /// Name and value.
+    fn texts(self) -> (Option<String>, Option<String>);
+}
+
+/// What a guarded function can return.
+#[diagnostic::on_unimplemented(
+    message = "a guarded function returns a `Result`, and `{Self}` is none",
+    label = "a denial could not be told",
+    note = "return `Result<{Self}, Error>` with the `Error` of the client, or with an error made `From` it"
+)]
+pub trait Returned {}
+
+/// An error that can tell that a function was not run.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot tell that a budget was denied",
+    label = "this error is not made `From` the `Error` of the client",
+    note = "implement `From<Error>` for it, with the `Error` of the client"
+)]
+pub trait FromError: Sized {
+    /// The error of a function that was not run.
+    fn from_error(error: Error) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Error>> FromError for E {
+    fn from_error(error: Error) -> Self {
+        error.into()
+    }
+}
+
+impl<T, E: FromError> Returned for Result<T, E> {}
+
+/// Never called: its type is what the function returns.
+pub fn returned<T: Returned>() -> T {
+    unreachable!("it stands where nothing is run")
+}
+
+/// An amount.
+pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
+    value.to_amount(unit)
+}
+
+/// A text, if there is one.
+pub fn text(value: &(impl ToText + ?Sized)) -> Option<String> {
+    value.to_text()
+}
+
+/// Dimensions, without those that have no value.
+pub fn dimensions(
+    pairs: impl IntoIterator<Item = (Option<String>, Option<String>)>,
+) -> Option<BTreeMap<String, String>> {
+    let pairs = pairs.into_iter();
+    Some(pairs.filter_map(|(name, value)| Some((name?, value?))).collect())
+}
+
+/// What the function returns.
+pub fn returning<T, E: FromError>(ended: Result<Completed<T>, NotCompleted<E>>) -> Result<T, E> {
+    match ended {
+        Ok(completed) => Ok(completed.value),
+        Err(NotCompleted::Action(error)) => Err(error),
+        Err(NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error)) => Err(E::from_error(error)),
+    }
+}
+
+impl ToAmount for Amount {
+    fn to_amount(&self, _: &Unit) -> Amount {
+        self.clone()
+    }
+}
+
+impl<T: ToAmount + ?Sized> ToAmount for &T {
+    fn to_amount(&self, unit: &Unit) -> Amount {
+        T::to_amount(self, unit)
+    }
+}
+
+macro_rules! integers {
+    ($($integer:ty)+) => {
+        $(
+            /// What is more than any amount is the largest one.
+            impl ToAmount for $integer {
+                fn to_amount(&self, unit: &Unit) -> Amount {
+                    Amount::new(unit.clone(), i64::try_from(*self).unwrap_or(i64::MAX))
+                }
+            }
+        )+
+    };
+}
+
+integers! { i8 i16 i32 i64 u8 u16 u32 u64 usize }
+
+impl ToText for str {
+    fn to_text(&self) -> Option<String> {
+        Some(self.to_owned())
+    }
+}
+
+impl<T: ToText + ?Sized> ToText for &T {
+    fn to_text(&self) -> Option<String> {
+        T::to_text(self)
+    }
+}
+
+impl<T: ToText> ToText for Option<T> {
+    fn to_text(&self) -> Option<String> {
+        self.as_ref()?.to_text()
+    }
+}
+
+macro_rules! texts {
+    ($($text:ty)+) => {
+        $(
+            impl ToText for $text {
+                fn to_text(&self) -> Option<String> {
+                    str::to_text(self)
+                }
+            }
+        )+
+    };
+}
+
+texts! { String Cow<'_, str> Box<str> Arc<str> }
+
+impl<K: ToText, V: ToText> Pair for &(K, V) {
+    fn texts(self) -> (Option<String>, Option<String>) {
+        (self.0.to_text(), self.1.to_text())
+    }
+}
+
+impl<K: ToText, V: ToText> Pair for (&K, &V) {
+    fn texts(self) -> (Option<String>, Option<String>) {
+        (self.0.to_text(), self.1.to_text())
+    }
+}

@@ -1,0 +1,98 @@
+//! The function that the attribute stands on. Its body is carried over as it is written: what is wrong in there
+//! is for the compiler to say.
+
+use proc_macro2::TokenStream;
+use syn::parse::{Parse, ParseStream};
+use syn::visit_mut::{VisitMut, visit_type_mut};
+use syn::{Attribute, Error, Result, ReturnType, Signature, Token, Type, Visibility, braced, token};
+
+/// A function or method with a body.
+pub(crate) struct Function {
+    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) visibility: Visibility,
+    pub(crate) signature: Signature,
+    /// What stands between the braces.
+    pub(crate) body: TokenStream,
+}
+
+impl Function {
+    /// # Errors
+    /// If a function of its kind cannot be guarded, whoever's client it is.
+    pub(crate) fn check(&self) -> Result<()> {
+        let signature = &self.signature;
+        if let Some(constness) = &signature.constness {
+            let problem = "a const function cannot ask a server: remove `const`";
+            return Err(Error::new(constness.span, problem));
+        }
+        if let Some(abi) = &signature.abi {
+            let problem = "a denial cannot be told across a foreign interface: guard a function without `extern` and \
+                           call that";
+            return Err(Error::new_spanned(abi, problem));
+        }
+        let return_type = match &signature.output {
+            ReturnType::Default => {
+                let problem = "this function returns no `Result`, so that a denial could not be told: return \
+                               `Result<(), E>`, where `E` is `Error` or made `From` it";
+                return Err(Error::new_spanned(&signature.ident, problem));
+            }
+            ReturnType::Type(_, return_type) => return_type,
+        };
+        if let Type::ImplTrait(_) = &**return_type {
+            let problem = "an `impl Trait` is no `Result`, so that a denial could not be told: return \
+                           `Result<impl Trait, E>`, where `E` is `Error` or made `From` it; a function that returns \
+                           a future becomes an `async fn`";
+            return Err(Error::new_spanned(return_type, problem));
+        }
+        Ok(())
+    }
+
+    /// What it returns, as it can be written within the body: what the signature calls `impl Trait` is inferred.
+    pub(crate) fn return_type(&self) -> Type {
+        match &self.signature.output {
+            ReturnType::Default => syn::parse_quote!(()),
+            ReturnType::Type(_, return_type) => {
+                let mut return_type = Type::clone(return_type);
+                Inferred.visit_type_mut(&mut return_type);
+                return_type
+            }
+        }
+    }
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        let begin = input.span();
+        let problem = "the attribute `cycles` guards a function or a method with a body";
+        let Ok(signature) = input.parse::<Signature>() else {
+            return Err(Error::new(begin, problem));
+        };
+        if input.peek(Token![;]) {
+            let problem = format!("{problem}: put it on what implements this one");
+            return Err(Error::new_spanned(signature, problem));
+        }
+        let content;
+        let _: token::Brace = braced!(content in input);
+        attributes.extend(content.call(Attribute::parse_inner)?);
+        Ok(Self {
+            attributes,
+            visibility,
+            signature,
+            body: content.parse()?,
+        })
+    }
+}
+
+/// Replaces each `impl Trait` by `_`.
+struct Inferred;
+
+impl VisitMut for Inferred {
+    fn visit_type_mut(&mut self, of: &mut Type) {
+        if matches!(of, Type::ImplTrait(_)) {
+            *of = syn::parse_quote!(_);
+        } else {
+            visit_type_mut(self, of);
+        }
+    }
+}

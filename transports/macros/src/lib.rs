@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod adapter;
+mod expand;
+mod function;
+mod nearest;
+mod parameters;
+mod settings;
+
+use proc_macro::TokenStream;
+
+use crate::adapter::Adapter;
+
+/// Guards an async function by a budget, with the client of `cycles-tokio`, which exports this as `cycles`.
+#[proc_macro_attribute]
+pub fn tokio(parameters: TokenStream, function: TokenStream) -> TokenStream {
+    expand::attribute(&Adapter::TOKIO, parameters.into(), function.into()).into()
+}
+
+/// Guards an async function by a budget, with the client of `cycles-async-std`, which exports this as `cycles`.
+#[proc_macro_attribute]
+pub fn async_std(parameters: TokenStream, function: TokenStream) -> TokenStream {
+    expand::attribute(&Adapter::ASYNC_STD, parameters.into(), function.into()).into()
+}
+
+/// Guards a function that blocks by a budget, with the client of `cycles-ureq`, which exports this as `cycles`.
+#[proc_macro_attribute]
+pub fn ureq(parameters: TokenStream, function: TokenStream) -> TokenStream {
+    expand::attribute(&Adapter::UREQ, parameters.into(), function.into()).into()
+}

@@ -1,0 +1,145 @@
+//! What the attribute is given: `name = expression`, each name once.
+
+use proc_macro2::{Ident, TokenStream};
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::{Error, Expr, Lit, Path, Result, Token};
+
+use crate::nearest::nearest;
+
+/// The parameters by name.
+#[derive(Default)]
+pub(crate) struct Parameters {
+    given: Vec<(Ident, Expr)>,
+    /// Where the adapter is found, if not under its own name.
+    pub(crate) path: Option<Path>,
+}
+
+/// Every name there is, `crate` excepted.
+const NAMES: [&str; 20] = [
+    "estimate",
+    "actual",
+    "unit",
+    "action_kind",
+    "action_name",
+    "action_tags",
+    "ttl_ms",
+    "grace_period_ms",
+    "overage_policy",
+    "dry_run",
+    "tenant",
+    "workspace",
+    "app",
+    "workflow",
+    "agent",
+    "toolset",
+    "dimensions",
+    "client",
+    "use_estimate_if_actual_not_provided",
+    "crate",
+];
+
+impl Parameters {
+    /// # Errors
+    /// All that is wrong with the names at once; what is wrong with a value is for whoever takes it.
+    pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
+        Self::parse_all.parse2(tokens)
+    }
+
+    fn parse_all(input: ParseStream<'_>) -> Result<Self> {
+        let mut parameters = Self::default();
+        let mut problems: Option<Error> = None;
+        while !input.is_empty() {
+            if let Err(problem) = parameters.parse_one(input)? {
+                match &mut problems {
+                    None => problems = Some(problem),
+                    Some(problems) => problems.combine(problem),
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        problems.map_or(Ok(parameters), Err)
+    }
+
+    /// One parameter; the inner error is one after which the next one can be read.
+    fn parse_one(&mut self, input: ParseStream<'_>) -> Result<Result<()>> {
+        if !input.peek(Ident::peek_any) {
+            let problem = "parameters have names: `estimate = 1000`";
+            return Err(input.error(problem));
+        }
+        let name = input.call(Ident::parse_any)?;
+        if !input.peek(Token![=]) {
+            let word = name.to_string();
+            let problem = match word.as_str() {
+                "dry_run" => "give it a value: `dry_run = true`".to_owned(),
+                known if NAMES.contains(&known) => format!("give it a value: `{known} = ..`"),
+                _ => unknown(&word),
+            };
+            return Err(Error::new(name.span(), problem));
+        }
+        input.parse::<Token![=]>()?;
+        if name == "crate" {
+            self.path = Some(input.call(Path::parse_mod_style)?);
+            return Ok(Ok(()));
+        }
+        let value: Expr = input.parse()?;
+        let word = name.to_string();
+        if !NAMES.contains(&word.as_str()) {
+            return Ok(Err(Error::new(name.span(), unknown(&word))));
+        }
+        if self.given.iter().any(|(other, _)| *other == name) {
+            return Ok(Err(Error::new(name.span(), format!("`{name}` is given twice"))));
+        }
+        if let Expr::Closure(closure) = &value {
+            let body = &closure.body;
+            let over = if name == "actual" {
+                "`result`"
+            } else {
+                "the arguments"
+            };
+            let problem = format!(
+                "this is an expression over {over} and no closure: write `{name} = {}`",
+                quote::quote!(#body)
+            );
+            return Ok(Err(Error::new_spanned(closure, problem)));
+        }
+        self.given.push((name, value));
+        Ok(Ok(()))
+    }
+
+    /// The value under a name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Expr> {
+        self.given
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The literal under a name.
+    ///
+    /// # Errors
+    /// If it is another expression than `true` or `false`.
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        if let Expr::Lit(literal) = value
+            && let Lit::Bool(flag) = &literal.lit
+        {
+            return Ok(Some(flag.value));
+        }
+        Err(Error::new_spanned(
+            value,
+            format!("`{name}` is `true` or `false`"),
+        ))
+    }
+}
+
+fn unknown(word: &str) -> String {
+    match nearest(word, &NAMES) {
+        Some(name) => format!("there is no parameter `{word}`: is it `{name}`?"),
+        None => format!("there is no parameter `{word}`; there are {}", NAMES.join(", ")),
+    }
+}
