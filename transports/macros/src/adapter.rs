@@ -1,13 +1,34 @@
 //! Whose client an attribute uses, and on which functions it can stand.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
+use syn::spanned::Spanned;
 use syn::{Error, Ident, Path, Signature};
 
 /// A crate that exports the attribute.
 pub(crate) struct Adapter {
     name: &'static str,
     pub(crate) is_async: bool,
+}
+
+/// The path to what an expansion is made of.
+pub(crate) struct Private(TokenStream);
+
+impl Private {
+    /// The path as it is written for what stands at `span`, so that the compiler points there.
+    pub(crate) fn at(&self, span: Span) -> TokenStream {
+        let tokens = self.0.clone().into_iter().map(|mut token: TokenTree| {
+            token.set_span(span);
+            token
+        });
+        tokens.collect()
+    }
+}
+
+/// Where `tokens` stand, as a place in the expansion: names there are not those of the function, even if they are
+/// spelled the same, and lints leave it alone.
+pub(crate) fn place(tokens: &impl Spanned) -> Span {
+    Span::mixed_site().located_at(tokens.span())
 }
 
 impl Adapter {
@@ -25,9 +46,9 @@ impl Adapter {
     };
 
     /// Where the expansion finds what it is made of.
-    pub(crate) fn private(&self, path: Option<&Path>) -> TokenStream {
+    pub(crate) fn private(&self, path: Option<&Path>) -> Private {
         let name = Ident::new(self.name, Span::call_site());
-        path.map_or_else(|| quote!(::#name::__private), |path| quote!(#path::__private))
+        Private(path.map_or_else(|| quote!(::#name::__private), |path| quote!(#path::__private)))
     }
 
     /// # Errors

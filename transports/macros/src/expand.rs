@@ -2,10 +2,9 @@
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Error, Expr, Result};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Private, place};
 use crate::function::Function;
 use crate::parameters::Parameters;
 use crate::settings;
@@ -40,7 +39,7 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         signature,
         ..
     } = function;
-    // Names of the expansion are not those of the function, even if they are spelled the same.
+    let private = private.at(Span::mixed_site());
     let [its_client, its_config, its_body] =
         ["client", "config", "body"].map(|name| Ident::new(name, Span::mixed_site()));
     Ok(quote! {
@@ -55,41 +54,45 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
 }
 
 /// The body as what it is not yet: something to run.
-fn body(adapter: &Adapter, private: &TokenStream, function: &Function) -> TokenStream {
-    let return_type = function.return_type();
-    let body = &function.body;
-    let span = function.signature.output.span();
-    let returned = Ident::new("returned", Span::mixed_site());
+fn body(adapter: &Adapter, private: &Private, function: &Function) -> TokenStream {
+    let (return_type, body) = (function.return_type(), &function.body);
+    let span = place(&return_type);
+    let private = private.at(span);
     // It is never run, and tells the compiler what `?` and `return` lead to, and whether that can tell of a denial.
     let typed = quote_spanned! {span=>
         if false {
-            let #returned: #return_type = #private::returned();
-            return #returned;
+            let returned: #return_type = #private::returned();
+            return returned;
         }
     };
+    let span = Span::mixed_site().located_at(function.braces);
     if adapter.is_async {
-        quote!(::core::pin::pin!(async move { #typed #body }))
+        let body = quote_spanned!(span=> async move { #typed #body });
+        quote!(::core::pin::pin!(#body))
     } else {
-        quote!(move || -> #return_type { #typed #body })
+        quote_spanned!(span=> move || -> #return_type { #typed #body })
     }
 }
 
 /// What tells the cost from the value that the function returned; nothing if that is the estimate.
-fn actual(parameters: &Parameters, private: &TokenStream) -> Result<Option<TokenStream>> {
+fn actual(parameters: &Parameters, private: &Private) -> Result<Option<TokenStream>> {
     let is_estimate = parameters.flag("use_estimate_if_actual_not_provided")?;
     let Some(actual) = parameters.get("actual") else {
         if is_estimate == Some(false) {
             let flag = parameters.get("use_estimate_if_actual_not_provided");
-            let problem = "then what did it cost? Give it as an expression over `result`, such as \
-                           `actual = result.len() * 5`, or let the estimate be charged";
+            let problem = "then somebody has to say what it cost: give an expression over `result`, such as \
+                           `actual = result.len() * 5`";
             return Err(Error::new_spanned(flag, problem));
         }
         return Ok(None);
     };
-    let unit = Ident::new("unit", Span::mixed_site());
+    let (span, path) = (place(actual), private.at(place(actual)));
+    let unit = Ident::new("unit", span);
     let amount = settings::amount(private, actual, &quote!(#unit))?;
     let result = result(actual).map_or_else(|| quote!(_), Ident::into_token_stream);
-    Ok(Some(quote!(|#result: &_, #unit: &#private::Unit| #amount)))
+    Ok(Some(
+        quote_spanned!(span=> |#result: &_, #unit: &#path::Unit| #amount),
+    ))
 }
 
 /// The name by which the expression calls the result.

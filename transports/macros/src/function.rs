@@ -1,10 +1,10 @@
 //! The function that the attribute stands on. Its body is carried over as it is written: what is wrong in there
 //! is for the compiler to say.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{Attribute, Error, Result, ReturnType, Signature, Token, Type, Visibility, braced, token};
+use syn::{Attribute, Error, Path, Result, ReturnType, Signature, Token, Type, Visibility, braced};
 
 /// A function or method with a body.
 pub(crate) struct Function {
@@ -13,6 +13,8 @@ pub(crate) struct Function {
     pub(crate) signature: Signature,
     /// What stands between the braces.
     pub(crate) body: TokenStream,
+    /// Where the braces are.
+    pub(crate) braces: Span,
 }
 
 impl Function {
@@ -37,13 +39,19 @@ impl Function {
             }
             ReturnType::Type(_, return_type) => return_type,
         };
-        if let Type::ImplTrait(_) = &**return_type {
-            let problem = "an `impl Trait` is no `Result`, so that a denial could not be told: return \
-                           `Result<impl Trait, E>`, where `E` is `Error` or made `From` it; a function that returns \
-                           a future becomes an `async fn`";
-            return Err(Error::new_spanned(return_type, problem));
-        }
-        Ok(())
+        let problem = match &**return_type {
+            Type::ImplTrait(_) => {
+                "an `impl Trait` is no `Result`, so that a denial could not be told: return `Result<impl Trait, E>`, \
+                 where `E` is `Error` or made `From` it; a function that returns a future becomes an `async fn`"
+            }
+            Type::Path(path) if !is_known(&path.path) => return Ok(()),
+            Type::Macro(_) | Type::Group(_) | Type::Paren(_) => return Ok(()),
+            _ => {
+                "this is no `Result`, so that a denial could not be told: return a `Result` of it, whose error is \
+                 `Error` or made `From` it"
+            }
+        };
+        Err(Error::new_spanned(return_type, problem))
     }
 
     /// What it returns, as it can be written within the body: what the signature calls `impl Trait` is inferred.
@@ -73,15 +81,26 @@ impl Parse for Function {
             return Err(Error::new_spanned(signature, problem));
         }
         let content;
-        let _: token::Brace = braced!(content in input);
+        let braces = braced!(content in input);
         attributes.extend(content.call(Attribute::parse_inner)?);
         Ok(Self {
             attributes,
             visibility,
             signature,
             body: content.parse()?,
+            braces: braces.span.join(),
         })
     }
+}
+
+/// Whether it is a type of the language that is certainly no `Result`. Of others the compiler knows.
+fn is_known(path: &Path) -> bool {
+    const KNOWN: [&str; 20] = [
+        "String", "Option", "Vec", "Box", "bool", "char", "str", "f32", "f64", "i8", "i16", "i32", "i64",
+        "i128", "u8", "u16", "u32", "u64", "u128", "usize",
+    ];
+    let name = path.segments.last().filter(|_| path.segments.len() == 1);
+    name.is_some_and(|name| KNOWN.iter().any(|known| name.ident == known))
 }
 
 /// Replaces each `impl Trait` by `_`.

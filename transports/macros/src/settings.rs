@@ -1,10 +1,10 @@
 //! Parameters as the code that sets a reservation up.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprUnary, Lit, LitInt, Result, UnOp};
+use quote::{quote, quote_spanned};
+use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitInt, Result, UnOp};
 
+use crate::adapter::{Private, place};
 use crate::nearest::nearest;
 use crate::parameters::Parameters;
 
@@ -31,18 +31,19 @@ const POLICIES: Values<3> = [
 ///
 /// # Errors
 /// If there is no estimate, or a literal cannot be what it stands for.
-pub(crate) fn config(parameters: &Parameters, private: &TokenStream) -> Result<TokenStream> {
+pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<TokenStream> {
     let Some(estimate) = parameters.get("estimate") else {
         let problem = "how much is to be reserved? Give an estimate, such as `estimate = 1000` or, over an argument, \
                        `estimate = max_tokens * 10`";
         return Err(Error::new(Span::call_site(), problem));
     };
+    let path = private.at(Span::mixed_site());
     let unit = match parameters.get("unit") {
         Some(unit) => value(private, "Unit", &UNITS, unit)?,
-        None => quote!(#private::Unit::UsdMicrocents),
+        None => quote!(#path::Unit::UsdMicrocents),
     };
     let estimate = amount(private, estimate, &quote!(&#unit))?;
-    let mut config = quote!(#private::WithCyclesConfig::new(#estimate));
+    let mut config = quote!(#path::WithCyclesConfig::new(#estimate));
     let (kind, name) = (parameters.get("action_kind"), parameters.get("action_name"));
     if kind.is_some() || name.is_some() {
         let (kind, name) = (named(private, kind), named(private, name));
@@ -57,7 +58,7 @@ pub(crate) fn config(parameters: &Parameters, private: &TokenStream) -> Result<T
     }
     for name in ["ttl_ms", "grace_period_ms", "dry_run"] {
         if let Some(value) = parameters.get(name) {
-            let set = format_ident!("{name}", span = value.span());
+            let set = Ident::new(name, place(value));
             config.extend(quote!(.#set(#value)));
         }
     }
@@ -72,49 +73,70 @@ pub(crate) fn config(parameters: &Parameters, private: &TokenStream) -> Result<T
 ///
 /// # Errors
 /// If it is a literal that is no amount.
-pub(crate) fn amount(private: &TokenStream, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
-    let problem = match value {
-        Expr::Lit(literal) => match &literal.lit {
-            Lit::Int(integer) if integer.suffix().is_empty() => {
-                // Amounts are larger than what a literal is taken for where nothing tells its type.
-                let integer = LitInt::new(&format!("{}i64", integer.base10_digits()), integer.span());
-                return Ok(quote!(#private::amount(&#integer, #unit)));
-            }
-            Lit::Float(_) => "an amount is an integer: a US dollar is 100_000_000 of `USD_MICROCENTS`",
-            Lit::Str(_) => {
-                "an amount is an integer or an `Amount`, and its unit is a parameter: `unit = \"TOKENS\"`"
-            }
-            _ => "",
-        },
+pub(crate) fn amount(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
+    let (span, private) = (place(value), private.at(place(value)));
+    if let Some(problem) = no_amount(value) {
+        return Err(Error::new_spanned(value, problem));
+    }
+    if let Some(integer) = integer(value) {
+        return Ok(quote_spanned!(span=> #private::amount(&#integer, #unit)));
+    }
+    Ok(quote_spanned!(span=> #private::amount(&(#value), #unit)))
+}
+
+/// An integer that is written out. Amounts are larger than what it is taken for where nothing tells its type.
+fn integer(value: &Expr) -> Option<LitInt> {
+    let Expr::Lit(ExprLit {
+        lit: Lit::Int(integer),
+        ..
+    }) = value
+    else {
+        return None;
+    };
+    let digits = integer.base10_digits();
+    integer
+        .suffix()
+        .is_empty()
+        .then(|| LitInt::new(&format!("{digits}i64"), integer.span()))
+}
+
+/// Why a literal is none, as far as that can be seen.
+fn no_amount(value: &Expr) -> Option<&'static str> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Float(_), ..
+        }) => Some("an amount is an integer: a US dollar is 100_000_000 of `USD_MICROCENTS`"),
+        Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {
+            Some("an amount is an integer or an `Amount`, and its unit is a parameter: `unit = \"TOKENS\"`")
+        }
         Expr::Unary(ExprUnary {
             op: UnOp::Neg(_),
             expr,
             ..
-        }) if matches!(**expr, Expr::Lit(_)) => "an amount is 0 or more",
-        _ => "",
-    };
-    if !problem.is_empty() {
-        return Err(Error::new_spanned(value, problem));
+        }) if matches!(**expr, Expr::Lit(_)) => Some("an amount is 0 or more"),
+        _ => None,
     }
-    Ok(quote_spanned!(value.span()=> #private::amount(&(#value), #unit)))
 }
 
 /// The client to use, or why there is none.
-pub(crate) fn client(parameters: &Parameters, private: &TokenStream) -> TokenStream {
+pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream {
     match parameters.get("client") {
-        None => quote!(#private::default_client()),
+        None => {
+            let private = private.at(Span::mixed_site());
+            quote!(#private::default_client())
+        }
         Some(client) => {
-            let span = client.span();
+            let (span, private) = (place(client), private.at(place(client)));
             quote_spanned!(span=> ::core::result::Result::Ok(#private::client(&(#client))))
         }
     }
 }
 
-fn subject(parameters: &Parameters, private: &TokenStream) -> Result<Option<TokenStream>> {
+fn subject(parameters: &Parameters, private: &Private) -> Result<Option<TokenStream>> {
     let mut members = TokenStream::new();
     for level in LEVELS {
         if let Some(value) = parameters.get(level) {
-            let (level, value) = (format_ident!("{level}"), text(private, value));
+            let (level, value) = (Ident::new(level, Span::mixed_site()), text(private, value));
             members.extend(quote!(#level: #value,));
         }
     }
@@ -125,14 +147,16 @@ fn subject(parameters: &Parameters, private: &TokenStream) -> Result<Option<Toke
     if members.is_empty() {
         return Ok(None);
     }
+    let path = private.at(Span::mixed_site());
     Ok(Some(
-        quote!(#private::Subject { #members ..::core::default::Default::default() }),
+        quote!(#path::Subject { #members ..::core::default::Default::default() }),
     ))
 }
 
 /// A value of one of the protocol's enumerations: its name there, or an expression of its type.
-fn value(private: &TokenStream, of: &str, values: &[(&str, &str)], given: &Expr) -> Result<TokenStream> {
-    let of = format_ident!("{of}");
+fn value(private: &Private, of: &str, values: &[(&str, &str)], given: &Expr) -> Result<TokenStream> {
+    let of = Ident::new(of, Span::mixed_site());
+    let (span, private) = (place(given), private.at(place(given)));
     if let Expr::Lit(literal) = given
         && let Lit::Str(text) = &literal.lit
     {
@@ -145,19 +169,20 @@ fn value(private: &TokenStream, of: &str, values: &[(&str, &str)], given: &Expr)
             };
             return Err(Error::new(text.span(), problem));
         };
-        let variant = Ident::new(variant, Span::call_site());
+        let variant = Ident::new(variant, span);
         return Ok(quote!(#private::#of::#variant));
     }
-    Ok(quote_spanned!(given.span()=> <#private::#of as ::core::clone::Clone>::clone(&(#given))))
+    Ok(quote_spanned!(span=> <#private::#of as ::core::clone::Clone>::clone(&(#given))))
 }
 
 /// An `Option<String>`.
-fn text(private: &TokenStream, value: &Expr) -> TokenStream {
-    quote_spanned!(value.span()=> #private::text(&(#value)))
+fn text(private: &Private, value: &Expr) -> TokenStream {
+    let (span, private) = (place(value), private.at(place(value)));
+    quote_spanned!(span=> #private::text(&(#value)))
 }
 
 /// A `String`, that of an action without a name if there is none.
-fn named(private: &TokenStream, value: Option<&Expr>) -> TokenStream {
+fn named(private: &Private, value: Option<&Expr>) -> TokenStream {
     match value {
         None => quote!("unknown"),
         Some(value) => {
@@ -168,21 +193,21 @@ fn named(private: &TokenStream, value: Option<&Expr>) -> TokenStream {
 }
 
 /// An iterator over `String`. The elements of a list that is written out need not be of one type.
-fn texts(private: &TokenStream, list: &Expr) -> TokenStream {
+fn texts(private: &Private, list: &Expr) -> TokenStream {
     if let Expr::Array(array) = list {
         let texts = array.elems.iter().map(|element| text(private, element));
         return quote!([#(#texts),*].into_iter().flatten());
     }
-    quote_spanned!(list.span()=> (#list).iter().filter_map(|__text| #private::text(__text)))
+    let (span, private) = (place(list), private.at(place(list)));
+    quote_spanned!(span=> (#list).iter().filter_map(|text| #private::text(text)))
 }
 
 /// An `Option` of a map of texts, from a list of pairs that is written out, or from anything that iterates over
 /// pairs.
-fn pairs(private: &TokenStream, list: &Expr) -> Result<TokenStream> {
+fn pairs(private: &Private, list: &Expr) -> Result<TokenStream> {
+    let (span, path) = (place(list), private.at(place(list)));
     let Expr::Array(array) = list else {
-        return Ok(
-            quote_spanned!(list.span()=> #private::dimensions((#list).iter().map(#private::Pair::texts))),
-        );
+        return Ok(quote_spanned!(span=> #path::dimensions((#list).iter().map(#path::Pair::texts))));
     };
     let mut pairs = Vec::new();
     for element in &array.elems {
@@ -195,7 +220,7 @@ fn pairs(private: &TokenStream, list: &Expr) -> Result<TokenStream> {
         let (name, value) = (text(private, name), text(private, value));
         pairs.push(quote!((#name, #value)));
     }
-    Ok(quote!(#private::dimensions([#(#pairs),*])))
+    Ok(quote_spanned!(span=> #path::dimensions([#(#pairs),*])))
 }
 
 fn not_a_pair(element: &Expr) -> Error {

@@ -1,0 +1,23 @@
+use cycles_tokio::{Error, cycles};
+
+#[cycles(estimat = 1000, tll_ms = 5_000, model = "gpt-4")]
+async fn misspelled() -> Result<(), Error> {
+    Ok(())
+}
+
+#[cycles(estimate = 1000, agent = "a", agent = "b")]
+async fn twice() -> Result<(), Error> {
+    Ok(())
+}
+
+#[cycles(1000)]
+async fn without_a_name() -> Result<(), Error> {
+    Ok(())
+}
+
+#[cycles(estimate = 1000, dry_run)]
+async fn without_a_value() -> Result<(), Error> {
+    Ok(())
+}
+
+fn main() {}
