@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::guarded::{Completed, NotCompleted};
+use crate::meter::Reading;
 use crate::models::{Amount, Unit};
 
 /// What can be an amount: an integer, of the unit that is given beside it, or an amount.
@@ -18,6 +19,16 @@ use crate::models::{Amount, Unit};
 pub trait ToAmount {
     /// The amount.
     fn to_amount(&self, unit: &Unit) -> Amount;
+}
+
+/// What an item of a stream can say about its cost: an amount, a [`Reading`], or an `Option` of one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no cost of an item",
+    label = "an integer, an `Amount`, a `Reading` or an `Option` of one is expected here"
+)]
+pub trait ToReading {
+    /// The reading.
+    fn to_reading(&self, unit: &Unit) -> Reading;
 }
 
 /// What can be a text.
@@ -79,6 +90,11 @@ pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
     value.to_amount(unit)
 }
 
+/// What an item says about its cost.
+pub fn reading(value: &(impl ToReading + ?Sized), unit: &Unit) -> Reading {
+    value.to_reading(unit)
+}
+
 /// A text, if there is one.
 pub fn text(value: &(impl ToText + ?Sized)) -> Option<String> {
     value.to_text()
@@ -122,11 +138,41 @@ macro_rules! integers {
                     Amount::new(unit.clone(), i64::try_from(*self).unwrap_or(i64::MAX))
                 }
             }
+
+            impl ToReading for $integer {
+                fn to_reading(&self, unit: &Unit) -> Reading {
+                    self.to_amount(unit).into()
+                }
+            }
         )+
     };
 }
 
 integers! { i8 i16 i32 i64 u8 u16 u32 u64 usize }
+
+impl ToReading for Amount {
+    fn to_reading(&self, _: &Unit) -> Reading {
+        self.clone().into()
+    }
+}
+
+impl ToReading for Reading {
+    fn to_reading(&self, _: &Unit) -> Reading {
+        self.clone()
+    }
+}
+
+impl<T: ToReading> ToReading for Option<T> {
+    fn to_reading(&self, unit: &Unit) -> Reading {
+        self.as_ref().map(|reading| reading.to_reading(unit)).into()
+    }
+}
+
+impl<T: ToReading + ?Sized> ToReading for &T {
+    fn to_reading(&self, unit: &Unit) -> Reading {
+        T::to_reading(self, unit)
+    }
+}
 
 impl ToText for str {
     fn to_text(&self) -> Option<String> {

@@ -1,14 +1,20 @@
 //! What the attribute `cycles` makes of an async function.
 
 use core::future::Future;
+use core::pin::pin;
 
-use cycles_proto::Error;
+use cycles_host::ambient;
 use cycles_proto::attribute::{FromError, returning};
-use cycles_proto::guarded::WithCyclesConfig;
+use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
+use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::{Error, Reading};
+use futures::stream::Stream;
 
 use crate::client::CyclesClient;
-use crate::context::GuardContext;
+use crate::context::{CURRENT, GuardContext};
+use crate::guard::ReservationGuard;
+use crate::meter::Metered;
 use crate::runtime::Runtime;
 use crate::with_cycles::try_with_cycles;
 
@@ -49,6 +55,55 @@ where
     B: Future<Output = Result<T, E>>,
 {
     run(client, config, body, |_, context| context.estimate_as_cost()).await
+}
+
+/// Runs the body of a guarded function that makes a stream, and returns what the function returns: the reservation
+/// lives as long as the stream. `read` tells what an item says about its cost; nothing if it is an error.
+///
+/// # Errors
+/// The body's own, as it is, or why it did not run.
+pub async fn metered<R, S, E, B, F>(
+    client: Result<CyclesClient<R>, Error>,
+    config: WithCyclesConfig,
+    body: B,
+    read: F,
+) -> Result<Metered<R, S, F>, E>
+where
+    R: Runtime,
+    S: Stream,
+    E: FromError,
+    B: Future<Output = Result<S, E>>,
+    F: FnMut(&S::Item) -> Option<Reading>,
+{
+    let (guard, stream, notes) = open(client, &config, body).await?;
+    Ok(Metered::new(guard, stream, read).notes(notes))
+}
+
+/// The reservation, what the body made under it, and what is to go with its commit.
+async fn open<R, S, E, B>(
+    client: Result<CyclesClient<R>, Error>,
+    config: &WithCyclesConfig,
+    body: B,
+) -> Result<(ReservationGuard<R>, S, CommitNotes), E>
+where
+    R: Runtime,
+    E: FromError,
+    B: Future<Output = Result<S, E>>,
+{
+    let client = client.map_err(E::from_error)?;
+    let guard = client.reserve(config.request()).await.map_err(E::from_error)?;
+    let context = GuardContext::of(&guard, config);
+    let notes = context.notes();
+    match ambient::follow(&CURRENT, &mut Some(context), pin!(body)).await {
+        Ok(stream) => {
+            let notes = notes.lock().clone();
+            Ok((guard, stream, notes))
+        }
+        Err(error) => {
+            let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
+            Err(error)
+        }
+    }
 }
 
 async fn run<R, T, E, B>(

@@ -8,10 +8,10 @@ use cycles_host::ambient;
 use cycles_proto::InvalidCommit;
 use cycles_proto::UnixMillis;
 use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
-use cycles_proto::models::{
-    Amount, Balance, Caps, CyclesMetrics, Decision, ReservationCreateResponse, ReservationId,
-};
+use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
 
+use crate::guard::ReservationGuard;
+use crate::runtime::Runtime;
 use crate::slot::Slot;
 
 thread_local! {
@@ -54,14 +54,10 @@ pub type CyclesContext = GuardContext;
 pub(crate) struct Notes(Arc<Mutex<CommitNotes>>);
 
 impl GuardContext {
-    pub(crate) fn new(
-        slot: Arc<Slot>,
-        id: ReservationId,
-        response: &ReservationCreateResponse,
-        config: &WithCyclesConfig,
-    ) -> Self {
+    pub(crate) fn of<R: Runtime>(guard: &ReservationGuard<R>, config: &WithCyclesConfig) -> Self {
+        let response = guard.response();
         Self {
-            reservation_id: id,
+            reservation_id: guard.reservation_id().clone(),
             decision: response.decision.clone(),
             caps: response.caps.clone(),
             estimate: config.estimate().clone(),
@@ -70,7 +66,7 @@ impl GuardContext {
             scope_path: response.scope_path.clone(),
             affected_scopes: response.affected_scopes.clone(),
             balances: response.balances.clone().unwrap_or_default(),
-            slot,
+            slot: Arc::clone(&guard.life.slot),
             notes: Notes(Arc::new(Mutex::new(config.notes().clone()))),
         }
     }

@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
+use cycles_proto::guarded::CommitNotes;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
 use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
@@ -89,7 +90,7 @@ impl<R: Runtime> ReservationGuard<R> {
 }
 
 impl<R: Runtime, S, F> Metered<R, S, F> {
-    fn new(guard: ReservationGuard<R>, stream: S, read: F) -> Self {
+    pub(crate) fn new(guard: ReservationGuard<R>, stream: S, read: F) -> Self {
         let meter = guard.life.slot.lock().machine.meter(guard.life.now());
         Self {
             consumed: meter.consumed(),
@@ -125,6 +126,14 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
         if let Some(live) = &mut self.live {
             live.meter.notes_mut().set_metadata(metadata.into());
+        }
+        self
+    }
+
+    /// All of what goes with the commit.
+    pub(crate) fn notes(mut self, notes: CommitNotes) -> Self {
+        if let Some(live) = &mut self.live {
+            *live.meter.notes_mut() = notes;
         }
         self
     }

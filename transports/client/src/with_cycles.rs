@@ -59,9 +59,7 @@ where
         .reserve(config.request())
         .await
         .map_err(NotCompleted::NotReserved)?;
-    let (id, response) = (guard.reservation_id().clone(), guard.response());
-    let slot = std::sync::Arc::clone(&guard.life.slot);
-    let context = GuardContext::new(slot, id, response, &config);
+    let context = GuardContext::of(&guard, &config);
     let notes = context.notes();
     let handed = context.clone();
     let current = &mut Some(context);

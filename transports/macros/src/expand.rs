@@ -1,11 +1,11 @@
 //! The function with its body handed to the adapter.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::{Error, Expr, Result};
 
 use crate::adapter::{Adapter, Private, place};
-use crate::function::Function;
+use crate::function::{Function, Items};
 use crate::parameters::Parameters;
 use crate::settings;
 
@@ -27,10 +27,7 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     let private = adapter.private(parameters.path.as_ref());
     let config = settings::config(parameters, &private)?;
     let client = settings::client(parameters, &private);
-    let actual = actual(parameters, &private)?;
-    let guarded = format_ident!("guarded{}", if actual.is_some() { "" } else { "_by_estimate" });
-    // After the body, from which the compiler knows what the result is.
-    let actual = actual.map(|actual| quote!(, #actual));
+    let Charge { by, before, cost } = charge(parameters, function, &private)?;
     let body = body(adapter, &private, function);
     let wait = adapter.is_async.then(|| quote!(.await));
     let Function {
@@ -39,18 +36,17 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         signature,
         ..
     } = function;
-    let private = private.at(Span::mixed_site());
-    let [its_client, its_config, its_body] =
-        ["client", "config", "body"].map(|name| Ident::new(name, Span::mixed_site()));
-    Ok(quote! {
-        #(#attributes)*
-        #visibility #signature {
-            let #its_client = #client;
-            let #its_config = #config;
-            let #its_body = #body;
-            #private::#guarded(#its_client, #its_config, #its_body #actual) #wait
-        }
-    })
+    let span = Span::mixed_site();
+    let private = private.at(span);
+    // The cost after the body, from which the compiler knows what it is the cost of.
+    let guarded = quote_spanned! {span=>
+        let client = #client;
+        let config = #config;
+        #before
+        let body = #body;
+        #private::#by(client, config, body, #cost) #wait
+    };
+    Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }
 
 /// The body as what it is not yet: something to run.
@@ -74,35 +70,91 @@ fn body(adapter: &Adapter, private: &Private, function: &Function) -> TokenStrea
     }
 }
 
-/// What tells the cost from the value that the function returned; nothing if that is the estimate.
-fn actual(parameters: &Parameters, private: &Private) -> Result<Option<TokenStream>> {
+/// What runs the body and charges for it.
+#[derive(Default)]
+struct Charge {
+    by: TokenStream,
+    /// What it has to know of the configuration.
+    before: TokenStream,
+    /// What it is told the cost by.
+    cost: TokenStream,
+}
+
+fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Result<Charge> {
     let is_estimate = parameters.flag("use_estimate_if_actual_not_provided")?;
-    let Some(actual) = parameters.get("actual") else {
-        if is_estimate == Some(false) {
+    let items = Items::of(function);
+    match (parameters.get("actual"), parameters.get("actual_per_item")) {
+        (Some(_), Some(per_item)) => {
+            let problem = "`actual` is the cost of what is there when the function returns, and this is that of each \
+                           item of a stream: give one of them";
+            Err(Error::new_spanned(per_item, problem))
+        }
+        (None, Some(per_item)) => Ok(Charge {
+            by: quote!(metered),
+            before: quote_spanned! {place(per_item)=>
+                let unit = ::core::clone::Clone::clone(&config.estimate().unit);
+            },
+            cost: read(private, per_item, &items)?,
+        }),
+        _ if items.is_stream => {
+            let problem = "a stream is not paid for when it is made: say what each item costs, such as \
+                           `actual_per_item = item.len()`";
+            Err(Error::new_spanned(&function.signature.output, problem))
+        }
+        (Some(actual), None) => Ok(Charge {
+            by: quote!(guarded),
+            cost: cost(private, actual)?,
+            ..Charge::default()
+        }),
+        (None, None) if is_estimate == Some(false) => {
             let flag = parameters.get("use_estimate_if_actual_not_provided");
             let problem = "then somebody has to say what it cost: give an expression over `result`, such as \
                            `actual = result.len() * 5`";
-            return Err(Error::new_spanned(flag, problem));
+            Err(Error::new_spanned(flag, problem))
         }
-        return Ok(None);
-    };
+        (None, None) => Ok(Charge {
+            by: quote!(guarded_by_estimate),
+            ..Charge::default()
+        }),
+    }
+}
+
+/// A closure that tells the cost of a result. Integers are of the unit that it is given.
+fn cost(private: &Private, actual: &Expr) -> Result<TokenStream> {
     let (span, path) = (place(actual), private.at(place(actual)));
     let unit = Ident::new("unit", span);
     let amount = settings::amount(private, actual, &quote!(#unit))?;
-    let result = result(actual).map_or_else(|| quote!(_), Ident::into_token_stream);
-    Ok(Some(
-        quote_spanned!(span=> |#result: &_, #unit: &#path::Unit| #amount),
-    ))
+    let result = named("result", actual);
+    Ok(quote_spanned!(span=> |#result: &_, #unit: &#path::Unit| #amount))
 }
 
-/// The name by which the expression calls the result.
-fn result(actual: &Expr) -> Option<Ident> {
-    fn find(tokens: TokenStream) -> Option<Ident> {
-        tokens.into_iter().find_map(|token| match token {
-            TokenTree::Ident(name) if name == "result" => Some(name),
-            TokenTree::Group(group) => find(group.stream()),
-            _ => None,
-        })
-    }
-    find(actual.to_token_stream())
+/// A closure that reads an item; of a result it reads the value.
+fn read(private: &Private, per_item: &Expr, items: &Items) -> Result<TokenStream> {
+    let span = place(per_item);
+    let reading = settings::reading(private, per_item, &quote_spanned!(span=> &unit))?;
+    let item = named("item", per_item);
+    Ok(if items.are_results {
+        quote_spanned! {span=>
+            move |item: &::core::result::Result<_, _>| match item {
+                ::core::result::Result::Ok(#item) => ::core::option::Option::Some(#reading),
+                ::core::result::Result::Err(_) => ::core::option::Option::None,
+            }
+        }
+    } else {
+        quote_spanned!(span=> move |#item: &_| ::core::option::Option::Some(#reading))
+    })
+}
+
+/// The pattern for what an expression calls `name`: the name as it is written there, so that it is the same one for
+/// the compiler.
+fn named(name: &str, expression: &Expr) -> TokenStream {
+    find(name, expression.to_token_stream()).map_or_else(|| quote!(_), Ident::into_token_stream)
+}
+
+fn find(name: &str, tokens: TokenStream) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(ident) if ident == name => Some(ident),
+        TokenTree::Group(group) => find(name, group.stream()),
+        _ => None,
+    })
 }

@@ -3,8 +3,11 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
-use syn::visit_mut::{VisitMut, visit_type_mut};
-use syn::{Attribute, Error, Path, Result, ReturnType, Signature, Token, Type, Visibility, braced};
+use syn::visit_mut::{VisitMut, visit_assoc_type_mut, visit_path_segment_mut, visit_type_mut};
+use syn::{
+    AssocType, AttrStyle, Attribute, Error, GenericArgument, Path, PathArguments, PathSegment, Result,
+    ReturnType, Signature, Token, Type, Visibility, braced,
+};
 
 /// A function or method with a body.
 pub(crate) struct Function {
@@ -67,6 +70,57 @@ impl Function {
     }
 }
 
+/// What a function makes that is not over when it returns.
+#[derive(Default)]
+pub(crate) struct Items {
+    /// Whether its return type is written as that of an async stream.
+    pub(crate) is_stream: bool,
+    /// Whether each item is written as a `Result`.
+    pub(crate) are_results: bool,
+}
+
+impl Items {
+    /// As far as the return type tells.
+    pub(crate) fn of(function: &Function) -> Self {
+        let mut items = Self::default();
+        if let ReturnType::Type(_, return_type) = &function.signature.output {
+            // Only looked at: what visits mutably is what there is already.
+            items.visit_type_mut(&mut Type::clone(return_type));
+        }
+        items
+    }
+}
+
+impl VisitMut for Items {
+    fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+        let name = segment.ident.to_string();
+        if name.ends_with("Stream") {
+            self.is_stream = true;
+            if let PathArguments::AngleBracketed(arguments) = &segment.arguments
+                && let Some(GenericArgument::Type(Type::Path(item))) = arguments.args.last()
+            {
+                self.are_results |= is_result(&item.path);
+            }
+        }
+        visit_path_segment_mut(self, segment);
+    }
+
+    fn visit_assoc_type_mut(&mut self, item: &mut AssocType) {
+        if item.ident == "Item"
+            && let Type::Path(item) = &item.ty
+        {
+            self.are_results |= is_result(&item.path);
+        }
+        visit_assoc_type_mut(self, item);
+    }
+}
+
+fn is_result(path: &Path) -> bool {
+    path.segments
+        .last()
+        .is_some_and(|name| name.ident.to_string().ends_with("Result"))
+}
+
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut attributes = input.call(Attribute::parse_outer)?;
@@ -82,7 +136,11 @@ impl Parse for Function {
         }
         let content;
         let braces = braced!(content in input);
-        attributes.extend(content.call(Attribute::parse_inner)?);
+        let inner = content.call(Attribute::parse_inner)?;
+        attributes.extend(inner.into_iter().map(|mut attribute| {
+            attribute.style = AttrStyle::Outer;
+            attribute
+        }));
         Ok(Self {
             attributes,
             visibility,

@@ -16,9 +16,10 @@ pub(crate) struct Parameters {
 }
 
 /// Every name there is, `crate` excepted.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "estimate",
     "actual",
+    "actual_per_item",
     "unit",
     "action_kind",
     "action_name",

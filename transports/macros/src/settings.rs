@@ -74,14 +74,27 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
 /// # Errors
 /// If it is a literal that is no amount.
 pub(crate) fn amount(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
-    let (span, private) = (place(value), private.at(place(value)));
+    counted(private, "amount", value, unit)
+}
+
+/// An expression that makes a `Reading`. An integer is one of `unit`, a `&Unit`.
+///
+/// # Errors
+/// If it is a literal that is no amount.
+pub(crate) fn reading(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
+    counted(private, "reading", value, unit)
+}
+
+fn counted(private: &Private, as_what: &str, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
     if let Some(problem) = no_amount(value) {
         return Err(Error::new_spanned(value, problem));
     }
-    if let Some(integer) = integer(value) {
-        return Ok(quote_spanned!(span=> #private::amount(&#integer, #unit)));
-    }
-    Ok(quote_spanned!(span=> #private::amount(&(#value), #unit)))
+    let (span, private) = (place(value), private.at(place(value)));
+    let made = Ident::new(as_what, span);
+    Ok(match integer(value) {
+        Some(integer) => quote_spanned!(span=> #private::#made(&#integer, #unit)),
+        None => quote_spanned!(span=> #private::#made(&(#value), #unit)),
+    })
 }
 
 /// An integer that is written out. Amounts are larger than what it is taken for where nothing tells its type.

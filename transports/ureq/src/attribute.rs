@@ -1,12 +1,16 @@
 //! What the attribute `cycles` makes of a function.
 
-use cycles_proto::Error;
+use cycles_host::ambient;
 use cycles_proto::attribute::{FromError, returning};
-use cycles_proto::guarded::WithCyclesConfig;
+use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
+use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::{Error, Reading};
 
 use crate::client::CyclesClient;
-use crate::context::GuardContext;
+use crate::context::{CURRENT, GuardContext};
+use crate::guard::ReservationGuard;
+use crate::meter::Metered;
 use crate::with_cycles::try_with_cycles;
 
 /// Runs the body of a guarded function, and returns what the function returns. `actual` tells what a value cost;
@@ -35,6 +39,50 @@ pub fn guarded_by_estimate<T, E: FromError>(
     body: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
     run(client, config, body, |_, context| context.estimate_as_cost())
+}
+
+/// Runs the body of a guarded function that makes an iterator, and returns what the function returns: the
+/// reservation lives as long as the iterator. `read` tells what an item says about its cost; nothing if it is an
+/// error.
+///
+/// # Errors
+/// The body's own, as it is, or why it did not run.
+pub fn metered<I, E, F>(
+    client: Result<CyclesClient, Error>,
+    config: WithCyclesConfig,
+    body: impl FnOnce() -> Result<I, E>,
+    read: F,
+) -> Result<Metered<I, F>, E>
+where
+    I: Iterator,
+    E: FromError,
+    F: FnMut(&I::Item) -> Option<Reading>,
+{
+    let (guard, items, notes) = open(client, &config, body)?;
+    Ok(Metered::new(guard, items, read).notes(notes))
+}
+
+/// The reservation, what the body made under it, and what is to go with its commit. A panic gives the budget back
+/// when the guard is dropped.
+fn open<I, E: FromError>(
+    client: Result<CyclesClient, Error>,
+    config: &WithCyclesConfig,
+    body: impl FnOnce() -> Result<I, E>,
+) -> Result<(ReservationGuard, I, CommitNotes), E> {
+    let client = client.map_err(E::from_error)?;
+    let guard = client.reserve(config.request()).map_err(E::from_error)?;
+    let context = GuardContext::of(&guard, config);
+    let notes = context.notes();
+    match ambient::enter(&CURRENT, &mut Some(context), body) {
+        Ok(items) => {
+            let notes = notes.lock().clone();
+            Ok((guard, items, notes))
+        }
+        Err(error) => {
+            let _ = guard.release(ReleaseReason::ACTION_FAILED);
+            Err(error)
+        }
+    }
 }
 
 fn run<T, E: FromError>(

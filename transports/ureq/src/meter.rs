@@ -4,6 +4,7 @@ use core::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use cycles_proto::guarded::CommitNotes;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
 use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
@@ -107,7 +108,7 @@ impl ReservationGuard {
 }
 
 impl<S, F> Metered<S, F> {
-    fn new(guard: ReservationGuard, source: S, read: F) -> Self {
+    pub(crate) fn new(guard: ReservationGuard, source: S, read: F) -> Self {
         let life = Arc::clone(guard.life());
         let meter = life.lock().machine.meter(life.engine.now());
         Self {
@@ -143,6 +144,14 @@ impl<S, F> Metered<S, F> {
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
         if let Some(live) = &mut self.live {
             live.meter.notes_mut().set_metadata(metadata.into());
+        }
+        self
+    }
+
+    /// All of what goes with the commit.
+    pub(crate) fn notes(mut self, notes: CommitNotes) -> Self {
+        if let Some(live) = &mut self.live {
+            *live.meter.notes_mut() = notes;
         }
         self
     }

@@ -47,8 +47,7 @@ where
     let guard = client
         .reserve(config.request())
         .map_err(NotCompleted::NotReserved)?;
-    let (id, response) = (guard.reservation_id().clone(), guard.response());
-    let context = GuardContext::new(Arc::clone(guard.life()), id, response, &config);
+    let context = GuardContext::of(&guard, &config);
     let handed = context.clone();
     let notes = context.notes();
     let engine = Arc::clone(&guard.life().engine);

@@ -1,0 +1,76 @@
+// The attribute on functions that make streams. See `functions.rs`.
+
+use futures::stream::{self, Stream, StreamExt as _};
+
+struct Chunk {
+    text: &'static str,
+    usage: Option<i64>,
+}
+
+fn chunks() -> impl Stream<Item = Chunk> {
+    let texts = ["one", "two", "three", "four"].into_iter();
+    stream::iter(texts.map(|text| Chunk { text, usage: (text == "four").then_some(14) }))
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = by * item.text.len() as i64)]
+async fn words(by: i64) -> Result<impl Stream<Item = Chunk>, Error> {
+    CyclesContext::current().unwrap().insert_metadata("made_by", "words");
+    Ok(chunks())
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = item.usage)]
+async fn usage_at_the_end() -> Result<impl Stream<Item = Result<Chunk, Failed>>, Failed> {
+    Ok(chunks().map(Ok))
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = item.text.len())]
+async fn breaks_off(fails_to_begin: bool) -> Result<impl Stream<Item = Result<Chunk, Failed>>, Failed> {
+    if fails_to_begin {
+        return Err(Failed::Own("no connection".into()));
+    }
+    let broken = stream::iter([Err(Failed::Own("gone".into()))]);
+    Ok(chunks().take(2).map(Ok).chain(broken))
+}
+
+on_executor! {
+async fn a_stream_is_paid_for_as_it_is_consumed_and_settled_at_its_end() {
+    let scene = Scene::new();
+    let client = scene.client();
+    with_default_client(client.clone(), async {
+        let mut words = is_send(words(2).await.unwrap());
+        assert_eq!(scene.budget(), (0, 100), "it is only made");
+        while let Some(chunk) = words.next().await {
+            assert!(!chunk.text.is_empty());
+        }
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        assert_eq!(scene.budget(), (2 * 15, 0));
+        assert_eq!(usage_at_the_end().await.unwrap().count().await, 4);
+    })
+    .await;
+    assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+    assert_eq!(scene.budget(), (2 * 15 + 14, 0));
+}
+}
+
+on_executor! {
+async fn a_stream_that_breaks_off_or_is_dropped_is_paid_as_far_as_it_was_consumed() {
+    let scene = Scene::new();
+    let client = scene.client();
+    with_default_client(client.clone(), async {
+        let mut words = words(1).await.unwrap();
+        words.next().await.unwrap();
+        drop(words);
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        assert_eq!(scene.budget(), (3, 0));
+        let broken: Vec<_> = breaks_off(false).await.unwrap().collect().await;
+        assert!(matches!(&broken[..], [Ok(_), Ok(_), Err(Failed::Own(_))]));
+        match breaks_off(true).await {
+            Err(Failed::Own(own)) => assert_eq!(&*own, "no connection"),
+            _ => panic!("it did not begin"),
+        }
+    })
+    .await;
+    assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+    assert_eq!(scene.budget(), (3 + 6, 0));
+}
+}
