@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::guarded::{Completed, NotCompleted};
+use crate::guarded::NotCompleted;
 use crate::meter::Reading;
 use crate::models::{Amount, Unit};
 
@@ -78,7 +78,7 @@ impl<E: From<Error>> FromError for E {
     }
 }
 
-impl<T, E: FromError> Returned for Result<T, E> {}
+impl<T, E> Returned for Result<T, E> {}
 
 /// Never called: its type is what the function returns.
 pub fn returned<T: Returned>() -> T {
@@ -109,12 +109,14 @@ pub fn dimensions(
 }
 
 /// What the function returns.
-pub fn returning<T, E: FromError>(ended: Result<Completed<T>, NotCompleted<E>>) -> Result<T, E> {
-    match ended {
-        Ok(completed) => Ok(completed.value),
-        Err(NotCompleted::Action(error)) => Err(error),
-        Err(NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error)) => Err(E::from_error(error)),
-    }
+///
+/// # Errors
+/// The function's own, as it is, or why it was not run.
+pub fn returning<T, E: FromError>(ended: Result<T, NotCompleted<E>>) -> Result<T, E> {
+    ended.map_err(|why| match why {
+        NotCompleted::Action(error) => error,
+        NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error) => E::from_error(error),
+    })
 }
 
 impl ToAmount for Amount {

@@ -57,7 +57,7 @@ pub use cycles_macros::async_std as cycles;
 #[doc(hidden)]
 pub mod __private {
     pub use cycles_client::attribute::{guarded, guarded_by_estimate, metered};
-    pub use cycles_proto::attribute::{Pair, amount, dimensions, reading, returned, text};
+    pub use cycles_proto::attribute::{Pair, amount, dimensions, reading, returned, returning, text};
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
     pub use crate::{CyclesClient, WithCyclesConfig, default_client};

@@ -4,8 +4,7 @@ use core::future::Future;
 use core::pin::pin;
 
 use cycles_host::ambient;
-use cycles_proto::attribute::{FromError, returning};
-use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
+use cycles_proto::guarded::{CommitNotes, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
 use cycles_proto::{Error, Reading};
@@ -18,7 +17,7 @@ use crate::meter::Metered;
 use crate::runtime::Runtime;
 use crate::with_cycles::try_with_cycles;
 
-/// Runs the body of a guarded function, and returns what the function returns. `actual` tells what a value cost;
+/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost;
 /// integers are of the unit that it is given.
 ///
 /// # Errors
@@ -28,10 +27,9 @@ pub async fn guarded<R, T, E, B>(
     config: WithCyclesConfig,
     body: B,
     actual: impl FnOnce(&T, &Unit) -> Amount,
-) -> Result<T, E>
+) -> Result<T, NotCompleted<E>>
 where
     R: Runtime,
-    E: FromError,
     B: Future<Output = Result<T, E>>,
 {
     run(client, config, body, |value, context| {
@@ -48,16 +46,15 @@ pub async fn guarded_by_estimate<R, T, E, B>(
     client: Result<CyclesClient<R>, Error>,
     config: WithCyclesConfig,
     body: B,
-) -> Result<T, E>
+) -> Result<T, NotCompleted<E>>
 where
     R: Runtime,
-    E: FromError,
     B: Future<Output = Result<T, E>>,
 {
     run(client, config, body, |_, context| context.estimate_as_cost()).await
 }
 
-/// Runs the body of a guarded function that makes a stream, and returns what the function returns: the reservation
+/// Runs the body of a guarded function that makes a stream, and returns what it returns: the reservation
 /// lives as long as the stream. `read` tells what an item says about its cost; nothing if it is an error.
 ///
 /// # Errors
@@ -67,11 +64,10 @@ pub async fn metered<R, S, E, B, F>(
     config: WithCyclesConfig,
     body: B,
     read: F,
-) -> Result<Metered<R, S, F>, E>
+) -> Result<Metered<R, S, F>, NotCompleted<E>>
 where
     R: Runtime,
     S: Stream,
-    E: FromError,
     B: Future<Output = Result<S, E>>,
     F: FnMut(&S::Item) -> Option<Reading>,
 {
@@ -84,14 +80,16 @@ async fn open<R, S, E, B>(
     client: Result<CyclesClient<R>, Error>,
     config: &WithCyclesConfig,
     body: B,
-) -> Result<(ReservationGuard<R>, S, CommitNotes), E>
+) -> Result<(ReservationGuard<R>, S, CommitNotes), NotCompleted<E>>
 where
     R: Runtime,
-    E: FromError,
     B: Future<Output = Result<S, E>>,
 {
-    let client = client.map_err(E::from_error)?;
-    let guard = client.reserve(config.request()).await.map_err(E::from_error)?;
+    let client = client.map_err(NotCompleted::NotReserved)?;
+    let guard = client
+        .reserve(config.request())
+        .await
+        .map_err(NotCompleted::NotReserved)?;
     let context = GuardContext::of(&guard, config);
     let notes = context.notes();
     match ambient::follow(&CURRENT, &mut Some(context), pin!(body)).await {
@@ -101,7 +99,7 @@ where
         }
         Err(error) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
-            Err(error)
+            Err(NotCompleted::Action(error))
         }
     }
 }
@@ -111,17 +109,16 @@ async fn run<R, T, E, B>(
     config: WithCyclesConfig,
     body: B,
     cost: impl FnOnce(&T, &GuardContext) -> Amount,
-) -> Result<T, E>
+) -> Result<T, NotCompleted<E>>
 where
     R: Runtime,
-    E: FromError,
     B: Future<Output = Result<T, E>>,
 {
-    let client = client.map_err(E::from_error)?;
+    let client = client.map_err(NotCompleted::NotReserved)?;
     let ended = try_with_cycles(&client, config, |context| async move {
         let value = body.await?;
         let actual = cost(&value, &context);
         Ok((value, actual))
     });
-    returning(ended.await)
+    Ok(ended.await?.value)
 }

@@ -36,6 +36,9 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         signature,
         ..
     } = function;
+    let return_type = place(&signature.output);
+    let returning = private.at(return_type);
+    let returning = quote_spanned!(return_type=> #returning::returning);
     let span = Span::mixed_site();
     let private = private.at(span);
     // The cost after the body, from which the compiler knows what it is the cost of.
@@ -44,7 +47,7 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         let config = #config;
         #before
         let body = #body;
-        #private::#by(client, config, body, #cost) #wait
+        #returning(#private::#by(client, config, body, #cost) #wait)
     };
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }

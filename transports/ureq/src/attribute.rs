@@ -1,8 +1,7 @@
 //! What the attribute `cycles` makes of a function.
 
 use cycles_host::ambient;
-use cycles_proto::attribute::{FromError, returning};
-use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
+use cycles_proto::guarded::{CommitNotes, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
 use cycles_proto::{Error, Reading};
@@ -13,17 +12,17 @@ use crate::guard::ReservationGuard;
 use crate::meter::Metered;
 use crate::with_cycles::try_with_cycles;
 
-/// Runs the body of a guarded function, and returns what the function returns. `actual` tells what a value cost;
+/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost;
 /// integers are of the unit that it is given.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub fn guarded<T, E: FromError>(
+pub fn guarded<T, E>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<T, E>,
     actual: impl FnOnce(&T, &Unit) -> Amount,
-) -> Result<T, E> {
+) -> Result<T, NotCompleted<E>> {
     run(client, config, body, |value, context| {
         actual(value, &context.estimate.unit)
     })
@@ -33,15 +32,15 @@ pub fn guarded<T, E: FromError>(
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub fn guarded_by_estimate<T, E: FromError>(
+pub fn guarded_by_estimate<T, E>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<T, E>,
-) -> Result<T, E> {
+) -> Result<T, NotCompleted<E>> {
     run(client, config, body, |_, context| context.estimate_as_cost())
 }
 
-/// Runs the body of a guarded function that makes an iterator, and returns what the function returns: the
+/// Runs the body of a guarded function that makes an iterator, and returns what it returns: the
 /// reservation lives as long as the iterator. `read` tells what an item says about its cost; nothing if it is an
 /// error.
 ///
@@ -52,10 +51,9 @@ pub fn metered<I, E, F>(
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<I, E>,
     read: F,
-) -> Result<Metered<I, F>, E>
+) -> Result<Metered<I, F>, NotCompleted<E>>
 where
     I: Iterator,
-    E: FromError,
     F: FnMut(&I::Item) -> Option<Reading>,
 {
     let (guard, items, notes) = open(client, &config, body)?;
@@ -64,13 +62,15 @@ where
 
 /// The reservation, what the body made under it, and what is to go with its commit. A panic gives the budget back
 /// when the guard is dropped.
-fn open<I, E: FromError>(
+fn open<I, E>(
     client: Result<CyclesClient, Error>,
     config: &WithCyclesConfig,
     body: impl FnOnce() -> Result<I, E>,
-) -> Result<(ReservationGuard, I, CommitNotes), E> {
-    let client = client.map_err(E::from_error)?;
-    let guard = client.reserve(config.request()).map_err(E::from_error)?;
+) -> Result<(ReservationGuard, I, CommitNotes), NotCompleted<E>> {
+    let client = client.map_err(NotCompleted::NotReserved)?;
+    let guard = client
+        .reserve(config.request())
+        .map_err(NotCompleted::NotReserved)?;
     let context = GuardContext::of(&guard, config);
     let notes = context.notes();
     match ambient::enter(&CURRENT, &mut Some(context), body) {
@@ -80,21 +80,22 @@ fn open<I, E: FromError>(
         }
         Err(error) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED);
-            Err(error)
+            Err(NotCompleted::Action(error))
         }
     }
 }
 
-fn run<T, E: FromError>(
+fn run<T, E>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<T, E>,
     cost: impl FnOnce(&T, &GuardContext) -> Amount,
-) -> Result<T, E> {
-    let client = client.map_err(E::from_error)?;
-    returning(try_with_cycles(&client, config, |context| {
+) -> Result<T, NotCompleted<E>> {
+    let client = client.map_err(NotCompleted::NotReserved)?;
+    let completed = try_with_cycles(&client, config, |context| {
         let value = body()?;
         let actual = cost(&value, &context);
         Ok((value, actual))
-    }))
+    })?;
+    Ok(completed.value)
 }

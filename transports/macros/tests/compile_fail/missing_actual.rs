@@ -6,8 +6,8 @@ async fn nobody_says_what_it_cost() -> Result<(), Error> {
 }
 
 #[cycles(estimate = 1000, use_estimate_if_actual_not_provided = is_known)]
-async fn not_known_when_it_is_compiled(is_known: bool) -> Result<(), Error> {
-    Ok(())
+async fn not_known_when_it_is_compiled(is_known: bool) -> Result<bool, Error> {
+    Ok(is_known)
 }
 
 fn main() {}
