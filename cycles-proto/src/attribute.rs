@@ -9,16 +9,28 @@ use crate::error::Error;
 use crate::guarded::NotCompleted;
 use crate::meter::Reading;
 use crate::models::{Amount, Unit};
+use crate::money::Usd;
 
-/// What can be an amount: an integer, of the unit that is given beside it, or an amount.
+/// What can be an amount: an integer, of the unit that is given beside it, an amount, or US dollars.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no amount",
-    label = "an integer or an `Amount` is expected here",
+    label = "an integer, an `Amount` or a `Usd` is expected here",
     note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
 )]
 pub trait ToAmount {
     /// The amount.
     fn to_amount(&self, unit: &Unit) -> Amount;
+}
+
+/// What can be said about the cost of a result: an amount, or an `Option` of one, where nothing is what was estimated.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no cost",
+    label = "an integer, an `Amount` or an `Option` of one is expected here",
+    note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
+)]
+pub trait ToCost {
+    /// The cost, if it is known.
+    fn to_cost(&self, unit: &Unit) -> Option<Amount>;
 }
 
 /// What an item of a stream can say about its cost: an amount, a [`Reading`], or an `Option` of one.
@@ -90,6 +102,11 @@ pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
     value.to_amount(unit)
 }
 
+/// A cost, if it is known.
+pub fn cost(value: &(impl ToCost + ?Sized), unit: &Unit) -> Option<Amount> {
+    value.to_cost(unit)
+}
+
 /// What an item says about its cost.
 pub fn reading(value: &(impl ToReading + ?Sized), unit: &Unit) -> Reading {
     value.to_reading(unit)
@@ -119,29 +136,24 @@ pub fn returning<T, E: FromError>(ended: Result<T, NotCompleted<E>>) -> Result<T
     })
 }
 
-impl ToAmount for Amount {
-    fn to_amount(&self, _: &Unit) -> Amount {
-        self.clone()
-    }
-}
-
-impl<T: ToAmount + ?Sized> ToAmount for &T {
-    fn to_amount(&self, unit: &Unit) -> Amount {
-        T::to_amount(self, unit)
-    }
-}
-
-macro_rules! integers {
-    ($($integer:ty)+) => {
+/// Everything that is an amount.
+macro_rules! amounts {
+    ($($amount:ty: |$this:ident, $unit:ident| $made:expr;)+) => {
         $(
-            /// What is more than any amount is the largest one.
-            impl ToAmount for $integer {
-                fn to_amount(&self, unit: &Unit) -> Amount {
-                    Amount::new(unit.clone(), i64::try_from(*self).unwrap_or(i64::MAX))
+            impl ToAmount for $amount {
+                fn to_amount(&self, $unit: &Unit) -> Amount {
+                    let $this = self;
+                    $made
                 }
             }
 
-            impl ToReading for $integer {
+            impl ToCost for $amount {
+                fn to_cost(&self, unit: &Unit) -> Option<Amount> {
+                    Some(self.to_amount(unit))
+                }
+            }
+
+            impl ToReading for $amount {
                 fn to_reading(&self, unit: &Unit) -> Reading {
                     self.to_amount(unit).into()
                 }
@@ -150,11 +162,37 @@ macro_rules! integers {
     };
 }
 
+macro_rules! integers {
+    ($($integer:ty)+) => {
+        amounts! {
+            // What is more than any amount is the largest one.
+            $($integer: |this, unit| Amount::new(unit.clone(), i64::try_from(*this).unwrap_or(i64::MAX));)+
+        }
+    };
+}
+
 integers! { i8 i16 i32 i64 u8 u16 u32 u64 usize }
 
-impl ToReading for Amount {
-    fn to_reading(&self, _: &Unit) -> Reading {
-        self.clone().into()
+amounts! {
+    Amount: |this, _unit| this.clone();
+    Usd: |this, _unit| (*this).into();
+}
+
+impl<T: ToAmount + ?Sized> ToAmount for &T {
+    fn to_amount(&self, unit: &Unit) -> Amount {
+        T::to_amount(self, unit)
+    }
+}
+
+impl<T: ToCost + ?Sized> ToCost for &T {
+    fn to_cost(&self, unit: &Unit) -> Option<Amount> {
+        T::to_cost(self, unit)
+    }
+}
+
+impl<T: ToCost> ToCost for Option<T> {
+    fn to_cost(&self, unit: &Unit) -> Option<Amount> {
+        self.as_ref()?.to_cost(unit)
     }
 }
 

@@ -17,8 +17,8 @@ use crate::meter::Metered;
 use crate::runtime::Runtime;
 use crate::with_cycles::try_with_cycles;
 
-/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost;
-/// integers are of the unit that it is given.
+/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost, of the unit that
+/// it is given; nothing if that is not known, and then it is what was estimated.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -26,32 +26,19 @@ pub async fn guarded<R, T, E, B>(
     client: Result<CyclesClient<R>, Error>,
     config: WithCyclesConfig,
     body: B,
-    actual: impl FnOnce(&T, &Unit) -> Amount,
+    actual: impl FnOnce(&T, &Unit) -> Option<Amount>,
 ) -> Result<T, NotCompleted<E>>
 where
     R: Runtime,
     B: Future<Output = Result<T, E>>,
 {
-    run(client, config, body, |value, context| {
-        actual(value, &context.estimate.unit)
-    })
-    .await
-}
-
-/// As [`guarded`], and what was estimated is what it cost.
-///
-/// # Errors
-/// The body's own, as it is, or why it did not run.
-pub async fn guarded_by_estimate<R, T, E, B>(
-    client: Result<CyclesClient<R>, Error>,
-    config: WithCyclesConfig,
-    body: B,
-) -> Result<T, NotCompleted<E>>
-where
-    R: Runtime,
-    B: Future<Output = Result<T, E>>,
-{
-    run(client, config, body, |_, context| context.estimate_as_cost()).await
+    let client = client.map_err(NotCompleted::NotReserved)?;
+    let ended = try_with_cycles(&client, config, |context| async move {
+        let value = body.await?;
+        let actual = actual(&value, &context.estimate.unit);
+        Ok((value, actual.unwrap_or_else(|| context.estimate_as_cost())))
+    });
+    Ok(ended.await?.value)
 }
 
 /// Runs the body of a guarded function that makes a stream, and returns what it returns: the reservation
@@ -102,23 +89,4 @@ where
             Err(NotCompleted::Action(error))
         }
     }
-}
-
-async fn run<R, T, E, B>(
-    client: Result<CyclesClient<R>, Error>,
-    config: WithCyclesConfig,
-    body: B,
-    cost: impl FnOnce(&T, &GuardContext) -> Amount,
-) -> Result<T, NotCompleted<E>>
-where
-    R: Runtime,
-    B: Future<Output = Result<T, E>>,
-{
-    let client = client.map_err(NotCompleted::NotReserved)?;
-    let ended = try_with_cycles(&client, config, |context| async move {
-        let value = body.await?;
-        let actual = cost(&value, &context);
-        Ok((value, actual))
-    });
-    Ok(ended.await?.value)
 }

@@ -115,20 +115,24 @@ fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Re
                            `actual = result.len() * 5`";
             Err(Error::new_spanned(flag, problem))
         }
-        (None, None) => Ok(Charge {
-            by: quote!(guarded_by_estimate),
-            ..Charge::default()
-        }),
+        (None, None) => {
+            let unit = private.at(Span::mixed_site());
+            Ok(Charge {
+                by: quote!(guarded),
+                cost: quote!(|_: &_, _: &#unit::Unit| ::core::option::Option::None),
+                ..Charge::default()
+            })
+        }
     }
 }
 
-/// A closure that tells the cost of a result. Integers are of the unit that it is given.
+/// A closure that tells the cost of a result, if it is known. Integers are of the unit that it is given.
 fn cost(private: &Private, actual: &Expr) -> Result<TokenStream> {
     let (span, path) = (place(actual), private.at(place(actual)));
     let unit = Ident::new("unit", span);
-    let amount = settings::amount(private, actual, &quote!(#unit))?;
+    let cost = settings::cost(private, actual, &quote!(#unit))?;
     let result = named("result", actual);
-    Ok(quote_spanned!(span=> |#result: &_, #unit: &#path::Unit| #amount))
+    Ok(quote_spanned!(span=> |#result: &_, #unit: &#path::Unit| #cost))
 }
 
 /// A closure that reads an item; of a result it reads the value.

@@ -77,6 +77,14 @@ pub(crate) fn amount(private: &Private, value: &Expr, unit: &TokenStream) -> Res
     counted(private, "amount", value, unit)
 }
 
+/// An expression that makes an `Option<Amount>`. An integer is one of `unit`, a `&Unit`.
+///
+/// # Errors
+/// If it is a literal that is no amount.
+pub(crate) fn cost(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
+    counted(private, "cost", value, unit)
+}
+
 /// An expression that makes a `Reading`. An integer is one of `unit`, a `&Unit`.
 ///
 /// # Errors

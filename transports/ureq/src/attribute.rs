@@ -12,8 +12,8 @@ use crate::guard::ReservationGuard;
 use crate::meter::Metered;
 use crate::with_cycles::try_with_cycles;
 
-/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost;
-/// integers are of the unit that it is given.
+/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost, of the unit that
+/// it is given; nothing if that is not known, and then it is what was estimated.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -21,23 +21,15 @@ pub fn guarded<T, E>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<T, E>,
-    actual: impl FnOnce(&T, &Unit) -> Amount,
+    actual: impl FnOnce(&T, &Unit) -> Option<Amount>,
 ) -> Result<T, NotCompleted<E>> {
-    run(client, config, body, |value, context| {
-        actual(value, &context.estimate.unit)
-    })
-}
-
-/// As [`guarded`], and what was estimated is what it cost.
-///
-/// # Errors
-/// The body's own, as it is, or why it did not run.
-pub fn guarded_by_estimate<T, E>(
-    client: Result<CyclesClient, Error>,
-    config: WithCyclesConfig,
-    body: impl FnOnce() -> Result<T, E>,
-) -> Result<T, NotCompleted<E>> {
-    run(client, config, body, |_, context| context.estimate_as_cost())
+    let client = client.map_err(NotCompleted::NotReserved)?;
+    let completed = try_with_cycles(&client, config, |context| {
+        let value = body()?;
+        let actual = actual(&value, &context.estimate.unit);
+        Ok((value, actual.unwrap_or_else(|| context.estimate_as_cost())))
+    })?;
+    Ok(completed.value)
 }
 
 /// Runs the body of a guarded function that makes an iterator, and returns what it returns: the
@@ -83,19 +75,4 @@ fn open<I, E>(
             Err(NotCompleted::Action(error))
         }
     }
-}
-
-fn run<T, E>(
-    client: Result<CyclesClient, Error>,
-    config: WithCyclesConfig,
-    body: impl FnOnce() -> Result<T, E>,
-    cost: impl FnOnce(&T, &GuardContext) -> Amount,
-) -> Result<T, NotCompleted<E>> {
-    let client = client.map_err(NotCompleted::NotReserved)?;
-    let completed = try_with_cycles(&client, config, |context| {
-        let value = body()?;
-        let actual = cost(&value, &context);
-        Ok((value, actual))
-    })?;
-    Ok(completed.value)
 }

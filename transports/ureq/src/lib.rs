@@ -54,8 +54,8 @@ pub use cycles_macros::ureq as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::attribute::{guarded, guarded_by_estimate, metered};
-    pub use cycles_proto::attribute::{Pair, amount, dimensions, reading, returned, returning, text};
+    pub use crate::attribute::{guarded, metered};
+    pub use cycles_proto::attribute::{Pair, amount, cost, dimensions, reading, returned, returning, text};
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
     pub use crate::{CyclesClient, WithCyclesConfig, default_client};

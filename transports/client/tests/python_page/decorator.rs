@@ -173,3 +173,23 @@ async fn p11_the_actual_cost_over_the_result() -> Outcome {
     Ok(())
 }
 }
+
+on_executor! {
+async fn p11_a_cost_that_the_result_does_not_tell_is_the_estimate() -> Outcome {
+    #[cycles(estimate = Usd::cents(1), actual = result.map(|cents| Usd::cents(cents)))]
+    async fn usage(cents: Option<u32>) -> Result<Option<u32>, Error> {
+        Ok(cents)
+    }
+    let page = Page::new();
+    with_default_client(page.client(), async {
+        usage(Some(3)).await?;
+        usage(None).await
+    })
+    .await?;
+    assert_eq!(page.dollars(), (4_000_000, 0));
+    let commits = page.asked(Operation::CommitReservation);
+    assert_eq!(commits[0]["metadata"], Value::Null);
+    assert_eq!(commits[1]["metadata"]["actual_source"], "estimate");
+    Ok(())
+}
+}

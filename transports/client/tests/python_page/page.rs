@@ -9,6 +9,7 @@ use std::time::Duration;
 use cycles_sandbox::suite::TempDir;
 use cycles_sandbox::{Operation, Sandbox, Unit as Kind};
 use runcycles::models::*;
+use runcycles::money::Usd;
 use runcycles::{
     CyclesClient, CyclesConfig, CyclesContext, Error, RawRequest, cycles, default_client, set_default_client,
     with_default_client,
