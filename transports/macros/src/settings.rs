@@ -154,24 +154,23 @@ pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream 
 }
 
 fn subject(parameters: &Parameters, private: &Private) -> Result<Option<TokenStream>> {
-    let mut members = TokenStream::new();
-    for level in LEVELS {
-        if let Some(value) = parameters.get(level) {
-            let (level, value) = (Ident::new(level, Span::mixed_site()), text(private, value));
-            members.extend(quote!(#level: #value,));
-        }
-    }
-    if let Some(dimensions) = parameters.get("dimensions") {
-        let dimensions = pairs(private, dimensions)?;
-        members.extend(quote!(dimensions: #dimensions,));
-    }
-    if members.is_empty() {
+    let names = LEVELS.iter().chain(&["dimensions"]);
+    if !names.clone().any(|name| parameters.get(name).is_some()) {
         return Ok(None);
     }
+    // Every member, as a lint would tell of a rest that is nothing.
+    let members = names.map(|name| {
+        let value = match parameters.get(name) {
+            None => quote!(::core::option::Option::None),
+            Some(value) if *name == "dimensions" => pairs(private, value)?,
+            Some(value) => text(private, value),
+        };
+        let name = Ident::new(name, Span::mixed_site());
+        Ok(quote!(#name: #value))
+    });
+    let members = members.collect::<Result<Vec<_>>>()?;
     let path = private.at(Span::mixed_site());
-    Ok(Some(
-        quote!(#path::Subject { #members ..::core::default::Default::default() }),
-    ))
+    Ok(Some(quote!(#path::Subject { #(#members),* })))
 }
 
 /// A value of one of the protocol's enumerations: its name there, or an expression of its type.

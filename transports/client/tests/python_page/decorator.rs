@@ -176,7 +176,7 @@ async fn p11_the_actual_cost_over_the_result() -> Outcome {
 
 on_executor! {
 async fn p11_a_cost_that_the_result_does_not_tell_is_the_estimate() -> Outcome {
-    #[cycles(estimate = Usd::cents(1), actual = result.map(|cents| Usd::cents(cents)))]
+    #[cycles(estimate = Usd::cents(1), actual = result.map(Usd::cents))]
     async fn usage(cents: Option<u32>) -> Result<Option<u32>, Error> {
         Ok(cents)
     }
