@@ -29,26 +29,31 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     let client = settings::client(parameters, &private);
     let Charge { by, before, cost } = charge(parameters, function, &private)?;
     let body = body(adapter, &private, function);
-    let wait = adapter.is_async.then(|| quote!(.await));
     let Function {
         attributes,
         visibility,
         signature,
         ..
     } = function;
-    let return_type = place(&signature.output);
-    let returning = private.at(return_type);
-    let returning = quote_spanned!(return_type=> #returning::returning);
-    let span = Span::mixed_site();
-    let private = private.at(span);
+    let returned = place(&function.return_type());
+    let private = private.at(returned);
+    let by = Ident::new(by, returned);
     // The cost after the body, from which the compiler knows what it is the cost of.
+    let ended = quote_spanned!(returned=> #private::#by(client, config, body, #cost));
+    let ended = if adapter.is_async {
+        quote_spanned!(returned=> #ended.await)
+    } else {
+        ended
+    };
+    let span = Span::mixed_site();
     let guarded = quote_spanned! {span=>
         let client = #client;
         let config = #config;
         #before
         let body = #body;
-        #returning(#private::#by(client, config, body, #cost) #wait)
     };
+    let returning = quote_spanned!(returned=> #private::returning(#ended));
+    let guarded = quote!(#guarded #returning);
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }
 
@@ -76,7 +81,7 @@ fn body(adapter: &Adapter, private: &Private, function: &Function) -> TokenStrea
 /// What runs the body and charges for it.
 #[derive(Default)]
 struct Charge {
-    by: TokenStream,
+    by: &'static str,
     /// What it has to know of the configuration.
     before: TokenStream,
     /// What it is told the cost by.
@@ -93,7 +98,7 @@ fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Re
             Err(Error::new_spanned(per_item, problem))
         }
         (None, Some(per_item)) => Ok(Charge {
-            by: quote!(metered),
+            by: "metered",
             before: quote_spanned! {place(per_item)=>
                 let unit = ::core::clone::Clone::clone(&config.estimate().unit);
             },
@@ -105,7 +110,7 @@ fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Re
             Err(Error::new_spanned(&function.signature.output, problem))
         }
         (Some(actual), None) => Ok(Charge {
-            by: quote!(guarded),
+            by: "guarded",
             cost: cost(private, actual)?,
             ..Charge::default()
         }),
@@ -118,7 +123,7 @@ fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Re
         (None, None) => {
             let unit = private.at(Span::mixed_site());
             Ok(Charge {
-                by: quote!(guarded),
+                by: "guarded",
                 cost: quote!(|_: &_, _: &#unit::Unit| ::core::option::Option::None),
                 ..Charge::default()
             })
