@@ -170,7 +170,7 @@ impl JournalRecord {
         body.map_or("{}", |body| body.get())
     }
 
-    /// The key in the body: the same in both, and the same in every attempt.
+    /// The key in the body, the same in every attempt.
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.key.as_ref()
     }
@@ -207,6 +207,8 @@ impl JournalRecord {
             Fallback::Written(body) => body,
             Fallback::Unwritten(event) => raw(&event.body(), "event_fallback_body").ok()?,
         };
+        // Ours have one key in both bodies; what another program wrote need not.
+        self.key = key_of(&body);
         self.event_fallback_body = Some(Fallback::Written(body));
         self.mode = Mode::Event;
         self.not_before_ms = None;
@@ -284,6 +286,10 @@ struct Key {
     idempotency_key: Option<IdempotencyKey>,
 }
 
+fn key_of(body: &RawValue) -> Option<IdempotencyKey> {
+    serde_json::from_str::<Key>(body.get()).ok()?.idempotency_key
+}
+
 impl TryFrom<File<'_>> for JournalRecord {
     type Error = InvalidRecord;
 
@@ -317,9 +323,8 @@ impl TryFrom<File<'_>> for JournalRecord {
             Mode::Commit => commit_body.as_deref(),
             Mode::Event => event_fallback_body.as_deref(),
         };
-        let key = body.and_then(|body| serde_json::from_str::<Key>(body.get()).ok());
         Ok(Self {
-            key: key.and_then(|key| key.idempotency_key),
+            key: body.and_then(key_of),
             version: VERSION,
             reservation_id,
             base_url: file.base_url.optional("base_url")?.unwrap_or_default(),

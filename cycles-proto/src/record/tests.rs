@@ -74,6 +74,18 @@ fn a_pause_is_kept_and_never_longer_than_an_hour() {
 }
 
 #[test]
+fn an_event_is_sent_under_the_key_in_its_own_body() {
+    // No SDK writes two keys; a server refuses a request whose header has another key than its body.
+    let key = "d229144e-59d0-49d7-bb02-54efcca37631";
+    let (before, after) = COMMIT.rsplit_once(key).unwrap();
+    let record = JournalRecord::parse(format!("{before}another{after}").as_bytes()).unwrap();
+    assert_eq!(record.idempotency_key().unwrap().as_str(), key);
+    let event = record.into_event().unwrap();
+    assert!(event.body().contains(r#""idempotency_key": "another""#));
+    assert_eq!(event.idempotency_key().unwrap().as_str(), "another");
+}
+
+#[test]
 fn a_commit_record_becomes_an_event_with_what_it_holds() {
     let record = JournalRecord::parse(COMMIT.as_bytes()).unwrap();
     let event = record.clone().into_event().unwrap();

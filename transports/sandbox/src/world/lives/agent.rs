@@ -34,7 +34,7 @@ enum Ending {
 }
 
 impl Errand {
-    pub(super) fn of(dice: &mut Dice, begins: Duration) -> Self {
+    pub(super) fn of(dice: &mut Dice<'_>, begins: Duration) -> Self {
         let ttl_ms = dice.one_of(&[1_000, 4_000, 10_000, 30_000, 60_000, 60_000, 600_000]);
         let work = match dice.below(8) {
             0 => Duration::ZERO,
@@ -60,7 +60,7 @@ impl Errand {
     }
 }
 
-fn request(dice: &mut Dice, ttl_ms: u64, estimate: i64) -> ReservationCreateRequest {
+fn request(dice: &mut Dice<'_>, ttl_ms: u64, estimate: i64) -> ReservationCreateRequest {
     let mut request = ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
         .action(Action::new("llm.completion", "model"))

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cycles_proto::Receipt;
 use cycles_proto::lifecycle::Outcome;
 
+use self::dice::Dice;
 use self::living::Living;
 use self::plan::Plan;
 use super::builder::MakeMachine;
@@ -32,6 +33,8 @@ use crate::operation::Operation;
 #[must_use = "nobody lives before `run`"]
 pub struct RandomLife {
     seed: u64,
+    /// What its plan is drawn from before the seed.
+    bytes: Vec<u8>,
     make: MakeMachine,
     is_traced: bool,
 }
@@ -68,8 +71,10 @@ pub struct Tally {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failed {
-    /// The life.
+    /// The seed of the life.
     pub seed: u64,
+    /// Whether its plan came from bytes, so that the seed alone does not tell it.
+    pub is_drawn: bool,
     /// What did not hold, with all that happened before.
     pub violation: Violation,
 }
@@ -79,8 +84,20 @@ impl RandomLife {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
+            bytes: Vec::new(),
             make: Arc::new(|lifecycle| Box::new(lifecycle)),
             is_traced: false,
+        }
+    }
+
+    /// The life that these bytes choose, decision by decision: what a fuzzer changes in one place changes the
+    /// life in one place. What they leave open follows from their first eight.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let (first, rest) = bytes.split_at(bytes.len().min(8));
+        let seed = first.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        Self {
+            bytes: rest.to_vec(),
+            ..Self::new(seed)
         }
     }
 
@@ -95,7 +112,7 @@ impl RandomLife {
     /// # Errors
     /// What did not hold, with a trace: a life that fails is lived once more for it.
     pub fn run(self) -> Result<Tally, Failed> {
-        let seed = self.seed;
+        let (seed, is_drawn) = (self.seed, !self.bytes.is_empty());
         self.live().map_err(|violation| {
             let traced = Self {
                 is_traced: true,
@@ -103,12 +120,16 @@ impl RandomLife {
             };
             // It fails again, as everything follows from the seed.
             let violation = traced.live().err().unwrap_or(violation);
-            Failed { seed, violation }
+            Failed {
+                seed,
+                is_drawn,
+                violation,
+            }
         })
     }
 
     fn live(&self) -> Result<Tally, Violation> {
-        let plan = Plan::of(self.seed);
+        let plan = Plan::of(Dice::new(&self.bytes, self.seed));
         let mut builder = World::builder(self.seed)
             .driver(Driver::careless(plan.carelessness))
             .unmeasured(plan.unmeasured)
@@ -133,6 +154,9 @@ impl fmt::Debug for RandomLife {
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_drawn {
+            return write!(f, "{}\nin a life that was drawn from bytes", self.violation);
+        }
         write!(
             f,
             "{}\nseed {}; this life alone: CYCLES_LIVES=1 CYCLES_LIVES_SEED={} cargo test -p cycles-sandbox --test lives",

@@ -49,8 +49,7 @@ pub(super) enum Fortune {
 }
 
 impl Plan {
-    pub(super) fn of(seed: u64) -> Self {
-        let mut dice = Dice::new(seed);
+    pub(super) fn of(mut dice: Dice<'_>) -> Self {
         let is_rough = dice.one_in(3);
         let faults = if dice.one_in(6) { 0 } else { 1 + dice.below(4) };
         let faults = (0..faults).map(|_| dice.rule(is_rough)).collect();
@@ -89,7 +88,7 @@ impl Plan {
     }
 }
 
-impl Dice {
+impl Dice<'_> {
     fn rule(&mut self, is_rough: bool) -> FaultRule {
         let mut rule = FaultRule::new(self.fault());
         let operations = [

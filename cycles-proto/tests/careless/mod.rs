@@ -1,0 +1,443 @@
+//! A driver without manners, and the rules that a life keeps with it: it never panics, never asks for a poll in
+//! the past, asks for a bounded number of things without anything new from outside, charges what it was told to
+//! under one key, never both charges and releases, sends no cost before its record was stored or could not be,
+//! and is over when it says so.
+//!
+//! What the driver does is drawn from a seed, or from bytes, where a fuzzer chooses.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod dice;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::config::RetryPolicy;
+use cycles_proto::models::*;
+use cycles_proto::record::JournalRecord;
+use cycles_proto::step::{JournalWrite, StoreFailure};
+use cycles_proto::{
+    Call, CyclesConfig, Failure, FailureKind, Lifecycle, Now, Outcome, Seed, Step, Ticket, UnixMillis,
+};
+use http::Response;
+
+pub use self::dice::Dice;
+
+const KEY: &str = "cyc_live_0123456789";
+const WALL: u64 = 1_795_000_000_000;
+
+/// A driver without manners.
+pub struct Driver {
+    dice: Dice,
+    config: Arc<CyclesConfig>,
+    life: Lifecycle,
+    now: Now,
+    open: Vec<(Call, Duration)>,
+    stores: Vec<(Ticket, JournalWrite)>,
+    /// Every ticket that there ever was, and some that never were.
+    tickets: Vec<Ticket>,
+    /// Records whose store was answered, by their bodies.
+    answered: BTreeSet<String>,
+    records: Vec<JournalRecord>,
+    keys: BTreeSet<String>,
+    /// The one body of every kind of request that is repeated.
+    bodies: BTreeMap<&'static str, String>,
+    /// What was told to be spent, while nothing was handed over.
+    spent: i64,
+    /// The cost that was handed over, and taken.
+    cost: Option<i64>,
+    has_settled: bool,
+    has_released: bool,
+    /// What was asked since something came from outside.
+    asked: u32,
+    /// How it said that it ended.
+    told: Option<String>,
+}
+
+impl Driver {
+    /// A driver whose machine has this seed.
+    pub fn new(mut dice: Dice, seed: u64) -> Self {
+        let mut retry = RetryPolicy::default();
+        retry.enabled = !dice.one_in(8);
+        retry.max_attempts = dice.below(4) as u32;
+        let config = CyclesConfig::builder(KEY, "http://h")
+            .journal_enabled(!dice.one_in(6))
+            .retry(retry);
+        let config = Arc::new(config.build().unwrap());
+        let mut request = ReservationCreateRequest::builder()
+            .subject(Subject::tenant("t"))
+            .action(Action::new("k", "n"))
+            .estimate(Amount::tokens(9))
+            .build();
+        request.ttl_ms = Some([1_000, 4_000, 60_000, 86_400_000][dice.below(4)]);
+        request.dry_run = dice.one_in(16);
+        let life = Lifecycle::new(Arc::clone(&config), request, seed_of(seed)).unwrap();
+        let now = Now {
+            mono: Duration::from_secs(5),
+            wall: UnixMillis(WALL),
+        };
+        Self {
+            dice,
+            config,
+            life,
+            now,
+            open: Vec::new(),
+            stores: Vec::new(),
+            tickets: Vec::new(),
+            answered: BTreeSet::new(),
+            records: Vec::new(),
+            keys: BTreeSet::new(),
+            bodies: BTreeMap::new(),
+            spent: 0,
+            cost: None,
+            has_settled: false,
+            has_released: false,
+            asked: 0,
+            told: None,
+        }
+    }
+
+    /// Some hundred things happen; how it ended.
+    pub fn live(mut self) -> usize {
+        let steps = 20 + self.dice.below(200);
+        for _ in 0..steps {
+            if self.dice.is_over() {
+                break;
+            }
+            for _ in 0..self.dice.below(4) {
+                self.poll();
+            }
+            match self.dice.below(16) {
+                0..=4 => self.answer(),
+                5 | 6 => self.store(),
+                7..=9 => self.pass(),
+                10 => self.disturb(),
+                11 => self.act(),
+                12 if self.dice.one_in(12) => self.crash(),
+                _ => self.poll(),
+            }
+        }
+        assert!(!format!("{:?}", self.life).contains(KEY));
+        match self.life.outcome() {
+            None => 0,
+            Some(Outcome::NotReserved(_)) => 1,
+            Some(Outcome::Evaluated(_)) => 2,
+            Some(Outcome::Released(_)) => 3,
+            Some(Outcome::Settled(receipt)) if receipt.is_settled() => 4,
+            Some(_) => 5,
+        }
+    }
+
+    fn poll(&mut self) {
+        self.asked += 1;
+        assert!(self.asked < 200, "it asks without end: {:?}", self.life);
+        match self.life.poll(self.now) {
+            Step::Send(call) => self.sent(call),
+            Step::Store(ticket, write) => {
+                assert!(self.config.journal_enabled(), "no journal, no store");
+                if let JournalWrite::Put(record) = &write {
+                    self.records.push(record.clone());
+                }
+                self.tickets.push(ticket);
+                self.stores.push((ticket, write));
+            }
+            Step::Notify(event) => assert!(!format!("{event:?}").contains(KEY)),
+            Step::Wait(Some(at)) => {
+                assert!(at > self.now.mono, "a wait that is over");
+                self.asked = 0;
+                let again = self.life.poll(self.now);
+                assert!(
+                    matches!(again, Step::Wait(Some(same)) if same == at),
+                    "a needless poll: {again:?}"
+                );
+            }
+            Step::Wait(None) => {
+                let is_outstanding = !self.open.is_empty() || !self.stores.is_empty();
+                assert!(is_outstanding || self.life.grant().is_some(), "{:?}", self.life);
+                self.asked = 0;
+            }
+            Step::Done => {
+                self.asked = 0;
+                let outcome = format!("{:?}", self.life.outcome().expect("it ended somehow"));
+                assert!(!outcome.contains(KEY), "{outcome}");
+                let told = self.told.get_or_insert_with(|| outcome.clone());
+                assert_eq!(*told, outcome, "how it ended does not change");
+            }
+        }
+    }
+
+    fn sent(&mut self, call: Call) {
+        let path = call.request.uri().path();
+        let body = String::from_utf8(call.request.body().to_vec()).unwrap();
+        for kind in ["/v1/reservations", "/commit", "/v1/events"] {
+            if path.ends_with(kind) {
+                let first = self.bodies.entry(kind).or_insert_with(|| body.clone());
+                assert_eq!(*first, body, "the same bytes");
+            }
+        }
+        let is_cost = path.ends_with("/commit") || path.ends_with("/events");
+        if is_cost {
+            let is_stored = self.answered.contains(&body);
+            assert!(
+                is_stored || !self.config.journal_enabled(),
+                "sent before it was stored: {body}"
+            );
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let actual = &body["actual"];
+            let known = self
+                .cost
+                .or(Some(self.spent).filter(|spent| *spent > 0))
+                .expect("a cost is known");
+            assert_eq!(
+                (actual["amount"].as_i64(), actual["unit"].as_str()),
+                (Some(known), Some("TOKENS"))
+            );
+            self.keys
+                .insert(body["idempotency_key"].as_str().unwrap().to_owned());
+        }
+        let is_release = path.ends_with("/release");
+        assert!(
+            !is_release || (self.cost.is_none() && self.spent == 0),
+            "a known cost is given up for a release"
+        );
+        assert!(self.told.is_none() || is_release, "it is over, and asks for {path}");
+        self.has_settled |= is_cost;
+        self.has_released |= is_release;
+        assert!(self.keys.len() <= 1, "{:?}", self.keys);
+        assert!(!(self.has_settled && self.has_released), "charged and released");
+        self.tickets.push(call.ticket);
+        self.open.push((call, self.now.mono));
+    }
+
+    /// Something comes back for a call, in whatever order, or comes back twice.
+    fn answer(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        self.asked = 0;
+        let at = self.dice.below(self.open.len());
+        let (call, sent) = self.open[at].clone();
+        if !self.dice.one_in(8) {
+            self.open.remove(at);
+        }
+        let sent = [sent, sent, sent, Duration::ZERO, Duration::MAX][self.dice.below(5)];
+        if self.dice.one_in(5) {
+            let failure = Failure::new(self.failure_kind());
+            let sent = Some(sent).filter(|_| self.dice.one_in(2));
+            self.life.handle_failure(self.now, call.ticket, sent, failure);
+        } else {
+            let response = self.response(call.request.uri().path());
+            self.life.handle_response(self.now, call.ticket, sent, &response);
+        }
+    }
+
+    fn store(&mut self) {
+        if self.stores.is_empty() {
+            return;
+        }
+        self.asked = 0;
+        let (ticket, write) = self.stores.swap_remove(self.dice.below(self.stores.len()));
+        if let JournalWrite::Put(record) = write {
+            self.answered.insert(record.body().to_owned());
+        }
+        let stored = if self.dice.one_in(5) {
+            Err(StoreFailure("no".into()))
+        } else {
+            Ok(())
+        };
+        self.life.handle_stored(self.now, ticket, stored);
+    }
+
+    /// Time passes a little, or to when the life wants it, or by far, or backwards.
+    fn pass(&mut self) {
+        self.asked = 0;
+        let ms = [1, 40, 900, 5_000, 7_000, 50_000, 4_000_000][self.dice.below(7)];
+        let step = Duration::from_millis(ms);
+        if self.dice.one_in(8) {
+            let was = self.now;
+            self.now = Now {
+                mono: was.mono.saturating_sub(step),
+                wall: UnixMillis(self.dice.next() >> 20),
+            };
+            self.poll();
+            self.now = was;
+            return;
+        }
+        self.now = Now {
+            mono: self.now.mono.saturating_add(step),
+            wall: self.now.wall.saturating_add(step),
+        };
+    }
+
+    /// Reports about what nobody asked for, or what was answered before.
+    fn disturb(&mut self) {
+        if self.tickets.is_empty() {
+            return;
+        }
+        let ticket = self.tickets[self.dice.below(self.tickets.len())];
+        if self.stores.iter().any(|(open, _)| *open == ticket) {
+            return;
+        }
+        self.asked = 0;
+        match self.dice.below(3) {
+            0 => self.life.handle_stored(self.now, ticket, Ok(())),
+            1 => {
+                let failure = Failure::new(self.failure_kind());
+                self.life.handle_failure(self.now, ticket, None, failure);
+            }
+            _ => {
+                let paths = [
+                    "/v1/reservations",
+                    "/commit",
+                    "/release",
+                    "/extend",
+                    "/v1/events",
+                    "/r",
+                ];
+                let path = paths[self.dice.below(paths.len())];
+                let response = self.response(path);
+                self.life
+                    .handle_response(self.now, ticket, self.now.mono, &response);
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        self.asked = 0;
+        let unit = if self.dice.one_in(6) {
+            Unit::Credits
+        } else {
+            Unit::Tokens
+        };
+        let amount = Amount::new(unit, self.dice.below(12) as i64 - 2);
+        match self.dice.below(8) {
+            0 | 1 => {
+                let is_late = self.cost.is_some();
+                if self.life.spent(&amount).is_ok() && !is_late {
+                    self.spent = self.spent.max(amount.amount);
+                }
+            }
+            2 | 3 => {
+                let request = CommitRequest::builder().actual(amount.clone()).build();
+                if self.life.commit(self.now, request).is_ok() {
+                    assert_eq!(self.cost, None, "one cost is handed over");
+                    self.cost = Some(amount.amount);
+                }
+            }
+            4 => self.life.release(self.now, "because".into()),
+            5 => self.life.abandon(self.now),
+            _ => {
+                let by = Duration::from_millis([0, 1, 60_000, 86_400_001][self.dice.below(4)]);
+                self.tickets.extend(self.life.extend(by));
+            }
+        }
+    }
+
+    /// The process dies, and another one goes on from a record that reached the disk, if one did.
+    fn crash(&mut self) {
+        let stored = self
+            .records
+            .iter()
+            .rfind(|record| self.answered.contains(record.body()));
+        let Some(record) = stored else { return };
+        let record = JournalRecord::parse(record.to_json().as_bytes()).unwrap();
+        let seed = seed_of(self.dice.next());
+        self.life = Lifecycle::resume(Arc::clone(&self.config), record, seed, self.now);
+        self.told = None;
+        self.open.clear();
+        self.stores.clear();
+        self.tickets.clear();
+        self.asked = 0;
+    }
+
+    fn failure_kind(&mut self) -> FailureKind {
+        use FailureKind::*;
+        [Dns, Connect, ConnectTimeout, Tls, Proxy, Timeout, Lost, TooLarge][self.dice.below(8)]
+    }
+
+    /// Mostly what the operation expects, often a refusal, sometimes anything.
+    fn response(&mut self, path: &str) -> Response<Bytes> {
+        const CODES: [(u16, &str); 12] = [
+            (409, "BUDGET_EXCEEDED"),
+            (409, "RESERVATION_FINALIZED"),
+            (410, "RESERVATION_EXPIRED"),
+            (409, "MAX_EXTENSIONS_EXCEEDED"),
+            (404, "NOT_FOUND"),
+            (400, "UNIT_MISMATCH"),
+            (401, "UNAUTHORIZED"),
+            (429, "LIMIT_EXCEEDED"),
+            (500, "INTERNAL_ERROR"),
+            (409, "IDEMPOTENCY_MISMATCH"),
+            (409, "NEW_CODE"),
+            (500, "RESERVATION_EXPIRED"),
+        ];
+        const PAGES: [u16; 9] = [200, 201, 302, 401, 404, 410, 429, 500, 503];
+        let response = Response::builder();
+        // Most lives shall get beyond their first answer.
+        let luck = if path.ends_with("/reservations") { 6 } else { 10 };
+        match self.dice.below(luck) {
+            0..=4 => {
+                let body = self.success(path);
+                let status = if path.ends_with("/events") { 201 } else { 200 };
+                response.status(status).body(Bytes::from(body)).unwrap()
+            }
+            5..=7 => {
+                let (status, code) = CODES[self.dice.below(CODES.len())];
+                let words = ["m", "INTERNAL_ERROR", KEY][self.dice.below(3)];
+                let body = format!(r#"{{"error":"{code}","message":"{words}","request_id":"q"}}"#);
+                let wait = ["0", "1", "30", "99999999999"][self.dice.below(4)];
+                let response = response.status(status).header("retry-after", wait);
+                response.body(Bytes::from(body)).unwrap()
+            }
+            8 => {
+                let status = PAGES[self.dice.below(PAGES.len())];
+                response
+                    .status(status)
+                    .body(Bytes::from_static(b"<html>"))
+                    .unwrap()
+            }
+            _ => {
+                let body: Vec<u8> = (0..self.dice.below(40)).map(|_| self.dice.next() as u8).collect();
+                response.status(200).body(Bytes::from(body)).unwrap()
+            }
+        }
+    }
+
+    fn success(&mut self, path: &str) -> String {
+        let remaining = [0, 1, 900, 4_000, 60_000, 60_000, 3_600_000, u64::MAX][self.dice.below(8)];
+        let remaining = if self.dice.one_in(4) {
+            String::new()
+        } else {
+            format!(r#","remaining_ttl_ms":{remaining}"#)
+        };
+        let expires = WALL + self.dice.below(1 << 22) as u64;
+        let decision = [
+            "ALLOW",
+            "ALLOW_WITH_CAPS",
+            "ALLOW",
+            "ALLOW",
+            "ALLOW",
+            "DENY",
+            "MAYBE",
+        ][self.dice.below(7)];
+        let id = ["r-1", "r-1", "r-1", "r-1", "a/b", "..", ""][self.dice.below(7)];
+        let status = ["ACTIVE", "ACTIVE", "COMMITTED", "RELEASED", "EXPIRED", "NEW"][self.dice.below(6)];
+        match path.rsplit('/').next() {
+            Some("reservations") => format!(
+                r#"{{"decision":"{decision}","reservation_id":"{id}","affected_scopes":[],"expires_at_ms":{expires}{remaining}}}"#
+            ),
+            Some("extend") => format!(r#"{{"status":"ACTIVE","expires_at_ms":{expires}{remaining}}}"#),
+            Some("commit") => r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#.to_owned(),
+            Some("release") => r#"{"status":"RELEASED","released":{"unit":"TOKENS","amount":5}}"#.to_owned(),
+            Some("events") => r#"{"status":"APPLIED","event_id":"e"}"#.to_owned(),
+            _ => format!(
+                r#"{{"reservation_id":"r-1","status":"{status}","subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":{expires},"scope_path":"s","affected_scopes":[]}}"#
+            ),
+        }
+    }
+}
+
+fn seed_of(number: u64) -> Seed {
+    Seed((u128::from(number) << 64 | 1).to_be_bytes())
+}

@@ -1,0 +1,356 @@
+//! A heartbeat against a server that tells the truth, and against one that tells anything.
+//!
+//! - Nothing is due in the past, and the time of an attempt never changes.
+//! - Of a truthful server the lease is never said to last longer than it does.
+//! - Where the lead is measured: a beat leaves room for two attempts and the margin, a retry for one, in the
+//!   protocol's own terms (HEARTBEAT GUIDANCE), and not much more room than that.
+//! - Two beats in a row without a delay end it, and so does a refusal.
+//! - It gives up in time: no attempt starts that may end after the lease, or after twice its length in silence.
+//!
+//! Bytes: whether the server lies, what it is like, the lease; then what happens, attempt by attempt.
+
+use core::time::Duration;
+
+use cycles_proto::UnixMillis;
+use cycles_proto::lease::{BeatFailure, Lease, Next, Observation, Stop};
+
+use crate::input::Input;
+
+/// One execution.
+pub fn check(data: &[u8]) {
+    let mut input = Input::new(data);
+    if input.one_in(4) {
+        lies(&mut input);
+    } else {
+        Heart::new(&mut input).beats(&mut input);
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A heart and the server that it beats against, in one time that both agree on.
+struct Heart {
+    lease: Lease,
+    ttl_ms: u64,
+    now: Duration,
+    next: Next,
+    timeout: Duration,
+    server: Server,
+    longest_rtt: Duration,
+    last_success: Duration,
+    had_no_delay: bool,
+}
+
+/// What it does with extensions, as the protocol allows it.
+struct Server {
+    /// When the lease really ends.
+    ends: Duration,
+    /// The server's clock at our zero.
+    clock_ms: u64,
+    /// The longest lead that it keeps.
+    longest_lead: Option<Duration>,
+    /// The most that it grants at once.
+    largest_grant: Option<Duration>,
+    /// How often it leaves `remaining_ttl_ms` out: always, sometimes, or never.
+    silence: usize,
+}
+
+impl Server {
+    /// Whether it was done; a lease that is over is not prolonged.
+    fn extend(&mut self, now: Duration, by_ms: u64) -> bool {
+        if now > self.ends {
+            return false;
+        }
+        let by = Duration::from_millis(by_ms);
+        let ends = self.ends + self.largest_grant.map_or(by, |most| by.min(most));
+        self.ends = self.longest_lead.map_or(ends, |lead| ends.min(now + lead));
+        true
+    }
+
+    fn observed(&self, input: &mut Input<'_>, [sent, processed, received]: [Duration; 3]) -> Observation {
+        let left = self.ends.saturating_sub(processed);
+        let tells = match self.silence {
+            0 => false,
+            1 => input.yes(),
+            _ => true,
+        };
+        Observation {
+            sent: Some(sent),
+            received,
+            expires_at_ms: Some(UnixMillis(self.clock_ms + self.ends.as_millis() as u64)),
+            remaining_ttl_ms: tells.then_some(left.as_millis() as u64),
+        }
+    }
+}
+
+impl Heart {
+    fn new(input: &mut Input<'_>) -> Self {
+        let ttl_ms = match input.byte() {
+            0..128 => input.one_of(&[60_000, 1_000, 4_000, 10_000, 3_600_000, 86_400_000]),
+            _ => 1_000 + input.number() % 86_399_000,
+        };
+        let cap = |input: &mut Input<'_>| Duration::from_millis(1 + input.number() % (2 * ttl_ms));
+        let sent = Duration::from_secs(5);
+        let (longest_lead, largest_grant) = (input.maybe(cap), input.maybe(cap));
+        let processed = sent + latency(input);
+        let mut server = Server {
+            ends: processed,
+            clock_ms: 1_795_000_000_000 + input.number() % (1 << 40),
+            longest_lead,
+            largest_grant,
+            silence: input.below(4),
+        };
+        server.extend(processed, ttl_ms);
+        let received = processed + latency(input);
+        let limit = Duration::from_millis(input.one_of(&[7_000, 1, 700, 60_000]));
+        let granted = server.observed(input, [sent, processed, received]);
+        let (lease, next) = Lease::granted(ttl_ms, limit, granted);
+        let timeout = lease.attempt_timeout();
+        assert!(timeout <= limit + Duration::from_millis(1), "the caller's limit is kept");
+        assert_eq!(lease.extend_by_ms(), ttl_ms);
+        let mut heart = Self {
+            lease,
+            ttl_ms,
+            now: received,
+            next,
+            timeout,
+            server,
+            longest_rtt: Duration::ZERO,
+            last_success: received,
+            had_no_delay: false,
+        };
+        heart.succeeded(granted, limit);
+        heart
+    }
+
+    fn beats(&mut self, input: &mut Input<'_>) {
+        while !input.is_empty() {
+            let (Next::Beat(at) | Next::Retry(at)) = self.next else {
+                // A lease that was prolonged by hand goes on.
+                if input.one_in(3) { self.renewed_by_hand(input); } else { return };
+                continue;
+            };
+            self.now = self.now.max(at) + [Duration::ZERO, latency(input)][usize::from(input.one_in(8))];
+            self.attempt(input);
+        }
+        self.gives_up();
+    }
+
+    fn attempt(&mut self, input: &mut Input<'_>) {
+        let sent = self.now;
+        let processed = sent + latency(input);
+        let received = processed + latency(input);
+        let in_time = received - sent <= self.timeout;
+        match input.below(8) {
+            0..=4 => {
+                let is_done = self.server.extend(processed, self.ttl_ms);
+                if is_done && in_time {
+                    self.now = received;
+                    let observed = self.server.observed(input, [sent, processed, received]);
+                    self.next = self.lease.renewed(observed);
+                    self.succeeded(observed, self.timeout);
+                } else if in_time {
+                    self.failed(received, BeatFailure::Refused);
+                } else {
+                    self.failed(sent + self.timeout, BeatFailure::Transient);
+                }
+            }
+            5 => self.failed(sent + self.timeout, BeatFailure::Transient),
+            6 => self.failed(received.min(sent + self.timeout), BeatFailure::Transient),
+            _ => {
+                let pause = input.maybe(|input| Duration::from_secs(input.number() >> input.below(64)));
+                self.failed(received.min(sent + self.timeout), BeatFailure::Throttled(pause));
+            }
+        }
+    }
+
+    fn renewed_by_hand(&mut self, input: &mut Input<'_>) {
+        let sent = self.now;
+        let processed = sent + latency(input);
+        let received = processed + latency(input);
+        if received - sent > self.timeout || !self.server.extend(processed, 1 + input.number() % 86_400_000) {
+            return;
+        }
+        self.now = received;
+        let observed = self.server.observed(input, [sent, processed, received]);
+        self.next = self.lease.renewed(observed);
+        self.succeeded(observed, self.timeout);
+    }
+
+    fn succeeded(&mut self, observed: Observation, timeout: Duration) {
+        self.last_success = self.now;
+        let rtt = observed.received - observed.sent.unwrap_or_default();
+        let Some(left) = observed.remaining_ttl_ms else {
+            assert!(!self.lease.is_measured());
+            self.had_no_delay = false;
+            return self.holds();
+        };
+        if rtt <= timeout {
+            self.longest_rtt = self.longest_rtt.max(whole(rtt));
+        }
+        let lead = Duration::from_millis(left).saturating_sub(whole(rtt));
+        assert!(self.lease.is_measured());
+        assert_eq!(self.lease.lasts_until(), Some(self.now + lead));
+        match self.next {
+            Next::Beat(at) => {
+                let reserve = self.budget(self.timeout) * 2 + self.margin();
+                let delay = at - self.now;
+                assert!(delay.is_zero() || delay + reserve <= lead, "too late: {self:?}");
+                // An attempt's failure is dealt with an eighth later than its time-out.
+                let limit = self.timeout * 8 / 7 + Duration::from_millis(2);
+                let reserve = self.budget(limit) * 2 + self.margin() + Duration::from_millis(1);
+                assert!(delay + reserve >= lead, "too early: {self:?}");
+                assert!(!(delay.is_zero() && self.had_no_delay), "it does not run in circles: {self:?}");
+                self.had_no_delay = delay.is_zero();
+            }
+            Next::Stop(stop) => {
+                assert!(stop == Stop::TooShort && self.had_no_delay, "{self:?}");
+            }
+            Next::Retry(_) => panic!("nothing failed: {self:?}"),
+        }
+        self.holds();
+    }
+
+    fn failed(&mut self, at: Duration, failure: BeatFailure) {
+        self.now = self.now.max(at);
+        self.next = self.lease.failed(self.now, failure);
+        if failure == BeatFailure::Refused {
+            assert_eq!(self.next, Next::Stop(Stop::Refused));
+        }
+        if let (Next::Retry(at), BeatFailure::Throttled(pause)) = (self.next, failure) {
+            let pause = pause.expect("it does not guess when a throttled server wants to be asked");
+            assert!(at >= self.now + pause, "before the server wants to be asked: {self:?}");
+        }
+        assert!(!matches!(self.next, Next::Beat(_)), "a failed beat is repeated under its own key");
+        self.holds();
+    }
+
+    /// What holds after everything.
+    fn holds(&self) {
+        assert_eq!(self.lease.attempt_timeout(), self.timeout);
+        if let Some(until) = self.lease.lasts_until() {
+            assert!(until <= self.server.ends, "it lasts until {:?}: {self:?}", self.server.ends);
+        }
+        let (Next::Beat(at) | Next::Retry(at)) = self.next else {
+            return;
+        };
+        assert!(at >= self.now, "in the past: {self:?}");
+        if matches!(self.next, Next::Retry(_)) {
+            let latest = if self.lease.is_measured() {
+                let until = self.lease.lasts_until().expect("a measured lease has an end");
+                until.checked_sub(self.budget(self.timeout) + self.margin())
+            } else {
+                Some(self.last_success + Duration::from_millis(self.ttl_ms * 5 / 2) + 3 * SECOND)
+            };
+            assert!(latest.is_some_and(|latest| at <= latest), "after its end: {self:?}");
+        }
+    }
+
+    /// When nothing gets through any more it ends by itself.
+    fn gives_up(&mut self) {
+        for _ in 0..200 {
+            let (Next::Beat(at) | Next::Retry(at)) = self.next else {
+                return;
+            };
+            self.now = self.now.max(at);
+            self.failed(self.now, BeatFailure::Transient);
+        }
+        let left = self.last_success + Duration::from_millis(self.ttl_ms * 3);
+        assert!(self.lease.is_measured() || self.now <= left, "{self:?}");
+    }
+
+    fn budget(&self, limit: Duration) -> Duration {
+        whole(limit).max(SECOND).max(self.longest_rtt * 2)
+    }
+
+    fn margin(&self) -> Duration {
+        SECOND.max(self.longest_rtt * 2)
+    }
+}
+
+impl core::fmt::Debug for Heart {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Heart")
+            .field("now", &self.now)
+            .field("next", &self.next)
+            .field("timeout", &self.timeout)
+            .field("longest_rtt", &self.longest_rtt)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Readings without any sense.
+fn lies(input: &mut Input<'_>) {
+    let ttl_ms = input.number();
+    let limit = Duration::from_millis(input.number());
+    let observed = nonsense(input);
+    let (mut lease, mut next) = Lease::granted(ttl_ms, limit, observed);
+    let timeout = lease.attempt_timeout();
+    let mut now = observed.received;
+    loop {
+        if let Next::Beat(at) | Next::Retry(at) = next {
+            assert!(at >= now, "in the past: {next:?} at {now:?}, {lease:?}");
+        }
+        assert_eq!((lease.attempt_timeout(), lease.extend_by_ms()), (timeout, ttl_ms));
+        if input.is_empty() {
+            return;
+        }
+        next = match input.below(4) {
+            0 | 1 => {
+                let observed = nonsense(input);
+                now = observed.received;
+                let next = lease.renewed(observed);
+                assert!(!matches!(next, Next::Retry(_)), "nothing failed");
+                if let Some(left) = observed.remaining_ttl_ms {
+                    let latest = now.saturating_add(Duration::from_millis(left));
+                    assert!(lease.lasts_until().is_some_and(|until| until <= latest));
+                    let is_timed = observed.sent.is_some();
+                    assert!(is_timed || !matches!(next, Next::Beat(at) if at > now), "unknown timing is no time");
+                }
+                next
+            }
+            2 => {
+                now = time(input);
+                assert_eq!(lease.failed(now, BeatFailure::Refused), Next::Stop(Stop::Refused));
+                lease.failed(now, BeatFailure::Transient)
+            }
+            _ => {
+                now = time(input);
+                let pause = input.maybe(|input| Duration::from_secs(input.number()));
+                lease.failed(now, BeatFailure::Throttled(pause))
+            }
+        };
+    }
+}
+
+fn nonsense(input: &mut Input<'_>) -> Observation {
+    Observation {
+        sent: input.maybe(time),
+        received: time(input),
+        expires_at_ms: input.maybe(|input| UnixMillis(input.number())),
+        remaining_ttl_ms: input.maybe(Input::number),
+    }
+}
+
+fn time(input: &mut Input<'_>) -> Duration {
+    if input.one_in(32) {
+        return Duration::MAX;
+    }
+    Duration::from_millis(input.number())
+}
+
+/// Mostly short, now and then longer than any attempt, and with parts of milliseconds.
+fn latency(input: &mut Input<'_>) -> Duration {
+    match input.byte() {
+        tag @ 0..200 => Duration::from_millis(tag.into()),
+        tag @ 200..220 => Duration::from_micros(u64::from(tag) * u64::from(input.byte())),
+        tag @ 220..250 => Duration::from_millis((u64::from(tag) - 219) * 250),
+        _ => Duration::from_secs(input.byte().into()),
+    }
+}
+
+/// Rounded up to whole milliseconds.
+fn whole(duration: Duration) -> Duration {
+    Duration::from_millis(duration.as_nanos().div_ceil(1_000_000) as u64)
+}

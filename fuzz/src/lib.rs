@@ -1,0 +1,16 @@
+//! What holds for any bytes, one module to a fuzz target.
+//!
+//! Each module has `check`, which takes the bytes of one execution and panics where something does not hold.
+//! `cargo fuzz` calls it from `fuzz_targets`; the tests call it for every file of `corpus`, on a stable
+//! toolchain.
+
+mod input;
+pub mod lease;
+pub mod ledger;
+pub mod lifecycle;
+pub mod record;
+pub mod reply;
+pub mod request;
+
+/// An API key that no output may show.
+const KEY: &str = "cyc_live_0123456789";

@@ -1,0 +1,160 @@
+//! Any bytes as a journal's file, and any cost as a record.
+//!
+//! - What is read is written and read again without a change, the bodies to the byte.
+//! - A record is settled with exactly the bytes that it holds, under the key that stands in them.
+//! - No part of a record is a record: a file that a crash tore is known as torn.
+//! - A pause that a record asks for ends within the hour.
+//!
+//! Bytes: 0 and a file, or 1 and the choices that make a cost.
+
+use core::time::Duration;
+use std::sync::{Arc, LazyLock};
+
+use cycles_proto::models::*;
+use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, file_name, legacy_file_name};
+use cycles_proto::{Call, CyclesConfig, Now, Seed, Settlement, Step, UnixMillis};
+use serde_json::Value;
+
+use crate::KEY;
+use crate::input::Input;
+
+/// One execution.
+pub fn check(data: &[u8]) {
+    let mut input = Input::new(data);
+    if input.byte() & 1 == 0 {
+        read(input.rest());
+    } else {
+        written(&mut input);
+    }
+}
+
+fn read(file: &[u8]) {
+    let Ok(record) = JournalRecord::parse(file) else {
+        return;
+    };
+    let text = core::str::from_utf8(file).expect("a record is UTF-8");
+    assert!(text.contains(record.body()), "the body is the file's own, to the byte");
+    keeps(&record);
+    if let Some(event) = record.into_event() {
+        assert_eq!(event.mode(), Mode::Event);
+        assert!(text.contains(event.body()));
+        keeps(&event);
+    }
+}
+
+fn written(input: &mut Input<'_>) {
+    let key = IdempotencyKey::from(format!("k{}", input.text()));
+    let id = ReservationId::from(format!("r{}", input.text()));
+    let (subject, action) = (Subject::tenant(input.text()), Action::new(input.text(), input.text()));
+    let actual = Amount::tokens(input.number() as i64 & i64::MAX);
+    let mut commit = CommitRequest::builder().actual(actual.clone()).build();
+    commit.metadata = input.maybe(|input| {
+        let mut object = JsonObject::new();
+        for _ in 0..input.below(4) {
+            object.insert(input.text(), input.text());
+        }
+        object
+    });
+    let now = UnixMillis(input.number());
+    let made = JournalRecord::new(&input.text(), &id, (&subject, &action), &key, &commit, now);
+    let made = made.expect("every cost has a record");
+    let record = match input.maybe(Input::number) {
+        Some(pause) => made.with_not_before(UnixMillis(pause)),
+        None => made,
+    };
+    assert_eq!((record.reservation_id(), record.mode()), (&id, Mode::Commit));
+    assert_eq!(record.idempotency_key(), Some(&key));
+    assert_eq!(record.recorded_at().0, now.0.min(i64::MAX as u64));
+    torn(&record.to_json(), input.byte());
+    keeps(&record);
+
+    let body: Value = serde_json::from_str(record.body()).expect("it is JSON");
+    assert_eq!(body["actual"]["amount"].as_i64(), Some(actual.amount));
+    let event = record.into_event().expect("it has a body for an event");
+    keeps(&event);
+    let event: Value = serde_json::from_str(event.body()).expect("it is JSON");
+    assert_eq!((&event["actual"], &event["idempotency_key"]), (&body["actual"], &body["idempotency_key"]));
+    assert_eq!(event["metadata"]["recovered_reservation_id"], id.as_str());
+    let kept = event["metadata"].as_object().map_or(0, serde_json::Map::len);
+    let ours = ["recovered_reservation_id", "recovery_reason"];
+    let of_the_caller = body["metadata"].as_object().into_iter().flatten();
+    let of_the_caller = of_the_caller.filter(|(name, _)| !ours.contains(&name.as_str()));
+    assert_eq!(kept, of_the_caller.count() + 2, "the caller's metadata and our two members");
+}
+
+/// Written and read again it is the same, and it is settled as it stands.
+fn keeps(record: &JournalRecord) {
+    let json = record.to_json();
+    let again = JournalRecord::parse(json.as_bytes()).expect("what we write we read");
+    assert_eq!(again.to_json(), json);
+    assert_eq!(
+        (again.reservation_id(), again.base_url(), again.mode(), again.body()),
+        (record.reservation_id(), record.base_url(), record.mode(), record.body())
+    );
+    assert_eq!(
+        (again.idempotency_key(), again.recorded_at()),
+        (record.idempotency_key(), record.recorded_at())
+    );
+    for now in [UnixMillis(0), record.recorded_at(), UnixMillis(u64::MAX)] {
+        let pause = record.not_before(now);
+        assert_eq!(again.not_before(now), pause);
+        assert!(pause.is_none_or(|until| until <= now.saturating_add(Duration::from_secs(3_600))));
+    }
+    let key = record.idempotency_key().expect("a record has a key");
+    assert!(!key.as_str().is_empty());
+    if let Ok(body) = serde_json::from_str::<Value>(record.body()) {
+        assert_eq!(body["idempotency_key"], key.as_str(), "the key is the one in the body");
+    }
+    let name = file_name(record.reservation_id());
+    let digits = name.strip_prefix("v2-").and_then(|name| name.strip_suffix(".json"));
+    assert!(digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    let legacy = legacy_file_name(record.reservation_id());
+    assert!(!legacy.contains(['/', '\\', '\0']) && !legacy.starts_with('.'));
+    settles(record);
+}
+
+/// Whoever takes it up sends its bytes and nothing else.
+fn settles(record: &JournalRecord) {
+    let now = Now {
+        mono: Duration::from_secs(1),
+        wall: record.recorded_at().saturating_add(Duration::from_secs(7_200)),
+    };
+    let mut settlement = Settlement::resume(Arc::clone(&CONFIG), record.clone(), Seed([7; 16]), now, true);
+    for _ in 0..20 {
+        match settlement.poll(now) {
+            Step::Send(Call { request, .. }) => {
+                assert_eq!(request.body(), record.body().as_bytes(), "the record's own bytes");
+                let path = request.uri().path();
+                assert_eq!(path == "/v1/events", record.mode() == Mode::Event);
+                if let Some(header) = request.headers().get("x-idempotency-key") {
+                    let key = record.idempotency_key().map(IdempotencyKey::as_str);
+                    assert_eq!(header.to_str().ok(), key);
+                }
+                return;
+            }
+            Step::Store(ticket, _) => settlement.handle_stored(ticket, Ok(())),
+            Step::Notify(event) => assert!(!format!("{event:?}").contains(KEY)),
+            Step::Wait(until) => panic!("two hours later it waits until {until:?}"),
+            Step::Done => {
+                let id = record.reservation_id().as_str();
+                let is_unfit = id == "." || id == ".." || id.chars().count() > 128;
+                assert!(is_unfit && record.mode() == Mode::Commit, "only an id without a path is not sent: {id:?}");
+                return;
+            }
+        }
+    }
+    panic!("it is never sent: {settlement:?}");
+}
+
+fn torn(json: &str, cut: u8) {
+    let end = json.len() * usize::from(cut) / 256;
+    let result = JournalRecord::parse(&json.as_bytes()[..end]);
+    assert!(
+        matches!(result, Err(InvalidRecord::Truncated(bytes)) if bytes == end),
+        "{end} of {} bytes: {result:?}",
+        json.len()
+    );
+}
+
+static CONFIG: LazyLock<Arc<CyclesConfig>> =
+    LazyLock::new(|| Arc::new(CyclesConfig::new(KEY, "http://localhost:7878").expect("it is valid")));
