@@ -106,7 +106,10 @@ impl Heart {
         let granted = server.observed(input, [sent, processed, received]);
         let (lease, next) = Lease::granted(ttl_ms, limit, granted);
         let timeout = lease.attempt_timeout();
-        assert!(timeout <= limit + Duration::from_millis(1), "the caller's limit is kept");
+        assert!(
+            timeout <= limit + Duration::from_millis(1),
+            "the caller's limit is kept"
+        );
         assert_eq!(lease.extend_by_ms(), ttl_ms);
         let mut heart = Self {
             lease,
@@ -127,7 +130,11 @@ impl Heart {
         while !input.is_empty() {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {
                 // A lease that was prolonged by hand goes on.
-                if input.one_in(3) { self.renewed_by_hand(input); } else { return };
+                if input.one_in(3) {
+                    self.renewed_by_hand(input);
+                } else {
+                    return;
+                };
                 continue;
             };
             self.now = self.now.max(at) + [Duration::ZERO, latency(input)][usize::from(input.one_in(8))];
@@ -200,7 +207,10 @@ impl Heart {
                 let limit = self.timeout * 8 / 7 + Duration::from_millis(2);
                 let reserve = self.budget(limit) * 2 + self.margin() + Duration::from_millis(1);
                 assert!(delay + reserve >= lead, "too early: {self:?}");
-                assert!(!(delay.is_zero() && self.had_no_delay), "it does not run in circles: {self:?}");
+                assert!(
+                    !(delay.is_zero() && self.had_no_delay),
+                    "it does not run in circles: {self:?}"
+                );
                 self.had_no_delay = delay.is_zero();
             }
             Next::Stop(stop) => {
@@ -219,9 +229,15 @@ impl Heart {
         }
         if let (Next::Retry(at), BeatFailure::Throttled(pause)) = (self.next, failure) {
             let pause = pause.expect("it does not guess when a throttled server wants to be asked");
-            assert!(at >= self.now + pause, "before the server wants to be asked: {self:?}");
+            assert!(
+                at >= self.now + pause,
+                "before the server wants to be asked: {self:?}"
+            );
         }
-        assert!(!matches!(self.next, Next::Beat(_)), "a failed beat is repeated under its own key");
+        assert!(
+            !matches!(self.next, Next::Beat(_)),
+            "a failed beat is repeated under its own key"
+        );
         self.holds();
     }
 
@@ -229,7 +245,11 @@ impl Heart {
     fn holds(&self) {
         assert_eq!(self.lease.attempt_timeout(), self.timeout);
         if let Some(until) = self.lease.lasts_until() {
-            assert!(until <= self.server.ends, "it lasts until {:?}: {self:?}", self.server.ends);
+            assert!(
+                until <= self.server.ends,
+                "it lasts until {:?}: {self:?}",
+                self.server.ends
+            );
         }
         let (Next::Beat(at) | Next::Retry(at)) = self.next else {
             return;
@@ -242,7 +262,10 @@ impl Heart {
             } else {
                 Some(self.last_success + Duration::from_millis(self.ttl_ms * 5 / 2) + 3 * SECOND)
             };
-            assert!(latest.is_some_and(|latest| at <= latest), "after its end: {self:?}");
+            assert!(
+                latest.is_some_and(|latest| at <= latest),
+                "after its end: {self:?}"
+            );
         }
     }
 
@@ -306,7 +329,10 @@ fn lies(input: &mut Input<'_>) {
                     let latest = now.saturating_add(Duration::from_millis(left));
                     assert!(lease.lasts_until().is_some_and(|until| until <= latest));
                     let is_timed = observed.sent.is_some();
-                    assert!(is_timed || !matches!(next, Next::Beat(at) if at > now), "unknown timing is no time");
+                    assert!(
+                        is_timed || !matches!(next, Next::Beat(at) if at > now),
+                        "unknown timing is no time"
+                    );
                 }
                 next
             }

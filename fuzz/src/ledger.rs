@@ -9,7 +9,6 @@
 //!
 //! Bytes: the budgets, then one request after the other.
 
-
 use bytes::Bytes;
 use cycles_proto::UnixMillis;
 use cycles_sandbox::{ApiKey, Budget, BudgetState, Funding, Ledger, ReservationStatus, Tenant, Unit};
@@ -32,7 +31,11 @@ pub fn check(data: &[u8]) {
     }
 }
 
-const SCOPES: [&str; 3] = ["tenant:acme", "tenant:acme/agent:bot", "tenant:acme/agent:bot/toolset:t"];
+const SCOPES: [&str; 3] = [
+    "tenant:acme",
+    "tenant:acme/agent:bot",
+    "tenant:acme/agent:bot/toolset:t",
+];
 const SUBJECTS: [&str; 3] = [
     r#"{"tenant":"acme"}"#,
     r#"{"tenant":"acme","agent":"bot"}"#,
@@ -121,8 +124,15 @@ impl Desk {
 
     /// Holds that time gave back: only after their grace, and at the next sweep by all means.
     fn swept(&mut self) {
-        for reservation in self.reservations.iter_mut().filter(|reservation| reservation.is_active) {
-            let state = self.ledger.reservation(&reservation.id).expect("it is kept for days");
+        for reservation in self
+            .reservations
+            .iter_mut()
+            .filter(|reservation| reservation.is_active)
+        {
+            let state = self
+                .ledger
+                .reservation(&reservation.id)
+                .expect("it is kept for days");
             let ends = reservation.expires + reservation.grace;
             assert_eq!(state.expires_at_ms, reservation.expires as i64);
             match state.status {
@@ -147,7 +157,8 @@ impl Desk {
         let before = self.states();
         let body = format!(
             r#"{{"idempotency_key":"{}","subject":{},"action":{{"kind":"k","name":"n"}},"estimate":{{"unit":"TOKENS","amount":{amount}}},"ttl_ms":{ttl},"grace_period_ms":{grace},"overage_policy":"{policy}","dry_run":{dry_run}}}"#,
-            self.key(), SUBJECTS[depth],
+            self.key(),
+            SUBJECTS[depth],
         );
         let (status, answer) = self.post("/v1/reservations", body);
         let blocked = before[..=depth].iter().any(|state| {
@@ -162,7 +173,10 @@ impl Desk {
         if status != 200 {
             return assert_eq!(self.states(), before);
         }
-        let id = answer["reservation_id"].as_str().expect("it has a name").to_owned();
+        let id = answer["reservation_id"]
+            .as_str()
+            .expect("it has a name")
+            .to_owned();
         assert!(self.reservations.iter().all(|other| other.id != id));
         assert_eq!(answer["expires_at_ms"].as_u64(), Some(self.now + ttl));
         for book in &mut self.books[..=depth] {
@@ -189,18 +203,36 @@ impl Desk {
         );
         let path = format!("/v1/reservations/{}/commit", self.reservations[at].id);
         let (status, answer) = self.post(&path, body);
-        let Reservation { depth, hold, policy, .. } = self.reservations[at];
+        let Reservation {
+            depth, hold, policy, ..
+        } = self.reservations[at];
         if self.is_over(at, status, &answer) {
             return assert_eq!(self.states(), before);
         }
-        let charge = Charge { before: &before[..=depth], hold, actual, policy };
+        let charge = Charge {
+            before: &before[..=depth],
+            hold,
+            actual,
+            policy,
+        };
         let Some(charged) = charge.expected() else {
             assert_eq!(status, 409, "{policy}: {answer}");
             return assert_eq!(self.states(), before);
         };
-        assert_eq!((status, answer["status"].as_str()), (200, Some("COMMITTED")), "{answer}");
-        assert_eq!(answer["charged"]["amount"].as_i64(), Some(charged), "{policy}: {answer}");
-        assert_eq!(answer["released"]["amount"].as_i64().unwrap_or(0), (hold - charged).max(0));
+        assert_eq!(
+            (status, answer["status"].as_str()),
+            (200, Some("COMMITTED")),
+            "{answer}"
+        );
+        assert_eq!(
+            answer["charged"]["amount"].as_i64(),
+            Some(charged),
+            "{policy}: {answer}"
+        );
+        assert_eq!(
+            answer["released"]["amount"].as_i64().unwrap_or(0),
+            (hold - charged).max(0)
+        );
         self.reservations[at].is_active = false;
         for book in &mut self.books[..=depth] {
             book.held -= i128::from(hold);
@@ -218,7 +250,11 @@ impl Desk {
             return assert_eq!(self.states(), before);
         }
         let Reservation { depth, hold, .. } = self.reservations[at];
-        assert_eq!((status, answer["released"]["amount"].as_i64()), (200, Some(hold)), "{answer}");
+        assert_eq!(
+            (status, answer["released"]["amount"].as_i64()),
+            (200, Some(hold)),
+            "{answer}"
+        );
         self.reservations[at].is_active = false;
         for book in &mut self.books[..=depth] {
             book.held -= i128::from(hold);
@@ -229,7 +265,11 @@ impl Desk {
         let Some(at) = self.some(input) else { return };
         let by = 1 + input.number() % 100_000;
         let before = self.states();
-        let extensions = |desk: &Self| desk.ledger.reservation(&desk.reservations[at].id).map(|state| state.extensions);
+        let extensions = |desk: &Self| {
+            desk.ledger
+                .reservation(&desk.reservations[at].id)
+                .map(|state| state.extensions)
+        };
         let count = extensions(self);
         let body = format!(r#"{{"idempotency_key":"{}","extend_by_ms":{by}}}"#, self.key());
         let path = format!("/v1/reservations/{}/extend", self.reservations[at].id);
@@ -243,10 +283,17 @@ impl Desk {
             return assert_eq!(status, 410, "prolonged after its end: {answer}");
         }
         if count == Some(3) {
-            return assert_eq!((status, answer["error"].as_str()), (409, Some("MAX_EXTENSIONS_EXCEEDED")));
+            return assert_eq!(
+                (status, answer["error"].as_str()),
+                (409, Some("MAX_EXTENSIONS_EXCEEDED"))
+            );
         }
         assert_eq!(answer["expires_at_ms"].as_u64(), Some(expires + by), "{answer}");
-        assert_eq!(answer["remaining_ttl_ms"].as_u64(), Some(expires + by - self.now), "{answer}");
+        assert_eq!(
+            answer["remaining_ttl_ms"].as_u64(),
+            Some(expires + by - self.now),
+            "{answer}"
+        );
         self.reservations[at].expires += by;
     }
 
@@ -255,18 +302,36 @@ impl Desk {
         let before = self.states();
         let body = format!(
             r#"{{"idempotency_key":"{}","subject":{},"action":{{"kind":"k","name":"n"}},"actual":{{"unit":"TOKENS","amount":{actual}}},"overage_policy":"{policy}"}}"#,
-            self.key(), SUBJECTS[depth],
+            self.key(),
+            SUBJECTS[depth],
         );
         let (status, answer) = self.post("/v1/events", body);
         let is_short = policy == "REJECT" && before[..=depth].iter().any(|state| state.remaining < actual);
-        let charge = Charge { before: &before[..=depth], hold: 0, actual, policy };
-        let expected = if policy == "REJECT" { Some(actual) } else { charge.expected() };
+        let charge = Charge {
+            before: &before[..=depth],
+            hold: 0,
+            actual,
+            policy,
+        };
+        let expected = if policy == "REJECT" {
+            Some(actual)
+        } else {
+            charge.expected()
+        };
         let Some(charged) = expected.filter(|_| !is_short) else {
             assert_eq!(status, 409, "{policy}: {answer}");
             return assert_eq!(self.states(), before);
         };
-        assert_eq!((status, answer["status"].as_str()), (201, Some("APPLIED")), "{answer}");
-        assert_eq!(answer["charged"]["amount"].as_i64().unwrap_or(actual), charged, "{policy}: {answer}");
+        assert_eq!(
+            (status, answer["status"].as_str()),
+            (201, Some("APPLIED")),
+            "{answer}"
+        );
+        assert_eq!(
+            answer["charged"]["amount"].as_i64().unwrap_or(actual),
+            charged,
+            "{policy}: {answer}"
+        );
         for book in &mut self.books[..=depth] {
             book.charged += i128::from(charged);
         }
@@ -289,10 +354,20 @@ impl Desk {
         assert_eq!(status, 200, "{answer}");
         for (scope, state) in SCOPES.iter().zip(before) {
             let rows = answer["balances"].as_array().expect("a list");
-            let row = rows.iter().find(|row| row["scope_path"] == *scope).expect("every scope has a row");
+            let row = rows
+                .iter()
+                .find(|row| row["scope_path"] == *scope)
+                .expect("every scope has a row");
             let said = |name: &str| row[name]["amount"].as_i64().unwrap_or(0);
-            let all = [("remaining", state.remaining), ("reserved", state.reserved), ("spent", state.spent)];
-            assert!(all.iter().all(|(name, amount)| said(name) == *amount), "{row} is not {state:?}");
+            let all = [
+                ("remaining", state.remaining),
+                ("reserved", state.reserved),
+                ("spent", state.spent),
+            ];
+            assert!(
+                all.iter().all(|(name, amount)| said(name) == *amount),
+                "{row} is not {state:?}"
+            );
         }
         assert_eq!(self.states(), before, "a look changes nothing");
     }
@@ -319,7 +394,11 @@ impl Desk {
         assert_eq!(self.states(), before, "a repetition changes nothing");
         let answer = read(response.body());
         if other {
-            return assert_eq!((response.status().as_u16(), answer["error"].as_str()), (409, Some("IDEMPOTENCY_MISMATCH")), "{path}: {answer}");
+            return assert_eq!(
+                (response.status().as_u16(), answer["error"].as_str()),
+                (409, Some("IDEMPOTENCY_MISMATCH")),
+                "{path}: {answer}"
+            );
         }
         // The one member that tells of the present.
         if !first["remaining_ttl_ms"].is_null() {
@@ -340,7 +419,11 @@ impl Desk {
         let Ok(after) = self.ledger.fund(SCOPES[at], Unit::Tokens, funding) else {
             return assert_eq!(self.states()[at], before);
         };
-        let repaid = if matches!(funding, Funding::RepayDebt(_)) { amount.min(before.debt) } else { 0 };
+        let repaid = if matches!(funding, Funding::RepayDebt(_)) {
+            amount.min(before.debt)
+        } else {
+            0
+        };
         self.books[at].repaid += i128::from(repaid);
         self.books[at].allocated += i128::from(match funding {
             Funding::Credit(_) => amount,
@@ -348,7 +431,9 @@ impl Desk {
             Funding::Reset(granted) => granted - before.allocated,
             _ => amount - repaid,
         });
-        assert!(after.debt <= before.debt && after.spent == before.spent && after.reserved == before.reserved);
+        assert!(
+            after.debt <= before.debt && after.spent == before.spent && after.reserved == before.reserved
+        );
     }
 
     /// The books here and the books there.
@@ -361,7 +446,9 @@ impl Desk {
             assert_eq!(i128::from(state.allocated), book.allocated, "{state:?}, {book:?}");
             let remaining = book.allocated - book.held - spent - debt;
             assert_eq!(i128::from(state.remaining), remaining, "{state:?}, {book:?}");
-            assert!(state.spent >= 0 && state.reserved >= 0 && (0..=state.overdraft_limit).contains(&state.debt));
+            assert!(
+                state.spent >= 0 && state.reserved >= 0 && (0..=state.overdraft_limit).contains(&state.debt)
+            );
         }
     }
 
@@ -369,7 +456,10 @@ impl Desk {
     fn is_over(&self, at: usize, status: u16, answer: &Value) -> bool {
         let reservation = &self.reservations[at];
         let code = answer["error"].as_str();
-        let state = self.ledger.reservation(&reservation.id).expect("it is kept for days");
+        let state = self
+            .ledger
+            .reservation(&reservation.id)
+            .expect("it is kept for days");
         let ends = reservation.expires + reservation.grace;
         if !reservation.is_active && state.status != ReservationStatus::Expired {
             assert_eq!((status, code), (409, Some("RESERVATION_FINALIZED")), "{answer}");
@@ -398,9 +488,14 @@ impl Desk {
     fn post(&mut self, path: &str, body: String) -> (u16, Value) {
         let response = self.raw(Request::post(path), body.clone());
         let status = response.status().as_u16();
-        assert!(matches!(status, 200 | 201 | 409 | 410), "{status}: {:?}", response.body());
+        assert!(
+            matches!(status, 200 | 201 | 409 | 410),
+            "{status}: {:?}",
+            response.body()
+        );
         if status < 300 {
-            self.answered.push((path.to_owned(), body, response.body().clone()));
+            self.answered
+                .push((path.to_owned(), body, response.body().clone()));
         }
         (status, read(response.body()))
     }
@@ -465,4 +560,3 @@ fn read(body: &Bytes) -> Value {
     assert!(!String::from_utf8_lossy(body).contains(KEY));
     serde_json::from_slice(body).expect("it answers with JSON")
 }
-

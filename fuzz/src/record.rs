@@ -33,7 +33,10 @@ fn read(file: &[u8]) {
         return;
     };
     let text = core::str::from_utf8(file).expect("a record is UTF-8");
-    assert!(text.contains(record.body()), "the body is the file's own, to the byte");
+    assert!(
+        text.contains(record.body()),
+        "the body is the file's own, to the byte"
+    );
     keeps(&record);
     if let Some(event) = record.into_event() {
         assert_eq!(event.mode(), Mode::Event);
@@ -45,7 +48,10 @@ fn read(file: &[u8]) {
 fn written(input: &mut Input<'_>) {
     let key = IdempotencyKey::from(format!("k{}", input.text()));
     let id = ReservationId::from(format!("r{}", input.text()));
-    let (subject, action) = (Subject::tenant(input.text()), Action::new(input.text(), input.text()));
+    let (subject, action) = (
+        Subject::tenant(input.text()),
+        Action::new(input.text(), input.text()),
+    );
     let actual = Amount::tokens(input.number() as i64 & i64::MAX);
     let mut commit = CommitRequest::builder().actual(actual.clone()).build();
     commit.metadata = input.maybe(|input| {
@@ -73,13 +79,20 @@ fn written(input: &mut Input<'_>) {
     let event = record.into_event().expect("it has a body for an event");
     keeps(&event);
     let event: Value = serde_json::from_str(event.body()).expect("it is JSON");
-    assert_eq!((&event["actual"], &event["idempotency_key"]), (&body["actual"], &body["idempotency_key"]));
+    assert_eq!(
+        (&event["actual"], &event["idempotency_key"]),
+        (&body["actual"], &body["idempotency_key"])
+    );
     assert_eq!(event["metadata"]["recovered_reservation_id"], id.as_str());
     let kept = event["metadata"].as_object().map_or(0, serde_json::Map::len);
     let ours = ["recovered_reservation_id", "recovery_reason"];
     let of_the_caller = body["metadata"].as_object().into_iter().flatten();
     let of_the_caller = of_the_caller.filter(|(name, _)| !ours.contains(&name.as_str()));
-    assert_eq!(kept, of_the_caller.count() + 2, "the caller's metadata and our two members");
+    assert_eq!(
+        kept,
+        of_the_caller.count() + 2,
+        "the caller's metadata and our two members"
+    );
 }
 
 /// Written and read again it is the same, and it is settled as it stands.
@@ -88,8 +101,18 @@ fn keeps(record: &JournalRecord) {
     let again = JournalRecord::parse(json.as_bytes()).expect("what we write we read");
     assert_eq!(again.to_json(), json);
     assert_eq!(
-        (again.reservation_id(), again.base_url(), again.mode(), again.body()),
-        (record.reservation_id(), record.base_url(), record.mode(), record.body())
+        (
+            again.reservation_id(),
+            again.base_url(),
+            again.mode(),
+            again.body()
+        ),
+        (
+            record.reservation_id(),
+            record.base_url(),
+            record.mode(),
+            record.body()
+        )
     );
     assert_eq!(
         (again.idempotency_key(), again.recorded_at()),
@@ -103,11 +126,20 @@ fn keeps(record: &JournalRecord) {
     let key = record.idempotency_key().expect("a record has a key");
     assert!(!key.as_str().is_empty());
     if let Ok(body) = serde_json::from_str::<Value>(record.body()) {
-        assert_eq!(body["idempotency_key"], key.as_str(), "the key is the one in the body");
+        assert_eq!(
+            body["idempotency_key"],
+            key.as_str(),
+            "the key is the one in the body"
+        );
     }
     let name = file_name(record.reservation_id());
-    let digits = name.strip_prefix("v2-").and_then(|name| name.strip_suffix(".json"));
-    assert!(digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())));
+    let digits = name
+        .strip_prefix("v2-")
+        .and_then(|name| name.strip_suffix(".json"));
+    assert!(
+        digits
+            .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    );
     let legacy = legacy_file_name(record.reservation_id());
     assert!(!legacy.contains(['/', '\\', '\0']) && !legacy.starts_with('.'));
     settles(record);
@@ -138,7 +170,10 @@ fn settles(record: &JournalRecord) {
             Step::Done => {
                 let id = record.reservation_id().as_str();
                 let is_unfit = id == "." || id == ".." || id.chars().count() > 128;
-                assert!(is_unfit && record.mode() == Mode::Commit, "only an id without a path is not sent: {id:?}");
+                assert!(
+                    is_unfit && record.mode() == Mode::Commit,
+                    "only an id without a path is not sent: {id:?}"
+                );
                 return;
             }
         }

@@ -126,7 +126,10 @@ fn expected<T>(kind: OperationKind, status: u16, judged: &Verdict<T>, body: Opti
         .and_then(|reply| reply.error.as_ref())
         .map(|error| error.error.as_str());
     if let (Some(told), Some(body)) = (told, body) {
-        assert_eq!(body["error"].as_str().map(cut_as_the_core_does), Some(told.to_owned()));
+        assert_eq!(
+            body["error"].as_str().map(cut_as_the_core_does),
+            Some(told.to_owned())
+        );
     }
     let is_named = matches!(
         kind,
@@ -141,7 +144,11 @@ fn expected<T>(kind: OperationKind, status: u16, judged: &Verdict<T>, body: Opti
         (500.., _) => "ambiguous",
         (400..500, Some("RESERVATION_EXPIRED")) if is_named => {
             let names_the_request = body.is_none_or(|body| body["request_id"].is_string());
-            if names_the_request { "expired" } else { "perhaps expired" }
+            if names_the_request {
+                "expired"
+            } else {
+                "perhaps expired"
+            }
         }
         (410, _) if is_named => "perhaps expired",
         _ => "rejected",
@@ -175,10 +182,15 @@ fn numbers_are_kept<T: Debug>(reply: &T, body: Option<&Value>) {
             continue;
         };
         assert!(amount >= 0, "{name} is negative: {text}");
-        assert!(!text.contains(&format!(" {name}: ")) || text.contains(&format!("amount: {amount} ")), "{text}");
+        assert!(
+            !text.contains(&format!(" {name}: ")) || text.contains(&format!("amount: {amount} ")),
+            "{text}"
+        );
     }
     if let Some(left) = body.and_then(|body| body["remaining_ttl_ms"].as_u64()) {
-        assert!(!text.contains("remaining_ttl_ms: ") || text.contains(&format!("remaining_ttl_ms: Some({left})")));
+        assert!(
+            !text.contains("remaining_ttl_ms: ") || text.contains(&format!("remaining_ttl_ms: Some({left})"))
+        );
     }
 }
 
@@ -202,7 +214,9 @@ where
 
 fn no_half_is_a_success<T: Reply>(kind: OperationKind, response: &Response<Bytes>, cut: u8) {
     let whole = response.body().trim_ascii();
-    let half = response.body().slice_ref(&whole[..whole.len() * usize::from(cut) / 256]);
+    let half = response
+        .body()
+        .slice_ref(&whole[..whole.len() * usize::from(cut) / 256]);
     let judged = verdict::<T>(kind, &with_body(response, half));
     assert!(matches!(judged, Verdict::Ambiguous(_)));
 }
@@ -237,11 +251,18 @@ fn ends<T: Reply + Debug>(mut operation: Operation<T>, response: &Response<Bytes
     }
     let echoes = !matches!(response.body(), body if plain(body));
     if !echoes {
-        assert_eq!(result.is_ok(), matches!(judged, Verdict::Success(_)), "{result:?}");
+        assert_eq!(
+            result.is_ok(),
+            matches!(judged, Verdict::Success(_)),
+            "{result:?}"
+        );
     }
     if let Err(error) = result {
         let is_known = error.code().is_some_and(|code| KNOWN.contains(&code.as_str()));
-        assert!(kind.changes_the_ledger() || !error.outcome_is_unknown(), "a read changes nothing");
+        assert!(
+            kind.changes_the_ledger() || !error.outcome_is_unknown(),
+            "a read changes nothing"
+        );
         assert!(
             error.outcome_is_unknown() || is_known || !kind.changes_the_ledger(),
             "nobody but the ledger closes an outcome: {error:?}"
@@ -275,7 +296,9 @@ fn unsuccessful<T>(verdict: &Verdict<T>) -> Option<&cycles_proto::Unsuccessful> 
 }
 
 fn response(input: &mut Input<'_>) -> (Response<Bytes>, u8) {
-    const STATUSES: [u16; 16] = [200, 201, 200, 200, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503, 999];
+    const STATUSES: [u16; 16] = [
+        200, 201, 200, 200, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503, 999,
+    ];
     const HEADERS: [(&str, &str); 8] = [
         ("content-type", "application/json"),
         ("retry-after", "99999999999999999999999"),

@@ -44,10 +44,17 @@ pub fn check(data: &[u8]) {
         }
         _ => {
             let id = EvidenceId::from(input.text());
-            let is_fit = id.as_str().len() == 64 && id.as_str().bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let is_fit = id.as_str().len() == 64
+                && id
+                    .as_str()
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             if let Some(call) = sent(Operation::get_evidence(&CONFIG, &id, seed), is_fit) {
                 assert_eq!(call.request.uri().path(), format!("/p/v1/evidence/{id}"));
-                assert!(!call.request.headers().contains_key("x-cycles-api-key"), "it is public");
+                assert!(
+                    !call.request.headers().contains_key("x-cycles-api-key"),
+                    "it is public"
+                );
             }
         }
     }
@@ -71,7 +78,10 @@ fn reserve(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
         && fits_amount(&request.estimate)
         && request.ttl_ms.is_none_or(|ms| (1_000..=86_400_000).contains(&ms))
         && request.grace_period_ms.is_none_or(|ms| ms <= 60_000)
-        && request.overage_policy.as_ref().is_none_or(CommitOveragePolicy::is_known);
+        && request
+            .overage_policy
+            .as_ref()
+            .is_none_or(CommitOveragePolicy::is_known);
     let key = request.idempotency_key.clone();
     let Some(call) = sent(Operation::create_reservation(&CONFIG, &request, seed), is_fit) else {
         return;
@@ -80,7 +90,10 @@ fn reserve(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
     says_subject(&body, &request.subject);
     says_action(&body, &request.action);
     assert_eq!(body["estimate"]["amount"].as_i64(), Some(request.estimate.amount));
-    assert_eq!(body["estimate"]["unit"].as_str(), Some(request.estimate.unit.as_str()));
+    assert_eq!(
+        body["estimate"]["unit"].as_str(),
+        Some(request.estimate.unit.as_str())
+    );
     assert_eq!(body["ttl_ms"].as_u64(), request.ttl_ms);
     assert_eq!(body["grace_period_ms"].as_u64(), request.grace_period_ms);
     assert_eq!(body["dry_run"].as_bool().unwrap_or(false), request.dry_run);
@@ -127,7 +140,10 @@ fn event(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
         && fits_amount(&request.actual)
         && request.metrics.as_ref().is_none_or(fits_metrics)
         && request.client_time_ms.is_none_or(|ms| i64::try_from(ms).is_ok())
-        && request.overage_policy.as_ref().is_none_or(CommitOveragePolicy::is_known);
+        && request
+            .overage_policy
+            .as_ref()
+            .is_none_or(CommitOveragePolicy::is_known);
     let key = request.idempotency_key.clone();
     let Some(call) = sent(Operation::create_event(&CONFIG, &request, seed), is_fit) else {
         return;
@@ -152,7 +168,10 @@ fn commit(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
         && fits_amount(&request.actual)
         && request.metrics.as_ref().is_none_or(fits_metrics);
     let key = request.idempotency_key.clone();
-    let made = sent(Operation::commit_reservation(&CONFIG, &id, &request, seed), is_fit);
+    let made = sent(
+        Operation::commit_reservation(&CONFIG, &id, &request, seed),
+        is_fit,
+    );
     let Some(call) = about(made, &id, "/commit") else {
         return;
     };
@@ -169,9 +188,15 @@ fn release(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
     request.reason = input.maybe(Input::text);
     let is_fit = fits_key(request.idempotency_key.as_ref())
         && fits_path(&id)
-        && request.reason.as_ref().is_none_or(|reason| reason.chars().count() <= 256);
+        && request
+            .reason
+            .as_ref()
+            .is_none_or(|reason| reason.chars().count() <= 256);
     let key = request.idempotency_key.clone();
-    let made = sent(Operation::release_reservation(&CONFIG, &id, &request, seed), is_fit);
+    let made = sent(
+        Operation::release_reservation(&CONFIG, &id, &request, seed),
+        is_fit,
+    );
     let Some(call) = about(made, &id, "/release") else {
         return;
     };
@@ -188,7 +213,10 @@ fn extend(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
         && fits_path(&id)
         && (1..=86_400_000).contains(&request.extend_by_ms);
     let key = request.idempotency_key.clone();
-    let made = sent(Operation::extend_reservation(&CONFIG, &id, &request, seed), is_fit);
+    let made = sent(
+        Operation::extend_reservation(&CONFIG, &id, &request, seed),
+        is_fit,
+    );
     let Some(call) = about(made, &id, "/extend") else {
         return;
     };
@@ -206,16 +234,26 @@ fn balances(input: &mut Input<'_>, seed: Seed) {
     params.cursor = input.maybe(Input::text);
     let levels = [&params.tenant, &params.agent];
     let is_fit = levels.iter().any(|level| level.is_some())
-        && levels.iter().all(|level| level.as_ref().is_none_or(|level| !level.is_empty()))
+        && levels
+            .iter()
+            .all(|level| level.as_ref().is_none_or(|level| !level.is_empty()))
         && params.limit.is_none_or(|limit| (1..=200).contains(&limit))
         && params.cursor.as_ref().is_none_or(|cursor| !cursor.is_empty());
     let Some(call) = sent_if(Operation::get_balances(&CONFIG, &params, seed), is_fit) else {
         return;
     };
     let pairs = query(&call, "/p/v1/balances");
-    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let value = |name: &str| {
+        pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     assert_eq!((value("tenant"), value("agent")), (params.tenant, params.agent));
-    assert_eq!(value("include_children"), params.include_children.map(|yes| yes.to_string()));
+    assert_eq!(
+        value("include_children"),
+        params.include_children.map(|yes| yes.to_string())
+    );
     assert_eq!(value("limit"), params.limit.map(|limit| limit.to_string()));
     assert_eq!(value("cursor"), params.cursor);
 }
@@ -244,9 +282,17 @@ fn list(input: &mut Input<'_>, seed: Seed) {
     assert!(!is_wrong, "{params:?}");
     let call = twice(operation);
     let pairs = query(&call, "/p/v1/reservations");
-    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let value = |name: &str| {
+        pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     assert_eq!(value("idempotency_key"), params.idempotency_key.map(String::from));
-    assert_eq!((value("tenant"), value("toolset")), (params.tenant, params.toolset));
+    assert_eq!(
+        (value("tenant"), value("toolset")),
+        (params.tenant, params.toolset)
+    );
     assert_eq!(value("from"), params.from.map(|time| time.to_string()));
     assert_eq!(value("cursor"), params.cursor);
 }
@@ -263,7 +309,11 @@ fn sent<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Op
 fn sent_if<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Option<Call> {
     match made {
         Ok(operation) => {
-            assert!(is_fit, "sent, and beyond the limits: {:?}", operation.call().request);
+            assert!(
+                is_fit,
+                "sent, and beyond the limits: {:?}",
+                operation.call().request
+            );
             Some(twice(operation))
         }
         Err(error) => {
@@ -282,12 +332,21 @@ fn twice<T: Reply + Debug>(operation: Operation<T>) -> Call {
     assert_eq!(call.request.body(), again.request.body());
     assert!(!format!("{call:?} {operation:?}").contains(KEY));
     let uri = call.request.uri();
-    assert_eq!((uri.scheme_str(), uri.authority().map(|at| at.as_str())), (Some("http"), Some("h:7878")));
+    assert_eq!(
+        (uri.scheme_str(), uri.authority().map(|at| at.as_str())),
+        (Some("http"), Some("h:7878"))
+    );
     let headers = call.request.headers();
     for (name, value) in headers {
         let is_key = name == "x-cycles-api-key";
         assert_eq!(value.is_sensitive(), is_key);
-        assert!(is_key || !value.as_bytes().windows(KEY.len()).any(|part| part == KEY.as_bytes()));
+        assert!(
+            is_key
+                || !value
+                    .as_bytes()
+                    .windows(KEY.len())
+                    .any(|part| part == KEY.as_bytes())
+        );
         assert_eq!(headers.get_all(name).iter().count(), 1);
     }
     call
@@ -297,10 +356,15 @@ fn twice<T: Reply + Debug>(operation: Operation<T>) -> Call {
 fn about(call: Option<Call>, id: &ReservationId, suffix: &str) -> Option<Call> {
     let call = call?;
     let path = call.request.uri().path();
-    let segment = path.strip_prefix("/p/v1/reservations/").and_then(|rest| rest.strip_suffix(suffix));
+    let segment = path
+        .strip_prefix("/p/v1/reservations/")
+        .and_then(|rest| rest.strip_suffix(suffix));
     let segment = segment.expect("the route is the operation's");
     assert!(!segment.contains(['/', '?', '#', '\\', ';']) && !matches!(segment, "." | ".." | ""));
-    assert_eq!(percent_decode_str(segment).decode_utf8().ok().as_deref(), Some(id.as_str()));
+    assert_eq!(
+        percent_decode_str(segment).decode_utf8().ok().as_deref(),
+        Some(id.as_str())
+    );
     assert_eq!(call.request.uri().query(), None);
     Some(call)
 }
@@ -310,7 +374,10 @@ fn posted(call: &Call, path: &str, key: Option<&IdempotencyKey>) -> Value {
     let request = &call.request;
     assert_eq!((request.method(), request.uri().path()), (&Method::POST, path));
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    assert_eq!(header("content-length"), Some(request.body().len().to_string().as_str()));
+    assert_eq!(
+        header("content-length"),
+        Some(request.body().len().to_string().as_str())
+    );
     assert_eq!(header("content-type"), Some("application/json"));
     assert_eq!(header("x-cycles-api-key"), Some(KEY));
     assert!(request.body().starts_with(br#"{"idempotency_key":""#) || key.is_some());
@@ -322,9 +389,15 @@ fn posted(call: &Call, path: &str, key: Option<&IdempotencyKey>) -> Value {
     let mut asked = request.clone();
     let path = path.strip_prefix("/p").unwrap_or(path);
     *asked.uri_mut() = path.parse().expect("a part of an address");
-    let answer = LEDGER.with(Ledger::clone).handle(UnixMillis(1_795_000_000_000), &asked);
+    let answer = LEDGER
+        .with(Ledger::clone)
+        .handle(UnixMillis(1_795_000_000_000), &asked);
     let refusal: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    assert!(refusal["error"] != "INVALID_REQUEST", "{:?} for {body}", answer.body());
+    assert!(
+        refusal["error"] != "INVALID_REQUEST",
+        "{:?} for {body}",
+        answer.body()
+    );
     assert!(answer.status() != 500, "{:?} for {body}", answer.body());
     body
 }
@@ -332,13 +405,22 @@ fn posted(call: &Call, path: &str, key: Option<&IdempotencyKey>) -> Value {
 fn query(call: &Call, path: &str) -> Vec<(String, String)> {
     let uri = call.request.uri();
     assert_eq!((call.request.method(), uri.path()), (&Method::GET, path));
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8().expect("UTF-8").into_owned();
+    let decoded = |text: &str| {
+        percent_decode_str(text)
+            .decode_utf8()
+            .expect("UTF-8")
+            .into_owned()
+    };
     let pairs = uri.query().into_iter().flat_map(|query| query.split('&'));
     let pairs: Vec<_> = pairs
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (decoded(name), decoded(value)))
         .collect();
-    assert!(pairs.iter().all(|(name, _)| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
+    assert!(
+        pairs
+            .iter()
+            .all(|(name, _)| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+    );
     pairs
 }
 
@@ -353,7 +435,9 @@ fn says_action(body: &Value, action: &Action) {
 }
 
 fn says_metrics(body: &Value, metrics: Option<&CyclesMetrics>) {
-    let said = body.get("metrics").map(|said| serde_json::from_value(said.clone()).expect("metrics"));
+    let said = body
+        .get("metrics")
+        .map(|said| serde_json::from_value(said.clone()).expect("metrics"));
     assert_eq!(said.as_ref(), metrics);
 }
 
@@ -377,7 +461,14 @@ fn subject(input: &mut Input<'_>) -> Subject {
     subject.toolset = input.maybe(level);
     subject.dimensions = input.maybe(|input| {
         let count = input.one_of(&[1, 2, 16, 17]);
-        (0..count).map(|at| (format!("{at}"), if at == 0 { input.text() } else { String::new() })).collect()
+        (0..count)
+            .map(|at| {
+                (
+                    format!("{at}"),
+                    if at == 0 { input.text() } else { String::new() },
+                )
+            })
+            .collect()
     });
     subject
 }
@@ -397,7 +488,9 @@ fn amount(input: &mut Input<'_>) -> Amount {
 }
 
 fn policy(input: &mut Input<'_>) -> CommitOveragePolicy {
-    input.one_of(&["REJECT", "ALLOW_IF_AVAILABLE", "ALLOW_WITH_OVERDRAFT", "SOME"]).into()
+    input
+        .one_of(&["REJECT", "ALLOW_IF_AVAILABLE", "ALLOW_WITH_OVERDRAFT", "SOME"])
+        .into()
 }
 
 fn metrics(input: &mut Input<'_>) -> CyclesMetrics {
@@ -434,7 +527,9 @@ fn fits_subject(subject: &Subject) -> bool {
     let levels = [&subject.tenant, &subject.workspace, &subject.toolset];
     let fits = |level: &str| {
         (1..=128).contains(&level.len())
-            && level.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+            && level
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
     levels.iter().any(|level| level.is_some())
         && levels.iter().all(|level| level.as_deref().is_none_or(fits))
@@ -458,8 +553,14 @@ fn fits_amount(amount: &Amount) -> bool {
 
 fn fits_metrics(metrics: &CyclesMetrics) -> bool {
     let counts = [metrics.tokens_input, metrics.tokens_output, metrics.latency_ms];
-    counts.iter().flatten().all(|count| (0..=i64::from(i32::MAX)).contains(count))
-        && metrics.model_version.as_ref().is_none_or(|version| version.chars().count() <= 128)
+    counts
+        .iter()
+        .flatten()
+        .all(|count| (0..=i64::from(i32::MAX)).contains(count))
+        && metrics
+            .model_version
+            .as_ref()
+            .is_none_or(|version| version.chars().count() <= 128)
 }
 
 static CONFIG: LazyLock<Arc<CyclesConfig>> =

@@ -467,9 +467,12 @@ fn a_server_that_starts_or_stops_measuring_switches_the_way() {
         expires_at_ms: Some(UnixMillis(120_000)),
         ..seen(100, 100, 120_000)
     };
+    assert!(!lease.is_measured());
     assert_eq!(lease.renewed(measured), Next::Beat(at(120_000 - 11_000)));
+    assert!(lease.is_measured());
     // Without the field: 119.9 s were left at 0.1 s and 60 s were granted since, so at 90.1 s less than a
     // grant and a half is left.
     assert_eq!(beat(lease.renewed(unmeasured(60_100, 180_000))), 60_100 + 30_000);
     assert_eq!(lease.lasts_until(), Some(at(100 + 119_900 + 60_000)));
+    assert!(!lease.is_measured());
 }

@@ -31,7 +31,9 @@ impl Dice {
                 mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
                 mixed ^ (mixed >> 31)
             }
-            Self::Drawn(bytes) => (0..8).fold(0, |number, _| number << 8 | u64::from(bytes.pop().unwrap_or(0))),
+            Self::Drawn(bytes) => {
+                (0..8).fold(0, |number, _| number << 8 | u64::from(bytes.pop().unwrap_or(0)))
+            }
         }
     }
 

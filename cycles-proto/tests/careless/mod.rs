@@ -4,7 +4,13 @@
 //! and is over when it says so.
 //!
 //! What the driver does is drawn from a seed, or from bytes, where a fuzzer chooses.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used
+)]
 
 mod dice;
 
@@ -201,7 +207,10 @@ impl Driver {
             !is_release || (self.cost.is_none() && self.spent == 0),
             "a known cost is given up for a release"
         );
-        assert!(self.told.is_none() || is_release, "it is over, and asks for {path}");
+        assert!(
+            self.told.is_none() || is_release,
+            "it is over, and asks for {path}"
+        );
         self.has_settled |= is_cost;
         self.has_released |= is_release;
         assert!(self.keys.len() <= 1, "{:?}", self.keys);

@@ -154,6 +154,29 @@ fn a_bare_410_of_a_proxy_ends_no_lease_before_its_time() {
 }
 
 #[test]
+fn a_lease_of_unknown_length_is_lost_by_the_clock_only_once_nothing_prolongs_it() {
+    let granted = format!(
+        r#"{{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":[],"expires_at_ms":{}}}"#,
+        WALL + 4_000
+    );
+    let extended = |ms: u64| ok(&format!(r#"{{"status":"ACTIVE","expires_at_ms":{}}}"#, WALL + ms));
+    let mut request = reserve();
+    request.ttl_ms = Some(4_000);
+    let mut desk = Desk::with(config(), request);
+    // What the grants add up to is one second, over before the next beat.
+    desk.run([ok(&granted), extended(5_000)]);
+    desk.log();
+    desk.pass(Duration::from_millis(998));
+    assert_eq!(desk.log(), [""; 0], "it still beats");
+    desk.run([refusal(409, "MAX_EXTENSIONS_EXCEEDED")]);
+    assert_eq!(
+        desk.log(),
+        ["POST r-1/extend", "heartbeat stopped", "lease lost"],
+        "nothing prolongs it any more"
+    );
+}
+
+#[test]
 fn a_beat_that_is_tried_again_does_not_tell_that_the_lease_is_lost() {
     let mut desk = Desk::held();
     desk.run([refusal(500, "RESERVATION_EXPIRED"), extended(60_000)]);

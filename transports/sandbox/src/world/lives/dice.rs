@@ -26,7 +26,9 @@ impl<'a> Dice<'a> {
         match self.bytes.split_at_checked(needed) {
             Some((drawn, rest)) if !self.bytes.is_empty() => {
                 self.bytes = rest;
-                let number = drawn.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+                let number = drawn
+                    .iter()
+                    .fold(0, |number, byte| number << 8 | u64::from(*byte));
                 number % end.max(1)
             }
             _ => self.seed.below(end),
