@@ -1,3 +1,4 @@
+//! The target `ledger`: see its module.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| cycles_fuzz::ledger::check(data));

@@ -1,3 +1,4 @@
+//! The target `reply`: see its module.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| cycles_fuzz::reply::check(data));

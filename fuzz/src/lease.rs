@@ -238,6 +238,14 @@ impl Heart {
             !matches!(self.next, Next::Beat(_)),
             "a failed beat is repeated under its own key"
         );
+        let has_time = self.lease.lasts_until().is_some_and(|until| until > self.now);
+        assert!(
+            matches!(self.next, Next::Retry(_))
+                || self.lease.is_measured()
+                || !has_time
+                || failure != BeatFailure::Transient,
+            "it gives a lease up that has time left: {self:?}"
+        );
         self.holds();
     }
 
@@ -245,22 +253,25 @@ impl Heart {
     fn holds(&self) {
         assert_eq!(self.lease.attempt_timeout(), self.timeout);
         if let Some(until) = self.lease.lasts_until() {
-            assert!(
-                until <= self.server.ends,
-                "it lasts until {:?}: {self:?}",
-                self.server.ends
-            );
+            // One that is over by the time that it is heard of lasts until then; and the server counts in whole
+            // milliseconds.
+            let ends = self.server.ends.max(self.last_success) + Duration::from_millis(1);
+            assert!(until <= ends, "it lasts until {ends:?}: {self:?}");
         }
         let (Next::Beat(at) | Next::Retry(at)) = self.next else {
             return;
         };
         assert!(at >= self.now, "in the past: {self:?}");
         if matches!(self.next, Next::Retry(_)) {
-            let latest = if self.lease.is_measured() {
-                let until = self.lease.lasts_until().expect("a measured lease has an end");
-                until.checked_sub(self.budget(self.timeout) + self.margin())
-            } else {
-                Some(self.last_success + Duration::from_millis(self.ttl_ms * 5 / 2) + 3 * SECOND)
+            let latest = match self.lease.lasts_until() {
+                Some(until) if self.lease.is_measured() => {
+                    until.checked_sub(self.budget(self.timeout) + self.margin())
+                }
+                until => {
+                    let silence = self.last_success + Duration::from_millis(2 * self.ttl_ms);
+                    let pause = Duration::from_millis(self.ttl_ms / 2) + 3 * SECOND;
+                    Some(silence.max(until.unwrap_or_default()) + pause)
+                }
             };
             assert!(
                 latest.is_some_and(|latest| at <= latest),
@@ -269,7 +280,7 @@ impl Heart {
         }
     }
 
-    /// When nothing gets through any more it ends by itself.
+    /// When nothing gets through any more it ends by itself, in the time that `holds` knows.
     fn gives_up(&mut self) {
         for _ in 0..200 {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {
@@ -278,8 +289,6 @@ impl Heart {
             self.now = self.now.max(at);
             self.failed(self.now, BeatFailure::Transient);
         }
-        let left = self.last_success + Duration::from_millis(self.ttl_ms * 3);
-        assert!(self.lease.is_measured() || self.now <= left, "{self:?}");
     }
 
     fn budget(&self, limit: Duration) -> Duration {

@@ -59,10 +59,11 @@ impl Grants {
     }
 
     /// Nothing can be proved either way, so an answer is asked for again at a bounded pace, until the lease
-    /// would have ended twice over.
+    /// would have ended twice over and nothing is known to be left of it.
     pub(super) fn failed(&self, now: Duration, ttl_ms: u64, failure: BeatFailure) -> Next {
         let silent_ms = millis_ceil(now.saturating_sub(self.last_success));
-        if silent_ms >= ttl_ms.saturating_mul(2) {
+        let is_over = self.last_until().is_none_or(|end| end <= now);
+        if is_over && silent_ms >= ttl_ms.saturating_mul(2) {
             return Next::Stop(Stop::NoTimeToRecover);
         }
         match failure {

@@ -298,6 +298,28 @@ fn a_clock_that_stands_still_cannot_make_a_loop() {
 }
 
 #[test]
+fn parts_of_a_millisecond_are_time_that_passes_but_make_no_room() {
+    let micros = Duration::from_micros;
+    let start = || Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S)).0;
+    let mut lease = start();
+    for time in [micros(20_000_100), micros(20_000_900)] {
+        assert_eq!(
+            lease.failed(time, BeatFailure::Transient),
+            Next::Retry(time + at(12_499)),
+            "a quarter of 49.999 s"
+        );
+    }
+    // 6 s left, both times: one attempt and the margin.
+    let mut lease = start();
+    let time = micros(63_999_100);
+    assert_eq!(lease.failed(time, BeatFailure::Transient), Next::Retry(time));
+    assert_eq!(
+        lease.failed(micros(63_999_900), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover)
+    );
+}
+
+#[test]
 fn throttling_is_waited_out_exactly_or_not_at_all() {
     let throttled = |seconds| BeatFailure::Throttled(Some(Duration::from_secs(seconds)));
     let start = || Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S)).0;
@@ -443,6 +465,29 @@ fn without_a_measured_lead_failures_are_retried_at_a_bounded_pace_until_the_leas
     assert_eq!(
         lease.failed(at(40 * S), BeatFailure::Throttled(None)),
         Next::Stop(Stop::Throttled)
+    );
+}
+
+#[test]
+fn without_a_measured_lead_one_loss_after_a_long_pause_does_not_end_a_lease_that_has_time_left() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    lease.renewed(unmeasured(0, 3_660_000));
+    // An hour was granted by hand, so that the next beats are skipped until a grant and a half is left of it.
+    let next = beat(lease.renewed(unmeasured(30 * S, 3_720_000)));
+    assert_eq!(next, 3_600 * S);
+    assert_eq!(lease.lasts_until(), Some(at(3_660 * S)));
+    assert_eq!(
+        lease.failed(at(next), BeatFailure::Transient),
+        Next::Retry(at(next + 2_500))
+    );
+    assert_eq!(
+        lease.failed(at(3_659 * S), BeatFailure::Transient),
+        Next::Retry(at(3_659 * S + 2_500))
+    );
+    assert_eq!(
+        lease.failed(at(3_660 * S), BeatFailure::Transient),
+        Next::Stop(Stop::NoTimeToRecover),
+        "nothing is left"
     );
 }
 

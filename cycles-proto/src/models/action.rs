@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(field(Action::new(" ", "m")), "action.kind");
         assert_eq!(field(Action::new("k".repeat(65), "m")), "action.kind");
         assert_eq!(field(Action::new("k", "")), "action.name");
+        assert_eq!(field(Action::new("k", "\0\u{1f} \u{3000}")), "action.name");
         assert_eq!(field(Action::new("k", "m".repeat(257))), "action.name");
         assert_eq!(
             field(Action::new("k", "m").with_tags(vec!["t"; 11])),

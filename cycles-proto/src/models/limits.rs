@@ -45,9 +45,10 @@ pub(crate) fn length(field: &str, text: &str, min: usize, max: usize) -> Result<
     Ok(())
 }
 
-/// `text` is neither empty nor only white space, and has at most `max` characters.
+/// `text` is neither empty nor only white space, and has at most `max` characters. Control characters are blank
+/// too: the reference server takes everything up to the space for nothing.
 pub(crate) fn not_blank(field: &str, text: &str, max: usize) -> Result<(), InvalidRequest> {
-    if text.trim().is_empty() {
+    if text.chars().all(|c| c <= ' ' || c.is_whitespace()) {
         return Err(InvalidRequest::new(field, "is blank: give it a value"));
     }
     length(field, text, 1, max)

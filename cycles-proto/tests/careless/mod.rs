@@ -53,6 +53,8 @@ pub struct Driver {
     spent: i64,
     /// The cost that was handed over, and taken.
     cost: Option<i64>,
+    /// Whether the caller has said the last word.
+    is_decided: bool,
     has_settled: bool,
     has_released: bool,
     /// What was asked since something came from outside.
@@ -97,6 +99,7 @@ impl Driver {
             bodies: BTreeMap::new(),
             spent: 0,
             cost: None,
+            is_decided: false,
             has_settled: false,
             has_released: false,
             asked: 0,
@@ -322,8 +325,8 @@ impl Driver {
         let amount = Amount::new(unit, self.dice.below(12) as i64 - 2);
         match self.dice.below(8) {
             0 | 1 => {
-                let is_late = self.cost.is_some();
-                if self.life.spent(&amount).is_ok() && !is_late {
+                // Once somebody has said the last word, what was spent so far says nothing any more.
+                if self.life.spent(&amount).is_ok() && !self.is_decided {
                     self.spent = self.spent.max(amount.amount);
                 }
             }
@@ -332,10 +335,17 @@ impl Driver {
                 if self.life.commit(self.now, request).is_ok() {
                     assert_eq!(self.cost, None, "one cost is handed over");
                     self.cost = Some(amount.amount);
+                    self.is_decided = true;
                 }
             }
-            4 => self.life.release(self.now, "because".into()),
-            5 => self.life.abandon(self.now),
+            4 => {
+                self.is_decided |= self.life.grant().is_some();
+                self.life.release(self.now, "because".into());
+            }
+            5 => {
+                self.is_decided |= self.life.grant().is_some();
+                self.life.abandon(self.now);
+            }
             _ => {
                 let by = Duration::from_millis([0, 1, 60_000, 86_400_001][self.dice.below(4)]);
                 self.tickets.extend(self.life.extend(by));
