@@ -232,3 +232,6 @@ impl<E: Into<BoxError>> From<NotCompleted<E>> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,6 +114,46 @@ fn defaults_of_the_subject_are_checked() {
 }
 
 #[test]
+fn every_setting_of_the_builder_is_in_the_configuration() {
+    let parent: TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .unwrap();
+    let config = CyclesConfig::builder(KEY, "https://h")
+        .tenant("t")
+        .workspace("w")
+        .app("a")
+        .workflow("f")
+        .agent("g")
+        .toolset("s")
+        .connect_timeout(Duration::from_millis(300))
+        .read_timeout(Duration::from_millis(700))
+        .retry_enabled(false)
+        .journal_enabled(false)
+        .journal_dir("/somewhere")
+        .trace_parent(parent.clone())
+        .build()
+        .unwrap();
+    let levels = |subject: &Subject| {
+        [
+            &subject.tenant,
+            &subject.workspace,
+            &subject.app,
+            &subject.workflow,
+            &subject.agent,
+            &subject.toolset,
+        ]
+        .map(|level| level.clone().unwrap())
+        .concat()
+    };
+    assert_eq!(levels(config.subject()), "twafgs");
+    assert_eq!(config.connect_timeout(), Duration::from_millis(300));
+    assert_eq!(config.attempt_timeout(), Duration::from_secs(1));
+    assert!(!config.retry().enabled && !config.journal_enabled() && config.is_https());
+    assert_eq!(config.trace_parent(), Some(&parent));
+    assert!(!CyclesConfig::new(KEY, "http://h").unwrap().is_https());
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused() {
     let zero = CyclesConfig::builder(KEY, URL)
         .read_timeout(Duration::ZERO)

@@ -172,6 +172,16 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_set_again_keeps_its_place() {
+        let object: JsonObject = [("a", 1), ("b", 2), ("a", 3)].into_iter().collect();
+        assert_eq!(object.to_string(), r#"{"a":3,"b":2}"#);
+        assert_eq!((object.len(), object.is_empty()), (2, false));
+        assert!(JsonObject::new().is_empty());
+        let map = serde_json::Map::from_iter([("z".to_owned(), serde_json::json!([1]))]);
+        assert_eq!(format!("{:?}", JsonObject::from(map)), r#"{"z":[1]}"#);
+    }
+
+    #[test]
     fn only_objects_become_objects() {
         assert!(JsonObject::from_serialize(&[1, 2]).is_none());
         assert_eq!(

@@ -26,3 +26,4 @@ mod releasing;
 mod reserving;
 mod secrets;
 mod settling;
+mod telling;
