@@ -320,6 +320,42 @@ fn any_other_4xx_is_rejected_and_understood_only_with_a_known_code() {
 }
 
 #[test]
+fn only_an_answer_that_the_ledger_gives_after_looking_for_the_key_closes_an_open_outcome() {
+    let closes = |status, body: &str| {
+        let verdict = verdict::<CommitResponse>(OperationKind::CommitReservation, &response(status, body));
+        let (Verdict::Rejected(reply)
+        | Verdict::Unauthorized(reply)
+        | Verdict::Expired { reply, .. }
+        | Verdict::Throttled(reply)
+        | Verdict::Ambiguous(reply)) = verdict
+        else {
+            panic!("a success")
+        };
+        [false, true].map(|may_be_done| reply.closes_the_outcome(may_be_done))
+    };
+    // Of a first attempt, and of one after an attempt that may have been acted on.
+    for (status, code, expected) in [
+        (409, "RESERVATION_FINALIZED", [true, true]),
+        (410, "RESERVATION_EXPIRED", [true, true]),
+        (400, "INVALID_REQUEST", [true, true]),
+        (401, "UNAUTHORIZED", [true, false]),
+        (403, "FORBIDDEN", [true, false]),
+        (429, "LIMIT_EXCEEDED", [true, false]),
+        (429, "BUDGET_EXCEEDED", [true, false]),
+        (400, "LIMIT_EXCEEDED", [true, false]),
+        (503, "LIMIT_EXCEEDED", [true, false]),
+        (500, "NOT_FOUND", [false, false]),
+        (500, "INTERNAL_ERROR", [false, false]),
+        (302, "NOT_FOUND", [false, false]),
+        (409, "SOMETHING_NEW", [false, false]),
+    ] {
+        assert_eq!(closes(status, &error(code)), expected, "{status} {code}");
+    }
+    assert_eq!(closes(410, r#"{"error":"RESERVATION_EXPIRED"}"#), [false, false]);
+    assert_eq!(closes(404, "<html>"), [false, false]);
+}
+
+#[test]
 fn a_redirect_is_no_answer_of_the_ledger() {
     for status in [100, 301, 302, 304, 307, 308] {
         assert_eq!(commit(status, COMMITTED), "rejected", "{status}");
