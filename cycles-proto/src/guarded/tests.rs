@@ -1,6 +1,7 @@
 //! What a guarded action reserves, what goes with its commit, and how it ends.
 
 use super::*;
+use crate::InvalidCommit;
 use crate::settlement::Receipt;
 
 #[test]
@@ -91,21 +92,16 @@ fn a_latency_that_was_told_or_that_no_server_takes_is_not_filled_in() {
 
 #[test]
 fn a_lost_lease_is_in_the_receipt_unless_its_policy_only_warns() {
-    let of = |was_lost, policy| Completed::new("value", Ok(Receipt::Stale), was_lost, policy);
     for (was_lost, policy, is_told) in [
         (true, HeartbeatPolicy::Warn, false),
         (true, HeartbeatPolicy::FailOnFinalize, true),
         (true, HeartbeatPolicy::Cancel, true),
         (false, HeartbeatPolicy::FailOnFinalize, false),
     ] {
-        let completed = of(was_lost, policy);
-        assert_eq!((completed.value, completed.lease_was_lost), ("value", was_lost));
-        let receipt = completed.receipt.unwrap();
+        let receipt = policy.receipt(Receipt::Stale, was_lost);
         assert_eq!(matches!(&receipt, Receipt::LeaseLost(_)), is_told, "{policy:?}");
         assert!(!receipt.is_settled());
     }
-    let refused = Completed::new((), Err(InvalidCommit::NotHeld), true, HeartbeatPolicy::Cancel);
-    assert!(matches!(refused.receipt, Err(InvalidCommit::NotHeld)));
 }
 
 #[test]
