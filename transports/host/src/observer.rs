@@ -67,7 +67,8 @@ impl Observers {
 
     /// Logs the event and has the observer told.
     pub fn tell(&self, event: Event) {
-        log(&event);
+        // A log that panics must not hold up whoever settles: the machine goes on.
+        let _ = catch_unwind(AssertUnwindSafe(|| log(&event)));
         if self.queue.observer.is_none() {
             return;
         }

@@ -86,6 +86,8 @@ impl GuardContext {
 
     /// Adds to what is kept with the commit.
     pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
+        // Before the notes are locked: what is the caller's own may ask for them too.
+        let (name, value) = (name.into(), value.into());
         self.notes.lock().insert_metadata(name, value);
     }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
 use cycles_ureq::models::{Amount, CyclesMetrics};
 use cycles_ureq::{
-    Error, Event, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, RetryPolicy, try_with_cycles,
-    with_cycles,
+    Error, Event, GuardContext, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, RetryPolicy,
+    try_with_cycles, with_cycles,
 };
 use support::world::{PATIENCE, World, commit, guarded, reserve};
 
@@ -43,6 +43,29 @@ fn an_action_that_is_neither_send_nor_static_is_charged_what_it_says() {
     let detail = world.client.get_reservation(&kept.reservation_id).unwrap();
     let metadata = detail.committed_metadata.as_ref().unwrap();
     assert_eq!(metadata.get::<String>("run").as_deref(), Some("r-1"));
+}
+
+/// Leaves a note while it becomes one.
+struct Noting<'a>(&'a GuardContext);
+
+impl From<Noting<'_>> for serde_json::Value {
+    fn from(Noting(ctx): Noting<'_>) -> Self {
+        ctx.insert_metadata("first", 1);
+        2.into()
+    }
+}
+
+#[test]
+fn a_note_may_leave_another_while_it_is_made() {
+    let world = World::start();
+    let ended = with_cycles(&world.client, guarded(1_000), |ctx| {
+        ctx.insert_metadata("second", Noting(&ctx));
+        Ok((ctx.reservation_id.clone(), Amount::tokens(1)))
+    });
+    let detail = world.client.get_reservation(&ended.unwrap()).unwrap();
+    let metadata = detail.committed_metadata.as_ref().unwrap();
+    let note = |name| metadata.get::<i64>(name);
+    assert_eq!((note("first"), note("second")), (Some(1), Some(2)));
 }
 
 #[test]
