@@ -5,7 +5,7 @@ extern crate cycles_async_std as runcycles;
 
 #[path = "support/executor.rs"]
 mod executor;
-#[path = "support/scene.rs"]
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
 
 use executor::yield_now;

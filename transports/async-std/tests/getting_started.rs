@@ -11,7 +11,7 @@ extern crate cycles_async_std as runcycles;
 
 #[path = "support/executor.rs"]
 mod executor;
-#[path = "support/scene.rs"]
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
 
 /// The page sleeps with tokio; here it is the executor that sleeps.

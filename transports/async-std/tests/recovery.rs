@@ -1,6 +1,8 @@
 //! The scenarios of the SDK recovery profile, on async-std or smol.
 
-#[path = "support/adapter.rs"]
+extern crate cycles_async_std as runcycles;
+
+#[path = "../../client/tests/adapter/adapter.rs"]
 mod adapter;
 #[path = "support/executor.rs"]
 mod executor;

@@ -1,6 +1,8 @@
 //! What every adapter has to do, on async-std or smol.
 
-#[path = "support/adapter.rs"]
+extern crate cycles_async_std as runcycles;
+
+#[path = "../../client/tests/adapter/adapter.rs"]
 mod adapter;
 #[path = "support/executor.rs"]
 mod executor;

@@ -3,19 +3,12 @@
 
 extern crate cycles_tokio as runcycles;
 
-#[path = "support/scene.rs"]
+#[path = "support/executor.rs"]
+mod executor;
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
 
-use tokio::task::yield_now;
-
-/// Makes an async function a test.
-macro_rules! on_executor {
-    ($(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block) => {
-        #[tokio::test]
-        $(#[$attribute])*
-        async fn $name() $(-> $output)? $body
-    };
-}
+use executor::yield_now;
 
 include!("../../client/tests/attribute/functions.rs");
 include!("../../client/tests/attribute/streams.rs");

@@ -9,17 +9,10 @@
 
 extern crate cycles_tokio as runcycles;
 
-#[path = "support/scene.rs"]
+#[path = "support/executor.rs"]
+mod executor;
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
-
-/// Makes an async function a test.
-macro_rules! on_executor {
-    ($(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block) => {
-        #[tokio::test]
-        $(#[$attribute])*
-        async fn $name() $(-> $output)? $body
-    };
-}
 
 include!("../../client/tests/page/snippets.rs");
 include!("../../client/tests/page/walkthrough.rs");

@@ -2,8 +2,13 @@
 //! and it settles ours.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-#[path = "support/scene.rs"]
+extern crate cycles_tokio as runcycles;
+
+#[path = "support/executor.rs"]
+mod executor;
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
+#[path = "../../client/tests/adapter/support.rs"]
 mod support;
 
 use std::fs;
@@ -15,7 +20,8 @@ use cycles_sandbox::suite::{TempDir, commit, request};
 use cycles_tokio::models::CyclesMetrics;
 use cycles_tokio::proto::record::Mode;
 use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, UnixMillis};
-use scene::{PATIENCE, Scene, current_thread};
+use executor::current_thread;
+use scene::{PATIENCE, Scene};
 use support::{COMMITTED, KEY, Scripted, http};
 
 const PYTHON_RECORDS: [&str; 3] = [

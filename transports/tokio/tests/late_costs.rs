@@ -1,7 +1,11 @@
 //! Costs that are not settled when the caller goes on: he may wait for their end, or be told of it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "support/scene.rs"]
+extern crate cycles_tokio as runcycles;
+
+#[path = "support/executor.rs"]
+mod executor;
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
 
 use std::sync::mpsc;
@@ -11,7 +15,8 @@ use cycles_tokio::{
     BoxError, Completed, CyclesClient, Event, HeartbeatPolicy, InvalidCommit, Receipt, WithCyclesConfig,
     try_with_cycles,
 };
-use scene::{PATIENCE, Scene, current_thread, multi_thread};
+use executor::{current_thread, multi_thread};
+use scene::{PATIENCE, Scene};
 
 async fn ended(client: &CyclesClient, config: WithCyclesConfig, cost: Amount) -> Completed<&'static str> {
     let action = async |_| Ok::<_, BoxError>(("value", cost));

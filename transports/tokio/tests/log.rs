@@ -1,7 +1,11 @@
 //! Who has no observer but reads the log, at its usual level, hears of every cost that is left to a person.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "support/scene.rs"]
+extern crate cycles_tokio as runcycles;
+
+#[path = "support/executor.rs"]
+mod executor;
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
 
 use std::io::{self, Write};
@@ -14,7 +18,8 @@ use cycles_tokio::models::{Action, Amount, CommitRequest, Subject};
 use cycles_tokio::proto::record::{JournalRecord, Purpose};
 use cycles_tokio::proto::step::JournalWrite;
 use cycles_tokio::{Receipt, UnixMillis};
-use scene::{PATIENCE, Scene, current_thread};
+use executor::current_thread;
+use scene::{PATIENCE, Scene};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -9,19 +9,8 @@
 
 extern crate cycles_tokio as runcycles;
 
-/// What the tests wait with.
-mod executor {
-    pub(crate) use tokio::time::sleep;
-}
-
-/// Makes an async function a test.
-macro_rules! on_executor {
-    ($(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block) => {
-        #[tokio::test]
-        $(#[$attribute])*
-        async fn $name() $(-> $output)? $body
-    };
-}
+#[path = "support/executor.rs"]
+mod executor;
 
 include!("../../client/tests/python_page/page.rs");
 include!("../../client/tests/python_page/decorator.rs");

@@ -1,8 +1,13 @@
 //! The scenarios of the SDK recovery profile, on tokio.
 
-#[path = "support/adapter.rs"]
+extern crate cycles_tokio as runcycles;
+
+#[path = "../../client/tests/adapter/adapter.rs"]
 mod adapter;
+#[path = "support/executor.rs"]
+mod executors;
 
-use adapter::Tokio;
+use adapter::OnExecutor;
+use executors::on_threads as executor;
 
-cycles_sandbox::recovery_suite!(Tokio);
+cycles_sandbox::recovery_suite!(OnExecutor);

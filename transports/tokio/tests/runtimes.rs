@@ -1,7 +1,11 @@
 //! Runtimes that end, stand still or are not there, and observers that do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-#[path = "support/scene.rs"]
+extern crate cycles_tokio as runcycles;
+
+#[path = "support/executor.rs"]
+mod executor;
+#[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +17,8 @@ use cycles_sandbox::ReservationStatus;
 use cycles_sandbox::suite::{commit, request, request_for};
 use cycles_tokio::models::Amount;
 use cycles_tokio::{Error, Event, Observer, Receipt};
-use scene::{PATIENCE, Scene, current_thread, multi_thread};
+use executor::{current_thread, multi_thread};
+use scene::{PATIENCE, Scene};
 use tokio::runtime::Builder;
 
 #[track_caller]

@@ -18,15 +18,4 @@ pub async fn sleep(time: std::time::Duration) {
     smol::Timer::after(time).await;
 }
 
-/// Makes an async function a test, as the attributes of the executors do.
-#[macro_export]
-macro_rules! on_executor {
-    ($(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block) => {
-        #[test]
-        $(#[$attribute])*
-        fn $name() $(-> $output)? {
-            async fn body() $(-> $output)? $body
-            executor::block_on(body())
-        }
-    };
-}
+include!("../../../client/tests/adapter/on_executor.rs");

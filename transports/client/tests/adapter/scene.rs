@@ -1,14 +1,14 @@
-//! A sandbox and a journal, for clients and runtimes that come and go.
+//! A sandbox and a journal, for clients and runtimes that come and go. The tests of each async adapter have it as a
+//! module; `runcycles` is their crate, `executor` runs what it waits for.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::Duration;
 
 use cycles_sandbox::suite::{TempDir, records};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, ReservationState, Sandbox, Unit};
-use cycles_tokio::models::ReservationId;
-use cycles_tokio::proto::record::JournalRecord;
-use cycles_tokio::{CyclesClient, CyclesClientBuilder, RetryPolicy};
-use tokio::runtime::{Builder, Runtime};
+use runcycles::models::ReservationId;
+use runcycles::proto::record::JournalRecord;
+use runcycles::{CyclesClient, CyclesClientBuilder, RetryPolicy};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,24 +65,12 @@ impl Scene {
         budget.map(|budget| (budget.spent, budget.reserved)).unwrap()
     }
 
-    /// Has everything settled by a client and a runtime of its own.
+    /// Has everything settled by another client.
     #[track_caller]
     pub fn settle(&self) {
         self.sandbox.clear_faults();
-        let flushed = current_thread().block_on(self.client().flush(PATIENCE)).unwrap();
+        let flushed = crate::executor::block_on(self.client().flush(PATIENCE)).unwrap();
         assert!(flushed.is_complete(), "{flushed:?}");
         assert!(self.records().is_empty());
     }
-}
-
-pub fn current_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-pub fn multi_thread() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
 }

@@ -1,4 +1,5 @@
-//! Clients for tests, and the servers that they meet.
+//! Clients for tests, and the servers that they meet. The tests of each async adapter have it as a module; `runcycles`
+//! is their crate.
 #![allow(
     dead_code,
     unused_imports,
@@ -10,8 +11,8 @@
 use std::time::Duration;
 
 pub use cycles_sandbox::suite::scripted::{Connection, Scripted, http};
-use cycles_tokio::models::{Action, Amount, CommitRequest, DecisionRequest, Subject};
-use cycles_tokio::{CyclesClient, HttpOptions};
+use runcycles::models::{Action, Amount, CommitRequest, DecisionRequest, Subject};
+use runcycles::{CyclesClient, HttpOptions};
 
 pub const KEY: &str = "cyc_live_0123456789";
 pub const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;

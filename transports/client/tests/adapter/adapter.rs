@@ -1,17 +1,18 @@
-//! This adapter as the suites see it.
+//! The client as the suites see it. The tests of each async adapter have it as a module: `runcycles` is their crate,
+//! `executor` runs what it waits for.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt;
 use std::time::Duration;
 
-use cycles_async_std::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
-use cycles_async_std::{
+use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
+use futures::stream::{self, StreamExt as _};
+use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
+use runcycles::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
     NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
     try_with_cycles,
 };
-use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
-use futures::stream::{self, StreamExt as _};
 
 use super::executor::block_on;
 

@@ -1,0 +1,14 @@
+// Makes an async function a test. The module `executor` of the tests of each async adapter includes it.
+
+/// Makes an async function a test, as the attributes of the executors do.
+#[macro_export]
+macro_rules! on_executor {
+    ($(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block) => {
+        #[test]
+        $(#[$attribute])*
+        fn $name() $(-> $output)? {
+            async fn body() $(-> $output)? $body
+            executor::block_on(body())
+        }
+    };
+}

@@ -1,0 +1,142 @@
+// The API key is in no log line, error or debug output of a run, whatever the server does.
+//
+// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use runcycles::models::BalanceParams;
+use runcycles::{CyclesClient, CyclesConfig, Event, HttpOptions};
+use cycles_sandbox::suite::{TempDir, records, request};
+use support::{KEY, Scripted, client, commit, decide, hasty, http};
+
+/// What may not be seen: the key's tail, so that a shortened key is caught too.
+const TAIL: &str = "0123456789";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+on_executor! {
+async fn a_run_at_trace_level_never_shows_the_key() {
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .init();
+
+    let echo = format!("<html>you sent x-cycles-api-key: {KEY}</html>");
+    let echoing_headers = format!("x-request-id: {KEY}\r\nx-cycles-tenant: {KEY}\r\n");
+    let quoted = format!(r#"{{"error":"UNAUTHORIZED","message":"no such key: {KEY}","request_id":"{KEY}"}}"#);
+    let mut seen = Vec::new();
+    for answer in [
+        http(200, "", r#"{"decision":"ALLOW"}"#),
+        http(401, "", &quoted),
+        http(404, &echoing_headers, &echo),
+        http(500, &echoing_headers, &quoted),
+        http(200, "", &echo),
+        "garbage\r\n\r\n".to_owned(),
+    ] {
+        let server = Scripted::answering(answer);
+        let client = client(&server.url);
+        seen.push(format!("{client:?} {client:#?}"));
+        match client.decide(&decide()).await {
+            Ok(response) => seen.push(format!("{response:?}")),
+            Err(error) => seen.push(format!("{error} {error:?} {error:#?}")),
+        }
+        let params = BalanceParams {
+            tenant: Some("acme-corp".into()),
+            ..Default::default()
+        };
+        let error = client.get_balances(&params).await.unwrap_err();
+        seen.push(format!("{error} {error:?}"));
+    }
+    for url in [
+        "http://127.0.0.1:9",
+        "https://127.0.0.1:9",
+        "http://no-such-host.invalid",
+    ] {
+        let client = hasty(url, HttpOptions::new().no_proxy());
+        let error = client
+            .commit_reservation(&"r".into(), &commit())
+            .await
+            .unwrap_err();
+        seen.push(format!("{error} {error:?}"));
+    }
+    seen.extend(guarded(&quoted).await);
+    let config = CyclesConfig::new(KEY, "http://localhost").unwrap();
+    seen.push(format!(
+        "{config:?} {:?}",
+        CyclesClient::builder(KEY, "http://localhost")
+    ));
+    seen.push(format!(
+        "{:?}",
+        CyclesClient::builder("http://localhost", KEY)
+            .try_build()
+            .unwrap_err()
+    ));
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(
+        log.contains("answered") && log.contains("no answer") && log.contains("a cost could not be settled"),
+        "the log was on: {log}"
+    );
+    assert!(!log.contains(TAIL), "{log}");
+    for text in seen {
+        assert!(!text.contains(TAIL), "{text}");
+    }
+}
+}
+
+/// A reservation that is granted by a server that refuses all else in these words: what can be seen of it.
+async fn guarded(refusal: &str) -> Vec<String> {
+    let refusal = refusal.to_owned();
+    let server = Scripted::start(move |connection| {
+        while let Some(request) = connection.read_request() {
+            let is_create = request.starts_with("POST /v1/reservations ");
+            connection.write(match is_create {
+                true => http(200, "", &GRANT.replace("KEY", KEY)),
+                false => http(500, &format!("x-request-id: {KEY}\r\n"), &refusal),
+            });
+        }
+    });
+    let (dir, events) = (TempDir::new(), Arc::new(Mutex::new(Vec::new())));
+    let told = Arc::clone(&events);
+    let client = CyclesClient::builder(KEY, &server.url)
+        .http(HttpOptions::new().no_proxy())
+        .journal_dir(dir.path())
+        .observer(move |event: &Event| told.lock().unwrap().push(format!("{event:?}")))
+        .build();
+    let guard = client.reserve(request(5)).await.unwrap();
+    let mut seen = vec![format!("{guard:?} {:?} {:?}", guard.response(), guard.lease())];
+    seen.push(format!("{:?}", guard.extend(1_000).await));
+    let committing = guard.commit(commit());
+    seen.push(format!("{committing:?}"));
+    seen.push(format!("{:?}", committing.await));
+    seen.push(format!("{:?}", client.flush(Duration::from_millis(100)).await));
+    let records = records(dir.path(), "json");
+    assert_eq!(records.len(), 1);
+    seen.extend(
+        records
+            .iter()
+            .map(|record| format!("{record:?} {}", record.to_json())),
+    );
+    seen.append(&mut events.lock().unwrap());
+    seen
+}
+
+/// With a lease that is prolonged at once.
+const GRANT: &str = r#"{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":["tenant:acme"],"scope_path":"KEY",
+    "reserved":{"unit":"TOKENS","amount":5},"expires_at_ms":1795000003000,"remaining_ttl_ms":3000}"#;

@@ -1,0 +1,161 @@
+// https: what is trusted, what is not, and a program that has two cryptography providers.
+//
+// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runcycles::{CyclesClient, Error, FailureKind, HttpOptions};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use support::{client_with, decide, hasty, http};
+
+/// An https server for `localhost` and the authority that signed its certificate.
+fn start() -> (String, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key.into())
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let config = Arc::clone(&config);
+            std::thread::spawn(move || serve(config, stream.unwrap()));
+        }
+    });
+    (format!("https://localhost:{port}"), authority.pem())
+}
+
+fn serve(config: Arc<rustls::ServerConfig>, tcp: std::net::TcpStream) {
+    use std::io::{Read as _, Write as _};
+    let connection = rustls::ServerConnection::new(config).unwrap();
+    let mut tls = rustls::StreamOwned::new(connection, tcp);
+    let mut request = [0; 4096];
+    while matches!(tls.read(&mut request), Ok(read) if read > 0) {
+        let _ = tls.write_all(http(200, "", r#"{"decision":"ALLOW"}"#).as_bytes());
+    }
+}
+
+fn trusting(pem: &str) -> HttpOptions {
+    HttpOptions::new().no_proxy().trust_pem(pem.as_bytes()).unwrap()
+}
+
+on_executor! {
+/// This test program has ring and aws-lc-rs: whoever asks rustls for its default provider panics in it.
+async fn a_program_with_two_providers_makes_calls_to_an_authority_it_trusts() {
+    let (url, pem) = start();
+    let client = client_with(&url, trusting(&pem));
+    for _ in 0..2 {
+        assert!(client.decide(&decide()).await.unwrap().decision.is_allowed());
+    }
+}
+}
+
+on_executor! {
+async fn an_unknown_authority_is_refused_before_anything_is_sent() {
+    let (url, _) = start();
+    let (_, other) = start();
+    let error = client_with(&url, trusting(&other))
+        .decide(&decide())
+        .await
+        .unwrap_err();
+    let Error::Transport(error) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::Tls, false)
+    );
+    assert!(error.to_string().contains("certificate"), "{error}");
+}
+}
+
+on_executor! {
+async fn a_certificate_for_another_name_is_refused() {
+    let (url, pem) = start();
+    let client = client_with(&url.replace("localhost", "127.0.0.1"), trusting(&pem));
+    let error = client.decide(&decide()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Transport(error) if error.kind() == FailureKind::Tls),
+        "{error:?}"
+    );
+}
+}
+
+on_executor! {
+async fn a_server_without_tls_is_told_from_one_that_is_down() {
+    let server = support::Scripted::start(|connection| connection.write(http(400, "", "")));
+    let (_, pem) = start();
+    let client = client_with(&server.url.replace("http", "https"), trusting(&pem));
+    let error = client.decide(&decide()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Transport(error) if error.kind() == FailureKind::Tls),
+        "{error:?}"
+    );
+}
+}
+
+on_executor! {
+async fn a_handshake_that_hangs_ends_with_the_time_for_connecting() {
+    let server = support::Scripted::start(support::Connection::hang);
+    let (_, pem) = start();
+    let client = hasty(&server.url.replace("http", "https"), trusting(&pem));
+    let error = client.decide(&decide()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Transport(error) if error.kind() == FailureKind::ConnectTimeout && !error.may_have_been_sent()),
+        "{error:?}"
+    );
+}
+}
+
+on_executor! {
+async fn a_proxy_lets_secure_calls_through_a_tunnel_that_is_kept() {
+    let (url, pem) = start();
+    let server = url.replace("https://", "");
+    let proxy = support::Scripted::start(move |connection| {
+        connection.read_request();
+        connection.write("HTTP/1.1 200 Connection established\r\nproxy-agent: a test\r\n\r\n");
+        let onward = std::net::TcpStream::connect(&server).unwrap();
+        let (mut up, mut back) = (onward.try_clone().unwrap(), connection.stream.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut &onward, &mut back));
+        let _ = std::io::copy(&mut connection.stream, &mut up);
+    });
+    let options = HttpOptions::new().proxy(proxy.url.as_str(), "");
+    let client = client_with(&url, options.trust_pem(pem.as_bytes()).unwrap());
+    for _ in 0..3 {
+        assert!(client.decide(&decide()).await.unwrap().decision.is_allowed());
+    }
+    let asked = proxy.requests();
+    assert_eq!((asked.len(), proxy.connections()), (1, 1), "{asked:?}");
+    assert!(asked[0].starts_with("CONNECT localhost:"), "{asked:?}");
+}
+}
+
+#[test]
+fn what_is_no_certificate_cannot_be_trusted() {
+    let error = HttpOptions::new().trust_pem(b"no certificate").unwrap_err();
+    assert_eq!(error.to_string(), "the PEM text to trust holds no certificate");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let options = HttpOptions::new().trust_pem(broken.as_bytes()).unwrap();
+    let client = CyclesClient::builder(support::KEY, "https://localhost").http(options);
+    assert!(
+        client
+            .connect_timeout(Duration::from_secs(1))
+            .try_build()
+            .is_err()
+    );
+}

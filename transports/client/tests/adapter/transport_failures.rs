@@ -1,0 +1,276 @@
+// What can go wrong on the wire: each failure is told apart, in time, and says whether the request may
+// have reached the server.
+//
+// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
+
+use std::time::{Duration, Instant};
+
+use runcycles::{CyclesClient, Error, FailureKind, HttpOptions, TransportError};
+use support::{COMMITTED, Scripted, client, commit, decide, hasty, http};
+
+/// The failure of a commit that has time to fail.
+async fn failed(url: &str) -> TransportError {
+    failure_of(client(url)).await
+}
+
+/// The failure of a commit that waits for a time-out of 1.2 s at most, and not for one of anybody else's.
+async fn timed_out(url: &str) -> TransportError {
+    let began = Instant::now();
+    let error = failure_of(hasty(url, HttpOptions::new().no_proxy())).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{error}");
+    error
+}
+
+async fn failure_of(client: CyclesClient) -> TransportError {
+    let error = client
+        .commit_reservation(&"r-1".into(), &commit())
+        .await
+        .unwrap_err();
+    let Error::Transport(error) = error else {
+        panic!("{error:?}")
+    };
+    *error
+}
+
+on_executor! {
+async fn a_refused_connection_was_never_sent() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let error = failed(&format!("http://127.0.0.1:{port}")).await;
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::Connect, false)
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with("commitReservation of r-1: no connection to the server ("),
+        "{text}"
+    );
+    assert!(
+        text.contains("refused") && text.ends_with("Nothing was sent"),
+        "{text}"
+    );
+}
+}
+
+on_executor! {
+async fn a_name_without_an_address_was_never_sent() {
+    let error = timed_out("http://no-such-host.invalid:7878").await;
+    // A resolver that itself is out of reach may take longer than there is time.
+    assert!(
+        matches!(error.kind(), FailureKind::Dns | FailureKind::ConnectTimeout),
+        "{error}"
+    );
+    assert!(!error.may_have_been_sent());
+}
+}
+
+on_executor! {
+async fn a_connection_that_does_not_come_about_was_never_sent() {
+    // A listener whose backlog is full answers nobody.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 1).unwrap();
+    let address = listener.local_addr().unwrap();
+    for _ in 0..8 {
+        std::thread::spawn(move || std::net::TcpStream::connect(address).map(std::mem::forget));
+    }
+    executor::sleep(Duration::from_millis(50)).await;
+    let error = timed_out(&format!("http://{address}")).await;
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::ConnectTimeout, false)
+    );
+}
+}
+
+on_executor! {
+async fn a_silent_server_times_out_and_may_have_acted() {
+    let server = Scripted::start(|connection| {
+        connection.read_request();
+        connection.hang();
+    });
+    let error = timed_out(&server.url).await;
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::Timeout, true)
+    );
+    assert!(error.to_string().contains("repeat it under the key "), "{error}");
+    assert_eq!(
+        server.requests().len(),
+        1,
+        "the time was used up: no second attempt"
+    );
+}
+}
+
+on_executor! {
+async fn an_answer_that_drips_times_out_as_a_whole() {
+    let server = Scripted::start(|connection| {
+        connection.read_request();
+        for byte in http(200, "", COMMITTED).bytes() {
+            connection.write([byte]);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let error = timed_out(&server.url).await;
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::Timeout, true)
+    );
+}
+}
+
+on_executor! {
+async fn a_connection_cut_in_mid_body_is_lost_after_one_repetition() {
+    let server = Scripted::start(|connection| {
+        connection.read_request();
+        connection.write(&http(200, "", COMMITTED)[..60]);
+    });
+    let error = failed(&server.url).await;
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::Lost, true)
+    );
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0], requests[1], "the same bytes, key included");
+}
+}
+
+on_executor! {
+async fn a_connection_closed_without_an_answer_is_lost_and_the_repetition_may_succeed() {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    let server = Scripted::start(move |connection| {
+        connection.read_request();
+        if !first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            connection.write(http(200, "", COMMITTED));
+        }
+    });
+    let reply = client(&server.url)
+        .commit_reservation(&"r-1".into(), &commit())
+        .await
+        .unwrap();
+    assert_eq!(reply.charged.amount, 5);
+    assert_eq!(server.requests()[0], server.requests()[1]);
+}
+}
+
+on_executor! {
+async fn what_is_no_http_is_a_lost_connection() {
+    let server = Scripted::start(|connection| {
+        connection.read_request();
+        connection.write("SSH-2.0-OpenSSH_9.2\r\n\r\n");
+    });
+    let error = failed(&server.url).await;
+    assert_eq!(
+        (error.kind(), error.may_have_been_sent()),
+        (FailureKind::Lost, true)
+    );
+}
+}
+
+on_executor! {
+async fn a_body_over_the_cap_is_not_read() {
+    for head in ["content-length: 10485760\r\n", "transfer-encoding: chunked\r\n"] {
+        let server = Scripted::start(move |connection| {
+            connection.read_request();
+            connection.write(format!("HTTP/1.1 200 OK\r\n{head}\r\n"));
+            for _ in 0..160 {
+                if head.starts_with("transfer") {
+                    connection.write("10000\r\n");
+                }
+                connection.write(vec![b' '; 1 << 16]);
+                if head.starts_with("transfer") {
+                    connection.write("\r\n");
+                }
+            }
+        });
+        let error = failed(&server.url).await;
+        assert_eq!(
+            (error.kind(), error.may_have_been_sent()),
+            (FailureKind::TooLarge, true),
+            "{head}"
+        );
+    }
+}
+}
+
+on_executor! {
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Scripted::answering(http(200, "", COMMITTED));
+    let location = format!("location: {}/v1/decide\r\n", elsewhere.url);
+    let server = Scripted::answering(http(307, &location, ""));
+    let error = client(&server.url).decide(&decide()).await.unwrap_err();
+    assert_eq!(error.status(), Some(307));
+    assert!(elsewhere.requests().is_empty());
+}
+}
+
+on_executor! {
+async fn connections_are_kept_and_used_again() {
+    let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
+    let client = client(&server.url);
+    for _ in 0..10 {
+        client.decide(&decide()).await.unwrap();
+    }
+    assert_eq!((server.requests().len(), server.connections()), (10, 1));
+}
+}
+
+on_executor! {
+async fn a_connection_that_was_closed_while_idle_costs_no_call() {
+    let server = Scripted::start(|connection| {
+        connection.read_request();
+        connection.write(http(200, "", r#"{"decision":"ALLOW"}"#));
+    });
+    let client = client(&server.url);
+    for _ in 0..20 {
+        client.decide(&decide()).await.unwrap();
+    }
+    assert_eq!(server.connections(), 20);
+}
+}
+
+on_executor! {
+async fn headers_carry_key_agent_and_trace() {
+    let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
+    let traced = client(&server.url).with_trace_parent(
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+            .parse()
+            .unwrap(),
+    );
+    traced.decide(&decide()).await.unwrap();
+    let request = &server.requests()[0];
+    assert!(request.starts_with("POST /v1/decide HTTP/1.1\r\n"), "{request}");
+    for line in [
+        "x-cycles-api-key: cyc_live_0123456789\r\n",
+        &format!(
+            "user-agent: cycles-rust/{} ({})\r\n",
+            env!("CARGO_PKG_VERSION"),
+            executor::NAME
+        ),
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
+        "content-type: application/json\r\n",
+    ] {
+        assert!(request.contains(line), "{line} in {request}");
+    }
+    assert_eq!(request.matches("content-length").count(), 1);
+    assert!(!request.contains("accept-encoding"));
+}
+}
+
+on_executor! {
+async fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
+    let swapped = || CyclesClient::builder("http://localhost:7878", support::KEY);
+    let expected = "the Cycles client cannot be used: the API key and the base URL are swapped: the key comes \
+                    first, then the URL. Nothing was sent";
+    assert_eq!(swapped().try_build().unwrap_err().to_string(), expected);
+    let client = swapped().build();
+    assert_eq!(client.decide(&decide()).await.unwrap_err().to_string(), expected);
+    assert_eq!(client.health().await.unwrap_err().to_string(), expected);
+    assert_eq!(client.config().unwrap_err().to_string(), expected);
+}
+}
