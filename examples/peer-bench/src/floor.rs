@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::from_slice;
 
-use crate::Contender;
+use crate::on_tokio::Contender;
 
 pub struct Floor {
     client: Client<HttpConnector, Full<Bytes>>,

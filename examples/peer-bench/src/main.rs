@@ -1,40 +1,36 @@
-//! What one lifecycle (reserve + commit) costs, block by block in one process: A, B, C, A, B, C, …
+//! What one lifecycle (reserve + commit) costs on each adapter, block by block in one process: A, B, C, A, B, C, …
 //!
 //! ```console
-//! $ cargo run --release -- [--blocks 30] [--lifecycles 2000] [--in-flight 64] [--journal-dir DIR] [--only floor|ours|ours-journal|peer]
+//! $ cargo run --release -- [--blocks 30] [--lifecycles 2000] [--in-flight 64] [--journal-dir DIR]
+//!       [--rows tokio|ureq|async-io]
+//!       [--only floor|ours|ours-journal|peer|ureq|ureq-bare|async-io|async-io-plain|async-io-bare]
+//! $ cargo run --release --no-default-features --features smol -- --rows async-io
 //! ```
 //!
 //! The server is a stub in a process of its own that answers at once. Printed are medians over the blocks of
-//! the ratio to the block of the floor in the same round, with the smallest and the largest beside it.
+//! the ratio to the block of the floor in the same round, with the smallest and the largest beside it. `--only` runs
+//! one contender and prints nothing, for a profiler.
 
 mod floor;
+mod in_turn;
+mod on_async_io;
+mod on_tokio;
+mod on_ureq;
 mod ours;
 mod peer;
+mod recorded;
+mod sample;
 mod stub;
 
-use std::future::Future;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use futures::stream::{self, StreamExt as _};
-use rustix::time::{ClockId, clock_gettime};
-
-/// One way to do it.
-trait Contender {
-    fn lifecycle(&self) -> impl Future<Output = ()>;
-}
-
-#[derive(Clone, Copy)]
-struct Sample {
-    cpu: Duration,
-    wall: Duration,
-}
-
-struct Settings {
+pub struct Settings {
     blocks: usize,
     lifecycles: usize,
     in_flight: usize,
+    journal_dir: PathBuf,
 }
 
 fn main() {
@@ -42,134 +38,41 @@ fn main() {
     if arguments.get(1).is_some_and(|role| role == "stub") {
         return stub::serve();
     }
-    let number = |name: &str, default: usize| {
+    let value = |name: &str| {
         let position = arguments.iter().position(|argument| argument == name);
-        position.map_or(default, |at| arguments[at + 1].parse().expect("a number"))
+        position.map(|at| arguments.get(at + 1).expect("a value").as_str())
     };
+    let number = |name: &str, default| value(name).map_or(default, |value| value.parse().expect("a number"));
     let settings = Settings {
         blocks: number("--blocks", 30),
         lifecycles: number("--lifecycles", 2_000),
         in_flight: number("--in-flight", 64),
+        journal_dir: value("--journal-dir").map_or_else(std::env::temp_dir, PathBuf::from),
     };
     let (mut server, url) = start_stub();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    // For a profiler.
-    let only = arguments.iter().position(|argument| argument == "--only");
-    match only.map(|at| arguments[at + 1].as_str()) {
-        Some("floor") => runtime.block_on(repeat(&floor::Floor::new(&url), &settings)),
-        Some("peer") => runtime.block_on(repeat(&peer::Peer::new(&url, None), &settings)),
-        Some("ours") => runtime.block_on(repeat(&ours::Ours::new(&url, None), &settings)),
-        Some(_) => {
-            let dir = tempfile::tempdir().unwrap();
-            runtime.block_on(repeat(&ours::Ours::new(&url, Some(dir.path().into())), &settings));
+    if let Some(only) = value("--only") {
+        let is_known = runtime.block_on(on_tokio::repeat(only, &url, &settings))
+            || on_ureq::repeat(only, &url, &settings)
+            || on_async_io::repeat(only, &url, &settings);
+        assert!(is_known, "there is no contender called {only}");
+    } else {
+        let rows = value("--rows");
+        let wants = |name: &str| rows.is_none_or(|rows| rows == name);
+        if wants("tokio") {
+            runtime.block_on(on_tokio::measure(&url, &settings));
         }
-        None => runtime.block_on(measure(&url, &settings, &arguments)),
+        if wants("ureq") {
+            on_ureq::measure(&url, &settings);
+        }
+        if wants("async-io") {
+            on_async_io::measure(&url, &settings);
+        }
     }
     server.kill().unwrap();
-}
-
-async fn measure(url: &str, settings: &Settings, arguments: &[String]) {
-    let floor = floor::Floor::new(url);
-    let ours = ours::Ours::new(url, None);
-    let peer = peer::Peer::new(url, None);
-    let names = ["pooled hyper", "ours, no journal", "runcycles 0.3.2, no journal"];
-    let mut samples = [const { Vec::new() }; 3];
-    for round in 0..settings.blocks + 2 {
-        let block = [
-            run(&floor, settings).await,
-            run(&ours, settings).await,
-            run(&peer, settings).await,
-        ];
-        // The first two warm up.
-        if round >= 2 {
-            samples
-                .iter_mut()
-                .zip(block)
-                .for_each(|(samples, sample)| samples.push(sample));
-        }
-    }
-    println!(
-        "{} in flight, {} lifecycles a block, {} blocks",
-        settings.in_flight, settings.lifecycles, settings.blocks
-    );
-    for (name, contender) in names.iter().zip(&samples) {
-        report(name, contender, &samples[0], settings.lifecycles);
-    }
-    println!();
-    println!("ours to runcycles 0.3.2:");
-    report("ours, no journal", &samples[1], &samples[2], settings.lifecycles);
-
-    let dir = arguments.iter().position(|argument| argument == "--journal-dir");
-    let dir = dir.map(|at| std::path::PathBuf::from(&arguments[at + 1]));
-    let dir = tempfile::tempdir_in(dir.unwrap_or_else(std::env::temp_dir)).unwrap();
-    let ours = ours::Ours::new(url, Some(dir.path().join("ours")));
-    let peer = peer::Peer::new(url, Some(dir.path().join("peer")));
-    let (mut of_ours, mut of_peer) = (Vec::new(), Vec::new());
-    for round in 0..settings.blocks / 3 + 1 {
-        let (a, b) = (run(&ours, settings).await, run(&peer, settings).await);
-        if round > 0 {
-            of_ours.push(a);
-            of_peer.push(b);
-        }
-    }
-    println!();
-    println!(
-        "journal on, in {}; ours to runcycles 0.3.2:",
-        dir.path().display()
-    );
-    report("runcycles 0.3.2", &of_peer, &of_peer, settings.lifecycles);
-    report("ours", &of_ours, &of_peer, settings.lifecycles);
-}
-
-async fn repeat(contender: &impl Contender, settings: &Settings) {
-    for _ in 0..settings.blocks {
-        run(contender, settings).await;
-    }
-}
-
-async fn run(contender: &impl Contender, settings: &Settings) -> Sample {
-    let (cpu, wall) = (cpu_time(), Instant::now());
-    stream::iter(0..settings.lifecycles)
-        .for_each_concurrent(settings.in_flight, |_| contender.lifecycle())
-        .await;
-    Sample {
-        cpu: cpu_time() - cpu,
-        wall: wall.elapsed(),
-    }
-}
-
-fn report(name: &str, samples: &[Sample], to: &[Sample], lifecycles: usize) {
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / lifecycles as f64;
-    let ratios = |of: fn(&Sample) -> Duration| {
-        let ratios = samples
-            .iter()
-            .zip(to)
-            .map(|(a, b)| of(a).as_secs_f64() / of(b).as_secs_f64());
-        spread(ratios.collect())
-    };
-    let (cpu, least, most) = ratios(|sample| sample.cpu);
-    let (wall, _, _) = ratios(|sample| sample.wall);
-    let (cpu_each, _, _) = spread(samples.iter().map(|sample| each(sample.cpu)).collect());
-    let (wall_each, _, _) = spread(samples.iter().map(|sample| each(sample.wall)).collect());
-    println!(
-        "{name:28} CPU {cpu_each:6.1} µs = {cpu:5.2} × ({least:.2}–{most:.2}), {:8.0} a second = {:5.2} ×",
-        1e6 / wall_each,
-        1.0 / wall
-    );
-}
-
-/// The median, the smallest and the largest.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    (values[values.len() / 2], values[0], values[values.len() - 1])
-}
-
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn start_stub() -> (Child, String) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cycles_tokio::CyclesClient;
 use cycles_tokio::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 
-use crate::Contender;
+use crate::on_tokio::Contender;
 
 pub struct Ours(CyclesClient);
 

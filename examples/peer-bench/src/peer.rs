@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use runcycles::CyclesClient;
 use runcycles::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 
-use crate::Contender;
+use crate::on_tokio::Contender;
 
 pub struct Peer(CyclesClient);
 

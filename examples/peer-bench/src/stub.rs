@@ -11,6 +11,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+/// What is answered to a request with this path.
+pub fn body(path: &str) -> Bytes {
+    if path.ends_with("/commit") {
+        Bytes::from_static(COMMITTED.as_bytes())
+    } else {
+        granted()
+    }
+}
+
 /// Every reservation has an id of its own, or the journals would see one reservation.
 fn granted() -> Bytes {
     let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
@@ -45,11 +54,7 @@ pub fn serve() {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let body = if request.uri().path().ends_with("/commit") {
-        Bytes::from_static(COMMITTED.as_bytes())
-    } else {
-        granted()
-    };
+    let body = body(request.uri().path());
     let _ = request.into_body().collect().await;
     let mut response = Response::new(Full::new(body));
     response

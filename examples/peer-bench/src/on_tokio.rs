@@ -1,0 +1,99 @@
+//! Many lifecycles in flight on tokio: the floor, ours and the other client.
+
+use std::future::Future;
+
+use futures::stream::{self, StreamExt as _};
+
+use crate::Settings;
+use crate::floor::Floor;
+use crate::ours::Ours;
+use crate::peer::Peer;
+use crate::sample::{Began, Sample, report};
+
+/// One way to do it.
+pub trait Contender {
+    fn lifecycle(&self) -> impl Future<Output = ()>;
+}
+
+/// Runs one contender again and again, for a profiler; whether there is one of that name.
+pub async fn repeat(name: &str, url: &str, settings: &Settings) -> bool {
+    match name {
+        "floor" => again(&Floor::new(url), settings).await,
+        "peer" => again(&Peer::new(url, None), settings).await,
+        "ours" => again(&Ours::new(url, None), settings).await,
+        "ours-journal" => {
+            let dir = tempfile::tempdir().unwrap();
+            again(&Ours::new(url, Some(dir.path().into())), settings).await;
+        }
+        _ => return false,
+    }
+    true
+}
+
+pub async fn measure(url: &str, settings: &Settings) {
+    let floor = Floor::new(url);
+    let ours = Ours::new(url, None);
+    let peer = Peer::new(url, None);
+    let names = ["pooled hyper", "ours, no journal", "runcycles 0.3.2, no journal"];
+    let mut samples = [const { Vec::new() }; 3];
+    for round in 0..settings.blocks + 2 {
+        let block = [
+            run(&floor, settings).await,
+            run(&ours, settings).await,
+            run(&peer, settings).await,
+        ];
+        // The first two warm up.
+        if round >= 2 {
+            samples
+                .iter_mut()
+                .zip(block)
+                .for_each(|(samples, sample)| samples.push(sample));
+        }
+    }
+    println!(
+        "tokio: {} in flight, {} lifecycles a block, {} blocks",
+        settings.in_flight, settings.lifecycles, settings.blocks
+    );
+    for (name, contender) in names.iter().zip(&samples) {
+        report(name, contender, &samples[0], settings.lifecycles);
+    }
+    println!();
+    println!("ours to runcycles 0.3.2:");
+    report("ours, no journal", &samples[1], &samples[2], settings.lifecycles);
+    println!();
+    with_journal(url, settings).await;
+}
+
+async fn with_journal(url: &str, settings: &Settings) {
+    let dir = tempfile::tempdir_in(&settings.journal_dir).unwrap();
+    let ours = Ours::new(url, Some(dir.path().join("ours")));
+    let peer = Peer::new(url, Some(dir.path().join("peer")));
+    let (mut of_ours, mut of_peer) = (Vec::new(), Vec::new());
+    for round in 0..settings.blocks / 3 + 1 {
+        let (a, b) = (run(&ours, settings).await, run(&peer, settings).await);
+        if round > 0 {
+            of_ours.push(a);
+            of_peer.push(b);
+        }
+    }
+    println!(
+        "journal on, in {}; ours to runcycles 0.3.2:",
+        dir.path().display()
+    );
+    report("runcycles 0.3.2", &of_peer, &of_peer, settings.lifecycles);
+    report("ours", &of_ours, &of_peer, settings.lifecycles);
+}
+
+async fn again(contender: &impl Contender, settings: &Settings) {
+    for _ in 0..settings.blocks {
+        run(contender, settings).await;
+    }
+}
+
+async fn run(contender: &impl Contender, settings: &Settings) -> Sample {
+    let began = Began::now();
+    stream::iter(0..settings.lifecycles)
+        .for_each_concurrent(settings.in_flight, |_| contender.lifecycle())
+        .await;
+    began.sample()
+}

@@ -1,0 +1,67 @@
+//! What a block of lifecycles took, and how blocks compare.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Of one block, in one process.
+#[derive(Clone, Copy)]
+pub struct Sample {
+    cpu: Duration,
+    wall: Duration,
+}
+
+/// A clock that was started.
+pub struct Began {
+    cpu: Duration,
+    wall: Instant,
+}
+
+impl Began {
+    pub fn now() -> Self {
+        Self {
+            cpu: cpu_time(),
+            wall: Instant::now(),
+        }
+    }
+
+    pub fn sample(&self) -> Sample {
+        Sample {
+            cpu: cpu_time() - self.cpu,
+            wall: self.wall.elapsed(),
+        }
+    }
+}
+
+/// Prints the medians over the blocks, and of the ratios to the block of the same round in `to`.
+pub fn report(name: &str, samples: &[Sample], to: &[Sample], lifecycles: usize) {
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / lifecycles as f64;
+    let ratios = |of: fn(&Sample) -> Duration| {
+        let ratios = samples
+            .iter()
+            .zip(to)
+            .map(|(a, b)| of(a).as_secs_f64() / of(b).as_secs_f64());
+        spread(ratios.collect())
+    };
+    let (cpu, least, most) = ratios(|sample| sample.cpu);
+    let (wall, _, _) = ratios(|sample| sample.wall);
+    let (cpu_each, _, _) = spread(samples.iter().map(|sample| each(sample.cpu)).collect());
+    let (wall_each, _, _) = spread(samples.iter().map(|sample| each(sample.wall)).collect());
+    println!(
+        "{name:28} CPU {cpu_each:6.1} µs = {cpu:5.2} × ({least:.2}–{most:.2}), {:8.0} a second = {:5.2} ×",
+        1e6 / wall_each,
+        1.0 / wall
+    );
+}
+
+/// The median, the smallest and the largest.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
+/// Of all threads of the process.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
