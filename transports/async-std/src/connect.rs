@@ -9,10 +9,10 @@ use cycles_proto::{ConfigError, CyclesConfig, Failure, FailureKind};
 use http::{HeaderValue, Uri};
 
 use crate::executor;
-use crate::http_options::HttpOptions;
 use crate::stream::{Socket, Stream};
 use crate::time::{after, within};
 use crate::tunnel;
+use cycles_host::HttpOptions;
 
 /// Makes connections to one server, or to the proxy before it.
 pub(crate) struct Connector {
@@ -51,14 +51,16 @@ impl Connector {
     ) -> Result<Self, ConfigError> {
         let is_https = config.is_https();
         let endpoint = Endpoint::of(server);
-        let proxy = options.matcher(server)?.intercept(server).map(|proxy| Proxy {
-            endpoint: Endpoint::of(proxy.uri()),
-            is_plain: proxy.uri().scheme_str() == Some("http"),
-            authorization: proxy.basic_auth().cloned().map(|mut value| {
-                value.set_sensitive(true);
-                value
-            }),
-        });
+        let proxy = crate::proxies::matcher(options, server)?
+            .intercept(server)
+            .map(|proxy| Proxy {
+                endpoint: Endpoint::of(proxy.uri()),
+                is_plain: proxy.uri().scheme_str() == Some("http"),
+                authorization: proxy.basic_auth().cloned().map(|mut value| {
+                    value.set_sensitive(true);
+                    value
+                }),
+            });
         #[cfg(not(feature = "tls"))]
         if is_https {
             return Err(ConfigError::Adapter(
@@ -162,7 +164,7 @@ impl Tls {
     fn new(server: &Endpoint, options: &HttpOptions) -> Result<Self, ConfigError> {
         let name = rustls_pki_types::ServerName::try_from(server.name().to_owned());
         Ok(Self {
-            connector: cycles_host::tls::client_config(&options.roots)?.into(),
+            connector: cycles_host::tls::client_config(options.roots())?.into(),
             name: name.map_err(|error| ConfigError::Adapter(format!("the server's name: {error}")))?,
         })
     }

@@ -10,9 +10,9 @@ use http_body_util::Full;
 
 use crate::connect::Connector;
 use crate::connection::{Connection, NoAnswer};
-use crate::http_options::HttpOptions;
 use crate::pool::Pool;
 use crate::time::{after, within};
+use cycles_host::HttpOptions;
 
 /// Connections to one server. Clones share them.
 #[derive(Clone)]

@@ -9,15 +9,14 @@ mod connection;
 mod default_client;
 mod executor;
 mod http_client;
-mod http_options;
 mod pool;
+mod proxies;
 mod runtime;
 mod stream;
 mod time;
 mod tunnel;
 
 pub use default_client::{default_client, set_default_client, with_default_client};
-pub use http_options::HttpOptions;
 pub use runtime::AsyncIo;
 
 /// A client of a Cycles server on async-std or smol. Its methods can be awaited anywhere.
@@ -37,10 +36,17 @@ pub type Metered<S, F> = cycles_client::Metered<AsyncIo, S, F>;
 /// Waits for what becomes of a metered stream's cost; see [`Metered::settling`].
 pub type Settling = cycles_client::Settling<AsyncIo>;
 
+/// Waits for a cost that was taken already; see [`ReservationGuard::commit`].
+pub type Committing = cycles_client::Committing<AsyncIo>;
+
+/// Waits for a release that was begun already; see [`ReservationGuard::release`].
+pub type Releasing = cycles_client::Releasing<AsyncIo>;
+
 pub use cycles_client::{
     BoxError, CyclesContext, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,
 };
+pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{

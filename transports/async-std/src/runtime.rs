@@ -11,8 +11,8 @@ use http::Response;
 
 use crate::executor;
 use crate::http_client::HttpClient;
-use crate::http_options::HttpOptions;
 use crate::time::{Sleep, after};
+use cycles_host::HttpOptions;
 
 /// hyper over the sockets and timers of async-io, which async-std and smol have in common.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 pub mod ambient;
 mod clock;
 mod entropy;
+mod http_options;
 pub mod journal;
 mod observer;
 mod platform;
@@ -13,5 +14,6 @@ pub mod tls;
 pub use ambient::DefaultClient;
 pub use clock::Clock;
 pub use entropy::{NoEntropy, seed};
+pub use http_options::{HttpOptions, Proxies};
 pub use journal::{Journal, JournalError};
 pub use observer::{Observer, Observers};

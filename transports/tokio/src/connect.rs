@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::http_options::HttpOptions;
+use cycles_host::HttpOptions;
 
 /// Makes connections to the server or to the proxy before it.
 #[derive(Clone)]
@@ -64,11 +64,11 @@ impl Connector {
         tcp.set_connect_timeout(Some(config.connect_timeout()));
         Ok(Self(Arc::new(How {
             tcp,
-            proxies: options.matcher(server)?,
+            proxies: crate::proxies::matcher(options, server)?,
             #[cfg(feature = "tls")]
             tls: config
                 .is_https()
-                .then(|| cycles_host::tls::client_config(&options.roots))
+                .then(|| cycles_host::tls::client_config(options.roots()))
                 .transpose()?
                 .map(Into::into),
             timeout: config.connect_timeout(),

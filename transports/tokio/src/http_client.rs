@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime;
 
 use crate::connect::{ConnectError, Connector, find};
-use crate::http_options::HttpOptions;
+use cycles_host::HttpOptions;
 
 /// Pools of keep-alive connections to one server. Clones share them.
 #[derive(Clone)]

@@ -5,11 +5,10 @@ mod connect;
 mod default_client;
 mod here;
 mod http_client;
-mod http_options;
+mod proxies;
 mod runtime;
 
 pub use default_client::{default_client, set_default_client, with_default_client};
-pub use http_options::HttpOptions;
 pub use runtime::Tokio;
 
 /// A client of a Cycles server on tokio. Its methods must be awaited in a tokio runtime with I/O and time
@@ -40,6 +39,7 @@ pub use cycles_client::{
     BoxError, CyclesContext, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
     WithCyclesConfig, try_with_cycles, with_cycles,
 };
+pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::{

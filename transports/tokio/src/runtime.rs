@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::here;
 use crate::http_client::HttpClient;
-use crate::http_options::HttpOptions;
+use cycles_host::HttpOptions;
 
 /// hyper and tokio. Whatever runtime a method is called in is the one that is used.
 #[derive(Clone)]

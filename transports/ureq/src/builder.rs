@@ -8,7 +8,7 @@ use cycles_proto::config::RetryPolicy;
 use cycles_proto::{CyclesConfigBuilder, Error, TraceParent};
 
 use crate::client::CyclesClient;
-use crate::http_options::HttpOptions;
+use cycles_host::HttpOptions;
 
 /// Collects settings; [`build`](Self::build) makes the client.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
 use crate::engine::{Engine, InUse, observers};
-use crate::http_options::HttpOptions;
+use cycles_host::HttpOptions;
 
 /// A client of a Cycles server whose methods block the thread that calls them. Clones are cheap, share
 /// connections, journal, threads and observer, and may be used from any thread, also one of an async runtime.

@@ -19,10 +19,10 @@ use cycles_host::{Clock, Journal, Observer, Observers};
 use cycles_proto::{ConfigError, CyclesConfig, Error, Now, Urgency};
 
 use crate::http_client::HttpClient;
-use crate::http_options::HttpOptions;
 use crate::replay::Replay;
 use crate::scheduler::Scheduler;
 use crate::workers::{Job, Workers};
+use cycles_host::HttpOptions;
 
 pub(crate) struct Engine {
     pub(crate) config: Arc<CyclesConfig>,

@@ -12,8 +12,9 @@ use ureq::{Agent, AsSendBody, Error};
 
 use crate::connect::{ConnectError, Directly, ThroughProxy};
 use crate::discreet::Discreetly;
-use crate::http_options::HttpOptions;
 use crate::names::Names;
+use crate::proxies;
+use cycles_host::HttpOptions;
 
 /// A pool of keep-alive connections to one server.
 pub(crate) struct HttpClient {
@@ -39,10 +40,10 @@ const BUFFER: usize = 16 * 1024;
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         let names = Names::default();
-        let proxy = options.proxy_for(config)?;
+        let proxy = proxies::proxy(options, config)?;
         let is_direct = proxy.is_none();
         #[cfg(feature = "tls")]
-        let needs_tls = config.is_https() || proxy.as_ref().is_some_and(HttpOptions::is_encrypted);
+        let needs_tls = config.is_https() || proxy.as_ref().is_some_and(proxies::is_encrypted);
         let settings = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -65,7 +66,7 @@ impl HttpClient {
         #[cfg(feature = "tls")]
         let connector = connector.chain(crate::tls::Securely(
             needs_tls
-                .then(|| cycles_host::tls::client_config(&options.roots))
+                .then(|| cycles_host::tls::client_config(options.roots()))
                 .transpose()?,
         ));
         let discreetly = Discreetly::new(config.api_key());

@@ -13,12 +13,12 @@ mod engine;
 mod flush;
 mod guard;
 mod http_client;
-mod http_options;
 mod life;
 mod meter;
 mod names;
 mod operations;
 mod pages;
+mod proxies;
 mod replay;
 mod scheduler;
 #[cfg(feature = "tls")]
@@ -33,11 +33,10 @@ pub use context::{CyclesContext, GuardContext, Lease};
 pub use default_client::{default_client, set_default_client, with_default_client};
 pub use flush::Flushed;
 pub use guard::ReservationGuard;
-pub use http_options::HttpOptions;
 pub use meter::{Metered, Settling};
 pub use with_cycles::{try_with_cycles, with_cycles};
 
-pub use cycles_host::Observer;
+pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
