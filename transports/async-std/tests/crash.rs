@@ -8,3 +8,4 @@ extern crate cycles_async_std as runcycles;
 mod executor;
 
 include!("../../client/tests/adapter/crash.rs");
+include!("../../client/tests/adapter/crash_lives.rs");

@@ -10,3 +10,4 @@ mod executors;
 use executors::on_threads as executor;
 
 include!("../../client/tests/adapter/crash.rs");
+include!("../../client/tests/adapter/crash_lives.rs");

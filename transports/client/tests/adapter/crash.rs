@@ -1,7 +1,7 @@
 // Processes that are killed in the middle of lifecycles: every cost that was known is in the ledger exactly once
 // after a restart and a flush.
 //
-// The tests of each async adapter include it: `runcycles` is their crate, `executor` is beside it.
+// The tests of each adapter include it: `runcycles` is their crate; how a process flushes and lives is beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use runcycles::{CyclesClient, RetryPolicy};
-use cycles_sandbox::suite::{TempDir, commit, records, request};
+use cycles_sandbox::suite::{TempDir, records};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, Sandbox, Unit};
 
 const LIFECYCLES: usize = 200;
@@ -100,7 +100,7 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
     // Whoever has it may be anywhere, even stopped.
     let claim = journal.claim().expect("the one that was killed has it no more");
     let began = std::time::Instant::now();
-    let flushed = executor::block_on(client.flush(Duration::from_millis(200))).unwrap();
+    let flushed = flush(&client, Duration::from_millis(200));
     assert!(began.elapsed() < Duration::from_secs(20));
     assert_eq!(
         (flushed.ending, flushed.recorded, flushed.is_certain),
@@ -108,7 +108,7 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
     );
     assert_eq!(scene.recorded(), known);
     drop(claim);
-    assert!(executor::block_on(client.flush(PATIENCE)).unwrap().is_complete());
+    assert!(flush(&client, PATIENCE).is_complete());
     scene.assert_exact(&costs, &known);
     let claim = journal.claim();
     assert!(
@@ -128,17 +128,10 @@ fn child() {
     let client = client(&url, dir.as_ref());
     if task == "flush" {
         // Attempts that fail leave records to the next one.
-        while !executor::block_on(client.flush(PATIENCE)).unwrap().is_complete() {}
+        while !flush(&client, PATIENCE).is_complete() {}
         return;
     }
-    let mut cost: i64 = task.parse().unwrap();
-    executor::block_on(async {
-        loop {
-            let lives = (1..=4).map(|next| live(client.clone(), cost + next));
-            futures::future::join_all(lives).await;
-            cost += 4;
-        }
-    });
+    live_for_ever(&client, task.parse().unwrap());
 }
 
 fn client(url: &str, dir: &Path) -> CyclesClient {
@@ -150,19 +143,6 @@ fn client(url: &str, dir: &Path) -> CyclesClient {
         .journal_dir(dir)
         .retry(retry)
         .build()
-}
-
-async fn live(client: CyclesClient, cost: i64) {
-    let guard = client.reserve(request(cost)).await.unwrap();
-    let id = guard.reservation_id().clone();
-    println!("\ncosts {id} {cost}");
-    // Settled, or its record is durable: nobody may forget it any more.
-    let receipt = guard.commit(commit(cost)).await.unwrap();
-    assert!(
-        receipt.is_settled() || format!("{receipt:?}").contains("is_recorded: true"),
-        "{receipt:?}"
-    );
-    println!("\nknown {id}");
 }
 
 /// A ledger, a journal, and the events that were applied: whose costs they are.
