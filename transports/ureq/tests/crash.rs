@@ -17,7 +17,13 @@ fn flush(client: &CyclesClient, timeout: Duration) -> Flushed {
 fn live_for_ever(client: &CyclesClient, first: i64) {
     thread::scope(|scope| {
         for thread in 1..=4 {
-            scope.spawn(move || (0..).for_each(|turn| live(client, first + 4 * turn + thread)));
+            scope.spawn(move || {
+                let mut cost = first + thread;
+                loop {
+                    live(client, cost);
+                    cost += 4;
+                }
+            });
         }
     });
 }
