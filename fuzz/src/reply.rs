@@ -70,8 +70,10 @@ pub fn check(data: &[u8]) {
         }
         8 => judge(Operation::create_event(config, &EVENT, seed), &response, cut),
         9 => {
-            let mut params = BalanceParams::default();
-            params.tenant = Some("t".into());
+            let params = BalanceParams {
+                tenant: Some("t".into()),
+                ..Default::default()
+            };
             judge(Operation::get_balances(config, &params, seed), &response, cut);
         }
         10 => {

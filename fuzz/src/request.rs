@@ -228,12 +228,14 @@ fn extend(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
 }
 
 fn balances(input: &mut Input<'_>, seed: Seed) {
-    let mut params = BalanceParams::default();
-    params.tenant = input.maybe(Input::text);
-    params.agent = input.maybe(Input::text);
-    params.include_children = input.maybe(Input::yes);
-    params.limit = input.maybe(|input| input.number() as u32);
-    params.cursor = input.maybe(Input::text);
+    let params = BalanceParams {
+        tenant: input.maybe(Input::text),
+        agent: input.maybe(Input::text),
+        include_children: input.maybe(Input::yes),
+        limit: input.maybe(|input| input.number() as u32),
+        cursor: input.maybe(Input::text),
+        ..Default::default()
+    };
     let levels = [&params.tenant, &params.agent];
     let is_fit = levels.iter().any(|level| level.is_some())
         && levels
@@ -261,16 +263,18 @@ fn balances(input: &mut Input<'_>, seed: Seed) {
 }
 
 fn list(input: &mut Input<'_>, seed: Seed) {
-    let mut params = ListReservationsParams::default();
-    params.idempotency_key = input.maybe(|input| input.text().into());
-    params.status = input.maybe(|input| input.one_of(&["ACTIVE", "RELEASED", "DONE"]).into());
-    params.tenant = input.maybe(Input::text);
-    params.toolset = input.maybe(Input::text);
-    params.from = input.maybe(|input| UnixMillis(input.number()));
-    params.to = input.maybe(|input| UnixMillis(input.number()));
-    params.sort_by = input.maybe(|input| input.one_of(&["status", "created_at_ms", "age"]).into());
-    params.limit = input.maybe(|input| input.number() as u32);
-    params.cursor = input.maybe(Input::text);
+    let params = ListReservationsParams {
+        idempotency_key: input.maybe(|input| input.text().into()),
+        status: input.maybe(|input| input.one_of(&["ACTIVE", "RELEASED", "DONE"]).into()),
+        tenant: input.maybe(Input::text),
+        toolset: input.maybe(Input::text),
+        from: input.maybe(|input| UnixMillis(input.number())),
+        to: input.maybe(|input| UnixMillis(input.number())),
+        sort_by: input.maybe(|input| input.one_of(&["status", "created_at_ms", "age"]).into()),
+        limit: input.maybe(|input| input.number() as u32),
+        cursor: input.maybe(Input::text),
+        ..Default::default()
+    };
     // The least that no request may get past.
     let is_wrong = params.status.as_ref().is_some_and(|status| !status.is_known())
         || params.sort_by.as_ref().is_some_and(|key| !key.is_known())
@@ -459,22 +463,24 @@ fn subject(input: &mut Input<'_>) -> Subject {
         0..200 => "acme".to_owned(),
         _ => input.text(),
     };
-    let mut subject = Subject::default();
-    subject.tenant = (!input.one_in(16)).then(|| level(input));
-    subject.workspace = input.maybe(level);
-    subject.toolset = input.maybe(level);
-    subject.dimensions = input.maybe(|input| {
-        let count = input.one_of(&[1, 2, 16, 17]);
-        (0..count)
-            .map(|at| {
-                (
-                    format!("{at}"),
-                    if at == 0 { input.text() } else { String::new() },
-                )
-            })
-            .collect()
-    });
-    subject
+
+    Subject {
+        tenant: (!input.one_in(16)).then(|| level(input)),
+        workspace: input.maybe(level),
+        toolset: input.maybe(level),
+        dimensions: input.maybe(|input| {
+            let count = input.one_of(&[1, 2, 16, 17]);
+            (0..count)
+                .map(|at| {
+                    (
+                        format!("{at}"),
+                        if at == 0 { input.text() } else { String::new() },
+                    )
+                })
+                .collect()
+        }),
+        ..Default::default()
+    }
 }
 
 fn action(input: &mut Input<'_>) -> Action {
@@ -498,12 +504,13 @@ fn policy(input: &mut Input<'_>) -> CommitOveragePolicy {
 }
 
 fn metrics(input: &mut Input<'_>) -> CyclesMetrics {
-    let mut metrics = CyclesMetrics::default();
-    metrics.tokens_input = input.maybe(|input| input.number() as i64);
-    metrics.latency_ms = input.maybe(|input| input.number() as i64);
-    metrics.model_version = input.maybe(Input::text);
-    metrics.custom = input.maybe(metadata);
-    metrics
+    CyclesMetrics {
+        tokens_input: input.maybe(|input| input.number() as i64),
+        latency_ms: input.maybe(|input| input.number() as i64),
+        model_version: input.maybe(Input::text),
+        custom: input.maybe(metadata),
+        ..Default::default()
+    }
 }
 
 fn metadata(input: &mut Input<'_>) -> JsonObject {

@@ -101,3 +101,15 @@ fn a_life_follows_from_its_seed_alone() {
         assert_eq!(lives[0], lives[1], "seed {seed}");
     }
 }
+
+#[test]
+fn a_life_follows_from_its_bytes_and_what_they_leave_open_from_the_first_eight() {
+    for length in [0, 8, 9, 30, 200] {
+        let bytes: Vec<u8> = (0..length).map(|at: u8| at.wrapping_mul(89)).collect();
+        let lives = [(); 2].map(|()| RandomLife::from_bytes(&bytes).run().unwrap());
+        assert_eq!(lives[0], lives[1], "{length} bytes");
+    }
+    let of_a_seed = RandomLife::new(7).run().unwrap();
+    let of_its_bytes = RandomLife::from_bytes(&7_u64.to_be_bytes()).run().unwrap();
+    assert_eq!(of_a_seed, of_its_bytes);
+}
