@@ -131,7 +131,14 @@ async fn balance(client: &CyclesClient) -> Result<String, Failure> {
         ..Default::default()
     };
     let response = client.get_balances(&params).await?;
-    let balance = response.balances.first().ok_or("there is no budget")?;
+    let of_the_tenant = |balance: &&Balance| {
+        balance.scope == "tenant:acme-corp" && balance.remaining.unit == Unit::UsdMicrocents
+    };
+    let balance = response
+        .balances
+        .iter()
+        .find(of_the_tenant)
+        .ok_or("there is no budget")?;
     Ok(format!("{}: {} remain", balance.scope, balance.remaining))
 }
 
