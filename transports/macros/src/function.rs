@@ -93,8 +93,9 @@ impl Items {
 
 impl VisitMut for Items {
     fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
-        let name = segment.ident.to_string();
-        if name.ends_with("Stream") {
+        // By their whole names: a `TcpStream` is none.
+        let streams = ["Stream", "TryStream", "BoxStream", "LocalBoxStream"];
+        if streams.iter().any(|name| segment.ident == name) {
             self.is_stream = true;
             if let PathArguments::AngleBracketed(arguments) = &segment.arguments
                 && let Some(GenericArgument::Type(Type::Path(item))) = arguments.args.last()

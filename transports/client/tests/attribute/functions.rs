@@ -126,6 +126,27 @@ impl Model for Agent {
     }
 }
 
+/// The expansion has names of its own, which are spelled like these.
+#[cycles(estimate = client + config + body + unit, unit = "TOKENS", client = returned, actual = *result + client + unit)]
+async fn has_names_of_the_expansion(
+    client: i64,
+    config: i64,
+    body: i64,
+    unit: i64,
+    returned: &CyclesClient,
+) -> Result<i64, Error> {
+    assert!(returned.config().is_ok());
+    Ok(client + config + body + unit)
+}
+
+struct TcpStream;
+
+/// It is called a stream, and is none that is consumed item by item.
+#[cycles(estimate = 5, unit = "TOKENS")]
+async fn opens_a_connection() -> Result<TcpStream, Error> {
+    Ok(TcpStream)
+}
+
 mod renamed {
     pub(crate) use runcycles as budget;
 }
@@ -160,10 +181,11 @@ async fn borrowed_arguments_generics_and_impl_trait_stay_what_they_are() {
         assert_eq!(returns_some_trait(4).await.unwrap().sum::<u32>(), 6);
         assert_eq!(returns_some_trait(4_000).await.unwrap().count(), 1);
         names_its_crate().await.unwrap();
+        let TcpStream = opens_a_connection().await.unwrap();
     })
     .await;
     assert_eq!((seen.as_slice(), sum), ([text].as_slice(), 6));
-    assert_eq!(scene.budget(), (7 + 3 + 3 + 3 + 5, 0));
+    assert_eq!(scene.budget(), (7 + 3 + 3 + 3 + 5 + 5, 0));
 }
 }
 
@@ -174,8 +196,9 @@ async fn methods_are_guarded_by_what_their_receiver_has() {
     assert_eq!(agent.think().await.unwrap(), 10);
     assert_eq!(agent.say(7).await.unwrap(), "gpt");
     assert_eq!(agent.complete("four").await.unwrap(), "four");
+    assert_eq!(has_names_of_the_expansion(1, 2, 3, 4, &agent.client).await.unwrap(), 10);
     assert_eq!(agent.end().await.unwrap(), "gpt");
-    assert_eq!(scene.budget(), (10 + 10 + 4 + 1, 0));
+    assert_eq!(scene.budget(), (10 + 10 + 4 + 15 + 1, 0));
 }
 }
 
