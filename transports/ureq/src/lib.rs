@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod attribute;
+#[doc(hidden)]
+pub mod attribute;
 mod builder;
 mod client;
 mod completed;
