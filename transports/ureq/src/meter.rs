@@ -209,7 +209,7 @@ impl<S, F> Metered<S, F> {
         // What comes of it is for whoever asks.
         match settle {
             settle if end == End::Dropped => guard.leave(settle),
-            Settle::Commit(request) => drop(guard.settle(request)),
+            Settle::Commit(request) => drop(guard.settle(request).map(|settling| settling.receipt())),
             Settle::Release(reason) => drop(guard.release(reason)),
         }
         drop(source);
