@@ -145,3 +145,17 @@ pub(super) fn throttled() -> Answer {
     let response = Response::builder().status(429).header("retry-after", "120");
     Ok(response.body(Bytes::new()).unwrap())
 }
+
+#[test]
+fn whether_a_resumed_cost_counted_stays_open_where_its_key_was_not_looked_for() {
+    for (mut desk, is_resumed) in [(Desk::new(), false), (Desk::resumed(record(), 0, false), true)] {
+        desk.run([refusal(401, "UNAUTHORIZED")]);
+        let receipt = desk.outcome();
+        let error = receipt.error().expect("what the server said");
+        assert_eq!(
+            error.outcome_is_unknown(),
+            is_resumed,
+            "an earlier run may have sent it"
+        );
+    }
+}
