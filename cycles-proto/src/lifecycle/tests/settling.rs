@@ -6,6 +6,23 @@ use crate::models::{CyclesMetrics, IdempotencyKey, JsonObject, Unit};
 use crate::step::Event;
 
 #[test]
+fn where_not_all_can_go_at_once_costs_go_first_and_then_the_lease_that_ends_first() {
+    use crate::call::Urgency;
+    let mut desk = Desk::new();
+    desk.run([granted(60_000)]);
+    desk.pass_s(49);
+    desk.commit(5).unwrap();
+    desk.settle();
+    let urgencies: Vec<Urgency> = desk.calls.iter().map(|call| call.urgency).collect();
+    let lasts = Duration::from_millis(5 + 59_995);
+    assert_eq!(
+        urgencies,
+        [Urgency::Other, Urgency::Lease(lasts), Urgency::Settlement]
+    );
+    assert!(urgencies.is_sorted_by(|later, sooner| later > sooner));
+}
+
+#[test]
 fn a_cost_is_stored_then_committed_under_a_key_of_the_life() {
     let mut desk = Desk::held();
     desk.commit(5).unwrap();
