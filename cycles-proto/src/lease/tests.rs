@@ -391,6 +391,12 @@ fn a_beat_is_skipped_while_a_grant_and_a_half_are_left() {
 }
 
 #[test]
+fn a_server_that_grants_more_than_was_asked_for_is_not_beaten_slower() {
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    assert_eq!(beat(lease.renewed(unmeasured(0, 660_000))), 30 * S);
+}
+
+#[test]
 fn a_server_that_caps_each_extension_is_beaten_faster() {
     let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
     assert_eq!(beat(lease.renewed(unmeasured(0, 70_000))), 5 * S);
