@@ -11,7 +11,7 @@ use core::time::Duration;
 use std::sync::{Arc, LazyLock};
 
 use cycles_proto::models::*;
-use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, file_name, legacy_file_name};
+use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, Purpose, file_name, legacy_file_name};
 use cycles_proto::{Call, CyclesConfig, Now, Seed, Settlement, Step, UnixMillis};
 use serde_json::Value;
 
@@ -48,10 +48,10 @@ fn read(file: &[u8]) {
 fn written(input: &mut Input<'_>) {
     let key = IdempotencyKey::from(format!("k{}", input.text()));
     let id = ReservationId::from(format!("r{}", input.text()));
-    let (subject, action) = (
-        Subject::tenant(input.text()),
-        Action::new(input.text(), input.text()),
-    );
+    let purpose = Arc::new(Purpose {
+        subject: Subject::tenant(input.text()),
+        action: Action::new(input.text(), input.text()),
+    });
     let actual = Amount::tokens(input.number() as i64 & i64::MAX);
     let mut commit = CommitRequest::builder().actual(actual.clone()).build();
     commit.metadata = input.maybe(|input| {
@@ -62,7 +62,7 @@ fn written(input: &mut Input<'_>) {
         object
     });
     let now = UnixMillis(input.number());
-    let made = JournalRecord::new(&input.text(), &id, (&subject, &action), &key, &commit, now);
+    let made = JournalRecord::new(&input.text(), &id, &purpose, key.clone(), commit, now);
     let made = made.expect("every cost has a record");
     let record = match input.maybe(Input::number) {
         Some(pause) => made.with_not_before(UnixMillis(pause)),
