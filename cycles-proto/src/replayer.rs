@@ -237,7 +237,11 @@ impl Replayer {
         if !self.live.remove(id) {
             return;
         }
-        if receipt.is_none_or(is_pending) {
+        if receipt.is_none() {
+            // It did not fail: whoever drove it went away. What is known of it by now is its record.
+            self.leave(None);
+            self.wake(now);
+        } else if receipt.is_some_and(is_pending) {
             self.leave(None);
             // It may have been written after the names were read.
             self.reads_again |= matches!(self.scan, Scan::Reading(_));

@@ -117,7 +117,7 @@ impl<'a> Place<'a> {
                 "output" => &mut output,
                 "reasoning" => &mut reasoning,
                 _ => {
-                    let known = "is not known: a model has `input`, `cached_input`, `output` and `reasoning`";
+                    let known = "is not known: a model has `input`, `cached_input`, `output` and `reasoning`, and a name with dots stands in quotes";
                     return Err(place.invalid(known));
                 }
             };

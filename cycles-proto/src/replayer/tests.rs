@@ -139,6 +139,22 @@ fn only_a_few_are_settled_at_a_time() {
 }
 
 #[test]
+fn what_nobody_drives_any_more_is_looked_for_at_once_and_what_failed_later() {
+    for (receipt, is_at_once) in [(None, true), (Some(pending()), false)] {
+        let mut replayer = replayer();
+        let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
+            panic!("it begins with a scan")
+        };
+        replayer.live("a".into());
+        replayer.handle_scanned(at(0), ticket, []);
+        replayer.ended(at(1), &"a".into(), receipt.as_ref());
+        assert_eq!(replayer.unsettled(), 1);
+        assert_eq!(replayer.is_quiet(at(1), Duration::ZERO), !is_at_once);
+        assert_eq!(matches!(replayer.poll(at(1)), Replay::Scan { .. }), is_at_once);
+    }
+}
+
+#[test]
 fn a_reservation_that_lives_here_settles_its_own_record() {
     let mut replayer = replayer();
     replayer.live("a".into());

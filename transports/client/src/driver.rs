@@ -129,7 +129,9 @@ impl<R: Runtime> Driver<R> {
         shared.is_driven = false;
         shared.has_news();
         let is_ending = shared.is_ending;
-        let receipt = self.recorded.as_ref().and_then(|_| shared.machine.receipt());
+        // One that is not over is gone on with by somebody else.
+        let is_over = shared.machine.outcome().is_some();
+        let receipt = is_over.then(|| shared.machine.receipt()).flatten();
         drop(shared);
         if let Some(id) = self.recorded.take() {
             self.ready.recorded_no_more(&id, receipt.as_ref());

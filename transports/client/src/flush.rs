@@ -65,10 +65,16 @@ impl<R: Runtime> CyclesClient<R> {
         if ready.runtime.spawn(async {}).is_err() {
             return Err(no_runtime().into());
         }
-        ready.start_replay();
-        ready.wake_replay(is_forced);
         let end = ready.runtime.now().mono.saturating_add(timeout);
-        let quiet = poll_fn(|cx| ready.replay.poll_quiet(ready.runtime.now(), end, cx));
+        let mut has_asked = false;
+        let quiet = poll_fn(|cx| {
+            // Where the runtime of the replay ended meanwhile, it goes on here.
+            if ready.start_replay() || !has_asked {
+                has_asked = true;
+                ready.wake_replay(is_forced);
+            }
+            ready.replay.poll_quiet(ready.runtime.now(), end, cx)
+        });
         let sleep = core::pin::pin!(ready.runtime.sleep_until(end));
         match select(core::pin::pin!(quiet), sleep).await {
             Either::Left(_) | Either::Right(_) => {}

@@ -135,18 +135,21 @@ impl Replay {
 }
 
 impl<R: Runtime> Ready<R> {
-    /// Has the journal replayed, if there is one, by a task on the runtime that runs here.
-    pub(crate) fn start_replay(&self) {
+    /// Has the journal replayed, if there is one, by a task on the runtime that runs here; tells whether it was not
+    /// before.
+    pub(crate) fn start_replay(&self) -> bool {
         let Some(users) = self.replay.users.as_ref().filter(|_| self.journal.is_enabled()) else {
-            return;
+            return false;
         };
         {
             let mut shared = self.replay.lock();
             if shared.is_driven {
-                return;
+                return false;
             }
             if shared.replayer.is_none() {
-                let Ok(seed) = cycles_host::seed() else { return };
+                let Ok(seed) = cycles_host::seed() else {
+                    return false;
+                };
                 shared.replayer = Some(Replayer::new(Arc::clone(&self.config), seed));
             }
             shared.is_driven = true;
@@ -170,6 +173,7 @@ impl<R: Runtime> Ready<R> {
         };
         // A task that is not taken is dropped, and another try is made with the next reservation.
         let _ = self.runtime.spawn(driver);
+        true
     }
 
     /// Scans as soon as that makes sense, and once sends what may count twice if it is `forced`.

@@ -333,6 +333,25 @@ fn a_runtime_without_timers_or_without_io_is_an_error_and_nothing_is_sent_or_los
 }
 
 #[test]
+fn a_flush_goes_on_where_the_runtime_of_the_replay_ends_meanwhile() {
+    let scene = Scene::new();
+    let client = scene.client();
+    scene.inject("commit:delay=150ms");
+    let ending = multi_thread();
+    ending.block_on(async {
+        for _ in 0..8 {
+            let guard = client.reserve(request(100)).await.unwrap();
+            drop(guard.commit(commit(5)));
+        }
+    });
+    ending.shutdown_timeout(Duration::from_millis(20));
+    let flushed = multi_thread().block_on(client.flush(PATIENCE)).unwrap();
+    assert!(flushed.is_complete(), "{flushed:?}");
+    assert_eq!(scene.budget(), (40, 0));
+    assert!(scene.records().is_empty());
+}
+
+#[test]
 fn what_is_left_is_settled_as_soon_as_the_server_can_be_reached_again() {
     let scene = Scene::new();
     let client = scene.client();
