@@ -125,7 +125,9 @@ pub enum InvalidCommit {
     AlreadyCommitted,
     /// The amount is in another unit than what was reserved.
     #[error(
-        "the cost is in {given}, but the reservation is in {reserved}: nothing was sent, and it is still held"
+        "the cost is in {given}, but the reservation is in {reserved}, so this cost was not sent. What was told to be \
+         spent before is charged; if nothing was, the budget is held until its lease ends. Charge what is missing with \
+         an event"
     )]
     #[non_exhaustive]
     WrongUnit {
@@ -148,6 +150,9 @@ pub enum InvalidCommit {
         reserved: Unit,
     },
     /// The amount or the key breaks a limit.
-    #[error("{0}. Nothing was sent, and the reservation is still held")]
+    #[error(
+        "{0}. This cost was not sent. What was told to be spent before is charged; if nothing was, the budget is held \
+         until its lease ends. Charge what is missing with an event"
+    )]
     Invalid(InvalidRequest),
 }

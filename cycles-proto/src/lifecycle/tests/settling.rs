@@ -123,7 +123,10 @@ fn a_cost_that_cannot_be_charged_changes_nothing_and_another_can_be_handed_over(
         let mut desk = Desk::held();
         let error = desk.life.commit(desk.now(), request).unwrap_err();
         assert!(is_expected(&error), "{error:?}");
-        assert!(error.to_string().contains("still held"), "{error}");
+        assert!(
+            error.to_string().contains("his cost was not sent. What was told"),
+            "{error}"
+        );
         assert_eq!(desk.log(), [""; 0]);
         desk.commit(5).unwrap();
         desk.run([ok(COMMITTED)]);
