@@ -88,6 +88,25 @@ fn an_extension_that_is_answered_late_counts_as_a_time_out_and_does_not_swell_th
 }
 
 #[test]
+fn an_extension_that_is_answered_in_the_last_moment_counts() {
+    let mut desk = Desk::held();
+    desk.life.extend(60 * SECOND).unwrap();
+    desk.settle();
+    desk.mono += desk.calls[0].timeout;
+    desk.reply(extended(60_000));
+    assert_eq!(desk.log(), ["POST r-1/extend", "extended"]);
+}
+
+#[test]
+fn a_key_that_is_refused_stops_the_heartbeat() {
+    for (status, code) in [(401, "UNAUTHORIZED"), (403, "FORBIDDEN")] {
+        let mut desk = Desk::held();
+        desk.run([refusal(status, code)]);
+        assert_eq!(desk.log(), ["POST r-1/extend", "heartbeat stopped"]);
+    }
+}
+
+#[test]
 fn an_adapter_that_never_answers_a_beat_stops_the_heartbeat_and_not_the_life() {
     let mut desk = Desk::held();
     desk.pass_s(60);
