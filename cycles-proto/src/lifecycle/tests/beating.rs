@@ -88,6 +88,28 @@ fn an_extension_that_is_answered_late_counts_as_a_time_out_and_does_not_swell_th
 }
 
 #[test]
+fn a_beat_that_failed_is_repeated_at_the_time_that_was_told_and_not_before() {
+    let mut desk = Desk::held();
+    desk.run([Err(FailureKind::Lost)]);
+    let Event::BeatFailed { retry_in, .. } = desk.events[0] else {
+        panic!()
+    };
+    let at = desk.mono + retry_in;
+    assert_eq!((desk.settle(), desk.open.len()), (Some(at), 0));
+    desk.mono = at;
+    desk.settle();
+    assert_eq!(desk.open.len(), 1);
+}
+
+#[test]
+fn the_keys_of_extensions_are_counted_from_zero() {
+    let mut desk = Desk::held_with(config(), 30_000);
+    desk.run([extended(30_000), extended(30_000)]);
+    let keys = [0, 1].map(|number| SEED.idempotency_key("extend", number).as_str().to_owned());
+    assert_eq!(desk.keys("/extend")[..2], keys);
+}
+
+#[test]
 fn an_extension_that_is_answered_in_the_last_moment_counts() {
     let mut desk = Desk::held();
     desk.life.extend(60 * SECOND).unwrap();
