@@ -52,6 +52,48 @@ fn a_release_is_repeated_with_the_same_bytes_until_the_lease_has_ended() {
 }
 
 #[test]
+fn a_long_lease_is_given_back_for_as_long_as_it_lasts_and_not_for_a_number_of_attempts() {
+    let mut desk = Desk::held_with(config(), 900_000);
+    desk.release();
+    desk.run([(); 20].map(|()| answer(503, "")));
+    assert!(!desk.is_done());
+    desk.run([ok(RELEASED)]);
+    assert!(desk.is_done());
+}
+
+#[test]
+fn a_release_that_would_come_as_the_lease_ends_is_not_made() {
+    // The lease lasts until a minute after the beginning; the answer comes a second after it.
+    let after = |pause| {
+        let mut desk = Desk::held();
+        desk.pass(Duration::from_millis(990));
+        desk.release();
+        desk.run([throttled(pause)]);
+        assert_eq!(desk.mono, Duration::from_secs(1));
+        desk.is_done()
+    };
+    assert!(!after(58));
+    assert!(after(59));
+}
+
+#[test]
+fn a_release_that_may_have_been_made_stays_so_when_the_key_is_refused_later() {
+    for (first, is_open) in [
+        (Err(FailureKind::Lost), true),
+        (answer(503, ""), true),
+        (Err(FailureKind::Connect), false),
+    ] {
+        let mut desk = Desk::held();
+        desk.release();
+        desk.run([first, refusal(401, "UNAUTHORIZED")]);
+        let Outcome::Released(Released::LeftToExpire(Some(error))) = desk.outcome() else {
+            panic!("{:?}", desk.outcome())
+        };
+        assert_eq!(error.outcome_is_unknown(), is_open);
+    }
+}
+
+#[test]
 fn an_outage_is_waited_for_and_a_refused_key_is_not() {
     let outage = answer(
         401,

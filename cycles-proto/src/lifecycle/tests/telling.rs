@@ -106,6 +106,12 @@ fn whoever_waits_for_a_release_is_told_after_the_first_attempt() {
     desk.run([Err(FailureKind::Lost)]);
     assert!(desk.life.outcome().is_none(), "it is tried again");
     assert!(!told(&desk).released(&desk.life).unwrap().unwrap());
+
+    let mut desk = Desk::held();
+    desk.release();
+    desk.run([refusal(409, "RESERVATION_FINALIZED")]);
+    assert!(desk.is_done());
+    assert!(!told(&desk).released(&desk.life).unwrap().unwrap());
 }
 
 #[test]
