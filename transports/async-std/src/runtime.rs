@@ -26,6 +26,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 
 impl Runtime for AsyncIo {
     type Options = HttpOptions;
+    /// async-io's reactor and the executors' threads are the process's.
+    type Id = ();
 
     const NAME: &'static str = executor::NAME;
 
@@ -35,6 +37,10 @@ impl Runtime for AsyncIo {
             http: HttpClient::new(config, options, clock)?,
             clock,
         })
+    }
+
+    fn here(&self) -> Option<()> {
+        Some(())
     }
 
     fn now(&self) -> Now {

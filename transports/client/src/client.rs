@@ -9,6 +9,7 @@ use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
 use crate::gate::Gate;
+use crate::parked::Lots;
 use crate::replay::InUse;
 use crate::runtime::Runtime;
 
@@ -37,6 +38,7 @@ pub(crate) struct Parts<R: Runtime> {
     pub(crate) gate: Gate,
     pub(crate) observers: Observers,
     pub(crate) replay: InUse,
+    pub(crate) lots: Arc<Lots<R>>,
 }
 
 /// How many exchanges of one client are under way at once.
@@ -80,6 +82,7 @@ impl<R: Runtime> CyclesClient<R> {
                 gate: Gate::new(EXCHANGES),
                 observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
                 replay: InUse::default(),
+                lots: Arc::default(),
                 runtime,
             };
             Ready {

@@ -2,7 +2,7 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Arc, MutexGuard};
 
@@ -24,6 +24,14 @@ pub(crate) struct Driver<R: Runtime> {
     timer: Timer,
     /// The reservation whose record was written.
     recorded: Option<ReservationId>,
+}
+
+/// How far a driver came.
+pub(crate) enum Advance {
+    /// Until something happens, or that time has come.
+    Waits(Option<Duration>),
+    /// To the end of the life, or of its driving.
+    Over,
 }
 
 /// An attempt that is under way.
@@ -64,11 +72,71 @@ impl<R: Runtime> Driver<R> {
         })
     }
 
+    pub(crate) fn runtime(&self) -> &R {
+        &self.ready.runtime
+    }
+
+    /// Where nothing is under way: the next change of the machine wakes this.
+    pub(crate) fn is_woken_by(&self, waker: &Waker) {
+        self.slot.register_driver(waker);
+    }
+
+    /// Whoever drove it last looks again.
+    pub(crate) fn wake(&self) {
+        self.slot.wake_driver();
+    }
+
     /// Goes on as a task of the runtime that runs here. If there is none, the driver is dropped, which writes
     /// what is due.
     pub(crate) fn spawn(self) {
         let runtime = self.ready.runtime.clone();
         drop(runtime.spawn(self));
+    }
+
+    /// As far as it can go by now, without a timer for the rest.
+    pub(crate) fn advance(&mut self, cx: &mut Context<'_>) -> Advance {
+        // First, so that no change after the look at the machine is missed.
+        self.slot.register_driver(cx.waker());
+        // One reading for all that is done at once.
+        let now = self.ready.runtime.now();
+        loop {
+            self.land(now, cx);
+            if let Some(advance) = self.act(now) {
+                return advance;
+            }
+        }
+    }
+
+    /// What the machine asks for by now is begun; whoever polls this next waits for what comes of it.
+    pub(crate) fn begin(&mut self) -> Advance {
+        let now = self.ready.runtime.now();
+        loop {
+            if let Some(advance) = self.act(now) {
+                return advance;
+            }
+        }
+    }
+
+    /// Does what the machine asks for; nothing is returned when there is an exchange more to be polled.
+    fn act(&mut self, now: Now) -> Option<Advance> {
+        loop {
+            match self.step(now) {
+                Step::Send(call) => {
+                    self.exchange(call, now);
+                    return None;
+                }
+                Step::Store(ticket, write) => self.store(ticket, write),
+                Step::Wait(until) => {
+                    self.slot.wake_callers();
+                    return Some(Advance::Waits(until));
+                }
+                Step::Done | Step::Notify(_) => {
+                    let slot = Arc::clone(&self.slot);
+                    self.end(slot.lock());
+                    return Some(Advance::Over);
+                }
+            }
+        }
     }
 
     fn exchange(&mut self, call: Call, now: Now) {
@@ -94,7 +162,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Whether the time has come; if not, `cx` is woken then, or before by an exchange that ends earlier.
-    fn is_over(&mut self, at: Duration, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn is_over(&mut self, at: Duration, cx: &mut Context<'_>) -> bool {
         let is_woken = self.exchanges.iter().any(|exchange| exchange.end <= at);
         !is_woken && self.timer.is_over(&self.ready.runtime, at, cx)
     }
@@ -208,32 +276,11 @@ impl<R: Runtime> Future for Driver<R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        // First, so that no change after the look at the machine is missed.
-        this.slot.register_driver(cx.waker());
-        // One reading for all that is done at once.
-        let mut now = this.ready.runtime.now();
-        this.land(now, cx);
         loop {
-            match this.step(now) {
-                Step::Send(call) => {
-                    this.exchange(call, now);
-                    this.land(now, cx);
-                }
-                Step::Store(ticket, write) => this.store(ticket, write),
-                Step::Wait(until) => {
-                    this.slot.wake_callers();
-                    if !until.is_some_and(|at| this.is_over(at, cx)) {
-                        return Poll::Pending;
-                    }
-                    now = this.ready.runtime.now();
-                    this.land(now, cx);
-                }
-                Step::Done | Step::Notify(_) => {
-                    let slot = Arc::clone(&this.slot);
-                    this.end(slot.lock());
-                    return Poll::Ready(());
-                }
+            match self.advance(cx) {
+                Advance::Waits(until) if until.is_some_and(|at| self.is_over(at, cx)) => {}
+                Advance::Waits(_) => return Poll::Pending,
+                Advance::Over => return Poll::Ready(()),
             }
         }
     }

@@ -15,7 +15,8 @@ use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMi
 
 use crate::client::{CyclesClient, Ready};
 use crate::context::Lease;
-use crate::driver::Driver;
+use crate::driver::{Advance, Driver};
+use crate::parked::Parked;
 use crate::runtime::Runtime;
 use crate::slot::{Shared, Slot};
 
@@ -39,15 +40,34 @@ pub struct ReservationGuard<R: Runtime> {
     id: ReservationId,
 }
 
-/// A life that is driven by its caller; without one any more, by a task.
+/// The driver of a life that its caller waits for; without him it goes on as a task.
 struct Driving<R: Runtime>(Option<Driver<R>>);
 
 impl<R: Runtime> Driving<R> {
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        if let Some(driver) = &mut self.0
-            && Pin::new(driver).poll(cx).is_ready()
-        {
-            self.0 = None;
+    /// What `look` finds after a step. If nothing, `cx` is woken for the next one.
+    fn poll_for<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        look: impl Fn() -> Option<T>,
+    ) -> Poll<(T, Option<Duration>)> {
+        loop {
+            let advance = self.0.as_mut().map_or(Advance::Over, |driver| driver.advance(cx));
+            let until = match advance {
+                Advance::Waits(until) => until,
+                Advance::Over => {
+                    self.0 = None;
+                    None
+                }
+            };
+            if let Some(found) = look() {
+                return Poll::Ready((found, until));
+            }
+            let Some(driver) = &mut self.0 else {
+                return Poll::Pending;
+            };
+            if !until.is_some_and(|at| driver.is_over(at, cx)) {
+                return Poll::Pending;
+            }
         }
     }
 }
@@ -64,6 +84,8 @@ impl<R: Runtime> Drop for Driving<R> {
 pub(crate) struct Life<R: Runtime> {
     ready: Ready<R>,
     pub(crate) slot: Arc<Slot>,
+    /// Its driver, as long as no task has it.
+    parked: Option<Arc<Parked<R>>>,
     has_ended: bool,
 }
 
@@ -81,17 +103,15 @@ impl<R: Runtime> CyclesClient<R> {
         let slot = Arc::new(Slot::new(machine));
         // No task has to be woken as long as the caller waits anyway.
         let mut driving = Driving(Driver::take(ready, &slot));
-        let life = Life {
+        let mut life = Life {
             ready: ready.clone(),
             slot,
+            parked: None,
             has_ended: false,
         };
-        let granted = core::future::poll_fn(|cx| {
-            driving.poll(cx);
-            let granted = life.granted(&mut life.slot.lock());
-            granted.map_or(Poll::Pending, Poll::Ready)
-        })
-        .await;
+        let granted = || life.granted(&mut life.slot.lock());
+        let (granted, until) = poll_fn(|cx| driving.poll_for(cx, granted)).await;
+        life.parked = driving.0.take().and_then(|driver| ready.lots.park(driver, until));
         match granted {
             Ok((id, response)) => Ok(ReservationGuard { life, response, id }),
             Err(error) => {
@@ -167,6 +187,7 @@ impl<R: Runtime> ReservationGuard<R> {
     /// polled; the future waits for the first attempt. What was [spent](Self::spent) nevertheless is committed.
     pub fn release(mut self, reason: impl Into<ReleaseReason>) -> Releasing<R> {
         self.life.end(reason.into());
+        self.life.begin();
         Releasing { life: self.life }
     }
 }
@@ -187,6 +208,7 @@ impl<R: Runtime> Life<R> {
         Self {
             ready: self.ready.clone(),
             slot: Arc::clone(&self.slot),
+            parked: None,
             has_ended: true,
         }
     }
@@ -198,23 +220,24 @@ impl<R: Runtime> Life<R> {
     pub(crate) fn commit(mut self, request: CommitRequest) -> Committing<R> {
         let taken = self.slot.lock().machine.commit(self.now(), request);
         match &taken {
-            Ok(()) => self.ending(),
+            Ok(()) => self.is_ending(),
             // What is to be settled is not known, so nothing is; the guard's end is the life's.
             Err(_) => self.end(ReleaseReason::ABANDONED),
         }
+        self.begin();
         Committing {
             invalid: taken.err(),
             life: self,
         }
     }
 
-    pub(crate) fn end(&mut self, reason: ReleaseReason) {
+    fn end(&mut self, reason: ReleaseReason) {
         self.slot.lock().machine.release(self.now(), reason);
-        self.ending();
+        self.is_ending();
     }
 
-    /// The machine knows how it ends: its driver sees to it, whatever becomes of the caller.
-    fn ending(&mut self) {
+    /// The machine knows how it ends, and whoever flushes waits for that.
+    fn is_ending(&mut self) {
         if !core::mem::replace(&mut self.has_ended, true) {
             let mut shared = self.slot.lock();
             shared.is_ending = shared.machine.outcome().is_none();
@@ -222,7 +245,18 @@ impl<R: Runtime> Life<R> {
                 self.ready.replay.ending();
             }
         }
-        self.ensure_driven();
+    }
+
+    /// The first step to its end, in the call: the rest is seen to, whatever becomes of the caller.
+    fn begin(&self) {
+        if !self.parked.as_ref().is_some_and(Parked::begin) {
+            self.ensure_driven();
+        }
+    }
+
+    /// The caller does not wait: a task sees to the rest. Tells whether there was none yet.
+    fn leave(&self) -> bool {
+        self.parked.as_ref().is_some_and(Parked::leave)
     }
 
     /// There is nothing to end.
@@ -237,12 +271,20 @@ impl<R: Runtime> Life<R> {
         }
     }
 
-    /// What `look` finds. A life whose runtime ended goes on in the one that runs here.
+    /// What `look` finds. A life without a task is driven from here; one whose runtime ended goes on in the one
+    /// that runs here.
     pub(crate) fn poll_for<T>(
         &self,
         cx: &mut Context<'_>,
         look: impl FnOnce(&mut Shared) -> Option<T>,
     ) -> Poll<T> {
+        if self.parked.as_ref().is_some_and(|parked| parked.drive(cx)) {
+            let found = look(&mut self.slot.lock());
+            if found.is_some() {
+                self.leave();
+            }
+            return found.map_or(Poll::Pending, Poll::Ready);
+        }
         let found = self.slot.poll_for(cx, look);
         if found.is_pending() && !self.slot.lock().is_driven {
             self.ensure_driven();
@@ -253,8 +295,12 @@ impl<R: Runtime> Life<R> {
 
 impl<R: Runtime> Drop for Life<R> {
     fn drop(&mut self) {
-        if !self.has_ended {
+        let is_abandoned = !self.has_ended;
+        if is_abandoned {
             self.end(ReleaseReason::ABANDONED);
+        }
+        if !self.leave() && is_abandoned {
+            self.ensure_driven();
         }
     }
 }

@@ -15,6 +15,7 @@ mod guard;
 mod meter;
 mod operations;
 mod pages;
+mod parked;
 mod replay;
 mod runtime;
 mod slot;

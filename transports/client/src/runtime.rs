@@ -15,6 +15,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// What the transport may be told beside the configuration: proxies, trust.
     type Options: Clone + Default + Send + Sync;
 
+    /// Tells runtimes apart where a program may have several of them; `()` where there is one for all.
+    type Id: Clone + PartialEq + Send + Sync + 'static;
+
     /// How the adapter is called in `User-Agent`.
     const NAME: &'static str;
 
@@ -23,6 +26,9 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// # Errors
     /// What of the options or the environment cannot be used.
     fn new(config: &CyclesConfig, options: &Self::Options) -> Result<Self, ConfigError>;
+
+    /// The runtime that runs here: the one that [`spawn`](Self::spawn) would use. None if there is none.
+    fn here(&self) -> Option<Self::Id>;
 
     /// Both clocks. The monotonic one is the one that [`sleep_until`](Self::sleep_until) takes, counts the time
     /// that the machine slept, and is the same in all threads.

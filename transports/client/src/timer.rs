@@ -17,6 +17,11 @@ pub(crate) struct Timer {
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Timer {
+    /// When it wakes somebody, if it does.
+    pub(crate) fn armed(&self) -> Option<Duration> {
+        self.armed.as_ref().map(|(at, _)| *at)
+    }
+
     /// Whether it is time to look again; if not, `cx` is woken at `at` at the latest.
     pub(crate) fn is_over<R: Runtime>(&mut self, runtime: &R, at: Duration, cx: &mut Context<'_>) -> bool {
         if self.armed.as_ref().is_none_or(|(armed, _)| *armed > at) {

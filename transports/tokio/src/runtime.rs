@@ -34,6 +34,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 
 impl Runtime for Tokio {
     type Options = HttpOptions;
+    type Id = tokio::runtime::Id;
 
     const NAME: &'static str = "tokio";
 
@@ -42,6 +43,10 @@ impl Runtime for Tokio {
             http: HttpClient::new(config, options)?,
             clock: Clock::new(),
         })
+    }
+
+    fn here(&self) -> Option<tokio::runtime::Id> {
+        here::runtime().ok().map(|runtime| runtime.id())
     }
 
     fn now(&self) -> Now {

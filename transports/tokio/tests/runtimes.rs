@@ -1,4 +1,4 @@
-//! Runtimes that end, stand still or are not there, and observers that do.
+//! Runtimes that end, stand still or are not there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 extern crate cycles_tokio as runcycles;
@@ -7,28 +7,21 @@ extern crate cycles_tokio as runcycles;
 mod executor;
 #[path = "../../client/tests/adapter/scene.rs"]
 mod scene;
+#[path = "support/wait.rs"]
+mod wait;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cycles_sandbox::ReservationStatus;
 use cycles_sandbox::suite::{commit, request, request_for};
 use cycles_tokio::models::Amount;
-use cycles_tokio::{Error, Event, Observer, Receipt};
+use cycles_tokio::{Error, Event, Receipt};
 use executor::{current_thread, multi_thread};
 use scene::{PATIENCE, Scene};
 use tokio::runtime::Builder;
-
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "waited until {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
+use wait::wait_until;
 
 #[test]
 fn a_client_outlives_its_runtimes_and_works_in_each() {
@@ -333,193 +326,16 @@ fn a_runtime_without_timers_or_without_io_is_an_error_and_nothing_is_sent_or_los
 }
 
 #[test]
-fn a_flush_goes_on_where_the_runtime_of_the_replay_ends_meanwhile() {
+fn a_cost_is_on_its_way_to_the_disk_before_the_only_thread_does_anything_else() {
     let scene = Scene::new();
     let client = scene.client();
-    scene.inject("commit:delay=150ms");
-    let ending = multi_thread();
-    ending.block_on(async {
-        for _ in 0..8 {
-            let guard = client.reserve(request(100)).await.unwrap();
-            drop(guard.commit(commit(5)));
-        }
-    });
-    ending.shutdown_timeout(Duration::from_millis(20));
-    let flushed = multi_thread().block_on(client.flush(PATIENCE)).unwrap();
-    assert!(flushed.is_complete(), "{flushed:?}");
-    assert_eq!(scene.budget(), (40, 0));
-    assert!(scene.records().is_empty());
-}
-
-#[test]
-fn what_is_left_is_settled_as_soon_as_the_server_can_be_reached_again() {
-    let scene = Scene::new();
-    let client = scene.client();
-    let runtime = multi_thread();
-    runtime.block_on(async {
+    current_thread().block_on(async {
         let guard = client.reserve(request(100)).await.unwrap();
-        scene.inject("*:503");
-        assert!(!guard.commit(commit(42)).await.unwrap().is_settled());
-        let left = client.flush(PATIENCE).await.unwrap();
-        assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
-        scene.sandbox.clear_faults();
-        // Half a minute would be the next try; a call that succeeds is a better sign.
-        client
-            .reserve(request(100))
-            .await
-            .unwrap()
-            .release("not needed")
-            .await
-            .unwrap();
+        let committing = guard.commit(commit(42));
+        // Nothing is polled, and no task runs, while this blocks.
+        wait_until("the record is there", || scene.records().len() == 1);
+        assert_eq!(scene.budget(), (0, 100));
+        assert!(committing.await.unwrap().is_settled());
     });
-    wait_until("the record is settled", || scene.records().is_empty());
     assert_eq!(scene.budget(), (42, 0));
-}
-
-#[test]
-fn a_flush_returns_in_time_and_says_what_is_left() {
-    let scene = Scene::new();
-    scene.inject("commit:delay=30s");
-    let client = scene.client();
-    let runtime = multi_thread();
-    runtime.block_on(async {
-        for _ in 0..3 {
-            drop(client.reserve(request(100)).await.unwrap().commit(commit(1)));
-        }
-        let began = Instant::now();
-        let flushed = client.flush(Duration::from_millis(300)).await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(20));
-        assert_eq!(flushed.ending, 3, "{flushed:?}");
-        assert!(!flushed.is_complete());
-    });
-    drop(runtime);
-    assert_eq!(scene.records().len(), 3);
-    scene.settle();
-    assert_eq!(scene.budget(), (3, 0));
-}
-
-#[test]
-fn a_journal_that_cannot_be_read_is_never_taken_for_an_empty_one() {
-    let scene = Scene::new();
-    let dir = scene.dir.path().join("file");
-    std::fs::write(&dir, "in the way").unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&told);
-    let client = scene
-        .builder()
-        .journal_dir(dir)
-        .observer(move |event: &Event| seen.lock().unwrap().push(format!("{event:?}")))
-        .build();
-    let flushed = multi_thread().block_on(client.flush(PATIENCE)).unwrap();
-    assert!(!flushed.is_certain && !flushed.is_complete(), "{flushed:?}");
-    wait_until("it is told", || {
-        told.lock()
-            .unwrap()
-            .iter()
-            .any(|event| event.contains("RecordUnreadable"))
-    });
-}
-
-/// Blocks at its first event until it may go on.
-struct Slow {
-    may_go_on: Mutex<mpsc::Receiver<()>>,
-    seen: Arc<AtomicUsize>,
-    missed: Arc<AtomicU64>,
-}
-
-impl Observer for Slow {
-    fn observe(&self, _: &Event) {
-        if self.seen.fetch_add(1, Ordering::SeqCst) == 0 {
-            let _ = self.may_go_on.lock().unwrap().recv();
-        }
-    }
-
-    fn missed(&self, count: u64) {
-        self.missed.fetch_add(count, Ordering::SeqCst);
-    }
-}
-
-#[test]
-fn a_slow_observer_delays_neither_a_beat_nor_a_commit_and_learns_what_it_missed() {
-    let scene = Scene::new();
-    let (go_on, may_go_on) = mpsc::channel();
-    let (seen, missed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
-    let slow = Slow {
-        may_go_on: Mutex::new(may_go_on),
-        seen: Arc::clone(&seen),
-        missed: Arc::clone(&missed),
-    };
-    let client = scene.builder().observer(slow).build();
-    let runtime = multi_thread();
-    // The grant is an event, so the observer is held up from the start.
-    let guard = runtime.block_on(client.reserve(request_for(100, 3_500))).unwrap();
-    let id = guard.reservation_id().clone();
-    let state = || {
-        scene
-            .sandbox
-            .with_ledger(|ledger| ledger.reservation(id.as_str()).unwrap())
-    };
-    wait_until("the lease is prolonged", || state().extensions > 0);
-    let receipt = runtime.block_on(guard.commit(commit(42))).unwrap();
-    assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
-    wait_until("it is at its first event", || seen.load(Ordering::SeqCst) == 1);
-
-    // More than its queue holds: one at the observer, and a little more than 1,024 that wait or are missed.
-    runtime.block_on(async {
-        for _ in 0..1_100 {
-            let guard = client.reserve(request(1)).await.unwrap();
-            drop(guard.release("not needed"));
-        }
-        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
-    });
-    go_on.send(()).unwrap();
-    wait_until("the rest is told", || seen.load(Ordering::SeqCst) >= 1_025);
-    let (seen, missed) = (seen.load(Ordering::SeqCst) as u64, missed.load(Ordering::SeqCst));
-    assert!(
-        missed > 0 && seen + missed >= 1_101,
-        "{seen} seen, {missed} missed"
-    );
-}
-
-#[test]
-fn an_observer_is_told_in_order_and_by_one_at_a_time_even_if_it_panics() {
-    let scene = Scene::new();
-    let (order, inside) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-    let (told, within) = (Arc::clone(&order), Arc::clone(&inside));
-    let client = scene
-        .builder()
-        .observer(move |event: &Event| {
-            assert_eq!(within.fetch_add(1, Ordering::SeqCst), 0, "two at once");
-            let name = format!("{event:?}");
-            let id = event.reservation_id().unwrap().clone();
-            told.lock()
-                .unwrap()
-                .push((id, name.split([' ', '{']).next().unwrap().to_owned()));
-            within.fetch_sub(1, Ordering::SeqCst);
-            std::panic::resume_unwind(Box::new("on purpose"));
-        })
-        .build();
-    let runtime = multi_thread();
-    scene.inject("extend:401");
-    let ids: Vec<_> = runtime.block_on(async {
-        let mut ids = Vec::new();
-        for _ in 0..50 {
-            let guard = client.reserve(request(1)).await.unwrap();
-            assert!(guard.extend(1_000).await.is_err());
-            ids.push(guard.reservation_id().clone());
-            drop(guard.release("not needed"));
-        }
-        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
-        ids
-    });
-    wait_until("all is told", || order.lock().unwrap().len() == 100);
-    let order = order.lock().unwrap();
-    for id in ids {
-        let of_one: Vec<_> = order
-            .iter()
-            .filter(|(of, _)| *of == id)
-            .map(|(_, name)| name.as_str())
-            .collect();
-        assert_eq!(of_one, ["Granted", "ExtendFailed"]);
-    }
 }

@@ -80,6 +80,20 @@ impl Virtual {
         *self.0.lost.lock().unwrap() = Some(operation);
     }
 
+    pub fn lose_nothing(&self) {
+        *self.0.lost.lock().unwrap() = None;
+    }
+
+    /// How many tasks there have been.
+    pub fn spawned(&self) -> u64 {
+        self.0.state.lock().unwrap().last_task
+    }
+
+    /// The time since the world began.
+    pub fn passed(&self) -> Duration {
+        self.now().mono
+    }
+
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
         work(&mut self.0.ledger.lock().unwrap())
     }
@@ -187,11 +201,16 @@ impl Drop for Sleep {
 
 impl Runtime for Virtual {
     type Options = Self;
+    type Id = ();
 
     const NAME: &'static str = "virtual";
 
     fn new(_: &CyclesConfig, world: &Self) -> Result<Self, ConfigError> {
         Ok(world.clone())
+    }
+
+    fn here(&self) -> Option<()> {
+        Some(())
     }
 
     fn now(&self) -> Now {
