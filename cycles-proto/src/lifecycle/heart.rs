@@ -133,9 +133,14 @@ impl Heart {
         }
     }
 
+    /// Whether the lease is over, whoever was told.
+    pub(super) fn is_lost(&self, now: Now) -> bool {
+        self.lost_at().is_some_and(|end| end <= now.mono)
+    }
+
     /// Tells that the lease is over once it is.
     pub(super) fn tell_if_lost(&mut self, scene: &mut Scene<'_>) {
-        if self.lost_at().is_some_and(|end| end <= scene.now.mono) {
+        if self.is_lost(scene.now) {
             self.tell_lost(scene);
         }
     }

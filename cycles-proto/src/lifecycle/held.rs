@@ -88,6 +88,11 @@ impl Held {
         )))
     }
 
+    /// Whether the lease is over while nothing is settled yet.
+    pub(super) fn is_lost(&self, now: Now) -> bool {
+        self.settlement.is_none() && self.heart.is_lost(now)
+    }
+
     /// The extension whose time is over, if one is.
     pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
         self.heart.overdue(now)

@@ -268,6 +268,18 @@ impl Lifecycle {
         }
     }
 
+    /// Whether the lease is over by the clock, even if nobody has polled since.
+    pub(crate) fn is_lost(&self, now: Now) -> bool {
+        match &self.phase {
+            Phase::Held(held) => held.is_lost(now),
+            Phase::Reserving(_)
+            | Phase::Doubting(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => false,
+        }
+    }
+
     /// How the life ended, once it has.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::models::{ReservationCreateResponse, ReservationId};
 use crate::settlement::Receipt;
 use crate::step::Event;
-use crate::time::UnixMillis;
+use crate::time::{Now, UnixMillis};
 
 /// What the events of one life told that somebody may wait for. Its driver [notes](Self::note) each event; who
 /// waits asks again whenever the machine got ahead, and an answer of `None` is to wait on.
@@ -51,9 +51,10 @@ impl Told {
         self.uncounted = Some(Box::new(why));
     }
 
-    /// Whether the lease is over, by the ledger's word or by the clock.
-    pub fn lease_is_lost(&self) -> bool {
-        self.lease_is_lost
+    /// Whether the lease is over, by the ledger's word or by the clock. This does not depend on whether the machine
+    /// was polled meanwhile.
+    pub fn lease_is_lost(&self, machine: &Lifecycle, now: Now) -> bool {
+        self.lease_is_lost || machine.is_lost(now)
     }
 
     /// The grant, once; or why there is none.

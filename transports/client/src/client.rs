@@ -12,6 +12,7 @@ use crate::gate::Gate;
 use crate::parked::Lots;
 use crate::replay::InUse;
 use crate::runtime::Runtime;
+use crate::slot::ClockOf;
 
 /// A client of a Cycles server. Clones are cheap and share connections, journal and observer.
 ///
@@ -34,6 +35,7 @@ pub(crate) struct Ready<R: Runtime> {
 #[derive(Clone)]
 pub(crate) struct Parts<R: Runtime> {
     pub(crate) runtime: R,
+    pub(crate) clock: ClockOf,
     pub(crate) journal: Journal,
     pub(crate) gate: Gate,
     pub(crate) observers: Observers,
@@ -76,8 +78,9 @@ impl<R: Runtime> CyclesClient<R> {
         }
         let config = Arc::new(config.for_adapter(R::NAME));
         let state = R::new(&config, options).map(|runtime| {
-            let blocking = runtime.clone();
+            let (blocking, clock) = (runtime.clone(), runtime.clone());
             let parts = Parts {
+                clock: Arc::new(move || clock.now()),
                 journal: Journal::open(&config),
                 gate: Gate::new(EXCHANGES),
                 observers: Observers::new(observer, move |work| blocking.run_blocking(work)),

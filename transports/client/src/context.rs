@@ -145,13 +145,13 @@ impl Lease {
 
     /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
     pub fn is_lost(&self) -> bool {
-        self.slot.lock().told.lease_is_lost()
+        self.slot.is_lost(&self.slot.lock())
     }
 
     /// Waits until the lease is lost; for ever if it never is.
     pub async fn lost(&self) {
         self.slot
-            .wait_for(|shared| shared.told.lease_is_lost().then_some(()))
+            .wait_for(|shared| self.slot.is_lost(shared).then_some(()))
             .await;
     }
 }

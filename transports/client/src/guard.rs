@@ -100,7 +100,7 @@ impl<R: Runtime> CyclesClient<R> {
         let ready = self.ready()?;
         let machine = Lifecycle::new(Arc::clone(&ready.config), request, cycles_host::seed()?)?;
         ready.start_replay();
-        let slot = Arc::new(Slot::new(machine));
+        let slot = Arc::new(Slot::new(machine, &ready.clock));
         // No task has to be woken as long as the caller waits anyway.
         let mut driving = Driving(Driver::take(ready, &slot));
         let mut life = Life {

@@ -246,7 +246,7 @@ impl<R: Runtime> ReplayDriver<R> {
     }
 
     fn settle(&self, id: ReservationId, life: Lifecycle) {
-        let slot = Arc::new(Slot::new(life));
+        let slot = Arc::new(Slot::new(life, &self.ready.clock));
         Driver::start(&self.ready, &slot);
         self.landings.push(Box::pin(async move {
             let outcome = slot

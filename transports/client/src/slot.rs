@@ -3,21 +3,23 @@
 
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::lifecycle::{Lifecycle, Told};
 use cycles_proto::step::StoreFailure;
 use cycles_proto::{Now, Ticket};
 use futures::task::AtomicWaker;
 
-#[derive(Debug)]
 pub(crate) struct Slot {
+    clock: ClockOf,
     shared: Mutex<Shared>,
     driver: AtomicWaker,
     written: Condvar,
 }
 
-#[derive(Debug)]
+/// The clock of a client's runtime, for those who do not know the runtime.
+pub(crate) type ClockOf = Arc<dyn Fn() -> Now + Send + Sync>;
+
 pub(crate) struct Shared {
     pub(crate) machine: Lifecycle,
     /// Whether a task drives it.
@@ -40,8 +42,9 @@ impl Shared {
 }
 
 impl Slot {
-    pub(crate) fn new(machine: Lifecycle) -> Self {
+    pub(crate) fn new(machine: Lifecycle, clock: &ClockOf) -> Self {
         Self {
+            clock: Arc::clone(clock),
             shared: Mutex::new(Shared {
                 machine,
                 is_driven: false,
@@ -59,6 +62,11 @@ impl Slot {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
         // Whatever a panic elsewhere left is still the machine, which every input keeps in order.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the lease is over by now.
+    pub(crate) fn is_lost(&self, shared: &Shared) -> bool {
+        shared.told.lease_is_lost(&shared.machine, (self.clock)())
     }
 
     /// Who drives it wants to know of changes.

@@ -200,6 +200,24 @@ fn a_runtime_that_stands_still_for_longer_than_leases_last_corrupts_nothing() {
 }
 
 #[test]
+fn a_lease_that_ends_while_nothing_can_run_is_known_to_be_lost() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let runtime = current_thread();
+    let guard = runtime.block_on(async {
+        let guard = client.reserve(request_for(100, 1_000)).await.unwrap();
+        assert!(!guard.lease().is_lost());
+        thread::sleep(Duration::from_millis(1_100));
+        assert!(guard.lease().is_lost(), "the only thread was busy");
+        client.reserve(request_for(100, 1_000)).await.unwrap()
+    });
+    drop(runtime);
+    assert!(!guard.lease().is_lost());
+    thread::sleep(Duration::from_millis(1_100));
+    assert!(guard.lease().is_lost(), "its runtime has ended");
+}
+
+#[test]
 fn the_replay_comes_alive_again_after_its_runtime_has_died() {
     let scene = Scene::new();
     let client = scene.client();

@@ -145,7 +145,7 @@ impl Lease {
 
     /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
     pub fn is_lost(&self) -> bool {
-        self.life.lock().told.lease_is_lost()
+        self.life.is_lost()
     }
 
     /// Waits until the lease is lost, or for `timeout`, whichever comes first; says whether it is lost.

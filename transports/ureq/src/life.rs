@@ -150,10 +150,15 @@ impl Life {
         }
     }
 
+    pub(crate) fn is_lost(&self) -> bool {
+        let shared = self.lock();
+        shared.told.lease_is_lost(&shared.machine, self.engine.now())
+    }
+
     /// Waits until the lease is lost, or for `timeout`, whichever comes first; whether it is lost.
     pub(crate) fn wait_lost(&self, timeout: Duration) -> bool {
-        let is_held = |shared: &mut Shared| !shared.told.lease_is_lost();
-        self.wait_while(timeout, is_held).told.lease_is_lost()
+        let is_lost = |shared: &Shared| shared.told.lease_is_lost(&shared.machine, self.engine.now());
+        is_lost(&self.wait_while(timeout, |shared| !is_lost(shared)))
     }
 
     /// Waits until it has ended, or for `timeout`, whichever comes first. Others make its calls.

@@ -15,6 +15,10 @@ fn told(desk: &Desk) -> Told {
     told
 }
 
+fn is_lost(desk: &Desk) -> bool {
+    told(desk).lease_is_lost(&desk.life, desk.now())
+}
+
 #[test]
 fn whoever_waits_for_a_grant_gets_it_once() {
     let mut desk = Desk::new();
@@ -84,12 +88,29 @@ fn an_extension_by_hand_is_told_once_under_its_ticket() {
 fn a_lease_that_was_lost_is_so_until_it_is_prolonged_by_hand() {
     let mut desk = Desk::held();
     desk.run([throttled(3_600)]);
-    assert!(!told(&desk).lease_is_lost());
+    assert!(!is_lost(&desk));
     desk.pass_s(60);
-    assert!(told(&desk).lease_is_lost());
+    assert!(is_lost(&desk));
     desk.life.extend(Duration::from_secs(60)).unwrap();
     desk.run([extended(60_000)]);
-    assert!(!told(&desk).lease_is_lost());
+    assert!(!is_lost(&desk));
+}
+
+#[test]
+fn a_lease_is_lost_by_the_clock_though_nobody_polled_until_then() {
+    let mut desk = Desk::held();
+    desk.mono += Duration::from_secs(59);
+    assert!(!is_lost(&desk));
+    desk.mono += Duration::from_secs(2);
+    assert!(is_lost(&desk));
+}
+
+#[test]
+fn a_lease_that_ends_while_the_cost_is_settled_is_not_lost() {
+    let mut desk = Desk::held();
+    desk.commit(7).unwrap();
+    desk.mono += Duration::from_secs(61);
+    assert!(!is_lost(&desk));
 }
 
 #[test]
