@@ -30,7 +30,7 @@ pub use keys::{Seed, TraceParent};
 pub use lifecycle::{InvalidCommit, Lifecycle, Outcome};
 pub use meter::Reading;
 pub use operation::{Operation, Progress, RawRequest, RawResponse};
-pub use replayer::{Replay, Replayer};
+pub use replayer::{Flushed, Replay, Replayer};
 pub use reply::{OperationKind, Unsuccessful, Verdict};
 pub use settlement::{Receipt, Settlement};
 pub use step::{Event, Step};

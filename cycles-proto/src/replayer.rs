@@ -6,10 +6,13 @@
 //! that the server may have forgotten are sent when somebody [forces](Replayer::force) it. While another process is at
 //! them they are left to it, but not for long.
 
+mod flushed;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+pub use self::flushed::Flushed;
 use crate::backoff::Backoff;
 use crate::call::{Ticket, Tickets};
 use crate::config::{CyclesConfig, RetryPolicy};
@@ -242,7 +245,9 @@ impl Replayer {
             self.leave(None);
             self.wake(now);
         } else if receipt.is_some_and(is_pending) {
-            self.leave(None);
+            if !receipt.is_some_and(Receipt::is_unrecorded) {
+                self.leave(None);
+            }
             // It may have been written after the names were read.
             self.reads_again |= matches!(self.scan, Scan::Reading(_));
             self.rest(now);

@@ -48,6 +48,15 @@ impl Receipt {
         }
     }
 
+    /// Whether the cost is in no ledger and in no record: nothing more is tried for it.
+    pub fn is_unrecorded(&self) -> bool {
+        match self {
+            Self::Pending { is_recorded, .. } => !is_recorded,
+            Self::LeaseLost(inner) => inner.is_unrecorded(),
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Rejected { .. } | Self::Stale => false,
+        }
+    }
+
     /// What stands between the cost and the ledger, where an answer told.
     pub fn error(&self) -> Option<&Error> {
         match self {

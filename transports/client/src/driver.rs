@@ -205,7 +205,7 @@ impl<R: Runtime> Driver<R> {
             self.ready.recorded_no_more(&id, receipt.as_ref());
         }
         if is_ending {
-            self.ready.replay.ended();
+            self.ready.replay.ended(receipt.as_ref());
         }
         self.slot.wake_callers();
     }

@@ -3,33 +3,11 @@
 use core::future::poll_fn;
 use core::time::Duration;
 
-use cycles_proto::Error;
+use cycles_proto::{Error, Flushed};
 use futures::future::{Either, select};
 
 use crate::client::{CyclesClient, no_runtime};
 use crate::runtime::Runtime;
-
-/// What a [flush](CyclesClient::flush) left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "it tells whether costs are left to be settled"]
-#[non_exhaustive]
-pub struct Flushed {
-    /// Reservations of this process that are still being settled or released.
-    pub ending: usize,
-    /// Records in the journal that are not settled; a later run settles them. Those that were set aside count
-    /// after a [`flush_stale`](CyclesClient::flush_stale) only.
-    pub recorded: usize,
-    /// Whether there are no more records than these. If not, the time was over before the journal was read, or
-    /// it could not be read, which observers are told.
-    pub is_certain: bool,
-}
-
-impl Flushed {
-    /// Whether nothing is left.
-    pub fn is_complete(&self) -> bool {
-        self.ending == 0 && self.recorded == 0 && self.is_certain
-    }
-}
 
 impl<R: Runtime> CyclesClient<R> {
     /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
@@ -79,10 +57,6 @@ impl<R: Runtime> CyclesClient<R> {
         match select(core::pin::pin!(quiet), sleep).await {
             Either::Left(_) | Either::Right(_) => {}
         }
-        let left = ready.replay.left(ready.runtime.now());
-        Ok(Flushed {
-            is_certain: left.is_certain || !ready.journal.is_enabled(),
-            ..left
-        })
+        Ok(ready.replay.left(ready.runtime.now(), ready.journal.is_enabled()))
     }
 }

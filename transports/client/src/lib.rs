@@ -26,7 +26,6 @@ pub use builder::CyclesClientBuilder;
 pub use client::CyclesClient;
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
-pub use flush::Flushed;
 pub use guard::{Committing, Releasing, ReservationGuard};
 pub use meter::{Metered, Settling};
 pub use runtime::Runtime;
@@ -38,6 +37,6 @@ pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
-    UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent,
+    TransportError, UnixMillis, models, money,
 };

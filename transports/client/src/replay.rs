@@ -13,14 +13,13 @@ use cycles_host::journal::{Claim, Reading};
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
 use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Lifecycle, Now, Receipt, Ticket};
+use cycles_proto::{Error, Flushed, Lifecycle, Now, Receipt, Ticket};
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, Stream as _};
 use futures::task::AtomicWaker;
 
 use crate::client::{Parts, Ready};
 use crate::driver::Driver;
-use crate::flush::Flushed;
 use crate::runtime::Runtime;
 use crate::slot::Slot;
 use crate::timer::Timer;
@@ -32,6 +31,8 @@ pub(crate) struct Replay {
     driver: AtomicWaker,
     /// How many lives of this process are being settled or released.
     ending: AtomicUsize,
+    /// How many of them ended with a cost that is nowhere.
+    unrecorded: AtomicUsize,
     /// Whether somebody flushes and waits.
     is_flushed: AtomicBool,
 }
@@ -91,20 +92,25 @@ impl Replay {
     }
 
     /// It has ended, or nobody drives it any more.
-    pub(crate) fn ended(&self) {
+    pub(crate) fn ended(&self, receipt: Option<&Receipt>) {
+        if receipt.is_some_and(Receipt::is_unrecorded) {
+            self.unrecorded.fetch_add(1, Ordering::SeqCst);
+        }
         self.ending.fetch_sub(1, Ordering::SeqCst);
         self.wake_flushing();
     }
 
     /// What is left by now. Without a replayer there is nothing that is known of the journal.
-    pub(crate) fn left(&self, now: Now) -> Flushed {
-        let shared = self.lock();
-        let replayer = shared.replayer.as_ref();
-        Flushed {
-            ending: self.ending.load(Ordering::SeqCst),
-            recorded: replayer.map_or(0, Replayer::unsettled),
-            is_certain: replayer.is_some_and(|replayer| replayer.is_complete(now)),
-        }
+    pub(crate) fn left(&self, now: Now, has_journal: bool) -> Flushed {
+        let ending = self.ending.load(Ordering::SeqCst);
+        let unrecorded = self.unrecorded.load(Ordering::SeqCst);
+        Flushed::new(
+            self.lock().replayer.as_ref(),
+            has_journal,
+            now,
+            ending,
+            unrecorded,
+        )
     }
 
     fn wake_flushing(&self) {

@@ -32,7 +32,6 @@ pub use client::CyclesClient;
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
 pub use default_client::{default_client, set_default_client, with_default_client};
-pub use flush::Flushed;
 pub use guard::ReservationGuard;
 pub use meter::{Metered, Settling};
 pub use with_cycles::{try_with_cycles, with_cycles};
@@ -43,8 +42,8 @@ pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
-    FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,
-    UnixMillis, models, money,
+    FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent,
+    TransportError, UnixMillis, models, money,
 };
 
 #[cfg(feature = "macros")]

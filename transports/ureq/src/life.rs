@@ -289,7 +289,7 @@ impl Life {
             self.engine.replayed(&id, outcome.as_ref());
         }
         if is_ending {
-            self.engine.replay.ended();
+            self.engine.replay.ended(receipt.as_ref());
         }
     }
 

@@ -9,10 +9,9 @@ use cycles_host::journal::Claim;
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::ReservationId;
 use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Now, Receipt, Ticket, Urgency};
+use cycles_proto::{Error, Flushed, Now, Receipt, Ticket, Urgency};
 
 use crate::engine::Engine;
-use crate::flush::Flushed;
 use crate::life::Life;
 use crate::scheduler::Sleeper;
 
@@ -33,6 +32,8 @@ struct Shared {
     is_driven: bool,
     /// How many lives of this process are being settled or released.
     ending: usize,
+    /// How many of them ended with a cost that is nowhere.
+    unrecorded: usize,
 }
 
 impl Replay {
@@ -42,8 +43,11 @@ impl Replay {
     }
 
     /// It has ended.
-    pub(crate) fn ended(&self) {
-        self.lock().ending -= 1;
+    pub(crate) fn ended(&self, receipt: Option<&Receipt>) {
+        let mut shared = self.lock();
+        shared.ending -= 1;
+        shared.unrecorded += usize::from(receipt.is_some_and(Receipt::is_unrecorded));
+        drop(shared);
         self.changed.notify_all();
     }
 
@@ -91,13 +95,14 @@ impl Engine {
         };
         let waited = self.replay.changed.wait_timeout_while(shared, timeout, is_busy);
         let (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let replayer = shared.replayer.as_ref();
-        let is_read = |replayer: &Replayer| replayer.is_complete(self.now());
-        Flushed {
-            ending: shared.ending,
-            recorded: replayer.map_or(0, Replayer::unsettled),
-            is_certain: !self.journal.is_enabled() || replayer.is_some_and(is_read),
-        }
+        let (replayer, has_journal) = (shared.replayer.as_ref(), self.journal.is_enabled());
+        Flushed::new(
+            replayer,
+            has_journal,
+            self.now(),
+            shared.ending,
+            shared.unrecorded,
+        )
     }
 
     /// How a call ended.

@@ -148,6 +148,8 @@ pub struct Left {
     pub ending: usize,
     /// Records in the journal.
     pub recorded: usize,
+    /// Costs that are nowhere.
+    pub unrecorded: usize,
     /// Whether that is all.
     pub is_certain: bool,
 }
@@ -157,6 +159,7 @@ impl Left {
     pub const NOTHING: Self = Self {
         ending: 0,
         recorded: 0,
+        unrecorded: 0,
         is_certain: true,
     };
 }

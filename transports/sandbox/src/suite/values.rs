@@ -129,6 +129,12 @@ pub fn the_value_comes_back_with_neither_server_nor_journal<A: Adapter>() {
     assert_eq!(stage.commits().len(), 3);
     assert_eq!(stage.status(&id), ReservationStatus::Active, "it is not released");
     assert!(stage.files("").is_empty());
+    let left = stage.client.flush(PATIENCE).unwrap();
+    assert_eq!(
+        (left.ending, left.recorded, left.unrecorded),
+        (0, 0, 1),
+        "{left:?}"
+    );
 }
 
 pub fn the_value_comes_back_when_a_foreign_page_answers_and_the_cost_is_settled_later<A: Adapter>() {

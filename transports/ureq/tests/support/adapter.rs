@@ -69,6 +69,7 @@ fn left(flushed: Flushed) -> Left {
     Left {
         ending: flushed.ending,
         recorded: flushed.recorded,
+        unrecorded: flushed.unrecorded,
         is_certain: flushed.is_certain,
     }
 }

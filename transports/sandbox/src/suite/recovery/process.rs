@@ -82,6 +82,7 @@ impl Process {
         Left {
             ending: next(),
             recorded: next(),
+            unrecorded: next(),
             is_certain: next() == 1,
         }
     }
@@ -156,7 +157,11 @@ pub fn another_process<A: Adapter>() {
             ["flush"] => {
                 let left = client.flush(Duration::from_secs(20)).unwrap();
                 let is_certain = u8::from(left.is_certain);
-                say(&format!("left {} {} {is_certain}", left.ending, left.recorded));
+                let (recorded, unrecorded) = (left.recorded, left.unrecorded);
+                say(&format!(
+                    "left {} {recorded} {unrecorded} {is_certain}",
+                    left.ending
+                ));
             }
             _ => panic!("{line}"),
         }
