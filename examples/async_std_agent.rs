@@ -10,9 +10,8 @@ use std::time::Duration;
 use async_std::task;
 use cycles_async_std::models::Amount;
 use cycles_async_std::{CyclesClient, Error, WithCyclesConfig, with_cycles};
+use cycles_examples::{Failure, journal};
 use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Each tool with the tokens that it takes.
 const TOOLS: [(&str, i64); 4] = [
@@ -29,10 +28,9 @@ fn main() -> Result<(), Failure> {
     // Enough to hold three of the four at once.
     let budget = Budget::new(DEFAULT_TENANT_SCOPE, Unit::Tokens, 3 * ESTIMATE);
     let sandbox = Sandbox::builder().budget(budget).start()?;
-    let journal = std::env::temp_dir().join(format!("cycles-async-std-agent-{}", std::process::id()));
     let client = CyclesClient::builder(sandbox.api_key(), sandbox.base_url())
         .tenant(sandbox.tenant())
-        .journal_dir(journal)
+        .journal_dir(journal("async_std_agent"))
         .build();
     task::block_on(agent(client))
 }

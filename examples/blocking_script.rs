@@ -3,46 +3,29 @@
 //!
 //! `cargo run --bin blocking_script` needs nothing: it starts a server of its own, whose budget ends before the
 //! documents do. With `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cycles_examples::{Failure, Scene, end};
 use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 use cycles_ureq::models::{Amount, CyclesMetrics};
-use cycles_ureq::{CyclesClient, CyclesConfig, Error, WithCyclesConfig, with_cycles};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use cycles_ureq::{CyclesClient, Error, WithCyclesConfig, with_cycles};
 
 const DOCUMENTS: usize = 24;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nblocking_script: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("blocking_script", run())
 }
 
 fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
-    let mut sandbox = None;
-    let config = if std::env::var_os("CYCLES_BASE_URL").is_some() {
-        CyclesConfig::from_env()?
-    } else {
-        let budget = Budget::new(DEFAULT_TENANT_SCOPE, Unit::Tokens, 9_000);
-        let sandbox = sandbox.insert(Sandbox::builder().budget(budget).start()?);
-        let journal = std::env::temp_dir().join(format!("cycles-blocking-script-{}", std::process::id()));
-        CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
-            .tenant(sandbox.tenant())
-            .journal_dir(journal)
-            .build()?
-    };
-    let flush_timeout = config.retry().flush_timeout;
-    let client = CyclesClient::new(config);
+    let budget = Budget::new(DEFAULT_TENANT_SCOPE, Unit::Tokens, 9_000);
+    let scene = Scene::with("blocking_script", Sandbox::builder().budget(budget))?;
+    let flush_timeout = scene.config.retry().flush_timeout;
+    let client = CyclesClient::new(scene.config.clone());
 
     let (mut done, mut tokens) = (0, 0);
     let stopped = loop {
@@ -66,7 +49,7 @@ fn run() -> Result<(), Failure> {
     let left = client.flush(flush_timeout)?;
     println!(
         "{done} of {DOCUMENTS} documents, {tokens} tokens, {} costs left for the next run",
-        left.ending + left.recorded
+        left.ending + left.recorded + left.unrecorded
     );
     Ok(())
 }

@@ -4,18 +4,17 @@
 //! `cargo run --bin blocking_walkthrough` starts a server of its own.
 #![allow(clippy::print_stdout)]
 
+use cycles_examples::{Failure, journal};
 use cycles_sandbox::Sandbox;
 use cycles_ureq::models::*;
 use cycles_ureq::{CyclesClient, CyclesConfig, Error, WithCyclesConfig, with_cycles};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
     let sandbox = Sandbox::start()?;
     let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
         .tenant("acme-corp")
-        .journal_dir(std::env::temp_dir().join(format!("cycles-walkthrough-{}", std::process::id())))
+        .journal_dir(journal("blocking_walkthrough"))
         .build()?;
     let client = CyclesClient::new(config);
 

@@ -6,7 +6,7 @@
 //!
 //! `cargo run --bin bring_your_own_runtime` needs nothing: it starts a server of its own. With
 //! `CYCLES_BASE_URL` (plain http), `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -16,28 +16,20 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_examples::{Scene, end};
 use cycles_host::{Clock, Journal, seed};
 use cycles_proto::models::*;
 use cycles_proto::step::{Event, Step};
 use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Lifecycle, Outcome};
-use cycles_sandbox::Sandbox;
-
-type Trouble = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nbring_your_own_runtime: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("bring_your_own_runtime", run())
 }
 
-fn run() -> Result<(), Trouble> {
+fn run() -> Result<(), cycles_examples::Failure> {
     // Kept until the end: dropping it stops the server.
-    let mut sandbox = None;
-    let config = Arc::new(config(&mut sandbox)?);
+    let scene = Scene::new("bring_your_own_runtime")?;
+    let config = Arc::new(scene.config.clone());
     let machine = Machine {
         clock: Clock::new(),
         journal: Journal::open(&config),
@@ -219,7 +211,7 @@ fn think() -> CommitRequest {
 }
 
 /// `host:port` of a server that is spoken to in plain text.
-fn server(config: &CyclesConfig) -> Result<String, Trouble> {
+fn server(config: &CyclesConfig) -> Result<String, cycles_examples::Failure> {
     let plain = config.base_url().strip_prefix("http://");
     let authority = plain.ok_or("this example speaks plain http only")?;
     let authority = authority.split('/').next().unwrap_or(authority);
@@ -232,20 +224,4 @@ fn server(config: &CyclesConfig) -> Result<String, Trouble> {
     } else {
         format!("{authority}:80")
     })
-}
-
-/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
-fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Trouble> {
-    let journal = std::env::temp_dir().join(format!("cycles-own-runtime-{}", std::process::id()));
-    if std::env::var_os("CYCLES_BASE_URL").is_some() {
-        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
-        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
-            std::env::var_os(name).or_else(|| or_there(name))
-        })?);
-    }
-    let sandbox = sandbox.insert(Sandbox::start()?);
-    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
-        .tenant(sandbox.tenant())
-        .journal_dir(journal);
-    Ok(config.build()?)
 }

@@ -3,19 +3,18 @@
 //!
 //! `cargo run --bin concurrent_agents` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
 //! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours, where nobody else should spend meanwhile.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cycles_examples::{Failure, Scene, end};
 use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox};
 use cycles_tokio::models::*;
-use cycles_tokio::{CyclesClient, CyclesConfig, Error, WithCyclesConfig, with_cycles};
+use cycles_tokio::{CyclesClient, Error, WithCyclesConfig, with_cycles};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const AGENTS: usize = 64;
 const CALLS: usize = 5;
@@ -24,19 +23,17 @@ const ESTIMATE: i64 = 600;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nconcurrent_agents: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("concurrent_agents", run().await)
 }
 
 async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
-    let mut sandbox = None;
-    let client = CyclesClient::new(config(&mut sandbox)?);
+    let budget = Budget::new(DEFAULT_TENANT_SCOPE, cycles_sandbox::Unit::Tokens, 100_000);
+    let scene = Scene::with("concurrent_agents", Sandbox::builder().budget(budget))?;
+    if let Some(sandbox) = &scene.sandbox {
+        sandbox.inject("commit:reset-response@p=0.1/7".parse()?); // done, but nobody hears of it
+    }
+    let client = CyclesClient::new(scene.config.clone());
     let before = balance(&client).await?;
 
     let (costs, mut spent) = mpsc::unbounded_channel();
@@ -159,22 +156,4 @@ fn bar(calls: usize, tokens: i64, is_milestone: bool) {
             "[{filled:<WIDTH$}] {calls:>3}/{all} calls {tokens:>6} tokens"
         );
     }
-}
-
-/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
-fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
-    let journal = std::env::temp_dir().join(format!("cycles-concurrent-agents-{}", std::process::id()));
-    if std::env::var_os("CYCLES_BASE_URL").is_some() {
-        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
-        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
-            std::env::var_os(name).or_else(|| or_there(name))
-        })?);
-    }
-    let budget = Budget::new(DEFAULT_TENANT_SCOPE, cycles_sandbox::Unit::Tokens, 100_000);
-    let sandbox = sandbox.insert(Sandbox::builder().budget(budget).start()?);
-    sandbox.inject("commit:reset-response@p=0.1/7".parse()?); // done, but nobody hears of it
-    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
-        .tenant(sandbox.tenant())
-        .journal_dir(journal);
-    Ok(config.build()?)
 }

@@ -2,35 +2,27 @@
 //!
 //! `cargo run --bin error_handling` needs nothing: it starts a server of its own, and faults on purpose. With
 //! `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours, where less goes wrong.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::net::TcpListener;
 use std::process::ExitCode;
 
+use cycles_examples::{Failure, Scene, end};
 use cycles_sandbox::Sandbox;
 use cycles_tokio::models::*;
 use cycles_tokio::{
-    BoxError, CyclesClient, CyclesConfig, Error, NotCompleted, Receipt, WithCyclesConfig, try_with_cycles,
-    with_cycles,
+    BoxError, CyclesClient, Error, NotCompleted, Receipt, WithCyclesConfig, try_with_cycles, with_cycles,
 };
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nerror_handling: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("error_handling", run().await)
 }
 
 async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
-    let mut sandbox = None;
-    let client = CyclesClient::new(config(&mut sandbox)?);
+    let scene = Scene::new("error_handling")?;
+    let client = CyclesClient::new(scene.config.clone());
 
     println!("The action must not run:");
     for (what, tokens) in [
@@ -53,10 +45,10 @@ async fn run() -> Result<(), Failure> {
 
     println!("The action ends well, and then something goes wrong:");
     cost_in_another_unit(&client).await?;
-    server_goes_away(&client, sandbox.as_ref()).await?;
+    server_goes_away(&client, scene.sandbox.as_ref()).await?;
 
     println!("It is not known whether it was done:");
-    open_outcome(&client, sandbox.as_ref()).await?;
+    open_outcome(&client, scene.sandbox.as_ref()).await?;
 
     let left = client.flush(client.config()?.retry().flush_timeout).await?;
     println!("Nothing is left to settle: {}", left.is_complete());
@@ -176,20 +168,4 @@ fn elsewhere(key: &str, base_url: String) -> Result<CyclesClient, Failure> {
         .tenant("acme-corp")
         .journal_enabled(false);
     Ok(client.try_build()?)
-}
-
-/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
-fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
-    let journal = std::env::temp_dir().join(format!("cycles-error-handling-{}", std::process::id()));
-    if std::env::var_os("CYCLES_BASE_URL").is_some() {
-        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
-        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
-            std::env::var_os(name).or_else(|| or_there(name))
-        })?);
-    }
-    let sandbox = sandbox.insert(Sandbox::start()?);
-    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
-        .tenant(sandbox.tenant())
-        .journal_dir(journal);
-    Ok(config.build()?)
 }

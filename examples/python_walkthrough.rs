@@ -4,13 +4,12 @@
 //! `cargo run --bin python_walkthrough` starts a server of its own.
 #![allow(clippy::print_stdout)]
 
+use cycles_examples::{Failure, journal};
 use cycles_sandbox::Sandbox;
 use cycles_tokio::models::*;
 use cycles_tokio::{
     CyclesClient, CyclesConfig, CyclesContext, Error, RawRequest, cycles, set_default_client,
 };
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -22,7 +21,7 @@ async fn main() -> Result<(), Failure> {
     // config = CyclesConfig(base_url="http://localhost:7878", api_key="cyc_live_...", tenant="acme-corp")
     let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
         .tenant("acme-corp")
-        .journal_dir(std::env::temp_dir().join(format!("cycles-python-page-{}", std::process::id())))
+        .journal_dir(journal("python_walkthrough"))
         .build()?;
 
     // client = CyclesClient(config)

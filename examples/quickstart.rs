@@ -2,25 +2,18 @@
 //!
 //! `cargo run --bin quickstart` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
 //! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;
 
+use cycles_examples::{Failure, end};
 use cycles_sandbox::{Budget, DEFAULT_AGENT_SCOPE, DEFAULT_TENANT_SCOPE, Sandbox, Unit as LedgerUnit};
 use cycles_tokio::models::*;
 use cycles_tokio::{CyclesClient, CyclesConfig, Error};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nquickstart: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("quickstart", run().await)
 }
 
 async fn run() -> Result<(), Failure> {

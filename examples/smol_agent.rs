@@ -12,12 +12,11 @@ use cycles_async_std::CyclesClient;
 use cycles_async_std::models::{
     Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
 };
+use cycles_examples::{Failure, journal};
 use cycles_sandbox::Sandbox;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt as _;
 use smol::{LocalExecutor, Timer};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const WORDS: [&str; 9] = ["A", "budget", "is", "a", "promise", "to", "stop", "in", "time."];
 
@@ -26,10 +25,9 @@ const TOKENS: i64 = 10;
 
 fn main() -> Result<(), Failure> {
     let sandbox = Sandbox::start()?;
-    let journal = std::env::temp_dir().join(format!("cycles-smol-agent-{}", std::process::id()));
     let client = CyclesClient::builder(sandbox.api_key(), sandbox.base_url())
         .tenant(sandbox.tenant())
-        .journal_dir(journal)
+        .journal_dir(journal("smol_agent"))
         .build();
     // One thread, and tasks that cannot leave it; the leases are kept alive elsewhere.
     let executor = Rc::new(LocalExecutor::new());

@@ -2,35 +2,27 @@
 //!
 //! `cargo run --bin streaming` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
 //! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cycles_sandbox::Sandbox;
+use cycles_examples::{Failure, Scene, end};
 use cycles_tokio::models::*;
-use cycles_tokio::{CyclesClient, CyclesConfig, Metered, Reading};
+use cycles_tokio::{CyclesClient, Metered, Reading};
 use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nstreaming: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("streaming", run().await)
 }
 
 async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
-    let mut sandbox = None;
-    let client = CyclesClient::new(config(&mut sandbox)?);
+    let scene = Scene::new("streaming")?;
+    let client = CyclesClient::new(scene.config.clone());
     let before = spent(&client).await?;
 
     println!("1. A reader who stays to the end:");
@@ -120,20 +112,4 @@ async fn spent(client: &CyclesClient) -> Result<i64, Failure> {
         .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::Tokens);
     let own = own.ok_or("the tenant has no budget of tokens")?;
     Ok(own.spent.map_or(0, |spent| spent.amount))
-}
-
-/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
-fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
-    let journal = std::env::temp_dir().join(format!("cycles-streaming-{}", std::process::id()));
-    if std::env::var_os("CYCLES_BASE_URL").is_some() {
-        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
-        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
-            std::env::var_os(name).or_else(|| or_there(name))
-        })?);
-    }
-    let sandbox = sandbox.insert(Sandbox::start()?);
-    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
-        .tenant(sandbox.tenant())
-        .journal_dir(journal);
-    Ok(config.build()?)
 }

@@ -4,7 +4,7 @@
 //! `cargo run -p cycles-examples --features openai --bin openai_agent` needs nothing: it starts a Cycles server and
 //! something that speaks like OpenAI. With `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to your
 //! Cycles server; with `OPENAI_API_KEY`, and `OPENAI_BASE_URL` if you like, to your model.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 mod model;
 
@@ -16,13 +16,12 @@ use async_openai::types::chat::{
     ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CompletionUsage,
     CreateChatCompletionRequest, CreateChatCompletionStreamResponse,
 };
-use cycles_sandbox::Sandbox;
+use cycles_examples::{Failure, Scene, end};
 use cycles_tokio::models::*;
 use cycles_tokio::money::{PriceTable, Prices, Usage, Usd};
-use cycles_tokio::{CyclesClient, CyclesConfig, Reading, Receipt, WithCyclesConfig, with_cycles};
+use cycles_tokio::{CyclesClient, Reading, Receipt, WithCyclesConfig, with_cycles};
 use futures::StreamExt as _;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 type OpenAi = async_openai::Client<OpenAIConfig>;
 
 const MODEL: &str = "gpt-4o-mini";
@@ -40,20 +39,14 @@ output = 0.60
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nopenai_agent: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("openai_agent", run().await)
 }
 
 async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
-    let mut sandbox = None;
+    let scene = Scene::new("openai_agent")?;
     let agent = Agent {
-        cycles: CyclesClient::new(config(&mut sandbox)?),
+        cycles: CyclesClient::new(scene.config.clone()),
         model: openai()?,
         prices: PRICES.parse()?,
     };
@@ -242,20 +235,4 @@ fn openai() -> Result<OpenAi, Failure> {
     // It is on this machine, where no proxy leads to.
     let http = reqwest::Client::builder().no_proxy().build()?;
     Ok(OpenAi::with_config(config).with_http_client(http))
-}
-
-/// Yours from the environment, or that of a server for this run; the journal is in nobody's home.
-fn config(sandbox: &mut Option<Sandbox>) -> Result<CyclesConfig, Failure> {
-    let journal = std::env::temp_dir().join(format!("cycles-openai-agent-{}", std::process::id()));
-    if std::env::var_os("CYCLES_BASE_URL").is_some() {
-        let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
-        return Ok(CyclesConfig::from_lookup("CYCLES_", |name| {
-            std::env::var_os(name).or_else(|| or_there(name))
-        })?);
-    }
-    let sandbox = sandbox.insert(Sandbox::start()?);
-    let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
-        .tenant(sandbox.tenant())
-        .journal_dir(journal);
-    Ok(config.build()?)
 }
