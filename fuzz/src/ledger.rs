@@ -9,12 +9,17 @@
 //!
 //! Bytes: the budgets, then one request after the other.
 
+mod charge;
+mod wire;
+
 use bytes::Bytes;
 use cycles_proto::UnixMillis;
 use cycles_sandbox::{ApiKey, Budget, BudgetState, Funding, Ledger, ReservationStatus, Tenant, Unit};
-use http::{Request, Response};
+use http::Request;
 use serde_json::Value;
 
+use self::charge::Charge;
+use self::wire::read;
 use crate::KEY;
 use crate::input::Input;
 
@@ -484,79 +489,8 @@ impl Desk {
         self.keys += 1;
         format!("k{}", self.keys)
     }
-
-    fn post(&mut self, path: &str, body: String) -> (u16, Value) {
-        let response = self.raw(Request::post(path), body.clone());
-        let status = response.status().as_u16();
-        assert!(
-            matches!(status, 200 | 201 | 409 | 410),
-            "{status}: {:?}",
-            response.body()
-        );
-        if status < 300 {
-            self.answered
-                .push((path.to_owned(), body, response.body().clone()));
-        }
-        (status, read(response.body()))
-    }
-
-    fn ask(&mut self, request: http::request::Builder, body: String) -> (u16, Value) {
-        let response = self.raw(request, body);
-        (response.status().as_u16(), read(response.body()))
-    }
-
-    fn raw(&mut self, request: http::request::Builder, body: String) -> Response<Bytes> {
-        let request = request
-            .header("x-cycles-api-key", KEY)
-            .header("content-type", "application/json")
-            .body(Bytes::from(body))
-            .expect("the parts are valid");
-        self.ledger.handle(UnixMillis(self.now), &request)
-    }
-}
-
-/// What the overage policies say, for one charge on scopes as they are.
-struct Charge<'a> {
-    before: &'a [BudgetState],
-    hold: i64,
-    actual: i64,
-    policy: &'a str,
-}
-
-impl Charge<'_> {
-    /// What is charged, or nothing if it is refused.
-    fn expected(&self) -> Option<i64> {
-        let more = self.actual - self.hold;
-        if more <= 0 && self.hold > 0 || more == 0 {
-            return Some(self.actual);
-        }
-        let available = |state: &BudgetState| state.remaining.max(0);
-        match self.policy {
-            "REJECT" => None,
-            "ALLOW_IF_AVAILABLE" => {
-                let most = self.before.iter().map(available).min().unwrap_or(0);
-                Some(self.hold + more.min(most))
-            }
-            _ => {
-                // A scope without overdraft caps; one with it takes debt up to its limit.
-                let capped = self.before.iter().filter(|state| state.overdraft_limit == 0);
-                let taken = capped.map(available).fold(more, i64::min);
-                let is_beyond = |state: &BudgetState| {
-                    state.overdraft_limit > 0
-                        && state.remaining < taken
-                        && state.debt + (taken - available(state)) > state.overdraft_limit
-                };
-                (!self.before.iter().any(is_beyond)).then_some(self.hold + taken)
-            }
-        }
-    }
 }
 
 fn amount(input: &mut Input<'_>) -> i64 {
     i64::from(input.byte()) * [1, 1, 1, 8][input.below(4)]
-}
-
-fn read(body: &Bytes) -> Value {
-    assert!(!String::from_utf8_lossy(body).contains(KEY));
-    serde_json::from_slice(body).expect("it answers with JSON")
 }

@@ -7,6 +7,9 @@
 //!
 //! Bytes: the operation, the key, and the choices that make the request.
 
+mod inputs;
+mod limits;
+
 use core::fmt::Debug;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -20,6 +23,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use self::inputs::*;
+use self::limits::*;
 use crate::KEY;
 use crate::input::Input;
 
@@ -456,124 +461,6 @@ fn keeps(call: &Call, metadata: Option<&JsonObject>) {
         Some(metadata) => assert!(text.contains(&format!(r#""metadata":{metadata}"#))),
         None => assert!(!text.contains(r#","metadata":{"#)),
     }
-}
-
-fn subject(input: &mut Input<'_>) -> Subject {
-    let level = |input: &mut Input<'_>| match input.byte() {
-        0..200 => "acme".to_owned(),
-        _ => input.text(),
-    };
-
-    Subject {
-        tenant: (!input.one_in(16)).then(|| level(input)),
-        workspace: input.maybe(level),
-        toolset: input.maybe(level),
-        dimensions: input.maybe(|input| {
-            let count = input.one_of(&[1, 2, 16, 17]);
-            (0..count)
-                .map(|at| {
-                    (
-                        format!("{at}"),
-                        if at == 0 { input.text() } else { String::new() },
-                    )
-                })
-                .collect()
-        }),
-        ..Default::default()
-    }
-}
-
-fn action(input: &mut Input<'_>) -> Action {
-    let mut action = Action::new(format!("k{}", input.text()), input.text());
-    action.tags = input.maybe(|input| {
-        let count = input.one_of(&[0, 1, 10, 11]);
-        (0..count).map(|_| input.text()).collect()
-    });
-    action
-}
-
-fn amount(input: &mut Input<'_>) -> Amount {
-    let unit = input.one_of(&["TOKENS", "USD_MICROCENTS", "CREDITS", "RISK_POINTS", "EUR"]);
-    Amount::new(unit.into(), input.number() as i64)
-}
-
-fn policy(input: &mut Input<'_>) -> CommitOveragePolicy {
-    input
-        .one_of(&["REJECT", "ALLOW_IF_AVAILABLE", "ALLOW_WITH_OVERDRAFT", "SOME"])
-        .into()
-}
-
-fn metrics(input: &mut Input<'_>) -> CyclesMetrics {
-    CyclesMetrics {
-        tokens_input: input.maybe(|input| input.number() as i64),
-        latency_ms: input.maybe(|input| input.number() as i64),
-        model_version: input.maybe(Input::text),
-        custom: input.maybe(metadata),
-        ..Default::default()
-    }
-}
-
-fn metadata(input: &mut Input<'_>) -> JsonObject {
-    let mut object = JsonObject::new();
-    for _ in 0..input.below(4) {
-        let name = input.text();
-        match input.below(3) {
-            0 => object.insert(name, input.text()),
-            1 => object.insert(name, input.number()),
-            _ => object.insert(name, Value::Null),
-        }
-    }
-    object
-}
-
-fn fits_key(key: Option<&IdempotencyKey>) -> bool {
-    key.is_none_or(|key| (1..=256).contains(&key.as_str().chars().count()))
-}
-
-fn fits_path(id: &ReservationId) -> bool {
-    (1..=128).contains(&id.as_str().chars().count()) && !matches!(id.as_str(), "." | "..")
-}
-
-fn fits_subject(subject: &Subject) -> bool {
-    let levels = [&subject.tenant, &subject.workspace, &subject.toolset];
-    let fits = |level: &str| {
-        (1..=128).contains(&level.len())
-            && level
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
-    };
-    levels.iter().any(|level| level.is_some())
-        && levels.iter().all(|level| level.as_deref().is_none_or(fits))
-        && subject.dimensions.as_ref().is_none_or(|dimensions| {
-            dimensions.len() <= 16 && dimensions.values().all(|value| value.chars().count() <= 256)
-        })
-}
-
-fn fits_action(action: &Action) -> bool {
-    let text = |text: &str, most| {
-        !text.chars().all(|c| c <= ' ' || c.is_whitespace()) && text.chars().count() <= most
-    };
-    let tags = action.tags.as_deref().unwrap_or_default();
-    text(&action.kind, 64)
-        && text(&action.name, 256)
-        && tags.len() <= 10
-        && tags.iter().all(|tag| tag.chars().count() <= 64)
-}
-
-fn fits_amount(amount: &Amount) -> bool {
-    amount.amount >= 0 && amount.unit.is_known()
-}
-
-fn fits_metrics(metrics: &CyclesMetrics) -> bool {
-    let counts = [metrics.tokens_input, metrics.tokens_output, metrics.latency_ms];
-    counts
-        .iter()
-        .flatten()
-        .all(|count| (0..=i64::from(i32::MAX)).contains(count))
-        && metrics
-            .model_version
-            .as_ref()
-            .is_none_or(|version| version.chars().count() <= 128)
 }
 
 static CONFIG: LazyLock<Arc<CyclesConfig>> =
