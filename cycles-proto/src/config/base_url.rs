@@ -1,6 +1,7 @@
 //! The server's address.
 
 use core::fmt;
+use std::sync::Arc;
 
 use http::Uri;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
@@ -11,7 +12,7 @@ use super::ConfigError;
 /// is named after exactly that text.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
-    given: String,
+    given: Arc<str>,
     scheme: Scheme,
     authority: Authority,
     /// The path before `/v1`, without a slash at its end.
@@ -70,7 +71,7 @@ impl BaseUrl {
             return Err(ConfigError::BaseUrl("has a relative path"));
         }
         Ok(Self {
-            given,
+            given: given.into(),
             scheme,
             authority,
             prefix,
@@ -79,6 +80,10 @@ impl BaseUrl {
 
     pub(crate) fn as_given(&self) -> &str {
         &self.given
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.given)
     }
 
     pub(crate) fn is_https(&self) -> bool {

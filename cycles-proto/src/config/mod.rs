@@ -7,6 +7,7 @@ mod secret;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use builder::CyclesConfigBuilder;
 pub use secret::ApiKey;
@@ -145,6 +146,10 @@ impl CyclesConfig {
     /// The server's address exactly as it was given.
     pub fn base_url(&self) -> &str {
         self.base_url.as_given()
+    }
+
+    pub(crate) fn server(&self) -> Arc<str> {
+        self.base_url.shared()
     }
 
     /// Whether the server is reached over TLS.

@@ -6,11 +6,39 @@ use super::{CallContext, Error, ErrorReply, TransportError};
 use crate::models::{ReservationStatus, ResponseInfo};
 use crate::reply::OperationKind;
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = match self {
+            Self::Config(_) => "Config",
+            Self::Invalid { .. } => "Invalid",
+            Self::BudgetExceeded { .. } => "BudgetExceeded",
+            Self::BudgetNotFound { .. } => "BudgetNotFound",
+            Self::Api { .. } => "Api",
+            Self::Unreadable { .. } => "Unreadable",
+            Self::Transport(_) => "Transport",
+            Self::DryRun(_) => "DryRun",
+            Self::Action(_) => "Action",
+            Self::LeaseLost(_) => "LeaseLost",
+            Self::Unrecorded(_) => "Unrecorded",
+            Self::InvalidCommit(_) => "InvalidCommit",
+            Self::StaleReplay { .. } => "StaleReplay",
+        };
+        if !f.alternate() {
+            return write!(f, "{variant}: {self}");
+        }
+        f.debug_struct(variant)
+            .field("says", &format_args!("{self}"))
+            .field("call", &self.call())
+            .field("reply", &self.reply().map(|reply| &reply.reply))
+            .finish()
+    }
+}
+
 impl std::error::Error for TransportError {}
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}. ", self.call, self.failure)?;
+        write!(f, "{} at {}: {}. ", self.call, self.call.server, self.failure)?;
         if self.may_have_been_sent() {
             self.call.write_advice(f, self.outcome_is_unknown())
         } else {
@@ -70,6 +98,8 @@ impl fmt::Display for Sentence<'_> {
         }
         if status == 401 && *message == "INTERNAL_ERROR" {
             f.write_str(" (the server's own store is down; the API key is not at fault)")?;
+        } else if status == 401 && reply.code().is_some() {
+            write!(f, " ({} does not take the API key)", call.server)?;
         }
         if let Some(wait) = reply.info.retry_after() {
             write!(f, " (try again after {} s)", wait.as_secs())?;

@@ -4,6 +4,7 @@ mod action;
 mod display;
 
 use core::time::Duration;
+use std::sync::Arc;
 
 pub use self::action::ActionError;
 pub(crate) use self::display::shortened;
@@ -30,7 +31,10 @@ use crate::reply::{OperationKind, Unsuccessful, Verdict};
 /// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 /// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
 /// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
-#[derive(Clone, Debug, thiserror::Error)]
+///
+/// Its `Debug` is its sentence too, because that is what a `main` that returns it and an `unwrap` show; `{:#?}` adds
+/// what was asked and what came back.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The client is set up wrongly.
@@ -144,6 +148,8 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallContext {
+    /// The server's address, as it was given.
+    pub server: Arc<str>,
     /// The operation.
     pub operation: OperationKind,
     /// The reservation it names.

@@ -8,6 +8,7 @@ use crate::reply::verdict;
 
 fn call(operation: OperationKind) -> CallContext {
     CallContext {
+        server: "http://ledger".into(),
         operation,
         reservation_id: Some("26c5a266".into()),
         idempotency_key: Some("k-1".into()),
@@ -68,6 +69,17 @@ fn a_denied_budget_keeps_its_code_and_everything_else() {
                 "commitReservation of 26c5a266: 409 {code}: no money (try again after 3 s). The ledger is unchanged. Request q-7."
             )
         );
+    }
+}
+
+#[test]
+fn what_a_main_that_returns_it_shows_is_its_sentence_and_all_of_it_on_demand() {
+    let error = of(status(409), &body("BUDGET_EXCEEDED", "no budget left"));
+    assert_eq!(format!("{error:?}"), format!("BudgetExceeded: {error}"));
+    assert!(!format!("{error:?}").contains(['{', '\n']));
+    let all = format!("{error:#?}");
+    for part in ["no budget left", "idempotency_key", "status: 409"] {
+        assert!(all.contains(part), "{part} is not in {all}");
     }
 }
 
@@ -173,7 +185,7 @@ fn a_server_without_its_store_does_not_blame_the_key() {
     assert!(error.is_unauthorized() && !error.is_retryable() && !error.is_outage());
     assert_eq!(
         error.to_string(),
-        "commitReservation of 26c5a266: 401 UNAUTHORIZED: KEY_NOT_FOUND. The ledger is unchanged. Request q-7."
+        "commitReservation of 26c5a266: 401 UNAUTHORIZED: KEY_NOT_FOUND (http://ledger does not take the API key). The ledger is unchanged. Request q-7."
     );
 }
 
@@ -198,16 +210,16 @@ fn a_transport_error_says_whether_anything_was_sent() {
     let commit = OperationKind::CommitReservation;
     assert_eq!(
         text(FailureKind::Dns, commit),
-        "commitReservation of 26c5a266: the server's name could not be resolved. Nothing was sent"
+        "commitReservation of 26c5a266 at http://ledger: the server's name could not be resolved. Nothing was sent"
     );
     assert_eq!(
         text(FailureKind::Timeout, commit),
-        "commitReservation of 26c5a266: no complete answer in time. The server may have acted on it; repeat it under \
+        "commitReservation of 26c5a266 at http://ledger: no complete answer in time. The server may have acted on it; repeat it under \
          the key k-1 and it counts once"
     );
     assert_eq!(
         text(FailureKind::Lost, OperationKind::GetReservation),
-        "getReservation of 26c5a266: the connection was lost. It may have reached the server, where it changes nothing"
+        "getReservation of 26c5a266 at http://ledger: the connection was lost. It may have reached the server, where it changes nothing"
     );
     let error = Error::transport(call(commit), Failure::new(FailureKind::Lost), false);
     assert_eq!(

@@ -69,6 +69,7 @@ impl Common {
         key: Option<&IdempotencyKey>,
     ) -> CallContext {
         CallContext {
+            server: self.config.server(),
             operation,
             reservation_id: Some(id.clone()),
             idempotency_key: key.cloned(),

@@ -172,6 +172,7 @@ impl Reserving {
 
     fn context(&self, common: &Common) -> CallContext {
         CallContext {
+            server: common.config.server(),
             operation: self.kind,
             reservation_id: None,
             idempotency_key: self.encoded.idempotency_key().cloned(),

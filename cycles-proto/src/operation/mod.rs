@@ -158,6 +158,7 @@ impl<T: Reply> Operation<T> {
     ) -> Result<Self, Error> {
         let encoded = encoded.map_err(|problem| Error::invalid(kind, problem))?;
         let context = CallContext {
+            server: config.server(),
             operation: kind,
             reservation_id: None,
             idempotency_key: encoded.idempotency_key().cloned(),

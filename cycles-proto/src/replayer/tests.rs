@@ -39,6 +39,7 @@ fn record(id: &str) -> JournalRecord {
 
 fn context() -> CallContext {
     CallContext {
+        server: "http://ledger".into(),
         operation: OperationKind::CommitReservation,
         reservation_id: None,
         idempotency_key: None,

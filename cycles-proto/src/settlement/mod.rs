@@ -354,6 +354,7 @@ impl Settlement {
 
     fn context(&self, attempt: Attempt) -> CallContext {
         CallContext {
+            server: self.config.server(),
             operation: self.kind(attempt),
             reservation_id: Some(self.record.reservation_id().clone()),
             idempotency_key: self.record.idempotency_key().cloned(),

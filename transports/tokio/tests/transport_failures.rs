@@ -55,6 +55,6 @@ fn a_call_outside_any_runtime_is_an_error_and_no_panic() {
     };
     assert_eq!(
         error.to_string(),
-        "decide: no async runtime is running here. Nothing was sent"
+        "decide at http://127.0.0.1:9: no async runtime is running here. Nothing was sent"
     );
 }

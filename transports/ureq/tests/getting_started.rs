@@ -173,5 +173,8 @@ fn decision_handling() {
     let stranger = CyclesClient::builder("cyc_live_unknown", sandbox.base_url()).build();
     assert_eq!(reserve(&stranger), "API error (401): Some(Unauthorized)");
     let nobody = CyclesClient::builder("cyc_live_unknown", "http://127.0.0.1:9").build();
-    assert!(reserve(&nobody).starts_with("Network error (retryable): createReservation: no connection"));
+    assert!(
+        reserve(&nobody)
+            .starts_with("Network error (retryable): createReservation at http://127.0.0.1:9: no connection")
+    );
 }

@@ -197,7 +197,10 @@ fn decision_handling() {
     let nobody = CyclesClient::builder("cyc_live_unknown", "http://127.0.0.1:9")
         .journal_enabled(false)
         .build();
-    assert!(reserve(&nobody, 10).starts_with("Network error (retryable): createReservation: no connection"));
+    assert!(
+        reserve(&nobody, 10)
+            .starts_with("Network error (retryable): createReservation at http://127.0.0.1:9: no connection")
+    );
 }
 
 #[test]

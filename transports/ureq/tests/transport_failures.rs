@@ -45,7 +45,9 @@ fn a_refused_connection_was_never_sent() {
     );
     let text = error.to_string();
     assert!(
-        text.starts_with("commitReservation of r-1: no connection to the server ("),
+        text.starts_with(&format!(
+            "commitReservation of r-1 at http://127.0.0.1:{port}: no connection to the server ("
+        )),
         "{text}"
     );
     assert!(
