@@ -90,3 +90,48 @@ where
         }
     }
 }
+
+/// The value of a guarded function, to be asked whether it is over. The compiler chooses the answer by what it knows
+/// of the type, and nothing of it is run.
+#[derive(Debug)]
+pub struct Value<'a, T: ?Sized>(pub &'a T);
+
+/// What is there when its function returns.
+#[derive(Debug)]
+pub struct Whole;
+
+/// What is still to be consumed.
+#[derive(Debug)]
+pub struct Unfinished;
+
+impl<T: Stream + ?Sized> Value<'_, T> {
+    /// In preference to [`AnyValue`].
+    pub fn when_made(&self) -> Unfinished {
+        Unfinished
+    }
+}
+
+/// Any type, unless more is known.
+pub trait AnyValue {
+    /// What it is when its function returns.
+    fn when_made(&self) -> Whole;
+}
+
+impl<T: ?Sized> AnyValue for Value<'_, T> {
+    fn when_made(&self) -> Whole {
+        Whole
+    }
+}
+
+/// What can be settled when its function returns.
+#[diagnostic::on_unimplemented(
+    message = "a stream is not paid for when it is made",
+    label = "this is consumed only later",
+    note = "return `Result<impl Stream<Item = ..>, E>`, and say what each item costs, such as `actual_per_item = item.len()`"
+)]
+pub trait Paid {}
+
+impl Paid for Whole {}
+
+/// Compiles for what can be settled when its function returns.
+pub fn paid(_: impl Paid) {}

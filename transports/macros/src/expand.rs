@@ -5,7 +5,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Error, Expr, Result};
 
 use crate::adapter::{Adapter, Private, place};
-use crate::function::{Function, Items};
+use crate::function::Function;
+use crate::items::{self, Items};
 use crate::parameters::Parameters;
 use crate::settings;
 
@@ -27,7 +28,12 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     let private = adapter.private(parameters.path.as_ref());
     let config = settings::config(parameters, &private)?;
     let client = settings::client(parameters, &private);
-    let Charge { by, before, cost } = charge(parameters, function, &private)?;
+    let Charge {
+        by,
+        before,
+        cost,
+        items,
+    } = charge(adapter, parameters, function, &private)?;
     let body = body(adapter, &private, function);
     let Function {
         attributes,
@@ -53,6 +59,10 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         let body = #body;
     };
     let returning = quote_spanned!(returned=> #private::returning(#ended));
+    let returning = match items {
+        Some(items) => items.returned(adapter, function, &returning)?,
+        None => returning,
+    };
     let guarded = quote!(#guarded #returning);
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }
@@ -86,32 +96,41 @@ struct Charge {
     before: TokenStream,
     /// What it is told the cost by.
     cost: TokenStream,
+    /// What is charged item by item.
+    items: Option<Items>,
 }
 
-fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Result<Charge> {
+fn charge(
+    adapter: &Adapter,
+    parameters: &Parameters,
+    function: &Function,
+    private: &Private,
+) -> Result<Charge> {
     let is_estimate = parameters.flag("use_estimate_if_actual_not_provided")?;
-    let items = Items::of(function);
+    let items = Items::of(adapter, function);
+    if let (None, Some(items)) = (parameters.get("actual_per_item"), &items) {
+        return Err(items.unpaid(adapter));
+    }
     match (parameters.get("actual"), parameters.get("actual_per_item")) {
         (Some(_), Some(per_item)) => {
             let problem = "`actual` is the cost of what is there when the function returns, and this is that of each \
                            item of a stream: give one of them";
             Err(Error::new_spanned(per_item, problem))
         }
-        (None, Some(per_item)) => Ok(Charge {
-            by: "metered",
-            before: quote_spanned! {place(per_item)=>
-                let unit = ::core::clone::Clone::clone(&config.estimate().unit);
-            },
-            cost: read(private, per_item, &items)?,
-        }),
-        _ if items.is_stream => {
-            let problem = "a stream is not paid for when it is made: say what each item costs, such as \
-                           `actual_per_item = item.len()`";
-            Err(Error::new_spanned(&function.signature.output, problem))
+        (None, Some(per_item)) => {
+            let items = items.ok_or_else(|| items::nothing_to_consume(adapter, function))?;
+            Ok(Charge {
+                by: items.metered(),
+                before: quote_spanned! {place(per_item)=>
+                    let unit = ::core::clone::Clone::clone(&config.estimate().unit);
+                },
+                cost: read(private, per_item, &items)?,
+                items: Some(items),
+            })
         }
         (Some(actual), None) => Ok(Charge {
             by: "guarded",
-            cost: cost(private, actual)?,
+            cost: cost(private, actual, function)?,
             ..Charge::default()
         }),
         (None, None) if is_estimate == Some(false) => {
@@ -121,10 +140,17 @@ fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Re
             Err(Error::new_spanned(flag, problem))
         }
         (None, None) => {
-            let unit = private.at(Span::mixed_site());
+            let span = Span::mixed_site();
+            let path = private.at(span);
+            let paid = paid(private, function);
             Ok(Charge {
                 by: "guarded",
-                cost: quote!(|_: &_, _: &#unit::Unit| ::core::option::Option::None),
+                cost: quote_spanned! {span=>
+                    |result: &_, _: &#path::Unit| {
+                        #paid
+                        ::core::option::Option::None
+                    }
+                },
                 ..Charge::default()
             })
         }
@@ -132,12 +158,38 @@ fn charge(parameters: &Parameters, function: &Function, private: &Private) -> Re
 }
 
 /// A closure that tells the cost of a result, if it is known. Integers are of the unit that it is given.
-fn cost(private: &Private, actual: &Expr) -> Result<TokenStream> {
+fn cost(private: &Private, actual: &Expr, function: &Function) -> Result<TokenStream> {
     let (span, path) = (place(actual), private.at(place(actual)));
-    let unit = Ident::new("unit", span);
+    let (unit, value) = (Ident::new("unit", span), Ident::new("result", Span::mixed_site()));
     let cost = settings::cost(private, actual, &quote!(#unit))?;
+    let paid = paid(private, function);
     let result = named("result", actual);
-    Ok(quote_spanned!(span=> |#result: &_, #unit: &#path::Unit| #cost))
+    Ok(quote_spanned! {span=>
+        |#value: &_, #unit: &#path::Unit| {
+            #paid
+            let #result = #value;
+            #cost
+        }
+    })
+}
+
+/// Has the compiler look whether what is called `result` is paid for when it is made, if it knows more of that than
+/// its name: what the signature calls `impl Trait` tells by that.
+fn paid(private: &Private, function: &Function) -> TokenStream {
+    match items::value(&function.signature.output) {
+        Some(value) if !function.is_inferred() => {
+            let span = place(value);
+            let private = private.at(span);
+            let result = Ident::new("result", Span::mixed_site());
+            quote_spanned! {span=>
+                {
+                    use #private::AnyValue as _;
+                    #private::paid(#private::Value(#result).when_made());
+                }
+            }
+        }
+        _ => TokenStream::new(),
+    }
 }
 
 /// A closure that reads an item; of a result it reads the value.
@@ -153,7 +205,8 @@ fn read(private: &Private, per_item: &Expr, items: &Items) -> Result<TokenStream
             }
         }
     } else {
-        quote_spanned!(span=> move |#item: &_| ::core::option::Option::Some(#reading))
+        let of = items.item();
+        quote_spanned!(span=> move |#item: &#of| ::core::option::Option::Some(#reading))
     })
 }
 

@@ -3,10 +3,9 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
-use syn::visit_mut::{VisitMut, visit_assoc_type_mut, visit_path_segment_mut, visit_type_mut};
+use syn::visit_mut::{VisitMut, visit_type_mut};
 use syn::{
-    AssocType, AttrStyle, Attribute, Error, GenericArgument, Path, PathArguments, PathSegment, Result,
-    ReturnType, Signature, Token, Type, Visibility, braced,
+    AttrStyle, Attribute, Error, Path, Result, ReturnType, Signature, Token, Type, Visibility, braced,
 };
 
 /// A function or method with a body.
@@ -57,69 +56,26 @@ impl Function {
         Err(Error::new_spanned(return_type, problem))
     }
 
+    /// Whether the signature leaves some of what it returns to the compiler.
+    pub(crate) fn is_inferred(&self) -> bool {
+        let mut inferred = Inferred(false);
+        if let ReturnType::Type(_, return_type) = &self.signature.output {
+            inferred.visit_type_mut(&mut Type::clone(return_type));
+        }
+        inferred.0
+    }
+
     /// What it returns, as it can be written within the body: what the signature calls `impl Trait` is inferred.
     pub(crate) fn return_type(&self) -> Type {
         match &self.signature.output {
             ReturnType::Default => syn::parse_quote!(()),
             ReturnType::Type(_, return_type) => {
                 let mut return_type = Type::clone(return_type);
-                Inferred.visit_type_mut(&mut return_type);
+                Inferred(false).visit_type_mut(&mut return_type);
                 return_type
             }
         }
     }
-}
-
-/// What a function makes that is not over when it returns.
-#[derive(Default)]
-pub(crate) struct Items {
-    /// Whether its return type is written as that of an async stream.
-    pub(crate) is_stream: bool,
-    /// Whether each item is written as a `Result`.
-    pub(crate) are_results: bool,
-}
-
-impl Items {
-    /// As far as the return type tells.
-    pub(crate) fn of(function: &Function) -> Self {
-        let mut items = Self::default();
-        if let ReturnType::Type(_, return_type) = &function.signature.output {
-            // Only looked at: what visits mutably is what there is already.
-            items.visit_type_mut(&mut Type::clone(return_type));
-        }
-        items
-    }
-}
-
-impl VisitMut for Items {
-    fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
-        // By their whole names: a `TcpStream` is none.
-        let streams = ["Stream", "TryStream", "BoxStream", "LocalBoxStream"];
-        if streams.iter().any(|name| segment.ident == name) {
-            self.is_stream = true;
-            if let PathArguments::AngleBracketed(arguments) = &segment.arguments
-                && let Some(GenericArgument::Type(Type::Path(item))) = arguments.args.last()
-            {
-                self.are_results |= is_result(&item.path);
-            }
-        }
-        visit_path_segment_mut(self, segment);
-    }
-
-    fn visit_assoc_type_mut(&mut self, item: &mut AssocType) {
-        if item.ident == "Item"
-            && let Type::Path(item) = &item.ty
-        {
-            self.are_results |= is_result(&item.path);
-        }
-        visit_assoc_type_mut(self, item);
-    }
-}
-
-fn is_result(path: &Path) -> bool {
-    path.segments
-        .last()
-        .is_some_and(|name| name.ident.to_string().ends_with("Result"))
 }
 
 impl Parse for Function {
@@ -162,13 +118,14 @@ fn is_known(path: &Path) -> bool {
     name.is_some_and(|name| KNOWN.iter().any(|known| name.ident == known))
 }
 
-/// Replaces each `impl Trait` by `_`.
-struct Inferred;
+/// Replaces each `impl Trait` by `_`, and says whether there was one.
+struct Inferred(bool);
 
 impl VisitMut for Inferred {
     fn visit_type_mut(&mut self, of: &mut Type) {
         if matches!(of, Type::ImplTrait(_)) {
             *of = syn::parse_quote!(_);
+            self.0 = true;
         } else {
             visit_type_mut(self, of);
         }

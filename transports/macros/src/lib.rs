@@ -7,6 +7,7 @@
 mod adapter;
 mod expand;
 mod function;
+mod items;
 mod nearest;
 mod parameters;
 mod settings;

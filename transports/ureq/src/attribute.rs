@@ -1,5 +1,7 @@
 //! What the attribute `cycles` makes of a function.
 
+use std::io::Read;
+
 use cycles_host::ambient;
 use cycles_proto::guarded::{CommitNotes, NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
@@ -52,6 +54,24 @@ where
     Ok(Metered::new(guard, items, read).notes(notes))
 }
 
+/// As [`metered`] for what makes a reader: `read` is asked of the bytes of each read.
+///
+/// # Errors
+/// The body's own, as it is, or why it did not run.
+pub fn metered_read<S, E, F>(
+    client: Result<CyclesClient, Error>,
+    config: WithCyclesConfig,
+    body: impl FnOnce() -> Result<S, E>,
+    read: F,
+) -> Result<Metered<S, F>, NotCompleted<E>>
+where
+    S: Read,
+    F: FnMut(&[u8]) -> Option<Reading>,
+{
+    let (guard, source, notes) = open(client, &config, body)?;
+    Ok(Metered::new(guard, source, read).notes(notes))
+}
+
 /// The reservation, what the body made under it, and what is to go with its commit. A panic gives the budget back
 /// when the guard is dropped.
 fn open<I, E>(
@@ -76,3 +96,48 @@ fn open<I, E>(
         }
     }
 }
+
+/// The value of a guarded function, to be asked whether it is over. The compiler chooses the answer by what it knows
+/// of the type, and nothing of it is run.
+#[derive(Debug)]
+pub struct Value<'a, T: ?Sized>(pub &'a T);
+
+/// What is there when its function returns.
+#[derive(Debug)]
+pub struct Whole;
+
+/// What is still to be consumed.
+#[derive(Debug)]
+pub struct Unfinished;
+
+impl<T: Iterator + ?Sized> Value<'_, T> {
+    /// In preference to [`AnyValue`].
+    pub fn when_made(&self) -> Unfinished {
+        Unfinished
+    }
+}
+
+/// Any type, unless more is known.
+pub trait AnyValue {
+    /// What it is when its function returns.
+    fn when_made(&self) -> Whole;
+}
+
+impl<T: ?Sized> AnyValue for Value<'_, T> {
+    fn when_made(&self) -> Whole {
+        Whole
+    }
+}
+
+/// What can be settled when its function returns.
+#[diagnostic::on_unimplemented(
+    message = "an iterator is not paid for when it is made",
+    label = "this is consumed only later",
+    note = "return `Result<impl Iterator<Item = ..>, E>`, and say what each item costs, such as `actual_per_item = item.len()`, or return what there is already, such as a `Vec`"
+)]
+pub trait Paid {}
+
+impl Paid for Whole {}
+
+/// Compiles for what can be settled when its function returns.
+pub fn paid(_: impl Paid) {}

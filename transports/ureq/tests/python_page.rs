@@ -11,6 +11,8 @@
 
 extern crate cycles_ureq as runcycles;
 
+use std::io::Read;
+
 include!("../../client/tests/python_page/page.rs");
 
 fn call_llm(prompt: &str) -> String {
@@ -302,6 +304,44 @@ fn a_function_that_makes_an_iterator_is_paid_for_as_that_is_consumed() -> Outcom
         assert_eq!(lines("1\n2\nx\n9")?.count(), 3);
         assert!(client.flush(PATIENCE)?.is_complete());
         assert_eq!(page.dollars(), (30 + 3, 0));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_boxed_iterator_or_reader_stays_one_and_is_paid_for_as_it_is_consumed() -> Outcome {
+    #[cycles(estimate = 1000, actual_per_item = item.len())]
+    fn words(text: &str) -> Result<Box<dyn Iterator<Item = String>>, Error> {
+        Ok(Box::new(
+            text.split(' ').map(str::to_owned).collect::<Vec<_>>().into_iter(),
+        ))
+    }
+    #[cycles(estimate = 1000, actual_per_item = item.len() * 10)]
+    fn body(text: &str) -> Result<impl Read, Error> {
+        Ok(text.as_bytes())
+    }
+    #[cycles(estimate = 1000, actual_per_item = item.len() * 10)]
+    fn boxed(text: &'static str) -> std::result::Result<Box<dyn Read + Send>, Error> {
+        Ok(Box::new(text.as_bytes()))
+    }
+    let page = Page::new();
+    let client = page.client();
+    with_default_client(client.clone(), || {
+        let mut words: Box<dyn Iterator<Item = String>> = words("one two three")?;
+        assert_eq!(
+            (words.next().as_deref(), page.dollars()),
+            (Some("one"), (0, 1000))
+        );
+        drop(words);
+        assert!(client.flush(PATIENCE)?.is_complete());
+        assert_eq!(page.dollars(), (3, 0));
+        let mut text = String::new();
+        let mut reader = body("Roses")?;
+        assert_eq!(page.dollars(), (3, 1000));
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(page.dollars(), (53, 0));
+        boxed(" are red")?.read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), page.dollars()), ("Roses are red", (133, 0)));
         Ok(())
     })
 }

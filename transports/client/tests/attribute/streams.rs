@@ -32,6 +32,39 @@ async fn breaks_off(fails_to_begin: bool) -> Result<impl Stream<Item = Result<Ch
     Ok(chunks().take(2).map(Ok).chain(broken))
 }
 
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = item.text.len())]
+async fn is_boxed() -> Result<stream::BoxStream<'static, Chunk>, Error> {
+    Ok(chunks().boxed())
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = item.text.len())]
+async fn is_pinned() -> Result<std::pin::Pin<Box<dyn Stream<Item = Result<Chunk, Failed>> + Send>>, Failed> {
+    Ok(Box::pin(chunks().map(Ok)))
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = item.text.len())]
+async fn is_unpinned() -> Result<Box<dyn Stream<Item = Chunk> + Send + Unpin>, Error> {
+    Ok(Box::new(chunks().boxed()))
+}
+
+on_executor! {
+async fn a_boxed_stream_stays_boxed_and_is_paid_for_as_it_is_consumed() {
+    let scene = Scene::new();
+    let client = scene.client();
+    with_default_client(client.clone(), async {
+        let mut boxed: stream::BoxStream<'static, Chunk> = is_boxed().await.unwrap();
+        boxed.next().await.unwrap();
+        assert_eq!(scene.budget(), (0, 100), "it goes on");
+        drop(boxed);
+        assert_eq!(is_send(is_pinned().await.unwrap()).count().await, 4);
+        assert_eq!(is_unpinned().await.unwrap().take(2).count().await, 2);
+    })
+    .await;
+    assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+    assert_eq!(scene.budget(), (3 + 15 + 6, 0));
+}
+}
+
 on_executor! {
 async fn a_stream_is_paid_for_as_it_is_consumed_and_settled_at_its_end() {
     let scene = Scene::new();

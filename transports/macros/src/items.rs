@@ -1,0 +1,261 @@
+//! What a function makes that is not over when it returns, as far as its return type is written out.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::visit_mut::{VisitMut, visit_assoc_type_mut, visit_trait_bound_mut, visit_type_path_mut};
+use syn::{
+    AssocType, Error, GenericArgument, Path, PathArguments, Result, ReturnType, TraitBound, Type, TypePath,
+};
+
+use crate::adapter::{Adapter, place};
+use crate::function::Function;
+
+/// Something to consume.
+pub(crate) struct Items {
+    /// The name that tells it.
+    name: Ident,
+    kind: Kind,
+    /// Whether each item is written as a `Result`.
+    pub(crate) are_results: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Stream,
+    Iterator,
+    Read,
+    AsyncRead,
+}
+
+/// By their whole names: a `TcpStream` is none.
+const TRAITS: [(&str, Kind); 11] = [
+    ("Stream", Kind::Stream),
+    ("TryStream", Kind::Stream),
+    ("FusedStream", Kind::Stream),
+    ("Iterator", Kind::Iterator),
+    ("FusedIterator", Kind::Iterator),
+    ("DoubleEndedIterator", Kind::Iterator),
+    ("ExactSizeIterator", Kind::Iterator),
+    ("Read", Kind::Read),
+    ("BufRead", Kind::Read),
+    ("AsyncRead", Kind::AsyncRead),
+    ("AsyncBufRead", Kind::AsyncRead),
+];
+
+/// Those that are types.
+const BOXED: [&str; 2] = ["BoxStream", "LocalBoxStream"];
+
+impl Items {
+    /// What there is to consume, if that outlives the functions of this adapter's kind. An async function has no
+    /// use for what blocks, so that this is as good as done.
+    pub(crate) fn of(adapter: &Adapter, function: &Function) -> Option<Self> {
+        let value = value(&function.signature.output)?;
+        let mut search = Search::default();
+        // Only looked at: what visits mutably is what there is already.
+        search.visit_type_mut(&mut value.clone());
+        let (name, kind) = search.found?;
+        let blocks = matches!(kind, Kind::Iterator | Kind::Read);
+        (!(adapter.is_async && blocks)).then_some(Self {
+            name,
+            kind,
+            are_results: search.are_results,
+        })
+    }
+
+    /// Why it cannot be settled as if it were over.
+    pub(crate) fn unpaid(&self, adapter: &Adapter) -> Error {
+        let problem = self.foreign(adapter).unwrap_or(match self.kind {
+            Kind::Stream | Kind::AsyncRead => {
+                "a stream is not paid for when it is made: say what each item costs, such as \
+                 `actual_per_item = item.len()`"
+            }
+            Kind::Iterator => {
+                "an iterator is not paid for when it is made: say what each item costs, such as \
+                 `actual_per_item = item.len()`, or return what there is already, such as a `Vec`"
+            }
+            Kind::Read => {
+                "a reader is not paid for when it is made: say what the bytes of each read cost, such as \
+                 `actual_per_item = item.len()`"
+            }
+        });
+        Error::new_spanned(&self.name, problem)
+    }
+
+    /// Why this adapter cannot charge for it in any way.
+    fn foreign(&self, adapter: &Adapter) -> Option<&'static str> {
+        match self.kind {
+            Kind::Stream if !adapter.is_async => Some(
+                "this function blocks, and a stream does not: return an iterator, or use the attribute of \
+                 `cycles_tokio` or `cycles_async_std`",
+            ),
+            Kind::AsyncRead if adapter.is_async => Some(
+                "a reader is not paid for when it is made, and only streams are charged item by item: return a \
+                 stream of what is read, and say what each item costs as `actual_per_item`",
+            ),
+            Kind::AsyncRead => Some("this function blocks, and an async reader does not: return `impl Read`"),
+            Kind::Stream | Kind::Iterator | Kind::Read => None,
+        }
+    }
+
+    /// What the function returns in place of `made`, a `Result` of what is charged item by item.
+    ///
+    /// # Errors
+    /// If that cannot stand where the function returns it.
+    pub(crate) fn returned(
+        &self,
+        adapter: &Adapter,
+        function: &Function,
+        made: &TokenStream,
+    ) -> Result<TokenStream> {
+        let is = |name: &str| self.name == name;
+        let lost = match self.foreign(adapter) {
+            Some(problem) => Some(problem),
+            None if is("DoubleEndedIterator") || is("ExactSizeIterator") => Some(
+                "items are charged from the first on, for as long as somebody wants them: return \
+                 `impl Iterator<Item = ..>`",
+            ),
+            None if is("BufRead") => Some(
+                "reads are charged as they come: return `impl Read`, which a caller may put into a `BufReader`",
+            ),
+            None => None,
+        };
+        if let Some(problem) = lost {
+            return Err(Error::new_spanned(&self.name, problem));
+        }
+        let span = place(&self.name);
+        let put = match value(&function.signature.output).and_then(held) {
+            Some(Held::Plain) => return Ok(made.clone()),
+            Some(Held::Boxed) => quote!(new),
+            Some(Held::Pinned) => quote!(pin),
+            None => return Err(nothing_to_consume(adapter, function)),
+        };
+        Ok(quote_spanned! {span=>
+            match #made {
+                ::core::result::Result::Ok(made) => ::core::result::Result::Ok(::std::boxed::Box::#put(made)),
+                ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+            }
+        })
+    }
+
+    /// What runs the body, by its name.
+    pub(crate) fn metered(&self) -> &'static str {
+        if self.kind == Kind::Read {
+            "metered_read"
+        } else {
+            "metered"
+        }
+    }
+
+    /// The type of what is asked for its cost, as far as the compiler has to be told.
+    pub(crate) fn item(&self) -> TokenStream {
+        if self.kind == Kind::Read {
+            quote!([u8])
+        } else {
+            quote!(_)
+        }
+    }
+}
+
+/// Why there is nothing to charge item by item.
+pub(crate) fn nothing_to_consume(adapter: &Adapter, function: &Function) -> Error {
+    let problem = if adapter.is_async {
+        "this has no items that could be charged: the value has to be the stream itself, written out as \
+         `Result<impl Stream<Item = ..>, E>`, `Result<BoxStream<..>, E>` or `Result<Pin<Box<dyn Stream<Item = ..>>>, E>`; \
+         for a value that is there when the function returns, say what it cost as `actual`"
+    } else {
+        "this has no items that could be charged: the value has to be the iterator or the reader itself, written out \
+         as `Result<impl Iterator<Item = ..>, E>`, `Result<impl Read, E>` or a `Box<dyn ..>` of one; for a value that is \
+         there when the function returns, say what it cost as `actual`"
+    };
+    Error::new_spanned(&function.signature.output, problem)
+}
+
+/// How a function has what it makes.
+enum Held {
+    Plain,
+    Boxed,
+    Pinned,
+}
+
+/// Nothing if it is part of something else.
+fn held(value: &Type) -> Option<Held> {
+    match value {
+        Type::ImplTrait(_) => Some(Held::Plain),
+        Type::Paren(inner) => held(&inner.elem),
+        Type::Group(inner) => held(&inner.elem),
+        Type::Path(TypePath { path, .. }) => {
+            let last = path.segments.last()?;
+            let inner = || match first(path) {
+                Some(Type::Path(inner)) => inner.path.segments.last().map(|last| last.ident.clone()),
+                _ => None,
+            };
+            let of_trait = || matches!(first(path), Some(Type::TraitObject(_) | Type::ImplTrait(_)));
+            if BOXED.iter().any(|name| last.ident == name) || (last.ident == "Pin" && inner()? == "Box") {
+                Some(Held::Pinned)
+            } else {
+                (last.ident == "Box" && of_trait()).then_some(Held::Boxed)
+            }
+        }
+        _ => None,
+    }
+}
+
+/// What is inside the `Result`.
+pub(crate) fn value(output: &ReturnType) -> Option<&Type> {
+    match output {
+        ReturnType::Type(_, result) => match &**result {
+            Type::Path(result) => first(&result.path),
+            _ => None,
+        },
+        ReturnType::Default => None,
+    }
+}
+
+/// The first type that is given to another one.
+fn first(path: &Path) -> Option<&Type> {
+    let PathArguments::AngleBracketed(arguments) = &path.segments.last()?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(first) => Some(first),
+        _ => None,
+    })
+}
+
+#[derive(Default)]
+struct Search {
+    found: Option<(Ident, Kind)>,
+    are_results: bool,
+}
+
+impl VisitMut for Search {
+    fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
+        if let Some(last) = bound.path.segments.last()
+            && let Some((_, kind)) = TRAITS.iter().find(|(name, _)| last.ident == name)
+        {
+            self.found.get_or_insert((last.ident.clone(), *kind));
+        }
+        visit_trait_bound_mut(self, bound);
+    }
+
+    fn visit_type_path_mut(&mut self, named: &mut TypePath) {
+        if let Some(last) = named.path.segments.last()
+            && BOXED.iter().any(|name| last.ident == name)
+        {
+            self.found.get_or_insert((last.ident.clone(), Kind::Stream));
+            self.are_results |= first(&named.path).is_some_and(is_result);
+        }
+        visit_type_path_mut(self, named);
+    }
+
+    fn visit_assoc_type_mut(&mut self, item: &mut AssocType) {
+        self.are_results |= item.ident == "Item" && is_result(&item.ty);
+        visit_assoc_type_mut(self, item);
+    }
+}
+
+fn is_result(item: &Type) -> bool {
+    let Type::Path(item) = item else { return false };
+    let last = item.path.segments.last();
+    last.is_some_and(|name| name.ident.to_string().ends_with("Result"))
+}
