@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::call::{Call, Ticket};
 use crate::error::Error;
 use crate::lease::Stop;
-use crate::models::{InvalidRequest, ReservationCreateResponse, ReservationId};
+use crate::lifecycle::InvalidCommit;
+use crate::models::{Amount, InvalidRequest, ReservationCreateResponse, ReservationId};
 use crate::record::JournalRecord;
 use crate::settlement::Receipt;
 use crate::time::UnixMillis;
@@ -120,6 +121,18 @@ pub enum Event {
         /// Whose lease it was.
         reservation_id: ReservationId,
     },
+    /// A cost was handed over that could not be taken, or an item of a metered stream could not be counted, and the
+    /// reservation has ended without it.
+    #[non_exhaustive]
+    CostNotTaken {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// What is wrong with it.
+        why: Box<InvalidCommit>,
+        /// What is charged instead: what was told to be spent before, or what the other items cost. With `None`
+        /// nothing is, and the budget is held until its lease ends.
+        charged: Option<Amount>,
+    },
     /// Something beside the amount broke a limit and was left out of the commit, which goes on.
     #[non_exhaustive]
     CommitTrimmed {
@@ -211,6 +224,7 @@ impl Event {
             | Self::BeatFailed { reservation_id, .. }
             | Self::HeartbeatStopped { reservation_id, .. }
             | Self::LeaseLost { reservation_id }
+            | Self::CostNotTaken { reservation_id, .. }
             | Self::CommitTrimmed { reservation_id, .. }
             | Self::JournalFailed { reservation_id, .. }
             | Self::SettlementFailed { reservation_id, .. }

@@ -24,8 +24,8 @@ pub(super) struct Held {
     heart: Heart,
     /// A lower bound of the cost so far.
     spent: i64,
-    /// Whether a cost was handed over, or told so far, that could not be taken: then it is known that there is one.
-    has_untaken_cost: bool,
+    /// Why a cost that was handed over, or told so far, could not be taken: then it is known that there is one.
+    untaken: Option<Box<InvalidCommit>>,
     settlement: Option<Box<Settlement>>,
 }
 
@@ -51,7 +51,7 @@ impl Held {
             about,
             heart,
             spent: 0,
-            has_untaken_cost: false,
+            untaken: None,
             settlement: None,
         }
     }
@@ -126,9 +126,14 @@ impl Held {
     pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.about
             .check_amount("spent", amount)
-            .inspect_err(|_| self.has_untaken_cost = true)?;
+            .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
         self.spent = self.spent.max(amount.amount);
         Ok(())
+    }
+
+    /// An item of a stream has a cost that is in no amount.
+    pub(super) fn not_counted(&mut self, why: InvalidCommit) {
+        self.untaken = Some(Box::new(why));
     }
 
     pub(super) fn commit(
@@ -140,11 +145,16 @@ impl Held {
         if self.settlement.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
         }
+        let actual = request.actual.clone();
         let record = self
             .about
             .record(common, &self.grant.reservation_id, request, now)
-            .inspect_err(|_| self.has_untaken_cost = true)?;
-        self.has_untaken_cost = false;
+            .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
+        // Another cost takes the place of one that was wrong, but not of an item's.
+        let untaken = self.untaken.take();
+        if let Some(why) = untaken.filter(|why| matches!(**why, InvalidCommit::NotCounted { .. })) {
+            self.tell_untaken(common, why, Some(actual));
+        }
         let settlement = Settlement::new(Arc::clone(&common.config), record, common.seed, now);
         self.settlement = Some(Box::new(settlement));
         Ok(())
@@ -155,16 +165,24 @@ impl Held {
         if self.settlement.is_some() {
             return None;
         }
+        let untaken = self.untaken.take();
         if self.spent > 0 {
             let metadata = partial();
             let actual = Amount::new(self.about.unit.clone(), self.spent);
-            let request = CommitRequest::builder().actual(actual).metadata(metadata).build();
+            let request = CommitRequest::builder()
+                .actual(actual.clone())
+                .metadata(metadata)
+                .build();
             // The amount was checked when it was told, and there is no settlement yet.
             if self.commit(common, now, request).is_ok() {
+                if let Some(why) = untaken {
+                    self.tell_untaken(common, why, Some(actual));
+                }
                 return None;
             }
         }
-        if self.has_untaken_cost {
+        if let Some(why) = untaken {
+            self.tell_untaken(common, why, None);
             // Something was spent: the budget is not given back before the lease ends.
             let (heart, mut scene) = self.heart(common, now);
             heart.dismiss(&mut scene);
@@ -177,6 +195,14 @@ impl Held {
         heart.dismiss(&mut scene);
         let id = self.grant.reservation_id.clone();
         Some(Phase::Releasing(Box::new(Releasing::new(id, reason, until))))
+    }
+
+    fn tell_untaken(&self, common: &mut Common, why: Box<InvalidCommit>, charged: Option<Amount>) {
+        common.events.push(Event::CostNotTaken {
+            reservation_id: self.grant.reservation_id.clone(),
+            why,
+            charged,
+        });
     }
 
     fn heart<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heart, Scene<'a>) {

@@ -213,6 +213,14 @@ impl Lifecycle {
         Meter::new(unit, now)
     }
 
+    /// Why an item of what is metered was [not counted](Meter::uncounted): told as an
+    /// [event](crate::step::Event::CostNotTaken) when the rest is settled.
+    pub fn not_counted(&mut self, why: InvalidCommit) {
+        if let Ok((_, held)) = self.held() {
+            held.not_counted(why);
+        }
+    }
+
     /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept
     /// where a person finds it.
     ///

@@ -160,9 +160,9 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
             return;
         };
         if let Some(why) = meter.uncounted() {
-            let reservation = guard.reservation_id().as_str();
-            tracing::error!(reservation, error = %why, "the cost of an item was not counted");
-            guard.life.slot.lock().told.not_counted(why.clone());
+            let mut shared = guard.life.slot.lock();
+            shared.machine.not_counted(why.clone());
+            shared.told.not_counted(why.clone());
         }
         // Both take effect in the call.
         match meter.end(end, guard.life.now()) {

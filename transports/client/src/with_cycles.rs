@@ -76,13 +76,8 @@ where
             let latency = guard.life.now().mono.saturating_sub(began);
             let commit = notes.lock().clone().commit(actual, latency);
             let lease_was_lost = guard.lease().is_lost();
-            let id = guard.reservation_id().clone();
             let committing = guard.commit(commit);
-            let completed = Completed::new(value, committing, lease_was_lost, config.policy()).await;
-            if let Err(error) = &completed.receipt {
-                tracing::error!(reservation = id.as_str(), %error, "the cost of an action was not taken");
-            }
-            Ok(completed)
+            Ok(Completed::new(value, committing, lease_was_lost, config.policy()).await)
         }
         Some(Err(error)) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED).await;

@@ -147,6 +147,11 @@ fn log(event: &Event) {
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
+    } else if let Event::CostNotTaken { why, charged, .. } = event {
+        let charged = charged
+            .as_ref()
+            .map_or_else(|| "nothing".to_owned(), ToString::to_string);
+        tracing::error!(reservation, error = %why, charged, "a cost was not taken");
     } else if let Event::SettledLate { .. } = event {
         tracing::info!(
             reservation,

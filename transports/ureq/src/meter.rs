@@ -201,9 +201,9 @@ impl<S, F> Metered<S, F> {
         };
         let life = &self.settling.life;
         if let Some(why) = meter.uncounted() {
-            let reservation = guard.reservation_id().as_str();
-            tracing::error!(reservation, error = %why, "the cost of an item was not counted");
-            life.lock().told.not_counted(why.clone());
+            let mut shared = life.lock();
+            shared.machine.not_counted(why.clone());
+            shared.told.not_counted(why.clone());
         }
         let settle = meter.end(end, life.engine.now());
         // What comes of it is for whoever asks.

@@ -70,11 +70,6 @@ where
     let latency = engine.now().mono.saturating_sub(began);
     let commit = notes.lock().clone().commit(actual, latency);
     let lease_was_lost = guard.lease().is_lost();
-    let id = guard.reservation_id().clone();
     let settling = guard.settle(commit);
-    let completed = Completed::new(value, settling, lease_was_lost, config.policy());
-    if let Err(error) = &completed.receipt {
-        tracing::error!(reservation = id.as_str(), %error, "the cost of an action was not taken");
-    }
-    Ok(completed)
+    Ok(Completed::new(value, settling, lease_was_lost, config.policy()))
 }

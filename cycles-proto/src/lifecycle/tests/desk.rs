@@ -330,6 +330,7 @@ fn tell(event: &Event) -> &'static str {
         Event::BeatFailed { .. } => "beat failed",
         Event::HeartbeatStopped { .. } => "heartbeat stopped",
         Event::LeaseLost { .. } => "lease lost",
+        Event::CostNotTaken { .. } => "not taken",
         Event::CommitTrimmed { .. } => "trimmed",
         Event::JournalFailed { .. } => "journal failed",
         Event::RecordUnreadable { .. } => "unreadable",

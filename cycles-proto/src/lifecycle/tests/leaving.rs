@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::desk::*;
+use crate::step::Event;
 
 #[test]
 fn what_was_spent_is_committed_as_partial_when_the_caller_goes_away() {
@@ -51,7 +52,7 @@ fn an_amount_that_could_not_be_committed_is_not_taken_for_spent_and_nothing_is_r
         assert!(desk.life.spent(&wrong).is_err());
         desk.life.abandon(desk.now());
         desk.run([]);
-        assert_eq!(desk.log(), [""; 0], "{wrong:?}");
+        assert_eq!(desk.log(), ["not taken"], "{wrong:?}");
         assert!(matches!(
             desk.life.outcome(),
             Some(Outcome::Released(Released::LeftToExpire(None)))
@@ -67,10 +68,53 @@ fn after_a_cost_that_could_not_be_taken_nothing_is_released() {
         desk.life.commit(desk.now(), request).unwrap_err();
         desk.release();
         desk.run([]);
-        assert_eq!(desk.log(), [""; 0]);
+        assert_eq!(desk.log(), ["not taken"]);
         assert!(matches!(
             desk.life.outcome(),
             Some(Outcome::Released(Released::LeftToExpire(None)))
         ));
+        assert_eq!(untaken(&desk), Some(None), "nothing is charged");
     }
+}
+
+#[test]
+fn of_a_cost_that_could_not_be_taken_it_is_told_what_was_charged_instead() {
+    let mut desk = Desk::held();
+    desk.life.spent(&Amount::tokens(7)).unwrap();
+    let request = CommitRequest::builder().actual(Amount::credits(9)).build();
+    desk.life.commit(desk.now(), request).unwrap_err();
+    desk.release();
+    desk.run([ok(COMMITTED)]);
+    assert_eq!(
+        desk.log(),
+        ["not taken", "put commit", "POST r-1/commit", "remove"]
+    );
+    assert_eq!(untaken(&desk), Some(Some(Amount::tokens(7))));
+}
+
+#[test]
+fn a_cost_that_was_put_right_is_not_told_and_an_item_that_was_not_counted_is() {
+    for is_item in [false, true] {
+        let mut desk = Desk::held();
+        desk.life.spent(&Amount::credits(9)).unwrap_err();
+        if is_item {
+            desk.life.not_counted(InvalidCommit::NotCounted {
+                given: Amount::credits(9),
+                reserved: Unit::Tokens,
+            });
+        }
+        desk.commit(5).unwrap();
+        desk.run([ok(COMMITTED)]);
+        assert_eq!(untaken(&desk), is_item.then_some(Some(Amount::tokens(5))));
+    }
+}
+
+/// What is told to be charged in place of a cost that was not taken, if there was one.
+fn untaken(desk: &Desk) -> Option<Option<Amount>> {
+    desk.events.iter().find_map(|event| {
+        if let Event::CostNotTaken { charged, .. } = event {
+            return Some(charged.clone());
+        }
+        None
+    })
 }

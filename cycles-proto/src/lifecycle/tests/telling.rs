@@ -197,6 +197,11 @@ fn every_event_names_the_reservation_that_it_is_about() {
         Event::LeaseLost {
             reservation_id: reservation_id(),
         },
+        Event::CostNotTaken {
+            reservation_id: reservation_id(),
+            why: Box::new(InvalidCommit::NotHeld),
+            charged: None,
+        },
         Event::JournalFailed {
             reservation_id: reservation_id(),
             failure: StoreFailure("full".into()),

@@ -105,6 +105,7 @@ impl Desk {
                     | Event::BeatFailed { .. }
                     | Event::HeartbeatStopped { .. }
                     | Event::LeaseLost { .. }
+                    | Event::CostNotTaken { .. }
                     | Event::CommitTrimmed { .. }
                     | Event::RecordUnreadable { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),

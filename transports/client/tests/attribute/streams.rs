@@ -1,5 +1,8 @@
 // The attribute on functions that make streams. See `functions.rs`.
 
+use std::io;
+use std::pin::Pin;
+
 use futures::stream::{self, Stream, StreamExt as _};
 
 struct Chunk {
@@ -38,7 +41,7 @@ async fn is_boxed() -> Result<stream::BoxStream<'static, Chunk>, Error> {
 }
 
 #[cycles(estimate = 100, unit = "TOKENS", actual_per_item = item.text.len())]
-async fn is_pinned() -> Result<std::pin::Pin<Box<dyn Stream<Item = Result<Chunk, Failed>> + Send>>, Failed> {
+async fn is_pinned() -> Result<Pin<Box<dyn Stream<Item = io::Result<Chunk>> + Send>>, Error> {
     Ok(Box::pin(chunks().map(Ok)))
 }
 

@@ -142,6 +142,9 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
         matches!(error, Error::InvalidCommit(InvalidCommit::Invalid(_))),
         "{error:?}"
     );
+    stage.wait_for_event(|event| {
+        matches!(event, Event::CostNotTaken { reservation_id, charged: None, .. } if *reservation_id == id)
+    });
     stage.flush_everything();
     assert_eq!(stage.status(&id), ReservationStatus::Active);
     assert_eq!((stage.budget().reserved, stage.budget().spent), (150, 0));
@@ -157,4 +160,12 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
         matches!(receipt, Err(InvalidCommit::WrongUnit { .. })),
         "{receipt:?}"
     );
+    let untaken = || {
+        let events = stage.events();
+        events
+            .iter()
+            .filter(|event| matches!(event, Event::CostNotTaken { .. }))
+            .count()
+    };
+    stage.wait_until("the action's is told too", || untaken() == 3);
 }
