@@ -58,10 +58,10 @@ impl Amount {
     }
 
     pub(crate) fn check(&self, field: &str) -> Result<(), InvalidRequest> {
-        within(&format!("{field}.amount"), self.amount, 0..=i64::MAX)?;
-        if self.unit.is_known() {
+        if self.amount >= 0 && self.unit.is_known() {
             return Ok(());
         }
+        within(&format!("{field}.amount"), self.amount, 0..=i64::MAX)?;
         let problem = format!("is `{}`, which is no unit of the protocol", self.unit);
         Err(InvalidRequest::new(format!("{field}.unit"), problem))
     }

@@ -17,32 +17,59 @@ use crate::meter::Metered;
 use crate::runtime::Runtime;
 use crate::with_cycles::try_with_cycles;
 
-/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost, of the unit that
-/// it is given; nothing if that is not known, and then it is what was estimated.
+/// What the body of a guarded function has to show, and who tells what it cost, of the unit that is given; nothing if
+/// that is not known.
+///
+/// # Errors
+/// The body's own.
+pub fn ended<T, E, A>(ended: Result<T, E>, actual: A) -> Result<(T, A), E>
+where
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
+{
+    ended.map(|value| (value, actual))
+}
+
+/// The stream that the body of a guarded function made, and who tells what an item says about its cost; nothing if it
+/// is an error.
+///
+/// # Errors
+/// The body's own.
+pub fn made<S, E, F>(made: Result<S, E>, read: F) -> Result<(S, F), E>
+where
+    S: Stream,
+    F: FnMut(&S::Item) -> Option<Reading>,
+{
+    made.map(|stream| (stream, read))
+}
+
+/// Runs the body of a guarded function, and returns the value that it [ended](ended) with. It costs what was estimated
+/// if nobody knows better.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub async fn guarded<R, T, E, B>(
+pub async fn guarded<R, T, E, B, A>(
     client: Result<CyclesClient<R>, Error>,
     config: WithCyclesConfig,
     body: B,
-    actual: impl FnOnce(&T, &Unit) -> Option<Amount>,
 ) -> Result<T, NotCompleted<E>>
 where
     R: Runtime,
-    B: Future<Output = Result<T, E>>,
+    B: Future<Output = Result<(T, A), E>>,
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
 {
     let client = client.map_err(NotCompleted::NotReserved)?;
     let ended = try_with_cycles(&client, config, |context| async move {
-        let value = body.await?;
+        let (value, actual) = body.await?;
+        // The action is done: should it not be possible to tell or to charge what it cost, the estimate is charged.
+        let _ = context.spent(&context.estimate);
         let actual = actual(&value, &context.estimate.unit);
         Ok((value, actual.unwrap_or_else(|| context.estimate_as_cost())))
     });
     Ok(ended.await?.value)
 }
 
-/// Runs the body of a guarded function that makes a stream, and returns what it returns: the reservation
-/// lives as long as the stream. `read` tells what an item says about its cost; nothing if it is an error.
+/// Runs the body of a guarded function that makes a stream, and returns what it [made](made): the reservation
+/// lives as long as the stream.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -50,15 +77,14 @@ pub async fn metered<R, S, E, B, F>(
     client: Result<CyclesClient<R>, Error>,
     config: WithCyclesConfig,
     body: B,
-    read: F,
 ) -> Result<Metered<R, S, F>, NotCompleted<E>>
 where
     R: Runtime,
     S: Stream,
-    B: Future<Output = Result<S, E>>,
+    B: Future<Output = Result<(S, F), E>>,
     F: FnMut(&S::Item) -> Option<Reading>,
 {
-    let (guard, stream, notes) = open(client, &config, body).await?;
+    let (guard, (stream, read), notes) = open(client, &config, body).await?;
     Ok(Metered::new(guard, stream, read).notes(notes))
 }
 

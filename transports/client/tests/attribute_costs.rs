@@ -13,7 +13,7 @@ use support::Virtual;
 mod adapter {
     pub(crate) mod __private {
         pub(crate) use cycles_client::WithCyclesConfig;
-        pub(crate) use cycles_client::attribute::{AnyValue, Value, guarded, paid};
+        pub(crate) use cycles_client::attribute::{AnyValue, Value, ended, guarded, paid};
         pub(crate) use cycles_client::proto::attribute::{amount, cost, returned, returning, text};
         pub(crate) use cycles_client::proto::models::Unit;
 

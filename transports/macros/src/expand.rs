@@ -28,13 +28,8 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     let private = adapter.private(parameters.path.as_ref());
     let config = settings::config(parameters, &private)?;
     let client = settings::client(parameters, &private);
-    let Charge {
-        by,
-        before,
-        cost,
-        items,
-    } = charge(adapter, parameters, function, &private)?;
-    let body = body(adapter, &private, function);
+    let charge = charge(adapter, parameters, function, &private)?;
+    let body = body(adapter, &private, function, &charge);
     let Function {
         attributes,
         visibility,
@@ -43,61 +38,90 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     } = function;
     let returned = place(&function.return_type());
     let private = private.at(returned);
-    let by = Ident::new(by, returned);
-    // The cost after the body, from which the compiler knows what it is the cost of.
-    let ended = quote_spanned!(returned=> #private::#by(client, config, body, #cost));
+    let by = Ident::new(charge.by, returned);
+    let ended = quote_spanned!(returned=> #private::#by(client, config, body));
     let ended = if adapter.is_async {
         quote_spanned!(returned=> #ended.await)
     } else {
         ended
     };
-    let span = Span::mixed_site();
+    let returning = quote_spanned!(returned=> #private::returning(#ended));
+    let returning = match charge.items {
+        Some(items) => items.returned(adapter, function, &returning)?,
+        None => returning,
+    };
+    let (span, before) = (Span::mixed_site(), charge.before);
     let guarded = quote_spanned! {span=>
         let client = #client;
         let config = #config;
         #before
         let body = #body;
     };
-    let returning = quote_spanned!(returned=> #private::returning(#ended));
-    let returning = match items {
-        Some(items) => items.returned(adapter, function, &returning)?,
-        None => returning,
-    };
     let guarded = quote!(#guarded #returning);
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }
 
-/// The body as what it is not yet: something to run.
-fn body(adapter: &Adapter, private: &Private, function: &Function) -> TokenStream {
+/// The body as what it is not yet: something to run. Its cost comes after it, so that the compiler knows what it is
+/// the cost of, and that the body has done with its arguments.
+fn body(adapter: &Adapter, private: &Private, function: &Function, charge: &Charge) -> TokenStream {
     let (return_type, body) = (function.return_type(), &function.body);
     let span = place(&return_type);
-    let private = private.at(span);
+    let path = private.at(span);
     // It is never run, and tells the compiler what `?` and `return` lead to, and whether that can tell of a denial.
     let typed = quote_spanned! {span=>
         if false {
-            let returned: #return_type = #private::returned();
+            let returned: #return_type = #path::returned();
             return returned;
         }
     };
     let span = Span::mixed_site().located_at(function.braces);
+    let (path, cost) = (private.at(span), &charge.cost);
+    let ended = Ident::new(charge.ended, span);
+    // What the cost names as well is left there, unless the body takes it away.
+    let takes = (!charge.names_arguments).then(|| quote_spanned!(span=> move));
     if adapter.is_async {
-        let body = quote_spanned!(span=> async move { #typed #body });
-        quote!(::core::pin::pin!(#body))
+        quote_spanned! {span=>
+            ::core::pin::pin!(async move {
+                let ended = async #takes { #typed #body }.await;
+                #path::#ended(ended, #cost)
+            })
+        }
     } else {
-        quote_spanned!(span=> move || -> #return_type { #typed #body })
+        quote_spanned! {span=>
+            move || {
+                let ended = #path::called(#takes || -> #return_type { #typed #body });
+                #path::#ended(ended, #cost)
+            }
+        }
     }
 }
 
 /// What runs the body and charges for it.
-#[derive(Default)]
 struct Charge {
     by: &'static str,
     /// What it has to know of the configuration.
     before: TokenStream,
-    /// What it is told the cost by.
+    /// What the body's end and its cost are put together by.
+    ended: &'static str,
     cost: TokenStream,
+    /// Whether the cost says something of the arguments.
+    names_arguments: bool,
     /// What is charged item by item.
     items: Option<Items>,
+}
+
+impl Charge {
+    /// Of what is there when the function returns.
+    fn guarded(cost: TokenStream, names_arguments: bool) -> Self {
+        Self {
+            by: "guarded",
+            before: TokenStream::new(),
+            ended: "ended",
+            cost,
+            names_arguments,
+            items: None,
+        }
+    }
 }
 
 fn charge(
@@ -119,20 +143,22 @@ fn charge(
         }
         (None, Some(per_item)) => {
             let items = items.ok_or_else(|| items::nothing_to_consume(adapter, function))?;
+            let (by, ended) = items.metered();
             Ok(Charge {
-                by: items.metered(),
+                by,
                 before: quote_spanned! {place(per_item)=>
                     let unit = ::core::clone::Clone::clone(&config.estimate().unit);
                 },
+                ended,
+                names_arguments: names_arguments(per_item, function),
                 cost: read(private, per_item, &items)?,
                 items: Some(items),
             })
         }
-        (Some(actual), None) => Ok(Charge {
-            by: "guarded",
-            cost: cost(private, actual, function)?,
-            ..Charge::default()
-        }),
+        (Some(actual), None) => {
+            let cost = cost(private, actual, function)?;
+            Ok(Charge::guarded(cost, names_arguments(actual, function)))
+        }
         (None, None) if is_estimate == Some(false) => {
             let flag = parameters.get("use_estimate_if_actual_not_provided");
             let problem = "then somebody has to say what it cost: give an expression over `result`, such as \
@@ -143,16 +169,13 @@ fn charge(
             let span = Span::mixed_site();
             let path = private.at(span);
             let paid = paid(private, function);
-            Ok(Charge {
-                by: "guarded",
-                cost: quote_spanned! {span=>
-                    |result: &_, _: &#path::Unit| {
-                        #paid
-                        ::core::option::Option::None
-                    }
-                },
-                ..Charge::default()
-            })
+            let cost = quote_spanned! {span=>
+                |result: &_, _: &#path::Unit| {
+                    #paid
+                    ::core::option::Option::None
+                }
+            };
+            Ok(Charge::guarded(cost, false))
         }
     }
 }
@@ -165,7 +188,7 @@ fn cost(private: &Private, actual: &Expr, function: &Function) -> Result<TokenSt
     let paid = paid(private, function);
     let result = named("result", actual);
     Ok(quote_spanned! {span=>
-        |#value: &_, #unit: &#path::Unit| {
+        move |#value: &_, #unit: &#path::Unit| {
             #paid
             let #result = #value;
             #cost
@@ -214,6 +237,15 @@ fn read(private: &Private, per_item: &Expr, items: &Items) -> Result<TokenStream
 /// the compiler.
 fn named(name: &str, expression: &Expr) -> TokenStream {
     find(name, expression.to_token_stream()).map_or_else(|| quote!(_), Ident::into_token_stream)
+}
+
+/// Whether it says something of the arguments, be it in a text to format.
+fn names_arguments(expression: &Expr, function: &Function) -> bool {
+    let tokens = expression.to_token_stream();
+    function.arguments().iter().any(|argument| {
+        let name = argument.to_string();
+        find(&name, tokens.clone()).is_some() || tokens.to_string().contains(&format!("{{{name}"))
+    })
 }
 
 fn find(name: &str, tokens: TokenStream) -> Option<Ident> {

@@ -1,11 +1,12 @@
 //! The function that the attribute stands on. Its body is carried over as it is written: what is wrong in there
 //! is for the compiler to say.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
-use syn::visit_mut::{VisitMut, visit_type_mut};
+use syn::visit_mut::{VisitMut, visit_pat_ident_mut, visit_type_mut};
 use syn::{
-    AttrStyle, Attribute, Error, Path, Result, ReturnType, Signature, Token, Type, Visibility, braced,
+    AttrStyle, Attribute, Error, FnArg, Pat, PatIdent, Path, Result, ReturnType, Signature, Token, Type,
+    Visibility, braced,
 };
 
 /// A function or method with a body.
@@ -54,6 +55,19 @@ impl Function {
             }
         };
         Err(Error::new_spanned(return_type, problem))
+    }
+
+    /// What the body finds by name.
+    pub(crate) fn arguments(&self) -> Vec<Ident> {
+        let mut named = Named(Vec::new());
+        for argument in &self.signature.inputs {
+            match argument {
+                FnArg::Receiver(receiver) => named.0.push(receiver.self_token.into()),
+                // Only looked at: what visits mutably is what there is already.
+                FnArg::Typed(argument) => named.visit_pat_mut(&mut Pat::clone(&argument.pat)),
+            }
+        }
+        named.0
     }
 
     /// Whether the signature leaves some of what it returns to the compiler.
@@ -116,6 +130,16 @@ fn is_known(path: &Path) -> bool {
     ];
     let name = path.segments.last().filter(|_| path.segments.len() == 1);
     name.is_some_and(|name| KNOWN.iter().any(|known| name.ident == known))
+}
+
+/// The names in a pattern.
+struct Named(Vec<Ident>);
+
+impl VisitMut for Named {
+    fn visit_pat_ident_mut(&mut self, named: &mut PatIdent) {
+        self.0.push(named.ident.clone());
+        visit_pat_ident_mut(self, named);
+    }
 }
 
 /// Replaces each `impl Trait` by `_`, and says whether there was one.

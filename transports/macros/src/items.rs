@@ -137,12 +137,12 @@ impl Items {
         })
     }
 
-    /// What runs the body, by its name.
-    pub(crate) fn metered(&self) -> &'static str {
+    /// What runs the body and what that comes to, by their names.
+    pub(crate) fn metered(&self) -> (&'static str, &'static str) {
         if self.kind == Kind::Read {
-            "metered_read"
+            ("metered_read", "made_read")
         } else {
-            "metered"
+            ("metered", "made")
         }
     }
 

@@ -55,7 +55,7 @@ pub use cycles_macros::tokio as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use cycles_client::attribute::{AnyValue, Value, guarded, metered, paid};
+    pub use cycles_client::attribute::{AnyValue, Value, ended, guarded, made, metered, paid};
     pub use cycles_proto::attribute::{Pair, amount, cost, dimensions, reading, returned, returning, text};
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 

@@ -14,61 +14,104 @@ use crate::guard::ReservationGuard;
 use crate::meter::Metered;
 use crate::with_cycles::try_with_cycles;
 
-/// Runs the body of a guarded function, and returns what it returns. `actual` tells what a value cost, of the unit that
-/// it is given; nothing if that is not known, and then it is what was estimated.
+/// What the body of a guarded function has to show, and who tells what it cost, of the unit that is given; nothing if
+/// that is not known.
+///
+/// # Errors
+/// The body's own.
+pub fn ended<T, E, A>(ended: Result<T, E>, actual: A) -> Result<(T, A), E>
+where
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
+{
+    ended.map(|value| (value, actual))
+}
+
+/// The iterator that the body of a guarded function made, and who tells what an item says about its cost; nothing if
+/// it is an error.
+///
+/// # Errors
+/// The body's own.
+pub fn made<I, E, F>(made: Result<I, E>, read: F) -> Result<(I, F), E>
+where
+    I: Iterator,
+    F: FnMut(&I::Item) -> Option<Reading>,
+{
+    made.map(|items| (items, read))
+}
+
+/// As [`made`] for a reader, of the bytes of each read.
+///
+/// # Errors
+/// The body's own.
+pub fn made_read<S, E, F>(made: Result<S, E>, read: F) -> Result<(S, F), E>
+where
+    S: Read,
+    F: FnMut(&[u8]) -> Option<Reading>,
+{
+    made.map(|source| (source, read))
+}
+
+/// What a function returns.
+pub fn called<O>(function: impl FnOnce() -> O) -> O {
+    function()
+}
+
+/// Runs the body of a guarded function, and returns the value that it [ended](ended) with. It costs what was estimated
+/// if nobody knows better.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub fn guarded<T, E>(
+pub fn guarded<T, E, A>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
-    body: impl FnOnce() -> Result<T, E>,
-    actual: impl FnOnce(&T, &Unit) -> Option<Amount>,
-) -> Result<T, NotCompleted<E>> {
+    body: impl FnOnce() -> Result<(T, A), E>,
+) -> Result<T, NotCompleted<E>>
+where
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
+{
     let client = client.map_err(NotCompleted::NotReserved)?;
     let completed = try_with_cycles(&client, config, |context| {
-        let value = body()?;
+        let (value, actual) = body()?;
+        // The action is done: should it not be possible to tell or to charge what it cost, the estimate is charged.
+        let _ = context.spent(&context.estimate);
         let actual = actual(&value, &context.estimate.unit);
         Ok((value, actual.unwrap_or_else(|| context.estimate_as_cost())))
     })?;
     Ok(completed.value)
 }
 
-/// Runs the body of a guarded function that makes an iterator, and returns what it returns: the
-/// reservation lives as long as the iterator. `read` tells what an item says about its cost; nothing if it is an
-/// error.
+/// Runs the body of a guarded function that makes an iterator, and returns what it [made](made): the reservation
+/// lives as long as the iterator.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
 pub fn metered<I, E, F>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
-    body: impl FnOnce() -> Result<I, E>,
-    read: F,
+    body: impl FnOnce() -> Result<(I, F), E>,
 ) -> Result<Metered<I, F>, NotCompleted<E>>
 where
     I: Iterator,
     F: FnMut(&I::Item) -> Option<Reading>,
 {
-    let (guard, items, notes) = open(client, &config, body)?;
+    let (guard, (items, read), notes) = open(client, &config, body)?;
     Ok(Metered::new(guard, items, read).notes(notes))
 }
 
-/// As [`metered`] for what makes a reader: `read` is asked of the bytes of each read.
+/// As [`metered`] for what makes a reader.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
 pub fn metered_read<S, E, F>(
     client: Result<CyclesClient, Error>,
     config: WithCyclesConfig,
-    body: impl FnOnce() -> Result<S, E>,
-    read: F,
+    body: impl FnOnce() -> Result<(S, F), E>,
 ) -> Result<Metered<S, F>, NotCompleted<E>>
 where
     S: Read,
     F: FnMut(&[u8]) -> Option<Reading>,
 {
-    let (guard, source, notes) = open(client, &config, body)?;
+    let (guard, (source, read), notes) = open(client, &config, body)?;
     Ok(Metered::new(guard, source, read).notes(notes))
 }
 

@@ -309,6 +309,60 @@ fn a_function_that_makes_an_iterator_is_paid_for_as_that_is_consumed() -> Outcom
 }
 
 #[test]
+fn the_cost_may_name_what_the_body_uses_as_it_is_when_that_has_ended() -> Outcome {
+    #[cycles(estimate = 1000, actual = prompt.len() + said.len() + rounds)]
+    fn talk(prompt: String, said: &mut Vec<String>, mut rounds: usize) -> Result<usize, Error> {
+        while rounds < 10 {
+            said.push(prompt.clone());
+            rounds += 5;
+        }
+        Ok(said.len())
+    }
+    #[cycles(estimate = 1000, actual_per_item = prices[item.len()])]
+    fn words(prices: Vec<i64>) -> Result<impl Iterator<Item = &'static str>, Error> {
+        assert_eq!(prices.len(), 3);
+        Ok(["a", "is"].into_iter())
+    }
+    let page = Page::new();
+    with_default_client(page.client(), || {
+        let mut said = Vec::new();
+        assert_eq!(talk("four".to_owned(), &mut said, 0)?, 2);
+        assert_eq!(page.dollars(), (4 + 2 + 10, 0));
+        assert_eq!(words(vec![0, 10, 200])?.count(), 2);
+        assert_eq!(page.dollars(), (16 + 210, 0));
+        Ok(())
+    })
+}
+
+#[test]
+fn what_cannot_be_told_or_charged_costs_what_was_estimated() -> Outcome {
+    #[cycles(estimate = 1000, actual = { assert!(*result < 7, "on purpose"); *result })]
+    fn cannot_tell(cost: i64) -> Result<i64, Error> {
+        Ok(cost)
+    }
+    #[cycles(estimate = 1000, actual = Amount::tokens(*result))]
+    fn tells_in_another_unit(cost: i64) -> Result<i64, Error> {
+        Ok(cost)
+    }
+    let page = Page::new();
+    let client = page.client();
+    with_default_client(client.clone(), || {
+        assert_eq!(cannot_tell(5)?, 5);
+        assert_eq!(page.dollars(), (5, 0));
+        let panicked = std::panic::catch_unwind(|| cannot_tell(7).is_ok());
+        assert!(panicked.is_err());
+        assert!(client.flush(PATIENCE)?.is_complete());
+        assert_eq!(page.dollars(), (5 + 1000, 0));
+        let commit = page.asked(Operation::CommitReservation).pop().unwrap();
+        assert_eq!(commit["metadata"]["actual_source"], "partial");
+        assert_eq!(tells_in_another_unit(5)?, 5);
+        assert!(client.flush(PATIENCE)?.is_complete());
+        assert_eq!(page.dollars(), (5 + 2000, 0));
+        Ok(())
+    })
+}
+
+#[test]
 fn a_boxed_iterator_or_reader_stays_one_and_is_paid_for_as_it_is_consumed() -> Outcome {
     #[cycles(estimate = 1000, actual_per_item = item.len())]
     fn words(text: &str) -> Result<Box<dyn Iterator<Item = String>>, Error> {

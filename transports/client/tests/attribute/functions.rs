@@ -139,6 +139,48 @@ async fn has_names_of_the_expansion(
     Ok(client + config + body + unit)
 }
 
+/// What an argument is when the body has done with it, whoever owns it.
+#[cycles(
+    estimate = 100,
+    unit = "TOKENS",
+    actual = prompt.len() + said.len() + rounds + format!("{label}").len()
+)]
+async fn names_what_the_body_uses(
+    prompt: String,
+    said: &mut Vec<String>,
+    mut rounds: usize,
+    label: Box<str>,
+) -> Result<usize, Failed> {
+    assert_eq!(label.len(), 3);
+    while rounds < 10 {
+        said.push(prompt.clone());
+        yield_now().await;
+        rounds += 5;
+    }
+    Ok(said.len())
+}
+
+/// What the body takes is named by what it returns, and what it lends is still lent.
+#[cycles(estimate = 100, unit = "TOKENS", actual = result.0.len() + result.1.len() + least)]
+async fn takes_and_lends<'a>(
+    prompt: String,
+    text: &'a mut String,
+    least: usize,
+) -> Result<(String, &'a mut str), Error> {
+    text.push_str(&prompt);
+    Ok((prompt, &mut text[least..]))
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual = { assert!(*result < 7, "on purpose"); *result })]
+async fn cannot_tell(cost: i64) -> Result<i64, Error> {
+    Ok(cost)
+}
+
+#[cycles(estimate = 100, unit = "TOKENS", actual = Amount::credits(*result))]
+async fn tells_in_another_unit(cost: i64) -> Result<i64, Error> {
+    Ok(cost)
+}
+
 struct TcpStream;
 
 /// It is called a stream, and is none that is consumed item by item.
@@ -186,6 +228,42 @@ async fn borrowed_arguments_generics_and_impl_trait_stay_what_they_are() {
     .await;
     assert_eq!((seen.as_slice(), sum), ([text].as_slice(), 6));
     assert_eq!(scene.budget(), (7 + 3 + 3 + 3 + 5 + 5, 0));
+}
+}
+
+on_executor! {
+async fn the_cost_may_name_what_the_body_uses_as_it_is_when_that_has_ended() {
+    let scene = Scene::new();
+    with_default_client(scene.client(), async {
+        let mut said = vec![String::new()];
+        let made = names_what_the_body_uses("four".to_owned(), &mut said, 0, "abc".into());
+        assert_eq!(is_send(made).await.unwrap(), 3);
+        assert_eq!(scene.budget(), (4 + 3 + 10 + 3, 0));
+        let mut text = "text".to_owned();
+        let (prompt, rest) = takes_and_lends("four".to_owned(), &mut text, 2).await.unwrap();
+        assert_eq!((prompt.as_str(), rest), ("four", &mut *"xtfour".to_owned()));
+    })
+    .await;
+    assert_eq!(scene.budget(), (20 + 4 + 6 + 2, 0));
+}
+}
+
+on_executor! {
+async fn what_cannot_be_told_or_charged_costs_what_was_estimated() {
+    let scene = Scene::new();
+    let client = scene.client();
+    with_default_client(client.clone(), async {
+        assert_eq!(cannot_tell(5).await.unwrap(), 5);
+        assert_eq!(scene.budget(), (5, 0));
+        let panicked = std::panic::AssertUnwindSafe(cannot_tell(7));
+        futures::FutureExt::catch_unwind(panicked).await.unwrap_err();
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        assert_eq!(scene.budget(), (5 + 100, 0));
+        assert_eq!(tells_in_another_unit(5).await.unwrap(), 5);
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        assert_eq!(scene.budget(), (5 + 100 + 100, 0));
+    })
+    .await;
 }
 }
 

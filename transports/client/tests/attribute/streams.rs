@@ -50,6 +50,24 @@ async fn is_unpinned() -> Result<Box<dyn Stream<Item = Chunk> + Send + Unpin>, E
     Ok(Box::new(chunks().boxed()))
 }
 
+/// The body has done with its argument when the stream begins.
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = prices[usize::from(item.usage.is_some())])]
+async fn by_a_list(prices: Vec<i64>) -> Result<impl Stream<Item = Chunk>, Error> {
+    assert_eq!(prices.len(), 2);
+    Ok(chunks())
+}
+
+on_executor! {
+async fn the_cost_of_an_item_may_name_what_the_body_uses() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let words = with_default_client(client.clone(), by_a_list(vec![2, 20])).await.unwrap();
+    assert_eq!(is_send(words).count().await, 4);
+    assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+    assert_eq!(scene.budget(), (3 * 2 + 20, 0));
+}
+}
+
 on_executor! {
 async fn a_boxed_stream_stays_boxed_and_is_paid_for_as_it_is_consumed() {
     let scene = Scene::new();
