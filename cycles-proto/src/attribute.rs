@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::guarded::NotCompleted;
+use crate::guarded::{NotCompleted, WithCyclesConfig};
 use crate::meter::Reading;
-use crate::models::{Amount, Unit};
+use crate::models::{Amount, InvalidRequest, Unit};
 use crate::money::Usd;
+use crate::reply::OperationKind;
 
 /// What can be an amount: an integer, of the unit that is given beside it, an amount, or US dollars.
 #[diagnostic::on_unimplemented(
@@ -100,6 +101,25 @@ pub fn returned<T: Returned>() -> T {
 /// An amount.
 pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
     value.to_amount(unit)
+}
+
+/// The client, if the estimate is in the unit that integers are said to be of.
+///
+/// # Errors
+/// Why there is no client, or [`Error::Invalid`], so that nothing is sent.
+pub fn in_unit<C>(client: Result<C, Error>, config: &WithCyclesConfig, unit: &Unit) -> Result<C, Error> {
+    let estimate = &config.estimate().unit;
+    if estimate != unit {
+        let problem = format!(
+            "is {estimate}, but the attribute says `unit` is {unit}: leave that out, or give the estimate as an integer"
+        );
+        let operation = OperationKind::CreateReservation {
+            dry_run: config.request().dry_run,
+        };
+        let problem = InvalidRequest::new("estimate.unit", problem);
+        return Err(Error::invalid(operation, problem));
+    }
+    client
 }
 
 /// A cost, if it is known.

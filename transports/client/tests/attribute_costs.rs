@@ -14,7 +14,7 @@ mod adapter {
     pub(crate) mod __private {
         pub(crate) use cycles_client::WithCyclesConfig;
         pub(crate) use cycles_client::attribute::{AnyValue, Value, ended, guarded, paid};
-        pub(crate) use cycles_client::proto::attribute::{amount, cost, returned, returning, text};
+        pub(crate) use cycles_client::proto::attribute::{amount, cost, in_unit, returned, returning, text};
         pub(crate) use cycles_client::proto::models::Unit;
 
         pub(crate) type CyclesClient = cycles_client::CyclesClient<crate::Virtual>;

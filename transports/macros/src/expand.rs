@@ -7,6 +7,7 @@ use syn::{Error, Expr, Result};
 use crate::adapter::{Adapter, Private, place};
 use crate::function::Function;
 use crate::items::{self, Items};
+use crate::literals;
 use crate::parameters::Parameters;
 use crate::settings;
 
@@ -16,7 +17,9 @@ pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: To
     let guarded = syn::parse2::<Function>(function.clone()).and_then(|function| {
         adapter.check(&function.signature)?;
         function.check()?;
-        guarded(adapter, &Parameters::parse(parameters)?, &function)
+        let parameters = Parameters::parse(parameters)?;
+        literals::check(&parameters, &function.arguments())?;
+        guarded(adapter, &parameters, &function)
     });
     guarded.unwrap_or_else(|error| {
         let error = error.into_compile_error();
@@ -26,6 +29,7 @@ pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: To
 
 fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> Result<TokenStream> {
     let private = adapter.private(parameters.path.as_ref());
+    let unit = settings::unit(parameters, &private)?;
     let config = settings::config(parameters, &private)?;
     let client = settings::client(parameters, &private);
     let charge = charge(adapter, parameters, function, &private)?;
@@ -51,9 +55,15 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
         None => returning,
     };
     let (span, before) = (Span::mixed_site(), charge.before);
+    let checked = parameters.get("unit").map(|unit| {
+        let span = place(unit);
+        quote_spanned!(span=> let client = #private::in_unit(client, &config, &unit);)
+    });
     let guarded = quote_spanned! {span=>
         let client = #client;
+        let unit = #unit;
         let config = #config;
+        #checked
         #before
         let body = #body;
     };

@@ -8,6 +8,7 @@ mod adapter;
 mod expand;
 mod function;
 mod items;
+mod literals;
 mod nearest;
 mod parameters;
 mod settings;

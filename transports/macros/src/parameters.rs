@@ -1,10 +1,12 @@
 //! What the attribute is given: `name = expression`, each name once.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
+use syn::token::Brace;
 use syn::{Error, Expr, Lit, Path, Result, Token};
 
+use crate::literals::A_LIST_OF_PAIRS;
 use crate::nearest::nearest;
 
 /// The parameters by name.
@@ -85,8 +87,12 @@ impl Parameters {
             self.path = Some(input.call(Path::parse_mod_style)?);
             return Ok(Ok(()));
         }
-        let value: Expr = input.parse()?;
         let word = name.to_string();
+        if word == "dimensions" && input.peek(Brace) && input.fork().parse::<Expr>().is_err() {
+            let map: TokenTree = input.parse()?;
+            return Ok(Err(Error::new(map.span(), A_LIST_OF_PAIRS)));
+        }
+        let value: Expr = input.parse()?;
         if !NAMES.contains(&word.as_str()) {
             return Ok(Err(Error::new(name.span(), unknown(&word))));
         }
@@ -108,6 +114,11 @@ impl Parameters {
         }
         self.given.push((name, value));
         Ok(Ok(()))
+    }
+
+    /// Every name with its value, as they were given.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &(Ident, Expr)> {
+        self.given.iter()
     }
 
     /// The value under a name.

@@ -27,7 +27,21 @@ const POLICIES: Values<3> = [
     ("ALLOW_WITH_OVERDRAFT", "AllowWithOverdraft"),
 ];
 
-/// An expression that makes a `WithCyclesConfig`. Arguments are only looked at, so that the body can have them.
+/// An expression that makes the `Unit` of integers.
+///
+/// # Errors
+/// If it is a literal that is none.
+pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenStream> {
+    match parameters.get("unit") {
+        Some(unit) => value(private, "Unit", &UNITS, unit),
+        None => {
+            let path = private.at(Span::mixed_site());
+            Ok(quote!(#path::Unit::UsdMicrocents))
+        }
+    }
+}
+
+/// An expression that makes a `WithCyclesConfig`, where `unit` is the [unit]. Arguments are only looked at, so that the body can have them.
 ///
 /// # Errors
 /// If there is no estimate, or a literal cannot be what it stands for.
@@ -38,10 +52,7 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
         return Err(Error::new(Span::call_site(), problem));
     };
     let path = private.at(Span::mixed_site());
-    let unit = match parameters.get("unit") {
-        Some(unit) => value(private, "Unit", &UNITS, unit)?,
-        None => quote!(#path::Unit::UsdMicrocents),
-    };
+    let unit = Ident::new("unit", Span::mixed_site());
     let estimate = amount(private, estimate, &quote!(&#unit))?;
     let mut config = quote!(#path::WithCyclesConfig::new(#estimate));
     let (kind, name) = (parameters.get("action_kind"), parameters.get("action_name"));

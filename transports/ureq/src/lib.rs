@@ -56,7 +56,9 @@ pub mod __private {
     pub use crate::attribute::{
         AnyValue, Value, called, ended, guarded, made, made_read, metered, metered_read, paid,
     };
-    pub use cycles_proto::attribute::{Pair, amount, cost, dimensions, reading, returned, returning, text};
+    pub use cycles_proto::attribute::{
+        Pair, amount, cost, dimensions, in_unit, reading, returned, returning, text,
+    };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
     pub use crate::{CyclesClient, WithCyclesConfig, default_client};

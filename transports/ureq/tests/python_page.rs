@@ -340,7 +340,7 @@ fn what_cannot_be_told_or_charged_costs_what_was_estimated() -> Outcome {
     fn cannot_tell(cost: i64) -> Result<i64, Error> {
         Ok(cost)
     }
-    #[cycles(estimate = 1000, actual = Amount::tokens(*result))]
+    #[cycles(estimate = 1000, actual = Amount::new(Unit::Tokens, *result))]
     fn tells_in_another_unit(cost: i64) -> Result<i64, Error> {
         Ok(cost)
     }

@@ -176,9 +176,15 @@ async fn cannot_tell(cost: i64) -> Result<i64, Error> {
     Ok(cost)
 }
 
-#[cycles(estimate = 100, unit = "TOKENS", actual = Amount::credits(*result))]
+#[cycles(estimate = 100, unit = "TOKENS", actual = Amount::new(Unit::Credits, *result))]
 async fn tells_in_another_unit(cost: i64) -> Result<i64, Error> {
     Ok(cost)
+}
+
+#[cycles(estimate = Amount::new(of, 100), unit = unit, actual = 5)]
+async fn is_estimated_in(of: Unit, unit: Unit, ran: &mut bool) -> Result<(), Error> {
+    *ran = true;
+    Ok(())
 }
 
 struct TcpStream;
@@ -264,6 +270,22 @@ async fn what_cannot_be_told_or_charged_costs_what_was_estimated() {
         assert_eq!(scene.budget(), (5 + 100 + 100, 0));
     })
     .await;
+}
+}
+
+on_executor! {
+async fn a_unit_that_contradicts_the_estimate_is_an_error_and_nothing_is_sent() {
+    let scene = Scene::new();
+    with_default_client(scene.client(), async {
+        let mut ran = false;
+        let error = is_estimated_in(Unit::Tokens, Unit::Credits, &mut ran).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+        assert!(error.to_string().contains("is TOKENS, but the attribute says `unit` is CREDITS"), "{error}");
+        assert_eq!((ran, scene.budget()), (false, (0, 0)));
+        is_estimated_in(Unit::Tokens, Unit::Tokens, &mut ran).await.unwrap();
+    })
+    .await;
+    assert_eq!(scene.budget(), (5, 0));
 }
 }
 

@@ -12,13 +12,15 @@ async fn a_number(number: u64) -> Result<(), Error> {
     Ok(())
 }
 
-#[cycles(estimate = 1000, ttl_ms = "60s", dry_run = 1)]
-async fn a_text() -> Result<(), Error> {
+#[cycles(estimate = 1000, ttl_ms = text, dry_run = text)]
+async fn a_text(text: &str) -> Result<(), Error> {
+    let _ = text;
     Ok(())
 }
 
-#[cycles(estimate = 1000, client = "default")]
-async fn no_client() -> Result<(), Error> {
+#[cycles(estimate = 1000, client = text)]
+async fn no_client(text: &str) -> Result<(), Error> {
+    let _ = text;
     Ok(())
 }
 

@@ -1,0 +1,289 @@
+//! What is wrong with parameters that are written out, so that nobody has to run them to learn it. The limits are the
+//! protocol's, as the client checks them again before it asks a server.
+
+use core::ops::RangeInclusive;
+
+use proc_macro2::Ident;
+use quote::ToTokens;
+use syn::visit_mut::{VisitMut, visit_expr_call_mut, visit_expr_path_mut, visit_pat_ident_mut};
+use syn::{Error, Expr, ExprCall, ExprPath, Lit, PatIdent, Result, Stmt};
+
+use crate::parameters::Parameters;
+
+const USD: &str = "USD_MICROCENTS";
+
+/// # Errors
+/// All that is wrong at once.
+pub(crate) fn check(parameters: &Parameters, arguments: &[Ident]) -> Result<()> {
+    let mut problems: Option<Error> = None;
+    let values = parameters.all().map(|(name, value)| {
+        let name = name.to_string();
+        names(&name, value, arguments).and_then(|()| one(&name, value))
+    });
+    for problem in values.chain([units(parameters)]).filter_map(Result::err) {
+        match &mut problems {
+            None => problems = Some(problem),
+            Some(problems) => problems.combine(problem),
+        }
+    }
+    problems.map_or(Ok(()), Err)
+}
+
+fn one(name: &str, value: &Expr) -> Result<()> {
+    match name {
+        "ttl_ms" => milliseconds(name, value, 1_000..=86_400_000),
+        "grace_period_ms" => milliseconds(name, value, 0..=60_000),
+        "action_kind" => text(name, value, 1..=64),
+        "action_name" => text(name, value, 1..=256),
+        "tenant" | "workspace" | "app" | "workflow" | "agent" | "toolset" => level(name, value),
+        "action_tags" => tags(value),
+        "dimensions" => dimensions(value),
+        "dry_run" => match literal(value) {
+            Some(Lit::Bool(_)) | None => Ok(()),
+            Some(_) => Err(wrong(
+                value,
+                "`dry_run` is `true` or `false`, or an expression that says so",
+            )),
+        },
+        "client" => match literal(value) {
+            None => Ok(()),
+            Some(_) => Err(wrong(
+                value,
+                "this is a `CyclesClient`, such as `client = self.client`",
+            )),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn milliseconds(name: &str, value: &Expr, range: RangeInclusive<u64>) -> Result<()> {
+    let problem = match literal(value) {
+        None if matches!(value, Expr::Unary(negative) if literal(&negative.expr).is_some()) => {
+            format!(
+                "`{name}` is from {} to {} milliseconds",
+                range.start(),
+                range.end()
+            )
+        }
+        None => return Ok(()),
+        Some(Lit::Int(ms)) if ms.base10_parse().is_ok_and(|ms| range.contains(&ms)) => return Ok(()),
+        Some(Lit::Int(_)) => format!(
+            "`{name}` is from {} to {} milliseconds",
+            range.start(),
+            range.end()
+        ),
+        Some(_) => format!("`{name}` is a number of milliseconds: a minute is `{name} = 60_000`"),
+    };
+    Err(wrong(value, problem))
+}
+
+fn text(name: &str, value: &Expr, length: RangeInclusive<usize>) -> Result<()> {
+    let problem = match literal(value) {
+        None => return Ok(()),
+        Some(Lit::Str(text)) => {
+            let (text, most) = (text.value(), length.end());
+            let is_blank = text.chars().all(|c| c <= ' ' || c.is_whitespace());
+            if is_blank && *length.start() > 0 {
+                format!("`{name}` is blank: give it a value, or leave it out")
+            } else if text.chars().count() > *most {
+                format!("`{name}` has more than {most} characters")
+            } else {
+                return Ok(());
+            }
+        }
+        Some(other) => format!("`{name}` is a text: write `\"{}\"`", other.to_token_stream()),
+    };
+    Err(wrong(value, problem))
+}
+
+/// One of a scope path.
+fn level(name: &str, value: &Expr) -> Result<()> {
+    text(name, value, 1..=128)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    match literal(value) {
+        Some(Lit::Str(text)) if !text.value().chars().all(allowed) => {
+            let problem =
+                format!("`{name}` is part of a scope path: only `A-Z a-z 0-9 _ . -` have a place there");
+            Err(wrong(value, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn tags(value: &Expr) -> Result<()> {
+    match value {
+        Expr::Array(tags) if tags.elems.len() > 10 => Err(wrong(value, "an action has at most 10 tags")),
+        Expr::Array(tags) => tags
+            .elems
+            .iter()
+            .try_for_each(|tag| text("action_tags", tag, 0..=64)),
+        _ if literal(value).is_some() => {
+            let problem = format!(
+                "this is a list of texts: write `action_tags = [{}]`",
+                value.to_token_stream()
+            );
+            Err(wrong(value, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn dimensions(value: &Expr) -> Result<()> {
+    match value {
+        Expr::Array(pairs) if pairs.elems.len() > 16 => Err(wrong(value, "there are at most 16 dimensions")),
+        Expr::Array(pairs) => pairs.elems.iter().try_for_each(|pair| match pair {
+            Expr::Tuple(pair) => pair
+                .elems
+                .iter()
+                .try_for_each(|part| text("dimensions", part, 0..=256)),
+            _ => Ok(()),
+        }),
+        Expr::Block(block) => match block.block.stmts.last() {
+            None | Some(Stmt::Expr(Expr::Lit(_) | Expr::Assign(_), _)) => Err(wrong(value, A_LIST_OF_PAIRS)),
+            Some(_) => Ok(()),
+        },
+        _ if literal(value).is_some() => Err(wrong(value, A_LIST_OF_PAIRS)),
+        _ => Ok(()),
+    }
+}
+
+/// Also of what is no expression at all.
+pub(crate) const A_LIST_OF_PAIRS: &str =
+    "dimensions are a list of pairs, or a map: `dimensions = [(\"region\", \"eu\"), (\"tier\", tier)]`";
+
+/// What there is only after the body, or for an item, in an expression that comes before or is of something else.
+fn names(name: &str, value: &Expr, arguments: &[Ident]) -> Result<()> {
+    let uses = |word: &str| {
+        let mut search = Uses {
+            word,
+            found: None,
+            is_bound: arguments.iter().any(|argument| argument == word),
+        };
+        search.visit_expr_mut(&mut value.clone());
+        search.found.filter(|_| !search.is_bound)
+    };
+    let told = |found: ExprPath, problem: String| Err(Error::new_spanned(found, problem));
+    match (name, uses("result"), uses("item")) {
+        ("actual_per_item", Some(found), _) => told(
+            found,
+            "what an item costs is told over `item`: there is no `result` to name".to_owned(),
+        ),
+        ("actual", _, Some(found)) => told(
+            found,
+            "`actual` is told over `result`; what each item of a stream costs is `actual_per_item`"
+                .to_owned(),
+        ),
+        ("actual" | "actual_per_item", ..) | (_, None, None) => Ok(()),
+        (_, Some(found), _) | (_, _, Some(found)) => {
+            let problem = format!(
+                "`{name}` is needed before the body runs, when there is nothing but the arguments: what it cost in \
+                 the end is `actual`, over `result`, or `actual_per_item`, over `item`"
+            );
+            told(found, problem)
+        }
+    }
+}
+
+/// Searches for a variable.
+struct Uses<'a> {
+    word: &'a str,
+    found: Option<ExprPath>,
+    /// Whether it is one of the expression's own.
+    is_bound: bool,
+}
+
+impl VisitMut for Uses<'_> {
+    fn visit_expr_path_mut(&mut self, path: &mut ExprPath) {
+        if path.path.is_ident(self.word) {
+            self.found.get_or_insert_with(|| path.clone());
+        }
+        visit_expr_path_mut(self, path);
+    }
+
+    fn visit_pat_ident_mut(&mut self, named: &mut PatIdent) {
+        self.is_bound |= named.ident == self.word;
+        visit_pat_ident_mut(self, named);
+    }
+
+    fn visit_expr_call_mut(&mut self, call: &mut ExprCall) {
+        // A function of that name is no variable.
+        if let Expr::Path(_) = *call.func {
+            call.args
+                .iter_mut()
+                .for_each(|argument| self.visit_expr_mut(argument));
+        } else {
+            visit_expr_call_mut(self, call);
+        }
+    }
+}
+
+/// Units that are at odds.
+fn units(parameters: &Parameters) -> Result<()> {
+    let given = parameters.get("unit");
+    let estimate = parameters.get("estimate");
+    let said = given.and_then(|unit| match literal(unit) {
+        Some(Lit::Str(unit)) => Some(unit.value()),
+        _ => None,
+    });
+    let estimated = estimate.and_then(unit_of).map(str::to_owned);
+    if let (Some(unit), Some(said), Some(estimated)) = (given, &said, &estimated)
+        && said != estimated
+    {
+        let problem = format!(
+            "the estimate is in {estimated}, and this says {said}: leave `unit` out, or give the estimate as an integer"
+        );
+        return Err(wrong(unit, problem));
+    }
+    let is_counted = estimate.is_some_and(|estimate| matches!(literal(estimate), Some(Lit::Int(_))));
+    let default = (given.is_none() && is_counted).then(|| USD.to_owned());
+    let Some(reserved) = said.or(estimated).or(default) else {
+        return Ok(());
+    };
+    for name in ["actual", "actual_per_item"] {
+        if let Some(actual) = parameters.get(name)
+            && let Some(unit) = unit_of(actual)
+            && unit != reserved
+        {
+            let problem =
+                format!("what is reserved is in {reserved}, and a cost in {unit} cannot be charged to it");
+            return Err(wrong(actual, problem));
+        }
+    }
+    Ok(())
+}
+
+/// The unit of an amount that is made where it stands.
+fn unit_of(value: &Expr) -> Option<&'static str> {
+    match value {
+        Expr::Paren(inner) => unit_of(&inner.expr),
+        Expr::Group(inner) => unit_of(&inner.expr),
+        Expr::Reference(inner) => unit_of(&inner.expr),
+        Expr::Call(call) => {
+            let Expr::Path(function) = &*call.func else {
+                return None;
+            };
+            let segments = &function.path.segments;
+            let mut names = segments.iter().rev().map(|segment| segment.ident.to_string());
+            let (made, of) = (names.next()?, names.next()?);
+            match (of.as_str(), made.as_str()) {
+                ("Amount", "tokens") => Some("TOKENS"),
+                ("Amount", "credits") => Some("CREDITS"),
+                ("Amount", "risk_points") => Some("RISK_POINTS"),
+                ("Amount", "usd_microcents") | ("Usd", "cents" | "dollars") => Some(USD),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn literal(value: &Expr) -> Option<&Lit> {
+    match value {
+        Expr::Lit(literal) => Some(&literal.lit),
+        _ => None,
+    }
+}
+
+fn wrong(value: &Expr, problem: impl core::fmt::Display) -> Error {
+    Error::new_spanned(value, problem)
+}
