@@ -33,6 +33,13 @@ pub struct Metered<S, F> {
     read: F,
     consumed: Amount,
     settling: Settling,
+    /// What a reader failed with: one that asks again is not to take what it has for the whole.
+    failed: Option<Failed>,
+}
+
+struct Failed {
+    kind: io::ErrorKind,
+    said: String,
 }
 
 /// What there is until the end.
@@ -90,9 +97,9 @@ impl ReservationGuard {
         })
     }
 
-    /// Charges what is read from `source`, by what `cost` says of the bytes of each read. An error ends it,
-    /// except one that asks to read again ([`Interrupted`](io::ErrorKind::Interrupted),
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock)).
+    /// Charges what is read from `source`, by what `cost` says of the bytes of each read. An error ends it, and is
+    /// what later reads return too, so that nobody takes a body that was cut for the whole. One that asks to read
+    /// again ([`Interrupted`](io::ErrorKind::Interrupted), [`WouldBlock`](io::ErrorKind::WouldBlock)) is no end.
     pub fn meter_read<S, F, C>(
         self,
         source: S,
@@ -119,6 +126,7 @@ impl<S, F> Metered<S, F> {
             },
             live: Some(Live { guard, meter, source }),
             read,
+            failed: None,
         }
     }
 
@@ -252,6 +260,9 @@ where
     F: FnMut(&[u8]) -> Option<Reading>,
 {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(Failed { kind, said }) = &self.failed {
+            return Err(io::Error::new(*kind, format!("it has failed already: {said}")));
+        }
         let Some(live) = self.open() else { return Ok(0) };
         match live.source.read(buf) {
             Ok(0) if !buf.is_empty() => {
@@ -271,6 +282,10 @@ where
                     io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
                 );
                 if !is_passing {
+                    self.failed = Some(Failed {
+                        kind: error.kind(),
+                        said: error.to_string(),
+                    });
                     self.end(End::Failed);
                 }
                 Err(error)

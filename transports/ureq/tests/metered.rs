@@ -112,7 +112,31 @@ fn a_body_that_is_cut_is_charged_up_to_there() {
     let error = body.read_to_string(&mut text).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     scene.assert_spent(5);
-    assert_eq!(body.read(&mut [0; 8]).unwrap(), 0, "it was the last");
+    for _ in 0..2 {
+        // Not the end of the body: who tries again does not take a part for the whole.
+        let again = body.read_to_string(&mut text).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::ConnectionReset);
+        assert!(
+            again.to_string().starts_with("it has failed already: "),
+            "{again}"
+        );
+    }
+    assert_eq!(text, "Roses");
+    scene.assert_spent(5);
+}
+
+#[test]
+fn a_body_that_has_to_be_waited_for_goes_on_where_it_was() {
+    let scene = Scene::new();
+    let pieces = Pieces::new([Ok("Roses"), trouble(io::ErrorKind::WouldBlock), Ok(" are")]);
+    let mut body = scene.reserve().meter_read(pieces, bytes);
+    let mut text = String::new();
+    let error = body.read_to_string(&mut text).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    assert!(body.guard().is_some(), "it is not over");
+    body.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "Roses are");
+    scene.assert_spent(9);
 }
 
 #[test]
