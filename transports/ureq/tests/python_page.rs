@@ -1,5 +1,4 @@
-//! The page of the Python client, in blocking Rust: the rows about the decorator. What needs no attribute is in
-//! `operations.rs` and `guarded.rs`.
+//! Every row of the page of the Python client, in blocking Rust.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,9 +10,9 @@
 
 extern crate cycles_ureq as runcycles;
 
-use std::io::Read;
-
 include!("../../client/tests/python_page/page.rs");
+include!("python_page/parameters.rs");
+include!("python_page/programmatic.rs");
 
 fn call_llm(prompt: &str) -> String {
     format!("Hello, {prompt}")
@@ -66,6 +65,22 @@ fn p02_the_reservation_is_kept_alive_while_the_function_runs() -> Outcome {
 }
 
 #[test]
+fn p03_the_actual_usage_is_committed_and_the_rest_is_released() -> Outcome {
+    let page = Page::new();
+    let answer = with_default_client(page.client(), || chat("world"))?;
+    assert_eq!(page.dollars(), (answer.len() as i64 * 5, 0));
+    assert_eq!(
+        page.only(Operation::CreateReservation)["estimate"]["amount"],
+        5000
+    );
+    assert!(
+        page.asked(Operation::ReleaseReservation).is_empty(),
+        "the ledger does it with the commit"
+    );
+    Ok(())
+}
+
+#[test]
 fn p04_a_function_that_fails_or_panics_releases_and_its_error_comes_back_as_it_is() {
     enum OwnError {
         Cycles(Error),
@@ -92,6 +107,76 @@ fn p04_a_function_that_fails_or_panics_releases_and_its_error_comes_back_as_it_i
     assert!(panicked.join().is_err());
     assert_eq!(page.dollars(), (0, 0));
     assert_eq!(page.asked(Operation::ReleaseReservation).len(), 2);
+}
+
+#[test]
+fn p05_what_is_installed_is_no_async_runtime_and_no_second_http_client() {
+    assert_eq!(env!("CARGO_PKG_RUST_VERSION"), "1.88");
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "-p",
+            "cycles-ureq",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let crates: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(
+        crates.contains(&"ureq") && crates.contains(&"cycles-proto"),
+        "{tree}"
+    );
+    for absent in [
+        "tokio",
+        "async-std",
+        "smol",
+        "async-io",
+        "futures",
+        "hyper",
+        "reqwest",
+    ] {
+        assert!(!crates.contains(&absent), "{absent}:\n{tree}");
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn p06_configuration() -> Outcome {
+use cycles_ureq::CyclesConfig;
+
+let config = CyclesConfig::builder("cyc_live_...", "http://localhost:7878")
+    .tenant("acme-corp")
+    .build()?;
+
+assert_eq!(config.base_url(), "http://localhost:7878");
+assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
+assert_eq!(CyclesClient::new(config).config()?.subject().tenant.as_deref(), Some("acme-corp"));
+Ok(())
+}
+
+/// `from_env()` is this with the variables of the process.
+#[test]
+fn p07_configuration_from_environment_variables() -> Outcome {
+    let page = Page::new();
+    let config = CyclesConfig::from_lookup("CYCLES_", |name| match name {
+        "CYCLES_BASE_URL" => Some(page.sandbox.base_url().to_owned()),
+        "CYCLES_API_KEY" => Some(page.sandbox.api_key().to_owned()),
+        "CYCLES_TENANT" => Some("acme-corp".to_owned()),
+        "CYCLES_JOURNAL_DIR" => page.journal.path().to_str().map(str::to_owned),
+        _ => None,
+    })?;
+    assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
+    with_default_client(CyclesClient::new(config), || summarize("world"))?;
+    assert_eq!(page.dollars(), (1000, 0));
+    Ok(())
 }
 
 #[test]
@@ -132,79 +217,6 @@ fn p09_p10_p11_estimates_and_actual_costs() -> Outcome {
     assert_eq!(sources[0]["metadata"]["actual_source"], "estimate");
     assert_eq!(sources[2]["metadata"], Value::Null);
     Ok(())
-}
-
-#[test]
-fn p12_to_p26_what_a_reservation_says() -> Outcome {
-    #[cycles(
-        estimate = 10,
-        unit = "CREDITS",
-        action_kind = "llm.completion",
-        action_name = model,
-        action_tags = ["prod", "customer-facing"],
-        ttl_ms = 30_000,
-        grace_period_ms = 2_500,
-        overage_policy = "ALLOW_IF_AVAILABLE",
-        tenant = "acme-corp",
-        workspace = "production",
-        app = "chat",
-        workflow = "support",
-        agent = agent,
-        toolset = "search",
-        dimensions = [("region", "eu")],
-    )]
-    fn guarded(model: String, agent: Option<String>) -> Result<(String, Option<String>), Error> {
-        Ok((model, agent))
-    }
-    let page = Page::new();
-    with_default_client(page.client(), || {
-        guarded("gpt-4".to_owned(), Some("support-bot".to_owned()))
-    })?;
-    let mut said = page.only(Operation::CreateReservation);
-    assert!(said.as_object_mut().unwrap().remove("idempotency_key").is_some());
-    assert_eq!(
-        said,
-        json!({
-            "subject": {
-                "tenant": "acme-corp", "workspace": "production", "app": "chat", "workflow": "support",
-                "agent": "support-bot", "toolset": "search", "dimensions": {"region": "eu"},
-            },
-            "action": {"kind": "llm.completion", "name": "gpt-4", "tags": ["prod", "customer-facing"]},
-            "estimate": {"unit": "CREDITS", "amount": 10},
-            "ttl_ms": 30_000, "grace_period_ms": 2_500, "overage_policy": "ALLOW_IF_AVAILABLE",
-        })
-    );
-    assert_eq!(page.spent(Kind::Credits), (10, 0));
-    Ok(())
-}
-
-#[test]
-fn p19_a_dry_run_evaluates_and_executes_nothing() {
-    #[cycles(estimate = 10, dry_run = true)]
-    fn guarded(ran: &mut bool) -> Result<(), Error> {
-        *ran = true;
-        Ok(())
-    }
-    let page = Page::new();
-    let mut ran = false;
-    match with_default_client(page.client(), || guarded(&mut ran)) {
-        Err(Error::DryRun(result)) => assert_eq!(result.decision, Decision::Allow),
-        other => panic!("{other:?}"),
-    }
-    assert_eq!((ran, page.dollars()), (false, (0, 0)));
-}
-
-struct Agent {
-    client: CyclesClient,
-    thoughts: i64,
-}
-
-impl Agent {
-    #[cycles(estimate = 10, client = self.client, actual = *result)]
-    fn think(&mut self) -> Result<i64, Error> {
-        self.thoughts += 1;
-        Ok(self.thoughts)
-    }
 }
 
 #[test]
@@ -283,121 +295,48 @@ fn p33_to_p35_a_denied_function_does_not_run_and_the_caller_falls_back() {
 }
 
 #[test]
-fn a_function_that_makes_an_iterator_is_paid_for_as_that_is_consumed() -> Outcome {
-    #[cycles(estimate = 1000, actual_per_item = item.len() * per_letter)]
-    fn words(text: &str, per_letter: usize) -> Result<impl Iterator<Item = String>, Error> {
-        Ok(text.split(' ').map(str::to_owned))
-    }
-    #[cycles(estimate = 1000, actual_per_item = item)]
-    fn lines(text: &str) -> Result<impl Iterator<Item = Result<i64, std::num::ParseIntError>>, Error> {
-        Ok(text.lines().map(str::parse))
-    }
+fn p36_the_attribute_stands_on_functions_that_block() -> Outcome {
     let page = Page::new();
     let client = page.client();
-    with_default_client(client.clone(), || {
-        let mut words = words("one two three", 10)?;
-        assert_eq!(
-            (words.next().as_deref(), page.dollars()),
-            (Some("one"), (0, 1000))
-        );
-        drop(words);
-        assert_eq!(lines("1\n2\nx\n9")?.count(), 3);
-        assert!(client.flush(PATIENCE)?.is_complete());
-        assert_eq!(page.dollars(), (30 + 3, 0));
-        Ok(())
-    })
+    // Inside of a runtime too, as long as it is not awaited for.
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let result = runtime.block_on(async { with_default_client(client, || summarize("Hello")) })?;
+    assert_eq!((result.as_str(), page.dollars()), ("Hello, Hello", (1000, 0)));
+    Ok(())
 }
 
 #[test]
-fn the_cost_may_name_what_the_body_uses_as_it_is_when_that_has_ended() -> Outcome {
-    #[cycles(estimate = 1000, actual = prompt.len() + said.len() + rounds)]
-    fn talk(prompt: String, said: &mut Vec<String>, mut rounds: usize) -> Result<usize, Error> {
-        while rounds < 10 {
-            said.push(prompt.clone());
-            rounds += 5;
-        }
-        Ok(said.len())
+fn p46_the_lifecycle_from_estimate_to_commit() -> Outcome {
+    fn noted<T>(value: T, note: &impl Fn(&str), step: &str) -> T {
+        note(step);
+        value
     }
-    #[cycles(estimate = 1000, actual_per_item = prices[item.len()])]
-    fn words(prices: Vec<i64>) -> Result<impl Iterator<Item = &'static str>, Error> {
-        assert_eq!(prices.len(), 3);
-        Ok(["a", "is"].into_iter())
-    }
-    let page = Page::new();
-    with_default_client(page.client(), || {
-        let mut said = Vec::new();
-        assert_eq!(talk("four".to_owned(), &mut said, 0)?, 2);
-        assert_eq!(page.dollars(), (4 + 2 + 10, 0));
-        assert_eq!(words(vec![0, 10, 200])?.count(), 2);
-        assert_eq!(page.dollars(), (16 + 210, 0));
-        Ok(())
-    })
-}
-
-#[test]
-fn what_cannot_be_told_or_charged_costs_what_was_estimated() -> Outcome {
-    #[cycles(estimate = 1000, actual = { assert!(*result < 7, "on purpose"); *result })]
-    fn cannot_tell(cost: i64) -> Result<i64, Error> {
-        Ok(cost)
-    }
-    #[cycles(estimate = 1000, actual = Amount::new(Unit::Tokens, *result))]
-    fn tells_in_another_unit(cost: i64) -> Result<i64, Error> {
-        Ok(cost)
+    #[cycles(
+        estimate = noted(1000, note, "the estimate is evaluated"),
+        actual = noted(result.len(), note, "the actual cost is evaluated"),
+    )]
+    fn guarded(page: &Page, note: &impl Fn(&str)) -> Result<String, Error> {
+        note(&format!("{:?} is held while it executes", page.dollars().1));
+        Ok("result".to_owned())
     }
     let page = Page::new();
+    let steps = Mutex::<Vec<String>>::default();
+    let note = |step: &str| steps.lock().unwrap().push(step.to_owned());
     let client = page.client();
-    with_default_client(client.clone(), || {
-        assert_eq!(cannot_tell(5)?, 5);
-        assert_eq!(page.dollars(), (5, 0));
-        let panicked = std::panic::catch_unwind(|| cannot_tell(7).is_ok());
-        assert!(panicked.is_err());
-        assert!(client.flush(PATIENCE)?.is_complete());
-        assert_eq!(page.dollars(), (5 + 1000, 0));
-        let commit = page.asked(Operation::CommitReservation).pop().unwrap();
-        assert_eq!(commit["metadata"]["actual_source"], "partial");
-        assert_eq!(tells_in_another_unit(5)?, 5);
-        assert!(client.flush(PATIENCE)?.is_complete());
-        assert_eq!(page.dollars(), (5 + 2000, 0));
-        Ok(())
-    })
-}
-
-#[test]
-fn a_boxed_iterator_or_reader_stays_one_and_is_paid_for_as_it_is_consumed() -> Outcome {
-    #[cycles(estimate = 1000, actual_per_item = item.len())]
-    fn words(text: &str) -> Result<Box<dyn Iterator<Item = String>>, Error> {
-        Ok(Box::new(
-            text.split(' ').map(str::to_owned).collect::<Vec<_>>().into_iter(),
-        ))
-    }
-    #[cycles(estimate = 1000, actual_per_item = item.len() * 10)]
-    fn body(text: &str) -> Result<impl Read, Error> {
-        Ok(text.as_bytes())
-    }
-    #[cycles(estimate = 1000, actual_per_item = item.len() * 10)]
-    fn boxed(text: &'static str) -> std::result::Result<Box<dyn Read + Send>, Error> {
-        Ok(Box::new(text.as_bytes()))
-    }
-    let page = Page::new();
-    let client = page.client();
-    with_default_client(client.clone(), || {
-        let mut words: Box<dyn Iterator<Item = String>> = words("one two three")?;
-        assert_eq!(
-            (words.next().as_deref(), page.dollars()),
-            (Some("one"), (0, 1000))
-        );
-        drop(words);
-        assert!(client.flush(PATIENCE)?.is_complete());
-        assert_eq!(page.dollars(), (3, 0));
-        let mut text = String::new();
-        let mut reader = body("Roses")?;
-        assert_eq!(page.dollars(), (3, 1000));
-        reader.read_to_string(&mut text).unwrap();
-        assert_eq!(page.dollars(), (53, 0));
-        boxed(" are red")?.read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), page.dollars()), ("Roses are red", (133, 0)));
-        Ok(())
-    })
+    with_default_client(client.clone(), || guarded(&page, &note))?;
+    assert_eq!(
+        *steps.lock().unwrap(),
+        [
+            "the estimate is evaluated",
+            "1000 is held while it executes",
+            "the actual cost is evaluated"
+        ]
+    );
+    assert_eq!(page.dollars(), (6, 0));
+    // The heartbeat ended with the function, and nothing is under way.
+    assert!(client.flush(PATIENCE)?.is_complete());
+    assert!(page.asked(Operation::ExtendReservation).is_empty());
+    Ok(())
 }
 
 #[test]

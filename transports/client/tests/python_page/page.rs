@@ -1,5 +1,5 @@
-// The page of the Python client, row by row, in Rust: P1 to P46, except P5 (what is installed), which the job
-// `.ci/run` checks. What the page leaves out (an LLM) is filled in. The tests of each adapter include this file, where
+// The page of the Python client, row by row, in Rust: P1 to P46, except P5 (what is installed), which is on
+// ureq. What the page leaves out (an LLM) is filled in. The tests of each adapter include this file, where
 // `runcycles` is their crate; those of the async ones the others beside it too, where `on_executor!` runs a test and
 // `executor` sleeps.
 
