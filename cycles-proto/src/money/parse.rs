@@ -38,6 +38,9 @@ impl FromStr for PriceTable {
         let mut table = Self::new(version);
         for (name, prices) in models.iter() {
             let place = place.at(name.span()).model(name.get_ref());
+            if name.get_ref().trim().is_empty() {
+                return Err(place.invalid("has no name: write what the program calls the model by"));
+            }
             let prices = place.prices(place.table(prices)?)?;
             table = table.with_model(name.get_ref().as_ref(), prices);
         }
@@ -288,6 +291,10 @@ small = { input = "0.15", output = 0.60 }
             (
                 "version = 'v'\n\ncurrency = 'EUR'",
                 "line 3, key `currency`: is not known",
+            ),
+            (
+                "version = 'v'\nmodels.' ' = { input = 1, output = 1 }",
+                "line 2, model ` `: has no name",
             ),
             ("<html>", "line 1"),
         ] {

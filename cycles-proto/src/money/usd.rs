@@ -114,7 +114,7 @@ impl InvalidUsd {
     }
 }
 
-/// Digits, and after a point up to eight more: `12`, `12.34`, `0.00000001`. Nothing is rounded.
+/// Digits, and after a point up to eight more and any number of zeros: `12`, `12.34`, `0.00000001`. Nothing is rounded.
 impl FromStr for Usd {
     type Err = InvalidUsd;
 
@@ -132,6 +132,11 @@ impl FromStr for Usd {
         if whole.is_empty() || !is_digits(whole) || !is_digits(decimals) {
             return Err(invalid("write digits, and a point before decimals, as in 12.34"));
         }
+        // Zeros beyond them are exact.
+        let decimals = match decimals.split_at_checked(DECIMALS) {
+            Some((known, more)) if more.bytes().all(|byte| byte == b'0') => known,
+            Some(_) | None => decimals,
+        };
         if decimals.len() > DECIMALS {
             return Err(invalid(
                 "it has more than eight decimals, and less than a microcent is nothing",
@@ -204,6 +209,8 @@ mod tests {
             ("007.50", 750_000_000, "7.50"),
             ("0.00000001", 1, "0.00000001"),
             ("0.10000000", 10_000_000, "0.10"),
+            ("1.500000000000", 150_000_000, "1.50"),
+            ("0.0000000100", 1, "0.00000001"),
             ("0.125", 12_500_000, "0.125"),
             ("100", 10_000_000_000, "100.00"),
             ("92233720368.54775807", i64::MAX, "92233720368.54775807"),
@@ -234,6 +241,7 @@ mod tests {
             ("1_000", "digits"),
             ("٣", "digits"),
             ("0.000000001", "eight decimals"),
+            ("1.5000000000001", "eight decimals"),
             ("92233720368.54775808", "more than"),
             ("92233720369", "more than"),
             ("99999999999999999999999", "more than"),
