@@ -1,7 +1,7 @@
 //! Who wants to know what happens to reservations.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cycles_proto::Event;
@@ -90,6 +90,10 @@ impl Observers {
         (self.run)(Box::new(move || telling.tell_all()));
     }
 }
+
+/// A panic of an observer is caught where it is told, away from every caller.
+impl UnwindSafe for Observers {}
+impl RefUnwindSafe for Observers {}
 
 impl Queue {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! Exchanges one request for one response over pooled connections.
 
 use core::time::Duration;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -36,6 +37,10 @@ const MAX_IDLE: usize = 64;
 /// What ureq's own buffers hold for each connection. The answers of a ledger are far smaller; a larger one is
 /// read in parts.
 const BUFFER: usize = 16 * 1024;
+
+/// A panic of an exchange ends its own connection: the others, and the pool of them, are in order.
+impl UnwindSafe for HttpClient {}
+impl RefUnwindSafe for HttpClient {}
 
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
