@@ -194,6 +194,12 @@ impl CommitNotes {
         self.metadata.get_or_insert_default().insert(name, value);
     }
 
+    /// Sets what the other ones set.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.metrics = other.metrics.or(self.metrics.take());
+        self.metadata = other.metadata.or(self.metadata.take());
+    }
+
     /// The commit of an action that cost `actual` and took `latency`, which is filled in if the metrics do not
     /// tell.
     pub fn commit(self, actual: Amount, latency: Duration) -> CommitRequest {

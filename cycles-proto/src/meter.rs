@@ -120,6 +120,12 @@ impl Meter {
         self.most_tokens = Some(most);
     }
 
+    /// What goes with the commit, beside what items say.
+    pub fn add_notes(&mut self, notes: CommitNotes) {
+        let of_items = core::mem::replace(&mut self.notes, notes);
+        self.notes.add(of_items);
+    }
+
     /// What goes with the commit.
     pub fn notes_mut(&mut self) -> &mut CommitNotes {
         &mut self.notes
@@ -140,8 +146,14 @@ impl Meter {
         self.most_tokens.is_some_and(|most| self.tokens >= most)
     }
 
+    /// As much was told to be spent.
+    pub(crate) fn at_least(&mut self, spent: i64) {
+        self.consumed = self.consumed.max(spent);
+        self.has_counted |= spent > 0;
+    }
+
     /// Counts an item. What comes back is to be told to the reservation as
-    /// [spent](crate::Lifecycle::spent), also where that refuses it: then it knows that there is a cost.
+    /// [counted](crate::Lifecycle::counted), also where that refuses it: then it knows that there is a cost.
     pub fn read(&mut self, reading: Reading) -> Option<Amount> {
         if let Some(metrics) = reading.metrics {
             self.notes.set_metrics(metrics);
@@ -175,7 +187,7 @@ impl Meter {
 
     /// The stream has ended: what was consumed is committed. Unless that is all of it, it is marked as a part,
     /// and a reservation of which nothing was consumed is released.
-    pub fn end(self, end: End, now: Now) -> Settle {
+    pub(crate) fn end(self, end: End, now: Now) -> Settle {
         let actual = self.consumed();
         let is_whole = end == End::Finished && self.uncounted.is_none();
         if !is_whole && !self.has_counted {

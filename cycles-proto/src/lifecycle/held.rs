@@ -11,7 +11,7 @@ use super::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use super::releasing::Releasing;
 use super::reserving::Granted;
 use crate::call::Ticket;
-use crate::meter::partial;
+use crate::meter::{Meter, partial};
 use crate::models::{Amount, CommitRequest, Unit};
 use crate::settlement::Settlement;
 use crate::step::{Event, Step};
@@ -24,6 +24,8 @@ pub(super) struct Held {
     heart: Heart,
     /// A lower bound of the cost so far.
     spent: i64,
+    /// The cost so far of what is metered.
+    counted: i64,
     /// Why a cost that was handed over, or told so far, could not be taken: then it is known that there is one.
     untaken: Option<Box<InvalidCommit>>,
     settlement: Option<Box<Settlement>>,
@@ -51,6 +53,7 @@ impl Held {
             about,
             heart,
             spent: 0,
+            counted: 0,
             untaken: None,
             settlement: None,
         }
@@ -124,16 +127,28 @@ impl Held {
     }
 
     pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.about
-            .check_amount("spent", amount)
-            .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
-        self.spent = self.spent.max(amount.amount);
+        self.spent = self.spent.max(self.check(amount)?);
         Ok(())
     }
 
-    /// An item of a stream has a cost that is in no amount.
-    pub(super) fn not_counted(&mut self, why: InvalidCommit) {
-        self.untaken = Some(Box::new(why));
+    pub(super) fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.counted = self.check(amount)?;
+        Ok(())
+    }
+
+    pub(super) fn end_meter(&mut self, meter: &mut Meter) {
+        if let Some(why) = meter.uncounted() {
+            self.untaken = Some(Box::new(why.clone()));
+        }
+        meter.at_least(self.spent);
+    }
+
+    /// What a cost so far comes to.
+    fn check(&mut self, amount: &Amount) -> Result<i64, InvalidCommit> {
+        self.about
+            .check_amount("spent", amount)
+            .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
+        Ok(amount.amount)
     }
 
     pub(super) fn commit(
@@ -166,9 +181,10 @@ impl Held {
             return None;
         }
         let untaken = self.untaken.take();
-        if self.spent > 0 {
+        let spent = self.spent.max(self.counted);
+        if spent > 0 {
             let metadata = partial();
-            let actual = Amount::new(self.about.unit.clone(), self.spent);
+            let actual = Amount::new(self.about.unit.clone(), spent);
             let request = CommitRequest::builder()
                 .actual(actual.clone())
                 .metadata(metadata)

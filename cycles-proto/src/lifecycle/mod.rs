@@ -43,7 +43,7 @@ use crate::call::{Failure, FailureKind, Ticket};
 use crate::config::CyclesConfig;
 use crate::error::Error;
 use crate::keys::Seed;
-use crate::meter::Meter;
+use crate::meter::{End, Meter, Settle};
 use crate::models::{Amount, CommitRequest, ReservationCreateRequest, Unit};
 use crate::record::JournalRecord;
 use crate::settlement::{Receipt, Settlement};
@@ -213,12 +213,24 @@ impl Lifecycle {
         Meter::new(unit, now)
     }
 
-    /// Why an item of what is metered was [not counted](Meter::uncounted): told as an
+    /// A [meter](Self::meter) has counted this much by now, be that more or less than before. It is what is committed
+    /// if the meter does not come to its [end](Self::end_meter), unless more was [spent](Self::spent).
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.held()?.1.counted(amount)
+    }
+
+    /// What becomes of the reservation when what is metered has ended. If more was told to be [spent](Self::spent)
+    /// than the meter counted, that is the cost. An item that was [not counted](Meter::uncounted) is told as an
     /// [event](crate::step::Event::CostNotTaken) when the rest is settled.
-    pub fn not_counted(&mut self, why: InvalidCommit) {
+    pub fn end_meter(&mut self, now: Now, mut meter: Meter, end: End) -> Settle {
+        let now = self.common.at(now);
         if let Ok((_, held)) = self.held() {
-            held.not_counted(why);
+            held.end_meter(&mut meter);
         }
+        meter.end(end, now)
     }
 
     /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept

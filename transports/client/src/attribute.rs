@@ -4,7 +4,7 @@ use core::future::Future;
 use core::pin::pin;
 
 use cycles_host::ambient;
-use cycles_proto::guarded::{CommitNotes, NotCompleted, WithCyclesConfig};
+use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
 use cycles_proto::{Error, Reading};
@@ -84,16 +84,16 @@ where
     B: Future<Output = Result<(S, F), E>>,
     F: FnMut(&S::Item) -> Option<Reading>,
 {
-    let (guard, (stream, read), notes) = open(client, &config, body).await?;
-    Ok(Metered::new(guard, stream, read).notes(notes))
+    let (guard, (stream, read), context) = open(client, &config, body).await?;
+    Ok(Metered::new(guard, stream, read).within(context))
 }
 
-/// The reservation, what the body made under it, and what is to go with its commit.
+/// The reservation, what the body made under it, and the context that this goes on in.
 async fn open<R, S, E, B>(
     client: Result<CyclesClient<R>, Error>,
     config: &WithCyclesConfig,
     body: B,
-) -> Result<(ReservationGuard<R>, S, CommitNotes), NotCompleted<E>>
+) -> Result<(ReservationGuard<R>, S, Option<GuardContext>), NotCompleted<E>>
 where
     R: Runtime,
     B: Future<Output = Result<S, E>>,
@@ -103,13 +103,9 @@ where
         .reserve(config.request())
         .await
         .map_err(NotCompleted::NotReserved)?;
-    let context = GuardContext::of(&guard, config);
-    let notes = context.notes();
-    match ambient::follow(&CURRENT, &mut Some(context), pin!(body)).await {
-        Ok(stream) => {
-            let notes = notes.lock().clone();
-            Ok((guard, stream, notes))
-        }
+    let mut context = Some(GuardContext::of(&guard, config));
+    match ambient::follow(&CURRENT, &mut context, pin!(body)).await {
+        Ok(stream) => Ok((guard, stream, context)),
         Err(error) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
             Err(NotCompleted::Action(error))

@@ -74,7 +74,8 @@ impl GuardContext {
     /// The context of the guarded action that the caller is part of, the innermost one; none outside of any.
     ///
     /// It belongs to the action and not to a thread: it follows the action wherever that is polled, and a task
-    /// that the action spawns has none unless it is given a clone.
+    /// that the action spawns has none unless it is given a clone. A stream that a function with the attribute
+    /// `cycles` makes has that function's whenever it is polled.
     pub fn current() -> Option<Self> {
         ambient::current(&CURRENT)
     }
@@ -91,7 +92,8 @@ impl GuardContext {
         self.notes.lock().insert_metadata(name, value);
     }
 
-    /// The action has spent at least this much by now. It is what is committed if the action does not end.
+    /// The action has spent at least this much by now, in all. It is what is committed if the action does not end,
+    /// or if it is a stream whose items cost less.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.

@@ -5,12 +5,13 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
-use cycles_proto::guarded::CommitNotes;
+use cycles_host::ambient;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
 use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 use futures::stream::{FusedStream, Stream};
 
+use crate::context::{CURRENT, GuardContext};
 use crate::guard::{Life, ReservationGuard};
 use crate::runtime::Runtime;
 
@@ -39,6 +40,8 @@ struct Live<R: Runtime, S> {
     guard: ReservationGuard<R>,
     meter: Meter,
     stream: Pin<Box<S>>,
+    /// What the stream runs under, if it is that of a guarded function.
+    context: Option<GuardContext>,
 }
 
 impl<R: Runtime> ReservationGuard<R> {
@@ -99,6 +102,7 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
                 guard,
                 meter,
                 stream: Box::pin(stream),
+                context: None,
             }),
             read,
         }
@@ -130,10 +134,10 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
         self
     }
 
-    /// All of what goes with the commit.
-    pub(crate) fn notes(mut self, notes: CommitNotes) -> Self {
+    /// What the stream finds as its context, and tells it, up to its end.
+    pub(crate) fn within(mut self, context: Option<GuardContext>) -> Self {
         if let Some(live) = &mut self.live {
-            *live.meter.notes_mut() = notes;
+            live.context = context;
         }
         self
     }
@@ -156,20 +160,55 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
     }
 
     fn end(&mut self, end: End) {
-        let Some(Live { guard, meter, stream }) = self.live.take() else {
-            return;
-        };
-        if let Some(why) = meter.uncounted() {
-            let mut shared = guard.life.slot.lock();
-            shared.machine.not_counted(why.clone());
-            shared.told.not_counted(why.clone());
+        let Some(live) = self.live.take() else { return };
+        let Live {
+            guard,
+            mut meter,
+            stream,
+            context,
+        } = live;
+        if let Some(context) = context {
+            let notes = context.notes().lock().clone();
+            meter.add_notes(notes);
         }
+        let settle = {
+            let mut shared = guard.life.slot.lock();
+            if let Some(why) = meter.uncounted() {
+                shared.told.not_counted(why.clone());
+            }
+            shared.machine.end_meter(guard.life.now(), meter, end)
+        };
         // Both take effect in the call.
-        match meter.end(end, guard.life.now()) {
+        match settle {
             Settle::Commit(request) => drop(guard.commit(request)),
             Settle::Release(reason) => drop(guard.release(reason)),
         }
         drop(stream);
+    }
+}
+
+impl<R: Runtime, S: Stream> Live<R, S> {
+    /// The next item, with what it says about its cost, under the context that there is.
+    fn poll_next<F>(&mut self, read: &mut F, cx: &mut Context<'_>) -> Poll<Option<(S::Item, Option<Reading>)>>
+    where
+        F: FnMut(&S::Item) -> Option<Reading>,
+    {
+        let stream = self.stream.as_mut();
+        let next = || {
+            let item = stream.poll_next(cx);
+            item.map(|item| {
+                item.map(|item| {
+                    let reading = read(&item);
+                    (item, reading)
+                })
+            })
+        };
+        // One that was made by hand runs under its caller's.
+        if self.context.is_some() {
+            ambient::enter(&CURRENT, &mut self.context, next)
+        } else {
+            next()
+        }
     }
 }
 
@@ -193,17 +232,17 @@ where
             this.end(End::Finished);
             return Poll::Ready(None);
         }
-        let Some(item) = ready!(live.stream.as_mut().poll_next(cx)) else {
+        let Some((item, reading)) = ready!(live.poll_next(&mut this.read, cx)) else {
             this.end(End::Finished);
             return Poll::Ready(None);
         };
-        let Some(reading) = (this.read)(&item) else {
+        let Some(reading) = reading else {
             this.end(End::Failed);
             return Poll::Ready(Some(item));
         };
         if let Some(amount) = live.meter.read(reading) {
             // What it refuses is not counted either, and told at the end.
-            let _ = live.guard.spent(&amount);
+            let _ = live.guard.life.slot.lock().machine.counted(&amount);
             this.consumed = live.meter.consumed();
         }
         if live.meter.is_full() {

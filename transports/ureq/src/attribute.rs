@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use cycles_host::ambient;
-use cycles_proto::guarded::{CommitNotes, NotCompleted, WithCyclesConfig};
+use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
 use cycles_proto::{Error, Reading};
@@ -94,8 +94,8 @@ where
     I: Iterator,
     F: FnMut(&I::Item) -> Option<Reading>,
 {
-    let (guard, (items, read), notes) = open(client, &config, body)?;
-    Ok(Metered::new(guard, items, read).notes(notes))
+    let (guard, (items, read), context) = open(client, &config, body)?;
+    Ok(Metered::new(guard, items, read).within(context))
 }
 
 /// As [`metered`] for what makes a reader.
@@ -111,28 +111,24 @@ where
     S: Read,
     F: FnMut(&[u8]) -> Option<Reading>,
 {
-    let (guard, (source, read), notes) = open(client, &config, body)?;
-    Ok(Metered::new(guard, source, read).notes(notes))
+    let (guard, (source, read), context) = open(client, &config, body)?;
+    Ok(Metered::new(guard, source, read).within(context))
 }
 
-/// The reservation, what the body made under it, and what is to go with its commit. A panic gives the budget back
+/// The reservation, what the body made under it, and the context that this goes on in. A panic gives the budget back
 /// when the guard is dropped.
 fn open<I, E>(
     client: Result<CyclesClient, Error>,
     config: &WithCyclesConfig,
     body: impl FnOnce() -> Result<I, E>,
-) -> Result<(ReservationGuard, I, CommitNotes), NotCompleted<E>> {
+) -> Result<(ReservationGuard, I, Option<GuardContext>), NotCompleted<E>> {
     let client = client.map_err(NotCompleted::NotReserved)?;
     let guard = client
         .reserve(config.request())
         .map_err(NotCompleted::NotReserved)?;
-    let context = GuardContext::of(&guard, config);
-    let notes = context.notes();
-    match ambient::enter(&CURRENT, &mut Some(context), body) {
-        Ok(items) => {
-            let notes = notes.lock().clone();
-            Ok((guard, items, notes))
-        }
+    let mut context = Some(GuardContext::of(&guard, config));
+    match ambient::enter(&CURRENT, &mut context, body) {
+        Ok(items) => Ok((guard, items, context)),
         Err(error) => {
             let _ = guard.release(ReleaseReason::ACTION_FAILED);
             Err(NotCompleted::Action(error))

@@ -4,12 +4,13 @@ use core::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use cycles_proto::guarded::CommitNotes;
+use cycles_host::ambient;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
 use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 
 use crate::client::Ready;
+use crate::context::{CURRENT, GuardContext};
 use crate::guard::ReservationGuard;
 use crate::life::Life;
 
@@ -47,6 +48,8 @@ struct Live<S> {
     guard: ReservationGuard,
     meter: Meter,
     source: S,
+    /// What the source runs under, if it is that of a guarded function.
+    context: Option<GuardContext>,
 }
 
 impl ReservationGuard {
@@ -124,7 +127,12 @@ impl<S, F> Metered<S, F> {
                 life,
                 _ready: guard.ready().clone(),
             },
-            live: Some(Live { guard, meter, source }),
+            live: Some(Live {
+                guard,
+                meter,
+                source,
+                context: None,
+            }),
             read,
             failed: None,
         }
@@ -156,10 +164,10 @@ impl<S, F> Metered<S, F> {
         self
     }
 
-    /// All of what goes with the commit.
-    pub(crate) fn notes(mut self, notes: CommitNotes) -> Self {
+    /// What the source finds as its context, and tells it, up to its end.
+    pub(crate) fn within(mut self, context: Option<GuardContext>) -> Self {
         if let Some(live) = &mut self.live {
-            *live.meter.notes_mut() = notes;
+            live.context = context;
         }
         self
     }
@@ -195,7 +203,7 @@ impl<S, F> Metered<S, F> {
         let Some(live) = &mut self.live else { return };
         if let Some(amount) = live.meter.read(reading) {
             // What it refuses is not counted either, and told at the end.
-            let _ = live.guard.spent(&amount);
+            let _ = live.guard.life().lock().machine.counted(&amount);
             self.consumed = live.meter.consumed();
         }
         if live.meter.is_full() {
@@ -204,16 +212,25 @@ impl<S, F> Metered<S, F> {
     }
 
     fn end(&mut self, end: End) {
-        let Some(Live { guard, meter, source }) = self.live.take() else {
-            return;
-        };
-        let life = &self.settling.life;
-        if let Some(why) = meter.uncounted() {
-            let mut shared = life.lock();
-            shared.machine.not_counted(why.clone());
-            shared.told.not_counted(why.clone());
+        let Some(live) = self.live.take() else { return };
+        let Live {
+            guard,
+            mut meter,
+            source,
+            context,
+        } = live;
+        if let Some(context) = context {
+            let notes = context.notes().lock().clone();
+            meter.add_notes(notes);
         }
-        let settle = meter.end(end, life.engine.now());
+        let life = &self.settling.life;
+        let settle = {
+            let mut shared = life.lock();
+            if let Some(why) = meter.uncounted() {
+                shared.told.not_counted(why.clone());
+            }
+            shared.machine.end_meter(life.engine.now(), meter, end)
+        };
         // What comes of it is for whoever asks.
         match settle {
             settle if end == End::Dropped => guard.leave(settle),
@@ -221,6 +238,18 @@ impl<S, F> Metered<S, F> {
             Settle::Release(reason) => drop(guard.release(reason)),
         }
         drop(source);
+    }
+}
+
+impl<S> Live<S> {
+    /// Runs `f` under the context that there is; where that was made by hand it is the caller's.
+    fn within<O>(&mut self, f: impl FnOnce(&mut S) -> O) -> O {
+        let source = &mut self.source;
+        if self.context.is_some() {
+            ambient::enter(&CURRENT, &mut self.context, || f(source))
+        } else {
+            f(source)
+        }
     }
 }
 
@@ -232,11 +261,17 @@ where
     type Item = S::Item;
 
     fn next(&mut self) -> Option<S::Item> {
-        let Some(item) = self.open()?.source.next() else {
+        self.open()?;
+        let read = &mut self.read;
+        let next = self.live.as_mut()?.within(|source| {
+            let item = source.next()?;
+            let reading = read(&item);
+            Some((item, reading))
+        });
+        let Some((item, reading)) = next else {
             self.end(End::Finished);
             return None;
         };
-        let reading = (self.read)(&item);
         self.count(reading);
         Some(item)
     }
@@ -264,14 +299,19 @@ where
             return Err(io::Error::new(*kind, format!("it has failed already: {said}")));
         }
         let Some(live) = self.open() else { return Ok(0) };
-        match live.source.read(buf) {
+        match live.within(|source| source.read(buf)) {
             Ok(0) if !buf.is_empty() => {
                 self.end(End::Finished);
                 Ok(0)
             }
             Ok(read) => {
                 let reading = buf.get(..read).filter(|bytes| !bytes.is_empty());
-                if let Some(reading) = reading.map(|bytes| (self.read)(bytes)) {
+                let read_by = &mut self.read;
+                let live = self.live.as_mut();
+                let reading = reading
+                    .zip(live)
+                    .map(|(bytes, live)| live.within(|_| read_by(bytes)));
+                if let Some(reading) = reading {
                     self.count(reading);
                 }
                 Ok(read)

@@ -124,3 +124,51 @@ fn a_boxed_iterator_or_reader_stays_one_and_is_paid_for_as_it_is_consumed() -> O
         Ok(())
     })
 }
+
+#[test]
+fn what_is_made_runs_in_the_context_of_its_function_and_what_it_tells_counts() -> Outcome {
+    #[cycles(estimate = 1000, actual_per_item = item.len())]
+    fn words() -> Result<impl Iterator<Item = &'static str>, Error> {
+        let id = CyclesContext::current().unwrap().reservation_id;
+        Ok(["one", "two", "three"].into_iter().inspect(move |word| {
+            let context = CyclesContext::current().unwrap();
+            assert_eq!(context.reservation_id, id);
+            context.insert_metadata("last", *word);
+            context.set_metrics(CyclesMetrics {
+                tokens_output: Some(3),
+                ..Default::default()
+            });
+            context.spent(&Amount::usd_microcents(100)).unwrap();
+        }))
+    }
+    struct Body;
+    impl Read for Body {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            let context = CyclesContext::current().unwrap();
+            context.insert_metadata("was_read", true);
+            Ok(0)
+        }
+    }
+    #[cycles(estimate = 1000, actual_per_item = item.len())]
+    fn body() -> Result<impl Read, Error> {
+        CyclesContext::current()
+            .unwrap()
+            .spent(&Amount::usd_microcents(50))?;
+        Ok(Body)
+    }
+    let page = Page::new();
+    let client = page.client();
+    with_default_client(client.clone(), || {
+        assert_eq!(words()?.count(), 3);
+        assert!(CyclesContext::current().is_none());
+        assert_eq!(page.dollars(), (100, 0), "more than its items");
+        let commit = page.only(Operation::CommitReservation);
+        assert_eq!(commit["metadata"], json!({"last": "three"}));
+        assert_eq!(commit["metrics"]["tokens_output"], 3);
+        body()?.read_to_string(&mut String::new()).unwrap();
+        assert_eq!(page.dollars(), (150, 0));
+        let commit = page.asked(Operation::CommitReservation).pop().unwrap();
+        assert_eq!(commit["metadata"], json!({"was_read": true}));
+        Ok(())
+    })
+}

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::desk::*;
+use crate::meter::{End, Settle};
 use crate::step::Event;
 
 #[test]
@@ -98,15 +99,57 @@ fn a_cost_that_was_put_right_is_not_told_and_an_item_that_was_not_counted_is() {
         let mut desk = Desk::held();
         desk.life.spent(&Amount::credits(9)).unwrap_err();
         if is_item {
-            desk.life.not_counted(InvalidCommit::NotCounted {
-                given: Amount::credits(9),
-                reserved: Unit::Tokens,
-            });
+            let mut meter = desk.life.meter(desk.now());
+            let _ = meter.read(Amount::credits(9).into());
+            let _ = meter.read(Amount::tokens(5).into());
+            let Settle::Commit(request) = desk.life.end_meter(desk.now(), meter, End::Finished) else {
+                panic!("it cost something");
+            };
+            desk.life.commit(desk.now(), request).unwrap();
+        } else {
+            desk.commit(5).unwrap();
         }
-        desk.commit(5).unwrap();
         desk.run([ok(COMMITTED)]);
         assert_eq!(untaken(&desk), is_item.then_some(Some(Amount::tokens(5))));
     }
+}
+
+#[test]
+fn what_was_told_to_be_spent_is_part_of_what_a_meter_counted() {
+    for (spent, counted, end, expected) in [
+        (7, vec![3], End::Finished, Some((7, false))),
+        (7, vec![], End::Finished, Some((7, false))),
+        (7, vec![], End::Failed, Some((7, true))),
+        (2, vec![3, 4], End::Dropped, Some((7, true))),
+        (0, vec![], End::Failed, None),
+    ] {
+        let mut desk = Desk::held();
+        let mut meter = desk.life.meter(desk.now());
+        desk.life.spent(&Amount::tokens(spent)).unwrap();
+        for tokens in counted {
+            let counted = meter.read(Amount::tokens(tokens).into()).unwrap();
+            desk.life.counted(&counted).unwrap();
+        }
+        let settled = match desk.life.end_meter(desk.now(), meter, end) {
+            Settle::Commit(request) => {
+                let is_partial = request.metadata.is_some();
+                Some((request.actual.amount, is_partial))
+            }
+            Settle::Release(_) => None,
+        };
+        assert_eq!(settled, expected);
+    }
+}
+
+#[test]
+fn a_meter_that_never_ends_is_charged_what_it_counted_last() {
+    let mut desk = Desk::held();
+    for counted in [9, 7] {
+        desk.life.counted(&Amount::tokens(counted)).unwrap();
+    }
+    desk.life.abandon(desk.now());
+    desk.run([ok(COMMITTED)]);
+    assert_eq!(desk.body("/commit")["actual"]["amount"], 7);
 }
 
 /// What is told to be charged in place of a cost that was not taken, if there was one.

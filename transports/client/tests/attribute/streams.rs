@@ -68,6 +68,50 @@ async fn the_cost_of_an_item_may_name_what_the_body_uses() {
 }
 }
 
+/// It tells what only the stream knows, while it is consumed.
+#[cycles(estimate = 100, unit = "TOKENS", actual_per_item = {
+    assert!(CyclesContext::current().is_some());
+    item.text.len()
+})]
+async fn tells_as_it_goes() -> Result<impl Stream<Item = Chunk>, Error> {
+    let id = CyclesContext::current().unwrap().reservation_id;
+    Ok(chunks().map(move |chunk| {
+        let context = CyclesContext::current().unwrap();
+        assert_eq!(context.reservation_id, id);
+        context.insert_metadata("last", chunk.text);
+        context.set_metrics(CyclesMetrics { tokens_output: Some(4), ..Default::default() });
+        context.spent(&Amount::tokens(20)).unwrap();
+        chunk
+    }))
+}
+
+on_executor! {
+async fn a_stream_runs_in_the_context_of_its_function_and_what_it_tells_counts() {
+    #[cycles(estimate = 100, unit = "TOKENS", actual = 1)]
+    async fn consumes() -> Result<(), Error> {
+        let own = || CyclesContext::current().unwrap().reservation_id;
+        let id = own();
+        let mut words = Box::pin(tells_as_it_goes().await?);
+        while let Some(chunk) = words.next().await {
+            assert_eq!(own(), id, "beside {}", chunk.text);
+        }
+        Ok(())
+    }
+    let scene = Scene::new();
+    let client = scene.client();
+    with_default_client(client.clone(), async {
+        assert_eq!(tells_as_it_goes().await.unwrap().take(1).count().await, 1);
+        assert!(CyclesContext::current().is_none());
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        assert_eq!(scene.budget(), (20, 0), "more than its item");
+        consumes().await.unwrap();
+    })
+    .await;
+    assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+    assert_eq!(scene.budget(), (20 + 1 + 20, 0));
+}
+}
+
 on_executor! {
 async fn a_boxed_stream_stays_boxed_and_is_paid_for_as_it_is_consumed() {
     let scene = Scene::new();
