@@ -76,6 +76,8 @@ pub struct Meter {
     /// Whether anything was consumed, even if a later reading took it back.
     has_counted: bool,
     uncounted: Option<Box<InvalidCommit>>,
+    /// Whether an item is there of which nobody has said yet what it costs.
+    is_asking: bool,
     notes: CommitNotes,
     began: Now,
 }
@@ -110,6 +112,7 @@ impl Meter {
             most_tokens: None,
             has_counted: false,
             uncounted: None,
+            is_asking: false,
             notes: CommitNotes::default(),
             began,
         }
@@ -138,7 +141,16 @@ impl Meter {
 
     /// Why an item was not counted, if one was not.
     pub fn uncounted(&self) -> Option<&InvalidCommit> {
-        self.uncounted.as_deref()
+        let untold = self.is_asking.then_some(&InvalidCommit::NotTold);
+        self.uncounted.as_deref().or(untold)
+    }
+
+    /// Asks an item what it says: one that panics has been consumed all the same.
+    pub fn ask<T>(&mut self, item: impl FnOnce() -> T) -> T {
+        self.is_asking = true;
+        let said = item();
+        self.is_asking = false;
+        said
     }
 
     /// Whether the limit is reached, and the stream over.
@@ -189,7 +201,7 @@ impl Meter {
     /// and a reservation of which nothing was consumed is released.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {
         let actual = self.consumed();
-        let is_whole = end == End::Finished && self.uncounted.is_none();
+        let is_whole = end == End::Finished && self.uncounted().is_none();
         if !is_whole && !self.has_counted {
             return Settle::Release(match end {
                 End::Failed => ReleaseReason::ACTION_FAILED,

@@ -167,7 +167,7 @@ impl Held {
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
         // Another cost takes the place of one that was wrong, but not of an item's.
         let untaken = self.untaken.take();
-        if let Some(why) = untaken.filter(|why| matches!(**why, InvalidCommit::NotCounted { .. })) {
+        if let Some(why) = untaken.filter(|why| why.is_of_an_item()) {
             self.tell_untaken(common, why, Some(actual));
         }
         let settlement = Settlement::new(Arc::clone(&common.config), record, common.seed, now);

@@ -149,10 +149,24 @@ pub enum InvalidCommit {
         /// The unit of the estimate.
         reserved: Unit,
     },
+    /// An item of a metered stream was consumed, and asking what it costs panicked.
+    #[error(
+        "an item of a metered stream was consumed, but what it costs could not be told: that panicked. What the others \
+         cost is charged as a part; if they cost nothing, the budget is held until its lease ends. Charge this item with \
+         an event"
+    )]
+    NotTold,
     /// The amount or the key breaks a limit.
     #[error(
         "{0}. This cost was not sent. What was told to be spent before is charged; if nothing was, the budget is held \
          until its lease ends. Charge what is missing with an event"
     )]
     Invalid(InvalidRequest),
+}
+
+impl InvalidCommit {
+    /// Whether it stays untaken when another cost is handed over.
+    pub(super) fn is_of_an_item(&self) -> bool {
+        matches!(self, Self::NotCounted { .. } | Self::NotTold)
+    }
 }

@@ -193,12 +193,12 @@ impl<R: Runtime, S: Stream> Live<R, S> {
     where
         F: FnMut(&S::Item) -> Option<Reading>,
     {
-        let stream = self.stream.as_mut();
+        let (stream, meter) = (self.stream.as_mut(), &mut self.meter);
         let next = || {
             let item = stream.poll_next(cx);
             item.map(|item| {
                 item.map(|item| {
-                    let reading = read(&item);
+                    let reading = meter.ask(|| read(&item));
                     (item, reading)
                 })
             })

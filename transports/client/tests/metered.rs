@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use cycles_client::models::{
 use cycles_client::money::{PriceTable, Prices, Usage, Usd};
 use cycles_client::{CyclesClient, Error, InvalidCommit, Reading, Receipt, ReservationGuard, Runtime as _};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationState, ReservationStatus, Unit};
-use futures::future::{Either, select};
+use futures::future::{Either, FutureExt as _, select};
 use futures::stream::{self, FusedStream as _, Stream, StreamExt as _};
 use support::Virtual;
 
@@ -204,6 +205,30 @@ fn an_item_in_another_unit_is_told_and_nothing_is_given_back_for_it() {
             assert_eq!(spent_and_reserved(&world), (before + charged, held));
         }
     });
+}
+
+#[test]
+fn an_item_whose_cost_cannot_be_told_is_not_given_back() {
+    for (items, charged, held) in [(vec![7, 0], 7, 0), (vec![0], 0, 100)] {
+        let world = Virtual::default();
+        let client = world.client(|config| config);
+        world.block_on(async {
+            let cost = |tokens: &i64| {
+                assert!(*tokens > 0, "on purpose");
+                Amount::tokens(*tokens)
+            };
+            let words = reserve(&client).await.meter(stream::iter(items), cost);
+            let settling = words.settling();
+            let panicked = AssertUnwindSafe(words.count()).catch_unwind().await;
+            panicked.unwrap_err();
+            let error = settling.await.unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidCommit(InvalidCommit::NotTold)),
+                "{error:?}"
+            );
+            assert_eq!(spent_and_reserved(&world), (charged, held));
+        });
+    }
 }
 
 #[test]

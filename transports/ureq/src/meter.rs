@@ -243,12 +243,12 @@ impl<S, F> Metered<S, F> {
 
 impl<S> Live<S> {
     /// Runs `f` under the context that there is; where that was made by hand it is the caller's.
-    fn within<O>(&mut self, f: impl FnOnce(&mut S) -> O) -> O {
-        let source = &mut self.source;
+    fn within<O>(&mut self, f: impl FnOnce(&mut S, &mut Meter) -> O) -> O {
+        let (source, meter) = (&mut self.source, &mut self.meter);
         if self.context.is_some() {
-            ambient::enter(&CURRENT, &mut self.context, || f(source))
+            ambient::enter(&CURRENT, &mut self.context, || f(source, meter))
         } else {
-            f(source)
+            f(source, meter)
         }
     }
 }
@@ -263,9 +263,9 @@ where
     fn next(&mut self) -> Option<S::Item> {
         self.open()?;
         let read = &mut self.read;
-        let next = self.live.as_mut()?.within(|source| {
+        let next = self.live.as_mut()?.within(|source, meter| {
             let item = source.next()?;
-            let reading = read(&item);
+            let reading = meter.ask(|| read(&item));
             Some((item, reading))
         });
         let Some((item, reading)) = next else {
@@ -299,7 +299,7 @@ where
             return Err(io::Error::new(*kind, format!("it has failed already: {said}")));
         }
         let Some(live) = self.open() else { return Ok(0) };
-        match live.within(|source| source.read(buf)) {
+        match live.within(|source, _| source.read(buf)) {
             Ok(0) if !buf.is_empty() => {
                 self.end(End::Finished);
                 Ok(0)
@@ -310,7 +310,7 @@ where
                 let live = self.live.as_mut();
                 let reading = reading
                     .zip(live)
-                    .map(|(bytes, live)| live.within(|_| read_by(bytes)));
+                    .map(|(bytes, live)| live.within(|_, meter| meter.ask(|| read_by(bytes))));
                 if let Some(reading) = reading {
                     self.count(reading);
                 }

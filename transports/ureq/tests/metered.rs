@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::{self, BufRead as _, BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use cycles_sandbox::suite::{TempDir, request};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 use cycles_ureq::models::Amount;
-use cycles_ureq::{CyclesClient, Reading, ReservationGuard};
+use cycles_ureq::{CyclesClient, Error, InvalidCommit, Reading, ReservationGuard};
 
 struct Scene {
     client: CyclesClient,
@@ -137,6 +138,26 @@ fn a_body_that_has_to_be_waited_for_goes_on_where_it_was() {
     body.read_to_string(&mut text).unwrap();
     assert_eq!(text, "Roses are");
     scene.assert_spent(9);
+}
+
+#[test]
+fn bytes_whose_cost_cannot_be_told_are_not_given_back() {
+    let scene = Scene::new();
+    let mut body = scene.reserve().meter_read(Pieces::new([Ok("Roses")]), |read| {
+        assert!(read.is_empty(), "on purpose");
+        bytes(read)
+    });
+    let settling = body.settling();
+    let panicked = catch_unwind(AssertUnwindSafe(move || body.read(&mut [0; 8]).is_ok()));
+    assert!(panicked.is_err());
+    let error = settling.wait().unwrap_err();
+    assert!(
+        matches!(error, Error::InvalidCommit(InvalidCommit::NotTold)),
+        "{error:?}"
+    );
+    let budget = |ledger: &mut cycles_sandbox::Ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens);
+    let budget = scene.sandbox.with_ledger(budget).unwrap();
+    assert_eq!((budget.spent, budget.reserved), (0, 100));
 }
 
 #[test]
