@@ -209,19 +209,19 @@ fn cost(private: &Private, actual: &Expr, function: &Function) -> Result<TokenSt
 /// Has the compiler look whether what is called `result` is paid for when it is made, if it knows more of that than
 /// its name: what the signature calls `impl Trait` tells by that.
 fn paid(private: &Private, function: &Function) -> TokenStream {
-    match items::value(&function.signature.output) {
-        Some(value) if !function.is_inferred() => {
-            let span = place(value);
-            let private = private.at(span);
-            let result = Ident::new("result", Span::mixed_site());
-            quote_spanned! {span=>
-                {
-                    use #private::AnyValue as _;
-                    #private::paid(#private::Value(#result).when_made());
-                }
-            }
+    // Of what may be no `Result` the compiler has other things to say.
+    if function.is_inferred() || !items::is_result(&function.return_type()) {
+        return TokenStream::new();
+    }
+    let value = items::value(&function.signature.output);
+    let span = value.map_or_else(|| place(&function.return_type()), place);
+    let private = private.at(span);
+    let result = Ident::new("result", Span::mixed_site());
+    quote_spanned! {span=>
+        {
+            use #private::AnyValue as _;
+            #private::paid(#private::Value(#result).when_made());
         }
-        _ => TokenStream::new(),
     }
 }
 

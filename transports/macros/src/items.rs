@@ -254,7 +254,8 @@ impl VisitMut for Search {
     }
 }
 
-fn is_result(item: &Type) -> bool {
+/// By its name, which may be that of an alias.
+pub(crate) fn is_result(item: &Type) -> bool {
     let Type::Path(item) = item else { return false };
     let last = item.path.segments.last();
     last.is_some_and(|name| name.ident.to_string().ends_with("Result"))

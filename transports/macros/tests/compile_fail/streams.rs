@@ -23,6 +23,13 @@ async fn is_hidden_by_an_alias() -> Result<Chunks, Error> {
     Ok(Box::pin(stream::empty()))
 }
 
+type AnswerResult = Result<Chunks, Error>;
+
+#[cycles(estimate = 1000)]
+async fn is_hidden_by_an_alias_of_the_result() -> AnswerResult {
+    Ok(Box::pin(stream::empty()))
+}
+
 #[cycles(estimate = 1000, actual = 5)]
 async fn is_generic<S: Stream>(stream: S) -> Result<S, Error> {
     Ok(stream)
