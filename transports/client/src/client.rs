@@ -37,13 +37,16 @@ pub(crate) struct Parts<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) clock: ClockOf,
     pub(crate) journal: Journal,
+    /// For reservations.
     pub(crate) gate: Gate,
+    /// For plain calls, whose places are the caller's to free: nothing that a reservation needs may depend on that.
+    pub(crate) plain: Gate,
     pub(crate) observers: Observers,
     pub(crate) replay: InUse,
     pub(crate) lots: Arc<Lots<R>>,
 }
 
-/// How many exchanges of one client are under way at once.
+/// How many exchanges of one client are under way at once, for its reservations and for plain calls each.
 const EXCHANGES: usize = 64;
 
 /// Nothing was sent, because there is nobody to send it.
@@ -83,6 +86,7 @@ impl<R: Runtime> CyclesClient<R> {
                 clock: Arc::new(move || clock.now()),
                 journal: Journal::open(&config),
                 gate: Gate::new(EXCHANGES),
+                plain: Gate::new(EXCHANGES),
                 observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
                 replay: InUse::default(),
                 lots: Arc::default(),

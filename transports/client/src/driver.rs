@@ -143,7 +143,7 @@ impl<R: Runtime> Driver<R> {
         self.exchanges.push(Exchange {
             ticket: call.ticket,
             end: now.mono.saturating_add(call.timeout),
-            answer: self.ready.exchange(call, now.mono),
+            answer: self.ready.exchange(&self.ready.gate, call, now.mono),
         });
     }
 
@@ -162,7 +162,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     /// Whether the time has come; if not, `cx` is woken then, or before by an exchange that ends earlier.
-    pub(crate) fn is_over(&mut self, at: Duration, cx: &mut Context<'_>) -> bool {
+    fn is_over(&mut self, at: Duration, cx: &mut Context<'_>) -> bool {
         let is_woken = self.exchanges.iter().any(|exchange| exchange.end <= at);
         !is_woken && self.timer.is_over(&self.ready.runtime, at, cx)
     }

@@ -9,6 +9,7 @@ use cycles_proto::{Call, Failure, FailureKind};
 use futures::future::{Either, FutureExt as _, select};
 
 use crate::client::Ready;
+use crate::gate::Gate;
 use crate::runtime::Runtime;
 
 /// What came of an attempt.
@@ -20,7 +21,9 @@ pub(crate) struct Exchanged {
 
 /// Nothing was sent: every place was taken for as long as the attempt may take.
 #[derive(Debug, thiserror::Error)]
-#[error("all the calls that a client makes at once were under way")]
+#[error(
+    "all the calls that a client makes at once were under way, those included that are asked for and not polled"
+)]
 struct NoPlace;
 
 impl<R: Runtime> Ready<R> {
@@ -28,10 +31,11 @@ impl<R: Runtime> Ready<R> {
     /// given up is not sent late.
     pub(crate) fn exchange(
         &self,
+        gate: &Gate,
         mut call: Call,
         asked: Duration,
     ) -> Pin<Box<dyn Future<Output = Exchanged> + Send>> {
-        let (ready, mut entering) = (self.clone(), self.gate.enter(call.urgency));
+        let (ready, mut entering) = (self.clone(), gate.enter(call.urgency));
         if let Some(inside) = (&mut entering).now_or_never() {
             return Box::pin(async move {
                 let answer = ready.runtime.exchange(call).await;

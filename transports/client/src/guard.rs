@@ -15,7 +15,7 @@ use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMi
 
 use crate::client::{CyclesClient, Ready};
 use crate::context::Lease;
-use crate::driver::{Advance, Driver};
+use crate::driver::Driver;
 use crate::parked::Parked;
 use crate::runtime::Runtime;
 use crate::slot::{Shared, Slot};
@@ -40,46 +40,6 @@ pub struct ReservationGuard<R: Runtime> {
     id: ReservationId,
 }
 
-/// The driver of a life that its caller waits for; without him it goes on as a task.
-struct Driving<R: Runtime>(Option<Driver<R>>);
-
-impl<R: Runtime> Driving<R> {
-    /// What `look` finds after a step. If nothing, `cx` is woken for the next one.
-    fn poll_for<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        look: impl Fn() -> Option<T>,
-    ) -> Poll<(T, Option<Duration>)> {
-        loop {
-            let advance = self.0.as_mut().map_or(Advance::Over, |driver| driver.advance(cx));
-            let until = match advance {
-                Advance::Waits(until) => until,
-                Advance::Over => {
-                    self.0 = None;
-                    None
-                }
-            };
-            if let Some(found) = look() {
-                return Poll::Ready((found, until));
-            }
-            let Some(driver) = &mut self.0 else {
-                return Poll::Pending;
-            };
-            if !until.is_some_and(|at| driver.is_over(at, cx)) {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-impl<R: Runtime> Drop for Driving<R> {
-    fn drop(&mut self) {
-        if let Some(driver) = self.0.take() {
-            driver.spawn();
-        }
-    }
-}
-
 /// A life and who has to end it.
 pub(crate) struct Life<R: Runtime> {
     ready: Ready<R>,
@@ -101,19 +61,32 @@ impl<R: Runtime> CyclesClient<R> {
         let machine = Lifecycle::new(Arc::clone(&ready.config), request, cycles_host::seed()?)?;
         ready.start_replay();
         let slot = Arc::new(Slot::new(machine, &ready.clock));
-        // No task has to be woken as long as the caller waits anyway.
-        let mut driving = Driving(Driver::take(ready, &slot));
-        let mut life = Life {
+        let (parked, mut stranded) = match Driver::take(ready, &slot).map(|driver| ready.lots.park(driver)) {
+            Some(Ok(parked)) => (Some(parked), None),
+            // What keeps it from sending anything is known at once.
+            Some(Err(driver)) => (None, Some(driver)),
+            None => (None, None),
+        };
+        let life = Life {
             ready: ready.clone(),
             slot,
-            parked: None,
+            parked,
             has_ended: false,
         };
-        let granted = || life.granted(&mut life.slot.lock());
-        let (granted, until) = poll_fn(|cx| driving.poll_for(cx, granted)).await;
-        life.parked = driving.0.take().and_then(|driver| ready.lots.park(driver, until));
+        let granted = poll_fn(|cx| {
+            if let Some(driver) = &mut stranded {
+                let _ = Pin::new(driver).poll(cx);
+            }
+            life.poll_granted(cx)
+        })
+        .await;
         match granted {
-            Ok((id, response)) => Ok(ReservationGuard { life, response, id }),
+            Ok((id, response)) => {
+                if let Some(parked) = &life.parked {
+                    Parked::rest(parked);
+                }
+                Ok(ReservationGuard { life, response, id })
+            }
             Err(error) => {
                 life.forget();
                 Err(error)
@@ -193,6 +166,25 @@ impl<R: Runtime> ReservationGuard<R> {
 }
 
 impl<R: Runtime> Life<R> {
+    /// The grant, or why there is none, once it is known. It is waited for in the runtime that it was asked for in.
+    fn poll_granted(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
+        if self.drive(cx) {
+            let granted = self.granted(&mut self.slot.lock());
+            return granted.map_or(Poll::Pending, Poll::Ready);
+        }
+        self.slot.poll_for(cx, |shared| self.granted(shared))
+    }
+
+    /// A step on behalf of the caller, as long as no task makes them.
+    fn drive(&self, cx: &mut Context<'_>) -> bool {
+        self.parked
+            .as_ref()
+            .is_some_and(|parked| Parked::drive(parked, cx))
+    }
+
     /// The grant, or why there is none.
     fn granted(
         &self,
@@ -278,7 +270,7 @@ impl<R: Runtime> Life<R> {
         cx: &mut Context<'_>,
         look: impl FnOnce(&mut Shared) -> Option<T>,
     ) -> Poll<T> {
-        if self.parked.as_ref().is_some_and(|parked| parked.drive(cx)) {
+        if self.drive(cx) {
             let found = look(&mut self.slot.lock());
             if found.is_some() {
                 self.leave();

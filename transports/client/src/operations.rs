@@ -194,7 +194,7 @@ impl<R: Runtime> CyclesClient<R> {
         let began = ready.runtime.now().mono;
         let mut now = began;
         loop {
-            let answer = ready.exchange(operation.call(), now).await.answer;
+            let answer = ready.exchange(&ready.plain, operation.call(), now).await.answer;
             trace(&operation, &answer);
             now = ready.runtime.now().mono;
             let elapsed = now.saturating_sub(began);

@@ -1,5 +1,5 @@
-//! Drivers that need no task for the time being. Most lives are over before their first beat is due: they are driven
-//! by whoever waits for them.
+//! Drivers that need no task for the time being. Whoever waits for a life drives it, and between its grant and its
+//! first beat there is nothing to do; most are over by then.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -15,12 +15,12 @@ use crate::driver::{Advance, Driver};
 use crate::runtime::Runtime;
 use crate::timer::Timer;
 
-/// How long whoever is to wait for a life's end may leave it alone before a task goes on with it. Most are over
-/// sooner.
+/// How long a life may be waited for before a task goes on with it: whoever waits may have turned to something else,
+/// and neither what it holds meanwhile nor its beats may depend on that. Most exchanges are over sooner.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A driver at rest. It becomes a task of its runtime when its time comes or when somebody wakes it; until then
-/// whoever waits for its life may drive it.
+/// A driver without a task. It becomes one of its runtime when its time comes or when somebody wakes it at rest;
+/// until then whoever waits for its life may drive it.
 pub(crate) struct Parked<R: Runtime> {
     lot: Arc<Lot<R>>,
     /// Tells it from others that rest until the same time.
@@ -30,45 +30,67 @@ pub(crate) struct Parked<R: Runtime> {
 
 struct Place<R: Runtime> {
     driver: Option<Driver<R>>,
+    /// When it becomes a task.
     until: Duration,
+    /// When its machine wants to be asked again, if it said.
+    next: Option<Duration>,
 }
 
 impl<R: Runtime> Parked<R> {
     /// A step in the name of whoever waits for it, who is woken for the next one; not if it is a task by now, or
     /// one of another runtime.
-    pub(crate) fn drive(&self, cx: &mut Context<'_>) -> bool {
-        let mut place = self.place();
-        let Some(driver) = place.driver.as_mut().filter(|driver| self.lot.is_of(driver)) else {
-            return false;
-        };
-        if Pin::new(driver).poll(cx).is_ready() {
-            self.lot.leave(place.until, self.number);
-            place.driver = None;
-        }
-        true
+    pub(crate) fn drive(this: &Arc<Self>, cx: &mut Context<'_>) -> bool {
+        this.advance(|driver| driver.advance(cx))
     }
 
     /// Begins what its machine was just told to do. From here on somebody waits for it, or a task soon will.
     pub(crate) fn begin(this: &Arc<Self>) -> bool {
+        let has_begun = this.advance(Driver::begin);
         let mut place = this.place();
-        let Some(driver) = place.driver.as_mut().filter(|driver| this.lot.is_of(driver)) else {
+        if let Some(driver) = &place.driver {
+            let soon = driver.runtime().now().mono.saturating_add(PATIENCE);
+            this.is_due(&mut place, soon);
+        }
+        has_begun
+    }
+
+    /// Nothing is asked of it for now: it rests until its machine has something to do.
+    pub(crate) fn rest(this: &Arc<Self>) {
+        let mut place = this.place();
+        if let Some(driver) = &place.driver {
+            driver.is_woken_by(&Waker::from(Arc::clone(this)));
+            let next = place.next.unwrap_or(Duration::MAX);
+            this.lot.leave(place.until, this.number);
+            this.lot.put(next, this);
+            place.until = next;
+        }
+    }
+
+    fn advance(self: &Arc<Self>, step: impl FnOnce(&mut Driver<R>) -> Advance) -> bool {
+        let mut place = self.place();
+        let Some(driver) = place.driver.as_mut().filter(|driver| self.lot.is_of(driver)) else {
             return false;
         };
-        let advance = driver.begin();
-        let until = driver.runtime().now().mono.saturating_add(PATIENCE);
-        match advance {
+        match step(driver) {
             Advance::Over => {
-                this.lot.leave(place.until, this.number);
+                self.lot.leave(place.until, self.number);
                 place.driver = None;
             }
-            Advance::Waits(_) if until < place.until => {
-                this.lot.leave(place.until, this.number);
-                this.lot.put(until, this);
-                place.until = until;
+            Advance::Waits(next) => {
+                place.next = next;
+                self.is_due(&mut place, next.unwrap_or(Duration::MAX));
             }
-            Advance::Waits(_) => {}
         }
         true
+    }
+
+    /// It becomes a task then, if it does not sooner.
+    fn is_due(self: &Arc<Self>, place: &mut Place<R>, until: Duration) {
+        if until < place.until {
+            self.lot.leave(place.until, self.number);
+            self.lot.put(until, self);
+            place.until = until;
+        }
     }
 
     /// Nobody waits for it any more: it becomes a task. Tells whether it was none yet.
@@ -118,35 +140,33 @@ impl<R: Runtime> Default for Lots<R> {
 }
 
 impl<R: Runtime> Lots<R> {
-    /// Lets a driver rest until then, on the runtime that runs here.
-    pub(crate) fn park(&self, driver: Driver<R>, until: Option<Duration>) -> Option<Arc<Parked<R>>> {
+    /// A driver for somebody to wait for, on the runtime that runs here: it becomes a task soon unless it
+    /// [rests](Parked::rest) by then. Without a runtime it comes back.
+    pub(crate) fn park(&self, driver: Driver<R>) -> Result<Arc<Parked<R>>, Driver<R>> {
         let Some(here) = driver.runtime().here() else {
-            driver.spawn();
-            return None;
+            return Err(driver);
         };
         let runtime = driver.runtime().clone();
         let lot = self.lot(here);
-        let until = until.unwrap_or(Duration::MAX);
+        let until = runtime.now().mono.saturating_add(PATIENCE);
         let parked = Arc::new(Parked {
             number: lot.number(),
             place: Mutex::new(Place {
                 driver: Some(driver),
                 until,
+                next: None,
             }),
             lot,
         });
-        if let Some(driver) = &parked.place().driver {
-            driver.is_woken_by(&Waker::from(Arc::clone(&parked)));
-        }
         if parked.lot.put(until, &parked) {
-            // If it is not taken, it is dropped, and so is what rests here.
+            // If it is not taken, it is dropped, and so is what is parked here.
             drop(runtime.spawn(Keeper {
                 runtime: runtime.clone(),
                 lot: Arc::downgrade(&parked.lot),
                 timer: Timer::default(),
             }));
         }
-        Some(parked)
+        Ok(parked)
     }
 
     fn lot(&self, here: R::Id) -> Arc<Lot<R>> {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -39,12 +39,16 @@ fn budget(world: &Virtual) -> (i64, i64) {
 }
 
 /// Polls it once and leaves it.
-async fn look_at(committing: &mut Committing<Virtual>) {
+async fn look_once<T>(mut future: Pin<&mut impl Future<Output = T>>) {
     poll_fn(|cx| {
-        assert!(Pin::new(&mut *committing).poll(cx).is_pending());
+        assert!(future.as_mut().poll(cx).is_pending());
         Poll::Ready(())
     })
     .await;
+}
+
+async fn look_at(committing: &mut Committing<Virtual>) {
+    look_once(Pin::new(committing)).await;
 }
 
 #[test]
@@ -143,6 +147,47 @@ fn a_caller_that_turns_back_to_a_cost_that_went_on_without_him_is_told() {
         assert!(committing.await.unwrap().is_settled());
     });
     assert_eq!(budget(&world), (7, 0));
+}
+
+#[test]
+fn reservations_that_are_asked_for_and_left_alone_keep_nobody_waiting() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    world.block_on(async {
+        let held = reserve(&client).await;
+        // More than there are places for exchanges.
+        let mut left: Vec<_> = (0..200).map(|_| Box::pin(reserve(&client))).collect();
+        for reserving in &mut left {
+            look_once(reserving.as_mut()).await;
+        }
+        let began = world.passed();
+        assert!(commit(held).await.unwrap().is_settled());
+        assert!(world.passed() - began <= SOON, "{:?}", world.passed() - began);
+        // Far beyond the leases that were asked for.
+        world.sleep(Duration::from_secs(300)).await;
+        for reserving in left {
+            let guard = reserving.await;
+            assert!(!guard.lease().is_lost());
+            assert!(commit(guard).await.unwrap().is_settled());
+        }
+    });
+    assert_eq!(budget(&world), (201 * 7, 0));
+}
+
+#[test]
+fn a_reservation_that_is_asked_for_and_dropped_is_given_back() {
+    for wait in [Duration::ZERO, EXCHANGE, SOON, Duration::from_secs(100)] {
+        let world = Virtual::default();
+        let client = world.client(|config| config);
+        world.block_on(async {
+            let mut reserving = Box::pin(reserve(&client));
+            look_once(reserving.as_mut()).await;
+            world.sleep(wait).await;
+            drop(reserving);
+            world.sleep(SOON).await;
+        });
+        assert_eq!(budget(&world), (0, 0), "after {wait:?}");
+    }
 }
 
 #[test]

@@ -94,7 +94,37 @@ fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
     let client = world.client(|config| config);
     world.block_on(async {
         let guard = reserve(&client, 60_000).await;
-        // Every place is taken by a question that has no answer, and as many wait for one.
+        // Every place is taken by a reservation that has no answer, and as many wait for one.
+        world.lose(Operation::CreateReservation);
+        let began = world.now().mono;
+        let asking = join_all((0..128).map(|_| async {
+            let error = client.reserve(request(60_000)).await.unwrap_err();
+            (error.to_string(), world.now().mono - began)
+        }));
+        let committing = async {
+            world.sleep(Duration::from_secs(1)).await;
+            assert!(guard.commit(commit(7)).await.unwrap().is_settled());
+            world.now().mono - began
+        };
+        let (answers, committed) = futures::future::join(asking, committing).await;
+        // An attempt's time is over after 7 s; whoever comes next is the commit.
+        assert_eq!(committed, Duration::from_millis(7_010));
+        assert!(
+            answers.iter().all(|(_, took)| *took <= Duration::from_secs(21)),
+            "{answers:?}"
+        );
+        assert!(
+            answers.iter().any(|(text, _)| text.contains("under way")),
+            "{answers:?}"
+        );
+    });
+}
+
+#[test]
+fn questions_take_no_place_from_reservations() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    world.block_on(async {
         world.lose(Operation::GetBalances);
         let began = world.now().mono;
         let question = BalanceParams {
@@ -103,26 +133,21 @@ fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
         };
         let asking = join_all((0..128).map(|_| async {
             let error = client.get_balances(&question).await.unwrap_err();
-            (
-                error.outcome_is_unknown(),
-                error.to_string(),
-                world.now().mono - began,
-            )
+            (error.to_string(), world.now().mono - began)
         }));
-        let committing = async {
-            world.sleep(Duration::from_secs(1)).await;
+        let living = async {
+            let guard = reserve(&client, 60_000).await;
             assert!(guard.commit(commit(7)).await.unwrap().is_settled());
             world.now().mono - began
         };
-        let (answers, committed) = futures::future::join(asking, committing).await;
-        // A question's time is over after 7 s; whoever comes next is the commit.
-        assert_eq!(committed, Duration::from_millis(7_010));
+        let (answers, lived) = futures::future::join(asking, living).await;
+        assert_eq!(lived, Duration::from_millis(20));
         assert!(
-            answers.iter().all(|(.., took)| *took <= Duration::from_secs(14)),
+            answers.iter().all(|(_, took)| *took <= Duration::from_secs(14)),
             "{answers:?}"
         );
         assert!(
-            answers.iter().any(|(_, text, _)| text.contains("under way")),
+            answers.iter().any(|(text, _)| text.contains("under way")),
             "{answers:?}"
         );
     });
