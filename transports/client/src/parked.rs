@@ -271,6 +271,8 @@ impl<R: Runtime> Lot<R> {
         }
         let first = state.resting.first_key_value().map(|((until, _), _)| *until);
         let next = first.filter(|until| *until < Duration::MAX);
+        // One that is over wakes nobody any more, though it may not have been looked at.
+        let armed = armed.filter(|at| *at > now);
         state.armed = next.into_iter().chain(armed).min();
         (due, next)
     }
