@@ -235,6 +235,22 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
+    /// The answer to a reservation that was asked for will not come: whoever waits for it is told what that means.
+    fn lose_the_grant(&mut self) {
+        let is_waited_for = {
+            let shared = self.slot.lock();
+            shared.machine.grant().is_none() && shared.machine.outcome().is_none()
+        };
+        let exchanges = core::mem::take(&mut self.exchanges);
+        if is_waited_for {
+            let now = self.ready.runtime.now();
+            for Exchange { ticket, .. } in exchanges {
+                let answer = Err(Failure::new(FailureKind::Lost));
+                self.handle(now, ticket, Exchanged { sent: None, answer });
+            }
+        }
+    }
+
     /// Nobody drives this any more, because the runtime ended or there is none: what has to be on disk is put
     /// there, and nothing is sent.
     fn write_what_is_due(&mut self) {
@@ -289,6 +305,7 @@ impl<R: Runtime> Future for Driver<R> {
 impl<R: Runtime> Drop for Driver<R> {
     fn drop(&mut self) {
         if self.slot.lock().is_driven {
+            self.lose_the_grant();
             self.write_what_is_due();
         }
     }
