@@ -49,7 +49,8 @@ fn main() {
         in_flight: number("--in-flight", 64),
         journal_dir: value("--journal-dir").map_or_else(std::env::temp_dir, PathBuf::from),
     };
-    let (mut server, url) = start_stub();
+    std::fs::create_dir_all(&settings.journal_dir).expect("the folder of --journal-dir");
+    let (_server, url) = start_stub();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -72,10 +73,18 @@ fn main() {
             on_async_io::measure(&url, &settings);
         }
     }
-    server.kill().unwrap();
 }
 
-fn start_stub() -> (Child, String) {
+/// The server's process, which ends with this one's `main` however that ends.
+struct Stub(Child);
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+fn start_stub() -> (Stub, String) {
     let program = std::env::current_exe().unwrap();
     let mut child = Command::new(program)
         .arg("stub")
@@ -86,5 +95,5 @@ fn start_stub() -> (Child, String) {
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    (child, line.trim().to_owned())
+    (Stub(child), line.trim().to_owned())
 }
