@@ -122,6 +122,32 @@ pub fn in_unit<C>(client: Result<C, Error>, config: &WithCyclesConfig, unit: &Un
     client
 }
 
+/// What the body of a guarded function has to show, and who tells what it cost, of the unit that is given; nothing if
+/// that is not known.
+///
+/// # Errors
+/// The body's own.
+pub fn ended<T, E, A>(ended: Result<T, E>, actual: A) -> Result<(T, A), E>
+where
+    A: FnOnce(&T, &Unit) -> Option<Amount>,
+{
+    ended.map(|value| (value, actual))
+}
+
+/// What is there when its function returns.
+#[derive(Debug)]
+pub struct Whole;
+
+/// What is still to be consumed.
+#[derive(Debug)]
+pub struct Unfinished;
+
+/// Any type, unless more is known.
+pub trait AnyValue {
+    /// What it is when its function returns.
+    fn when_made(&self) -> Whole;
+}
+
 /// A cost, if it is known.
 pub fn cost(value: &(impl ToCost + ?Sized), unit: &Unit) -> Option<Amount> {
     value.to_cost(unit)

@@ -235,19 +235,12 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// The answer to a reservation that was asked for will not come: whoever waits for it is told what that means.
-    fn lose_the_grant(&mut self) {
-        let is_waited_for = {
-            let shared = self.slot.lock();
-            shared.machine.grant().is_none() && shared.machine.outcome().is_none()
-        };
-        let exchanges = core::mem::take(&mut self.exchanges);
-        if is_waited_for {
-            let now = self.ready.runtime.now();
-            for Exchange { ticket, .. } in exchanges {
-                let answer = Err(Failure::new(FailureKind::Lost));
-                self.handle(now, ticket, Exchanged { sent: None, answer });
-            }
+    /// Answers that are under way will not come.
+    fn lose_answers(&mut self) {
+        let now = self.ready.runtime.now();
+        for Exchange { ticket, .. } in core::mem::take(&mut self.exchanges) {
+            let answer = Err(Failure::new(FailureKind::Lost));
+            self.handle(now, ticket, Exchanged { sent: None, answer });
         }
     }
 
@@ -305,7 +298,7 @@ impl<R: Runtime> Future for Driver<R> {
 impl<R: Runtime> Drop for Driver<R> {
     fn drop(&mut self) {
         if self.slot.lock().is_driven {
-            self.lose_the_grant();
+            self.lose_answers();
             self.write_what_is_due();
         }
     }

@@ -180,9 +180,7 @@ impl<R: Runtime> Life<R> {
 
     /// A step on behalf of the caller, as long as no task makes them.
     fn drive(&self, cx: &mut Context<'_>) -> bool {
-        self.parked
-            .as_ref()
-            .is_some_and(|parked| Parked::drive(parked, cx))
+        self.parked.as_ref().is_some_and(|parked| parked.drive(cx))
     }
 
     /// The grant, or why there is none.
@@ -241,7 +239,7 @@ impl<R: Runtime> Life<R> {
 
     /// The first step to its end, in the call: the rest is seen to, whatever becomes of the caller.
     fn begin(&self) {
-        if !self.parked.as_ref().is_some_and(Parked::begin) {
+        if !self.parked.as_ref().is_some_and(|parked| parked.begin()) {
             self.ensure_driven();
         }
     }

@@ -39,17 +39,17 @@ struct Place<R: Runtime> {
 impl<R: Runtime> Parked<R> {
     /// A step in the name of whoever waits for it, who is woken for the next one; not if it is a task by now, or
     /// one of another runtime.
-    pub(crate) fn drive(this: &Arc<Self>, cx: &mut Context<'_>) -> bool {
-        this.advance(|driver| driver.advance(cx))
+    pub(crate) fn drive(&self, cx: &mut Context<'_>) -> bool {
+        self.advance(|driver| driver.advance(cx))
     }
 
     /// Begins what its machine was just told to do. From here on somebody waits for it, or a task soon will.
-    pub(crate) fn begin(this: &Arc<Self>) -> bool {
-        let has_begun = this.advance(Driver::begin);
-        let mut place = this.place();
+    pub(crate) fn begin(&self) -> bool {
+        let has_begun = self.advance(Driver::begin);
+        let mut place = self.place();
         if let Some(driver) = &place.driver {
             let soon = driver.runtime().now().mono.saturating_add(PATIENCE);
-            this.is_due(&mut place, soon);
+            self.is_due(&mut place, soon);
         }
         has_begun
     }
@@ -60,13 +60,11 @@ impl<R: Runtime> Parked<R> {
         if let Some(driver) = &place.driver {
             driver.is_woken_by(&Waker::from(Arc::clone(this)));
             let next = place.next.unwrap_or(Duration::MAX);
-            this.lot.leave(place.until, this.number);
-            this.lot.put(next, this);
-            place.until = next;
+            this.rests_until(&mut place, next);
         }
     }
 
-    fn advance(self: &Arc<Self>, step: impl FnOnce(&mut Driver<R>) -> Advance) -> bool {
+    fn advance(&self, step: impl FnOnce(&mut Driver<R>) -> Advance) -> bool {
         let mut place = self.place();
         let Some(driver) = place.driver.as_mut().filter(|driver| self.lot.is_of(driver)) else {
             return false;
@@ -85,12 +83,15 @@ impl<R: Runtime> Parked<R> {
     }
 
     /// It becomes a task then, if it does not sooner.
-    fn is_due(self: &Arc<Self>, place: &mut Place<R>, until: Duration) {
+    fn is_due(&self, place: &mut Place<R>, until: Duration) {
         if until < place.until {
-            self.lot.leave(place.until, self.number);
-            self.lot.put(until, self);
-            place.until = until;
+            self.rests_until(place, until);
         }
+    }
+
+    fn rests_until(&self, place: &mut Place<R>, until: Duration) {
+        self.lot.change((place.until, self.number), until);
+        place.until = until;
     }
 
     /// Nobody waits for it any more: it becomes a task. Tells whether it was none yet.
@@ -235,14 +236,26 @@ impl<R: Runtime> Lot<R> {
     /// Tells whether it needs a keeper.
     fn put(&self, until: Duration, parked: &Arc<Parked<R>>) -> bool {
         let mut state = self.lock();
-        state.resting.insert((until, parked.number), Arc::clone(parked));
-        let is_sooner = state.armed.is_none_or(|armed| until < armed);
         let was_kept = core::mem::replace(&mut state.is_kept, true);
+        self.insert(state, until, Arc::clone(parked));
+        !was_kept
+    }
+
+    /// It rests until another time, unless it is on its way to become a task.
+    fn change(&self, (from, number): (Duration, u64), until: Duration) {
+        let mut state = self.lock();
+        if let Some(parked) = state.resting.remove(&(from, number)) {
+            self.insert(state, until, parked);
+        }
+    }
+
+    fn insert(&self, mut state: MutexGuard<'_, State<R>>, until: Duration, parked: Arc<Parked<R>>) {
+        state.resting.insert((until, parked.number), parked);
+        let is_sooner = state.armed.is_none_or(|armed| until < armed);
         drop(state);
-        if was_kept && is_sooner {
+        if is_sooner {
             self.keeper.wake();
         }
-        !was_kept
     }
 
     fn leave(&self, until: Duration, number: u64) {
@@ -278,7 +291,17 @@ impl<R: Runtime> Lot<R> {
     }
 
     fn clear(&self) -> Vec<Arc<Parked<R>>> {
-        let State { resting, hurried, .. } = core::mem::take(&mut *self.lock());
+        let mut state = self.lock();
+        // Numbers go on: those that were parked here may still be in somebody's hands.
+        let last = state.last;
+        let State { resting, hurried, .. } = core::mem::replace(
+            &mut *state,
+            State {
+                last,
+                ..State::default()
+            },
+        );
+        drop(state);
         resting.into_values().chain(hurried).collect()
     }
 }

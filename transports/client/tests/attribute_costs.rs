@@ -13,7 +13,8 @@ use support::Virtual;
 mod adapter {
     pub(crate) mod __private {
         pub(crate) use cycles_client::WithCyclesConfig;
-        pub(crate) use cycles_client::attribute::{AnyValue, Value, ended, guarded, paid};
+        pub(crate) use cycles_client::attribute::{Value, guarded, paid};
+        pub(crate) use cycles_client::proto::attribute::{AnyValue, ended};
         pub(crate) use cycles_client::proto::attribute::{amount, cost, in_unit, returned, returning, text};
         pub(crate) use cycles_client::proto::models::Unit;
 

@@ -55,9 +55,9 @@ pub use cycles_macros::tokio as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use cycles_client::attribute::{AnyValue, Value, ended, guarded, made, metered, paid};
+    pub use cycles_client::attribute::{Value, guarded, made, metered, paid};
     pub use cycles_proto::attribute::{
-        Pair, amount, cost, dimensions, in_unit, reading, returned, returning, text,
+        AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use cycles_host::ambient;
+use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
 use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
@@ -13,18 +14,6 @@ use crate::context::{CURRENT, GuardContext};
 use crate::guard::ReservationGuard;
 use crate::meter::Metered;
 use crate::with_cycles::try_with_cycles;
-
-/// What the body of a guarded function has to show, and who tells what it cost, of the unit that is given; nothing if
-/// that is not known.
-///
-/// # Errors
-/// The body's own.
-pub fn ended<T, E, A>(ended: Result<T, E>, actual: A) -> Result<(T, A), E>
-where
-    A: FnOnce(&T, &Unit) -> Option<Amount>,
-{
-    ended.map(|value| (value, actual))
-}
 
 /// The iterator that the body of a guarded function made, and who tells what an item says about its cost; nothing if
 /// it is an error.
@@ -56,8 +45,8 @@ pub fn called<O>(function: impl FnOnce() -> O) -> O {
     function()
 }
 
-/// Runs the body of a guarded function, and returns the value that it [ended](ended) with. It costs what was estimated
-/// if nobody knows better.
+/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. It
+/// costs what was estimated if nobody knows better.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -141,25 +130,11 @@ fn open<I, E>(
 #[derive(Debug)]
 pub struct Value<'a, T: ?Sized>(pub &'a T);
 
-/// What is there when its function returns.
-#[derive(Debug)]
-pub struct Whole;
-
-/// What is still to be consumed.
-#[derive(Debug)]
-pub struct Unfinished;
-
 impl<T: Iterator + ?Sized> Value<'_, T> {
     /// In preference to [`AnyValue`].
     pub fn when_made(&self) -> Unfinished {
         Unfinished
     }
-}
-
-/// Any type, unless more is known.
-pub trait AnyValue {
-    /// What it is when its function returns.
-    fn when_made(&self) -> Whole;
 }
 
 impl<T: ?Sized> AnyValue for Value<'_, T> {

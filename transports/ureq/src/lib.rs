@@ -53,11 +53,9 @@ pub use cycles_macros::ureq as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::attribute::{
-        AnyValue, Value, called, ended, guarded, made, made_read, metered, metered_read, paid,
-    };
+    pub use crate::attribute::{Value, called, guarded, made, made_read, metered, metered_read, paid};
     pub use cycles_proto::attribute::{
-        Pair, amount, cost, dimensions, in_unit, reading, returned, returning, text,
+        AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };
     pub use cycles_proto::models::{CommitOveragePolicy, Subject, Unit};
 
