@@ -56,7 +56,9 @@ fn a_success_is_its_body() {
 
 #[test]
 fn no_status_is_an_error_and_every_one_keeps_its_body() {
-    for status in (200..600).filter(|status| *status != 200) {
+    // Miri takes a third of a second for each.
+    let each = if cfg!(miri) { 25 } else { 1 };
+    for status in (201..600).step_by(each) {
         for body in [
             COMMITTED,
             "",
