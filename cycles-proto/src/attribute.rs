@@ -303,3 +303,6 @@ impl<K: ToText, V: ToText> Pair for (&K, &V) {
         (self.0.to_text(), self.1.to_text())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::models::CommitResponse;
+use crate::models::{CommitResponse, EventCreateResponse};
 use crate::reply::verdict;
 
 fn call(operation: OperationKind) -> CallContext {
@@ -246,4 +246,57 @@ fn an_answer_to_a_question_says_nothing_about_the_ledger() {
 #[test]
 fn an_error_is_small_enough_to_return() {
     assert!(size_of::<Error>() <= 128, "{}", size_of::<Error>());
+}
+
+#[test]
+fn every_error_names_its_kind_before_its_sentence() {
+    let unrecorded = Error::Unrecorded(Box::new(of(status(503), "")));
+    let kind = OperationKind::CreateEvent;
+    let response = status(404).body(body("NOT_FOUND", "no budget").into()).unwrap();
+    let mut of_event = call(kind);
+    of_event.reservation_id = None;
+    let no_budget = Error::of(of_event, verdict::<EventCreateResponse>(kind, &response), false).unwrap_err();
+    for (error, kind) in [
+        (Error::from(ConfigError::Swapped), "Config"),
+        (Error::LeaseLost("r-1".into()), "LeaseLost"),
+        (InvalidCommit::NotHeld.into(), "InvalidCommit"),
+        (
+            Error::Action(ActionError::from(crate::guarded::BoxError::from("mine"))),
+            "Action",
+        ),
+        (unrecorded, "Unrecorded"),
+        (no_budget, "BudgetNotFound"),
+        (of(status(200), "{}"), "Unreadable"),
+    ] {
+        assert_eq!(format!("{error:?}"), format!("{kind}: {error}"));
+        assert!(format!("{error:#?}").starts_with(kind), "{error:#?}");
+    }
+}
+
+#[test]
+fn a_cost_without_a_record_is_as_open_as_the_last_answer_left_it() {
+    let unrecorded = |last: Error| Error::Unrecorded(Box::new(last));
+    let open = unrecorded(of(status(503), ""));
+    assert!(open.outcome_is_unknown() && open.is_retryable());
+    let unsent = Error::transport(
+        call(OperationKind::CommitReservation),
+        Failure::new(FailureKind::Connect),
+        false,
+    );
+    let unsent = unrecorded(unsent);
+    assert!(!unsent.outcome_is_unknown() && unsent.is_retryable());
+    assert!(unrecorded(of(status(200), "{}")).is_retryable());
+    assert_eq!(open.idempotency_key().map(|key| key.as_str()), Some("k-1"));
+}
+
+#[test]
+fn a_refusal_refers_to_the_evidence_that_was_recorded_for_it() {
+    let text = r#"{"error":"BUDGET_EXCEEDED","message":"m","request_id":"q","cycles_evidence":{"evidence_id":"ab12","cycles_evidence_url":"http://ledger/v1/evidence/ab12"}}"#;
+    let error = of(status(409), text);
+    assert_eq!(error.evidence().unwrap().evidence_id.as_str(), "ab12");
+    assert!(
+        of(status(409), &body("BUDGET_EXCEEDED", "m"))
+            .evidence()
+            .is_none()
+    );
 }

@@ -148,3 +148,56 @@ fn the_last_metrics_and_all_metadata_go_with_the_commit_of_a_part_too() {
         r#"{"request_id":"req-abc-123","actual_source":"partial"}"#
     );
 }
+
+#[test]
+fn an_item_that_panicked_while_it_was_asked_leaves_the_rest_a_part() {
+    let mut meter = meter();
+    assert_eq!(meter.ask(|| 3), 3);
+    assert!(meter.uncounted().is_none());
+    let panicked = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        meter.ask(|| panic!("while asked"))
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(meter.uncounted(), Some(&InvalidCommit::NotTold));
+    let _ = meter.read(Amount::tokens(4).into());
+    let request = committed(meter.end(End::Finished, at(10)));
+    assert_eq!(request.actual, Amount::tokens(4));
+    assert!(is_partial(&request));
+}
+
+#[test]
+fn what_items_say_counts_before_what_goes_with_the_commit_anyway() {
+    let notes = |model: &str, metadata: &str| {
+        let mut notes = CommitNotes::default();
+        notes.set_metrics(CyclesMetrics {
+            model_version: Some(model.into()),
+            ..CyclesMetrics::default()
+        });
+        notes.insert_metadata("from", metadata);
+        notes
+    };
+    let mut metered = meter();
+    *metered.notes_mut() = notes("of an item", "an item");
+    metered.add_notes(notes("of the call", "the call"));
+    let request = committed(metered.end(End::Finished, at(10)));
+    assert_eq!(
+        request.metrics.unwrap().model_version.as_deref(),
+        Some("of an item")
+    );
+    assert_eq!(
+        request.metadata.unwrap().get::<String>("from").as_deref(),
+        Some("an item")
+    );
+
+    let mut metered = meter();
+    metered.add_notes(notes("of the call", "the call"));
+    let request = committed(metered.end(End::Finished, at(10)));
+    assert_eq!(
+        request.metrics.unwrap().model_version.as_deref(),
+        Some("of the call")
+    );
+    assert_eq!(
+        request.metadata.unwrap().get::<String>("from").as_deref(),
+        Some("the call")
+    );
+}

@@ -235,3 +235,72 @@ fn every_event_names_the_reservation_that_it_is_about() {
     desk.run([granted(60_000)]);
     assert_eq!(desk.events[0].reservation_id(), Some(&reservation_id()));
 }
+
+#[test]
+fn whoever_waits_for_what_became_of_a_cost_is_told_after_the_first_attempt() {
+    let settled = |desk: &Desk| told(desk).settled(&desk.life);
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.settle();
+    assert!(settled(&desk).is_none());
+    desk.run([ok(COMMITTED)]);
+    let receipt = settled(&desk).unwrap().unwrap();
+    assert!(
+        matches!(receipt, Some(Receipt::Committed(Some(_)))),
+        "{receipt:?}"
+    );
+
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.run([Err(FailureKind::Lost)]);
+    let receipt = settled(&desk).unwrap().unwrap();
+    let is_pending = matches!(
+        receipt,
+        Some(Receipt::Pending {
+            is_recorded: true,
+            ..
+        })
+    );
+    assert!(is_pending, "{receipt:?}");
+
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.run([refusal(409, "UNIT_MISMATCH")]);
+    assert_eq!(settled(&desk).unwrap().unwrap_err().status(), Some(409));
+}
+
+#[test]
+fn nothing_became_of_a_cost_where_the_budget_was_given_back() {
+    let settled = |desk: &Desk| told(desk).settled(&desk.life);
+    for answer in [
+        ok(RELEASED),
+        Err(FailureKind::Lost),
+        refusal(409, "RESERVATION_FINALIZED"),
+    ] {
+        let mut desk = Desk::held();
+        desk.release();
+        desk.settle();
+        assert!(settled(&desk).is_none(), "{answer:?} did not come yet");
+        desk.run([answer]);
+        assert!(settled(&desk).unwrap().unwrap().is_none());
+    }
+    let mut desk = Desk::new();
+    desk.run([refusal(409, "BUDGET_EXCEEDED")]);
+    assert!(settled(&desk).unwrap().unwrap_err().is_budget_exceeded());
+}
+
+#[test]
+fn a_cost_that_was_not_counted_is_told_once_the_rest_is_settled() {
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.settle();
+    let not_counted = |desk: &Desk| {
+        let mut told = told(desk);
+        told.not_counted(InvalidCommit::NotTold);
+        told.settled(&desk.life)
+    };
+    assert!(not_counted(&desk).is_none());
+    desk.run([ok(COMMITTED)]);
+    let error = not_counted(&desk).unwrap().unwrap_err();
+    assert_eq!(error.to_string(), Error::from(InvalidCommit::NotTold).to_string());
+}

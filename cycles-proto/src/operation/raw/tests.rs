@@ -4,7 +4,7 @@ use http::Response;
 
 use super::*;
 use crate::call::{Failure, FailureKind};
-use crate::models::{Amount, ErrorCode};
+use crate::models::{Action, Amount, ErrorCode, Subject};
 use crate::operation::Progress;
 
 const KEY: &str = "cyc_live_0123456789";
@@ -173,4 +173,87 @@ fn what_is_asked_with_one_value_needs_no_name() {
     );
     assert_eq!(kind(RawRequest::GetEvidenceJwks), OperationKind::GetEvidenceJwks);
     assert_eq!(kind(RawRequest::Health), OperationKind::Health);
+}
+
+#[test]
+fn every_request_that_writes_can_be_sent_raw() {
+    let amount = || Amount::tokens(5);
+    let (subject, action) = (|| Subject::tenant("acme"), || Action::new("k", "n"));
+    let id = ReservationId::from("r-1");
+    let decide = DecisionRequest::builder()
+        .subject(subject())
+        .action(action())
+        .estimate(amount())
+        .build();
+    let create = ReservationCreateRequest::builder()
+        .subject(subject())
+        .action(action())
+        .estimate(amount())
+        .build();
+    let event = EventCreateRequest::builder()
+        .subject(subject())
+        .action(action())
+        .actual(amount())
+        .build();
+    let commit = CommitRequest::builder().actual(amount()).build();
+    let (release, extend) = (ReleaseRequest::default(), ReservationExtendRequest::by_ms(1));
+    for (request, path) in [
+        (RawRequest::Decide(&decide), "/v1/decide"),
+        (RawRequest::CreateReservation(&create), "/v1/reservations"),
+        (RawRequest::CreateEvent(&event), "/v1/events"),
+        (
+            RawRequest::CommitReservation(&id, &commit),
+            "/v1/reservations/r-1/commit",
+        ),
+        (
+            RawRequest::ReleaseReservation(&id, &release),
+            "/v1/reservations/r-1/release",
+        ),
+        (
+            RawRequest::ExtendReservation(&id, &extend),
+            "/v1/reservations/r-1/extend",
+        ),
+    ] {
+        let operation = Operation::raw(&config(), request, SEED).unwrap();
+        let sent = operation.call().request;
+        assert_eq!((sent.method().as_str(), sent.uri().path()), ("POST", path));
+        assert!(
+            sent.body().windows(15).any(|text| text == b"idempotency_key"),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn status_headers_and_bytes_are_there_as_they_came() {
+    let response = Response::builder().status(201).header("x-request-id", "q-1");
+    let response = answered(commit(), &response.body(Bytes::from_static(b"\xff{")).unwrap());
+    assert_eq!(response.body().as_ref(), b"\xff{");
+    assert_eq!(
+        (response.info().status(), response.info().request_id()),
+        (201, Some("q-1"))
+    );
+}
+
+#[test]
+fn a_refusal_is_shown_by_the_words_of_the_server_whatever_error_it_is() {
+    let request = EventCreateRequest::builder()
+        .subject(Subject::tenant("acme"))
+        .action(Action::new("k", "n"))
+        .actual(Amount::tokens(5))
+        .build();
+    let event = || Operation::raw(&config(), RawRequest::CreateEvent(&request), SEED).unwrap();
+    for (status, code, kind) in [
+        (409, "BUDGET_EXCEEDED", "BudgetExceeded"),
+        (404, "NOT_FOUND", "BudgetNotFound"),
+        (409, "UNIT_MISMATCH", "Api"),
+    ] {
+        let body = format!(r#"{{"error":"{code}","message":"no budget","request_id":"q"}}"#);
+        let response = answered(event(), &answer(status, &body));
+        assert_eq!(response.error_message(), Some("no budget"), "{code}");
+        assert!(
+            format!("{:?}", response.error().unwrap()).starts_with(kind),
+            "{code}"
+        );
+    }
 }
