@@ -141,20 +141,23 @@ impl Unsuccessful {
     /// may have been (`may_be_done`).
     ///
     /// Only the ledger's own refusal does, by a code that is known; and once an earlier attempt may have been
-    /// acted on, only one that it gives after looking for that attempt's key: the API key and the rate are
-    /// checked before that.
+    /// acted on, only one that names the request and that it gives after looking for that attempt's key: the API key
+    /// and the rate are checked before that.
     pub(crate) fn closes_the_outcome(&self, may_be_done: bool) -> bool {
         let (status, code) = (self.info.status(), self.code());
         let is_throttled = status == 429 || code == Some(&ErrorCode::LimitExceeded);
         let is_refusal = (400..500).contains(&status) || is_throttled;
         let is_checked_first = matches!(status, 401 | 403) || is_throttled;
-        self.is_understood() && !self.is_bare_expiry() && is_refusal && !(may_be_done && is_checked_first)
+        let is_its_word = !self.is_nameless() || self.code() != Some(&ErrorCode::ReservationExpired);
+        let is_last_word = !may_be_done || !(is_checked_first || self.is_nameless());
+        self.is_understood() && is_refusal && is_its_word && is_last_word
     }
 
-    /// Whether an expiry does not name the request, as all of the ledger's own errors do.
-    fn is_bare_expiry(&self) -> bool {
+    /// Whether an error does not name the request, as all of the ledger's own do: something on the way may have
+    /// spoken in its words.
+    pub(crate) fn is_nameless(&self) -> bool {
         let error = self.error.as_ref();
-        error.is_some_and(|error| error.error == ErrorCode::ReservationExpired && error.request_id.is_none())
+        error.is_some_and(|error| error.request_id.is_none())
     }
 }
 
@@ -195,7 +198,7 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
         500.. => Verdict::Ambiguous(reply),
         400..500 if kind.names_a_reservation() => match (status, code) {
             (_, Some(ErrorCode::ReservationExpired)) => {
-                let confirmed = !reply.is_bare_expiry();
+                let confirmed = !reply.is_nameless();
                 Verdict::Expired { confirmed, reply }
             }
             (410, _) => Verdict::Expired {

@@ -352,6 +352,14 @@ fn only_an_answer_that_the_ledger_gives_after_looking_for_the_key_closes_an_open
         assert_eq!(closes(status, &error(code)), expected, "{status} {code}");
     }
     assert_eq!(closes(410, r#"{"error":"RESERVATION_EXPIRED"}"#), [false, false]);
+    for code in ["NOT_FOUND", "RESERVATION_FINALIZED"] {
+        let nameless = format!(r#"{{"error":"{code}"}}"#);
+        assert_eq!(
+            closes(409, &nameless),
+            [true, false],
+            "{code} without a request_id"
+        );
+    }
     assert_eq!(closes(404, "<html>"), [false, false]);
 }
 

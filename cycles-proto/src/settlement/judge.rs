@@ -69,6 +69,8 @@ pub(super) fn commit(response: &http::Response<Bytes>) -> Judgement {
         } => (Move::Look, Some(reply)),
         Verdict::Rejected(reply) => match reply.code() {
             _ if !reply.is_understood() => (Move::Keep, Some(reply)),
+            // As with an expiry: a cost is not given up on a word that may be somebody else's.
+            _ if reply.is_nameless() => (Move::Look, Some(reply)),
             Some(ErrorCode::NotFound) => (Move::Forgotten, Some(reply)),
             // Under our own key the ledger would have repeated its answer.
             Some(ErrorCode::ReservationFinalized) => (Move::Explain, Some(reply)),
@@ -85,7 +87,7 @@ pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
     match verdict::<EventCreateResponse>(OperationKind::CreateEvent, response) {
         Verdict::Success(reply) => (Move::Finish(Receipt::RecoveredViaEvent(Arc::new(reply))), None),
         Verdict::Rejected(reply) => match reply.code() {
-            _ if !reply.is_understood() => (Move::Keep, Some(reply)),
+            _ if !reply.is_understood() || reply.is_nameless() => (Move::Keep, Some(reply)),
             // A freeze ends; and a commit would not even have been asked.
             Some(ErrorCode::BudgetFrozen) => (Move::Keep, Some(reply)),
             _ => (Move::Reject, Some(reply)),
@@ -115,7 +117,11 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         // Any other refusal is of the look, and not of the cost.
         Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
-            (Move::Forgotten, Some(reply))
+            let next = match reply.is_nameless() {
+                true => Move::Keep,
+                false => Move::Forgotten,
+            };
+            (next, Some(reply))
         }
         Verdict::Rejected(reply) | Verdict::Expired { reply, .. } | Verdict::Ambiguous(reply) => {
             (OPEN, Some(reply))

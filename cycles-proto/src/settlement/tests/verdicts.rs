@@ -159,3 +159,65 @@ fn whether_a_resumed_cost_counted_stays_open_where_its_key_was_not_looked_for() 
         );
     }
 }
+
+/// An error in the ledger's words that does not name the request, as all of its own do.
+fn nameless(status: u16, code: &str) -> Answer {
+    answer(status, &format!(r#"{{"error":"{code}","message":"m"}}"#))
+}
+
+const NAMELESS: [(u16, &str); 4] = [
+    (404, "NOT_FOUND"),
+    (409, "RESERVATION_FINALIZED"),
+    (409, "BUDGET_EXCEEDED"),
+    (400, "UNIT_MISMATCH"),
+];
+
+#[test]
+fn a_refusal_of_a_commit_that_names_no_request_is_looked_into_first() {
+    for (status, code) in NAMELESS {
+        for resumed in [false, true] {
+            let new = || match resumed {
+                true => Desk::resumed(record(), 0, false),
+                false => Desk::new(),
+            };
+            let mut desk = new();
+            desk.run([nameless(status, code), detail("COMMITTED")]);
+            assert!(
+                matches!(desk.outcome(), Receipt::Committed(None)),
+                "{code}: {:?}",
+                desk.log()
+            );
+            let mut desk = new();
+            desk.run([nameless(status, code), detail("ACTIVE"), answer(200, COMMITTED)]);
+            assert!(
+                matches!(desk.outcome(), Receipt::Committed(Some(_))),
+                "{code}: {:?}",
+                desk.log()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_cost_is_given_up_on_words_that_may_be_somebody_elses() {
+    for (status, code) in NAMELESS {
+        let of_an_event = [refusal(410, "RESERVATION_EXPIRED"), nameless(status, code)];
+        let of_a_look = [answer(410, "<html>"), nameless(404, "NOT_FOUND")];
+        for answers in [
+            of_an_event,
+            of_a_look,
+            [nameless(status, code), nameless(404, "NOT_FOUND")],
+        ] {
+            let mut desk = Desk::new();
+            desk.run(answers);
+            let is_kept = matches!(
+                desk.outcome(),
+                Receipt::Pending {
+                    is_recorded: true,
+                    ..
+                }
+            );
+            assert!(is_kept, "{code}: {:?}", desk.log());
+        }
+    }
+}

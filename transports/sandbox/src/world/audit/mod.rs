@@ -40,6 +40,10 @@ pub(super) struct Watch {
     pub(super) is_resumed: bool,
     /// Whether it keeps records.
     pub(super) has_journal: bool,
+    /// Whether it was told that its record is stored. What another process finds may have been stored all the same.
+    has_stored: bool,
+    /// Whether the cost was in the ledger when its settlement was attempted last, by whomever.
+    was_settled: bool,
     /// The mode and the body of its record, as it was answered last.
     record: Option<(Mode, String)>,
     /// What it asked the journal to do with the record at the end.
@@ -86,6 +90,7 @@ impl Watch {
         Self {
             is_resumed: true,
             has_journal,
+            has_stored: true,
             record: Some((record.mode(), record.body().to_owned())),
             may_charge_event: record.mode() == Mode::Event,
             settle_floor: pause,
@@ -146,6 +151,7 @@ impl Watch {
         };
         self.owes_store_event = stored.is_err();
         if let JournalWrite::Put(record) = write {
+            self.has_stored |= stored.is_ok();
             life.book.was_durable |= stored.is_ok();
             self.record = Some((record.mode(), record.body().to_owned()));
         }
@@ -188,6 +194,9 @@ impl Watch {
             if receipt.is_settled() && life.settled.is_empty() {
                 return lie("it is said to be settled, and the ledger knows nothing of it");
             }
+            if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
+                return lie("it is said to be refused, and it was in the ledger when it was asked");
+            }
             let is_last_word = matches!(
                 receipt,
                 Receipt::Rejected { .. }
@@ -215,7 +224,7 @@ impl Watch {
                     ..
                 }
             ) && self.has_journal
-                && life.book.was_durable
+                && self.has_stored
             {
                 return lie("it is said to be in no record, and one was stored, which may yet be settled");
             }

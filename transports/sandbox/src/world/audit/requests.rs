@@ -52,6 +52,7 @@ impl Watch {
             _ => false,
         };
         if is_settlement(operation) {
+            self.was_settled = !life.settled.is_empty();
             self.settling(life, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
             if life.cost.is_some() || life.operations().into_iter().any(is_settlement) {
