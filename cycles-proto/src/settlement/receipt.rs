@@ -121,4 +121,35 @@ mod tests {
         let settled = Receipt::LeaseLost(Box::new(Receipt::Committed(None)));
         assert!(matches!(settled.into_result(), Ok(Receipt::LeaseLost(inner)) if inner.is_settled()));
     }
+
+    #[test]
+    fn a_cost_is_in_the_ledger_or_in_a_record_or_set_aside_or_nowhere() {
+        let error = || Some(Box::new(Error::LeaseLost("r-1".into())));
+        let pending = |is_recorded| Receipt::Pending {
+            error: error(),
+            is_recorded,
+        };
+        let rejected = Receipt::Rejected {
+            error: error(),
+            found: None,
+        };
+        // Settled, nowhere, with an error, set aside.
+        for (receipt, is) in [
+            (Receipt::Committed(None), [true, false, false, false]),
+            (pending(true), [false, false, true, false]),
+            (pending(false), [false, true, true, false]),
+            (rejected, [false, false, true, true]),
+            (Receipt::Stale, [false, false, false, true]),
+        ] {
+            for receipt in [receipt.clone(), Receipt::LeaseLost(Box::new(receipt))] {
+                let told = [
+                    receipt.is_settled(),
+                    receipt.is_unrecorded(),
+                    receipt.error().is_some(),
+                    receipt.aside().is_some(),
+                ];
+                assert_eq!(told, is, "{receipt:?}");
+            }
+        }
+    }
 }
