@@ -2,6 +2,7 @@
 //!
 //! - What is read is written and read again without a change, the bodies to the byte.
 //! - A record is settled with exactly the bytes that it holds, under the key that stands in them.
+//! - Its file is named after the bytes of its reservation's id.
 //! - No part of a record is a record: a file that a crash tore is known as torn.
 //! - A pause that a record asks for ends within the hour.
 //!
@@ -14,6 +15,7 @@ use cycles_proto::models::*;
 use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, Purpose, file_name, legacy_file_name};
 use cycles_proto::{Call, CyclesConfig, Now, Seed, Settlement, Step, UnixMillis};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::KEY;
 use crate::input::Input;
@@ -132,15 +134,15 @@ fn keeps(record: &JournalRecord) {
             "the key is the one in the body"
         );
     }
-    let name = file_name(record.reservation_id());
-    let digits = name
-        .strip_prefix("v2-")
-        .and_then(|name| name.strip_suffix(".json"));
-    assert!(
-        digits
-            .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    let id = record.reservation_id();
+    let hash = Sha256::digest(id.as_str().as_bytes());
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(
+        file_name(id),
+        format!("v2-{hash}.json"),
+        "the file of the id to the byte: {id:?}"
     );
-    let legacy = legacy_file_name(record.reservation_id());
+    let legacy = legacy_file_name(id);
     assert!(!legacy.contains(['/', '\\', '\0']) && !legacy.starts_with('.'));
     settles(record);
 }

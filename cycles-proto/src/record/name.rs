@@ -38,7 +38,7 @@ impl Partition {
     }
 }
 
-/// The name of the file for a reservation: `v2-<sha256 of the id>.json`.
+/// The name of the file for a reservation: `v2-<sha256 of the id>.json`, of its UTF-8 to the byte.
 pub fn file_name(reservation: &ReservationId) -> String {
     let mut name = String::from("v2-");
     for byte in Sha256::digest(reservation.as_str().as_bytes()) {
@@ -61,4 +61,51 @@ pub fn legacy_file_name(reservation: &ReservationId) -> String {
     let mut name: String = reservation.as_str().chars().map(safe).collect();
     name.push_str(".json");
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hashes are those of `sha256sum`.
+    #[test]
+    fn a_file_is_named_after_the_bytes_of_its_reservations_id() {
+        for (id, hash) in [
+            (
+                "rsv_0001",
+                "8f8f2347a914389b8185bbd2e0af6194971aa15f85c74e729426a30404a3ac34",
+            ),
+            (
+                "rsv_0019",
+                "4c53fc914cc7965882afe05e1a4c75281e6d9914002a03abdbf0d30db2573dc4",
+            ),
+            (
+                "rsv_a",
+                "80bbb4b84643293ad96bc2381b863301591d0acc7afb0858cd7bcdee5f698099",
+            ),
+            (
+                "rsv_A",
+                "453e1b0d52a9aa1e0d6d97ebafa5b6471d2475365bffb7c13bfcf263a1689aed",
+            ),
+            (
+                "rsv_a ",
+                "9303724ebe429e3ab8515c13e9952a9c0fe28f64a89f5266e03c5d86117e0340",
+            ),
+            (
+                "rsv_\u{e4}",
+                "93f12d3d40d066d3acb547bc2ff00d9db834b45dd09f1f7edece283ef78348d8",
+            ),
+            (
+                "rsv_a\u{308}",
+                "1abd6c399ed277efb1473e9ec43cc7edc51d30e0aaa70818ad963d681f02fbed",
+            ),
+        ] {
+            assert_eq!(file_name(&id.into()), format!("v2-{hash}.json"), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_older_name_keeps_letters_digits_and_two_signs() {
+        assert_eq!(legacy_file_name(&"rsv/a é-1".into()), "rsv_a__-1.json");
+    }
 }

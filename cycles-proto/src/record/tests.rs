@@ -222,24 +222,6 @@ fn what_older_sdks_left_out_is_tolerated() {
 }
 
 #[test]
-fn files_are_named_after_the_reservation() {
-    for (id, hash) in [
-        (
-            "rsv_0001",
-            "8f8f2347a914389b8185bbd2e0af6194971aa15f85c74e729426a30404a3ac34",
-        ),
-        (
-            "rsv_0019",
-            "4c53fc914cc7965882afe05e1a4c75281e6d9914002a03abdbf0d30db2573dc4",
-        ),
-    ] {
-        assert_eq!(file_name(&id.into()), format!("v2-{hash}.json"));
-    }
-    assert_ne!(file_name(&"rsv/a".into()), file_name(&"rsv_a".into()));
-    assert_eq!(legacy_file_name(&"rsv/a é-1".into()), "rsv_a__-1.json");
-}
-
-#[test]
 fn the_partition_is_named_after_the_tenant_or_else_after_the_key() {
     let of = |builder: crate::CyclesConfigBuilder| Partition::of(&builder.build().unwrap());
     let tenant = of(CyclesConfig::builder("cyc_live_test", "http://localhost:7878/").tenant("acme"));

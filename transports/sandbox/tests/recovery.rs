@@ -4,6 +4,7 @@
 
 mod story;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use cycles_proto::step::Event;
 use cycles_proto::{CyclesConfig, Receipt, UnixMillis};
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent, CreateReservation, ExtendReservation};
 use cycles_sandbox::world::{Journal, Remains, World};
-use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
+use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, KeyStatus, Unit};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use story::{Story, floor, is_switch, mode, record_of};
@@ -325,22 +326,52 @@ fn cr_durable_006_concurrent_replay_remains_exactly_once() {
 
 #[test]
 fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_identifiers() {
-    let ids = ["rsv/a", "rsv_a", "rsv a", "rsv_ä", "../../etc", ""].map(ReservationId::from);
-    let names = ids.each_ref().map(file_name);
-    for (id, name) in ids.iter().zip(&names) {
+    let ids = [
+        "rsv/a",
+        "rsv_a",
+        "rsv a",
+        "rsv_A",
+        "RSV_A",
+        "rsv_a ",
+        " rsv_a",
+        "rsv_\u{e4}",
+        "rsv_a\u{308}",
+        "rsv_\u{c4}",
+        "rsv_\u{ff41}",
+        "../../etc",
+    ];
+    let directory = Journal::directory(&World::config());
+    let mut world = World::new(1);
+    let mut names = BTreeSet::new();
+    for (place, id) in ids.into_iter().enumerate() {
         // standard_filename_is_sha256_of_exact_utf8_identifier
-        let digest = Sha256::digest(id.as_str().as_bytes());
+        let digest = Sha256::digest(id.as_bytes());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(*name, format!("v2-{hex}.json"));
+        let name = format!("v2-{hex}.json");
+        assert_eq!(file_name(&id.into()), name, "{id:?}");
+        let event = record_of(&id.into(), world.server_time(), 1 << place).into_event();
+        world
+            .journal_mut()
+            .put_file(&directory, &name, event.unwrap().to_json());
         // distinct_identifiers_never_share_a_journal_file
-        assert_eq!(names.iter().filter(|other| *other == name).count(), 1);
+        assert!(names.insert(name), "{id:?}");
     }
+    world.start_process();
+    world.run_for(Duration::from_secs(60)).unwrap();
+    world.finish().unwrap();
+    assert_eq!(world.journal().files().count(), 0);
+    // Each cost another power of two, so that the sum tells which of them were charged.
+    let budget = world.ledger().budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap();
+    assert_eq!(
+        (world.ledger().events_applied(), budget.spent),
+        (ids.len() as u64, (1 << ids.len()) - 1)
+    );
+
     // matching_legacy_record_migrates_without_deleting_collision
-    let [slash, line, ..] = &ids;
+    let [slash, line] = &["rsv/a", "rsv_a"].map(ReservationId::from);
     let legacy = legacy_file_name(slash);
     assert_eq!(legacy, legacy_file_name(line), "they collide under the old names");
     let mut world = World::new(1);
-    let directory = Journal::directory(&World::config());
     // Paused, so that nothing is asked of the server.
     let paused = |id: &ReservationId| {
         record_of(id, World::new(1).server_time(), 5)

@@ -132,6 +132,7 @@ impl Story {
 
 const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
 
+/// Under a key of its own for each cost.
 pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
     let purpose = Purpose {
         subject: Subject::tenant(DEFAULT_TENANT),
@@ -143,7 +144,7 @@ pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> Jou
         config.base_url(),
         id,
         &Arc::new(purpose),
-        "key-1".into(),
+        format!("key-{tokens}").into(),
         commit,
         now,
     )

@@ -4,9 +4,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use cycles_proto::UnixMillis;
-use cycles_proto::models::ReservationId;
-use cycles_proto::record::{JournalRecord, Mode, file_name, legacy_file_name};
-use sha2::{Digest as _, Sha256};
+use cycles_proto::record::{JournalRecord, Mode};
 
 use super::scene::Scene;
 use crate::Operation::{CommitReservation, CreateEvent};
@@ -207,54 +205,6 @@ fn one_of_two_workers_replays_while_the_other_waits_for_it<A: Adapter>() {
     scene.assert_settlements(&[CommitReservation; 2]);
     scene.assert_charged_once(&id, 40, CommitReservation);
     assert!(scene.files("json").is_empty());
-}
-
-pub fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_identifiers<A: Adapter>() {
-    let scene = Scene::<A>::new();
-    let id = scene.crash_committing(40, false);
-    let (folder, model) = (scene.folder(), scene.records()[0].to_json());
-    // standard_filename_is_sha256_of_exact_utf8_identifier
-    let digest = Sha256::digest(id.as_str().as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(
-        folder.join(format!("v2-{hex}.json")).exists(),
-        "{:?}",
-        scene.files("")
-    );
-    scene.flush();
-    let before = scene.settlements().len();
-
-    let ids = ["rsv/a", "rsv_a", "rsv a", "rsv_ä", "../../etc"].map(ReservationId::from);
-    let names = ids.each_ref().map(file_name);
-    // distinct_identifiers_never_share_a_journal_file
-    for name in &names {
-        assert_eq!(names.iter().filter(|other| *other == name).count(), 1);
-    }
-    // matching_legacy_record_migrates_without_deleting_collision: two that had one name once, of which one has its
-    // new name already. They are paused, so that nothing is asked of the server.
-    let [slash, line, ..] = &ids;
-    let legacy = legacy_file_name(slash);
-    assert_eq!(legacy, legacy_file_name(line));
-    let paused = |other: &ReservationId| {
-        let text = model.replace(id.as_str(), other.as_str());
-        let record = JournalRecord::parse(text.as_bytes()).unwrap();
-        let in_an_hour = UnixMillis::from(SystemTime::now()).saturating_add(Duration::from_secs(3_600));
-        record.with_not_before(in_an_hour).to_json()
-    };
-    let (of_slash, of_line) = (paused(slash), paused(line));
-    fs::write(folder.join(&legacy), &of_slash).unwrap();
-    fs::write(folder.join(file_name(line)), &of_line).unwrap();
-    let mut fresh = scene.process();
-    fresh.flush();
-    let left = fresh.flushed();
-    assert_eq!((left.ending, left.recorded), (0, 2));
-    assert_eq!(
-        fs::read_to_string(folder.join(file_name(slash))).unwrap(),
-        of_slash
-    );
-    assert_eq!(fs::read_to_string(folder.join(file_name(line))).unwrap(), of_line);
-    assert_eq!(scene.files("json").len(), 2, "the old name is gone");
-    assert_eq!(scene.settlements().len(), before, "nothing is sent");
 }
 
 /// The earliest time of the next attempt, if one lies on the disk.

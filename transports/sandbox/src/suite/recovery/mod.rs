@@ -6,11 +6,13 @@
 
 mod core;
 mod durable;
+mod names;
 mod process;
 mod scene;
 
 pub use self::core::*;
 pub use self::durable::*;
+pub use self::names::*;
 pub use self::process::another_process;
 
 /// A test of each scenario for an [`Adapter`](crate::suite::Adapter). To be named in the root of a test binary.
