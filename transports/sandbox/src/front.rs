@@ -279,6 +279,7 @@ async fn respond(
             Some(first)
         }
         Some(Fault::Garbage) => Some(fault::garbage(handle().status())),
+        Some(Fault::Spoilt(spoilt)) => Some(spoilt.of(handle())),
         Some(Fault::LoseRequest | Fault::ResetRequest) => None,
         Some(Fault::LoseResponse | Fault::ResetResponse) => {
             handle();

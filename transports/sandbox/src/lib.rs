@@ -13,7 +13,7 @@ pub mod suite;
 pub mod world;
 
 pub use exchange::{Exchange, Plane};
-pub use fault::{Fault, FaultRule, FaultSyntax, When};
+pub use fault::{Fault, FaultRule, FaultSyntax, Spoilt, When};
 pub use ledger::{
     ApiKey, Budget, BudgetState, BudgetStatus, BudgetSyntax, Funding, KeyStatus, Ledger, OperatorError,
     OveragePolicy, ReservationState, ReservationStatus, Tenant, TenantStatus, Unit,

@@ -102,6 +102,41 @@ fn an_answer_that_hides_what_was_done() {
 }
 
 #[test]
+fn an_answer_that_the_protocol_does_not_have_follows_what_was_done() {
+    let whole = event(&with("event:delay=1ms"));
+    let spoilt = |rule: &str| {
+        let sandbox = with(rule);
+        let answer = event(&sandbox);
+        assert_eq!((answer.status(), spent(&sandbox)), (Some(201), 10), "{rule}");
+        answer.body().to_owned()
+    };
+    let parsed = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap();
+    assert!(!parsed(whole.body())["event_id"].is_null());
+    let without = parsed(&spoilt("event:without=event_id"));
+    assert!(
+        without["event_id"].is_null() && without["status"] == "APPLIED",
+        "{without}"
+    );
+    let saying = parsed(&spoilt("event:saying=PENDING"));
+    assert!(
+        !saying["event_id"].is_null() && saying["status"] == "PENDING",
+        "{saying}"
+    );
+    let trailed = spoilt("event:trailed");
+    let mut documents = serde_json::Deserializer::from_str(&trailed).into_iter::<serde_json::Value>();
+    assert_eq!(documents.next().unwrap().unwrap()["status"], "APPLIED");
+    assert!(documents.next().unwrap().is_err(), "{trailed}");
+    let refused = with("event:trailed");
+    refused.with_ledger(|ledger| {
+        let status = cycles_sandbox::BudgetStatus::Frozen;
+        ledger
+            .set_budget_status(DEFAULT_TENANT_SCOPE, Unit::Tokens, status)
+            .unwrap();
+    });
+    parsed(event(&refused).body());
+}
+
+#[test]
 fn a_cut_answer_stops_in_its_middle() {
     let sandbox = with("event:cut");
     let Ending::Partial { promised, got } = event(&sandbox) else {

@@ -112,30 +112,44 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
 
 #[test]
 fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
-    for fault in ["commit:garbage@1", "commit:after=202@1", "commit:after=503@1"] {
+    for fault in [
+        "commit:after=201@1",
+        "commit:after=202@1",
+        "commit:after=503@1",
+        "commit:garbage@1",
+        "commit:trailed@1",
+        "commit:saying=ACTIVE@1",
+        "commit:saying=RELEASED@1",
+        "commit:without=status@1",
+        "commit:without=charged@1",
+    ] {
         let mut story = Story::with_faults(&[fault]);
         story.commit(40);
         story.finish();
-        assert_eq!(
-            story.settlements(),
-            [CommitReservation, CommitReservation],
-            "{fault}"
-        );
-        // only_schema_valid_expected_status_is_terminal_success
-        assert!(story.told(|event| matches!(
-            event,
-            Event::SettlementFailed {
-                retry_in: Some(_),
-                ..
-            }
-        )));
+        story.assert_settled_at_the_second_attempt(fault, &[CommitReservation; 2]);
         assert!(matches!(
             story.life().outcome(),
             Some(Outcome::Settled(Receipt::Committed(Some(_))))
         ));
-        // ambiguous_success_retains_original_idempotency_key
-        assert_eq!(story.keys().len(), 1);
-        assert_eq!(story.charges(), [(CommitReservation, 40)]);
+    }
+    for fault in [
+        "event:after=200@1",
+        "event:after=202@1",
+        "event:garbage@1",
+        "event:trailed@1",
+        "event:saying=PENDING@1",
+        "event:without=status@1",
+        "event:without=event_id@1",
+    ] {
+        let mut story = Story::with_faults(&[fault]);
+        story.outlive_the_lease();
+        story.commit(40);
+        story.finish();
+        story.assert_settled_at_the_second_attempt(fault, &[CommitReservation, CreateEvent, CreateEvent]);
+        assert!(matches!(
+            story.life().outcome(),
+            Some(Outcome::Settled(Receipt::RecoveredViaEvent(_)))
+        ));
     }
 }
 

@@ -130,6 +130,7 @@ fn an_observer_sees_each_request_with_its_response_its_fault_and_the_books() {
         ("429=7", Some(429)),
         ("after=503", Some(503)),
         ("garbage", Some(201)),
+        ("without=event_id", Some(201)),
         ("cut", Some(201)),
         ("drip=1ms", Some(201)),
         ("delay=1ms", Some(201)),

@@ -4,6 +4,7 @@
 //! and any in-process transport alike; as a text it is what `cycles-sandbox --fault` takes.
 
 mod parse;
+mod spoilt;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::operation::Operation;
 use crate::seed::Seed;
 
 pub use parse::FaultSyntax;
+pub use spoilt::Spoilt;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub enum Fault {
     ForeignError(u16),
     /// The ledger does what was asked, and the answer is a success that cannot be read.
     Garbage,
+    /// The ledger does what was asked, and the answer is a success that the protocol does not have.
+    Spoilt(Spoilt),
     /// The request reaches the ledger once more this much later, as when a proxy repeats it. The answer is
     /// the first one.
     Twice(Duration),

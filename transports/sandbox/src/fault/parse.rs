@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Fault, FaultRule, When};
+use super::{Fault, FaultRule, Spoilt, When};
 use crate::operation::Operation;
 
 /// A text that describes no fault, and what would.
@@ -62,6 +62,7 @@ impl fmt::Display for Fault {
             Self::ForeignError(status) => write!(f, "error={status}"),
             Self::Twice(gap) => write!(f, "twice={}ms", gap.as_millis()),
             Self::Garbage => f.write_str("garbage"),
+            Self::Spoilt(spoilt) => spoilt.fmt(f),
             Self::LoseRequest => f.write_str("lose-request"),
             Self::LoseResponse => f.write_str("lose-response"),
             Self::ResetRequest => f.write_str("reset-request"),
@@ -92,6 +93,9 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         ("outage", None) => Fault::Outage,
         ("after", Some(value)) => Fault::StatusAfter(status_after(value)?),
         ("garbage", None) => Fault::Garbage,
+        ("without", Some(member)) => Fault::Spoilt(Spoilt::Without(member.to_owned())),
+        ("saying", Some(status)) => Fault::Spoilt(Spoilt::Saying(status.to_owned())),
+        ("trailed", None) => Fault::Spoilt(Spoilt::Trailed),
         ("lose-request", None) => Fault::LoseRequest,
         ("lose-response", None) => Fault::LoseResponse,
         ("reset-request", None) => Fault::ResetRequest,
@@ -107,8 +111,8 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
             return Err(syntax(
                 text,
                 "is no fault: use a status such as 503, 429=SECONDS, after=503, page=404, error=410, delay=2s, \
-                 drip=20ms, twice=1s, outage, garbage, cut, lose-request, lose-response, reset-request or \
-                 reset-response",
+                 drip=20ms, twice=1s, without=MEMBER, saying=STATUS, trailed, outage, garbage, cut, lose-request, \
+                 lose-response, reset-request or reset-response",
             ));
         }
     };

@@ -49,6 +49,9 @@ fn a_fault_is_written_as_it_is_read() {
         "twice=1000ms",
         "429=7",
         "drip=20ms",
+        "without=charged",
+        "saying=ACTIVE",
+        "trailed",
     ] {
         assert_eq!(rule(&format!("*:{text}")).fault.to_string(), text);
     }

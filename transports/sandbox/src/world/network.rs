@@ -7,7 +7,7 @@ use cycles_proto::{Call, Failure, FailureKind};
 use http::Response;
 
 use super::audit::Heard;
-use crate::fault::{self, Fault};
+use crate::fault::{self, Fault, Spoilt};
 use crate::seed::Seed;
 
 /// What becomes of a call.
@@ -30,6 +30,8 @@ pub(super) enum Answer {
     Fixed(Heard),
     /// What the ledger says, spoilt.
     Garbage,
+    /// The same as a success that the protocol does not have.
+    Spoilt(Spoilt),
     /// What becomes of it under this status.
     Status(u16),
     /// Nothing.
@@ -90,6 +92,7 @@ impl Fate {
             Some(Fault::ForeignError(status)) => before(fixed(fault::foreign_error(*status, &call.request))),
             Some(Fault::StatusAfter(status)) => after(Answer::Status(*status)),
             Some(Fault::Garbage) => after(Answer::Garbage),
+            Some(Fault::Spoilt(spoilt)) => after(Answer::Spoilt(spoilt.clone())),
             Some(Fault::LoseRequest | Fault::ResetRequest) => before(lost(dice)),
             Some(Fault::LoseResponse | Fault::ResetResponse | Fault::Cut) => after(lost(dice)),
         }
@@ -102,6 +105,7 @@ impl Answer {
         match self {
             Self::Ledger => Some(Heard::Response(response)),
             Self::Garbage => Some(Heard::Response(fault::garbage(response.status()))),
+            Self::Spoilt(spoilt) => Some(Heard::Response(spoilt.of(response))),
             Self::Status(status) => Some(Heard::Response(fault::after(*status, response))),
             Self::Fixed(heard) => Some(heard.clone()),
             Self::Silence => None,

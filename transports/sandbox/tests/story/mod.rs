@@ -125,6 +125,24 @@ impl Story {
             .collect()
     }
 
+    /// After one whose answer was no success, though the ledger had done it.
+    #[track_caller]
+    pub(crate) fn assert_settled_at_the_second_attempt(&self, fault: &str, settlements: &[Operation]) {
+        assert_eq!(self.settlements(), settlements, "{fault}");
+        // only_schema_valid_expected_status_is_terminal_success
+        assert!(self.told(|event| matches!(
+            event,
+            Event::SettlementFailed {
+                retry_in: Some(_),
+                ..
+            }
+        )));
+        // ambiguous_success_retains_original_idempotency_key
+        let by = settlements[settlements.len() - 1];
+        assert_eq!((self.keys().len(), self.bodies(by).len()), (1, 1), "{fault}");
+        assert_eq!(self.charges(), [(by, 40)], "{fault}");
+    }
+
     pub(crate) fn told(&self, is_it: impl Fn(&Event) -> bool) -> bool {
         self.life().events.iter().any(|told| is_it(&told.event))
     }

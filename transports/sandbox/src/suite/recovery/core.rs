@@ -10,7 +10,7 @@ use super::scene::Scene;
 use crate::Operation::{CommitReservation, CreateEvent, ExtendReservation};
 use crate::suite::stage::{PATIENCE, commit, request};
 use crate::suite::{ActionFailed, Adapter, Client as _, Guard as _, Left};
-use crate::{DEFAULT_TENANT, ReservationStatus, Tenant};
+use crate::{DEFAULT_TENANT, Operation, ReservationStatus, Tenant};
 
 pub fn cr_core_001_lost_commit_response_reuses_the_same_key<A: Adapter>() {
     for fault in ["commit:lose-response@1", "commit:reset-response@1"] {
@@ -94,25 +94,53 @@ pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Ad
 
 pub fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous<A: Adapter>() {
     for fault in [
-        "commit:garbage@1",
-        "commit:cut@1",
+        "commit:after=201@1",
         "commit:after=202@1",
         "commit:after=204@1",
+        "commit:garbage@1",
+        "commit:cut@1",
+        "commit:trailed@1",
+        "commit:saying=ACTIVE@1",
+        "commit:saying=RELEASED@1",
+        "commit:without=status@1",
+        "commit:without=charged@1",
     ] {
-        let scene = Scene::<A>::new();
-        scene.inject(fault);
-        let client = scene.client();
-        let guard = client.reserve(request(100)).unwrap();
-        let id = guard.reservation_id();
-        // only_schema_valid_expected_status_is_terminal_success
-        let receipt = guard.commit(commit(40)).unwrap();
-        assert!(matches!(receipt, Receipt::Pending { .. }), "{fault}: {receipt:?}");
-        assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
-
-        // ambiguous_success_retains_original_idempotency_key
-        scene.assert_settlements(&[CommitReservation, CommitReservation]);
-        scene.assert_charged_once(&id, 40, CommitReservation);
+        a_nonconformant_success_is_none::<A>(fault, Duration::ZERO, &[CommitReservation; 2]);
     }
+    for fault in [
+        "event:after=200@1",
+        "event:after=202@1",
+        "event:garbage@1",
+        "event:cut@1",
+        "event:trailed@1",
+        "event:saying=PENDING@1",
+        "event:without=status@1",
+        "event:without=event_id@1",
+    ] {
+        let late = Duration::from_secs(120);
+        a_nonconformant_success_is_none::<A>(fault, late, &[CommitReservation, CreateEvent, CreateEvent]);
+    }
+}
+
+/// The cost is known after this time.
+fn a_nonconformant_success_is_none<A: Adapter>(fault: &str, after: Duration, settlements: &[Operation]) {
+    let scene = Scene::<A>::new();
+    let client = scene.client();
+    let guard = client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    scene.sandbox.advance(after);
+    scene.inject(fault);
+    // only_schema_valid_expected_status_is_terminal_success
+    let receipt = guard.commit(commit(40)).unwrap();
+    assert!(matches!(receipt, Receipt::Pending { .. }), "{fault}: {receipt:?}");
+    assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+
+    // ambiguous_success_retains_original_idempotency_key
+    scene.assert_settlements(settlements);
+    let seen = scene.settlements();
+    let again = seen.last().unwrap();
+    assert_eq!(again.records.len(), 1, "{fault}: recorded until then");
+    scene.assert_charged_once(&id, 40, again.operation);
 }
 
 pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>() {
