@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason};
-use cycles_proto::models::{Amount, CommitRequest, ReservationId};
+use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest, ReservationId};
 use cycles_proto::record::{InvalidRecord, Mode, Partition, file_name, legacy_file_name};
 use cycles_proto::step::Event;
 use cycles_proto::{CyclesConfig, Receipt, UnixMillis};
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent, CreateReservation, ExtendReservation};
 use cycles_sandbox::world::{Journal, Remains, World};
 use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, KeyStatus, Unit};
-use serde_json::Value;
+use serde_json::{Value, from_value, json};
 use sha2::{Digest as _, Sha256};
 use story::{Story, floor, is_switch, mode, record_of};
 
@@ -36,27 +36,55 @@ fn cr_core_001_lost_commit_response_reuses_the_same_key() {
 
 #[test]
 fn cr_core_002_expired_commit_falls_back_to_an_event() {
-    let mut story = Story::new();
+    let subject = json!({
+        "tenant": DEFAULT_TENANT,
+        "workspace": "Research",
+        "app": "desk",
+        "workflow": "triage",
+        "agent": "reader",
+        "toolset": "search",
+        "dimensions": {"run": "Run 7", "team": "\u{e9}quipe"},
+    });
+    let action = json!({"kind": "llm.completion", "name": "gpt-4o", "tags": ["nightly", "a b"]});
+    let metrics = json!({
+        "tokens_input": 30,
+        "tokens_output": 10,
+        "latency_ms": 1_234,
+        "model_version": "2026-01",
+        "custom": {"cache": {"hits": 3}},
+    });
+    let mut metadata = json!({"order": "A-1", "lines": [1, 2.5, null]});
+    let request = ReservationCreateRequest::builder()
+        .subject(from_value(subject.clone()).unwrap())
+        .action(from_value(action.clone()).unwrap())
+        .estimate(Amount::tokens(100))
+        .build();
+    let cost = CommitRequest::builder()
+        .actual(Amount::tokens(40))
+        .metrics(from_value(metrics.clone()).unwrap())
+        .metadata(from_value::<JsonObject>(metadata.clone()).unwrap())
+        .build();
+    let mut story = Story::of(request, &[]);
     story.outlive_the_lease();
-    story.commit(40);
+    story.world.commit(story.life, cost).unwrap();
     story.finish();
 
     assert_eq!(story.settlements(), [CommitReservation, CreateEvent]);
     assert_eq!(story.keys().len(), 1);
-    // event_carries_original_subject_action_actual
+    // event_carries_original_subject_action_actual, and whatever else the commit had
     let event: Value = serde_json::from_slice(&story.bodies(CreateEvent)[0]).unwrap();
-    assert_eq!(event["subject"]["tenant"], DEFAULT_TENANT);
+    metadata["recovered_reservation_id"] = story.reservation().as_str().into();
+    metadata["recovery_reason"] = "commit_after_reservation_expired".into();
     assert_eq!(
-        (&event["action"]["kind"], &event["action"]["name"]),
-        (&"llm.completion".into(), &"model".into())
-    );
-    assert_eq!(
-        event["actual"],
-        serde_json::json!({"unit": "TOKENS", "amount": 40})
-    );
-    assert_eq!(
-        event["metadata"]["recovered_reservation_id"],
-        story.reservation().as_str()
+        event,
+        json!({
+            "idempotency_key": story.keys().first(),
+            "subject": subject,
+            "action": action,
+            "actual": {"unit": "TOKENS", "amount": 40},
+            "metrics": metrics,
+            "metadata": metadata,
+        })
     );
     // settlement_occurs_at_most_once
     assert_eq!(story.charges(), [(CreateEvent, 40)]);

@@ -27,17 +27,21 @@ impl Story {
     }
 
     pub(crate) fn with_faults(faults: &[&str]) -> Self {
-        let mut world = World::builder(11).traced().build();
-        for fault in faults {
-            world.inject(fault.parse().unwrap());
-        }
-        let process = world.start_process();
         let request = ReservationCreateRequest::builder()
             .subject(Subject::tenant(DEFAULT_TENANT))
             .action(Action::new("llm.completion", "model"))
             .estimate(Amount::tokens(100))
             .ttl_ms(60_000_u64)
             .build();
+        Self::of(request, faults)
+    }
+
+    pub(crate) fn of(request: ReservationCreateRequest, faults: &[&str]) -> Self {
+        let mut world = World::builder(11).traced().build();
+        for fault in faults {
+            world.inject(fault.parse().unwrap());
+        }
+        let process = world.start_process();
         let life = world.reserve(process, request).unwrap();
         assert!(world.run_until(|world| world.is_held(life)).unwrap());
         Self { world, process, life }

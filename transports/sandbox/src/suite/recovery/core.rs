@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cycles_proto::models::{Amount, CommitRequest};
+use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest};
 use cycles_proto::{Error, Event, InvalidCommit, Receipt};
-use serde_json::{Value, json};
+use serde_json::{Value, from_slice, from_value, json};
 
 use super::scene::Scene;
 use crate::Operation::{CommitReservation, CreateEvent, ExtendReservation};
@@ -34,23 +34,64 @@ pub fn cr_core_001_lost_commit_response_reuses_the_same_key<A: Adapter>() {
 }
 
 pub fn cr_core_002_expired_commit_falls_back_to_an_event<A: Adapter>() {
+    let subject = json!({
+        "tenant": DEFAULT_TENANT,
+        "workspace": "Research",
+        "app": "desk",
+        "workflow": "triage",
+        "agent": "reader",
+        "toolset": "search",
+        "dimensions": {"run": "Run 7", "team": "\u{e9}quipe"},
+    });
+    let action = json!({"kind": "llm.completion", "name": "gpt-4o", "tags": ["nightly", "a b"]});
+    let metrics = json!({
+        "tokens_input": 30,
+        "tokens_output": 10,
+        "latency_ms": 1_234,
+        "model_version": "2026-01",
+        "custom": {"cache": {"hits": 3}},
+    });
+    let metadata = json!({"order": "A-1", "lines": [1, 2.5, null]});
+    let request = ReservationCreateRequest::builder()
+        .subject(from_value(subject.clone()).unwrap())
+        .action(from_value(action.clone()).unwrap())
+        .estimate(Amount::tokens(100))
+        .build();
+    let cost = CommitRequest::builder()
+        .actual(Amount::tokens(40))
+        .metrics(from_value(metrics.clone()).unwrap())
+        .metadata(from_value::<JsonObject>(metadata.clone()).unwrap())
+        .build();
     let scene = Scene::<A>::new();
-    let guard = scene.client().reserve(request(100)).unwrap();
+    let guard = scene.client().reserve(request).unwrap();
     let id = guard.reservation_id();
     scene.sandbox.advance(Duration::from_secs(120));
-    let receipt = guard.commit(commit(40)).unwrap();
+    let receipt = guard.commit(cost).unwrap();
     assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
 
     scene.assert_settlements(&[CommitReservation, CreateEvent]);
-    // event_carries_original_subject_action_actual
-    let event: Value = serde_json::from_slice(&scene.settlements()[1].body).unwrap();
-    assert_eq!(event["subject"], json!({"tenant": DEFAULT_TENANT}));
+    let seen = scene.settlements();
+    let [sent, event] = [&seen[0], &seen[1]].map(|seen| from_slice::<Value>(&seen.body).unwrap());
+    let actual = json!({"unit": "TOKENS", "amount": 40});
     assert_eq!(
-        event["action"],
-        json!({"kind": "llm.completion", "name": "gpt-4o"})
+        sent,
+        json!({"idempotency_key": seen[0].key, "actual": actual, "metrics": metrics, "metadata": metadata})
     );
-    assert_eq!(event["actual"], json!({"unit": "TOKENS", "amount": 40}));
-    assert_eq!(event["metadata"]["recovered_reservation_id"], id.as_str());
+    // event_carries_original_subject_action_actual, and whatever else the commit had
+    let mut metadata = metadata;
+    metadata["recovered_reservation_id"] = id.as_str().into();
+    metadata["recovery_reason"] = "commit_after_reservation_expired".into();
+    assert_eq!(
+        event,
+        json!({
+            "idempotency_key": seen[0].key,
+            "subject": subject,
+            "action": action,
+            "actual": actual,
+            "metrics": metrics,
+            "metadata": metadata,
+        })
+    );
     // settlement_occurs_at_most_once
     scene.assert_charged_once(&id, 40, CreateEvent);
 }
