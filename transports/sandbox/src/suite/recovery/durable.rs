@@ -80,8 +80,16 @@ pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
         let id = process.reserve();
         process.commit(40);
         scene.wait_until("the pause is recorded", || floor(&scene).is_some());
+        let recorded = UnixMillis::from(SystemTime::now());
         process.kill();
         let floor = floor(&scene).unwrap();
+        // It is the server's pause, from its answer on, and not something shorter or longer of our own.
+        let (asked, wait) = (scene.settlements()[0].at, Duration::from_secs(pause));
+        let (earliest, latest) = (asked.saturating_add(wait), recorded.saturating_add(wait));
+        assert!(
+            (earliest..=latest).contains(&floor),
+            "{floor:?} is not between {earliest:?} and {latest:?}"
+        );
         let mut fresh = scene.process();
         fresh.flush();
         if UnixMillis::from(SystemTime::now()) >= floor {
