@@ -8,17 +8,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_proto::lease::Stop;
 use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason};
 use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest, ReservationId};
 use cycles_proto::record::{InvalidRecord, Mode, Partition, file_name, legacy_file_name};
 use cycles_proto::step::Event;
 use cycles_proto::{CyclesConfig, Receipt, UnixMillis};
-use cycles_sandbox::Operation::{CommitReservation, CreateEvent, CreateReservation, ExtendReservation};
+use cycles_sandbox::Operation::{
+    CommitReservation, CreateEvent, CreateReservation, ExtendReservation, ReleaseReservation,
+};
 use cycles_sandbox::world::{Journal, Remains, World};
 use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, KeyStatus, Unit};
 use serde_json::{Value, from_value, json};
-use sha2::{Digest as _, Sha256};
-use story::{Story, floor, is_switch, mode, record_of};
+use story::{IDS, Story, floor, is_switch, mode, name_of, reason, record_of};
 
 #[test]
 fn cr_core_001_lost_commit_response_reuses_the_same_key() {
@@ -135,6 +137,23 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
     assert_eq!(reservation, story.reservation());
     assert!(retry_in > Duration::ZERO);
     // final_settlement_is_attempted
+    assert_eq!(story.charges(), [(CommitReservation, 40)]);
+
+    // The same with one that stops.
+    let mut story = Story::with_faults(&["extend:400"]);
+    story.world.run_for(Duration::from_secs(59)).unwrap();
+    assert!(story.world.is_held(story.life));
+    let id = story.reservation();
+    assert!(story.told(|event| matches!(
+        event,
+        Event::HeartbeatStopped { reservation_id, reason: Stop::Refused, error: Some(_), .. } if reservation_id == id
+    )));
+    story.commit(40);
+    story.finish();
+    assert_eq!(
+        story.life().operations(),
+        [CreateReservation, ExtendReservation, CommitReservation]
+    );
     assert_eq!(story.charges(), [(CommitReservation, 40)]);
 }
 
@@ -368,28 +387,12 @@ fn cr_durable_006_concurrent_replay_remains_exactly_once() {
 
 #[test]
 fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_identifiers() {
-    let ids = [
-        "rsv/a",
-        "rsv_a",
-        "rsv a",
-        "rsv_A",
-        "RSV_A",
-        "rsv_a ",
-        " rsv_a",
-        "rsv_\u{e4}",
-        "rsv_a\u{308}",
-        "rsv_\u{c4}",
-        "rsv_\u{ff41}",
-        "../../etc",
-    ];
     let directory = Journal::directory(&World::config());
     let mut world = World::new(1);
     let mut names = BTreeSet::new();
-    for (place, id) in ids.into_iter().enumerate() {
+    for (place, id) in IDS.into_iter().enumerate() {
         // standard_filename_is_sha256_of_exact_utf8_identifier
-        let digest = Sha256::digest(id.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("v2-{hex}.json");
+        let name = name_of(id);
         assert_eq!(file_name(&id.into()), name, "{id:?}");
         let event = record_of(&id.into(), world.server_time(), 1 << place).into_event();
         world
@@ -406,7 +409,7 @@ fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_iden
     let budget = world.ledger().budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap();
     assert_eq!(
         (world.ledger().events_applied(), budget.spent),
-        (ids.len() as u64, (1 << ids.len()) - 1)
+        (IDS.len() as u64, (1 << IDS.len()) - 1)
     );
 
     // matching_legacy_record_migrates_without_deleting_collision
@@ -473,5 +476,13 @@ fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
         // missing_actual_or_guarded_action_failure_is_surfaced
         let is_told = matches!(story.life().outcome(), Some(Outcome::Released(_)));
         assert_eq!(is_told, index < 3, "whoever crashed is told nothing");
+        // The ledger hears why, or the observer.
+        let reasons: Vec<_> = story.requests(ReleaseReservation).map(reason).collect();
+        let expected: [&[&str]; 4] = [&["abandoned"], &["action_failed"], &[], &[]];
+        assert_eq!(reasons, expected[index]);
+        assert_eq!(
+            story.told(|event| matches!(event, Event::CostNotTaken { .. })),
+            index == 2
+        );
     }
 }

@@ -13,6 +13,7 @@ use cycles_proto::step::Event;
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
 use cycles_sandbox::world::{Life, LifeId, ProcessId, Remains, Sent, World};
 use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
+use sha2::{Digest as _, Sha256};
 
 /// A world with one reservation that is held.
 pub(crate) struct Story {
@@ -154,6 +155,29 @@ impl Story {
 
 const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
 
+/// Each of them is another one to somebody who makes names fit for a path, folds cases, trims, or normalises.
+pub(crate) const IDS: [&str; 12] = [
+    "rsv/a",
+    "rsv_a",
+    "rsv a",
+    "rsv_A",
+    "RSV_A",
+    "rsv_a ",
+    " rsv_a",
+    "rsv_\u{e4}",
+    "rsv_a\u{308}",
+    "rsv_\u{c4}",
+    "rsv_\u{ff41}",
+    "../../etc",
+];
+
+/// The name of its file, by the profile and not by the client's word.
+pub(crate) fn name_of(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("v2-{hex}.json")
+}
+
 /// Under a key of its own for each cost.
 pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
     let purpose = Purpose {
@@ -171,6 +195,12 @@ pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> Jou
         now,
     )
     .unwrap()
+}
+
+/// Why a release says that it is one.
+pub(crate) fn reason(sent: &Sent) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+    body["reason"].as_str().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn is_switch(event: &Event) -> bool {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest};
+use cycles_proto::lease::Stop;
+use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest, ReservationId};
 use cycles_proto::{Error, Event, InvalidCommit, Receipt};
 use serde_json::{Value, from_slice, from_value, json};
 
@@ -97,6 +98,11 @@ pub fn cr_core_002_expired_commit_falls_back_to_an_event<A: Adapter>() {
 }
 
 pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Adapter>() {
+    a_heartbeat_that_fails_is_told_and_goes_on::<A>();
+    a_heartbeat_that_stops_is_told_and_the_action_goes_on::<A>();
+}
+
+fn a_heartbeat_that_fails_is_told_and_goes_on<A: Adapter>() {
     let scene = Scene::<A>::new();
     // Leases so short that they are prolonged soon.
     scene
@@ -128,6 +134,36 @@ pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Ad
             if *reservation_id == id && !retry_in.is_zero())
     };
     scene.wait_until("the failure is told", || scene.events().iter().any(is_told));
+    // final_settlement_is_attempted
+    scene.assert_settlements(&[CommitReservation]);
+    scene.assert_charged_once(&id, 40, CommitReservation);
+}
+
+fn a_heartbeat_that_stops_is_told_and_the_action_goes_on<A: Adapter>() {
+    let scene = Scene::<A>::new();
+    scene
+        .sandbox
+        .with_ledger(|ledger| ledger.add_tenant(Tenant::new(DEFAULT_TENANT).max_ttl_ms(4_000)));
+    scene.inject("extend:400");
+    // heartbeat_failure_reports_reservation_and_disposition
+    let is_told = |event: &Event, id: &ReservationId| {
+        matches!(event, Event::HeartbeatStopped { reservation_id, reason: Stop::Refused, error: Some(_), .. }
+            if reservation_id == id)
+    };
+    let (id, receipt) = scene
+        .client()
+        .with_cycles(Amount::tokens(100), |action| {
+            let id = action.reservation_id();
+            // guarded_action_continues_under_warn_policy
+            scene.wait_until("the end is told", || {
+                scene.events().iter().any(|event| is_told(event, &id))
+            });
+            Ok((id, Amount::tokens(40)))
+        })
+        .unwrap();
+    assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
+
+    assert_eq!(scene.seen(&[ExtendReservation]).len(), 1, "and not again");
     // final_settlement_is_attempted
     scene.assert_settlements(&[CommitReservation]);
     scene.assert_charged_once(&id, 40, CommitReservation);
@@ -188,13 +224,17 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
     let scene = Scene::<A>::new();
     let client = scene.client();
     // missing_actual_or_guarded_action_failure_is_surfaced: the action fails, …
-    let failed = client.with_cycles(Amount::tokens(100), |_| -> Result<((), Amount), _> {
+    let mut of_the_failed = None;
+    let failed = client.with_cycles(Amount::tokens(100), |action| -> Result<((), Amount), _> {
+        of_the_failed = Some(action.reservation_id());
         Err(ActionFailed)
     });
     assert!(matches!(failed, Err(Error::Action(_))), "{failed:?}");
     // … says what is no cost of this reservation, …
     let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
-    let refused = client.reserve(request(100)).unwrap().commit(wrong);
+    let guard = client.reserve(request(100)).unwrap();
+    let of_the_refused = guard.reservation_id();
+    let refused = guard.commit(wrong);
     assert!(
         matches!(
             refused,
@@ -202,9 +242,30 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
         ),
         "{refused:?}"
     );
+    scene.wait_until("it is told", || {
+        let events = scene.events();
+        events.iter().any(
+            |event| matches!(event, Event::CostNotTaken { reservation_id, .. } if *reservation_id == of_the_refused),
+        )
+    });
     // … says nothing, …
-    drop(client.reserve(request(100)).unwrap());
+    let dropped = client.reserve(request(100)).unwrap();
+    let of_the_dropped = dropped.reservation_id();
+    drop(dropped);
     assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+    // … of which the ledger hears why, where nobody is left to be told, …
+    for (id, why) in [
+        (of_the_failed.unwrap(), "action_failed"),
+        (of_the_dropped, "abandoned"),
+    ] {
+        let state = scene.reservation(&id);
+        assert_eq!(
+            (state.status, state.charged),
+            (ReservationStatus::Released, None),
+            "{why}"
+        );
+        assert_eq!(scene.release_reasons(&id), [why]);
+    }
     // … or is gone together with its process.
     let mut process = scene.process();
     let gone = process.reserve();

@@ -38,6 +38,7 @@ pub(super) struct Scene<A: Adapter> {
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) operation: Operation,
+    pub(super) path: String,
     pub(super) key: String,
     pub(super) api_key: String,
     pub(super) body: Bytes,
@@ -185,6 +186,17 @@ impl<A: Adapter> Scene<A> {
         }
     }
 
+    /// Why this reservation was to be released, at each attempt.
+    pub(super) fn release_reasons(&self, id: &ReservationId) -> Vec<String> {
+        let mut releases = self.seen(&[Operation::ReleaseReservation]);
+        releases.retain(|seen| seen.path.contains(id.as_str()));
+        let reason = |seen: &Seen| {
+            let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
+            body["reason"].as_str().unwrap_or_default().to_owned()
+        };
+        releases.iter().map(reason).collect()
+    }
+
     pub(super) fn reservation(&self, id: &ReservationId) -> ReservationState {
         let state = self.sandbox.with_ledger(|ledger| ledger.reservation(id.as_str()));
         state.unwrap()
@@ -264,6 +276,7 @@ impl Seen {
         );
         Self {
             operation: exchange.operation,
+            path: request.uri().path().to_owned(),
             key: body["idempotency_key"].as_str().unwrap_or_default().to_owned(),
             api_key: header(request, "x-cycles-api-key"),
             body: request.body().clone(),
