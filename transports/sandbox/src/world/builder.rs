@@ -3,7 +3,9 @@
 use core::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cycles_proto::lifecycle::Lifecycle;
+use http::{Request, Response};
 
 use super::World;
 use super::machine::Machine;
@@ -13,6 +15,9 @@ use crate::seed::Seed;
 
 /// Makes the machine of a life out of a [`Lifecycle`].
 pub type MakeMachine = Arc<dyn Fn(Lifecycle) -> Box<dyn Machine> + Send + Sync>;
+
+/// Sees a request as it reaches the ledger, and the ledger's answer before anything goes wrong with it.
+pub type WatchLedger = Arc<dyn Fn(&Request<Bytes>, &Response<Bytes>) + Send + Sync>;
 
 /// How badly the driver of the machines behaves, in chances from 0 to 1. The default behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,6 +55,7 @@ pub struct WorldBuilder {
     pub(super) ledger: Ledger,
     pub(super) driver: Driver,
     pub(super) make: MakeMachine,
+    pub(super) watch: WatchLedger,
     pub(super) unmeasured: f64,
     pub(super) is_traced: bool,
 }
@@ -67,6 +73,7 @@ impl WorldBuilder {
             ledger,
             driver: Driver::default(),
             make: Arc::new(|lifecycle| Box::new(lifecycle)),
+            watch: Arc::new(|_, _| {}),
             unmeasured: 0.0,
             is_traced: false,
         }
@@ -112,6 +119,12 @@ impl WorldBuilder {
     /// Wraps every machine, to see whether the world finds out what the wrapper does.
     pub fn machines(mut self, make: MakeMachine) -> Self {
         self.make = make;
+        self
+    }
+
+    /// Shows every exchange with the ledger.
+    pub fn watch_ledger(mut self, watch: WatchLedger) -> Self {
+        self.watch = watch;
         self
     }
 

@@ -99,6 +99,7 @@ impl World {
         let time = self.server_time();
         let before = self.taken(life);
         let mut response = self.ledger.handle(time, &arrival.request);
+        (self.watch)(&arrival.request, &response);
         if self.dice.chance(self.unmeasured) {
             leave_out_remaining(&mut response);
         }

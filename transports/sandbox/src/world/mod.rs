@@ -63,7 +63,7 @@ use std::time::Duration;
 use cycles_proto::models::ReservationId;
 use cycles_proto::{CyclesConfig, Ticket, UnixMillis};
 
-pub use self::builder::{Driver, MakeMachine, WorldBuilder};
+pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
 use self::happenings::Happening;
 pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::life::{Life, LifeId, ProcessId, Sent, Settled, Told};
@@ -83,6 +83,7 @@ pub struct World {
     driver: Driver,
     unmeasured: f64,
     make: MakeMachine,
+    watch: WatchLedger,
     ledger: Ledger,
     faults: FaultPlan,
     is_server_down: bool,
@@ -134,6 +135,7 @@ impl World {
             driver: builder.driver,
             unmeasured: builder.unmeasured,
             make: builder.make,
+            watch: builder.watch,
             ledger: builder.ledger,
             faults: FaultPlan::default(),
             is_server_down: false,

@@ -12,6 +12,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod desk;
 #[path = "../differential/dice.rs"]
 mod dice;
 mod lives;

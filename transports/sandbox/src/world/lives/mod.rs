@@ -14,7 +14,7 @@ use cycles_proto::lifecycle::Outcome;
 use self::dice::Dice;
 use self::living::Living;
 use self::plan::Plan;
-use super::builder::MakeMachine;
+use super::builder::{MakeMachine, WatchLedger};
 use super::{Driver, Violation, World};
 use crate::operation::Operation;
 
@@ -36,6 +36,7 @@ pub struct RandomLife {
     /// What its plan is drawn from before the seed.
     bytes: Vec<u8>,
     make: MakeMachine,
+    watch: WatchLedger,
     is_traced: bool,
 }
 
@@ -86,6 +87,7 @@ impl RandomLife {
             seed,
             bytes: Vec::new(),
             make: Arc::new(|lifecycle| Box::new(lifecycle)),
+            watch: Arc::new(|_, _| {}),
             is_traced: false,
         }
     }
@@ -104,6 +106,12 @@ impl RandomLife {
     /// Wraps every machine.
     pub fn machines(mut self, make: MakeMachine) -> Self {
         self.make = make;
+        self
+    }
+
+    /// Shows every exchange with the ledger, as it is before the network spoils it.
+    pub fn watch_ledger(mut self, watch: WatchLedger) -> Self {
+        self.watch = watch;
         self
     }
 
@@ -133,7 +141,8 @@ impl RandomLife {
         let mut builder = World::builder(self.seed)
             .driver(Driver::careless(plan.carelessness))
             .unmeasured(plan.unmeasured)
-            .machines(Arc::clone(&self.make));
+            .machines(Arc::clone(&self.make))
+            .watch_ledger(Arc::clone(&self.watch));
         if self.is_traced {
             builder = builder.traced();
         }

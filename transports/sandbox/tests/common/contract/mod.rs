@@ -1,6 +1,6 @@
 //! Requests and answers held against the protocol's own description, an OpenAPI document that `CYCLES_OPENAPI` names.
 //!
-//! With it, every answer that a ledger of this process gives to any test here is checked as well.
+//! With it, every answer of a ledger that a test asks by way of `Inside` is checked as well.
 
 mod check;
 mod deviations;
