@@ -1,7 +1,8 @@
 //! A heartbeat against a server that tells the truth, and against one that tells anything.
 //!
 //! - Nothing is due in the past, and the time of an attempt never changes.
-//! - Of a truthful server the lease is never said to last longer than it does.
+//! - Of a truthful server the lease is never said to last longer than it does, whatever it leaves out; and of any
+//!   server never longer than its own words add up to.
 //! - Where the lead is measured: a beat leaves room for two attempts and the margin, a retry for one, in the
 //!   protocol's own terms (HEARTBEAT GUIDANCE), and not much more room than that.
 //! - Two beats in a row without a delay end it, and so does a refusal.
@@ -51,8 +52,26 @@ struct Server {
     longest_lead: Option<Duration>,
     /// The most that it grants at once.
     largest_grant: Option<Duration>,
-    /// How often it leaves `remaining_ttl_ms` out: always, sometimes, or never.
-    silence: usize,
+    /// How often it tells `remaining_ttl_ms` and `expires_at_ms`.
+    tells_rest: Habit,
+    tells_end: Habit,
+}
+
+#[derive(Clone, Copy)]
+enum Habit {
+    Always,
+    Sometimes,
+    Never,
+}
+
+impl Habit {
+    fn shows(self, input: &mut Input<'_>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Sometimes => input.yes(),
+            Self::Never => false,
+        }
+    }
 }
 
 impl Server {
@@ -69,16 +88,13 @@ impl Server {
 
     fn observed(&self, input: &mut Input<'_>, [sent, processed, received]: [Duration; 3]) -> Observation {
         let left = self.ends.saturating_sub(processed);
-        let tells = match self.silence {
-            0 => false,
-            1 => input.yes(),
-            _ => true,
-        };
+        let ends_ms = self.clock_ms + self.ends.as_millis() as u64;
+        let (tells_rest, tells_end) = (self.tells_rest.shows(input), self.tells_end.shows(input));
         Observation {
             sent: Some(sent),
             received,
-            expires_at_ms: Some(UnixMillis(self.clock_ms + self.ends.as_millis() as u64)),
-            remaining_ttl_ms: tells.then_some(left.as_millis() as u64),
+            expires_at_ms: tells_end.then_some(UnixMillis(ends_ms)),
+            remaining_ttl_ms: tells_rest.then_some(left.as_millis() as u64),
         }
     }
 }
@@ -93,12 +109,17 @@ impl Heart {
         let sent = Duration::from_secs(5);
         let (longest_lead, largest_grant) = (input.maybe(cap), input.maybe(cap));
         let processed = sent + latency(input);
+        let clock_ms = 1_795_000_000_000 + input.number() % (1 << 40);
+        let habits = input.byte();
         let mut server = Server {
             ends: processed,
-            clock_ms: 1_795_000_000_000 + input.number() % (1 << 40),
+            clock_ms,
             longest_lead,
             largest_grant,
-            silence: input.below(4),
+            tells_rest: [Habit::Never, Habit::Sometimes, Habit::Always, Habit::Always]
+                [usize::from(habits % 4)],
+            tells_end: [Habit::Always, Habit::Always, Habit::Sometimes, Habit::Never]
+                [usize::from(habits / 4 % 4)],
         };
         server.extend(processed, ttl_ms);
         let received = processed + latency(input);
@@ -320,7 +341,14 @@ fn lies(input: &mut Input<'_>) {
     let (mut lease, mut next) = Lease::granted(ttl_ms, limit, observed);
     let timeout = lease.attempt_timeout();
     let mut now = observed.received;
+    let mut words = Words {
+        since: now,
+        granted_ms: 0,
+        expires_at_ms: None,
+    };
+    words.hear(observed);
     loop {
+        words.bound(&lease);
         if let Next::Beat(at) | Next::Retry(at) = next {
             assert!(at >= now, "in the past: {next:?} at {now:?}, {lease:?}");
         }
@@ -332,11 +360,11 @@ fn lies(input: &mut Input<'_>) {
             0 | 1 => {
                 let observed = nonsense(input);
                 now = observed.received;
+                words.hear(observed);
                 let next = lease.renewed(observed);
                 assert!(!matches!(next, Next::Retry(_)), "nothing failed");
-                if let Some(left) = observed.remaining_ttl_ms {
-                    let latest = now.saturating_add(Duration::from_millis(left));
-                    assert!(lease.lasts_until().is_some_and(|until| until <= latest));
+                if observed.remaining_ttl_ms.is_some() {
+                    assert!(lease.lasts_until().is_some());
                     let is_timed = observed.sent.is_some();
                     assert!(
                         is_timed || !matches!(next, Next::Beat(at) if at > now),
@@ -356,6 +384,46 @@ fn lies(input: &mut Input<'_>) {
                 lease.failed(now, BeatFailure::Throttled(pause))
             }
         };
+    }
+}
+
+/// What a server's words add up to: the last rest that it told, and by how much its expiries moved since. An answer
+/// without an expiry grants nothing.
+struct Words {
+    since: Duration,
+    granted_ms: i128,
+    expires_at_ms: Option<UnixMillis>,
+}
+
+impl Words {
+    fn hear(&mut self, observed: Observation) {
+        match (
+            observed.remaining_ttl_ms,
+            self.expires_at_ms,
+            observed.expires_at_ms,
+        ) {
+            (Some(left), _, _) => {
+                let sent = observed.sent.unwrap_or_default();
+                let on_the_way = observed.received.saturating_sub(sent).as_millis();
+                self.since = observed.received;
+                self.granted_ms = (i128::from(left) - on_the_way as i128).max(0);
+            }
+            (None, Some(before), Some(after)) => {
+                self.granted_ms += i128::from(after.0) - i128::from(before.0);
+            }
+            (None, _, _) => {}
+        }
+        self.expires_at_ms = observed.expires_at_ms;
+    }
+
+    fn bound(&self, lease: &Lease) {
+        let granted_ms = u64::try_from(self.granted_ms.max(0)).unwrap_or(u64::MAX);
+        let latest = self.since.saturating_add(Duration::from_millis(granted_ms));
+        let until = lease.lasts_until();
+        assert!(
+            until.is_none_or(|until| until <= latest),
+            "the words add up to {latest:?}: {lease:?}"
+        );
     }
 }
 

@@ -35,6 +35,39 @@ fn a_server_that_grants_more_than_was_asked_for_is_not_beaten_slower() {
 }
 
 #[test]
+fn an_answer_without_an_expiry_grants_nothing_that_is_known() {
+    let nameless = |received: u64| Observation {
+        expires_at_ms: None,
+        ..unmeasured(received, 0)
+    };
+    let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
+    assert_eq!(beat(lease.renewed(unmeasured(0, 120_000))), 30 * S);
+    assert_eq!(lease.lasts_until(), Some(at(60 * S)));
+    assert_eq!(
+        beat(lease.renewed(nameless(30 * S))),
+        60 * S,
+        "asked again at a bounded pace"
+    );
+    assert_eq!(lease.lasts_until(), Some(at(60 * S)));
+    // The next expiry has none before it to be compared with, and the one after that has.
+    lease.renewed(unmeasured(50 * S, 300_000));
+    assert_eq!(lease.lasts_until(), Some(at(60 * S)));
+    lease.renewed(unmeasured(51 * S, 310_000));
+    assert_eq!(lease.lasts_until(), Some(at(70 * S)));
+}
+
+#[test]
+fn a_lead_that_was_measured_is_not_prolonged_by_an_answer_without_an_expiry() {
+    let (mut lease, _) = lease(60 * S, 7 * S, 0);
+    let measured = lease.lasts_until();
+    lease.renewed(Observation {
+        expires_at_ms: None,
+        ..unmeasured(10 * S, 0)
+    });
+    assert_eq!(lease.lasts_until(), measured);
+}
+
+#[test]
 fn a_server_that_caps_each_extension_is_beaten_faster() {
     let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
     assert_eq!(beat(lease.renewed(unmeasured(0, 70_000))), 5 * S);
