@@ -1,12 +1,18 @@
-//! Any response to any operation: what it may mean, by a second reading of the table that the core implements.
+//! Any response to any operation: what it may mean, by a second reading of the table that the core implements. A body
+//! is held against every operation and under every status that the table knows.
 //!
 //! - The verdict is the table's, and a success says in so many words that the operation was done.
 //! - Amounts and times of a success are those of the body, to the unit.
-//! - A member that a newer server adds changes nothing; a body that is cut off is never a success.
-//! - An operation asks twice at most, with the same bytes; what stays open is said to be open.
+//! - A member that a newer server adds changes nothing; a body that is cut off, or has more after it, is never a
+//!   success.
+//! - An operation asks twice at most, with the same bytes, whatever the first answer was; what stays open is said to
+//!   be open, and only the ledger's own word closes it.
+//! - An outage is told from a refused API key.
 //! - The API key is in nothing that comes out, whatever echoes it.
 //!
 //! Bytes: operation, status (2), header, where the key is echoed (2), where the body is cut; then the body.
+
+mod table;
 
 use core::fmt::Debug;
 use core::time::Duration;
@@ -15,10 +21,13 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use cycles_proto::models::*;
 use cycles_proto::reply::{Reply, verdict};
-use cycles_proto::{CyclesConfig, Error, Operation, OperationKind, Progress, Seed, Verdict};
+use cycles_proto::{
+    CyclesConfig, Error, Failure, FailureKind, Operation, OperationKind, Progress, Seed, Verdict,
+};
 use http::Response;
 use serde_json::Value;
 
+use self::table::{class, closes, expected, says_so, unsuccessful};
 use crate::KEY;
 use crate::input::Input;
 
@@ -27,171 +36,139 @@ pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let kind = input.byte() % 13;
     let (response, cut) = response(&mut input);
-    let (config, id) = (&*CONFIG, ReservationId::from("r"));
-    let seed = Seed([1; 16]);
+    let body = serde_json::from_slice(response.body()).ok();
+    let answer = Answer { response, body, cut };
+    for other in 0..13 {
+        ask(other, &answer, other == kind);
+    }
+}
+
+/// What came back, before it is known for what.
+struct Answer {
+    response: Response<Bytes>,
+    /// Nothing if it is no JSON.
+    body: Option<Value>,
+    /// Where it is cut, in parts of 256.
+    cut: u8,
+}
+
+fn ask(kind: u8, answer: &Answer, is_drawn: bool) {
+    let (config, id, seed) = (&*CONFIG, ReservationId::from("r"), Seed([1; 16]));
     match kind {
-        0 => judge(Operation::decide(config, &DECIDE, seed), &response, cut),
-        1 => judge(
-            Operation::create_reservation(config, &create(false), seed),
-            &response,
-            cut,
-        ),
-        2 => judge(
-            Operation::create_reservation(config, &create(true), seed),
-            &response,
-            cut,
-        ),
-        3 => judge(
-            Operation::commit_reservation(config, &id, &COMMIT, seed),
-            &response,
-            cut,
-        ),
-        4 => judge(
-            Operation::release_reservation(config, &id, &ReleaseRequest::default(), seed),
-            &response,
-            cut,
-        ),
+        0 => judge(Operation::decide(config, &DECIDE, seed), answer, is_drawn),
+        1 | 2 => {
+            let made = Operation::create_reservation(config, &CREATE[usize::from(kind - 1)], seed);
+            judge(made, answer, is_drawn);
+        }
+        3 => {
+            let made = Operation::commit_reservation(config, &id, &COMMIT, seed);
+            judge(made, answer, is_drawn);
+        }
+        4 => {
+            let made = Operation::release_reservation(config, &id, &ReleaseRequest::default(), seed);
+            judge(made, answer, is_drawn);
+        }
         5 => {
             let extend = ReservationExtendRequest::by_ms(1);
-            judge(
-                Operation::extend_reservation(config, &id, &extend, seed),
-                &response,
-                cut,
-            );
+            let made = Operation::extend_reservation(config, &id, &extend, seed);
+            judge(made, answer, is_drawn);
         }
-        6 => judge(Operation::get_reservation(config, &id, seed), &response, cut),
+        6 => judge(Operation::get_reservation(config, &id, seed), answer, is_drawn),
         7 => {
             let params = ListReservationsParams::default();
             judge(
                 Operation::list_reservations(config, &params, seed),
-                &response,
-                cut,
+                answer,
+                is_drawn,
             );
         }
-        8 => judge(Operation::create_event(config, &EVENT, seed), &response, cut),
+        8 => judge(Operation::create_event(config, &EVENT, seed), answer, is_drawn),
         9 => {
             let params = BalanceParams {
                 tenant: Some("t".into()),
                 ..Default::default()
             };
-            judge(Operation::get_balances(config, &params, seed), &response, cut);
+            judge(Operation::get_balances(config, &params, seed), answer, is_drawn);
         }
         10 => {
             let id = EvidenceId::from("0".repeat(64));
-            judge(Operation::get_evidence(config, &id, seed), &response, cut);
+            judge(Operation::get_evidence(config, &id, seed), answer, is_drawn);
         }
-        11 => judge(Operation::get_evidence_jwks(config, seed), &response, cut),
-        _ => judge(Operation::health(config, seed), &response, cut),
+        11 => judge(Operation::get_evidence_jwks(config, seed), answer, is_drawn),
+        _ => judge(Operation::health(config, seed), answer, is_drawn),
     }
 }
 
-fn judge<T>(operation: Result<Operation<T>, Error>, response: &Response<Bytes>, cut: u8)
+/// Under its own status and all others; for the operation that was drawn also with all that may go before.
+fn judge<T>(operation: Result<Operation<T>, Error>, answer: &Answer, is_drawn: bool)
 where
     T: Reply + Clone + PartialEq + Debug,
 {
+    const STATUSES: [u16; 14] = [
+        200, 201, 202, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503,
+    ];
     let operation = operation.expect("the request is valid");
     let kind = operation.context().operation;
-    let judged = verdict::<T>(kind, response);
-    let body: Option<Value> = serde_json::from_slice(response.body()).ok();
-    assert_eq!(
-        class(&judged),
-        expected(kind, response.status().as_u16(), &judged, body.as_ref()),
-        "{judged:?}"
-    );
-    if let Verdict::Success(reply) = &judged {
-        if let Some(body) = &body {
-            says_so(kind, body);
-        }
-        numbers_are_kept(reply, body.as_ref());
-        news_change_nothing(kind, reply, response);
-        no_half_is_a_success::<T>(kind, response, cut);
-    }
-    ends(operation, response, &judged);
-}
-
-/// The table once more, with its code read by other means where that can be done.
-fn expected<T>(kind: OperationKind, status: u16, judged: &Verdict<T>, body: Option<&Value>) -> &'static str {
-    let done = match kind {
-        OperationKind::CreateEvent => &[201][..],
-        OperationKind::Health => &[200, 503],
-        _ => &[200],
-    };
-    if done.contains(&status) {
-        // Which of the two is for `says_so` and the other checks of a success.
-        let is_success = matches!(judged, Verdict::Success(_));
-        return if is_success { "success" } else { "ambiguous" };
-    }
-    if (200..300).contains(&status) {
-        return "ambiguous";
-    }
-    let told = unsuccessful(judged)
-        .and_then(|reply| reply.error.as_ref())
-        .map(|error| error.error.as_str());
-    if let (Some(told), Some(body)) = (told, body) {
+    let body = answer.body.as_ref();
+    let own = answer.response.status().as_u16();
+    for status in [own]
+        .into_iter()
+        .chain(STATUSES.into_iter().filter(|other| *other != own))
+    {
+        let mut response = answer.response.clone();
+        *response.status_mut() = status.try_into().expect("a status");
+        let judged = verdict::<T>(kind, &response);
         assert_eq!(
-            body["error"].as_str().map(cut_as_the_core_does),
-            Some(told.to_owned())
+            class(&judged),
+            expected(kind, status, &judged, body),
+            "{kind:?} {status}: {judged:?}"
         );
-    }
-    let is_named = matches!(
-        kind,
-        OperationKind::CommitReservation
-            | OperationKind::ReleaseReservation
-            | OperationKind::ExtendReservation
-            | OperationKind::GetReservation
-    );
-    match (status, told) {
-        (429, _) | (400.., Some("LIMIT_EXCEEDED")) => "throttled",
-        (401 | 403, _) => "unauthorized",
-        (500.., _) => "ambiguous",
-        (400..500, Some("RESERVATION_EXPIRED")) if is_named => {
-            let names_the_request = body.is_none_or(|body| body["request_id"].is_string());
-            if names_the_request {
-                "expired"
-            } else {
-                "perhaps expired"
+        if let Verdict::Success(reply) = &judged {
+            says_so(kind, body.expect("a success is JSON"));
+            numbers_are_kept(kind, reply, body);
+            nothing_follows_a_success::<T>(kind, &response);
+            if is_drawn {
+                news_change_nothing(kind, reply, &response);
+                no_half_is_a_success::<T>(kind, &response, answer.cut);
             }
         }
-        (410, _) if is_named => "perhaps expired",
-        _ => "rejected",
-    }
-}
-
-/// A success of an operation that moves money says so, and a grant names what it grants.
-fn says_so(kind: OperationKind, body: &Value) {
-    let status = body["status"].as_str();
-    match kind {
-        OperationKind::CommitReservation => assert_eq!(status, Some("COMMITTED")),
-        OperationKind::ReleaseReservation => assert_eq!(status, Some("RELEASED")),
-        OperationKind::ExtendReservation => assert_eq!(status, Some("ACTIVE")),
-        OperationKind::CreateEvent => {
-            assert_eq!(status, Some("APPLIED"));
-            assert!(body["event_id"].as_str().is_some_and(|id| !id.is_empty()));
+        if is_drawn {
+            for before in Before::ALL {
+                ends(operation.clone(), before, &response, &judged, body);
+            }
         }
-        OperationKind::CreateReservation { dry_run: false } => {
-            let allows = matches!(body["decision"].as_str(), Some("ALLOW" | "ALLOW_WITH_CAPS"));
-            assert!(!allows || body["reservation_id"].as_str().is_some_and(|id| !id.is_empty()));
-        }
-        _ => assert!(body.is_object()),
     }
 }
 
 /// What a success says of money and time is what stands in its body; seen through `Debug`, which all share.
-fn numbers_are_kept<T: Debug>(reply: &T, body: Option<&Value>) {
+fn numbers_are_kept<T: Debug>(kind: OperationKind, reply: &T, body: Option<&Value>) {
     let text = format!("{reply:?}");
-    for name in ["charged", "released", "reserved"] {
+    let names: &[&str] = match kind {
+        OperationKind::CommitReservation => &["charged", "released"],
+        OperationKind::ReleaseReservation => &["released"],
+        OperationKind::CreateReservation { .. } | OperationKind::GetReservation => &["reserved"],
+        OperationKind::CreateEvent => &["charged"],
+        _ => &[],
+    };
+    for name in names {
         let Some(amount) = body.and_then(|body| body[name]["amount"].as_i64()) else {
             continue;
         };
         assert!(amount >= 0, "{name} is negative: {text}");
-        assert!(
-            !text.contains(&format!(" {name}: ")) || text.contains(&format!("amount: {amount} ")),
-            "{text}"
-        );
+        assert!(text.contains(&format!(" {name}: ")), "{name} is lost: {text}");
+        assert!(text.contains(&format!("amount: {amount} ")), "{text}");
     }
-    if let Some(left) = body.and_then(|body| body["remaining_ttl_ms"].as_u64()) {
+    let is_lease = matches!(
+        kind,
+        OperationKind::CreateReservation { .. } | OperationKind::ExtendReservation
+    );
+    if let Some(left) = body
+        .and_then(|body| body["remaining_ttl_ms"].as_u64())
+        .filter(|_| is_lease)
+    {
         assert!(
-            !text.contains("remaining_ttl_ms: ") || text.contains(&format!("remaining_ttl_ms: Some({left})"))
+            text.contains(&format!("remaining_ttl_ms: Some({left})")),
+            "{text}"
         );
     }
 }
@@ -223,17 +200,68 @@ fn no_half_is_a_success<T: Reply>(kind: OperationKind, response: &Response<Bytes
     assert!(matches!(judged, Verdict::Ambiguous(_)));
 }
 
+fn nothing_follows_a_success<T: Reply>(kind: OperationKind, response: &Response<Bytes>) {
+    for more in [&b"x"[..], b"{}", b"\0", b"</html>"] {
+        let body = [response.body(), more].concat();
+        let judged = verdict::<T>(kind, &with_body(response, body.into()));
+        assert!(
+            matches!(judged, Verdict::Ambiguous(_)),
+            "{kind:?}: {more:?} goes unnoticed"
+        );
+    }
+}
+
+/// What the first attempt met, all of which leaves the outcome open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    Nothing,
+    Lost,
+    Failed,
+    Unreadable,
+}
+
+impl Before {
+    const ALL: [Self; 4] = [Self::Nothing, Self::Lost, Self::Failed, Self::Unreadable];
+
+    fn answer(self) -> Option<Result<Response<Bytes>, Failure>> {
+        let page = |status: u16| {
+            let mut page = Response::new(Bytes::from_static(b"<html>"));
+            *page.status_mut() = status.try_into().expect("a status");
+            page
+        };
+        match self {
+            Self::Nothing => None,
+            Self::Lost => Some(Err(Failure::new(FailureKind::Lost))),
+            Self::Failed => Some(Ok(page(503))),
+            Self::Unreadable => Some(Ok(page(200))),
+        }
+    }
+}
+
 /// Gives the answer until the operation ends.
-fn ends<T: Reply + Debug>(mut operation: Operation<T>, response: &Response<Bytes>, judged: &Verdict<T>) {
+fn ends<T: Reply + Debug>(
+    mut operation: Operation<T>,
+    before: Before,
+    response: &Response<Bytes>,
+    judged: &Verdict<T>,
+    body: Option<&Value>,
+) {
     let kind = operation.context().operation;
     let first = operation.call();
     assert!(!format!("{first:?}").contains(KEY));
     let mut asked = 1;
+    let mut open = before.answer();
     let result = loop {
-        match operation.handle(Duration::ZERO, Ok(response)) {
-            Progress::Done(result) => break result,
+        let answer = open.as_ref().map(|open| open.as_ref().map_err(Failure::clone));
+        let is_open = answer.is_some();
+        match operation.handle(Duration::ZERO, answer.unwrap_or(Ok(response))) {
+            Progress::Done(result) => {
+                assert!(!is_open, "an open outcome is asked for once more: {before:?}");
+                break result;
+            }
             Progress::Again(same) => operation = same,
         }
+        open = None;
         asked += 1;
         assert!(asked <= 2, "an operation is repeated once at most");
         let again = operation.call();
@@ -260,40 +288,28 @@ fn ends<T: Reply + Debug>(mut operation: Operation<T>, response: &Response<Bytes
         );
     }
     if let Err(error) = result {
-        let is_known = error.code().is_some_and(|code| KNOWN.contains(&code.as_str()));
         assert!(
             kind.changes_the_ledger() || !error.outcome_is_unknown(),
             "a read changes nothing"
         );
-        assert!(
-            error.outcome_is_unknown() || is_known || !kind.changes_the_ledger(),
-            "nobody but the ledger closes an outcome: {error:?}"
-        );
-        let is_open = matches!(judged, Verdict::Ambiguous(_)) && kind.changes_the_ledger();
-        assert!(!is_open || echoes || error.outcome_is_unknown(), "{error:?}");
-    }
-}
-
-fn class<T>(verdict: &Verdict<T>) -> &'static str {
-    match verdict {
-        Verdict::Success(_) => "success",
-        Verdict::Rejected(_) => "rejected",
-        Verdict::Unauthorized(_) => "unauthorized",
-        Verdict::Expired { confirmed: true, .. } => "expired",
-        Verdict::Expired { confirmed: false, .. } => "perhaps expired",
-        Verdict::Throttled(_) => "throttled",
-        Verdict::Ambiguous(_) => "ambiguous",
-    }
-}
-
-fn unsuccessful<T>(verdict: &Verdict<T>) -> Option<&cycles_proto::Unsuccessful> {
-    match verdict {
-        Verdict::Success(_) => None,
-        Verdict::Rejected(reply)
-        | Verdict::Unauthorized(reply)
-        | Verdict::Expired { reply, .. }
-        | Verdict::Throttled(reply)
-        | Verdict::Ambiguous(reply) => Some(reply),
+        if !echoes && let Some(reply) = unsuccessful(judged) {
+            let told = reply.error.as_ref().map(|error| error.error.as_str());
+            let status = response.status().as_u16();
+            let is_closed = closes(status, told, body, asked > 1);
+            assert_eq!(
+                error.outcome_is_unknown(),
+                kind.changes_the_ledger() && !is_closed,
+                "{before:?}, then {error:?}"
+            );
+            let says_outage = body.is_some_and(|body| body["message"] == "INTERNAL_ERROR");
+            let is_outage = status == 401 && told.is_some() && says_outage;
+            assert_eq!(error.is_outage(), is_outage, "{error:?}");
+            assert_eq!(
+                error.is_unauthorized(),
+                matches!(status, 401 | 403) && !is_outage,
+                "{error:?}"
+            );
+        }
     }
 }
 
@@ -327,6 +343,8 @@ fn response(input: &mut Input<'_>) -> (Response<Bytes>, u8) {
         _ => {}
     }
     let response = Response::builder().status(status).header(name, value);
+    // A proxy that repeats the key in a header does no harm, whatever else it says.
+    let response = response.header("x-cycles-tenant", KEY);
     (response.body(body.into()).expect("the parts are valid"), cut)
 }
 
@@ -341,31 +359,6 @@ fn with_body(response: &Response<Bytes>, body: Bytes) -> Response<Bytes> {
 fn plain(body: &Bytes) -> bool {
     !body.contains(&b'\\') && !String::from_utf8_lossy(body).contains(KEY)
 }
-
-/// Values of open enums are kept up to a length.
-fn cut_as_the_core_does(text: &str) -> String {
-    ErrorCode::from(text).as_str().to_owned()
-}
-
-/// The codes of the protocol; `INTERNAL_ERROR` closes nothing.
-const KNOWN: [&str; 16] = [
-    "INVALID_REQUEST",
-    "UNAUTHORIZED",
-    "FORBIDDEN",
-    "NOT_FOUND",
-    "BUDGET_EXCEEDED",
-    "BUDGET_FROZEN",
-    "BUDGET_CLOSED",
-    "RESERVATION_EXPIRED",
-    "RESERVATION_FINALIZED",
-    "IDEMPOTENCY_MISMATCH",
-    "UNIT_MISMATCH",
-    "OVERDRAFT_LIMIT_EXCEEDED",
-    "DEBT_OUTSTANDING",
-    "MAX_EXTENSIONS_EXCEEDED",
-    "LIMIT_EXCEEDED",
-    "TENANT_CLOSED",
-];
 
 static CONFIG: LazyLock<Arc<CyclesConfig>> =
     LazyLock::new(|| Arc::new(CyclesConfig::new(KEY, "http://localhost:7878").expect("it is valid")));
@@ -389,11 +382,13 @@ static EVENT: LazyLock<EventCreateRequest> = LazyLock::new(|| {
         .build()
 });
 
-fn create(dry_run: bool) -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant("t"))
-        .action(Action::new("k", "n"))
-        .estimate(Amount::tokens(1))
-        .dry_run(dry_run)
-        .build()
-}
+static CREATE: LazyLock<[ReservationCreateRequest; 2]> = LazyLock::new(|| {
+    [false, true].map(|dry_run| {
+        ReservationCreateRequest::builder()
+            .subject(Subject::tenant("t"))
+            .action(Action::new("k", "n"))
+            .estimate(Amount::tokens(1))
+            .dry_run(dry_run)
+            .build()
+    })
+});

@@ -1,0 +1,139 @@
+//! The table from answers to verdicts, once more, from the protocol's text and not from the core's.
+
+use cycles_proto::models::ErrorCode;
+use cycles_proto::{OperationKind, Unsuccessful, Verdict};
+use serde_json::Value;
+
+/// The table once more, with its code read by other means where that can be done.
+pub(super) fn expected<T>(
+    kind: OperationKind,
+    status: u16,
+    judged: &Verdict<T>,
+    body: Option<&Value>,
+) -> &'static str {
+    let done = match kind {
+        OperationKind::CreateEvent => &[201][..],
+        OperationKind::Health => &[200, 503],
+        _ => &[200],
+    };
+    if done.contains(&status) {
+        // Which of the two is for `says_so` and the other checks of a success.
+        let is_success = matches!(judged, Verdict::Success(_));
+        return if is_success { "success" } else { "ambiguous" };
+    }
+    if (200..300).contains(&status) {
+        return "ambiguous";
+    }
+    let told = unsuccessful(judged)
+        .and_then(|reply| reply.error.as_ref())
+        .map(|error| error.error.as_str());
+    if let (Some(told), Some(body)) = (told, body) {
+        assert_eq!(
+            body["error"].as_str().map(cut_as_the_core_does),
+            Some(told.to_owned())
+        );
+    }
+    let is_named = matches!(
+        kind,
+        OperationKind::CommitReservation
+            | OperationKind::ReleaseReservation
+            | OperationKind::ExtendReservation
+            | OperationKind::GetReservation
+    );
+    match (status, told) {
+        (429, _) | (400.., Some("LIMIT_EXCEEDED")) => "throttled",
+        (401 | 403, _) => "unauthorized",
+        (500.., _) => "ambiguous",
+        (400..500, Some("RESERVATION_EXPIRED")) if is_named => {
+            let names_the_request = body.is_none_or(|body| body["request_id"].is_string());
+            if names_the_request {
+                "expired"
+            } else {
+                "perhaps expired"
+            }
+        }
+        (410, _) if is_named => "perhaps expired",
+        _ => "rejected",
+    }
+}
+
+/// A success of an operation that moves money says so, and a grant names what it grants.
+pub(super) fn says_so(kind: OperationKind, body: &Value) {
+    let status = body["status"].as_str();
+    match kind {
+        OperationKind::CommitReservation => assert_eq!(status, Some("COMMITTED")),
+        OperationKind::ReleaseReservation => assert_eq!(status, Some("RELEASED")),
+        OperationKind::ExtendReservation => assert_eq!(status, Some("ACTIVE")),
+        OperationKind::CreateEvent => {
+            assert_eq!(status, Some("APPLIED"));
+            assert!(body["event_id"].as_str().is_some_and(|id| !id.is_empty()));
+        }
+        OperationKind::CreateReservation { dry_run: false } => {
+            let allows = matches!(body["decision"].as_str(), Some("ALLOW" | "ALLOW_WITH_CAPS"));
+            assert!(!allows || body["reservation_id"].as_str().is_some_and(|id| !id.is_empty()));
+        }
+        _ => assert!(body.is_object()),
+    }
+}
+
+/// Whether an answer is the ledger's own refusal; and if an earlier attempt may have been acted on, one that it gives
+/// after looking for its key.
+pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_be_done: bool) -> bool {
+    let Some(told) = told.filter(|told| KNOWN.contains(told)) else {
+        return false;
+    };
+    let is_named = body.is_some_and(|body| body["request_id"].is_string());
+    let is_throttled = status == 429 || told == "LIMIT_EXCEEDED";
+    let comes_first = is_throttled || status == 401 || status == 403;
+    ((400..500).contains(&status) || is_throttled)
+        && (told != "RESERVATION_EXPIRED" || is_named)
+        && !(may_be_done && comes_first)
+}
+
+pub(super) fn class<T>(verdict: &Verdict<T>) -> &'static str {
+    match verdict {
+        Verdict::Success(_) => "success",
+        Verdict::Rejected(_) => "rejected",
+        Verdict::Unauthorized(_) => "unauthorized",
+        Verdict::Expired { confirmed: true, .. } => "expired",
+        Verdict::Expired { confirmed: false, .. } => "perhaps expired",
+        Verdict::Throttled(_) => "throttled",
+        Verdict::Ambiguous(_) => "ambiguous",
+    }
+}
+
+pub(super) fn unsuccessful<T>(verdict: &Verdict<T>) -> Option<&Unsuccessful> {
+    match verdict {
+        Verdict::Success(_) => None,
+        Verdict::Rejected(reply)
+        | Verdict::Unauthorized(reply)
+        | Verdict::Expired { reply, .. }
+        | Verdict::Throttled(reply)
+        | Verdict::Ambiguous(reply) => Some(reply),
+    }
+}
+
+/// Values of open enums are kept up to a length.
+fn cut_as_the_core_does(text: &str) -> String {
+    ErrorCode::from(text).as_str().to_owned()
+}
+
+/// The codes of the protocol; `INTERNAL_ERROR` closes nothing.
+const KNOWN: [&str; 16] = [
+    "INVALID_REQUEST",
+    "UNAUTHORIZED",
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "BUDGET_EXCEEDED",
+    "BUDGET_FROZEN",
+    "BUDGET_CLOSED",
+    "RESERVATION_EXPIRED",
+    "RESERVATION_FINALIZED",
+    "IDEMPOTENCY_MISMATCH",
+    "UNIT_MISMATCH",
+    "OVERDRAFT_LIMIT_EXCEEDED",
+    "DEBT_OUTSTANDING",
+    "MAX_EXTENSIONS_EXCEEDED",
+    "LIMIT_EXCEEDED",
+    "TENANT_CLOSED",
+];
