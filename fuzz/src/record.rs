@@ -4,6 +4,9 @@
 //! - A record is settled with exactly the bytes that it holds, under the key that stands in them.
 //! - Its file is named after the bytes of its reservation's id.
 //! - No part of a record is a record: a file that a crash tore is known as torn.
+//! - A file of another version, or whose body has no key, is none; one without a time is from 1970, and so too old for
+//!   an event.
+//! - An event says what the commit said, for the subject and the action of the reservation.
 //! - A pause that a record asks for ends within the hour.
 //!
 //! Bytes: 0 and a file, or 1 and the choices that make a cost.
@@ -40,6 +43,7 @@ fn read(file: &[u8]) {
         "the body is the file's own, to the byte"
     );
     keeps(&record);
+    says_what_the_file_says(&record, text);
     if let Some(event) = record.into_event() {
         assert_eq!(event.mode(), Mode::Event);
         assert!(text.contains(event.body()));
@@ -47,13 +51,34 @@ fn read(file: &[u8]) {
     }
 }
 
+/// What the file itself says of the members that decide whether it is a record and how old.
+fn says_what_the_file_says(record: &JournalRecord, text: &str) {
+    // A file whose numbers or strings are beyond what a `Value` holds is not looked at.
+    let Ok(file) = serde_json::from_str::<Value>(text) else {
+        return;
+    };
+    assert_eq!(file["version"].to_string(), "1", "another version is read");
+    let body = match record.mode() {
+        Mode::Commit => &file["commit_body"],
+        Mode::Event => &file["event_fallback_body"],
+    };
+    let key = body["idempotency_key"].as_str();
+    assert!(key.is_some_and(|key| !key.is_empty()), "a body without a key");
+    assert_eq!(record.idempotency_key().map(IdempotencyKey::as_str), key);
+    let ms = match &file["recorded_at_ms"] {
+        Value::Null => 0,
+        time => time.as_i64().expect("a time is a number"),
+    };
+    assert_eq!(record.recorded_at().0, u64::try_from(ms).unwrap_or(0));
+}
+
 fn written(input: &mut Input<'_>) {
     let key = IdempotencyKey::from(format!("k{}", input.text()));
     let id = ReservationId::from(format!("r{}", input.text()));
-    let purpose = Arc::new(Purpose {
+    let mut purpose = Purpose {
         subject: Subject::tenant(input.text()),
         action: Action::new(input.text(), input.text()),
-    });
+    };
     let actual = Amount::tokens(input.number() as i64 & i64::MAX);
     let mut commit = CommitRequest::builder().actual(actual.clone()).build();
     commit.metadata = input.maybe(|input| {
@@ -64,20 +89,35 @@ fn written(input: &mut Input<'_>) {
         object
     });
     let now = UnixMillis(input.number());
-    let made = JournalRecord::new(&input.text(), &id, &purpose, key.clone(), commit, now);
+    let base_url = input.text();
+    let pause = input.maybe(Input::number);
+    let cut = input.byte();
+    commit.metrics = input.maybe(metrics);
+    if let Some(agent) = input.maybe(Input::text) {
+        purpose.subject.agent = Some(agent);
+        purpose.subject.dimensions = Some([(input.text(), input.text())].into());
+        purpose.action.tags = Some(vec![input.text(), input.text()]);
+    }
+    let purpose = Arc::new(purpose);
+    let metrics = commit.metrics.clone();
+    let made = JournalRecord::new(&base_url, &id, &purpose, key.clone(), commit, now);
     let made = made.expect("every cost has a record");
-    let record = match input.maybe(Input::number) {
+    let record = match pause {
         Some(pause) => made.with_not_before(UnixMillis(pause)),
         None => made,
     };
     assert_eq!((record.reservation_id(), record.mode()), (&id, Mode::Commit));
     assert_eq!(record.idempotency_key(), Some(&key));
     assert_eq!(record.recorded_at().0, now.0.min(i64::MAX as u64));
-    torn(&record.to_json(), input.byte());
+    assert_eq!(record.base_url(), base_url);
+    torn(&record.to_json(), cut);
     keeps(&record);
 
     let body: Value = serde_json::from_str(record.body()).expect("it is JSON");
     assert_eq!(body["actual"]["amount"].as_i64(), Some(actual.amount));
+    let said = body.get("metrics").cloned();
+    let said = said.map(|said| serde_json::from_value(said).expect("metrics"));
+    assert_eq!(said, metrics, "the metrics that were handed over");
     let event = record.into_event().expect("it has a body for an event");
     keeps(&event);
     let event: Value = serde_json::from_str(event.body()).expect("it is JSON");
@@ -85,6 +125,10 @@ fn written(input: &mut Input<'_>) {
         (&event["actual"], &event["idempotency_key"]),
         (&body["actual"], &body["idempotency_key"])
     );
+    assert_eq!(event.get("metrics"), body.get("metrics"), "the commit's metrics");
+    let subject: Subject = serde_json::from_value(event["subject"].clone()).expect("a subject");
+    let action: Action = serde_json::from_value(event["action"].clone()).expect("an action");
+    assert_eq!((&subject, &action), (&purpose.subject, &purpose.action));
     assert_eq!(event["metadata"]["recovered_reservation_id"], id.as_str());
     let kept = event["metadata"].as_object().map_or(0, serde_json::Map::len);
     let ours = ["recovered_reservation_id", "recovery_reason"];
@@ -95,6 +139,20 @@ fn written(input: &mut Input<'_>) {
         of_the_caller.count() + 2,
         "the caller's metadata and our two members"
     );
+}
+
+fn metrics(input: &mut Input<'_>) -> CyclesMetrics {
+    CyclesMetrics {
+        tokens_input: input.maybe(|input| input.number() as i64),
+        tokens_output: input.maybe(|input| input.number() as i64),
+        latency_ms: input.maybe(|input| input.number() as i64),
+        model_version: input.maybe(Input::text),
+        custom: input.maybe(|input| {
+            let mut custom = JsonObject::new();
+            custom.insert(input.text(), input.text());
+            custom
+        }),
+    }
 }
 
 /// Written and read again it is the same, and it is settled as it stands.
