@@ -1,7 +1,8 @@
 //! A driver without manners, and the rules that a life keeps with it: it never panics, never asks for a poll in
 //! the past, asks for a bounded number of things without anything new from outside, charges what it was told to
-//! under one key, never both charges and releases, sends no cost before its record was stored or could not be,
-//! and is over when it says so.
+//! under one key of its own, never both charges and releases, sends no cost before its record was stored or could
+//! not be, gives nothing back that may have cost something, believes no grant without time left, gives one back that
+//! comes too late, repeats a beat under its key, and is over when it says so.
 //!
 //! What the driver does is drawn from a seed, or from bytes, where a fuzzer chooses.
 #![allow(
@@ -12,6 +13,7 @@
     clippy::expect_used
 )]
 
+mod answers;
 mod dice;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,12 +22,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::config::RetryPolicy;
+use cycles_proto::lifecycle::InvalidCommit;
 use cycles_proto::models::*;
 use cycles_proto::record::JournalRecord;
 use cycles_proto::step::{JournalWrite, StoreFailure};
-use cycles_proto::{
-    Call, CyclesConfig, Failure, FailureKind, Lifecycle, Now, Outcome, Seed, Step, Ticket, UnixMillis,
-};
+use cycles_proto::{Call, CyclesConfig, Failure, Lifecycle, Now, Outcome, Seed, Step, Ticket, UnixMillis};
 use http::Response;
 
 pub use self::dice::Dice;
@@ -47,10 +48,24 @@ pub struct Driver {
     answered: BTreeSet<String>,
     records: Vec<JournalRecord>,
     keys: BTreeSet<String>,
+    /// What all keys begin with.
+    seed: Seed,
+    /// The attempts to reserve.
+    creates: BTreeSet<Ticket>,
+    /// The key of an extension that was not answered with a success.
+    beat: Option<String>,
+    /// Whether extensions were asked for by hand, which go between the beats.
+    by_hand: bool,
     /// The one body of every kind of request that is repeated.
     bodies: BTreeMap<&'static str, String>,
     /// What was told to be spent, while nothing was handed over.
     spent: i64,
+    /// Whether a cost was told that could not be taken.
+    untaken: bool,
+    /// Whether nothing came since it was done.
+    is_over: bool,
+    /// Whether a grant came after that, which is to be given back.
+    is_owed: bool,
     /// The cost that was handed over, and taken.
     cost: Option<i64>,
     /// Whether the caller has said the last word.
@@ -96,8 +111,15 @@ impl Driver {
             answered: BTreeSet::new(),
             records: Vec::new(),
             keys: BTreeSet::new(),
+            seed: seed_of(seed),
+            creates: BTreeSet::new(),
+            beat: None,
+            by_hand: false,
             bodies: BTreeMap::new(),
             spent: 0,
+            untaken: false,
+            is_over: false,
+            is_owed: false,
             cost: None,
             is_decided: false,
             has_settled: false,
@@ -152,6 +174,9 @@ impl Driver {
                 self.stores.push((ticket, write));
             }
             Step::Notify(event) => assert!(!format!("{event:?}").contains(KEY)),
+            Step::Wait(_) | Step::Done if self.is_owed => {
+                panic!("a grant that came too late is kept: {:?}", self.life)
+            }
             Step::Wait(Some(at)) => {
                 assert!(at > self.now.mono, "a wait that is over");
                 self.asked = 0;
@@ -168,6 +193,7 @@ impl Driver {
             }
             Step::Done => {
                 self.asked = 0;
+                self.is_over = true;
                 let outcome = format!("{:?}", self.life.outcome().expect("it ended somehow"));
                 assert!(!outcome.contains(KEY), "{outcome}");
                 let told = self.told.get_or_insert_with(|| outcome.clone());
@@ -202,14 +228,25 @@ impl Driver {
                 (actual["amount"].as_i64(), actual["unit"].as_str()),
                 (Some(known), Some("TOKENS"))
             );
-            self.keys
-                .insert(body["idempotency_key"].as_str().unwrap().to_owned());
+            let key = body["idempotency_key"].as_str().unwrap().to_owned();
+            assert!(
+                key.starts_with(&self.seed.to_string()),
+                "the key of another life: {key}"
+            );
+            self.keys.insert(key);
         }
         let is_release = path.ends_with("/release");
         assert!(
-            !is_release || (self.cost.is_none() && self.spent == 0),
+            !is_release || (self.cost.is_none() && self.spent == 0 && !self.untaken),
             "a known cost is given up for a release"
         );
+        self.is_owed &= !is_release;
+        if path.ends_with("/extend") {
+            self.beats(&body);
+        }
+        if path.ends_with("/reservations") {
+            self.creates.insert(call.ticket);
+        }
         assert!(
             self.told.is_none() || is_release,
             "it is over, and asks for {path}"
@@ -220,6 +257,38 @@ impl Driver {
         assert!(!(self.has_settled && self.has_released), "charged and released");
         self.tickets.push(call.ticket);
         self.open.push((call, self.now.mono));
+    }
+
+    /// Until an extension succeeded, the next beat is the same once more.
+    fn beats(&mut self, body: &str) {
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        let key = body["idempotency_key"].as_str().unwrap().to_owned();
+        let open = self.beat.replace(key.clone());
+        assert!(
+            self.by_hand || open.is_none_or(|open| open == key),
+            "a beat is repeated under another key: {key}"
+        );
+    }
+
+    fn respond(&mut self, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
+        let was_held = self.life.grant().is_some();
+        let is_late = self.is_over
+            && self.creates.contains(&ticket)
+            && matches!(self.life.outcome(), Some(Outcome::NotReserved(_)));
+        self.is_over = false;
+        self.life.handle_response(self.now, ticket, sent, response);
+        let said: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        if response.status() == 200 && said["status"] == "ACTIVE" {
+            self.beat = None;
+        }
+        if response.status() == 200 && said["decision"] == "ALLOW" && said["reservation_id"] == "r-1" {
+            let has_time = said["remaining_ttl_ms"] != 0;
+            assert!(
+                has_time || was_held || self.life.grant().is_none(),
+                "a grant without time left is believed"
+            );
+            self.is_owed |= is_late && has_time;
+        }
     }
 
     /// Something comes back for a call, in whatever order, or comes back twice.
@@ -240,7 +309,7 @@ impl Driver {
             self.life.handle_failure(self.now, call.ticket, sent, failure);
         } else {
             let response = self.response(call.request.uri().path());
-            self.life.handle_response(self.now, call.ticket, sent, &response);
+            self.respond(call.ticket, sent, &response);
         }
     }
 
@@ -309,8 +378,7 @@ impl Driver {
                 ];
                 let path = paths[self.dice.below(paths.len())];
                 let response = self.response(path);
-                self.life
-                    .handle_response(self.now, ticket, self.now.mono, &response);
+                self.respond(ticket, self.now.mono, &response);
             }
         }
     }
@@ -326,17 +394,21 @@ impl Driver {
         match self.dice.below(8) {
             0 | 1 => {
                 // Once somebody has said the last word, what was spent so far says nothing any more.
-                if self.life.spent(&amount).is_ok() && !self.is_decided {
+                let told = self.life.spent(&amount);
+                if told.is_ok() && !self.is_decided {
                     self.spent = self.spent.max(amount.amount);
                 }
+                self.untaken |= is_untaken(told);
             }
             2 | 3 => {
                 let request = CommitRequest::builder().actual(amount.clone()).build();
-                if self.life.commit(self.now, request).is_ok() {
+                let told = self.life.commit(self.now, request);
+                if told.is_ok() {
                     assert_eq!(self.cost, None, "one cost is handed over");
                     self.cost = Some(amount.amount);
                     self.is_decided = true;
                 }
+                self.untaken |= is_untaken(told);
             }
             4 => {
                 self.is_decided |= self.life.grant().is_some();
@@ -349,6 +421,7 @@ impl Driver {
             _ => {
                 let by = Duration::from_millis([0, 1, 60_000, 86_400_001][self.dice.below(4)]);
                 self.tickets.extend(self.life.extend(by));
+                self.by_hand = true;
             }
         }
     }
@@ -364,97 +437,21 @@ impl Driver {
         let seed = seed_of(self.dice.next());
         self.life = Lifecycle::resume(Arc::clone(&self.config), record, seed, self.now);
         self.told = None;
+        self.is_over = false;
+        self.creates.clear();
         self.open.clear();
         self.stores.clear();
         self.tickets.clear();
         self.asked = 0;
     }
+}
 
-    fn failure_kind(&mut self) -> FailureKind {
-        use FailureKind::*;
-        [Dns, Connect, ConnectTimeout, Tls, Proxy, Timeout, Lost, TooLarge][self.dice.below(8)]
-    }
-
-    /// Mostly what the operation expects, often a refusal, sometimes anything.
-    fn response(&mut self, path: &str) -> Response<Bytes> {
-        const CODES: [(u16, &str); 12] = [
-            (409, "BUDGET_EXCEEDED"),
-            (409, "RESERVATION_FINALIZED"),
-            (410, "RESERVATION_EXPIRED"),
-            (409, "MAX_EXTENSIONS_EXCEEDED"),
-            (404, "NOT_FOUND"),
-            (400, "UNIT_MISMATCH"),
-            (401, "UNAUTHORIZED"),
-            (429, "LIMIT_EXCEEDED"),
-            (500, "INTERNAL_ERROR"),
-            (409, "IDEMPOTENCY_MISMATCH"),
-            (409, "NEW_CODE"),
-            (500, "RESERVATION_EXPIRED"),
-        ];
-        const PAGES: [u16; 9] = [200, 201, 302, 401, 404, 410, 429, 500, 503];
-        let response = Response::builder();
-        // Most lives shall get beyond their first answer.
-        let luck = if path.ends_with("/reservations") { 6 } else { 10 };
-        match self.dice.below(luck) {
-            0..=4 => {
-                let body = self.success(path);
-                let status = if path.ends_with("/events") { 201 } else { 200 };
-                response.status(status).body(Bytes::from(body)).unwrap()
-            }
-            5..=7 => {
-                let (status, code) = CODES[self.dice.below(CODES.len())];
-                let words = ["m", "INTERNAL_ERROR", KEY][self.dice.below(3)];
-                let body = format!(r#"{{"error":"{code}","message":"{words}","request_id":"q"}}"#);
-                let wait = ["0", "1", "30", "99999999999"][self.dice.below(4)];
-                let response = response.status(status).header("retry-after", wait);
-                response.body(Bytes::from(body)).unwrap()
-            }
-            8 => {
-                let status = PAGES[self.dice.below(PAGES.len())];
-                response
-                    .status(status)
-                    .body(Bytes::from_static(b"<html>"))
-                    .unwrap()
-            }
-            _ => {
-                let body: Vec<u8> = (0..self.dice.below(40)).map(|_| self.dice.next() as u8).collect();
-                response.status(200).body(Bytes::from(body)).unwrap()
-            }
-        }
-    }
-
-    fn success(&mut self, path: &str) -> String {
-        let remaining = [0, 1, 900, 4_000, 60_000, 60_000, 3_600_000, u64::MAX][self.dice.below(8)];
-        let remaining = if self.dice.one_in(4) {
-            String::new()
-        } else {
-            format!(r#","remaining_ttl_ms":{remaining}"#)
-        };
-        let expires = WALL + self.dice.below(1 << 22) as u64;
-        let decision = [
-            "ALLOW",
-            "ALLOW_WITH_CAPS",
-            "ALLOW",
-            "ALLOW",
-            "ALLOW",
-            "DENY",
-            "MAYBE",
-        ][self.dice.below(7)];
-        let id = ["r-1", "r-1", "r-1", "r-1", "a/b", "..", ""][self.dice.below(7)];
-        let status = ["ACTIVE", "ACTIVE", "COMMITTED", "RELEASED", "EXPIRED", "NEW"][self.dice.below(6)];
-        match path.rsplit('/').next() {
-            Some("reservations") => format!(
-                r#"{{"decision":"{decision}","reservation_id":"{id}","affected_scopes":[],"expires_at_ms":{expires}{remaining}}}"#
-            ),
-            Some("extend") => format!(r#"{{"status":"ACTIVE","expires_at_ms":{expires}{remaining}}}"#),
-            Some("commit") => r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#.to_owned(),
-            Some("release") => r#"{"status":"RELEASED","released":{"unit":"TOKENS","amount":5}}"#.to_owned(),
-            Some("events") => r#"{"status":"APPLIED","event_id":"e"}"#.to_owned(),
-            _ => format!(
-                r#"{{"reservation_id":"r-1","status":"{status}","subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":{expires},"scope_path":"s","affected_scopes":[]}}"#
-            ),
-        }
-    }
+/// Whether there is a cost that was not taken for what it is.
+fn is_untaken(told: Result<(), InvalidCommit>) -> bool {
+    matches!(
+        told,
+        Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_))
+    )
 }
 
 fn seed_of(number: u64) -> Seed {
