@@ -128,7 +128,7 @@ impl JournalRecord {
             return Err(InvalidRecord::NotJson);
         }
         let file: File = serde_json::from_str(text).map_err(|error| {
-            if error.is_eof() {
+            if error.is_eof() || ends_in_a_number(text) {
                 InvalidRecord::Truncated(bytes.len())
             } else {
                 InvalidRecord::NotJson
@@ -214,6 +214,13 @@ impl JournalRecord {
         self.not_before_ms = None;
         Some(self)
     }
+}
+
+/// Whether a number is cut off after its sign, point or exponent: the parser takes that for a wrong number, and with
+/// one more digit for a text that ends too early.
+fn ends_in_a_number(text: &str) -> bool {
+    let more = serde_json::from_str::<serde::de::IgnoredAny>(&format!("{text}0"));
+    more.is_err_and(|error| error.is_eof())
 }
 
 /// Member by member what a file may say; which of them must be there depends on the others.

@@ -233,3 +233,19 @@ fn the_partition_is_named_after_the_tenant_or_else_after_the_key() {
     let key = of(CyclesConfig::builder("cyc_live_test", "http://localhost:7878"));
     assert_eq!(key.password, "key\ncyc_live_test");
 }
+
+#[test]
+fn a_record_that_is_cut_within_a_number_is_known_as_torn() {
+    for number in ["-5", "1.5", "-1.5e-7", "2E+9"] {
+        let file = format!(
+            r#"{{"version":1,"reservation_id":"r","commit_body":{{"idempotency_key":"k","metadata":{{"n":{number}}}}}}}"#
+        );
+        JournalRecord::parse(file.as_bytes()).unwrap();
+        for end in 0..file.len() {
+            let torn = JournalRecord::parse(&file.as_bytes()[..end]).unwrap_err();
+            assert_eq!(torn, InvalidRecord::Truncated(end), "{}", &file[..end]);
+        }
+    }
+    let wrong = br#"{"version":1,"n":-}"#;
+    assert_eq!(JournalRecord::parse(wrong).unwrap_err(), InvalidRecord::NotJson);
+}
