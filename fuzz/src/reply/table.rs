@@ -77,7 +77,7 @@ pub(super) fn says_so(kind: OperationKind, body: &Value) {
 }
 
 /// Whether an answer is the ledger's own refusal; and if an earlier attempt may have been acted on, one that it gives
-/// after looking for its key.
+/// after looking for its key, and in an error that names the request.
 pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_be_done: bool) -> bool {
     let Some(told) = told.filter(|told| KNOWN.contains(told)) else {
         return false;
@@ -86,7 +86,7 @@ pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_
     let is_throttled = status == 429 || told == "LIMIT_EXCEEDED";
     let comes_first = is_throttled || status == 401 || status == 403;
     ((400..500).contains(&status) || is_throttled)
-        && (told != "RESERVATION_EXPIRED" || is_named)
+        && (is_named || !(may_be_done || told == "RESERVATION_EXPIRED"))
         && !(may_be_done && comes_first)
 }
 
