@@ -1,4 +1,7 @@
-//! US dollars, and what models cost in them: exact, without floats, and never less than it is.
+//! US dollars, and what models cost in them: exact, without floats, rounded up.
+//!
+//! A table knows prices for input, cached input, output and reasoning. What a provider charges beside them (writes to its
+//! cache, a higher price for long prompts, other service tiers) it cannot express, and an estimate does not contain.
 //!
 //! ```
 //! use cycles_proto::models::Amount;

@@ -76,6 +76,11 @@ impl<R: Runtime> Driver<R> {
         &self.ready.runtime
     }
 
+    /// Whether an attempt is under way, whose answer comes only to who polls this.
+    pub(crate) fn is_exchanging(&self) -> bool {
+        !self.exchanges.is_empty()
+    }
+
     /// Where nothing is under way: the next change of the machine wakes this.
     pub(crate) fn is_woken_by(&self, waker: &Waker) {
         self.slot.register_driver(waker);

@@ -54,14 +54,19 @@ impl<R: Runtime> Parked<R> {
         has_begun
     }
 
-    /// Nothing is asked of it for now: it rests until its machine has something to do.
+    /// Nothing is asked of it for now: it rests until its machine has something to do. An attempt that is under
+    /// way has to be polled for its answer, and the last to poll it was the caller: then a task goes on with it.
     pub(crate) fn rest(this: &Arc<Self>) {
         let mut place = this.place();
-        if let Some(driver) = &place.driver {
-            driver.is_woken_by(&Waker::from(Arc::clone(this)));
-            let next = place.next.unwrap_or(Duration::MAX);
-            this.rests_until(&mut place, next);
+        let Some(driver) = &place.driver else { return };
+        if driver.is_exchanging() {
+            drop(place);
+            Self::leave(this);
+            return;
         }
+        driver.is_woken_by(&Waker::from(Arc::clone(this)));
+        let next = place.next.unwrap_or(Duration::MAX);
+        this.rests_until(&mut place, next);
     }
 
     fn advance(&self, step: impl FnOnce(&mut Driver<R>) -> Advance) -> bool {
@@ -284,9 +289,10 @@ impl<R: Runtime> Lot<R> {
         }
         let first = state.resting.first_key_value().map(|((until, _), _)| *until);
         let next = first.filter(|until| *until < Duration::MAX);
-        // One that is over wakes nobody any more, though it may not have been looked at.
+        // A timer that is over wakes nobody any more, though it may not have been looked at; nor does one that
+        // the keeper does not poll, because nothing rests here.
         let armed = armed.filter(|at| *at > now);
-        state.armed = next.into_iter().chain(armed).min();
+        state.armed = next.map(|next| armed.map_or(next, |armed| armed.min(next)));
         (due, next)
     }
 
@@ -338,7 +344,11 @@ impl<R: Runtime> Future for Keeper<R> {
                     driver.spawn();
                 }
             }
-            if !next.is_some_and(|at| this.timer.is_over(&this.runtime, at, cx)) {
+            let Some(next) = next else {
+                this.timer.disarm();
+                return Poll::Pending;
+            };
+            if !this.timer.is_over(&this.runtime, next, cx) {
                 return Poll::Pending;
             }
         }

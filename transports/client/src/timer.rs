@@ -22,6 +22,11 @@ impl Timer {
         self.armed.as_ref().map(|(at, _)| *at)
     }
 
+    /// Wakes nobody any more. A sleep that nobody polls would not: an adapter may cut it into pieces.
+    pub(crate) fn disarm(&mut self) {
+        self.armed = None;
+    }
+
     /// Whether it is time to look again; if not, `cx` is woken at `at` at the latest.
     pub(crate) fn is_over<R: Runtime>(&mut self, runtime: &R, at: Duration, cx: &mut Context<'_>) -> bool {
         if self.armed.as_ref().is_none_or(|(armed, _)| *armed > at) {

@@ -35,13 +35,7 @@ async fn reserve(client: &CyclesClient<Virtual>, ttl_ms: u64) -> ReservationGuar
 fn ten_thousand_guards_are_kept_alive_at_once() {
     const GUARDS: usize = 10_000;
     let world = Virtual::default();
-    let lost = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&lost);
-    let client = world.client(|config| config).with_observer(move |event: &Event| {
-        if let Event::LeaseLost { .. } | Event::BeatFailed { .. } | Event::HeartbeatStopped { .. } = event {
-            seen.lock().unwrap().push(format!("{event:?}"));
-        }
-    });
+    let (client, lost) = watched(&world);
     world.block_on(async {
         let guards = join_all((0..GUARDS).map(|_| reserve(&client, 60_000))).await;
         // Six leases long.
@@ -71,6 +65,94 @@ fn ten_thousand_guards_are_kept_alive_at_once() {
     });
     let budget = world.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap());
     assert_eq!((budget.spent, budget.reserved), (70_000, 0));
+}
+
+/// A client whose failed beats and lost leases are listed.
+fn watched(world: &Virtual) -> (CyclesClient<Virtual>, Arc<Mutex<Vec<String>>>) {
+    let lost = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&lost);
+    let client = world.client(|config| config).with_observer(move |event: &Event| {
+        if let Event::LeaseLost { .. } | Event::BeatFailed { .. } | Event::HeartbeatStopped { .. } = event {
+            seen.lock().unwrap().push(format!("{event:?}"));
+        }
+    });
+    (client, lost)
+}
+
+/// Holds a lease for one and a half times its length, or a minute, and settles it.
+async fn live_long(world: &Virtual, client: &CyclesClient<Virtual>, ttl_ms: u64) {
+    let guard = reserve(client, ttl_ms).await;
+    world.sleep(Duration::from_millis(ttl_ms + ttl_ms / 2)).await;
+    assert!(!guard.lease().is_lost());
+    let receipt = guard.commit(commit(7)).await.unwrap();
+    assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
+}
+
+#[test]
+fn an_action_that_is_cancelled_or_dropped_takes_no_heartbeat_from_later_ones() {
+    // How long the one before lives and how long nothing does then, in seconds: around the pieces of a timer.
+    for (ttl, lives, idle) in [
+        (30, 2, 22),
+        (30, 0, 14),
+        (30, 14, 16),
+        (60, 1, 55),
+        (60, 29, 31),
+        (3600, 1, 600),
+        (20, 9, 1),
+        (30, 13, 0),
+    ] {
+        for is_committed in [false, true] {
+            let world = Virtual::default();
+            let (client, lost) = watched(&world);
+            world.block_on(async {
+                let guard = reserve(&client, ttl * 1_000).await;
+                world.sleep(Duration::from_secs(lives)).await;
+                if is_committed {
+                    assert!(guard.commit(commit(7)).await.unwrap().is_settled());
+                } else {
+                    drop(guard);
+                }
+                world.sleep(Duration::from_secs(idle)).await;
+                for _ in 0..2 {
+                    live_long(&world, &client, ttl * 1_000).await;
+                }
+            });
+            assert_eq!(
+                *lost.lock().unwrap(),
+                Vec::<String>::new(),
+                "{ttl} {lives} {idle}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lead_so_short_that_the_first_beat_is_due_with_the_grant_is_kept_alive() {
+    for ttl_ms in (2_000..=5_000).step_by(100) {
+        let world = Virtual::default();
+        let (client, lost) = watched(&world);
+        world.block_on(live_long(&world, &client, ttl_ms));
+        assert_eq!(*lost.lock().unwrap(), Vec::<String>::new(), "{ttl_ms}");
+    }
+}
+
+#[test]
+fn a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive() {
+    for left_ms in [1_000_u64, 1_500, 2_000, 2_500, 2_800, 5_000] {
+        let world = Virtual::default();
+        let (client, lost) = watched(&world);
+        world.block_on(async {
+            let mut asked = request(60_000);
+            asked.idempotency_key = Some("job-1".into());
+            client.create_reservation(&asked).await.unwrap();
+            world.sleep(Duration::from_millis(60_000 - left_ms)).await;
+            let guard = client.reserve(asked).await.unwrap();
+            world.sleep(Duration::from_secs(9)).await;
+            assert!(!guard.lease().is_lost(), "{left_ms}");
+            assert!(guard.commit(commit(7)).await.unwrap().is_settled());
+        });
+        assert_eq!(*lost.lock().unwrap(), Vec::<String>::new(), "{left_ms}");
+    }
 }
 
 #[test]

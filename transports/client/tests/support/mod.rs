@@ -19,6 +19,10 @@ use http::Response;
 /// Any time of day.
 const WALL: u64 = 1_795_000_000_000;
 
+/// The longest that a timer sleeps at a time. Those of the adapters are cut into pieces too, as they count the time
+/// that the machine slept: who does not poll one is not woken by it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(15);
+
 /// How long a request takes to the ledger, and as long its answer back.
 const LATENCY: Duration = Duration::from_millis(5);
 
@@ -237,12 +241,18 @@ impl Runtime for Virtual {
         Ok(response)
     }
 
-    fn sleep_until(&self, at: Duration) -> impl Future<Output = ()> + Send {
-        let world = Arc::clone(&self.0);
-        Sleep {
-            world,
-            at,
-            armed: None,
+    async fn sleep_until(&self, at: Duration) {
+        loop {
+            let now = self.passed();
+            if now >= at {
+                return;
+            }
+            Sleep {
+                world: Arc::clone(&self.0),
+                at: at.min(now + LONGEST_SLEEP),
+                armed: None,
+            }
+            .await;
         }
     }
 

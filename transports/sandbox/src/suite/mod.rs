@@ -197,6 +197,8 @@ macro_rules! adapter_suite {
             a_commit_over_a_limit_goes_on_without_what_is_too_long
             a_cost_in_another_unit_is_not_taken_and_nothing_is_released
             a_heartbeat_keeps_a_lease_alive_beyond_its_length
+            a_lease_so_short_that_its_first_beat_is_due_with_the_grant_is_kept_alive
+            a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive
             an_extension_that_hangs_does_not_delay_the_commit
             a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact
             a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact
