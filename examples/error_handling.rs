@@ -65,10 +65,11 @@ async fn ask(client: &CyclesClient, estimate: Amount) -> String {
     match asked.await {
         Ok(answer) => answer.to_owned(),
         Err(Error::BudgetExceeded {
-            code, retry_after, ..
+            reason, retry_after, ..
         }) => {
-            format!("ask for less, or for more budget ({code}, again after {retry_after:?})")
+            format!("ask for less, or for more budget ({reason}, again after {retry_after:?})")
         }
+        Err(Error::Denied { message, .. }) => format!("a policy denies it: {message}"),
         Err(Error::BudgetNotFound { unit, .. }) => format!("somebody has to set up a budget in {unit}"),
         Err(Error::Invalid { problem, .. }) => format!("a bug of ours: {problem}"),
         Err(error) if error.is_unauthorized() => format!("have the key looked at. {error}"),

@@ -109,8 +109,8 @@ async fn run() -> Result<(), Failure> {
     );
 
     match client.create_reservation(&too_big().build()).await {
-        Err(Error::BudgetExceeded { code, message, .. }) => {
-            println!("\n5. reserve {too_much}: {code}; the action must not run");
+        Err(Error::BudgetExceeded { reason, message, .. }) => {
+            println!("\n5. reserve {too_much}: {reason}; the action must not run");
             println!("   the server says: {message}");
         }
         Err(other) => return Err(other.into()),

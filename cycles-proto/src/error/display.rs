@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::{CallContext, Error, ErrorReply, TransportError};
-use crate::models::{ReservationStatus, ResponseInfo};
+use crate::models::{ReservationCreateResponse, ReservationStatus, ResponseInfo};
 use crate::reply::OperationKind;
 
 impl fmt::Debug for Error {
@@ -13,6 +13,7 @@ impl fmt::Debug for Error {
             Self::Invalid { .. } => "Invalid",
             Self::BudgetExceeded { .. } => "BudgetExceeded",
             Self::BudgetNotFound { .. } => "BudgetNotFound",
+            Self::Denied { .. } => "Denied",
             Self::Api { .. } => "Api",
             Self::Unreadable { .. } => "Unreadable",
             Self::Transport(_) => "Transport",
@@ -86,9 +87,18 @@ pub(super) struct Sentence<'a>(pub(super) &'a ErrorReply, pub(super) &'a str);
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(ErrorReply { call, reply, .. }, message) = self;
+        let Self(
+            ErrorReply {
+                call,
+                reply,
+                decision,
+                ..
+            },
+            message,
+        ) = self;
         let status = reply.info.status();
         match (reply.code(), &reply.unreadable) {
+            _ if decision.is_some() => write!(f, "{call}: denied")?,
             (Some(code), _) => write!(f, "{call}: {status} {}", shortened(code.as_str()))?,
             (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
             (None, None) => write!(f, "{call}: {status}, not an answer of a Cycles server")?,
@@ -101,7 +111,8 @@ impl fmt::Display for Sentence<'_> {
         } else if status == 401 && reply.code().is_some() {
             write!(f, " ({} does not take the API key)", call.server)?;
         }
-        if let Some(wait) = reply.info.retry_after() {
+        let pause = decision.as_ref().and_then(|response| response.retry_after());
+        if let Some(wait) = pause.or(reply.info.retry_after()) {
             write!(f, " (try again after {} s)", wait.as_secs())?;
         }
         if call.operation.changes_the_ledger() {
@@ -112,6 +123,19 @@ impl fmt::Display for Sentence<'_> {
             Some(id) => write!(f, ". Request {}.", shortened(id)),
             None => f.write_str("."),
         }
+    }
+}
+
+/// What a decision says that is not a permission.
+pub(super) fn denial(response: &ReservationCreateResponse) -> String {
+    let why = match &response.reason_code {
+        Some(reason) => shortened(reason.as_str()),
+        None => format!("the decision is {}", shortened(response.decision.as_str())),
+    };
+    let deepest = response.scope_path.as_ref().or(response.affected_scopes.last());
+    match deepest {
+        Some(scope) => format!("{why} for {}", shortened(scope)),
+        None => why,
     }
 }
 

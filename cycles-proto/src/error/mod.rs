@@ -13,7 +13,7 @@ use crate::call::{Failure, FailureKind};
 use crate::config::ConfigError;
 use crate::lifecycle::InvalidCommit;
 use crate::models::{
-    CyclesEvidenceRef, ErrorCode, ErrorResponse, IdempotencyKey, InvalidRequest, JsonObject,
+    CyclesEvidenceRef, DecisionReasonCode, ErrorCode, IdempotencyKey, InvalidRequest, JsonObject,
     ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
 use crate::reply::{OperationKind, Unsuccessful, Verdict};
@@ -23,7 +23,7 @@ use crate::reply::{OperationKind, Unsuccessful, Verdict};
 /// | variant | whose word it is | was anything changed? |
 /// |---|---|---|
 /// | [`Config`](Self::Config), [`Invalid`](Self::Invalid) | ours, before sending | no |
-/// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound) | the ledger's | no |
+/// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger's | no |
 /// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | ours | no |
 /// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action's, the lease's | what was spent is charged |
 /// | [`Unrecorded`](Self::Unrecorded) | what came last | as that tells |
@@ -55,10 +55,29 @@ pub enum Error {
     #[error("{}", Sentence(.reply, .message))]
     #[non_exhaustive]
     BudgetExceeded {
-        /// The server's words.
+        /// The server's words; of a decision its reason and its scope.
         message: String,
         /// Which of them it is.
-        code: ErrorCode,
+        reason: DecisionReasonCode,
+        /// The scopes that were looked at, broadest first, if the server names them.
+        affected_scopes: Vec<String>,
+        /// When asking again may help, if the server says so.
+        retry_after: Option<Duration>,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// The ledger denies the action for another reason than its budget: the tenant is closed, a policy denies this
+    /// kind of action or a quota is used up, or the decision is one that this version does not know.
+    #[error("{}", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    Denied {
+        /// The server's words; of a decision its reason and its scope.
+        message: String,
+        /// Why, if the server says so.
+        reason: Option<DecisionReasonCode>,
+        /// The scopes that were looked at, broadest first, if the server names them.
+        affected_scopes: Vec<String>,
         /// When asking again may help, if the server says so.
         retry_after: Option<Duration>,
         /// The whole reply.
@@ -170,6 +189,8 @@ pub struct ErrorReply {
     pub call: CallContext,
     /// What came back, with the error body and its details.
     pub reply: Unsuccessful,
+    /// The decision, if that is what came back.
+    pub decision: Option<Box<ReservationCreateResponse>>,
     outcome_is_unknown: bool,
 }
 
@@ -199,31 +220,50 @@ impl Error {
     }
 
     /// A live reservation that was answered, and denied.
-    pub(crate) fn denied(call: CallContext, response: &ReservationCreateResponse) -> Self {
-        let reason = response.reason_code.as_ref().map(|reason| reason.as_str());
-        let error = ErrorResponse {
-            error: ErrorCode::from(reason.unwrap_or("BUDGET_EXCEEDED")),
-            message: Some(format!("the decision is {}", response.decision)),
-            request_id: None,
-            trace_id: None,
-            details: None,
-            cycles_evidence: response.cycles_evidence.clone(),
-        };
-        let (message, code) = (error.message.clone().unwrap_or_default(), error.error.clone());
+    pub(crate) fn denied(call: CallContext, response: ReservationCreateResponse) -> Self {
         let reply = Unsuccessful {
             info: response.info.clone(),
-            error: Some(error),
+            error: None,
             unreadable: None,
         };
-        Self::BudgetExceeded {
-            message,
-            code,
-            retry_after: response.retry_after(),
-            reply: Box::new(ErrorReply {
-                call,
+        let retry_after = response.retry_after().or(response.info.retry_after());
+        let (reason, message) = (response.reason_code.clone(), display::denial(&response));
+        let reply = Box::new(ErrorReply {
+            call,
+            reply,
+            decision: Some(Box::new(response)),
+            outcome_is_unknown: false,
+        });
+        Self::denial(reason, message, retry_after, reply)
+    }
+
+    /// The same for a decision and for a refusal, so that nobody has to know which of them a server uses.
+    fn denial(
+        reason: Option<DecisionReasonCode>,
+        message: String,
+        retry_after: Option<Duration>,
+        reply: Box<ErrorReply>,
+    ) -> Self {
+        let decision = reply.decision.as_deref();
+        let affected_scopes = decision.map_or_else(Vec::new, |response| response.affected_scopes.clone());
+        match (reason, reply.call.unit.clone()) {
+            (Some(DecisionReasonCode::BudgetNotFound), Some(unit)) => {
+                Self::BudgetNotFound { message, unit, reply }
+            }
+            (Some(reason), _) if reason.is_about_the_budget() => Self::BudgetExceeded {
+                message,
+                reason,
+                affected_scopes,
+                retry_after,
                 reply,
-                outcome_is_unknown: false,
-            }),
+            },
+            (reason, _) => Self::Denied {
+                message,
+                reason,
+                affected_scopes,
+                retry_after,
+                reply,
+            },
         }
     }
 
@@ -240,6 +280,7 @@ impl Error {
         Self::from_reply(ErrorReply {
             call,
             reply,
+            decision: None,
             outcome_is_unknown,
         })
     }
@@ -265,29 +306,24 @@ impl Error {
             };
         };
         let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
-        if code.is_budget_denial() && status < 500 {
-            return Self::BudgetExceeded {
-                message,
-                code,
-                retry_after,
-                reply,
-            };
+        if let Some(reason) = code.denial().filter(|_| status < 500) {
+            return Self::denial(Some(reason), message, retry_after, reply);
         }
-        match &reply.call.unit {
-            Some(unit) if code == ErrorCode::NotFound && reply.call.reservation_id.is_none() => {
-                Self::BudgetNotFound {
-                    message,
-                    unit: unit.clone(),
-                    reply,
-                }
-            }
-            _ => Self::Api {
-                status,
-                code: Some(code),
+        // Of an operation that names no reservation it is the budget that was not found.
+        if code == ErrorCode::NotFound && reply.call.unit.is_some() && reply.call.reservation_id.is_none() {
+            return Self::denial(
+                Some(DecisionReasonCode::BudgetNotFound),
                 message,
                 retry_after,
                 reply,
-            },
+            );
+        }
+        Self::Api {
+            status,
+            code: Some(code),
+            message,
+            retry_after,
+            reply,
         }
     }
 
@@ -296,6 +332,7 @@ impl Error {
         match self {
             Self::BudgetExceeded { reply, .. }
             | Self::BudgetNotFound { reply, .. }
+            | Self::Denied { reply, .. }
             | Self::Api { reply, .. }
             | Self::Unreadable { reply, .. } => Some(reply),
             Self::Unrecorded(last) => last.reply(),
@@ -320,6 +357,7 @@ impl Error {
             | Self::Invalid { .. }
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
+            | Self::Denied { .. }
             | Self::Api { .. }
             | Self::Unreadable { .. }
             | Self::DryRun(_)
@@ -356,6 +394,7 @@ impl Error {
             | Self::Invalid { .. }
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
+            | Self::Denied { .. }
             | Self::StaleReplay { .. }
             | Self::DryRun(_)
             | Self::Action(_)
@@ -392,6 +431,9 @@ impl Error {
 
     /// How long to wait before another try, if the server says so.
     pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::BudgetExceeded { retry_after, .. } | Self::Denied { retry_after, .. } = self {
+            return *retry_after;
+        }
         self.info()?.retry_after()
     }
 
@@ -402,7 +444,12 @@ impl Error {
 
     /// The evidence that the server recorded for the refusal.
     pub fn evidence(&self) -> Option<&CyclesEvidenceRef> {
-        self.reply()?.reply.error.as_ref()?.cycles_evidence.as_ref()
+        let ErrorReply { reply, decision, .. } = self.reply()?;
+        let of_the_error = reply
+            .error
+            .as_ref()
+            .and_then(|error| error.cycles_evidence.as_ref());
+        of_the_error.or_else(|| decision.as_ref()?.cycles_evidence.as_ref())
     }
 
     /// Status, headers and body of the reply, if there was one.
@@ -417,9 +464,37 @@ impl Error {
         matches!(self, Self::Transport(_)) || is_shut
     }
 
-    /// Whether the budget does not allow the spending, for whatever reason.
+    /// Whether the budget does not allow the spending: exceeded, frozen, closed, over its limit, or in debt.
     pub fn is_budget_exceeded(&self) -> bool {
         matches!(self, Self::BudgetExceeded { .. })
+    }
+
+    /// Whether the ledger denies the action, for whatever reason and in whichever form.
+    pub fn is_denied(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetExceeded { .. } | Self::BudgetNotFound { .. } | Self::Denied { .. }
+        )
+    }
+
+    /// Why the ledger denies the action, if it does and says why.
+    pub fn reason(&self) -> Option<&DecisionReasonCode> {
+        match self {
+            Self::BudgetExceeded { reason, .. } => Some(reason),
+            Self::BudgetNotFound { .. } => Some(&DecisionReasonCode::BudgetNotFound),
+            Self::Denied { reason, .. } => reason.as_ref(),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::Api { .. }
+            | Self::Unreadable { .. }
+            | Self::Transport(_)
+            | Self::StaleReplay { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::Unrecorded(_)
+            | Self::InvalidCommit(_) => None,
+        }
     }
 
     /// Whether the API key was refused. An [outage](Self::is_outage) is not.

@@ -32,7 +32,7 @@ fn body(code: &str, message: &str) -> String {
 }
 
 #[test]
-fn a_denied_budget_keeps_its_code_and_everything_else() {
+fn a_denied_budget_keeps_its_reason_and_everything_else() {
     for code in [
         "BUDGET_EXCEEDED",
         "BUDGET_FROZEN",
@@ -48,7 +48,7 @@ fn a_denied_budget_keeps_its_code_and_everything_else() {
         );
         let Error::BudgetExceeded {
             message,
-            code: kept,
+            reason: kept,
             retry_after,
             ..
         } = &error

@@ -134,7 +134,7 @@ impl Reserving {
         }
         match Granted::new(response, sent, now.mono) {
             Ok(granted) => self.decided(common, granted),
-            Err(response) => Phase::ended(self.denied(common, &response)),
+            Err(response) => Phase::ended(self.denied(common, *response)),
         }
     }
 
@@ -143,8 +143,8 @@ impl Reserving {
         if granted.response.decision.is_allowed() {
             return self.granted(common, granted);
         }
-        let outcome = self.denied(common, &granted.response);
         let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
+        let outcome = self.denied(common, granted.response);
         Phase::Releasing(Box::new(releasing.and_then(outcome)))
     }
 
@@ -162,7 +162,7 @@ impl Reserving {
         }
     }
 
-    fn denied(&self, common: &Common, response: &ReservationCreateResponse) -> Outcome {
+    fn denied(&self, common: &Common, response: ReservationCreateResponse) -> Outcome {
         Outcome::NotReserved(Box::new(Error::denied(self.context(common), response)))
     }
 

@@ -52,6 +52,25 @@ open_enum! {
     }
 }
 
+impl DecisionReasonCode {
+    /// Whether there is a budget, and it does not allow the spending.
+    pub(crate) fn is_about_the_budget(&self) -> bool {
+        match self {
+            Self::BudgetExceeded
+            | Self::BudgetFrozen
+            | Self::BudgetClosed
+            | Self::OverdraftLimitExceeded
+            | Self::DebtOutstanding => true,
+            Self::BudgetNotFound
+            | Self::TenantClosed
+            | Self::ActionQuotaExceeded
+            | Self::ActionKindDenied
+            | Self::ActionKindNotAllowed
+            | Self::Unknown(_) => false,
+        }
+    }
+}
+
 open_enum! {
     /// What the server refused (schema `ErrorCode`).
     pub enum ErrorCode {
@@ -96,14 +115,33 @@ impl ErrorCode {
     /// Whether the code says that the budget does not allow the spending: exceeded, frozen, closed,
     /// over its limit, or in debt.
     pub fn is_budget_denial(&self) -> bool {
-        matches!(
-            self,
-            Self::BudgetExceeded
-                | Self::BudgetFrozen
-                | Self::BudgetClosed
-                | Self::OverdraftLimitExceeded
-                | Self::DebtOutstanding
-        )
+        self.denial().is_some_and(|reason| reason.is_about_the_budget())
+    }
+
+    /// The reason of a decision that says the same, if the code says that the action is denied.
+    pub(crate) fn denial(&self) -> Option<DecisionReasonCode> {
+        match self {
+            Self::BudgetExceeded => Some(DecisionReasonCode::BudgetExceeded),
+            Self::BudgetFrozen => Some(DecisionReasonCode::BudgetFrozen),
+            Self::BudgetClosed => Some(DecisionReasonCode::BudgetClosed),
+            Self::OverdraftLimitExceeded => Some(DecisionReasonCode::OverdraftLimitExceeded),
+            Self::DebtOutstanding => Some(DecisionReasonCode::DebtOutstanding),
+            Self::TenantClosed => Some(DecisionReasonCode::TenantClosed),
+            // A server may refuse in the words of a decision.
+            Self::Unknown(text) => Some(DecisionReasonCode::from(&**text)).filter(|reason| reason.is_known()),
+            Self::InvalidRequest
+            | Self::Unauthorized
+            | Self::Forbidden
+            // What was not found may be anything.
+            | Self::NotFound
+            | Self::ReservationExpired
+            | Self::ReservationFinalized
+            | Self::IdempotencyMismatch
+            | Self::UnitMismatch
+            | Self::MaxExtensionsExceeded
+            | Self::LimitExceeded
+            | Self::InternalError => None,
+        }
     }
 }
 

@@ -73,6 +73,7 @@ impl RawResponse {
         match self.error.as_deref()? {
             Error::BudgetExceeded { message, .. }
             | Error::BudgetNotFound { message, .. }
+            | Error::Denied { message, .. }
             | Error::Api { message, .. } => Some(message),
             Error::Unreadable { problem, .. } => Some(problem),
             // None of these is made of an answer.

@@ -54,7 +54,7 @@ impl<R: Runtime> CyclesClient<R> {
     /// from the configuration. The future may be dropped at any time: what was reserved is given back.
     ///
     /// # Errors
-    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] if the ledger denies it,
+    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies it,
     /// [`Error::DryRun`] if the request was for one.
     pub async fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard<R>, Error> {
         let ready = self.ready()?;

@@ -29,7 +29,7 @@ impl<R: Runtime> CyclesClient<R> {
     /// only if the [decision](ReservationCreateResponse::decision) allows it.
     ///
     /// # Errors
-    /// [`Error::BudgetExceeded`] when a server denies a live reservation as the protocol says, and any other
+    /// [`Error::BudgetExceeded`] or [`Error::Denied`] when a server refuses a live reservation, and any other
     /// [`Error`].
     pub async fn create_reservation(
         &self,

@@ -43,7 +43,7 @@ impl CyclesClient {
     /// from the configuration.
     ///
     /// # Errors
-    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] if the ledger denies it,
+    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies it,
     /// [`Error::DryRun`] if the request was for one.
     pub fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard, Error> {
         let ready = self.ready()?;

@@ -27,7 +27,7 @@ impl CyclesClient {
     /// only if the [decision](ReservationCreateResponse::decision) allows it.
     ///
     /// # Errors
-    /// [`Error::BudgetExceeded`] when a server denies a live reservation as the protocol says, and any other
+    /// [`Error::BudgetExceeded`] or [`Error::Denied`] when a server refuses a live reservation, and any other
     /// [`Error`].
     pub fn create_reservation(
         &self,

@@ -154,7 +154,7 @@ fn a_denial_is_an_error_when_live_and_a_decision_when_asked() {
         matches!(
             &error,
             Error::BudgetExceeded {
-                code: ErrorCode::BudgetExceeded,
+                reason: DecisionReasonCode::BudgetExceeded,
                 ..
             }
         ),

@@ -1,9 +1,9 @@
 //! Asking for a reservation.
 
 use super::super::*;
-use super::desk::*;
+use super::desk::{Answer, *};
 use crate::error::Error;
-use crate::models::Decision;
+use crate::models::{Decision, DecisionReasonCode};
 use http::Response;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -130,15 +130,111 @@ fn what_the_subject_leaves_out_comes_from_the_configuration() {
     );
 }
 
-#[test]
-fn a_denial_is_an_error_and_nothing_is_held() {
+/// The error of a reservation that is answered so.
+fn denied_by(answer: Answer) -> Error {
     let mut desk = Desk::new();
-    desk.run([ok(
-        r#"{"decision":"DENY","reason_code":"BUDGET_FROZEN","affected_scopes":[]}"#,
-    )]);
+    desk.run([answer]);
     assert_eq!(desk.log(), ["POST reservations"]);
-    assert!(desk.is_done() && desk.error().is_budget_exceeded());
-    assert_eq!(desk.error().code(), Some(&crate::models::ErrorCode::BudgetFrozen));
+    assert!(desk.is_done() && desk.life.grant().is_none());
+    desk.error().clone()
+}
+
+#[test]
+fn a_denial_is_the_same_error_as_a_decision_and_as_a_refusal() {
+    for (reason, is_about_the_budget) in [
+        ("BUDGET_EXCEEDED", true),
+        ("BUDGET_FROZEN", true),
+        ("BUDGET_CLOSED", true),
+        ("OVERDRAFT_LIMIT_EXCEEDED", true),
+        ("DEBT_OUTSTANDING", true),
+        ("TENANT_CLOSED", false),
+        ("ACTION_QUOTA_EXCEEDED", false),
+        ("ACTION_KIND_DENIED", false),
+        ("ACTION_KIND_NOT_ALLOWED", false),
+    ] {
+        let decision = denied_by(ok(&format!(
+            r#"{{"decision":"DENY","reason_code":"{reason}","affected_scopes":["tenant:acme"]}}"#
+        )));
+        for error in [
+            decision,
+            denied_by(refusal(409, reason)),
+            denied_by(refusal(422, reason)),
+        ] {
+            assert_eq!(
+                error.reason().map(|reason| reason.as_str()),
+                Some(reason),
+                "{error}"
+            );
+            assert!(error.is_denied() && !error.is_retryable());
+            assert_eq!(error.is_budget_exceeded(), is_about_the_budget, "{error}");
+            assert_eq!(
+                matches!(error, Error::Denied { .. }),
+                !is_about_the_budget,
+                "{error}"
+            );
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+    for answer in [
+        ok(r#"{"decision":"DENY","reason_code":"BUDGET_NOT_FOUND","affected_scopes":["tenant:acme"]}"#),
+        refusal(404, "NOT_FOUND"),
+    ] {
+        let error = denied_by(answer);
+        assert!(
+            matches!(error, Error::BudgetNotFound { .. }) && error.is_denied(),
+            "{error}"
+        );
+        assert_eq!(error.reason(), Some(&DecisionReasonCode::BudgetNotFound));
+    }
+}
+
+#[test]
+fn a_decision_that_denies_is_told_in_its_own_words() {
+    let body = r#"{"decision":"DENY","reason_code":"ACTION_KIND_DENIED","scope_path":"tenant:acme/agent:a",
+        "affected_scopes":["tenant:acme","tenant:acme/agent:a"],"retry_after_ms":5000,
+        "cycles_evidence":{"evidence_id":"e","cycles_evidence_url":"u"}}"#;
+    let error = denied_by(ok(body));
+    assert_eq!(
+        error.to_string(),
+        "createReservation: denied: ACTION_KIND_DENIED for tenant:acme/agent:a (try again after 5 s). The ledger is \
+         unchanged."
+    );
+    let Error::Denied {
+        affected_scopes,
+        reply,
+        ..
+    } = &error
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!(affected_scopes.len(), 2);
+    assert_eq!(
+        (error.status(), error.code(), error.retry_after()),
+        (Some(200), None, Some(Duration::from_secs(5)))
+    );
+    assert!(reply.reply.error.is_none(), "nobody sent an error");
+    assert_eq!(error.evidence().unwrap().cycles_evidence_url, "u");
+    assert_eq!(error.info().unwrap().body(), body.as_bytes());
+    for (body, says) in [
+        (
+            r#"{"decision":"DENY","affected_scopes":[]}"#,
+            "the decision is DENY",
+        ),
+        (
+            r#"{"decision":"MAYBE","affected_scopes":[]}"#,
+            "the decision is MAYBE",
+        ),
+        (
+            r#"{"decision":"DENY","reason_code":"MOON_PHASE","affected_scopes":[]}"#,
+            "MOON_PHASE",
+        ),
+    ] {
+        let error = denied_by(ok(body));
+        assert!(
+            matches!(&error, Error::Denied { message, .. } if message == says),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -146,14 +242,11 @@ fn a_decision_that_is_not_known_is_told_as_a_denial_and_what_it_holds_is_given_b
     for decision in ["MAYBE", "DENY"] {
         let mut desk = Desk::new();
         desk.run([decided(decision, "r-1", 60_000)]);
-        assert!(
-            desk.error().is_budget_exceeded(),
-            "told before the release is confirmed"
-        );
+        assert!(desk.error().is_denied(), "told before the release is confirmed");
         desk.run([ok(RELEASED)]);
         assert_eq!(desk.log(), ["POST reservations", "POST r-1/release"]);
         assert_eq!(desk.body("/release")["reason"], "unknown_decision");
-        assert!(desk.is_done() && desk.error().is_budget_exceeded());
+        assert!(desk.is_done() && desk.error().is_denied());
     }
 }
 
@@ -305,11 +398,11 @@ fn a_late_answer_that_allows_nothing_is_no_permission() {
         desk.pass_s(10);
         desk.reply(decided(decision, "r-1", 60_000));
         assert!(desk.life.grant().is_none());
-        assert!(desk.error().is_budget_exceeded());
+        assert!(desk.error().is_denied());
         desk.settle();
         desk.reply(granted(60_000));
         desk.reply(ok(RELEASED));
-        assert!(desk.is_done() && desk.error().is_budget_exceeded());
+        assert!(desk.is_done() && desk.error().is_denied());
         assert_eq!(desk.log()[3..], ["POST r-1/release"]);
     }
 }

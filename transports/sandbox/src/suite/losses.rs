@@ -4,11 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use cycles_proto::models::Amount;
-use cycles_proto::{Error, Event, Receipt};
+use cycles_proto::{CyclesConfig, Error, Event, Receipt};
 
+use super::scripted::{Scripted, http};
 use super::stage::{PATIENCE, Stage, commit, request, request_for};
 use super::{Adapter, Client as _, Guard as _, Left};
-use crate::ReservationStatus;
+use crate::{DEFAULT_API_KEY, DEFAULT_TENANT, ReservationStatus};
 
 pub fn a_denied_action_does_not_run<A: Adapter>() {
     let stage = Stage::<A>::new();
@@ -26,6 +27,34 @@ pub fn a_denied_action_does_not_run<A: Adapter>() {
     assert!(matches!(guard, Err(Error::BudgetExceeded { .. })), "{guard:?}");
     stage.assert_spent(0);
     stage.flush_everything();
+}
+
+pub fn a_denial_is_the_same_error_as_a_decision_and_as_a_refusal<A: Adapter>() {
+    for (reason, is_about_the_budget) in [("BUDGET_FROZEN", true), ("TENANT_CLOSED", false)] {
+        let decision =
+            format!(r#"{{"decision":"DENY","reason_code":"{reason}","affected_scopes":["tenant:a"]}}"#);
+        let refusal = format!(r#"{{"error":"{reason}","message":"no","request_id":"q"}}"#);
+        for (status, body) in [(200, decision), (409, refusal)] {
+            let server = Scripted::answering(http(status, "", &body));
+            let config = CyclesConfig::builder(DEFAULT_API_KEY, &server.url)
+                .tenant(DEFAULT_TENANT)
+                .journal_enabled(false);
+            let client = A::client(config.build().unwrap(), |_| {});
+            let guard = client.reserve(request(1)).map(drop);
+            let action = client.with_cycles(Amount::tokens(1), |_| -> Result<((), Amount), _> {
+                panic!("it does not run")
+            });
+            for error in [guard.unwrap_err(), action.unwrap_err()] {
+                assert_eq!(error.reason().unwrap().as_str(), reason, "{error}");
+                assert!(error.is_denied() && error.is_budget_exceeded() == is_about_the_budget);
+                assert_eq!(
+                    matches!(error, Error::Denied { .. }),
+                    !is_about_the_budget,
+                    "{error}"
+                );
+            }
+        }
+    }
 }
 
 pub fn a_reservation_whose_answer_is_lost_is_made_once<A: Adapter>() {

@@ -178,6 +178,7 @@ macro_rules! adapter_suite {
             the_value_comes_back_with_neither_server_nor_journal
             the_value_comes_back_when_a_foreign_page_answers_and_the_cost_is_settled_later
             a_denied_action_does_not_run
+            a_denial_is_the_same_error_as_a_decision_and_as_a_refusal
             a_reservation_whose_answer_is_lost_is_made_once
             a_commit_whose_answer_is_lost_is_charged_once
             a_release_whose_answer_is_lost_is_confirmed_by_its_repetition
