@@ -12,13 +12,13 @@ use crate::executor;
 use crate::stream::{Socket, Stream};
 use crate::time::{after, within};
 use crate::tunnel;
-use cycles_host::HttpOptions;
+use cycles_host::{HttpOptions, ProxyProtocol, Route};
 
 /// Makes connections to one server, or to the proxy before it.
 pub(crate) struct Connector {
     server: Endpoint,
     is_https: bool,
-    proxy: Option<Proxy>,
+    way: Way,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     timeout: Duration,
@@ -31,10 +31,11 @@ pub(crate) struct Endpoint {
     port: u16,
 }
 
-struct Proxy {
-    endpoint: Endpoint,
-    is_plain: bool,
-    authorization: Option<HeaderValue>,
+/// Where the first hop leads, and what the proxy there wants to see.
+enum Way {
+    Direct,
+    Forward(Endpoint, Option<HeaderValue>),
+    Tunnel(Endpoint, Option<HeaderValue>),
 }
 
 #[cfg(feature = "tls")]
@@ -51,16 +52,11 @@ impl Connector {
     ) -> Result<Self, ConfigError> {
         let is_https = config.is_https();
         let endpoint = Endpoint::of(server);
-        let proxy = crate::proxies::matcher(options, server)?
-            .intercept(server)
-            .map(|proxy| Proxy {
-                endpoint: Endpoint::of(proxy.uri()),
-                is_plain: proxy.uri().scheme_str() == Some("http"),
-                authorization: proxy.basic_auth().cloned().map(|mut value| {
-                    value.set_sensitive(true);
-                    value
-                }),
-            });
+        let way = match options.route(config, &[ProxyProtocol::Http])? {
+            Route::Direct => Way::Direct,
+            Route::Forward(proxy) => Way::Forward(Endpoint::of(proxy.uri()), proxy.authorization()),
+            Route::Tunnel(proxy) => Way::Tunnel(Endpoint::of(proxy.uri()), proxy.authorization()),
+        };
         #[cfg(not(feature = "tls"))]
         if is_https {
             return Err(ConfigError::Adapter(
@@ -72,7 +68,7 @@ impl Connector {
             tls: is_https.then(|| Tls::new(&endpoint, options)).transpose()?,
             server: endpoint,
             is_https,
-            proxy,
+            way,
             timeout: config.connect_timeout(),
         })
     }
@@ -87,8 +83,10 @@ impl Connector {
 
     /// Whether a proxy forwards the requests, and then what authorizes them there. A tunnel sees that once.
     pub(crate) fn forwarding(&self) -> Option<Option<&HeaderValue>> {
-        let proxy = self.proxy.as_ref().filter(|_| !self.is_https)?;
-        Some(proxy.authorization.as_ref())
+        match &self.way {
+            Way::Forward(_, authorization) => Some(authorization.as_ref()),
+            Way::Direct | Way::Tunnel(..) => None,
+        }
     }
 
     /// A connection, before `end` and within the time for connecting.
@@ -101,22 +99,19 @@ impl Connector {
     }
 
     async fn reach(&self, end: Instant) -> Result<Stream, Failure> {
-        let Some(proxy) = &self.proxy else {
-            let socket = tcp(&self.server, end).await;
-            return self.secure(socket.map_err(NoSocket::failure)?).await;
-        };
-        if !proxy.is_plain {
-            let problem = io::Error::other("only proxies with an http:// address are supported");
-            return Err(Failure::caused_by(FailureKind::Proxy, &problem));
+        match &self.way {
+            Way::Direct => {
+                let socket = tcp(&self.server, end).await;
+                self.secure(socket.map_err(NoSocket::failure)?).await
+            }
+            Way::Forward(proxy, _) => Ok(Box::new(tcp(proxy, end).await.map_err(NoSocket::proxy_failure)?)),
+            Way::Tunnel(proxy, authorization) => {
+                let socket = tcp(proxy, end).await.map_err(NoSocket::proxy_failure)?;
+                let tunnel = tunnel::open(socket, &self.server.authority(), authorization.as_ref()).await;
+                let socket = tunnel.map_err(|error| Failure::caused_by(FailureKind::Proxy, &*error))?;
+                self.secure(socket).await
+            }
         }
-        let socket = tcp(&proxy.endpoint, end).await;
-        let socket = socket.map_err(|no| Failure::caused_by(FailureKind::Proxy, &no.error))?;
-        if !self.is_https {
-            return Ok(Box::new(socket));
-        }
-        let tunnel = tunnel::open(socket, &self.server.authority(), proxy.authorization.as_ref()).await;
-        let socket = tunnel.map_err(|error| Failure::caused_by(FailureKind::Proxy, &*error))?;
-        self.secure(socket).await
     }
 
     #[cfg(feature = "tls")]
@@ -179,6 +174,10 @@ struct NoSocket {
 impl NoSocket {
     fn failure(self) -> Failure {
         Failure::caused_by(self.kind, &self.error)
+    }
+
+    fn proxy_failure(self) -> Failure {
+        Failure::caused_by(FailureKind::Proxy, &self.error)
     }
 }
 

@@ -10,7 +10,6 @@ mod default_client;
 mod executor;
 mod http_client;
 mod pool;
-mod proxies;
 mod runtime;
 mod stream;
 mod time;

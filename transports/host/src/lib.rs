@@ -8,12 +8,14 @@ mod http_options;
 pub mod journal;
 mod observer;
 mod platform;
+mod proxy;
 #[cfg(feature = "tls")]
 pub mod tls;
 
 pub use ambient::DefaultClient;
 pub use clock::Clock;
 pub use entropy::{NoEntropy, seed};
-pub use http_options::{HttpOptions, Proxies};
+pub use http_options::HttpOptions;
 pub use journal::{Journal, JournalError};
 pub use observer::{Observer, Observers};
+pub use proxy::{Proxy, ProxyProtocol, Route};

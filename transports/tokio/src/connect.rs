@@ -14,12 +14,11 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use cycles_host::HttpOptions;
+use cycles_host::{HttpOptions, ProxyProtocol, Route};
 
 /// Makes connections to the server or to the proxy before it.
 #[derive(Clone)]
@@ -27,7 +26,7 @@ pub(crate) struct Connector(Arc<How>);
 
 struct How {
     tcp: HttpConnector<Resolver>,
-    proxies: Matcher,
+    route: Route,
     #[cfg(feature = "tls")]
     tls: Option<tokio_rustls::TlsConnector>,
     timeout: Duration,
@@ -52,11 +51,7 @@ pub(crate) enum Stream {
 }
 
 impl Connector {
-    pub(crate) fn new(
-        config: &CyclesConfig,
-        server: &Uri,
-        options: &HttpOptions,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -64,7 +59,7 @@ impl Connector {
         tcp.set_connect_timeout(Some(config.connect_timeout()));
         Ok(Self(Arc::new(How {
             tcp,
-            proxies: crate::proxies::matcher(options, server)?,
+            route: options.route(config, &[ProxyProtocol::Http])?,
             #[cfg(feature = "tls")]
             tls: config
                 .is_https()
@@ -75,48 +70,46 @@ impl Connector {
         })))
     }
 
-    /// What a forwarding proxy wants to see with every request to `uri`; a tunnel sees it once.
-    pub(crate) fn proxy_authorization(&self, uri: &Uri) -> Option<HeaderValue> {
-        let proxy = self
-            .0
-            .proxies
-            .intercept(uri)
-            .filter(|_| uri.scheme_str() == Some("http"))?;
-        let mut value = proxy.basic_auth()?.clone();
-        value.set_sensitive(true);
-        Some(value)
+    /// What a forwarding proxy wants to see with every request; a tunnel sees it once.
+    pub(crate) fn proxy_authorization(&self) -> Option<HeaderValue> {
+        match &self.0.route {
+            Route::Forward(proxy) => proxy.authorization(),
+            Route::Direct | Route::Tunnel(_) => None,
+        }
     }
 }
 
 impl How {
     async fn connect(&self, uri: Uri) -> Result<Stream, ConnectError> {
-        let https = uri.scheme_str() == Some("https");
         let mut tcp = self.tcp.clone();
-        let Some(proxy) = self.proxies.intercept(&uri) else {
-            let io = tcp.call(uri.clone()).await.map_err(ConnectError::tcp)?;
-            return if https {
-                self.secure(io, &uri).await
-            } else {
-                Ok(Stream::Plain {
-                    io,
-                    forwarding: false,
-                })
-            };
-        };
-        if proxy.uri().scheme_str() != Some("http") {
-            let problem = io::Error::other("only proxies with an http:// address are supported");
-            return Err(ConnectError::new(FailureKind::Proxy, problem));
+        match &self.route {
+            Route::Direct => {
+                let io = tcp.call(uri.clone()).await.map_err(ConnectError::tcp)?;
+                self.secure_if_https(io, &uri).await
+            }
+            Route::Forward(proxy) => {
+                let io = tcp.call(proxy.uri().clone()).await.map_err(ConnectError::proxy)?;
+                Ok(Stream::Plain { io, forwarding: true })
+            }
+            Route::Tunnel(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+                if let Some(authorization) = proxy.authorization() {
+                    tunnel = tunnel.with_auth(authorization);
+                }
+                let io = tunnel.call(uri.clone()).await.map_err(ConnectError::proxy)?;
+                self.secure_if_https(io, &uri).await
+            }
         }
-        if !https {
-            let io = tcp.call(proxy.uri().clone()).await.map_err(ConnectError::proxy)?;
-            return Ok(Stream::Plain { io, forwarding: true });
+    }
+
+    async fn secure_if_https(&self, io: TokioIo<TcpStream>, uri: &Uri) -> Result<Stream, ConnectError> {
+        if uri.scheme_str() == Some("https") {
+            return self.secure(io, uri).await;
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-        if let Some(auth) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(auth.clone());
-        }
-        let io = tunnel.call(uri.clone()).await.map_err(ConnectError::proxy)?;
-        self.secure(io, &uri).await
+        Ok(Stream::Plain {
+            io,
+            forwarding: false,
+        })
     }
 
     #[cfg(feature = "tls")]

@@ -41,10 +41,8 @@ const MAX_POOLS: usize = 4;
 
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
-        // A checked configuration has an address that parses; the default one is on no proxy's list.
-        let server = config.base_url().parse().unwrap_or_default();
-        let connector = Connector::new(config, &server, options)?;
-        let proxy_authorization = connector.proxy_authorization(&server);
+        let connector = Connector::new(config, options)?;
+        let proxy_authorization = connector.proxy_authorization();
         Ok(Self {
             connector,
             pools: Arc::default(),

@@ -5,7 +5,6 @@ mod connect;
 mod default_client;
 mod here;
 mod http_client;
-mod proxies;
 mod runtime;
 
 pub use default_client::{default_client, set_default_client, with_default_client};

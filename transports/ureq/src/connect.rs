@@ -104,13 +104,16 @@ impl<In: Transport, C: Connector<In>> Connector<In> for ThroughProxy<C> {
 pub(crate) struct Directly {
     tcp: TcpConnector,
     names: Names,
+    /// What a failure is a failure of: of connecting, or of the proxy that is connected to in place of the server.
+    stage: FailureKind,
 }
 
 impl Directly {
-    pub(crate) fn new(names: Names) -> Self {
+    pub(crate) fn new(names: Names, stage: FailureKind) -> Self {
         Self {
             tcp: TcpConnector::default(),
             names,
+            stage,
         }
     }
 }
@@ -126,7 +129,7 @@ impl<In: Transport> Connector<In> for Directly {
         let connection = self.tcp.connect(details, chained);
         connection.map_err(|error| {
             self.names.doubt(details.uri);
-            ConnectError::at(FailureKind::Connect, error).into()
+            ConnectError::at(self.stage, error).into()
         })
     }
 }

@@ -1,12 +1,15 @@
 //! Keeps the API key from ureq, which at trace level logs every byte that it writes and reads: a request carries
 //! stars until it is handed to the socket, and an answer that echoes the key has stars before ureq looks at it.
 //!
-//! As all bytes pass here, a request's head and body leave in one piece, where ureq would send two.
+//! As all bytes pass here, a request's head and body leave in one piece, where ureq would send two; and a request that
+//! a proxy is to forward gets what such a proxy wants to see, which ureq cannot write.
 
-use std::fmt;
+use core::ops::Range;
+use core::{fmt, mem};
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use cycles_host::Proxy;
+use http::{HeaderMap, HeaderValue, Uri};
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
@@ -23,6 +26,15 @@ struct Secret {
     /// What stands for it in a head, with what comes before and after.
     line: Vec<u8>,
     stars: HeaderValue,
+    forwarding: Option<Forwarding>,
+}
+
+/// What a request has for a proxy that forwards it.
+struct Forwarding {
+    /// What stands before the path, to make the whole address of it.
+    address: Vec<u8>,
+    /// The line with user and password, or nothing. ureq, which logs what it sees, does not see it.
+    authorization: Vec<u8>,
 }
 
 /// A connection of which ureq sees everything but the key.
@@ -32,10 +44,14 @@ pub(crate) struct Discreet<T> {
     buffers: LazyBuffers,
     /// How much of the connection's output is filled and not sent.
     unsent: usize,
+    /// Whether the next output begins a request.
+    is_between: bool,
 }
 
 impl Discreetly {
-    pub(crate) fn new(key: &ApiKey) -> Self {
+    /// For requests to `server`, which `forwarder` forwards if there is one.
+    pub(crate) fn new(key: &ApiKey, server: &Uri, forwarder: Option<&Proxy>) -> Self {
+        let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
         let key = key.expose().to_owned();
         let stars = "*".repeat(key.len());
         Self(Arc::new(Secret {
@@ -43,6 +59,7 @@ impl Discreetly {
             // Stars are fit for a header.
             stars: HeaderValue::from_str(&stars).unwrap_or(HeaderValue::from_static("*")),
             key,
+            forwarding,
         }))
     }
 
@@ -52,6 +69,20 @@ impl Discreetly {
             if *value == self.0.key {
                 *value = self.0.stars.clone();
             }
+        }
+    }
+}
+
+impl Forwarding {
+    fn new(server: &Uri, proxy: &Proxy) -> Self {
+        let (scheme, authority) = (server.scheme_str(), server.authority());
+        let address = scheme
+            .zip(authority)
+            .map(|(scheme, authority)| format!("{scheme}://{authority}"));
+        let line = |value: HeaderValue| [b"Proxy-Authorization: ", value.as_bytes(), b"\r\n"].concat();
+        Self {
+            address: address.unwrap_or_default().into_bytes(),
+            authorization: proxy.authorization().map(line).unwrap_or_default(),
         }
     }
 }
@@ -86,13 +117,45 @@ impl<In: Transport> Connector<In> for Discreetly {
                 details.config.output_buffer_size(),
             ),
             unsent: 0,
+            is_between: true,
         }))
     }
 }
 
 impl<T: Transport> Discreet<T> {
+    /// Takes over a part of what ureq wrote, with the key where it has stars.
+    fn append(&mut self, part: Range<usize>, timeout: NextTimeout) -> Result<(), Error> {
+        self.make_room(part.len(), timeout)?;
+        let output = &mut self.connection.buffers().output()[self.unsent..][..part.len()];
+        self.unsent += part.len();
+        output.copy_from_slice(&self.buffers.output()[part]);
+        // A line of a head is written as a whole, and no body of ours has a raw line break.
+        if let Some(start) = find(output, &self.secret.line) {
+            let key = self.secret.key.as_bytes();
+            output[start + 2..][..key.len()].copy_from_slice(key);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, bytes: &[u8], timeout: NextTimeout) -> Result<(), Error> {
+        // A user's name and password may be longer than a buffer.
+        for part in bytes.chunks(1024) {
+            self.make_room(part.len(), timeout)?;
+            self.connection.buffers().output()[self.unsent..][..part.len()].copy_from_slice(part);
+            self.unsent += part.len();
+        }
+        Ok(())
+    }
+
+    fn make_room(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if self.unsent + amount > self.connection.buffers().output().len() {
+            self.flush(timeout)?;
+        }
+        Ok(())
+    }
+
     fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
-        match std::mem::take(&mut self.unsent) {
+        match mem::take(&mut self.unsent) {
             0 => Ok(()),
             amount => self.connection.transmit_output(amount, timeout),
         }
@@ -105,21 +168,24 @@ impl<T: Transport> Transport for Discreet<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.unsent + amount > self.connection.buffers().output().len() {
-            self.flush(timeout)?;
-        }
-        let output = &mut self.connection.buffers().output()[self.unsent..][..amount];
-        output.copy_from_slice(&self.buffers.output()[..amount]);
-        // A line of a head is written as a whole, and no body of ours has a raw line break.
-        if let Some(start) = find(output, &self.secret.line) {
-            let key = self.secret.key.as_bytes();
-            output[start + 2..][..key.len()].copy_from_slice(key);
-        }
-        self.unsent += amount;
-        Ok(())
+        let secret = Arc::clone(&self.secret);
+        let is_first = mem::take(&mut self.is_between);
+        let Some(forwarding) = secret.forwarding.as_ref().filter(|_| is_first) else {
+            return self.append(0..amount, timeout);
+        };
+        // A line of a head is written as a whole.
+        let output = &self.buffers.output()[..amount];
+        let target = find(output, b" ").map_or(0, |space| space + 1);
+        let headers = find(output, b"\r\n").map_or(amount, |end| end + 2);
+        self.append(0..target, timeout)?;
+        self.insert(&forwarding.address, timeout)?;
+        self.append(target..headers, timeout)?;
+        self.insert(&forwarding.authorization, timeout)?;
+        self.append(headers..amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.is_between = true;
         self.flush(timeout)?;
         self.connection.maybe_await_input(timeout)?;
         let input = self.connection.buffers().input();
@@ -186,7 +252,9 @@ mod tests {
         ] {
             let config = cycles_proto::CyclesConfig::new(key, "http://localhost").unwrap();
             let mut bytes = seen.to_owned().into_bytes();
-            Discreetly::new(config.api_key()).0.mask(&mut bytes);
+            Discreetly::new(config.api_key(), &Uri::default(), None)
+                .0
+                .mask(&mut bytes);
             assert_eq!(String::from_utf8(bytes).unwrap(), masked);
         }
     }

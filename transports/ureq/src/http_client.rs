@@ -14,7 +14,7 @@ use ureq::{Agent, AsSendBody, Error};
 use crate::connect::{ConnectError, Directly, ThroughProxy};
 use crate::discreet::Discreetly;
 use crate::names::Names;
-use crate::proxies;
+use crate::route;
 use cycles_host::HttpOptions;
 
 /// A pool of keep-alive connections to one server.
@@ -22,8 +22,8 @@ pub(crate) struct HttpClient {
     agent: Agent,
     discreetly: Discreetly,
     names: Names,
-    /// Whether there is no proxy that resolves the server's name itself.
-    is_direct: bool,
+    /// What a name without an address is a failure of; nothing if a tunnel leads to the server.
+    naming: Option<FailureKind>,
     /// For name, TCP and TLS together.
     connect_timeout: Duration,
 }
@@ -44,16 +44,21 @@ impl RefUnwindSafe for HttpClient {}
 
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
-        let names = Names::default();
-        let proxy = proxies::proxy(options, config)?;
-        let is_direct = proxy.is_none();
-        #[cfg(feature = "tls")]
-        let needs_tls = config.is_https() || proxy.as_ref().is_some_and(proxies::is_encrypted);
+        // A checked configuration has an address that parses.
+        let server = config.base_url().parse().unwrap_or_default();
+        let way = options.route(config, route::SPOKEN)?;
+        let (tunnel, forwarder) = (route::tunnel(&way)?, route::forwarder(&way));
+        let names = Names::new(forwarder.map(|proxy| proxy.uri().clone()));
+        let (naming, connecting) = match forwarder {
+            Some(_) => (FailureKind::Proxy, FailureKind::Proxy),
+            None => (FailureKind::Dns, FailureKind::Connect),
+        };
+        let naming = tunnel.is_none().then_some(naming);
         let settings = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .proxy(proxy)
+            .proxy(tunnel)
             .user_agent(AutoHeaderValue::None)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
@@ -67,20 +72,25 @@ impl HttpClient {
         let connector =
             ().chain(ThroughProxy::<SocksConnector>::default())
                 .chain(ThroughProxy::<ConnectProxyConnector>::default())
-                .chain(Directly::new(names.clone()));
+                .chain(Directly::new(names.clone(), connecting));
         #[cfg(feature = "tls")]
-        let connector = connector.chain(crate::tls::Securely(
-            needs_tls
+        let is_proxy_encrypted = route::is_proxy_encrypted(&way);
+        #[cfg(feature = "tls")]
+        let connector = connector.chain(crate::tls::Securely {
+            config: (config.is_https() || is_proxy_encrypted)
                 .then(|| cycles_host::tls::client_config(options.roots()))
                 .transpose()?,
-        ));
-        let discreetly = Discreetly::new(config.api_key());
+            proxy: forwarder
+                .filter(|_| is_proxy_encrypted)
+                .map(|proxy| proxy.uri().clone()),
+        });
+        let discreetly = Discreetly::new(config.api_key(), &server, forwarder);
         let connector = connector.chain(discreetly.clone());
         Ok(Self {
             agent: Agent::with_parts(settings, connector, names.clone()),
             discreetly,
             names,
-            is_direct,
+            naming,
             connect_timeout: config.connect_timeout(),
         })
     }
@@ -88,11 +98,11 @@ impl HttpClient {
     /// Makes the call, once, within its time.
     pub(crate) fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
         let began = Instant::now();
-        if self.is_direct {
+        if let Some(stage) = self.naming {
             // Here, so that the name and the connection share their time. ureq asks again and is answered at once.
             self.names
                 .resolve(call.request.uri(), self.connect_timeout.min(call.timeout))
-                .map_err(|error| error.failure())?;
+                .map_err(|error| ConnectError::at(stage, error.into()).failure())?;
         }
         let elapsed = began.elapsed();
         let time = Time {

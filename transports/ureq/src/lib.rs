@@ -19,8 +19,8 @@ mod meter;
 mod names;
 mod operations;
 mod pages;
-mod proxies;
 mod replay;
+mod route;
 mod scheduler;
 #[cfg(feature = "tls")]
 mod tls;

@@ -21,6 +21,8 @@ pub(crate) struct Names(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// The proxy that is connected to whatever server is asked for.
+    proxy: Option<Uri>,
     known: Mutex<Vec<Name>>,
     changed: Condvar,
 }
@@ -41,12 +43,21 @@ struct Name {
 const FRESH: Duration = Duration::from_secs(30);
 
 impl Names {
+    /// With a proxy that forwards, its addresses stand for those of every server.
+    pub(crate) fn new(proxy: Option<Uri>) -> Self {
+        Self(Arc::new(Inner {
+            proxy,
+            ..Inner::default()
+        }))
+    }
+
     /// The addresses for `uri`, within `time`. If the system has no answer, those that were known before.
     ///
     /// # Errors
     /// If there are none, or not in time.
     pub(crate) fn resolve(&self, uri: &Uri, time: Duration) -> Result<ResolvedSocketAddrs, ConnectError> {
-        let host_and_port = host_and_port(uri)
+        let host_and_port = self
+            .host_and_port(uri)
             .ok_or_else(|| ConnectError::new(FailureKind::Dns, "the address has no host"))?;
         if let Ok(address) = host_and_port.parse() {
             return Ok(list(&[address]));
@@ -85,7 +96,7 @@ impl Names {
 
     /// Nobody was there: the next call asks again.
     pub(crate) fn doubt(&self, uri: &Uri) {
-        let doubted = host_and_port(uri);
+        let doubted = self.host_and_port(uri);
         for name in self.lock().iter_mut() {
             if doubted.as_ref() == Some(&name.host_and_port) {
                 name.learnt = None;
@@ -120,6 +131,11 @@ impl Names {
         self.0.changed.notify_all();
     }
 
+    fn host_and_port(&self, uri: &Uri) -> Option<String> {
+        let uri = self.0.proxy.as_ref().unwrap_or(uri);
+        DefaultResolver::host_and_port(uri.scheme()?, uri.authority()?)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Name>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,10 +150,6 @@ impl Resolver for Names {
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         Ok(self.resolve(uri, *timeout.after)?)
     }
-}
-
-fn host_and_port(uri: &Uri) -> Option<String> {
-    DefaultResolver::host_and_port(uri.scheme()?, uri.authority()?)
 }
 
 fn entry<'a>(known: &'a mut Vec<Name>, host_and_port: &str) -> &'a mut Name {
@@ -192,6 +204,15 @@ mod tests {
         );
         let again = names.resolve(&uri("https://localhost/v2"), Duration::ZERO);
         assert_eq!(again.unwrap()[..], found[..], "without any time to ask");
+    }
+
+    #[test]
+    fn a_proxy_that_forwards_stands_for_every_server() {
+        let names = Names::new(Some(uri("http://192.0.2.1:3128")));
+        for server in ["http://cycles.example:7878", "http://[::1]"] {
+            let found = names.resolve(&uri(server), Duration::ZERO).unwrap();
+            assert_eq!(found[..], [SocketAddr::from(([192, 0, 2, 1], 3128))]);
+        }
     }
 
     #[test]

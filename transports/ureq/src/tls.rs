@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use http::Uri;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
 use ureq::Error;
@@ -16,8 +17,11 @@ use cycles_proto::FailureKind;
 
 use crate::connect::ConnectError;
 
-/// Encrypts connections to https servers.
-pub(crate) struct Securely(pub(crate) Option<Arc<ClientConfig>>);
+/// Encrypts connections to https servers, and to a proxy that forwards and is spoken to over TLS.
+pub(crate) struct Securely {
+    pub(crate) config: Option<Arc<ClientConfig>>,
+    pub(crate) proxy: Option<Uri>,
+}
 
 impl<In: Transport> Connector<In> for Securely {
     type Out = Either<In, Encrypted>;
@@ -28,22 +32,27 @@ impl<In: Transport> Connector<In> for Securely {
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
         let Some(transport) = chained else { return Ok(None) };
-        let Some(config) = self.0.as_ref().filter(|_| details.needs_tls()) else {
+        let (peer, stage) = match &self.proxy {
+            Some(proxy) => (Some(proxy), FailureKind::Proxy),
+            None => (details.needs_tls().then_some(details.uri), FailureKind::Tls),
+        };
+        let (Some(config), Some(peer)) = (&self.config, peer) else {
             return Ok(Some(Either::A(transport)));
         };
-        let encrypted = encrypt(Arc::clone(config), details, transport.boxed());
+        let encrypted = encrypt(Arc::clone(config), peer, details, transport.boxed());
         Ok(Some(Either::B(
-            encrypted.map_err(|error| ConnectError::at(FailureKind::Tls, error))?,
+            encrypted.map_err(|error| ConnectError::at(stage, error))?,
         )))
     }
 }
 
 fn encrypt(
     config: Arc<ClientConfig>,
+    peer: &Uri,
     details: &ConnectionDetails<'_>,
     transport: Box<dyn Transport>,
 ) -> Result<Encrypted, Error> {
-    let host = details.uri.host().unwrap_or_default();
+    let host = peer.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(host).map_err(|error| Error::Other(error.into()))?;
     let mut connection = ClientConnection::new(config, name).map_err(|error| Error::Other(error.into()))?;

@@ -8,10 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use cycles_ureq::models::BalanceParams;
 use cycles_ureq::{CyclesClient, CyclesConfig, HttpOptions};
-use support::{KEY, Scripted, client, commit, decide, hasty, http};
+use support::{KEY, Scripted, client, client_with, commit, decide, hasty, http};
 
 /// What may not be seen: the key's tail, so that a shortened key is caught too.
 const TAIL: &str = "0123456789";
+
+/// A proxy's password, and the header that is made of it.
+const PROXY_PASSWORD: &str = "secret";
+const PROXY_CREDENTIALS: &str = "dXNlcjpzZWNyZXQ=";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -71,6 +75,18 @@ fn a_run_at_trace_level_never_shows_the_key() {
         let error = client.commit_reservation(&"r".into(), &commit()).unwrap_err();
         seen.push(format!("{error} {error:?}"));
     }
+    for url in ["http://cycles.example", "https://cycles.example"] {
+        let proxy = Scripted::answering(http(403, "", ""));
+        let address = proxy.url.replace("http://", "http://user:secret@");
+        let client = client_with(url, HttpOptions::new().proxy(address, ""));
+        let error = client.decide(&decide()).unwrap_err();
+        seen.push(format!("{client:?} {error} {error:?}"));
+        let request = proxy.requests().concat();
+        assert!(
+            request.contains("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="),
+            "{request}"
+        );
+    }
     let config = CyclesConfig::new(KEY, "http://localhost").unwrap();
     seen.push(format!(
         "{config:?} {:?}",
@@ -88,8 +104,9 @@ fn a_run_at_trace_level_never_shows_the_key() {
         log.contains("answered") && log.contains("no answer"),
         "the log was on: {log}"
     );
-    assert!(!log.contains(TAIL), "{log}");
-    for text in seen {
-        assert!(!text.contains(TAIL), "{text}");
+    for text in seen.iter().chain([&log]) {
+        for secret in [TAIL, PROXY_PASSWORD, PROXY_CREDENTIALS] {
+            assert!(!text.contains(secret), "{text}");
+        }
     }
 }

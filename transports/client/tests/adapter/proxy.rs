@@ -1,6 +1,6 @@
 // Proxies: plain requests are forwarded, secure ones tunnelled, exceptions go straight.
 //
-// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
+// Which proxy is before which server is the table in `cycles-host`. The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
 
 use runcycles::{CyclesClient, Error, FailureKind, HttpOptions};
 use support::{Scripted, client_with, decide, http};
@@ -15,19 +15,24 @@ fn through(proxy: &Scripted) -> HttpOptions {
 }
 
 on_executor! {
-async fn a_plain_call_is_forwarded_by_its_whole_address_with_the_proxys_password() {
+async fn plain_calls_are_forwarded_by_their_whole_address_with_the_proxys_password() {
     let proxy = Scripted::answering(http(200, "", ALLOW));
-    let client = client_with("http://cycles.example:7878", through(&proxy));
-    client.decide(&decide()).await.unwrap();
-    let request = &proxy.requests()[0];
-    assert!(
-        request.starts_with("POST http://cycles.example:7878/v1/decide HTTP/1.1\r\n"),
-        "{request}"
-    );
-    assert!(
-        request.contains("proxy-authorization: Basic dXNlcjpzZWNyZXQ=\r\n"),
-        "{request}"
-    );
+    let client = client_with("http://cycles.example:7878/ledger", through(&proxy));
+    for _ in 0..2 {
+        client.decide(&decide()).await.unwrap();
+    }
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), 2);
+    for request in requests {
+        assert!(
+            request.starts_with("POST http://cycles.example:7878/ledger/v1/decide HTTP/1.1\r\n"),
+            "{request}"
+        );
+        let head = request.to_ascii_lowercase();
+        assert!(head.contains("\r\nproxy-authorization: basic dxnlcjpzzwnyzxq=\r\n"), "{request}");
+        assert!(head.contains("\r\nhost: cycles.example:7878\r\n"), "{request}");
+    }
+    assert_eq!(proxy.connections(), 1, "it is kept");
 }
 }
 
@@ -73,33 +78,34 @@ async fn an_exception_goes_straight() {
 }
 
 on_executor! {
-async fn a_proxy_that_is_down_was_never_sent_to() {
-    let options = HttpOptions::new().proxy("http://127.0.0.1:9", "");
-    let error = client_with("http://cycles.example", options)
-        .decide(&decide())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::Transport(error) if error.kind() == FailureKind::Proxy),
-        "{error:?}"
-    );
+async fn a_proxy_that_is_down_or_has_no_address_was_never_sent_to() {
+    for (proxy, url) in [
+        ("http://127.0.0.1:9", "http://cycles.example"),
+        ("http://127.0.0.1:9", "https://cycles.example"),
+        ("http://no-such-proxy.invalid:9", "http://cycles.example"),
+        ("http://no-such-proxy.invalid:9", "https://cycles.example"),
+    ] {
+        let options = HttpOptions::new().proxy(proxy, "");
+        let error = client_with(url, options).decide(&decide()).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Transport(error) if error.kind() == FailureKind::Proxy && !error.may_have_been_sent()),
+            "{error:?}"
+        );
+    }
 }
 }
 
-on_executor! {
-async fn a_proxy_that_speaks_tls_is_refused_with_a_sentence() {
-    let options = HttpOptions::new().proxy("https://127.0.0.1:9", "");
-    let error = client_with("http://cycles.example", options)
-        .decide(&decide())
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("only proxies with an http:// address are supported"),
-        "{error}"
-    );
-}
+#[test]
+fn a_kind_of_proxy_that_cannot_be_used_is_refused_with_a_sentence() {
+    for (address, kind) in [("https://127.0.0.1:9", "https://"), ("socks5://127.0.0.1", "socks5://")] {
+        let client = CyclesClient::builder(support::KEY, "http://cycles.example");
+        let options = HttpOptions::new().proxy(address, "");
+        let error = client.http(options).try_build().unwrap_err();
+        let expected = format!(
+            "the proxy's address names a proxy of the kind {kind}, and here only these can be used: http://"
+        );
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
 }
 
 #[test]
@@ -110,7 +116,7 @@ fn an_address_that_is_none_is_refused_when_the_client_is_made() {
         .try_build()
         .unwrap_err();
     assert!(
-        error.to_string().contains("the proxy's address is no URL"),
+        error.to_string().contains("the proxy's address cannot be used: "),
         "{error}"
     );
 }
@@ -138,31 +144,43 @@ fn the_environment_names_the_proxy_and_its_exceptions() {
         let _ = executor::block_on(client.decide(&decide()));
         return;
     }
-    let run_with = |proxy: &str, url: &str| {
-        let status = std::process::Command::new(std::env::current_exe().unwrap())
+    let run_with = |proxies: &[(&str, &str)], url: &str| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
+        }
+        let status = command
             .args(["--exact", "the_environment_names_the_proxy_and_its_exceptions"])
-            .env_remove("REQUEST_METHOD")
-            .env("HTTP_PROXY", proxy)
-            .env("http_proxy", proxy)
-            .env("NO_PROXY", "elsewhere.invalid")
             .env("no_proxy", "elsewhere.invalid")
+            .envs(proxies.iter().copied())
             .env(URL, url)
             .stdout(std::process::Stdio::null())
             .status();
         status.unwrap().code()
     };
-    let run = |proxy: &Scripted, url: &str| {
-        assert_eq!(run_with(&proxy.url, url), Some(0));
-        proxy.requests().len()
-    };
     let proxy = Scripted::answering(http(200, "", ALLOW));
-    assert_eq!(run(&proxy, "http://cycles.invalid"), 1);
-    assert_eq!(run(&proxy, "http://elsewhere.invalid"), 1, "an exception");
     let server = Scripted::answering(http(200, "", ALLOW));
-    assert_eq!(run(&proxy, &server.url), 1, "no proxy could reach this machine");
+    let broken = "::: not an address";
+    let mut asked = 0;
+    for (proxies, url, is_asked) in [
+        (&[("http_proxy", &*proxy.url)][..], "http://cycles.invalid", true),
+        (&[("http_proxy", &*proxy.url)], "http://elsewhere.invalid", false),
+        (&[("http_proxy", &*proxy.url)], &*server.url, false),
+        (&[("HTTP_PROXY", &*proxy.url), ("ALL_PROXY", "socks://127.0.0.1:9")], "http://cycles.invalid", true),
+        (&[("HTTP_PROXY", &*proxy.url), ("HTTPS_PROXY", broken)], "http://cycles.invalid", true),
+        (&[("HTTP_PROXY", &*proxy.url), ("REQUEST_METHOD", "GET")], "http://cycles.invalid", false),
+        (&[("ALL_PROXY", &*proxy.url), ("http_proxy", " ")], "http://cycles.invalid", true),
+        (&[("HTTPS_PROXY", &*proxy.url)], "https://cycles.invalid", true),
+        (&[("HTTPS_PROXY", &*proxy.url)], "http://cycles.invalid", false),
+        (&[("HTTP_PROXY", &*proxy.url), ("NO_PROXY", "*.invalid"), ("no_proxy", "")], "http://cycles.invalid", false),
+    ] {
+        assert_eq!(run_with(proxies, url), Some(0), "{proxies:?} {url}");
+        asked += usize::from(is_asked);
+        assert_eq!(proxy.requests().len(), asked, "{proxies:?} {url}");
+    }
     assert_eq!(server.requests().len(), 1);
     assert_eq!(
-        run_with("::: no URL", "http://cycles.invalid"),
+        run_with(&[("http_proxy", broken)], "http://cycles.invalid"),
         Some(3),
         "a proxy that cannot be read"
     );

@@ -1,0 +1,230 @@
+//! How a server is reached: directly, or through a proxy, by rules that are the same for every adapter.
+
+mod address;
+mod exceptions;
+#[cfg(test)]
+mod tests;
+
+use core::fmt;
+use std::ffi::OsString;
+
+use cycles_proto::ConfigError;
+use http::uri::Scheme;
+use http::{HeaderValue, Uri};
+
+/// How a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// By a connection to the server itself.
+    Direct,
+    /// Each request goes to the proxy with its whole address in the request line. That is how http is proxied: many
+    /// proxies refuse a tunnel to a port other than 443.
+    Forward(Proxy),
+    /// The proxy opens a connection to the server and passes bytes that it cannot read.
+    Tunnel(Proxy),
+}
+
+/// A proxy. `Debug` shows neither its user nor its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    protocol: ProxyProtocol,
+    /// `http://host:port`, or https for a proxy that is itself spoken to over TLS.
+    uri: Uri,
+    credentials: Option<Credentials>,
+}
+
+/// What is spoken with a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// SOCKS 4: the client resolves the server's name.
+    Socks4,
+    /// SOCKS 4a: the proxy resolves it.
+    Socks4a,
+    /// SOCKS 5: the client resolves it.
+    Socks5,
+    /// SOCKS 5: the proxy resolves it.
+    Socks5h,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Credentials {
+    user: String,
+    password: Option<String>,
+}
+
+/// Where proxies are named.
+#[derive(Clone, Default)]
+pub(crate) enum Proxies {
+    /// In the environment.
+    #[default]
+    FromEnvironment,
+    /// Nowhere.
+    None,
+    /// In the program: one for all servers.
+    All {
+        address: String,
+        /// The servers that are reached without it, written like `NO_PROXY`.
+        except: String,
+    },
+}
+
+/// The route to `server`. Only the variable that applies is looked at, so that a broken one for other servers does no
+/// harm; one that applies and cannot be used is an error, and never taken for "no proxy".
+///
+/// The rules are curl's, also in that small letters go before capitals and the variable for a scheme before
+/// `ALL_PROXY`. Beyond curl's: `HTTP_PROXY` in capitals is read, unless a CGI server may have made it of a visitor's
+/// header `Proxy`; a server on this machine is reached directly, as the environment's proxy could not reach it; and
+/// exceptions may name ports and stars.
+pub(crate) fn route(
+    server: &Uri,
+    lookup: impl Fn(&str) -> Option<OsString>,
+    proxies: &Proxies,
+    spoken: &[ProxyProtocol],
+) -> Result<Route, ConfigError> {
+    let (source, address, except) = match proxies {
+        Proxies::None => return Ok(Route::Direct),
+        Proxies::FromEnvironment if exceptions::is_on_this_machine(server) => return Ok(Route::Direct),
+        Proxies::FromEnvironment => {
+            let set = |name: &str| lookup(name).filter(|value| !value.to_string_lossy().trim().is_empty());
+            let named = variables(server, lookup("REQUEST_METHOD").is_some());
+            let Some((name, value)) = named.iter().find_map(|name| Some((name, set(name)?))) else {
+                return Ok(Route::Direct);
+            };
+            let except = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
+            (name, value, except.to_string_lossy().into_owned())
+        }
+        Proxies::All { address, except } => (&"the proxy's address", address.into(), except.clone()),
+    };
+    if exceptions::cover(&except, server) {
+        return Ok(Route::Direct);
+    }
+    let proxy = address::parse(&address).and_then(|proxy| proxy.if_spoken(spoken));
+    let proxy = proxy.map_err(|problem| ConfigError::Malformed {
+        variable: (*source).to_owned(),
+        problem,
+    })?;
+    let can_forward = matches!(proxy.protocol, ProxyProtocol::Http | ProxyProtocol::Https);
+    Ok(if can_forward && !is_https(server) {
+        Route::Forward(proxy)
+    } else {
+        Route::Tunnel(proxy)
+    })
+}
+
+fn is_https(server: &Uri) -> bool {
+    server.scheme() == Some(&Scheme::HTTPS)
+}
+
+/// The variables that may name the proxy for `server`, the first one that is set counts.
+fn variables(server: &Uri, is_cgi: bool) -> &'static [&'static str] {
+    if is_https(server) {
+        return &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    }
+    match is_cgi {
+        false => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
+        // Where capitals do not count, a visitor's header makes this one too.
+        true if cfg!(windows) => &["all_proxy", "ALL_PROXY"],
+        true => &["http_proxy", "all_proxy", "ALL_PROXY"],
+    }
+}
+
+impl Proxy {
+    /// What is spoken with it.
+    pub fn protocol(&self) -> ProxyProtocol {
+        self.protocol
+    }
+
+    /// Its address, `http://host:port`; https if it is spoken to over TLS.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The user's name for it, decoded.
+    pub fn user(&self) -> Option<&str> {
+        self.credentials
+            .as_ref()
+            .map(|credentials| credentials.user.as_str())
+    }
+
+    /// The password for it, decoded.
+    pub fn password(&self) -> Option<&str> {
+        self.credentials.as_ref()?.password.as_deref()
+    }
+
+    /// The value of `Proxy-Authorization`, marked as sensitive: user and password in the scheme `Basic`.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        let user = self.user()?;
+        let pair = format!("{user}:{}", self.password().unwrap_or_default());
+        // Letters and digits are fit for a header.
+        let mut value = HeaderValue::try_from(format!("Basic {}", base64(pair.as_bytes()))).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn if_spoken(self, spoken: &[ProxyProtocol]) -> Result<Self, String> {
+        if spoken.contains(&self.protocol) {
+            return Ok(self);
+        }
+        let (named, spoken) = (self.protocol.scheme(), spoken.iter().map(ProxyProtocol::scheme));
+        Err(format!(
+            "names a proxy of the kind {named}://, and here only these can be used: {}://",
+            spoken.collect::<Vec<_>>().join("://, ")
+        ))
+    }
+}
+
+impl ProxyProtocol {
+    /// What an address of such a proxy begins with.
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks4 => "socks4",
+            Self::Socks4a => "socks4a",
+            Self::Socks5 => "socks5",
+            Self::Socks5h => "socks5h",
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let at = |position: usize| u32::from(group.get(position).copied().unwrap_or_default());
+        let bits = at(0) << 16 | at(1) << 8 | at(2);
+        for digit in 0..4 {
+            let is_filled = digit <= group.len();
+            let value = (bits >> (18 - 6 * digit) & 63) as usize;
+            text.push(if is_filled { char::from(DIGITS[value]) } else { '=' });
+        }
+    }
+    text
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("protocol", &self.protocol)
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A proxy's address may hold a password, so it is not shown.
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FromEnvironment => f.write_str("FromEnvironment"),
+            Self::None => f.write_str("None"),
+            Self::All { except, .. } => f
+                .debug_struct("All")
+                .field("except", except)
+                .finish_non_exhaustive(),
+        }
+    }
+}

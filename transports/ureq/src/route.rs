@@ -1,0 +1,70 @@
+//! How ureq is told of the proxy before the server.
+//!
+//! ureq itself only tunnels. A forwarding proxy is not told to it at all: [`Names`](crate::names::Names) says the
+//! proxy's addresses where ureq asks for the server's, and [`Discreetly`](crate::discreet::Discreetly) writes the whole
+//! address into the request line.
+
+use cycles_host::{Proxy, ProxyProtocol, Route};
+use cycles_proto::ConfigError;
+use ureq::Error;
+
+/// The kinds of proxy that can be used.
+pub(crate) const SPOKEN: &[ProxyProtocol] = &[
+    ProxyProtocol::Http,
+    #[cfg(feature = "tls")]
+    ProxyProtocol::Https,
+    ProxyProtocol::Socks4,
+    ProxyProtocol::Socks4a,
+    ProxyProtocol::Socks5,
+    ProxyProtocol::Socks5h,
+];
+
+/// The proxy that tunnels, for ureq.
+pub(crate) fn tunnel(route: &Route) -> Result<Option<ureq::Proxy>, ConfigError> {
+    let Route::Tunnel(proxy) = route else {
+        return Ok(None);
+    };
+    let proxy = to_ureq(proxy);
+    proxy
+        .map(Some)
+        .map_err(|error| ConfigError::Adapter(format!("the proxy cannot be used: {error}")))
+}
+
+/// The proxy that forwards.
+pub(crate) fn forwarder(route: &Route) -> Option<&Proxy> {
+    match route {
+        Route::Forward(proxy) => Some(proxy),
+        Route::Direct | Route::Tunnel(_) => None,
+    }
+}
+
+/// Whether the proxy itself is spoken to over TLS.
+#[cfg(feature = "tls")]
+pub(crate) fn is_proxy_encrypted(route: &Route) -> bool {
+    match route {
+        Route::Forward(proxy) | Route::Tunnel(proxy) => proxy.protocol() == ProxyProtocol::Https,
+        Route::Direct => false,
+    }
+}
+
+fn to_ureq(proxy: &Proxy) -> Result<ureq::Proxy, Error> {
+    let mut builder = ureq::Proxy::builder(match proxy.protocol() {
+        ProxyProtocol::Http => ureq::ProxyProtocol::Http,
+        ProxyProtocol::Https => ureq::ProxyProtocol::Https,
+        ProxyProtocol::Socks4 => ureq::ProxyProtocol::Socks4,
+        ProxyProtocol::Socks4a => ureq::ProxyProtocol::Socks4A,
+        ProxyProtocol::Socks5 => ureq::ProxyProtocol::Socks5,
+        ProxyProtocol::Socks5h => ureq::ProxyProtocol::Socks5h,
+    });
+    builder = builder.host(proxy.uri().host().unwrap_or_default());
+    if let Some(port) = proxy.uri().port_u16() {
+        builder = builder.port(port);
+    }
+    if let Some(user) = proxy.user() {
+        builder = builder.username(user);
+    }
+    if let Some(password) = proxy.password() {
+        builder = builder.password(password);
+    }
+    builder.build()
+}
