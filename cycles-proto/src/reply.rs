@@ -3,11 +3,12 @@
 //! | response | verdict |
 //! |---|---|
 //! | the operation's own status with every required member present and valid | [`Verdict::Success`] |
-//! | any other 2xx, a success that cannot be read, 5xx | [`Verdict::Ambiguous`] |
+//! | any other 2xx, a success that cannot be read, 5xx; 408, 421, 425, 499, 1xx and 3xx, which no server of the protocol answers | [`Verdict::Ambiguous`] |
 //! | 429, or an error with code `LIMIT_EXCEEDED` | [`Verdict::Throttled`] |
 //! | 401, 403 | [`Verdict::Unauthorized`] |
 //! | 410 or code `RESERVATION_EXPIRED`, on an operation that names a reservation | [`Verdict::Expired`] |
-//! | any other 4xx; 1xx and 3xx, which no operation has | [`Verdict::Rejected`] |
+//! | 407, which only a proxy answers | [`Verdict::NotSent`] |
+//! | any other 4xx | [`Verdict::Rejected`] |
 //!
 //! Members that are not known, nulls where a member is optional, and values that are not known of open
 //! enums never spoil a success: the protocol grows by addition. A known member of the wrong type does: only a
@@ -16,6 +17,7 @@
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use crate::call::{Failure, FailureKind};
 use crate::models::{
     BalanceResponse, CommitResponse, CyclesEvidenceEnvelope, CyclesEvidenceJwks, DecisionResponse, ErrorCode,
     ErrorResponse, EventCreateResponse, EventStatus, HealthResponse, ReleaseResponse,
@@ -77,6 +79,8 @@ pub enum Verdict<T> {
     },
     /// It was not done because of too many requests: wait for [`ResponseInfo::retry_after`].
     Throttled(Unsuccessful),
+    /// It was not done: a proxy wants a user name and a password before it sends anything on.
+    NotSent(Unsuccessful),
     /// It may have been done: only a repetition under the same key tells.
     Ambiguous(Unsuccessful),
 }
@@ -90,6 +94,7 @@ impl<T> Verdict<T> {
             Self::Unauthorized(reply) => Verdict::Unauthorized(reply),
             Self::Expired { confirmed, reply } => Verdict::Expired { confirmed, reply },
             Self::Throttled(reply) => Verdict::Throttled(reply),
+            Self::NotSent(reply) => Verdict::NotSent(reply),
             Self::Ambiguous(reply) => Verdict::Ambiguous(reply),
         }
     }
@@ -103,6 +108,7 @@ impl<T> Verdict<T> {
             | Self::Expired { reply, .. }
             | Self::Unauthorized(reply)
             | Self::Throttled(reply)
+            | Self::NotSent(reply)
             | Self::Ambiguous(reply) => Err(reply),
         }
     }
@@ -146,11 +152,23 @@ impl Unsuccessful {
     pub(crate) fn closes_the_outcome(&self, may_be_done: bool) -> bool {
         let (status, code) = (self.info.status(), self.code());
         let is_throttled = status == 429 || code == Some(&ErrorCode::LimitExceeded);
-        let is_refusal = (400..500).contains(&status) || is_throttled;
+        let is_refusal = ((400..500).contains(&status) && !is_open(status)) || is_throttled;
         let is_checked_first = matches!(status, 401 | 403) || is_throttled;
         let is_its_word = !self.is_nameless() || self.code() != Some(&ErrorCode::ReservationExpired);
         let is_last_word = !may_be_done || !(is_checked_first || self.is_nameless());
         self.is_understood() && is_refusal && is_its_word && is_last_word
+    }
+
+    /// Why nothing was sent, if that is what the reply says.
+    pub(crate) fn not_sent(&self) -> Option<Failure> {
+        const ADVICE: &str = "407: it wants a user name and a password, which go into its address: http://USER:PASSWORD@HOST:PORT";
+        let failure = Failure::new(FailureKind::Proxy);
+        (self.info.status() == PROXY_WANTS_CREDENTIALS).then(|| failure.with_detail(ADVICE.to_owned()))
+    }
+
+    /// Whether the server asks for a pause before the next attempt.
+    pub(crate) fn asks_for_a_pause(&self) -> bool {
+        self.info.retry_after().is_some_and(|wait| !wait.is_zero())
     }
 
     /// Whether an error does not name the request, as all of the ledger's own do: something on the way may have
@@ -195,7 +213,8 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
     }
     match status {
         401 | 403 => Verdict::Unauthorized(reply),
-        500.. => Verdict::Ambiguous(reply),
+        PROXY_WANTS_CREDENTIALS => Verdict::NotSent(reply),
+        _ if is_open(status) => Verdict::Ambiguous(reply),
         400..500 if kind.names_a_reservation() => match (status, code) {
             (_, Some(ErrorCode::ReservationExpired)) => {
                 let confirmed = !reply.is_nameless();
@@ -209,6 +228,16 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
         },
         _ => Verdict::Rejected(reply),
     }
+}
+
+/// Nothing that a server answers.
+const PROXY_WANTS_CREDENTIALS: u16 = 407;
+
+/// Whether a status says that something went wrong on the way or in the server, and not what became of the request: a
+/// balancer that gave up waiting (408, 499), a connection that was the wrong one or used too early (421, 425), a
+/// redirect, a server that failed.
+fn is_open(status: u16) -> bool {
+    matches!(status, 100..200 | 300..400 | 408 | 421 | 425 | 499 | 500..)
 }
 
 impl OperationKind {

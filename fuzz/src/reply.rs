@@ -104,8 +104,8 @@ fn judge<T>(operation: Result<Operation<T>, Error>, answer: &Answer, is_drawn: b
 where
     T: Reply + Clone + PartialEq + Debug,
 {
-    const STATUSES: [u16; 14] = [
-        200, 201, 202, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503,
+    const STATUSES: [u16; 19] = [
+        200, 201, 202, 204, 302, 400, 401, 403, 404, 407, 408, 409, 410, 421, 425, 429, 499, 500, 503,
     ];
     let operation = operation.expect("the request is valid");
     let kind = operation.context().operation;

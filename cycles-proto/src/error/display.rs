@@ -39,7 +39,7 @@ impl std::error::Error for TransportError {}
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: {}. ", self.call, self.call.server, self.failure)?;
+        write!(f, "{}: {}. ", self.call, self.failure)?;
         if self.may_have_been_sent() {
             self.call.write_advice(f, self.outcome_is_unknown())
         } else {
@@ -48,14 +48,14 @@ impl fmt::Display for TransportError {
     }
 }
 
-/// `commitReservation of 26c5a266`.
+/// `commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit)`.
 impl fmt::Display for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.operation.operation_id())?;
-        match &self.reservation_id {
-            Some(id) => write!(f, " of {}", shortened(id.as_str())),
-            None => Ok(()),
+        if let Some(id) = &self.reservation_id {
+            write!(f, " of {}", shortened(id.as_str()))?;
         }
+        write!(f, " ({} {})", self.method(), shortened(&self.address()))
     }
 }
 
@@ -97,13 +97,19 @@ impl fmt::Display for Sentence<'_> {
             message,
         ) = self;
         let status = reply.info.status();
+        let redirect = call.redirect(&reply.info);
         match (reply.code(), &reply.unreadable) {
             _ if decision.is_some() => write!(f, "{call}: denied")?,
             (Some(code), _) => write!(f, "{call}: {status} {}", shortened(code.as_str()))?,
             (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
-            (None, None) => write!(f, "{call}: {status}, not an answer of a Cycles server")?,
+            (None, None) if redirect.is_none() => {
+                write!(f, "{call}: {status}, not an answer of a Cycles server")?;
+            }
+            (None, None) => write!(f, "{call}: {status}")?,
         }
-        if !message.is_empty() {
+        if let Some(redirect) = &redirect {
+            write!(f, ", {}", shortened(redirect))?;
+        } else if !message.is_empty() {
             write!(f, ": {}", shortened(message))?;
         }
         if status == 401 && *message == "INTERNAL_ERROR" {

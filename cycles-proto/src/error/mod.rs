@@ -1,6 +1,7 @@
 //! What can go wrong, by whose fault it is, in sentences for the person who has to act on it.
 
 mod action;
+mod address;
 mod display;
 
 use core::time::Duration;
@@ -276,6 +277,9 @@ impl Error {
 
     /// What a reply means that was no success.
     pub(crate) fn of_reply(call: CallContext, reply: Unsuccessful, may_be_done: bool) -> Self {
+        if let Some(failure) = reply.not_sent() {
+            return Self::transport(call, failure, may_be_done);
+        }
         let outcome_is_unknown = !reply.closes_the_outcome(may_be_done);
         Self::from_reply(ErrorReply {
             call,

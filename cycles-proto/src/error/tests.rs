@@ -66,7 +66,7 @@ fn a_denied_budget_keeps_its_reason_and_everything_else() {
         assert_eq!(
             error.to_string(),
             format!(
-                "commitReservation of 26c5a266: 409 {code}: no money (try again after 3 s). The ledger is unchanged. Request q-7."
+                "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 409 {code}: no money (try again after 3 s). The ledger is unchanged. Request q-7."
             )
         );
     }
@@ -122,7 +122,7 @@ fn only_a_known_code_is_the_ledgers_word() {
     );
     assert!(unknown(status(302), &body("NOT_FOUND", "m")));
     assert!(unknown(status(410), r#"{"error":"RESERVATION_EXPIRED"}"#));
-    for foreign in [401, 403, 404, 407, 410, 413, 429] {
+    for foreign in [401, 403, 404, 408, 410, 413, 421, 425, 429, 499] {
         assert!(unknown(status(foreign), "<html>"), "{foreign}");
     }
 }
@@ -155,7 +155,7 @@ fn a_server_that_failed_leaves_the_outcome_open_and_says_how_to_close_it() {
     assert!(error.outcome_is_unknown() && error.is_retryable());
     assert_eq!(
         error.to_string(),
-        "commitReservation of 26c5a266: 503, not an answer of a Cycles server. The server may have acted on it; \
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 503, not an answer of a Cycles server. The server may have acted on it; \
          repeat it under the key k-1 and it counts once."
     );
 }
@@ -185,7 +185,7 @@ fn a_server_without_its_store_does_not_blame_the_key() {
     assert!(error.is_unauthorized() && !error.is_retryable() && !error.is_outage());
     assert_eq!(
         error.to_string(),
-        "commitReservation of 26c5a266: 401 UNAUTHORIZED: KEY_NOT_FOUND (http://ledger does not take the API key). The ledger is unchanged. Request q-7."
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 401 UNAUTHORIZED: KEY_NOT_FOUND (http://ledger does not take the API key). The ledger is unchanged. Request q-7."
     );
 }
 
@@ -199,7 +199,7 @@ fn a_success_that_cannot_be_read_says_so() {
     assert_eq!(error.request_id(), Some("q-8"));
     assert_eq!(
         error.to_string(),
-        "commitReservation of 26c5a266: the answer (200) cannot be read: missing field `charged` at line 1 column 22. \
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): the answer (200) cannot be read: missing field `charged` at line 1 column 22. \
          The server may have acted on it; repeat it under the key k-1 and it counts once. Request q-8."
     );
 }
@@ -210,16 +210,16 @@ fn a_transport_error_says_whether_anything_was_sent() {
     let commit = OperationKind::CommitReservation;
     assert_eq!(
         text(FailureKind::Dns, commit),
-        "commitReservation of 26c5a266 at http://ledger: the server's name could not be resolved. Nothing was sent"
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): the server's name could not be resolved. Nothing was sent"
     );
     assert_eq!(
         text(FailureKind::Timeout, commit),
-        "commitReservation of 26c5a266 at http://ledger: no complete answer in time. The server may have acted on it; repeat it under \
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): no complete answer in time. The server may have acted on it; repeat it under \
          the key k-1 and it counts once"
     );
     assert_eq!(
         text(FailureKind::Lost, OperationKind::GetReservation),
-        "getReservation of 26c5a266 at http://ledger: the connection was lost. It may have reached the server, where it changes nothing"
+        "getReservation of 26c5a266 (GET http://ledger/v1/reservations/26c5a266): the connection was lost. It may have reached the server, where it changes nothing"
     );
     let error = Error::transport(call(commit), Failure::new(FailureKind::Lost), false);
     assert_eq!(
@@ -239,7 +239,7 @@ fn an_answer_to_a_question_says_nothing_about_the_ledger() {
     );
     assert_eq!(
         error.unwrap_err().to_string(),
-        "getReservation of 26c5a266: 404 NOT_FOUND: gone. Request q-7."
+        "getReservation of 26c5a266 (GET http://ledger/v1/reservations/26c5a266): 404 NOT_FOUND: gone. Request q-7."
     );
 }
 

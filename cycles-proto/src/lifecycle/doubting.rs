@@ -87,10 +87,11 @@ impl Doubting {
             }
             Ok(Verdict::Success(detail)) => Some(detail.status.clone()),
             Ok(Verdict::Expired { confirmed: true, .. }) => Some(ReservationStatus::Expired),
-            Ok(Verdict::Ambiguous(_)) | Err(_) if may_look_again => return None,
+            Ok(Verdict::Ambiguous(_) | Verdict::NotSent(_)) | Err(_) if may_look_again => return None,
             // It is not released: whoever reserved it before may be settling it.
             Ok(
                 Verdict::Ambiguous(_)
+                | Verdict::NotSent(_)
                 | Verdict::Expired { .. }
                 | Verdict::Rejected(_)
                 | Verdict::Unauthorized(_)

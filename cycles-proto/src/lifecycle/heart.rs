@@ -184,7 +184,7 @@ impl Heart {
                     self.renewed(scene, extension, answer.sent, &response);
                     return Some(response.expires_at_ms);
                 }
-                Verdict::Ambiguous(reply) => (reply, BeatFailure::Transient),
+                Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => (reply, BeatFailure::Transient),
                 Verdict::Throttled(reply) => {
                     let wait = reply.info.retry_after();
                     (reply, BeatFailure::Throttled(wait))
@@ -228,9 +228,11 @@ impl Heart {
 
     fn failed(&mut self, scene: &mut Scene<'_>, extension: Extension, error: Error, failure: BeatFailure) {
         let is_over = failure == BeatFailure::Refused && is_over(&error);
+        let asks_for_a_pause = error.retry_after().is_some_and(|wait| !wait.is_zero());
+        let is_worth_repeating = failure == BeatFailure::Transient && !asks_for_a_pause;
         let error = Box::new(error);
         match extension.by_hand {
-            Some(_) if failure == BeatFailure::Transient && !extension.is_repeated => {
+            Some(_) if is_worth_repeating && !extension.is_repeated => {
                 self.by_hand.push_front(Extension {
                     is_repeated: true,
                     ..extension

@@ -118,7 +118,7 @@ impl Releasing {
                         (reply, Some(pause))
                     }
                     Verdict::Unauthorized(reply) if reply.is_outage() => (reply, Some(Duration::ZERO)),
-                    Verdict::Ambiguous(reply) => (reply, Some(Duration::ZERO)),
+                    Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => (reply, Some(Duration::ZERO)),
                     Verdict::Unauthorized(reply)
                     | Verdict::Rejected(reply)
                     | Verdict::Expired { reply, .. } => (reply, None),

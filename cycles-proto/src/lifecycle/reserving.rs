@@ -99,12 +99,13 @@ impl Reserving {
             Ok(response) => match verdict::<ReservationCreateResponse>(self.kind, response) {
                 Verdict::Success(response) => return Some(self.answered(common, now, response, sent)),
                 Verdict::Ambiguous(reply) => {
-                    let is_busy = reply.info.retry_after().is_some_and(|wait| !wait.is_zero());
-                    (self.refused(common, reply), true, !is_busy)
+                    let is_worth_repeating = !reply.asks_for_a_pause();
+                    (self.refused(common, reply), true, is_worth_repeating)
                 }
                 Verdict::Rejected(reply)
                 | Verdict::Unauthorized(reply)
                 | Verdict::Throttled(reply)
+                | Verdict::NotSent(reply)
                 | Verdict::Expired { reply, .. } => (self.refused(common, reply), false, false),
             },
             Err(failure) => {
@@ -220,6 +221,7 @@ impl Granted {
             Verdict::Rejected(_)
             | Verdict::Unauthorized(_)
             | Verdict::Throttled(_)
+            | Verdict::NotSent(_)
             | Verdict::Ambiguous(_)
             | Verdict::Expired { .. } => None,
         }

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
 
 /// Status, headers and body of the response that a result or an error came from.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct ResponseInfo {
     rate_limit_remaining: Option<i64>,
     rate_limit_reset: Option<i64>,
     retry_after: Option<Duration>,
+    location: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -32,6 +33,7 @@ impl ResponseInfo {
             rate_limit_remaining: integer(headers, &RATE_LIMIT_REMAINING),
             rate_limit_reset: integer(headers, &RATE_LIMIT_RESET),
             retry_after: retry_after(headers),
+            location: headers.get(LOCATION).cloned(),
             body: response.body().clone(),
         }
     }
@@ -69,6 +71,11 @@ impl ResponseInfo {
     /// How long to wait (`Retry-After`). The protocol knows whole seconds only: a date is no value.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Where a redirect points to (`Location`), as it came. It is not followed.
+    pub fn location(&self) -> Option<&str> {
+        text(&self.location)
     }
 
     /// The body as it came.

@@ -3,11 +3,11 @@
 //! An [`Operation`] is a machine with a single thing to do at a time: make its [`call`](Operation::call),
 //! hand the answer to [`handle`](Operation::handle), and do so again if it says so.
 //!
-//! The retry rule, the same for all: an answer that leaves the outcome open (a lost connection, 5xx without
-//! `Retry-After`, a success that cannot be read) is followed by one repetition at once, with the same key and
-//! the same bytes, as long as at least half of the attempt's time is left; both together take no longer than
-//! one attempt may. What never left, what was refused and what was throttled is not repeated, and nothing is
-//! with [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled) off.
+//! The retry rule, the same for all: whatever leaves the outcome open (a connection that was lost, a server or a
+//! balancer that failed, a redirect, a success that cannot be read: all that is [ambiguous](Verdict::Ambiguous)) is
+//! followed by one repetition at once, with the same key and the same bytes, as long as at least half of the
+//! attempt's time is left and the server asks for no pause; both together take no longer than one attempt may. What
+//! never left, what was refused and what was throttled is not repeated, and nothing is with [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled) off.
 //!
 //! An outcome that was open once stays open until the ledger's own word closes it: a repetition that is
 //! refused by a proxy, by a missing key or by a closed port says nothing about the first attempt.
@@ -86,7 +86,7 @@ impl<T> Operation<T> {
                 (self.result)(context, verdict, self.may_be_done)
             }
             Err(failure) => {
-                if may_repeat && failure.kind() == FailureKind::Lost {
+                if may_repeat && failure.kind().may_have_been_sent() {
                     return self.again(whole - elapsed);
                 }
                 Err(Error::transport(
@@ -118,12 +118,13 @@ impl<T> Operation<T> {
 /// Whether the outcome is open and the server did not ask for a pause.
 fn is_worth_repeating<T>(verdict: &Verdict<T>) -> bool {
     match verdict {
-        Verdict::Ambiguous(reply) => reply.info.retry_after().is_none_or(|wait| wait.is_zero()),
+        Verdict::Ambiguous(reply) => !reply.asks_for_a_pause(),
         Verdict::Success(_)
         | Verdict::Rejected(_)
         | Verdict::Unauthorized(_)
         | Verdict::Expired { .. }
-        | Verdict::Throttled(_) => false,
+        | Verdict::Throttled(_)
+        | Verdict::NotSent(_) => false,
     }
 }
 

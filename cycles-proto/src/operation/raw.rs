@@ -76,10 +76,10 @@ impl RawResponse {
             | Error::Denied { message, .. }
             | Error::Api { message, .. } => Some(message),
             Error::Unreadable { problem, .. } => Some(problem),
+            Error::Transport(error) => Some(error.failure.detail()),
             // None of these is made of an answer.
             Error::Config(_)
             | Error::Invalid { .. }
-            | Error::Transport(_)
             | Error::DryRun(_)
             | Error::Action(_)
             | Error::LeaseLost(_)

@@ -57,6 +57,10 @@ fn done<T: Reply + core::fmt::Debug>(progress: Progress<T>) -> Result<T, Error> 
     }
 }
 
+fn refusal(code: &str) -> String {
+    format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#)
+}
+
 const SOON: Duration = Duration::from_millis(1);
 
 #[test]
@@ -231,11 +235,14 @@ fn what_breaks_a_limit_is_refused_before_anything_is_sent() {
 
 #[test]
 fn an_open_outcome_is_asked_again_once_with_the_same_bytes() {
-    for answer in [
-        Ok(response(500, "")),
+    let statuses = [201, 204, 302, 307, 408, 421, 425, 499, 500, 502, 503, 504];
+    let answers = statuses.map(|status| Ok(response(status, "<html>")));
+    for answer in answers.into_iter().chain([
         Ok(response(200, "garbage")),
+        Ok(response(408, &refusal("BUDGET_EXCEEDED"))),
         Err(Failure::new(FailureKind::Lost)),
-    ] {
+        Err(Failure::new(FailureKind::TooLarge)),
+    ]) {
         let operation = start();
         let first = operation.call();
         let operation =
@@ -272,13 +279,12 @@ fn what_never_left_was_refused_or_took_its_time_is_not_asked_again() {
         FailureKind::Dns,
         FailureKind::Connect,
         FailureKind::Tls,
-        FailureKind::Timeout,
-        FailureKind::TooLarge,
+        FailureKind::Proxy,
     ] {
         let error = done(start().handle(SOON, Err(Failure::new(kind)))).unwrap_err();
-        assert_eq!(error.outcome_is_unknown(), kind.may_have_been_sent(), "{error}");
+        assert!(!error.outcome_is_unknown(), "{error}");
     }
-    for status in [302, 400, 401, 404, 409, 410, 429] {
+    for status in [400, 401, 404, 409, 410, 429] {
         assert_eq!(
             done(start().handle(SOON, Ok(&response(status, ""))))
                 .unwrap_err()
@@ -287,11 +293,56 @@ fn what_never_left_was_refused_or_took_its_time_is_not_asked_again() {
         );
     }
     let late = Duration::from_millis(3_501);
-    assert!(
-        done(start().handle(late, Err(Failure::new(FailureKind::Lost))))
-            .unwrap_err()
-            .is_retryable()
-    );
+    for kind in [FailureKind::Lost, FailureKind::Timeout, FailureKind::TooLarge] {
+        let error = done(start().handle(late, Err(Failure::new(kind)))).unwrap_err();
+        assert!(error.is_retryable() && error.outcome_is_unknown(), "{error}");
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_has_sent_nothing() {
+    for body in [
+        "<html>Squid</html>".to_owned(),
+        refusal("NOT_FOUND"),
+        String::new(),
+    ] {
+        let wants = response(407, &body);
+        let error = done(start().handle(SOON, Ok(&wants))).unwrap_err();
+        assert!(!error.outcome_is_unknown() && error.is_retryable(), "{error}");
+        assert!(matches!(&error, Error::Transport(error) if error.kind() == FailureKind::Proxy));
+        assert_eq!(
+            error.to_string(),
+            "commitReservation of r-1 (POST http://localhost:7878/base/v1/reservations/r-1/commit): the proxy did not \
+             let the call through (407: it wants a user name and a password, which go into its address: \
+             http://USER:PASSWORD@HOST:PORT). Nothing was sent"
+        );
+        let open = again(start().handle(SOON, Err(Failure::new(FailureKind::Lost))));
+        let error = done(open.handle(SOON, Ok(&wants))).unwrap_err();
+        assert!(error.outcome_is_unknown(), "the first attempt is not: {error}");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_the_error_names_the_base_url_that_would_be_right() {
+    for status in [301, 302, 303, 307, 308] {
+        let moved = Response::builder().status(status).header(
+            "location",
+            "https://cycles.example/base/v1/reservations/r-1/commit",
+        );
+        let moved = moved.body(Bytes::from_static(b"<html>moved")).unwrap();
+        let operation = again(start().handle(SOON, Ok(&moved)));
+        assert_eq!(operation.call().request.uri().host(), Some("localhost"));
+        let error = done(operation.handle(SOON, Ok(&moved))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "commitReservation of r-1 (POST http://localhost:7878/base/v1/reservations/r-1/commit): {status}, a \
+                 redirect to https://cycles.example/base/v1/reservations/r-1/commit, which is not followed: set the \
+                 base URL to https://cycles.example/base. The server may have acted on it; repeat it \
+                 under the key {SEED_HEX}-commit-0 and it counts once."
+            )
+        );
+    }
 }
 
 /// Every way in which a repetition can end that says nothing about the first attempt.
@@ -362,7 +413,8 @@ fn a_server_that_asks_for_a_pause_gets_it() {
 
 #[test]
 fn a_time_out_says_how_long_it_waited() {
-    let error = done(start().handle(SOON, Err(Failure::new(FailureKind::Timeout)))).unwrap_err();
+    let error =
+        done(start().handle(Duration::from_secs(7), Err(Failure::new(FailureKind::Timeout)))).unwrap_err();
     assert!(
         error
             .to_string()
@@ -474,7 +526,7 @@ fn a_missing_budget_says_which_unit_was_asked_for() {
     );
     assert_eq!(
         error.to_string(),
-        "createEvent: 404 NOT_FOUND: Budget not found for provided scope: tenant:acme. The ledger is unchanged. \
+        "createEvent (POST http://localhost:7878/base/v1/events): 404 NOT_FOUND: Budget not found for provided scope: tenant:acme. The ledger is unchanged. \
          Request q. The amount was in TOKENS; does the scope have its budget in another unit?"
     );
     let of_a_reservation = done(start().handle(SOON, Ok(&reply))).unwrap_err();

@@ -29,6 +29,7 @@ fn name<T>(verdict: &Verdict<T>) -> &'static str {
         Verdict::Expired { confirmed: true, .. } => "expired",
         Verdict::Expired { confirmed: false, .. } => "perhaps expired",
         Verdict::Throttled(_) => "throttled",
+        Verdict::NotSent(_) => "not sent",
         Verdict::Ambiguous(_) => "ambiguous",
     }
 }
@@ -347,6 +348,10 @@ fn only_an_answer_that_the_ledger_gives_after_looking_for_the_key_closes_an_open
         (500, "NOT_FOUND", [false, false]),
         (500, "INTERNAL_ERROR", [false, false]),
         (302, "NOT_FOUND", [false, false]),
+        (408, "NOT_FOUND", [false, false]),
+        (421, "BUDGET_EXCEEDED", [false, false]),
+        (425, "RESERVATION_FINALIZED", [false, false]),
+        (499, "UNAUTHORIZED", [false, false]),
         (409, "SOMETHING_NEW", [false, false]),
     ] {
         assert_eq!(closes(status, &error(code)), expected, "{status} {code}");
@@ -364,9 +369,24 @@ fn only_an_answer_that_the_ledger_gives_after_looking_for_the_key_closes_an_open
 }
 
 #[test]
-fn a_redirect_is_no_answer_of_the_ledger() {
-    for status in [100, 301, 302, 304, 307, 308] {
-        assert_eq!(commit(status, COMMITTED), "rejected", "{status}");
+fn what_a_balancer_or_a_redirect_says_leaves_the_outcome_open() {
+    for status in [100, 103, 300, 301, 302, 303, 304, 307, 308, 408, 421, 425, 499] {
+        for body in [
+            COMMITTED,
+            "<html>",
+            "",
+            &error("RESERVATION_EXPIRED"),
+            &error("NOT_FOUND"),
+        ] {
+            assert_eq!(commit(status, body), "ambiguous", "{status} {body}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_has_sent_nothing_on() {
+    for body in [COMMITTED, "<html>", &error("UNAUTHORIZED")] {
+        assert_eq!(commit(407, body), "not sent", "{body}");
     }
 }
 

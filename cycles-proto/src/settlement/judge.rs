@@ -78,6 +78,7 @@ pub(super) fn commit(response: &http::Response<Bytes>) -> Judgement {
         },
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
+        Verdict::NotSent(reply) => (NOT_DONE, Some(reply)),
         Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
     }
 }
@@ -95,6 +96,7 @@ pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Expired { reply, .. } => (Move::Keep, Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
+        Verdict::NotSent(reply) => (NOT_DONE, Some(reply)),
         Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
     }
 }
@@ -115,6 +117,7 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
         } => (Move::Event, Some(reply)),
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
+        Verdict::NotSent(reply) => (NOT_DONE, Some(reply)),
         // Any other refusal is of the look, and not of the cost.
         Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
             let next = match reply.is_nameless() {
@@ -137,6 +140,7 @@ pub(super) fn found(response: &http::Response<Bytes>) -> Option<ReservationStatu
         | Verdict::Rejected(_)
         | Verdict::Unauthorized(_)
         | Verdict::Throttled(_)
+        | Verdict::NotSent(_)
         | Verdict::Ambiguous(_) => None,
     }
 }
@@ -146,15 +150,14 @@ const OPEN: Move = Move::TryAgain {
     pause: None,
 };
 
+const NOT_DONE: Move = Move::TryAgain {
+    may_be_done: false,
+    pause: None,
+};
+
 /// A key that is refused will be again; a server that cannot look it up may soon.
 fn unauthorized(reply: &Unsuccessful) -> Move {
-    if !reply.is_outage() {
-        return Move::Keep;
-    }
-    Move::TryAgain {
-        may_be_done: false,
-        pause: None,
-    }
+    if reply.is_outage() { NOT_DONE } else { Move::Keep }
 }
 
 /// Without a `Retry-After` the pause is our own.

@@ -43,7 +43,8 @@ pub(super) fn expected<T>(
     match (status, told) {
         (429, _) | (400.., Some("LIMIT_EXCEEDED")) => "throttled",
         (401 | 403, _) => "unauthorized",
-        (500.., _) => "ambiguous",
+        (407, _) => "not sent",
+        (100..400 | 408 | 421 | 425 | 499 | 500.., _) => "ambiguous",
         (400..500, Some("RESERVATION_EXPIRED")) if is_named => {
             let names_the_request = body.is_none_or(|body| body["request_id"].is_string());
             if names_the_request {
@@ -79,13 +80,18 @@ pub(super) fn says_so(kind: OperationKind, body: &Value) {
 /// Whether an answer is the ledger's own refusal; and if an earlier attempt may have been acted on, one that it gives
 /// after looking for its key, and in an error that names the request.
 pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_be_done: bool) -> bool {
+    // A proxy that wants a password has sent nothing on.
+    if status == 407 {
+        return !may_be_done;
+    }
     let Some(told) = told.filter(|told| KNOWN.contains(told)) else {
         return false;
     };
     let is_named = body.is_some_and(|body| body["request_id"].is_string());
     let is_throttled = status == 429 || told == "LIMIT_EXCEEDED";
     let comes_first = is_throttled || status == 401 || status == 403;
-    ((400..500).contains(&status) || is_throttled)
+    let is_of_a_balancer = matches!(status, 408 | 421 | 425 | 499);
+    (((400..500).contains(&status) && !is_of_a_balancer) || is_throttled)
         && (is_named || !(may_be_done || told == "RESERVATION_EXPIRED"))
         && !(may_be_done && comes_first)
 }
@@ -98,6 +104,7 @@ pub(super) fn class<T>(verdict: &Verdict<T>) -> &'static str {
         Verdict::Expired { confirmed: true, .. } => "expired",
         Verdict::Expired { confirmed: false, .. } => "perhaps expired",
         Verdict::Throttled(_) => "throttled",
+        Verdict::NotSent(_) => "not sent",
         Verdict::Ambiguous(_) => "ambiguous",
     }
 }
@@ -109,6 +116,7 @@ pub(super) fn unsuccessful<T>(verdict: &Verdict<T>) -> Option<&Unsuccessful> {
         | Verdict::Unauthorized(reply)
         | Verdict::Expired { reply, .. }
         | Verdict::Throttled(reply)
+        | Verdict::NotSent(reply)
         | Verdict::Ambiguous(reply) => Some(reply),
     }
 }

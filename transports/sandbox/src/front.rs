@@ -267,7 +267,7 @@ async fn respond(
         }) => Some(fault::status_response(*status, *retry_after_s)),
         Some(Fault::StatusAfter(status)) => Some(fault::after(*status, handle())),
         Some(Fault::Outage) => Some(fault::outage()),
-        Some(Fault::ForeignPage(status)) => Some(fault::foreign_page(*status)),
+        Some(Fault::ForeignPage(status)) => Some(fault::foreign_page(*status, request)),
         Some(Fault::ForeignError(status)) => Some(fault::foreign_error(*status, request)),
         Some(Fault::Twice(gap)) => {
             let (shared, request, gap) = (Arc::clone(shared), request.clone(), *gap);

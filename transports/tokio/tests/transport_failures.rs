@@ -55,6 +55,6 @@ fn a_call_outside_any_runtime_is_an_error_and_no_panic() {
     };
     assert_eq!(
         error.to_string(),
-        "decide at http://127.0.0.1:9: no async runtime is running here. Nothing was sent"
+        "decide (POST http://127.0.0.1:9/v1/decide): no async runtime is running here. Nothing was sent"
     );
 }

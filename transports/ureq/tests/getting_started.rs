@@ -175,6 +175,6 @@ fn decision_handling() {
     let nobody = CyclesClient::builder("cyc_live_unknown", "http://127.0.0.1:9").build();
     assert!(
         reserve(&nobody)
-            .starts_with("Network error (retryable): createReservation at http://127.0.0.1:9: no connection")
+            .starts_with("Network error (retryable): createReservation (POST http://127.0.0.1:9/v1/reservations): no connection")
     );
 }

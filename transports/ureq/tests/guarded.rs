@@ -199,7 +199,7 @@ fn decision_handling() {
         .build();
     assert!(
         reserve(&nobody, 10)
-            .starts_with("Network error (retryable): createReservation at http://127.0.0.1:9: no connection")
+            .starts_with("Network error (retryable): createReservation (POST http://127.0.0.1:9/v1/reservations): no connection")
     );
 }
 

@@ -46,7 +46,7 @@ fn a_refused_connection_was_never_sent() {
     let text = error.to_string();
     assert!(
         text.starts_with(&format!(
-            "commitReservation of r-1 at http://127.0.0.1:{port}: no connection to the server ("
+            "commitReservation of r-1 (POST http://127.0.0.1:{port}/v1/reservations/r-1/commit): no connection to the server ("
         )),
         "{text}"
     );

@@ -47,6 +47,12 @@ fn a_beat_that_failed_is_told_and_repeated_with_the_same_bytes() {
         throttled(2),
         outage,
         answer(200, "{}"),
+        answer(302, ""),
+        answer(407, "<html>"),
+        answer(408, "<html>"),
+        answer(421, ""),
+        answer(425, ""),
+        answer(499, ""),
     ] {
         let mut desk = Desk::held();
         desk.run([failure, extended(60_000)]);

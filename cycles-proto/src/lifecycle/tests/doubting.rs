@@ -55,10 +55,17 @@ fn where_nobody_told_what_became_of_the_reservation_the_error_does_not_say_eithe
 
 #[test]
 fn a_look_without_an_answer_is_repeated_once() {
-    let mut desk = Desk::new();
-    desk.run([granted(0), Err(FailureKind::Lost), detail("ACTIVE")]);
-    assert_eq!(desk.log()[..3], ["POST reservations", "GET r-1", "GET r-1"]);
-    assert!(desk.life.grant().is_some());
+    for open in [
+        Err(FailureKind::Lost),
+        answer(408, "<html>"),
+        answer(307, ""),
+        answer(407, ""),
+    ] {
+        let mut desk = Desk::new();
+        desk.run([granted(0), open, detail("ACTIVE")]);
+        assert_eq!(desk.log()[..3], ["POST reservations", "GET r-1", "GET r-1"]);
+        assert!(desk.life.grant().is_some());
+    }
     let mut desk = Desk::new();
     desk.run([granted(0), answer(500, ""), Err(FailureKind::Timeout)]);
     assert!(matches!(desk.error(), Error::StaleReplay { status: None, .. }));

@@ -3,6 +3,7 @@
 use super::super::*;
 use super::desk::*;
 use crate::step::Event;
+use http::Response;
 
 #[test]
 fn an_extension_by_hand_is_answered_under_its_ticket_and_plans_the_next_beat_anew() {
@@ -96,6 +97,15 @@ fn an_extension_by_hand_without_an_answer_is_repeated_once_under_its_key() {
         ["POST r-1/extend", "extended"],
         "the heartbeat goes on"
     );
+}
+
+#[test]
+fn an_extension_by_hand_is_not_repeated_before_the_pause_that_the_server_asks_for() {
+    let busy = Response::builder().status(503).header("retry-after", "5");
+    let mut desk = Desk::held();
+    desk.life.extend(Duration::from_secs(9)).unwrap();
+    desk.run([Ok(busy.body(Bytes::new()).unwrap())]);
+    assert_eq!(desk.log(), ["POST r-1/extend", "extend failed"]);
 }
 
 #[test]

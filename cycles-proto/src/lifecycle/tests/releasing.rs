@@ -81,6 +81,10 @@ fn a_release_that_may_have_been_made_stays_so_when_the_key_is_refused_later() {
     for (first, is_open) in [
         (Err(FailureKind::Lost), true),
         (answer(503, ""), true),
+        (answer(307, ""), true),
+        (answer(408, "<html>"), true),
+        (answer(499, ""), true),
+        (answer(407, "<html>"), false),
         (Err(FailureKind::Connect), false),
     ] {
         let mut desk = Desk::held();

@@ -32,8 +32,14 @@ fn an_open_outcome_is_asked_about_once_more_at_once_with_the_same_bytes() {
             r#"{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":[]}"#,
         ),
         ok(r#"{"decision":"ALLOW","affected_scopes":[]}"#),
+        answer(307, ""),
+        answer(408, "<html>"),
+        answer(421, "<html>"),
+        answer(425, ""),
+        answer(499, ""),
         Err(FailureKind::Lost),
         Err(FailureKind::Timeout),
+        Err(FailureKind::TooLarge),
     ] {
         let mut desk = Desk::new();
         desk.run([open, granted(60_000)]);
@@ -86,6 +92,7 @@ fn what_never_left_what_was_refused_and_what_is_busy_is_not_repeated() {
         (refusal(409, "BUDGET_EXCEEDED"), false),
         (refusal(401, "UNAUTHORIZED"), false),
         (refusal(429, "LIMIT_EXCEEDED"), false),
+        (answer(407, "<html>"), false),
         (Ok(busy.body(Bytes::new()).unwrap()), true),
     ] {
         let mut desk = Desk::new();
@@ -196,7 +203,7 @@ fn a_decision_that_denies_is_told_in_its_own_words() {
     let error = denied_by(ok(body));
     assert_eq!(
         error.to_string(),
-        "createReservation: denied: ACTION_KIND_DENIED for tenant:acme/agent:a (try again after 5 s). The ledger is \
+        "createReservation (POST http://h/v1/reservations): denied: ACTION_KIND_DENIED for tenant:acme/agent:a (try again after 5 s). The ledger is \
          unchanged."
     );
     let Error::Denied {

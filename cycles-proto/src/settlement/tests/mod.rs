@@ -89,7 +89,7 @@ fn a_cost_without_a_record_is_tried_for_the_whole_schedule_whatever_is_answered(
     );
     assert_eq!(
         error.to_string(),
-        "commitReservation of r-1: 401, not an answer of a Cycles server. The server may have acted on it; repeat it \
+        "commitReservation of r-1 (POST http://h/v1/reservations/r-1/commit): 401, not an answer of a Cycles server. The server may have acted on it; repeat it \
          under the key key-1 and it counts once. The cost is in no record and is tried no more: \
          settle it under the key key-1, or it stays open."
     );
@@ -296,7 +296,6 @@ fn what_another_key_or_another_server_may_settle_is_kept() {
         refusal(403, "INSUFFICIENT_PERMISSIONS"),
         answer(404, "<html>"),
         refusal(409, "NEW_CODE"),
-        answer(302, ""),
     ] {
         let mut desk = Desk::new();
         desk.run([kept]);

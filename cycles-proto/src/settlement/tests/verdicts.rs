@@ -87,6 +87,40 @@ fn an_outage_behind_a_401_is_tried_again() {
 }
 
 #[test]
+fn what_a_balancer_or_a_redirect_answers_is_tried_again_and_may_have_been_done() {
+    for status in [302, 307, 408, 421, 425, 499] {
+        for mode in [Mode::Commit, Mode::Event] {
+            let done = match mode {
+                Mode::Commit => answer(200, COMMITTED),
+                Mode::Event => answer(201, APPLIED),
+            };
+            let start = || match mode {
+                Mode::Commit => Desk::new(),
+                Mode::Event => Desk::resumed(record().into_event().unwrap(), 0, false),
+            };
+            let mut desk = start();
+            desk.run([answer(status, "<html>"), done]);
+            assert!(desk.outcome().is_settled(), "{status}: {:?}", desk.log());
+        }
+        let mut desk = Desk::new();
+        desk.run([answer(status, "<html>"), refusal(401, "UNAUTHORIZED")]);
+        let error = desk.outcome();
+        assert!(error.error().unwrap().outcome_is_unknown(), "{status}: {error:?}");
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_is_asked_again_later_and_has_done_nothing() {
+    let mut desk = Desk::new();
+    desk.run([answer(407, "<html>"), answer(200, COMMITTED)]);
+    assert!(desk.outcome().is_settled(), "{:?}", desk.log());
+    let mut desk = Desk::new();
+    desk.run([answer(407, "<html>"), refusal(401, "UNAUTHORIZED")]);
+    let error = desk.outcome();
+    assert!(!error.error().unwrap().outcome_is_unknown(), "{error:?}");
+}
+
+#[test]
 fn an_event_has_all_its_attempts_whatever_the_commit_used_up() {
     let mut answers: Vec<_> = std::iter::repeat_n((), 5).map(|()| answer(503, "")).collect();
     answers.push(refusal(410, "RESERVATION_EXPIRED"));

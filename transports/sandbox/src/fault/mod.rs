@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 
 use crate::operation::Operation;
@@ -40,7 +40,8 @@ pub enum Fault {
     /// The server cannot reach its own store, and answers with 401 `UNAUTHORIZED` and the message
     /// `INTERNAL_ERROR`, as the reference server does then.
     Outage,
-    /// Something before the server answers with a page of its own; the ledger sees nothing.
+    /// Something before the server answers with a page of its own, or with a redirect to the same path elsewhere if the
+    /// status is one; the ledger sees nothing.
     ForeignPage(u16),
     /// Something before the server answers with an error in the protocol's form, but without a request id, and
     /// repeats the API key in it; the ledger sees nothing.
@@ -216,10 +217,15 @@ fn error_response(status: u16, message: &str, retry_after_s: Option<u64>) -> Res
 }
 
 /// The answer of something that is no Cycles server.
-pub(crate) fn foreign_page(status: u16) -> Response<Bytes> {
+pub(crate) fn foreign_page(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
     let page =
         format!("<html><body><h1>{status}</h1><p>The gateway could not serve this page.</p></body></html>");
-    respond(status, "text/html", page.into())
+    let mut response = respond(status, "text/html", page.into());
+    let elsewhere = format!("https://elsewhere.example{}", request.uri().path());
+    if let (300..400, Ok(location)) = (status, HeaderValue::try_from(elsewhere)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
 }
 
 /// An error of something that speaks like a Cycles server and is none, with what it should not repeat.

@@ -88,7 +88,7 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         ("delay", Some(value)) => Fault::Delay(duration(value)?),
         ("drip", Some(value)) => Fault::Drip(duration(value)?),
         ("twice", Some(value)) => Fault::Twice(duration(value)?),
-        ("page", Some(value)) => Fault::ForeignPage(status(value)?),
+        ("page", Some(value)) => Fault::ForeignPage(status_of_a_page(value)?),
         ("error", Some(value)) => Fault::ForeignError(status(value)?),
         ("outage", None) => Fault::Outage,
         ("after", Some(value)) => Fault::StatusAfter(status_after(value)?),
@@ -148,6 +148,14 @@ fn status(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(status @ 400..=599) => Ok(status),
         _ => Err(syntax(text, "is no status from 400 to 599")),
+    }
+}
+
+/// A redirect is possible as well.
+fn status_of_a_page(text: &str) -> Result<u16, FaultSyntax> {
+    match text.parse() {
+        Ok(redirect @ 300..=399) => Ok(redirect),
+        _ => status(text),
     }
 }
 

@@ -45,6 +45,7 @@ fn a_fault_is_written_as_it_is_read() {
     for text in [
         "outage",
         "page=404",
+        "page=307",
         "error=410",
         "twice=1000ms",
         "429=7",

@@ -10,6 +10,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod between;
 mod client;
 mod ends;
 mod files;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis};
 
+pub use self::between::*;
 pub use self::ends::*;
 pub use self::files::{TempDir, records};
 pub use self::lease::*;
@@ -184,6 +186,9 @@ macro_rules! adapter_suite {
             a_release_whose_answer_is_lost_is_confirmed_by_its_repetition
             an_extension_whose_answer_is_lost_is_made_once
             a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs
+            what_a_balancer_or_a_redirect_answers_is_asked_once_more_and_counts_once
+            a_redirect_is_not_followed_and_its_error_says_what_to_change
+            a_proxy_that_wants_credentials_has_sent_nothing
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
             two_that_settle_one_journal_at_once_send_each_record_once

@@ -88,7 +88,7 @@ impl Fate {
                 retry_after_s,
             }) => before(fixed(fault::status_response(*status, *retry_after_s))),
             Some(Fault::Outage) => before(fixed(fault::outage())),
-            Some(Fault::ForeignPage(status)) => before(fixed(fault::foreign_page(*status))),
+            Some(Fault::ForeignPage(status)) => before(fixed(fault::foreign_page(*status, &call.request))),
             Some(Fault::ForeignError(status)) => before(fixed(fault::foreign_error(*status, &call.request))),
             Some(Fault::StatusAfter(status)) => after(Answer::Status(*status)),
             Some(Fault::Garbage) => after(Answer::Garbage),

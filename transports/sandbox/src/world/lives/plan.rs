@@ -116,7 +116,7 @@ impl Dice<'_> {
     }
 
     fn fault(&mut self) -> Fault {
-        const PAGES: [u16; 6] = [404, 403, 410, 410, 200, 502];
+        const PAGES: [u16; 9] = [404, 403, 410, 410, 200, 502, 307, 407, 408];
         match self.below(17) {
             0 => Fault::Delay(self.time(100, 10)),
             1 => Fault::Drip(self.time(1, 6)),
