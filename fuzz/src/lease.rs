@@ -6,11 +6,14 @@
 //! - Where the lead is measured: a beat leaves room for two attempts and the margin, a retry for one, in the
 //!   protocol's own terms (HEARTBEAT GUIDANCE), and not much more room than that.
 //! - Two beats in a row without a delay end it, and so does a refusal.
+//! - A beat or a retry waits for 250 ms, or as long as leaves room for one attempt and the margin: no sixth attempt
+//!   leaves within 250 ms of the first.
 //! - It gives up in time: no attempt starts that may end after the lease, or after twice its length in silence.
 //!
 //! Bytes: whether the server lies, what it is like, the lease; then what happens, attempt by attempt.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use cycles_proto::UnixMillis;
 use cycles_proto::lease::{BeatFailure, Lease, Next, Observation, Stop};
@@ -27,6 +30,9 @@ pub fn check(data: &[u8]) {
     }
 }
 
+/// The shortest wait before a beat or a retry, where there is time for it.
+const FLOOR: Duration = Duration::from_millis(250);
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A heart and the server that it beats against, in one time that both agree on.
@@ -39,7 +45,18 @@ struct Heart {
     server: Server,
     longest_rtt: Duration,
     last_success: Duration,
-    had_no_delay: bool,
+    /// Whether the lead was shorter than the reserve for certain, and whether it may have been.
+    was_short: (bool, bool),
+    /// The last attempts of the heartbeat.
+    attempts: VecDeque<Duration>,
+}
+
+/// What a lead has to hold.
+struct Reserve {
+    /// One attempt and the margin.
+    one_attempt: Duration,
+    /// Two, and the margin.
+    reserve: Duration,
 }
 
 /// What it does with extensions, as the protocol allows it.
@@ -141,7 +158,8 @@ impl Heart {
             server,
             longest_rtt: Duration::ZERO,
             last_success: received,
-            had_no_delay: false,
+            was_short: (false, false),
+            attempts: VecDeque::new(),
         };
         heart.succeeded(granted, limit);
         heart
@@ -166,6 +184,11 @@ impl Heart {
 
     fn attempt(&mut self, input: &mut Input<'_>) {
         let sent = self.now;
+        self.attempts.push_back(sent);
+        if self.attempts.len() > 5 {
+            let first = self.attempts.pop_front().expect("there are six");
+            assert!(sent - first >= FLOOR, "a storm: {self:?}");
+        }
         let processed = sent + latency(input);
         let received = processed + latency(input);
         let in_time = received - sent <= self.timeout;
@@ -202,6 +225,8 @@ impl Heart {
         self.now = received;
         let observed = self.server.observed(input, [sent, processed, received]);
         self.next = self.lease.renewed(observed);
+        // Those by hand have no shortest wait, and each plans the heartbeat anew.
+        self.attempts.clear();
         self.succeeded(observed, self.timeout);
     }
 
@@ -210,7 +235,7 @@ impl Heart {
         let rtt = observed.received - observed.sent.unwrap_or_default();
         let Some(left) = observed.remaining_ttl_ms else {
             assert!(!self.lease.is_measured());
-            self.had_no_delay = false;
+            self.was_short = (false, false);
             return self.holds();
         };
         if rtt <= timeout {
@@ -219,26 +244,32 @@ impl Heart {
         let lead = Duration::from_millis(left).saturating_sub(whole(rtt));
         assert!(self.lease.is_measured());
         assert_eq!(self.lease.lasts_until(), Some(self.now + lead));
+        // An attempt's failure is dealt with an eighth later than its time-out, in whole milliseconds.
+        let [least, most] = [
+            self.reserve(self.timeout),
+            self.reserve(self.timeout * 8 / 7 + Duration::from_millis(3)),
+        ];
         match self.next {
             Next::Beat(at) => {
-                let reserve = self.budget(self.timeout) * 2 + self.margin();
                 let delay = at - self.now;
-                assert!(delay.is_zero() || delay + reserve <= lead, "too late: {self:?}");
-                // An attempt's failure is dealt with an eighth later than its time-out.
-                let limit = self.timeout * 8 / 7 + Duration::from_millis(2);
-                let reserve = self.budget(limit) * 2 + self.margin() + Duration::from_millis(1);
-                assert!(delay + reserve >= lead, "too early: {self:?}");
+                let latest = lead.saturating_sub(least.reserve);
+                let window = lead.saturating_sub(least.one_attempt);
+                assert!(delay <= latest.max(FLOOR.min(window)), "too late: {self:?}");
+                let earliest = lead.saturating_sub(most.reserve);
+                let window = lead.saturating_sub(most.one_attempt);
+                assert!(delay >= earliest.max(FLOOR.min(window)), "too early: {self:?}");
                 assert!(
-                    !(delay.is_zero() && self.had_no_delay),
+                    !(lead <= least.reserve && self.was_short.0),
                     "it does not run in circles: {self:?}"
                 );
-                self.had_no_delay = delay.is_zero();
             }
             Next::Stop(stop) => {
-                assert!(stop == Stop::TooShort && self.had_no_delay, "{self:?}");
+                let is_short = lead <= most.reserve && self.was_short.1;
+                assert!(stop == Stop::TooShort && is_short, "{self:?}");
             }
             Next::Retry(_) => panic!("nothing failed: {self:?}"),
         }
+        self.was_short = (lead <= least.reserve, lead <= most.reserve);
         self.holds();
     }
 
@@ -314,6 +345,15 @@ impl Heart {
 
     fn budget(&self, limit: Duration) -> Duration {
         whole(limit).max(SECOND).max(self.longest_rtt * 2)
+    }
+
+    /// What an attempt that takes so long leaves of a lead for a retry and the margin.
+    fn reserve(&self, limit: Duration) -> Reserve {
+        let one_attempt = self.budget(limit) + self.margin();
+        Reserve {
+            one_attempt,
+            reserve: self.budget(limit) + one_attempt,
+        }
     }
 
     fn margin(&self) -> Duration {

@@ -156,7 +156,8 @@ pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> S
         None => "what became of that reservation could not be learnt. Nothing was released".to_owned(),
     };
     format!(
-        "{call}: the key {} was used before, and {found}, and the action was not run; reserve under a fresh key.",
+        "{call}: the grant under the key {} had no time left, as when a key was used before: {found}, and the action was \
+         not run; reserve under a fresh key.",
         shortened(key)
     )
 }

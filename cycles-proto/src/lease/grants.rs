@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use super::{BeatFailure, Next, Observation, SECOND_MS, Stop, later};
+use super::{BeatFailure, Next, Observation, SECOND_MS, SHORTEST_DELAY_MS, Stop, later};
 use crate::time::{UnixMillis, millis_ceil, millis_floor};
 
 /// Differences between returned expiries, which are all in the server's own time.
@@ -69,11 +69,11 @@ impl Grants {
         match failure {
             BeatFailure::Transient => {
                 // Against a clamped lead only half of it is left when a beat is due.
-                let pace_ms = (self.cadence_ms / 4).clamp(MIN_PACE_MS, MAX_PACE_MS);
+                let pace_ms = (self.cadence_ms / 4).clamp(SHORTEST_DELAY_MS, MAX_PACE_MS);
                 Next::Retry(later(now, pace_ms))
             }
             BeatFailure::Throttled(Some(wait)) if millis_ceil(wait) <= ttl_ms / 2 => {
-                Next::Retry(later(now, millis_ceil(wait)))
+                Next::Retry(later(now, millis_ceil(wait).max(SHORTEST_DELAY_MS)))
             }
             BeatFailure::Throttled(_) => Next::Stop(Stop::Throttled),
             BeatFailure::Refused => Next::Stop(Stop::Refused),
@@ -112,6 +112,5 @@ fn is_lead_clamped(grant_ms: i128, elapsed_ms: u64, ttl_ms: u64) -> bool {
 /// The longest time between beats against a server that clamps the lead.
 const HELD_CADENCE_MS: u64 = 30_000;
 
-/// The shortest and the longest wait after a failure.
-const MIN_PACE_MS: u64 = 250;
+/// The longest wait after a failure.
 const MAX_PACE_MS: u64 = 2_500;

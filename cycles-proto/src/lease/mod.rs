@@ -26,6 +26,10 @@
 //! beating too often.
 //!
 //! A response that starts or stops carrying the field switches the way.
+//!
+//! **One deviation.** A beat or its retry waits for at least 250 ms, or as long as leaves room for a whole attempt and
+//! the margin if that is shorter, where the guidance has a shorter delay or none. So no answers of a server can make a
+//! storm: not a lead that is clamped just above the reserve, and not a 429 with `Retry-After: 0`.
 
 mod grants;
 
@@ -43,8 +47,8 @@ pub struct Lease {
     attempt_limit: Duration,
     max_rtt_ms: u64,
     basis: Basis,
-    /// How many successes in a row left no time before the next beat.
-    zero_delays: u8,
+    /// Whether the last success left no time before the next beat.
+    had_no_delay: bool,
     recovery: Recovery,
 }
 
@@ -59,6 +63,16 @@ pub struct Observation {
     pub expires_at_ms: Option<UnixMillis>,
     /// `remaining_ttl_ms` of the response.
     pub remaining_ttl_ms: Option<u64>,
+}
+
+impl Observation {
+    /// Whether nothing is left for certain: the time that was left passed on the way.
+    pub fn is_over(&self) -> bool {
+        let on_the_way = self.sent.map(|sent| self.received.saturating_sub(sent));
+        let on_the_way_ms = millis_ceil(on_the_way.unwrap_or_default());
+        self.remaining_ttl_ms
+            .is_some_and(|left_ms| left_ms <= on_the_way_ms)
+    }
 }
 
 /// What to do about the lease.
@@ -131,7 +145,7 @@ impl Lease {
             attempt_limit: attempt_limit(ttl_ms, observed, attempt_timeout).min(callers_limit),
             max_rtt_ms: 0,
             basis: Basis::Grants(Grants::new(observed.received, 0, observed.expires_at_ms)),
-            zero_delays: 0,
+            had_no_delay: false,
             recovery: Recovery::default(),
         };
         let next = match observed.remaining_ttl_ms {
@@ -214,26 +228,20 @@ impl Lease {
             received: observed.received,
             expires_at_ms: observed.expires_at_ms,
         };
-        let reserve_ms = self
-            .attempt_budget_ms()
-            .saturating_mul(2)
-            .saturating_add(self.margin_ms());
-        match lead_ms.saturating_sub(reserve_ms) {
-            0 if self.zero_delays > 0 => Next::Stop(Stop::TooShort),
-            0 => {
-                self.zero_delays = 1;
-                Next::Beat(observed.received)
-            }
-            delay_ms => {
-                self.zero_delays = 0;
-                Next::Beat(later(observed.received, delay_ms))
-            }
+        let one_attempt_ms = self.attempt_budget_ms().saturating_add(self.margin_ms());
+        let reserve_ms = one_attempt_ms.saturating_add(self.attempt_budget_ms());
+        let delay_ms = lead_ms.saturating_sub(reserve_ms);
+        if delay_ms == 0 && self.had_no_delay {
+            return Next::Stop(Stop::TooShort);
         }
+        self.had_no_delay = delay_ms == 0;
+        let delay_ms = at_least(delay_ms, lead_ms.saturating_sub(one_attempt_ms));
+        Next::Beat(later(observed.received, delay_ms))
     }
 
     /// The fallback after a success.
     fn unmeasured(&mut self, observed: Observation) -> Next {
-        self.zero_delays = 0;
+        self.had_no_delay = false;
         let mut grants = match &self.basis {
             Basis::Grants(grants) => grants.clone(),
             // What was measured before is a lower bound still.
@@ -272,7 +280,7 @@ impl Lease {
             },
             BeatFailure::Refused => return Next::Stop(Stop::Refused),
         };
-        Next::Retry(later(now, delay_ms))
+        Next::Retry(later(now, at_least(delay_ms, window_ms)))
     }
 
     fn attempt_budget_ms(&self) -> u64 {
@@ -299,12 +307,20 @@ fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Durati
     Duration::from_millis(limit_ms).max(rtt.saturating_mul(2))
 }
 
+/// A delay that makes no storm, in a window that leaves room for one whole attempt.
+fn at_least(delay_ms: u64, window_ms: u64) -> u64 {
+    delay_ms.max(SHORTEST_DELAY_MS.min(window_ms))
+}
+
 /// `ms` after `time`; the end of the range stands for "never".
 fn later(time: Duration, ms: u64) -> Duration {
     time.saturating_add(Duration::from_millis(ms))
 }
 
 const SECOND_MS: u64 = 1_000;
+
+/// The shortest wait before a beat or a retry, where there is time for it.
+const SHORTEST_DELAY_MS: u64 = 250;
 
 /// The longest wait before a retry.
 const MAX_RETRY_DELAY_MS: u64 = 30_000;

@@ -1,47 +1,72 @@
-//! A grant without any time left is what the replay of an old key looks like. The reservation is looked at
-//! before it is believed: an action must not run on budget that is not held.
+//! A grant that has no time left is what the replay of an old key looks like. It is believed once an extension
+//! succeeded: an action must not run on budget that is not held, and a look alone proves nothing, because a lease that is
+//! over is `ACTIVE` until the server's sweep comes to it. Where the extension is refused a look tells why.
 
 use super::Phase;
 use super::common::{About, Answer, Common, Flight};
-use super::outcome::Outcome;
+use super::heart::encode_extension;
+use super::outcome::{Outcome, ReleaseReason};
 use super::reserving::Granted;
 use crate::call::Ticket;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
 use crate::lease::Observation;
-use crate::models::{ReservationDetail, ReservationStatus};
+use crate::models::{
+    InvalidRequest, ReservationDetail, ReservationExtendResponse, ReservationId, ReservationStatus,
+};
 use crate::reply::{OperationKind, Verdict, verdict};
 use crate::step::Step;
 use crate::time::Now;
 
 #[derive(Debug)]
 pub(super) struct Doubting {
-    look: Encoded,
+    question: Question,
+    request: Encoded,
     about: About,
     granted: Option<Granted>,
     /// What was asked when it was granted.
     asked: CallContext,
-    looks: u8,
+    /// How often the question was asked.
+    attempts: u8,
     flight: Option<Flight>,
 }
 
+/// What is asked, one after the other.
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    Extension,
+    Look,
+}
+
+/// What came of a question.
+enum Found {
+    /// The lease was prolonged.
+    Prolonged(Observation),
+    /// It was not.
+    Refused,
+    /// What the reservation is, if that is told.
+    Over(Option<ReservationStatus>),
+    /// Nothing that says anything.
+    Nothing,
+}
+
 impl Doubting {
-    /// An outcome instead if the reservation cannot be looked at.
+    /// An outcome instead if the reservation cannot be asked for.
     pub(super) fn new(
         common: &Common,
         about: About,
         granted: Granted,
         asked: CallContext,
     ) -> Result<Self, Outcome> {
-        let look = reservation_path(&granted.id, "")
-            .and_then(|path| Encoded::get(&common.config, &path, &common.seed, false));
-        match look {
-            Ok(look) => Ok(Self {
-                look,
+        let key = common.seed.idempotency_key("verify", 0);
+        match encode_extension(common, &granted.id, key, about.ttl_ms) {
+            Ok(request) => Ok(Self {
+                question: Question::Extension,
+                request,
                 about,
                 granted: Some(granted),
                 asked,
-                looks: 0,
+                attempts: 0,
                 flight: None,
             }),
             Err(_) => Err(stale(asked, None)),
@@ -53,8 +78,8 @@ impl Doubting {
             return Step::Wait(Some(flight.deadline));
         }
         let timeout = common.config.attempt_timeout();
-        let (call, flight) = common.attempt(&self.look, now, timeout);
-        self.looks += 1;
+        let (call, flight) = common.attempt(&self.request, now, timeout);
+        self.attempts += 1;
         self.flight = Some(flight);
         Step::Send(call)
     }
@@ -64,42 +89,82 @@ impl Doubting {
         Flight::overdue(self.flight, now)
     }
 
+    /// The caller wants no reservation any more.
+    pub(super) fn abandon(&self, reason: ReleaseReason) -> Option<Phase> {
+        let granted = self.granted.as_ref()?;
+        Some(granted.unwanted(self.about.ttl_ms, reason))
+    }
+
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
         if !Flight::is(self.flight, answer.ticket) {
             return None;
         }
         self.flight = None;
-        let may_look_again = self.looks < 2 && common.config.retry().enabled;
-        let verdict = answer
-            .result
-            .map(|response| verdict::<ReservationDetail>(OperationKind::GetReservation, response));
-        let status = match verdict {
-            Ok(Verdict::Success(detail)) if detail.status == ReservationStatus::Active => {
-                let mut granted = self.granted.take()?;
-                // What was extended since is not in the replay: nothing bounds the lease until the first beat.
-                granted.observed = Observation {
-                    sent: answer.sent,
-                    received: now.mono,
-                    expires_at_ms: Some(detail.expires_at_ms),
-                    remaining_ttl_ms: None,
+        let found = match self.question {
+            Question::Extension => prolonged(now, answer),
+            Question::Look => looked(answer),
+        };
+        let status = match found {
+            Found::Prolonged(observed) => {
+                let granted = Granted {
+                    observed,
+                    ..self.granted.take()?
                 };
                 return Some(granted.held(common, &self.about));
             }
-            Ok(Verdict::Success(detail)) => Some(detail.status.clone()),
-            Ok(Verdict::Expired { confirmed: true, .. }) => Some(ReservationStatus::Expired),
-            Ok(Verdict::Ambiguous(_) | Verdict::NotSent(_)) | Err(_) if may_look_again => return None,
-            // It is not released: whoever reserved it before may be settling it.
-            Ok(
-                Verdict::Ambiguous(_)
-                | Verdict::NotSent(_)
-                | Verdict::Expired { .. }
-                | Verdict::Rejected(_)
-                | Verdict::Unauthorized(_)
-                | Verdict::Throttled(_),
-            )
-            | Err(_) => None,
+            Found::Nothing if self.attempts < 2 && common.config.retry().enabled => return None,
+            Found::Nothing => None,
+            Found::Refused => match look(common, &self.granted.as_ref()?.id) {
+                Ok(look) => {
+                    (self.question, self.request, self.attempts) = (Question::Look, look, 0);
+                    return None;
+                }
+                Err(_) => None,
+            },
+            Found::Over(status) => status,
         };
+        // It is not released: whoever reserved it before may be settling it.
         Some(Phase::ended(stale(self.asked.clone(), status)))
+    }
+}
+
+fn look(common: &Common, id: &ReservationId) -> Result<Encoded, InvalidRequest> {
+    let path = reservation_path(id, "")?;
+    Encoded::get(&common.config, &path, &common.seed, false)
+}
+
+fn prolonged(now: Now, answer: Answer<'_>) -> Found {
+    let Ok(response) = answer.result else {
+        return Found::Nothing;
+    };
+    match verdict::<ReservationExtendResponse>(OperationKind::ExtendReservation, response) {
+        Verdict::Success(response) if response.remaining_ttl_ms == Some(0) => Found::Refused,
+        Verdict::Success(response) => Found::Prolonged(Observation {
+            sent: answer.sent,
+            received: now.mono,
+            expires_at_ms: Some(response.expires_at_ms),
+            remaining_ttl_ms: response.remaining_ttl_ms,
+        }),
+        Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,
+        Verdict::Expired { confirmed: true, .. } => Found::Over(Some(ReservationStatus::Expired)),
+        Verdict::Expired { .. } | Verdict::Rejected(_) => Found::Refused,
+        Verdict::Unauthorized(_) | Verdict::Throttled(_) => Found::Over(None),
+    }
+}
+
+fn looked(answer: Answer<'_>) -> Found {
+    let Ok(response) = answer.result else {
+        return Found::Nothing;
+    };
+    match verdict::<ReservationDetail>(OperationKind::GetReservation, response) {
+        // It was not prolonged, so nothing shows that there is time left.
+        Verdict::Success(detail) if detail.status == ReservationStatus::Active => Found::Over(None),
+        Verdict::Success(detail) => Found::Over(Some(detail.status.clone())),
+        Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,
+        Verdict::Expired { confirmed: true, .. } => Found::Over(Some(ReservationStatus::Expired)),
+        Verdict::Expired { .. } | Verdict::Rejected(_) | Verdict::Unauthorized(_) | Verdict::Throttled(_) => {
+            Found::Over(None)
+        }
     }
 }
 

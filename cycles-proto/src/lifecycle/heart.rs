@@ -138,13 +138,6 @@ impl Heart {
         self.lost_at().is_some_and(|end| end <= now.mono)
     }
 
-    /// Tells that the lease is over once it is.
-    pub(super) fn tell_if_lost(&mut self, scene: &mut Scene<'_>) {
-        if self.is_lost(scene.now) {
-            self.tell_lost(scene);
-        }
-    }
-
     /// The reservation ends: what was asked for by hand and is not answered will not be.
     pub(super) fn dismiss(&mut self, scene: &mut Scene<'_>) {
         let in_flight = self.flight.take().map(|(extension, _)| extension);
@@ -303,7 +296,8 @@ impl Heart {
         self.named - 1
     }
 
-    fn tell_lost(&mut self, scene: &mut Scene<'_>) {
+    /// Tells that the lease is over, once.
+    pub(super) fn tell_lost(&mut self, scene: &mut Scene<'_>) {
         if !self.told_lost {
             self.told_lost = true;
             let reservation_id = scene.id.clone();
@@ -321,13 +315,23 @@ fn is_over(error: &Error) -> bool {
 }
 
 fn encode(scene: &Scene<'_>, extension: &Extension) -> Result<Encoded, Error> {
+    let key = key(scene.common, extension.number);
+    encode_extension(scene.common, scene.id, key, extension.by_ms)
+}
+
+/// A request to prolong a lease.
+pub(super) fn encode_extension(
+    common: &Common,
+    id: &ReservationId,
+    key: IdempotencyKey,
+    by_ms: u64,
+) -> Result<Encoded, Error> {
     let request = ReservationExtendRequest {
-        idempotency_key: Some(key(scene.common, extension.number)),
-        extend_by_ms: extension.by_ms,
+        idempotency_key: Some(key),
+        extend_by_ms: by_ms,
         metadata: None,
     };
-    let common = &scene.common;
-    reservation_path(scene.id, "/extend")
+    reservation_path(id, "/extend")
         .and_then(|path| Encoded::post(&common.config, &path, &common.seed, &request))
         .map_err(|problem| Error::invalid(OperationKind::ExtendReservation, problem))
 }

@@ -75,11 +75,9 @@ impl Held {
                 step @ (Step::Send(_) | Step::Store(..) | Step::Notify(_)) => return Ok(Some(step)),
             }
         }
+        self.tell_if_lost(common, now);
         let is_settling = self.settlement.is_some();
         let (heart, mut scene) = self.heart(common, now);
-        if !is_settling {
-            heart.tell_if_lost(&mut scene);
-        }
         if let Some(step) = heart.poll(&mut scene) {
             return Ok(Some(step));
         }
@@ -89,6 +87,14 @@ impl Held {
         Ok(Some(Step::Wait(
             wake.into_iter().chain(heart.wake(is_settling)).min(),
         )))
+    }
+
+    /// Tells that the lease is over, if it is while nothing is settled yet.
+    pub(super) fn tell_if_lost(&mut self, common: &mut Common, now: Now) {
+        if self.is_lost(now) {
+            let (heart, mut scene) = self.heart(common, now);
+            heart.tell_lost(&mut scene);
+        }
     }
 
     /// Whether the lease is over while nothing is settled yet.

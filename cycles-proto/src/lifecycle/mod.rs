@@ -6,11 +6,11 @@
 //!           │ no time left     ▼                                                  ▼
 //!           │               Running ◄─┐ beats, extensions by hand               Ended
 //!           ▼                │  │  └──┘                                         ▲ ▲ ▲
-//!       Doubting ─ ACTIVE ─► │  │ commit, or left with a known cost             │ │ │
+//!       Doubting ─ extended ►│  │ commit, or left with a known cost             │ │ │
 //!           │                │  └─────────► Settling (and beats) ── receipt ────┘ │ │
 //!           │                │ release, or left                                   │ │
 //!           │                └────────────► Releasing ── confirmed, or expired ───┘ │
-//!           └── not ACTIVE: a stale replay, the action must not run ────────────────┘
+//!           └── over, or not extended: a stale replay, the action must not run ─────┘
 //! ```
 //!
 //! The machine is driven by one loop: [`poll`](Lifecycle::poll) says what to do, `handle_*` tells what came of
@@ -115,7 +115,9 @@ impl Lifecycle {
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
         if let Some(ticket) = self.overdue(now) {
-            self.handle_failure(now, ticket, None, Failure::new(FailureKind::Timeout));
+            let result = Err(Failure::new(FailureKind::Timeout));
+            let sent = None;
+            self.handle(now, Answer { ticket, sent, result });
         }
         loop {
             if let Some(event) = self.common.events.pop() {
@@ -149,7 +151,7 @@ impl Lifecycle {
         sent: Duration,
         response: &http::Response<Bytes>,
     ) {
-        let now = self.common.at(now);
+        let now = self.at(now);
         if ticket.is_of_a_settlement() {
             if let Some(settlement) = self.settlement_mut() {
                 settlement.handle_response(now, ticket, response);
@@ -167,7 +169,7 @@ impl Lifecycle {
 
     /// A call has no answer; `sent` is when it left, if it did.
     pub fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
-        let now = self.common.at(now);
+        let now = self.at(now);
         if ticket.is_of_a_settlement() {
             if let Some(settlement) = self.settlement_mut() {
                 settlement.handle_failure(now, ticket, failure);
@@ -226,7 +228,7 @@ impl Lifecycle {
     /// than the meter counted, that is the cost. An item that was [not counted](Meter::uncounted) is told as an
     /// [event](crate::step::Event::CostNotTaken) when the rest is settled.
     pub fn end_meter(&mut self, now: Now, mut meter: Meter, end: End) -> Settle {
-        let now = self.common.at(now);
+        let now = self.at(now);
         if let Ok((_, held)) = self.held() {
             held.end_meter(&mut meter);
         }
@@ -241,7 +243,7 @@ impl Lifecycle {
     /// # Errors
     /// [`InvalidCommit`]; the reservation is as it was.
     pub fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
-        let now = self.common.at(now);
+        let now = self.at(now);
         let (common, held) = self.held()?;
         held.commit(common, now, request)
     }
@@ -249,12 +251,11 @@ impl Lifecycle {
     /// The action did not run, or spent nothing: the budget is given back. If it [spent](Self::spent)
     /// something nevertheless that is committed.
     pub fn release(&mut self, now: Now, reason: ReleaseReason) {
-        let now = self.common.at(now);
+        let now = self.at(now);
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.abandon(common),
-            // Without time left it is free already, or somebody else's.
-            Phase::Doubting(_) => Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None)))),
+            Phase::Doubting(doubting) => doubting.abandon(reason),
             Phase::Held(held) => held.end(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
@@ -318,6 +319,16 @@ impl Lifecycle {
             },
             (_, settlement) => settlement.and_then(Settlement::receipt),
         }
+    }
+
+    /// The time of an input. A lease that was over by then is told as lost, whatever comes of the input: its caller may
+    /// have seen so by the clock.
+    fn at(&mut self, now: Now) -> Now {
+        let now = self.common.at(now);
+        if let Phase::Held(held) = &mut self.phase {
+            held.tell_if_lost(&mut self.common, now);
+        }
+        now
     }
 
     fn handle(&mut self, now: Now, answer: Answer<'_>) {

@@ -150,17 +150,14 @@ impl Reserving {
     }
 
     fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
-        match (granted.is_old(), self.caller_left) {
-            (false, false) => granted.held(common, &self.about),
-            (false, true) => {
-                let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::ABANDONED);
-                Phase::Releasing(Box::new(releasing))
-            }
-            (true, false) => Doubting::new(common, self.about.clone(), granted, self.context(common))
-                .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting))),
-            // Without time left it is free already, or somebody else's.
-            (true, true) => Phase::ended(Outcome::Released(Released::LeftToExpire(None))),
+        if self.caller_left {
+            return granted.unwanted(self.about.ttl_ms, ReleaseReason::ABANDONED);
         }
+        if !granted.observed.is_over() {
+            return granted.held(common, &self.about);
+        }
+        Doubting::new(common, self.about.clone(), granted, self.context(common))
+            .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting)))
     }
 
     fn denied(&self, common: &Common, response: ReservationCreateResponse) -> Outcome {
@@ -209,6 +206,14 @@ impl Granted {
     /// Whether it has no time left, as the replay of an old key has.
     pub(super) fn is_old(&self) -> bool {
         self.observed.remaining_ttl_ms == Some(0)
+    }
+
+    /// Nobody wants it any more. What an old key reserved is free already, or somebody else's.
+    pub(super) fn unwanted(&self, ttl_ms: u64, reason: ReleaseReason) -> Phase {
+        if self.is_old() {
+            return Phase::ended(Outcome::Released(Released::LeftToExpire(None)));
+        }
+        Phase::Releasing(Box::new(Releasing::of(self, ttl_ms, reason)))
     }
 
     /// A grant that answers an attempt which nobody waits for any more.

@@ -1,7 +1,7 @@
 //! A driver without manners, and the rules that a life keeps with it: it never panics, never asks for a poll in
 //! the past, asks for a bounded number of things without anything new from outside, charges what it was told to
 //! under one key of its own, never both charges and releases, sends no cost before its record was stored or could
-//! not be, gives nothing back that may have cost something, believes no grant without time left, gives one back that
+//! not be, gives nothing back that may have cost something, believes no grant that has no time left before it was prolonged, gives one back that
 //! comes too late, repeats a beat under its key, and is over when it says so.
 //!
 //! What the driver does is drawn from a seed, or from bytes, where a fuzzer chooses.
@@ -54,6 +54,8 @@ pub struct Driver {
     creates: BTreeSet<Ticket>,
     /// The key of an extension that was not answered with a success.
     beat: Option<String>,
+    /// Whether a grant had no time left, and was not prolonged since.
+    is_doubtful: bool,
     /// Whether extensions were asked for by hand, which go between the beats.
     by_hand: bool,
     /// The one body of every kind of request that is repeated.
@@ -114,6 +116,7 @@ impl Driver {
             seed: seed_of(seed),
             creates: BTreeSet::new(),
             beat: None,
+            is_doubtful: false,
             by_hand: false,
             bodies: BTreeMap::new(),
             spent: 0,
@@ -288,7 +291,15 @@ impl Driver {
                 "a grant without time left is believed"
             );
             self.is_owed |= is_late && has_time;
+            self.is_doubtful |= !has_time && !was_held;
         }
+        let is_extension = said["status"] == "ACTIVE" && said["reservation_id"].is_null();
+        let is_prolonged = response.status() == 200 && is_extension;
+        self.is_doubtful &= !is_prolonged && !was_held;
+        assert!(
+            !self.is_doubtful || self.life.grant().is_none(),
+            "a grant is believed that was not prolonged"
+        );
     }
 
     /// Something comes back for a call, in whatever order, or comes back twice.

@@ -1,5 +1,6 @@
 //! Sentence by sentence of the protocol's HEARTBEAT GUIDANCE.
 
+mod floor;
 mod unmeasured;
 
 use super::*;
@@ -34,7 +35,7 @@ fn unmeasured(received: u64, expires: u64) -> Observation {
 fn lease(lead: u64, timeout: u64, rtt: u64) -> (Lease, Next) {
     let (mut lease, _) = Lease::granted(lead, at(timeout), seen(10 * S, rtt, lead + rtt));
     lease.attempt_limit = at(timeout);
-    lease.zero_delays = 0;
+    lease.had_no_delay = false;
     let next = lease.renewed(seen(10 * S, rtt, lead + rtt));
     (lease, next)
 }
@@ -48,7 +49,11 @@ fn the_protocols_worked_numbers() {
         "60 s lead, 10 s time-out, 1.5 s round trip"
     );
     let (_, next) = lease(60 * S, 30 * S, 1_500);
-    assert_eq!(next, Next::Beat(at(10 * S)), "a 30 s time-out leaves nothing");
+    assert_eq!(
+        next,
+        Next::Beat(at(10 * S + 250)),
+        "a 30 s time-out leaves nothing: as soon as may be"
+    );
 }
 
 #[test]
@@ -163,10 +168,24 @@ fn rounding_never_uses_up_the_margin() {
 }
 
 #[test]
-fn one_zero_delay_is_tried_at_once_and_a_second_in_a_row_ends_it() {
-    let (mut lease, next) = Lease::granted(3 * S, at(7 * S), seen(10, 10, 3 * S));
-    assert_eq!(next, Next::Beat(at(10)));
-    assert_eq!(lease.renewed(seen(20, 10, 3 * S)), Next::Stop(Stop::TooShort));
+fn one_zero_delay_is_tried_as_soon_as_may_be_and_a_second_in_a_row_ends_it() {
+    for (lead, first) in [
+        (3 * S, 250),
+        (2_260, 250),
+        (2_259, 249),
+        (2_011, 1),
+        (2_010, 0),
+        (1, 0),
+        (0, 0),
+    ] {
+        let (mut lease, next) = Lease::granted(3 * S, at(7 * S), seen(10, 10, lead));
+        assert_eq!(next, Next::Beat(at(10 + first)), "{lead}");
+        assert_eq!(
+            lease.renewed(seen(20 + first, 10, lead)),
+            Next::Stop(Stop::TooShort),
+            "{lead}"
+        );
+    }
 }
 
 #[test]
@@ -178,7 +197,7 @@ fn a_server_that_adds_may_turn_a_zero_delay_into_a_lease() {
     );
     assert_eq!(
         lease.renewed(seen(3_010, 10, 3 * S)),
-        Next::Beat(at(3_010)),
+        Next::Beat(at(3_010 + 250)),
         "the count starts again"
     );
 }
@@ -337,7 +356,7 @@ fn throttling_is_waited_out_exactly_or_not_at_all() {
     let start = || Lease::granted(60 * S, at(7 * S), seen(10 * S, 0, 60 * S)).0;
     // At 50 s: 20 s left, window 14 s.
     assert_eq!(start().failed(at(50 * S), throttled(14)), Next::Retry(at(64 * S)));
-    assert_eq!(start().failed(at(50 * S), throttled(0)), Next::Retry(at(50 * S)));
+    assert_eq!(start().failed(at(50 * S), throttled(1)), Next::Retry(at(51 * S)));
     assert_eq!(
         start().failed(at(50 * S), throttled(15)),
         Next::Stop(Stop::Throttled)

@@ -105,6 +105,54 @@ fn a_lease_is_lost_by_the_clock_though_nobody_polled_until_then() {
     assert!(is_lost(&desk));
 }
 
+/// A process that is stopped for so long finds its lease over by the clock, whoever looks first.
+#[test]
+fn a_lease_that_ended_while_nobody_polled_is_told_as_lost_whatever_comes_next() {
+    type Act = (&'static str, fn(&mut Desk));
+    let acts: [Act; 9] = [
+        ("a poll", |_| {}),
+        ("a cost", |desk| desk.commit(7).unwrap()),
+        ("a cost that is not taken", |desk| {
+            let request = CommitRequest::builder().actual(Amount::usd_microcents(1));
+            desk.life.commit(desk.now(), request.build()).unwrap_err();
+        }),
+        ("a release", Desk::release),
+        ("a caller who leaves", |desk| desk.life.abandon(desk.now())),
+        ("a caller who leaves after a part", |desk| {
+            desk.life.spent(&Amount::tokens(3)).unwrap();
+            desk.life.abandon(desk.now());
+        }),
+        ("an extension by hand", |desk| {
+            desk.life.extend(Duration::from_secs(60)).unwrap();
+        }),
+        ("the end of a stream", |desk| {
+            let meter = desk.life.meter(desk.now());
+            drop(desk.life.end_meter(desk.now(), meter, End::Dropped));
+            desk.release();
+        }),
+        ("an answer that is waited for", |desk| {
+            if !desk.open.is_empty() {
+                desk.reply(extended(60_000));
+            }
+            desk.commit(7).unwrap();
+        }),
+    ];
+    for before_s in [1, 49] {
+        for (what, act) in &acts {
+            let mut desk = Desk::held();
+            // At 49 s a beat is under way.
+            desk.pass_s(before_s);
+            desk.log.clear();
+            desk.mono += Duration::from_secs(90);
+            assert!(is_lost(&desk));
+            act(&mut desk);
+            desk.settle();
+            let lost = desk.log.iter().filter(|line| *line == "lease lost").count();
+            assert_eq!(lost, 1, "{what} at {before_s} s: {:?}", desk.log);
+        }
+    }
+}
+
 #[test]
 fn a_lease_that_ends_while_the_cost_is_settled_is_not_lost() {
     let mut desk = Desk::held();

@@ -33,6 +33,8 @@ pub enum Rule {
     WaitsOnOutside,
     /// Every life ends, unless somebody outside keeps it waiting.
     Ends,
+    /// No sixth beat leaves within 250 ms of the first, whatever the server answers.
+    NoStorm,
     /// Every failure of a heartbeat is told.
     BeatFailureTold,
     /// Nothing but its caller ends an action.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// How much of what is asked for is granted. Lengths are in milliseconds.
@@ -43,6 +43,10 @@ impl LeaseServer {
     }
 
     pub fn handle(&mut self, now_ms: u64, request: &Request<Bytes>) -> Response<Bytes> {
+        if request.method() == Method::GET {
+            let body = json!({"error": "NOT_FOUND", "message": "it only grants leases", "request_id": "r"});
+            return respond(StatusCode::NOT_FOUND, &body);
+        }
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         let key = body["idempotency_key"].as_str().unwrap();
         if let Some(&expires_at_ms) = self.answers.get(key) {

@@ -58,6 +58,7 @@ caught! {
     a_wait_for_nobody_is_caught: WaitsForEver => WaitsOnOutside,
     a_poll_that_loops_is_caught: Repeats => Ends,
     a_life_that_never_ends_is_caught: NeverDone => Ends,
+    a_storm_of_beats_is_caught: BeatsWithoutPause => NoStorm,
     a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureTold,
     a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
     a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureTold,

@@ -31,6 +31,7 @@ pub(crate) enum Sabotage {
     WaitsForEver,
     Repeats,
     NeverDone,
+    BeatsWithoutPause,
     SwallowsBeatFailures,
     GivesUpWithTheHeartbeat,
     SwallowsJournalFailures,
@@ -52,6 +53,7 @@ pub(crate) struct Saboteur {
     polls: Option<u64>,
     settlements: u32,
     was_throttled: bool,
+    was_extended: bool,
     has_failed: bool,
     open_commit: Option<Call>,
     has_told: bool,
@@ -78,6 +80,7 @@ impl Saboteur {
             polls: (sabotage == Sabotage::CountsPolls).then_some(0),
             settlements: 0,
             was_throttled: false,
+            was_extended: false,
             has_failed: false,
             open_commit: None,
             has_told: false,
@@ -119,6 +122,10 @@ impl Saboteur {
                 self.was_throttled = false;
                 self.inner.poll(Now { mono: at, ..now })
             }
+            (Sabotage::BeatsWithoutPause, Step::Wait(Some(at))) if self.was_extended => {
+                self.was_extended = false;
+                self.inner.poll(Now { mono: at, ..now })
+            }
             (Sabotage::WaitsInThePast, Step::Wait(Some(_))) => Step::Wait(Some(now.mono)),
             (Sabotage::WaitsForEver, Step::Wait(Some(_))) if self.has_failed => Step::Wait(None),
             (Sabotage::NeverDone, Step::Done) => Step::Wait(Some(Duration::MAX)),
@@ -132,6 +139,10 @@ impl Saboteur {
             }
             (Sabotage::GivesUpWithTheHeartbeat, Step::Notify(event @ Event::BeatFailed { .. })) => {
                 self.inner.abandon(now);
+                Step::Notify(event)
+            }
+            (Sabotage::BeatsWithoutPause, Step::Notify(event @ Event::LeaseExtended { .. })) => {
+                self.was_extended = true;
                 Step::Notify(event)
             }
             (_, step) => step,

@@ -5,7 +5,7 @@ mod answers;
 mod end;
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +55,8 @@ pub(super) struct Watch {
     /// What a record has to say of the pause before the next settlement.
     owed_pause: Option<UnixMillis>,
     beat_floor: Option<Duration>,
+    /// When its last beats left.
+    beats: VecDeque<Duration>,
     release_floor: Option<Duration>,
     /// A heartbeat failed, and it was not told yet.
     owes_beat_event: bool,
@@ -165,8 +167,12 @@ impl Watch {
         if matches!(event, Event::Granted { .. }) {
             life.book.is_running = true;
         }
-        if matches!(event, Event::LeaseExtended { .. }) {
+        if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
+            // One that was asked for by hand plans the heartbeat anew.
+            if ticket.is_some() {
+                self.beats.clear();
+            }
         }
     }
 

@@ -64,6 +64,7 @@ impl Watch {
         } else if operation == Operation::ExtendReservation {
             if is_beat {
                 not_before(now, self.beat_floor.take(), "a heartbeat")?;
+                self.beating(now)?;
             }
             same_bytes(life, operation, key, call.request.body())?;
         } else if operation == Operation::CreateReservation {
@@ -125,6 +126,19 @@ impl Watch {
         if mode == Mode::Event {
             self.charging_event(life, now)?;
         }
+        Ok(())
+    }
+
+    /// Where there is hardly time some beats may follow each other at once, but never this many.
+    fn beating(&mut self, now: Now) -> Held {
+        const MOST: usize = 5;
+        if self.beats.len() == MOST
+            && let Some(first) = self.beats.pop_front()
+            && now.mono.saturating_sub(first) < Duration::from_millis(250)
+        {
+            return broken(Rule::NoStorm, format!("{} beats since {first:?}", MOST + 1));
+        }
+        self.beats.push_back(now.mono);
         Ok(())
     }
 
