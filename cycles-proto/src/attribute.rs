@@ -145,7 +145,7 @@ pub struct Unfinished;
 /// Any type, unless more is known.
 pub trait AnyValue {
     /// What it is when its function returns.
-    fn when_made(&self) -> Whole;
+    fn cycles_when_made(&self) -> Whole;
 }
 
 /// A cost, if it is known.

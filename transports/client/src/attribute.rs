@@ -109,13 +109,13 @@ pub struct Value<'a, T: ?Sized>(pub &'a T);
 
 impl<T: Stream + ?Sized> Value<'_, T> {
     /// In preference to [`AnyValue`].
-    pub fn when_made(&self) -> Unfinished {
+    pub fn cycles_when_made(&self) -> Unfinished {
         Unfinished
     }
 }
 
 impl<T: ?Sized> AnyValue for Value<'_, T> {
-    fn when_made(&self) -> Whole {
+    fn cycles_when_made(&self) -> Whole {
         Whole
     }
 }

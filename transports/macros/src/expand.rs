@@ -1,13 +1,15 @@
 //! The function with its body handed to the adapter.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Error, Expr, Result};
+use syn::{Error, Expr, FnArg, Result, Token};
 
 use crate::adapter::{Adapter, Private, place};
+use crate::captures::Captures;
 use crate::function::Function;
 use crate::items::{self, Items};
 use crate::literals;
+use crate::names::Names;
 use crate::parameters::Parameters;
 use crate::settings;
 
@@ -15,8 +17,7 @@ use crate::settings;
 /// as it is, so that nothing is said of its callers.
 pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: TokenStream) -> TokenStream {
     let guarded = syn::parse2::<Function>(function.clone()).and_then(|function| {
-        adapter.check(&function.signature)?;
-        function.check()?;
+        function.check(adapter)?;
         let parameters = Parameters::parse(parameters)?;
         literals::check(&parameters, &function.arguments())?;
         guarded(adapter, &parameters, &function)
@@ -33,17 +34,26 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     let config = settings::config(parameters, &private)?;
     let client = settings::client(parameters, &private);
     let charge = charge(adapter, parameters, function, &private)?;
-    let body = body(adapter, &private, function, &charge);
+    let captures = Captures::of(adapter, function, &charge.names);
+    let body = body(adapter, &private, function, &charge, &captures);
     let Function {
         attributes,
         visibility,
         signature,
         ..
     } = function;
+    let mut signature = signature.clone();
+    if let Some(FnArg::Receiver(receiver)) = signature.inputs.first_mut()
+        && captures.changes_receiver
+    {
+        receiver.mutability = Some(Token![mut](receiver.self_token.span));
+    }
     let returned = place(&function.return_type());
     let private = private.at(returned);
     let by = Ident::new(charge.by, returned);
-    let ended = quote_spanned!(returned=> #private::#by(client, config, body));
+    let ended = quote_spanned! {returned=>
+        #private::#by(__cycles_client, __cycles_config, __cycles_body)
+    };
     let ended = if adapter.is_async {
         quote_spanned!(returned=> #ended.await)
     } else {
@@ -57,15 +67,17 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     let (span, before) = (Span::mixed_site(), charge.before);
     let checked = parameters.get("unit").map(|unit| {
         let span = place(unit);
-        quote_spanned!(span=> let client = #private::in_unit(client, &config, &unit);)
+        quote_spanned! {span=>
+            let __cycles_client = #private::in_unit(__cycles_client, &__cycles_config, &__cycles_unit);
+        }
     });
     let guarded = quote_spanned! {span=>
-        let client = #client;
-        let unit = #unit;
-        let config = #config;
+        let __cycles_client = #client;
+        let __cycles_unit = #unit;
+        let __cycles_config = #config;
         #checked
         #before
-        let body = #body;
+        let __cycles_body = #body;
     };
     let guarded = quote!(#guarded #returning);
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
@@ -73,34 +85,43 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
 
 /// The body as what it is not yet: something to run. Its cost comes after it, so that the compiler knows what it is
 /// the cost of, and that the body has done with its arguments.
-fn body(adapter: &Adapter, private: &Private, function: &Function, charge: &Charge) -> TokenStream {
+fn body(
+    adapter: &Adapter,
+    private: &Private,
+    function: &Function,
+    charge: &Charge,
+    captures: &Captures,
+) -> TokenStream {
+    let Captures {
+        takes, before, hints, ..
+    } = captures;
     let (return_type, body) = (function.return_type(), &function.body);
     let span = place(&return_type);
     let path = private.at(span);
     // It is never run, and tells the compiler what `?` and `return` lead to, and whether that can tell of a denial.
     let typed = quote_spanned! {span=>
         if false {
-            let returned: #return_type = #path::returned();
-            return returned;
+            #hints
+            let __cycles_returned: #return_type = #path::returned();
+            return __cycles_returned;
         }
     };
     let span = Span::mixed_site().located_at(function.braces);
     let (path, cost) = (private.at(span), &charge.cost);
     let ended = Ident::new(charge.ended, span);
-    // What the cost names as well is left there, unless the body takes it away.
-    let takes = (!charge.names_arguments).then(|| quote_spanned!(span=> move));
     if adapter.is_async {
         quote_spanned! {span=>
             ::core::pin::pin!(async move {
-                let ended = async #takes { #typed #body }.await;
-                #path::#ended(ended, #cost)
+                #before
+                let __cycles_ended = async #takes { #typed #body }.await;
+                #path::#ended(__cycles_ended, #cost)
             })
         }
     } else {
         quote_spanned! {span=>
             move || {
-                let ended = #path::called(#takes || -> #return_type { #typed #body });
-                #path::#ended(ended, #cost)
+                let __cycles_ended = #path::called(#takes || -> #return_type { #typed #body });
+                #path::#ended(__cycles_ended, #cost)
             }
         }
     }
@@ -114,21 +135,21 @@ struct Charge {
     /// What the body's end and its cost are put together by.
     ended: &'static str,
     cost: TokenStream,
-    /// Whether the cost says something of the arguments.
-    names_arguments: bool,
+    /// What the cost is said over.
+    names: Names,
     /// What is charged item by item.
     items: Option<Items>,
 }
 
 impl Charge {
     /// Of what is there when the function returns.
-    fn guarded(cost: TokenStream, names_arguments: bool) -> Self {
+    fn guarded(cost: TokenStream, names: Names) -> Self {
         Self {
             by: "guarded",
             before: TokenStream::new(),
             ended: "ended",
             cost,
-            names_arguments,
+            names,
             items: None,
         }
     }
@@ -154,20 +175,25 @@ fn charge(
         (None, Some(per_item)) => {
             let items = items.ok_or_else(|| items::nothing_to_consume(adapter, function))?;
             let (by, ended) = items.metered();
+            let path = private.at(place(per_item));
+            let names = Names::of(per_item.to_token_stream());
             Ok(Charge {
                 by,
                 before: quote_spanned! {place(per_item)=>
-                    let unit = ::core::clone::Clone::clone(&config.estimate().unit);
+                    let __cycles_unit = ::core::clone::Clone::clone(
+                        &#path::WithCyclesConfig::estimate(&__cycles_config).unit
+                    );
                 },
                 ended,
-                names_arguments: names_arguments(per_item, function),
-                cost: read(private, per_item, &items)?,
+                cost: read(private, per_item, &names, &items)?,
+                names,
                 items: Some(items),
             })
         }
         (Some(actual), None) => {
-            let cost = cost(private, actual, function)?;
-            Ok(Charge::guarded(cost, names_arguments(actual, function)))
+            let names = Names::of(actual.to_token_stream());
+            let cost = cost(private, actual, &names, function)?;
+            Ok(Charge::guarded(cost, names))
         }
         (None, None) if is_estimate == Some(false) => {
             let flag = parameters.get("use_estimate_if_actual_not_provided");
@@ -180,23 +206,26 @@ fn charge(
             let path = private.at(span);
             let paid = paid(private, function);
             let cost = quote_spanned! {span=>
-                |result: &_, _: &#path::Unit| {
+                |__cycles_result: &_, _: &#path::Unit| {
                     #paid
                     ::core::option::Option::None
                 }
             };
-            Ok(Charge::guarded(cost, false))
+            Ok(Charge::guarded(cost, Names::default()))
         }
     }
 }
 
 /// A closure that tells the cost of a result, if it is known. Integers are of the unit that it is given.
-fn cost(private: &Private, actual: &Expr, function: &Function) -> Result<TokenStream> {
+fn cost(private: &Private, actual: &Expr, names: &Names, function: &Function) -> Result<TokenStream> {
     let (span, path) = (place(actual), private.at(place(actual)));
-    let (unit, value) = (Ident::new("unit", span), Ident::new("result", Span::mixed_site()));
+    let (unit, value) = (
+        Ident::new("__cycles_unit", span),
+        Ident::new("__cycles_result", Span::mixed_site()),
+    );
     let cost = settings::cost(private, actual, &quote!(#unit))?;
     let paid = paid(private, function);
-    let result = named("result", actual);
+    let result = named("result", names);
     Ok(quote_spanned! {span=>
         move |#value: &_, #unit: &#path::Unit| {
             #paid
@@ -210,29 +239,29 @@ fn cost(private: &Private, actual: &Expr, function: &Function) -> Result<TokenSt
 /// its name: what the signature calls `impl Trait` tells by that.
 fn paid(private: &Private, function: &Function) -> TokenStream {
     // Of what may be no `Result` the compiler has other things to say.
-    if function.is_inferred() || !items::is_result(&function.return_type()) {
+    if function.is_inferred() {
         return TokenStream::new();
     }
     let value = items::value(&function.signature.output);
     let span = value.map_or_else(|| place(&function.return_type()), place);
     let private = private.at(span);
-    let result = Ident::new("result", Span::mixed_site());
+    let result = Ident::new("__cycles_result", Span::mixed_site());
     quote_spanned! {span=>
         {
             use #private::AnyValue as _;
-            #private::paid(#private::Value(#result).when_made());
+            #private::paid(#private::Value(#result).cycles_when_made());
         }
     }
 }
 
 /// A closure that reads an item; of a result it reads the value.
-fn read(private: &Private, per_item: &Expr, items: &Items) -> Result<TokenStream> {
+fn read(private: &Private, per_item: &Expr, names: &Names, items: &Items) -> Result<TokenStream> {
     let span = place(per_item);
-    let reading = settings::reading(private, per_item, &quote_spanned!(span=> &unit))?;
-    let item = named("item", per_item);
+    let reading = settings::reading(private, per_item, &quote_spanned!(span=> &__cycles_unit))?;
+    let item = named("item", names);
     Ok(if items.are_results {
         quote_spanned! {span=>
-            move |item: &::core::result::Result<_, _>| match item {
+            move |__cycles_item: &::core::result::Result<_, _>| match __cycles_item {
                 ::core::result::Result::Ok(#item) => ::core::option::Option::Some(#reading),
                 ::core::result::Result::Err(_) => ::core::option::Option::None,
             }
@@ -243,25 +272,10 @@ fn read(private: &Private, per_item: &Expr, items: &Items) -> Result<TokenStream
     })
 }
 
-/// The pattern for what an expression calls `name`: the name as it is written there, so that it is the same one for
+/// The pattern for what an expression calls `word`: the name as it is written there, so that it is the same one for
 /// the compiler.
-fn named(name: &str, expression: &Expr) -> TokenStream {
-    find(name, expression.to_token_stream()).map_or_else(|| quote!(_), Ident::into_token_stream)
-}
-
-/// Whether it says something of the arguments, be it in a text to format.
-fn names_arguments(expression: &Expr, function: &Function) -> bool {
-    let tokens = expression.to_token_stream();
-    function.arguments().iter().any(|argument| {
-        let name = argument.to_string();
-        find(&name, tokens.clone()).is_some() || tokens.to_string().contains(&format!("{{{name}"))
-    })
-}
-
-fn find(name: &str, tokens: TokenStream) -> Option<Ident> {
-    tokens.into_iter().find_map(|token| match token {
-        TokenTree::Ident(ident) if ident == name => Some(ident),
-        TokenTree::Group(group) => find(name, group.stream()),
-        _ => None,
-    })
+fn named(word: &str, names: &Names) -> TokenStream {
+    names
+        .find(word)
+        .map_or_else(|| quote!(_), Ident::into_token_stream)
 }

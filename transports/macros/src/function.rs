@@ -2,12 +2,16 @@
 //! is for the compiler to say.
 
 use proc_macro2::{Ident, Span, TokenStream};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{VisitMut, visit_pat_ident_mut, visit_type_mut};
 use syn::{
-    AttrStyle, Attribute, Error, FnArg, Pat, PatIdent, Path, Result, ReturnType, Signature, Token, Type,
-    Visibility, braced,
+    AttrStyle, Attribute, Error, FnArg, Pat, PatIdent, Path, ReceiverKind, Result, ReturnType, Signature,
+    Token, Type, Visibility, braced,
 };
+
+use crate::adapter::Adapter;
+use crate::groups;
 
 /// A function or method with a body.
 pub(crate) struct Function {
@@ -22,18 +26,29 @@ pub(crate) struct Function {
 
 impl Function {
     /// # Errors
-    /// If a function of its kind cannot be guarded, whoever's client it is.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// If a function of its kind cannot be guarded with this adapter's client.
+    pub(crate) fn check(&self, adapter: &Adapter) -> Result<()> {
         let signature = &self.signature;
         if let Some(constness) = &signature.constness {
-            let problem = "a const function cannot ask a server: remove `const`";
+            let problem = if adapter.is_async {
+                "a const function cannot ask a server: write `async fn` in place of `const fn`"
+            } else {
+                "a const function cannot ask a server: remove `const`"
+            };
             return Err(Error::new(constness.span, problem));
         }
         if let Some(abi) = &signature.abi {
-            let problem = "a denial cannot be told across a foreign interface: guard a function without `extern` and \
-                           call that";
+            let guarded = if adapter.is_async {
+                "an `async fn`"
+            } else {
+                "a function"
+            };
+            let problem = format!(
+                "a denial cannot be told across a foreign interface: guard {guarded} without `extern` and call that"
+            );
             return Err(Error::new_spanned(abi, problem));
         }
+        adapter.check(signature)?;
         let return_type = match &signature.output {
             ReturnType::Default => {
                 let problem = "this function returns no `Result`, so that a denial could not be told: return \
@@ -42,13 +57,13 @@ impl Function {
             }
             ReturnType::Type(_, return_type) => return_type,
         };
-        let problem = match &**return_type {
+        let problem = match groups::ty(return_type) {
             Type::ImplTrait(_) => {
                 "an `impl Trait` is no `Result`, so that a denial could not be told: return `Result<impl Trait, E>`, \
                  where `E` is `Error` or made `From` it; a function that returns a future becomes an `async fn`"
             }
             Type::Path(path) if !is_known(&path.path) => return Ok(()),
-            Type::Macro(_) | Type::Group(_) | Type::Paren(_) => return Ok(()),
+            Type::Macro(_) => return Ok(()),
             _ => {
                 "this is no `Result`, so that a denial could not be told: return a `Result` of it, whose error is \
                  `Error` or made `From` it"
@@ -58,13 +73,30 @@ impl Function {
     }
 
     /// What the body finds by name.
-    pub(crate) fn arguments(&self) -> Vec<Ident> {
+    pub(crate) fn arguments(&self) -> Vec<Argument> {
         let mut named = Named(Vec::new());
         for argument in &self.signature.inputs {
             match argument {
-                FnArg::Receiver(receiver) => named.0.push(receiver.self_token.into()),
-                // Only looked at: what visits mutably is what there is already.
-                FnArg::Typed(argument) => named.visit_pat_mut(&mut Pat::clone(&argument.pat)),
+                FnArg::Receiver(receiver) => named.0.push(Argument {
+                    name: receiver.self_token.into(),
+                    is_mutable: receiver.mutability.is_some(),
+                    is: match &receiver.kind {
+                        ReceiverKind::Reference(_, _, None) => Passed::Shared,
+                        ReceiverKind::Reference(_, _, Some(_)) => Passed::Unique,
+                        ReceiverKind::Typed(_, of) => Passed::of(of),
+                        _ => Passed::Value,
+                    },
+                }),
+                FnArg::Typed(argument) => {
+                    let before = named.0.len();
+                    // Only looked at: what visits mutably is what there is already.
+                    named.visit_pat_mut(&mut Pat::clone(&argument.pat));
+                    if let (Pat::Ident(_), Some(named)) = (&*argument.pat, named.0.get_mut(before))
+                        && named.is == Passed::Value
+                    {
+                        named.is = Passed::of(&argument.ty);
+                    }
+                }
             }
         }
         named.0
@@ -132,12 +164,51 @@ fn is_known(path: &Path) -> bool {
     name.is_some_and(|name| KNOWN.iter().any(|known| name.ident == known))
 }
 
+/// What a function is given under a name.
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    /// Whether the name is declared `mut`.
+    pub(crate) is_mutable: bool,
+    pub(crate) is: Passed,
+}
+
+/// What is known of the type of an argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// Or by an alias of a reference.
+    Value,
+    Shared,
+    Unique,
+}
+
+impl Passed {
+    fn of(ty: &Type) -> Self {
+        match groups::ty(ty) {
+            Type::Reference(reference) if reference.mutability.is_some() => Self::Unique,
+            Type::Reference(_) => Self::Shared,
+            _ => Self::Value,
+        }
+    }
+}
+
 /// The names in a pattern.
-struct Named(Vec<Ident>);
+struct Named(Vec<Argument>);
 
 impl VisitMut for Named {
     fn visit_pat_ident_mut(&mut self, named: &mut PatIdent) {
-        self.0.push(named.ident.clone());
+        let is = match (&named.by_ref, &named.mutability) {
+            (None, _) => Passed::Value,
+            (Some(_), None) => Passed::Shared,
+            (Some(_), Some(_)) => Passed::Unique,
+        };
+        // What begins with a capital is a constant or a variant.
+        if !named.ident.unraw().to_string().starts_with(char::is_uppercase) {
+            self.0.push(Argument {
+                name: named.ident.clone(),
+                is_mutable: is == Passed::Value && named.mutability.is_some(),
+                is,
+            });
+        }
         visit_pat_ident_mut(self, named);
     }
 }

@@ -9,6 +9,7 @@ use syn::{
 
 use crate::adapter::{Adapter, place};
 use crate::function::Function;
+use crate::groups;
 
 /// Something to consume.
 pub(crate) struct Items {
@@ -131,8 +132,10 @@ impl Items {
         };
         Ok(quote_spanned! {span=>
             match #made {
-                ::core::result::Result::Ok(made) => ::core::result::Result::Ok(::std::boxed::Box::#put(made)),
-                ::core::result::Result::Err(error) => ::core::result::Result::Err(error),
+                ::core::result::Result::Ok(__cycles_made) => {
+                    ::core::result::Result::Ok(::std::boxed::Box::#put(__cycles_made))
+                }
+                ::core::result::Result::Err(__cycles_error) => ::core::result::Result::Err(__cycles_error),
             }
         })
     }
@@ -179,17 +182,20 @@ enum Held {
 
 /// Nothing if it is part of something else.
 fn held(value: &Type) -> Option<Held> {
-    match value {
+    match groups::ty(value) {
         Type::ImplTrait(_) => Some(Held::Plain),
-        Type::Paren(inner) => held(&inner.elem),
-        Type::Group(inner) => held(&inner.elem),
         Type::Path(TypePath { path, .. }) => {
             let last = path.segments.last()?;
-            let inner = || match first(path) {
+            let inner = || match first(path).map(groups::ty) {
                 Some(Type::Path(inner)) => inner.path.segments.last().map(|last| last.ident.clone()),
                 _ => None,
             };
-            let of_trait = || matches!(first(path), Some(Type::TraitObject(_) | Type::ImplTrait(_)));
+            let of_trait = || {
+                matches!(
+                    first(path).map(groups::ty),
+                    Some(Type::TraitObject(_) | Type::ImplTrait(_))
+                )
+            };
             if BOXED.iter().any(|name| last.ident == name) || (last.ident == "Pin" && inner()? == "Box") {
                 Some(Held::Pinned)
             } else {
@@ -203,7 +209,7 @@ fn held(value: &Type) -> Option<Held> {
 /// What is inside the `Result`.
 pub(crate) fn value(output: &ReturnType) -> Option<&Type> {
     match output {
-        ReturnType::Type(_, result) => match &**result {
+        ReturnType::Type(_, result) => match groups::ty(result) {
             Type::Path(result) => first(&result.path),
             _ => None,
         },
@@ -256,7 +262,9 @@ impl VisitMut for Search {
 
 /// By its name, which may be that of an alias.
 pub(crate) fn is_result(item: &Type) -> bool {
-    let Type::Path(item) = item else { return false };
+    let Type::Path(item) = groups::ty(item) else {
+        return false;
+    };
     let last = item.path.segments.last();
     last.is_some_and(|name| name.ident.to_string().ends_with("Result"))
 }

@@ -5,10 +5,13 @@
 )]
 
 mod adapter;
+mod captures;
 mod expand;
 mod function;
+mod groups;
 mod items;
 mod literals;
+mod names;
 mod nearest;
 mod parameters;
 mod settings;

@@ -3,22 +3,26 @@
 
 use core::ops::RangeInclusive;
 
-use proc_macro2::Ident;
 use quote::ToTokens;
-use syn::visit_mut::{VisitMut, visit_expr_call_mut, visit_expr_path_mut, visit_pat_ident_mut};
-use syn::{Error, Expr, ExprCall, ExprPath, Lit, PatIdent, Result, Stmt};
+use syn::visit_mut::{
+    VisitMut, visit_expr_call_mut, visit_expr_mut, visit_expr_path_mut, visit_pat_ident_mut,
+};
+use syn::{Error, Expr, ExprCall, ExprPath, Item, Lit, PatIdent, Result, Stmt};
 
+use crate::function::Argument;
 use crate::parameters::Parameters;
 
 const USD: &str = "USD_MICROCENTS";
 
 /// # Errors
 /// All that is wrong at once.
-pub(crate) fn check(parameters: &Parameters, arguments: &[Ident]) -> Result<()> {
+pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<()> {
     let mut problems: Option<Error> = None;
     let values = parameters.all().map(|(name, value)| {
         let name = name.to_string();
-        names(&name, value, arguments).and_then(|()| one(&name, value))
+        names(&name, value, arguments)
+            .and_then(|()| control(&name, value))
+            .and_then(|()| one(&name, value))
     });
     for problem in values.chain([units(parameters)]).filter_map(Result::err) {
         match &mut problems {
@@ -152,12 +156,12 @@ pub(crate) const A_LIST_OF_PAIRS: &str =
     "dimensions are a list of pairs, or a map: `dimensions = [(\"region\", \"eu\"), (\"tier\", tier)]`";
 
 /// What there is only after the body, or for an item, in an expression that comes before or is of something else.
-fn names(name: &str, value: &Expr, arguments: &[Ident]) -> Result<()> {
+fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
     let uses = |word: &str| {
         let mut search = Uses {
             word,
             found: None,
-            is_bound: arguments.iter().any(|argument| argument == word),
+            is_bound: arguments.iter().any(|argument| argument.name == word),
         };
         search.visit_expr_mut(&mut value.clone());
         search.found.filter(|_| !search.is_bound)
@@ -215,6 +219,44 @@ impl VisitMut for Uses<'_> {
             visit_expr_call_mut(self, call);
         }
     }
+}
+
+/// What leaves the expression for a cost before it has told one.
+fn control(name: &str, value: &Expr) -> Result<()> {
+    if !matches!(name, "actual" | "actual_per_item") {
+        return Ok(());
+    }
+    let mut search = Leaves(None);
+    search.visit_expr_mut(&mut value.clone());
+    let Some(found) = search.0 else { return Ok(()) };
+    let problem = match found {
+        Expr::Await(_) => {
+            format!("`{name}` cannot await: await it in the function, and return what the cost depends on")
+        }
+        _ => format!(
+            "`{name}` is evaluated after the action was done, so that it cannot fail or return: say `None` if the \
+             cost is not known, for example with `.ok()`; then the estimate is charged"
+        ),
+    };
+    Err(Error::new_spanned(found, problem))
+}
+
+/// Searches for what can only stand in the function itself.
+struct Leaves(Option<Expr>);
+
+impl VisitMut for Leaves {
+    fn visit_expr_mut(&mut self, of: &mut Expr) {
+        match of {
+            // They have functions of their own to leave.
+            Expr::Closure(_) | Expr::Async(_) => {}
+            Expr::Await(_) | Expr::Try(_) | Expr::Return(_) => {
+                self.0.get_or_insert_with(|| of.clone());
+            }
+            _ => visit_expr_mut(self, of),
+        }
+    }
+
+    fn visit_item_mut(&mut self, _: &mut Item) {}
 }
 
 /// Units that are at odds.

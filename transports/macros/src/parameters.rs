@@ -4,8 +4,9 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
-use syn::{Error, Expr, Lit, Path, Result, Token};
+use syn::{Error, Expr, Lit, LitStr, Path, Result, Token};
 
+use crate::groups;
 use crate::literals::A_LIST_OF_PAIRS;
 use crate::nearest::nearest;
 
@@ -75,6 +76,10 @@ impl Parameters {
         let name = input.call(Ident::parse_any)?;
         if !input.peek(Token![=]) {
             let word = name.to_string();
+            if input.peek(Token![:]) && (NAMES.contains(&word.as_str()) || nearest(&word, &NAMES).is_none()) {
+                let problem = format!("a parameter has its value after `=`: write `{word} = ..`");
+                return Err(input.error(problem));
+            }
             let problem = match word.as_str() {
                 "dry_run" => "give it a value: `dry_run = true`".to_owned(),
                 known if NAMES.contains(&known) => format!("give it a value: `{known} = ..`"),
@@ -84,6 +89,10 @@ impl Parameters {
         }
         input.parse::<Token![=]>()?;
         if name == "crate" {
+            if let Ok(text) = input.fork().parse::<LitStr>() {
+                let problem = format!("`crate` is a path, not a text: write `crate = {}`", text.value());
+                return Err(Error::new(text.span(), problem));
+            }
             self.path = Some(input.call(Path::parse_mod_style)?);
             return Ok(Ok(()));
         }
@@ -92,7 +101,7 @@ impl Parameters {
             let map: TokenTree = input.parse()?;
             return Ok(Err(Error::new(map.span(), A_LIST_OF_PAIRS)));
         }
-        let value: Expr = input.parse()?;
+        let value = groups::expression(input.parse()?);
         if !NAMES.contains(&word.as_str()) {
             return Ok(Err(Error::new(name.span(), unknown(&word))));
         }

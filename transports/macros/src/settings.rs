@@ -52,7 +52,7 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
         return Err(Error::new(Span::call_site(), problem));
     };
     let path = private.at(Span::mixed_site());
-    let unit = Ident::new("unit", Span::mixed_site());
+    let unit = Ident::new("__cycles_unit", Span::mixed_site());
     let estimate = amount(private, estimate, &quote!(&#unit))?;
     let mut config = quote!(#path::WithCyclesConfig::new(#estimate));
     let (kind, name) = (parameters.get("action_kind"), parameters.get("action_name"));
@@ -159,7 +159,12 @@ pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream 
         }
         Some(client) => {
             let (span, private) = (place(client), private.at(place(client)));
-            quote_spanned!(span=> ::core::result::Result::Ok(#private::client(&(#client))))
+            // A name in between, so that what is a reference already is taken as one.
+            quote_spanned! {span=>
+                match &(#client) {
+                    __cycles_client => ::core::result::Result::Ok(#private::client(__cycles_client)),
+                }
+            }
         }
     }
 }
@@ -203,7 +208,11 @@ fn value(private: &Private, of: &str, values: &[(&str, &str)], given: &Expr) -> 
         let variant = Ident::new(variant, span);
         return Ok(quote!(#private::#of::#variant));
     }
-    Ok(quote_spanned!(span=> <#private::#of as ::core::clone::Clone>::clone(&(#given))))
+    Ok(quote_spanned! {span=>
+        match &(#given) {
+            __cycles_value => <#private::#of as ::core::clone::Clone>::clone(__cycles_value),
+        }
+    })
 }
 
 /// An `Option<String>`.
@@ -218,7 +227,7 @@ fn named(private: &Private, value: Option<&Expr>) -> TokenStream {
         None => quote!("unknown"),
         Some(value) => {
             let text = text(private, value);
-            quote!(#text.unwrap_or_else(|| "unknown".into()))
+            quote!(#text.unwrap_or_else(|| ::std::borrow::ToOwned::to_owned("unknown")))
         }
     }
 }
@@ -227,10 +236,14 @@ fn named(private: &Private, value: Option<&Expr>) -> TokenStream {
 fn texts(private: &Private, list: &Expr) -> TokenStream {
     if let Expr::Array(array) = list {
         let texts = array.elems.iter().map(|element| text(private, element));
-        return quote!([#(#texts),*].into_iter().flatten());
+        return quote! {
+            ::core::iter::Iterator::flatten(::core::iter::IntoIterator::into_iter([#(#texts),*]))
+        };
     }
     let (span, private) = (place(list), private.at(place(list)));
-    quote_spanned!(span=> (#list).iter().filter_map(|text| #private::text(text)))
+    quote_spanned! {span=>
+        ::core::iter::Iterator::filter_map((#list).iter(), |__cycles_text| #private::text(__cycles_text))
+    }
 }
 
 /// An `Option` of a map of texts, from a list of pairs that is written out, or from anything that iterates over
@@ -238,7 +251,9 @@ fn texts(private: &Private, list: &Expr) -> TokenStream {
 fn pairs(private: &Private, list: &Expr) -> Result<TokenStream> {
     let (span, path) = (place(list), private.at(place(list)));
     let Expr::Array(array) = list else {
-        return Ok(quote_spanned!(span=> #path::dimensions((#list).iter().map(#path::Pair::texts))));
+        return Ok(quote_spanned! {span=>
+            #path::dimensions(::core::iter::Iterator::map((#list).iter(), #path::Pair::texts))
+        });
     };
     let mut pairs = Vec::new();
     for element in &array.elems {

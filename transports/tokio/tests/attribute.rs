@@ -12,3 +12,8 @@ use executor::yield_now;
 
 include!("../../client/tests/attribute/functions.rs");
 include!("../../client/tests/attribute/streams.rs");
+
+#[path = "../../client/tests/attribute/captures.rs"]
+mod captures;
+#[path = "../../client/tests/attribute/surroundings.rs"]
+mod surroundings;
