@@ -119,7 +119,8 @@ impl fmt::Display for Sentence<'_> {
         }
         let pause = decision.as_ref().and_then(|response| response.retry_after());
         if let Some(wait) = pause.or(reply.info.retry_after()) {
-            write!(f, " (try again after {} s)", wait.as_secs())?;
+            let seconds = wait.as_millis().div_ceil(1_000);
+            write!(f, " (the server asks to wait {seconds} s)")?;
         }
         if call.operation.changes_the_ledger() {
             f.write_str(". ")?;

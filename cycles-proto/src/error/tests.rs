@@ -66,7 +66,7 @@ fn a_denied_budget_keeps_its_reason_and_everything_else() {
         assert_eq!(
             error.to_string(),
             format!(
-                "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 409 {code}: no money (try again after 3 s). The ledger is unchanged. Request q-7."
+                "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 409 {code}: no money (the server asks to wait 3 s). The ledger is unchanged. Request q-7."
             )
         );
     }

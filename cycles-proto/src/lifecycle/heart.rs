@@ -179,7 +179,7 @@ impl Heart {
                 }
                 Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => (reply, BeatFailure::Transient),
                 Verdict::Throttled(reply) => {
-                    let wait = reply.info.retry_after();
+                    let wait = reply.info.retry_after_of_the_protocol();
                     (reply, BeatFailure::Throttled(wait))
                 }
                 Verdict::Unauthorized(reply) if reply.is_outage() => (reply, BeatFailure::Transient),

@@ -113,12 +113,11 @@ impl Releasing {
                     Verdict::Success(reply) => {
                         return Some(self.ended(Released::Confirmed(Box::new(reply))));
                     }
-                    Verdict::Throttled(reply) => {
+                    Verdict::Throttled(reply) | Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => {
                         let pause = reply.info.retry_after().unwrap_or_default();
                         (reply, Some(pause))
                     }
                     Verdict::Unauthorized(reply) if reply.is_outage() => (reply, Some(Duration::ZERO)),
-                    Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => (reply, Some(Duration::ZERO)),
                     Verdict::Unauthorized(reply)
                     | Verdict::Rejected(reply)
                     | Verdict::Expired { reply, .. } => (reply, None),

@@ -22,6 +22,7 @@ mod requests;
 mod reservation;
 mod response_info;
 mod responses;
+mod retry_after;
 mod subject;
 
 pub use action::Action;

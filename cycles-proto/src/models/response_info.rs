@@ -3,9 +3,10 @@
 use core::fmt;
 use core::time::Duration;
 
+use super::retry_after::RetryAfter;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{HeaderMap, HeaderName, LOCATION, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, LOCATION};
 
 /// Status, headers and body of the response that a result or an error came from.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct ResponseInfo {
     tenant: Option<HeaderValue>,
     rate_limit_remaining: Option<i64>,
     rate_limit_reset: Option<i64>,
-    retry_after: Option<Duration>,
+    retry_after: Option<RetryAfter>,
     location: Option<HeaderValue>,
     body: Bytes,
 }
@@ -32,7 +33,7 @@ impl ResponseInfo {
             tenant: headers.get(&TENANT).cloned(),
             rate_limit_remaining: integer(headers, &RATE_LIMIT_REMAINING),
             rate_limit_reset: integer(headers, &RATE_LIMIT_RESET),
-            retry_after: retry_after(headers),
+            retry_after: RetryAfter::of(headers),
             location: headers.get(LOCATION).cloned(),
             body: response.body().clone(),
         }
@@ -68,9 +69,16 @@ impl ResponseInfo {
         self.rate_limit_reset
     }
 
-    /// How long to wait (`Retry-After`). The protocol knows whole seconds only: a date is no value.
+    /// How long to wait (`Retry-After`): seconds, a fraction of one rounded up, or until a date. A heartbeat waits for
+    /// the whole seconds of a 429 only, as the protocol has it.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        Some(self.retry_after?.wait)
+    }
+
+    /// The same if it is what the protocol knows: whole seconds.
+    pub(crate) fn retry_after_of_the_protocol(&self) -> Option<Duration> {
+        let asked = self.retry_after.filter(|asked| asked.is_of_the_protocol);
+        Some(asked?.wait)
     }
 
     /// Where a redirect points to (`Location`), as it came. It is not followed.
@@ -93,7 +101,7 @@ impl fmt::Debug for ResponseInfo {
             .field("tenant", &self.tenant())
             .field("rate_limit_remaining", &self.rate_limit_remaining)
             .field("rate_limit_reset", &self.rate_limit_reset)
-            .field("retry_after", &self.retry_after)
+            .field("retry_after", &self.retry_after())
             .field("body", &format_args!("{} bytes", self.body.len()))
             .finish()
     }
@@ -113,15 +121,6 @@ fn integer(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Digits only; a number that does not fit waits for ever, which callers bound.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let digits = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,22 +131,6 @@ mod tests {
             .body(Bytes::new())
             .unwrap();
         ResponseInfo::of(&response)
-    }
-
-    #[test]
-    fn retry_after_is_whole_seconds_or_nothing() {
-        assert_eq!(info("retry-after", "0").retry_after(), Some(Duration::ZERO));
-        assert_eq!(
-            info("retry-after", "120").retry_after(),
-            Some(Duration::from_secs(120))
-        );
-        assert_eq!(
-            info("retry-after", &"9".repeat(40)).retry_after(),
-            Some(Duration::from_secs(u64::MAX))
-        );
-        for none in ["", "-1", "+1", "1.5", "soon", "Sun, 06 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(info("retry-after", none).retry_after(), None, "{none}");
-        }
     }
 
     #[test]

@@ -78,8 +78,8 @@ pub(super) fn commit(response: &http::Response<Bytes>) -> Judgement {
         },
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
-        Verdict::NotSent(reply) => (NOT_DONE, Some(reply)),
-        Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
+        Verdict::NotSent(reply) => (not_done(&reply), Some(reply)),
+        Verdict::Ambiguous(reply) => (open(&reply), Some(reply)),
     }
 }
 
@@ -96,8 +96,8 @@ pub(super) fn event(response: &http::Response<Bytes>) -> Judgement {
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Expired { reply, .. } => (Move::Keep, Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
-        Verdict::NotSent(reply) => (NOT_DONE, Some(reply)),
-        Verdict::Ambiguous(reply) => (OPEN, Some(reply)),
+        Verdict::NotSent(reply) => (not_done(&reply), Some(reply)),
+        Verdict::Ambiguous(reply) => (open(&reply), Some(reply)),
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
         } => (Move::Event, Some(reply)),
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
-        Verdict::NotSent(reply) => (NOT_DONE, Some(reply)),
+        Verdict::NotSent(reply) => (not_done(&reply), Some(reply)),
         // Any other refusal is of the look, and not of the cost.
         Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
             let next = match reply.is_nameless() {
@@ -127,7 +127,7 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
             (next, Some(reply))
         }
         Verdict::Rejected(reply) | Verdict::Expired { reply, .. } | Verdict::Ambiguous(reply) => {
-            (OPEN, Some(reply))
+            (open(&reply), Some(reply))
         }
     }
 }
@@ -150,14 +150,32 @@ const OPEN: Move = Move::TryAgain {
     pause: None,
 };
 
-const NOT_DONE: Move = Move::TryAgain {
-    may_be_done: false,
-    pause: None,
-};
+fn open(reply: &Unsuccessful) -> Move {
+    Move::TryAgain {
+        may_be_done: true,
+        pause: pause(reply),
+    }
+}
+
+fn not_done(reply: &Unsuccessful) -> Move {
+    Move::TryAgain {
+        may_be_done: false,
+        pause: pause(reply),
+    }
+}
+
+/// A pause of no time is none, and nothing has to be remembered of it.
+fn pause(reply: &Unsuccessful) -> Option<Duration> {
+    reply.info.retry_after().filter(|pause| !pause.is_zero())
+}
 
 /// A key that is refused will be again; a server that cannot look it up may soon.
 fn unauthorized(reply: &Unsuccessful) -> Move {
-    if reply.is_outage() { NOT_DONE } else { Move::Keep }
+    if reply.is_outage() {
+        not_done(reply)
+    } else {
+        Move::Keep
+    }
 }
 
 /// Without a `Retry-After` the pause is our own.

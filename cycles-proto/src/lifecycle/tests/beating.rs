@@ -1,5 +1,7 @@
 //! The heartbeat within a life. Its arithmetic is tested with the lease.
 
+use http::Response;
+
 use super::super::*;
 use super::desk::*;
 use crate::lease::Stop;
@@ -131,6 +133,21 @@ fn a_key_that_is_refused_stops_the_heartbeat() {
         let mut desk = Desk::held();
         desk.run([refusal(status, code)]);
         assert_eq!(desk.log(), ["POST r-1/extend", "heartbeat stopped"]);
+    }
+}
+
+#[test]
+fn a_beat_waits_for_whole_seconds_and_for_no_other_form_of_a_pause() {
+    let beats_again = |pause: &str| {
+        let busy = Response::builder().status(429).header("retry-after", pause);
+        let busy = busy.header("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let mut desk = Desk::held();
+        desk.run([Ok(busy.body(Bytes::new()).unwrap())]);
+        desk.log()[1] == "beat failed"
+    };
+    assert!(beats_again("2") && beats_again("0"));
+    for other in ["1.5", "2, 2", "Sun, 06 Nov 1994 08:49:39 GMT", "soon"] {
+        assert!(!beats_again(other), "{other}");
     }
 }
 

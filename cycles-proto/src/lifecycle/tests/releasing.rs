@@ -1,5 +1,7 @@
 //! Giving budget back.
 
+use http::Response;
+
 use super::super::*;
 use super::desk::*;
 use crate::step::Event;
@@ -74,6 +76,16 @@ fn a_release_that_would_come_as_the_lease_ends_is_not_made() {
     };
     assert!(!after(58));
     assert!(after(59));
+}
+
+#[test]
+fn a_release_waits_as_long_as_a_busy_server_asks() {
+    let busy = Response::builder().status(503).header("retry-after", "6.5");
+    let mut desk = Desk::held();
+    desk.release();
+    desk.run([Ok(busy.body(Bytes::new()).unwrap()), ok(RELEASED)]);
+    assert_eq!(desk.mono.as_secs(), 7);
+    assert!(desk.is_done());
 }
 
 #[test]

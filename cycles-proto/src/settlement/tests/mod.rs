@@ -8,6 +8,8 @@ mod verdicts;
 use self::desk::{
     APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, record, refusal,
 };
+use http::Response;
+
 use super::*;
 use crate::models::Amount;
 
@@ -142,6 +144,38 @@ fn a_pause_that_the_server_asks_for_is_stored_before_it_is_waited_for() {
         ]
     );
     assert!(desk.mono >= Duration::from_secs(120));
+}
+
+#[test]
+fn a_pause_is_kept_however_it_is_written_and_whatever_says_it() {
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (pause, waited_s) in [
+        ("4", 4),
+        ("3.1", 4),
+        ("4, 4", 4),
+        ("Sun, 06 Nov 1994 08:49:41 GMT", 4),
+        ("Sun Nov  6 08:49:41 1994", 4),
+        ("86400", 3_600),
+        ("99999999999999999999", 3_600),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
+    ] {
+        for status in [429, 503] {
+            let busy = Response::builder().status(status).header("retry-after", pause);
+            let busy = busy.header("date", DATE).body(Bytes::new()).unwrap();
+            let mut desk = Desk::new();
+            desk.run([Ok(busy), answer(200, COMMITTED)]);
+            let stored = format!("put commit not before {waited_s}s");
+            assert!(desk.log().contains(&stored), "{status} {pause}: {:?}", desk.log());
+            assert_eq!(desk.mono.as_secs(), waited_s, "{status} {pause}");
+        }
+    }
+    for nothing in ["0", "-5", "soon", "NaN", "Sat, 05 Nov 1994 08:49:37 GMT"] {
+        let busy = Response::builder().status(503).header("retry-after", nothing);
+        let busy = busy.header("date", DATE).body(Bytes::new()).unwrap();
+        let mut desk = Desk::new();
+        desk.run([Ok(busy), answer(200, COMMITTED)]);
+        assert_eq!(desk.mono.as_secs(), 0, "{nothing}: our own wait");
+    }
 }
 
 #[test]

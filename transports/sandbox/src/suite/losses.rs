@@ -235,8 +235,14 @@ pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>()
 }
 
 pub fn a_throttled_commit_waits_as_long_as_it_was_told<A: Adapter>() {
+    for busy in ["commit:429=3600@1", "commit:503=3600@1"] {
+        waits_as_long_as_it_was_told::<A>(busy);
+    }
+}
+
+fn waits_as_long_as_it_was_told<A: Adapter>(busy: &str) {
     let stage = Stage::<A>::new();
-    stage.inject("commit:429=3600@1");
+    stage.inject(busy);
     let guard = stage.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     let receipt = guard.commit(commit(42)).unwrap();
