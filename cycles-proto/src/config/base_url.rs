@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
-use super::ConfigError;
+use super::{ConfigError, copied};
 
 /// Where the server is. The text as it was given is kept beside its parts, because the journal's partition
 /// is named after exactly that text.
@@ -23,6 +23,17 @@ impl BaseUrl {
     pub(super) fn parse(given: String) -> Result<Self, ConfigError> {
         if given.is_empty() {
             return Err(ConfigError::BaseUrl("is empty"));
+        }
+        if let Some(problem) = copied::along_with(&given) {
+            return Err(ConfigError::BaseUrl(problem));
+        }
+        if given.contains('$') {
+            return Err(ConfigError::BaseUrl(
+                "has a `$` in it, so a variable was not replaced by its value",
+            ));
+        }
+        if given.contains(char::is_whitespace) {
+            return Err(ConfigError::BaseUrl("has white space in it: remove it"));
         }
         if !given.contains("://") {
             return Err(ConfigError::BaseUrl("has no scheme"));

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::time::Duration;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::base_url::BaseUrl;
 use super::{ApiKey, ConfigError, CyclesConfig, JournalConfig, RetryPolicy};
@@ -76,7 +76,7 @@ impl CyclesConfigBuilder {
         self
     }
 
-    /// How long connecting may take; 2 s by default.
+    /// How long connecting may take; 2 s by default. More than a year counts as a year, as with every duration here.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -106,7 +106,8 @@ impl CyclesConfigBuilder {
         self
     }
 
-    /// The directory in which unsettled costs are to be kept.
+    /// The directory in which unsettled costs are to be kept. A `~/` at its beginning is the user's home directory; by
+    /// default it is `~/.runcycles/commit-journal`.
     pub fn journal_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.journal.dir = Some(dir.into());
         self
@@ -140,14 +141,26 @@ impl CyclesConfigBuilder {
                 problem: "must be 1 or more",
             });
         }
+        let dir = self.journal.dir.as_deref().map(Path::to_string_lossy);
+        if dir.is_some_and(|dir| dir.contains(char::is_control)) {
+            return Err(ConfigError::OutOfRange {
+                name: "the journal's directory",
+                problem: "has a line break or another control character in it: remove it",
+            });
+        }
         let config = CyclesConfig {
             base_url,
             api_key,
             user_agent: http::HeaderValue::from_static("cycles-rust"),
             subject: self.subject,
-            connect_timeout: self.connect_timeout,
-            read_timeout: self.read_timeout,
-            retry: self.retry,
+            connect_timeout: bounded(self.connect_timeout),
+            read_timeout: bounded(self.read_timeout),
+            retry: RetryPolicy {
+                initial_delay: bounded(self.retry.initial_delay),
+                max_delay: bounded(self.retry.max_delay),
+                flush_timeout: bounded(self.retry.flush_timeout),
+                ..self.retry
+            },
             journal: self.journal,
             trace_parent: self.trace_parent,
         };
@@ -170,6 +183,12 @@ fn looks_like_url(text: &str) -> bool {
 
 fn looks_like_key(text: &str) -> bool {
     text.starts_with("cyc_")
+}
+
+/// No clock can count up to the longest duration that there is, and nobody waits for a year.
+fn bounded(duration: Duration) -> Duration {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    duration.min(YEAR)
 }
 
 fn positive(name: &'static str, timeout: Duration) -> Result<(), ConfigError> {

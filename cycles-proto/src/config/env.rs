@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use super::{ConfigError, CyclesConfig};
+use super::{ConfigError, CyclesConfig, copied};
 
 impl CyclesConfig {
     /// The configuration that the `CYCLES_` variables describe.
@@ -22,7 +23,9 @@ impl CyclesConfig {
     /// | `CYCLES_JOURNAL_ENABLED` | whether unsettled costs are kept on disk | true |
     /// | `CYCLES_JOURNAL_DIR` | where | `~/.runcycles/commit-journal` |
     ///
-    /// Durations are `500ms` or `2s`; a plain number is milliseconds. An empty variable counts as not set.
+    /// Durations are `500ms`, `2s` or `0.5s`. A plain number is milliseconds as for the TypeScript client, from 100 on: a
+    /// smaller one is refused, since it is probably seconds, as for the Python client. An empty variable counts as not set.
+    /// A `~/` at the beginning of the directory is the user's home.
     ///
     /// # Errors
     /// A variable that is missing or malformed, by its name. Nothing is replaced by a default silently.
@@ -57,12 +60,12 @@ impl CyclesConfig {
         let base_url = vars.required("BASE_URL")?;
         let mut builder = Self::builder(vars.required("API_KEY")?, base_url);
 
-        builder.subject.tenant = vars.text("TENANT")?;
-        builder.subject.workspace = vars.text("WORKSPACE")?;
-        builder.subject.app = vars.text("APP")?;
-        builder.subject.workflow = vars.text("WORKFLOW")?;
-        builder.subject.agent = vars.text("AGENT")?;
-        builder.subject.toolset = vars.text("TOOLSET")?;
+        builder.subject.tenant = vars.name_in("TENANT")?;
+        builder.subject.workspace = vars.name_in("WORKSPACE")?;
+        builder.subject.app = vars.name_in("APP")?;
+        builder.subject.workflow = vars.name_in("WORKFLOW")?;
+        builder.subject.agent = vars.name_in("AGENT")?;
+        builder.subject.toolset = vars.name_in("TOOLSET")?;
         vars.read("CONNECT_TIMEOUT", timeout, &mut builder.connect_timeout)?;
         vars.read("READ_TIMEOUT", timeout, &mut builder.read_timeout)?;
         vars.read("RETRY_ENABLED", boolean, &mut builder.retry.enabled)?;
@@ -72,7 +75,7 @@ impl CyclesConfig {
         vars.read("RETRY_MAX_DELAY", duration, &mut builder.retry.max_delay)?;
         vars.read("RETRY_FLUSH_TIMEOUT", duration, &mut builder.retry.flush_timeout)?;
         vars.read("JOURNAL_ENABLED", boolean, &mut builder.journal.enabled)?;
-        builder.journal.dir = vars.set("JOURNAL_DIR").map(Into::into);
+        builder.journal.dir = vars.directory("JOURNAL_DIR")?;
         builder.build().map_err(|error| vars.blamed(error))
     }
 }
@@ -95,6 +98,36 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
     fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let text = self.set(name).map(OsString::into_string).transpose();
         text.map_err(|_| self.malformed(name, "is not UTF-8"))
+    }
+
+    /// The name of one of the subject's levels.
+    fn name_in(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        let text = self.text(name)?;
+        match text.as_deref().and_then(copied::along_with) {
+            Some(problem) => Err(self.malformed(name, problem)),
+            None => Ok(text),
+        }
+    }
+
+    /// A path, which need not be UTF-8. What only a shell understands would become the name of a directory.
+    fn directory(&self, name: &str) -> Result<Option<PathBuf>, ConfigError> {
+        let Some(path) = self.set(name) else {
+            return Ok(None);
+        };
+        let text = path.to_string_lossy();
+        let problem = copied::along_with(&text).or_else(|| {
+            if text.contains('$') {
+                Some("has a `$` in it, which only a shell would replace: write the whole path")
+            } else if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
+                Some("starts with the home of another user, which only a shell would look up: write the whole path")
+            } else {
+                None
+            }
+        });
+        match problem {
+            Some(problem) => Err(self.malformed(name, problem)),
+            None => Ok(Some(path.into())),
+        }
     }
 
     fn required(&self, name: &str) -> Result<String, ConfigError> {
@@ -136,51 +169,79 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
     fn read<T>(
         &self,
         name: &str,
-        parse: fn(&str) -> Result<T, &'static str>,
+        parse: fn(&str) -> Result<T, String>,
         target: &mut T,
     ) -> Result<(), ConfigError> {
         if let Some(text) = self.text(name)? {
-            *target = parse(text.trim()).map_err(|problem| self.malformed(name, problem))?;
+            let text = text.trim();
+            let parsed = match copied::along_with(text) {
+                Some(problem) => Err(problem.to_owned()),
+                None => parse(text),
+            };
+            *target = parsed.map_err(|problem| self.malformed(name, problem))?;
         }
         Ok(())
     }
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(end) => text.split_at(end),
-        None => (text, "ms"),
+/// A number and its unit. Without a unit, one client would take it for seconds and another for milliseconds, so that
+/// only what is milliseconds beyond doubt is taken for them.
+fn duration(text: &str) -> Result<Duration, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let duration = match (decimal(number), unit) {
+        (Some((0, 0)), "") => Some(Duration::ZERO),
+        (Some((whole, _)), "") if number.contains('.') || whole < 100 => {
+            return Err(format!(
+                "has no unit, and {number} could be seconds as well as milliseconds: write {number}s or {number}ms"
+            ));
+        }
+        (Some((whole, billionths)), "ms" | "") => {
+            // A billionth of a millisecond is nothing that a clock can tell.
+            Duration::from_millis(whole).checked_add(Duration::from_nanos(u64::from(billionths / 1000)))
+        }
+        (Some((whole, billionths)), "s") => Some(Duration::new(whole, billionths)),
+        _ => None,
     };
-    let number = digits.parse::<u64>();
-    match (number, unit) {
-        (Ok(number), "ms") => Ok(Duration::from_millis(number)),
-        (Ok(number), "s") => Ok(Duration::from_secs(number)),
-        _ => Err("is no duration: write 500ms or 2s; a plain whole number is milliseconds"),
-    }
+    duration.ok_or_else(|| "is not a duration: write 500ms, 2s or 0.5s".to_owned())
 }
 
-fn timeout(text: &str) -> Result<Duration, &'static str> {
+/// A number as it is commonly written, and its decimals in billionths.
+fn decimal(text: &str) -> Option<(u64, u32)> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    if decimals.is_empty() || decimals.contains('.') {
+        return None;
+    }
+    let nine = format!("{decimals:0<9}");
+    Some((whole.parse().ok()?, nine.get(..9)?.parse().ok()?))
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("must be longer than 0"),
+        Duration::ZERO => Err("must be longer than 0".to_owned()),
         timeout => Ok(timeout),
     }
 }
 
-fn boolean(text: &str) -> Result<bool, &'static str> {
+fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("is neither true nor false"),
+        _ => Err("is neither true nor false".to_owned()),
     }
 }
 
-fn count(text: &str) -> Result<u32, &'static str> {
-    text.parse().map_err(|_| "is no whole number of 0 or more")
+fn count(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| "must be a whole number, 0 or more".to_owned())
 }
 
-fn factor(text: &str) -> Result<f64, &'static str> {
+fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if factor.is_finite() && factor >= 1.0 => Ok(factor),
-        _ => Err("is no number of 1 or more"),
+        _ => Err("must be a number, 1 or more".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

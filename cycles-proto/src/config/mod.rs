@@ -2,6 +2,7 @@
 
 mod base_url;
 mod builder;
+mod copied;
 mod env;
 mod secret;
 
@@ -189,7 +190,7 @@ impl CyclesConfig {
         self.journal.enabled
     }
 
-    /// Where unsettled costs are to be kept, if it was given.
+    /// Where unsettled costs are to be kept, if it was given. A `~/` at its beginning is the user's home directory.
     pub fn journal_dir(&self) -> Option<&Path> {
         self.journal.dir.as_deref()
     }
@@ -226,9 +227,7 @@ impl CyclesConfig {
         ]
         .into_iter()
         .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)
-        .map(|(name, timeout)| {
-            format!("the {name} is {timeout:?}: plain numbers are milliseconds, write 2s for seconds")
-        })
+        .map(|(name, timeout)| format!("the {name} is {timeout:?}: were seconds meant?"))
         .collect()
     }
 

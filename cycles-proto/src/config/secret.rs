@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use memchr::memmem::Finder;
 
-use super::ConfigError;
+use super::{ConfigError, copied};
 use crate::call::Failure;
 
 /// An API key. It has no `Display`, and `Debug` shows that there is one.
@@ -23,9 +23,12 @@ impl ApiKey {
         if text.is_empty() {
             return Err(ConfigError::ApiKey("is empty"));
         }
+        if let Some(problem) = copied::along_with(text) {
+            return Err(ConfigError::ApiKey(problem));
+        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ConfigError::ApiKey(
-                "contains white space or other characters that no key has; was a line break copied with it?",
+                "has white space or another character in it that no key has: copy it again",
             ));
         }
         let mut value = HeaderValue::try_from(text)

@@ -263,6 +263,30 @@ async fn headers_carry_key_agent_and_trace() {
 }
 
 on_executor! {
+async fn a_time_limit_as_long_as_can_be_is_no_trouble() {
+    let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
+    let endless = |url: &str| {
+        CyclesClient::builder(support::KEY, url)
+            .connect_timeout(Duration::MAX)
+            .read_timeout(Duration::MAX)
+            .http(HttpOptions::new().no_proxy())
+            .try_build()
+            .unwrap()
+    };
+    for url in [server.url.clone(), server.url.replace("127.0.0.1", "localhost")] {
+        let client = endless(&url);
+        for _ in 0..2 {
+            assert!(client.decide(&decide()).await.unwrap().decision.is_allowed());
+        }
+        assert!(client.flush(Duration::MAX).await.unwrap().is_complete());
+    }
+    for url in ["http://127.0.0.1:9", "https://127.0.0.1:9"] {
+        endless(url).decide(&decide()).await.unwrap_err();
+    }
+}
+}
+
+on_executor! {
 async fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
     let swapped = || CyclesClient::builder("http://localhost:7878", support::KEY);
     let expected = "the Cycles client cannot be used: the API key and the base URL are swapped: the key comes \

@@ -25,18 +25,19 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn of(config: &CyclesConfig, home: Option<PathBuf>) -> Self {
-        let configured = config
-            .journal_dir()
-            // A program that changes its working directory keeps its journal.
-            .map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
-        let is_base_ours = configured.is_none();
-        let in_home = || {
-            home.filter(|home| home.is_absolute())
-                .map(|home| home.join(DEFAULT))
+        let home = home.filter(|home| home.is_absolute());
+        let base = match config.journal_dir() {
+            None => home.map(|home| home.join(DEFAULT)),
+            Some(dir) => match dir.strip_prefix("~") {
+                // Outside of a shell nobody else replaces it.
+                Ok(in_home) => home.map(|home| home.join(in_home)),
+                // A program that changes its working directory keeps its journal.
+                Err(_) => Some(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
+            },
         };
         Self {
-            base: configured.or_else(in_home),
-            is_base_ours,
+            base,
+            is_base_ours: config.journal_dir().is_none(),
             partition: Partition::of(config),
             path: OnceLock::new(),
             is_made: AtomicBool::new(false),
@@ -176,6 +177,25 @@ mod tests {
             salt: "runcycles-commit-journal\nhttp://localhost".to_owned(),
         };
         assert_eq!(fingerprint(&partition), "44f607a3271b92a5");
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_directory_and_only_where_a_shell_has_it_so() {
+        for (dir, expected) in [
+            ("~/journal", "/home/somebody/journal"),
+            ("~", "/home/somebody"),
+            ("~//a/b/", "/home/somebody/a/b"),
+            ("/var/~/journal", "/var/~/journal"),
+            ("/var/lib/journal", "/var/lib/journal"),
+        ] {
+            let builder = CyclesConfig::builder("any", "http://localhost:7878").journal_dir(dir);
+            let config = builder.build().unwrap();
+            let folder = Folder::of(&config, Some(PathBuf::from("/home/somebody")));
+            let path = folder.path().unwrap();
+            assert_eq!(path.parent(), Some(Path::new(expected)), "{dir}");
+            let homeless = Folder::of(&config, None);
+            assert_eq!(homeless.path().is_err(), dir.starts_with('~'), "{dir}");
+        }
     }
 
     #[test]

@@ -1,0 +1,369 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+use crate::config::RetryPolicy;
+use crate::models::Subject;
+
+const KEY: &str = "cyc_live_0123456789";
+const URL: &str = "http://localhost:7878";
+
+fn env(pairs: &[(&str, &str)]) -> Result<CyclesConfig, ConfigError> {
+    let mut map: BTreeMap<String, String> = [("CYCLES_BASE_URL", URL), ("CYCLES_API_KEY", KEY)]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into();
+    map.extend(pairs.iter().map(|&(k, v)| (format!("CYCLES_{k}"), v.to_owned())));
+    CyclesConfig::from_lookup("CYCLES_", |name| map.get(name).cloned())
+}
+
+#[test]
+fn every_variable_is_read() {
+    let config = env(&[
+        ("TENANT", "t"),
+        ("WORKSPACE", "w"),
+        ("APP", "a"),
+        ("WORKFLOW", "f"),
+        ("AGENT", "g"),
+        ("TOOLSET", "s"),
+        ("CONNECT_TIMEOUT", "3s"),
+        ("READ_TIMEOUT", "1500"),
+        ("RETRY_ENABLED", "off"),
+        ("RETRY_MAX_ATTEMPTS", "7"),
+        ("RETRY_INITIAL_DELAY", "250ms"),
+        ("RETRY_MULTIPLIER", "1.5"),
+        ("RETRY_MAX_DELAY", "60s"),
+        ("RETRY_FLUSH_TIMEOUT", "0"),
+        ("JOURNAL_ENABLED", "No"),
+        ("JOURNAL_DIR", "some/dir"),
+    ])
+    .unwrap();
+    let text = |value: &str| Some(value.to_owned());
+    assert_eq!(
+        *config.subject(),
+        Subject {
+            tenant: text("t"),
+            workspace: text("w"),
+            app: text("a"),
+            workflow: text("f"),
+            agent: text("g"),
+            toolset: text("s"),
+            dimensions: None
+        }
+    );
+    assert_eq!(config.connect_timeout(), Duration::from_secs(3));
+    assert_eq!(config.attempt_timeout(), Duration::from_millis(4_500));
+    assert_eq!(
+        *config.retry(),
+        RetryPolicy {
+            enabled: false,
+            max_attempts: 7,
+            initial_delay: Duration::from_millis(250),
+            multiplier: 1.5,
+            max_delay: Duration::from_secs(60),
+            flush_timeout: Duration::ZERO
+        }
+    );
+    assert!(!config.journal_enabled());
+    assert_eq!(config.journal_dir(), Some(Path::new("some/dir")));
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let config = env(&[("TENANT", ""), ("JOURNAL_DIR", " "), ("READ_TIMEOUT", "")]).unwrap();
+    assert_eq!(
+        (config.subject().tenant.as_deref(), config.journal_dir()),
+        (None, None)
+    );
+    assert_eq!(config.attempt_timeout(), Duration::from_secs(7));
+    assert_eq!(
+        env(&[("API_KEY", "")]).unwrap_err(),
+        ConfigError::Missing("CYCLES_API_KEY".to_owned())
+    );
+    assert_eq!(
+        env(&[("BASE_URL", "")]).unwrap_err().to_string(),
+        "CYCLES_BASE_URL is not set"
+    );
+}
+
+#[test]
+fn a_malformed_variable_is_an_error_that_names_it() {
+    for (name, value) in [
+        ("CONNECT_TIMEOUT", "fast"),
+        ("CONNECT_TIMEOUT", "2.0"),
+        ("READ_TIMEOUT", "-1"),
+        ("READ_TIMEOUT", "5m"),
+        ("READ_TIMEOUT", "99999999999999999999999s"),
+        ("RETRY_ENABLED", "maybe"),
+        ("RETRY_MAX_ATTEMPTS", "-1"),
+        ("RETRY_MULTIPLIER", "NaN"),
+        ("RETRY_MULTIPLIER", "0"),
+        ("JOURNAL_ENABLED", "2"),
+        ("CONNECT_TIMEOUT", "0"),
+        ("READ_TIMEOUT", "0ms"),
+        ("API_KEY", "a b"),
+        ("API_KEY", URL),
+        ("BASE_URL", "localhost:7878"),
+        ("BASE_URL", KEY),
+        ("TENANT", "acme "),
+        ("TOOLSET", "a/b"),
+    ] {
+        let error = env(&[(name, value)]).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!("CYCLES_{name} ")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn variables_in_each_others_place_are_told_apart() {
+    let error = env(&[("API_KEY", URL), ("BASE_URL", KEY)]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "CYCLES_API_KEY holds the URL and CYCLES_BASE_URL the key: swap them"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused_unless_it_is_a_path() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+    let odd = OsString::from_vec(b"journal-\xff".to_vec());
+    let read = |odd_name: &str| {
+        CyclesConfig::from_lookup("CYCLES_", |name| match name {
+            _ if name == odd_name => Some(odd.clone()),
+            "CYCLES_BASE_URL" => Some(URL.into()),
+            "CYCLES_API_KEY" => Some(KEY.into()),
+            _ => None,
+        })
+    };
+    assert_eq!(
+        read("CYCLES_JOURNAL_DIR").unwrap().journal_dir(),
+        Some(Path::new(&odd))
+    );
+    assert_eq!(
+        read("CYCLES_TENANT").unwrap_err().to_string(),
+        "CYCLES_TENANT is not UTF-8"
+    );
+}
+
+#[test]
+fn a_timeout_that_smells_of_seconds_is_a_warning() {
+    assert!(env(&[]).unwrap().warnings().is_empty());
+    let warnings = env(&[("READ_TIMEOUT", "5ms")]).unwrap().warnings();
+    assert_eq!(warnings, ["the read timeout is 5ms: were seconds meant?"]);
+}
+
+const DURATIONS: [&str; 5] = [
+    "CONNECT_TIMEOUT",
+    "READ_TIMEOUT",
+    "RETRY_INITIAL_DELAY",
+    "RETRY_MAX_DELAY",
+    "RETRY_FLUSH_TIMEOUT",
+];
+
+fn durations(config: &CyclesConfig) -> [Duration; 5] {
+    [
+        config.connect_timeout(),
+        config.attempt_timeout().saturating_sub(config.connect_timeout()),
+        config.retry().initial_delay,
+        config.retry().max_delay,
+        config.retry().flush_timeout,
+    ]
+}
+
+#[test]
+fn a_duration_is_a_number_and_its_unit_or_milliseconds_beyond_doubt() {
+    for (text, micros) in [
+        ("500ms", 500_000),
+        ("2s", 2_000_000),
+        ("0.5s", 500_000),
+        ("1.5s", 1_500_000),
+        ("0.25ms", 250),
+        ("1.000001s", 1_000_001),
+        ("2.00000000000000000000000001s", 2_000_000),
+        ("100", 100_000),
+        ("5000", 5_000_000),
+        (" 5s\n", 5_000_000),
+        ("007s", 7_000_000),
+    ] {
+        for (index, name) in DURATIONS.into_iter().enumerate() {
+            let config = env(&[(name, text)]).unwrap();
+            assert_eq!(
+                durations(&config)[index],
+                Duration::from_micros(micros),
+                "{name} {text}"
+            );
+        }
+    }
+    for text in ["0", "0.0", "0s", "0ms"] {
+        let config = env(&[("RETRY_FLUSH_TIMEOUT", text)]).unwrap();
+        assert_eq!(config.retry().flush_timeout, Duration::ZERO, "{text}");
+    }
+}
+
+#[test]
+fn a_number_that_could_be_seconds_or_milliseconds_is_refused_with_both() {
+    for name in DURATIONS {
+        for number in ["5", "99", "1", "5.0", "0.5", "30.0", "5000.0", "00005"] {
+            let error = env(&[(name, number)]).unwrap_err().to_string();
+            let expected = format!(
+                "CYCLES_{name} has no unit, and {number} could be seconds as well as milliseconds: \
+                 write {number}s or {number}ms"
+            );
+            assert_eq!(error, expected);
+        }
+        for text in [
+            "fast", "5m", "5 s", "-5s", "+5s", "1e3", "1e3s", "5.s", ".5s", "1.2.3s", "5,0s", "5S", "s", ".",
+            "5s5s", "inf",
+        ] {
+            let error = env(&[(name, text)]).unwrap_err().to_string();
+            let expected = format!("CYCLES_{name} is not a duration: write 500ms, 2s or 0.5s");
+            assert_eq!(error, expected, "{text}");
+        }
+        let quoted = env(&[(name, "\"5s\"")]).unwrap_err().to_string();
+        assert_eq!(quoted, format!("CYCLES_{name} is in quotes: remove them"));
+    }
+}
+
+#[test]
+fn no_duration_is_longer_than_a_clock_can_count() {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    let longest = format!("{}s", u64::MAX);
+    let by_environment = env(&DURATIONS.map(|name| (name, longest.as_str()))).unwrap();
+    let retry = RetryPolicy {
+        initial_delay: Duration::MAX,
+        max_delay: Duration::MAX,
+        flush_timeout: Duration::MAX,
+        ..RetryPolicy::default()
+    };
+    let by_builder = CyclesConfig::builder(KEY, URL)
+        .connect_timeout(Duration::MAX)
+        .read_timeout(Duration::MAX)
+        .retry(retry)
+        .build()
+        .unwrap();
+    assert_eq!(durations(&by_environment), [YEAR; 5]);
+    assert_eq!(durations(&by_builder), [YEAR; 5]);
+    let a_year = CyclesConfig::builder(KEY, URL)
+        .read_timeout(YEAR)
+        .build()
+        .unwrap();
+    assert_eq!(durations(&a_year)[1], YEAR);
+}
+
+/// What the value of any variable may have on it, and what the error says.
+const COPIED_ALONG: [(&str, &str, &str); 19] = [
+    ("\"", "\"", "is in quotes"),
+    ("'", "'", "is in quotes"),
+    ("`", "`", "is in quotes"),
+    ("\u{201c}", "\u{201d}", "is in quotes"),
+    ("\"", "", "is in quotes"),
+    ("", "'", "is in quotes"),
+    (" \"", "\" ", "is in quotes"),
+    ("", "\n", "line break"),
+    ("", "\r\n", "line break"),
+    ("\n", "", "line break"),
+    ("\t", "", "control character"),
+    ("", "\u{0}", "control character"),
+    ("\u{feff}", "", "invisible character"),
+    ("", "\u{200b}", "invisible character"),
+    ("\u{2060}", "\u{202c}", "invisible character"),
+    ("", " ", "white space"),
+    ("\u{a0}", "", "white space"),
+    ("${", "}", "variable"),
+    ("{{", "}}", "variable"),
+];
+
+#[test]
+fn what_was_copied_along_with_a_value_is_named_and_the_value_is_not() {
+    for (before, after, expected) in COPIED_ALONG {
+        for (name, value) in [
+            ("API_KEY", KEY),
+            ("BASE_URL", "http://secret.example:7878"),
+            ("TENANT", "secret"),
+            ("TOOLSET", "secret"),
+            ("JOURNAL_DIR", "/secret/journal"),
+        ] {
+            let given = format!("{before}{value}{after}");
+            let error = env(&[(name, &given)]).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("CYCLES_{name} ")),
+                "{given:?}: {error}"
+            );
+            assert!(error.contains(expected), "{given:?}: {error}");
+            assert!(
+                !error.contains("secret") && !error.contains("0123456789"),
+                "{error}"
+            );
+        }
+        let key = CyclesConfig::new(format!("{before}{KEY}{after}"), URL)
+            .unwrap_err()
+            .to_string();
+        assert!(key.starts_with("the API key ") && key.contains(expected), "{key}");
+        let url = CyclesConfig::new(KEY, format!("{before}{URL}{after}"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            url.starts_with("the base URL ") && url.contains(expected),
+            "{url}"
+        );
+    }
+    for (key, url) in [
+        ("$CYCLES_API_KEY", URL),
+        ("$(cat key)", URL),
+        (KEY, "http://$HOST:7878"),
+        (KEY, "http://${HOST}:7878"),
+        (KEY, "http://h:7878/{{ prefix }}"),
+    ] {
+        let error = CyclesConfig::new(key, url).unwrap_err().to_string();
+        assert!(error.contains("variable"), "{error}");
+    }
+    for odd in ["a$b", "it's", "a\"b", "<key>"] {
+        assert_eq!(CyclesConfig::new(odd, URL).unwrap().api_key().expose(), odd);
+    }
+}
+
+#[test]
+fn a_journals_directory_is_a_path_and_nothing_for_a_shell() {
+    let read = |dir: &str| env(&[("JOURNAL_DIR", dir)]);
+    for dir in [
+        "~/journal",
+        "~",
+        "/var/lib/o'brien/my journal",
+        "some/dir",
+        "/a~b/c",
+        "/tmp/{a}",
+    ] {
+        assert_eq!(read(dir).unwrap().journal_dir(), Some(Path::new(dir)));
+    }
+    for (dir, expected) in [
+        ("$HOME/j", "variable"),
+        ("/var/$USER/j", "has a `$` in it"),
+        ("${HOME}/j", "variable"),
+        ("~root/j", "home of another user"),
+        ("~\n/j", "line break"),
+    ] {
+        let error = read(dir).unwrap_err().to_string();
+        assert!(
+            error.starts_with("CYCLES_JOURNAL_DIR ") && error.contains(expected),
+            "{error}"
+        );
+    }
+    let by_builder = |dir: &str| CyclesConfig::builder(KEY, URL).journal_dir(dir).build();
+    for dir in ["$HOME/j", "'j'", " j ", "~root"] {
+        assert_eq!(
+            by_builder(dir).unwrap().journal_dir(),
+            Some(Path::new(dir)),
+            "as it is"
+        );
+    }
+    for dir in ["/j\n", "\u{0}", "/a\tb"] {
+        let error = by_builder(dir).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the journal's directory has a line break"),
+            "{error}"
+        );
+    }
+}
