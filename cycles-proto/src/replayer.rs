@@ -19,8 +19,7 @@ use crate::config::{CyclesConfig, RetryPolicy};
 use crate::error::Error;
 use crate::keys::Seed;
 use crate::lifecycle::{Lifecycle, Outcome};
-use crate::models::ReservationId;
-use crate::record::JournalRecord;
+use crate::record::{JournalRecord, RecordId};
 use crate::settlement::Receipt;
 use crate::time::{Now, UnixMillis};
 
@@ -41,14 +40,14 @@ pub struct Replayer {
     pauses: Backoff,
     /// To be settled, in the order of the scan.
     queue: VecDeque<JournalRecord>,
-    settling: BTreeSet<ReservationId>,
-    /// The reservations that live in this process.
-    live: BTreeSet<ReservationId>,
+    settling: BTreeSet<RecordId>,
+    /// The costs that are settled by reservations of this process.
+    live: BTreeSet<RecordId>,
     /// Those that were settled by their own lives while the journal was read: what was read of them is history.
-    settled_meanwhile: BTreeSet<ReservationId>,
+    settled_meanwhile: BTreeSet<RecordId>,
     /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
     /// clock that they were written by may have gone back since.
-    paused: BTreeMap<ReservationId, (UnixMillis, Duration)>,
+    paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next.
     left: usize,
     /// Until when the nearest of them asks to be left alone.
@@ -76,7 +75,7 @@ pub enum Replay {
         with_stale: bool,
     },
     /// Drive this life to its end, beside the others, and report its outcome.
-    Settle(ReservationId, Box<Lifecycle>),
+    Settle(RecordId, Box<Lifecycle>),
     /// Poll again at this time, or when something was reported; with `None` only then.
     Wait(Option<Duration>),
 }
@@ -158,7 +157,7 @@ impl Replayer {
                 self.queue.push_back(record);
                 continue;
             };
-            self.paused.insert(record.reservation_id().clone(), (floor, over));
+            self.paused.insert(record.id().clone(), (floor, over));
             if over > now.mono {
                 self.leave(Some(over));
             } else {
@@ -212,7 +211,7 @@ impl Replayer {
     }
 
     /// A life that was started for a record has ended.
-    pub fn handle_ended(&mut self, now: Now, id: &ReservationId, outcome: Option<&Outcome>) {
+    pub fn handle_ended(&mut self, now: Now, id: &RecordId, outcome: Option<&Outcome>) {
         if !self.settling.remove(id) {
             return;
         }
@@ -226,9 +225,9 @@ impl Replayer {
         self.rest(now);
     }
 
-    /// A reservation of this process has a cost to settle: its record is left to it. A record that is being
-    /// settled from here stays where it is.
-    pub fn live(&mut self, id: ReservationId) {
+    /// A reservation of this process has this cost to settle: its record is left to it. A record that is being
+    /// settled from here stays where it is, and that of another key is settled from here.
+    pub fn live(&mut self, id: RecordId) {
         if !self.settling.contains(&id) {
             self.live.insert(id);
         }
@@ -236,7 +235,7 @@ impl Replayer {
 
     /// A reservation of this process has ended, or nobody drives it any more; what it left is settled from its
     /// record.
-    pub fn ended(&mut self, now: Now, id: &ReservationId, receipt: Option<&Receipt>) {
+    pub fn ended(&mut self, now: Now, id: &RecordId, receipt: Option<&Receipt>) {
         if !self.live.remove(id) {
             return;
         }
@@ -315,14 +314,14 @@ impl Replayer {
         self.was_read && self.is_quiet(now, now.mono)
     }
 
-    /// Those of the records that are to be settled from here, one for each reservation.
+    /// Those of the records that are to be settled from here, one for each cost.
     fn ours(&mut self, records: impl IntoIterator<Item = JournalRecord>) -> Vec<JournalRecord> {
-        // What was settled already is history, and of two records of a reservation the first counts.
+        // What was settled already is history, and of two records of a cost the first counts.
         let mut known = core::mem::take(&mut self.settled_meanwhile);
         let is_ours = |record: &JournalRecord| {
             // A cost belongs to the ledger that it was recorded for.
             let is_foreign = record.base_url() != self.config.base_url();
-            let id = record.reservation_id();
+            let id = record.id();
             !is_foreign && !self.live.contains(id) && known.insert(id.clone())
         };
         records.into_iter().filter(is_ours).collect()
@@ -344,7 +343,7 @@ impl Replayer {
     fn next_record(&mut self) -> Option<JournalRecord> {
         while self.settling.len() < AT_A_TIME {
             let record = self.queue.pop_front()?;
-            let id = record.reservation_id();
+            let id = record.id();
             if !self.live.contains(id) && !self.settling.contains(id) {
                 return Some(record);
             }
@@ -353,7 +352,7 @@ impl Replayer {
     }
 
     fn settle(&mut self, record: JournalRecord, now: Now) -> Replay {
-        let id = record.reservation_id().clone();
+        let id = record.id().clone();
         self.settling.insert(id.clone());
         self.started += 1;
         let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
@@ -392,12 +391,12 @@ impl Replayer {
 fn pause(
     record: &JournalRecord,
     now: Now,
-    seen: &BTreeMap<ReservationId, (UnixMillis, Duration)>,
+    seen: &BTreeMap<RecordId, (UnixMillis, Duration)>,
 ) -> Option<(UnixMillis, Duration)> {
     let wait = record.not_before(now.wall)?.saturating_since(now.wall);
     let floor = record.floor()?;
     let over = now.mono.saturating_add(wait);
-    match seen.get(record.reservation_id()) {
+    match seen.get(record.id()) {
         Some((known, first)) if *known == floor => Some((floor, over.min(*first))),
         Some(_) | None => Some((floor, over)).filter(|_| !wait.is_zero()),
     }

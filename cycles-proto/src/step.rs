@@ -8,8 +8,8 @@ use crate::call::{Call, Ticket};
 use crate::error::Error;
 use crate::lease::Stop;
 use crate::lifecycle::InvalidCommit;
-use crate::models::{Amount, InvalidRequest, ReservationCreateResponse, ReservationId};
-use crate::record::JournalRecord;
+use crate::models::{Amount, IdempotencyKey, InvalidRequest, ReservationCreateResponse, ReservationId};
+use crate::record::{JournalRecord, RecordId, stem, stem_of_cost};
 use crate::settlement::Receipt;
 use crate::time::UnixMillis;
 
@@ -29,15 +29,27 @@ pub enum Step {
     Done,
 }
 
-/// A change of the journal.
+/// A change of the journal. It concerns the record of one cost: that of another key, also of the same reservation, is
+/// never replaced, removed or overwritten by it.
 #[derive(Clone, Debug)]
 pub enum JournalWrite {
-    /// Write the record, in place of one of the same reservation.
+    /// Write the record, in place of an older one of the same cost.
     Put(JournalRecord),
-    /// The cost is settled: remove the record.
-    Remove(ReservationId),
-    /// The record cannot be settled: keep it under another name, where no replay finds it and a person does.
-    SetAside(ReservationId, Aside),
+    /// The cost is settled: remove its record.
+    Remove(RecordId),
+    /// The cost cannot be settled: keep its record under another name, where no replay finds it and a person does. If
+    /// there is none by now, it is written from this one.
+    SetAside(JournalRecord, Aside),
+}
+
+impl JournalWrite {
+    /// The cost that it concerns.
+    pub fn id(&self) -> &RecordId {
+        match self {
+            Self::Put(record) | Self::SetAside(record, _) => record.id(),
+            Self::Remove(id) => id,
+        }
+    }
 }
 
 /// Why a record is set aside, which is also the ending of its name.
@@ -47,6 +59,22 @@ pub enum Aside {
     Rejected,
     /// `.stale`: the server may have forgotten the key, so that sending it again could count twice.
     Stale,
+}
+
+impl Aside {
+    /// The ending of the names of what is set aside for this reason, without the point.
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// The names for the record of this cost, in the order of preference: the first may be taken by another cost of the
+    /// reservation.
+    pub fn file_names(self, id: &RecordId) -> [String; 2] {
+        [stem(&id.reservation), stem_of_cost(id)].map(|stem| format!("{stem}.{}", self.ending()))
+    }
 }
 
 /// Why a change of the journal could not be made durable, in the words of the system.
@@ -159,6 +187,18 @@ pub enum Event {
         /// What is wrong with it.
         reason: String,
     },
+    /// The journal has a second cost of a reservation, under another key: its action was done twice, say by a job that
+    /// was delivered again. Both are sent, and neither replaces the other. The ledger takes one cost of a reservation,
+    /// so the other is refused and set aside, if it does not end up in an event.
+    #[non_exhaustive]
+    SecondCost {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// The key that it is settled under.
+        idempotency_key: IdempotencyKey,
+        /// The file where it waits.
+        file: String,
+    },
     /// An attempt to settle failed.
     #[non_exhaustive]
     SettlementFailed {
@@ -214,6 +254,15 @@ impl Event {
         }
     }
 
+    /// A second cost of a reservation was found in this file: for whoever reads the journal to tell.
+    pub fn second_cost(id: RecordId, file: impl Into<String>) -> Self {
+        Self::SecondCost {
+            reservation_id: id.reservation,
+            idempotency_key: id.key,
+            file: file.into(),
+        }
+    }
+
     /// The reservation that it is about, if there is one yet.
     pub fn reservation_id(&self) -> Option<&ReservationId> {
         match self {
@@ -227,6 +276,7 @@ impl Event {
             | Self::CostNotTaken { reservation_id, .. }
             | Self::CommitTrimmed { reservation_id, .. }
             | Self::JournalFailed { reservation_id, .. }
+            | Self::SecondCost { reservation_id, .. }
             | Self::SettlementFailed { reservation_id, .. }
             | Self::SettlingByEvent { reservation_id }
             | Self::SettledLate { reservation_id, .. }

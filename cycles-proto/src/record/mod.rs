@@ -4,6 +4,7 @@
 //! and principal. The two bodies are kept to the byte, because the server compares them so: whatever replays
 //! a record sends the bytes that the first attempt sent.
 
+mod id;
 mod name;
 
 use core::fmt;
@@ -13,7 +14,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-pub use self::name::{Partition, file_name, legacy_file_name};
+pub use self::id::RecordId;
+pub use self::name::{Partition, file_name, legacy_file_name, waiting_file_name};
+pub(crate) use self::name::{stem, stem_of_cost};
 use crate::backoff::LONGEST_PAUSE;
 use crate::models::{Action, CommitRequest, IdempotencyKey, JsonObject, ReservationId, Subject};
 use crate::time::UnixMillis;
@@ -32,9 +35,11 @@ pub struct JournalRecord {
     event_fallback_body: Option<Fallback>,
     recorded_at_ms: i64,
     not_before_ms: Option<i64>,
-    /// The key in the bodies.
+    /// The key in the body that is to be sent.
     #[serde(skip)]
     key: Option<IdempotencyKey>,
+    #[serde(skip)]
+    id: RecordId,
 }
 
 /// What a reservation is for. An event in its place repeats it.
@@ -110,6 +115,7 @@ impl JournalRecord {
             }))),
             recorded_at_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
             not_before_ms: None,
+            id: RecordId::new(reservation.clone(), key.clone()),
             key: Some(key),
         })
     }
@@ -141,6 +147,12 @@ impl JournalRecord {
     pub fn to_json(&self) -> String {
         // Strings, integers and JSON that was parsed before cannot fail to be written.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Which cost it is: the same for as long as there is a record of it, also where another SDK gave the event a
+    /// key of its own.
+    pub fn id(&self) -> &RecordId {
+        &self.id
     }
 
     /// The reservation whose cost it is.
@@ -330,8 +342,11 @@ impl TryFrom<File<'_>> for JournalRecord {
             Mode::Commit => commit_body.as_deref(),
             Mode::Event => event_fallback_body.as_deref(),
         };
+        let named = commit_body.as_deref().or(body).and_then(key_of);
+        let id = RecordId::new(reservation_id.clone(), named.unwrap_or_else(|| "".into()));
         Ok(Self {
             key: body.and_then(key_of),
+            id,
             version: VERSION,
             reservation_id,
             base_url: file.base_url.optional("base_url")?.unwrap_or_default(),

@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
+use super::RecordId;
 use crate::config::CyclesConfig;
 use crate::models::ReservationId;
 
@@ -40,13 +41,35 @@ impl Partition {
 
 /// The name of the file for a reservation: `v2-<sha256 of the id>.json`, of its UTF-8 to the byte.
 pub fn file_name(reservation: &ReservationId) -> String {
-    let mut name = String::from("v2-");
-    for byte in Sha256::digest(reservation.as_str().as_bytes()) {
+    stem(reservation) + ".json"
+}
+
+/// The name under which the record of a second cost waits while [`file_name`] belongs to the first, which other SDKs
+/// would remove without a look at its key: `v2-<sha256 of the id>.<half of the sha256 of the key>.waiting`. They look
+/// at no file with this ending.
+pub fn waiting_file_name(id: &RecordId) -> String {
+    stem_of_cost(id) + ".waiting"
+}
+
+/// What comes before the ending in the names of a reservation's files.
+pub(crate) fn stem(reservation: &ReservationId) -> String {
+    let mut stem = String::from("v2-");
+    push_hex(&mut stem, &Sha256::digest(reservation.as_str().as_bytes()));
+    stem
+}
+
+/// As [`stem`], where there may be files of several costs.
+pub(crate) fn stem_of_cost(id: &RecordId) -> String {
+    let mut stem = stem(&id.reservation) + ".";
+    push_hex(&mut stem, &Sha256::digest(id.key.as_str().as_bytes())[..16]);
+    stem
+}
+
+fn push_hex(name: &mut String, bytes: &[u8]) {
+    for byte in bytes {
         // Writing to a string cannot fail.
         let _ = write!(name, "{byte:02x}");
     }
-    name.push_str(".json");
-    name
 }
 
 /// The name that older versions gave to the file; several reservations may share one.
@@ -102,6 +125,14 @@ mod tests {
         ] {
             assert_eq!(file_name(&id.into()), format!("v2-{hash}.json"), "{id:?}");
         }
+    }
+
+    /// The hashes are those of `sha256sum`.
+    #[test]
+    fn a_record_that_waits_is_named_after_its_key_too() {
+        let sha = "8f8f2347a914389b8185bbd2e0af6194971aa15f85c74e729426a30404a3ac34";
+        let name = waiting_file_name(&RecordId::new("rsv_0001", "key"));
+        assert_eq!(name, format!("v2-{sha}.2c70e12b7a0646f92279f427c7b38e73.waiting"));
     }
 
     #[test]

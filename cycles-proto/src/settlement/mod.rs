@@ -123,7 +123,7 @@ impl Settlement {
         force: bool,
     ) -> Self {
         let stage = if !force && judge::is_stale(&record, now.wall) {
-            let aside = JournalWrite::SetAside(record.reservation_id().clone(), Aside::Stale);
+            let aside = JournalWrite::SetAside(record.clone(), Aside::Stale);
             Stage::Write(aside, Then::Finish(Receipt::Stale))
         } else {
             Stage::Attempt(Attempt::Settle, not_before(&record, now))
@@ -396,7 +396,7 @@ impl Settlement {
     fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
         match next {
             Move::Finish(settled) => {
-                let write = JournalWrite::Remove(self.reservation_id().clone());
+                let write = JournalWrite::Remove(self.record.id().clone());
                 self.stage = Stage::Write(write, Then::Finish(settled));
             }
             Move::TryAgain { may_be_done, pause } => {
@@ -464,7 +464,7 @@ impl Settlement {
     }
 
     fn set_aside(&mut self, aside: Aside, settled: Receipt) {
-        let write = JournalWrite::SetAside(self.reservation_id().clone(), aside);
+        let write = JournalWrite::SetAside(self.record.clone(), aside);
         self.stage = Stage::Write(write, Then::Finish(settled));
     }
 

@@ -6,7 +6,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Arc, MutexGuard};
 
-use cycles_proto::models::ReservationId;
+use cycles_proto::record::RecordId;
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{Call, Event, Failure, FailureKind, Now, Step, Ticket};
 
@@ -22,8 +22,8 @@ pub(crate) struct Driver<R: Runtime> {
     /// At most a settlement and an extension.
     exchanges: Vec<Exchange>,
     timer: Timer,
-    /// The reservation whose record was written.
-    recorded: Option<ReservationId>,
+    /// The cost whose record was written.
+    recorded: Option<RecordId>,
 }
 
 /// How far a driver came.
@@ -187,8 +187,8 @@ impl<R: Runtime> Driver<R> {
         if let JournalWrite::Put(record) = &write
             && self.recorded.is_none()
         {
-            self.ready.recorded(record.reservation_id());
-            self.recorded = Some(record.reservation_id().clone());
+            self.ready.recorded(record.id());
+            self.recorded = Some(record.id().clone());
         }
         let (slot, ready) = (Arc::clone(&self.slot), self.ready.clone());
         slot.lock().open_writes += 1;

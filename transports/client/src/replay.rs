@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cycles_host::journal::{Claim, Reading};
 use cycles_proto::lifecycle::Outcome;
-use cycles_proto::models::ReservationId;
+use cycles_proto::record::RecordId;
 use cycles_proto::replayer::{Replay as Step, Replayer};
 use cycles_proto::{Error, Flushed, Lifecycle, Now, Receipt, Ticket};
 use futures::channel::oneshot;
@@ -197,12 +197,12 @@ impl<R: Runtime> Ready<R> {
     }
 
     /// A life of this process has a record.
-    pub(crate) fn recorded(&self, id: &ReservationId) {
+    pub(crate) fn recorded(&self, id: &RecordId) {
         self.with_replayer(|replayer, _| replayer.live(id.clone()));
     }
 
     /// It has ended, or nobody drives it any more.
-    pub(crate) fn recorded_no_more(&self, id: &ReservationId, receipt: Option<&Receipt>) {
+    pub(crate) fn recorded_no_more(&self, id: &RecordId, receipt: Option<&Receipt>) {
         self.with_replayer(|replayer, now| replayer.ended(now, id, receipt));
     }
 
@@ -235,7 +235,7 @@ struct ReplayDriver<R: Runtime> {
 enum Landed {
     /// Nothing if the journal could not be read.
     Scanned(Ticket, Option<Reading>),
-    Ended(ReservationId, Option<Outcome>),
+    Ended(RecordId, Option<Outcome>),
 }
 
 impl<R: Runtime> ReplayDriver<R> {
@@ -251,7 +251,7 @@ impl<R: Runtime> ReplayDriver<R> {
         }));
     }
 
-    fn settle(&self, id: ReservationId, life: Lifecycle) {
+    fn settle(&self, id: RecordId, life: Lifecycle) {
         let slot = Arc::new(Slot::new(life, &self.ready.clock));
         Driver::start(&self.ready, &slot);
         self.landings.push(Box::pin(async move {

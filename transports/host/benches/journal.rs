@@ -18,7 +18,7 @@ use cycles_host::Journal;
 use cycles_proto::models::{
     Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
 };
-use cycles_proto::record::{JournalRecord, Purpose, file_name};
+use cycles_proto::record::{JournalRecord, Purpose, RecordId, file_name};
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{CyclesConfig, UnixMillis};
 
@@ -121,7 +121,7 @@ fn apply_until(journal: &Journal, thread: usize, end: Instant) -> usize {
     let mut count = 0;
     while Instant::now() < end {
         let record = record(thread, count);
-        let id = record.reservation_id().clone();
+        let id = record.id().clone();
         journal.apply(JournalWrite::Put(record)).unwrap();
         journal.apply(JournalWrite::Remove(id)).unwrap();
         count += 1;
@@ -132,13 +132,13 @@ fn apply_until(journal: &Journal, thread: usize, end: Instant) -> usize {
 /// One thread that never waits for a change, as an async runtime does it.
 fn submitted(journal: &Journal, _: &Path, end: Instant) -> usize {
     enum Made {
-        Put(usize, ReservationId),
+        Put(usize, RecordId),
         Removed(usize),
     }
     let (sender, made) = mpsc::channel();
     let put = |slot: usize, count: usize| {
         let (sender, record) = (sender.clone(), record(slot, count));
-        let id = record.reservation_id().clone();
+        let id = record.id().clone();
         journal.submit(JournalWrite::Put(record), move |result| {
             result.unwrap();
             sender.send(Made::Put(slot, id)).unwrap();

@@ -177,6 +177,19 @@ fn log(event: &Event) {
             reason,
             "the journal cannot be read in full; what is there may be a cost"
         );
+    } else if let Event::SecondCost {
+        idempotency_key,
+        file,
+        ..
+    } = event
+    {
+        let key = idempotency_key.as_str();
+        tracing::warn!(
+            reservation,
+            key,
+            file,
+            "the reservation has a second cost under another key; both are sent, and the ledger takes one"
+        );
     } else if let Event::HeartbeatStopped {
         reason,
         error,

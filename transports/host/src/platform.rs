@@ -92,6 +92,37 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
+/// How a name is changed in one step that no other process can come between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rename {
+    /// Not if the new name is taken: [`AlreadyExists`](io::ErrorKind::AlreadyExists).
+    UnlessTaken,
+    /// Each of the two files gets the other's name.
+    Exchange,
+}
+
+/// Changes names so. [`Unsupported`](io::ErrorKind::Unsupported) where this system or this file system cannot.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+pub(crate) fn rename(from: &Path, to: &Path, how: Rename) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    let flags = match how {
+        Rename::UnlessTaken => RenameFlags::NOREPLACE,
+        Rename::Exchange => RenameFlags::EXCHANGE,
+    };
+    renameat_with(CWD, from, CWD, to, flags).map_err(|error| match error {
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+        error => error.into(),
+    })
+}
+
+/// Only the systems above can do this.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+pub(crate) fn rename(_from: &Path, _to: &Path, _how: Rename) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Takes away what others may do with a directory.
 #[cfg(unix)]
 pub(crate) fn make_private(dir: &Path) -> io::Result<()> {

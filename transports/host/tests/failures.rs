@@ -6,8 +6,7 @@ mod support;
 use std::fs;
 
 use cycles_host::{Journal, JournalError};
-use cycles_proto::models::ReservationId;
-use cycles_proto::step::{Aside, JournalWrite};
+use cycles_proto::step::Aside;
 use support::*;
 
 /// A failed put says what to do, and always what it means.
@@ -75,21 +74,19 @@ fn a_directory_that_was_deleted_meanwhile_is_made_again() {
 }
 
 #[test]
-fn a_directory_where_the_record_should_be_fails_that_one_only() {
+fn a_directory_where_the_record_should_be_is_in_the_way_of_no_cost() {
     let dir = TempDir::new();
-    fs::create_dir(dir.folder().join(v2_name("r-1"))).unwrap();
-    assert_fails(&dir.journal(), &["cannot write the record", &v2_name("r-1")]);
+    let (journal, folder) = (dir.journal(), dir.folder());
+    fs::create_dir(folder.join(v2_name("r-1"))).unwrap();
+    for write in [put("r-1"), remove("r-1"), put("r-1"), put("r-2")] {
+        journal.apply(write).unwrap();
+    }
+    let found = journal.scan().unwrap();
     assert_eq!(
-        listing(&dir.folder()),
-        [v2_name("r-1")],
-        "no temporary file stays"
+        (ids(&found.records), found.problems.len()),
+        (vec!["r-1", "r-2"], 1)
     );
-    let failure = dir.journal().apply(remove("r-1")).unwrap_err().0;
-    assert!(
-        failure.contains("under the same key, which counts once"),
-        "{failure}"
-    );
-    dir.journal().apply(put("r-2")).unwrap();
+    assert!(folder.join(v2_name("r-1")).is_file());
 }
 
 /// The directory may be read and not written, by whoever this process is.
@@ -106,10 +103,7 @@ fn without_permission_to_write_the_records_that_are_there_are_found_all_the_same
             &journal,
             &["let this user write there, or set CYCLES_JOURNAL_DIR"],
         );
-        for write in [
-            remove("r-there"),
-            JournalWrite::SetAside(ReservationId::from("r-there"), Aside::Stale),
-        ] {
+        for write in [remove("r-there"), set_aside("r-there", Aside::Stale)] {
             let failure = journal.apply(write).unwrap_err().0;
             assert!(failure.contains("let this user write there"), "{failure}");
         }
@@ -200,7 +194,7 @@ fn a_full_disk_is_told_and_leaves_nothing_half_written() {
         let folder = dir.join(ACME);
         assert_eq!(listing(&folder), [v2_name("r-0")], "no temporary file stays");
         // What needs no space still works.
-        let aside = JournalWrite::SetAside(ReservationId::from("r-0"), Aside::Rejected);
+        let aside = set_aside("r-0", Aside::Rejected);
         journal.apply(aside).unwrap();
         fs::remove_file(dir.join("filler")).unwrap();
         journal.apply(put("r-1")).unwrap();

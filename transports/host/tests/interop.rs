@@ -45,8 +45,9 @@ fn records_of_another_sdk_are_found_where_it_puts_them_and_stay_as_they_are() {
     for (name, text) in files {
         assert_eq!(fs::read_to_string(dir.folder().join(name)).unwrap(), text);
     }
-    for id in ["rsv_0001", "rsv_0002", "rsv_0003"] {
-        dir.journal().apply(remove(id)).unwrap();
+    for record in &found.records {
+        let settled = JournalWrite::Remove(record.id().clone());
+        dir.journal().apply(settled).unwrap();
     }
     assert!(listing(&dir.folder()).is_empty());
 }

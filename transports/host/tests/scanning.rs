@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use cycles_proto::models::ReservationId;
 use cycles_proto::step::{Aside, JournalWrite};
 use support::*;
 
@@ -203,22 +202,6 @@ fn of_two_records_of_one_cost_the_one_with_the_newer_name_stays() {
 }
 
 #[test]
-fn of_two_costs_of_one_reservation_none_is_lost() {
-    let dir = TempDir::new();
-    let other = record_with_key("r.1", "another-key", 9);
-    fs::write(dir.folder().join("r_1.json"), other.to_json()).unwrap();
-    dir.journal().apply(put("r.1")).unwrap();
-    let found = dir.journal().scan().unwrap();
-    assert_eq!((ids(&found.records), found.problems.len()), (vec!["r.1"], 1));
-    assert!(
-        found.problems[0].to_string().contains("reservation r.1"),
-        "{}",
-        found.problems[0]
-    );
-    assert!(dir.folder().join("r_1.json").exists());
-}
-
-#[test]
 fn a_record_under_the_name_of_another_goes_to_its_own() {
     let dir = TempDir::new();
     write(&dir.folder(), &v2_name("r-2"), "r-1");
@@ -295,9 +278,7 @@ fn what_is_set_aside_is_not_replayed_and_can_be_listed() {
     let journal = dir.journal();
     for (id, aside) in [("r-1", Aside::Rejected), ("r-2", Aside::Stale)] {
         journal.apply(put(id)).unwrap();
-        journal
-            .apply(JournalWrite::SetAside(ReservationId::from(id), aside))
-            .unwrap();
+        journal.apply(set_aside(id, aside)).unwrap();
     }
     fs::write(dir.folder().join("x.rejected"), "no record").unwrap();
     assert!(journal.scan().unwrap().records.is_empty());
@@ -322,16 +303,17 @@ fn what_is_set_aside_is_not_replayed_and_can_be_listed() {
 }
 
 #[test]
-fn setting_aside_twice_is_once_and_without_a_record_it_is_an_error() {
+fn setting_aside_twice_is_once_and_without_a_record_it_is_written() {
     let dir = TempDir::new();
     let journal = dir.journal();
-    let aside = || JournalWrite::SetAside(ReservationId::from("r-1"), Aside::Stale);
-    let failure = journal.apply(aside()).unwrap_err().0;
-    assert!(failure.contains("cannot find a record"), "{failure}");
     journal.apply(put("r-1")).unwrap();
-    journal.apply(aside()).unwrap();
-    journal.apply(aside()).unwrap();
+    journal.apply(set_aside("r-1", Aside::Stale)).unwrap();
+    journal.apply(set_aside("r-1", Aside::Stale)).unwrap();
     assert_eq!(journal.set_aside(Aside::Stale).unwrap().len(), 1);
+    journal.apply(set_aside("r-2", Aside::Rejected)).unwrap();
+    let rejected = journal.set_aside(Aside::Rejected).unwrap();
+    let written = rejected[0].record.as_ref().unwrap();
+    assert_eq!(written.to_json(), record_at("r-2", 5).to_json());
 }
 
 #[test]
@@ -340,17 +322,10 @@ fn a_stale_record_that_was_settled_by_force_is_gone_and_one_that_was_refused_is_
     let journal = dir.journal();
     for id in ["r-1", "r-2"] {
         journal.apply(put(id)).unwrap();
-        journal
-            .apply(JournalWrite::SetAside(ReservationId::from(id), Aside::Stale))
-            .unwrap();
+        journal.apply(set_aside(id, Aside::Stale)).unwrap();
     }
     journal.apply(remove("r-1")).unwrap();
-    journal
-        .apply(JournalWrite::SetAside(
-            ReservationId::from("r-2"),
-            Aside::Rejected,
-        ))
-        .unwrap();
+    journal.apply(set_aside("r-2", Aside::Rejected)).unwrap();
     assert!(journal.set_aside(Aside::Stale).unwrap().is_empty());
     assert_eq!(
         listing(&dir.folder()),
@@ -362,7 +337,7 @@ fn a_stale_record_that_was_settled_by_force_is_gone_and_one_that_was_refused_is_
 fn a_record_under_an_older_name_can_be_set_aside() {
     let dir = TempDir::new();
     write(&dir.folder(), "r_1.json", "r.1");
-    let aside = JournalWrite::SetAside(ReservationId::from("r.1"), Aside::Rejected);
+    let aside = set_aside("r.1", Aside::Rejected);
     dir.journal().apply(aside).unwrap();
     assert_eq!(
         listing(&dir.folder()),

@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Observers;
 use cycles_proto::lifecycle::{Lifecycle, Told};
-use cycles_proto::models::ReservationId;
+use cycles_proto::record::RecordId;
 use cycles_proto::step::JournalWrite;
 use cycles_proto::{Call, Event, Failure, FailureKind, Step, Ticket, Urgency};
 
@@ -46,10 +46,10 @@ pub(crate) struct Shared {
     open_writes: u32,
     /// Whether it was told how it ends, so that flushing waits for it.
     is_ending: bool,
-    /// The reservation whose record was written.
-    recorded: Option<ReservationId>,
+    /// The cost whose record was written.
+    recorded: Option<RecordId>,
     /// The record that it was started for.
-    replayed: Option<ReservationId>,
+    replayed: Option<RecordId>,
 }
 
 impl Life {
@@ -62,7 +62,7 @@ impl Life {
         engine: &Arc<Engine>,
         observers: &Observers,
         machine: Lifecycle,
-        id: ReservationId,
+        id: RecordId,
     ) -> Arc<Self> {
         Self::of(engine, observers, machine, Some(id))
     }
@@ -71,7 +71,7 @@ impl Life {
         engine: &Arc<Engine>,
         observers: &Observers,
         machine: Lifecycle,
-        replayed: Option<ReservationId>,
+        replayed: Option<RecordId>,
     ) -> Arc<Self> {
         Arc::new(Self {
             engine: Arc::clone(engine),
@@ -230,7 +230,7 @@ impl Life {
 
     fn store(self: &Arc<Self>, ticket: Ticket, write: JournalWrite) {
         if let JournalWrite::Put(record) = &write {
-            let id = record.reservation_id();
+            let id = record.id();
             let is_first = self.lock().recorded.replace(id.clone()).is_none();
             if is_first {
                 self.engine.recorded(id);

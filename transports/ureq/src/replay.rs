@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use cycles_host::Observers;
 use cycles_host::journal::Claim;
 use cycles_proto::lifecycle::Outcome;
-use cycles_proto::models::ReservationId;
+use cycles_proto::record::RecordId;
 use cycles_proto::replayer::{Replay as Step, Replayer};
 use cycles_proto::{Error, Flushed, Now, Receipt, Ticket, Urgency};
 
@@ -111,17 +111,17 @@ impl Engine {
     }
 
     /// A life of this process has a record.
-    pub(crate) fn recorded(self: &Arc<Self>, id: &ReservationId) {
+    pub(crate) fn recorded(self: &Arc<Self>, id: &RecordId) {
         self.with_replayer(|replayer, _| replayer.live(id.clone()));
     }
 
     /// It has ended.
-    pub(crate) fn recorded_no_more(self: &Arc<Self>, id: &ReservationId, receipt: Option<&Receipt>) {
+    pub(crate) fn recorded_no_more(self: &Arc<Self>, id: &RecordId, receipt: Option<&Receipt>) {
         self.with_replayer(|replayer, now| replayer.ended(now, id, receipt));
     }
 
     /// A life that was started for a record has ended.
-    pub(crate) fn replayed(self: &Arc<Self>, id: &ReservationId, outcome: Option<&Outcome>) {
+    pub(crate) fn replayed(self: &Arc<Self>, id: &RecordId, outcome: Option<&Outcome>) {
         self.land(|replayer, _, now| replayer.handle_ended(now, id, outcome));
     }
 

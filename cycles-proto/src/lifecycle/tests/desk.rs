@@ -334,6 +334,7 @@ fn tell(event: &Event) -> &'static str {
         Event::CommitTrimmed { .. } => "trimmed",
         Event::JournalFailed { .. } => "journal failed",
         Event::RecordUnreadable { .. } => "unreadable",
+        Event::SecondCost { .. } => "second cost",
         Event::SettlementFailed { .. } => "commit failed",
         Event::SettledLate { .. } => "settled late",
         Event::SettlingByEvent { .. } => "by event",

@@ -12,7 +12,7 @@ fn when_it_looks_next_is_known_unless_it_reads_or_rests() {
     assert_eq!(replayer.next_look(), None, "it reads");
     replayer.handle_scanned(at(0), ticket, [record("a")]);
     started(&mut replayer, at(0));
-    replayer.handle_ended(at(0), &"a".into(), Some(&Outcome::Settled(pending())));
+    replayer.handle_ended(at(0), &id("a"), Some(&Outcome::Settled(pending())));
     let pause = next_scan(&mut replayer, at(0));
     assert_eq!(replayer.next_look(), Some(pause));
     replayer.wake(at(1));

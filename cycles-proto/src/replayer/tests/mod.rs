@@ -22,7 +22,16 @@ fn replayer() -> Replayer {
     Replayer::new(Arc::new(config), Seed([3; 16]))
 }
 
+/// The cost of a reservation that [`record`] is of.
+fn id(reservation: &str) -> RecordId {
+    RecordId::new(reservation, "key")
+}
+
 fn record(id: &str) -> JournalRecord {
+    record_with_key(id, "key")
+}
+
+fn record_with_key(id: &str, key: &str) -> JournalRecord {
     let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
     let purpose = Purpose {
         subject: Subject::tenant("acme"),
@@ -32,7 +41,7 @@ fn record(id: &str) -> JournalRecord {
         "http://h",
         &id.into(),
         &Arc::new(purpose),
-        "key".into(),
+        key.into(),
         commit,
         UnixMillis(WALL),
     )
@@ -87,7 +96,7 @@ fn scan(replayer: &mut Replayer, now: Now, records: impl IntoIterator<Item = Jou
 fn started(replayer: &mut Replayer, now: Now) -> Vec<String> {
     let mut ids = Vec::new();
     while let Replay::Settle(id, _) = replayer.poll(now) {
-        ids.push(id.as_str().to_owned());
+        ids.push(id.reservation.as_str().to_owned());
     }
     ids
 }
@@ -108,7 +117,7 @@ fn it_scans_at_first_use_and_rests_when_nothing_is_left() {
     scan(&mut replayer, at(0), [record("a")]);
     assert_eq!(started(&mut replayer, at(0)), ["a"]);
     assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
-    replayer.handle_ended(at(1), &"a".into(), Some(&settled()));
+    replayer.handle_ended(at(1), &id("a"), Some(&settled()));
     assert!(matches!(replayer.poll(at(9_999_999)), Replay::Wait(None)));
     assert!(replayer.unsettled() == 0 && replayer.is_quiet(at(9_999_999), Duration::MAX));
 }
@@ -121,7 +130,7 @@ fn what_is_left_is_tried_again_after_longer_and_longer_pauses_up_to_a_quarter_of
     for _ in 0..8 {
         scan(&mut replayer, now, [record("a")]);
         started(&mut replayer, now);
-        replayer.handle_ended(now, &"a".into(), Some(&Outcome::Settled(pending())));
+        replayer.handle_ended(now, &id("a"), Some(&Outcome::Settled(pending())));
         let pause = next_scan(&mut replayer, now);
         pauses.push(pause.as_secs());
         now.mono += pause;
@@ -137,7 +146,7 @@ fn only_a_few_are_settled_at_a_time() {
     scan(&mut replayer, at(0), (0..20).map(|n| record(&format!("r{n}"))));
     assert_eq!(started(&mut replayer, at(0)).len(), AT_A_TIME);
     assert_eq!(replayer.unsettled(), 20);
-    replayer.handle_ended(at(1), &"r0".into(), Some(&settled()));
+    replayer.handle_ended(at(1), &id("r0"), Some(&settled()));
     assert_eq!(started(&mut replayer, at(1)), ["r8"]);
 }
 
@@ -148,9 +157,9 @@ fn what_nobody_drives_any_more_is_looked_for_at_once_and_what_failed_later() {
         let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
             panic!("it begins with a scan")
         };
-        replayer.live("a".into());
+        replayer.live(id("a"));
         replayer.handle_scanned(at(0), ticket, []);
-        replayer.ended(at(1), &"a".into(), receipt.as_ref());
+        replayer.ended(at(1), &id("a"), receipt.as_ref());
         assert_eq!(replayer.unsettled(), 1);
         assert_eq!(replayer.is_quiet(at(1), Duration::ZERO), !is_at_once);
         assert_eq!(matches!(replayer.poll(at(1)), Replay::Scan { .. }), is_at_once);
@@ -160,12 +169,12 @@ fn what_nobody_drives_any_more_is_looked_for_at_once_and_what_failed_later() {
 #[test]
 fn a_reservation_that_lives_here_settles_its_own_record() {
     let mut replayer = replayer();
-    replayer.live("a".into());
+    replayer.live(id("a"));
     scan(&mut replayer, at(0), [record("a"), record("b")]);
     assert_eq!(started(&mut replayer, at(0)), ["b"]);
-    replayer.handle_ended(at(0), &"b".into(), Some(&settled()));
+    replayer.handle_ended(at(0), &id("b"), Some(&settled()));
     // What it could not settle is scanned for later.
-    replayer.ended(at(5), &"a".into(), Some(&pending()));
+    replayer.ended(at(5), &id("a"), Some(&pending()));
     assert_eq!(replayer.unsettled(), 1);
     let pause = next_scan(&mut replayer, at(5));
     let later = Now {
@@ -214,7 +223,7 @@ fn who_has_the_time_waits_until_a_pause_is_over_but_not_for_another_try() {
     assert!(!replayer.is_quiet(at(0), at(20).mono));
     scan(&mut replayer, at(20), [paused]);
     assert_eq!(started(&mut replayer, at(20)), ["a"]);
-    replayer.handle_ended(at(21), &"a".into(), Some(&Outcome::Settled(pending())));
+    replayer.handle_ended(at(21), &id("a"), Some(&Outcome::Settled(pending())));
     assert!(
         replayer.is_quiet(at(21), Duration::MAX),
         "tried, and left for later"
@@ -238,7 +247,7 @@ fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
     scan(&mut replayer, at(0), [record("a")]);
     started(&mut replayer, at(0));
     replayer.observe(at(1), Some(&out_of_reach()));
-    replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
+    replayer.handle_ended(at(1), &id("a"), Some(&Outcome::Settled(pending())));
     replayer.observe(at(2), Some(&out_of_reach()));
     assert!(next_scan(&mut replayer, at(2)) > Duration::ZERO);
     replayer.observe(at(3), None);
@@ -255,7 +264,7 @@ fn once_the_key_is_taken_again_what_is_left_is_tried_at_once() {
         scan(&mut replayer, at(0), [record("a")]);
         started(&mut replayer, at(0));
         replayer.observe(at(1), Some(&error));
-        replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
+        replayer.handle_ended(at(1), &id("a"), Some(&Outcome::Settled(pending())));
         replayer.observe(at(2), None);
         matches!(replayer.poll(at(2)), Replay::Scan { .. })
     };
@@ -279,8 +288,47 @@ fn a_scan_that_was_not_asked_for_and_an_end_that_is_not_known_change_nothing() {
     replayer.handle_scanned(at(0), ticket, [record("a"), record("a")]);
     assert_eq!(started(&mut replayer, at(0)), ["a"], "one life for a reservation");
     replayer.handle_scanned(at(0), ticket, [record("b")]);
-    replayer.handle_ended(at(0), &"b".into(), Some(&settled()));
+    replayer.handle_ended(at(0), &id("b"), Some(&settled()));
     assert_eq!(replayer.unsettled(), 1);
+}
+
+#[test]
+fn two_costs_of_a_reservation_are_two_whatever_becomes_of_one() {
+    let two = || ["K1", "K2"].map(|key| record_with_key("a", key));
+    let key = |key: &str| RecordId::new("a", key);
+    let mut replayer = replayer();
+    scan(&mut replayer, at(0), two());
+    assert_eq!(started(&mut replayer, at(0)), ["a", "a"]);
+    replayer.handle_ended(at(1), &key("K1"), Some(&settled()));
+    assert_eq!(replayer.unsettled(), 1);
+    replayer.handle_ended(at(1), &key("K2"), Some(&Outcome::Settled(pending())));
+    assert_eq!(replayer.unsettled(), 1);
+
+    // One of them is settled by its own reservation while the journal is read, and the other is left.
+    replayer.live(key("K1"));
+    replayer.wake(at(2));
+    let Replay::Scan { ticket, .. } = replayer.poll(at(2)) else {
+        panic!("no scan")
+    };
+    replayer.ended(at(2), &key("K1"), Some(&Receipt::Committed(None)));
+    replayer.handle_scanned(at(3), ticket, two());
+    let Replay::Settle(id, _) = replayer.poll(at(3)) else {
+        panic!("nothing to settle")
+    };
+    assert_eq!(id, key("K2"));
+    assert!(matches!(replayer.poll(at(3)), Replay::Wait(_)));
+
+    // A pause of one holds up only that one.
+    replayer.handle_ended(at(4), &key("K2"), None);
+    replayer.wake(at(4));
+    let [first, second] = two();
+    let paused = first.with_not_before(at(100).wall);
+    scan(&mut replayer, at(4), [paused, second]);
+    let Replay::Settle(id, _) = replayer.poll(at(4)) else {
+        panic!("nothing to settle")
+    };
+    assert_eq!(id, key("K2"));
+    assert!(matches!(replayer.poll(at(4)), Replay::Wait(_)));
 }
 
 #[test]
@@ -290,7 +338,7 @@ fn a_wake_waits_for_what_is_on_its_way() {
     started(&mut replayer, at(0));
     replayer.wake(at(1));
     assert!(matches!(replayer.poll(at(1)), Replay::Wait(None)));
-    replayer.handle_ended(at(2), &"a".into(), None);
+    replayer.handle_ended(at(2), &id("a"), None);
     assert!(!replayer.is_quiet(at(2), Duration::ZERO), "a scan is due");
     scan(&mut replayer, at(2), []);
 }
@@ -301,9 +349,9 @@ fn a_record_that_is_being_settled_is_not_taken_for_a_reservation_that_lives_here
     scan(&mut replayer, at(0), [record("a")]);
     assert_eq!(started(&mut replayer, at(0)), ["a"]);
     // Its life writes it once more, with a pause, and gives up.
-    replayer.live("a".into());
-    replayer.ended(at(1), &"a".into(), Some(&pending()));
-    replayer.handle_ended(at(1), &"a".into(), Some(&Outcome::Settled(pending())));
+    replayer.live(id("a"));
+    replayer.ended(at(1), &id("a"), Some(&pending()));
+    replayer.handle_ended(at(1), &id("a"), Some(&Outcome::Settled(pending())));
     assert_eq!(replayer.unsettled(), 1);
 }
 
@@ -341,18 +389,18 @@ fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
     let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!()
     };
-    for id in ["settled", "left", "living"] {
-        replayer.live(id.into());
+    for name in ["settled", "left", "living"] {
+        replayer.live(id(name));
     }
-    replayer.ended(at(1), &"settled".into(), Some(&Receipt::Committed(None)));
-    replayer.ended(at(1), &"left".into(), Some(&pending()));
+    replayer.ended(at(1), &id("settled"), Some(&Receipt::Committed(None)));
+    replayer.ended(at(1), &id("left"), Some(&pending()));
     replayer.handle_scanned(at(2), ticket, ["settled", "left", "living", "old"].map(record));
     // While these are settled the living one ends well.
-    replayer.ended(at(2), &"living".into(), Some(&Receipt::Committed(None)));
+    replayer.ended(at(2), &id("living"), Some(&Receipt::Committed(None)));
     assert_eq!(started(&mut replayer, at(2)), ["left", "old"]);
     // What is left may have been written after its directory was read, so that is read again.
-    replayer.handle_ended(at(3), &"left".into(), Some(&settled()));
-    replayer.handle_ended(at(3), &"old".into(), Some(&settled()));
+    replayer.handle_ended(at(3), &id("left"), Some(&settled()));
+    replayer.handle_ended(at(3), &id("old"), Some(&settled()));
     scan(&mut replayer, at(3), [record("settled")]);
     assert_eq!(started(&mut replayer, at(3)), ["settled"]);
 }
@@ -360,15 +408,15 @@ fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
 #[test]
 fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
     let mut replayer = replayer();
-    replayer.live("b".into());
+    replayer.live(id("b"));
     let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!("no scan")
     };
     // Its record was written when the list of files was made already.
-    replayer.ended(at(1), &"b".into(), Some(&pending()));
+    replayer.ended(at(1), &id("b"), Some(&pending()));
     replayer.handle_scanned(at(2), ticket, [record("a")]);
     assert_eq!(started(&mut replayer, at(2)), ["a"]);
-    replayer.handle_ended(at(3), &"a".into(), Some(&settled()));
+    replayer.handle_ended(at(3), &id("a"), Some(&settled()));
     scan(&mut replayer, at(3), [record("b")]);
     assert_eq!(started(&mut replayer, at(3)), ["b"]);
 }
@@ -396,11 +444,11 @@ fn what_is_too_old_is_sent_once_when_it_is_forced_and_what_stays_is_known() {
     let mut sent = Vec::new();
     while let Replay::Settle(id, mut life) = replayer.poll(at(1)) {
         assert!(matches!(life.poll(at(1)), crate::Step::Send(_)), "{id}");
-        sent.push(id.to_string());
+        sent.push(id.reservation.to_string());
     }
     assert_eq!(sent, ["b", "a"]);
-    replayer.handle_ended(at(2), &"b".into(), Some(&settled()));
-    replayer.handle_ended(at(2), &"a".into(), Some(&Outcome::Settled(Receipt::Stale)));
+    replayer.handle_ended(at(2), &id("b"), Some(&settled()));
+    replayer.handle_ended(at(2), &id("a"), Some(&Outcome::Settled(Receipt::Stale)));
     assert_eq!(replayer.unsettled(), 1);
     assert!(replayer.is_complete(at(2)));
     replayer.wake(at(3));
@@ -416,7 +464,7 @@ fn what_is_too_old_is_sent_once_when_it_is_forced_and_what_stays_is_known() {
         panic!()
     };
     assert!(matches!(life.poll(at(3)), crate::Step::Store(..)), "set aside");
-    replayer.handle_ended(at(3), &"c".into(), Some(&Outcome::Settled(Receipt::Stale)));
+    replayer.handle_ended(at(3), &id("c"), Some(&Outcome::Settled(Receipt::Stale)));
     assert_eq!(replayer.unsettled(), 0);
 }
 
@@ -446,8 +494,8 @@ fn what_another_process_is_at_is_left_to_it_for_half_a_minute_and_looked_at_now_
     assert_eq!(settled_from_here, ["a", "b"]);
     assert_eq!(looks, [0, 1, 2, 4, 8, 16, 30]);
     assert!(replayer.is_at_work());
-    replayer.handle_ended(now, &"a".into(), Some(&settled()));
-    replayer.handle_ended(now, &"b".into(), Some(&Outcome::Settled(pending())));
+    replayer.handle_ended(now, &id("a"), Some(&settled()));
+    replayer.handle_ended(now, &id("b"), Some(&Outcome::Settled(pending())));
     // The next time it is as patient as before.
     now.mono += next_scan(&mut replayer, now);
     let Replay::Scan { ticket, .. } = replayer.poll(now) else {

@@ -108,6 +108,7 @@ impl Desk {
                     | Event::CostNotTaken { .. }
                     | Event::CommitTrimmed { .. }
                     | Event::RecordUnreadable { .. }
+                    | Event::SecondCost { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {

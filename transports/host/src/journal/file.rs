@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cycles_proto::record::JournalRecord;
+use cycles_proto::record::{JournalRecord, waiting_file_name};
 
-use crate::platform;
+use crate::platform::{self, Rename};
 
 /// The largest file that is read: 1 MiB. A record holds two request bodies, which are a few kilobytes.
 pub(super) const LARGEST: u64 = 1 << 20;
@@ -50,34 +50,117 @@ fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
     Ok(Ok(bytes))
 }
 
-/// Puts `bytes` under this name, in place of what is there: a crash leaves either the old file or the new one.
-/// The new name is not durable before the directory is synced.
-pub(super) fn replace(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let (temp, mut file) = create_temp(folder, name)?;
-    let result = file
-        .write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&temp, folder.join(name)));
-    if result.is_err() {
-        let _ = fs::remove_file(&temp);
+/// A file under a name of its own, with the ending that every SDK cleans up. It is removed when this is dropped.
+pub(super) struct Temp(Option<PathBuf>);
+
+impl Temp {
+    /// Writes a new file beside the one that it is to become, to the disk: a crash leaves one of them whole.
+    pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<Self> {
+        let (path, mut file) = create_temp(folder, name)?;
+        let temp = Self(Some(path));
+        file.write_all(bytes).and_then(|()| file.sync_all())?;
+        Ok(temp)
     }
-    result
+
+    /// Takes the file of this name away, if it holds what is wanted: from then on no other process finds it there. If
+    /// the process ends before it has a name again, the next scan finds a whole record.
+    pub(super) fn take(path: &Path, is_wanted: impl Fn(&JournalRecord) -> bool) -> io::Result<Option<Self>> {
+        let wanted = |path: &Path| match read(path)? {
+            Found::Record(record) => Ok::<_, io::Error>(is_wanted(&record)),
+            Found::Invalid(_) | Found::Nothing => Ok(false),
+        };
+        if !wanted(path)? {
+            return Ok(None);
+        }
+        let temp = temp_path(path);
+        match fs::rename(path, &temp) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result?,
+        }
+        // Another process may have settled that one and brought another cost to its place meanwhile.
+        if wanted(&temp)? {
+            return Ok(Some(Self(Some(temp))));
+        }
+        give_back(&temp, path)?;
+        Ok(None)
+    }
+
+    /// Gives it this name unless that is taken. False if it is.
+    pub(super) fn name_unless_taken(&mut self, to: &Path) -> io::Result<bool> {
+        let Some(path) = &self.0 else { return Ok(true) };
+        let is_named = move_unless_taken(path, to)?;
+        if is_named {
+            self.0 = None;
+        }
+        Ok(is_named)
+    }
+
+    /// Gives it this name, in place of an older record of the same cost. False if that is gone: look again.
+    pub(super) fn replace(
+        &mut self,
+        to: &Path,
+        is_same: impl Fn(&JournalRecord) -> bool,
+    ) -> io::Result<bool> {
+        let Some(path) = &self.0 else { return Ok(true) };
+        match platform::rename(path, to, Rename::Exchange) {
+            Ok(()) => {
+                if !matches!(read(path), Ok(Found::Record(there)) if is_same(&there)) {
+                    // Another process has settled the older one and brought another cost to its place meanwhile.
+                    let other = self.0.take().unwrap_or_default();
+                    give_back(&other, to)?;
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                fs::rename(path, to)?;
+                self.0 = None;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
-/// A new file beside the one it is to become, under the ending that every SDK cleans up.
-fn create_temp(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
-    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
 
-    // Processes in different containers may have the same number and the same directory.
-    let next = NEXT.get_or_init(|| AtomicU32::new(RandomState::new().hash_one(0_u8) as u32));
+/// Another cost's record that was moved from its place: back, or to where it waits.
+fn give_back(temp: &Path, place: &Path) -> io::Result<()> {
+    if move_unless_taken(temp, place)? {
+        return Ok(());
+    }
+    match read(temp)? {
+        Found::Record(record) => fs::rename(temp, temp.with_file_name(waiting_file_name(record.id()))),
+        Found::Invalid(_) | Found::Nothing => Ok(()),
+    }
+}
+
+fn create_temp(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     loop {
-        let unique = next.fetch_add(1, Ordering::Relaxed);
-        let temp = folder.join(format!("{name}.{}.{unique:08x}.tmp", std::process::id()));
+        let temp = temp_path(&folder.join(name));
         match platform::create_private(&temp) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             result => return Ok((temp, result?)),
         }
     }
+}
+
+/// A name beside this one that no other file has.
+fn temp_path(path: &Path) -> PathBuf {
+    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+
+    // Processes in different containers may have the same number and the same directory.
+    let next = NEXT.get_or_init(|| AtomicU32::new(RandomState::new().hash_one(0_u8) as u32));
+    let unique = next.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.{unique:08x}.tmp", std::process::id()));
+    path.with_file_name(name)
 }
 
 /// Removes a file, if it is there.
@@ -90,6 +173,11 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 
 /// Gives a file another name unless that is taken. False if it is.
 pub(super) fn move_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
+    match platform::rename(from, to, Rename::UnlessTaken) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        result => return result.map(|()| true),
+    }
     match fs::hard_link(from, to) {
         Ok(()) => remove(from).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

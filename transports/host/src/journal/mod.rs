@@ -95,6 +95,8 @@ impl Journal {
     /// journal, which it must not hold up. The caller waits for nothing, but where there is nothing to write or
     /// no thread to be had, `done` is called before this returns: hold no lock that it takes.
     ///
+    /// A record of a reservation that has one under another key [waits](Scan::waiting) beside that.
+    ///
     /// Changes of one reservation are made in the order in which they were submitted, each whether or not
     /// somebody still wants to know. At most 8 threads write; one sync of the directory serves all
     /// changes made before it.
@@ -106,16 +108,20 @@ impl Journal {
     }
 
     /// Reads what is to be replayed. Files that are no records are renamed to `.corrupt` and told; records
-    /// under names of older versions get their new ones; what interrupted writers left for an hour is cleaned
+    /// under names of older versions get their new ones, and those that waited for another cost of their reservation
+    /// get its name once it is free; what interrupted writers left for an hour is cleaned
     /// up. Records of another address are left alone.
     ///
     /// # Errors
     /// If the directory cannot be read. That there is none is no error.
     pub fn scan(&self) -> Result<Scan, JournalError> {
-        match self.existing()? {
-            Some((folder, base_url)) => scan::scan(folder, base_url),
-            None => Ok(Scan::default()),
-        }
+        let Some((files, folder)) = self.existing()? else {
+            return Ok(Scan::default());
+        };
+        let scan = scan::scan(folder, files.base_url())?;
+        let waiting = scan.waiting.iter().map(|(id, _)| id.clone());
+        files.waiting().extend(waiting);
+        Ok(scan)
     }
 
     /// The records that were set aside for this reason, by name. A stale one may be settled when a
@@ -125,14 +131,14 @@ impl Journal {
     /// # Errors
     /// If the directory cannot be read.
     pub fn set_aside(&self, reason: Aside) -> Result<Vec<SetAside>, JournalError> {
-        let Some((folder, base_url)) = self.existing()? else {
+        let Some((files, folder)) = self.existing()? else {
             return Ok(Vec::new());
         };
         let mut found = Vec::new();
-        for name in scan::names(folder, shelf::ending(reason))? {
+        for name in scan::names(folder, &format!(".{}", reason.ending()))? {
             let path = folder.join(name);
             match file::read(&path) {
-                Ok(Found::Record(record)) if record.base_url() != base_url => {}
+                Ok(Found::Record(record)) if record.base_url() != files.base_url() => {}
                 Ok(Found::Record(record)) => found.push(SetAside {
                     path,
                     record: Some(*record),
@@ -147,7 +153,7 @@ impl Journal {
     /// The claim to replay; `None` if another process has it, or another holder in this one.
     pub fn claim(&self) -> Option<Claim> {
         match self.existing() {
-            Ok(Some((folder, _))) => Claim::of(folder),
+            Ok(Some((_, folder))) => Claim::of(folder),
             Ok(None) | Err(_) => Some(Claim::undisputed()),
         }
     }
@@ -156,15 +162,12 @@ impl Journal {
         self.writers.as_ref().map(|writers| writers.shelf())
     }
 
-    /// The directory and the address in its records, if there is anything to look at.
-    fn existing(&self) -> Result<Option<(&Path, &str)>, JournalError> {
+    /// The files and their directory, if there is anything to look at.
+    fn existing(&self) -> Result<Option<(&Files, &Path)>, JournalError> {
         let Some(files) = self.files() else {
             return Ok(None);
         };
-        Ok(files
-            .folder()
-            .existing()?
-            .map(|folder| (folder, files.base_url())))
+        Ok(files.folder().existing()?.map(|folder| (files, folder)))
     }
 }
 

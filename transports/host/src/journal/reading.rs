@@ -37,6 +37,11 @@ impl Journal {
         for problem in &scan.problems {
             tell(problem.found_at(), problem.reason.clone());
         }
+        for (id, file) in scan.waiting {
+            if self.files().is_some_and(|files| files.note_news(&id)) {
+                observers.tell(Event::second_cost(id, file.display().to_string()));
+            }
+        }
         let mut records = scan.records;
         if with_stale {
             for aside in self.set_aside(Aside::Stale).map_err(unreadable).ok()? {

@@ -2,16 +2,17 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use cycles_proto::record::{JournalRecord, file_name};
+use cycles_proto::record::{JournalRecord, RecordId, file_name, waiting_file_name};
 
 use super::JournalError;
-use super::file::{self, Found};
+use super::file::{self, Found, Temp};
 use crate::platform;
 
 /// What was found.
@@ -22,6 +23,8 @@ pub struct Scan {
     pub records: Vec<JournalRecord>,
     /// What is in the way, to be told to somebody.
     pub problems: Vec<Problem>,
+    /// Those of the records that wait beside another cost of their reservation, and their files.
+    pub waiting: Vec<(RecordId, PathBuf)>,
 }
 
 /// A file that should be a record and is not, or that could not be dealt with. `Display` is a sentence.
@@ -45,6 +48,7 @@ pub(super) fn scan(folder: &Path, base_url: &str) -> Result<Scan, JournalError> 
         folder,
         base_url,
         found: Scan::default(),
+        known: BTreeSet::new(),
         has_moved: false,
     };
     let mut strays = Vec::new();
@@ -55,6 +59,12 @@ pub(super) fn scan(folder: &Path, base_url: &str) -> Result<Scan, JournalError> 
     for (path, record) in strays {
         scan.bring_home(&path, record);
     }
+    for name in names(folder, ".waiting")? {
+        // None of them has the name of the record proper.
+        if let Some((path, record)) = scan.look_at(&name) {
+            scan.bring_home(&path, record);
+        }
+    }
     for name in names(folder, ".tmp")? {
         scan.clean_up(&folder.join(name));
     }
@@ -64,7 +74,7 @@ pub(super) fn scan(folder: &Path, base_url: &str) -> Result<Scan, JournalError> 
     let mut found = scan.found;
     found
         .records
-        .sort_by_cached_key(|record| (record.recorded_at(), record.reservation_id().clone()));
+        .sort_by_cached_key(|record| (record.recorded_at(), record.id().clone()));
     Ok(found)
 }
 
@@ -91,6 +101,8 @@ struct Scanning<'a> {
     folder: &'a Path,
     base_url: &'a str,
     found: Scan,
+    /// The costs of the records that were found.
+    known: BTreeSet<RecordId>,
     has_moved: bool,
 }
 
@@ -101,7 +113,7 @@ impl Scanning<'_> {
         match file::read(&path) {
             Ok(Found::Record(record)) if record.base_url() != self.base_url => None,
             Ok(Found::Record(record)) if *name == *file_name(record.reservation_id()) => {
-                self.found.records.push(*record);
+                self.find(*record);
                 None
             }
             Ok(Found::Record(record)) => Some((path, *record)),
@@ -144,45 +156,57 @@ impl Scanning<'_> {
         match file::move_unless_taken(path, &home) {
             Ok(true) => {
                 self.has_moved = true;
-                self.found.records.push(record);
+                self.find(record);
             }
-            Ok(false) => self.give_way(path, &record, &home),
+            Ok(false) => self.give_way(path, record, &home),
             // Another process has moved it, and it is settled.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let reason = format!("it cannot be given its proper name: {error}");
                 self.report(path.to_owned(), reason, None);
-                self.found.records.push(record);
+                self.find(record);
             }
         }
     }
 
-    /// Removes a record if the one at `home` settles the same cost.
-    fn give_way(&mut self, path: &Path, record: &JournalRecord, home: &Path) {
-        let removed = match file::read(home) {
-            Ok(Found::Record(there)) if is_same_cost(&there, record) => {
+    /// Removes a record if the one at `home` settles the same cost; one of another cost waits.
+    fn give_way(&mut self, path: &Path, record: JournalRecord, home: &Path) {
+        let result = match file::read(home) {
+            Ok(Found::Record(there)) if is_same_cost(&there, &record) => {
                 // Another process may have brought it there just now.
-                let id = there.reservation_id();
-                if !self
-                    .found
-                    .records
-                    .iter()
-                    .any(|found| found.reservation_id() == id)
-                {
-                    self.found.records.push(*there);
-                }
-                file::remove(path).map_err(|error| format!("it is superseded and cannot be removed: {error}"))
+                self.find(*there);
+                Temp::take(path, |there| is_same_cost(there, &record)).map(|_superseded| ())
             }
-            Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => {
-                let id = record.reservation_id();
-                Err(format!(
-                    "it is another record of reservation {id}, which has one already"
-                ))
-            }
+            Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => self.let_wait(path, record),
         };
-        if let Err(reason) = removed {
+        if let Err(error) = result {
+            let reason = format!("its reservation has another record, beside which it cannot wait: {error}");
             self.report(path.to_owned(), reason, None);
         }
+    }
+
+    fn let_wait(&mut self, path: &Path, record: JournalRecord) -> io::Result<()> {
+        let to = self.folder.join(waiting_file_name(record.id()));
+        if path != to {
+            let taken = Temp::take(path, |there| is_same_cost(there, &record))?;
+            let Some(mut temp) = taken else { return Ok(()) };
+            while !temp.name_unless_taken(&to)? && !temp.replace(&to, |there| is_same_cost(there, &record))? {
+            }
+            self.has_moved = true;
+        }
+        if self.find(record.clone()) {
+            self.found.waiting.push((record.id().clone(), to));
+        }
+        Ok(())
+    }
+
+    /// Takes it unless it was found before.
+    fn find(&mut self, record: JournalRecord) -> bool {
+        let is_new = self.known.insert(record.id().clone());
+        if is_new {
+            self.found.records.push(record);
+        }
+        is_new
     }
 
     /// Removes what an interrupted writer left. A record that it had written to the end is a cost that would
@@ -223,7 +247,7 @@ impl Problem {
 
 /// Whether settling one settles the other.
 fn is_same_cost(one: &JournalRecord, other: &JournalRecord) -> bool {
-    one.reservation_id() == other.reservation_id() && one.idempotency_key() == other.idempotency_key()
+    one.id() == other.id() && one.base_url() == other.base_url()
 }
 
 /// Whether it is a file that was last written long enough ago; one from the future was not.

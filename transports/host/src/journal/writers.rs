@@ -208,10 +208,7 @@ fn call(done: Done, result: Result<(), StoreFailure>) {
 }
 
 fn reservation_id(write: &JournalWrite) -> &ReservationId {
-    match write {
-        JournalWrite::Put(record) => record.reservation_id(),
-        JournalWrite::Remove(id) | JournalWrite::SetAside(id, _) => id,
-    }
+    &write.id().reservation
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use cycles_host::Journal;
 use cycles_proto::models::{Action, Amount, CommitRequest, IdempotencyKey, ReservationId, Subject};
 use cycles_proto::record::{JournalRecord, Purpose, file_name};
-use cycles_proto::step::JournalWrite;
+use cycles_proto::step::{Aside, JournalWrite};
 use cycles_proto::{CyclesConfig, CyclesConfigBuilder, UnixMillis};
 
 pub(crate) const URL: &str = "http://127.0.0.1:18787";
@@ -89,7 +89,11 @@ pub(crate) fn put(id: &str) -> JournalWrite {
 }
 
 pub(crate) fn remove(id: &str) -> JournalWrite {
-    JournalWrite::Remove(ReservationId::from(id))
+    JournalWrite::Remove(record_at(id, 5).id().clone())
+}
+
+pub(crate) fn set_aside(id: &str, aside: Aside) -> JournalWrite {
+    JournalWrite::SetAside(record_at(id, 5), aside)
 }
 
 pub(crate) fn v2_name(id: &str) -> String {

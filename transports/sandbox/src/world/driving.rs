@@ -167,8 +167,9 @@ impl World {
                 .or_insert(id);
             if !seat.watch.is_resumed {
                 let process = &mut self.processes[seat.process.0];
-                process.replayer.live(record.reservation_id().clone());
+                process.replayer.live(record.id().clone());
             }
+            seat.record = Some(record.id().clone());
         }
         self.check(Some(id), held);
         self.note(|| format!("{id}, machine {index} stores {}", described(&write)));
@@ -274,7 +275,7 @@ impl World {
         let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
         let process = &mut self.processes[seat.process.0];
         let now = process.now(self.now);
-        if let (Some(id), outcome) = (reservation, seat.machine.outcome()) {
+        if let (Some(id), outcome) = (&seat.record, seat.machine.outcome()) {
             match outcome {
                 outcome if seat.watch.is_resumed => process.replayer.handle_ended(now, id, outcome),
                 Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, Some(receipt)),
@@ -310,6 +311,7 @@ impl World {
             process,
             machine,
             watch,
+            record: None,
             wake: None,
             is_done: false,
             tickets: BTreeSet::new(),

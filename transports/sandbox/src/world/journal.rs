@@ -1,12 +1,15 @@
 //! The journal of a world: directories of files in memory, which can refuse writes and hold what a crash left
 //! of one. Names and contents are those that real clients keep on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use bytes::Bytes;
 use cycles_proto::CyclesConfig;
-use cycles_proto::record::{InvalidRecord, JournalRecord, Partition, file_name, legacy_file_name};
+use cycles_proto::models::ReservationId;
+use cycles_proto::record::{
+    InvalidRecord, JournalRecord, Partition, RecordId, file_name, legacy_file_name, waiting_file_name,
+};
 use cycles_proto::step::{Aside, JournalWrite, StoreFailure};
 use sha2::{Digest as _, Sha256};
 
@@ -91,7 +94,7 @@ impl Journal {
     /// The names of the files that a replay would look at, in all directories.
     pub fn pending(&self) -> Vec<&str> {
         self.files()
-            .filter(|(_, name, _)| name.ends_with(".json"))
+            .filter(|(_, name, _)| is_pending(name))
             .map(|(_, name, _)| name)
             .collect()
     }
@@ -135,34 +138,33 @@ impl Journal {
         }
     }
 
-    /// The records for `config`, oldest name first. What is no record is quarantined, and one under an old name
-    /// gets its present one.
+    /// The records for `config`, in the order of their names. What is no record is quarantined, one under another name
+    /// than its own gets that, and a second cost of a reservation waits beside the first.
     pub(crate) fn scan(&mut self, directory: &str, config: &CyclesConfig) -> Vec<JournalRecord> {
-        let Some(files) = self.directories.get(directory) else {
-            return Vec::new();
-        };
-        let candidates = files.iter().filter(|(name, _)| name.ends_with(".json"));
-        let candidates: Vec<_> = candidates
-            .map(|(name, bytes)| (name.clone(), bytes.clone()))
-            .collect();
-        let mut records: Vec<JournalRecord> = Vec::new();
-        for (name, bytes) in candidates {
-            match JournalRecord::parse(&bytes) {
-                Err(problem) => {
-                    self.rename(directory, &name, "corrupt");
-                    self.quarantined.push(Quarantined { name, problem });
-                }
-                Ok(record) if record.base_url() != config.base_url() => {}
-                Ok(record) => {
-                    self.migrate(directory, &name, &record);
-                    let id = record.reservation_id();
-                    if !records.iter().any(|known| known.reservation_id() == id) {
-                        records.push(record);
+        let mut strays = Vec::new();
+        for ending in [".json", ".waiting"] {
+            for (name, bytes) in self.named(directory, ending) {
+                match JournalRecord::parse(&bytes) {
+                    Err(problem) => {
+                        self.quarantine(directory, &name);
+                        self.quarantined.push(Quarantined { name, problem });
                     }
+                    Ok(record) if record.base_url() != config.base_url() => {}
+                    Ok(record) if name == file_name(record.reservation_id()) => {}
+                    Ok(record) => strays.push((name, record)),
                 }
             }
         }
-        records
+        for (name, record) in strays {
+            self.move_to_its_place(directory, &name, &record);
+        }
+        let mut known = BTreeSet::new();
+        [".json", ".waiting"]
+            .into_iter()
+            .flat_map(|ending| self.named(directory, ending))
+            .filter_map(|(_, bytes)| JournalRecord::parse(&bytes).ok())
+            .filter(|record| record.base_url() == config.base_url() && known.insert(record.id().clone()))
+            .collect()
     }
 
     /// The file of this name.
@@ -171,48 +173,92 @@ impl Journal {
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
-        self.files().all(|(_, name, _)| !name.ends_with(".json"))
+        self.pending().is_empty()
     }
 
     fn change(&mut self, directory: &str, write: &JournalWrite) {
         match write {
-            JournalWrite::Put(record) => {
-                let name = file_name(record.reservation_id());
-                self.put_file(directory, &name, record.to_json());
-            }
+            JournalWrite::Put(record) => self.put(directory, record),
             JournalWrite::Remove(id) => {
-                self.remove_legacy(directory, id.as_str(), &legacy_file_name(id));
-                self.remove(directory, &file_name(id));
+                for name in places(id).into_iter().chain(Aside::Stale.file_names(id)) {
+                    self.take(directory, &name, id);
+                }
+                self.bring_forward(directory, &id.reservation);
             }
-            JournalWrite::SetAside(id, aside) => {
-                let ending = match aside {
-                    Aside::Rejected => "rejected",
-                    Aside::Stale => "stale",
-                };
-                self.rename(directory, &file_name(id), ending);
+            JournalWrite::SetAside(record, aside) => {
+                let id = record.id();
+                let found: Vec<_> = places(id)
+                    .into_iter()
+                    .chain(Aside::Stale.file_names(id))
+                    .filter_map(|name| self.take(directory, &name, id))
+                    .collect();
+                let [name, second] = aside.file_names(id);
+                let is_free = self.file(directory, &name).is_none() || self.holds(directory, &name, id);
+                let name = if is_free { name } else { second };
+                let bytes = found.into_iter().next();
+                self.put_file(directory, &name, bytes.unwrap_or_else(|| record.to_json().into()));
+                self.bring_forward(directory, &id.reservation);
             }
         }
     }
 
-    fn migrate(&mut self, directory: &str, name: &str, record: &JournalRecord) {
-        let id = record.reservation_id();
-        let present = file_name(id);
-        if name == legacy_file_name(id) && name != present {
-            if self.file(directory, &present).is_none() {
-                self.put_file(directory, &present, record.to_json());
-            }
-            self.remove(directory, name);
+    /// Under the reservation's own name, or beside another cost that has it.
+    fn put(&mut self, directory: &str, record: &JournalRecord) {
+        let (name, waiting) = (file_name(record.reservation_id()), waiting_file_name(record.id()));
+        if self.file(directory, &name).is_none() || self.holds(directory, &name, record.id()) {
+            self.put_file(directory, &name, record.to_json());
+            self.remove(directory, &waiting);
+        } else {
+            self.put_file(directory, &waiting, record.to_json());
         }
     }
 
-    /// Several reservations may share an old name: only the file of this one goes.
-    fn remove_legacy(&mut self, directory: &str, id: &str, name: &str) {
-        let stored = self
-            .file(directory, name)
-            .and_then(|bytes| JournalRecord::parse(bytes).ok());
-        if stored.is_some_and(|record| record.reservation_id().as_str() == id) {
-            self.remove(directory, name);
+    fn move_to_its_place(&mut self, directory: &str, name: &str, record: &JournalRecord) {
+        let id = record.id();
+        let Some(bytes) = self.take(directory, name, id) else {
+            return;
+        };
+        let home = file_name(record.reservation_id());
+        if self.file(directory, &home).is_none() {
+            self.put_file(directory, &home, bytes);
+        } else if !self.holds(directory, &home, id) {
+            self.put_file(directory, &waiting_file_name(id), bytes);
         }
+    }
+
+    /// The first cost of a reservation has ended: the next has the name that other SDKs look for.
+    fn bring_forward(&mut self, directory: &str, reservation: &ReservationId) {
+        let home = file_name(reservation);
+        let next = self.named(directory, ".waiting").into_iter().find(|(_, bytes)| {
+            JournalRecord::parse(bytes).is_ok_and(|record| record.reservation_id() == reservation)
+        });
+        if let (None, Some((name, bytes))) = (self.file(directory, &home), next) {
+            self.remove(directory, &name);
+            self.put_file(directory, &home, bytes);
+        }
+    }
+
+    /// Takes a file away that holds the record of this cost; another's stays.
+    fn take(&mut self, directory: &str, name: &str, id: &RecordId) -> Option<Bytes> {
+        if !self.holds(directory, name, id) {
+            return None;
+        }
+        self.directories.get_mut(directory)?.remove(name)
+    }
+
+    fn holds(&self, directory: &str, name: &str, id: &RecordId) -> bool {
+        self.file(directory, name)
+            .and_then(|bytes| JournalRecord::parse(bytes).ok())
+            .is_some_and(|record| record.id() == id)
+    }
+
+    /// The files whose names end so.
+    fn named(&self, directory: &str, ending: &str) -> Vec<(String, Bytes)> {
+        let files = self.directories.get(directory).into_iter().flatten();
+        files
+            .filter(|(name, _)| name.ends_with(ending))
+            .map(|(name, bytes)| (name.clone(), bytes.clone()))
+            .collect()
     }
 
     fn remove(&mut self, directory: &str, name: &str) {
@@ -221,14 +267,28 @@ impl Journal {
         }
     }
 
-    fn rename(&mut self, directory: &str, name: &str, ending: &str) {
+    fn quarantine(&mut self, directory: &str, name: &str) {
         if let Some(files) = self.directories.get_mut(directory)
             && let Some(bytes) = files.remove(name)
         {
-            let stem = name.strip_suffix(".json").unwrap_or(name);
-            files.insert(format!("{stem}.{ending}"), bytes);
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+            files.insert(format!("{stem}.corrupt"), bytes);
         }
     }
+}
+
+fn is_pending(name: &str) -> bool {
+    name.ends_with(".json") || name.ends_with(".waiting")
+}
+
+/// Where the record of a cost may lie that is to be settled, the record proper first. Several reservations may share
+/// the last of the names.
+fn places(id: &RecordId) -> [String; 3] {
+    [
+        file_name(&id.reservation),
+        waiting_file_name(id),
+        legacy_file_name(&id.reservation),
+    ]
 }
 
 #[cfg(test)]
@@ -243,6 +303,10 @@ mod tests {
     use crate::world::World;
 
     fn record(id: &str) -> JournalRecord {
+        record_with_key(id, "key")
+    }
+
+    fn record_with_key(id: &str, key: &str) -> JournalRecord {
         let commit = CommitRequest::builder().actual(Amount::tokens(1)).build();
         let purpose = Purpose {
             subject: Subject::tenant("acme"),
@@ -253,7 +317,7 @@ mod tests {
             config.base_url(),
             &id.into(),
             &Arc::new(purpose),
-            "key".into(),
+            key.into(),
             commit,
             UnixMillis(0),
         )
@@ -266,14 +330,57 @@ mod tests {
         let mut journal = Journal::default();
         journal.put_file("d", &legacy_file_name(&slash), record("rsv/a").to_json());
         journal.apply("d", &JournalWrite::Put(record("rsv_a"))).unwrap();
-        journal.apply("d", &JournalWrite::Remove(line)).unwrap();
+        journal
+            .apply("d", &JournalWrite::Remove(RecordId::new(line, "key")))
+            .unwrap();
         assert_eq!(
             journal.pending(),
             ["rsv_a.json"],
             "the old file is of the other one"
         );
-        journal.apply("d", &JournalWrite::Remove(slash)).unwrap();
+        journal
+            .apply("d", &JournalWrite::Remove(RecordId::new(slash, "key")))
+            .unwrap();
         assert_eq!(journal.files().count(), 0);
+    }
+
+    #[test]
+    fn a_change_of_one_cost_leaves_another_of_the_same_reservation_alone() {
+        let [first, second] = ["K1", "K2"].map(|key| record_with_key("r", key));
+        let put = |record: &JournalRecord| JournalWrite::Put(record.clone());
+        let keys = |journal: &mut Journal| -> Vec<String> {
+            let records = journal.scan("d", &World::config());
+            records
+                .iter()
+                .map(|record| record.id().key.as_str().to_owned())
+                .collect()
+        };
+        let mut journal = Journal::default();
+        for record in [&first, &second, &second, &first] {
+            journal.apply("d", &put(record)).unwrap();
+        }
+        assert_eq!(keys(&mut journal), ["K1", "K2"]);
+        assert!(
+            journal
+                .files()
+                .any(|(_, name, _)| name == waiting_file_name(second.id()))
+        );
+        journal
+            .apply("d", &JournalWrite::Remove(first.id().clone()))
+            .unwrap();
+        assert_eq!(keys(&mut journal), ["K2"]);
+        assert_eq!(
+            journal.pending(),
+            [file_name(&"r".into())],
+            "and has the name by now"
+        );
+        for record in [&second, &first] {
+            let aside = JournalWrite::SetAside(record.clone(), Aside::Rejected);
+            journal.apply("d", &aside).unwrap();
+        }
+        let rejected = journal.files().filter(|(_, name, _)| name.ends_with(".rejected"));
+        assert_eq!(rejected.count(), 2);
+        assert!(journal.is_quiet());
     }
 
     #[test]

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cycles_proto::models::ReservationId;
-use cycles_proto::record::JournalRecord;
+use cycles_proto::record::{JournalRecord, RecordId};
 use cycles_proto::{CyclesConfig, Now, Replayer, Seed, Ticket, UnixMillis};
 
 use super::audit::Watch;
@@ -32,7 +31,7 @@ pub(super) struct Process {
     /// When that is polled next, in the world's time.
     pub(super) replay_at: Option<Duration>,
     /// The records that it was given last, and when their pauses are over by what it saw first.
-    pub(super) scanned: BTreeMap<ReservationId, (JournalRecord, Option<Duration>)>,
+    pub(super) scanned: BTreeMap<RecordId, (JournalRecord, Option<Duration>)>,
     /// How many steps it still has before it crashes.
     pub(super) steps_left: Option<u64>,
 }
@@ -44,6 +43,8 @@ pub(super) struct Seat {
     pub(super) process: ProcessId,
     pub(super) machine: Box<dyn Machine>,
     pub(super) watch: Watch,
+    /// The cost that it settles, once there is a record of it.
+    pub(super) record: Option<RecordId>,
     /// When it is polled next, in the world's time.
     pub(super) wake: Option<Duration>,
     pub(super) is_done: bool,
@@ -81,7 +82,7 @@ impl Process {
     pub(super) fn has_scanned(&mut self, now: Now, records: &[JournalRecord]) {
         let before = core::mem::take(&mut self.scanned);
         for record in records {
-            let id = record.reservation_id();
+            let id = record.id();
             let floor = record.not_before(now.wall);
             let over = floor.map(|floor| now.mono + floor.saturating_since(now.wall));
             let known = before

@@ -1,8 +1,8 @@
 //! A process and the journal: what it finds there, it settles.
 
 use cycles_proto::lifecycle::Lifecycle;
-use cycles_proto::models::{Amount, ReservationId, Unit};
-use cycles_proto::record::JournalRecord;
+use cycles_proto::models::{Amount, Unit};
+use cycles_proto::record::{JournalRecord, RecordId};
 use cycles_proto::replayer::Replay;
 
 use super::audit::Watch;
@@ -24,7 +24,7 @@ impl World {
                     process.has_scanned(now, &records);
                     process.replayer.handle_scanned(now, ticket, records);
                 }
-                Replay::Settle(reservation, lifecycle) => self.resume(id, &reservation, *lifecycle),
+                Replay::Settle(record, lifecycle) => self.resume(id, &record, *lifecycle),
                 Replay::Wait(at) => {
                     process.replay_at = at.map(|at| process.at(at));
                     return;
@@ -33,11 +33,11 @@ impl World {
         }
     }
 
-    fn resume(&mut self, process: ProcessId, reservation: &ReservationId, lifecycle: Lifecycle) {
-        let Some((record, pause)) = self.processes[process.0].scanned.get(reservation).cloned() else {
+    fn resume(&mut self, process: ProcessId, id: &RecordId, lifecycle: Lifecycle) {
+        let Some((record, pause)) = self.processes[process.0].scanned.get(id).cloned() else {
             return;
         };
-        let id = match self.by_reservation.get(reservation) {
+        let id = match self.by_reservation.get(record.reservation_id()) {
             Some(id) => *id,
             None => self.found(&record),
         };
@@ -50,6 +50,7 @@ impl World {
         let watch = Watch::resumed(&record, has_journal, pause);
         let machine = (self.make)(lifecycle);
         let index = self.sit(id, process, machine, watch);
+        self.seats[index].record = Some(record.id().clone());
         self.note(|| format!("{id}: {process} takes up its record as machine {index}"));
         self.drive(index);
     }

@@ -112,7 +112,7 @@ impl Saboteur {
                 self.inner.poll(now)
             }
             (Sabotage::RemovesRecordFirst, Step::Store(ticket, JournalWrite::Put(record))) => {
-                Step::Store(ticket, JournalWrite::Remove(record.reservation_id().clone()))
+                Step::Store(ticket, JournalWrite::Remove(record.id().clone()))
             }
             (Sabotage::ForgetsToStorePause, Step::Store(ticket, JournalWrite::Put(record))) => {
                 Step::Store(ticket, JournalWrite::Put(record.with_not_before(UnixMillis(0))))

@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
+use cycles_proto::models::{Action, Amount, CommitRequest, Subject};
+use cycles_proto::record::{JournalRecord, Purpose, RecordId};
 use cycles_proto::step::Aside;
+use cycles_proto::time::UnixMillis;
 
 use super::*;
 
@@ -88,16 +91,29 @@ type Answers = (
     Receiver<Result<(), StoreFailure>>,
 );
 
+fn record(id: &str) -> JournalRecord {
+    let purpose = Purpose {
+        subject: Subject::tenant("acme"),
+        action: Action::new("k", "n"),
+    };
+    let commit = CommitRequest::builder().actual(Amount::tokens(1)).build();
+    JournalRecord::new(
+        "u",
+        &id.into(),
+        &Arc::new(purpose),
+        "key".into(),
+        commit,
+        UnixMillis(1),
+    )
+    .unwrap()
+}
+
 fn remove(writers: &Writers<Notes>, id: &str, answers: &Answers) {
-    submit(writers, JournalWrite::Remove(ReservationId::from(id)), answers);
+    submit(writers, JournalWrite::Remove(RecordId::new(id, "key")), answers);
 }
 
 fn set_aside(writers: &Writers<Notes>, id: &str, answers: &Answers) {
-    submit(
-        writers,
-        JournalWrite::SetAside(ReservationId::from(id), Aside::Stale),
-        answers,
-    );
+    submit(writers, JournalWrite::SetAside(record(id), Aside::Stale), answers);
 }
 
 fn submit(writers: &Writers<Notes>, write: JournalWrite, (sender, _): &Answers) {
@@ -243,7 +259,7 @@ fn a_caller_that_panics_when_told_costs_no_thread_and_no_change() {
     let writers = Writers::new(Notes::default());
     let answers = mpsc::channel();
     for id in 0..20 {
-        let write = JournalWrite::Remove(ReservationId::from(format!("r-{id}")));
+        let write = JournalWrite::Remove(RecordId::new(format!("r-{id}"), "key"));
         writers.submit(
             write,
             Box::new(|_| std::panic::resume_unwind(Box::new("a caller's mistake"))),
