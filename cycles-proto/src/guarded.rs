@@ -142,17 +142,30 @@ impl WithCyclesConfig {
 
     /// The reservation to make for it.
     pub fn request(&self) -> ReservationCreateRequest {
-        let mut request = ReservationCreateRequest::builder()
-            .subject(self.subject.clone())
-            .action(self.action.clone())
-            .estimate(self.estimate.clone())
-            .dry_run(self.dry_run)
-            .build();
-        request.ttl_ms = self.ttl_ms;
-        request.grace_period_ms = self.grace_period_ms;
-        request.overage_policy = self.overage_policy.clone();
-        request.idempotency_key = self.idempotency_key.clone();
-        request
+        // All settings by their names: one that is added later has its place here or says that it has none.
+        let Self {
+            estimate,
+            action,
+            subject,
+            ttl_ms,
+            grace_period_ms,
+            overage_policy,
+            idempotency_key,
+            dry_run,
+            heartbeat: _,
+            notes: _,
+        } = self;
+        ReservationCreateRequest {
+            idempotency_key: idempotency_key.clone(),
+            subject: subject.clone(),
+            action: action.clone(),
+            estimate: estimate.clone(),
+            ttl_ms: *ttl_ms,
+            grace_period_ms: *grace_period_ms,
+            overage_policy: overage_policy.clone(),
+            dry_run: *dry_run,
+            metadata: None,
+        }
     }
 
     /// What is reserved.
@@ -203,14 +216,18 @@ impl CommitNotes {
     /// The commit of an action that cost `actual` and took `latency`, which is filled in if the metrics do not
     /// tell.
     pub fn commit(self, actual: Amount, latency: Duration) -> CommitRequest {
-        let mut metrics = self.metrics.unwrap_or_default();
+        let Self { metrics, metadata } = self;
+        let mut metrics = metrics.unwrap_or_default();
         let latency_ms = i64::try_from(latency.as_millis()).ok();
         metrics.latency_ms = metrics
             .latency_ms
             .or(latency_ms.filter(|ms| *ms <= i64::from(i32::MAX)));
-        let mut request = CommitRequest::builder().actual(actual).metrics(metrics).build();
-        request.metadata = self.metadata;
-        request
+        CommitRequest {
+            idempotency_key: None,
+            actual,
+            metrics: Some(metrics),
+            metadata,
+        }
     }
 }
 

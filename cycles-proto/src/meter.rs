@@ -145,12 +145,22 @@ impl Meter {
         self.uncounted.as_deref().or(untold)
     }
 
-    /// Asks an item what it says: one that panics has been consumed all the same.
+    /// Asks an item what it says: one that panics has been consumed all the same, and is not counted, whatever comes
+    /// after it.
     pub fn ask<T>(&mut self, item: impl FnOnce() -> T) -> T {
+        self.remember();
         self.is_asking = true;
         let said = item();
         self.is_asking = false;
         said
+    }
+
+    /// Nobody says any more what the item before cost, if that is not known yet.
+    fn remember(&mut self) {
+        if core::mem::take(&mut self.is_asking) {
+            self.uncounted
+                .get_or_insert_with(|| Box::new(InvalidCommit::NotTold));
+        }
     }
 
     /// Whether the limit is reached, and the stream over.

@@ -224,6 +224,17 @@ pub enum Event {
         /// What became of it.
         receipt: Box<Receipt>,
     },
+    /// A cost is settled, but less was charged than the action cost: the budget had no more, and its overage policy
+    /// lets that pass. The rest is in no ledger and is tried no more; charge it with an event when the budget has it.
+    #[non_exhaustive]
+    ChargedLess {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// What the action cost.
+        actual: Amount,
+        /// What was charged.
+        charged: Amount,
+    },
     /// The cost is not sent any more. Its record, if there is one, is kept under another name, for a person to
     /// decide.
     #[non_exhaustive]
@@ -232,6 +243,8 @@ pub enum Event {
         reservation_id: ReservationId,
         /// Why.
         reason: Aside,
+        /// What became of it: of a [rejected](Receipt::Rejected) one what it cost, and what the ledger has instead.
+        receipt: Box<Receipt>,
     },
     /// An attempt to release failed. Whatever comes, the budget is free again when the lease ends.
     #[non_exhaustive]
@@ -280,6 +293,7 @@ impl Event {
             | Self::SettlementFailed { reservation_id, .. }
             | Self::SettlingByEvent { reservation_id }
             | Self::SettledLate { reservation_id, .. }
+            | Self::ChargedLess { reservation_id, .. }
             | Self::SetAside { reservation_id, .. }
             | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
         }

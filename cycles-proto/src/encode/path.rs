@@ -26,39 +26,71 @@ pub(crate) fn evidence_path(id: &EvidenceId) -> Result<String, InvalidRequest> {
 /// Path and query of `getBalances`.
 pub(crate) fn balances_path(params: &BalanceParams) -> Result<String, InvalidRequest> {
     params.check()?;
+    // All parameters by their names, so that one that is added later is not left out. The levels are told by `levels`.
+    let BalanceParams {
+        tenant: _,
+        workspace: _,
+        app: _,
+        workflow: _,
+        agent: _,
+        toolset: _,
+        include_children,
+        limit,
+        cursor,
+    } = params;
     let mut query = Query::new("/v1/balances");
     query.texts(params.levels());
     query.text(
         "include_children",
-        params
-            .include_children
-            .map(|children| if children { "true" } else { "false" }),
+        include_children.map(|children| if children { "true" } else { "false" }),
     );
-    query.page(params.limit, params.cursor.as_deref());
+    query.page(*limit, cursor.as_deref());
     Ok(query.0)
 }
 
 /// Path and query of `listReservations`.
 pub(crate) fn list_path(params: &ListReservationsParams) -> Result<String, InvalidRequest> {
     params.check()?;
+    // As above; the times are told by `windows`.
+    let ListReservationsParams {
+        idempotency_key,
+        status,
+        tenant: _,
+        workspace: _,
+        app: _,
+        workflow: _,
+        agent: _,
+        toolset: _,
+        from: _,
+        to: _,
+        expires_from: _,
+        expires_to: _,
+        finalized_from: _,
+        finalized_to: _,
+        sort_by,
+        sort_dir,
+        include,
+        limit,
+        cursor,
+    } = params;
     let mut query = Query::new("/v1/reservations");
     query.text(
         "idempotency_key",
-        params.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+        idempotency_key.as_ref().map(IdempotencyKey::as_str),
     );
-    query.text("status", params.status.as_ref().map(|status| status.as_str()));
+    query.text("status", status.as_ref().map(|status| status.as_str()));
     query.texts(params.levels());
     for (name, time) in params.windows().into_iter().flatten() {
         query.text(name, time.map(|time| time.to_string()).as_deref());
     }
-    query.text("sort_by", params.sort_by.as_ref().map(|key| key.as_str()));
-    query.text("sort_dir", params.sort_dir.as_ref().map(|dir| dir.as_str()));
-    let fields: Vec<&str> = params.include.iter().map(|field| field.as_str()).collect();
+    query.text("sort_by", sort_by.as_ref().map(|key| key.as_str()));
+    query.text("sort_dir", sort_dir.as_ref().map(|dir| dir.as_str()));
+    let fields: Vec<&str> = include.iter().map(|field| field.as_str()).collect();
     query.text(
         "include",
         (!fields.is_empty()).then(|| fields.join(",")).as_deref(),
     );
-    query.page(params.limit, params.cursor.as_deref());
+    query.page(*limit, cursor.as_deref());
     Ok(query.0)
 }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::{CallContext, Error, ErrorReply, TransportError};
-use crate::models::{ReservationCreateResponse, ReservationStatus, ResponseInfo};
+use crate::models::{ErrorCode, ReservationCreateResponse, ReservationStatus, ResponseInfo};
 use crate::reply::OperationKind;
 
 impl fmt::Debug for Error {
@@ -116,6 +116,12 @@ impl fmt::Display for Sentence<'_> {
             f.write_str(" (the server's own store is down; the API key is not at fault)")?;
         } else if status == 401 && reply.code().is_some() {
             write!(f, " ({} does not take the API key)", call.server)?;
+        }
+        if reply.code() == Some(&ErrorCode::IdempotencyMismatch) {
+            f.write_str(
+                " (the ledger answered this key before, for a request with other bytes: compare the two ",
+            )?;
+            f.write_str("before anything is charged under another key)")?;
         }
         let pause = decision.as_ref().and_then(|response| response.retry_after());
         if let Some(wait) = pause.or(reply.info.retry_after()) {

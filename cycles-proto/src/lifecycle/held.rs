@@ -149,8 +149,11 @@ impl Held {
         meter.at_least(self.spent);
     }
 
-    /// What a cost so far comes to.
+    /// What a cost so far comes to. Once the cost was handed over it can become no other.
     fn check(&mut self, amount: &Amount) -> Result<i64, InvalidCommit> {
+        if self.settlement.is_some() {
+            return Err(InvalidCommit::AlreadyCommitted);
+        }
         self.about
             .check_amount("spent", amount)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;

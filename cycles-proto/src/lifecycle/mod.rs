@@ -196,7 +196,8 @@ impl Lifecycle {
     /// committed if nobody says more.
     ///
     /// # Errors
-    /// [`InvalidCommit`] if the amount could not be committed.
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once the cost was
+    /// handed over.
     pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.held()?.1.spent(amount)
     }

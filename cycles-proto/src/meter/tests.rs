@@ -166,6 +166,39 @@ fn an_item_that_panicked_while_it_was_asked_leaves_the_rest_a_part() {
 }
 
 #[test]
+fn an_item_that_panicked_while_it_was_asked_stays_uncounted_whatever_comes_after_it() {
+    let panic = |meter: &mut Meter| {
+        let panicked = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+            meter.ask(|| panic!("while asked"))
+        }));
+        assert!(panicked.is_err());
+    };
+    let after: [fn(&mut Meter); 4] = [
+        |_| {},
+        |meter| assert_eq!(meter.ask(|| 3), 3),
+        |meter| {
+            let reading = meter.ask(|| Reading::total(Amount::tokens(9)));
+            let _ = meter.read(reading);
+        },
+        |meter| {
+            let reading = meter.ask(Reading::nothing);
+            let _ = meter.read(reading);
+            let _ = meter.ask(|| 3);
+        },
+    ];
+    for after in after {
+        let mut meter = meter();
+        let _ = meter.read(Amount::tokens(4).into());
+        panic(&mut meter);
+        after(&mut meter);
+        assert_eq!(meter.uncounted(), Some(&InvalidCommit::NotTold));
+        for end in [End::Finished, End::Failed, End::Dropped] {
+            assert!(is_partial(&committed(meter.clone().end(end, at(10)))));
+        }
+    }
+}
+
+#[test]
 fn what_items_say_counts_before_what_goes_with_the_commit_anyway() {
     let notes = |model: &str, metadata: &str| {
         let mut notes = CommitNotes::default();

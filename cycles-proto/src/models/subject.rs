@@ -110,13 +110,22 @@ impl Subject {
     }
 
     fn levels(&self) -> [(&'static str, &Option<String>); 6] {
+        let Self {
+            tenant,
+            workspace,
+            app,
+            workflow,
+            agent,
+            toolset,
+            dimensions: _,
+        } = self;
         [
-            ("subject.tenant", &self.tenant),
-            ("subject.workspace", &self.workspace),
-            ("subject.app", &self.app),
-            ("subject.workflow", &self.workflow),
-            ("subject.agent", &self.agent),
-            ("subject.toolset", &self.toolset),
+            ("subject.tenant", tenant),
+            ("subject.workspace", workspace),
+            ("subject.app", app),
+            ("subject.workflow", workflow),
+            ("subject.agent", agent),
+            ("subject.toolset", toolset),
         ]
     }
 }

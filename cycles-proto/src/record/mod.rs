@@ -18,7 +18,9 @@ pub use self::id::RecordId;
 pub use self::name::{Partition, file_name, legacy_file_name, waiting_file_name};
 pub(crate) use self::name::{stem, stem_of_cost};
 use crate::backoff::LONGEST_PAUSE;
-use crate::models::{Action, CommitRequest, IdempotencyKey, JsonObject, ReservationId, Subject};
+use crate::models::{
+    Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
+};
 use crate::time::UnixMillis;
 
 /// The version of the format.
@@ -95,12 +97,7 @@ impl JournalRecord {
         commit: CommitRequest,
         now: UnixMillis,
     ) -> Result<Self, InvalidRecord> {
-        let commit_body = CommitBody {
-            idempotency_key: &key,
-            actual: &commit.actual,
-            metrics: commit.metrics.as_ref(),
-            metadata: commit.metadata.as_ref(),
-        };
+        let commit_body = CommitBody::new(&key, &commit);
         Ok(Self {
             version: VERSION,
             reservation_id: reservation.clone(),
@@ -185,6 +182,17 @@ impl JournalRecord {
     /// The key in the body, the same in every attempt.
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.key.as_ref()
+    }
+
+    /// The cost in the body, if it can be read: a record of another program may have any.
+    pub fn actual(&self) -> Option<Amount> {
+        #[derive(Deserialize)]
+        struct Body {
+            actual: Amount,
+        }
+        serde_json::from_str::<Body>(self.body())
+            .ok()
+            .map(|body| body.actual)
     }
 
     /// When it was written.
@@ -359,14 +367,33 @@ impl TryFrom<File<'_>> for JournalRecord {
     }
 }
 
+/// A commit under the key of its record.
 #[derive(Serialize)]
 struct CommitBody<'a> {
     idempotency_key: &'a IdempotencyKey,
-    actual: &'a crate::models::Amount,
+    actual: &'a Amount,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metrics: Option<&'a crate::models::CyclesMetrics>,
+    metrics: Option<&'a CyclesMetrics>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a JsonObject>,
+}
+
+impl<'a> CommitBody<'a> {
+    fn new(idempotency_key: &'a IdempotencyKey, commit: &'a CommitRequest) -> Self {
+        // Every member by its name: one that is added later has to be sent too. Its own key is that of the record.
+        let CommitRequest {
+            idempotency_key: _,
+            actual,
+            metrics,
+            metadata,
+        } = commit;
+        Self {
+            idempotency_key,
+            actual,
+            metrics: metrics.as_ref(),
+            metadata: metadata.as_ref(),
+        }
+    }
 }
 
 /// The body of an event in place of the commit. Most costs never need one, so it is written when it is asked for:
@@ -396,13 +423,20 @@ impl Serialize for Fallback {
 
 impl Unwritten {
     fn body(&self) -> EventBody<'_> {
+        let Purpose { subject, action } = &*self.purpose;
+        let CommitBody {
+            idempotency_key,
+            actual,
+            metrics,
+            metadata,
+        } = CommitBody::new(&self.key, &self.commit);
         EventBody {
-            idempotency_key: &self.key,
-            subject: &self.purpose.subject,
-            action: &self.purpose.action,
-            actual: &self.commit.actual,
-            metadata: recovery_metadata(self.commit.metadata.as_ref(), &self.reservation),
-            metrics: self.commit.metrics.as_ref(),
+            idempotency_key,
+            subject,
+            action,
+            actual,
+            metadata: recovery_metadata(metadata, &self.reservation),
+            metrics,
         }
     }
 }
@@ -412,10 +446,10 @@ struct EventBody<'a> {
     idempotency_key: &'a IdempotencyKey,
     subject: &'a Subject,
     action: &'a Action,
-    actual: &'a crate::models::Amount,
+    actual: &'a Amount,
     metadata: JsonObject,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metrics: Option<&'a crate::models::CyclesMetrics>,
+    metrics: Option<&'a CyclesMetrics>,
 }
 
 /// What an event says about the reservation that it stands for, beside the commit's own metadata.

@@ -8,7 +8,8 @@
 //!       │              ├─ throttled: the pause is stored first
 //!       │              ├─ expired ─► Store(event mode) ─► Send(event) ─► RecoveredViaEvent
 //!       │              ├─ perhaps expired: GET decides
-//!       │              ├─ finalized by somebody else ─► GET tells how ─► Rejected
+//!       │              ├─ finalized under another key ─► GET tells how ─► Rejected
+//!       │              ├─ this key was answered for other bytes ─► GET: the same amount ─► Committed, else Rejected
 //!       │              ├─ unauthorized, or not understood ─► Pending, the record stays
 //!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
 //! ```
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::judge::Move;
+use self::judge::{Found, Move, Why};
 pub use self::receipt::Receipt;
 use crate::backoff::Backoff;
 use crate::call::{Call, Failure, FailureKind, Ticket, Tickets, Urgency};
@@ -33,7 +34,7 @@ use crate::config::CyclesConfig;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
 use crate::keys::Seed;
-use crate::models::{ReservationId, ReservationStatus};
+use crate::models::ReservationId;
 use crate::record::{JournalRecord, Mode};
 use crate::reply::OperationKind;
 use crate::step::{Aside, Event, Events, JournalWrite, Step, StoreFailure};
@@ -59,8 +60,8 @@ pub struct Settlement {
     force: bool,
     /// What came back last that was no success.
     last_error: Option<Box<Error>>,
-    /// How somebody else finalized the reservation.
-    found: Option<ReservationStatus>,
+    /// What the ledger has in place of the cost, if it was asked.
+    found: Option<Found>,
     tickets: Tickets,
     events: Events,
     stage: Stage,
@@ -92,8 +93,8 @@ enum Attempt {
     Settle,
     /// A look at the reservation, to see whether it is committed already.
     Look,
-    /// A look at a reservation that somebody else finalized, to tell how.
-    Explain,
+    /// A look at what the ledger has in place of the cost.
+    Compare(Why),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -230,12 +231,13 @@ impl Settlement {
         let response = self.config.api_key().redact_response(response);
         let (next, reply) = match (attempt, self.record.mode()) {
             (Attempt::Look, _) => judge::look(&response),
-            (Attempt::Explain, _) => {
-                self.found = judge::found(&response);
-                (Move::Reject, None)
+            (Attempt::Compare(why), _) => {
+                let (judgement, found) = judge::compare(why, &self.record, &response);
+                self.found = found;
+                judgement
             }
-            (Attempt::Settle, Mode::Commit) => judge::commit(&response),
-            (Attempt::Settle, Mode::Event) => judge::event(&response),
+            (Attempt::Settle, Mode::Commit) => judge::commit(&self.record, &response),
+            (Attempt::Settle, Mode::Event) => judge::event(&self.record, &response),
         };
         if let Some(reply) = reply {
             let error = Error::of_reply(self.context(attempt), reply, self.may_have_counted);
@@ -278,11 +280,20 @@ impl Settlement {
             Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
             Then::Keep => Stage::Done(self.pending()),
             Then::Finish(receipt) => {
+                if let Some((actual, charged)) = receipt.charged_less() {
+                    let reservation_id = self.reservation_id().clone();
+                    self.events.push(Event::ChargedLess {
+                        reservation_id,
+                        actual: actual.clone(),
+                        charged: charged.clone(),
+                    });
+                }
                 if let Some(reason) = receipt.aside() {
                     let reservation_id = self.reservation_id().clone();
                     self.events.push(Event::SetAside {
                         reservation_id,
                         reason,
+                        receipt: Box::new(receipt.clone()),
                     });
                 } else if self.is_late {
                     let reservation_id = self.reservation_id().clone();
@@ -325,12 +336,12 @@ impl Settlement {
     fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
         let id = self.record.reservation_id();
         let path = match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Explain, _) => reservation_path(id, ""),
+            (Attempt::Look | Attempt::Compare(_), _) => reservation_path(id, ""),
             (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit"),
             (Attempt::Settle, Mode::Event) => Ok("/v1/events".to_owned()),
         };
         let encoded = path.and_then(|path| match attempt {
-            Attempt::Look | Attempt::Explain => Encoded::get(&self.config, &path, &self.seed, false),
+            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, &path, &self.seed, false),
             Attempt::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
                 let key = self
@@ -346,7 +357,7 @@ impl Settlement {
 
     fn kind(&self, attempt: Attempt) -> OperationKind {
         match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Explain, _) => OperationKind::GetReservation,
+            (Attempt::Look | Attempt::Compare(_), _) => OperationKind::GetReservation,
             (Attempt::Settle, Mode::Commit) => OperationKind::CommitReservation,
             (Attempt::Settle, Mode::Event) => OperationKind::CreateEvent,
         }
@@ -376,7 +387,7 @@ impl Settlement {
     }
 
     fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
-        if attempt == Attempt::Explain {
+        if attempt == Attempt::Compare(Why::Finalized) {
             // One look, and no more: what the ledger said of the commit is what counts.
             return self.apply(now, attempt, Move::Reject);
         }
@@ -417,10 +428,21 @@ impl Settlement {
             Move::Reject | Move::Forgotten => {
                 self.tell(None);
                 let (error, found) = (self.last_error.clone(), self.found.take());
-                self.set_aside(Aside::Rejected, Receipt::Rejected { error, found });
+                let (found, charged) = found.map(|found| (found.status, found.charged)).unzip();
+                let rejected = Receipt::Rejected {
+                    error,
+                    actual: self.record.actual(),
+                    found,
+                    charged: charged.flatten(),
+                };
+                self.set_aside(Aside::Rejected, rejected);
             }
             Move::Look => self.stage = Stage::Attempt(Attempt::Look, now.mono),
-            Move::Explain => self.stage = Stage::Attempt(Attempt::Explain, now.mono),
+            Move::Compare(why) => {
+                // Whatever comes of it, it is told.
+                self.is_late = true;
+                self.stage = Stage::Attempt(Attempt::Compare(why), now.mono);
+            }
             Move::Event => self.switch_to_event(now),
         }
     }

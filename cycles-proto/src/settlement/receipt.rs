@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::models::{CommitResponse, EventCreateResponse, ReservationStatus};
+use crate::models::{Amount, CommitResponse, EventCreateResponse, ReservationStatus};
 use crate::step::Aside;
 
 /// What became of a cost.
@@ -27,9 +27,14 @@ pub enum Receipt {
     Rejected {
         /// What the ledger said.
         error: Option<Box<Error>>,
-        /// If it said that the reservation is finalized: how, where that could be learnt. `COMMITTED` was a
-        /// commit under another key, `RELEASED` gave the budget back although it was spent.
+        /// What the action cost, unless the record of another program does not tell.
+        actual: Option<Amount>,
+        /// If it said that the reservation is finalized, or that the key was answered for another request: how,
+        /// where that could be learnt. `COMMITTED` was a commit under another key, or of another amount under this
+        /// one; `RELEASED` gave the budget back although it was spent.
         found: Option<ReservationStatus>,
+        /// What the ledger has charged to the reservation in place of the cost, where that could be learnt.
+        charged: Option<Amount>,
     },
     /// The server may have forgotten the key: sending it could count twice. The record is set aside.
     Stale,
@@ -55,6 +60,28 @@ impl Receipt {
             Self::LeaseLost(inner) => inner.is_unrecorded(),
             Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Rejected { .. } | Self::Stale => false,
         }
+    }
+
+    /// What of the cost is in no ledger although it is settled: the budget had less left than it cost, and the overage
+    /// policy `ALLOW_IF_AVAILABLE` charges what is left.
+    pub fn uncharged(&self) -> Option<Amount> {
+        let (actual, charged) = self.charged_less()?;
+        Some(Amount::new(actual.unit.clone(), actual.amount - charged.amount))
+    }
+
+    /// The cost and what was charged for it, if that is less.
+    pub(crate) fn charged_less(&self) -> Option<(&Amount, &Amount)> {
+        let (actual, charged) = match self {
+            Self::Committed(Some(reply)) => (reply.actual.as_ref()?, &reply.charged),
+            Self::RecoveredViaEvent(reply) => (reply.actual.as_ref()?, reply.charged.as_ref()?),
+            Self::LeaseLost(inner) => return inner.charged_less(),
+            Self::Committed(None) | Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => {
+                return None;
+            }
+        };
+        // A charge in another unit, or of less than nothing, is no charge that could be subtracted.
+        let is_less = actual.unit == charged.unit && (0..actual.amount).contains(&charged.amount);
+        is_less.then_some((actual, charged))
     }
 
     /// What stands between the cost and the ledger, where an answer told.
@@ -108,7 +135,9 @@ mod tests {
         let error = Error::LeaseLost("r-1".into());
         let refused = Receipt::Rejected {
             error: Some(Box::new(error.clone())),
+            actual: None,
             found: None,
+            charged: None,
         };
         let gone = Receipt::Pending {
             error: Some(Box::new(error)),
@@ -131,7 +160,9 @@ mod tests {
         };
         let rejected = Receipt::Rejected {
             error: error(),
+            actual: None,
             found: None,
+            charged: None,
         };
         // Settled, nowhere, with an error, set aside.
         for (receipt, is) in [

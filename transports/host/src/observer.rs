@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cycles_proto::Event;
 use cycles_proto::step::Aside;
+use cycles_proto::{Event, Receipt};
 
 /// Is told of every [`Event`], in order, one at a time, away from everything that settles or keeps leases
 /// alive: it may block.
@@ -161,14 +161,28 @@ fn log(event: &Event) {
             reservation,
             "a cost that could not be settled at once is in the ledger"
         );
-    } else if let Event::SetAside { reason, .. } = event {
+    } else if let Event::ChargedLess { actual, charged, .. } = event {
+        tracing::error!(
+            reservation,
+            %actual,
+            %charged,
+            "less was charged than the action cost: the budget had no more"
+        );
+    } else if let Event::SetAside { reason, receipt, .. } = event {
         let kept_as = match reason {
             Aside::Rejected => "*.rejected",
             Aside::Stale => "*.stale",
         };
+        let (actual, charged) = if let Receipt::Rejected { actual, charged, .. } = &**receipt {
+            (actual.as_ref(), charged.as_ref())
+        } else {
+            (None, None)
+        };
         tracing::error!(
             reservation,
             kept_as,
+            actual = actual.map(tracing::field::display),
+            charged_instead = charged.map(tracing::field::display),
             "a cost is not sent any more; a person has to decide about its record"
         );
     } else if let Event::RecordUnreadable { file, reason, .. } = event {

@@ -274,6 +274,12 @@ pub(super) fn ok(body: &str) -> Answer {
     answer(200, body)
 }
 
+pub(super) fn committed(charged: i64) -> Answer {
+    ok(&format!(
+        r#"{{"status":"COMMITTED","charged":{{"unit":"TOKENS","amount":{charged}}}}}"#
+    ))
+}
+
 pub(super) fn refusal(status: u16, code: &str) -> Answer {
     answer(
         status,
@@ -337,6 +343,7 @@ fn tell(event: &Event) -> &'static str {
         Event::SecondCost { .. } => "second cost",
         Event::SettlementFailed { .. } => "commit failed",
         Event::SettledLate { .. } => "settled late",
+        Event::ChargedLess { .. } => "charged less",
         Event::SettlingByEvent { .. } => "by event",
         Event::SetAside { .. } => "told aside",
         Event::ReleaseFailed { .. } => "release failed",

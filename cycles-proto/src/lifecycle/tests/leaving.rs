@@ -14,7 +14,7 @@ fn what_was_spent_is_committed_as_partial_when_the_caller_goes_away() {
             desk.life.spent(&Amount::tokens(tokens)).unwrap();
         }
         leave(&mut desk);
-        desk.run([ok(COMMITTED)]);
+        desk.run([committed(7)]);
         assert_eq!(desk.log(), ["put commit", "POST r-1/commit", "remove"]);
         let body = desk.body("/commit");
         assert_eq!(body["actual"]["amount"], 7, "it never goes down");
@@ -38,12 +38,47 @@ fn what_the_caller_says_at_last_counts_and_not_what_was_spent_so_far() {
     let mut desk = Desk::held();
     desk.life.spent(&Amount::tokens(7)).unwrap();
     desk.commit(5).unwrap();
-    desk.life.spent(&Amount::tokens(8)).unwrap();
     desk.life.abandon(desk.now());
     desk.run([ok(COMMITTED)]);
     let body = desk.body("/commit");
     assert_eq!(body["actual"]["amount"], 5);
     assert!(body.get("metadata").is_none());
+}
+
+#[test]
+fn nothing_more_is_spent_once_the_cost_was_handed_over() {
+    let hand_over: [fn(&mut Desk); 4] = [
+        |desk| desk.commit(5).unwrap(),
+        // What was spent by then is the cost.
+        |desk| desk.life.abandon(desk.now()),
+        |desk| desk.release(),
+        |desk| {
+            let mut meter = desk.life.meter(desk.now());
+            let _ = meter.read(Amount::tokens(5).into());
+            let Settle::Commit(request) = desk.life.end_meter(desk.now(), meter, End::Finished) else {
+                panic!("it cost something");
+            };
+            desk.life.commit(desk.now(), request).unwrap();
+        },
+    ];
+    for hand_over in hand_over {
+        let mut desk = Desk::held();
+        desk.life.spent(&Amount::tokens(5)).unwrap();
+        hand_over(&mut desk);
+        // Whether it is about to be sent, under way, or in the ledger.
+        for _ in 0..2 {
+            for amount in [Amount::tokens(700), Amount::tokens(1), Amount::credits(1)] {
+                assert_eq!(desk.life.spent(&amount), Err(InvalidCommit::AlreadyCommitted));
+                assert_eq!(desk.life.counted(&amount), Err(InvalidCommit::AlreadyCommitted));
+            }
+            if desk.life.outcome().is_none() {
+                desk.run([ok(COMMITTED)]);
+            }
+        }
+        assert!(desk.receipt().is_settled());
+        assert_eq!(desk.body("/commit")["actual"]["amount"], 5);
+        assert_eq!(desk.log(), ["put commit", "POST r-1/commit", "remove"]);
+    }
 }
 
 #[test]
@@ -85,7 +120,7 @@ fn of_a_cost_that_could_not_be_taken_it_is_told_what_was_charged_instead() {
     let request = CommitRequest::builder().actual(Amount::credits(9)).build();
     desk.life.commit(desk.now(), request).unwrap_err();
     desk.release();
-    desk.run([ok(COMMITTED)]);
+    desk.run([committed(7)]);
     assert_eq!(
         desk.log(),
         ["not taken", "put commit", "POST r-1/commit", "remove"]

@@ -252,18 +252,25 @@ fn an_expired_reservation_is_settled_by_an_event_about_what_was_reserved() {
 fn a_bare_410_is_looked_into_while_a_commit_may_have_been_applied() {
     let mut desk = Desk::held();
     desk.commit(5).unwrap();
-    desk.run([Err(FailureKind::Lost), answer(410, ""), detail("COMMITTED")]);
+    desk.run([
+        Err(FailureKind::Lost),
+        answer(410, ""),
+        detail("COMMITTED"),
+        ok(COMMITTED),
+    ]);
     assert_eq!(
         desk.log()[2..],
         [
             "commit failed",
             "POST r-1/commit",
             "GET r-1",
+            "commit failed",
+            "POST r-1/commit",
             "remove",
             "settled late"
         ]
     );
-    assert!(matches!(desk.receipt(), Receipt::Committed(None)));
+    assert!(matches!(desk.receipt(), Receipt::Committed(Some(_))));
 }
 
 #[test]

@@ -265,6 +265,12 @@ fn every_event_names_the_reservation_that_it_is_about() {
         Event::SetAside {
             reservation_id: reservation_id(),
             reason: Aside::Stale,
+            receipt: Box::new(Receipt::Stale),
+        },
+        Event::ChargedLess {
+            reservation_id: reservation_id(),
+            actual: Amount::tokens(9),
+            charged: Amount::tokens(5),
         },
         Event::ReleaseFailed {
             reservation_id: reservation_id(),

@@ -99,17 +99,30 @@ impl<S, A, C> ReservationCreateRequestBuilder<S, A, C> {
 impl ReservationCreateRequestBuilder<Subject, Action, Amount> {
     /// The request.
     pub fn build(self) -> ReservationCreateRequest {
-        let options = self.options;
+        let Self {
+            subject,
+            action,
+            amount: estimate,
+            options,
+        } = self;
+        let ReservationOptions {
+            idempotency_key,
+            ttl_ms,
+            grace_period_ms,
+            overage_policy,
+            dry_run,
+            metadata,
+        } = options;
         ReservationCreateRequest {
-            idempotency_key: options.idempotency_key,
-            subject: self.subject,
-            action: self.action,
-            estimate: self.amount,
-            ttl_ms: options.ttl_ms,
-            grace_period_ms: options.grace_period_ms,
-            overage_policy: options.overage_policy,
-            dry_run: options.dry_run.unwrap_or(false),
-            metadata: options.metadata,
+            idempotency_key,
+            subject,
+            action,
+            estimate,
+            ttl_ms,
+            grace_period_ms,
+            overage_policy,
+            dry_run: dry_run.unwrap_or(false),
+            metadata,
         }
     }
 }

@@ -94,6 +94,7 @@ impl Desk {
                     Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
                     Event::SettlingByEvent { .. } => "by event".to_owned(),
                     Event::SetAside { reason, .. } => format!("told {reason:?}"),
+                    Event::ChargedLess { actual, charged, .. } => format!("{charged} of {actual}"),
                     Event::SettledLate { receipt, .. } => {
                         assert!(receipt.is_settled());
                         "settled late".to_owned()
@@ -219,6 +220,11 @@ pub(super) fn answer(status: u16, body: &str) -> Answer {
         .unwrap())
 }
 
+pub(super) fn throttled_for(seconds: u64) -> Answer {
+    let response = Response::builder().status(429).header("retry-after", seconds);
+    Ok(response.body(Bytes::new()).unwrap())
+}
+
 pub(super) fn refusal(status: u16, code: &str) -> Answer {
     answer(
         status,
@@ -227,10 +233,22 @@ pub(super) fn refusal(status: u16, code: &str) -> Answer {
 }
 
 pub(super) fn detail(status: &str) -> Answer {
+    detail_with(status, "")
+}
+
+/// One that was charged so many tokens.
+pub(super) fn charged(tokens: i64) -> Answer {
+    detail_with(
+        "COMMITTED",
+        &format!(r#","committed":{{"unit":"TOKENS","amount":{tokens}}}"#),
+    )
+}
+
+fn detail_with(status: &str, more: &str) -> Answer {
     answer(
         200,
         &format!(
-            r#"{{"reservation_id":"r-1","status":"{status}","subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":2,"scope_path":"s","affected_scopes":[]}}"#
+            r#"{{"reservation_id":"r-1","status":"{status}"{more},"subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":2,"scope_path":"s","affected_scopes":[]}}"#
         ),
     )
 }

@@ -1,7 +1,5 @@
 //! What is told of a cost that is not settled yet, and which answers say nothing of it.
 
-use http::Response;
-
 use super::super::*;
 use super::desk::*;
 
@@ -176,8 +174,7 @@ fn throttled_once(first_is_stored: bool, pause_is_stored: bool) -> Desk {
 }
 
 pub(super) fn throttled() -> Answer {
-    let response = Response::builder().status(429).header("retry-after", "120");
-    Ok(response.body(Bytes::new()).unwrap())
+    throttled_for(120)
 }
 
 #[test]
@@ -215,9 +212,13 @@ fn a_refusal_of_a_commit_that_names_no_request_is_looked_into_first() {
                 false => Desk::new(),
             };
             let mut desk = new();
-            desk.run([nameless(status, code), detail("COMMITTED")]);
+            desk.run([
+                nameless(status, code),
+                detail("COMMITTED"),
+                answer(200, COMMITTED),
+            ]);
             assert!(
-                matches!(desk.outcome(), Receipt::Committed(None)),
+                matches!(desk.outcome(), Receipt::Committed(Some(_))),
                 "{code}: {:?}",
                 desk.log()
             );

@@ -85,12 +85,12 @@ everything!(
 macro_rules! by_fragments_of_values {
     ($unit:expr, $policy:expr, $tag:expr, $pair:expr) => {
         #[cycles(
-                                                            estimate = 10,
-                                                            unit = $unit,
-                                                            overage_policy = $policy,
-                                                            action_tags = [$tag, $tag],
-                                                            dimensions = [$pair],
-                                                        )]
+                                                                            estimate = 10,
+                                                                            unit = $unit,
+                                                                            overage_policy = $policy,
+                                                                            action_tags = [$tag, $tag],
+                                                                            dimensions = [$pair],
+                                                                        )]
         async fn is_made_of_values() -> Result<(), Error> {
             Ok(())
         }

@@ -1,13 +1,14 @@
 //! Answers that are lost, that come from elsewhere, or that say no.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use cycles_proto::models::Amount;
+use cycles_proto::models::{Amount, CommitRequest};
 use cycles_proto::{CyclesConfig, Error, Event, Receipt};
 
 use super::scripted::{Scripted, http};
-use super::stage::{PATIENCE, Stage, commit, request, request_for};
+use super::stage::{PATIENCE, Stage, actual, commit, request, request_for};
 use super::{Adapter, Client as _, Guard as _, Left};
 use crate::{DEFAULT_API_KEY, DEFAULT_TENANT, ReservationStatus};
 
@@ -195,6 +196,107 @@ pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
     if cfg!(unix) {
         assert_eq!(stage.commits().len() - before, 20);
     }
+}
+
+/// Makes the one record in the journal what another program would have made of it.
+fn rewrite<A: Adapter>(stage: &Stage<A>, from: &str, to: &str) {
+    let file = stage.files("json").remove(0);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(&file, text.replace(from, to)).unwrap();
+}
+
+const WRITTEN: &str = r#""z":1,"a":{"y":1,"b":2}"#;
+const SORTED: &str = r#""a":{"b":2,"y":1},"z":1"#;
+
+fn commit_with_metadata(tokens: i64) -> CommitRequest {
+    let mut request = commit(tokens);
+    request.metadata = Some(serde_json::from_str(&format!("{{{WRITTEN}}}")).unwrap());
+    request
+}
+
+pub fn a_record_that_counted_and_that_another_sdk_has_sorted_counts_once<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("commit:lose-response");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    let receipt = guard.commit(commit_with_metadata(42)).unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    stage.clear_faults();
+    rewrite(&stage, WRITTEN, SORTED);
+
+    assert_eq!(stage.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert!(stage.records().is_empty() && stage.set_aside("rejected").is_empty());
+    assert_eq!((stage.budget().spent, stage.events_applied()), (42, 0));
+    stage.wait_for_event(|event| {
+        matches!(event, Event::SettledLate { reservation_id, receipt, .. }
+            if *reservation_id == id && matches!(**receipt, Receipt::Committed(None)))
+    });
+}
+
+pub fn a_record_whose_key_was_answered_for_another_amount_is_for_a_person<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("commit:lose-response");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let receipt = guard.commit(commit_with_metadata(42)).unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    stage.clear_faults();
+    rewrite(&stage, &actual(42), &actual(77));
+
+    let _ = stage.another_client().flush(PATIENCE).unwrap();
+    assert!(stage.records().is_empty() && stage.set_aside("rejected").len() == 1);
+    assert_eq!((stage.budget().spent, stage.events_applied()), (42, 0));
+    stage.wait_for_event(|event| {
+        let Event::SetAside { receipt, .. } = event else {
+            return false;
+        };
+        let Receipt::Rejected { actual, charged, .. } = &**receipt else {
+            return false;
+        };
+        (actual, charged) == (&Some(Amount::tokens(77)), &Some(Amount::tokens(42)))
+    });
+}
+
+pub fn an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("event:lose-response");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    stage.inject("commit:410");
+    let receipt = guard.commit(commit_with_metadata(42)).unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    stage.clear_faults();
+    rewrite(&stage, WRITTEN, SORTED);
+
+    let _ = stage.another_client().flush(PATIENCE).unwrap();
+    assert!(stage.records().is_empty() && stage.set_aside("rejected").len() == 1);
+    assert_eq!((stage.budget().spent, stage.events_applied()), (42, 1));
 }
 
 pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>() {

@@ -192,6 +192,9 @@ macro_rules! adapter_suite {
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
             two_that_settle_one_journal_at_once_send_each_record_once
+            a_record_that_counted_and_that_another_sdk_has_sorted_counts_once
+            a_record_whose_key_was_answered_for_another_amount_is_for_a_person
+            an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person
             what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once
             a_throttled_commit_waits_as_long_as_it_was_told
             an_action_that_panics_gives_its_budget_back
