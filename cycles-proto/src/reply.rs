@@ -14,10 +14,13 @@
 //! enums never spoil a success: the protocol grows by addition. A known member of the wrong type does: only a
 //! schema-valid success ends a settlement.
 
+mod json_text;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::call::{Failure, FailureKind};
+use crate::error::shortened;
 use crate::models::{
     BalanceResponse, CommitResponse, CyclesEvidenceEnvelope, CyclesEvidenceJwks, DecisionResponse, ErrorCode,
     ErrorResponse, EventCreateResponse, EventStatus, HealthResponse, ReleaseResponse,
@@ -382,27 +385,39 @@ fn read<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Result<T, String> 
 }
 
 /// One pass for UTF-8 first, then the text: a fifth less work than parsing bytes.
-fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
+pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
     let text = core::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // By itself serde also takes a list of the members' values for a struct.
     if !text.trim_start().starts_with('{') {
-        return Err("it is no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     }
-    serde_json::from_str(text).map_err(|error| describe(&error))
+    parse_value(text).map_err(|error| describe(text, &error))
+}
+
+/// A value with integers however they are written: something on the way may have made floats of them.
+pub(crate) fn parse_value<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| {
+        let plain = json_text::with_plain_integers(text).filter(|_| error.is_data());
+        let parsed = plain.and_then(|plain| serde_json::from_str(&plain).ok());
+        parsed.ok_or(error)
+    })
 }
 
 /// What is wrong with a body, without quoting it: a parser's message may repeat values.
-fn describe(error: &serde_json::Error) -> String {
+fn describe(text: &str, error: &serde_json::Error) -> String {
     let message = error.to_string();
     if message.starts_with("missing field") {
         return message;
     }
-    let what = if error.is_data() {
-        "an invalid value"
-    } else {
-        "no valid JSON"
+    let (line, column) = (error.line(), error.column());
+    let member = json_text::member_at(text, json_text::offset(text, line, column));
+    let what = match (error.is_data(), member) {
+        (true, Some(member)) => format!("`{}` has an invalid value", shortened(&member)),
+        (true, None) => "it has an invalid value".to_owned(),
+        (false, _) => "it is not valid JSON".to_owned(),
     };
-    format!("{what} at line {} column {}", error.line(), error.column())
+    format!("{what} at line {line} column {column}")
 }
 
 #[cfg(test)]

@@ -112,6 +112,9 @@ impl fmt::Display for Sentence<'_> {
         } else if !message.is_empty() {
             write!(f, ": {}", shortened(message))?;
         }
+        if reply.unreadable.is_some() {
+            write!(f, ". {}", body_of(&reply.info))?;
+        }
         if status == 401 && *message == "INTERNAL_ERROR" {
             f.write_str(" (the server's own store is down; the API key is not at fault)")?;
         } else if status == 401 && reply.code().is_some() {
@@ -180,20 +183,49 @@ pub(super) fn unrecorded(last: &Error) -> String {
     )
 }
 
-/// The start of a body that is no error of the protocol.
+/// What came in place of a success: `The body is text/html and starts with <!DOCTYPE html>`.
+fn body_of(info: &ResponseInfo) -> String {
+    const SHOWN: usize = 100;
+    if info.body().is_empty() {
+        return "The body is empty".to_owned();
+    }
+    let mut what: Vec<String> = Vec::new();
+    what.extend(
+        info.content_type()
+            .map(|kind| format!("is {}", shortened_to(SHOWN, kind))),
+    );
+    what.extend(
+        info.content_encoding()
+            .map(|coding| format!("is encoded as {}", shortened_to(SHOWN, coding))),
+    );
+    what.push(format!("starts with {}", shortened_to(SHOWN, &excerpt(info))));
+    format!("The body {}", what.join(" and "))
+}
+
+/// The start of a body that is no error of the protocol. What is no text is shown by its bytes.
 pub(super) fn excerpt(info: &ResponseInfo) -> String {
     let start = &info.body()[..info.body().len().min(EXCERPT)];
-    String::from_utf8_lossy(start).trim().to_owned()
+    // A character may be cut in two at the end.
+    let is_text = core::str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
+    if is_text {
+        String::from_utf8_lossy(start).trim().to_owned()
+    } else {
+        start[..start.len().min(EXCERPT / 4)].escape_ascii().to_string()
+    }
 }
 
 /// Text from outside on one line and of bounded length.
 pub(crate) fn shortened(text: &str) -> String {
+    shortened_to(EXCERPT, text)
+}
+
+fn shortened_to(length: usize, text: &str) -> String {
     let mut line: String = text
         .chars()
-        .take(EXCERPT)
+        .take(length)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if text.chars().nth(EXCERPT).is_some() {
+    if text.chars().nth(length).is_some() {
         line.push('…');
     }
     line

@@ -200,8 +200,61 @@ fn a_success_that_cannot_be_read_says_so() {
     assert_eq!(
         error.to_string(),
         "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): the answer (200) cannot be read: missing field `charged` at line 1 column 22. \
-         The server may have acted on it; repeat it under the key k-1 and it counts once. Request q-8."
+         The body starts with {\"status\":\"COMMITTED\"}. The server may have acted on it; repeat it under the key k-1 and it counts once. Request q-8."
     );
+}
+
+#[test]
+fn what_came_in_place_of_a_success_is_shown_with_its_type_and_encoding() {
+    let shown = |kind: Option<&str>, encoding: Option<&str>, body: &[u8]| {
+        let mut builder = status(200);
+        for (name, value) in [("content-type", kind), ("content-encoding", encoding)] {
+            if let Some(value) = value {
+                builder = builder.header(name, value);
+            }
+        }
+        let kind = OperationKind::CommitReservation;
+        let response = builder.body(Bytes::copy_from_slice(body)).unwrap();
+        let verdict = verdict::<CommitResponse>(kind, &response);
+        let text = Error::of(call(kind), verdict, false).unwrap_err().to_string();
+        assert!(
+            !text.contains(|c: char| c.is_control()) && text.len() < 1_000,
+            "{text}"
+        );
+        let from = text.find("cannot be read: ").unwrap() + 16;
+        text[from..text.find(" The server may").unwrap()].to_owned()
+    };
+    for (kind, encoding, body, expected) in [
+        (
+            Some("text/html"),
+            None,
+            &b"<!DOCTYPE html>\n<title>Sign in</title>"[..],
+            "it is not a JSON object. The body is text/html and starts with <!DOCTYPE html> <title>Sign in</title>.",
+        ),
+        (
+            Some("application/json"),
+            Some("gzip"),
+            b"\x1f\x8b\x08\x00\xff",
+            r"it is not UTF-8. The body is application/json and is encoded as gzip and starts with \x1f\x8b\x08\x00\xff.",
+        ),
+        (
+            Some("application/json; charset=iso-8859-1"),
+            None,
+            b"{\"status\":\"caf\xe9\"}",
+            r#"it is not UTF-8. The body is application/json; charset=iso-8859-1 and starts with {\"status\":\"caf\xe9\"}."#,
+        ),
+        (
+            Some("application/json; charset=utf-16"),
+            None,
+            b"\xff\xfe{\x00}\x00",
+            r"it is not UTF-8. The body is application/json; charset=utf-16 and starts with \xff\xfe{\x00}\x00.",
+        ),
+        (None, None, b"", "it is not a JSON object. The body is empty."),
+    ] {
+        assert_eq!(shown(kind, encoding, body), expected);
+    }
+    let long = shown(None, None, &[b'x'; 5_000]);
+    assert!(long.contains('…') && long.len() < 200, "{long}");
 }
 
 #[test]

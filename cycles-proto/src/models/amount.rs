@@ -76,15 +76,22 @@ impl fmt::Display for Amount {
 
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SignedAmount { unit, amount } = SignedAmount::deserialize(deserializer)?;
-        if amount < 0 {
-            return Err(de::Error::invalid_value(
-                de::Unexpected::Signed(amount),
-                &"an amount that is 0 or more",
-            ));
+        #[derive(Deserialize)]
+        struct Members {
+            unit: Unit,
+            #[serde(deserialize_with = "zero_or_more")]
+            amount: i64,
         }
+        let Members { unit, amount } = object(deserializer)?;
         Ok(Self { unit, amount })
     }
+}
+
+/// Checked where the member is, so that an error can say which it is.
+fn zero_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let amount = i64::deserialize(deserializer)?;
+    let problem = || de::Error::invalid_value(de::Unexpected::Signed(amount), &"an amount that is 0 or more");
+    if amount < 0 { Err(problem()) } else { Ok(amount) }
 }
 
 /// An amount that may be negative, as the remaining balance of a scope in overdraft is (schema

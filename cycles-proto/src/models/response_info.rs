@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::retry_after::RetryAfter;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{HeaderMap, HeaderName, LOCATION};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 
 /// Status, headers and body of the response that a result or an error came from.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct ResponseInfo {
     rate_limit_reset: Option<i64>,
     retry_after: Option<RetryAfter>,
     location: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
+    content_encoding: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -35,6 +37,8 @@ impl ResponseInfo {
             rate_limit_reset: integer(headers, &RATE_LIMIT_RESET),
             retry_after: RetryAfter::of(headers),
             location: headers.get(LOCATION).cloned(),
+            content_type: headers.get(CONTENT_TYPE).cloned(),
+            content_encoding: headers.get(CONTENT_ENCODING).cloned(),
             body: response.body().clone(),
         }
     }
@@ -84,6 +88,16 @@ impl ResponseInfo {
     /// Where a redirect points to (`Location`), as it came. It is not followed.
     pub fn location(&self) -> Option<&str> {
         text(&self.location)
+    }
+
+    /// What the body is said to be (`Content-Type`).
+    pub fn content_type(&self) -> Option<&str> {
+        text(&self.content_type)
+    }
+
+    /// How the body is said to be encoded (`Content-Encoding`). None is asked for.
+    pub fn content_encoding(&self) -> Option<&str> {
+        text(&self.content_encoding)
     }
 
     /// The body as it came.

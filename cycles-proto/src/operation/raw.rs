@@ -15,7 +15,7 @@ use crate::models::{
     ListReservationsParams, ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,
     ReservationId, ResponseInfo,
 };
-use crate::reply::{OperationKind, Reply, Verdict, verdict};
+use crate::reply::{OperationKind, Reply, Verdict, parse, parse_value, verdict};
 
 /// What to ask for a [`RawResponse`]. What is asked with one value can be given as that.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,8 @@ pub enum RawRequest<'a> {
 
 /// An answer of the server as it came, also where it is an error.
 ///
-/// `Debug` shows the status and the size of the body, never the body. The API key is in neither.
+/// `Debug` shows the status and the size of the body, and of the body no more than an error does: its start. The API
+/// key is in neither.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
     info: ResponseInfo,
@@ -119,8 +120,8 @@ impl RawResponse {
     /// # }
     /// ```
     pub fn body_attribute<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let text = core::str::from_utf8(self.info.body()).ok()?;
-        serde_json::from_str::<JsonObject>(text).ok()?.get(name)
+        let object: JsonObject = parse(self.info.body()).ok()?;
+        parse_value(object.get_raw(name)?).ok()
     }
 }
 

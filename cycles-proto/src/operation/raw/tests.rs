@@ -130,8 +130,9 @@ fn only_a_call_without_an_answer_is_an_error() {
 }
 
 #[test]
-fn the_key_is_in_no_raw_response_and_the_body_in_no_debug() {
-    let body = format!(r#"{{"echo":"{KEY}","secret":"of the tenant"}}"#);
+fn the_key_is_in_no_raw_response_and_debug_has_no_more_of_the_body_than_an_error_says() {
+    let long = "x".repeat(100);
+    let body = format!(r#"{{"echo":"{KEY}","first":"{long}","secret":"of the tenant"}}"#);
     for status in [200, 400, 500] {
         let response = answered(commit(), &answer(status, &body));
         let shown = format!("{response:?} {response:#?}");

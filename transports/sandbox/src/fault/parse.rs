@@ -96,6 +96,7 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         ("without", Some(member)) => Fault::Spoilt(Spoilt::Without(member.to_owned())),
         ("saying", Some(status)) => Fault::Spoilt(Spoilt::Saying(status.to_owned())),
         ("trailed", None) => Fault::Spoilt(Spoilt::Trailed),
+        ("rewritten", None) => Fault::Spoilt(Spoilt::Rewritten),
         ("lose-request", None) => Fault::LoseRequest,
         ("lose-response", None) => Fault::LoseResponse,
         ("reset-request", None) => Fault::ResetRequest,
@@ -111,7 +112,7 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
             return Err(syntax(
                 text,
                 "is no fault: use a status such as 503, 429=SECONDS, after=503, page=404, error=410, delay=2s, \
-                 drip=20ms, twice=1s, without=MEMBER, saying=STATUS, trailed, outage, garbage, cut, lose-request, \
+                 drip=20ms, twice=1s, without=MEMBER, saying=STATUS, trailed, rewritten, outage, garbage, cut, lose-request, \
                  lose-response, reset-request or reset-response",
             ));
         }

@@ -1,4 +1,4 @@
-//! Answers that the protocol does not have: a success by its status, but not by what it says.
+//! Answers that the protocol does not have: a success by its status, but not by what it says or how it is written.
 
 use std::fmt;
 
@@ -16,6 +16,9 @@ pub enum Spoilt {
     Saying(String),
     /// The JSON is followed by something else.
     Trailed,
+    /// It says what it should, after a byte order mark and with every integer written as a float (`42.0`), as gateways
+    /// write JSON that read it first.
+    Rewritten,
 }
 
 impl Spoilt {
@@ -32,6 +35,10 @@ impl Spoilt {
                 members.insert("status".to_owned(), status.as_str().into());
             }),
             Self::Trailed => [&body[..], b"\n{\"status\":"].concat().into(),
+            Self::Rewritten => match serde_json::from_slice(&body) {
+                Ok(value) => format!("\u{feff}{}", with_floats(&value)).into(),
+                Err(_) => body,
+            },
         })
     }
 }
@@ -43,7 +50,25 @@ impl fmt::Display for Spoilt {
             Self::Without(name) => write!(f, "without={name}"),
             Self::Saying(status) => write!(f, "saying={status}"),
             Self::Trailed => f.write_str("trailed"),
+            Self::Rewritten => f.write_str("rewritten"),
         }
+    }
+}
+
+fn with_floats(value: &Value) -> String {
+    match value {
+        Value::Number(number) if !number.is_f64() => format!("{number}.0"),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(with_floats).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(members) => {
+            let member =
+                |(name, value)| format!("{}:{}", Value::String(String::clone(name)), with_floats(value));
+            let members: Vec<_> = members.iter().map(member).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
     }
 }
 

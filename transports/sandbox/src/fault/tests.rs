@@ -53,6 +53,7 @@ fn a_fault_is_written_as_it_is_read() {
         "without=charged",
         "saying=ACTIVE",
         "trailed",
+        "rewritten",
     ] {
         assert_eq!(rule(&format!("*:{text}")).fault.to_string(), text);
     }

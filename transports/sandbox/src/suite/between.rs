@@ -60,3 +60,15 @@ pub fn a_proxy_that_wants_credentials_has_sent_nothing<A: Adapter>() {
     assert!(error.to_string().ends_with("Nothing was sent"), "{error}");
     assert_eq!(stage.seen().len(), 1, "the next attempt would fare no better");
 }
+
+pub fn what_a_gateway_has_written_anew_is_read_all_the_same<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("*:rewritten");
+    let guard = stage.client.reserve(request(100)).unwrap();
+    guard.extend(10_000).unwrap();
+    assert!(guard.commit(commit(42)).unwrap().is_settled());
+    let guard = stage.client.reserve(request(100)).unwrap();
+    assert!(guard.release("not needed").unwrap());
+    stage.flush_everything();
+    stage.assert_spent(42);
+}

@@ -189,6 +189,7 @@ macro_rules! adapter_suite {
             what_a_balancer_or_a_redirect_answers_is_asked_once_more_and_counts_once
             a_redirect_is_not_followed_and_its_error_says_what_to_change
             a_proxy_that_wants_credentials_has_sent_nothing
+            what_a_gateway_has_written_anew_is_read_all_the_same
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
             two_that_settle_one_journal_at_once_send_each_record_once
