@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -83,9 +83,10 @@ impl Sandbox {
         }
     }
 
-    /// `http://127.0.0.1:<port>`, without a slash at the end.
+    /// `http://127.0.0.1:<port>`, without a slash at the end; if it listens on every address of this machine, the
+    /// loopback one.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("http://{}", reachable(self.addr))
     }
 
     /// Where it listens.
@@ -95,7 +96,12 @@ impl Sandbox {
 
     /// The URL of the admin plane, if [`SandboxBuilder::admin_addr`] asked for one.
     pub fn admin_url(&self) -> Option<String> {
-        self.admin_addr.map(|addr| format!("http://{addr}"))
+        self.admin_addr.map(|addr| format!("http://{}", reachable(addr)))
+    }
+
+    /// Where the admin plane listens.
+    pub const fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin_addr
     }
 
     /// The secret to send as `X-Cycles-API-Key`.
@@ -268,6 +274,18 @@ impl SandboxBuilder {
             thread: Some(thread),
         })
     }
+}
+
+/// An address under which a client on this machine finds what listens at `addr`.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    let loopback = match addr.ip() {
+        IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::from(Ipv6Addr::LOCALHOST),
+    };
+    if addr.ip().is_unspecified() {
+        addr.set_ip(loopback);
+    }
+    addr
 }
 
 /// The error says which address it was.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -29,23 +29,36 @@ struct Program {
 
 impl Program {
     fn start(args: &[&str]) -> Self {
-        let mut child = command(&["--listen", "127.0.0.1:0"])
-            .args(args)
+        Self::listening("127.0.0.1:0", args)
+    }
+
+    fn listening(addr: &str, args: &[&str]) -> Self {
+        Self::of(command(&["--listen", addr]).args(args))
+    }
+
+    /// What it prints it prints until its standard output ends, and that ends before the program does.
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let out = lines(child.stdout.take().unwrap());
         let log = lines(child.stderr.take().unwrap());
-        let exports = (0..3).map(|_| {
-            let line = out.recv_timeout(LONG).unwrap();
+        let exports = std::iter::from_fn(|| match out.recv_timeout(LONG) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("standard output stays open"),
+        });
+        let exports = exports.map(|line| {
             let (name, value) = line
                 .strip_prefix("export ")
                 .and_then(|rest| rest.split_once('='))
                 .unwrap_or_else(|| panic!("{line}"));
             (name.to_owned(), value.to_owned())
         });
-        let exports = exports.collect();
+        let exports: BTreeMap<String, String> = exports.collect();
+        assert_eq!(exports.len(), 3, "{exports:?}");
         Self { child, log, exports }
     }
 
@@ -86,6 +99,15 @@ fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let answer = answered(url, key, method, path, body);
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return (0, answer);
+    };
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+/// The whole of it, to the end of the connection.
+fn answered(url: &str, key: &str, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     let length = body.len();
@@ -96,10 +118,7 @@ fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, Stri
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
-        return (0, answer);
-    };
-    (head[9..12].parse().unwrap(), body.to_owned())
+    answer
 }
 
 fn reserve(key: &str, amount: i64) -> String {
@@ -252,6 +271,155 @@ fn it_stops_in_peace_when_it_is_told_to() {
         let url = program.exports["CYCLES_BASE_URL"].clone();
         assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).is_err());
     }
+}
+
+#[test]
+fn a_head_is_answered_as_a_get_without_its_body() {
+    let program = Program::start(&["--fault", "get:503@2"]);
+    let key = format!("x-cycles-api-key: {}", program.exports["CYCLES_API_KEY"]);
+    for (key, path) in [
+        ("x: x", "/actuator/health"),
+        (&*key, "/v1/balances?tenant=acme-corp"),
+        (&*key, "/v1/reservations/00000000-0000-4000-8000-000000000000"),
+        (
+            &*key,
+            "/v1/reservations/00000000-0000-4000-8000-000000000000/commit",
+        ),
+        (&*key, "/nowhere"),
+        ("x: x", "/v1/balances?tenant=acme-corp"),
+    ] {
+        // What differs each time is as long each time.
+        let ask = |method| {
+            let answer = answered(&program.exports["CYCLES_BASE_URL"], key, method, path, "");
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let mut lines = head.lines().map(str::to_lowercase);
+            let length = lines.find(|line| line.starts_with("content-length:")).unwrap();
+            (head[9..12].to_owned(), length, body.to_owned())
+        };
+        // The second `get` is one that fails on purpose.
+        let (head, get) = (ask("HEAD"), ask("GET"));
+        if !path.ends_with("4000-8000-000000000000") {
+            assert_eq!((&head.0, &head.1), (&get.0, &get.1), "{path}");
+        } else {
+            assert_eq!((&*head.0, &*get.0), ("404", "503"), "a `HEAD` counts as a call");
+        }
+        assert_eq!(head.2, "", "{path}");
+        assert!(head.1 != "content-length: 0" && !get.2.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn what_listens_everywhere_names_an_address_to_connect_to_and_warns_of_its_keys() {
+    let program = Program::listening("0.0.0.0:0", &["--quiet", "--admin-listen", "0.0.0.0:0"]);
+    let url = program.exports["CYCLES_BASE_URL"].clone();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+    let port = url.rsplit_once(':').unwrap().1;
+    let line = program.logged("--api-key");
+    assert!(
+        line.starts_with(&format!(
+            "warning: 0.0.0.0:{port} is reachable from other machines"
+        )),
+        "{line}"
+    );
+    assert!(program.logged("warning").contains("--admin-key"));
+
+    let own = ["--api-key", "cyc_live_own", "--admin-listen", "127.0.0.1:0"];
+    let program = Program::listening("0.0.0.0:0", &own);
+    program.ask("GET", "/end", "");
+    let lines: Vec<String> = std::iter::from_fn(|| program.log.recv_timeout(LONG).ok())
+        .take_while(|line| !line.contains("/end"))
+        .collect();
+    assert!(!lines.iter().any(|line| line.contains("warning")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("admin plane at http://127.0.0.1:")),
+        "{lines:?}"
+    );
+
+    // Where there is no IPv6 there is nothing to see.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let program = Program::listening("[::]:0", &[]);
+        let url = &program.exports["CYCLES_BASE_URL"];
+        assert!(url.starts_with("http://[::1]:"), "{url}");
+        assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+        program.logged("warning: [::]:");
+        let program = Program::listening("[::1]:0", &[]);
+        program.ask("GET", "/end", "");
+        assert!(!program.logged("/end").contains("warning"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shell_that_evaluates_what_it_prints_goes_on_while_it_runs() {
+    const SCRIPT: &str = r#"
+        eval "$("$0" --listen 127.0.0.1:0 --tenant a-b --quiet & echo "SANDBOX=$!")"
+        kill "$SANDBOX" && echo "$CYCLES_BASE_URL $CYCLES_API_KEY $CYCLES_TENANT"
+    "#;
+    let output = within_a_minute(shell(SCRIPT).stderr(Stdio::piped()).stdout(Stdio::piped()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let end = "cyc_live_sandbox_0123456789abcdef a-b\n";
+    assert!(
+        text.starts_with("http://127.0.0.1:") && text.ends_with(end),
+        "{text}"
+    );
+    assert!(output.stderr.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn exports_that_cannot_be_written_are_a_sentence_and_exit_code_1() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let (read, broken) = std::io::pipe().unwrap();
+    drop(read);
+    // Not every system has a device that is always full.
+    let outputs = [full.ok().map(Stdio::from), Some(broken.into())];
+    for stdout in outputs.into_iter().flatten() {
+        let output = within_a_minute(
+            command(&["--listen", "127.0.0.1:0", "--quiet"])
+                .stdout(stdout)
+                .stderr(Stdio::piped()),
+        );
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.starts_with("cycles-sandbox: standard output could not be written: "),
+            "{text}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_ends_with_a_parent_that_is_killed_if_that_is_asked_for() {
+    const SCRIPT: &str = r#""$0" --listen 127.0.0.1:0 --exit-with-parent & exec > /dev/null; wait"#;
+    let mut program = Program::of(&mut shell(SCRIPT));
+    assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let end = std::iter::from_fn(|| Some(program.log.recv_timeout(LONG)))
+        .find_map(Result::err)
+        .unwrap();
+    assert_eq!(end, RecvTimeoutError::Disconnected, "it runs on");
+}
+
+/// A script in which `$0` is the program.
+#[cfg(unix)]
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_cycles-sandbox")]);
+    command.stdin(Stdio::null());
+    command
+}
+
+#[cfg(unix)]
+fn within_a_minute(command: &mut Command) -> Output {
+    let child = command.spawn().unwrap();
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    ended.recv_timeout(LONG).expect("it does not end").unwrap()
 }
 
 #[test]

@@ -83,7 +83,8 @@ pub enum When {
     Randomly {
         /// 0 to 1.
         probability: f64,
-        /// The same seed strikes the same calls.
+        /// The same seed strikes the same calls. A further rule with this seed draws on its own, so that neither
+        /// hides the other.
         seed: u64,
     },
 }
@@ -120,6 +121,14 @@ impl FaultRule {
         self.when = when;
         self
     }
+
+    /// The seed of one that strikes at random; 0 for another, which draws nothing.
+    const fn seed(&self) -> u64 {
+        match self.when {
+            When::Randomly { seed, .. } => seed,
+            When::Always | When::Calls(_) | When::First(_) | When::For(_) => 0,
+        }
+    }
 }
 
 /// The rules in force, and how far each has come.
@@ -136,15 +145,17 @@ struct Active {
 
 impl FaultPlan {
     pub(crate) fn add(&mut self, rule: FaultRule) {
-        let seed = match rule.when {
-            When::Randomly { seed, .. } => seed,
-            When::Always | When::Calls(_) | When::First(_) | When::For(_) => 0,
+        let seed = rule.seed();
+        let alike = self.0.iter().filter(|earlier| earlier.rule.seed() == seed);
+        let dice = match alike.count() {
+            0 => Seed::new(seed),
+            nth => Seed::new(seed ^ Seed::new(nth as u64).next()),
         };
         self.0.push(Active {
             rule,
             calls: 0,
             first_at: None,
-            dice: Seed::new(seed),
+            dice,
         });
     }
 

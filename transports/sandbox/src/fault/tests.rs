@@ -133,3 +133,47 @@ fn the_first_rule_that_strikes_wins_and_all_count() {
     assert_eq!(strike(), Some(Fault::Cut));
     assert_eq!(strike(), None);
 }
+
+#[test]
+fn rules_that_strike_at_random_draw_independently_and_alike_each_time() {
+    let struck = |rules: &[&str]| {
+        let mut plan = FaultPlan::default();
+        rules.iter().for_each(|text| plan.add(rule(text)));
+        let mut strike = || plan.strike(UnixMillis(0), Operation::CommitReservation);
+        (0..10_000).map(|_| strike()).collect::<Vec<_>>()
+    };
+    let count = |struck: &[Option<Fault>], status: u16| {
+        let is =
+            |fault: &&Option<Fault>| matches!(fault, Some(Fault::Status { status: of, .. }) if *of == status);
+        struck.iter().filter(is).count()
+    };
+    for seed in ["", "/7"] {
+        let of = |text: &str| format!("{text}{seed}");
+        let (more, less) = (of("commit:503@p=0.1"), of("*:429@p=0.05"));
+        let least = of("commit:500@p=0.01");
+        let both = struck(&[&more, &less, &least]);
+        assert_eq!(both, struck(&[&more, &less, &least]));
+        // What an earlier rule has taken is a tenth.
+        assert!((900..1_100).contains(&count(&both, 503)), "{}", count(&both, 503));
+        assert!((380..520).contains(&count(&both, 429)), "{}", count(&both, 429));
+        assert!((50..130).contains(&count(&both, 500)), "{}", count(&both, 500));
+        // Two that are equal are two chances.
+        let twice = struck(&[&more, &more]);
+        assert!(
+            (1_750..2_050).contains(&count(&twice, 503)),
+            "{}",
+            count(&twice, 503)
+        );
+        // What stands beside it changes nothing for the first one, nor for one with a seed of its own.
+        let alone = struck(&[&more]);
+        let strikes = |struck: &[Option<Fault>]| struck.iter().map(Option::is_some).collect::<Vec<_>>();
+        assert!(
+            alone
+                .iter()
+                .zip(&both)
+                .all(|(alone, both)| alone.is_none() || alone == both)
+        );
+        let own = struck(&["commit:503@p=0", "commit:503@p=0.1/9"]);
+        assert_eq!(strikes(&own), strikes(&struck(&["commit:503@p=0.1/9"])));
+    }
+}

@@ -69,7 +69,13 @@ impl<'a> Route<'a> {
             .collect();
         let names: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let id = || segments.get(2).cloned().unwrap_or_default();
-        match (method.as_str(), names.as_slice()) {
+        // The front leaves the body out.
+        let method = if *method == Method::HEAD {
+            "GET"
+        } else {
+            method.as_str()
+        };
+        match (method, names.as_slice()) {
             ("POST", ["v1", "decide"]) => Self::Decide,
             ("POST", ["v1", "reservations"]) => Self::Reserve,
             ("GET", ["v1", "reservations"]) => Self::List,

@@ -8,8 +8,11 @@ use std::str::FromStr;
 use cycles_sandbox::{Budget, DEFAULT_API_KEY, DEFAULT_TENANT, FaultRule, default_budgets};
 use lexopt::{Arg, Parser};
 
+pub(crate) const DEFAULT_ADMIN_KEY: &str = "admin-bootstrap-key";
+
 pub(crate) const HELP: &str = "\
-A Cycles server for trying out and tests; its state ends with it.
+A Cycles server for trying out and tests; its state ends with it. It prints what clients
+need as export lines, then closes its standard output, and logs to standard error.
 
 Usage: cycles-sandbox [OPTIONS]
 
@@ -23,7 +26,8 @@ Options:
   --admin-listen ADDR  Where operators connect, usually 127.0.0.1:7979 [default: nowhere]
   --admin-key KEY      Their key [default: admin-bootstrap-key]
   --fault RULE         Something that goes wrong on purpose; repeat it for more
-  --quiet              Log nothing
+  --quiet              Log no requests
+  --exit-with-parent   End when the process that started it has ended, however that came (not on Windows)
   --help               Print this
   --version            Print the version
 
@@ -56,6 +60,7 @@ pub(crate) struct Args {
     pub(crate) admin_key: String,
     pub(crate) faults: Vec<FaultRule>,
     pub(crate) quiet: bool,
+    pub(crate) exit_with_parent: bool,
 }
 
 /// Reads the arguments after the program's name, or says what is wrong with them.
@@ -63,7 +68,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     let mut parser = Parser::from_args(args);
     let (mut listen, mut admin_listen, mut admin_key) = (None, None, None);
     let (mut tenant, mut api_key) = (None, None);
-    let (mut budgets, mut faults, mut quiet) = (Vec::new(), Vec::new(), false);
+    let (mut budgets, mut faults) = (Vec::new(), Vec::new());
+    let (mut quiet, mut exit_with_parent) = (false, false);
     while let Some(arg) = parser.next().map_err(sentence)? {
         match arg {
             Arg::Long("listen") => once("--listen", &mut listen, address("--listen", &mut parser)?)?,
@@ -77,6 +83,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Long("admin-key") => once("--admin-key", &mut admin_key, key("--admin-key", &mut parser)?)?,
             Arg::Long("fault") => faults.push(parsed::<FaultRule>("--fault", &mut parser)?),
             Arg::Long("quiet") => quiet = true,
+            Arg::Long("exit-with-parent") if cfg!(unix) => exit_with_parent = true,
+            Arg::Long("exit-with-parent") => {
+                return Err(
+                    "--exit-with-parent is for Unix: here the process that starts it has to end it"
+                        .to_owned(),
+                );
+            }
             Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
             Arg::Long("version") | Arg::Short('V') => return Ok(Command::Version),
             Arg::Long(_) | Arg::Short(_) | Arg::Value(_) => return Err(sentence(arg.unexpected())),
@@ -93,9 +106,10 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         api_key: api_key.unwrap_or_else(|| DEFAULT_API_KEY.to_owned()),
         budgets,
         admin_listen,
-        admin_key: admin_key.unwrap_or_else(|| "admin-bootstrap-key".to_owned()),
+        admin_key: admin_key.unwrap_or_else(|| DEFAULT_ADMIN_KEY.to_owned()),
         faults,
         quiet,
+        exit_with_parent,
     }))
 }
 

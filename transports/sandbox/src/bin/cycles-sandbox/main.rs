@@ -1,14 +1,16 @@
-//! `cycles-sandbox`: the embedded server as a program. It prints what a client needs to find it, logs a line
-//! per request, and runs until it is told to stop.
+//! `cycles-sandbox`: the embedded server as a program. It prints what a client needs to find it, closes its standard
+//! output, logs a line per request, and runs until it is told to stop.
 
 mod args;
 mod lines;
 mod log;
 mod masks;
+mod output;
+mod published;
 mod stop;
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use cycles_sandbox::{ApiKey, Ledger, Sandbox, Tenant};
@@ -19,15 +21,10 @@ use crate::log::Log;
 use crate::stop::Stop;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Help) => say(args::HELP),
-        Ok(Command::Version) => say(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Serve(args)) => {
-            if let Err(error) = serve(args) {
-                log::note(&format!("cycles-sandbox: {}\n", explained(&error)));
-                return ExitCode::FAILURE;
-            }
-        }
+    let done = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => output::write(args::HELP),
+        Ok(Command::Version) => output::write(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::Serve(args)) => serve(args),
         Err(problem) => {
             // It quotes what was typed, and a terminal would obey that.
             let problem = problem.replace(char::is_control, "?");
@@ -36,30 +33,42 @@ fn main() -> ExitCode {
             ));
             return ExitCode::from(2);
         }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::note(&format!("cycles-sandbox: {}\n", explained(&error)));
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }
 
-/// Serves until a signal comes.
+/// Serves until it is told to stop.
 fn serve(args: Args) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
+        .enable_time()
         .build()?;
     // Before anything is said, so that whoever reads it can stop us at once.
-    let stop = runtime.block_on(async { Stop::listen() })?;
-    let quiet = args.quiet;
+    let stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
+    let (quiet, published) = (args.quiet, args.published_keys());
     let (lines, written) = Lines::start();
     let sandbox = start(args, &lines)?;
     if !quiet {
         lines.write(log::banner(&sandbox));
     }
+    for warning in published.warnings(&sandbox) {
+        lines.write(warning);
+    }
     drop(lines);
-    say(&format!(
+    output::write(&format!(
         "export CYCLES_BASE_URL={}\nexport CYCLES_API_KEY={}\nexport CYCLES_TENANT={}\n",
         sandbox.base_url(),
         quoted(sandbox.api_key()),
         quoted(sandbox.tenant()),
-    ));
+    ))?;
+    // A shell reads them to the end: `eval "$(cycles-sandbox &)"`.
+    output::close();
     runtime.block_on(stop.come());
     drop(sandbox);
     written.wait();
@@ -89,12 +98,6 @@ fn start(args: Args, lines: &Lines) -> io::Result<Sandbox> {
         sandbox.inject(rule);
     }
     Ok(sandbox)
-}
-
-/// Writes to standard output. A reader that went away does not stop a server.
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn explained(error: &io::Error) -> String {

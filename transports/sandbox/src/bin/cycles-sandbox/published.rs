@@ -1,0 +1,43 @@
+//! Keys that everybody knows, on addresses that others reach.
+
+use std::net::SocketAddr;
+
+use cycles_sandbox::{DEFAULT_API_KEY, Sandbox};
+
+use crate::args::{Args, DEFAULT_ADMIN_KEY};
+
+/// Which keys are those that the documentation shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublishedKeys {
+    api: bool,
+    admin: bool,
+}
+
+impl Args {
+    pub(crate) fn published_keys(&self) -> PublishedKeys {
+        PublishedKeys {
+            api: self.api_key == DEFAULT_API_KEY,
+            admin: self.admin_key == DEFAULT_ADMIN_KEY,
+        }
+    }
+}
+
+impl PublishedKeys {
+    /// A line for each that more than this machine can use.
+    pub(crate) fn warnings(self, sandbox: &Sandbox) -> impl Iterator<Item = String> {
+        let planes = [
+            (self.api, Some(sandbox.addr()), "--api-key"),
+            (self.admin, sandbox.admin_addr(), "--admin-key"),
+        ];
+        planes.into_iter().filter_map(|(is_published, addr, flag)| {
+            let addr: SocketAddr = addr?;
+            let is_open = !addr.ip().to_canonical().is_loopback();
+            (is_published && is_open).then(|| {
+                format!(
+                    "warning: {addr} is reachable from other machines, and its key is the published default: give \
+                     another one with {flag}\n"
+                )
+            })
+        })
+    }
+}
