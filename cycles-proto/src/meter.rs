@@ -104,7 +104,8 @@ pub enum Settle {
 }
 
 impl Meter {
-    pub(crate) fn new(unit: Unit, began: Now) -> Self {
+    /// Nothing counted yet of what began then, in this unit.
+    pub fn new(unit: Unit, began: Now) -> Self {
         Self {
             unit,
             consumed: 0,

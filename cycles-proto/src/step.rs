@@ -77,6 +77,10 @@ impl Aside {
     }
 }
 
+/// How long anybody waits for a change of the journal. One that takes longer, as on a disk that hangs, counts as failed;
+/// if it is made later all the same, that does no harm.
+pub const STORE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Why a change of the journal could not be made durable, in the words of the system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -161,6 +161,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
             ConfigError::Missing(_)
             | ConfigError::Malformed { .. }
             | ConfigError::OutOfRange { .. }
+            | ConfigError::Forked
             | ConfigError::Adapter(_) => error,
         }
     }

@@ -125,6 +125,12 @@ pub enum ConfigError {
         /// What is wrong, to be read after its name.
         problem: &'static str,
     },
+    /// The client was made before its process was forked, and this is the child.
+    #[error(
+        "this process was forked from the one that made the client, whose connections and threads are not here: nothing \
+         was sent. Make the client after the fork, in each child"
+    )]
+    Forked,
     /// What the adapter needs cannot be had.
     #[error("{0}")]
     Adapter(String),

@@ -123,6 +123,12 @@ pub enum InvalidCommit {
         "the reservation has its cost already: it is committed once. Charge a further cost with an event"
     )]
     AlreadyCommitted,
+    /// The reservation is held by the process that this one was forked from.
+    #[error(
+        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it: this \
+         cost was not taken. Reserve in the process that acts, with a client that was made after the fork"
+    )]
+    Forked,
     /// The amount is in another unit than what was reserved.
     #[error(
         "the cost is in {given}, but the reservation is in {reserved}, so this cost was not sent. What was told to be \

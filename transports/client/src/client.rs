@@ -4,7 +4,7 @@ use core::ops::Deref;
 use std::fmt;
 use std::sync::Arc;
 
-use cycles_host::{Journal, Observer, Observers};
+use cycles_host::{Journal, Observer, Observers, Process};
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
@@ -17,7 +17,8 @@ use crate::slot::ClockOf;
 /// A client of a Cycles server. Clones are cheap and share connections, journal and observer.
 ///
 /// Its methods must be awaited in a runtime of its kind; in none at all they answer with an error. A client
-/// may outlive a runtime and be used in several, one after the other or at once.
+/// may outlive a runtime and be used in several, one after the other or at once. In a child that was forked later every
+/// call answers with [`ConfigError::Forked`], and what was reserved before is the parent's: make the client after a fork.
 ///
 /// What goes on in the background ends with the last clone and the last guard: costs that were handed over are
 /// settled or in their records by then, and what is left in the journal waits for the next client.
@@ -44,6 +45,7 @@ pub(crate) struct Parts<R: Runtime> {
     pub(crate) observers: Observers,
     pub(crate) replay: InUse,
     pub(crate) lots: Arc<Lots<R>>,
+    pub(crate) process: Process,
 }
 
 /// How many exchanges of one client are under way at once, for its reservations and for plain calls each.
@@ -90,6 +92,7 @@ impl<R: Runtime> CyclesClient<R> {
                 observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
                 replay: InUse::default(),
                 lots: Arc::default(),
+                process: Process::current(),
                 runtime,
             };
             Ready {
@@ -137,7 +140,9 @@ impl<R: Runtime> CyclesClient<R> {
     }
 
     pub(crate) fn ready(&self) -> Result<&Ready<R>, Error> {
-        self.state.as_ref().map_err(|error| error.clone().into())
+        let ready = self.state.as_ref().map_err(Clone::clone)?;
+        ready.process.check()?;
+        Ok(ready)
     }
 }
 

@@ -98,6 +98,7 @@ impl GuardContext {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.slot.check()?;
         self.slot.lock().machine.spent(amount)
     }
 
@@ -145,13 +146,17 @@ impl Lease {
         Self { slot }
     }
 
-    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
+    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more. In a
+    /// child that was forked it is, because what is held is the parent's.
     pub fn is_lost(&self) -> bool {
-        self.slot.is_lost(&self.slot.lock())
+        self.slot.check().is_err() || self.slot.is_lost(&self.slot.lock())
     }
 
     /// Waits until the lease is lost; for ever if it never is.
     pub async fn lost(&self) {
+        if self.slot.check().is_err() {
+            return;
+        }
         self.slot
             .wait_for(|shared| self.slot.is_lost(shared).then_some(()))
             .await;

@@ -302,7 +302,7 @@ impl<R: Runtime> Future for Driver<R> {
 
 impl<R: Runtime> Drop for Driver<R> {
     fn drop(&mut self) {
-        if self.slot.lock().is_driven {
+        if self.slot.check().is_ok() && self.slot.lock().is_driven {
             self.lose_answers();
             self.write_what_is_due();
         }

@@ -131,6 +131,7 @@ impl<R: Runtime> ReservationGuard<R> {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.life.slot.check()?;
         self.life.slot.lock().machine.spent(amount)
     }
 
@@ -141,6 +142,7 @@ impl<R: Runtime> ReservationGuard<R> {
     /// Any [`Error`]. The reservation and its heartbeat are not concerned.
     pub async fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
         let slot = &self.life.slot;
+        slot.check()?;
         let ticket = slot.lock().machine.extend(Duration::from_millis(ms));
         let Some(ticket) = ticket else {
             return Err(InvalidCommit::NotHeld.into());
@@ -159,8 +161,10 @@ impl<R: Runtime> ReservationGuard<R> {
     /// Nothing was spent: the budget is given back. This is done in the call, whether or not the future is
     /// polled; the future waits for the first attempt. What was [spent](Self::spent) nevertheless is committed.
     pub fn release(mut self, reason: impl Into<ReleaseReason>) -> Releasing<R> {
-        self.life.end(reason.into());
-        self.life.begin();
+        if self.life.slot.check().is_ok() {
+            self.life.end(reason.into());
+            self.life.begin();
+        }
         Releasing { life: self.life }
     }
 }
@@ -208,6 +212,10 @@ impl<R: Runtime> Life<R> {
     }
 
     pub(crate) fn commit(mut self, request: CommitRequest) -> Committing<R> {
+        if let Err(forked) = self.slot.check() {
+            let invalid = Some(forked);
+            return Committing { invalid, life: self };
+        }
         let taken = self.slot.lock().machine.commit(self.now(), request);
         match &taken {
             Ok(()) => self.is_ending(),
@@ -285,6 +293,9 @@ impl<R: Runtime> Life<R> {
 
 impl<R: Runtime> Drop for Life<R> {
     fn drop(&mut self) {
+        if self.slot.check().is_err() {
+            return;
+        }
         let is_abandoned = !self.has_ended;
         if is_abandoned {
             self.end(ReleaseReason::ABANDONED);
@@ -330,7 +341,8 @@ impl<R: Runtime> Committing<R> {
         cx: &mut Context<'_>,
         look: impl FnOnce(&mut Shared) -> Option<Receipt>,
     ) -> Poll<Result<Receipt, InvalidCommit>> {
-        match &self.invalid {
+        let forked = self.life.slot.check().err();
+        match self.invalid.as_ref().or(forked.as_ref()) {
             Some(invalid) => Poll::Ready(Err(invalid.clone())),
             None => self.life.poll_for(cx, look).map(Ok),
         }
@@ -359,6 +371,7 @@ impl<R: Runtime> Future for Releasing<R> {
     type Output = Result<bool, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.life.slot.check()?;
         self.life
             .poll_for(cx, |shared| shared.told.released(&shared.machine))
     }

@@ -7,7 +7,7 @@ use core::task::{Context, Poll, ready};
 
 use cycles_host::ambient;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
-use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
+use cycles_proto::models::{Amount, CyclesMetrics, JsonObject, Unit};
 use cycles_proto::{Error, Receipt};
 use futures::stream::{FusedStream, Stream};
 
@@ -94,7 +94,12 @@ impl<R: Runtime> ReservationGuard<R> {
 
 impl<R: Runtime, S, F> Metered<R, S, F> {
     pub(crate) fn new(guard: ReservationGuard<R>, stream: S, read: F) -> Self {
-        let meter = guard.life.slot.lock().machine.meter(guard.life.now());
+        let now = guard.life.now();
+        let meter = match guard.life.slot.check() {
+            Ok(()) => guard.life.slot.lock().machine.meter(now),
+            // Nothing will be taken, in whatever unit.
+            Err(_) => Meter::new(Unit::Tokens, now),
+        };
         Self {
             consumed: meter.consumed(),
             watch: guard.life.watch(),
@@ -161,6 +166,9 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
 
     fn end(&mut self, end: End) {
         let Some(live) = self.live.take() else { return };
+        if live.guard.life.slot.check().is_err() {
+            return;
+        }
         let Live {
             guard,
             mut meter,
@@ -242,7 +250,9 @@ where
         };
         if let Some(amount) = live.meter.read(reading) {
             // What it refuses is not counted either, and told at the end.
-            let _ = live.guard.life.slot.lock().machine.counted(&amount);
+            if live.guard.life.slot.check().is_ok() {
+                let _ = live.guard.life.slot.lock().machine.counted(&amount);
+            }
             this.consumed = live.meter.consumed();
         }
         if live.meter.is_full() {
@@ -287,6 +297,7 @@ impl<R: Runtime> Future for Settling<R> {
     type Output = Result<Option<Receipt>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.life.slot.check()?;
         self.life
             .poll_for(cx, |shared| shared.told.settled(&shared.machine))
     }

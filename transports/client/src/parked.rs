@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Wake;
 
+use cycles_host::Process;
 use futures::task::AtomicWaker;
 
 use crate::driver::{Advance, Driver};
@@ -184,6 +185,7 @@ impl<R: Runtime> Lots<R> {
         lots.retain(|lot| lot.lock().is_kept);
         let lot = Arc::new(Lot {
             id: here,
+            process: Process::current(),
             state: Mutex::default(),
             keeper: AtomicWaker::new(),
         });
@@ -195,6 +197,7 @@ impl<R: Runtime> Lots<R> {
 /// What rests on one runtime.
 struct Lot<R: Runtime> {
     id: R::Id,
+    process: Process,
     state: Mutex<State<R>>,
     keeper: AtomicWaker,
 }
@@ -314,7 +317,9 @@ impl<R: Runtime> Lot<R> {
 
 impl<R: Runtime> Drop for Lot<R> {
     fn drop(&mut self) {
-        self.keeper.wake();
+        if self.process.is_current() {
+            self.keeper.wake();
+        }
     }
 }
 
@@ -357,7 +362,8 @@ impl<R: Runtime> Future for Keeper<R> {
 
 impl<R: Runtime> Drop for Keeper<R> {
     fn drop(&mut self) {
-        let left = self.lot.upgrade().map(|lot| lot.clear());
+        let lot = self.lot.upgrade().filter(|lot| lot.process.is_current());
+        let left = lot.map(|lot| lot.clear());
         for parked in left.into_iter().flatten() {
             // What is due is written as if the driver had been a task.
             drop(parked.take());

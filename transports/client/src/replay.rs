@@ -9,6 +9,7 @@ use core::time::Duration;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use cycles_host::Process;
 use cycles_host::journal::{Claim, Reading};
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::record::RecordId;
@@ -27,6 +28,7 @@ use crate::timer::Timer;
 /// What is shared between the task, the lives and whoever flushes.
 #[derive(Default)]
 pub(crate) struct Replay {
+    process: Process,
     shared: Mutex<Shared>,
     driver: AtomicWaker,
     /// How many lives of this process are being settled or released.
@@ -68,7 +70,9 @@ impl Deref for InUse {
 
 impl Drop for Users {
     fn drop(&mut self) {
-        self.0.driver.wake();
+        if self.0.process.is_current() {
+            self.0.driver.wake();
+        }
     }
 }
 
@@ -329,6 +333,9 @@ impl<R: Runtime> Future for ReplayDriver<R> {
 
 impl<R: Runtime> Drop for ReplayDriver<R> {
     fn drop(&mut self) {
+        if !self.ready.replay.process.is_current() {
+            return;
+        }
         let mut shared = self.ready.replay.lock();
         shared.is_driven = false;
         // What it was settling stays in its records; the next task begins with a scan.

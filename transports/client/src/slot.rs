@@ -5,13 +5,15 @@ use core::future::{Future, poll_fn};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use cycles_proto::lifecycle::{Lifecycle, Told};
-use cycles_proto::step::StoreFailure;
+use cycles_host::Process;
+use cycles_proto::lifecycle::{InvalidCommit, Lifecycle, Told};
+use cycles_proto::step::{STORE_DEADLINE, StoreFailure};
 use cycles_proto::{Now, Ticket};
 use futures::task::AtomicWaker;
 
 pub(crate) struct Slot {
     clock: ClockOf,
+    process: Process,
     shared: Mutex<Shared>,
     driver: AtomicWaker,
     written: Condvar,
@@ -45,6 +47,7 @@ impl Slot {
     pub(crate) fn new(machine: Lifecycle, clock: &ClockOf) -> Self {
         Self {
             clock: Arc::clone(clock),
+            process: Process::current(),
             shared: Mutex::new(Shared {
                 machine,
                 is_driven: false,
@@ -57,6 +60,12 @@ impl Slot {
             driver: AtomicWaker::new(),
             written: Condvar::new(),
         }
+    }
+
+    /// To be asked before anything else: in a child of the process that reserved, somebody who is not there may hold
+    /// the lock for ever.
+    pub(crate) fn check(&self) -> Result<(), InvalidCommit> {
+        self.process.check().map_err(|_| InvalidCommit::Forked)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
@@ -90,12 +99,13 @@ impl Slot {
         self.wake_driver();
     }
 
-    /// Blocks until the journal has answered.
+    /// Blocks until the journal has answered, or is too late.
     pub(crate) fn wait_for_writes(&self) {
-        let mut shared = self.lock();
-        while shared.open_writes > 0 {
-            shared = self.written.wait(shared).unwrap_or_else(PoisonError::into_inner);
-        }
+        let is_open = |shared: &mut Shared| shared.open_writes > 0;
+        let waited = self
+            .written
+            .wait_timeout_while(self.lock(), STORE_DEADLINE, is_open);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// If there is news, whoever waits looks again.

@@ -276,3 +276,29 @@ fn a_caller_who_left_while_the_answer_is_on_its_way_leaves_nothing_held() {
         }
     });
 }
+
+/// The process was stopped, and the caller looks before the driver does.
+#[test]
+fn a_lease_that_ended_while_the_process_was_stopped_is_told_as_lost_however_the_action_ends() {
+    for end in ["commit", "release", "drop", "extend", "nothing"] {
+        let world = Virtual::default();
+        let (client, lost) = watched(&world);
+        world.block_on(async {
+            let guard = reserve(&client, 30_000).await;
+            world.sleep(Duration::from_secs(1)).await;
+            world.stop_for(Duration::from_secs(120));
+            assert!(guard.lease().is_lost(), "{end}");
+            match end {
+                "commit" => drop(guard.commit(commit(7)).await),
+                "release" => drop(guard.release("too late").await),
+                "drop" => drop(guard),
+                "extend" => drop(guard.extend(30_000).await),
+                _ => guard.lease().lost().await,
+            }
+            world.sleep(Duration::from_secs(1)).await;
+        });
+        let told = lost.lock().unwrap();
+        let losses = told.iter().filter(|event| event.starts_with("LeaseLost")).count();
+        assert_eq!(losses, 1, "{end}: {told:?}");
+    }
+}

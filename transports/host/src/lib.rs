@@ -8,6 +8,7 @@ mod http_options;
 pub mod journal;
 mod observer;
 mod platform;
+mod process;
 mod proxy;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -18,4 +19,5 @@ pub use entropy::{NoEntropy, seed};
 pub use http_options::HttpOptions;
 pub use journal::{Journal, JournalError};
 pub use observer::{Observer, Observers};
+pub use process::Process;
 pub use proxy::{Proxy, ProxyProtocol, Route};

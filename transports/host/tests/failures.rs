@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use cycles_host::{Journal, JournalError};
+use cycles_host::{Journal, JournalError, Process};
 use cycles_proto::step::Aside;
 use support::*;
 
@@ -251,4 +251,20 @@ fn where_no_thread_can_be_started_the_caller_writes_itself() {
         .env("RUST_MIN_STACK", (1_u64 << 46).to_string())
         .output();
     assert_passed(&output.unwrap());
+}
+
+#[test]
+fn a_child_of_the_process_that_opened_the_journal_is_told_so_and_touches_nothing() {
+    let dir = TempDir::new();
+    let journal = dir.journal();
+    journal.apply(put("r-1")).unwrap();
+    let before = listing(&dir.folder());
+    Process::as_if_forked(|| {
+        let failure = journal.apply(put("r-2")).unwrap_err();
+        assert!(failure.0.contains("after the fork"), "{failure}");
+        assert!(matches!(journal.scan(), Err(JournalError::Forked)));
+        assert!(journal.set_aside(Aside::Stale).is_err());
+        assert!(journal.claim().is_none());
+    });
+    assert_eq!(listing(&dir.folder()), before);
 }

@@ -12,6 +12,9 @@ use cycles_host::HttpOptions;
 
 /// A client of a Cycles server whose methods block the thread that calls them. Clones are cheap, share
 /// connections, journal, threads and observer, and may be used from any thread, also one of an async runtime.
+///
+/// In a child that was forked later every call answers with [`ConfigError::Forked`], and what was reserved before is the
+/// parent's: make the client after a fork.
 #[derive(Clone)]
 pub struct CyclesClient {
     state: Result<Ready, ConfigError>,
@@ -94,7 +97,9 @@ impl CyclesClient {
     }
 
     pub(crate) fn ready(&self) -> Result<&Ready, Error> {
-        self.state.as_ref().map_err(|error| error.clone().into())
+        let ready = self.state.as_ref().map_err(Clone::clone)?;
+        ready.engine.process.check()?;
+        Ok(ready)
     }
 }
 

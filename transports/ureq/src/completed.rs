@@ -48,7 +48,7 @@ impl<T> Completed<T> {
     /// As [`receipt`](Self::receipt).
     pub fn wait_settled(&self, timeout: Duration) -> Result<Receipt, InvalidCommit> {
         let settling = self.settling.as_ref().map_err(Clone::clone)?;
-        let receipt = settling.wait_settled(timeout);
+        let receipt = settling.wait_settled(timeout)?;
         Ok(self.policy.receipt(receipt, self.lease_was_lost))
     }
 }

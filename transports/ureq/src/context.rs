@@ -98,6 +98,7 @@ impl GuardContext {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.life.check()?;
         self.life.lock().machine.spent(amount)
     }
 
@@ -145,7 +146,8 @@ impl Lease {
         Self { life }
     }
 
-    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more.
+    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more. In a
+    /// child that was forked it is, because what is held is the parent's.
     pub fn is_lost(&self) -> bool {
         self.life.is_lost()
     }

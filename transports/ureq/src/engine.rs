@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use cycles_host::{Clock, Journal, Observer, Observers};
+use cycles_host::{Clock, Journal, Observer, Observers, Process};
 use cycles_proto::{ConfigError, CyclesConfig, Error, Now, Urgency};
 
 use crate::http_client::HttpClient;
@@ -33,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) replay: Replay,
     heartbeat: Workers,
     settling: Workers,
+    pub(crate) process: Process,
     numbers: AtomicU64,
     is_closed: AtomicBool,
 }
@@ -54,6 +55,7 @@ impl Engine {
             replay: Replay::default(),
             heartbeat: Workers::new("cycles-heartbeat", HEARTBEATS),
             settling: Workers::new("cycles-settling", SETTLING),
+            process: Process::current(),
             numbers: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             config,
@@ -107,7 +109,9 @@ pub(crate) struct InUse(pub(crate) Arc<Engine>);
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.0.close();
+        if self.0.process.is_current() {
+            self.0.close();
+        }
     }
 }
 

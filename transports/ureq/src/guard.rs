@@ -19,7 +19,8 @@ use crate::life::Life;
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. Dropped,
-/// it commits what was [spent](Self::spent) so far, as soon as that is on disk, or gives the budget back, both in the background.
+/// it commits what was [spent](Self::spent) so far, as soon as that is on disk, or gives the budget back, both in the
+/// background. It waits for the disk, for five seconds at most.
 /// While its thread panics it waits for the first attempt, because the process may be about to end.
 ///
 /// It may be moved to another thread, and [extended](Self::extend) from several.
@@ -97,6 +98,7 @@ impl ReservationGuard {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.life().check()?;
         self.life().lock().machine.spent(amount)
     }
 
@@ -106,6 +108,7 @@ impl ReservationGuard {
     /// # Errors
     /// Any [`Error`]. The reservation and its heartbeat are not concerned.
     pub fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
+        self.life().check()?;
         let ticket = self.life().lock().machine.extend(Duration::from_millis(ms));
         let ticket = ticket.ok_or(InvalidCommit::NotHeld)?;
         self.life().wait_for(|shared| shared.told.extended(ticket))
@@ -127,6 +130,7 @@ impl ReservationGuard {
     /// # Errors
     /// If what was spent could not be committed.
     pub fn release(mut self, reason: impl Into<ReleaseReason>) -> Result<bool, Error> {
+        self.life().check()?;
         self.held.end(reason.into());
         self.life()
             .wait_for(|shared| shared.told.released(&shared.machine))
@@ -165,14 +169,16 @@ impl Settling {
     }
 
     /// What came of it when nothing more is tried, or by then.
-    pub(crate) fn wait_settled(&self, timeout: Duration) -> Receipt {
+    pub(crate) fn wait_settled(&self, timeout: Duration) -> Result<Receipt, InvalidCommit> {
+        self.held.life.check()?;
         self.held.life.wait_ended(timeout);
-        self.receipt()
+        Ok(self.receipt())
     }
 }
 
 impl Held {
     fn commit(&mut self, request: CommitRequest) -> Result<(), InvalidCommit> {
+        self.life.check()?;
         self.life.lock().machine.commit(self.life.engine.now(), request)?;
         self.has_ended = true;
         self.life.ending();
@@ -201,7 +207,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if !self.has_ended {
+        if !self.has_ended && self.life.check().is_ok() {
             self.leave(Settle::Release(ReleaseReason::ABANDONED));
         }
     }

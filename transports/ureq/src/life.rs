@@ -14,9 +14,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Observers;
-use cycles_proto::lifecycle::{Lifecycle, Told};
+use cycles_proto::lifecycle::{InvalidCommit, Lifecycle, Told};
 use cycles_proto::record::RecordId;
-use cycles_proto::step::JournalWrite;
+use cycles_proto::step::{JournalWrite, STORE_DEADLINE};
 use cycles_proto::{Call, Event, Failure, FailureKind, Step, Ticket, Urgency};
 
 use crate::engine::Engine;
@@ -94,6 +94,12 @@ impl Life {
         })
     }
 
+    /// To be asked before anything else: in a child of the process that reserved, somebody who is not there may hold
+    /// the lock for ever.
+    pub(crate) fn check(&self) -> Result<(), InvalidCommit> {
+        self.engine.process.check().map_err(|_| InvalidCommit::Forked)
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Shared> {
         // Whatever a panic elsewhere left is still the machine, which every input keeps in order.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -151,12 +157,18 @@ impl Life {
     }
 
     pub(crate) fn is_lost(&self) -> bool {
+        if self.check().is_err() {
+            return true;
+        }
         let shared = self.lock();
         shared.told.lease_is_lost(&shared.machine, self.engine.now())
     }
 
     /// Waits until the lease is lost, or for `timeout`, whichever comes first; whether it is lost.
     pub(crate) fn wait_lost(&self, timeout: Duration) -> bool {
+        if self.check().is_err() {
+            return true;
+        }
         let is_lost = |shared: &Shared| shared.told.lease_is_lost(&shared.machine, self.engine.now());
         is_lost(&self.wait_while(timeout, |shared| !is_lost(shared)))
     }
@@ -176,13 +188,12 @@ impl Life {
         }
     }
 
-    /// Waits until what has to be on disk by now is there, or could not be brought there.
+    /// Waits until what has to be on disk by now is there, or could not be brought there in time. Another thread that
+    /// drives may not have come to it.
     pub(crate) fn wait_for_writes(self: &Arc<Self>) {
         self.drive();
-        let mut shared = self.lock();
-        while shared.open_writes > 0 {
-            shared = self.wait(shared);
-        }
+        let is_at_it = |shared: &mut Shared| shared.is_driven || shared.open_writes > 0;
+        drop(self.wait_while(STORE_DEADLINE, is_at_it));
     }
 
     fn hand_out<'a>(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cycles_host::ambient;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
-use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
+use cycles_proto::models::{Amount, CyclesMetrics, JsonObject, Unit};
 use cycles_proto::{Error, Receipt};
 
 use crate::client::Ready;
@@ -120,7 +120,12 @@ impl ReservationGuard {
 impl<S, F> Metered<S, F> {
     pub(crate) fn new(guard: ReservationGuard, source: S, read: F) -> Self {
         let life = Arc::clone(guard.life());
-        let meter = life.lock().machine.meter(life.engine.now());
+        let now = life.engine.now();
+        let meter = match life.check() {
+            Ok(()) => life.lock().machine.meter(now),
+            // Nothing will be taken, in whatever unit.
+            Err(_) => Meter::new(Unit::Tokens, now),
+        };
         Self {
             consumed: meter.consumed(),
             settling: Settling {
@@ -203,7 +208,9 @@ impl<S, F> Metered<S, F> {
         let Some(live) = &mut self.live else { return };
         if let Some(amount) = live.meter.read(reading) {
             // What it refuses is not counted either, and told at the end.
-            let _ = live.guard.life().lock().machine.counted(&amount);
+            if live.guard.life().check().is_ok() {
+                let _ = live.guard.life().lock().machine.counted(&amount);
+            }
             self.consumed = live.meter.consumed();
         }
         if live.meter.is_full() {
@@ -213,6 +220,9 @@ impl<S, F> Metered<S, F> {
 
     fn end(&mut self, end: End) {
         let Some(live) = self.live.take() else { return };
+        if live.guard.life().check().is_err() {
+            return;
+        }
         let Live {
             guard,
             mut meter,
@@ -356,6 +366,7 @@ impl Settling {
     /// # Errors
     /// Any [`Error`] if the cost was not taken, was refused, or is in no record.
     pub fn wait(&self) -> Result<Option<Receipt>, Error> {
+        self.life.check()?;
         self.life.wait_for(|shared| shared.told.settled(&shared.machine))
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -38,6 +39,8 @@ struct World {
     ledger: Mutex<Ledger>,
     /// The operation whose requests never arrive.
     lost: Mutex<Option<Operation>>,
+    /// How many requests there have been.
+    sent: AtomicU64,
 }
 
 #[derive(Default)]
@@ -64,6 +67,7 @@ impl Default for Virtual {
             ready: Mutex::default(),
             ledger: Mutex::new(ledger),
             lost: Mutex::default(),
+            sent: AtomicU64::new(0),
         }))
     }
 }
@@ -88,9 +92,19 @@ impl Virtual {
         *self.0.lost.lock().unwrap() = None;
     }
 
+    /// How many requests there have been.
+    pub fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
     /// How many tasks there have been.
     pub fn spawned(&self) -> u64 {
         self.0.state.lock().unwrap().last_task
+    }
+
+    /// Nobody runs for so long, and nobody notices.
+    pub fn stop_for(&self, time: Duration) {
+        self.0.state.lock().unwrap().now += time;
     }
 
     /// The time since the world began.
@@ -226,6 +240,7 @@ impl Runtime for Virtual {
     }
 
     async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+        self.0.sent.fetch_add(1, Ordering::Relaxed);
         let lost = *self.0.lost.lock().unwrap();
         if lost == Some(Operation::of(call.request.method(), call.request.uri().path())) {
             self.sleep(call.timeout).await;

@@ -12,6 +12,12 @@ pub enum JournalError {
     /// The configuration says that nothing is kept on disk.
     #[error("the journal is switched off in the configuration")]
     Off,
+    /// It was opened before its process was forked, and this is the child.
+    #[error(
+        "the journal was opened by the process that this one was forked from: make the client after the fork, in each \
+         child"
+    )]
+    Forked,
     /// Nobody said where to keep it, and there is no home directory.
     #[error(
         "there is no home directory to keep the journal in: set CYCLES_JOURNAL_DIR, or `journal_dir`, to a \

@@ -24,6 +24,7 @@ pub use self::reading::Reading;
 pub use self::scan::{Problem, Scan};
 use self::shelf::Files;
 use self::writers::Writers;
+use crate::process::Process;
 
 /// The costs of one server and one principal that are not settled yet. Clones are the same journal.
 ///
@@ -33,6 +34,7 @@ use self::writers::Writers;
 pub struct Journal {
     /// `None` if the configuration switches it off.
     writers: Option<Arc<Writers<Files>>>,
+    process: Process,
 }
 
 /// A record that was set aside, for a person to look at.
@@ -58,6 +60,7 @@ impl Journal {
         let files = || Files::of(config, home);
         Self {
             writers: config.journal_enabled().then(|| Arc::new(Writers::new(files()))),
+            process: Process::current(),
         }
     }
 
@@ -102,6 +105,7 @@ impl Journal {
     /// changes made before it.
     pub fn submit(&self, write: JournalWrite, done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) {
         match &self.writers {
+            Some(_) if !self.process.is_current() => done(Err(JournalError::Forked.of(&write))),
             Some(writers) => writers.submit(write, Box::new(done)),
             None => done(Err(JournalError::Off.of(&write))),
         }
@@ -154,6 +158,7 @@ impl Journal {
     pub fn claim(&self) -> Option<Claim> {
         match self.existing() {
             Ok(Some((_, folder))) => Claim::of(folder),
+            Err(JournalError::Forked) => None,
             Ok(None) | Err(_) => Some(Claim::undisputed()),
         }
     }
@@ -167,6 +172,9 @@ impl Journal {
         let Some(files) = self.files() else {
             return Ok(None);
         };
+        if !self.process.is_current() {
+            return Err(JournalError::Forked);
+        }
         Ok(files.folder().existing()?.map(|folder| (files, folder)))
     }
 }
