@@ -25,7 +25,7 @@ use crate::models::{
     BalanceResponse, CommitResponse, CyclesEvidenceEnvelope, CyclesEvidenceJwks, DecisionResponse, ErrorCode,
     ErrorResponse, EventCreateResponse, EventStatus, HealthResponse, ReleaseResponse,
     ReservationCreateResponse, ReservationDetail, ReservationExtendResponse, ReservationListResponse,
-    ReservationStatus, ResponseInfo,
+    ReservationStatus, ResponseInfo, shown_without_the_key,
 };
 
 /// An operation of the protocol, by its `operationId`, and the readiness probe.
@@ -118,7 +118,7 @@ impl<T> Verdict<T> {
 }
 
 /// A reply that does not say that the operation was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Unsuccessful {
     /// Status, headers and body.
     pub info: ResponseInfo,
@@ -127,6 +127,12 @@ pub struct Unsuccessful {
     /// Why a success could not be read, if that is the trouble.
     pub unreadable: Option<String>,
 }
+
+shown_without_the_key!(Unsuccessful {
+    info,
+    error,
+    unreadable
+});
 
 impl Unsuccessful {
     /// The error code, known or not.
@@ -143,7 +149,7 @@ impl Unsuccessful {
     /// Whether the server could not look up the API key because its own store is down: it answers 401 then.
     pub(crate) fn is_outage(&self) -> bool {
         let message = self.error.as_ref().and_then(|error| error.message.as_deref());
-        self.info.status() == 401 && message == Some("INTERNAL_ERROR")
+        self.info.status() == 401 && message == Some(OUTAGE)
     }
 
     /// Whether the reply tells that the operation was not done, by this attempt nor by an earlier one if one
@@ -190,7 +196,7 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
         return match read::<T>(kind, info.clone()) {
             Ok(reply) => Verdict::Success(reply),
             Err(problem) => Verdict::Ambiguous(Unsuccessful {
-                info,
+                info: info.without_key(),
                 error: None,
                 unreadable: Some(problem),
             }),
@@ -199,14 +205,16 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
     if (200..300).contains(&status) {
         let unreadable = Some("another status than the operation has".to_owned());
         return Verdict::Ambiguous(Unsuccessful {
-            info,
+            info: info.without_key(),
             error: None,
             unreadable,
         });
     }
-    let error = parse::<ErrorResponse>(info.body()).ok();
+    let error = parse::<ErrorResponse>(info.body())
+        .ok()
+        .map(|error| shown(error, &info));
     let reply = Unsuccessful {
-        info,
+        info: info.without_key(),
         error,
         unreadable: None,
     };
@@ -232,6 +240,22 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
         _ => Verdict::Rejected(reply),
     }
 }
+
+/// The error with what is for people without the API key; what decides stays as it came.
+fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
+    let decides = error.message.as_deref() == Some(OUTAGE);
+    for text in [&mut error.message, &mut error.request_id, &mut error.trace_id] {
+        if let Some(text) = text.as_mut().filter(|_| !decides) {
+            *text = info.shown(text).into_owned();
+        }
+    }
+    let details = error.details.map(|details| details.to_string());
+    error.details = details.and_then(|details| serde_json::from_str(&info.shown(&details)).ok());
+    error
+}
+
+/// What a server says in place of a reason when its own store is down.
+const OUTAGE: &str = "INTERNAL_ERROR";
 
 /// Nothing that a server answers.
 const PROXY_WANTS_CREDENTIALS: u16 = 407;

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -12,9 +13,11 @@ use crate::call::Failure;
 
 /// An API key. It has no `Display`, and `Debug` shows that there is one.
 #[derive(Clone)]
-pub struct ApiKey {
+pub struct ApiKey(Arc<Secret>);
+
+struct Secret {
     header: HeaderValue,
-    /// Every answer is searched for it.
+    /// Every text that comes from outside is searched for it before it is shown.
     finder: Finder<'static>,
 }
 
@@ -31,79 +34,70 @@ impl ApiKey {
                 "has white space or another character in it that no key has: copy it again",
             ));
         }
-        let mut value = HeaderValue::try_from(text)
+        let mut header = HeaderValue::try_from(text)
             .map_err(|_| ConfigError::ApiKey("contains characters that no HTTP header can carry"))?;
-        value.set_sensitive(true);
-        Ok(Self {
-            header: value,
-            finder: Finder::new(text).into_owned(),
-        })
+        header.set_sensitive(true);
+        let finder = Finder::new(text).into_owned();
+        Ok(Self(Arc::new(Secret { header, finder })))
     }
 
     /// The key itself. Whoever calls this answers for where it goes.
     pub fn expose(&self) -> &str {
-        self.header.to_str().unwrap_or_default()
+        self.0.header.to_str().unwrap_or_default()
     }
 
     /// The header's value, marked as sensitive.
     pub(crate) fn header(&self) -> &HeaderValue {
-        &self.header
+        &self.0.header
     }
 
     /// Whether the key is in it as it is. It is ASCII, so what is around it need not be text.
     fn is_in(&self, bytes: &[u8]) -> bool {
-        self.finder.find(bytes).is_some()
+        self.0.finder.find(bytes).is_some()
     }
 
-    /// `text` without the key.
-    pub(crate) fn redact(&self, text: &str) -> String {
-        text.replace(self.expose(), REDACTED)
+    /// What is shown of a text from outside: the text without the key, which servers and proxies that echo requests put
+    /// into headers, pages and, escaped or not, into strings of JSON. Nothing that is parsed goes through here: a short
+    /// key may be a part of an id.
+    pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut clean = Cow::Borrowed(text);
+        if text.contains('\\')
+            && let Some(replaced) = self.redact_strings(text)
+        {
+            clean = Cow::Owned(replaced);
+        }
+        if self.is_in(clean.as_bytes()) {
+            clean = Cow::Owned(clean.replace(self.expose(), REDACTED));
+        }
+        clean
     }
 
     /// What an HTTP client said of a failure, without the key.
     pub(crate) fn redact_failure(&self, failure: Failure) -> Failure {
-        let detail = self.redact(failure.detail());
+        let detail = self.redact(failure.detail()).into_owned();
         failure.with_detail(detail)
     }
 
-    /// The response without the key, which servers and proxies that echo requests put into headers, pages
-    /// and, escaped or not, into strings of JSON. Everything else stays as it came, to the byte.
-    pub(crate) fn redact_response<'a>(
-        &self,
-        response: &'a http::Response<Bytes>,
-    ) -> Cow<'a, http::Response<Bytes>> {
-        let shows = |value: &HeaderValue| self.is_in(value.as_bytes());
-        let in_headers = response.headers().values().any(shows);
-        let body = self.redact_body(response.body());
-        if !in_headers && body.is_none() {
-            return Cow::Borrowed(response);
-        }
-        let mut clean = http::Response::new(body.unwrap_or_else(|| response.body().clone()));
-        *clean.status_mut() = response.status();
-        let headers = response.headers().iter().filter(|(_, value)| !shows(value));
-        clean
-            .headers_mut()
-            .extend(headers.map(|(name, value)| (name.clone(), value.clone())));
-        Cow::Owned(clean)
-    }
-
-    /// Nothing if the key is not in it.
-    fn redact_body(&self, body: &Bytes) -> Option<Bytes> {
-        let literal = self.is_in(body);
-        if !literal && !body.contains(&b'\\') {
+    /// The body of a reply that is shown, not read. Nothing if the key is not in it.
+    pub(crate) fn redact_body(&self, body: &Bytes) -> Option<Bytes> {
+        if !self.is_in(body) && !body.contains(&b'\\') {
             return None;
         }
         let text = String::from_utf8_lossy(body);
-        let clean = self.redact_strings(&text);
-        let clean = if literal {
-            self.redact(clean.as_deref().unwrap_or(&text))
-        } else {
-            clean?
-        };
-        Some(Bytes::from(clean))
+        match self.redact(&text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(clean) => Some(Bytes::from(clean)),
+        }
     }
 
-    /// Replaces the string literals of JSON that say the key in whatever way they are escaped.
+    /// The response with the key beside it, so that whatever is read of it can leave the key out where it is shown.
+    pub(crate) fn beside(&self, response: &http::Response<Bytes>) -> http::Response<Bytes> {
+        let mut response = response.clone();
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+
+    /// Replaces the string literals of JSON, or of Rust's `Debug`, that say the key in whatever way they are escaped.
     fn redact_strings(&self, text: &str) -> Option<String> {
         let mut clean = String::new();
         let mut kept = 0;
@@ -114,7 +108,8 @@ impl ApiKey {
             };
             if decoded.contains(self.expose()) {
                 clean.push_str(&text[kept..start]);
-                clean.push_str(&serde_json::Value::String(self.redact(&decoded)).to_string());
+                let shown = decoded.replace(self.expose(), REDACTED);
+                clean.push_str(&serde_json::Value::String(shown).to_string());
                 kept = end;
             }
         }
@@ -141,7 +136,7 @@ const REDACTED: &str = "[redacted]";
 
 impl PartialEq for ApiKey {
     fn eq(&self, other: &Self) -> bool {
-        self.header == other.header
+        self.0.header == other.0.header
     }
 }
 

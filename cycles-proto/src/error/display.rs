@@ -98,9 +98,10 @@ impl fmt::Display for Sentence<'_> {
         ) = self;
         let status = reply.info.status();
         let redirect = call.redirect(&reply.info);
+        let shown = |text: &str| shortened(&reply.info.shown(text));
         match (reply.code(), &reply.unreadable) {
             _ if decision.is_some() => write!(f, "{call}: denied")?,
-            (Some(code), _) => write!(f, "{call}: {status} {}", shortened(code.as_str()))?,
+            (Some(code), _) => write!(f, "{call}: {status} {}", shown(code.as_str()))?,
             (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
             (None, None) if redirect.is_none() => {
                 write!(f, "{call}: {status}, not an answer of a Cycles server")?;
@@ -108,14 +109,14 @@ impl fmt::Display for Sentence<'_> {
             (None, None) => write!(f, "{call}: {status}")?,
         }
         if let Some(redirect) = &redirect {
-            write!(f, ", {}", shortened(redirect))?;
+            write!(f, ", {}", shown(redirect))?;
         } else if !message.is_empty() {
-            write!(f, ": {}", shortened(message))?;
+            write!(f, ": {}", shown(message))?;
         }
         if reply.unreadable.is_some() {
-            write!(f, ". {}", body_of(&reply.info))?;
+            write!(f, ". {}", shown(&body_of(&reply.info)))?;
         }
-        if status == 401 && *message == "INTERNAL_ERROR" {
+        if reply.is_outage() {
             f.write_str(" (the server's own store is down; the API key is not at fault)")?;
         } else if status == 401 && reply.code().is_some() {
             write!(f, " ({} does not take the API key)", call.server)?;
@@ -136,7 +137,7 @@ impl fmt::Display for Sentence<'_> {
             call.write_advice(f, self.0.outcome_is_unknown())?;
         }
         match self.0.request_id() {
-            Some(id) => write!(f, ". Request {}.", shortened(id)),
+            Some(id) => write!(f, ". Request {}.", shown(id)),
             None => f.write_str("."),
         }
     }
@@ -144,13 +145,14 @@ impl fmt::Display for Sentence<'_> {
 
 /// What a decision says that is not a permission.
 pub(super) fn denial(response: &ReservationCreateResponse) -> String {
+    let shown = |text: &str| shortened(&response.info.shown(text));
     let why = match &response.reason_code {
-        Some(reason) => shortened(reason.as_str()),
-        None => format!("the decision is {}", shortened(response.decision.as_str())),
+        Some(reason) => shown(reason.as_str()),
+        None => format!("the decision is {}", shown(response.decision.as_str())),
     };
     let deepest = response.scope_path.as_ref().or(response.affected_scopes.last());
     match deepest {
-        Some(scope) => format!("{why} for {}", shortened(scope)),
+        Some(scope) => format!("{why} for {}", shown(scope)),
         None => why,
     }
 }

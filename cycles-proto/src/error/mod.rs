@@ -130,7 +130,7 @@ pub enum Error {
     Transport(Box<TransportError>),
 
     /// The reservation was a dry run: what it would have got. Nothing is held, and the action was not run.
-    #[error("it was a dry run with the decision {}: nothing is held, and the action was not run", .0.decision)]
+    #[error("it was a dry run with the decision {}: nothing is held, and the action was not run", .0.info.shown(.0.decision.as_str()))]
     DryRun(Box<ReservationCreateResponse>),
 
     /// The guarded action failed. What it had [spent](crate::Lifecycle::spent) is charged, else its budget is

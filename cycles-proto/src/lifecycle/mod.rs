@@ -158,7 +158,7 @@ impl Lifecycle {
             }
             return;
         }
-        let response = self.common.config.api_key().redact_response(response);
+        let response = self.common.config.api_key().beside(response);
         let answer = Answer {
             ticket,
             sent: Some(sent),

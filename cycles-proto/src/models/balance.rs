@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::amount::{Amount, SignedAmount};
-use super::response_info::ResponseInfo;
+use super::response_info::{ResponseInfo, shown_without_the_key};
 
 /// What a budget holds in one unit (schema `Balance`).
 ///
@@ -38,7 +38,7 @@ pub struct Balance {
 }
 
 /// A page of balances (schema `BalanceResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct BalanceResponse {
     /// The balances, in an order that the server chooses.
@@ -53,3 +53,10 @@ pub struct BalanceResponse {
     #[serde(skip)]
     pub info: ResponseInfo,
 }
+
+shown_without_the_key!(BalanceResponse {
+    balances,
+    next_cursor,
+    has_more,
+    info
+});

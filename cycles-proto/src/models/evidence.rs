@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::EvidenceId;
 use super::json_object::JsonObject;
-use super::response_info::ResponseInfo;
+use super::response_info::{ResponseInfo, shown_without_the_key};
 
 /// Where the evidence for an operation can be fetched (schema `CyclesEvidenceRef`).
 ///
@@ -36,7 +36,7 @@ pub struct ReservationEvidence {
 /// A signed envelope (schema `CyclesEvidenceEnvelope`).
 ///
 /// The signature covers the whole JSON document: verify the bytes of [`ResponseInfo::body`].
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct CyclesEvidenceEnvelope {
     /// `cycles-evidence/v0.1`.
@@ -63,8 +63,21 @@ pub struct CyclesEvidenceEnvelope {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(CyclesEvidenceEnvelope {
+    schema_version,
+    artifact_type,
+    server_id,
+    signer_did,
+    issued_at_ms,
+    trace_id,
+    payload,
+    evidence_id,
+    signature,
+    info
+});
+
 /// The keys that verify a server's evidence (schema `CyclesEvidenceJwks`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct CyclesEvidenceJwks {
     /// Present and retired keys.
@@ -73,6 +86,8 @@ pub struct CyclesEvidenceJwks {
     #[serde(skip)]
     pub info: ResponseInfo,
 }
+
+shown_without_the_key!(CyclesEvidenceJwks { keys, info });
 
 /// One Ed25519 key and the time for which it counts (schema `CyclesEvidenceJwk`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -51,6 +51,7 @@ pub use requests::{
 };
 pub use reservation::{ReservationDetail, ReservationListResponse, ReservationSummary};
 pub use response_info::ResponseInfo;
+pub(crate) use response_info::shown_without_the_key;
 pub use responses::{
     CommitResponse, DecisionResponse, EventCreateResponse, HealthResponse, ReleaseResponse,
     ReservationCreateResponse, ReservationExtendResponse,

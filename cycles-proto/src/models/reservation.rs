@@ -9,7 +9,7 @@ use super::decode::if_valid;
 use super::evidence::ReservationEvidence;
 use super::ids::{IdempotencyKey, ReservationId};
 use super::json_object::JsonObject;
-use super::response_info::ResponseInfo;
+use super::response_info::{ResponseInfo, shown_without_the_key};
 use super::subject::Subject;
 use crate::time::UnixMillis;
 
@@ -59,7 +59,7 @@ pub struct ReservationSummary {
 }
 
 /// One reservation (schema `ReservationDetail`). It has the members of a summary, which it derefs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReservationDetail {
     /// The reservation.
@@ -67,6 +67,8 @@ pub struct ReservationDetail {
     /// What the transport saw.
     pub info: ResponseInfo,
 }
+
+shown_without_the_key!(ReservationDetail { reservation, info });
 
 impl core::ops::Deref for ReservationDetail {
     type Target = ReservationSummary;
@@ -87,7 +89,7 @@ impl<'de> Deserialize<'de> for ReservationDetail {
 }
 
 /// A page of reservations (schema `ReservationListResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReservationListResponse {
     /// The reservations, sorted as asked, otherwise in an order that the server chooses.
@@ -102,3 +104,10 @@ pub struct ReservationListResponse {
     #[serde(skip)]
     pub info: ResponseInfo,
 }
+
+shown_without_the_key!(ReservationListResponse {
+    reservations,
+    next_cursor,
+    has_more,
+    info
+});

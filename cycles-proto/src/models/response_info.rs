@@ -4,6 +4,9 @@ use core::fmt;
 use core::time::Duration;
 
 use super::retry_after::RetryAfter;
+use std::borrow::Cow;
+
+use crate::config::ApiKey;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
@@ -22,6 +25,8 @@ pub struct ResponseInfo {
     content_type: Option<HeaderValue>,
     content_encoding: Option<HeaderValue>,
     body: Bytes,
+    /// What is left out where a part of the reply is shown.
+    key: Option<ApiKey>,
 }
 
 impl ResponseInfo {
@@ -40,6 +45,7 @@ impl ResponseInfo {
             content_type: headers.get(CONTENT_TYPE).cloned(),
             content_encoding: headers.get(CONTENT_ENCODING).cloned(),
             body: response.body().clone(),
+            key: response.extensions().get().cloned(),
         }
     }
 
@@ -100,19 +106,71 @@ impl ResponseInfo {
         text(&self.content_encoding)
     }
 
-    /// The body as it came.
+    /// The body as it came; that of a reply which is no success without the API key, if it repeats that.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 }
 
+impl ResponseInfo {
+    /// A text of the reply as it is shown: without the API key.
+    pub(crate) fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.key {
+            Some(key) => key.redact(text),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// The `Debug` of a reply, without the API key.
+    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, reply: &dyn fmt::Debug) -> fmt::Result {
+        let Some(key) = &self.key else {
+            return reply.fmt(f);
+        };
+        let text = if f.alternate() {
+            format!("{reply:#?}")
+        } else {
+            format!("{reply:?}")
+        };
+        f.write_str(&key.redact(&text))
+    }
+
+    /// The same of a reply that is no success: its body is for showing only, and is without the API key.
+    pub(crate) fn without_key(mut self) -> Self {
+        if let Some(clean) = self.key.as_ref().and_then(|key| key.redact_body(&self.body)) {
+            self.body = clean;
+        }
+        self
+    }
+}
+
+/// Implements `Debug` for a reply: all of its members, and the API key in none.
+macro_rules! shown_without_the_key {
+    ($reply:ident { $($member:ident),+ }) => {
+        impl core::fmt::Debug for $reply {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                struct Members<'a>(&'a $reply);
+                impl core::fmt::Debug for Members<'_> {
+                    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                        // Without a member that is forgotten it does not compile.
+                        let $reply { $($member),+ } = self.0;
+                        f.debug_struct(stringify!($reply))$(.field(stringify!($member), $member))+.finish()
+                    }
+                }
+                self.info.show(f, &Members(self))
+            }
+        }
+    };
+}
+pub(crate) use shown_without_the_key;
+
 impl fmt::Debug for ResponseInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: Option<&str>| text.map(|text| self.shown(text).into_owned());
         f.debug_struct("ResponseInfo")
             .field("status", &self.status)
-            .field("request_id", &self.request_id())
-            .field("trace_id", &self.trace_id())
-            .field("tenant", &self.tenant())
+            .field("request_id", &shown(self.request_id()))
+            .field("trace_id", &shown(self.trace_id()))
+            .field("tenant", &shown(self.tenant()))
             .field("rate_limit_remaining", &self.rate_limit_remaining)
             .field("rate_limit_reset", &self.rate_limit_reset)
             .field("retry_after", &self.retry_after())

@@ -11,12 +11,12 @@ use super::codes::{Decision, DecisionReasonCode, EventStatus, HealthStatus, Rese
 use super::decode::{non_negative, not_empty};
 use super::evidence::CyclesEvidenceRef;
 use super::ids::{EventId, ReservationId};
-use super::response_info::ResponseInfo;
+use super::response_info::{ResponseInfo, shown_without_the_key};
 use crate::time::UnixMillis;
 
 /// The answer to `decide` (schema `DecisionResponse`). It holds nothing: a reservation made later may
 /// still be refused.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct DecisionResponse {
     /// Whether the action would be allowed.
@@ -41,8 +41,18 @@ pub struct DecisionResponse {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(DecisionResponse {
+    decision,
+    caps,
+    reason_code,
+    retry_after_ms,
+    affected_scopes,
+    cycles_evidence,
+    info
+});
+
 /// The answer to a reservation, live or dry (schema `ReservationCreateResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReservationCreateResponse {
     /// Whether the action may run; run it only if [`Decision::is_allowed`].
@@ -85,6 +95,22 @@ pub struct ReservationCreateResponse {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(ReservationCreateResponse {
+    decision,
+    reservation_id,
+    reserved,
+    expires_at_ms,
+    remaining_ttl_ms,
+    scope_path,
+    affected_scopes,
+    caps,
+    balances,
+    reason_code,
+    retry_after_ms,
+    cycles_evidence,
+    info
+});
+
 impl ReservationCreateResponse {
     /// [`retry_after_ms`](Self::retry_after_ms) as a duration.
     pub fn retry_after(&self) -> Option<Duration> {
@@ -94,7 +120,7 @@ impl ReservationCreateResponse {
 }
 
 /// The answer to a commit (schema `CommitResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct CommitResponse {
     /// `COMMITTED`.
@@ -118,8 +144,18 @@ pub struct CommitResponse {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(CommitResponse {
+    status,
+    charged,
+    actual,
+    released,
+    balances,
+    cycles_evidence,
+    info
+});
+
 /// The answer to a release (schema `ReleaseResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReleaseResponse {
     /// `RELEASED`.
@@ -137,8 +173,16 @@ pub struct ReleaseResponse {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(ReleaseResponse {
+    status,
+    released,
+    balances,
+    cycles_evidence,
+    info
+});
+
 /// The answer to an extension (schema `ReservationExtendResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReservationExtendResponse {
     /// `ACTIVE`.
@@ -156,8 +200,16 @@ pub struct ReservationExtendResponse {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(ReservationExtendResponse {
+    status,
+    expires_at_ms,
+    remaining_ttl_ms,
+    balances,
+    info
+});
+
 /// The answer to a direct debit (schema `EventCreateResponse`).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct EventCreateResponse {
     /// `APPLIED`.
@@ -179,8 +231,17 @@ pub struct EventCreateResponse {
     pub info: ResponseInfo,
 }
 
+shown_without_the_key!(EventCreateResponse {
+    status,
+    event_id,
+    charged,
+    actual,
+    balances,
+    info
+});
+
 /// The answer of the readiness probe.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct HealthResponse {
     /// Whether the server is ready.
@@ -189,3 +250,5 @@ pub struct HealthResponse {
     #[serde(skip)]
     pub info: ResponseInfo,
 }
+
+shown_without_the_key!(HealthResponse { status, info });

@@ -78,7 +78,7 @@ impl<T> Operation<T> {
         let context = self.context.clone();
         let result = match answer {
             Ok(response) => {
-                let response = self.config.api_key().redact_response(response);
+                let response = self.config.api_key().beside(response);
                 let verdict = (self.judge)(self.context.operation, &response);
                 if may_repeat && is_worth_repeating(&verdict) {
                     return self.again(whole - elapsed);

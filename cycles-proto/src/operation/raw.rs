@@ -106,9 +106,12 @@ impl RawResponse {
         self.info.body()
     }
 
-    /// The body to be printed; what is not UTF-8 is replaced.
+    /// The body to be printed: without the API key, and what is not UTF-8 is replaced.
     pub fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(self.info.body())
+        match String::from_utf8_lossy(self.info.body()) {
+            Cow::Borrowed(text) => self.info.shown(text),
+            Cow::Owned(text) => Cow::Owned(self.info.shown(&text).into_owned()),
+        }
     }
 
     /// A member of the body, if the body is a JSON object that has it and it decodes as `T`.

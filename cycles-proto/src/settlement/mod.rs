@@ -228,7 +228,7 @@ impl Settlement {
         let Some(attempt) = self.landed(ticket) else {
             return;
         };
-        let response = self.config.api_key().redact_response(response);
+        let response = self.config.api_key().beside(response);
         let (next, reply) = match (attempt, self.record.mode()) {
             (Attempt::Look, _) => judge::look(&response),
             (Attempt::Compare(why), _) => {

@@ -1,5 +1,6 @@
 //! Keeps the API key from ureq, which at trace level logs every byte that it writes and reads: a request carries
-//! stars until it is handed to the socket, and an answer that echoes the key has stars before ureq looks at it.
+//! stars until it is handed to the socket, and an answer that echoes the key has a stand-in for it while ureq looks at
+//! it. What ureq has read has the key again: it may be a part of an id.
 //!
 //! As all bytes pass here, a request's head and body leave in one piece, where ureq would send two; and a request that
 //! a proxy is to forward gets what such a proxy wants to see, which ureq cannot write.
@@ -8,13 +9,15 @@ use core::ops::Range;
 use core::{fmt, mem};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cycles_host::Proxy;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Response, Uri};
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
 };
 
+use cycles_proto::Seed;
 use cycles_proto::config::ApiKey;
 
 /// Wraps connections, the last of all.
@@ -26,6 +29,8 @@ struct Secret {
     /// What stands for it in a head, with what comes before and after.
     line: Vec<u8>,
     stars: HeaderValue,
+    /// What stands for it in an answer: as long, and nothing that anybody could send.
+    stand_in: Vec<u8>,
     forwarding: Option<Forwarding>,
 }
 
@@ -49,8 +54,8 @@ pub(crate) struct Discreet<T> {
 }
 
 impl Discreetly {
-    /// For requests to `server`, which `forwarder` forwards if there is one.
-    pub(crate) fn new(key: &ApiKey, server: &Uri, forwarder: Option<&Proxy>) -> Self {
+    /// For requests to `server`, which `forwarder` forwards if there is one. What nobody can guess is made of `seed`.
+    pub(crate) fn new(key: &ApiKey, seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
         let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
         let key = key.expose().to_owned();
         let stars = "*".repeat(key.len());
@@ -58,9 +63,28 @@ impl Discreetly {
             line: format!(": {stars}\r\n").into_bytes(),
             // Stars are fit for a header.
             stars: HeaderValue::from_str(&stars).unwrap_or(HeaderValue::from_static("*")),
+            stand_in: seed.to_string().bytes().cycle().take(key.len()).collect(),
             key,
             forwarding,
         }))
+    }
+
+    /// The answer with the key where it had it.
+    pub(crate) fn restore(&self, answer: Response<Bytes>) -> Response<Bytes> {
+        let is_in = |bytes: &[u8]| find(bytes, &self.0.stand_in).is_some();
+        let (mut head, mut body) = answer.into_parts();
+        for value in head.headers.values_mut().filter(|value| is_in(value.as_bytes())) {
+            let mut bytes = value.as_bytes().to_vec();
+            self.0.unmask(&mut bytes);
+            // The key is fit for a header, so that the whole is.
+            *value = HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| value.clone());
+        }
+        if is_in(&body) {
+            let mut bytes = body.to_vec();
+            self.0.unmask(&mut bytes);
+            body = bytes.into();
+        }
+        Response::from_parts(head, body)
     }
 
     /// Puts stars in place of the key.
@@ -88,16 +112,27 @@ impl Forwarding {
 }
 
 impl Secret {
-    /// Puts stars wherever the key is.
+    /// Puts the stand-in wherever the key is.
     fn mask(&self, bytes: &mut [u8]) {
-        let key = self.key.as_bytes();
-        let mut from = 0;
-        while key.len() >= SHORTEST
-            && let Some(start) = find(&bytes[from..], key)
-        {
-            bytes[from + start..][..key.len()].fill(b'*');
-            from += start + key.len();
+        if self.key.len() >= SHORTEST {
+            replace(bytes, self.key.as_bytes(), &self.stand_in);
         }
+    }
+
+    /// Puts the key wherever the stand-in is.
+    fn unmask(&self, bytes: &mut [u8]) {
+        if self.key.len() >= SHORTEST {
+            replace(bytes, &self.stand_in, self.key.as_bytes());
+        }
+    }
+}
+
+/// Writes `by` over every `part`, which is as long.
+fn replace(bytes: &mut [u8], part: &[u8], by: &[u8]) {
+    let mut from = 0;
+    while let Some(start) = find(&bytes[from..], part) {
+        bytes[from + start..][..by.len()].copy_from_slice(by);
+        from += start + by.len();
     }
 }
 
@@ -245,17 +280,22 @@ mod tests {
             (
                 "cyc_live",
                 "a cyc_live, cyc_liv, ccyc_live",
-                "a ********, cyc_liv, c********",
+                "a abababab, cyc_liv, cabababab",
             ),
-            ("********", "a ********", "a ********"),
+            ("********", "a ********", "a abababab"),
             ("OK", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK"),
         ] {
             let config = cycles_proto::CyclesConfig::new(key, "http://localhost").unwrap();
             let mut bytes = seen.to_owned().into_bytes();
-            Discreetly::new(config.api_key(), &Uri::default(), None)
-                .0
-                .mask(&mut bytes);
-            assert_eq!(String::from_utf8(bytes).unwrap(), masked);
+            let discreetly = Discreetly::new(config.api_key(), Seed([0xab; 16]), &Uri::default(), None);
+            discreetly.0.mask(&mut bytes);
+            assert_eq!(core::str::from_utf8(&bytes).unwrap(), masked);
+            let answer = Response::builder().header("x", &bytes[..]);
+            let restored = discreetly.restore(answer.body(bytes.clone().into()).unwrap());
+            assert_eq!(
+                (&restored.body()[..], restored.headers()["x"].as_bytes()),
+                (seen.as_bytes(), seen.as_bytes())
+            );
         }
     }
 

@@ -84,7 +84,8 @@ impl HttpClient {
                 .filter(|_| is_proxy_encrypted)
                 .map(|proxy| proxy.uri().clone()),
         });
-        let discreetly = Discreetly::new(config.api_key(), &server, forwarder);
+        let seed = cycles_host::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
+        let discreetly = Discreetly::new(config.api_key(), seed, &server, forwarder);
         let connector = connector.chain(discreetly.clone());
         Ok(Self {
             agent: Agent::with_parts(settings, connector, names.clone()),
@@ -116,6 +117,7 @@ impl HttpClient {
         } else {
             self.run(Request::from_parts(head, &body[..]), time, call.max_response)
         }
+        .map(|answer| self.discreetly.restore(answer))
         .map_err(|error| failure(&error))
     }
 

@@ -82,3 +82,52 @@ fn assert_quiet(desk: &Desk) {
     assert!(!said.contains(KEY), "{said}");
     assert!(!said.contains(&KEY.replace('_', "\\u005f")), "{said}");
 }
+
+#[test]
+fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it() {
+    let id = "26abc5a-1";
+    for key in [
+        "abc",
+        "a",
+        "1",
+        "-",
+        "26abc5a-1",
+        "60000",
+        "5",
+        "ALLOW",
+        "COMMITTED",
+        "status",
+        "amount",
+        "TOKENS",
+        "reservation_id",
+        "RESERVATION_EXPIRED",
+        "request_id",
+        "APPLIED",
+        ":",
+        ",",
+    ] {
+        let config = || CyclesConfig::builder(key, "http://h").build().unwrap();
+        for expires in [false, true] {
+            let mut desk = Desk::with(config(), reserve());
+            desk.run([decided("ALLOW", id, 60_000)]);
+            assert_eq!(desk.life.grant().unwrap().reservation_id.as_str(), id, "{key}");
+            desk.run([extended(60_000)]);
+            desk.commit(5).unwrap();
+            if expires {
+                desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(201, APPLIED)]);
+            } else {
+                desk.run([ok(COMMITTED)]);
+            }
+            let settled = desk.receipt();
+            assert!(settled.is_settled(), "{key}: {settled:?}");
+            if let Receipt::Committed(Some(reply)) = &settled {
+                assert_eq!(reply.charged, Amount::tokens(5), "{key}");
+            }
+            let paths = desk.calls.iter().map(|call| call.request.uri().path());
+            let of_the_reservation = paths.filter(|path| path.contains("reservations/"));
+            for path in of_the_reservation {
+                assert!(path.contains(&format!("reservations/{id}/")), "{key}: {path}");
+            }
+        }
+    }
+}

@@ -145,6 +145,33 @@ fn the_key_is_in_no_raw_response_and_debug_has_no_more_of_the_body_than_an_error
 }
 
 #[test]
+fn a_key_that_is_a_part_of_a_body_is_left_out_of_its_text_and_not_of_what_is_read() {
+    let body = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
+    for key in ["C", "OMM", "5", "charged", "TOKENS"] {
+        let config = Arc::new(CyclesConfig::new(key, "http://h").unwrap());
+        let request = CommitRequest::builder().actual(Amount::tokens(5)).build();
+        let operation = Operation::raw(
+            &config,
+            RawRequest::CommitReservation(&"r-1".into(), &request),
+            SEED,
+        );
+        let response = answered(operation.unwrap(), &answer(200, body));
+        assert!(response.is_success(), "{key}: {response:?}");
+        assert_eq!(response.body(), body, "{key}");
+        assert_eq!(
+            response.body_attribute("charged"),
+            Some(Amount::tokens(5)),
+            "{key}"
+        );
+        assert!(
+            !response.text().replace("[redacted]", "").contains(key),
+            "{key}: {}",
+            response.text()
+        );
+    }
+}
+
+#[test]
 fn what_is_asked_with_one_value_needs_no_name() {
     let config = config();
     let kind = |request: RawRequest<'_>| {

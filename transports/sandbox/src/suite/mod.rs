@@ -219,6 +219,7 @@ macro_rules! adapter_suite {
             a_raw_response_says_what_the_server_said
             a_raw_response_is_had_of_a_page_from_elsewhere_too
             the_key_is_nowhere
+            a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it
             requests_have_the_headers_of_the_protocol_and_no_others
         }
     };

@@ -3,11 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+use cycles_proto::Receipt;
 use cycles_proto::models::Amount;
 
 use super::stage::{Stage, commit, request};
 use super::{ActionFailed, Adapter, Client as _, Guard as _};
-use crate::DEFAULT_API_KEY;
+use crate::{DEFAULT_API_KEY, DEFAULT_TENANT_SCOPE};
 
 pub fn the_key_is_nowhere<A: Adapter>() {
     let mut seen = Vec::new();
@@ -57,4 +58,34 @@ pub fn the_key_is_nowhere<A: Adapter>() {
         seen.iter().any(|text| text.contains("v2-")),
         "there was a record to look at"
     );
+}
+
+pub fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it<A: Adapter>() {
+    for key in [
+        "-",
+        "a",
+        "TOKENS",
+        "COMMITTED",
+        "tenant:acme-corp",
+        "reservation_id",
+    ] {
+        let Some(stage) = Stage::<A>::with_key(key) else {
+            return;
+        };
+        let guard = stage.client.reserve(request(100)).unwrap();
+        assert_eq!(stage.reservations(), [guard.reservation_id()], "{key}");
+        guard.extend(10_000).unwrap();
+        let receipt = guard.commit(commit(42)).unwrap();
+        let Receipt::Committed(Some(reply)) = receipt else {
+            panic!("{key}: {receipt:?}")
+        };
+        assert_eq!(reply.charged, Amount::tokens(42), "{key}");
+        let balances = reply.balances.clone().unwrap_or_default();
+        let is_there = balances
+            .iter()
+            .any(|balance| balance.scope_path == DEFAULT_TENANT_SCOPE);
+        assert!(is_there, "{key}");
+        stage.flush_everything();
+        stage.assert_spent(42);
+    }
 }

@@ -17,7 +17,9 @@ use http::Request;
 use super::files::{TempDir, files, records};
 use super::live::Live;
 use super::{Adapter, Client as _, Left};
-use crate::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationStatus, Sandbox, Unit};
+use crate::{
+    ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationStatus, Sandbox, Unit,
+};
 
 /// No test waits so long unless it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,18 +66,36 @@ impl<A: Adapter> Stage<A> {
         let dir = TempDir::new();
         let file = dir.path().join("a file");
         fs::write(&file, "in the way").unwrap();
-        Self::set(dir, |config| config.journal_dir(file.join("journal")))
+        Self::set(dir, DEFAULT_API_KEY, |config| {
+            config.journal_dir(file.join("journal"))
+        })
+    }
+
+    /// With another API key of the tenant; nothing if the server cannot be given one.
+    pub(super) fn with_key(key: &str) -> Option<Self> {
+        let stage = Self::set(TempDir::new(), key, |config| config);
+        if stage.live.is_none() {
+            return Some(stage);
+        }
+        drop(writeln!(
+            stderr(),
+            "live: left out, for no API key can be set there: {key}"
+        ));
+        None
     }
 
     pub(super) fn with(change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder) -> Self {
-        Self::set(TempDir::new(), change)
+        Self::set(TempDir::new(), DEFAULT_API_KEY, change)
     }
 
-    fn set(dir: TempDir, change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder) -> Self {
+    fn set(dir: TempDir, key: &str, change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder) -> Self {
         let seen: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
         let log = Arc::clone(&seen);
         let live = Live::start().map(Arc::new);
         let mut sandbox = Sandbox::builder();
+        if key != DEFAULT_API_KEY {
+            sandbox = sandbox.api_key(ApiKey::new(key, DEFAULT_TENANT));
+        }
         if let Some(live) = live.clone() {
             sandbox = sandbox.answered_by(move |request| live.answer(request));
         }
@@ -87,7 +107,7 @@ impl<A: Adapter> Stage<A> {
         retry.max_attempts = 2;
         retry.initial_delay = Duration::from_millis(100);
         retry.max_delay = Duration::from_millis(100);
-        let config = CyclesConfig::builder(DEFAULT_API_KEY, sandbox.base_url())
+        let config = CyclesConfig::builder(key, sandbox.base_url())
             .tenant(DEFAULT_TENANT)
             .journal_dir(dir.path())
             .retry(retry);
