@@ -12,7 +12,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-pub use self::flushed::Flushed;
+pub use self::flushed::{Flushed, Tally};
 use crate::backoff::Backoff;
 use crate::call::{Ticket, Tickets};
 use crate::config::{CyclesConfig, RetryPolicy};

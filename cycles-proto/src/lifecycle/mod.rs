@@ -311,6 +311,11 @@ impl Lifecycle {
         }
     }
 
+    /// Whether it has ended and everything was told. Until then it is to be polled.
+    pub fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_)) && self.common.events.is_empty()
+    }
+
     /// What a caller that waits for its cost is told by now; see [`Settlement::receipt`].
     pub fn receipt(&self) -> Option<Receipt> {
         match (&self.phase, self.settlement()) {

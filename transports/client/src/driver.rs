@@ -226,6 +226,7 @@ impl<R: Runtime> Driver<R> {
             shared.told.note(&event);
             shared.has_news();
         }
+        self.ready.replay.note(&event);
         self.ready.observers.tell(event);
     }
 

@@ -238,7 +238,7 @@ impl<R: Runtime> Life<R> {
     fn is_ending(&mut self) {
         if !core::mem::replace(&mut self.has_ended, true) {
             let mut shared = self.slot.lock();
-            shared.is_ending = shared.machine.outcome().is_none();
+            shared.is_ending = !shared.machine.is_done();
             if shared.is_ending && shared.is_driven {
                 self.ready.replay.ending();
             }
@@ -263,8 +263,8 @@ impl<R: Runtime> Life<R> {
     }
 
     fn ensure_driven(&self) {
-        let has_ended = self.slot.lock().machine.outcome().is_some();
-        if !has_ended {
+        let is_done = self.slot.lock().machine.is_done();
+        if !is_done {
             Driver::start(&self.ready, &self.slot);
         }
     }

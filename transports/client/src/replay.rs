@@ -6,15 +6,15 @@ use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cycles_host::Process;
 use cycles_host::journal::{Claim, Reading};
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::record::RecordId;
-use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Flushed, Lifecycle, Now, Receipt, Ticket};
+use cycles_proto::replayer::{Replay as Step, Replayer, Tally};
+use cycles_proto::{Error, Event, Flushed, Lifecycle, Now, Receipt, Ticket};
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, Stream as _};
 use futures::task::AtomicWaker;
@@ -31,10 +31,8 @@ pub(crate) struct Replay {
     process: Process,
     shared: Mutex<Shared>,
     driver: AtomicWaker,
-    /// How many lives of this process are being settled or released.
-    ending: AtomicUsize,
-    /// How many of them ended with a cost that is nowhere.
-    unrecorded: AtomicUsize,
+    /// What became of the costs of this process. Nothing else is locked while this is.
+    tally: Mutex<Tally>,
     /// Whether somebody flushes and waits.
     is_flushed: AtomicBool,
 }
@@ -92,29 +90,28 @@ impl Replay {
 
     /// A life of this process was told how it ends.
     pub(crate) fn ending(&self) {
-        self.ending.fetch_add(1, Ordering::SeqCst);
+        self.tally().begin_ending();
+    }
+
+    /// Something was told of a life or a record.
+    pub(crate) fn note(&self, event: &Event) {
+        self.tally().note(event);
     }
 
     /// It has ended, or nobody drives it any more.
     pub(crate) fn ended(&self, receipt: Option<&Receipt>) {
-        if receipt.is_some_and(Receipt::is_unrecorded) {
-            self.unrecorded.fetch_add(1, Ordering::SeqCst);
-        }
-        self.ending.fetch_sub(1, Ordering::SeqCst);
+        self.tally().end(receipt);
         self.wake_flushing();
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is left by now. Without a replayer there is nothing that is known of the journal.
     pub(crate) fn left(&self, now: Now, has_journal: bool) -> Flushed {
-        let ending = self.ending.load(Ordering::SeqCst);
-        let unrecorded = self.unrecorded.load(Ordering::SeqCst);
-        Flushed::new(
-            self.lock().replayer.as_ref(),
-            has_journal,
-            now,
-            ending,
-            unrecorded,
-        )
+        let tally = *self.tally();
+        Flushed::new(self.lock().replayer.as_ref(), has_journal, now, tally)
     }
 
     fn wake_flushing(&self) {
@@ -136,7 +133,7 @@ impl Replay {
             .replayer
             .as_ref()
             .is_none_or(|replayer| replayer.is_quiet(now, until));
-        if self.ending.load(Ordering::SeqCst) == 0 && is_quiet {
+        if !self.tally().is_ending() && is_quiet {
             return Poll::Ready(());
         }
         shared.waiting.push(cx.waker().clone());

@@ -259,6 +259,30 @@ fn a_flush_returns_in_time_and_says_what_is_left() {
 }
 
 #[test]
+fn a_cost_that_could_not_be_taken_is_told_and_counted_at_once_whoever_keeps_the_lease() {
+    for lived in [0, 100] {
+        let world = Virtual::default();
+        let told = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&told);
+        let client = world.client(|config| config).with_observer(move |event: &Event| {
+            *count.lock().unwrap() += usize::from(matches!(event, Event::CostNotTaken { .. }));
+        });
+        world.block_on(async {
+            let guard = reserve(&client, 60_000).await;
+            // After its first beat a task keeps the lease.
+            world.sleep(Duration::from_secs(lived)).await;
+            let began = world.now().mono;
+            guard.commit(commit(-5)).await.unwrap_err();
+            let flushed = client.flush(Duration::from_secs(60)).await.unwrap();
+            assert_eq!((flushed.ending, flushed.unrecorded), (0, 1));
+            assert!(!flushed.is_complete());
+            assert_eq!(world.now().mono, began, "nobody has to wait for the next beat");
+        });
+        assert_eq!(*told.lock().unwrap(), 1);
+    }
+}
+
+#[test]
 fn a_caller_who_left_while_the_answer_is_on_its_way_leaves_nothing_held() {
     let world = Virtual::default();
     let client = world.client(|config| config);

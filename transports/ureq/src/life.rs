@@ -182,7 +182,7 @@ impl Life {
     /// The machine knows how it ends: that is seen to, whatever becomes of the caller, and flushing waits for it.
     pub(crate) fn ending(&self) {
         let mut shared = self.lock();
-        if !shared.is_ending && shared.machine.outcome().is_none() {
+        if !shared.is_ending && !shared.machine.is_done() {
             shared.is_ending = true;
             self.engine.replay.ending();
         }
@@ -265,6 +265,7 @@ impl Life {
         } else if let Event::Granted { .. } | Event::SettledLate { .. } = &event {
             self.engine.observe(None);
         }
+        self.engine.replay.note(&event);
         self.observers.tell(event);
     }
 

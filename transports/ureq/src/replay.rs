@@ -8,8 +8,8 @@ use cycles_host::Observers;
 use cycles_host::journal::Claim;
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::record::RecordId;
-use cycles_proto::replayer::{Replay as Step, Replayer};
-use cycles_proto::{Error, Flushed, Now, Receipt, Ticket, Urgency};
+use cycles_proto::replayer::{Replay as Step, Replayer, Tally};
+use cycles_proto::{Error, Event, Flushed, Now, Receipt, Ticket, Urgency};
 
 use crate::engine::Engine;
 use crate::life::Life;
@@ -30,24 +30,23 @@ struct Shared {
     /// Its number in the scheduler, and who is told what happens.
     place: Option<(u64, Observers)>,
     is_driven: bool,
-    /// How many lives of this process are being settled or released.
-    ending: usize,
-    /// How many of them ended with a cost that is nowhere.
-    unrecorded: usize,
+    tally: Tally,
 }
 
 impl Replay {
     /// A life of this process was told how it ends.
     pub(crate) fn ending(&self) {
-        self.lock().ending += 1;
+        self.lock().tally.begin_ending();
+    }
+
+    /// Something was told of a life or a record.
+    pub(crate) fn note(&self, event: &Event) {
+        self.lock().tally.note(event);
     }
 
     /// It has ended.
     pub(crate) fn ended(&self, receipt: Option<&Receipt>) {
-        let mut shared = self.lock();
-        shared.ending -= 1;
-        shared.unrecorded += usize::from(receipt.is_some_and(Receipt::is_unrecorded));
-        drop(shared);
+        self.lock().tally.end(receipt);
         self.changed.notify_all();
     }
 
@@ -91,18 +90,12 @@ impl Engine {
         let shared = self.replay.lock();
         let is_busy = |shared: &mut Shared| {
             let is_quiet = |replayer: &Replayer| replayer.is_quiet(self.now(), end);
-            shared.ending > 0 || !shared.replayer.as_ref().is_none_or(is_quiet)
+            shared.tally.is_ending() || !shared.replayer.as_ref().is_none_or(is_quiet)
         };
         let waited = self.replay.changed.wait_timeout_while(shared, timeout, is_busy);
         let (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let (replayer, has_journal) = (shared.replayer.as_ref(), self.journal.is_enabled());
-        Flushed::new(
-            replayer,
-            has_journal,
-            self.now(),
-            shared.ending,
-            shared.unrecorded,
-        )
+        Flushed::new(replayer, has_journal, self.now(), shared.tally)
     }
 
     /// How a call ended.

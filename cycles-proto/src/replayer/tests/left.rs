@@ -1,6 +1,9 @@
 //! What is known of the journal from outside: when it is looked at next, and what is left in it.
 
 use super::*;
+use crate::lifecycle::InvalidCommit;
+use crate::models::ReservationId;
+use crate::step::Event;
 
 #[test]
 fn when_it_looks_next_is_known_unless_it_reads_or_rests() {
@@ -30,12 +33,16 @@ fn a_flush_is_complete_if_nothing_is_left_anywhere_and_that_is_certain() {
         replayer
     };
     let (unread, empty, one) = (replayer(), read(vec![]), read(vec![record("a")]));
-    let left =
-        |journal: Option<&Replayer>, ending, unrecorded| Flushed::new(journal, true, now, ending, unrecorded);
+    let left = |journal: Option<&Replayer>, ending, unrecorded| {
+        let mut tally = Tally::default();
+        (0..ending + unrecorded).for_each(|_| tally.begin_ending());
+        (0..unrecorded).for_each(|_| tally.end(Some(&unrecorded_receipt())));
+        Flushed::new(journal, true, now, tally)
+    };
 
     assert!(left(Some(&empty), 0, 0).is_complete());
     assert!(
-        Flushed::new(None, false, now, 0, 0).is_complete(),
+        Flushed::new(None, false, now, Tally::default()).is_complete(),
         "there is no journal"
     );
 
@@ -47,5 +54,45 @@ fn a_flush_is_complete_if_nothing_is_left_anywhere_and_that_is_certain() {
     assert!(nowhere.unrecorded == 1 && nowhere.is_certain && !nowhere.is_complete());
     for unknown in [left(None, 0, 0), left(Some(&unread), 0, 0)] {
         assert!(unknown.recorded == 0 && !unknown.is_certain && !unknown.is_complete());
+    }
+}
+
+#[test]
+fn a_cost_that_was_not_taken_or_was_charged_for_less_leaves_a_flush_incomplete() {
+    let reservation_id: ReservationId = "a".into();
+    let untaken = |charged| Event::CostNotTaken {
+        reservation_id: reservation_id.clone(),
+        why: Box::new(InvalidCommit::NotTold),
+        charged,
+    };
+    let less = Event::ChargedLess {
+        reservation_id: reservation_id.clone(),
+        actual: Amount::tokens(9),
+        charged: Amount::tokens(5),
+    };
+    let by_event = Event::SettlingByEvent {
+        reservation_id: reservation_id.clone(),
+    };
+    for (event, unrecorded, charged_less) in [
+        (untaken(None), 1, 0),
+        (untaken(Some(Amount::tokens(3))), 1, 0),
+        (less, 0, 1),
+        (by_event, 0, 0),
+    ] {
+        let mut tally = Tally::default();
+        tally.note(&event);
+        let flushed = Flushed::new(None, false, at(0), tally);
+        assert_eq!(
+            (flushed.unrecorded, flushed.charged_less),
+            (unrecorded, charged_less)
+        );
+        assert_eq!(flushed.is_complete(), unrecorded + charged_less == 0, "{event:?}");
+    }
+}
+
+fn unrecorded_receipt() -> Receipt {
+    Receipt::Pending {
+        error: None,
+        is_recorded: false,
     }
 }

@@ -9,7 +9,7 @@ use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Gua
 use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{
-    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
+    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
     NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
     try_with_cycles,
 };
@@ -64,20 +64,11 @@ impl Client for Awaited {
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {
-        Ok(left(block_on(self.0.flush(timeout))?))
+        Ok(block_on(self.0.flush(timeout))?.into())
     }
 
     fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
-        Ok(left(block_on(self.0.flush_stale(timeout))?))
-    }
-}
-
-fn left(flushed: Flushed) -> Left {
-    Left {
-        ending: flushed.ending,
-        recorded: flushed.recorded,
-        unrecorded: flushed.unrecorded,
-        is_certain: flushed.is_certain,
+        Ok(block_on(self.0.flush_stale(timeout))?.into())
     }
 }
 
@@ -107,9 +98,7 @@ impl Guard for Held {
     }
 
     fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed {
-        let metered = self
-            .0
-            .try_meter(stream::iter(items), |tokens| Amount::tokens(*tokens));
+        let metered = self.0.try_meter(stream::iter(items), Metering::cost);
         let mut stream = match metering.stop_at {
             Some(most) => metered.stop_at_tokens(most),
             None => metered,

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cycles_proto::models::{Amount, CommitRequest, CyclesMetrics, ReservationId};
 use cycles_proto::{Error, Event, InvalidCommit};
 
-use super::stage::{Stage, actual, commit, request};
-use super::{ActionFailed, Adapter, Client as _, Guard as _};
+use super::stage::{PATIENCE, Stage, actual, commit, request};
+use super::{ActionFailed, Adapter, Client as _, Guard as _, Left};
 use crate::ReservationStatus;
 
 /// Fails unless the reservation is given back and nothing spent.
@@ -145,7 +145,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
     stage.wait_for_event(|event| {
         matches!(event, Event::CostNotTaken { reservation_id, charged: None, .. } if *reservation_id == id)
     });
-    stage.flush_everything();
+    stage.flush_all_but(2);
     assert_eq!(stage.status(&id), ReservationStatus::Active);
     assert_eq!((stage.budget().reserved, stage.budget().spent), (150, 0));
     assert!(stage.commits().is_empty());
@@ -168,4 +168,43 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
             .count()
     };
     stage.wait_until("the action's is told too", || untaken() == 3);
+    stage.flush_all_but(3);
+
+    // What was told to be spent before is charged, and the cost itself is nowhere all the same.
+    for wrong in [Amount::usd_microcents(9), Amount::tokens(-9)] {
+        let (value, receipt) = stage
+            .client
+            .with_cycles(Amount::tokens(100), |action| {
+                action.spent(&Amount::tokens(7)).unwrap();
+                Ok(("value", wrong.clone()))
+            })
+            .unwrap();
+        assert!(value == "value" && receipt.is_err(), "{receipt:?}");
+    }
+    stage.flush_all_but(5);
+    assert_eq!(stage.budget().spent, 14);
+}
+
+pub fn a_cost_that_was_charged_for_less_is_told_and_counted<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let allocated = stage.budget().allocated;
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    let receipt = guard.commit(commit(allocated + 750)).unwrap();
+    assert!(receipt.is_settled());
+    assert_eq!(receipt.uncharged(), Some(Amount::tokens(750)));
+    stage.assert_spent(allocated);
+    stage.wait_for_event(|event| {
+        matches!(event, Event::ChargedLess { reservation_id, actual, charged, .. }
+            if *reservation_id == id
+                && (actual, charged) == (&Amount::tokens(allocated + 750), &Amount::tokens(allocated)))
+    });
+    let left = stage.client.flush(PATIENCE).unwrap();
+    assert_eq!(
+        left,
+        Left {
+            charged_less: 1,
+            ..Left::NOTHING
+        }
+    );
 }

@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use cycles_proto::Receipt;
+use cycles_proto::{Error, Event, Receipt};
 
 use super::stage::{Stage, actual, request};
-use super::{ActionFailed, Adapter, Client as _, Consumed, Guard as _, Metering};
+use super::{ActionFailed, Adapter, Client as _, Consumed, Guard as _, Metering, UNTOLD};
 use crate::ReservationStatus;
 
 const COSTS: [i64; 5] = [3, 0, 5, 1, 8];
@@ -147,4 +147,56 @@ pub fn a_metered_stream_that_ends_while_the_server_fails_is_charged_later<A: Ada
         stage.flush_everything();
         stage.assert_spent(tokens);
     }
+}
+
+/// Meters these items, of which one is not counted, and fails unless the others are charged as a part, and the one is
+/// told and counted.
+fn assert_uncounted<A: Adapter>(items: &[i64], metering: Metering) {
+    let is_counted = |item: &&i64| **item >= 0;
+    let charged: i64 = items.iter().filter(is_counted).sum();
+    let stage = Stage::<A>::new();
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    let items = items.iter().copied().map(Ok).collect();
+    let Consumed { settled, .. } = guard.meter(items, metering);
+    assert!(matches!(settled, Err(Error::InvalidCommit(_))), "{settled:?}");
+    stage.flush_all_but(1);
+    assert_eq!(stage.budget().spent, charged);
+    stage.wait_for_event(
+        |event| matches!(event, Event::CostNotTaken { reservation_id, .. } if *reservation_id == id),
+    );
+    let is_active = stage.status(&id) == ReservationStatus::Active;
+    assert_eq!(
+        is_active,
+        charged == 0,
+        "nothing is given back for what may have cost something"
+    );
+    for commit in stage.commits() {
+        assert!(commit.contains(r#""actual_source":"partial""#), "{commit}");
+    }
+}
+
+pub fn a_metered_item_whose_cost_panics_is_told_and_counted_though_the_stream_goes_on<A: Adapter>() {
+    for items in [
+        &[3, UNTOLD, 5] as &[i64],
+        &[UNTOLD, 3, 5],
+        &[3, 5, UNTOLD],
+        &[3, UNTOLD, 5, 0],
+        &[UNTOLD],
+    ] {
+        assert_uncounted::<A>(items, ALL);
+    }
+    assert_uncounted::<A>(&[3, UNTOLD, 5], Metering { take: 2, ..ALL });
+    assert_uncounted::<A>(
+        &[3, UNTOLD, 5],
+        Metering {
+            stop_at: Some(8),
+            ..ALL
+        },
+    );
+}
+
+pub fn a_metered_item_that_cannot_be_counted_is_told_and_counted<A: Adapter>() {
+    assert_uncounted::<A>(&[3, -5, 5], ALL);
+    assert_uncounted::<A>(&[-5], ALL);
 }

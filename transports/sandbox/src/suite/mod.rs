@@ -27,10 +27,13 @@ mod values;
 mod wire;
 
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
-use cycles_proto::{CyclesConfig, Error, Event, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis};
+use cycles_proto::{
+    CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis,
+};
 
 pub use self::between::*;
 pub use self::ends::*;
@@ -114,16 +117,37 @@ pub struct Consumed {
 
 impl Metering {
     /// Takes the next item, unless no more are asked for; then it panics if it shall.
-    pub fn next<T>(self, seen: usize, next: impl FnOnce() -> Option<T>) -> Option<T> {
+    ///
+    /// One whose cost closure panics is lost, and the stream is read on.
+    pub fn next<T>(self, seen: usize, mut next: impl FnMut() -> Option<T>) -> Option<T> {
         if seen < self.take {
-            return next();
+            return loop {
+                match catch_unwind(AssertUnwindSafe(&mut next)) {
+                    Ok(item) => break item,
+                    Err(panic) if panic.is::<Untold>() => {}
+                    Err(panic) => resume_unwind(panic),
+                }
+            };
         }
         if self.panics {
-            std::panic::resume_unwind(Box::new("on purpose"));
+            resume_unwind(Box::new("on purpose"));
         }
         None
     }
+
+    /// What an item costs; that of [`UNTOLD`] panics.
+    pub fn cost(tokens: &i64) -> Amount {
+        if *tokens == UNTOLD {
+            resume_unwind(Box::new(Untold));
+        }
+        Amount::tokens(*tokens)
+    }
 }
+
+/// An item of which the meter's closure does not say what it costs: it panics.
+pub const UNTOLD: i64 = i64::MIN;
+
+struct Untold;
 
 /// What an action sees of its reservation.
 pub trait Action {
@@ -152,6 +176,8 @@ pub struct Left {
     pub recorded: usize,
     /// Costs that are nowhere.
     pub unrecorded: usize,
+    /// Costs that were charged for less.
+    pub charged_less: usize,
     /// Whether that is all.
     pub is_certain: bool,
 }
@@ -162,8 +188,28 @@ impl Left {
         ending: 0,
         recorded: 0,
         unrecorded: 0,
+        charged_less: 0,
         is_certain: true,
     };
+
+    /// The same with so many costs that are nowhere.
+    pub const fn unrecorded(self, unrecorded: usize) -> Self {
+        Self { unrecorded, ..self }
+    }
+}
+
+impl From<Flushed> for Left {
+    fn from(flushed: Flushed) -> Self {
+        let left = Self {
+            ending: flushed.ending,
+            recorded: flushed.recorded,
+            unrecorded: flushed.unrecorded,
+            charged_less: flushed.charged_less,
+            is_certain: flushed.is_certain,
+        };
+        assert_eq!(flushed.is_complete(), left == Self::NOTHING, "{flushed:?}");
+        left
+    }
 }
 
 /// A test of each behaviour for an [`Adapter`](crate::suite::Adapter).
@@ -206,6 +252,7 @@ macro_rules! adapter_suite {
             a_release_after_something_was_spent_charges_it
             a_commit_over_a_limit_goes_on_without_what_is_too_long
             a_cost_in_another_unit_is_not_taken_and_nothing_is_released
+            a_cost_that_was_charged_for_less_is_told_and_counted
             a_heartbeat_keeps_a_lease_alive_beyond_its_length
             a_lease_so_short_that_its_first_beat_is_due_with_the_grant_is_kept_alive
             a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive
@@ -213,6 +260,8 @@ macro_rules! adapter_suite {
             a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact
             a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact
             a_metered_stream_that_fails_is_charged_what_came_before
+            a_metered_item_whose_cost_panics_is_told_and_counted_though_the_stream_goes_on
+            a_metered_item_that_cannot_be_counted_is_told_and_counted
             a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
             a_metered_stream_keeps_to_the_caps_of_its_reservation
             a_metered_stream_that_ends_while_the_server_fails_is_charged_later

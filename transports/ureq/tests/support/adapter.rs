@@ -7,7 +7,7 @@ use std::time::Duration;
 use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
-    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, Flushed, GuardContext, InvalidCommit,
+    ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
     NotCompleted, RawRequest, RawResponse, Receipt, ReservationGuard, UnixMillis, WithCyclesConfig,
     try_with_cycles,
 };
@@ -57,20 +57,11 @@ impl Client for OnUreq {
     }
 
     fn flush(&self, timeout: Duration) -> Result<Left, Error> {
-        Ok(left(self.0.flush(timeout)?))
+        Ok(self.0.flush(timeout)?.into())
     }
 
     fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
-        Ok(left(self.0.flush_stale(timeout)?))
-    }
-}
-
-fn left(flushed: Flushed) -> Left {
-    Left {
-        ending: flushed.ending,
-        recorded: flushed.recorded,
-        unrecorded: flushed.unrecorded,
-        is_certain: flushed.is_certain,
+        Ok(self.0.flush_stale(timeout)?.into())
     }
 }
 
@@ -100,7 +91,7 @@ impl Guard for Held {
     }
 
     fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed {
-        let metered = self.0.try_meter(items, |tokens| Amount::tokens(*tokens));
+        let metered = self.0.try_meter(items, Metering::cost);
         let mut metered = match metering.stop_at {
             Some(most) => metered.stop_at_tokens(most),
             None => metered,

@@ -83,6 +83,7 @@ impl Process {
             ending: next(),
             recorded: next(),
             unrecorded: next(),
+            charged_less: next(),
             is_certain: next() == 1,
         }
     }
@@ -156,11 +157,16 @@ pub fn another_process<A: Adapter>() {
             }
             ["flush"] => {
                 let left = client.flush(Duration::from_secs(20)).unwrap();
-                let is_certain = u8::from(left.is_certain);
-                let (recorded, unrecorded) = (left.recorded, left.unrecorded);
+                let Left {
+                    ending,
+                    recorded,
+                    unrecorded,
+                    charged_less,
+                    is_certain,
+                } = left;
+                let is_certain = u8::from(is_certain);
                 say(&format!(
-                    "left {} {recorded} {unrecorded} {is_certain}",
-                    left.ending
+                    "left {ending} {recorded} {unrecorded} {charged_less} {is_certain}"
                 ));
             }
             _ => panic!("{line}"),
