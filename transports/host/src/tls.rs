@@ -24,20 +24,49 @@ pub fn client_config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<Clie
     Ok(Arc::new(config))
 }
 
-/// The certificates in a PEM text.
+/// The certificates in a PEM text, each of them one that can be trusted.
 ///
 /// # Errors
-/// [`ConfigError::Adapter`] if it holds none or one that cannot be read.
+/// [`ConfigError::Adapter`] if it holds none, or one that cannot be read.
 pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let roots = roots
-        .map_err(|error| ConfigError::Adapter(format!("a certificate to trust cannot be read: {error}")))?;
+    // Some editors begin a file with a byte order mark.
+    let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
+    let unreadable = |number: usize, problem: &dyn core::fmt::Display| {
+        ConfigError::Adapter(format!(
+            "certificate {number} in the PEM text to trust cannot be read: {problem}; none of the text is trusted"
+        ))
+    };
+    let mut roots = Vec::new();
+    for root in CertificateDer::pem_slice_iter(pem) {
+        let number = roots.len() + 1;
+        let root = root.map_err(|error| unreadable(number, &error))?;
+        // What a handshake would find out is said here, where the text is at hand.
+        let added = RootCertStore::empty().add(root.clone());
+        added.map_err(|error| unreadable(number, &error))?;
+        roots.push(root);
+    }
     if roots.is_empty() {
-        return Err(ConfigError::Adapter(
-            "the PEM text to trust holds no certificate".to_owned(),
-        ));
+        let problem = format!("the PEM text to trust holds no certificate: {}", instead(pem));
+        return Err(ConfigError::Adapter(problem));
     }
     Ok(roots)
+}
+
+/// What a text without certificates is, and what to do about it. It may be a secret, and is not quoted.
+fn instead(pem: &[u8]) -> &'static str {
+    const SEQUENCE: u8 = 0x30;
+    let has = |part: &str| pem.windows(part.len()).any(|window| window == part.as_bytes());
+    if pem.trim_ascii().is_empty() {
+        "it is empty"
+    } else if has("PRIVATE KEY-----") {
+        "it is a private key, which no client needs; give the certificate of the authority that signed the server's"
+    } else if pem.first() == Some(&SEQUENCE) && std::str::from_utf8(pem).is_err() {
+        "it is in the binary form, DER; `openssl x509 -inform der -in FILE` turns that into PEM"
+    } else if has("-----BEGIN ") {
+        "its blocks are of other kinds; one of a certificate begins with -----BEGIN CERTIFICATE-----"
+    } else {
+        "it should begin with -----BEGIN CERTIFICATE-----; give what is in the file, not its path"
+    }
 }
 
 /// The provider that the process has chosen, else the one this crate was built with.

@@ -4,7 +4,6 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use runcycles::{CyclesClient, Error, FailureKind, HttpOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -146,16 +145,38 @@ async fn a_proxy_lets_secure_calls_through_a_tunnel_that_is_kept() {
 }
 
 #[test]
-fn what_is_no_certificate_cannot_be_trusted() {
-    let error = HttpOptions::new().trust_pem(b"no certificate").unwrap_err();
-    assert_eq!(error.to_string(), "the PEM text to trust holds no certificate");
-    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let options = HttpOptions::new().trust_pem(broken.as_bytes()).unwrap();
-    let client = CyclesClient::builder(support::KEY, "https://localhost").http(options);
-    assert!(
-        client
-            .connect_timeout(Duration::from_secs(1))
-            .try_build()
-            .is_err()
-    );
+fn what_cannot_be_trusted_is_refused_where_it_is_given() {
+    let key = KeyPair::generate().unwrap();
+    let good = CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    let (pem, der) = (good.pem(), good.der().to_vec());
+    let block = |label: &str, text: &str| format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
+    let garbage = block("CERTIFICATE", "AAAA");
+    let tell = |pem: &[u8]| HttpOptions::new().trust_pem(pem).unwrap_err().to_string();
+    for (text, expected) in [
+        (String::new(), "holds no certificate: it is empty"),
+        (" \n".to_owned(), "holds no certificate: it is empty"),
+        ("/etc/ssl/authority.pem".to_owned(), "give what is in the file, not its path"),
+        (key.serialize_pem(), "it is a private key"),
+        (block("RSA PRIVATE KEY", "secret"), "it is a private key"),
+        (block("CERTIFICATE REQUEST", "AAAA"), "its blocks are of other kinds"),
+        (garbage.clone(), "certificate 1 in the PEM text to trust cannot be read"),
+        (block("CERTIFICATE", "not base64!"), "certificate 1 in the PEM text to trust cannot be read"),
+        (pem.replace("-----END CERTIFICATE-----", ""), "certificate 1 in the PEM text to trust cannot be read"),
+        (format!("{pem}{garbage}"), "certificate 2 in the PEM text to trust cannot be read"),
+        (format!("{garbage}{pem}"), "certificate 1 in the PEM text to trust cannot be read"),
+    ] {
+        let error = tell(text.as_bytes());
+        assert!(error.contains(expected) && !error.contains("secret"), "{text}: {error}");
+    }
+    assert!(tell(&der).contains("it is in the binary form, DER"), "{}", tell(&der));
+    for text in [
+        pem.clone(),
+        format!("# the authority\r\n{}", pem.replace('\n', "\r\n")),
+        format!("\u{feff}{pem}"),
+        format!("{}{pem}{pem}", key.serialize_pem()),
+    ] {
+        let options = HttpOptions::new().trust_pem(text.as_bytes()).unwrap();
+        let client = CyclesClient::builder(support::KEY, "https://localhost").http(options);
+        client.try_build().unwrap();
+    }
 }
