@@ -111,7 +111,7 @@ fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     let action = || Action::new("llm.completion", "gpt-4");
     let decision = client.decide(
         &DecisionRequest::builder()
-            .idempotency_key("decide-001")
+            .idempotency_key("decide-001".into())
             .subject(subject())
             .action(action())
             .estimate(Amount::usd_microcents(500_000))
@@ -121,7 +121,7 @@ fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
 
     let held = client.create_reservation(
         &ReservationCreateRequest::builder()
-            .idempotency_key("req-001")
+            .idempotency_key("req-001".into())
             .subject(subject())
             .action(action())
             .estimate(Amount::usd_microcents(500_000))
@@ -132,7 +132,7 @@ fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     match call_llm("Hello") {
         Ok(_reply) => {
             let commit = CommitRequest::builder()
-                .idempotency_key("commit-001")
+                .idempotency_key("commit-001".into())
                 .actual(Amount::usd_microcents(420_000))
                 .metrics(CyclesMetrics {
                     tokens_input: Some(1_200),
@@ -145,7 +145,7 @@ fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
         }
         Err(error) => {
             let release = ReleaseRequest::builder()
-                .idempotency_key("release-001")
+                .idempotency_key("release-001".into())
                 .reason("Processing failed")
                 .build();
             client.release_reservation(&id, &release)?;
@@ -155,7 +155,7 @@ fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
 
     let event = client.create_event(
         &EventCreateRequest::builder()
-            .idempotency_key("evt-001")
+            .idempotency_key("evt-001".into())
             .subject(subject())
             .action(Action::new("api.call", "geocode"))
             .actual(Amount::usd_microcents(1_500))

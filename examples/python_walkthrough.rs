@@ -152,7 +152,7 @@ async fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     // response = client.decide(DecisionRequest(...))
     // decision = response.get_body_attribute("decision")
     let decide = DecisionRequest::builder()
-        .idempotency_key("decide-001")
+        .idempotency_key("decide-001".into())
         .subject(subject())
         .action(action())
         .estimate(Amount::usd_microcents(500_000))
@@ -164,7 +164,7 @@ async fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     //     raise RuntimeError(f"Reservation failed: {response.error_message}")
     // reservation_id = response.get_body_attribute("reservation_id")
     let reserve = ReservationCreateRequest::builder()
-        .idempotency_key("req-001")
+        .idempotency_key("req-001".into())
         .subject(subject())
         .action(action())
         .estimate(Amount::usd_microcents(500_000))
@@ -183,7 +183,7 @@ async fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     match call_llm("Hello").await {
         Ok(result) => {
             let commit = CommitRequest::builder()
-                .idempotency_key("commit-001")
+                .idempotency_key("commit-001".into())
                 .actual(Amount::usd_microcents(420_000))
                 .metrics(CyclesMetrics {
                     tokens_input: Some(1200),
@@ -196,7 +196,7 @@ async fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
         }
         Err(error) => {
             let release = ReleaseRequest::builder()
-                .idempotency_key("release-001")
+                .idempotency_key("release-001".into())
                 .reason("Processing failed")
                 .build();
             client.release_reservation(&reservation_id, &release).await?;
@@ -206,7 +206,7 @@ async fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
 
     // response = client.create_event(EventCreateRequest(...))
     let event = EventCreateRequest::builder()
-        .idempotency_key("evt-001")
+        .idempotency_key("evt-001".into())
         .subject(subject())
         .action(Action::new("api.call", "geocode"))
         .actual(Amount::usd_microcents(1_500))

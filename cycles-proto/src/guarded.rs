@@ -81,7 +81,7 @@ impl WithCyclesConfig {
     }
 
     /// What the action is found by in reports.
-    pub fn action_tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+    pub fn action_tags(mut self, tags: impl IntoIterator<Item = String>) -> Self {
         self.action = self.action.with_tags(tags);
         self
     }
@@ -111,8 +111,8 @@ impl WithCyclesConfig {
     }
 
     /// What makes a repetition the same reservation; a fresh one if not given.
-    pub fn idempotency_key(mut self, key: impl Into<IdempotencyKey>) -> Self {
-        self.idempotency_key = Some(key.into());
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.idempotency_key = Some(key);
         self
     }
 

@@ -7,13 +7,13 @@ use crate::settlement::Receipt;
 #[test]
 fn what_is_reserved_is_what_was_set() {
     let config = WithCyclesConfig::new(Amount::tokens(9))
-        .action_tags(["a", "b"])
+        .action_tags(["a", "b"].map(Into::into))
         .action("llm.completion", "gpt-4o")
         .subject(Subject::tenant("acme"))
         .ttl_ms(5_000)
         .grace_period_ms(7)
         .overage_policy(CommitOveragePolicy::Reject)
-        .idempotency_key("k-1")
+        .idempotency_key("k-1".into())
         .dry_run(true)
         .heartbeat(HeartbeatPolicy::Cancel);
     let request = config.request();

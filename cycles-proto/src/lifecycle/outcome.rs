@@ -96,15 +96,9 @@ impl ReleaseReason {
     }
 }
 
-impl From<&str> for ReleaseReason {
-    fn from(text: &str) -> Self {
-        Self::new(text)
-    }
-}
-
-impl From<String> for ReleaseReason {
-    fn from(text: String) -> Self {
-        Self::new(&text)
+impl<T: Into<String>> From<T> for ReleaseReason {
+    fn from(text: T) -> Self {
+        Self::new(&text.into())
     }
 }
 

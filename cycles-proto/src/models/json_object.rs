@@ -97,6 +97,29 @@ impl From<serde_json::Map<String, Value>> for JsonObject {
     }
 }
 
+/// Metadata never keeps a cost out of the ledger: a value that is not an object becomes one, as its member `value`, and
+/// null one without members.
+///
+/// ```
+/// use cycles_proto::models::JsonObject;
+/// use serde_json::json;
+///
+/// assert_eq!(JsonObject::from(json!({"attempt": 2})).to_string(), r#"{"attempt":2}"#);
+/// assert_eq!(JsonObject::from(json!("a note")).to_string(), r#"{"value":"a note"}"#);
+/// assert_eq!(JsonObject::from(json!(null)).to_string(), "{}");
+/// ```
+impl From<Value> for JsonObject {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(members) => members.into(),
+            Value::Null => Self::new(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Self::new().with("value", value)
+            }
+        }
+    }
+}
+
 impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for JsonObject {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(members: I) -> Self {
         members

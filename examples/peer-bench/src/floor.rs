@@ -69,7 +69,7 @@ impl Contender for Floor {
     async fn lifecycle(&self) {
         let key = "000102030405060708090a0b0c0d0e0f-reserve-0";
         let reserve = ReservationCreateRequest::builder()
-            .idempotency_key(key)
+            .idempotency_key(key.into())
             .subject(Subject::tenant("acme-corp"))
             .action(Action::new("llm.completion", "gpt-4o"))
             .estimate(Amount::tokens(1000))
@@ -81,7 +81,7 @@ impl Contender for Floor {
         let id = granted.reservation_id.unwrap();
         let key = "000102030405060708090a0b0c0d0e0f-commit-0";
         let commit = CommitRequest::builder()
-            .idempotency_key(key)
+            .idempotency_key(key.into())
             .actual(Amount::tokens(42))
             .build();
         let path = format!("/v1/reservations/{}/commit", id.as_str());

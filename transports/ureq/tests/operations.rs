@@ -137,7 +137,7 @@ fn a_commit_that_is_sent_twice_under_one_key_counts_once() {
     let id = held(&client, 100);
     let request = CommitRequest::builder()
         .actual(Amount::credits(70))
-        .idempotency_key("commit-001")
+        .idempotency_key("commit-001".into())
         .build();
     let first = client.commit_reservation(&id, &request).unwrap();
     let second = client.commit_reservation(&id, &request).unwrap();
@@ -208,7 +208,7 @@ fn an_event_debits_directly_and_once_per_key() {
         .subject(subject())
         .action(Action::new("api.call", "geocode"))
         .actual(Amount::credits(15))
-        .idempotency_key("evt-001")
+        .idempotency_key("evt-001".into())
         .client_time_ms(1)
         .build();
     let first = client.create_event(&request).unwrap();
@@ -272,7 +272,7 @@ fn a_reservation_whose_answer_was_lost_is_found_by_its_key() {
     let (_sandbox, client) = start();
     for key in ["req-001", "req-002", "req-003"] {
         client
-            .create_reservation(&reserve(1).idempotency_key(key).build())
+            .create_reservation(&reserve(1).idempotency_key(key.into()).build())
             .unwrap();
     }
     let params = ListReservationsParams {

@@ -87,7 +87,7 @@ impl<S, A, C> ReservationCreateRequestBuilder<S, A, C> {
     }
 
     optional! { options, ReservationCreateRequest:
-        idempotency_key: into IdempotencyKey,
+        idempotency_key: IdempotencyKey,
         ttl_ms: u64,
         grace_period_ms: u64,
         overage_policy: CommitOveragePolicy,
@@ -177,7 +177,7 @@ impl<S, A, C> DecisionRequestBuilder<S, A, C> {
         self.amount(estimate)
     }
 
-    optional! { options, DecisionRequest: idempotency_key: into IdempotencyKey, metadata: into JsonObject, }
+    optional! { options, DecisionRequest: idempotency_key: IdempotencyKey, metadata: into JsonObject, }
 }
 
 impl DecisionRequestBuilder<Subject, Action, Amount> {

@@ -77,7 +77,7 @@ impl<S, A, C> EventCreateRequestBuilder<S, A, C> {
     }
 
     optional! { options, EventCreateRequest:
-        idempotency_key: into IdempotencyKey,
+        idempotency_key: IdempotencyKey,
         overage_policy: CommitOveragePolicy,
         metrics: CyclesMetrics,
         client_time_ms: u64,

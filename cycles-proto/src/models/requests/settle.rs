@@ -79,7 +79,7 @@ impl<C> CommitRequestBuilder<C> {
     }
 
     optional! { options, CommitRequest:
-        idempotency_key: into IdempotencyKey,
+        idempotency_key: IdempotencyKey,
         metrics: CyclesMetrics,
         metadata: into JsonObject,
     }
@@ -134,7 +134,7 @@ impl ReleaseRequest {
 }
 
 impl ReleaseRequestBuilder {
-    optional! { request, ReleaseRequest: idempotency_key: into IdempotencyKey, reason: into String, }
+    optional! { request, ReleaseRequest: idempotency_key: IdempotencyKey, reason: into String, }
 
     /// The request.
     pub fn build(self) -> ReleaseRequest {
@@ -189,7 +189,7 @@ impl ReservationExtendRequest {
 
 impl ReservationExtendRequestBuilder {
     optional! { request, ReservationExtendRequest:
-        idempotency_key: into IdempotencyKey,
+        idempotency_key: IdempotencyKey,
         metadata: into JsonObject,
     }
 

@@ -37,7 +37,7 @@ fn field(check: Result<(), InvalidRequest>) -> String {
 fn a_request_at_its_limits_is_allowed() {
     let key = "k".repeat(256);
     reserve()
-        .idempotency_key(key.as_str())
+        .idempotency_key(key.as_str().into())
         .ttl_ms(1_000)
         .grace_period_ms(0)
         .build()
@@ -72,9 +72,12 @@ fn a_request_at_its_limits_is_allowed() {
 #[test]
 fn a_request_beyond_a_limit_is_refused_by_the_name_of_its_field() {
     let cases = [
-        (reserve().idempotency_key("").build().check(), "idempotency_key"),
         (
-            reserve().idempotency_key("k".repeat(257)).build().check(),
+            reserve().idempotency_key("".into()).build().check(),
+            "idempotency_key",
+        ),
+        (
+            reserve().idempotency_key("k".repeat(257).into()).build().check(),
             "idempotency_key",
         ),
         (reserve().subject(Subject::default()).build().check(), "subject"),
@@ -96,7 +99,10 @@ fn a_request_beyond_a_limit_is_refused_by_the_name_of_its_field() {
             reserve().overage_policy("PERHAPS".into()).build().check(),
             "overage_policy",
         ),
-        (commit().idempotency_key("").build().check(), "idempotency_key"),
+        (
+            commit().idempotency_key("".into()).build().check(),
+            "idempotency_key",
+        ),
         (
             commit().actual(Amount::new("EUR".into(), 1)).build().check(),
             "actual.unit",
@@ -120,7 +126,10 @@ fn a_request_beyond_a_limit_is_refused_by_the_name_of_its_field() {
             "reason",
         ),
         (
-            ReleaseRequest::builder().idempotency_key("").build().check(),
+            ReleaseRequest::builder()
+                .idempotency_key("".into())
+                .build()
+                .check(),
             "idempotency_key",
         ),
         (ReservationExtendRequest::by_ms(0).check(), "extend_by_ms"),
@@ -160,7 +169,7 @@ fn what_is_not_given_is_not_sent() {
         r#"{"subject":{"tenant":"acme"},"action":{"kind":"llm.completion","name":"gpt-4o"},"estimate":{"unit":"TOKENS","amount":1}}"#
     );
     let all = reserve()
-        .idempotency_key("k")
+        .idempotency_key("k".into())
         .ttl_ms(30_000)
         .grace_period_ms(1)
         .overage_policy(CommitOveragePolicy::AllowWithOverdraft)

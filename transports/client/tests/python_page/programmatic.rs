@@ -5,7 +5,7 @@
 async fn programmatic(client: &CyclesClient, llm: Result<&str, &str>) -> Result<String, Box<dyn std::error::Error>> {
 // 1. Reserve
 let reserve = ReservationCreateRequest::builder()
-    .idempotency_key("req-001")
+    .idempotency_key("req-001".into())
     .subject(Subject { tenant: Some("acme-corp".into()), agent: Some("support-bot".into()), ..Default::default() })
     .action(Action::new("llm.completion", "gpt-4"))
     .estimate(Amount::usd_microcents(500_000))
@@ -24,7 +24,7 @@ match llm {
     Ok(result) => {
         // 3. Commit
         client.commit_reservation(&reservation_id, &CommitRequest::builder()
-            .idempotency_key("commit-001")
+            .idempotency_key("commit-001".into())
             .actual(Amount::usd_microcents(420_000))
             .metrics(CyclesMetrics { tokens_input: Some(1200), tokens_output: Some(800), ..Default::default() })
             .build()
@@ -34,7 +34,7 @@ match llm {
     Err(error) => {
         // 4. Release on failure
         client.release_reservation(&reservation_id, &ReleaseRequest::builder()
-            .idempotency_key("release-001")
+            .idempotency_key("release-001".into())
             .reason("Processing failed")
             .build()
         ).await?;
@@ -105,7 +105,7 @@ async fn p42_a_preflight_decision() -> Outcome {
 let page = Page::new();
 let client = page.client();
 let ask = |amount| DecisionRequest::builder()
-    .idempotency_key(format!("decide-{amount}"))
+    .idempotency_key(format!("decide-{amount}").into())
     .subject(Subject::tenant("acme-corp"))
     .action(Action::new("llm.completion", "gpt-4"))
     .estimate(Amount::usd_microcents(amount))
@@ -145,7 +145,7 @@ let page = Page::new();
 let client = page.client();
 
 let response = client.create_event(&EventCreateRequest::builder()
-    .idempotency_key("evt-001")
+    .idempotency_key("evt-001".into())
     .subject(Subject::tenant("acme-corp"))
     .action(Action::new("api.call", "geocode"))
     .actual(Amount::usd_microcents(1_500))
