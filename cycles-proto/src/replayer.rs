@@ -2,7 +2,8 @@
 //!
 //! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
 //! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
-//! driven like any other, a few at a time. Records of lives that go on in this process are left to them, and those
+//! driven like any other, a few at a time; one whose server asks for a pause makes room for others until that is over, and
+//! where the API key is refused some times in a row the rest is left for the next scan. Records of lives that go on in this process are left to them, and those
 //! that the server may have forgotten are sent when somebody [forces](Replayer::force) it. While another process is at
 //! them they are left to it, but not for long.
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use self::flushed::{Flushed, Tally};
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, LONGEST_PAUSE};
 use crate::call::{Ticket, Tickets};
 use crate::config::{CyclesConfig, RetryPolicy};
 use crate::error::Error;
@@ -25,6 +26,9 @@ use crate::time::{Now, UnixMillis};
 
 /// How many records are settled at the same time.
 pub const AT_A_TIME: usize = 8;
+
+/// How many records in a row have the API key refused until the others are left for later: it would be again.
+const MOST_REFUSALS: u8 = 3;
 
 /// Settles what earlier runs left in one directory of the journal. One at a time is enough for a directory.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub struct Replayer {
     paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next.
     left: usize,
+    /// How many records in a row had the API key refused.
+    refusals: u8,
     /// Until when the nearest of them asks to be left alone.
     left_until: Option<Duration>,
     /// Since when all of them are left to another process.
@@ -105,6 +111,7 @@ impl Replayer {
             settled_meanwhile: BTreeSet::new(),
             paused: BTreeMap::new(),
             left: 0,
+            refusals: 0,
             left_until: None,
             yields_since: None,
             started: 0,
@@ -149,6 +156,7 @@ impl Replayer {
         }
         self.was_read = true;
         self.left = 0;
+        self.refusals = 0;
         self.left_until = None;
         self.yields_since = None;
         let seen = core::mem::take(&mut self.paused);
@@ -219,8 +227,20 @@ impl Replayer {
             Some(Outcome::Settled(receipt)) => is_pending(receipt) || self.is_forced && is_stale(receipt),
             Some(Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_)) | None => true,
         };
+        let last = outcome.and_then(last_error);
         if is_left {
-            self.leave(None);
+            let pause = last
+                .and_then(Error::retry_after)
+                .map(|pause| pause.min(LONGEST_PAUSE));
+            self.leave(pause.map(|pause| now.mono.saturating_add(pause)));
+        }
+        self.refusals = match last {
+            Some(error) if error.is_unauthorized() => self.refusals.saturating_add(1),
+            Some(_) | None => 0,
+        };
+        if self.refusals >= MOST_REFUSALS {
+            self.left += self.queue.len();
+            self.queue.clear();
         }
         self.rest(now);
     }
@@ -410,6 +430,14 @@ fn pauses() -> RetryPolicy {
         multiplier: 2.0,
         max_delay: LONGEST,
         ..RetryPolicy::default()
+    }
+}
+
+/// What came back last for a cost that is not settled.
+fn last_error(outcome: &Outcome) -> Option<&Error> {
+    match outcome {
+        Outcome::Settled(Receipt::Pending { error, .. }) => error.as_deref(),
+        Outcome::Settled(_) | Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
     }
 }
 

@@ -127,8 +127,8 @@ pub enum ConfigError {
     },
     /// The client was made before its process was forked, and this is the child.
     #[error(
-        "this process was forked from the one that made the client, whose connections and threads are not here: nothing \
-         was sent. Make the client after the fork, in each child"
+        "this process was forked from the one that made it, whose connections and threads are not here; make the client \
+         after the fork, in each child"
     )]
     Forked,
     /// What the adapter needs cannot be had.

@@ -58,6 +58,9 @@ pub struct Settlement {
     is_late: bool,
     /// Whether it is sent even if the server may have forgotten the key.
     force: bool,
+    /// Whether a pause that is longer than any wait of our own is waited for elsewhere: an earlier run left the cost, and
+    /// whoever reads the journal takes it up again.
+    leaves_pauses: bool,
     /// What came back last that was no success.
     last_error: Option<Box<Error>>,
     /// What the ledger has in place of the cost, if it was asked.
@@ -82,6 +85,8 @@ enum Stage {
 #[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
+    /// Another attempt at this time, but not by this machine, if the pause until then is recorded.
+    Leave(Duration),
     /// Not another attempt by this machine. Whether the cost is recorded is known only then.
     Keep,
     Finish(Receipt),
@@ -135,6 +140,7 @@ impl Settlement {
             only_in_memory: !config.journal_enabled(),
             is_late: true,
             force,
+            leaves_pauses: !force,
             ..Self::at(Arc::clone(&config), record, seed, stage)
         }
     }
@@ -150,6 +156,7 @@ impl Settlement {
             was_tried: false,
             is_late: false,
             force: false,
+            leaves_pauses: false,
             last_error: None,
             found: None,
             tickets: Tickets::of_a_settlement(),
@@ -265,6 +272,11 @@ impl Settlement {
             | Stage::Done(_) => return,
         };
         self.only_in_memory &= stored.is_err();
+        let then = match then {
+            Then::Leave(_) if stored.is_ok() => Then::Keep,
+            Then::Leave(at) => Then::Settle(at),
+            then @ (Then::Settle(_) | Then::Keep | Then::Finish(_)) => then,
+        };
         if let Err(failure) = stored {
             let reservation_id = self.reservation_id().clone();
             self.events.push(Event::JournalFailed {
@@ -277,7 +289,7 @@ impl Settlement {
 
     fn go_on(&mut self, then: Then) {
         self.stage = match then {
-            Then::Settle(at) => Stage::Attempt(Attempt::Settle, at),
+            Then::Settle(at) | Then::Leave(at) => Stage::Attempt(Attempt::Settle, at),
             Then::Keep => Stage::Done(self.pending()),
             Then::Finish(receipt) => {
                 if let Some((actual, charged)) = receipt.charged_less() {
@@ -470,7 +482,9 @@ impl Settlement {
         self.is_late = true;
         let wait = self.backoff.next(self.config.retry(), pause);
         self.tell(wait);
+        let longest = self.config.retry().max_delay;
         let then = match wait {
+            Some(wait) if self.leaves_pauses && wait > longest => Then::Leave(now.mono.saturating_add(wait)),
             Some(wait) => Then::Settle(now.mono.saturating_add(wait)),
             None => Then::Keep,
         };

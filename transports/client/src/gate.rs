@@ -8,13 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::Urgency;
 
-/// Lets a bounded number through at once, the most urgent first.
+/// Lets a bounded number through at once, the most urgent first; but a quarter of the places goes to leases that wait for
+/// one, which many settlements would lose otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// How many places go to leases before all others.
+    leases: usize,
+    /// How many leases are inside.
+    leases_inside: usize,
     arrivals: u64,
     /// Who waits, the next one first: by urgency, then by arrival.
     waiting: BTreeMap<(Urgency, u64), Waiting>,
@@ -31,6 +36,8 @@ impl Gate {
     pub(crate) fn new(places: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: places.max(1),
+            leases: places / 4,
+            leases_inside: 0,
             arrivals: 0,
             waiting: BTreeMap::new(),
         })))
@@ -49,24 +56,40 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place is free: whoever is next has it.
-    fn leave(&self) {
+    /// A place is free that had this urgency: whoever is next has it.
+    fn leave(&self, urgency: Urgency) {
         let mut state = self.lock();
-        let next = state
-            .waiting
-            .iter_mut()
-            .find(|(_, waiting)| matches!(waiting, Waiting::Here(_)));
-        match next {
-            Some((_, waiting)) => {
-                let called = core::mem::replace(waiting, Waiting::Called);
-                drop(state);
-                if let Waiting::Here(waker) = called {
-                    waker.wake();
-                }
-            }
-            None => state.free += 1,
+        state.leases_inside -= usize::from(is_lease(urgency));
+        let Some(key) = state.next() else {
+            state.free += 1;
+            return;
+        };
+        state.leases_inside += usize::from(is_lease(key.0));
+        let called = state.waiting.insert(key, Waiting::Called);
+        drop(state);
+        if let Some(Waiting::Here(waker)) = called {
+            waker.wake();
         }
     }
+}
+
+impl State {
+    fn next(&self) -> Option<(Urgency, u64)> {
+        let here = |wanted: fn(Urgency) -> bool| {
+            let mut waiting = self.waiting.iter();
+            waiting.find_map(|(key, waiting)| {
+                (wanted(key.0) && matches!(waiting, Waiting::Here(_))).then_some(*key)
+            })
+        };
+        let lease = (self.leases_inside < self.leases)
+            .then(|| here(is_lease))
+            .flatten();
+        lease.or_else(|| here(|_| true))
+    }
+}
+
+fn is_lease(urgency: Urgency) -> bool {
+    matches!(urgency, Urgency::Lease(_))
 }
 
 /// Waits for a place; dropped it gives up its turn.
@@ -86,8 +109,9 @@ impl Future for Entering {
         let Some(number) = self.place else {
             if state.free > 0 {
                 state.free -= 1;
+                state.leases_inside += usize::from(is_lease(self.urgency));
                 drop(state);
-                return Poll::Ready(Inside(gate));
+                return Poll::Ready(Inside(gate, self.urgency));
             }
             state.arrivals += 1;
             let number = state.arrivals;
@@ -105,7 +129,7 @@ impl Future for Entering {
         state.waiting.remove(&key);
         drop(state);
         self.place = None;
-        Poll::Ready(Inside(gate))
+        Poll::Ready(Inside(gate, self.urgency))
     }
 }
 
@@ -114,18 +138,18 @@ impl Drop for Entering {
         let Some(number) = self.place else { return };
         let left = self.gate.lock().waiting.remove(&(self.urgency, number));
         if let Some(Waiting::Called) = left {
-            self.gate.leave();
+            self.gate.leave(self.urgency);
         }
     }
 }
 
 /// A place inside; dropped it is free again.
 #[derive(Debug)]
-pub(crate) struct Inside(Gate);
+pub(crate) struct Inside(Gate, Urgency);
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.leave(self.1);
     }
 }
 
@@ -161,6 +185,35 @@ mod tests {
             order.push(next.unwrap());
         }
         assert_eq!(order, [3, 2, 1, 0, 4]);
+    }
+
+    #[test]
+    fn a_quarter_of_the_places_is_for_leases_however_many_settlements_wait() {
+        let gate = Gate::new(8);
+        let enter = |urgency| gate.enter(urgency);
+        let mut inside: Vec<_> = (0..8)
+            .map(|_| enter(Urgency::Settlement).now_or_never().unwrap())
+            .collect();
+        let mut settlements: Vec<_> = (0..8).map(|_| enter(Urgency::Settlement)).collect();
+        let mut leases: Vec<_> = (0..8)
+            .map(|n| enter(Urgency::Lease(Duration::from_secs(n))))
+            .collect();
+        for entering in settlements.iter_mut().chain(&mut leases) {
+            assert!(entering.now_or_never().is_none());
+        }
+        drop(inside.split_off(4));
+        let entered = |waiting: &mut Vec<Entering>| -> Vec<Inside> {
+            waiting
+                .iter_mut()
+                .filter_map(|entering| entering.now_or_never())
+                .collect()
+        };
+        let (mut first, second) = (entered(&mut leases), entered(&mut settlements));
+        assert_eq!((first.len(), second.len()), (2, 2));
+        // When one of them leaves, the next takes its place.
+        drop(first.pop());
+        leases.drain(..2);
+        assert_eq!(entered(&mut leases).len(), 1);
     }
 
     #[test]

@@ -326,3 +326,18 @@ fn a_lease_that_ended_while_the_process_was_stopped_is_told_as_lost_however_the_
         assert_eq!(losses, 1, "{end}: {told:?}");
     }
 }
+
+#[test]
+fn thousands_of_commits_that_take_a_second_cost_no_lease() {
+    let world = Virtual::default();
+    let (client, lost) = watched(&world);
+    world.block_on(async {
+        let leases = join_all((0..50).map(|_| reserve(&client, 30_000))).await;
+        let others = join_all((0..6_000).map(|_| reserve(&client, 3_600_000))).await;
+        world.slow(Operation::CommitReservation, Duration::from_secs(1));
+        let receipts = join_all(others.into_iter().map(|guard| guard.commit(commit(1)))).await;
+        assert_eq!(receipts.len(), 6_000);
+        assert_eq!(*lost.lock().unwrap(), Vec::<String>::new());
+        assert!(leases.iter().all(|guard| !guard.lease().is_lost()));
+    });
+}

@@ -1,4 +1,5 @@
 mod left;
+mod refused;
 
 use super::*;
 use crate::call::{Failure, FailureKind};

@@ -465,3 +465,43 @@ fn a_frozen_budget_keeps_an_event_alive() {
     desk.run([refusal(409, "BUDGET_CLOSED")]);
     assert!(matches!(desk.outcome(), Receipt::Rejected { .. }));
 }
+
+#[test]
+fn a_long_pause_of_a_cost_from_an_earlier_run_is_recorded_and_waited_for_by_nobody() {
+    for status in [429, 503] {
+        let busy = |pause: u64| {
+            let busy = Response::builder().status(status).header("retry-after", pause);
+            Ok(busy.body(Bytes::new()).unwrap())
+        };
+        let mut desk = Desk::resumed(record(), 0, false);
+        desk.run([busy(3_600)]);
+        assert_eq!(
+            desk.log(),
+            ["POST r/commit", "failed, again", "put commit not before 3600s"],
+            "{status}"
+        );
+        assert!(matches!(
+            desk.outcome(),
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ));
+        assert_eq!(desk.mono.as_secs(), 0, "{status}: it makes room at once");
+
+        // One that is as long as our own waits may be is waited for.
+        let mut desk = Desk::resumed(record(), 0, false);
+        desk.run([busy(30), answer(200, COMMITTED)]);
+        assert!(desk.outcome().is_settled());
+
+        // And so is one that could not be recorded, or is not an earlier run's, or that somebody forces.
+        let mut desk = Desk::resumed(record(), 0, false);
+        desk.journal_works = false;
+        desk.run([busy(3_600), answer(200, COMMITTED)]);
+        assert!(desk.outcome().is_settled() && desk.mono.as_secs() >= 3_600);
+        for mut desk in [Desk::new(), Desk::resumed(record(), 0, true)] {
+            desk.run([busy(3_600), answer(200, COMMITTED)]);
+            assert!(desk.outcome().is_settled() && desk.mono.as_secs() >= 3_600);
+        }
+    }
+}

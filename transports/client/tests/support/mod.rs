@@ -39,6 +39,8 @@ struct World {
     ledger: Mutex<Ledger>,
     /// The operation whose requests never arrive.
     lost: Mutex<Option<Operation>>,
+    /// The operations that take longer than others.
+    slow: Mutex<Vec<(Operation, Duration)>>,
     /// How many requests there have been.
     sent: AtomicU64,
 }
@@ -67,6 +69,7 @@ impl Default for Virtual {
             ready: Mutex::default(),
             ledger: Mutex::new(ledger),
             lost: Mutex::default(),
+            slow: Mutex::default(),
             sent: AtomicU64::new(0),
         }))
     }
@@ -86,6 +89,11 @@ impl Virtual {
 
     pub fn lose(&self, operation: Operation) {
         *self.0.lost.lock().unwrap() = Some(operation);
+    }
+
+    /// From now on this operation takes so long.
+    pub fn slow(&self, operation: Operation, time: Duration) {
+        self.0.slow.lock().unwrap().push((operation, time));
     }
 
     pub fn lose_nothing(&self) {
@@ -246,7 +254,16 @@ impl Runtime for Virtual {
             self.sleep(call.timeout).await;
             return Err(Failure::new(FailureKind::Timeout));
         }
-        self.sleep(LATENCY).await;
+        let operation = Operation::of(call.request.method(), call.request.uri().path());
+        let slow = self
+            .0
+            .slow
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(slow, _)| *slow == operation)
+            .copied();
+        self.sleep(slow.map_or(LATENCY, |(_, time)| time)).await;
         let now = self.now().wall;
         let response = self.with_ledger(|ledger| {
             ledger.tick(now);

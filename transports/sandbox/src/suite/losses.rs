@@ -174,6 +174,43 @@ pub fn what_one_client_left_another_settles<A: Adapter>() {
     });
 }
 
+pub fn records_that_are_told_to_pause_hold_up_no_others<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    leave_records(&stage, 12);
+    // As many as are settled at once.
+    stage.inject("commit:429=3600@first=8");
+    let left = stage.another_client().flush(PATIENCE).unwrap();
+    assert_eq!((left.ending, left.recorded), (0, 8));
+    assert_eq!(stage.budget().spent, 4);
+}
+
+pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    leave_records(&stage, 40);
+    stage.inject("commit:error=403");
+    let before = stage.commits().len();
+    let another = stage.another_client();
+    let left = another.flush(PATIENCE).unwrap();
+    assert_eq!((left.ending, left.recorded), (0, 40));
+    // Three, and those that were under way: at the first use, and once more for the flush.
+    let asked = stage.commits().len() - before;
+    assert!((3..=2 * 10).contains(&asked), "{asked}");
+    stage.clear_faults();
+    assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
+    stage.assert_spent(40);
+}
+
+/// Costs of one token each that the server failed to take.
+fn leave_records<A: Adapter>(stage: &Stage<A>, count: usize) {
+    stage.inject("commit:503");
+    for _ in 0..count {
+        let guard = stage.client.reserve(request(100)).unwrap();
+        assert!(!guard.commit(commit(1)).unwrap().is_settled());
+    }
+    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
+    stage.clear_faults();
+}
+
 pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
     let stage = Stage::<A>::new();
     stage.inject("commit:503");

@@ -238,6 +238,8 @@ macro_rules! adapter_suite {
             what_a_gateway_has_written_anew_is_read_all_the_same
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
+            records_that_are_told_to_pause_hold_up_no_others
+            a_key_that_is_refused_is_not_tried_with_every_record
             two_that_settle_one_journal_at_once_send_each_record_once
             a_record_that_counted_and_that_another_sdk_has_sorted_counts_once
             a_record_whose_key_was_answered_for_another_amount_is_for_a_person
