@@ -53,6 +53,9 @@ pub struct Call {
     pub max_response: usize,
     /// Which of several calls goes first where not all can go at once.
     pub urgency: Urgency,
+    /// Whether to make a connection for it, and to close those that wait for another request: an attempt before it
+    /// went without an answer, and when a server or a balancer goes away it takes them all along.
+    pub fresh: bool,
 }
 
 /// How urgent a call is; the least goes first.
@@ -74,6 +77,7 @@ impl fmt::Debug for Call {
             .field("uri", self.request.uri())
             .field("body", &format_args!("{} bytes", self.request.body().len()))
             .field("timeout", &self.timeout)
+            .field("fresh", &self.fresh)
             .finish_non_exhaustive()
     }
 }

@@ -173,6 +173,7 @@ impl Encoded {
             timeout,
             max_response: MAX_RESPONSE,
             urgency: Urgency::Other,
+            fresh: false,
         }
     }
 

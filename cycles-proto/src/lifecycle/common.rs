@@ -26,6 +26,8 @@ pub(super) struct Common {
     /// How many attempts to reserve were handed out. They come before everything else of a life, so their
     /// tickets are 1 up to this.
     pub(super) attempts_to_reserve: u64,
+    /// Whether the last attempt had no answer.
+    pub(super) was_lost: bool,
     /// The latest time that the driver told.
     pub(super) latest: Duration,
 }
@@ -38,6 +40,7 @@ impl Common {
             tickets: Tickets::default(),
             events: Events::default(),
             attempts_to_reserve: 0,
+            was_lost: false,
             latest: Duration::ZERO,
         }
     }
@@ -55,10 +58,11 @@ impl Common {
     pub(super) fn attempt(&mut self, encoded: &Encoded, now: Now, timeout: Duration) -> (Call, Flight) {
         let ticket = self.tickets.take();
         let deadline = now.mono.saturating_add(timeout);
-        (
-            encoded.call(&self.config, ticket, timeout),
-            Flight { ticket, deadline },
-        )
+        let call = Call {
+            fresh: self.was_lost,
+            ..encoded.call(&self.config, ticket, timeout)
+        };
+        (call, Flight { ticket, deadline })
     }
 
     /// What an error about a reservation that is held says of its call.

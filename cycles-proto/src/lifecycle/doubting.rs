@@ -100,6 +100,7 @@ impl Doubting {
             return None;
         }
         self.flight = None;
+        common.was_lost = answer.result.is_err();
         let found = match self.question {
             Question::Extension => prolonged(now, answer),
             Question::Look => looked(answer),

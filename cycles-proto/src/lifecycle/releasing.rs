@@ -99,6 +99,7 @@ impl Releasing {
             Stage::InFlight(flight) if flight.ticket == answer.ticket => {}
             Stage::InFlight(_) | Stage::Due(_) => return None,
         }
+        common.was_lost = answer.result.is_err();
         let kind = OperationKind::ReleaseReservation;
         let context = common.context(kind, &self.id, Some(&key(common)));
         let (error, pause) = match answer.result {

@@ -94,6 +94,7 @@ impl Reserving {
             return Some(self.decided(common, granted));
         }
         self.flight = None;
+        common.was_lost = answer.result.is_err();
         let sent = answer.sent;
         let (error, is_open, is_worth_repeating) = match answer.result {
             Ok(response) => match verdict::<ReservationCreateResponse>(self.kind, response) {

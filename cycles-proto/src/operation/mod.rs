@@ -41,6 +41,8 @@ pub struct Operation<T> {
     /// Whether an attempt before this one may have been acted on.
     may_be_done: bool,
     timeout: Duration,
+    /// Whether the attempt before had no answer.
+    was_lost: bool,
     judge: fn(OperationKind, &http::Response<Bytes>) -> Verdict<T>,
     result: fn(CallContext, Verdict<T>, bool) -> Result<T, Error>,
 }
@@ -62,8 +64,12 @@ pub enum Progress<T> {
 impl<T> Operation<T> {
     /// The call to make now. Each one has the same request.
     pub fn call(&self) -> Call {
-        self.encoded
-            .call(&self.config, Ticket(self.attempt), self.timeout)
+        Call {
+            fresh: self.was_lost,
+            ..self
+                .encoded
+                .call(&self.config, Ticket(self.attempt), self.timeout)
+        }
     }
 
     /// What is asked.
@@ -81,13 +87,13 @@ impl<T> Operation<T> {
                 let response = self.config.api_key().beside(response);
                 let verdict = (self.judge)(self.context.operation, &response);
                 if may_repeat && is_worth_repeating(&verdict) {
-                    return self.again(whole - elapsed);
+                    return self.again(whole - elapsed, false);
                 }
                 (self.result)(context, verdict, self.may_be_done)
             }
             Err(failure) => {
                 if may_repeat && failure.kind().may_have_been_sent() {
-                    return self.again(whole - elapsed);
+                    return self.again(whole - elapsed, true);
                 }
                 Err(Error::transport(
                     context,
@@ -99,8 +105,9 @@ impl<T> Operation<T> {
         Progress::Done(result)
     }
 
-    fn again(mut self, time_left: Duration) -> Progress<T> {
+    fn again(mut self, time_left: Duration, was_lost: bool) -> Progress<T> {
         self.attempt += 1;
+        self.was_lost = was_lost;
         self.may_be_done = true;
         self.timeout = time_left;
         Progress::Again(self)
@@ -175,6 +182,7 @@ impl<T: Reply> Operation<T> {
             attempt: 0,
             may_be_done: false,
             timeout,
+            was_lost: false,
             judge: verdict::<T>,
             result: Error::of::<T>,
         })

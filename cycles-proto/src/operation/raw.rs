@@ -172,6 +172,7 @@ impl<T: Reply> Operation<T> {
             attempt: self.attempt,
             may_be_done: self.may_be_done,
             timeout: self.timeout,
+            was_lost: self.was_lost,
             judge: judge::<T>,
             result: conclude,
         }

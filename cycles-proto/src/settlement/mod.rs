@@ -54,6 +54,8 @@ pub struct Settlement {
     only_in_memory: bool,
     /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
+    /// Whether the last attempt had no answer.
+    was_lost: bool,
     /// Whether somebody knows of it as not settled: an attempt failed, or an earlier run left it.
     is_late: bool,
     /// Whether it is sent even if the server may have forgotten the key.
@@ -154,6 +156,7 @@ impl Settlement {
             may_have_counted: false,
             only_in_memory: true,
             was_tried: false,
+            was_lost: false,
             is_late: false,
             force: false,
             leaves_pauses: false,
@@ -235,6 +238,7 @@ impl Settlement {
         let Some(attempt) = self.landed(ticket) else {
             return;
         };
+        self.was_lost = false;
         let response = self.config.api_key().beside(response);
         let (next, reply) = match (attempt, self.record.mode()) {
             (Attempt::Look, _) => judge::look(&response),
@@ -341,6 +345,7 @@ impl Settlement {
         self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
         Step::Send(Call {
             urgency: Urgency::Settlement,
+            fresh: self.was_lost,
             ..encoded.call(&self.config, ticket, timeout)
         })
     }
@@ -399,6 +404,7 @@ impl Settlement {
     }
 
     fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
+        self.was_lost = true;
         if attempt == Attempt::Compare(Why::Finalized) {
             // One look, and no more: what the ledger said of the commit is what counts.
             return self.apply(now, attempt, Move::Reject);

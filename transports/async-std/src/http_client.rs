@@ -46,6 +46,9 @@ impl HttpClient {
     pub(crate) async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
         let end = after(call.timeout);
         let mut request = self.addressed(call.request).map(Full::new);
+        if call.fresh {
+            self.pool.clear();
+        }
         loop {
             let kept = self.pool.take();
             let is_kept = kept.is_some();

@@ -46,6 +46,11 @@ impl Pool {
         }
     }
 
+    /// Closes all that wait.
+    pub(crate) fn clear(&self) {
+        drop(std::mem::take(&mut self.lock().connections));
+    }
+
     /// Keeps a connection whose exchange is over, if it can be used again.
     pub(crate) fn put(self: &Arc<Self>, mut connection: Connection) {
         if !connection.is_idle() && !connection.is_open() {

@@ -50,20 +50,20 @@ impl HttpClient {
         })
     }
 
-    /// The pool of the runtime that this is called in.
-    fn pool(&self) -> Arc<Pool> {
+    /// The pool of the runtime that this is called in, or an empty one in its place.
+    fn pool(&self, fresh: bool) -> Arc<Pool> {
         let id = runtime::Handle::current().id();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((last, pool)) = pools.last()
             && *last == id
+            && !fresh
         {
             return Arc::clone(pool);
         }
         let known = pools.iter().position(|(known, _)| *known == id);
-        let (_, pool) = match known {
-            Some(position) => pools.remove(position),
-            None => (id, Arc::new(self.new_pool())),
-        };
+        let known = known.map(|position| pools.remove(position).1);
+        let pool = known.filter(|_| !fresh);
+        let pool = pool.unwrap_or_else(|| Arc::new(self.new_pool()));
         if pools.len() == MAX_POOLS {
             pools.remove(0);
         }
@@ -88,6 +88,7 @@ impl HttpClient {
             mut request,
             timeout,
             max_response,
+            fresh,
             ..
         } = call;
         if let Some(value) = &self.proxy_authorization {
@@ -96,7 +97,7 @@ impl HttpClient {
                 .insert(header::PROXY_AUTHORIZATION, value.clone());
         }
         // Not inside of the future, which would be several times as large with a whole request in it.
-        let requested = self.pool().request(request.map(Full::new));
+        let requested = self.pool(fresh).request(request.map(Full::new));
         async move {
             match tokio::time::timeout(timeout, receive(requested, max_response)).await {
                 Ok(answer) => answer,

@@ -106,9 +106,12 @@ impl HttpClient {
                 .map_err(|error| ConnectError::at(stage, error.into()).failure())?;
         }
         let elapsed = began.elapsed();
+        // Those that waited for any time are too old then, and are closed.
+        let idle = if call.fresh { Duration::ZERO } else { IDLE };
         let time = Time {
             whole: call.timeout.saturating_sub(elapsed),
             connect: self.connect_timeout.saturating_sub(elapsed),
+            idle,
         };
         let (mut head, body) = call.request.into_parts();
         self.discreetly.hide(&mut head.headers);
@@ -133,6 +136,7 @@ impl HttpClient {
             .timeout_resolve(Some(time.connect))
             .timeout_connect(Some(time.connect))
             .timeout_global(Some(time.whole))
+            .max_idle_age(time.idle)
             .build();
         let (head, mut body) = self.agent.run(request)?.into_parts();
         let limit = u64::try_from(max_response).unwrap_or(u64::MAX);
@@ -149,6 +153,8 @@ impl HttpClient {
 struct Time {
     whole: Duration,
     connect: Duration,
+    /// How long a connection may have waited that is used for it.
+    idle: Duration,
 }
 
 /// What an error of ureq means. Everything after a connection was had may have been sent.

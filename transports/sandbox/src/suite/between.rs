@@ -1,17 +1,20 @@
 //! What speaks between client and server in its own words: balancers, gateways, proxies.
 
-use cycles_proto::models::BalanceParams;
-use cycles_proto::{Error, FailureKind, RawRequest};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
 
+use cycles_proto::models::{Amount, BalanceParams};
+use cycles_proto::{CyclesConfig, Error, FailureKind, RawRequest};
+
+use super::files::TempDir;
+use super::scripted::{Scripted, http};
 use super::stage::{Stage, commit, request};
 use super::{Adapter, Client as _, Guard as _};
-use crate::DEFAULT_TENANT;
+use crate::{DEFAULT_API_KEY, DEFAULT_TENANT};
 
 pub fn what_a_balancer_or_a_redirect_answers_is_asked_once_more_and_counts_once<A: Adapter>() {
-    let params = BalanceParams {
-        tenant: Some(DEFAULT_TENANT.into()),
-        ..Default::default()
-    };
+    let params = balances();
     for status in [302, 307, 408, 421, 425, 499, 502] {
         let stage = Stage::<A>::new();
         for operation in ["balances", "reserve", "commit"] {
@@ -71,4 +74,61 @@ pub fn what_a_gateway_has_written_anew_is_read_all_the_same<A: Adapter>() {
     assert!(guard.release("not needed").unwrap());
     stage.flush_everything();
     stage.assert_spent(42);
+}
+
+pub fn a_server_that_takes_all_its_connections_along_costs_no_call<A: Adapter>() {
+    for pooled in [1, 2, 4, 8] {
+        let has_gone = Arc::new(AtomicBool::new(false));
+        let server = server(pooled, Arc::clone(&has_gone));
+        let dir = TempDir::new();
+        let config = CyclesConfig::builder(DEFAULT_API_KEY, &server.url)
+            .tenant(DEFAULT_TENANT)
+            .journal_dir(dir.path());
+        let client = A::client(config.build().unwrap(), |_| {});
+        let params = balances();
+        let ask = || client.raw(RawRequest::from(&params)).unwrap().is_success();
+        thread::scope(|scope| {
+            for _ in 0..pooled {
+                scope.spawn(|| assert!(ask()));
+            }
+        });
+        has_gone.store(true, Ordering::SeqCst);
+        let spent = client.with_cycles(Amount::tokens(10), |_| Ok(((), Amount::tokens(1))));
+        let (_, receipt) = spent.unwrap();
+        assert!(receipt.as_ref().unwrap().is_settled(), "{pooled}: {receipt:?}");
+        assert!(ask(), "{pooled}");
+    }
+}
+
+/// Answers on each connection, the first so many requests together, so that as many connections are pooled; and once it
+/// has gone, it ends each of these connections in place of an answer.
+fn server(pooled: usize, has_gone: Arc<AtomicBool>) -> Scripted {
+    let (together, connections) = (Barrier::new(pooled), AtomicUsize::new(0));
+    Scripted::start(move |connection| {
+        let is_old = connections.fetch_add(1, Ordering::SeqCst) < pooled;
+        while let Some(request) = connection.read_request() {
+            if is_old && has_gone.load(Ordering::SeqCst) {
+                return;
+            }
+            let path = request.split(' ').nth(1).unwrap();
+            let body = match path.rsplit('/').next().unwrap() {
+                "reservations" => {
+                    r#"{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":[],"expires_at_ms":1,"remaining_ttl_ms":60000}"#
+                }
+                "commit" => r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":1}}"#,
+                _ => r#"{"balances":[]}"#,
+            };
+            if is_old {
+                together.wait();
+            }
+            connection.write(http(200, "", body));
+        }
+    })
+}
+
+fn balances() -> BalanceParams {
+    BalanceParams {
+        tenant: Some(DEFAULT_TENANT.into()),
+        ..Default::default()
+    }
 }

@@ -236,6 +236,7 @@ macro_rules! adapter_suite {
             a_redirect_is_not_followed_and_its_error_says_what_to_change
             a_proxy_that_wants_credentials_has_sent_nothing
             what_a_gateway_has_written_anew_is_read_all_the_same
+            a_server_that_takes_all_its_connections_along_costs_no_call
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
             records_that_are_told_to_pause_hold_up_no_others
