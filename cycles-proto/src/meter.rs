@@ -32,7 +32,7 @@ impl Reading {
     }
 
     /// All items up to this one cost this much, be that more or less than what was counted: the usage that a
-    /// model tells in its last chunk.
+    /// model tells in its last chunk. A total of 0 is what is told where nobody counted, and takes nothing back.
     pub fn total(amount: Amount) -> Self {
         Self {
             is_total: true,
@@ -69,10 +69,14 @@ impl<T: Into<Self>> From<Option<T>> for Reading {
 /// [`Lifecycle::meter`](crate::Lifecycle::meter).
 #[derive(Clone, Debug)]
 pub struct Meter {
-    unit: Unit,
+    estimate: Amount,
     consumed: i64,
     tokens: i64,
     most_tokens: Option<i64>,
+    /// Whether there was an item.
+    has_read: bool,
+    /// Whether an item said anything of the cost, be it that there is none.
+    is_told: bool,
     /// Whether anything was consumed, even if a later reading took it back.
     has_counted: bool,
     uncounted: Option<Box<InvalidCommit>>,
@@ -104,13 +108,15 @@ pub enum Settle {
 }
 
 impl Meter {
-    /// Nothing counted yet of what began then, in this unit.
-    pub fn new(unit: Unit, began: Now) -> Self {
+    /// Nothing counted yet of what began then, and was estimated to cost this much.
+    pub fn new(estimate: Amount, began: Now) -> Self {
         Self {
-            unit,
+            estimate,
             consumed: 0,
             tokens: 0,
             most_tokens: None,
+            has_read: false,
+            is_told: false,
             has_counted: false,
             uncounted: None,
             is_asking: false,
@@ -137,7 +143,7 @@ impl Meter {
 
     /// What was consumed by now.
     pub fn consumed(&self) -> Amount {
-        Amount::new(self.unit.clone(), self.consumed)
+        Amount::new(self.estimate.unit.clone(), self.consumed)
     }
 
     /// Why an item was not counted, if one was not.
@@ -185,14 +191,18 @@ impl Meter {
             .amount
             .as_ref()
             .filter(|amount| amount.unit == Unit::Tokens);
+        self.has_read = true;
+        // A total of nothing replaces nothing.
+        let before = |counted, said| if reading.is_total && said != 0 { 0 } else { counted };
         if let Some(tokens) = reading.tokens.or_else(|| in_tokens.map(|amount| amount.amount)) {
-            let before = if reading.is_total { 0 } else { self.tokens };
-            self.tokens = before.saturating_add(tokens.max(0));
+            self.tokens = before(self.tokens, tokens).saturating_add(tokens.max(0));
+            self.is_told |= tokens > 0;
         }
         let given = reading.amount?;
-        let before = if reading.is_total { 0 } else { self.consumed };
-        let is_countable = given.unit == self.unit && given.amount >= 0;
-        match before.checked_add(given.amount).filter(|_| is_countable) {
+        self.is_told |= !reading.is_total || given.amount > 0;
+        let is_countable = given.unit == self.estimate.unit && given.amount >= 0;
+        let consumed = before(self.consumed, given.amount).checked_add(given.amount);
+        match consumed.filter(|_| is_countable) {
             Some(consumed) => {
                 self.consumed = consumed;
                 self.has_counted |= consumed > 0;
@@ -201,7 +211,7 @@ impl Meter {
             None => {
                 self.uncounted = Some(Box::new(InvalidCommit::NotCounted {
                     given: given.clone(),
-                    reserved: self.unit.clone(),
+                    reserved: self.estimate.unit.clone(),
                 }));
                 Some(given)
             }
@@ -209,9 +219,10 @@ impl Meter {
     }
 
     /// The stream has ended: what was consumed is committed. Unless that is all of it, it is marked as a part,
-    /// and a reservation of which nothing was consumed is released.
+    /// and a reservation of which nothing was consumed is released. Items of which none said anything are not free:
+    /// they cost what was estimated.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {
-        let actual = self.consumed();
+        let mut actual = self.consumed();
         let is_whole = end == End::Finished && self.uncounted().is_none();
         if !is_whole && !self.has_counted {
             return Settle::Release(match end {
@@ -222,6 +233,9 @@ impl Meter {
         let mut notes = self.notes;
         if !is_whole {
             notes.insert_metadata(ACTUAL_SOURCE, PARTIAL);
+        } else if self.has_read && !self.is_told && !self.has_counted {
+            notes.insert_metadata(ACTUAL_SOURCE, ESTIMATE);
+            actual = self.estimate;
         }
         let latency = now.mono.saturating_sub(self.began.mono);
         Settle::Commit(notes.commit(actual, latency))
@@ -235,6 +249,7 @@ pub(crate) fn partial() -> JsonObject {
 
 const ACTUAL_SOURCE: &str = "actual_source";
 const PARTIAL: &str = "partial";
+const ESTIMATE: &str = "estimate";
 
 #[cfg(test)]
 mod tests;

@@ -92,15 +92,23 @@ struct Agent {
 impl Agent {
     /// An answer in one piece: reserved for the longest, charged for what it was.
     async fn answer(&self) -> Result<(String, Usd), Failure> {
+        // Before the call: an answer may name a dated model, and is paid for whether that has a price or not.
+        let prices = *self.prices.model(MODEL)?;
         let config = WithCyclesConfig::new(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
             .action("llm.completion", MODEL)
             .metadata(JsonObject::new().with("prices", self.prices.version()));
         let answer = with_cycles(&self.cycles, config, async |ctx| {
             let most = ctx.caps.as_ref().map_or(200, |caps| caps.clamp_max_tokens(200));
             let response = self.model.chat().create(request(most)?).await?;
-            let usage = response.usage.as_ref().map(usage).unwrap_or_default();
-            ctx.set_metrics(usage.metrics());
-            let cost = self.prices.cost(MODEL, usage)?;
+            // Whatever fails from here on, the answer was bought.
+            ctx.spent(&ctx.estimate)?;
+            let used = response.usage.as_ref().and_then(usage);
+            if let Some(used) = used {
+                ctx.set_metrics(used.metrics());
+            }
+            let cost = used.and_then(|used| prices.cost(used));
+            // What nobody tells the usage of is not free.
+            let cost = cost.unwrap_or_else(|| ctx.estimate_as_cost());
             let answer = response
                 .choices
                 .into_iter()
@@ -118,6 +126,7 @@ impl Agent {
             .action(Action::new("llm.completion", MODEL))
             .estimate(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
             .build();
+        let prices = *self.prices.model(MODEL)?;
         let guard = self.cycles.reserve(reservation).await?;
         let most = guard.caps().map_or(200, |caps| caps.clamp_max_tokens(200));
         // If this fails the guard is dropped, and its budget is given back.
@@ -128,7 +137,7 @@ impl Agent {
         });
         let pieces = self.model.chat().create_stream(request).await?;
         let mut pieces = guard
-            .try_meter(pieces, count(*self.prices.model(MODEL)?))
+            .try_meter(pieces, count(prices))
             .stop_at_tokens(most)
             .metadata(JsonObject::new().with("prices", self.prices.version()));
         let settling = pieces.settling();
@@ -174,8 +183,8 @@ fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> O
         ..Default::default()
     };
     move |piece| {
-        match &piece.usage {
-            Some(told) => so_far = usage(told),
+        match piece.usage.as_ref().and_then(usage) {
+            Some(told) => so_far = told,
             None => so_far.output += u64::from(text(piece).is_some()),
         }
         let reading = Reading::total(prices.cost(so_far)?);
@@ -184,10 +193,11 @@ fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> O
     }
 }
 
-fn usage(told: &CompletionUsage) -> Usage {
+/// Nothing if it is all zeros, as some servers tell it that do not count: then what was counted here is better.
+fn usage(told: &CompletionUsage) -> Option<Usage> {
     let prompt = told.prompt_tokens_details.as_ref();
     let answer = told.completion_tokens_details.as_ref();
-    Usage::from_totals(
+    let usage = Usage::from_totals(
         told.prompt_tokens.into(),
         prompt
             .and_then(|details| details.cached_tokens)
@@ -198,7 +208,8 @@ fn usage(told: &CompletionUsage) -> Usage {
             .and_then(|details| details.reasoning_tokens)
             .unwrap_or(0)
             .into(),
-    )
+    );
+    (usage != Usage::default()).then_some(usage)
 }
 
 /// An upper bound without a tokenizer: no token of text is shorter than a byte; the rest is for its wrapping.

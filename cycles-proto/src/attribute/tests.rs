@@ -10,7 +10,7 @@ fn counted(reading: Reading) -> Option<Amount> {
         mono: core::time::Duration::ZERO,
         wall: UnixMillis(0),
     };
-    crate::meter::Meter::new(UNIT, now).read(reading)
+    crate::meter::Meter::new(Amount::new(UNIT, 0), now).read(reading)
 }
 
 #[test]

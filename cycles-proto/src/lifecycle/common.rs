@@ -11,7 +11,7 @@ use crate::config::CyclesConfig;
 use crate::encode::Encoded;
 use crate::error::CallContext;
 use crate::keys::Seed;
-use crate::models::{Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId, Unit};
+use crate::models::{Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId};
 use crate::record::{JournalRecord, Purpose};
 use crate::reply::OperationKind;
 use crate::step::{Event, Events};
@@ -117,7 +117,7 @@ pub(super) struct Answer<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct About {
     pub(super) purpose: Arc<Purpose>,
-    pub(super) unit: Unit,
+    pub(super) estimate: Amount,
     /// The lease that is asked for, in milliseconds.
     pub(super) ttl_ms: u64,
 }
@@ -159,9 +159,9 @@ impl About {
 
     /// An amount that may be charged to the reservation.
     pub(super) fn check_amount(&self, field: &str, amount: &Amount) -> Result<(), InvalidCommit> {
-        if amount.unit != self.unit {
+        if amount.unit != self.estimate.unit {
             return Err(InvalidCommit::WrongUnit {
-                reserved: self.unit.clone(),
+                reserved: self.estimate.unit.clone(),
                 given: amount.unit.clone(),
             });
         }

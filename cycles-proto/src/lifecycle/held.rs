@@ -12,7 +12,7 @@ use super::releasing::Releasing;
 use super::reserving::Granted;
 use crate::call::Ticket;
 use crate::meter::{Meter, partial};
-use crate::models::{Amount, CommitRequest, Unit};
+use crate::models::{Amount, CommitRequest};
 use crate::settlement::Settlement;
 use crate::step::{Event, Step};
 use crate::time::Now;
@@ -127,9 +127,9 @@ impl Held {
         self.heart.extend(common, by_ms)
     }
 
-    /// What its cost is told in.
-    pub(super) fn unit(&self) -> &Unit {
-        &self.about.unit
+    /// What it was made for.
+    pub(super) fn estimate(&self) -> &Amount {
+        &self.about.estimate
     }
 
     pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
@@ -193,7 +193,7 @@ impl Held {
         let spent = self.spent.max(self.counted);
         if spent > 0 {
             let metadata = partial();
-            let actual = Amount::new(self.about.unit.clone(), spent);
+            let actual = Amount::new(self.about.estimate.unit.clone(), spent);
             let request = CommitRequest::builder()
                 .actual(actual.clone())
                 .metadata(metadata)

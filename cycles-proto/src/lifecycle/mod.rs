@@ -44,7 +44,7 @@ use crate::config::CyclesConfig;
 use crate::error::Error;
 use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
-use crate::models::{Amount, CommitRequest, ReservationCreateRequest, Unit};
+use crate::models::{Amount, CommitRequest, ReservationCreateRequest};
 use crate::record::JournalRecord;
 use crate::settlement::{Receipt, Settlement};
 use crate::step::{Step, StoreFailure};
@@ -204,16 +204,16 @@ impl Lifecycle {
 
     /// Counts what the action consumes, if that is a stream.
     pub fn meter(&self, now: Now) -> Meter {
-        let unit = match &self.phase {
-            Phase::Held(held) => held.unit().clone(),
+        let estimate = match &self.phase {
+            Phase::Held(held) => held.estimate().clone(),
             // Nothing is held, so that nothing will be taken, in whatever unit.
             Phase::Reserving(_)
             | Phase::Doubting(_)
             | Phase::Resumed(_)
             | Phase::Releasing(_)
-            | Phase::Ended(_) => Unit::Tokens,
+            | Phase::Ended(_) => Amount::tokens(0),
         };
-        Meter::new(unit, now)
+        Meter::new(estimate, now)
     }
 
     /// A [meter](Self::meter) has counted this much by now, be that more or less than before. It is what is committed

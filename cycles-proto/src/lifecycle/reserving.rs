@@ -51,7 +51,7 @@ impl Reserving {
                 subject: request.subject,
                 action: request.action,
             }),
-            unit: request.estimate.unit,
+            estimate: request.estimate,
             ttl_ms: request.ttl_ms.unwrap_or(DEFAULT_TTL_MS),
         };
         Ok(Self {
@@ -176,7 +176,7 @@ impl Reserving {
             reservation_id: None,
             idempotency_key: self.encoded.idempotency_key().cloned(),
             trace_id: self.encoded.trace_id(&common.config),
-            unit: Some(self.about.unit.clone()),
+            unit: Some(self.about.estimate.unit.clone()),
         }
     }
 }

@@ -11,7 +11,7 @@ fn at(secs: u64) -> Now {
 }
 
 fn meter() -> Meter {
-    Meter::new(Unit::Tokens, at(10))
+    Meter::new(Amount::tokens(500), at(10))
 }
 
 fn committed(settle: Settle) -> CommitRequest {
@@ -40,7 +40,7 @@ fn items_add_up_and_the_end_is_the_whole_cost() {
 
 #[test]
 fn a_total_replaces_what_was_counted_be_it_more_or_less() {
-    for total in [0, 5, 50] {
+    for total in [5, 50] {
         let mut meter = meter();
         let _ = meter.read(Amount::tokens(9).into());
         assert_eq!(
@@ -56,16 +56,81 @@ fn a_total_replaces_what_was_counted_be_it_more_or_less() {
     }
 }
 
+fn source(request: &CommitRequest) -> Option<String> {
+    request.metadata.as_ref()?.get("actual_source")
+}
+
 #[test]
-fn what_was_taken_back_to_nothing_is_committed_as_nothing() {
-    let mut meter = meter();
-    let _ = meter.read(Amount::tokens(9).into());
-    let _ = meter.read(Reading::total(Amount::tokens(0)));
-    // A release would charge the 9 that the reservation was told of.
+fn a_total_of_nothing_takes_nothing_back() {
+    let mut meter = Meter::new(Amount::usd_microcents(500), at(10));
+    meter.stop_at_tokens(9);
+    for _ in 0..7 {
+        let _ = meter.read(Reading::more(Amount::usd_microcents(1)).with_tokens(1));
+    }
+    let zeros = Reading::total(Amount::usd_microcents(0)).with_tokens(0);
+    assert_eq!(meter.read(zeros.clone()), Some(Amount::usd_microcents(7)));
+    for end in [End::Finished, End::Dropped, End::Failed] {
+        let request = committed(meter.clone().end(end, at(10)));
+        assert_eq!(request.actual, Amount::usd_microcents(7));
+        assert_eq!(is_partial(&request), end != End::Finished);
+    }
+    // What comes after it goes on from there, for the limit too.
+    let _ = meter.read(Reading::more(Amount::usd_microcents(1)).with_tokens(2));
+    assert!(meter.is_full());
+    assert_eq!(meter.consumed(), Amount::usd_microcents(8));
+    let _ = meter.read(Reading::total(Amount::usd_microcents(3)).with_tokens(4));
+    assert_eq!(meter.consumed(), Amount::usd_microcents(3));
+    let _ = meter.read(zeros);
     assert_eq!(
-        committed(meter.end(End::Dropped, at(10))).actual,
-        Amount::tokens(0)
+        committed(meter.end(End::Finished, at(10))).actual,
+        Amount::usd_microcents(3)
     );
+}
+
+#[test]
+fn items_of_which_none_says_anything_cost_the_estimate() {
+    let nothing = Reading::total(Amount::tokens(0));
+    for items in [
+        vec![Reading::nothing()],
+        vec![
+            Reading::nothing(),
+            Reading::nothing().with_metrics(CyclesMetrics::default()),
+        ],
+        vec![nothing.clone()],
+        vec![Reading::nothing(), nothing.clone().with_tokens(0)],
+    ] {
+        let mut meter = meter();
+        for item in items {
+            let _ = meter.read(item);
+        }
+        let request = committed(meter.clone().end(End::Finished, at(10)));
+        assert_eq!(
+            (&request.actual, source(&request).as_deref()),
+            (&Amount::tokens(500), Some("estimate"))
+        );
+        // Whoever did not come to the end has not heard what is told there.
+        for end in [End::Dropped, End::Failed] {
+            assert!(matches!(meter.clone().end(end, at(10)), Settle::Release(_)));
+        }
+        meter.at_least(3);
+        let request = committed(meter.end(End::Finished, at(10)));
+        assert_eq!(
+            (request.actual.clone(), source(&request)),
+            (Amount::tokens(3), None),
+            "somebody knows"
+        );
+    }
+    // A cost of nothing can be said, and items of a model that is free have tokens.
+    for item in [Reading::more(Amount::tokens(0)), nothing.with_tokens(5)] {
+        let mut meter = meter();
+        let _ = meter.read(Reading::nothing());
+        let _ = meter.read(item);
+        let request = committed(meter.end(End::Finished, at(10)));
+        assert_eq!(
+            (request.actual.clone(), source(&request)),
+            (Amount::tokens(0), None)
+        );
+    }
 }
 
 #[test]
@@ -117,7 +182,7 @@ fn a_limit_is_reached_by_the_item_that_reaches_it() {
 
 #[test]
 fn a_limit_on_tokens_works_where_the_cost_is_money() {
-    let mut meter = Meter::new(Unit::UsdMicrocents, at(10));
+    let mut meter = Meter::new(Amount::usd_microcents(500), at(10));
     meter.stop_at_tokens(10);
     let _ = meter.read(Amount::usd_microcents(1_000_000).into());
     assert!(!meter.is_full(), "money is no token");

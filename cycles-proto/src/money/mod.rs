@@ -13,15 +13,20 @@
 //!
 //! // What to reserve for 1,000 tokens of prompt and an answer of at most 500.
 //! assert_eq!(table.estimate("gpt-4o", 1_000, 500)?, Amount::usd_microcents(750_000));
-//! // What it cost, of which the model had half the prompt in its cache.
+//! // The prices by the name that is asked for, before the call: its answer may name a dated model, for which there is
+//! // no price, and is paid for all the same.
+//! let prices = *table.model("gpt-4o")?;
+//! // What it cost, of which the model had half the prompt in its cache; `None` only if that does not fit.
 //! let usage = Usage::from_totals(1_000, 500, 200, 0);
-//! assert_eq!(table.cost("gpt-4o", usage)?, Amount::usd_microcents(387_500));
+//! assert_eq!(prices.cost(usage), Some(Amount::usd_microcents(387_500)));
 //! # Ok::<_, cycles_proto::money::PriceError>(())
 //! ```
 
 #[cfg(feature = "prices")]
 mod parse;
 mod prices;
+#[cfg(feature = "prices")]
+mod scale;
 mod table;
 mod usd;
 

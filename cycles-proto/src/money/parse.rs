@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 
 use super::prices::Prices;
+use super::scale;
 use super::table::{PriceError, PriceTable};
 use super::usd::Usd;
 use crate::error::shortened;
@@ -120,7 +121,7 @@ impl<'a> Place<'a> {
                 "output" => &mut output,
                 "reasoning" => &mut reasoning,
                 _ => {
-                    let known = "is not known: a model has `input`, `cached_input`, `output` and `reasoning`, and a name with dots stands in quotes";
+                    let known = "is not known: a model has `input`, `cached_input`, `output` and `reasoning`, each for a million tokens, and a name with dots stands in quotes";
                     return Err(place.invalid(known));
                 }
             };
@@ -148,8 +149,12 @@ impl<'a> Place<'a> {
         let Some(text) = value.as_str().or(number) else {
             return Err(self.invalid("must be US dollars for a million tokens, as in 2.50"));
         };
-        text.parse::<Usd>()
-            .map_err(|error| self.invalid(error.to_string()))
+        match scale::problem(text) {
+            Some(problem) => Err(self.invalid(problem)),
+            None => text
+                .parse::<Usd>()
+                .map_err(|error| self.invalid(error.to_string())),
+        }
     }
 }
 
@@ -232,6 +237,26 @@ small = { input = "0.15", output = 0.60 }
             ("input = 1\noutput = nan", 4, "key `output`: `nan`"),
             ("input = 1\noutput = 1e3", 4, "key `output`: `1e3`"),
             ("input = 1\noutput = inf", 4, "key `output`: `inf`"),
+            (
+                "input = 0.00000015\noutput = 1",
+                3,
+                "model `m`, key `input`: `0.00000015` looks like the price of one token",
+            ),
+            (
+                "input = 1\noutput = 6e-07",
+                4,
+                "key `output`: `6e-07` looks like the price of one token, and prices are US dollars for a million tokens: did you mean 0.6?",
+            ),
+            (
+                "input = 1\noutput = 1\ncached_input = '7.5e-8'",
+                5,
+                "key `cached_input`: `7.5e-8` looks like the price of one token",
+            ),
+            (
+                "input = 1\noutput = 1\nreasoning = '0.0006'",
+                5,
+                "did you mean 600 (or 0.6, if it is that of a thousand)?",
+            ),
             (
                 "input = 0x10\noutput = 1",
                 3,

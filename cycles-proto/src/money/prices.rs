@@ -68,8 +68,9 @@ impl Prices {
         ])
     }
 
-    /// What a prompt of `input` tokens and an answer of at most `max_tokens` cost at most, whatever of them is
-    /// cached or reasoned; `None` if that does not fit.
+    /// What a prompt of `input` tokens and an answer of at most `max_tokens` come to at most by these prices, whatever
+    /// of them is cached or reasoned; `None` if that does not fit. What a provider charges beside them (writes to its
+    /// cache, a higher price for long prompts, other service tiers) is not in it.
     pub fn estimate(&self, input: u64, max_tokens: u64) -> Option<Amount> {
         let dearest = |price: Usd, other: Option<Usd>| other.map_or(price, |other| price.max(other));
         sum([

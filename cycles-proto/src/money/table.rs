@@ -17,6 +17,8 @@ use crate::models::Amount;
 /// output = 10.00
 /// reasoning = "10.00"          # the price of `output` if it is not given; text is as good as a number
 /// ```
+///
+/// A price below 0.001 that is not 0 is refused, since it looks like that of a single token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
     version: String,
@@ -60,7 +62,8 @@ impl PriceTable {
         })
     }
 
-    /// What `usage` of a model costs, rounded up to the microcent.
+    /// What `usage` of a model costs, rounded up to the microcent. After a call, better ask the prices that were
+    /// [looked up](Self::model) before it: an unknown name is no reason to lose an answer that was paid for.
     ///
     /// # Errors
     /// [`PriceError::UnknownModel`], and [`PriceError::TooMuch`] if it does not fit.
@@ -69,7 +72,8 @@ impl PriceTable {
         cost.ok_or_else(|| PriceError::TooMuch(shortened(model)))
     }
 
-    /// What a prompt of `input` tokens and an answer of at most `max_tokens` cost at most: what to reserve.
+    /// What a prompt of `input` tokens and an answer of at most `max_tokens` come to at most by these prices: what to
+    /// reserve. What a provider charges beside them is not in it; see the [module](super).
     ///
     /// # Errors
     /// As [`cost`](Self::cost).

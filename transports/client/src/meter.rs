@@ -7,7 +7,7 @@ use core::task::{Context, Poll, ready};
 
 use cycles_host::ambient;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
-use cycles_proto::models::{Amount, CyclesMetrics, JsonObject, Unit};
+use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 use futures::stream::{FusedStream, Stream};
 
@@ -25,7 +25,9 @@ use crate::runtime::Runtime;
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
 /// | is dropped before, in a panic too | the same |
 ///
-/// A stream that fails or is dropped before anything was consumed gives the budget back. An item is charged when it
+/// A stream that fails or is dropped before anything was consumed gives the budget back. One that comes to its end, and
+/// of which no item said anything, or only that all of it costs 0, costs what was estimated, marked
+/// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it
 /// is yielded, before anybody sees it. [`settling`](Self::settling) tells what became of the cost.
 #[must_use = "streams do nothing unless polled; dropped, this gives the budget back"]
 pub struct Metered<R: Runtime, S, F> {
@@ -98,7 +100,7 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
         let meter = match guard.life.slot.check() {
             Ok(()) => guard.life.slot.lock().machine.meter(now),
             // Nothing will be taken, in whatever unit.
-            Err(_) => Meter::new(Unit::Tokens, now),
+            Err(_) => Meter::new(Amount::tokens(0), now),
         };
         Self {
             consumed: meter.consumed(),

@@ -180,6 +180,37 @@ fn the_usage_of_the_last_chunk_is_the_cost_and_its_metrics_go_along() {
 }
 
 #[test]
+fn a_usage_that_is_missing_or_zero_is_not_free() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    let counting = |chunk: &Option<i64>| match chunk {
+        None => Reading::more(Amount::tokens(1)),
+        Some(tokens) => Reading::total(Amount::tokens(*tokens)),
+    };
+    let waiting = |chunk: &Option<i64>| Reading::from(chunk.map(Amount::tokens).map(Reading::total));
+    world.block_on(async {
+        // Seven chunks and a usage of zeros; chunks and no usage; no chunk at all.
+        let zeros = [None, None, None, None, None, None, None, Some(0)];
+        for (counts, chunks, cost) in [
+            (true, &zeros[..], 7),
+            (true, &zeros[..7], 7),
+            (false, &zeros[..], 100),
+            (false, &zeros[..7], 100),
+            (false, &[None, Some(0), Some(12)], 12),
+            (false, &[], 0),
+        ] {
+            let before = spent_and_reserved(&world).0;
+            let read = move |chunk: &Option<i64>| if counts { counting(chunk) } else { waiting(chunk) };
+            let words = reserve(&client).await.meter(stream::iter(chunks.to_vec()), read);
+            let settling = words.settling();
+            assert_eq!(words.count().await, chunks.len());
+            assert!(settling.await.unwrap().unwrap().is_settled());
+            assert_eq!(spent_and_reserved(&world), (before + cost, 0), "{chunks:?}");
+        }
+    });
+}
+
+#[test]
 fn an_item_in_another_unit_is_told_and_nothing_is_given_back_for_it() {
     let world = Virtual::default();
     let client = world.client(|config| config);

@@ -107,8 +107,9 @@ impl GuardContext {
         Lease::new(Arc::clone(&self.life))
     }
 
-    /// What was estimated, as the cost; the commit tells that it is only that.
-    pub(crate) fn estimate_as_cost(&self) -> Amount {
+    /// What was estimated, as the cost of an action of which nobody told what it used; the commit says so by
+    /// `actual_source: "estimate"` in its metadata.
+    pub fn estimate_as_cost(&self) -> Amount {
         self.insert_metadata("actual_source", "estimate");
         self.estimate.clone()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cycles_host::ambient;
 use cycles_proto::meter::{End, Meter, Reading, Settle};
-use cycles_proto::models::{Amount, CyclesMetrics, JsonObject, Unit};
+use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 
 use crate::client::Ready;
@@ -25,7 +25,9 @@ use crate::life::Life;
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
 /// | is dropped before, in a panic too | the same |
 ///
-/// One that fails or is dropped before anything was consumed gives the budget back. An item is charged when it is
+/// One that fails or is dropped before anything was consumed gives the budget back. One that comes to its end, and of
+/// which no item said anything, or only that all of it costs 0, costs what was estimated, marked
+/// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it is
 /// yielded, before anybody sees it. The end waits until the cost is settled, or safe in its record after a first
 /// attempt; a drop waits for the record only. [`settling`](Self::settling) tells what became of the cost.
 #[must_use = "dropped, this gives the budget back"]
@@ -124,7 +126,7 @@ impl<S, F> Metered<S, F> {
         let meter = match life.check() {
             Ok(()) => life.lock().machine.meter(now),
             // Nothing will be taken, in whatever unit.
-            Err(_) => Meter::new(Unit::Tokens, now),
+            Err(_) => Meter::new(Amount::tokens(0), now),
         };
         Self {
             consumed: meter.consumed(),

@@ -199,3 +199,20 @@ fn who_waits_for_the_end_may_be_another_thread() {
     assert!(receipt.is_some_and(|receipt| receipt.is_settled()));
     scene.assert_spent(42);
 }
+
+#[test]
+fn a_usage_that_is_missing_or_zero_is_not_free() {
+    let counting = |tokens: &Option<i64>| match tokens {
+        Some(tokens) => Reading::total(Amount::tokens(*tokens)),
+        None => Reading::more(Amount::tokens(1)),
+    };
+    let waiting = |tokens: &Option<i64>| Reading::from(tokens.map(Amount::tokens).map(Reading::total));
+    let scene = Scene::new();
+    assert_eq!(scene.reserve().meter([None, None, Some(0)], counting).count(), 3);
+    scene.assert_spent(2);
+    for items in [[None, Some(0)], [None, None]] {
+        let scene = Scene::new();
+        assert_eq!(scene.reserve().meter(items, waiting).count(), 2);
+        scene.assert_spent(100);
+    }
+}

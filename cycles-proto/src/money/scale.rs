@@ -1,0 +1,155 @@
+//! Prices that were written for another number of tokens than a million, or with an exponent: what is to be written
+//! instead.
+
+/// What is less than a thousandth of a dollar is no price of a million tokens; the dearest models cost as much for one.
+const LEAST: i32 = -3;
+
+/// Why a number is not taken as the price of a million tokens, if it looks like another one.
+pub(super) fn problem(text: &str) -> Option<String> {
+    let number = Decimal::read(text)?;
+    if number.digits.is_empty() {
+        return None;
+    }
+    if number.point <= LEAST {
+        let (of_one, of_thousand) = (number.shifted(6), number.shifted(3));
+        let or = match &of_thousand {
+            dollars if dollars.point > LEAST => format!(" (or {dollars}, if it is that of a thousand)"),
+            _ => String::new(),
+        };
+        return Some(format!(
+            "`{text}` looks like the price of one token, and prices are US dollars for a million tokens: did you mean \
+             {of_one}{or}?"
+        ));
+    }
+    let has_exponent = text.contains(['e', 'E']);
+    has_exponent.then(|| {
+        format!("`{text}` has an exponent: write {number}, if it is US dollars for a million tokens")
+    })
+}
+
+/// 0.DIGITS times ten to the power of `point`.
+struct Decimal {
+    /// Neither begins nor ends with a zero.
+    digits: String,
+    point: i32,
+}
+
+impl Decimal {
+    /// Nothing if it is no number, or one that is not written out by anybody.
+    fn read(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i32 = exponent
+            .parse()
+            .ok()
+            .filter(|exponent| (-30..=30).contains(exponent))?;
+        let digits = [whole, decimals].concat();
+        if digits.len() > 60 || digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let significant = digits.trim_start_matches('0');
+        let zeros = digits.len() - significant.len();
+        // Both are at most as long as the digits.
+        let point = i32::try_from(whole.len()).ok()? - i32::try_from(zeros).ok()? + exponent;
+        Some(Self {
+            digits: significant.trim_end_matches('0').to_owned(),
+            point,
+        })
+    }
+
+    fn shifted(&self, by: i32) -> Self {
+        Self {
+            digits: self.digits.clone(),
+            point: self.point + by,
+        }
+    }
+}
+
+/// Without an exponent.
+impl core::fmt::Display for Decimal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
+        let Some(point) = usize::try_from(self.point).ok().filter(|point| *point > 0) else {
+            return write!(f, "0.{}{}", zeros(-self.point), self.digits);
+        };
+        match self.digits.split_at_checked(point) {
+            Some((whole, decimals)) if !decimals.is_empty() => write!(f, "{whole}.{decimals}"),
+            _ => {
+                let written = i32::try_from(self.digits.len()).unwrap_or(i32::MAX);
+                write!(f, "{}{}", self.digits, zeros(self.point - written))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_of_fewer_tokens_is_told_with_what_to_write() {
+        for (text, words) in [
+            ("0.00000015", "did you mean 0.15?"),
+            ("1.5e-07", "did you mean 0.15?"),
+            ("1.5E-7", "did you mean 0.15?"),
+            ("15e-8", "did you mean 0.15?"),
+            ("0.000000075", "did you mean 0.075?"),
+            (
+                "0.00000250",
+                "did you mean 2.5 (or 0.0025, if it is that of a thousand)?",
+            ),
+            ("0.00001", "did you mean 10 ("),
+            ("0.0006", "did you mean 600 ("),
+            (
+                "0.00015",
+                "did you mean 150 (or 0.15, if it is that of a thousand)?",
+            ),
+            ("0.000999", "did you mean 999 ("),
+            ("1e-30", "did you mean 0.000000000000000000000001?"),
+        ] {
+            let problem = problem(text).unwrap();
+            assert!(problem.contains(words), "{problem}");
+            assert!(problem.contains("US dollars for a million tokens"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_exponent_is_told_with_the_number() {
+        for (text, number) in [
+            ("1.5e-1", "0.15"),
+            ("1e3", "1000"),
+            ("1.25e1", "12.5"),
+            ("25E-1", "2.5"),
+            ("0.5e+0", "0.5"),
+            ("1e-3", "0.001"),
+            ("100e0", "100"),
+        ] {
+            assert!(
+                problem(text).unwrap().contains(&format!("write {number},")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_price_is_none_of_these_and_what_is_no_number_is_not_either() {
+        for text in [
+            "0",
+            "0.0",
+            "0.00000000",
+            "0e-7",
+            "0.001",
+            "0.15",
+            "2.50",
+            "600",
+            "",
+            ".",
+            "-1e-7",
+            "nan",
+            "1e99",
+            "x",
+        ] {
+            assert_eq!(problem(text), None, "{text}");
+        }
+    }
+}
