@@ -81,6 +81,11 @@ impl BaseUrl {
         if prefix.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(ConfigError::BaseUrl("has a relative path"));
         }
+        if let Some(before) = before_version(&prefix) {
+            return Err(ConfigError::BaseUrlWithPath(format!(
+                "{scheme}://{authority}{before}"
+            )));
+        }
         Ok(Self {
             given: given.into(),
             scheme,
@@ -114,6 +119,16 @@ impl BaseUrl {
         parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(path)).ok()?);
         Uri::from_parts(parts).ok()
     }
+}
+
+/// What stands before the `/v1` of an operation's address, or of the version alone. A `/v1` in the middle may be a
+/// gateway's own.
+fn before_version(path: &str) -> Option<&str> {
+    let (before, after) = path.rsplit_once("/v1")?;
+    let is_of_an_operation = ["/decide", "/reservations", "/events", "/balances"]
+        .iter()
+        .any(|operation| after.starts_with(operation));
+    (after.is_empty() || is_of_an_operation).then_some(before)
 }
 
 impl fmt::Debug for BaseUrl {

@@ -150,6 +150,10 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
                 "BASE_URL",
                 format!("{problem}; it should look like http://localhost:7878"),
             ),
+            ConfigError::BaseUrlWithPath(right) => self.malformed(
+                "BASE_URL",
+                format!("must end before /v1, which the client adds itself: use {right}"),
+            ),
             ConfigError::Swapped => {
                 let other = self.name("BASE_URL");
                 self.malformed("API_KEY", format!("holds the URL and {other} the key: swap them"))

@@ -114,6 +114,9 @@ pub enum ConfigError {
     /// The base URL cannot be one.
     #[error("the base URL {0}; it should look like http://localhost:7878")]
     BaseUrl(&'static str),
+    /// The base URL has a part of the paths in it, which the client adds; inside is what it should be.
+    #[error("the base URL must end before /v1, which the client adds itself: use {0}")]
+    BaseUrlWithPath(String),
     /// A default of the subject breaks a limit.
     #[error("{0}")]
     Subject(InvalidRequest),

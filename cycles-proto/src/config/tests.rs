@@ -170,3 +170,32 @@ fn settings_that_make_no_sense_are_refused() {
         );
     }
 }
+
+#[test]
+fn a_base_url_with_the_version_in_it_is_refused_with_the_right_one() {
+    for (given, right) in [
+        ("http://h:7878/v1", "http://h:7878"),
+        ("https://h/v1/", "https://h"),
+        ("https://h/cycles/v1//", "https://h/cycles"),
+        ("https://h/v1/reservations", "https://h"),
+        ("https://h/v1/v1", "https://h/v1"),
+        ("http://[::1]:7878/v1/events/", "http://[::1]:7878"),
+    ] {
+        let error = CyclesConfig::new("cyc_live_1", given).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the base URL must end before /v1, which the client adds itself: use {right}"),
+            "{given}"
+        );
+    }
+    for other in [
+        "http://h",
+        "http://h/v12",
+        "http://h/xv1",
+        "http://h/v1/cycles",
+        "http://v1",
+        "http://h/api/v1beta",
+    ] {
+        assert!(CyclesConfig::new("cyc_live_1", other).is_ok(), "{other}");
+    }
+}

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::{CallContext, Error, ErrorReply, TransportError};
+use crate::call::{Failure, FailureKind};
 use crate::models::{ErrorCode, ReservationCreateResponse, ReservationStatus, ResponseInfo};
 use crate::reply::OperationKind;
 
@@ -37,9 +38,31 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for TransportError {}
 
+/// What to change, where the words of TLS and HTTP do not say it.
+fn advice(failure: &Failure) -> Option<&'static str> {
+    let says = |words: &str| failure.detail().contains(words);
+    match failure.kind() {
+        FailureKind::Tls if says("InvalidContentType") => {
+            Some("does the server speak plain http there? Then the base URL begins with http://")
+        }
+        FailureKind::Tls if says("UnknownIssuer") => Some(
+            "nothing here trusts its certificate. Name a file with the issuer's in SSL_CERT_FILE, or give it to \
+             HttpOptions::trust_pem",
+        ),
+        FailureKind::Lost if says("invalid HTTP version") => {
+            Some("does the server speak https there? Then the base URL begins with https://")
+        }
+        _ => None,
+    }
+}
+
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}. ", self.call, self.failure)?;
+        write!(f, "{}: {}", self.call, self.failure)?;
+        match advice(&self.failure) {
+            Some(advice) => write!(f, ": {advice}. ")?,
+            None => f.write_str(". ")?,
+        }
         if self.may_have_been_sent() {
             self.call.write_advice(f, self.outcome_is_unknown())
         } else {

@@ -100,7 +100,7 @@ fn with_trust(
         Ok(verifier) => verifier,
         // A system without certificates of its own, such as a bare container: the given ones are enough.
         Err(_) if !extra_roots.is_empty() => return only(builder, extra_roots),
-        Err(error) => return Err(unusable(error)),
+        Err(error) => return Err(ConfigError::Adapter(nothing_trusted(&error))),
     };
     Ok(builder
         .dangerous()
@@ -129,6 +129,15 @@ fn store(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, ConfigError
         store.add(root.clone()).map_err(unusable)?;
     }
     Ok(store)
+}
+
+#[cfg(not(feature = "webpki-roots"))]
+fn nothing_trusted(error: &rustls::Error) -> String {
+    format!(
+        "TLS cannot be set up, because this system has no certificates to trust ({error}): install them (the package \
+         ca-certificates), name a file of them in SSL_CERT_FILE, give some to HttpOptions::trust_pem, or build with the \
+         feature webpki-roots"
+    )
 }
 
 fn unusable(error: rustls::Error) -> ConfigError {

@@ -308,3 +308,19 @@ fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
     assert_eq!(client.health().unwrap_err().to_string(), expected);
     assert_eq!(client.config().unwrap_err().to_string(), expected);
 }
+
+#[test]
+fn a_server_that_speaks_the_other_scheme_is_named_so() {
+    let tls = Scripted::start(|connection| {
+        connection.read_request();
+        connection.write([0x15, 3, 1, 0, 2, 2, 70]);
+    });
+    let text = failed(&tls.url).to_string();
+    assert!(text.contains("does the server speak https there?"), "{text}");
+    let plain = Scripted::start(|connection| {
+        connection.write("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        connection.hang();
+    });
+    let text = failed(&plain.url.replace("http:", "https:")).to_string();
+    assert!(text.contains("does the server speak plain http there?"), "{text}");
+}
