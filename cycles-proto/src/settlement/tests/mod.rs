@@ -7,12 +7,13 @@ mod drivers;
 mod verdicts;
 
 use self::desk::{
-    APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, record, refusal,
+    APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
 };
 use http::Response;
 
 use super::*;
 use crate::models::{Amount, ReservationStatus};
+use crate::step::STORE_DEADLINE;
 
 #[test]
 fn a_cost_is_stored_then_committed_then_forgotten() {
@@ -504,4 +505,35 @@ fn a_long_pause_of_a_cost_from_an_earlier_run_is_recorded_and_waited_for_by_nobo
             assert!(desk.outcome().is_settled() && desk.mono.as_secs() >= 3_600);
         }
     }
+}
+
+/// A disk that hangs: the ledger is well, and nobody knows of a record that another process could send.
+#[test]
+#[ignore = "needs one engine"]
+fn a_record_that_is_not_stored_within_five_seconds_does_not_hold_up_the_commit() {
+    let mut settlement = Settlement::new(config(), record(), SEED, now(Duration::ZERO));
+    let Step::Store(put, _) = settlement.poll(now(Duration::ZERO)) else {
+        panic!("nothing is stored")
+    };
+    let Step::Wait(until) = settlement.poll(now(Duration::ZERO)) else {
+        panic!("it does not wait")
+    };
+    assert_eq!(until, Some(STORE_DEADLINE));
+    let late = now(STORE_DEADLINE);
+    let told = settlement.poll(late);
+    assert!(
+        matches!(told, Step::Notify(Event::JournalFailed { .. })),
+        "{told:?}"
+    );
+    let sent = settlement.poll(late);
+    assert!(matches!(sent, Step::Send(_)), "{sent:?}");
+    // Written at last, it is a record to be cleared away.
+    settlement.handle_stored(put, Ok(()));
+    let Step::Send(call) = sent else { unreachable!() };
+    settlement.handle_response(late, call.ticket, &answer(200, COMMITTED).unwrap());
+    let cleared = settlement.poll(late);
+    assert!(
+        matches!(cleared, Step::Store(_, JournalWrite::Remove(_))),
+        "{cleared:?}"
+    );
 }

@@ -6,6 +6,14 @@ pub use async_std::task::{block_on, sleep, yield_now};
 #[cfg(not(feature = "async-std"))]
 pub use smol::{block_on, future::yield_now};
 
+/// A task on the executor's threads.
+pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(feature = "async-std")]
+    drop(async_std::task::spawn(task));
+    #[cfg(not(feature = "async-std"))]
+    smol::spawn(task).detach();
+}
+
 /// How the adapter calls itself.
 pub const NAME: &str = if cfg!(feature = "async-std") {
     "async-std"

@@ -14,7 +14,7 @@ use runcycles::{
     try_with_cycles,
 };
 
-use super::executor::block_on;
+use super::executor::{block_on, spawn};
 
 pub struct OnExecutor;
 
@@ -32,6 +32,13 @@ impl Adapter for OnExecutor {
 
     fn client(config: CyclesConfig, observer: impl Fn(&Event) + Send + Sync + 'static) -> Awaited {
         Awaited(CyclesClient::new(config).with_observer(observer))
+    }
+
+    fn occupy(time: Duration) {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..2 * threads {
+            spawn(async move { std::thread::sleep(time) });
+        }
     }
 }
 

@@ -54,6 +54,38 @@ fn assert_kept_alive<A: Adapter>(stage: &Stage<A>, guard: <A::Client as Client>:
     stage.assert_spent(42);
 }
 
+/// More extensions at once than an adapter may have threads for: the time in a queue is not an attempt's.
+pub fn many_leases_are_kept_alive_though_each_extension_takes_long<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    stage.inject("extend:delay=500ms");
+    let guards: Vec<_> = (0..100)
+        .map(|_| stage.client.reserve(request_for(10, 4_000)).unwrap())
+        .collect();
+    let asked_at = stage.now();
+    stage.wait_until("each lease would be over twice", || {
+        stage.now().saturating_since(asked_at) >= Duration::from_secs(9)
+    });
+    for guard in guards {
+        let reservation = stage.reservation(&guard.reservation_id());
+        assert_eq!(reservation.status, ReservationStatus::Active);
+        assert!(guard.release("done").unwrap());
+    }
+    assert!(
+        !stage
+            .events()
+            .iter()
+            .any(|event| matches!(event, Event::LeaseLost { .. }))
+    );
+}
+
+/// Tasks that compute or block are the user's own affair, and no lease may depend on them.
+pub fn a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let guard = stage.client.reserve(request_for(100, 4_000)).unwrap();
+    A::occupy(Duration::from_secs(6));
+    assert_kept_alive(&stage, guard);
+}
+
 pub fn an_extension_that_hangs_does_not_delay_the_commit<A: Adapter>() {
     // The lease is so short that it is prolonged at once, and an attempt at that takes a second at most. If the
     // commit waits for it every time, that second is over every time; a machine that stands still is not.

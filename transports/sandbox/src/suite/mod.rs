@@ -54,6 +54,9 @@ pub trait Adapter {
 
     /// A client with this configuration that tells `observer` of every event.
     fn client(config: CyclesConfig, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self::Client;
+
+    /// Keeps all threads busy for so long that run the tasks of the caller's runtime, if there is one.
+    fn occupy(_time: Duration) {}
 }
 
 /// A client.
@@ -260,6 +263,10 @@ macro_rules! adapter_suite {
             a_lease_so_short_that_its_first_beat_is_due_with_the_grant_is_kept_alive
             a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive
             an_extension_that_hangs_does_not_delay_the_commit
+            #[ignore = "needs one engine"]
+            many_leases_are_kept_alive_though_each_extension_takes_long
+            #[ignore = "needs one engine"]
+            a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy
             a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact
             a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact
             a_metered_stream_that_fails_is_charged_what_came_before
@@ -275,8 +282,9 @@ macro_rules! adapter_suite {
             requests_have_the_headers_of_the_protocol_and_no_others
         }
     };
-    ($adapter:ty: $($behaviour:ident)+) => {
+    ($adapter:ty: $($(#[$attribute:meta])* $behaviour:ident)+) => {
         $(
+            $(#[$attribute])*
             #[test]
             fn $behaviour() {
                 $crate::suite::$behaviour::<$adapter>();

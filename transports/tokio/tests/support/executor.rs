@@ -21,6 +21,9 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     current_thread().block_on(future)
 }
 
+/// A task of a runtime that stays.
+pub use on_threads::spawn;
+
 pub fn current_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -44,6 +47,10 @@ pub mod on_threads {
 
     pub fn block_on<F: Future>(future: F) -> F::Output {
         RUNTIME.block_on(future)
+    }
+
+    pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        drop(RUNTIME.spawn(task));
     }
 }
 
