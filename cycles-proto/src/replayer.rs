@@ -218,10 +218,10 @@ impl Replayer {
         }
     }
 
-    /// A life that was started for a record has ended.
-    pub fn handle_ended(&mut self, now: Now, id: &RecordId, outcome: Option<&Outcome>) {
+    /// A life that was started for a record has ended. Tells whether its record is left for a later scan.
+    pub fn handle_ended(&mut self, now: Now, id: &RecordId, outcome: Option<&Outcome>) -> bool {
         if !self.settling.remove(id) {
-            return;
+            return false;
         }
         let is_left = match outcome {
             Some(Outcome::Settled(receipt)) => is_pending(receipt) || self.is_forced && is_stale(receipt),
@@ -243,6 +243,7 @@ impl Replayer {
             self.queue.clear();
         }
         self.rest(now);
+        is_left
     }
 
     /// A reservation of this process has this cost to settle: its record is left to it. A record that is being

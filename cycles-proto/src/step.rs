@@ -239,6 +239,18 @@ pub enum Event {
         /// What was charged.
         charged: Amount,
     },
+    /// The cost is in no ledger and in no file, and nothing more is tried for it: there is no journal or it cannot be
+    /// written, and the ledger refused the cost, or cannot be reached, or may have forgotten its key. It is counted in
+    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded).
+    #[non_exhaustive]
+    CostUnrecorded {
+        /// Whose cost it is.
+        reservation_id: ReservationId,
+        /// What it is, to be charged by hand.
+        actual: Option<Amount>,
+        /// What became of it.
+        receipt: Box<Receipt>,
+    },
     /// The cost is not sent any more. Its record, if there is one, is kept under another name, for a person to
     /// decide.
     #[non_exhaustive]
@@ -299,6 +311,7 @@ impl Event {
             | Self::SettledLate { reservation_id, .. }
             | Self::ChargedLess { reservation_id, .. }
             | Self::SetAside { reservation_id, .. }
+            | Self::CostUnrecorded { reservation_id, .. }
             | Self::ReleaseFailed { reservation_id, .. } => Some(reservation_id),
         }
     }

@@ -52,6 +52,8 @@ pub struct Settlement {
     /// Whether there is no record: the journal is off, or no write of it has succeeded. One that could not be
     /// changed is still there, as it was.
     only_in_memory: bool,
+    /// Whether the last change of the journal was made.
+    was_stored: bool,
     /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
     /// Whether the last attempt had no answer.
@@ -155,6 +157,7 @@ impl Settlement {
             backoff: Backoff::new(&seed),
             may_have_counted: false,
             only_in_memory: true,
+            was_stored: false,
             was_tried: false,
             was_lost: false,
             is_late: false,
@@ -187,9 +190,11 @@ impl Settlement {
     /// such wait. Without a record the caller waits for the outcome.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
-            Stage::Done(receipt)
-            | Stage::Write(_, Then::Finish(receipt))
-            | Stage::Writing(_, Then::Finish(receipt)) => Some(receipt),
+            Stage::Done(receipt) => Some(receipt),
+            // Where there is no record to set aside, whether one can be written belongs to the word.
+            Stage::Write(_, Then::Finish(receipt)) | Stage::Writing(_, Then::Finish(receipt)) => {
+                Some(receipt).filter(|receipt| receipt.aside().is_none() || !self.only_in_memory)
+            }
             Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::InFlight(..) => None,
         };
         let is_safe = self.was_tried && !self.only_in_memory;
@@ -281,12 +286,19 @@ impl Settlement {
             Then::Leave(at) => Then::Settle(at),
             then @ (Then::Settle(_) | Then::Keep | Then::Finish(_)) => then,
         };
-        if let Err(failure) = stored {
-            let reservation_id = self.reservation_id().clone();
-            self.events.push(Event::JournalFailed {
-                reservation_id,
-                failure,
-            });
+        self.was_stored = stored.is_ok();
+        let is_over = matches!(&then, Then::Finish(receipt) if receipt.is_settled());
+        match stored {
+            // A write that failed may have left a file all the same, so it was removed to be sure.
+            Err(_) if is_over && self.only_in_memory => {}
+            Err(failure) => {
+                let reservation_id = self.reservation_id().clone();
+                self.events.push(Event::JournalFailed {
+                    reservation_id,
+                    failure,
+                });
+            }
+            Ok(()) => {}
         }
         self.go_on(then);
     }
@@ -294,33 +306,43 @@ impl Settlement {
     fn go_on(&mut self, then: Then) {
         self.stage = match then {
             Then::Settle(at) | Then::Leave(at) => Stage::Attempt(Attempt::Settle, at),
-            Then::Keep => Stage::Done(self.pending()),
-            Then::Finish(receipt) => {
-                if let Some((actual, charged)) = receipt.charged_less() {
-                    let reservation_id = self.reservation_id().clone();
-                    self.events.push(Event::ChargedLess {
-                        reservation_id,
-                        actual: actual.clone(),
-                        charged: charged.clone(),
-                    });
-                }
-                if let Some(reason) = receipt.aside() {
-                    let reservation_id = self.reservation_id().clone();
-                    self.events.push(Event::SetAside {
-                        reservation_id,
-                        reason,
-                        receipt: Box::new(receipt.clone()),
-                    });
-                } else if self.is_late {
-                    let reservation_id = self.reservation_id().clone();
-                    self.events.push(Event::SettledLate {
-                        reservation_id,
-                        receipt: Box::new(receipt.clone()),
-                    });
-                }
-                Stage::Done(receipt)
-            }
+            Then::Keep => self.finish(self.pending()),
+            Then::Finish(receipt) => self.finish(receipt.stored(!self.only_in_memory, || self.pending())),
         };
+    }
+
+    /// The end, which is told unless its caller alone has to know.
+    fn finish(&mut self, receipt: Receipt) -> Stage {
+        let reservation_id = self.reservation_id().clone();
+        if let Some((actual, charged)) = receipt.charged_less() {
+            self.events.push(Event::ChargedLess {
+                reservation_id: reservation_id.clone(),
+                actual: actual.clone(),
+                charged: charged.clone(),
+            });
+        }
+        if receipt.is_unrecorded() {
+            self.events.push(Event::CostUnrecorded {
+                reservation_id,
+                actual: self.record.actual(),
+                receipt: Box::new(receipt.clone()),
+            });
+        } else if let Some(reason) = receipt.aside() {
+            // Where it could not be, that was told, and a later run tries it again.
+            if self.was_stored {
+                self.events.push(Event::SetAside {
+                    reservation_id,
+                    reason,
+                    receipt: Box::new(receipt.clone()),
+                });
+            }
+        } else if self.is_late && receipt.is_settled() {
+            self.events.push(Event::SettledLate {
+                reservation_id,
+                receipt: Box::new(receipt.clone()),
+            });
+        }
+        Stage::Done(receipt)
     }
 
     fn write(&mut self, write: JournalWrite, then: Then) -> Step {
@@ -452,6 +474,7 @@ impl Settlement {
                     actual: self.record.actual(),
                     found,
                     charged: charged.flatten(),
+                    is_recorded: !self.only_in_memory,
                 };
                 self.set_aside(Aside::Rejected, rejected);
             }

@@ -22,7 +22,7 @@ pub enum Receipt {
         /// Whether it is safe in a record, which later attempts settle. Without one this was the last.
         is_recorded: bool,
     },
-    /// The ledger refused it for good. The record is set aside.
+    /// The ledger refused it for good. The record is set aside, if there is one.
     #[non_exhaustive]
     Rejected {
         /// What the ledger said.
@@ -35,6 +35,9 @@ pub enum Receipt {
         found: Option<ReservationStatus>,
         /// What the ledger has charged to the reservation in place of the cost, where that could be learnt.
         charged: Option<Amount>,
+        /// Whether its record is kept for a person. If not, because there is no journal or it cannot be written, the
+        /// cost is in no file.
+        is_recorded: bool,
     },
     /// The server may have forgotten the key: sending it could count twice. The record is set aside.
     Stale,
@@ -56,10 +59,15 @@ impl Receipt {
     /// Whether the cost is in no ledger and in no record: nothing more is tried for it.
     pub fn is_unrecorded(&self) -> bool {
         match self {
-            Self::Pending { is_recorded, .. } => !is_recorded,
+            Self::Pending { is_recorded, .. } | Self::Rejected { is_recorded, .. } => !is_recorded,
             Self::LeaseLost(inner) => inner.is_unrecorded(),
-            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Rejected { .. } | Self::Stale => false,
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => false,
         }
+    }
+
+    /// Whether the cost is in no ledger, and its record is kept for a person to decide.
+    pub fn is_set_aside(&self) -> bool {
+        self.aside().is_some() && !self.is_unrecorded()
     }
 
     /// What of the cost is in no ledger although it is settled: the budget had less left than it cost, and the overage
@@ -90,6 +98,32 @@ impl Receipt {
             Self::Pending { error, .. } | Self::Rejected { error, .. } => error.as_deref(),
             Self::LeaseLost(inner) => inner.error(),
             Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => None,
+        }
+    }
+
+    /// The same, once it is known whether the cost is in a record; one that was to be set aside and is in none is
+    /// `pending`, without another attempt to follow.
+    pub(super) fn stored(self, is_stored: bool, pending: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Stale if !is_stored => pending(),
+            Self::Rejected {
+                error,
+                actual,
+                found,
+                charged,
+                is_recorded: _,
+            } => Self::Rejected {
+                error,
+                actual,
+                found,
+                charged,
+                is_recorded: is_stored,
+            },
+            other @ (Self::Committed(_)
+            | Self::RecoveredViaEvent(_)
+            | Self::Pending { .. }
+            | Self::Stale
+            | Self::LeaseLost(_)) => other,
         }
     }
 
@@ -138,6 +172,7 @@ mod tests {
             actual: None,
             found: None,
             charged: None,
+            is_recorded: true,
         };
         let gone = Receipt::Pending {
             error: Some(Box::new(error)),
@@ -163,6 +198,7 @@ mod tests {
             actual: None,
             found: None,
             charged: None,
+            is_recorded: true,
         };
         // Settled, nowhere, with an error, set aside.
         for (receipt, is) in [

@@ -206,11 +206,12 @@ impl<R: Runtime> Driver<R> {
         let is_over = shared.machine.outcome().is_some();
         let receipt = is_over.then(|| shared.machine.receipt()).flatten();
         drop(shared);
-        if let Some(id) = self.recorded.take() {
-            self.ready.recorded_no_more(&id, receipt.as_ref());
+        let recorded = self.recorded.take();
+        if let Some(id) = &recorded {
+            self.ready.recorded_no_more(id, receipt.as_ref());
         }
         if is_ending {
-            self.ready.replay.ended(receipt.as_ref());
+            self.ready.replay.ended(recorded.as_ref(), receipt.as_ref());
         }
         self.slot.wake_callers();
     }

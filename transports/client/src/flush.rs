@@ -1,12 +1,12 @@
 //! Ending in good order: waiting until everything is settled that can be.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
 use core::time::Duration;
 
 use cycles_proto::{Error, Flushed};
 use futures::future::{Either, select};
 
-use crate::client::{CyclesClient, no_runtime};
+use crate::client::{CyclesClient, Ready, no_runtime};
 use crate::runtime::Runtime;
 
 impl<R: Runtime> CyclesClient<R> {
@@ -53,10 +53,23 @@ impl<R: Runtime> CyclesClient<R> {
             }
             ready.replay.poll_quiet(ready.runtime.now(), end, cx)
         });
-        let sleep = core::pin::pin!(ready.runtime.sleep_until(end));
-        match select(core::pin::pin!(quiet), sleep).await {
-            Either::Left(_) | Either::Right(_) => {}
+        within(ready, end, quiet).await;
+        let left = || ready.replay.left(ready.runtime.now(), ready.journal.is_enabled());
+        if left().is_certain {
+            return Ok(left());
         }
-        Ok(ready.replay.left(ready.runtime.now(), ready.journal.is_enabled()))
+        let end = ready.runtime.now().mono.saturating_add(Flushed::LAST_LOOK);
+        ready.wake_replay(false);
+        let certain = poll_fn(|cx| ready.replay.poll_certain(ready.runtime.now(), cx));
+        within(ready, end, certain).await;
+        Ok(left())
+    }
+}
+
+/// Waits for it until then at most.
+async fn within<R: Runtime>(ready: &Ready<R>, end: Duration, over: impl Future<Output = ()>) {
+    let sleep = core::pin::pin!(ready.runtime.sleep_until(end));
+    match select(core::pin::pin!(over), sleep).await {
+        Either::Left(_) | Either::Right(_) => {}
     }
 }

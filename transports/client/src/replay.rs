@@ -99,8 +99,8 @@ impl Replay {
     }
 
     /// It has ended, or nobody drives it any more.
-    pub(crate) fn ended(&self, receipt: Option<&Receipt>) {
-        self.tally().end(receipt);
+    pub(crate) fn ended(&self, record: Option<&RecordId>, receipt: Option<&Receipt>) {
+        self.tally().end(record, receipt);
         self.wake_flushing();
     }
 
@@ -110,8 +110,8 @@ impl Replay {
 
     /// What is left by now. Without a replayer there is nothing that is known of the journal.
     pub(crate) fn left(&self, now: Now, has_journal: bool) -> Flushed {
-        let tally = *self.tally();
-        Flushed::new(self.lock().replayer.as_ref(), has_journal, now, tally)
+        let tally = self.tally().clone();
+        Flushed::new(self.lock().replayer.as_ref(), has_journal, now, &tally)
     }
 
     fn wake_flushing(&self) {
@@ -126,14 +126,23 @@ impl Replay {
 
     /// Whether everything has ended that can until then; if not, `cx` is woken when that may have changed.
     pub(crate) fn poll_quiet(&self, now: Now, until: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_until(cx, |replayer| {
+            !self.tally().is_ending() && replayer.is_none_or(|replayer| replayer.is_quiet(now, until))
+        })
+    }
+
+    /// Whether what is left in the journal is known; if not, `cx` is woken when that may have changed.
+    pub(crate) fn poll_certain(&self, now: Now, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_until(cx, |replayer| {
+            replayer.is_none_or(|replayer| replayer.is_complete(now))
+        })
+    }
+
+    fn poll_until(&self, cx: &mut Context<'_>, is_over: impl FnOnce(Option<&Replayer>) -> bool) -> Poll<()> {
         let mut shared = self.lock();
         // Before the look, so that no end after it is missed.
         self.is_flushed.store(true, Ordering::SeqCst);
-        let is_quiet = shared
-            .replayer
-            .as_ref()
-            .is_none_or(|replayer| replayer.is_quiet(now, until));
-        if !self.tally().is_ending() && is_quiet {
+        if is_over(shared.replayer.as_ref()) {
             return Poll::Ready(());
         }
         shared.waiting.push(cx.waker().clone());
@@ -284,6 +293,10 @@ impl<R: Runtime> ReplayDriver<R> {
         let Some(replayer) = replayer else { return };
         match landed {
             Landed::Scanned(ticket, Some(reading)) => {
+                self.ready
+                    .replay
+                    .tally()
+                    .note_scan(reading.set_aside, reading.unread);
                 *claim = reading.claim;
                 match claim {
                     Some(_) => replayer.handle_scanned(now, ticket, reading.records),
@@ -291,7 +304,11 @@ impl<R: Runtime> ReplayDriver<R> {
                 }
             }
             Landed::Scanned(ticket, None) => replayer.handle_unreadable(now, ticket),
-            Landed::Ended(id, outcome) => replayer.handle_ended(now, &id, outcome.as_ref()),
+            Landed::Ended(id, outcome) => {
+                let is_left = replayer.handle_ended(now, &id, outcome.as_ref());
+                let mut tally = self.ready.replay.tally();
+                tally.note_replayed(&id, outcome.as_ref(), is_left);
+            }
         }
     }
 }

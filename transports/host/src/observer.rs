@@ -185,6 +185,15 @@ fn log(event: &Event) {
             charged_instead = charged.map(tracing::field::display),
             "a cost is not sent any more; a person has to decide about its record"
         );
+    } else if let Event::CostUnrecorded { actual, receipt, .. } = event {
+        let actual = actual.as_ref().map(tracing::field::display);
+        let error = receipt.error().map(tracing::field::display);
+        tracing::error!(
+            reservation,
+            actual,
+            error,
+            "a cost is in no ledger and in no file; charge it by hand"
+        );
     } else if let Event::RecordUnreadable { file, reason, .. } = event {
         tracing::error!(
             file,

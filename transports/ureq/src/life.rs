@@ -294,14 +294,14 @@ impl Life {
         let (receipt, outcome) = (shared.machine.receipt(), shared.machine.outcome().cloned());
         self.notify(&shared);
         drop(shared);
-        if let Some(id) = recorded {
-            self.engine.recorded_no_more(&id, receipt.as_ref());
+        if let Some(id) = &recorded {
+            self.engine.recorded_no_more(id, receipt.as_ref());
         }
         if let Some(id) = replayed {
             self.engine.replayed(&id, outcome.as_ref());
         }
         if is_ending {
-            self.engine.replay.ended(receipt.as_ref());
+            self.engine.replay.ended(recorded.as_ref(), receipt.as_ref());
         }
     }
 

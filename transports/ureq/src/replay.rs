@@ -45,8 +45,8 @@ impl Replay {
     }
 
     /// It has ended.
-    pub(crate) fn ended(&self, receipt: Option<&Receipt>) {
-        self.lock().tally.end(receipt);
+    pub(crate) fn ended(&self, record: Option<&RecordId>, receipt: Option<&Receipt>) {
+        self.lock().tally.end(record, receipt);
         self.changed.notify_all();
     }
 
@@ -94,8 +94,22 @@ impl Engine {
         };
         let waited = self.replay.changed.wait_timeout_while(shared, timeout, is_busy);
         let (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let (replayer, has_journal) = (shared.replayer.as_ref(), self.journal.is_enabled());
-        Flushed::new(replayer, has_journal, self.now(), shared.tally)
+        let left = |shared: &Shared| {
+            let (replayer, has_journal) = (shared.replayer.as_ref(), self.journal.is_enabled());
+            Flushed::new(replayer, has_journal, self.now(), &shared.tally)
+        };
+        if left(&shared).is_certain {
+            return left(&shared);
+        }
+        drop(shared);
+        self.with_replayer(Replayer::wake);
+        let shared = self.replay.lock();
+        let is_uncertain = |shared: &mut Shared| !left(shared).is_certain;
+        let waited = self
+            .replay
+            .changed
+            .wait_timeout_while(shared, Flushed::LAST_LOOK, is_uncertain);
+        left(&waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// How a call ended.
@@ -115,7 +129,10 @@ impl Engine {
 
     /// A life that was started for a record has ended.
     pub(crate) fn replayed(self: &Arc<Self>, id: &RecordId, outcome: Option<&Outcome>) {
-        self.land(|replayer, _, now| replayer.handle_ended(now, id, outcome));
+        self.land(|replayer, shared, now| {
+            let is_left = replayer.handle_ended(now, id, outcome);
+            shared.tally.note_replayed(id, outcome, is_left);
+        });
     }
 
     /// Tells the replayer what does not concern what it has under way.
@@ -133,11 +150,11 @@ impl Engine {
     }
 
     /// Tells the replayer what became of what it asked for.
-    fn land(self: &Arc<Self>, act: impl FnOnce(&mut Replayer, &mut Option<Claim>, Now)) {
+    fn land(self: &Arc<Self>, act: impl FnOnce(&mut Replayer, &mut Shared, Now)) {
         let mut shared = self.replay.lock();
-        let Shared { replayer, claim, .. } = &mut *shared;
-        if let Some(replayer) = replayer {
-            act(replayer, claim, self.now());
+        if let Some(mut replayer) = shared.replayer.take() {
+            act(&mut replayer, &mut shared, self.now());
+            shared.replayer = Some(replayer);
         }
         drop(shared);
         self.drive_replay();
@@ -199,10 +216,11 @@ impl Engine {
 
     fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket, with_stale: bool) {
         let reading = self.journal.read(with_stale, observers);
-        self.land(|replayer, claim, now| match reading {
+        self.land(|replayer, shared, now| match reading {
             Some(reading) => {
-                *claim = reading.claim;
-                match claim {
+                shared.tally.note_scan(reading.set_aside, reading.unread);
+                shared.claim = reading.claim;
+                match shared.claim {
                     Some(_) => replayer.handle_scanned(now, ticket, reading.records),
                     None => replayer.handle_claimed(now, ticket, reading.records),
                 }

@@ -38,7 +38,6 @@ fn a_journal_that_fails_is_told_and_the_cost_is_committed_all_the_same() {
             "journal failed",
             "POST r-1/commit",
             "remove",
-            "journal failed",
             "settled late"
         ]
     );

@@ -94,6 +94,7 @@ impl Desk {
                     Event::SettlementFailed { retry_in: None, .. } => "failed".to_owned(),
                     Event::SettlingByEvent { .. } => "by event".to_owned(),
                     Event::SetAside { reason, .. } => format!("told {reason:?}"),
+                    Event::CostUnrecorded { .. } => "told unrecorded".to_owned(),
                     Event::ChargedLess { actual, charged, .. } => format!("{charged} of {actual}"),
                     Event::SettledLate { receipt, .. } => {
                         assert!(receipt.is_settled());

@@ -1,6 +1,7 @@
 //! A settlement against answers that a test hands it, in virtual time.
 
 mod age;
+mod aside;
 mod compared;
 mod desk;
 mod drivers;
@@ -72,8 +73,8 @@ fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
             "journal failed: disk full",
             "POST r/commit",
             "remove",
-            "journal failed: disk full"
-        ]
+        ],
+        "a record that was never there is not said to stay"
     );
     assert!(matches!(desk.outcome(), Receipt::Committed(Some(_))));
 }

@@ -117,6 +117,33 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
     );
 }
 
+#[test]
+#[cfg(unix)]
+fn a_flush_whose_time_is_over_looks_once_more_before_it_is_uncertain() {
+    let scene = Scene::new();
+    scene.sandbox.inject("commit:503".parse().unwrap());
+    let (mut costs, mut known) = (BTreeMap::new(), BTreeSet::new());
+    scene.live_and_be_killed(0, 3, Duration::ZERO, &mut costs, &mut known);
+    let client = scene.client();
+    let journal = cycles_host::Journal::open(client.config().unwrap());
+    // Another process settles what is there.
+    let claim = journal.claim().expect("the one that was killed has it no more");
+    let found = journal.scan().unwrap().records;
+    let flushed = flush(&client, Duration::ZERO);
+    assert_eq!(
+        (flushed.recorded, flushed.is_certain),
+        (found.len(), true),
+        "{flushed:?}"
+    );
+    for record in found {
+        let settled = cycles_proto::step::JournalWrite::Remove(record.id().clone());
+        journal.apply(settled).unwrap();
+    }
+    let flushed = flush(&scene.client(), Duration::ZERO);
+    assert!(flushed.is_complete(), "it has settled all: {flushed:?}");
+    drop(claim);
+}
+
 /// Not a test by itself: what the processes of the tests above do.
 #[test]
 fn child() {

@@ -53,7 +53,10 @@ impl JournalError {
             JournalWrite::Remove(_) => {
                 "The cost is settled and its record stays, so it is sent again under the same key, which counts once"
             }
-            JournalWrite::SetAside(..) => "The record was not set aside, so a later run tries it again",
+            JournalWrite::SetAside(..) => {
+                "The record was not set aside: if there is one, a later run tries it again, and if not, the cost is known \
+                 to this process only"
+            }
         };
         StoreFailure(format!("{self}. {consequence}"))
     }

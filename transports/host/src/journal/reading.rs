@@ -15,6 +15,10 @@ use crate::observer::Observers;
 pub struct Reading {
     /// The records.
     pub records: Vec<JournalRecord>,
+    /// How many files that may be records were set aside, because they are none.
+    pub set_aside: usize,
+    /// How many files that may be records could not be read.
+    pub unread: usize,
     /// The claim to them, taken before they were read: to be held for as long as the replayer is
     /// [at work](cycles_proto::Replayer::is_at_work). Nothing if another process has it, or another client.
     pub claim: Option<Claim>,
@@ -34,6 +38,9 @@ impl Journal {
         // What is read with the claim is what nobody else is settling.
         let claim = self.claim();
         let scan = self.scan().map_err(unreadable).ok()?;
+        let set_aside = scan.problems.iter().filter(|problem| problem.moved_to.is_some());
+        let set_aside = set_aside.count();
+        let mut unread = scan.problems.len() - set_aside;
         for problem in &scan.problems {
             tell(problem.found_at(), problem.reason.clone());
         }
@@ -47,13 +54,21 @@ impl Journal {
             for aside in self.set_aside(Aside::Stale).map_err(unreadable).ok()? {
                 match aside.record {
                     Some(record) => records.push(record),
-                    None => tell(
-                        &aside.path,
-                        "it was set aside, and is no record any more".to_owned(),
-                    ),
+                    None => {
+                        unread += 1;
+                        tell(
+                            &aside.path,
+                            "it was set aside, and is no record any more".to_owned(),
+                        );
+                    }
                 }
             }
         }
-        Some(Reading { records, claim })
+        Some(Reading {
+            records,
+            set_aside,
+            unread,
+            claim,
+        })
     }
 }

@@ -14,6 +14,7 @@ mod between;
 mod client;
 mod ends;
 mod files;
+mod journal;
 mod lease;
 mod live;
 mod losses;
@@ -38,6 +39,7 @@ use cycles_proto::{
 pub use self::between::*;
 pub use self::ends::*;
 pub use self::files::{TempDir, records};
+pub use self::journal::*;
 pub use self::lease::*;
 pub use self::losses::*;
 pub use self::metered::*;
@@ -181,6 +183,8 @@ pub struct Left {
     pub unrecorded: usize,
     /// Costs that were charged for less.
     pub charged_less: usize,
+    /// Costs that are for a person, in files.
+    pub set_aside: usize,
     /// Whether that is all.
     pub is_certain: bool,
 }
@@ -192,6 +196,7 @@ impl Left {
         recorded: 0,
         unrecorded: 0,
         charged_less: 0,
+        set_aside: 0,
         is_certain: true,
     };
 
@@ -208,6 +213,7 @@ impl From<Flushed> for Left {
             recorded: flushed.recorded,
             unrecorded: flushed.unrecorded,
             charged_less: flushed.charged_less,
+            set_aside: flushed.set_aside,
             is_certain: flushed.is_certain,
         };
         assert_eq!(flushed.is_complete(), left == Self::NOTHING, "{flushed:?}");
@@ -228,6 +234,8 @@ macro_rules! adapter_suite {
             the_value_comes_back_when_the_journal_cannot_be_written
             the_value_comes_back_with_neither_server_nor_journal
             the_value_comes_back_when_a_foreign_page_answers_and_the_cost_is_settled_later
+            a_job_that_was_done_twice_has_both_costs_in_the_ledger_or_in_a_file
+            a_cost_that_is_refused_and_in_no_file_is_told_and_counted
             a_denied_action_does_not_run
             a_denial_is_the_same_error_as_a_decision_and_as_a_refusal
             a_reservation_whose_answer_is_lost_is_made_once

@@ -99,7 +99,12 @@ pub fn the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it<A: Ad
     let (id, receipt) = run(&stage, || stage.inject("commit:409"));
     assert!(matches!(receipt, Receipt::Rejected { .. }), "{receipt:?}");
     assert!(receipt.error().is_some_and(|error| error.status() == Some(409)));
-    stage.flush_everything();
+    let left = stage.client.flush(PATIENCE).unwrap();
+    assert_eq!(
+        (left.ending, left.recorded, left.set_aside),
+        (0, 0, 1),
+        "{left:?}"
+    );
     let rejected = stage.set_aside("rejected");
     assert!(
         rejected.len() == 1 && rejected[0].reservation_id() == &id,

@@ -277,7 +277,9 @@ impl World {
         let now = process.now(self.now);
         if let (Some(id), outcome) = (&seat.record, seat.machine.outcome()) {
             match outcome {
-                outcome if seat.watch.is_resumed => process.replayer.handle_ended(now, id, outcome),
+                outcome if seat.watch.is_resumed => {
+                    process.replayer.handle_ended(now, id, outcome);
+                }
                 Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, Some(receipt)),
                 Some(_) | None => {}
             }

@@ -84,6 +84,7 @@ impl Process {
             recorded: next(),
             unrecorded: next(),
             charged_less: next(),
+            set_aside: next(),
             is_certain: next() == 1,
         }
     }
@@ -162,11 +163,12 @@ pub fn another_process<A: Adapter>() {
                     recorded,
                     unrecorded,
                     charged_less,
+                    set_aside,
                     is_certain,
                 } = left;
                 let is_certain = u8::from(is_certain);
                 say(&format!(
-                    "left {ending} {recorded} {unrecorded} {charged_less} {is_certain}"
+                    "left {ending} {recorded} {unrecorded} {charged_less} {set_aside} {is_certain}"
                 ));
             }
             _ => panic!("{line}"),

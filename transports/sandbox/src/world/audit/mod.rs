@@ -151,7 +151,9 @@ impl Watch {
         let Some(write) = self.stores.remove(&ticket) else {
             return;
         };
-        self.owes_store_event = stored.is_err();
+        // Where nothing was stored, a removal that fails is nothing to tell.
+        let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
+        self.owes_store_event = stored.is_err() && !is_needless;
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();
             life.book.was_durable |= stored.is_ok();
