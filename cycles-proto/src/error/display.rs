@@ -41,18 +41,17 @@ impl std::error::Error for TransportError {}
 /// What to change, where the words of TLS and HTTP do not say it.
 fn advice(failure: &Failure) -> Option<&'static str> {
     let says = |words: &str| failure.detail().contains(words);
-    match failure.kind() {
-        FailureKind::Tls if says("InvalidContentType") => {
-            Some("does the server speak plain http there? Then the base URL begins with http://")
-        }
-        FailureKind::Tls if says("UnknownIssuer") => Some(
+    if failure.kind() == FailureKind::Tls && says("InvalidContentType") {
+        Some("does the server speak plain http there? Then the base URL begins with http://")
+    } else if failure.kind() == FailureKind::Tls && says("UnknownIssuer") {
+        Some(
             "nothing here trusts its certificate. Name a file with the issuer's in SSL_CERT_FILE, or give it to \
              HttpOptions::trust_pem",
-        ),
-        FailureKind::Lost if says("invalid HTTP version") => {
-            Some("does the server speak https there? Then the base URL begins with https://")
-        }
-        _ => None,
+        )
+    } else if failure.kind() == FailureKind::Lost && says("invalid HTTP version") {
+        Some("does the server speak https there? Then the base URL begins with https://")
+    } else {
+        None
     }
 }
 
