@@ -43,7 +43,8 @@ fn advice(failure: &Failure) -> Option<&'static str> {
     let says = |words: &str| failure.detail().contains(words);
     if failure.kind() == FailureKind::Tls && says("InvalidContentType") {
         Some("does the server speak plain http there? Then the base URL begins with http://")
-    } else if failure.kind() == FailureKind::Tls && says("UnknownIssuer") {
+    // The second: an issuer of the same name is trusted, with another key.
+    } else if failure.kind() == FailureKind::Tls && (says("UnknownIssuer") || says("BadSignature")) {
         Some(
             "nothing here trusts its certificate. Name a file with the issuer's in SSL_CERT_FILE, or give it to \
              HttpOptions::trust_pem",
