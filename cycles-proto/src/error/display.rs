@@ -134,7 +134,12 @@ impl fmt::Display for Sentence<'_> {
         if let Some(redirect) = &redirect {
             write!(f, ", {}", shown(redirect))?;
         } else if !message.is_empty() {
-            write!(f, ": {}", shown(message))?;
+            write!(f, ": {}", shown(message).trim_end_matches('.'))?;
+        }
+        // The words of Go, nginx and Apache for the same.
+        let wants_https = reply.code().is_none() && status == 400 && message.contains("HTTPS");
+        if wants_https && call.server.starts_with("http://") {
+            f.write_str(" (the base URL has to begin with https://)")?;
         }
         if reply.unreadable.is_some() {
             write!(f, ". {}", shown(&body_of(&reply.info)))?;

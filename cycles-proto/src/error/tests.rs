@@ -258,6 +258,23 @@ fn what_came_in_place_of_a_success_is_shown_with_its_type_and_encoding() {
 }
 
 #[test]
+fn a_tls_port_that_was_asked_in_plain_http_is_named_so() {
+    for page in [
+        "Client sent an HTTP request to an HTTPS server.\n",
+        "<html>The plain HTTP request was sent to HTTPS port</html>",
+    ] {
+        let text = of(status(400), page).to_string();
+        assert!(
+            text.contains("(the base URL has to begin with https://). The server may"),
+            "{text}"
+        );
+        assert!(!text.contains(".."), "{text}");
+    }
+    let text = of(status(400), "<html>Bad Request</html>").to_string();
+    assert!(!text.contains("https://"), "{text}");
+}
+
+#[test]
 fn a_transport_error_says_whether_anything_was_sent() {
     let text = |kind, operation| Error::transport(call(operation), Failure::new(kind), false).to_string();
     let commit = OperationKind::CommitReservation;
