@@ -63,7 +63,14 @@ impl World {
         let cost = request.actual.clone();
         self.note(|| format!("{life}: its caller commits {cost}"));
         let taken = self.hand_over(life, Some(cost), |machine, now| machine.commit(now, request));
-        taken.unwrap_or(Ok(()))
+        let taken = taken.unwrap_or(Ok(()));
+        let is_untaken = matches!(
+            taken,
+            Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_))
+        );
+        let book = &mut self.lives[life.0].book;
+        book.untaken = is_untaken || (book.untaken && taken.is_err());
+        taken
     }
 
     /// Nothing was spent; if something was nevertheless, that is committed.
@@ -118,6 +125,10 @@ impl World {
             life.book.was_left = true;
             if before && life.cost.is_none() {
                 life.cost = cost;
+            }
+            let seat = &mut self.seats[seat];
+            if !seat.is_done && !core::mem::replace(&mut seat.is_ending, true) {
+                self.processes[seat.process.0].tally.begin_ending();
             }
         }
         self.drive(seat);

@@ -199,6 +199,7 @@ impl World {
         }
         seat.watch.told(life, &event);
         let process_of = &mut self.processes[process.0];
+        process_of.tally.note(&event);
         if let Event::SettlementFailed { error, .. } | Event::BeatFailed { error, .. } = &event {
             process_of.replayer.observe(now, Some(error));
         }
@@ -274,11 +275,16 @@ impl World {
         let state = reservation.and_then(|reservation| self.ledger.reservation(reservation.as_str()));
         let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
         let process = &mut self.processes[seat.process.0];
+        if core::mem::take(&mut seat.is_ending) {
+            let record = seat.record.as_ref();
+            process.tally.end(record, seat.machine.receipt().as_ref());
+        }
         let now = process.now(self.now);
         if let (Some(id), outcome) = (&seat.record, seat.machine.outcome()) {
             match outcome {
                 outcome if seat.watch.is_resumed => {
-                    process.replayer.handle_ended(now, id, outcome);
+                    let is_left = process.replayer.handle_ended(now, id, outcome);
+                    process.tally.note_replayed(id, outcome, is_left);
                 }
                 Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, Some(receipt)),
                 Some(_) | None => {}
@@ -316,6 +322,7 @@ impl World {
             record: None,
             wake: None,
             is_done: false,
+            is_ending: false,
             tickets: BTreeSet::new(),
         });
         self.seats.len() - 1

@@ -98,6 +98,7 @@ impl World {
     pub fn restore_first_record(&mut self, life: LifeId) {
         if let Some((directory, record)) = self.lives[life.0].book.first_record.clone() {
             self.note(|| format!("{life}: its first record is put back"));
+            self.lives[life.0].book.was_put_back = true;
             self.journal
                 .put_file(&directory, &file_name(record.reservation_id()), record.to_json());
         }

@@ -101,6 +101,8 @@ pub(super) struct Book {
     /// Whether the caller has said how it ended, or that it went away.
     pub(super) was_left: bool,
     pub(super) spent: i64,
+    /// Whether the cost that was handed over last could not be taken.
+    pub(super) untaken: bool,
     pub(super) key: Option<String>,
     pub(super) recorded_at: Option<UnixMillis>,
     /// The record as it was stored first, and where.
@@ -114,6 +116,8 @@ pub(super) struct Book {
     /// Whether the caller or a person was told that the cost may stay out of the ledger.
     pub(super) was_surfaced: bool,
     pub(super) released: bool,
+    /// Whether somebody put its first record back by hand, which no client can know.
+    pub(super) was_put_back: bool,
 }
 
 impl Life {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::record::{JournalRecord, RecordId};
+use cycles_proto::replayer::Tally;
 use cycles_proto::{CyclesConfig, Now, Replayer, Seed, Ticket, UnixMillis};
 
 use super::audit::Watch;
@@ -26,6 +27,8 @@ pub(super) struct Process {
     pub(super) is_alive: bool,
     /// Until when nothing runs.
     pub(super) asleep_until: Duration,
+    /// What a flush tells of its costs.
+    pub(super) tally: Tally,
     /// Reads the journal.
     pub(super) replayer: Replayer,
     /// When that is polled next, in the world's time.
@@ -48,6 +51,8 @@ pub(super) struct Seat {
     /// When it is polled next, in the world's time.
     pub(super) wake: Option<Duration>,
     pub(super) is_done: bool,
+    /// Whether it was told how it ends, so that a flush waits for it.
+    pub(super) is_ending: bool,
     /// Every ticket that it handed out.
     pub(super) tickets: BTreeSet<Ticket>,
 }
@@ -57,6 +62,7 @@ impl Process {
         let config = Arc::new(config);
         Self {
             directory: Journal::directory(&config),
+            tally: Tally::default(),
             replayer: Replayer::new(Arc::clone(&config), seed),
             config,
             started,

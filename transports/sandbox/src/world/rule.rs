@@ -41,8 +41,14 @@ pub enum Rule {
     ActionGoesOn,
     /// A change of the journal that failed is told.
     StoreFailureTold,
-    /// A known cost is in the ledger, in a record, or told as lost.
+    /// A known cost is at every moment in the ledger, in a file, on its way there, or told as lost and counted so.
     CostKept,
+    /// A flush is complete only if every cost that was handed over to its process is in the ledger.
+    FlushIsTrue,
+    /// A cost that could not be taken is told.
+    UntakenTold,
+    /// A cost that was charged for less is told, with both amounts, and no other is.
+    ShortfallTold,
     /// What is settled leaves no record to be sent again, and what is refused or stale leaves it aside.
     RecordCleared,
     /// What a life says of its end is so.

@@ -60,6 +60,7 @@ impl World {
                 }
             }
         }
+        self.account();
         self.verdict()?;
         Ok(true)
     }

@@ -35,6 +35,9 @@ pub(crate) enum Sabotage {
     SwallowsBeatFailures,
     GivesUpWithTheHeartbeat,
     SwallowsJournalFailures,
+    SwallowsUntakenCosts,
+    SwallowsShortfalls,
+    HidesThatACostIsNowhere,
     RemovesRecordFirst,
     LeavesSettledRecord,
     LeavesRefusedRecord,
@@ -55,6 +58,7 @@ pub(crate) struct Saboteur {
     was_throttled: bool,
     was_extended: bool,
     has_failed: bool,
+    has_journal: bool,
     open_commit: Option<Call>,
     has_told: bool,
     lie: Option<Outcome>,
@@ -82,6 +86,7 @@ impl Saboteur {
             was_throttled: false,
             was_extended: false,
             has_failed: false,
+            has_journal: false,
             open_commit: None,
             has_told: false,
             lie,
@@ -128,15 +133,25 @@ impl Saboteur {
             }
             (Sabotage::WaitsInThePast, Step::Wait(Some(_))) => Step::Wait(Some(now.mono)),
             (Sabotage::WaitsForEver, Step::Wait(Some(_))) if self.has_failed => Step::Wait(None),
+            (Sabotage::HidesThatACostIsNowhere, Step::Done)
+                if !self.has_journal
+                    && self
+                        .inner
+                        .receipt()
+                        .is_some_and(|receipt| receipt.is_unrecorded()) =>
+            {
+                self.lie = Some(Outcome::Settled(Receipt::Stale));
+                Step::Done
+            }
             (Sabotage::NeverDone, Step::Done) => Step::Wait(Some(Duration::MAX)),
             (Sabotage::GivesUpWithTheFirstFailure, Step::Wait(_)) if self.has_failed => Step::Done,
             (
                 Sabotage::SwallowsBeatFailures,
                 Step::Notify(Event::BeatFailed { .. } | Event::HeartbeatStopped { .. }),
             )
-            | (Sabotage::SwallowsJournalFailures, Step::Notify(Event::JournalFailed { .. })) => {
-                self.poll(now)
-            }
+            | (Sabotage::SwallowsJournalFailures, Step::Notify(Event::JournalFailed { .. }))
+            | (Sabotage::SwallowsUntakenCosts, Step::Notify(Event::CostNotTaken { .. }))
+            | (Sabotage::SwallowsShortfalls, Step::Notify(Event::ChargedLess { .. })) => self.poll(now),
             (Sabotage::GivesUpWithTheHeartbeat, Step::Notify(event @ Event::BeatFailed { .. })) => {
                 self.inner.abandon(now);
                 Step::Notify(event)
@@ -239,6 +254,7 @@ impl Machine for Saboteur {
     }
 
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        self.has_journal = true;
         self.inner.handle_stored(now, ticket, stored);
     }
 
@@ -279,7 +295,12 @@ impl Machine for Saboteur {
     }
 
     fn receipt(&self) -> Option<Receipt> {
-        self.inner.receipt()
+        match &self.lie {
+            Some(Outcome::Settled(receipt)) if self.sabotage == Sabotage::HidesThatACostIsNowhere => {
+                Some(receipt.clone())
+            }
+            _ => self.inner.receipt(),
+        }
     }
 }
 

@@ -58,6 +58,10 @@ pub(super) struct Watch {
     /// When its last beats left.
     beats: VecDeque<Duration>,
     release_floor: Option<Duration>,
+    /// Whether it told of a cost that it could not take.
+    has_told_untaken: bool,
+    /// What it told to be charged in place of the whole cost.
+    told_shortfall: Option<(i64, i64)>,
     /// A heartbeat failed, and it was not told yet.
     owes_beat_event: bool,
     /// A change of the journal failed, and it was not told yet.
@@ -166,6 +170,10 @@ impl Watch {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
         self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
+        self.has_told_untaken |= matches!(event, Event::CostNotTaken { .. });
+        if let Event::ChargedLess { actual, charged, .. } = event {
+            self.told_shortfall = Some((actual.amount, charged.amount));
+        }
         if matches!(event, Event::Granted { .. }) {
             life.book.is_running = true;
         }
@@ -237,6 +245,13 @@ impl Watch {
                 return lie("it is said to be in no record, and one was stored, which may yet be settled");
             }
             self.has_cleared(receipt)?;
+            self.has_told_shortfall(life, receipt)?;
+        }
+        if life.book.untaken && !self.is_resumed && !self.has_told_untaken {
+            return broken(
+                Rule::UntakenTold,
+                "a cost could not be taken, and no event told of it",
+            );
         }
         if let Outcome::Released(Released::Confirmed(reply)) = outcome
             && (!is_released || reply.status != ReservationStatus::Released)
@@ -261,6 +276,24 @@ impl Watch {
                 format!(
                     "its record had to be {due:?} and was {:?}: {receipt:?}",
                     self.cleared
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Of a cost in the ledger it is told whether that is all of it.
+    fn has_told_shortfall(&self, life: &Life, receipt: &Receipt) -> Held {
+        let (Some(cost), Some(last)) = (&life.cost, life.settled.last()) else {
+            return Ok(());
+        };
+        let due = (last.charged < cost.amount).then_some((cost.amount, last.charged));
+        if receipt.is_settled() && self.told_shortfall != due {
+            return broken(
+                Rule::ShortfallTold,
+                format!(
+                    "{due:?} had to be told as charged for less, and {:?} was",
+                    self.told_shortfall
                 ),
             );
         }

@@ -172,8 +172,25 @@ impl Errand {
                 // A process that has crashed takes nothing.
                 let _ = world.commit(life, request);
             }
-            Ending::Releases => world.release(life, ReleaseReason::ACTION_FAILED),
-            Ending::Leaves => world.abandon(life),
+            Ending::Releases => {
+                self.botch(world, life);
+                world.release(life, ReleaseReason::ACTION_FAILED);
+            }
+            Ending::Leaves => {
+                self.botch(world, life);
+                world.abandon(life);
+            }
         }
+    }
+
+    /// Now and then it hands over a cost first that cannot be taken.
+    fn botch(&self, world: &mut World, life: LifeId) {
+        let wrong = match self.cost % 6 {
+            0 => Amount::credits(self.cost),
+            3 => Amount::tokens(-self.cost),
+            _ => return,
+        };
+        let request = CommitRequest::builder().actual(wrong).build();
+        let _ = world.commit(life, request);
     }
 }
