@@ -1,0 +1,135 @@
+//! How errors are made: what an answer, or none, means to the caller.
+
+use core::time::Duration;
+
+use super::display::{self, excerpt};
+use super::{CallContext, Error, ErrorReply, TransportError};
+use crate::call::Failure;
+use crate::models::{DecisionReasonCode, ErrorCode, InvalidRequest, ReservationCreateResponse};
+use crate::reply::{OperationKind, Unsuccessful, Verdict};
+
+impl Error {
+    pub(crate) fn invalid(operation: OperationKind, problem: InvalidRequest) -> Self {
+        Self::Invalid { operation, problem }
+    }
+
+    pub(crate) fn transport(call: CallContext, failure: Failure, may_be_done: bool) -> Self {
+        let may_have_been_sent = may_be_done || failure.kind().may_have_been_sent();
+        Self::Transport(Box::new(TransportError {
+            call,
+            failure,
+            may_have_been_sent,
+        }))
+    }
+
+    /// A live reservation that was answered, and denied.
+    pub(crate) fn denied(call: CallContext, response: ReservationCreateResponse) -> Self {
+        let reply = Unsuccessful {
+            info: response.info.clone(),
+            error: None,
+            unreadable: None,
+        };
+        let retry_after = response.retry_after().or(response.info.retry_after());
+        let (reason, message) = (response.reason_code.clone(), display::denial(&response));
+        let reply = Box::new(ErrorReply {
+            call,
+            reply,
+            decision: Some(Box::new(response)),
+            outcome_is_unknown: false,
+        });
+        Self::denial(reason, message, retry_after, reply)
+    }
+
+    /// The same for a decision and for a refusal, so that nobody has to know which of them a server uses.
+    fn denial(
+        reason: Option<DecisionReasonCode>,
+        message: String,
+        retry_after: Option<Duration>,
+        reply: Box<ErrorReply>,
+    ) -> Self {
+        let decision = reply.decision.as_deref();
+        let affected_scopes = decision.map_or_else(Vec::new, |response| response.affected_scopes.clone());
+        match (reason, reply.call.unit.clone()) {
+            (Some(DecisionReasonCode::BudgetNotFound), Some(unit)) => {
+                Self::BudgetNotFound { message, unit, reply }
+            }
+            (Some(reason), _) if reason.is_about_the_budget() => Self::BudgetExceeded {
+                message,
+                reason,
+                affected_scopes,
+                retry_after,
+                reply,
+            },
+            (reason, _) => Self::Denied {
+                message,
+                reason,
+                affected_scopes,
+                retry_after,
+                reply,
+            },
+        }
+    }
+
+    /// What an answer that was no success means to the caller; the success itself otherwise. `may_be_done`
+    /// tells whether an earlier attempt may have been acted on.
+    pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>, may_be_done: bool) -> Result<T, Self> {
+        let result = verdict.into_result();
+        result.map_err(|reply| Self::of_reply(call, reply, may_be_done))
+    }
+
+    /// What a reply means that was no success.
+    pub(crate) fn of_reply(call: CallContext, reply: Unsuccessful, may_be_done: bool) -> Self {
+        if let Some(failure) = reply.not_sent() {
+            return Self::transport(call, failure, may_be_done);
+        }
+        let outcome_is_unknown = !reply.closes_the_outcome(may_be_done);
+        Self::from_reply(ErrorReply {
+            call,
+            reply,
+            decision: None,
+            outcome_is_unknown,
+        })
+    }
+
+    fn from_reply(reply: ErrorReply) -> Self {
+        let reply = Box::new(reply);
+        let info = &reply.reply.info;
+        let (status, retry_after) = (info.status(), info.retry_after());
+        if let Some(problem) = reply.reply.unreadable.clone() {
+            return Self::Unreadable {
+                status,
+                problem,
+                reply,
+            };
+        }
+        let Some(error) = &reply.reply.error else {
+            return Self::Api {
+                status,
+                code: None,
+                message: excerpt(info),
+                retry_after,
+                reply,
+            };
+        };
+        let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
+        if let Some(reason) = code.denial().filter(|_| status < 500) {
+            return Self::denial(Some(reason), message, retry_after, reply);
+        }
+        // Of an operation that names no reservation it is the budget that was not found.
+        if code == ErrorCode::NotFound && reply.call.unit.is_some() && reply.call.reservation_id.is_none() {
+            return Self::denial(
+                Some(DecisionReasonCode::BudgetNotFound),
+                message,
+                retry_after,
+                reply,
+            );
+        }
+        Self::Api {
+            status,
+            code: Some(code),
+            message,
+            retry_after,
+            reply,
+        }
+    }
+}
