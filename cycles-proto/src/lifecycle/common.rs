@@ -139,22 +139,37 @@ impl About {
             }
             None => common.seed.idempotency_key("commit", 0),
         };
-        for problem in request.trim() {
+        let mut tell = |problem| {
             let reservation_id = id.clone();
             common.events.push(Event::CommitTrimmed {
                 reservation_id,
                 problem,
             });
+        };
+        request.trim().for_each(&mut tell);
+        let record = |request| {
+            JournalRecord::new(
+                common.config.base_url(),
+                id,
+                &self.purpose,
+                key.clone(),
+                request,
+                now.wall,
+            )
+            .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
+        };
+        // Its bulk is written twice, in the worst case with ten bytes for one.
+        while request.bulk() > JournalRecord::LARGEST / 32 {
+            let size = record(request.clone())?.to_json().len();
+            if size <= JournalRecord::LARGEST_NEW {
+                break;
+            }
+            request
+                .leave_out_bulk(size, JournalRecord::LARGEST_NEW)
+                .into_iter()
+                .for_each(&mut tell);
         }
-        JournalRecord::new(
-            common.config.base_url(),
-            id,
-            &self.purpose,
-            key,
-            request,
-            now.wall,
-        )
-        .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
+        record(request)
     }
 
     /// An amount that may be charged to the reservation.

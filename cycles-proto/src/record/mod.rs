@@ -67,6 +67,9 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRecord {
+    /// The file is larger than [any record](JournalRecord::LARGEST).
+    #[error("it is larger than {LARGEST} bytes", LARGEST = JournalRecord::LARGEST)]
+    TooLarge,
     /// The file ends too early: its writer was interrupted.
     #[error("the record is cut off after {0} bytes")]
     Truncated(usize),
@@ -85,6 +88,12 @@ pub enum InvalidRecord {
 }
 
 impl JournalRecord {
+    /// The most bytes that a record has as it is [written](Self::to_json), and that are to be read of a file: 1 MiB.
+    pub const LARGEST: usize = 1 << 20;
+
+    /// As large as a new record may be: its [pause](Self::with_not_before) is written later.
+    pub(crate) const LARGEST_NEW: usize = Self::LARGEST - 64;
+
     /// The record of an action's cost, written before the first commit is sent. Both bodies carry `key`.
     ///
     /// # Errors
@@ -122,6 +131,9 @@ impl JournalRecord {
     /// # Errors
     /// What makes it unreadable, so that it can be set aside under that reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
+        if bytes.len() > Self::LARGEST {
+            return Err(InvalidRecord::TooLarge);
+        }
         let text = core::str::from_utf8(bytes).map_err(|error| match error.error_len() {
             None => InvalidRecord::Truncated(bytes.len()),
             Some(_) => InvalidRecord::NotJson,

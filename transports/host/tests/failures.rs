@@ -268,3 +268,16 @@ fn a_child_of_the_process_that_opened_the_journal_is_told_so_and_touches_nothing
     });
     assert_eq!(listing(&dir.folder()), before);
 }
+
+#[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let dir = TempDir::new();
+    // Only a server could make an id of this size.
+    let id = "r".repeat(600_000);
+    let failure = dir.journal().apply(put(&id)).unwrap_err().0;
+    assert!(
+        failure.contains("could be read again") && failure.contains("this process only"),
+        "{failure}"
+    );
+    assert!(listing(&dir.folder()).is_empty());
+}

@@ -9,6 +9,7 @@
 //! | records that are too old are not sent | `journal::a_record_that_is_too_old_is_set_aside_unless_it_is_forced` |
 //! | no event while a commit may have been applied | `settling::*_bare_410*` |
 //! | rejected is not deleted | `settling::what_the_ledger_refuses_is_set_aside_and_nothing_is_released` |
+//! | what is written can be read | `large` |
 //! | the amount is sacred | `settling::a_cost_that_cannot_be_charged_*`, `settling::what_breaks_a_limit_*` |
 //! | partial cost | `leaving` |
 //! | create | `reserving`, `doubting`, `releasing` |
@@ -21,6 +22,7 @@ mod doubting;
 mod driver;
 mod extending;
 mod journal;
+mod large;
 mod leaving;
 mod releasing;
 mod reserving;

@@ -67,6 +67,35 @@ impl CommitRequest {
         });
         metrics.into_iter().chain(metadata)
     }
+
+    /// How many bytes there are in what may be of any size.
+    pub(crate) fn bulk(&self) -> usize {
+        let custom = self.metrics.as_ref().and_then(|metrics| metrics.custom.as_ref());
+        [custom, self.metadata.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(JsonObject::size)
+            .sum()
+    }
+
+    /// Leaves out the larger of what may be of any size, because its record would be too large, and tells which.
+    pub(crate) fn leave_out_bulk(&mut self, record: usize, limit: usize) -> Option<InvalidRequest> {
+        let size = |object: &Option<JsonObject>| object.as_ref().map(JsonObject::size);
+        let custom = self.metrics.as_mut().map(|metrics| &mut metrics.custom);
+        let field = match (custom, &mut self.metadata) {
+            (Some(custom @ Some(_)), metadata) if size(custom) >= size(metadata) => {
+                *custom = None;
+                "metrics.custom"
+            }
+            (_, metadata @ Some(_)) => {
+                *metadata = None;
+                "metadata"
+            }
+            (_, None) => return None,
+        };
+        let problem = format!("makes the record of the cost {record} bytes: at most {limit} can be kept");
+        Some(InvalidRequest::new(field, problem))
+    }
 }
 
 impl<C> CommitRequestBuilder<C> {

@@ -13,9 +13,6 @@ use cycles_proto::record::{JournalRecord, waiting_file_name};
 
 use crate::platform::{self, Rename};
 
-/// The largest file that is read: 1 MiB. A record holds two request bodies, which are a few kilobytes.
-pub(super) const LARGEST: u64 = 1 << 20;
-
 /// What a file's name leads to.
 pub(super) enum Found {
     Record(Box<JournalRecord>),
@@ -43,10 +40,9 @@ fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
     }
     let file = platform::open_plain(path)?;
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Ok(Err(format!("it is larger than {LARGEST} bytes")));
-    }
+    // One more, so that one that is too large is seen to be.
+    file.take(JournalRecord::LARGEST as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(Ok(bytes))
 }
 
@@ -56,6 +52,12 @@ pub(super) struct Temp(Option<PathBuf>);
 impl Temp {
     /// Writes a new file beside the one that it is to become, to the disk: a crash leaves one of them whole.
     pub(super) fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<Self> {
+        if bytes.len() > JournalRecord::LARGEST {
+            let (size, most) = (bytes.len(), JournalRecord::LARGEST);
+            return Err(io::Error::other(format!(
+                "it has {size} bytes, and at most {most} could be read again"
+            )));
+        }
         let (path, mut file) = create_temp(folder, name)?;
         let temp = Self(Some(path));
         file.write_all(bytes).and_then(|()| file.sync_all())?;
