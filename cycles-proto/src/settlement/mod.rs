@@ -18,6 +18,7 @@
 //! every attempt has the bytes of the record; no event is sent while a commit of the same life may have been
 //! applied; and a cost is never given up for a release.
 
+mod attempt;
 mod judge;
 mod receipt;
 
@@ -26,17 +27,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::judge::{Found, Move, Why};
+use self::attempt::{Attempt, Flight};
+use self::judge::{Found, Move};
 pub use self::receipt::Receipt;
 use crate::backoff::Backoff;
-use crate::call::{Call, Failure, FailureKind, Ticket, Tickets, Urgency};
+use crate::call::{Failure, FailureKind, Ticket, Tickets};
 use crate::config::CyclesConfig;
-use crate::encode::{Encoded, reservation_path};
-use crate::error::{CallContext, Error};
+use crate::error::Error;
 use crate::keys::Seed;
 use crate::models::ReservationId;
 use crate::record::{JournalRecord, Mode};
-use crate::reply::OperationKind;
 use crate::step::{Aside, Event, Events, JournalWrite, Step, StoreFailure};
 use crate::time::{Now, UnixMillis};
 
@@ -94,22 +94,6 @@ enum Then {
     /// Not another attempt by this machine. Whether the cost is recorded is known only then.
     Keep,
     Finish(Receipt),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    /// The commit or the event, whichever the record is for.
-    Settle,
-    /// A look at the reservation, to see whether it is committed already.
-    Look,
-    /// A look at what the ledger has in place of the cost.
-    Compare(Why),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    ticket: Ticket,
-    deadline: Duration,
 }
 
 impl Settlement {
@@ -349,99 +333,6 @@ impl Settlement {
         let ticket = self.tickets.take();
         self.stage = Stage::Writing(ticket, then);
         Step::Store(ticket, write)
-    }
-
-    fn send(&mut self, now: Now, attempt: Attempt) -> Step {
-        let ticket = self.tickets.take();
-        let encoded = match self.encode(attempt) {
-            Ok(encoded) => encoded,
-            Err(error) => {
-                // An id that no path can carry came from elsewhere: no attempt will ever fare better.
-                self.last_error = Some(Box::new(error));
-                self.apply(now, attempt, Move::Reject);
-                return self.poll(now);
-            }
-        };
-        let timeout = self.config.attempt_timeout();
-        let deadline = now.mono.saturating_add(timeout);
-        self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
-        Step::Send(Call {
-            urgency: Urgency::Settlement,
-            fresh: self.was_lost,
-            ..encoded.call(&self.config, ticket, timeout)
-        })
-    }
-
-    fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
-        let id = self.record.reservation_id();
-        let path = match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Compare(_), _) => reservation_path(id, ""),
-            (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit"),
-            (Attempt::Settle, Mode::Event) => Ok("/v1/events".to_owned()),
-        };
-        let encoded = path.and_then(|path| match attempt {
-            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, &path, &self.seed, false),
-            Attempt::Settle => {
-                let body = Bytes::copy_from_slice(self.record.body().as_bytes());
-                let key = self
-                    .record
-                    .idempotency_key()
-                    .cloned()
-                    .unwrap_or_else(|| "".into());
-                Encoded::verbatim(&self.config, &path, &self.seed, body, key)
-            }
-        });
-        encoded.map_err(|problem| Error::invalid(self.kind(attempt), problem))
-    }
-
-    fn kind(&self, attempt: Attempt) -> OperationKind {
-        match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Compare(_), _) => OperationKind::GetReservation,
-            (Attempt::Settle, Mode::Commit) => OperationKind::CommitReservation,
-            (Attempt::Settle, Mode::Event) => OperationKind::CreateEvent,
-        }
-    }
-
-    fn context(&self, attempt: Attempt) -> CallContext {
-        CallContext {
-            server: self.config.server(),
-            operation: self.kind(attempt),
-            reservation_id: Some(self.record.reservation_id().clone()),
-            idempotency_key: self.record.idempotency_key().cloned(),
-            trace_id: self.seed.trace_id(),
-            unit: None,
-        }
-    }
-
-    /// The attempt that `ticket` is the answer to, if it is waited for.
-    fn landed(&mut self, ticket: Ticket) -> Option<Attempt> {
-        match &self.stage {
-            Stage::InFlight(attempt, flight) if flight.ticket == ticket => Some(*attempt),
-            Stage::Write(..)
-            | Stage::Writing(..)
-            | Stage::Attempt(..)
-            | Stage::InFlight(..)
-            | Stage::Done(_) => None,
-        }
-    }
-
-    fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
-        self.was_lost = true;
-        if attempt == Attempt::Compare(Why::Finalized) {
-            // One look, and no more: what the ledger said of the commit is what counts.
-            return self.apply(now, attempt, Move::Reject);
-        }
-        let may_be_done = failure.kind().may_have_been_sent();
-        let error = Error::transport(self.context(attempt), failure, self.may_have_counted);
-        self.last_error = Some(Box::new(error));
-        self.apply(
-            now,
-            attempt,
-            Move::TryAgain {
-                may_be_done,
-                pause: None,
-            },
-        );
     }
 
     fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
