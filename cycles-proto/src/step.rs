@@ -203,6 +203,16 @@ pub enum Event {
         /// The file where it waits.
         file: String,
     },
+    /// The journal has records that this client does not settle: they were written under another base URL, be it by a
+    /// slash at its end, under another tenant or another API key. A client that is configured as theirs was settles
+    /// them. It is told once by each client.
+    #[non_exhaustive]
+    RecordsElsewhere {
+        /// How many there are.
+        records: usize,
+        /// The directory that they lie in, or below.
+        directory: String,
+    },
     /// An attempt to settle failed.
     #[non_exhaustive]
     SettlementFailed {
@@ -292,10 +302,20 @@ impl Event {
         }
     }
 
+    /// So many records below this directory belong to other clients: for whoever reads the journal to tell.
+    pub fn records_elsewhere(records: usize, directory: impl Into<String>) -> Self {
+        Self::RecordsElsewhere {
+            records,
+            directory: directory.into(),
+        }
+    }
+
     /// The reservation that it is about, if there is one yet.
     pub fn reservation_id(&self) -> Option<&ReservationId> {
         match self {
-            Self::ReservingAgain { .. } | Self::RecordUnreadable { .. } => None,
+            Self::ReservingAgain { .. } | Self::RecordUnreadable { .. } | Self::RecordsElsewhere { .. } => {
+                None
+            }
             Self::Granted { response } => response.reservation_id.as_ref(),
             Self::LeaseExtended { reservation_id, .. }
             | Self::ExtendFailed { reservation_id, .. }

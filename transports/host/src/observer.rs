@@ -213,6 +213,15 @@ fn log(event: &Event) {
             file,
             "the reservation has a second cost under another key; both are sent, and the ledger takes one"
         );
+    } else if let Event::RecordsElsewhere {
+        records, directory, ..
+    } = event
+    {
+        tracing::warn!(
+            records,
+            directory,
+            "the journal has costs of another base URL, tenant or API key, which this client does not settle"
+        );
     } else if let Event::HeartbeatStopped {
         reason,
         error,

@@ -92,6 +92,61 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
+/// Whether a process with this number runs on this machine, as far as that can be told.
+#[cfg(unix)]
+pub(crate) fn is_running(process: u32) -> bool {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
+
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+}
+
+/// It cannot be told.
+#[cfg(not(unix))]
+pub(crate) fn is_running(_process: u32) -> bool {
+    true
+}
+
+/// Whose a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// The user's number.
+    pub(crate) owner: u32,
+    /// Whether anybody may change it.
+    pub(crate) is_open: bool,
+}
+
+#[cfg(unix)]
+pub(crate) fn access(metadata: &fs::Metadata) -> Access {
+    use std::os::unix::fs::MetadataExt as _;
+
+    Access {
+        owner: metadata.uid(),
+        is_open: metadata.mode() & 0o002 != 0,
+    }
+}
+
+/// Files of a user's profile are private, whoever they are said to belong to.
+#[cfg(not(unix))]
+pub(crate) fn access(_metadata: &fs::Metadata) -> Access {
+    Access {
+        owner: user(),
+        is_open: false,
+    }
+}
+
+/// The user that this process acts as.
+#[cfg(unix)]
+pub(crate) fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn user() -> u32 {
+    0
+}
+
 /// How a name is changed in one step that no other process can come between.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rename {

@@ -94,7 +94,6 @@ fn a_directory_where_the_record_should_be_is_in_the_way_of_no_cost() {
 #[cfg(unix)]
 fn without_permission_to_write_the_records_that_are_there_are_found_all_the_same() {
     use std::os::unix::fs::PermissionsExt as _;
-    use std::os::unix::process::CommandExt as _;
 
     let test = "without_permission_to_write_the_records_that_are_there_are_found_all_the_same";
     if let Some(dir) = child_dir() {
@@ -142,20 +141,11 @@ fn without_permission_to_write_the_records_that_are_there_are_found_all_the_same
         mode(folder.join(name), 0o644);
     }
     mode(folder.join("secret.json"), 0o000);
-    mode(folder.clone(), 0o555);
+    mode(folder.clone(), 0o500);
     mode(dir.path().to_owned(), 0o755);
-    let is_root = fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0);
-    let output = if is_root {
-        // Root may write everywhere, and others cannot run what lies in root's directories.
-        let program = dir.path().join("program");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        mode(program.clone(), 0o755);
-        let mut command = std::process::Command::new(program);
-        let nobody = as_child(test, dir.path());
-        command
-            .args(nobody.get_args())
-            .envs(nobody.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.uid(65_534).gid(65_534).current_dir("/").output()
+    let output = if is_root() {
+        give_to_nobody(&folder);
+        as_nobody(test, dir.path()).output()
     } else {
         as_child(test, dir.path()).output()
     };

@@ -11,6 +11,7 @@ use std::sync::Barrier;
 use std::sync::mpsc;
 use std::thread;
 
+use cycles_proto::record::JournalRecord;
 use cycles_proto::step::JournalWrite;
 use support::*;
 
@@ -159,7 +160,11 @@ fn of_what_a_killed_process_was_told_is_stored_nothing_is_lost() {
         let found: BTreeSet<String> = ids(&found.records).into_iter().map(str::to_owned).collect();
         assert!(stored.is_subset(&found), "{:?}", stored.difference(&found));
         for name in listing(&dir.folder()) {
-            assert!(name.ends_with(".json") || name.ends_with(".tmp"), "{name}");
+            let is_torn = || JournalRecord::parse(&fs::read(dir.folder().join(&name)).unwrap()).is_err();
+            assert!(
+                name.ends_with(".json") || name.ends_with(".tmp") && is_torn(),
+                "{name}"
+            );
         }
     }
 }

@@ -5,9 +5,12 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cycles_host::{Journal, Observers};
 use cycles_proto::step::{Aside, JournalWrite};
+use cycles_proto::{CyclesConfig, Event};
 use support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -226,19 +229,40 @@ fn what_an_interrupted_writer_left_is_cleaned_up_when_it_is_old() {
     assert_eq!(listing(&folder), ["r-1.7.0c.tmp"], "its writer may be at it");
 }
 
+/// No process has such a number.
+const GONE: u32 = 400_000_000;
+
 #[test]
-fn a_record_that_was_written_but_not_named_is_not_lost() {
-    let dir = TempDir::new();
-    let folder = dir.folder();
-    let temp = format!("{}.7.0000000a.tmp", v2_name("r-1"));
-    write(&folder, &temp, "r-1");
-    assert!(
-        dir.journal().scan().unwrap().records.is_empty(),
-        "its writer may be at it"
-    );
-    age(&folder.join(&temp), 2 * HOUR);
-    assert_eq!(ids(&dir.journal().scan().unwrap().records), ["r-1"]);
-    assert_eq!(listing(&folder), [v2_name("r-1")]);
+fn a_record_whose_writer_died_before_it_was_named_is_taken_up_at_once() {
+    for temp in [
+        format!("{}.{GONE}.0000000a.tmp", v2_name("r-1")),
+        // Another process, in a container of its own, had the number of this one.
+        format!("{}.{}.0000000a.tmp", v2_name("r-1"), std::process::id()),
+        format!("r_1.json.{GONE}.deadbeef.tmp"),
+    ] {
+        let dir = TempDir::new();
+        write(&dir.folder(), &temp, "r-1");
+        assert_eq!(ids(&dir.journal().scan().unwrap().records), ["r-1"], "{temp}");
+        assert_eq!(listing(&dir.folder()), [v2_name("r-1")]);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_record_whose_writer_may_be_at_it_is_left_to_it_for_a_minute() {
+    let running = std::os::unix::process::parent_id();
+    for temp in [
+        format!("{}.{running}.0000000a.tmp", v2_name("r-1")),
+        "r-1.tmp".to_owned(),
+    ] {
+        let dir = TempDir::new();
+        let folder = dir.folder();
+        write(&folder, &temp, "r-1");
+        assert!(dir.journal().scan().unwrap().records.is_empty(), "{temp}");
+        age(&folder.join(&temp), Duration::from_secs(61));
+        assert_eq!(ids(&dir.journal().scan().unwrap().records), ["r-1"], "{temp}");
+        assert_eq!(listing(&folder), [v2_name("r-1")]);
+    }
 }
 
 #[test]
@@ -343,4 +367,58 @@ fn a_record_under_an_older_name_can_be_set_aside() {
         listing(&dir.folder()),
         [v2_name("r.1").replace(".json", ".rejected")]
     );
+}
+
+#[test]
+fn records_of_other_addresses_are_told_once_with_their_number() {
+    let dir = TempDir::new();
+    let other = |url: &str, tenant: &str, id: &str| {
+        let config = CyclesConfig::builder(KEY, url)
+            .tenant(tenant)
+            .journal_dir(dir.path());
+        Journal::open(&config.build().unwrap()).apply(put(id)).unwrap();
+    };
+    // With a slash at its end, under another name, and of another tenant.
+    other(&format!("{URL}/"), "acme", "r-1");
+    other("http://localhost:18787", "acme", "r-2");
+    other(URL, "another", "r-3");
+    // In this very directory, as somebody may have copied it there.
+    let text = record_at("r-4", 5).to_json().replace(URL, "http://elsewhere");
+    fs::write(dir.folder().join(v2_name("r-4")), text).unwrap();
+    dir.journal().apply(put("r-5")).unwrap();
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let observer = move |event: &Event| seen.lock().unwrap().push(format!("{event:?}"));
+    let observers = Observers::new(Some(Arc::new(observer)), |work| work());
+    let journal = dir.journal();
+    for _ in 0..2 {
+        assert_eq!(ids(&journal.read(false, &observers).unwrap().records), ["r-5"]);
+    }
+    // A client of a new address has no directory yet.
+    let fresh = CyclesConfig::builder(KEY, "http://new")
+        .tenant("acme")
+        .journal_dir(dir.path());
+    let fresh = Journal::open(&fresh.build().unwrap());
+    assert!(fresh.read(false, &observers).unwrap().records.is_empty());
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("RecordsElsewhere { records: 4"), "{told:?}");
+    assert!(told[1].contains("RecordsElsewhere { records: 5"), "{told:?}");
+    assert!(!told[0].contains(KEY));
+}
+
+#[test]
+fn where_all_records_are_ours_nothing_is_told() {
+    let dir = TempDir::new();
+    dir.journal().apply(put("r-1")).unwrap();
+    fs::create_dir(dir.path().join("0123456789abcdef")).unwrap();
+    fs::create_dir(dir.path().join("notes")).unwrap();
+    fs::write(dir.path().join("notes/v2-1.json"), "").unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let observer = move |event: &Event| seen.lock().unwrap().push(format!("{event:?}"));
+    let observers = Observers::new(Some(Arc::new(observer)), |work| work());
+    assert!(dir.journal().read(false, &observers).is_some());
+    assert!(told.lock().unwrap().is_empty());
 }

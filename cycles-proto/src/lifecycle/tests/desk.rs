@@ -341,6 +341,7 @@ fn tell(event: &Event) -> &'static str {
         Event::JournalFailed { .. } => "journal failed",
         Event::RecordUnreadable { .. } => "unreadable",
         Event::SecondCost { .. } => "second cost",
+        Event::RecordsElsewhere { .. } => "records elsewhere",
         Event::CostUnrecorded { .. } => "told unrecorded",
         Event::SettlementFailed { .. } => "commit failed",
         Event::SettledLate { .. } => "settled late",

@@ -111,6 +111,7 @@ impl Desk {
                     | Event::CommitTrimmed { .. }
                     | Event::RecordUnreadable { .. }
                     | Event::SecondCost { .. }
+                    | Event::RecordsElsewhere { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {

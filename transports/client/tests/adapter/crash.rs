@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use cycles_proto::record::JournalRecord;
 use runcycles::{CyclesClient, RetryPolicy};
 use cycles_sandbox::suite::{TempDir, records};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, Sandbox, Unit};
@@ -245,10 +247,18 @@ impl Scene {
         child.wait().unwrap();
     }
 
-    /// The reservations that have a record.
+    /// The reservations that have a record, also one whose writer was killed before it could name it.
     fn recorded(&self) -> BTreeSet<String> {
-        let records = records(self.dir.path(), "json").into_iter();
-        records
+        let folders = fs::read_dir(self.dir.path()).unwrap();
+        let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).into_iter().flatten());
+        let is_pending = |path: &PathBuf| {
+            let ending = path.extension().and_then(|ending| ending.to_str());
+            matches!(ending, Some("json" | "waiting" | "tmp"))
+        };
+        files
+            .map(|file| file.unwrap().path())
+            .filter(is_pending)
+            .filter_map(|path| JournalRecord::parse(&fs::read(path).ok()?).ok())
             .map(|record| record.reservation_id().as_str().to_owned())
             .collect()
     }

@@ -24,6 +24,15 @@ pub enum JournalError {
          directory that lasts"
     )]
     NoHome,
+    /// What is there may be somebody else's, whose costs would be sent under this program's key.
+    #[error("will not use {path:?}: {reason}")]
+    #[non_exhaustive]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is, and what mends it.
+        reason: String,
+    },
     /// The system refused.
     #[error("cannot {attempt} {path:?}: {cause}{}", advice(.cause))]
     #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! One file of the journal: read with suspicion, written so that it is there whole or not at all, moved
 //! without replacing anything.
 
+use core::time::Duration;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,7 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cycles_proto::record::{JournalRecord, waiting_file_name};
 
-use crate::platform::{self, Rename};
+use super::owner;
+use crate::platform::{self, Access, Rename};
 
 /// What a file's name leads to.
 pub(super) enum Found {
@@ -21,7 +23,8 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// Reads a record. Only what is a file under this very name is opened.
+/// Reads a record. Only what is a file under this very name is opened, and only what belongs to whom the directory
+/// does is read.
 pub(super) fn read(path: &Path) -> io::Result<Found> {
     match read_bytes(path) {
         Ok(Ok(bytes)) => Ok(match JournalRecord::parse(&bytes) {
@@ -39,6 +42,8 @@ fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
         return Ok(Err("it is no regular file".to_owned()));
     }
     let file = platform::open_plain(path)?;
+    owner::check_file(path, &file.metadata()?)
+        .map_err(|reason| io::Error::new(io::ErrorKind::PermissionDenied, reason))?;
     let mut bytes = Vec::new();
     // One more, so that one that is too large is seen to be.
     file.take(JournalRecord::LARGEST as u64 + 1)
@@ -62,6 +67,18 @@ impl Temp {
         let temp = Self(Some(path));
         file.write_all(bytes).and_then(|()| file.sync_all())?;
         Ok(temp)
+    }
+
+    /// Whose it is.
+    pub(super) fn access(&self) -> Access {
+        let metadata = self.0.as_ref().and_then(|path| path.symlink_metadata().ok());
+        metadata.map_or(
+            Access {
+                owner: platform::user(),
+                is_open: false,
+            },
+            |metadata| platform::access(&metadata),
+        )
     }
 
     /// Takes the file of this name away, if it holds what is wanted: from then on no other process finds it there. If
@@ -153,13 +170,51 @@ fn create_temp(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     }
 }
 
+/// The numbers that this process has given to its temporary files.
+struct Numbers {
+    first: u32,
+    next: AtomicU32,
+}
+
+impl Numbers {
+    fn get() -> &'static Self {
+        static NUMBERS: OnceLock<Numbers> = OnceLock::new();
+        NUMBERS.get_or_init(|| {
+            // Processes in different containers may have the same number and the same directory.
+            let first = RandomState::new().hash_one(0_u8) as u32;
+            Self {
+                first,
+                next: AtomicU32::new(first),
+            }
+        })
+    }
+
+    fn have(&self, number: u32) -> bool {
+        let given = self.next.load(Ordering::Relaxed).wrapping_sub(self.first);
+        number.wrapping_sub(self.first) < given
+    }
+}
+
+/// Whether whoever wrote this temporary file is gone: its process does not run here, or it did not touch the file for a
+/// minute. A process that runs elsewhere or slept writes the file once more if it finds that it has gone.
+pub(super) fn is_abandoned(temp: &Path, age: Duration) -> bool {
+    const SLOW: Duration = Duration::from_secs(60);
+
+    let name = temp.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+    let mut words = name.rsplit('.');
+    let number = words.next().and_then(|word| u32::from_str_radix(word, 16).ok());
+    let process = words.next().and_then(|word| word.parse().ok());
+    let is_at_it = match (process, number) {
+        (Some(process), Some(number)) if process == std::process::id() => Numbers::get().have(number),
+        (Some(process), _) => platform::is_running(process),
+        (None, _) => true,
+    };
+    !is_at_it || age >= SLOW
+}
+
 /// A name beside this one that no other file has.
 fn temp_path(path: &Path) -> PathBuf {
-    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
-
-    // Processes in different containers may have the same number and the same directory.
-    let next = NEXT.get_or_init(|| AtomicU32::new(RandomState::new().hash_one(0_u8) as u32));
-    let unique = next.fetch_add(1, Ordering::Relaxed);
+    let unique = Numbers::get().next.fetch_add(1, Ordering::Relaxed);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.{unique:08x}.tmp", std::process::id()));
     path.with_file_name(name)

@@ -10,6 +10,7 @@ use cycles_proto::record::Partition;
 use sha2::Sha256;
 
 use super::JournalError;
+use super::owner::Owner;
 use crate::platform;
 
 /// Where the records of a configuration lie. Nothing is touched before it has to be.
@@ -21,6 +22,7 @@ pub(super) struct Folder {
     partition: Partition,
     path: OnceLock<PathBuf>,
     is_made: AtomicBool,
+    owner: Owner,
 }
 
 impl Folder {
@@ -41,6 +43,7 @@ impl Folder {
             partition: Partition::of(config),
             path: OnceLock::new(),
             is_made: AtomicBool::new(false),
+            owner: Owner::default(),
         }
     }
 
@@ -54,7 +57,13 @@ impl Folder {
     pub(super) fn existing(&self) -> Result<Option<&Path>, JournalError> {
         let path = self.path()?;
         match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => Ok(Some(path)),
+            Ok(metadata) if metadata.is_dir() => match self.owner.check_folder(path, &metadata) {
+                Ok(()) => Ok(Some(path)),
+                Err(reason) => Err(JournalError::NotOurs {
+                    path: path.to_owned(),
+                    reason,
+                }),
+            },
             // A link may lead into somebody else's directory.
             Ok(_) => {
                 let cause = io::Error::new(io::ErrorKind::NotADirectory, "it is something else");
@@ -65,13 +74,15 @@ impl Folder {
         }
     }
 
-    /// The directory, made by the first call that needs it.
+    /// The directory, made by the first call that needs it. Whose it is, is looked at every time: where everybody may
+    /// rename what is in the directory above, another one may have its name by now.
     pub(super) fn made(&self) -> Result<&Path, JournalError> {
         let path = self.path()?;
-        if !self.is_made.load(Ordering::Relaxed) {
-            self.make(path)?;
-            self.is_made.store(true, Ordering::Relaxed);
+        if self.is_made.load(Ordering::Relaxed) && self.existing()?.is_some() {
+            return Ok(path);
         }
+        self.make(path)?;
+        self.is_made.store(true, Ordering::Relaxed);
         Ok(path)
     }
 
@@ -83,8 +94,8 @@ impl Folder {
     fn make(&self, path: &Path) -> Result<(), JournalError> {
         create_all(path).map_err(JournalError::io("create the directory", path))?;
         self.existing()?;
-        // Whoever may write there but does not own it cannot do this, nor can file systems without modes. A
-        // directory that somebody chose for all partitions is theirs to open or close.
+        // File systems without modes cannot do this. A directory that somebody chose for all partitions is theirs to
+        // open or close.
         let _ = platform::make_private(path);
         if let (Some(base), true) = (&self.base, self.is_base_ours) {
             let _ = platform::make_private(base);

@@ -4,6 +4,7 @@ mod claim;
 mod error;
 mod file;
 mod folder;
+mod owner;
 mod reading;
 mod scan;
 mod shelf;
@@ -113,8 +114,8 @@ impl Journal {
 
     /// Reads what is to be replayed. Files that are no records are renamed to `.corrupt` and told; records
     /// under names of older versions get their new ones, and those that waited for another cost of their reservation
-    /// get its name once it is free; what interrupted writers left for an hour is cleaned
-    /// up. Records of another address are left alone.
+    /// get its name once it is free; a whole record of a writer that is gone
+    /// is taken up, and what it left otherwise is removed after an hour. Records of another address are left alone.
     ///
     /// # Errors
     /// If the directory cannot be read. That there is none is no error.

@@ -49,6 +49,14 @@ impl Journal {
                 observers.tell(Event::second_cost(id, file.display().to_string()));
             }
         }
+        if let Some(files) = self.files().filter(|files| files.note_first_reading()) {
+            let folder = files.folder().path().map_err(unreadable).ok()?;
+            let elsewhere = scan.of_others + super::scan::beside(folder);
+            if elsewhere > 0 {
+                let base = folder.parent().unwrap_or(folder).display().to_string();
+                observers.tell(Event::records_elsewhere(elsewhere, base));
+            }
+        }
         let mut records = scan.records;
         if with_stale {
             for aside in self.set_aside(Aside::Stale).map_err(unreadable).ok()? {

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -25,6 +25,8 @@ pub struct Scan {
     pub problems: Vec<Problem>,
     /// Those of the records that wait beside another cost of their reservation, and their files.
     pub waiting: Vec<(RecordId, PathBuf)>,
+    /// How many records there are of other addresses.
+    pub of_others: usize,
 }
 
 /// A file that should be a record and is not, or that could not be dealt with. `Display` is a sentence.
@@ -39,7 +41,7 @@ pub struct Problem {
     pub moved_to: Option<PathBuf>,
 }
 
-/// How old a temporary file has to be for its writer to be gone: what every SDK waits.
+/// How old a temporary file has to be that is no record to be removed: what every SDK waits.
 const STALE: Duration = Duration::from_secs(3600);
 
 /// Looks through `folder`. Changes only names, and only of what is no record or has an outdated name.
@@ -97,6 +99,31 @@ pub(super) fn names(folder: &Path, ending: &str) -> Result<Vec<OsString>, Journa
     Ok(names)
 }
 
+/// How many files there are that look like records in the other directories beside `folder`. What is in them is not read:
+/// it may be anybody's.
+pub(super) fn beside(folder: &Path) -> usize {
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_partition = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        name.len() == 16 && name.iter().all(u8::is_ascii_hexdigit)
+    };
+    let is_record = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        name.starts_with(b"v2-") && (name.ends_with(b".json") || name.ends_with(b".waiting"))
+    };
+    folder
+        .parent()
+        .into_iter()
+        .flat_map(entries)
+        .filter(|entry| is_partition(&entry.file_name()) && entry.path() != folder)
+        .map(|entry| {
+            entries(&entry.path())
+                .filter(|file| is_record(&file.file_name()))
+                .count()
+        })
+        .sum()
+}
+
 struct Scanning<'a> {
     folder: &'a Path,
     base_url: &'a str,
@@ -111,7 +138,10 @@ impl Scanning<'_> {
     fn look_at(&mut self, name: &OsString) -> Option<(PathBuf, JournalRecord)> {
         let path = self.folder.join(name);
         match file::read(&path) {
-            Ok(Found::Record(record)) if record.base_url() != self.base_url => None,
+            Ok(Found::Record(record)) if record.base_url() != self.base_url => {
+                self.found.of_others += 1;
+                None
+            }
             Ok(Found::Record(record)) if *name == *file_name(record.reservation_id()) => {
                 self.find(*record);
                 None
@@ -209,19 +239,19 @@ impl Scanning<'_> {
         is_new
     }
 
-    /// Removes what an interrupted writer left. A record that it had written to the end is a cost that would
-    /// be lost with it, so that one is kept.
+    /// What an interrupted writer left: a record that it had written to the end is a cost that would be lost with it,
+    /// so that one is taken up. The rest is removed when no writer can be at it any more.
     fn clean_up(&mut self, temp: &Path) {
-        if !is_stale(temp) {
-            return;
-        }
+        let Some(age) = age(temp) else { return };
         let cleaned = match file::read(temp) {
-            Ok(Found::Record(record)) if record.base_url() == self.base_url => {
+            Ok(Found::Record(record))
+                if record.base_url() == self.base_url && file::is_abandoned(temp, age) =>
+            {
                 return self.bring_home(temp, *record);
             }
-            Ok(Found::Record(_) | Found::Nothing) => Ok(()),
-            Ok(Found::Invalid(_)) => file::remove(temp),
-            Err(error) => Err(error),
+            Ok(Found::Invalid(_)) if age >= STALE => file::remove(temp),
+            Err(error) if age >= STALE => Err(error),
+            Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => Ok(()),
         };
         if let Err(error) = cleaned {
             let reason = format!("an interrupted writer left it, and it cannot be cleaned up: {error}");
@@ -250,16 +280,11 @@ fn is_same_cost(one: &JournalRecord, other: &JournalRecord) -> bool {
     one.id() == other.id() && one.base_url() == other.base_url()
 }
 
-/// Whether it is a file that was last written long enough ago; one from the future was not.
-fn is_stale(temp: &Path) -> bool {
-    let Ok(metadata) = temp.symlink_metadata() else {
-        return false;
-    };
-    let age = metadata
-        .modified()
-        .ok()
-        .and_then(|time| SystemTime::now().duration_since(time).ok());
-    metadata.is_file() && age.is_some_and(|age| age >= STALE)
+/// How long ago a file was written last; none for what is no file, and for one from the future.
+fn age(temp: &Path) -> Option<Duration> {
+    let metadata = temp.symlink_metadata().ok().filter(Metadata::is_file)?;
+    let modified = metadata.modified().ok()?;
+    SystemTime::now().duration_since(modified).ok()
 }
 
 impl fmt::Display for Problem {

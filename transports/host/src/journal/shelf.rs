@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::CyclesConfig;
@@ -30,6 +31,7 @@ pub(super) struct Files {
     waiting: Mutex<BTreeSet<RecordId>>,
     /// Those of them that were told.
     told: Mutex<BTreeSet<RecordId>>,
+    was_read: AtomicBool,
 }
 
 impl Files {
@@ -39,6 +41,7 @@ impl Files {
             base_url: config.base_url().to_owned(),
             waiting: Mutex::default(),
             told: Mutex::default(),
+            was_read: AtomicBool::new(false),
         }
     }
 
@@ -60,6 +63,11 @@ impl Files {
     pub(super) fn note_news(&self, id: &RecordId) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.insert(id.clone())
+    }
+
+    /// Whether it was not read before.
+    pub(super) fn note_first_reading(&self) -> bool {
+        !self.was_read.swap(true, Ordering::Relaxed)
     }
 
     fn put(&self, record: &JournalRecord) -> Result<(), JournalError> {

@@ -141,6 +141,40 @@ pub(crate) fn as_child(test: &str, dir: &Path) -> Command {
     command
 }
 
+/// Whether this process may do anything.
+#[cfg(unix)]
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0)
+}
+
+#[cfg(unix)]
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Gives a directory and what is in it to a user without rights. Only root can.
+#[cfg(unix)]
+pub(crate) fn give_to_nobody(path: &Path) {
+    std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        std::os::unix::fs::chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+/// As [`as_child`], by a user without rights. Only root can.
+#[cfg(unix)]
+pub(crate) fn as_nobody(test: &str, dir: &Path) -> Command {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    // Others cannot run what lies in root's directories.
+    let program = dir.join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(program);
+    as_child_arguments(&mut command, test, dir);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    command
+}
+
 /// The same, but run by a shell after `script`, which finds `dir` as `$1`.
 pub(crate) fn as_child_after(script: &str, before: &[&str], test: &str, dir: &Path) -> Command {
     let mut words = before.iter().copied().chain(["sh", "-c"]);

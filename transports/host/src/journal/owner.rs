@@ -1,0 +1,73 @@
+//! Whose the files are. Records are sent under this program's key, so they have to be this program's own: the directory
+//! of a server and a principal, and what lies in it, belong to its user, and not everybody may write there. The directory
+//! above may be shared.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::file::Temp;
+use crate::platform::{self, Access};
+
+/// What files look like that this process makes in one directory.
+#[derive(Default)]
+pub(super) struct Owner {
+    made: OnceLock<Access>,
+}
+
+impl Owner {
+    /// Refuses a directory that another user owns, or that everybody may write.
+    pub(super) fn check_folder(&self, path: &Path, metadata: &Metadata) -> Result<(), String> {
+        let there = platform::access(metadata);
+        let user = platform::user();
+        let ours = Access {
+            owner: user,
+            is_open: false,
+        };
+        if there == ours {
+            return Ok(());
+        }
+        // Where users are mapped (a share, a volume) or have no modes, files that this process makes look so too.
+        match self.looks(path) {
+            Ok(made) if there.owner == made.owner && (!there.is_open || made.is_open) => Ok(()),
+            Ok(_) | Err(_) if there.owner != user => Err(format!(
+                "it belongs to user {}, and this process is user {user}. If what is in it is yours: chown -R {user} {path:?}; \
+                 if not, set CYCLES_JOURNAL_DIR to another directory",
+                there.owner
+            )),
+            Ok(_) | Err(_) => Err(format!(
+                "every user may write there. If what is in it is yours: chmod 700 {path:?}"
+            )),
+        }
+    }
+
+    /// Makes a file there to see.
+    fn looks(&self, folder: &Path) -> io::Result<Access> {
+        if let Some(made) = self.made.get() {
+            return Ok(*made);
+        }
+        let temp = Temp::write(folder, "owner", b"")?;
+        Ok(*self.made.get_or_init(|| temp.access()))
+    }
+}
+
+/// Refuses a file that another user owns than its directory, or that everybody may write where not everything is so.
+pub(super) fn check_file(path: &Path, file: &Metadata) -> Result<(), String> {
+    let folder = path.parent().map(Path::symlink_metadata);
+    let Some(Ok(folder)) = folder else { return Ok(()) };
+    let (there, folder) = (platform::access(file), platform::access(&folder));
+    if there.owner != folder.owner {
+        let Access { owner, .. } = there;
+        return Err(format!(
+            "it belongs to user {owner} and is not sent: it may be somebody else's. If it is yours: chown {} {path:?}",
+            folder.owner
+        ));
+    }
+    if there.is_open && !folder.is_open {
+        return Err(format!(
+            "every user may write it, so it is not sent: it may be somebody else's. If it is yours: chmod 600 {path:?}"
+        ));
+    }
+    Ok(())
+}
