@@ -52,6 +52,59 @@ fn records_of_another_sdk_are_found_where_it_puts_them_and_stay_as_they_are() {
     assert!(listing(&dir.folder()).is_empty());
 }
 
+/// Journals as they were written by others, and by this project before.
+const JOURNALS: [(&str, usize); 3] = [("python-0.5.3", 4), ("rust-0.3.2", 3), ("cycles-145cb5f", 3)];
+
+#[test]
+fn journals_that_exist_are_read_whole_and_stay_as_they_are() {
+    let written = |name: &str| {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/journals");
+        let files = fs::read_dir(dir.join(name))
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files
+            .map(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                (name, fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    for (name, count) in JOURNALS {
+        let dir = TempDir::new();
+        let files = written(name);
+        assert_eq!(files.len(), count, "{name}");
+        for (file, text) in &files {
+            fs::write(dir.folder().join(file), text).unwrap();
+        }
+        let found = dir.journal().scan().unwrap();
+        assert!(
+            found.problems.is_empty() && found.of_others == 0,
+            "{name}: {found:?}"
+        );
+        assert_eq!((found.records.len(), found.waiting.len()), (count, 0), "{name}");
+        let modes: Vec<_> = found.records.iter().map(|record| record.mode()).collect();
+        assert!(
+            modes.contains(&Mode::Commit) && modes.contains(&Mode::Event),
+            "{name}"
+        );
+        for record in &found.records {
+            let file = v2_name(record.reservation_id().as_str());
+            let (_, text) = files.iter().find(|(name, _)| *name == file).unwrap();
+            assert!(
+                text.contains(record.body()),
+                "{name}: the body is sent to the byte"
+            );
+            assert_eq!(&fs::read_to_string(dir.folder().join(&file)).unwrap(), text);
+            dir.journal()
+                .apply(JournalWrite::Remove(record.id().clone()))
+                .unwrap();
+        }
+        assert!(listing(&dir.folder()).is_empty(), "{name}");
+    }
+}
+
 #[test]
 fn our_record_lies_where_another_sdk_looks_for_its_owner_only() {
     let dir = TempDir::new();

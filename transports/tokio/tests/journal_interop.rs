@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use cycles_sandbox::suite::{TempDir, commit, request};
 use cycles_tokio::models::CyclesMetrics;
-use cycles_tokio::proto::record::Mode;
+use cycles_tokio::proto::record::{JournalRecord, Mode, waiting_file_name};
 use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, UnixMillis};
 use executor::current_thread;
 use scene::{PATIENCE, Scene};
@@ -90,20 +90,68 @@ fn records_of_the_python_sdk_are_settled_with_the_bytes_that_they_hold() {
     }
 }
 
+/// Journals as they were written by others, and by this project before.
+#[test]
+fn journals_that_exist_are_settled_with_the_bytes_that_they_hold() {
+    let journals = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/tests/data/journals");
+    for (name, count) in [("python-0.5.3", 4), ("rust-0.3.2", 3), ("cycles-145cb5f", 3)] {
+        let server = Scripted::start(|connection| {
+            while let Some(request) = connection.read_request() {
+                let is_event = request.starts_with("POST /v1/events ");
+                connection.write(match is_event {
+                    true => http(201, "", r#"{"status":"APPLIED","event_id":"e-1"}"#),
+                    false => http(
+                        200,
+                        "",
+                        r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":42}}"#,
+                    ),
+                });
+            }
+        });
+        let dir = TempDir::new();
+        let config = CyclesConfig::builder(KEY, &server.url)
+            .tenant("acme")
+            .journal_dir(dir.path());
+        let config = config.build().unwrap();
+        let folder = cycles_host::Journal::open(&config).dir().unwrap().to_owned();
+        fs::create_dir_all(&folder).unwrap();
+        let mut bodies = Vec::new();
+        for file in fs::read_dir(journals.join(name)).unwrap() {
+            let file = file.unwrap();
+            let text = as_of_now(&fs::read_to_string(file.path()).unwrap(), &server.url);
+            let record = JournalRecord::parse(text.as_bytes()).unwrap();
+            bodies.push(record.body().to_owned());
+            fs::write(folder.join(file.file_name()), text).unwrap();
+        }
+        assert_eq!(bodies.len(), count, "{name}");
+        let flushed = current_thread()
+            .block_on(CyclesClient::new(config).flush(PATIENCE))
+            .unwrap();
+        assert!(flushed.is_complete(), "{name}: {flushed:?}");
+        let mut sent: Vec<_> = server
+            .requests()
+            .iter()
+            .map(|request| request.split_once("\r\n\r\n").unwrap().1.to_owned())
+            .collect();
+        sent.sort();
+        bodies.sort();
+        assert_eq!(sent, bodies, "{name}");
+    }
+}
+
 /// The record, written just now by a client of this server.
 fn as_of_now(text: &str, url: &str) -> String {
     let now = UnixMillis::from(SystemTime::now()).0;
-    let mut members: Vec<String> = text.split(", \"").map(str::to_owned).collect();
-    for member in &mut members {
-        if member.starts_with("base_url") {
-            *member = format!(r#"base_url": "{url}""#);
-        } else if member.starts_with("recorded_at_ms") {
-            *member = format!(r#"recorded_at_ms": {now}"#);
-        } else if member.starts_with("not_before_ms") {
-            *member = format!(r#"not_before_ms": {}}}"#, now - 1);
-        }
-    }
-    members.join(", \"")
+    let mut text = with_member(text, "base_url", &format!(r#""{url}""#));
+    text = with_member(&text, "recorded_at_ms", &now.to_string());
+    with_member(&text, "not_before_ms", &(now - 1).to_string())
+}
+
+/// The record with another value of a member, which is a plain text or a number.
+fn with_member(text: &str, name: &str, value: &str) -> String {
+    let (before, after) = text.split_once(&format!(r#""{name}":"#)).unwrap();
+    let end = after.find([',', '}']).unwrap();
+    format!(r#"{before}"{name}": {value}{}"#, &after[end..])
 }
 
 /// The Python of a virtual environment with `runcycles==0.5.3`, made at first use. It takes a while, so it has to
@@ -253,4 +301,41 @@ fn records_that_the_python_sdk_writes_now_are_settled_by_us_with_and_without_a_t
         );
         assert_eq!(scene.budget(), (47, 0), "with a tenant: {tenant}");
     }
+}
+
+#[test]
+fn a_second_cost_that_waits_is_not_touched_by_the_python_sdk_and_ends_where_it_belongs() {
+    let Some(python) = python() else { return };
+    let scene = Scene::new();
+    scene.inject("commit:503");
+    let client = client(&scene, true);
+    let runtime = current_thread();
+    let mut job = request(100);
+    job.idempotency_key = Some("job-7".into());
+    for cost in [42, 77] {
+        runtime.block_on(async {
+            let guard = client.reserve(job.clone()).await.unwrap();
+            assert!(!guard.commit(commit(cost)).await.unwrap().is_settled());
+        });
+    }
+    let journal = cycles_host::Journal::open(client.config().unwrap());
+    let found = journal.scan().unwrap();
+    let [(second, file)] = found.waiting.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert!(file.ends_with(waiting_file_name(second)));
+    let waiting = fs::read_to_string(file).unwrap();
+    scene.sandbox.clear_faults();
+    run_python(&python, &scene, true, true, "engine.flush(20)");
+    assert!(scene.records().is_empty(), "it settled the first");
+    assert_eq!(scene.budget(), (42, 0));
+    assert_eq!(fs::read_to_string(file).unwrap(), waiting, "and left the second");
+
+    let flushed = runtime.block_on(client.flush(PATIENCE)).unwrap();
+    assert_eq!((flushed.recorded, flushed.set_aside), (0, 1), "{flushed:?}");
+    assert_eq!(scene.budget(), (42, 0));
+    let refused = journal
+        .set_aside(cycles_tokio::proto::step::Aside::Rejected)
+        .unwrap();
+    assert_eq!(refused[0].record.as_ref().unwrap().id(), second);
 }
