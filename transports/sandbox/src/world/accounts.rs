@@ -1,7 +1,7 @@
 //! Where every cost is at every moment, and what a flush would say.
 
 use cycles_proto::Flushed;
-use cycles_proto::record::file_name;
+use cycles_proto::record::{JournalRecord, file_name};
 
 use super::audit::broken;
 use super::life::{Life, LifeId};
@@ -117,10 +117,15 @@ impl World {
         }
         let name = life.reservation_id.as_ref().map(file_name).unwrap_or_default();
         let stem = name.trim_end_matches("json");
+        // A record of another cost of the reservation is not this one's; of what is no record nobody can tell.
+        let is_ours = |bytes: &[u8]| match (JournalRecord::parse(bytes), &life.book.key) {
+            (Ok(record), Some(key)) => record.id().key.as_str() == key,
+            (Ok(_), None) | (Err(_), _) => true,
+        };
         let mut files = self
             .journal
             .files()
-            .filter(|(_, name, _)| name.starts_with(stem))
+            .filter(|(_, name, bytes)| name.starts_with(stem) && is_ours(bytes))
             .peekable();
         if files.peek().is_some() {
             let is_record = files.any(|(_, name, _)| name.ends_with(".json") || name.ends_with(".waiting"));

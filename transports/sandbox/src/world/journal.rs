@@ -31,6 +31,7 @@ pub enum JournalHealth {
 pub struct Journal {
     directories: BTreeMap<String, BTreeMap<String, Bytes>>,
     health: JournalHealth,
+    ignores_keys: bool,
     quarantined: Vec<Quarantined>,
 }
 
@@ -74,6 +75,12 @@ impl Journal {
     /// Changes how writes are taken from now on.
     pub fn set_health(&mut self, health: JournalHealth) {
         self.health = health;
+    }
+
+    /// Takes the records of one reservation for one another from now on, as a journal must not: for tests that a world
+    /// notices.
+    pub fn ignore_keys(&mut self) {
+        self.ignores_keys = true;
     }
 
     /// Puts a file there as it is, whatever it holds.
@@ -249,7 +256,9 @@ impl Journal {
     fn holds(&self, directory: &str, name: &str, id: &RecordId) -> bool {
         self.file(directory, name)
             .and_then(|bytes| JournalRecord::parse(bytes).ok())
-            .is_some_and(|record| record.id() == id)
+            .is_some_and(|record| {
+                record.id() == id || self.ignores_keys && record.reservation_id() == &id.reservation
+            })
     }
 
     /// The files whose names end so.

@@ -37,10 +37,9 @@ impl World {
         let Some((record, pause)) = self.processes[process.0].scanned.get(id).cloned() else {
             return;
         };
-        let id = match self.by_reservation.get(record.reservation_id()) {
-            Some(id) => *id,
-            None => self.found(&record),
-        };
+        let id = self
+            .life_of_record(&record)
+            .unwrap_or_else(|| self.found(&record));
         // Somebody wrote it, also if its writer was told otherwise or the world did not see it.
         let life = &mut self.lives[id.0];
         life.book.was_durable = true;
@@ -53,6 +52,20 @@ impl World {
         self.seats[index].record = Some(record.id().clone());
         self.note(|| format!("{id}: {process} takes up its record as machine {index}"));
         self.drive(index);
+    }
+
+    /// The life whose cost this is. A reservation may have several, where a job was done twice.
+    fn life_of_record(&self, record: &JournalRecord) -> Option<LifeId> {
+        let key = record.id().key.as_str();
+        let is_its = |life: &Life| {
+            life.reservation_id.as_ref() == Some(record.reservation_id())
+                && life.book.key.as_deref() == Some(key)
+        };
+        let known = self.lives.iter().position(is_its).map(LifeId);
+        known.or_else(|| {
+            let id = *self.by_reservation.get(record.reservation_id())?;
+            self.lives[id.0].book.key.is_none().then_some(id)
+        })
     }
 
     /// A record that was there before the world knew of it.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
-use cycles_sandbox::world::{LifeId, RandomLife, Rule, World};
+use cycles_sandbox::world::{LifeId, RandomLife, Rule, Violation, World};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT};
 use http::Request;
 use saboteur::{Sabotage, Saboteur};
@@ -63,6 +63,7 @@ caught! {
     a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
     a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureTold,
     a_record_that_is_removed_too_early_is_caught: RemovesRecordFirst => CostKept,
+    a_record_that_cannot_be_read_is_caught: WritesWhatCannotBeRead => CostKept,
     a_record_that_is_left_behind_is_caught: LeavesSettledRecord => RecordCleared,
     a_refused_record_that_is_left_to_be_sent_is_caught: LeavesRefusedRecord => RecordCleared,
     a_cost_that_is_given_up_is_caught: GivesUpWithTheFirstFailure => FlushIsTrue,
@@ -135,4 +136,57 @@ fn a_charge_that_no_life_made_is_caught() {
         violation.to_string().contains("its caller commits 60 TOKENS"),
         "the trace is readable"
     );
+}
+
+/// A job that is delivered again under its key while the commit of its first cost fails, and has another cost then.
+fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, Violation> {
+    let mut world = World::builder(seed).traced().build();
+    spoil(&mut world);
+    let job = ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "model"))
+        .estimate(Amount::tokens(1_000))
+        .idempotency_key("job-7".into())
+        .build();
+    world.inject("commit:503".parse().unwrap());
+    for (records, cost) in [(1, 100), (2, 250)] {
+        let process = world.start_process();
+        let life = world.reserve(process, job.clone()).unwrap();
+        world.run_until(|world| world.is_held(life))?;
+        let commit = CommitRequest::builder().actual(Amount::tokens(cost)).build();
+        world.commit(life, commit).unwrap();
+        world.run_until(|world| world.journal().pending().len() == records)?;
+        if seed.is_multiple_of(2) {
+            world.crash(process);
+        }
+    }
+    world.run_for(Duration::from_secs(seed % 90))?;
+    world.clear_faults();
+    world.start_process();
+    world.run_for(Duration::from_secs(3_600))?;
+    Ok(world)
+}
+
+#[test]
+fn a_job_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
+    for seed in 0..40 {
+        let mut world =
+            delivered_twice(seed, |_| {}).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        world
+            .finish()
+            .unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        let charged: usize = world.lives().map(|(_, life)| life.settled.len()).sum();
+        let kept = world.journal().files();
+        let kept = kept.filter(|(_, name, _)| name.ends_with(".rejected")).count();
+        // One by the commit and the other for a person; or each by an event, once the reservation is over.
+        assert_eq!(charged + kept, 2, "{seed}");
+        assert!(charged > 0, "{seed}");
+    }
+}
+
+#[test]
+fn a_journal_that_ignores_the_key_is_caught() {
+    let spoil = |world: &mut World| world.journal_mut().ignore_keys();
+    let caught = (0..40).find_map(|seed| delivered_twice(seed, spoil).err());
+    assert_eq!(caught.unwrap().rule, Rule::CostKept);
 }

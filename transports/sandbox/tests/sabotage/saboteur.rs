@@ -1,14 +1,16 @@
 //! A machine between the driver and a good one, which tampers with what passes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason, Released};
-use cycles_proto::models::{Amount, CommitRequest, ReleaseResponse};
+use cycles_proto::models::{Action, Amount, CommitRequest, JsonObject, ReleaseResponse, Subject};
+use cycles_proto::record::{JournalRecord, Purpose};
 use cycles_proto::step::{Event, JournalWrite, StoreFailure};
 use cycles_proto::{Call, Failure, Now, Receipt, Step, Ticket, UnixMillis};
 use cycles_sandbox::world::Machine;
-use cycles_sandbox::{DEFAULT_API_KEY, Operation};
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, Operation};
 use http::header::HeaderValue;
 use http::{Response, Uri};
 
@@ -39,6 +41,7 @@ pub(crate) enum Sabotage {
     SwallowsShortfalls,
     HidesThatACostIsNowhere,
     RemovesRecordFirst,
+    WritesWhatCannotBeRead,
     LeavesSettledRecord,
     LeavesRefusedRecord,
     GivesUpWithTheFirstFailure,
@@ -118,6 +121,9 @@ impl Saboteur {
             }
             (Sabotage::RemovesRecordFirst, Step::Store(ticket, JournalWrite::Put(record))) => {
                 Step::Store(ticket, JournalWrite::Remove(record.id().clone()))
+            }
+            (Sabotage::WritesWhatCannotBeRead, Step::Store(ticket, JournalWrite::Put(record))) => {
+                Step::Store(ticket, JournalWrite::Put(unreadable(&record)))
             }
             (Sabotage::ForgetsToStorePause, Step::Store(ticket, JournalWrite::Put(record))) => {
                 Step::Store(ticket, JournalWrite::Put(record.with_not_before(UnixMillis(0))))
@@ -200,6 +206,28 @@ fn rename(call: &mut Call, suffix: &str) {
     *header = HeaderValue::from_str(&other).unwrap();
     let text = String::from_utf8_lossy(call.request.body()).replace(&key, &other);
     *call.request.body_mut() = Bytes::from(text);
+}
+
+/// The record of the same cost, with more beside it than any reader takes.
+fn unreadable(record: &JournalRecord) -> JournalRecord {
+    let commit = CommitRequest::builder()
+        .actual(record.actual().unwrap())
+        .metadata(JsonObject::new().with("transcript", "x".repeat(JournalRecord::LARGEST / 2)))
+        .build();
+    let purpose = Purpose {
+        subject: Subject::tenant(DEFAULT_TENANT),
+        action: Action::new("k", "n"),
+    };
+    let (url, id) = (record.base_url(), record.id());
+    JournalRecord::new(
+        url,
+        &id.reservation,
+        &Arc::new(purpose),
+        id.key.clone(),
+        commit,
+        record.recorded_at(),
+    )
+    .unwrap()
 }
 
 /// A release of the reservation that was to be committed.

@@ -114,6 +114,9 @@ impl Watch {
     ) -> Held {
         match write {
             JournalWrite::Put(record) => {
+                if let Err(problem) = JournalRecord::parse(record.to_json().as_bytes()) {
+                    return broken(Rule::CostKept, format!("a record that cannot be read: {problem}"));
+                }
                 let key = record
                     .idempotency_key()
                     .map_or_else(String::new, |key| key.as_str().to_owned());
