@@ -25,6 +25,9 @@ fn read(address: &OsStr) -> Result<Proxy, &'static str> {
     let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
     let (protocol, usual_port) = protocol(scheme)?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if is_broken_scheme(authority, !path.is_empty()) {
+        return Err("its scheme needs a colon and two slashes behind it, and only one scheme");
+    }
     if path.contains('@') {
         return Err("a `/`, `?` or `#` in its password has to be written as %2F, %3F or %23");
     }
@@ -62,6 +65,16 @@ fn protocol(scheme: &str) -> Result<(ProxyProtocol, u16), &'static str> {
         "socks5h" => (ProxyProtocol::Socks5h, 1080),
         _ => return Err("what comes before `://` is not a kind of proxy"),
     })
+}
+
+/// Whether what stands in the place of the host is what is left of a scheme: of `http:/proxy`, `http//proxy`,
+/// `http://http://proxy`.
+fn is_broken_scheme(authority: &str, has_path: bool) -> bool {
+    let (host, ends_in_colon) = match authority.strip_suffix(':') {
+        Some(host) => (host, true),
+        None => (authority, false),
+    };
+    protocol(host).is_ok() && (ends_in_colon || has_path)
 }
 
 /// Nothing if user and password are both empty, as a template leaves them that was filled with nothing.

@@ -1,22 +1,42 @@
 //! The servers that are reached without the proxy: `NO_PROXY`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::Uri;
 
-/// Whether the list, whose entries stand between commas or white space, names the server: by `*`, by its name or a
-/// domain that it is in (`internal`, `.internal`, `*.internal`), by its address or a network (`10.0.0.0/8`,
-/// `fd00::/8`), each with a port or without. An entry that is none of these names nobody.
-pub(super) fn cover(list: &str, server: &Uri) -> bool {
+/// Whether the list names the server: by `*`, by its name or a domain that it is in (`internal`, `.internal`,
+/// `*.internal`), by its address or a network (`10.0.0.0/8`, `169.254/16`, `10.`, `fd00::/8`), or by a pattern (`10.*`),
+/// each with a port or without. Between entries stand commas, semicolons, bars or white space. Quotes, and a scheme and a
+/// path that make a URL of an entry, are read over.
+///
+/// # Errors
+/// No entry names the server, and the one with this number cannot be read, so that it may have been meant to.
+pub(super) fn cover(list: &str, server: &Uri) -> Result<bool, usize> {
     let server = Server::of(server);
-    list.split(|c: char| c == ',' || c.is_whitespace())
-        .any(|entry| server.is_named_by(entry))
+    let mut unread = None;
+    let entries = list.split(is_between_entries).filter(|entry| !entry.is_empty());
+    for (number, entry) in (1..).zip(entries) {
+        match server.is_named_by(entry) {
+            Some(true) => return Ok(true),
+            Some(false) => {}
+            None => unread = unread.or(Some(number)),
+        }
+    }
+    unread.map_or(Ok(false), Err)
+}
+
+fn is_between_entries(c: char) -> bool {
+    let is_quote = matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201e}');
+    is_quote || c.is_whitespace() || matches!(c, ',' | ';' | '|')
 }
 
 /// Whether the server's name or address is this machine's own.
 pub(super) fn is_on_this_machine(server: &Uri) -> bool {
     match Server::of(server).host {
-        Host::Address(address) => address.is_loopback(),
+        Host::Address(address) => {
+            let address = address.to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
         Host::Name(name) => is_within(name, "localhost"),
     }
 }
@@ -35,38 +55,161 @@ enum Host<'a> {
 impl<'a> Server<'a> {
     fn of(uri: &'a Uri) -> Self {
         let host = uri.host().unwrap_or_default();
+        let host = host.strip_suffix('.').unwrap_or(host);
         let usual = if super::is_https(uri) { 443 } else { 80 };
         Self {
-            host: match without_brackets(host).parse::<IpAddr>() {
-                Ok(address) => Host::Address(address.to_canonical()),
-                Err(_) => Host::Name(host.strip_suffix('.').unwrap_or(host)),
-            },
+            host: address(host).map_or(Host::Name(host), Host::Address),
             port: uri.port_u16().unwrap_or(usual),
         }
     }
 
-    fn is_named_by(&self, entry: &str) -> bool {
+    /// `None` if the entry cannot be read.
+    fn is_named_by(&self, entry: &str) -> Option<bool> {
+        let (is_url, entry) = match entry.split_once("://") {
+            Some((_, rest)) => (true, rest),
+            None => (false, entry),
+        };
+        let (entry, after) = match entry.split_once('/') {
+            Some((entry, after)) => (entry, after),
+            None => (entry, ""),
+        };
         let (entry, port) = without_port(entry);
-        if port.is_some_and(|port| port.parse() != Ok(self.port)) {
-            return false;
+        if !port.is_empty() && port.parse::<u16>().ok()? != self.port {
+            return Some(false);
         }
-        match self.host {
-            _ if entry == "*" => true,
-            Host::Address(address) => is_in_network(address, entry),
-            Host::Name(name) => {
-                let domain = entry.strip_prefix('*').unwrap_or(entry);
-                let domain = domain.strip_prefix('.').unwrap_or(domain);
-                is_within(name, domain.strip_suffix('.').unwrap_or(domain))
+        if let Some(network) = network(entry, after, is_url)? {
+            return Some(match self.host {
+                // Either may be an address of IPv4 that is written as one of IPv6.
+                Host::Address(address) => {
+                    network.has(address) || network.canonical().has(address.to_canonical())
+                }
+                Host::Name(_) => false,
+            });
+        }
+        let entry = entry.strip_suffix('.').unwrap_or(entry);
+        let domain = entry.strip_prefix('*').unwrap_or(entry);
+        let domain = domain.strip_prefix('.').unwrap_or(domain);
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_*".contains(c);
+        let is_readable = |label: &str| !label.is_empty() && label.chars().all(fits);
+        if entry != "*" && !domain.split('.').all(is_readable) {
+            return None;
+        }
+        Some(match self.host {
+            Host::Address(address) => matches(entry, &address.to_canonical().to_string()),
+            Host::Name(name) => is_within(name, domain) || matches(entry, name),
+        })
+    }
+}
+
+/// Reads an address also where it is written short or in another base, as a resolver does: `127.1`, `0x7f000001`.
+fn address(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = without_brackets(host).parse() {
+        return Some(address);
+    }
+    let mut parts = Vec::new();
+    for part in host.split('.') {
+        let (digits, base) = match part.strip_prefix('0') {
+            None | Some("") => (part, 10),
+            Some(octal) => octal.strip_prefix(['x', 'X']).map_or((octal, 8), |hex| (hex, 16)),
+        };
+        parts.push(
+            u32::from_str_radix(digits, base)
+                .ok()
+                .filter(|_| !digits.starts_with('+'))?,
+        );
+    }
+    let (last, bytes) = parts.split_last()?;
+    let mut bits = u64::from(*last);
+    // The last part has all the bytes that the others leave it.
+    if bytes.len() > 3 || bits >> (8 * (4 - bytes.len())) > 0 {
+        return None;
+    }
+    for (position, byte) in (0..).zip(bytes) {
+        bits |= u64::from(u8::try_from(*byte).ok()?) << (24 - 8 * position);
+    }
+    let bits = u32::try_from(bits).ok()?;
+    Some(Ipv4Addr::from_bits(bits).into())
+}
+
+/// Addresses that have their first bits in common.
+struct Network {
+    address: IpAddr,
+    length: u32,
+}
+
+/// The addresses that an entry names, `Some(None)` if it names none but a host. Cut short, it is the beginning of an
+/// address where it has a length (`169.254/16`) or ends in a dot (`10.`).
+///
+/// `None` if the length cannot be read. Behind an address, a URL may have a path instead.
+fn network(entry: &str, after: &str, is_url: bool) -> Option<Option<Network>> {
+    let is_length = !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit());
+    let octets = entry.strip_suffix('.').unwrap_or(entry);
+    let given = octets.split('.').count();
+    let is_cut = given < 4 && octets.split('.').all(|octet| octet.parse::<u8>().is_ok());
+    let is_beginning = is_cut && (is_length || entry.ends_with('.'));
+    let whole = match is_beginning {
+        true => format!("{octets}{}", ".0".repeat(4 - given)),
+        false => octets.to_owned(),
+    };
+    let Some(address) = address(&whole) else {
+        return Some(None);
+    };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let length = match after {
+        _ if is_length => after.parse().ok().filter(|length| *length <= most)?,
+        "" if is_beginning => 8 * u32::try_from(given).ok()?,
+        "" => most,
+        _ if is_url => most,
+        _ => return None,
+    };
+    Some(Some(Network { address, length }))
+}
+
+impl Network {
+    fn has(&self, address: IpAddr) -> bool {
+        let (bits, network, most) = match (address, self.address) {
+            (IpAddr::V4(address), IpAddr::V4(network)) => {
+                (u128::from(address.to_bits()), u128::from(network.to_bits()), 32)
             }
+            (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
+            _ => return false,
+        };
+        // Nothing is left of a shift by all bits.
+        let rest = most - self.length;
+        bits.checked_shr(rest) == network.checked_shr(rest)
+    }
+
+    /// The network of IPv4 that is written as one of IPv6, as such.
+    fn canonical(&self) -> Self {
+        let inner = self.length.checked_sub(96);
+        match (self.address.to_canonical(), inner) {
+            (address @ IpAddr::V4(_), Some(length)) if self.address.is_ipv6() => Self { address, length },
+            _ => Self { ..*self },
         }
     }
 }
 
+/// Whether the text fits the pattern, in which a star stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let behind = middle
+        .split('*')
+        .try_fold(text.strip_prefix(first), |text, part| {
+            let text = text?;
+            Some(text.find(part).map(|at| &text[at + part.len()..]))
+        });
+    behind.flatten().is_some_and(|text| text.ends_with(last))
+}
+
 /// An entry that has more than one colon is an address of IPv6, whose port stands after brackets.
-fn without_port(entry: &str) -> (&str, Option<&str>) {
+fn without_port(entry: &str) -> (&str, &str) {
     match entry.rsplit_once(':') {
-        Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
-        _ => (entry, None),
+        Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port),
+        _ => (entry, ""),
     }
 }
 
@@ -76,26 +219,6 @@ fn is_within(name: &str, domain: &str) -> bool {
     };
     let is_at_a_dot = start == 0 || name.as_bytes()[start - 1] == b'.';
     !domain.is_empty() && is_at_a_dot && name.as_bytes()[start..].eq_ignore_ascii_case(domain.as_bytes())
-}
-
-fn is_in_network(address: IpAddr, entry: &str) -> bool {
-    let (network, length) = match entry.split_once('/') {
-        Some((network, length)) => (network, Some(length)),
-        None => (entry, None),
-    };
-    let (bits, network, whole) = match (address, without_brackets(network).parse()) {
-        (IpAddr::V4(address), Ok(IpAddr::V4(network))) => {
-            (u128::from(address.to_bits()), u128::from(network.to_bits()), 32)
-        }
-        (IpAddr::V6(address), Ok(IpAddr::V6(network))) => (address.to_bits(), network.to_bits(), 128),
-        _ => return false,
-    };
-    let length = length.map_or(Ok(whole), str::parse::<u32>);
-    let Some(rest) = length.ok().and_then(|length| whole.checked_sub(length)) else {
-        return false;
-    };
-    // Nothing is left of a shift by all bits.
-    bits.checked_shr(rest) == network.checked_shr(rest)
 }
 
 fn without_brackets(host: &str) -> &str {

@@ -73,19 +73,20 @@ pub(crate) enum Proxies {
 }
 
 /// The route to `server`. Only the variable that applies is looked at, so that a broken one for other servers does no
-/// harm; one that applies and cannot be used is an error, and never taken for "no proxy".
+/// harm; one that applies and cannot be used is an error, and never taken for "no proxy". So is an exception that cannot be
+/// read, unless another one names the server.
 ///
 /// The rules are curl's, also in that small letters go before capitals and the variable for a scheme before
 /// `ALL_PROXY`. Beyond curl's: `HTTP_PROXY` in capitals is read, unless a CGI server may have made it of a visitor's
 /// header `Proxy`; a server on this machine is reached directly, as the environment's proxy could not reach it; and
-/// exceptions may name ports and stars.
+/// exceptions may name ports, patterns and URLs.
 pub(crate) fn route(
     server: &Uri,
     lookup: impl Fn(&str) -> Option<OsString>,
     proxies: &Proxies,
     spoken: &[ProxyProtocol],
 ) -> Result<Route, ConfigError> {
-    let (source, address, except) = match proxies {
+    let (source, address, list, except) = match proxies {
         Proxies::None => return Ok(Route::Direct),
         Proxies::FromEnvironment if exceptions::is_on_this_machine(server) => return Ok(Route::Direct),
         Proxies::FromEnvironment => {
@@ -94,12 +95,26 @@ pub(crate) fn route(
             let Some((name, value)) = named.iter().find_map(|name| Some((name, set(name)?))) else {
                 return Ok(Route::Direct);
             };
-            let except = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
-            (name, value, except.to_string_lossy().into_owned())
+            let mut lists = ["no_proxy", "NO_PROXY"].into_iter();
+            let except = lists.find_map(|name| Some((name, set(name)?)));
+            let (variable, except) = except.unwrap_or_default();
+            (name, value, variable, except.to_string_lossy().into_owned())
         }
-        Proxies::All { address, except } => (&"the proxy's address", address.into(), except.clone()),
+        Proxies::All { address, except } => (
+            &"the proxy's address",
+            address.into(),
+            "the list of exceptions from the proxy",
+            except.clone(),
+        ),
     };
-    if exceptions::cover(&except, server) {
+    let is_excepted = exceptions::cover(&except, server).map_err(|number| ConfigError::Malformed {
+        variable: list.to_owned(),
+        problem: format!(
+            "has an entry that cannot be read, number {number}, and it may stand for the server, which would then get \
+             its API key through the proxy: entries look like cycles.example, .internal, 10.0.0.0/8 or *"
+        ),
+    });
+    if is_excepted? {
         return Ok(Route::Direct);
     }
     let proxy = address::parse(&address).and_then(|proxy| proxy.if_spoken(spoken));
