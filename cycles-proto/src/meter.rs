@@ -32,7 +32,8 @@ impl Reading {
     }
 
     /// All items up to this one cost this much, be that more or less than what was counted: the usage that a
-    /// model tells in its last chunk. A total of 0 is what is told where nobody counted, and takes nothing back.
+    /// model tells in its last chunk. It covers the items before it that could not be counted, too. A total of 0 is
+    /// what is told where nobody counted: it takes nothing back and covers nothing.
     pub fn total(amount: Amount) -> Self {
         Self {
             is_total: true,
@@ -40,7 +41,8 @@ impl Reading {
         }
     }
 
-    /// How many tokens that is, where the amount is not in tokens itself. It is what a limit on tokens looks at.
+    /// How many tokens that is, where the amount is not in tokens itself. It is what a limit on tokens looks at, and
+    /// tells no price.
     pub fn with_tokens(mut self, tokens: i64) -> Self {
         self.tokens = Some(tokens);
         self
@@ -75,7 +77,7 @@ pub struct Meter {
     most_tokens: Option<i64>,
     /// Whether there was an item.
     has_read: bool,
-    /// Whether an item said anything of the cost, be it that there is none.
+    /// Whether an item told a price, be it 0.
     is_told: bool,
     /// Whether anything was consumed, even if a later reading took it back.
     has_counted: bool,
@@ -152,8 +154,8 @@ impl Meter {
         self.uncounted.as_deref().or(untold)
     }
 
-    /// Asks an item what it says: one that panics has been consumed all the same, and is not counted, whatever comes
-    /// after it.
+    /// Asks an item what it says: one that panics has been consumed all the same, and is not counted, unless a total
+    /// after it covers it.
     pub fn ask<T>(&mut self, item: impl FnOnce() -> T) -> T {
         self.remember();
         self.is_asking = true;
@@ -196,16 +198,20 @@ impl Meter {
         let before = |counted, said| if reading.is_total && said != 0 { 0 } else { counted };
         if let Some(tokens) = reading.tokens.or_else(|| in_tokens.map(|amount| amount.amount)) {
             self.tokens = before(self.tokens, tokens).saturating_add(tokens.max(0));
-            self.is_told |= tokens > 0;
         }
         let given = reading.amount?;
-        self.is_told |= !reading.is_total || given.amount > 0;
+        // A total of 0 is a price only where somebody counted: that of a model that is free.
+        let is_counted = given.amount > 0 || reading.tokens.is_some_and(|tokens| tokens > 0);
+        self.is_told |= !reading.is_total || is_counted;
         let is_countable = given.unit == self.estimate.unit && given.amount >= 0;
         let consumed = before(self.consumed, given.amount).checked_add(given.amount);
         match consumed.filter(|_| is_countable) {
             Some(consumed) => {
                 self.consumed = consumed;
                 self.has_counted |= consumed > 0;
+                if reading.is_total && given.amount > 0 {
+                    self.cover();
+                }
                 Some(self.consumed())
             }
             None => {
@@ -218,9 +224,15 @@ impl Meter {
         }
     }
 
+    /// What could not be counted before is in the total that was told now.
+    fn cover(&mut self) {
+        self.uncounted = None;
+        self.is_asking = false;
+    }
+
     /// The stream has ended: what was consumed is committed. Unless that is all of it, it is marked as a part,
-    /// and a reservation of which nothing was consumed is released. Items of which none said anything are not free:
-    /// they cost what was estimated.
+    /// and a reservation of which nothing was counted is released. Items of which none told a price are not free:
+    /// read to their end, they cost what was estimated.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {
         let mut actual = self.consumed();
         let is_whole = end == End::Finished && self.uncounted().is_none();

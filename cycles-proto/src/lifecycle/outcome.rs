@@ -138,9 +138,9 @@ pub enum InvalidCommit {
     },
     /// An item of a metered stream was not counted. What the others cost is charged as a part.
     #[error(
-        "an item of a metered stream cost {given}, which cannot be counted in {reserved}: it is in another unit, less \
-         than 0, or more than 2⁶³ − 1 with the others. What the others cost is charged as a part; if they cost nothing, \
-         the budget is held until its lease ends. Charge this item with an event"
+        "an item of a metered stream cost {given}, which cannot be counted: {}. What the others cost is charged as a \
+         part; if they cost nothing, the budget is held until its lease ends. Charge this item with an event",
+        uncountable(given, reserved)
     )]
     #[non_exhaustive]
     NotCounted {
@@ -162,6 +162,17 @@ pub enum InvalidCommit {
          until its lease ends. Charge what is missing with an event"
     )]
     Invalid(InvalidRequest),
+}
+
+/// Why an item that cost this is not counted.
+fn uncountable(given: &Amount, reserved: &Unit) -> String {
+    if given.unit != *reserved {
+        format!("the reservation is in {reserved}")
+    } else if given.amount < 0 {
+        "it is less than 0".to_owned()
+    } else {
+        "with the others it is more than 2⁶³ − 1".to_owned()
+    }
 }
 
 impl InvalidCommit {

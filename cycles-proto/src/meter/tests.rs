@@ -134,6 +134,54 @@ fn items_of_which_none_says_anything_cost_the_estimate() {
 }
 
 #[test]
+fn tokens_without_a_price_cost_the_estimate() {
+    let free = Amount::usd_microcents(0);
+    let token = Reading::nothing().with_tokens(1);
+    let in_dollars = || Meter::new(Amount::usd_microcents(500), at(10));
+    for (meter, items) in [
+        (in_dollars(), vec![token.clone(); 12]),
+        (in_dollars(), vec![token.clone(), Reading::nothing()]),
+        (in_dollars(), vec![token.clone(), Reading::total(free.clone())]),
+        (
+            in_dollars(),
+            vec![token.clone(), Reading::total(free.clone()).with_tokens(0)],
+        ),
+        (
+            in_dollars(),
+            vec![token.clone().with_metrics(CyclesMetrics::default())],
+        ),
+        (meter(), vec![token.clone(); 2]),
+    ] {
+        let mut meter = meter;
+        for item in &items {
+            let _ = meter.read(item.clone());
+        }
+        assert!(matches!(
+            meter.clone().end(End::Dropped, at(10)),
+            Settle::Release(_)
+        ));
+        let request = committed(meter.end(End::Finished, at(10)));
+        assert_eq!(
+            (request.actual.amount, source(&request).as_deref()),
+            (500, Some("estimate")),
+            "{items:?}"
+        );
+    }
+    // A price that is told later is the price.
+    for (price, expected) in [
+        (Reading::more(Amount::usd_microcents(7)), 7),
+        (Reading::more(free.clone()), 0),
+        (Reading::total(free).with_tokens(12), 0),
+    ] {
+        let mut meter = in_dollars();
+        let _ = meter.read(token.clone());
+        let _ = meter.read(price);
+        let request = committed(meter.end(End::Finished, at(10)));
+        assert_eq!((request.actual.amount, source(&request)), (expected, None));
+    }
+}
+
+#[test]
 fn a_stream_of_which_nothing_was_consumed_is_released_unless_it_ended_well() {
     let release = |end| match meter().end(end, at(10)) {
         Settle::Release(reason) => reason,
@@ -148,11 +196,15 @@ fn a_stream_of_which_nothing_was_consumed_is_released_unless_it_ended_well() {
 #[test]
 fn what_cannot_be_counted_makes_the_rest_a_part_and_nothing_is_given_back_for_it() {
     let uncountable = [
-        Amount::usd_microcents(5),
-        Amount::tokens(-1),
-        Amount::tokens(i64::MAX),
+        (Amount::usd_microcents(5), "the reservation is in TOKENS"),
+        (Amount::usd_microcents(-5), "the reservation is in TOKENS"),
+        (Amount::tokens(-1), "it is less than 0"),
+        (
+            Amount::tokens(i64::MAX),
+            "with the others it is more than 2⁶³ − 1",
+        ),
     ];
-    for given in uncountable {
+    for (given, why) in uncountable {
         let mut meter = meter();
         let _ = meter.read(Amount::tokens(7).into());
         assert_eq!(meter.read(given.clone().into()), Some(given.clone()));
@@ -160,6 +212,9 @@ fn what_cannot_be_counted_makes_the_rest_a_part_and_nothing_is_given_back_for_it
             matches!(meter.uncounted(), Some(InvalidCommit::NotCounted { given: told, .. }) if *told == given),
             "{meter:?}"
         );
+        let sentence = meter.uncounted().unwrap().to_string();
+        let expected = format!("cost {given}, which cannot be counted: {why}. What");
+        assert!(sentence.contains(&expected), "{sentence}");
         let request = committed(meter.end(End::Finished, at(10)));
         assert_eq!(request.actual, Amount::tokens(7));
         assert!(is_partial(&request));
@@ -219,10 +274,7 @@ fn an_item_that_panicked_while_it_was_asked_leaves_the_rest_a_part() {
     let mut meter = meter();
     assert_eq!(meter.ask(|| 3), 3);
     assert!(meter.uncounted().is_none());
-    let panicked = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
-        meter.ask(|| panic!("while asked"))
-    }));
-    assert!(panicked.is_err());
+    panic_in(&mut meter);
     assert_eq!(meter.uncounted(), Some(&InvalidCommit::NotTold));
     let _ = meter.read(Amount::tokens(4).into());
     let request = committed(meter.end(End::Finished, at(10)));
@@ -230,36 +282,67 @@ fn an_item_that_panicked_while_it_was_asked_leaves_the_rest_a_part() {
     assert!(is_partial(&request));
 }
 
+/// An item whose cost cannot be told.
+fn panic_in(meter: &mut Meter) {
+    let panicked = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+        meter.ask(|| panic!("while asked"))
+    }));
+    assert!(panicked.is_err());
+}
+
+/// An item that says this.
+fn say(meter: &mut Meter, reading: Reading) {
+    let reading = meter.ask(|| reading);
+    let _ = meter.read(reading);
+}
+
 #[test]
-fn an_item_that_panicked_while_it_was_asked_stays_uncounted_whatever_comes_after_it() {
-    let panic = |meter: &mut Meter| {
-        let panicked = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
-            meter.ask(|| panic!("while asked"))
-        }));
-        assert!(panicked.is_err());
-    };
-    let after: [fn(&mut Meter); 4] = [
-        |_| {},
-        |meter| assert_eq!(meter.ask(|| 3), 3),
-        |meter| {
-            let reading = meter.ask(|| Reading::total(Amount::tokens(9)));
-            let _ = meter.read(reading);
-        },
-        |meter| {
-            let reading = meter.ask(Reading::nothing);
-            let _ = meter.read(reading);
-            let _ = meter.ask(|| 3);
-        },
-    ];
-    for after in after {
+fn an_item_that_panicked_while_it_was_asked_stays_uncounted_unless_a_total_covers_it() {
+    for after in [
+        vec![],
+        vec![Reading::more(Amount::tokens(3))],
+        vec![Reading::nothing(), Reading::more(Amount::tokens(0))],
+        vec![Reading::total(Amount::tokens(0)).with_tokens(9)],
+        vec![Reading::total(Amount::usd_microcents(9))],
+    ] {
         let mut meter = meter();
-        let _ = meter.read(Amount::tokens(4).into());
-        panic(&mut meter);
-        after(&mut meter);
-        assert_eq!(meter.uncounted(), Some(&InvalidCommit::NotTold));
+        say(&mut meter, Amount::tokens(4).into());
+        panic_in(&mut meter);
+        after.into_iter().for_each(|reading| say(&mut meter, reading));
+        assert!(meter.uncounted().is_some());
         for end in [End::Finished, End::Failed, End::Dropped] {
             assert!(is_partial(&committed(meter.clone().end(end, at(10)))));
         }
+    }
+}
+
+#[test]
+fn a_total_covers_what_could_not_be_counted_before_it_and_nothing_after_it() {
+    let uncounted: [fn(&mut Meter); 5] = [
+        |meter| say(meter, Amount::usd_microcents(5).into()),
+        |meter| say(meter, Amount::tokens(-5).into()),
+        |meter| {
+            say(meter, Amount::tokens(1).into());
+            say(meter, Amount::tokens(i64::MAX).into());
+        },
+        |meter| say(meter, Reading::total(Amount::usd_microcents(5))),
+        panic_in,
+    ];
+    for uncounted in uncounted {
+        let mut before = meter();
+        say(&mut before, Amount::tokens(4).into());
+        uncounted(&mut before);
+        assert!(before.uncounted().is_some());
+        say(&mut before, Reading::total(Amount::tokens(500)));
+        say(&mut before, Amount::tokens(1).into());
+        assert_eq!(before.uncounted(), None);
+        let mut after = before.clone();
+        let request = committed(before.end(End::Finished, at(10)));
+        assert_eq!((request.actual.amount, source(&request)), (501, None));
+
+        uncounted(&mut after);
+        assert!(after.uncounted().is_some());
+        assert!(is_partial(&committed(after.end(End::Finished, at(10)))));
     }
 }
 

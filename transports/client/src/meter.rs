@@ -25,8 +25,9 @@ use crate::runtime::Runtime;
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
 /// | is dropped before, in a panic too | the same |
 ///
-/// A stream that fails or is dropped before anything was consumed gives the budget back. One that comes to its end, and
-/// of which no item said anything, or only that all of it costs 0, costs what was estimated, marked
+/// A stream that fails or is dropped gives the budget back if no item had told a price by then, also where items were
+/// read: tell what an item costs where it is read, or what was [spent](ReservationGuard::spent). One that comes to its
+/// end, and of which no item told a price, or only that all of it costs 0, costs what was estimated, marked
 /// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it
 /// is yielded, before anybody sees it. [`settling`](Self::settling) tells what became of the cost.
 #[must_use = "streams do nothing unless polled; dropped, this gives the budget back"]

@@ -25,8 +25,9 @@ use crate::life::Life;
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
 /// | is dropped before, in a panic too | the same |
 ///
-/// One that fails or is dropped before anything was consumed gives the budget back. One that comes to its end, and of
-/// which no item said anything, or only that all of it costs 0, costs what was estimated, marked
+/// One that fails or is dropped gives the budget back if no item had told a price by then, also where items were
+/// read: tell what an item costs where it is read, or what was [spent](ReservationGuard::spent). One that comes to its
+/// end, and of which no item told a price, or only that all of it costs 0, costs what was estimated, marked
 /// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it is
 /// yielded, before anybody sees it. The end waits until the cost is settled, or safe in its record after a first
 /// attempt; a drop waits for the record only. [`settling`](Self::settling) tells what became of the cost.

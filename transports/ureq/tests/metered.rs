@@ -216,3 +216,41 @@ fn a_usage_that_is_missing_or_zero_is_not_free() {
         scene.assert_spent(100);
     }
 }
+
+#[test]
+fn tokens_without_a_price_are_not_free() {
+    let scene = Scene::new();
+    let words = scene
+        .reserve()
+        .meter([1; 12], |tokens| Reading::nothing().with_tokens(*tokens));
+    let settling = words.settling();
+    assert_eq!(words.count(), 12);
+    assert!(
+        settling
+            .wait()
+            .unwrap()
+            .is_some_and(|receipt| receipt.is_settled())
+    );
+    scene.assert_spent(100);
+}
+
+#[test]
+fn a_total_covers_an_item_that_could_not_be_counted() {
+    let scene = Scene::new();
+    let items = [
+        Reading::more(Amount::credits(1)),
+        Reading::total(Amount::tokens(50)),
+    ];
+    let words = scene.reserve().meter(items, Clone::clone);
+    let settling = words.settling();
+    assert_eq!(words.count(), 2);
+    assert!(
+        settling
+            .wait()
+            .unwrap()
+            .is_some_and(|receipt| receipt.is_settled())
+    );
+    scene.assert_spent(50);
+    let left = scene.client.flush(std::time::Duration::from_secs(10)).unwrap();
+    assert!(left.is_complete(), "{left:?}");
+}

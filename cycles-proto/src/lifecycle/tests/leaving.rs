@@ -2,7 +2,7 @@
 
 use super::super::*;
 use super::desk::*;
-use crate::meter::{End, Settle};
+use crate::meter::{End, Reading, Settle};
 use crate::step::Event;
 
 #[test]
@@ -146,6 +146,34 @@ fn a_cost_that_was_put_right_is_not_told_and_an_item_that_was_not_counted_is() {
         }
         desk.run([ok(COMMITTED)]);
         assert_eq!(untaken(&desk), is_item.then_some(Some(Amount::tokens(5))));
+    }
+}
+
+#[test]
+fn an_item_that_a_later_total_covers_is_not_told_and_one_after_it_is() {
+    let wrong = || Reading::from(Amount::credits(9));
+    let total = || Reading::total(Amount::tokens(50));
+    for (items, is_told) in [
+        ([wrong(), total(), Reading::nothing()], false),
+        ([wrong(), wrong(), total()], false),
+        ([total(), wrong(), Reading::nothing()], true),
+        ([wrong(), total(), wrong()], true),
+    ] {
+        let mut desk = Desk::held();
+        let mut meter = desk.life.meter(desk.now());
+        for item in items {
+            if let Some(counted) = meter.read(item) {
+                let _ = desk.life.counted(&counted);
+            }
+        }
+        let Settle::Commit(request) = desk.life.end_meter(desk.now(), meter, End::Finished) else {
+            panic!("it cost something");
+        };
+        assert_eq!(request.metadata.is_some(), is_told, "it is a part");
+        desk.life.commit(desk.now(), request).unwrap();
+        desk.run([committed(50)]);
+        assert_eq!(desk.body("/commit")["actual"]["amount"], 50);
+        assert_eq!(untaken(&desk), is_told.then_some(Some(Amount::tokens(50))));
     }
 }
 
