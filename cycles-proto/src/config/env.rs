@@ -23,8 +23,8 @@ impl CyclesConfig {
     /// | `CYCLES_JOURNAL_ENABLED` | whether unsettled costs are kept on disk | true |
     /// | `CYCLES_JOURNAL_DIR` | where | `~/.runcycles/commit-journal` |
     ///
-    /// Durations are `500ms`, `2s` or `0.5s`. A plain number is milliseconds as for the TypeScript client, from 100 on: a
-    /// smaller one is refused, since it is probably seconds, as for the Python client. An empty variable counts as not set.
+    /// Durations are `500ms`, `2s` or `0.5s`. A plain number is milliseconds as for the TypeScript client, from 1000 on: a
+    /// smaller one is refused, since it may be seconds, as for the Python client. An empty variable counts as not set.
     /// A `~/` at the beginning of the directory is the user's home.
     ///
     /// # Errors
@@ -196,7 +196,11 @@ fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
     let duration = match (decimal(number), unit) {
         (Some((0, 0)), "") => Some(Duration::ZERO),
-        (Some((whole, _)), "") if number.contains('.') || whole < 100 => {
+        (Some((whole, _)), "") if number.contains('.') || whole < 1000 => {
+            let number = match number.split_once('.') {
+                Some((whole, decimals)) if decimals.bytes().all(|digit| digit == b'0') => whole,
+                _ => number,
+            };
             return Err(format!(
                 "has no unit, and {number} could be seconds as well as milliseconds: write {number}s or {number}ms"
             ));

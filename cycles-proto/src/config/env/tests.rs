@@ -183,7 +183,7 @@ fn a_duration_is_a_number_and_its_unit_or_milliseconds_beyond_doubt() {
         ("0.25ms", 250),
         ("1.000001s", 1_000_001),
         ("2.00000000000000000000000001s", 2_000_000),
-        ("100", 100_000),
+        ("1000", 1_000_000),
         ("5000", 5_000_000),
         (" 5s\n", 5_000_000),
         ("007s", 7_000_000),
@@ -206,11 +206,30 @@ fn a_duration_is_a_number_and_its_unit_or_milliseconds_beyond_doubt() {
 #[test]
 fn a_number_that_could_be_seconds_or_milliseconds_is_refused_with_both() {
     for name in DURATIONS {
-        for number in ["5", "99", "1", "5.0", "0.5", "30.0", "5000.0", "00005"] {
+        for (number, plain) in [
+            ("5", "5"),
+            ("99", "99"),
+            ("1", "1"),
+            // A minute and more, in seconds, is what another client reads.
+            ("100", "100"),
+            ("120", "120"),
+            ("300", "300"),
+            ("600", "600"),
+            ("999", "999"),
+            ("5.0", "5"),
+            ("0.5", "0.5"),
+            ("30.0", "30"),
+            ("1.50", "1.50"),
+            ("5000.0", "5000"),
+            ("5000.00", "5000"),
+            ("300.0", "300"),
+            ("5000.5", "5000.5"),
+            ("00005", "00005"),
+        ] {
             let error = env(&[(name, number)]).unwrap_err().to_string();
             let expected = format!(
-                "CYCLES_{name} has no unit, and {number} could be seconds as well as milliseconds: \
-                 write {number}s or {number}ms"
+                "CYCLES_{name} has no unit, and {plain} could be seconds as well as milliseconds: \
+                 write {plain}s or {plain}ms"
             );
             assert_eq!(error, expected);
         }
