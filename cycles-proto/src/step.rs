@@ -83,8 +83,33 @@ pub const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why a change of the journal could not be made durable, in the words of the system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreFailure(pub String);
+#[error("{message}")]
+#[non_exhaustive]
+pub struct StoreFailure {
+    /// What happened.
+    pub message: String,
+    /// Whether the change was made all the same, and only a machine that goes down may undo it: the cost is in its
+    /// record, and is not to be called lost.
+    pub is_made: bool,
+}
+
+impl StoreFailure {
+    /// The change was not made.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            is_made: false,
+        }
+    }
+
+    /// The change was made, and may be undone if the machine goes down.
+    pub fn not_durable(message: impl Into<String>) -> Self {
+        Self {
+            is_made: true,
+            ..Self::new(message)
+        }
+    }
+}
 
 /// Something worth knowing that ends nothing by itself.
 #[derive(Clone, Debug)]

@@ -107,6 +107,7 @@ impl JournalRecord {
         now: UnixMillis,
     ) -> Result<Self, InvalidRecord> {
         let commit_body = CommitBody::new(&key, &commit);
+        let actual = commit.actual.clone();
         Ok(Self {
             version: VERSION,
             reservation_id: reservation.clone(),
@@ -121,7 +122,7 @@ impl JournalRecord {
             }))),
             recorded_at_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
             not_before_ms: None,
-            id: RecordId::new(reservation.clone(), key.clone()),
+            id: RecordId::new(reservation.clone(), key.clone(), Some(actual)),
             key: Some(key),
         })
     }
@@ -198,13 +199,7 @@ impl JournalRecord {
 
     /// The cost in the body, if it can be read: a record of another program may have any.
     pub fn actual(&self) -> Option<Amount> {
-        #[derive(Deserialize)]
-        struct Body {
-            actual: Amount,
-        }
-        serde_json::from_str::<Body>(self.body())
-            .ok()
-            .map(|body| body.actual)
+        actual_in(self.body())
     }
 
     /// When it was written.
@@ -325,6 +320,14 @@ struct Key {
     idempotency_key: Option<IdempotencyKey>,
 }
 
+fn actual_in(body: &str) -> Option<Amount> {
+    #[derive(Deserialize)]
+    struct Body {
+        actual: Amount,
+    }
+    serde_json::from_str::<Body>(body).ok().map(|body| body.actual)
+}
+
 fn key_of(body: &RawValue) -> Option<IdempotencyKey> {
     serde_json::from_str::<Key>(body.get()).ok()?.idempotency_key
 }
@@ -362,8 +365,12 @@ impl TryFrom<File<'_>> for JournalRecord {
             Mode::Commit => commit_body.as_deref(),
             Mode::Event => event_fallback_body.as_deref(),
         };
-        let named = commit_body.as_deref().or(body).and_then(key_of);
-        let id = RecordId::new(reservation_id.clone(), named.unwrap_or_else(|| "".into()));
+        let named = commit_body.as_deref().or(body);
+        let id = RecordId::new(
+            reservation_id.clone(),
+            named.and_then(key_of).unwrap_or_else(|| "".into()),
+            named.and_then(|body| actual_in(body.get())),
+        );
         Ok(Self {
             key: body.and_then(key_of),
             id,

@@ -45,8 +45,8 @@ pub fn file_name(reservation: &ReservationId) -> String {
 }
 
 /// The name under which the record of a second cost waits while [`file_name`] belongs to the first, which other SDKs
-/// would remove without a look at its key: `v2-<sha256 of the id>.<half of the sha256 of the key>.waiting`. They look
-/// at no file with this ending.
+/// would remove without a look at its key: `v2-<sha256 of the id>.<half of the sha256 of key and amount>.waiting`.
+/// They look at no file with this ending.
 pub fn waiting_file_name(id: &RecordId) -> String {
     stem_of_cost(id) + ".waiting"
 }
@@ -60,8 +60,18 @@ pub(crate) fn stem(reservation: &ReservationId) -> String {
 
 /// As [`stem`], where there may be files of several costs.
 pub(crate) fn stem_of_cost(id: &RecordId) -> String {
-    let mut stem = stem(&id.reservation) + ".";
-    push_hex(&mut stem, &Sha256::digest(id.key.as_str().as_bytes())[..16]);
+    let RecordId {
+        reservation,
+        key,
+        actual,
+    } = id;
+    let mut cost = key.as_str().to_owned();
+    if let Some((unit, amount)) = actual {
+        // Writing to a string cannot fail.
+        let _ = write!(cost, "\n{amount} {}", unit.as_str());
+    }
+    let mut stem = stem(reservation) + ".";
+    push_hex(&mut stem, &Sha256::digest(cost.as_bytes())[..16]);
     stem
 }
 
@@ -89,6 +99,7 @@ pub fn legacy_file_name(reservation: &ReservationId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::Amount;
 
     /// The hashes are those of `sha256sum`.
     #[test]
@@ -129,10 +140,15 @@ mod tests {
 
     /// The hashes are those of `sha256sum`.
     #[test]
-    fn a_record_that_waits_is_named_after_its_key_too() {
+    fn a_record_that_waits_is_named_after_its_key_and_amount_too() {
         let sha = "8f8f2347a914389b8185bbd2e0af6194971aa15f85c74e729426a30404a3ac34";
-        let name = waiting_file_name(&RecordId::new("rsv_0001", "key"));
-        assert_eq!(name, format!("v2-{sha}.2c70e12b7a0646f92279f427c7b38e73.waiting"));
+        for (actual, cost) in [
+            (None, "2c70e12b7a0646f92279f427c7b38e73"),
+            (Some(Amount::tokens(5)), "ed3de1226e0451d2a9931a1d4a586b27"),
+        ] {
+            let name = waiting_file_name(&RecordId::new("rsv_0001", "key", actual));
+            assert_eq!(name, format!("v2-{sha}.{cost}.waiting"));
+        }
     }
 
     #[test]

@@ -264,13 +264,14 @@ impl Settlement {
             | Stage::InFlight(..)
             | Stage::Done(_) => return,
         };
-        self.only_in_memory &= stored.is_err();
+        let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
+        self.only_in_memory &= !is_made;
         let then = match then {
-            Then::Leave(_) if stored.is_ok() => Then::Keep,
+            Then::Leave(_) if is_made => Then::Keep,
             Then::Leave(at) => Then::Settle(at),
             then @ (Then::Settle(_) | Then::Keep | Then::Finish(_)) => then,
         };
-        self.was_stored = stored.is_ok();
+        self.was_stored = is_made;
         let is_over = matches!(&then, Then::Finish(receipt) if receipt.is_settled());
         match stored {
             // A write that failed may have left a file all the same, so it was removed to be sure.

@@ -334,7 +334,7 @@ impl Driver {
             self.answered.insert(record.body().to_owned());
         }
         let stored = if self.dice.one_in(5) {
-            Err(StoreFailure("no".into()))
+            Err(StoreFailure::new("no"))
         } else {
             Ok(())
         };

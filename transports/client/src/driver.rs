@@ -23,7 +23,7 @@ pub(crate) struct Driver<R: Runtime> {
     exchanges: Vec<Exchange>,
     timer: Timer,
     /// The cost whose record was written.
-    recorded: Option<RecordId>,
+    recorded: Option<Box<RecordId>>,
 }
 
 /// How far a driver came.
@@ -188,7 +188,7 @@ impl<R: Runtime> Driver<R> {
             && self.recorded.is_none()
         {
             self.ready.recorded(record.id());
-            self.recorded = Some(record.id().clone());
+            self.recorded = Some(Box::new(record.id().clone()));
         }
         let (slot, ready) = (Arc::clone(&self.slot), self.ready.clone());
         slot.lock().open_writes += 1;
@@ -211,7 +211,7 @@ impl<R: Runtime> Driver<R> {
             self.ready.recorded_no_more(id, receipt.as_ref());
         }
         if is_ending {
-            self.ready.replay.ended(recorded.as_ref(), receipt.as_ref());
+            self.ready.replay.ended(recorded.as_deref(), receipt.as_ref());
         }
         self.slot.wake_callers();
     }

@@ -146,7 +146,7 @@ fn log(event: &Event) {
     if let Event::JournalFailed { failure, .. } = event {
         tracing::error!(
             reservation,
-            failure = failure.0,
+            failure = failure.message,
             "the journal could not be changed; the cost lives in this process only"
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {

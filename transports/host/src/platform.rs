@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Time since a fixed point, with the time that the machine was suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -134,6 +135,20 @@ pub(crate) fn access(_metadata: &fs::Metadata) -> Access {
         owner: user(),
         is_open: false,
     }
+}
+
+/// When a file was last changed in any way, its name included.
+#[cfg(unix)]
+pub(crate) fn changed(metadata: &fs::Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let seconds = u64::try_from(metadata.ctime()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn changed(metadata: &fs::Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
 }
 
 /// The user that this process acts as.

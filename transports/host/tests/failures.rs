@@ -12,7 +12,7 @@ use support::*;
 /// A failed put says what to do, and always what it means.
 #[track_caller]
 fn assert_fails(journal: &Journal, parts: &[&str]) {
-    let failure = journal.apply(put("r-1")).unwrap_err().0;
+    let failure = journal.apply(put("r-1")).unwrap_err().message;
     for part in parts.iter().chain(&["the cost is known to this process only"]) {
         assert!(failure.contains(part), "{part}: {failure}");
     }
@@ -103,7 +103,7 @@ fn without_permission_to_write_the_records_that_are_there_are_found_all_the_same
             &["let this user write there, or set CYCLES_JOURNAL_DIR"],
         );
         for write in [remove("r-there"), set_aside("r-there", Aside::Stale)] {
-            let failure = journal.apply(write).unwrap_err().0;
+            let failure = journal.apply(write).unwrap_err().message;
             assert!(failure.contains("let this user write there"), "{failure}");
         }
         let found = journal.scan().unwrap();
@@ -251,7 +251,7 @@ fn a_child_of_the_process_that_opened_the_journal_is_told_so_and_touches_nothing
     let before = listing(&dir.folder());
     Process::as_if_forked(|| {
         let failure = journal.apply(put("r-2")).unwrap_err();
-        assert!(failure.0.contains("after the fork"), "{failure}");
+        assert!(failure.message.contains("after the fork"), "{failure}");
         assert!(matches!(journal.scan(), Err(JournalError::Forked)));
         assert!(journal.set_aside(Aside::Stale).is_err());
         assert!(journal.claim().is_none());
@@ -264,7 +264,7 @@ fn what_could_not_be_read_again_is_not_written() {
     let dir = TempDir::new();
     // Only a server could make an id of this size.
     let id = "r".repeat(600_000);
-    let failure = dir.journal().apply(put(&id)).unwrap_err().0;
+    let failure = dir.journal().apply(put(&id)).unwrap_err().message;
     assert!(
         failure.contains("could be read again") && failure.contains("this process only"),
         "{failure}"

@@ -19,7 +19,7 @@ fn mode(path: &Path, mode: u32) {
 
 /// Fails unless every use of the journal is refused in these words.
 fn assert_refused(journal: &Journal, words: &[&str]) {
-    let put = journal.apply(put("r-new")).unwrap_err().0;
+    let put = journal.apply(put("r-new")).unwrap_err().message;
     let scan = journal.scan().unwrap_err().to_string();
     for word in words {
         assert!(put.contains(word), "{put}");

@@ -239,6 +239,8 @@ fn a_record_whose_writer_died_before_it_was_named_is_taken_up_at_once() {
         // Another process, in a container of its own, had the number of this one.
         format!("{}.{}.0000000a.tmp", v2_name("r-1"), std::process::id()),
         format!("r_1.json.{GONE}.deadbeef.tmp"),
+        // It ended while the record was on its way to another name.
+        format!("{}.{GONE}.0000000a.taken", v2_name("r-1")),
     ] {
         let dir = TempDir::new();
         write(&dir.folder(), &temp, "r-1");
@@ -324,6 +326,30 @@ fn what_is_set_aside_is_not_replayed_and_can_be_listed() {
         stale[0].record.as_ref().unwrap().to_json(),
         record_at("r-2", 5).to_json()
     );
+}
+
+/// Every name that it could have is taken.
+#[test]
+fn a_record_that_cannot_be_set_aside_stays_where_it_is() {
+    for aside in [Aside::Rejected, Aside::Stale] {
+        let dir = TempDir::new();
+        let (journal, folder) = (dir.journal(), dir.folder());
+        let write = put("r-1");
+        journal.apply(write.clone()).unwrap();
+        let JournalWrite::Put(record) = write else {
+            unreachable!()
+        };
+        let taken = aside.file_names(record.id());
+        for name in &taken {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        let failure = journal.apply(JournalWrite::SetAside(record, aside)).unwrap_err();
+        assert!(!failure.is_made, "{failure}");
+        assert_eq!(ids(&journal.scan().unwrap().records), ["r-1"]);
+        let mut expected: Vec<_> = taken.into_iter().chain([v2_name("r-1")]).collect();
+        expected.sort();
+        assert_eq!(listing(&folder), expected);
+    }
 }
 
 #[test]

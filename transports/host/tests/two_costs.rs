@@ -225,3 +225,37 @@ fn of_two_processes_that_write_at_once_neither_loses_its_cost() {
     expected.sort();
     assert_eq!(found, expected);
 }
+
+/// A caller that gives the commit a key of its own, and is run twice.
+#[test]
+fn two_amounts_under_one_key_are_two_costs_as_well() {
+    let dir = TempDir::new();
+    let (journal, folder) = (dir.journal(), dir.folder());
+    let [first, second] = [100, 250].map(|amount| record_of("r.1", "K", amount, 5));
+    let amounts = || {
+        let mut found: Vec<_> = journal.scan().unwrap().records;
+        found.sort_by_key(|record| record.actual().unwrap().amount);
+        found
+            .iter()
+            .map(|record| record.actual().unwrap().amount)
+            .collect::<Vec<_>>()
+    };
+    for record in [&first, &second, &first, &second] {
+        journal.apply(JournalWrite::Put(record.clone())).unwrap();
+    }
+    assert_eq!(amounts(), [100, 250]);
+    journal.apply(JournalWrite::Remove(first.id().clone())).unwrap();
+    assert_eq!(amounts(), [250]);
+    assert_eq!(listing(&folder), [v2_name("r.1")]);
+
+    journal.apply(JournalWrite::Put(first.clone())).unwrap();
+    for record in [&first, &second] {
+        journal
+            .apply(JournalWrite::SetAside(record.clone(), Aside::Rejected))
+            .unwrap();
+    }
+    let mut kept: Vec<_> = journal.set_aside(Aside::Rejected).unwrap();
+    kept.sort_by_key(|kept| kept.record.as_ref().unwrap().actual().unwrap().amount);
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(amounts().is_empty());
+}

@@ -111,7 +111,7 @@ impl Desk {
                     match self.journal {
                         Journal::Works => self.life.handle_stored(self.now(), ticket, Ok(())),
                         Journal::Fails => {
-                            let failure = StoreFailure("disk full".into());
+                            let failure = StoreFailure::new("disk full");
                             self.life.handle_stored(self.now(), ticket, Err(failure));
                         }
                         Journal::Silent => self.stores.push((ticket, write)),

@@ -252,7 +252,7 @@ fn every_event_names_the_reservation_that_it_is_about() {
         },
         Event::JournalFailed {
             reservation_id: reservation_id(),
-            failure: StoreFailure("full".into()),
+            failure: StoreFailure::new("full"),
         },
         Event::SettlementFailed {
             reservation_id: reservation_id(),

@@ -26,7 +26,7 @@ fn replayer() -> Replayer {
 
 /// The cost of a reservation that [`record`] is of.
 fn id(reservation: &str) -> RecordId {
-    RecordId::new(reservation, "key")
+    record(reservation).id().clone()
 }
 
 fn record(id: &str) -> JournalRecord {
@@ -297,7 +297,7 @@ fn a_scan_that_was_not_asked_for_and_an_end_that_is_not_known_change_nothing() {
 #[test]
 fn two_costs_of_a_reservation_are_two_whatever_becomes_of_one() {
     let two = || ["K1", "K2"].map(|key| record_with_key("a", key));
-    let key = |key: &str| RecordId::new("a", key);
+    let key = |key: &str| record_with_key("a", key).id().clone();
     let mut replayer = replayer();
     scan(&mut replayer, at(0), two());
     assert_eq!(started(&mut replayer, at(0)), ["a", "a"]);

@@ -127,3 +127,34 @@ fn without_a_journal_a_refused_cost_is_told_as_being_nowhere() {
     assert_eq!(desk.log(), ["POST r/commit", "failed", "told unrecorded"]);
     assert!(desk.outcome().is_unrecorded());
 }
+
+/// Whoever is told that a cost is nowhere charges it by hand, and then it counts twice.
+#[test]
+fn a_record_that_is_written_and_may_not_outlive_the_machine_is_a_record() {
+    let mut desk = Desk::new();
+    desk.journal_is_durable = false;
+    desk.run([refusal(503, "INTERNAL_ERROR")]);
+    let receipt = desk.settlement.receipt().unwrap();
+    assert!(
+        matches!(
+            receipt,
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        ),
+        "{receipt:?}"
+    );
+    desk.run(core::iter::repeat_with(|| refusal(503, "INTERNAL_ERROR")));
+    let log = desk.log();
+    assert!(log.contains(&"journal failed: no sync".to_owned()), "{log:?}");
+    assert!(!desk.outcome().is_unrecorded(), "{:?}", desk.outcome());
+
+    for (answers, _) in refusals() {
+        let mut desk = Desk::new();
+        desk.journal_is_durable = false;
+        desk.run(answers);
+        assert!(desk.outcome().is_set_aside(), "{:?}", desk.outcome());
+        assert_eq!(desk.log().last().unwrap(), "told Rejected");
+    }
+}

@@ -22,6 +22,8 @@ pub(super) struct Desk {
     pub(super) bodies: Vec<Bytes>,
     pub(super) keys: Vec<String>,
     pub(super) journal_works: bool,
+    /// Whether what is written survives a machine that goes down.
+    pub(super) journal_is_durable: bool,
     /// How much the wall clock is ahead of what the record's writer had.
     pub(super) wall_ahead_ms: u64,
 }
@@ -52,6 +54,7 @@ impl Desk {
             bodies,
             keys,
             journal_works: true,
+            journal_is_durable: true,
             wall_ahead_ms: 0,
         }
     }
@@ -79,15 +82,15 @@ impl Desk {
                 }
                 Step::Store(ticket, write) => {
                     self.log.push(describe(&write));
-                    let stored = if self.journal_works {
-                        Ok(())
-                    } else {
-                        Err(StoreFailure("disk full".into()))
+                    let stored = match (self.journal_works, self.journal_is_durable) {
+                        (true, true) => Ok(()),
+                        (true, false) => Err(StoreFailure::not_durable("no sync")),
+                        (false, _) => Err(StoreFailure::new("disk full")),
                     };
                     self.settlement.handle_stored(ticket, stored);
                 }
                 Step::Notify(event) => self.log.push(match event {
-                    Event::JournalFailed { failure, .. } => format!("journal failed: {}", failure.0),
+                    Event::JournalFailed { failure, .. } => format!("journal failed: {}", failure.message),
                     Event::SettlementFailed {
                         retry_in: Some(_), ..
                     } => "failed, again".to_owned(),

@@ -67,7 +67,7 @@ impl JournalError {
                  to this process only"
             }
         };
-        StoreFailure(format!("{self}. {consequence}"))
+        StoreFailure::new(format!("{self}. {consequence}"))
     }
 }
 

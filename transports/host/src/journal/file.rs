@@ -51,8 +51,18 @@ fn read_bytes(path: &Path) -> io::Result<Result<Vec<u8>, String>> {
     Ok(Ok(bytes))
 }
 
-/// A file under a name of its own, with the ending that every SDK cleans up. It is removed when this is dropped.
-pub(super) struct Temp(Option<PathBuf>);
+/// A file under a name that no other has. When this is dropped, a file that was written is removed, under an ending that
+/// every SDK cleans up; one that was taken away is a cost and goes back to its place.
+pub(super) struct Temp {
+    /// `None` once it has another name.
+    path: Option<PathBuf>,
+    /// Where it was taken from.
+    place: Option<PathBuf>,
+}
+
+/// The ending of what was taken away for a moment. No SDK looks at it, so that what a process leaves which ends in that
+/// moment is there for the next scan of ours.
+pub(super) const TAKEN: &str = ".taken";
 
 impl Temp {
     /// Writes a new file beside the one that it is to become, to the disk: a crash leaves one of them whole.
@@ -64,14 +74,17 @@ impl Temp {
             )));
         }
         let (path, mut file) = create_temp(folder, name)?;
-        let temp = Self(Some(path));
+        let temp = Self {
+            path: Some(path),
+            place: None,
+        };
         file.write_all(bytes).and_then(|()| file.sync_all())?;
         Ok(temp)
     }
 
     /// Whose it is.
     pub(super) fn access(&self) -> Access {
-        let metadata = self.0.as_ref().and_then(|path| path.symlink_metadata().ok());
+        let metadata = self.path.as_ref().and_then(|path| path.symlink_metadata().ok());
         metadata.map_or(
             Access {
                 owner: platform::user(),
@@ -91,25 +104,37 @@ impl Temp {
         if !wanted(path)? {
             return Ok(None);
         }
-        let temp = temp_path(path);
+        let temp = temp_path(path, TAKEN);
         match fs::rename(path, &temp) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result?,
         }
         // Another process may have settled that one and brought another cost to its place meanwhile.
         if wanted(&temp)? {
-            return Ok(Some(Self(Some(temp))));
+            return Ok(Some(Self {
+                path: Some(temp),
+                place: Some(path.to_owned()),
+            }));
         }
         give_back(&temp, path)?;
         Ok(None)
     }
 
+    /// Removes it, wherever it came from.
+    pub(super) fn remove(mut self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            remove(path)?;
+            self.path = None;
+        }
+        Ok(())
+    }
+
     /// Gives it this name unless that is taken. False if it is.
     pub(super) fn name_unless_taken(&mut self, to: &Path) -> io::Result<bool> {
-        let Some(path) = &self.0 else { return Ok(true) };
+        let Some(path) = &self.path else { return Ok(true) };
         let is_named = move_unless_taken(path, to)?;
         if is_named {
-            self.0 = None;
+            self.path = None;
         }
         Ok(is_named)
     }
@@ -120,20 +145,18 @@ impl Temp {
         to: &Path,
         is_same: impl Fn(&JournalRecord) -> bool,
     ) -> io::Result<bool> {
-        let Some(path) = &self.0 else { return Ok(true) };
+        let Some(path) = &self.path else { return Ok(true) };
         match platform::rename(path, to, Rename::Exchange) {
             Ok(()) => {
-                if !matches!(read(path), Ok(Found::Record(there)) if is_same(&there)) {
-                    // Another process has settled the older one and brought another cost to its place meanwhile.
-                    let other = self.0.take().unwrap_or_default();
-                    give_back(&other, to)?;
-                }
+                let is_older = matches!(read(path), Ok(Found::Record(there)) if is_same(&there));
+                // If not, another process has settled the older one and brought another cost to its place meanwhile.
+                self.place = (!is_older).then(|| to.to_owned());
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && path.exists() => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => {
                 fs::rename(path, to)?;
-                self.0 = None;
+                self.path = None;
                 Ok(true)
             }
             Err(error) => Err(error),
@@ -143,9 +166,12 @@ impl Temp {
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = fs::remove_file(path);
-        }
+        // Where this fails the file keeps its name, and the next scan finds it.
+        let _ = match (&self.path, &self.place) {
+            (Some(path), Some(place)) => give_back(path, place),
+            (Some(path), None) => fs::remove_file(path),
+            (None, _) => Ok(()),
+        };
     }
 }
 
@@ -162,7 +188,7 @@ fn give_back(temp: &Path, place: &Path) -> io::Result<()> {
 
 fn create_temp(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     loop {
-        let temp = temp_path(&folder.join(name));
+        let temp = temp_path(&folder.join(name), ".tmp");
         match platform::create_private(&temp) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             result => return Ok((temp, result?)),
@@ -212,11 +238,16 @@ pub(super) fn is_abandoned(temp: &Path, age: Duration) -> bool {
     !is_at_it || age >= SLOW
 }
 
+/// Whether the file is one that was taken away for a moment.
+pub(super) fn was_taken(temp: &Path) -> bool {
+    temp.as_os_str().as_encoded_bytes().ends_with(TAKEN.as_bytes())
+}
+
 /// A name beside this one that no other file has.
-fn temp_path(path: &Path) -> PathBuf {
+fn temp_path(path: &Path, ending: &str) -> PathBuf {
     let unique = Numbers::get().next.fetch_add(1, Ordering::Relaxed);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.{unique:08x}.tmp", std::process::id()));
+    name.push(format!(".{}.{unique:08x}{ending}", std::process::id()));
     path.with_file_name(name)
 }
 

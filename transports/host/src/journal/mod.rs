@@ -92,7 +92,7 @@ impl Journal {
         // Every job is answered; if its thread were gone, so would the change.
         result
             .recv()
-            .unwrap_or_else(|_| Err(StoreFailure("the journal's thread ended".to_owned())))
+            .unwrap_or_else(|_| Err(StoreFailure::new("the journal's thread ended".to_owned())))
     }
 
     /// Makes a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the

@@ -67,8 +67,10 @@ pub(super) fn scan(folder: &Path, base_url: &str) -> Result<Scan, JournalError> 
             scan.bring_home(&path, record);
         }
     }
-    for name in names(folder, ".tmp")? {
-        scan.clean_up(&folder.join(name));
+    for ending in [".tmp", file::TAKEN] {
+        for name in names(folder, ending)? {
+            scan.clean_up(&folder.join(name));
+        }
     }
     if scan.has_moved {
         platform::sync_dir(folder).map_err(JournalError::io("make durable what was renamed in", folder))?;
@@ -205,12 +207,15 @@ impl Scanning<'_> {
             Ok(Found::Record(there)) if is_same_cost(&there, &record) => {
                 // Another process may have brought it there just now.
                 self.find(*there);
-                Temp::take(path, |there| is_same_cost(there, &record)).map(|_superseded| ())
+                Temp::take(path, |there| is_same_cost(there, &record))
+                    .and_then(|superseded| superseded.map_or(Ok(()), Temp::remove))
             }
             Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => self.let_wait(path, record),
         };
         if let Err(error) = result {
-            let reason = format!("its reservation has another record, beside which it cannot wait: {error}");
+            let reason = format!(
+                "its reservation has a record of another cost, and this one could not be given a name beside it: {error}"
+            );
             self.report(path.to_owned(), reason, None);
         }
     }
@@ -249,6 +254,9 @@ impl Scanning<'_> {
             {
                 return self.bring_home(temp, *record);
             }
+            Ok(Found::Invalid(reason)) if age >= STALE && file::was_taken(temp) => {
+                return self.quarantine(temp.to_owned(), reason);
+            }
             Ok(Found::Invalid(_)) if age >= STALE => file::remove(temp),
             Err(error) if age >= STALE => Err(error),
             Ok(Found::Record(_) | Found::Invalid(_) | Found::Nothing) | Err(_) => Ok(()),
@@ -280,11 +288,15 @@ fn is_same_cost(one: &JournalRecord, other: &JournalRecord) -> bool {
     one.id() == other.id() && one.base_url() == other.base_url()
 }
 
-/// How long ago a file was written last; none for what is no file, and for one from the future.
+/// How long ago a file was written last, or got its name if that was later; nothing for what is not a file, and for one
+/// from the future.
 fn age(temp: &Path) -> Option<Duration> {
     let metadata = temp.symlink_metadata().ok().filter(Metadata::is_file)?;
-    let modified = metadata.modified().ok()?;
-    SystemTime::now().duration_since(modified).ok()
+    let mut changed = metadata.modified().ok()?;
+    if file::was_taken(temp) {
+        changed = changed.max(platform::changed(&metadata)?);
+    }
+    SystemTime::now().duration_since(changed).ok()
 }
 
 impl fmt::Display for Problem {

@@ -109,8 +109,8 @@ impl Files {
     fn remove(&self, id: &RecordId) -> Result<(), JournalError> {
         let folder = self.folder.path()?;
         for path in places(folder, id).into_iter().chain(stale(folder, id)) {
-            // What was taken away is removed with its last name.
             Temp::take(&path, |there| self.is_of(there, id))
+                .and_then(|taken| taken.map_or(Ok(()), Temp::remove))
                 .map_err(JournalError::io("remove the record", &path))?;
         }
         self.waiting().remove(id);
@@ -125,14 +125,13 @@ impl Files {
         let mut is_kept = false;
         let stale = stale(folder, id).into_iter().filter(|path| !names.contains(path));
         for from in places(folder, id).into_iter().chain(stale) {
-            let taken = Temp::take(&from, |there| self.is_of(there, id))
-                .map_err(JournalError::io(SET_ASIDE, &from))?;
             // The record proper, if there is one, comes first; what is found after it is removed.
-            if let Some(mut temp) = taken.filter(|_| !is_kept) {
-                self.keep_as(&mut temp, &names, id)
-                    .map_err(JournalError::io(SET_ASIDE, &from))?;
-                is_kept = true;
-            }
+            let moved = Temp::take(&from, |there| self.is_of(there, id)).and_then(|taken| match taken {
+                Some(mut temp) if !is_kept => self.keep_as(&mut temp, &names, id).map(|()| true),
+                Some(temp) => temp.remove().map(|()| true),
+                None => Ok(false),
+            });
+            is_kept |= moved.map_err(JournalError::io(SET_ASIDE, &from))?;
         }
         // Another process may have set it aside before.
         if !is_kept && !names.iter().any(|name| self.holds(name, id)) {
@@ -215,7 +214,7 @@ impl Shelf for Files {
     fn sync(&self) -> Result<(), StoreFailure> {
         let sync = |folder| platform::sync_dir(folder).map_err(JournalError::io("sync", folder));
         self.folder.path().and_then(sync).map_err(|error| {
-            StoreFailure(format!(
+            StoreFailure::not_durable(format!(
                 "{error}. The record is written, but may be gone if the machine goes down"
             ))
         })

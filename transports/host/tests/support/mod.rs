@@ -75,11 +75,15 @@ pub(crate) fn record_at(id: &str, ms: u64) -> JournalRecord {
 }
 
 pub(crate) fn record_with_key(id: &str, key: &str, ms: u64) -> JournalRecord {
+    record_of(id, key, 5, ms)
+}
+
+pub(crate) fn record_of(id: &str, key: &str, tokens: i64, ms: u64) -> JournalRecord {
     let purpose = Purpose {
         subject: Subject::tenant("acme"),
         action: Action::new("llm.completion", "gpt-4"),
     };
-    let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
+    let commit = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
     let (id, key) = (ReservationId::from(id), IdempotencyKey::from(key));
     JournalRecord::new(URL, &id, &Arc::new(purpose), key, commit, UnixMillis(ms)).unwrap()
 }

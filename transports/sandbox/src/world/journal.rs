@@ -113,7 +113,7 @@ impl Journal {
 
     /// Makes a change, or says why not.
     pub(crate) fn apply(&mut self, directory: &str, write: &JournalWrite) -> Result<(), StoreFailure> {
-        let refused = Err(StoreFailure("no space left on device".to_owned()));
+        let refused = Err(StoreFailure::new("no space left on device".to_owned()));
         match self.health {
             JournalHealth::Works => {
                 self.change(directory, write);
@@ -340,7 +340,7 @@ mod tests {
         journal.put_file("d", &legacy_file_name(&slash), record("rsv/a").to_json());
         journal.apply("d", &JournalWrite::Put(record("rsv_a"))).unwrap();
         journal
-            .apply("d", &JournalWrite::Remove(RecordId::new(line, "key")))
+            .apply("d", &JournalWrite::Remove(record(line.as_str()).id().clone()))
             .unwrap();
         assert_eq!(
             journal.pending(),
@@ -348,7 +348,7 @@ mod tests {
             "the old file is of the other one"
         );
         journal
-            .apply("d", &JournalWrite::Remove(RecordId::new(slash, "key")))
+            .apply("d", &JournalWrite::Remove(record(slash.as_str()).id().clone()))
             .unwrap();
         assert_eq!(journal.files().count(), 0);
     }

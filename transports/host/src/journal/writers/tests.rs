@@ -68,7 +68,7 @@ impl Shelf for Notes {
         });
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         match write {
-            JournalWrite::Remove(_) if id.starts_with("broken") => Err(StoreFailure("broken".into())),
+            JournalWrite::Remove(_) if id.starts_with("broken") => Err(StoreFailure::new("broken")),
             JournalWrite::Remove(_) => Ok(NeedsSync::No),
             JournalWrite::Put(_) | JournalWrite::SetAside(..) => Ok(NeedsSync::Yes),
         }
@@ -80,7 +80,7 @@ impl Shelf for Notes {
         }
         self.log.lock().unwrap().push("sync".to_owned());
         if self.sync_fails {
-            return Err(StoreFailure("no sync".into()));
+            return Err(StoreFailure::new("no sync"));
         }
         Ok(())
     }
@@ -109,7 +109,11 @@ fn record(id: &str) -> JournalRecord {
 }
 
 fn remove(writers: &Writers<Notes>, id: &str, answers: &Answers) {
-    submit(writers, JournalWrite::Remove(RecordId::new(id, "key")), answers);
+    submit(
+        writers,
+        JournalWrite::Remove(RecordId::new(id, "key", None)),
+        answers,
+    );
 }
 
 fn set_aside(writers: &Writers<Notes>, id: &str, answers: &Answers) {
@@ -228,7 +232,7 @@ fn a_sync_that_fails_is_told_to_all_who_waited_for_it() {
     for id in 0..10 {
         set_aside(&writers, &format!("r-{id}"), &answers);
     }
-    let failed = Err(StoreFailure("no sync".into()));
+    let failed = Err(StoreFailure::new("no sync"));
     assert_eq!(collect(&answers, 10), vec![failed; 10]);
 }
 
@@ -238,7 +242,7 @@ fn a_change_that_fails_does_not_keep_back_the_next_of_its_reservation() {
     let answers = mpsc::channel();
     remove(&writers, "broken", &answers);
     set_aside(&writers, "broken", &answers);
-    assert_eq!(collect(&answers, 2), [Err(StoreFailure("broken".into())), Ok(())]);
+    assert_eq!(collect(&answers, 2), [Err(StoreFailure::new("broken")), Ok(())]);
 }
 
 #[test]
@@ -259,7 +263,7 @@ fn a_caller_that_panics_when_told_costs_no_thread_and_no_change() {
     let writers = Writers::new(Notes::default());
     let answers = mpsc::channel();
     for id in 0..20 {
-        let write = JournalWrite::Remove(RecordId::new(format!("r-{id}"), "key"));
+        let write = JournalWrite::Remove(RecordId::new(format!("r-{id}"), "key", None));
         writers.submit(
             write,
             Box::new(|_| std::panic::resume_unwind(Box::new("a caller's mistake"))),
