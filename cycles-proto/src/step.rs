@@ -265,6 +265,7 @@ pub enum Event {
     },
     /// A cost is settled, but less was charged than the action cost: the budget had no more, and its overage policy
     /// lets that pass. The rest is in no ledger and is tried no more; charge it with an event when the budget has it.
+    /// A charge in another unit than the cost pays nothing of it: look at what the server did before you charge again.
     #[non_exhaustive]
     ChargedLess {
         /// Whose cost it is.

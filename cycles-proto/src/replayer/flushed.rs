@@ -86,7 +86,7 @@ pub struct Flushed {
     /// ([`Event::CostNotTaken`]). Whoever handed them over was told, and so were observers.
     pub unrecorded: usize,
     /// Costs of this process for which less was charged than they were: the budget had no more, and the overage policy
-    /// lets that pass ([`Event::ChargedLess`]).
+    /// lets that pass, or the server charged another unit ([`Event::ChargedLess`]).
     pub charged_less: usize,
     /// Costs that are in no ledger and that nobody sends any more: since the client was made their records were set aside,
     /// as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides, and observers were

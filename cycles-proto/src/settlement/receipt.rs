@@ -71,10 +71,13 @@ impl Receipt {
     }
 
     /// What of the cost is in no ledger although it is settled: the budget had less left than it cost, and the overage
-    /// policy `ALLOW_IF_AVAILABLE` charges what is left.
+    /// policy `ALLOW_IF_AVAILABLE` charges what is left. All of it, where the server charged another unit.
     pub fn uncharged(&self) -> Option<Amount> {
         let (actual, charged) = self.charged_less()?;
-        Some(Amount::new(actual.unit.clone(), actual.amount - charged.amount))
+        Some(Amount::new(
+            actual.unit.clone(),
+            actual.amount - paid(actual, charged),
+        ))
     }
 
     /// The cost and what was charged for it, if that is less.
@@ -87,9 +90,7 @@ impl Receipt {
                 return None;
             }
         };
-        // A charge in another unit, or of less than nothing, is no charge that could be subtracted.
-        let is_less = actual.unit == charged.unit && (0..actual.amount).contains(&charged.amount);
-        is_less.then_some((actual, charged))
+        (paid(actual, charged) < actual.amount).then_some((actual, charged))
     }
 
     /// What stands between the cost and the ledger, where an answer told.
@@ -160,6 +161,15 @@ impl Receipt {
     }
 }
 
+/// What of the cost a charge pays: one in another unit, or of less than nothing, pays nothing.
+fn paid(actual: &Amount, charged: &Amount) -> i64 {
+    if actual.unit == charged.unit {
+        charged.amount.max(0)
+    } else {
+        0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +194,19 @@ mod tests {
         }
         let settled = Receipt::LeaseLost(Box::new(Receipt::Committed(None)));
         assert!(matches!(settled.into_result(), Ok(Receipt::LeaseLost(inner)) if inner.is_settled()));
+    }
+
+    #[test]
+    fn a_charge_pays_what_it_has_of_the_unit_of_the_cost() {
+        for (actual, charged, expected) in [
+            (Amount::tokens(5), Amount::tokens(3), 3),
+            (Amount::tokens(5), Amount::tokens(-3), 0),
+            (Amount::tokens(5), Amount::tokens(i64::MIN), 0),
+            (Amount::tokens(5), Amount::credits(5), 0),
+            (Amount::tokens(0), Amount::credits(5), 0),
+        ] {
+            assert_eq!(paid(&actual, &charged), expected, "{charged} for {actual}");
+        }
     }
 
     #[test]

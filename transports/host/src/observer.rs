@@ -166,7 +166,7 @@ fn log(event: &Event) {
             reservation,
             %actual,
             %charged,
-            "less was charged than the action cost: the budget had no more"
+            "less was charged than the action cost: the budget had no more, or the server charged another unit"
         );
     } else if let Event::SetAside { reason, receipt, .. } = event {
         let kept_as = match reason {

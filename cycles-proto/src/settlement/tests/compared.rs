@@ -211,8 +211,18 @@ fn every_code_of_the_ledger_is_decided_and_one_that_is_not_known_sets_nothing_as
 
 #[test]
 fn a_cost_that_was_charged_for_less_is_told_with_both_amounts() {
-    for (charges, uncharged) in [(0, Some(5)), (4, Some(1)), (5, None), (6, None)] {
-        let part = format!(r#""charged":{{"unit":"TOKENS","amount":{charges}}}"#);
+    for (charges, unit, uncharged) in [
+        (0, "TOKENS", Some(5)),
+        (4, "TOKENS", Some(1)),
+        (5, "TOKENS", None),
+        (6, "TOKENS", None),
+        (0, "CREDITS", Some(5)),
+        (1, "CREDITS", Some(5)),
+        (5, "USD_MICROCENTS", Some(5)),
+        (i64::MAX, "CREDITS", Some(5)),
+        (5, "EUR_CENTS", Some(5)),
+    ] {
+        let part = format!(r#""charged":{{"unit":"{unit}","amount":{charges}}}"#);
         let commit = answer(200, &format!(r#"{{"status":"COMMITTED",{part}}}"#));
         let event = answer(201, &format!(r#"{{"status":"APPLIED","event_id":"e",{part}}}"#));
         let mut at_once = Desk::new();
@@ -238,7 +248,7 @@ fn a_cost_that_was_charged_for_less_is_told_with_both_amounts() {
                 Receipt::LeaseLost(Box::new(receipt)).uncharged(),
                 uncharged.map(Amount::tokens)
             );
-            let told = format!("{charges} TOKENS of 5 TOKENS");
+            let told = format!("{charges} {unit} of 5 TOKENS");
             assert_eq!(
                 desk.log().contains(&told),
                 uncharged.is_some(),
