@@ -6,6 +6,8 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::{RawValue, Value, to_raw_value};
 
+use super::limits::{InvalidRequest, MAX_NESTING};
+
 /// A JSON object that keeps its members in order and their values as they were written.
 ///
 /// The server compares a repeated request byte by byte inside such objects, member order and number
@@ -78,6 +80,23 @@ impl JsonObject {
             .sum()
     }
 
+    /// It is nested no deeper than servers read.
+    pub(crate) fn check_nesting(&self, field: &str) -> Result<(), InvalidRequest> {
+        let depth = 1 + self.iter().map(|(_, value)| nesting(value)).max().unwrap_or(0);
+        if depth <= MAX_NESTING {
+            return Ok(());
+        }
+        let problem = format!("is nested {depth} levels deep: at most {MAX_NESTING} are sent");
+        Err(InvalidRequest::new(field, problem))
+    }
+
+    /// Leaves out the members that are nested deeper than servers read, and tells of it.
+    pub(crate) fn leave_out_deep(&mut self, field: &str) -> Option<InvalidRequest> {
+        let problem = self.check_nesting(field).err();
+        self.0.retain(|(_, value)| nesting(value.get()) < MAX_NESTING);
+        problem
+    }
+
     /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -89,6 +108,26 @@ impl JsonObject {
             None => self.0.push((name, value)),
         }
     }
+}
+
+/// How many objects and lists are open at once at most, in a valid JSON text.
+fn nesting(json: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let (mut in_text, mut is_escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                open += 1;
+                most = most.max(open);
+            }
+            b']' | b'}' if !in_text => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 impl From<serde_json::Map<String, Value>> for JsonObject {
@@ -194,6 +233,21 @@ mod tests {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         let object: JsonObject = serde_json::from_str(&deep).unwrap();
         assert_eq!(object.to_string(), deep);
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_of_texts() {
+        for (json, levels) in [
+            ("1", 0),
+            (r#""[[[""#, 0),
+            ("[]", 1),
+            (r#"[{"a":[]},[],{}]"#, 3),
+            (r#"["]","\"[","\\",{"[":"{"}]"#, 2),
+            (r#"[[1],[2],[[3]]]"#, 3),
+        ] {
+            assert!(serde_json::from_str::<Value>(json).is_ok());
+            assert_eq!(nesting(json), levels, "{json}");
+        }
     }
 
     #[test]

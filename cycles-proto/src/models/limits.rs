@@ -3,6 +3,10 @@
 use core::fmt::Display;
 use core::ops::RangeInclusive;
 
+/// The most levels of objects and lists in metadata and custom metrics: many JSON parsers refuse a body of more than 128
+/// levels, and with it the amount.
+pub(crate) const MAX_NESTING: usize = 100;
+
 /// A request that the protocol does not allow; nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {problem}")]

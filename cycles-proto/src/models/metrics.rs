@@ -43,7 +43,10 @@ impl CyclesMetrics {
             self.model_version.as_deref().unwrap_or(""),
             0,
             128,
-        )
+        )?;
+        self.custom
+            .as_ref()
+            .map_or(Ok(()), |custom| custom.check_nesting("metrics.custom"))
     }
 }
 

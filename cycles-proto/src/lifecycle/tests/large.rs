@@ -1,5 +1,6 @@
 //! Whatever goes with a cost, its record can be read again: what would make it too large is left out, never the cost.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::desk::*;
@@ -92,14 +93,47 @@ fn what_makes_a_record_too_large_is_left_out_and_told_and_the_rest_stays() {
     }
 }
 
+/// An object with a member that has one level for each of these, a list or an object, and one that has none.
+fn nested(is_list: &[bool]) -> JsonObject {
+    let mut deep = "1".to_owned();
+    for is_list in is_list {
+        deep = if *is_list {
+            format!("[0,{deep}]")
+        } else {
+            format!(r#"{{"\"":{deep}}}"#)
+        };
+    }
+    serde_json::from_str(&format!(r#"{{"deep":{deep},"kept":"[[["}}"#)).unwrap()
+}
+
+/// The servers' parsers stop at 128 levels, and so does this one.
+fn assert_servers_read(record: &JournalRecord) -> serde_json::Value {
+    let event = record.clone().into_event().unwrap();
+    let _: serde_json::Value = serde_json::from_str(event.body()).unwrap();
+    serde_json::from_str(record.body()).unwrap()
+}
+
 #[test]
-fn deep_nesting_is_written_and_read() {
-    for depth in [126, 127, 128, 129, 10_000] {
-        let nested = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
-        let nested: JsonObject = serde_json::from_str(&nested).unwrap();
-        let (record, told) = recorded(request(Some(nested.clone()), Some(nested)));
-        assert!(told.is_empty());
-        assert_readable(&record);
+fn what_is_nested_deeper_than_servers_read_is_left_out_and_told_and_the_rest_stays() {
+    for levels in [1, 2, 99, 100, 101, 124, 126, 127, 128, 129, 1_001] {
+        for is_list in [false, true] {
+            let object = nested(&vec![is_list; levels - 1]);
+            let (record, told) = recorded(request(Some(object.clone()), Some(object)));
+            let is_kept = levels <= 100;
+            let expected: &[&str] = if is_kept {
+                &[]
+            } else {
+                &["metrics.custom", "metadata"]
+            };
+            assert_eq!(told, expected, "{levels}");
+            assert_readable(&record);
+            let body = assert_servers_read(&record);
+            assert_eq!(body["metrics"]["tokens_input"], 7);
+            for object in [&body["metadata"], &body["metrics"]["custom"]] {
+                assert_eq!(object.get("deep").is_some(), is_kept, "{levels}");
+                assert_eq!(object["kept"], "[[[");
+            }
+        }
     }
 }
 
@@ -130,5 +164,14 @@ proptest! {
         let (record, _) = recorded(request(metadata, custom));
         prop_assert!(record.to_json().len() <= JournalRecord::LARGEST);
         assert_readable(&record);
+    }
+
+    #[test]
+    fn any_cost_that_is_taken_is_read_by_servers(
+        metadata in vec(any::<bool>(), 0..300),
+        custom in vec(any::<bool>(), 0..300),
+    ) {
+        let (record, _) = recorded(request(Some(nested(&metadata)), Some(nested(&custom))));
+        prop_assert_eq!(&assert_servers_read(&record)["actual"]["amount"], 5);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ActionRequestBuilder, DAY_MS, Unset, check_key, check_policy, optional};
+use super::{ActionRequestBuilder, DAY_MS, Unset, check_key, check_metadata, check_policy, optional};
 use crate::models::limits::{InvalidRequest, within};
 use crate::models::{Action, Amount, CommitOveragePolicy, IdempotencyKey, JsonObject, Subject};
 
@@ -76,7 +76,8 @@ impl ReservationCreateRequest {
         self.estimate.check("estimate")?;
         within("ttl_ms", self.ttl_ms.unwrap_or(60_000), 1_000..=DAY_MS)?;
         within("grace_period_ms", self.grace_period_ms.unwrap_or(0), 0..=60_000)?;
-        check_policy(&self.overage_policy)
+        check_policy(&self.overage_policy)?;
+        check_metadata(&self.metadata)
     }
 }
 
@@ -167,7 +168,8 @@ impl DecisionRequest {
         check_key(&self.idempotency_key)?;
         self.subject.check()?;
         self.action.check()?;
-        self.estimate.check("estimate")
+        self.estimate.check("estimate")?;
+        check_metadata(&self.metadata)
     }
 }
 

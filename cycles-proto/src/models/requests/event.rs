@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ActionRequestBuilder, Unset, check_key, check_policy, optional};
+use super::{ActionRequestBuilder, Unset, check_key, check_metadata, check_policy, optional};
 use crate::models::limits::{InvalidRequest, within};
 use crate::models::{
     Action, Amount, CommitOveragePolicy, CyclesMetrics, IdempotencyKey, JsonObject, Subject,
@@ -66,7 +66,8 @@ impl EventCreateRequest {
             self.client_time_ms.unwrap_or(0),
             0..=i64::MAX.unsigned_abs(),
         )?;
-        check_policy(&self.overage_policy)
+        check_policy(&self.overage_policy)?;
+        check_metadata(&self.metadata)
     }
 }
 

@@ -63,6 +63,7 @@ pub use settle::{
 use super::action::Action;
 use super::codes::CommitOveragePolicy;
 use super::ids::IdempotencyKey;
+use super::json_object::JsonObject;
 use super::limits::InvalidRequest;
 use super::subject::Subject;
 
@@ -172,6 +173,12 @@ use optional;
 
 fn check_key(key: &Option<IdempotencyKey>) -> Result<(), InvalidRequest> {
     key.as_ref().map_or(Ok(()), IdempotencyKey::check)
+}
+
+fn check_metadata(metadata: &Option<JsonObject>) -> Result<(), InvalidRequest> {
+    metadata
+        .as_ref()
+        .map_or(Ok(()), |metadata| metadata.check_nesting("metadata"))
 }
 
 fn check_policy(policy: &Option<CommitOveragePolicy>) -> Result<(), InvalidRequest> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DAY_MS, Unset, check_key, optional};
+use super::{DAY_MS, Unset, check_key, check_metadata, optional};
 use crate::models::limits::{InvalidRequest, length, within};
 use crate::models::{Amount, CyclesMetrics, IdempotencyKey, JsonObject};
 
@@ -53,11 +53,15 @@ impl CommitRequest {
     pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
         check_key(&self.idempotency_key)?;
         self.actual.check("actual")?;
-        self.metrics.as_ref().map_or(Ok(()), CyclesMetrics::check)
+        self.metrics.as_ref().map_or(Ok(()), CyclesMetrics::check)?;
+        check_metadata(&self.metadata)
     }
 
     /// Leaves out what beside the amount and the key breaks a limit, and tells which.
     pub(crate) fn trim(&mut self) -> impl Iterator<Item = InvalidRequest> + use<> {
+        let custom = self.metrics.as_mut().and_then(|metrics| metrics.custom.as_mut());
+        let deep = [(custom, "metrics.custom"), (self.metadata.as_mut(), "metadata")]
+            .map(|(object, field)| object.and_then(|object| object.leave_out_deep(field)));
         let metrics = self.metrics.take_if(|metrics| metrics.check().is_err());
         let metadata = self.metadata.take_if(|metadata| metadata.size() > MAX_METADATA);
         let metrics = metrics.and_then(|metrics| metrics.check().err());
@@ -65,7 +69,7 @@ impl CommitRequest {
             let problem = format!("has {} bytes: at most {MAX_METADATA} are sent", metadata.size());
             InvalidRequest::new("metadata", problem)
         });
-        metrics.into_iter().chain(metadata)
+        deep.into_iter().flatten().chain(metrics).chain(metadata)
     }
 
     /// How many bytes there are in what may be of any size.
@@ -212,7 +216,8 @@ impl ReservationExtendRequest {
 
     pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
         check_key(&self.idempotency_key)?;
-        within("extend_by_ms", self.extend_by_ms, 1..=DAY_MS)
+        within("extend_by_ms", self.extend_by_ms, 1..=DAY_MS)?;
+        check_metadata(&self.metadata)
     }
 }
 

@@ -153,6 +153,63 @@ fn a_request_beyond_a_limit_is_refused_by_the_name_of_its_field() {
 }
 
 #[test]
+fn metadata_is_nested_no_deeper_than_servers_read() {
+    let nested = |levels: usize| -> JsonObject {
+        let (open, close) = ("[".repeat(levels - 1), "]".repeat(levels - 1));
+        serde_json::from_str(&format!(r#"{{"a":{open}1{close}}}"#)).unwrap()
+    };
+    let with_custom = |custom| CyclesMetrics {
+        custom: Some(custom),
+        ..Default::default()
+    };
+    type Check = fn(JsonObject) -> Result<(), InvalidRequest>;
+    let checks: [(Check, &str); 5] = [
+        (|deep| reserve().metadata(deep).build().check(), "metadata"),
+        (|deep| commit().metadata(deep).build().check(), "metadata"),
+        (|deep| event().metadata(deep).build().check(), "metadata"),
+        (
+            |deep| {
+                ReservationExtendRequest::builder(1)
+                    .metadata(deep)
+                    .build()
+                    .check()
+            },
+            "metadata",
+        ),
+        (
+            |deep| {
+                let decide = DecisionRequest::builder().subject(subject()).action(action());
+                decide.estimate(Amount::tokens(1)).metadata(deep).build().check()
+            },
+            "metadata",
+        ),
+    ];
+    for (check, name) in checks {
+        check(nested(100)).unwrap();
+        for levels in [101, 128, 5_000] {
+            assert_eq!(field(check(nested(levels))), name, "{levels}");
+        }
+    }
+    for levels in [101, 5_000] {
+        let metrics = with_custom(nested(levels));
+        assert_eq!(
+            field(event().metrics(metrics.clone()).build().check()),
+            "metrics.custom"
+        );
+        assert_eq!(field(commit().metrics(metrics).build().check()), "metrics.custom");
+    }
+    assert_eq!(
+        commit()
+            .metadata(nested(129))
+            .build()
+            .check()
+            .unwrap_err()
+            .to_string(),
+        "`metadata` is nested 129 levels deep: at most 100 are sent"
+    );
+}
+
+#[test]
 fn an_error_says_what_would_be_right() {
     let error = reserve().ttl_ms(5).build().check().unwrap_err();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use cycles_proto::models::{Amount, CommitRequest, CyclesMetrics, ReservationId};
+use cycles_proto::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, ReservationId};
 use cycles_proto::{Error, Event, InvalidCommit};
 
 use super::stage::{PATIENCE, Stage, actual, commit, request};
@@ -121,6 +121,30 @@ pub fn a_commit_over_a_limit_goes_on_without_what_is_too_long<A: Adapter>() {
     stage.wait_for_event(
         |event| matches!(event, Event::CommitTrimmed { reservation_id, .. } if *reservation_id == id),
     );
+    stage.flush_everything();
+}
+
+pub fn a_commit_goes_on_without_what_is_nested_deeper_than_servers_read<A: Adapter>() {
+    let stage = Stage::<A>::new();
+    let guard = stage.client.reserve(request(100)).unwrap();
+    let id = guard.reservation_id();
+    let nested = format!(r#"{{"deep":{}1{},"kept":7}}"#, "[".repeat(200), "]".repeat(200));
+    let nested: JsonObject = serde_json::from_str(&nested).unwrap();
+    let request = CommitRequest::builder()
+        .actual(Amount::tokens(42))
+        .metrics(CyclesMetrics {
+            custom: Some(nested.clone()),
+            ..Default::default()
+        })
+        .metadata(nested)
+        .build();
+    assert!(guard.commit(request).unwrap().is_settled());
+    stage.assert_spent(42);
+    stage.wait_for_event(
+        |event| matches!(event, Event::CommitTrimmed { reservation_id, .. } if *reservation_id == id),
+    );
+    let [commit] = stage.commits().try_into().unwrap();
+    assert_eq!(commit.matches(r#""kept":7"#).count(), 2, "{commit}");
     stage.flush_everything();
 }
 

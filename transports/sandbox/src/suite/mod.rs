@@ -265,6 +265,7 @@ macro_rules! adapter_suite {
             a_dropped_guard_is_charged_what_was_spent
             a_release_after_something_was_spent_charges_it
             a_commit_over_a_limit_goes_on_without_what_is_too_long
+            a_commit_goes_on_without_what_is_nested_deeper_than_servers_read
             a_cost_in_another_unit_is_not_taken_and_nothing_is_released
             a_cost_that_was_charged_for_less_is_told_and_counted
             a_heartbeat_keeps_a_lease_alive_beyond_its_length
