@@ -262,9 +262,11 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
 /// Gives a file another name unless that is taken. False if it is.
 pub(super) fn move_unless_taken(from: &Path, to: &Path) -> io::Result<bool> {
     match platform::rename(from, to, Rename::UnlessTaken) {
+        Ok(()) => return Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-        result => return result.map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
+        // Where this way does not work, another may.
+        Err(_) => {}
     }
     match fs::hard_link(from, to) {
         Ok(()) => remove(from).map(|()| true),
