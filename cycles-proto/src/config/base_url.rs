@@ -27,9 +27,14 @@ impl BaseUrl {
         if let Some(problem) = copied::along_with(&given) {
             return Err(ConfigError::BaseUrl(problem));
         }
-        if given.contains('$') {
+        if given.contains('$') || has_windows_variable(&given) {
             return Err(ConfigError::BaseUrl(
-                "has a `$` in it, so a variable was not replaced by its value",
+                "has a `$` or `%` in it, so a variable was not replaced by its value",
+            ));
+        }
+        if given.contains(['<', '>']) {
+            return Err(ConfigError::BaseUrl(
+                "holds a placeholder that nobody filled in: write the whole address",
             ));
         }
         if given.contains(char::is_whitespace) {
@@ -73,6 +78,11 @@ impl BaseUrl {
         {
             return Err(ConfigError::BaseUrl("has a port that is no number up to 65535"));
         }
+        if authority.port_u16() == Some(0) {
+            return Err(ConfigError::BaseUrl(
+                "has port 0, at which no server can be reached: write the port that the server listens on",
+            ));
+        }
         let prefix = path_and_query
             .as_ref()
             .map_or("", PathAndQuery::path)
@@ -80,6 +90,11 @@ impl BaseUrl {
             .to_owned();
         if prefix.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(ConfigError::BaseUrl("has a relative path"));
+        }
+        if prefix.split('/').any(is_a_page) {
+            return Err(ConfigError::BaseUrl(
+                "is the address of one of the server's pages, such as its health: remove the path of the page",
+            ));
         }
         if let Some(before) = before_version(&prefix) {
             return Err(ConfigError::BaseUrlWithPath(format!(
@@ -124,11 +139,23 @@ impl BaseUrl {
 /// What stands before the `/v1` of an operation's address, or of the version alone. A `/v1` in the middle may be a
 /// gateway's own.
 fn before_version(path: &str) -> Option<&str> {
-    let (before, after) = path.rsplit_once("/v1")?;
-    let is_of_an_operation = ["/decide", "/reservations", "/events", "/balances"]
+    let small = path.to_ascii_lowercase();
+    let (before, after) = small.rsplit_once("/v1")?;
+    let operation = after.split('/').nth(1).unwrap_or_default();
+    let is_of_an_operation = ["decide", "reservations", "events", "balances", "health"].contains(&operation);
+    (after.is_empty() || is_of_an_operation).then(|| &path[..before.len()])
+}
+
+/// Whether it is the part of a path that leads to what the server shows to people and monitors.
+fn is_a_page(segment: &str) -> bool {
+    ["actuator", "swagger-ui", "swagger-ui.html", "api-docs"]
         .iter()
-        .any(|operation| after.starts_with(operation));
-    (after.is_empty() || is_of_an_operation).then_some(before)
+        .any(|page| segment.eq_ignore_ascii_case(page))
+}
+
+/// Whether a part of it is `%NAME%`. Nothing that is percent-encoded ends in a `%`.
+fn has_windows_variable(given: &str) -> bool {
+    given.split(['/', ':', '.']).any(copied::is_windows_variable)
 }
 
 impl fmt::Debug for BaseUrl {

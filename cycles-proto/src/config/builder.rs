@@ -178,7 +178,7 @@ impl fmt::Debug for CyclesConfigBuilder {
 }
 
 fn looks_like_url(text: &str) -> bool {
-    text.contains("://")
+    text.contains("://") && !text.starts_with("file:")
 }
 
 fn looks_like_key(text: &str) -> bool {

@@ -3,6 +3,70 @@
 /// The first such thing in a value, to be read after its name; it quotes nothing. A file for containers keeps quotes, a
 /// heredoc its line break, a web page zero-width characters, and a template what nobody filled in.
 pub(super) fn along_with(text: &str) -> Option<&'static str> {
+    in_any(text)
+        .or_else(|| line_break_as_code(text))
+        .or_else(|| end_of_an_item(text))
+}
+
+/// The same for an API key, of which only what no key can be is refused: the keys of a gateway may be any text.
+pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
+    let is_of_the_protocol = text.starts_with("cyc_");
+    let problem = in_any(text).or_else(|| line_break_as_code(text));
+    if problem.is_some() {
+        return problem;
+    }
+    if is_path(text) {
+        return Some("is a path: read the file, and give the key that is in it");
+    }
+    if is_of_the_protocol && (text.contains('<') || text.ends_with('>')) {
+        return Some(PLACEHOLDER);
+    }
+    end_of_an_item(text).filter(|_| is_of_the_protocol)
+}
+
+/// The same for a directory, and what only a shell understands: it would become a directory's name.
+pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
+    // On Windows a directory may have the name that a line break has in code.
+    let code = line_break_as_code(text).filter(|_| !cfg!(windows));
+    let problem = in_any(text).or(code).or_else(|| end_of_an_item(text));
+    if problem.is_some() {
+        return problem;
+    }
+    if text.contains("://") || starts_with(text, "file:") {
+        return Some("is a URL: write the path alone");
+    }
+    let mut parts = text.split(['/', '\\']);
+    if parts.clone().any(is_bracketed) {
+        return Some(PLACEHOLDER);
+    }
+    if parts.any(is_windows_variable) {
+        return Some(VARIABLE);
+    }
+    if text.contains('$') {
+        return Some("has a `$` in it, which only a shell would replace: write the whole path");
+    }
+    if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
+        return Some(
+            "starts with the home of another user, which only a shell would look up: write the whole path",
+        );
+    }
+    None
+}
+
+/// Whether an API key is that of a README, or was shown in part. A program may have such a key for an example of its own,
+/// so that it is refused in the environment only.
+pub(super) fn as_an_example(key: &str) -> Option<&'static str> {
+    let has_gap = key.starts_with("cyc_") && ["...", "***"].iter().any(|gap| key.contains(gap));
+    (has_gap || key == "...")
+        .then_some("is an example, or a key of which only a part was shown: write the whole key")
+}
+
+const PLACEHOLDER: &str = "holds a placeholder that nobody filled in: write the value itself";
+
+const VARIABLE: &str =
+    "holds the name of a variable that nothing put the value of in its place: write the value itself";
+
+fn in_any(text: &str) -> Option<&'static str> {
     if text.contains(is_invisible) {
         return Some("has an invisible character in it, probably copied along: type the value anew");
     }
@@ -15,15 +79,94 @@ pub(super) fn along_with(text: &str) -> Option<&'static str> {
     if text.trim().starts_with(is_quote) || text.trim().ends_with(is_quote) {
         return Some("is in quotes: remove them");
     }
-    if text.starts_with('$') || ["${", "$(", "{{"].iter().any(|open| text.contains(open)) {
+    if text.starts_with('$')
+        || ["${", "$(", "{{"].iter().any(|open| text.contains(open))
+        || is_windows_variable(text)
+    {
+        return Some(VARIABLE);
+    }
+    if is_bracketed(text) {
+        return Some(PLACEHOLDER);
+    }
+    if is_assignment(text) {
         return Some(
-            "holds the name of a variable that nothing put the value of in its place: write the value itself",
+            "starts with the variable's name and `=`, copied along: write only what stands behind it",
         );
     }
     if text.trim() != text {
         return Some("has white space at its beginning or end: remove it");
     }
     None
+}
+
+/// What a line break is in code, as `echo` may leave it.
+fn line_break_as_code(text: &str) -> Option<&'static str> {
+    let is_there = text.ends_with("\\n") || text.ends_with("\\r");
+    is_there.then_some("ends in a backslash and a letter, as code writes a line break: remove both")
+}
+
+/// What comes after an item in a list or in code.
+fn end_of_an_item(text: &str) -> Option<&'static str> {
+    let is_there = text.ends_with([',', ';']);
+    is_there.then_some("ends in a comma or semicolon, probably copied along: remove it")
+}
+
+/// Whether the text is that of a file for containers, `CYCLES_TENANT=acme`. Other names may be part of a value.
+fn is_assignment(text: &str) -> bool {
+    let text = text.strip_prefix("export ").unwrap_or(text);
+    let Some((name, value)) = text.split_once('=') else {
+        return false;
+    };
+    // `=` is also what base64 has at its end.
+    let is_value = !value.is_empty() && !value.starts_with('=');
+    is_value
+        && is_name(name)
+        && super::env::NAMES
+            .iter()
+            .any(|known| is_behind_a_prefix(name, known))
+}
+
+fn is_behind_a_prefix(name: &str, known: &str) -> bool {
+    let prefix = name.strip_suffix(known);
+    prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('_'))
+}
+
+/// Whether all of it is `<..>`.
+fn is_bracketed(text: &str) -> bool {
+    text.starts_with('<') && text.ends_with('>')
+}
+
+/// Whether all of it is `%NAME%`.
+pub(super) fn is_windows_variable(text: &str) -> bool {
+    let inner = text.strip_prefix('%').and_then(|text| text.strip_suffix('%'));
+    inner.is_some_and(is_name)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether it is the path of a file. A key in base64 may have slashes, and capitals among its letters.
+fn is_path(text: &str) -> bool {
+    let is_relative = ["./", "../", "~/", "/Users/"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    let is_absolute = text.strip_prefix('/').is_some_and(|rest| {
+        let mut parts = rest.split('/');
+        rest.contains('/') && parts.all(|part| !part.is_empty() && part.bytes().all(fits))
+    });
+    let bytes = text.as_bytes();
+    let has_drive = bytes.first().is_some_and(u8::is_ascii_alphabetic) && text[1..].starts_with(":\\");
+    is_relative || is_absolute || has_drive || starts_with(text, "file:/")
+}
+
+fn starts_with(text: &str, start: &str) -> bool {
+    text.get(..start.len())
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(start))
 }
 
 /// A byte order mark, and what has no width: spaces, joiners, marks of direction.

@@ -6,6 +6,28 @@ use std::path::PathBuf;
 
 use super::{ConfigError, CyclesConfig, copied};
 
+/// Every variable's name, without the prefix.
+pub(super) const NAMES: [&str; 18] = [
+    "BASE_URL",
+    "API_KEY",
+    "TENANT",
+    "WORKSPACE",
+    "APP",
+    "WORKFLOW",
+    "AGENT",
+    "TOOLSET",
+    "CONNECT_TIMEOUT",
+    "READ_TIMEOUT",
+    "RETRY_ENABLED",
+    "RETRY_MAX_ATTEMPTS",
+    "RETRY_INITIAL_DELAY",
+    "RETRY_MULTIPLIER",
+    "RETRY_MAX_DELAY",
+    "RETRY_FLUSH_TIMEOUT",
+    "JOURNAL_ENABLED",
+    "JOURNAL_DIR",
+];
+
 impl CyclesConfig {
     /// The configuration that the `CYCLES_` variables describe.
     ///
@@ -58,7 +80,11 @@ impl CyclesConfig {
             lookup: |name: &str| lookup(name).map(Into::into),
         };
         let base_url = vars.required("BASE_URL")?;
-        let mut builder = Self::builder(vars.required("API_KEY")?, base_url);
+        let api_key = vars.required("API_KEY")?;
+        if let Some(problem) = copied::as_an_example(&api_key) {
+            return Err(vars.malformed("API_KEY", problem));
+        }
+        let mut builder = Self::builder(api_key, base_url);
 
         builder.subject.tenant = vars.name_in("TENANT")?;
         builder.subject.workspace = vars.name_in("WORKSPACE")?;
@@ -109,22 +135,13 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
         }
     }
 
-    /// A path, which need not be UTF-8. What only a shell understands would become the name of a directory.
+    /// A path, which need not be UTF-8.
     fn directory(&self, name: &str) -> Result<Option<PathBuf>, ConfigError> {
         let Some(path) = self.set(name) else {
             return Ok(None);
         };
         let text = path.to_string_lossy();
-        let problem = copied::along_with(&text).or_else(|| {
-            if text.contains('$') {
-                Some("has a `$` in it, which only a shell would replace: write the whole path")
-            } else if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
-                Some("starts with the home of another user, which only a shell would look up: write the whole path")
-            } else {
-                None
-            }
-        });
-        match problem {
+        match copied::along_with_directory(&text) {
             Some(problem) => Err(self.malformed(name, problem)),
             None => Ok(Some(path.into())),
         }

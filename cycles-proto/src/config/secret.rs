@@ -26,7 +26,7 @@ impl ApiKey {
         if text.is_empty() {
             return Err(ConfigError::ApiKey("is empty"));
         }
-        if let Some(problem) = copied::along_with(text) {
+        if let Some(problem) = copied::along_with_key(text) {
             return Err(ConfigError::ApiKey(problem));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {

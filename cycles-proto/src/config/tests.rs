@@ -84,6 +84,18 @@ fn what_is_no_address_of_a_server_is_refused() {
         "http://h/\u{e9}",
         "http://h/../x",
         "http://h/./x",
+        "http://h:0",
+        "https://h:00/a",
+        "http://[::1]:0/",
+        "http://<host>:7878",
+        "http://h/<prefix>",
+        "http://h,",
+        "http://h/a;",
+        "http://h:7878/actuator/health",
+        "http://h/cycles/actuator",
+        "http://h/Actuator/prometheus/",
+        "http://h/swagger-ui/index.html",
+        "http://h/v3/api-docs",
     ] {
         assert!(
             matches!(CyclesConfig::new(KEY, bad), Err(ConfigError::BaseUrl(_))),
@@ -179,6 +191,10 @@ fn a_base_url_with_the_version_in_it_is_refused_with_the_right_one() {
         ("https://h/cycles/v1//", "https://h/cycles"),
         ("https://h/v1/reservations", "https://h"),
         ("https://h/v1/v1", "https://h/v1"),
+        ("https://h/v1/health", "https://h"),
+        ("https://h/V1", "https://h"),
+        ("https://h/Cycles/V1/", "https://h/Cycles"),
+        ("https://h/V1/Reservations", "https://h"),
         ("http://[::1]:7878/v1/events/", "http://[::1]:7878"),
     ] {
         let error = CyclesConfig::new("cyc_live_1", given).unwrap_err();
@@ -195,6 +211,12 @@ fn a_base_url_with_the_version_in_it_is_refused_with_the_right_one() {
         "http://h/v1/cycles",
         "http://v1",
         "http://h/api/v1beta",
+        "http://h/api/V12",
+        "http://h/health",
+        "http://h/v1/health-care",
+        "http://h/v1/eventside",
+        "http://h/my-actuator",
+        "http://h/%41%42/c%20d",
     ] {
         assert!(CyclesConfig::new("cyc_live_1", other).is_ok(), "{other}");
     }

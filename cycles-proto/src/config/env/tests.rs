@@ -5,6 +5,8 @@ use super::*;
 use crate::config::RetryPolicy;
 use crate::models::Subject;
 
+mod copied;
+
 const KEY: &str = "cyc_live_0123456789";
 const URL: &str = "http://localhost:7878";
 
@@ -270,119 +272,4 @@ fn no_duration_is_longer_than_a_clock_can_count() {
         .build()
         .unwrap();
     assert_eq!(durations(&a_year)[1], YEAR);
-}
-
-/// What the value of any variable may have on it, and what the error says.
-const COPIED_ALONG: [(&str, &str, &str); 19] = [
-    ("\"", "\"", "is in quotes"),
-    ("'", "'", "is in quotes"),
-    ("`", "`", "is in quotes"),
-    ("\u{201c}", "\u{201d}", "is in quotes"),
-    ("\"", "", "is in quotes"),
-    ("", "'", "is in quotes"),
-    (" \"", "\" ", "is in quotes"),
-    ("", "\n", "line break"),
-    ("", "\r\n", "line break"),
-    ("\n", "", "line break"),
-    ("\t", "", "control character"),
-    ("", "\u{0}", "control character"),
-    ("\u{feff}", "", "invisible character"),
-    ("", "\u{200b}", "invisible character"),
-    ("\u{2060}", "\u{202c}", "invisible character"),
-    ("", " ", "white space"),
-    ("\u{a0}", "", "white space"),
-    ("${", "}", "variable"),
-    ("{{", "}}", "variable"),
-];
-
-#[test]
-fn what_was_copied_along_with_a_value_is_named_and_the_value_is_not() {
-    for (before, after, expected) in COPIED_ALONG {
-        for (name, value) in [
-            ("API_KEY", KEY),
-            ("BASE_URL", "http://secret.example:7878"),
-            ("TENANT", "secret"),
-            ("TOOLSET", "secret"),
-            ("JOURNAL_DIR", "/secret/journal"),
-        ] {
-            let given = format!("{before}{value}{after}");
-            let error = env(&[(name, &given)]).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("CYCLES_{name} ")),
-                "{given:?}: {error}"
-            );
-            assert!(error.contains(expected), "{given:?}: {error}");
-            assert!(
-                !error.contains("secret") && !error.contains("0123456789"),
-                "{error}"
-            );
-        }
-        let key = CyclesConfig::new(format!("{before}{KEY}{after}"), URL)
-            .unwrap_err()
-            .to_string();
-        assert!(key.starts_with("the API key ") && key.contains(expected), "{key}");
-        let url = CyclesConfig::new(KEY, format!("{before}{URL}{after}"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            url.starts_with("the base URL ") && url.contains(expected),
-            "{url}"
-        );
-    }
-    for (key, url) in [
-        ("$CYCLES_API_KEY", URL),
-        ("$(cat key)", URL),
-        (KEY, "http://$HOST:7878"),
-        (KEY, "http://${HOST}:7878"),
-        (KEY, "http://h:7878/{{ prefix }}"),
-    ] {
-        let error = CyclesConfig::new(key, url).unwrap_err().to_string();
-        assert!(error.contains("variable"), "{error}");
-    }
-    for odd in ["a$b", "it's", "a\"b", "<key>"] {
-        assert_eq!(CyclesConfig::new(odd, URL).unwrap().api_key().expose(), odd);
-    }
-}
-
-#[test]
-fn a_journals_directory_is_a_path_and_nothing_for_a_shell() {
-    let read = |dir: &str| env(&[("JOURNAL_DIR", dir)]);
-    for dir in [
-        "~/journal",
-        "~",
-        "/var/lib/o'brien/my journal",
-        "some/dir",
-        "/a~b/c",
-        "/tmp/{a}",
-    ] {
-        assert_eq!(read(dir).unwrap().journal_dir(), Some(Path::new(dir)));
-    }
-    for (dir, expected) in [
-        ("$HOME/j", "variable"),
-        ("/var/$USER/j", "has a `$` in it"),
-        ("${HOME}/j", "variable"),
-        ("~root/j", "home of another user"),
-        ("~\n/j", "line break"),
-    ] {
-        let error = read(dir).unwrap_err().to_string();
-        assert!(
-            error.starts_with("CYCLES_JOURNAL_DIR ") && error.contains(expected),
-            "{error}"
-        );
-    }
-    let by_builder = |dir: &str| CyclesConfig::builder(KEY, URL).journal_dir(dir).build();
-    for dir in ["$HOME/j", "'j'", " j ", "~root"] {
-        assert_eq!(
-            by_builder(dir).unwrap().journal_dir(),
-            Some(Path::new(dir)),
-            "as it is"
-        );
-    }
-    for dir in ["/j\n", "\u{0}", "/a\tb"] {
-        let error = by_builder(dir).unwrap_err().to_string();
-        assert!(
-            error.starts_with("the journal's directory has a line break"),
-            "{error}"
-        );
-    }
 }

@@ -116,7 +116,7 @@ Ok(())
 fn p07_configuration_from_environment_variables() -> Outcome {
     let config = CyclesConfig::from_lookup("CYCLES_", |name| match name {
         "CYCLES_BASE_URL" => Some("http://localhost:7878".to_owned()),
-        "CYCLES_API_KEY" => Some("cyc_live_...".to_owned()),
+        "CYCLES_API_KEY" => Some("cyc_live_0123456789".to_owned()),
         "CYCLES_TENANT" => Some("acme-corp".to_owned()),
         _ => None,
     })?;
