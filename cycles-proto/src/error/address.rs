@@ -97,6 +97,7 @@ mod tests {
 
     fn redirect(server: &str, location: &str) -> String {
         let call = CallContext {
+            is_recorded: false,
             server: Arc::from(server),
             operation: OperationKind::CreateReservation { dry_run: false },
             reservation_id: None,

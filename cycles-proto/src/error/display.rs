@@ -87,8 +87,15 @@ impl CallContext {
         match &self.idempotency_key {
             Some(key) if outcome_is_unknown => {
                 let key = shortened(key.as_str());
-                f.write_str("The server may have acted on it; repeat it under the key ")?;
-                write!(f, "{key} and it counts once")?;
+                let who = if self.is_recorded {
+                    "the client repeats it from its record"
+                } else {
+                    "repeat it"
+                };
+                write!(
+                    f,
+                    "The server may have acted on it; {who} under the key {key} and it counts once"
+                )?;
                 // The server remembers the key of an extension no longer than the lease.
                 let is_extension = self.operation == OperationKind::ExtendReservation;
                 f.write_str(if is_extension {
@@ -206,11 +213,16 @@ pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> S
 pub(super) fn unrecorded(last: &Error) -> String {
     let what = last.to_string();
     let what = what.trim_end_matches('.');
-    let key = last.idempotency_key().map_or("", |key| key.as_str());
-    format!(
-        "{what}. The cost is in no record and is tried no more: settle it under the key {}, or it stays open.",
-        shortened(key)
-    )
+    let key = shortened(last.idempotency_key().map_or("", |key| key.as_str()));
+    let is_event = last.call().map(|call| call.operation) == Some(OperationKind::CreateEvent);
+    let again = if is_event {
+        format!("send its event again under the key {key}. Under another key it may count a second time.")
+    } else {
+        format!(
+            "commit it again under the key {key}. An event in its place counts a second time if a commit got through."
+        )
+    };
+    format!("{what}. The cost is in no record, and the client tries no more: {again}")
 }
 
 /// What came in place of a success: `The body is text/html and starts with <!DOCTYPE html>`.

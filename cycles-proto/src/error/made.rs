@@ -22,6 +22,33 @@ impl Error {
         }))
     }
 
+    /// The same, where the client repeats the call from its record.
+    pub(crate) fn recorded(mut self) -> Self {
+        if let Some(call) = self.call_mut() {
+            call.is_recorded = true;
+        }
+        self
+    }
+
+    fn call_mut(&mut self) -> Option<&mut CallContext> {
+        match self {
+            Self::Transport(error) => Some(&mut error.call),
+            Self::BudgetExceeded { reply, .. }
+            | Self::BudgetNotFound { reply, .. }
+            | Self::Denied { reply, .. }
+            | Self::Api { reply, .. }
+            | Self::Unreadable { reply, .. } => Some(&mut reply.call),
+            Self::StaleReplay { call, .. } => Some(call),
+            Self::Unrecorded(last) => last.call_mut(),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => None,
+        }
+    }
+
     /// A live reservation that was answered, and denied.
     pub(crate) fn denied(call: CallContext, response: ReservationCreateResponse) -> Self {
         let reply = Unsuccessful {

@@ -181,6 +181,8 @@ pub struct CallContext {
     pub trace_id: Option<String>,
     /// The unit of its amount.
     pub unit: Option<Unit>,
+    /// Whether it is for a cost in a record, from which the client repeats it: nobody else has to.
+    pub is_recorded: bool,
 }
 
 /// An error reply and what it answers.

@@ -8,6 +8,7 @@ use crate::reply::verdict;
 
 fn call(operation: OperationKind) -> CallContext {
     CallContext {
+        is_recorded: false,
         server: "http://ledger".into(),
         operation,
         reservation_id: Some("26c5a266".into()),
@@ -357,6 +358,46 @@ fn a_cost_without_a_record_is_as_open_as_the_last_answer_left_it() {
     assert!(!unsent.outcome_is_unknown() && unsent.is_retryable());
     assert!(unrecorded(of(status(200), "{}")).is_retryable());
     assert_eq!(open.idempotency_key().map(|key| key.as_str()), Some("k-1"));
+}
+
+#[test]
+fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
+    let sentence = |kind| {
+        let last = Error::transport(call(kind), Failure::new(FailureKind::Timeout), false);
+        Error::Unrecorded(Box::new(last)).to_string()
+    };
+    for kind in [OperationKind::CommitReservation, OperationKind::GetReservation] {
+        assert!(
+            sentence(kind).ends_with(
+                "The cost is in no record, and the client tries no more: commit it again under the key k-1. An event in its \
+                 place counts a second time if a commit got through."
+            ),
+            "{}",
+            sentence(kind)
+        );
+    }
+    assert!(
+        sentence(OperationKind::CreateEvent).ends_with(
+            "send its event again under the key k-1. Under another key it may count a second time."
+        ),
+    );
+}
+
+#[test]
+fn nobody_is_asked_to_repeat_what_is_repeated_from_its_record() {
+    let lost = Error::transport(
+        call(OperationKind::CommitReservation),
+        Failure::new(FailureKind::Timeout),
+        false,
+    );
+    let errors = [lost, of(status(503), ""), of(status(200), "{}")];
+    for error in errors {
+        let asks = "may have acted on it; repeat it under the key k-1 and it counts once";
+        assert!(error.to_string().contains(asks), "{error}");
+        let error = error.recorded();
+        let tells = "may have acted on it; the client repeats it from its record under the key k-1 and it counts once";
+        assert!(error.to_string().contains(tells), "{error}");
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ impl Common {
         key: Option<&IdempotencyKey>,
     ) -> CallContext {
         CallContext {
+            is_recorded: false,
             server: self.config.server(),
             operation,
             reservation_id: Some(id.clone()),

@@ -171,6 +171,7 @@ impl Reserving {
 
     fn context(&self, common: &Common) -> CallContext {
         CallContext {
+            is_recorded: false,
             server: common.config.server(),
             operation: self.kind,
             reservation_id: None,

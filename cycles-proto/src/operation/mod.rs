@@ -166,6 +166,7 @@ impl<T: Reply> Operation<T> {
     ) -> Result<Self, Error> {
         let encoded = encoded.map_err(|problem| Error::invalid(kind, problem))?;
         let context = CallContext {
+            is_recorded: false,
             server: config.server(),
             operation: kind,
             reservation_id: None,

@@ -84,6 +84,7 @@ impl Settlement {
 
     pub(super) fn context(&self, attempt: Attempt) -> CallContext {
         CallContext {
+            is_recorded: false,
             server: self.config.server(),
             operation: self.kind(attempt),
             reservation_id: Some(self.record.reservation_id().clone()),

@@ -349,16 +349,16 @@ impl Settlement {
             // Without a record there is nobody else to try it.
             Move::Keep if self.only_in_memory => self.try_again(now, None),
             Move::Keep => {
-                self.tell(None);
+                self.tell(self.open_error(), None);
                 self.go_on(Then::Keep);
             }
             // The ledger forgets reservations a month after their end.
             Move::Forgotten if judge::is_old(&self.record, now.wall) => {
-                self.tell(None);
+                self.tell(self.last_error.clone(), None);
                 self.set_aside(Aside::Stale, Receipt::Stale);
             }
             Move::Reject | Move::Forgotten => {
-                self.tell(None);
+                self.tell(self.last_error.clone(), None);
                 let (error, found) = (self.last_error.clone(), self.found.take());
                 let (found, charged) = found.map(|found| (found.status, found.charged)).unzip();
                 let rejected = Receipt::Rejected {
@@ -383,7 +383,7 @@ impl Settlement {
     fn switch_to_event(&mut self, now: Now) {
         let Some(record) = self.record.clone().into_event() else {
             // Other SDKs write records without a body for it; such a cost is a person's to settle.
-            self.tell(None);
+            self.tell(self.last_error.clone(), None);
             self.go_on(Then::Keep);
             return;
         };
@@ -402,7 +402,7 @@ impl Settlement {
         self.was_tried = true;
         self.is_late = true;
         let wait = self.backoff.next(self.config.retry(), pause);
-        self.tell(wait);
+        self.tell(self.open_error(), wait);
         let longest = self.config.retry().max_delay;
         let then = match wait {
             Some(wait) if self.leaves_pauses && wait > longest => Then::Leave(now.mono.saturating_add(wait)),
@@ -427,13 +427,23 @@ impl Settlement {
 
     fn pending(&self) -> Receipt {
         Receipt::Pending {
-            error: self.last_error.clone(),
+            error: self.open_error(),
             is_recorded: !self.only_in_memory,
         }
     }
 
-    fn tell(&mut self, retry_in: Option<Duration>) {
-        if let Some(error) = self.last_error.clone() {
+    /// What came back last, of a cost that is not given up.
+    fn open_error(&self) -> Option<Box<Error>> {
+        let error = self.last_error.clone()?;
+        Some(if self.only_in_memory {
+            error
+        } else {
+            Box::new(error.recorded())
+        })
+    }
+
+    fn tell(&mut self, error: Option<Box<Error>>, retry_in: Option<Duration>) {
+        if let Some(error) = error {
             let reservation_id = self.reservation_id().clone();
             self.events.push(Event::SettlementFailed {
                 reservation_id,

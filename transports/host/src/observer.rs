@@ -192,7 +192,8 @@ fn log(event: &Event) {
             reservation,
             actual,
             error,
-            "a cost is in no ledger and in no file; charge it by hand"
+            "a cost is in no ledger and in no file, and the client tries no more: once its error is mended send the same call \
+             again under its key; under another key, or as an event, it may count a second time"
         );
     } else if let Event::RecordUnreadable { file, reason, .. } = event {
         tracing::error!(

@@ -52,6 +52,7 @@ fn record_with_key(id: &str, key: &str) -> JournalRecord {
 
 fn context() -> CallContext {
     CallContext {
+        is_recorded: false,
         server: "http://ledger".into(),
         operation: OperationKind::CommitReservation,
         reservation_id: None,

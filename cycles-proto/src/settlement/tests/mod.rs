@@ -63,6 +63,35 @@ fn a_cost_that_cannot_be_settled_now_stays_recorded() {
 }
 
 #[test]
+fn the_error_of_a_cost_in_a_record_asks_nobody_to_repeat_it_and_that_of_one_without_does() {
+    // The record is written at once, after the first attempt, never.
+    for (works_from, is_recorded) in [(0, true), (1, true), (usize::MAX, false)] {
+        let mut desk = Desk::new();
+        for attempt in 0..6 {
+            desk.journal_works = attempt >= works_from;
+            desk.run([answer(503, "")]);
+        }
+        desk.run([]);
+        let Receipt::Pending {
+            error: Some(error),
+            is_recorded: told,
+        } = desk.outcome()
+        else {
+            panic!("{:?}", desk.outcome());
+        };
+        assert_eq!(*told, is_recorded);
+        let sentence = error.to_string();
+        assert_eq!(
+            sentence.contains("; repeat it under the key"),
+            !is_recorded,
+            "{sentence}"
+        );
+        let from_record = "; the client repeats it from its record under the key key-1 and it counts once";
+        assert_eq!(sentence.contains(from_record), is_recorded, "{sentence}");
+    }
+}
+
+#[test]
 fn a_journal_that_fails_is_told_and_the_settlement_is_tried_all_the_same() {
     let mut desk = Desk::new();
     desk.journal_works = false;
@@ -96,8 +125,8 @@ fn a_cost_without_a_record_is_tried_for_the_whole_schedule_whatever_is_answered(
     assert_eq!(
         error.to_string(),
         "commitReservation of r-1 (POST http://h/v1/reservations/r-1/commit): 401, not an answer of a Cycles server. The server may have acted on it; repeat it \
-         under the key key-1 and it counts once. The cost is in no record and is tried no more: \
-         settle it under the key key-1, or it stays open."
+         under the key key-1 and it counts once. The cost is in no record, and the client \
+         tries no more: commit it again under the key key-1. An event in its place counts a second time if a commit got through."
     );
 }
 
