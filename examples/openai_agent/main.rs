@@ -102,7 +102,9 @@ impl Agent {
             let response = self.model.chat().create(request(most)?).await?;
             // Whatever fails from here on, the answer was bought.
             ctx.spent(&ctx.estimate)?;
-            let used = response.usage.as_ref().and_then(usage);
+            // Some servers count nothing, or the prompt alone: that is not what it cost.
+            let used = response.usage.as_ref().map(usage);
+            let used = used.filter(|used| prompt(used) > 0 && answered(used) > 0);
             if let Some(used) = used {
                 ctx.set_metrics(used.metrics());
             }
@@ -183,21 +185,39 @@ fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> O
         ..Default::default()
     };
     move |piece| {
-        match piece.usage.as_ref().and_then(usage) {
-            Some(told) => so_far = told,
-            None => so_far.output += u64::from(text(piece).is_some()),
+        match piece.usage.as_ref().map(usage) {
+            Some(told) => so_far = at_least(so_far, told),
+            None => so_far.output += u64::from(text(piece).is_some_and(|text| !text.is_empty())),
         }
         let reading = Reading::total(prices.cost(so_far)?);
-        let tokens = i64::try_from(so_far.output + so_far.reasoning).ok()?;
+        let tokens = i64::try_from(answered(&so_far)).ok()?;
         Some(reading.with_tokens(tokens).with_metrics(so_far.metrics()))
     }
 }
 
-/// Nothing if it is all zeros, as some servers tell it that do not count: then what was counted here is better.
-fn usage(told: &CompletionUsage) -> Option<Usage> {
+/// What the model tells, but no answer of fewer tokens than were counted here, and no prompt of none: some servers
+/// count nothing, or the prompt alone.
+fn at_least(counted: Usage, told: Usage) -> Usage {
+    let mut usage = told;
+    if prompt(&told) == 0 {
+        (usage.input, usage.cached_input) = (counted.input, counted.cached_input);
+    }
+    usage.output += answered(&counted).saturating_sub(answered(&told));
+    usage
+}
+
+fn prompt(usage: &Usage) -> u64 {
+    usage.input + usage.cached_input
+}
+
+fn answered(usage: &Usage) -> u64 {
+    usage.output + usage.reasoning
+}
+
+fn usage(told: &CompletionUsage) -> Usage {
     let prompt = told.prompt_tokens_details.as_ref();
     let answer = told.completion_tokens_details.as_ref();
-    let usage = Usage::from_totals(
+    Usage::from_totals(
         told.prompt_tokens.into(),
         prompt
             .and_then(|details| details.cached_tokens)
@@ -208,8 +228,7 @@ fn usage(told: &CompletionUsage) -> Option<Usage> {
             .and_then(|details| details.reasoning_tokens)
             .unwrap_or(0)
             .into(),
-    );
-    (usage != Usage::default()).then_some(usage)
+    )
 }
 
 /// An upper bound without a tokenizer: no token of text is shorter than a byte; the rest is for its wrapping.
@@ -246,4 +265,26 @@ fn openai() -> Result<OpenAi, Failure> {
     // It is on this machine, where no proxy leads to.
     let http = reqwest::Client::builder().no_proxy().build()?;
     Ok(OpenAi::with_config(config).with_http_client(http))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_that_leaves_something_out_does_not_replace_what_was_counted() {
+        let usage = Usage::from_totals;
+        // 12 pieces were counted, and 40 for the prompt at most.
+        let counted = usage(40, 0, 12, 0);
+        for (told, expected) in [
+            (usage(21, 0, 0, 0), usage(21, 0, 12, 0)),
+            (usage(0, 0, 0, 0), counted),
+            (usage(0, 0, 15, 0), usage(40, 0, 15, 0)),
+            (usage(21, 8, 15, 0), usage(21, 8, 15, 0)),
+            (usage(21, 0, 7, 3), usage(21, 0, 12, 3)),
+            (usage(21, 0, 30, 25), usage(21, 0, 30, 25)),
+        ] {
+            assert_eq!(at_least(counted, told), expected, "{told:?}");
+        }
+    }
 }
