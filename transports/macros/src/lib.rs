@@ -6,6 +6,7 @@
 
 mod adapter;
 mod captures;
+mod closures;
 mod expand;
 mod function;
 mod groups;

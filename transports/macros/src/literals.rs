@@ -11,6 +11,7 @@ use syn::{Error, Expr, ExprCall, ExprPath, Item, Lit, PatIdent, Result, Stmt};
 
 use crate::function::Argument;
 use crate::parameters::Parameters;
+use crate::settings;
 
 const USD: &str = "USD_MICROCENTS";
 
@@ -23,6 +24,10 @@ pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<(
         names(&name, value, arguments)
             .and_then(|()| control(&name, value))
             .and_then(|()| one(&name, value))
+            .and_then(|()| {
+                let is_argument = |word: &str| arguments.iter().any(|argument| argument.name == word);
+                settings::bare(&name, value, is_argument)
+            })
     });
     for problem in values.chain([units(parameters)]).filter_map(Result::err) {
         match &mut problems {

@@ -6,6 +6,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
 use syn::{Error, Expr, Lit, LitStr, Path, Result, Token};
 
+use crate::closures;
 use crate::groups;
 use crate::literals::A_LIST_OF_PAIRS;
 use crate::nearest::nearest;
@@ -109,17 +110,7 @@ impl Parameters {
             return Ok(Err(Error::new(name.span(), format!("`{name}` is given twice"))));
         }
         if let Expr::Closure(closure) = &value {
-            let body = &closure.body;
-            let over = if name == "actual" {
-                "`result`"
-            } else {
-                "the arguments"
-            };
-            let problem = format!(
-                "this is an expression over {over} and no closure: write `{name} = {}`",
-                quote::quote!(#body)
-            );
-            return Ok(Err(Error::new_spanned(closure, problem)));
+            return Ok(Err(closures::instead(&word, closure)));
         }
         self.given.push((name, value));
         Ok(Ok(()))
@@ -159,8 +150,21 @@ impl Parameters {
 }
 
 fn unknown(word: &str) -> String {
-    match nearest(word, &NAMES) {
+    match nearest(word, &NAMES).or_else(|| that_has(word)) {
         Some(name) => format!("there is no parameter `{word}`: is it `{name}`?"),
         None => format!("there is no parameter `{word}`; there are {}", NAMES.join(", ")),
     }
+}
+
+/// The one name that has the word at one of its ends: `ttl_ms` for `ttl`, `action_tags` for `tags`.
+fn that_has(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    let has_it = |name: &&&str| {
+        let at_start = name
+            .strip_prefix(&*word)
+            .is_some_and(|rest| rest.starts_with('_'));
+        at_start || name.strip_suffix(&*word).is_some_and(|rest| rest.ends_with('_'))
+    };
+    let mut names = NAMES.iter().filter(has_it);
+    names.next().copied().filter(|_| names.next().is_none())
 }

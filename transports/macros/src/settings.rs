@@ -104,6 +104,29 @@ pub(crate) fn reading(private: &Private, value: &Expr, unit: &TokenStream) -> Re
     counted(private, "reading", value, unit)
 }
 
+/// The text that a name in small letters stands for, out of habit, where no argument has it.
+///
+/// # Errors
+/// If it is nearly the name of a unit or a policy.
+pub(crate) fn bare(name: &str, value: &Expr, is_argument: impl Fn(&str) -> bool) -> Result<()> {
+    let names: Vec<_> = match name {
+        "unit" => UNITS.iter().map(|(name, _)| *name).collect(),
+        "overage_policy" => POLICIES.iter().map(|(name, _)| *name).collect(),
+        _ => return Ok(()),
+    };
+    let Expr::Path(path) = value else { return Ok(()) };
+    let Some(word) = path.path.get_ident().map(Ident::to_string) else {
+        return Ok(());
+    };
+    match nearest(&word, &names) {
+        Some(meant) if word == word.to_lowercase() && !is_argument(&word) => Err(Error::new_spanned(
+            value,
+            format!("there is no argument `{word}`: did you mean `{name} = \"{meant}\"`?"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn counted(private: &Private, as_what: &str, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
     if let Some(problem) = no_amount(value) {
         return Err(Error::new_spanned(value, problem));

@@ -5,6 +5,11 @@ async fn misspelled() -> Result<(), Error> {
     Ok(())
 }
 
+#[cycles(estimate = 1000, ttl = 5, grace_period = 5, tags = ["a"], policy = "REJECT", action = "a")]
+async fn cut_short() -> Result<(), Error> {
+    Ok(())
+}
+
 #[cycles(estimate = 1000, agent = "a", agent = "b")]
 async fn twice() -> Result<(), Error> {
     Ok(())
