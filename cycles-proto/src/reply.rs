@@ -196,9 +196,9 @@ pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) 
         return match read::<T>(kind, info.clone()) {
             Ok(reply) => Verdict::Success(reply),
             Err(problem) => Verdict::Ambiguous(Unsuccessful {
+                unreadable: Some(info.shown(&problem).into_owned()),
                 info: info.without_key(),
                 error: None,
-                unreadable: Some(problem),
             }),
         };
     }
@@ -248,6 +248,10 @@ fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
         if let Some(text) = text.as_mut().filter(|_| !decides) {
             *text = info.shown(text).into_owned();
         }
+    }
+    // A code that is not known decides nothing, but where it denies in the words of a decision.
+    if !error.error.is_known() && error.error.denial().is_none() {
+        error.error = ErrorCode::from(&*info.shown(error.error.as_str()));
     }
     let details = error.details.map(|details| details.to_string());
     error.details = details.and_then(|details| serde_json::from_str(&info.shown(&details)).ok());

@@ -5,6 +5,7 @@ mod builder;
 mod copied;
 mod env;
 mod secret;
+mod spelled;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use memchr::memmem::Finder;
 
-use super::{ConfigError, copied};
+use super::{ConfigError, copied, spelled};
 use crate::call::Failure;
 
 /// An API key. It has no `Display`, and `Debug` shows that there is one.
@@ -51,25 +51,29 @@ impl ApiKey {
         &self.0.header
     }
 
-    /// Whether the key is in it as it is. It is ASCII, so what is around it need not be text.
-    fn is_in(&self, bytes: &[u8]) -> bool {
-        self.0.finder.find(bytes).is_some()
+    /// Whether the key is in it as it is, or may be escaped. It is ASCII, so what is around it need not be text.
+    fn may_be_in(&self, bytes: &[u8]) -> bool {
+        spelled::has_escapes(bytes) || self.0.finder.find(bytes).is_some()
     }
 
     /// What is shown of a text from outside: the text without the key, which servers and proxies that echo requests put
-    /// into headers, pages and, escaped or not, into strings of JSON. Nothing that is parsed goes through here: a short
-    /// key may be a part of an id.
+    /// into headers and pages, escaped or not. Nothing that is parsed goes through here: a short key may be a part of an
+    /// id.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut clean = Cow::Borrowed(text);
-        if text.contains('\\')
-            && let Some(replaced) = self.redact_strings(text)
-        {
-            clean = Cow::Owned(replaced);
+        if !self.may_be_in(text.as_bytes()) {
+            return Cow::Borrowed(text);
         }
-        if self.is_in(clean.as_bytes()) {
-            clean = Cow::Owned(clean.replace(self.expose(), REDACTED));
+        let mut clean = String::new();
+        let mut kept = 0;
+        while let Some(found) = spelled::find(text, kept, self.expose()) {
+            clean.push_str(&text[kept..found.start]);
+            clean.push_str(REDACTED);
+            kept = found.end;
         }
-        clean
+        match kept {
+            0 => Cow::Borrowed(text),
+            _ => Cow::Owned(clean + &text[kept..]),
+        }
     }
 
     /// What an HTTP client said of a failure, without the key.
@@ -80,7 +84,7 @@ impl ApiKey {
 
     /// The body of a reply that is shown, not read. Nothing if the key is not in it.
     pub(crate) fn redact_body(&self, body: &Bytes) -> Option<Bytes> {
-        if !self.is_in(body) && !body.contains(&b'\\') {
+        if !self.may_be_in(body) {
             return None;
         }
         let text = String::from_utf8_lossy(body);
@@ -96,40 +100,6 @@ impl ApiKey {
         response.extensions_mut().insert(self.clone());
         response
     }
-
-    /// Replaces the string literals of JSON, or of Rust's `Debug`, that say the key in whatever way they are escaped.
-    fn redact_strings(&self, text: &str) -> Option<String> {
-        let mut clean = String::new();
-        let mut kept = 0;
-        for (start, end) in string_literals(text) {
-            let literal = &text[start..end];
-            let Ok(decoded) = serde_json::from_str::<String>(literal) else {
-                continue;
-            };
-            if decoded.contains(self.expose()) {
-                clean.push_str(&text[kept..start]);
-                let shown = decoded.replace(self.expose(), REDACTED);
-                clean.push_str(&serde_json::Value::String(shown).to_string());
-                kept = end;
-            }
-        }
-        (kept > 0).then(|| clean + &text[kept..])
-    }
-}
-
-/// Where the string literals of a JSON text start and end, quotes included.
-fn string_literals(text: &str) -> impl Iterator<Item = (usize, usize)> {
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let start = from + bytes.get(from..)?.iter().position(|byte| *byte == b'"')?;
-        let mut end = start + 1;
-        while *bytes.get(end)? != b'"' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
-        }
-        from = end + 1;
-        Some((start, from))
-    })
 }
 
 const REDACTED: &str = "[redacted]";

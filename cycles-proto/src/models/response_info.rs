@@ -11,19 +11,20 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 
-/// Status, headers and body of the response that a result or an error came from.
+/// Status, headers and body of the response that a result or an error came from. Texts that are for showing are without
+/// the API key, if a server repeats it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ResponseInfo {
     status: u16,
-    request_id: Option<HeaderValue>,
-    trace_id: Option<HeaderValue>,
+    request_id: Option<Box<str>>,
+    trace_id: Option<Box<str>>,
     tenant: Option<HeaderValue>,
     rate_limit_remaining: Option<i64>,
     rate_limit_reset: Option<i64>,
     retry_after: Option<RetryAfter>,
-    location: Option<HeaderValue>,
-    content_type: Option<HeaderValue>,
-    content_encoding: Option<HeaderValue>,
+    location: Option<Box<str>>,
+    content_type: Option<Box<str>>,
+    content_encoding: Option<Box<str>>,
     body: Bytes,
     /// What is left out where a part of the reply is shown.
     key: Option<ApiKey>,
@@ -33,19 +34,24 @@ impl ResponseInfo {
     /// What `response` says.
     pub fn of(response: &http::Response<Bytes>) -> Self {
         let headers = response.headers();
+        let key: Option<ApiKey> = response.extensions().get().cloned();
+        let shown = |name: &HeaderName| {
+            let text = headers.get(name)?.to_str().ok()?;
+            Some(key.as_ref().map_or(text.into(), |key| key.redact(text)).into())
+        };
         Self {
             status: response.status().as_u16(),
-            request_id: headers.get(&REQUEST_ID).cloned(),
-            trace_id: headers.get(&TRACE_ID).cloned(),
+            request_id: shown(&REQUEST_ID),
+            trace_id: shown(&TRACE_ID),
             tenant: headers.get(&TENANT).cloned(),
             rate_limit_remaining: integer(headers, &RATE_LIMIT_REMAINING),
             rate_limit_reset: integer(headers, &RATE_LIMIT_RESET),
             retry_after: RetryAfter::of(headers),
-            location: headers.get(LOCATION).cloned(),
-            content_type: headers.get(CONTENT_TYPE).cloned(),
-            content_encoding: headers.get(CONTENT_ENCODING).cloned(),
+            location: shown(&LOCATION),
+            content_type: shown(&CONTENT_TYPE),
+            content_encoding: shown(&CONTENT_ENCODING),
             body: response.body().clone(),
-            key: response.extensions().get().cloned(),
+            key,
         }
     }
 
@@ -56,17 +62,17 @@ impl ResponseInfo {
 
     /// The server's name for the request (`X-Request-Id`): what to quote to its operators.
     pub fn request_id(&self) -> Option<&str> {
-        text(&self.request_id)
+        self.request_id.as_deref()
     }
 
     /// The trace that the request belongs to (`X-Cycles-Trace-Id`): 32 hex digits.
     pub fn trace_id(&self) -> Option<&str> {
-        text(&self.trace_id)
+        self.trace_id.as_deref()
     }
 
     /// The tenant of the API key (`X-Cycles-Tenant`).
     pub fn tenant(&self) -> Option<&str> {
-        text(&self.tenant)
+        self.tenant.as_ref()?.to_str().ok()
     }
 
     /// Requests left in this window (`X-RateLimit-Remaining`); −1 where there is no limit.
@@ -91,19 +97,19 @@ impl ResponseInfo {
         Some(asked?.wait)
     }
 
-    /// Where a redirect points to (`Location`), as it came. It is not followed.
+    /// Where a redirect points to (`Location`), without the API key. It is not followed.
     pub fn location(&self) -> Option<&str> {
-        text(&self.location)
+        self.location.as_deref()
     }
 
     /// What the body is said to be (`Content-Type`).
     pub fn content_type(&self) -> Option<&str> {
-        text(&self.content_type)
+        self.content_type.as_deref()
     }
 
     /// How the body is said to be encoded (`Content-Encoding`). None is asked for.
     pub fn content_encoding(&self) -> Option<&str> {
-        text(&self.content_encoding)
+        self.content_encoding.as_deref()
     }
 
     /// The body as it came; that of a reply which is no success without the API key, if it repeats that.
@@ -184,10 +190,6 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-cycles-trace-id");
 const TENANT: HeaderName = HeaderName::from_static("x-cycles-tenant");
 const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
-
-fn text(value: &Option<HeaderValue>) -> Option<&str> {
-    value.as_ref()?.to_str().ok()
-}
 
 fn integer(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()

@@ -11,16 +11,28 @@ fn an_answer_that_repeats_the_api_key_does_not_spread_it() {
             r#"{{"error":"NEW_{key}","message":"no such key: {key}","request_id":"{key}","trace_id":"{key}","details":{{"{key}":["{key}"]}}}}"#
         )
     };
+    let by_number: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
     for body in [
         format!("<html>x-cycles-api-key: {KEY}</html>"),
         quoted(KEY),
         quoted(&escaped),
+        // Not JSON, or JSON in a string of JSON, cut off.
+        format!(r#"unexpected " in {{"message":"{by_number}"}}"#),
+        format!(
+            r#"upstream said: {{\"message\":\"{}\"#,
+            by_number.replace('\\', r"\\")
+        ),
+        format!("<pre>GET /?key={}</pre>", KEY.replace('_', "%5F")),
+        format!("<pre>{}</pre>", KEY.replace('_', "&#95;")),
     ] {
         for status in [400, 401, 404, 500] {
             let reply = Response::builder()
                 .status(status)
                 .header("x-request-id", KEY)
                 .header("x-cycles-trace-id", KEY)
+                .header("location", format!("/login?key={KEY}"))
+                .header("content-type", format!("text/{KEY}"))
+                .header("content-encoding", KEY)
                 .header("retry-after", "3")
                 .body(Bytes::from(body.clone()))
                 .unwrap();
@@ -31,9 +43,19 @@ fn an_answer_that_repeats_the_api_key_does_not_spread_it() {
                 format!("{error}"),
                 format!("{error:?}"),
                 format!("{error:#?}"),
+                format!(
+                    "{:?} {:?} {:?}",
+                    error.code(),
+                    error.request_id(),
+                    error.trace_id()
+                ),
+                format!("{:?} {:?}", info.request_id(), info.trace_id()),
+                format!("{:?} {:?}", info.location(), info.content_type()),
+                format!("{:?}", info.content_encoding()),
                 body,
             ] {
-                assert!(!text.contains("0123456789"), "{text}");
+                assert!(!text.contains("0123456789") && !text.contains("0030"), "{text}");
+                assert!(!text.contains("live"), "{text}");
             }
             assert_eq!(
                 error.retry_after(),
