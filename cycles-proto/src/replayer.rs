@@ -2,18 +2,21 @@
 //!
 //! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
 //! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
-//! driven like any other, a few at a time; one whose server asks for a pause makes room for others until that is over, and
-//! where the API key is refused some times in a row the rest is left for the next scan. Records of lives that go on in this process are left to them, and those
-//! that the server may have forgotten are sent when somebody [forces](Replayer::force) it. While another process is at
+//! driven like any other, a few at a time. Where some in a row get an answer that says nothing of them, such as a refused
+//! key, or the server asks for a pause, the rest is left for the next scan, which begins with those. Records of lives that
+//! run in this process are left to them, and those that the server may have forgotten are sent when a caller
+//! [forces](Replayer::force) it. While another process is at
 //! them they are left to it, but not for long.
 
 mod flushed;
+mod refusals;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use self::flushed::{Flushed, Tally};
+use self::refusals::Refusals;
 use crate::backoff::{Backoff, LONGEST_PAUSE};
 use crate::call::{Ticket, Tickets};
 use crate::config::{CyclesConfig, RetryPolicy};
@@ -26,9 +29,6 @@ use crate::time::{Now, UnixMillis};
 
 /// How many records are settled at the same time.
 pub const AT_A_TIME: usize = 8;
-
-/// How many records in a row have the API key refused until the others are left for later: it would be again.
-const MOST_REFUSALS: u8 = 3;
 
 /// Settles what earlier runs left in one directory of the journal. One at a time is enough for a directory.
 #[derive(Debug)]
@@ -54,8 +54,11 @@ pub struct Replayer {
     paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next.
     left: usize,
-    /// How many records in a row had the API key refused.
-    refusals: u8,
+    refusals: Refusals,
+    /// When each record that is left was sent last: by how many were before. Those of the longest ago go first.
+    tried: BTreeMap<RecordId, u64>,
+    /// How many had been sent when the next scan was asked for: those since need not be sent by it once more.
+    tried_before: u64,
     /// Until when the nearest of them asks to be left alone.
     left_until: Option<Duration>,
     /// Since when all of them are left to another process.
@@ -111,7 +114,9 @@ impl Replayer {
             settled_meanwhile: BTreeSet::new(),
             paused: BTreeMap::new(),
             left: 0,
-            refusals: 0,
+            refusals: Refusals::default(),
+            tried: BTreeMap::new(),
+            tried_before: 0,
             left_until: None,
             yields_since: None,
             started: 0,
@@ -156,22 +161,36 @@ impl Replayer {
         }
         self.was_read = true;
         self.left = 0;
-        self.refusals = 0;
+        self.refusals.begin_pass();
         self.left_until = None;
         self.yields_since = None;
         let seen = core::mem::take(&mut self.paused);
+        let mut tried = core::mem::take(&mut self.tried);
+        let of_the_key = self.refusals.pause(now);
         for record in self.ours(records) {
-            let Some((floor, over)) = pause(&record, now, &seen) else {
-                self.queue.push_back(record);
-                continue;
-            };
-            self.paused.insert(record.id().clone(), (floor, over));
-            if over > now.mono {
-                self.leave(Some(over));
+            let mut record = record;
+            let id = record.id().clone();
+            let last = tried.remove(&id).unwrap_or(0);
+            let mut until = of_the_key;
+            if let Some((floor, over)) = pause(&record, now, &seen) {
+                self.paused.insert(id.clone(), (floor, over));
+                if over > now.mono {
+                    until = until.max(Some(over));
+                } else {
+                    record = record.with_not_before(now.wall);
+                }
+            }
+            self.tried.insert(id, last);
+            if until.is_some() || (last > self.tried_before && !self.is_forced) {
+                self.leave(until);
             } else {
-                self.queue.push_back(record.with_not_before(now.wall));
+                self.queue.push_back(record);
             }
         }
+        let tried = &self.tried;
+        self.queue
+            .make_contiguous()
+            .sort_by_key(|record| tried.get(record.id()));
         self.rest(now);
     }
 
@@ -234,11 +253,11 @@ impl Replayer {
                 .map(|pause| pause.min(LONGEST_PAUSE));
             self.leave(pause.map(|pause| now.mono.saturating_add(pause)));
         }
-        self.refusals = match last {
-            Some(error) if error.is_unauthorized() => self.refusals.saturating_add(1),
-            Some(_) | None => 0,
-        };
-        if self.refusals >= MOST_REFUSALS {
+        self.refusals.note(now, last);
+        if self.refusals.stop_the_pass(now) {
+            if let (Some(over), false) = (self.refusals.pause(now), self.queue.is_empty()) {
+                self.left_until = self.left_until.into_iter().chain([over]).min();
+            }
             self.left += self.queue.len();
             self.queue.clear();
         }
@@ -287,6 +306,7 @@ impl Replayer {
 
     /// Scans as soon as what is being settled has ended.
     pub fn wake(&mut self, now: Now) {
+        self.tried_before = self.started;
         if let Scan::Reading(_) = self.scan {
             // What is being read may be older than what there is by now.
             self.reads_again = true;
@@ -322,6 +342,18 @@ impl Replayer {
     pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
         let is_due = matches!(self.scan, Scan::At(at) if at <= now.mono);
         !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
+    }
+
+    /// The time of a flush is over. Tells whether to wait for [`Flushed::LAST_LOOK`] until it is certain what is left: not
+    /// if records are still being settled. What was left to another process, or could not be read, is read once more.
+    pub fn look_again(&mut self, now: Now) -> bool {
+        if !self.queue.is_empty() || !self.settling.is_empty() {
+            return false;
+        }
+        if !self.was_read || self.yields_since.is_some() {
+            self.wake(now);
+        }
+        !self.is_complete(now)
     }
 
     /// Whether it reads the journal or settles what it read. For so long, and no longer, it is to have the claim
@@ -376,6 +408,7 @@ impl Replayer {
         let id = record.id().clone();
         self.settling.insert(id.clone());
         self.started += 1;
+        self.tried.insert(id.clone(), self.started);
         let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
         let life = if self.is_forced {
             Lifecycle::resume_forced(config, record, seed, now)
@@ -400,6 +433,7 @@ impl Replayer {
             self.pauses = Backoff::new(&self.seed);
             return;
         }
+        self.tried_before = self.started;
         let pause = self.pauses.next(&pauses(), None).unwrap_or(LONGEST);
         let soonest = now.mono.saturating_add(pause);
         let nearest = self.left_until.map_or(soonest, |until| until.min(soonest));

@@ -98,8 +98,9 @@ pub struct Flushed {
 }
 
 impl Flushed {
-    /// How long a last look at the journal is waited for, before a flush whose time is over says that it is not
-    /// [certain](Self::is_certain): other processes may have settled what was left to them.
+    /// How long a flush whose time is over waits for a last look at the journal, if [that may
+    /// help](Replayer::look_again), before it says that it is not [certain](Self::is_certain): other processes may have
+    /// settled what was left to them.
     pub const LAST_LOOK: Duration = Duration::from_secs(1);
 
     /// What is known of the journal by now, if there is one, and of the costs of this process.

@@ -11,7 +11,8 @@ use crate::runtime::Runtime;
 
 impl<R: Runtime> CyclesClient<R> {
     /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
-    /// way or after `timeout`, whichever comes first. Call it before a program ends; without an argument of its
+    /// way or after `timeout`, whichever comes first; up to a second later if the journal was left to another process or
+    /// could not be read, for a last look at it. Call it before a program ends; without an argument of its
     /// own, [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout) is a good one.
     ///
     /// # Errors
@@ -55,11 +56,10 @@ impl<R: Runtime> CyclesClient<R> {
         });
         within(ready, end, quiet).await;
         let left = || ready.replay.left(ready.runtime.now(), ready.journal.is_enabled());
-        if left().is_certain {
+        if left().is_certain || !ready.look_again() {
             return Ok(left());
         }
         let end = ready.runtime.now().mono.saturating_add(Flushed::LAST_LOOK);
-        ready.wake_replay(false);
         let certain = poll_fn(|cx| ready.replay.poll_certain(ready.runtime.now(), cx));
         within(ready, end, certain).await;
         Ok(left())

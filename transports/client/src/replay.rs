@@ -201,6 +201,13 @@ impl<R: Runtime> Ready<R> {
         });
     }
 
+    /// The time of a flush is over: whether to wait for what a last look at the journal tells.
+    pub(crate) fn look_again(&self) -> bool {
+        let mut is_worth_it = false;
+        self.with_replayer(|replayer, now| is_worth_it = replayer.look_again(now));
+        is_worth_it
+    }
+
     /// How a call ended.
     pub(crate) fn observe(&self, error: Option<&Error>) {
         self.with_replayer(|replayer, now| replayer.observe(now, error));

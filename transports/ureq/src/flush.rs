@@ -8,7 +8,8 @@ use crate::client::CyclesClient;
 
 impl CyclesClient {
     /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
-    /// way or after `timeout`, whichever comes first. It is what a short script ends with: a process that ends
+    /// way or after `timeout`, whichever comes first; up to a second later if the journal was left to another process or
+    /// could not be read, for a last look at it. It is what a short script ends with: a process that ends
     /// takes its threads along. Without an argument of its own,
     /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout) is a good one.
     ///

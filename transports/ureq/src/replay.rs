@@ -102,8 +102,12 @@ impl Engine {
             return left(&shared);
         }
         drop(shared);
-        self.with_replayer(Replayer::wake);
+        let mut is_worth_it = false;
+        self.with_replayer(|replayer, now| is_worth_it = replayer.look_again(now));
         let shared = self.replay.lock();
+        if !is_worth_it {
+            return left(&shared);
+        }
         let is_uncertain = |shared: &mut Shared| !left(shared).is_certain;
         let waited = self
             .replay

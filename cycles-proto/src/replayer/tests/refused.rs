@@ -1,4 +1,4 @@
-//! What the server says to many records alike: a key that is refused, and pauses.
+//! What the server says to many records alike: a key that is refused, pages of something else, and pauses.
 
 use super::*;
 
@@ -10,10 +10,16 @@ fn refusal(status: u16, code: &str) -> Outcome {
 }
 
 fn busy(seconds: u64) -> Outcome {
-    let response = http::Response::builder()
-        .status(429)
-        .header("retry-after", seconds);
-    let response = response.body(bytes::Bytes::new()).unwrap();
+    answered(429, Some(seconds), "")
+}
+
+/// A record is left after this answer.
+fn answered(status: u16, pause: Option<u64>, body: &'static str) -> Outcome {
+    let mut response = http::Response::builder().status(status);
+    if let Some(seconds) = pause {
+        response = response.header("retry-after", seconds);
+    }
+    let response = response.body(body.into()).unwrap();
     let kind = OperationKind::CommitReservation;
     let error = Error::of(context(), verdict::<CommitResponse>(kind, &response), false).unwrap_err();
     Outcome::Settled(Receipt::Pending {
@@ -78,16 +84,10 @@ fn where_the_key_is_refused_a_few_records_tell_and_the_others_wait_for_the_next_
 fn a_refusal_now_and_then_or_a_server_that_is_in_trouble_stops_nothing() {
     let outage = || {
         let body = r#"{"error":"UNAUTHORIZED","message":"INTERNAL_ERROR","request_id":"q"}"#;
-        let response = http::Response::builder().status(401).body(body.into()).unwrap();
-        let kind = OperationKind::CommitReservation;
-        let error = Error::of(context(), verdict::<CommitResponse>(kind, &response), false).unwrap_err();
-        Outcome::Settled(Receipt::Pending {
-            error: Some(Box::new(error)),
-            is_recorded: true,
-        })
+        answered(401, None, body)
     };
     type Server<'a> = (&'a str, Box<dyn Fn(usize) -> Outcome>);
-    let servers: [Server<'_>; 5] = [
+    let servers: [Server<'_>; 6] = [
         (
             "now and then",
             Box::new(|number| match number % 3 {
@@ -98,7 +98,11 @@ fn a_refusal_now_and_then_or_a_server_that_is_in_trouble_stops_nothing() {
         ("an outage", Box::new(move |_| outage())),
         ("frozen", Box::new(|_| refusal(409, "BUDGET_FROZEN"))),
         ("broken", Box::new(|_| refusal(500, "INTERNAL_ERROR"))),
-        ("busy", Box::new(|_| busy(3_600))),
+        ("denies", Box::new(|_| refusal(409, "ACTION_KIND_DENIED"))),
+        (
+            "each another page",
+            Box::new(|number| answered([404, 502][number % 2], None, "<html>")),
+        ),
     ];
     for (what, server) in servers {
         let mut replayer = replayer();
@@ -108,22 +112,100 @@ fn a_refusal_now_and_then_or_a_server_that_is_in_trouble_stops_nothing() {
 }
 
 #[test]
-fn a_pause_of_some_holds_up_no_others_and_is_waited_for() {
+fn a_few_answers_that_say_nothing_of_the_records_stop_the_pass_and_the_next_begins_with_the_others() {
+    let page = "<html><h1>default backend</h1>";
+    type Server<'a> = (&'a str, Box<dyn Fn() -> Outcome>);
+    let servers: [Server<'_>; 7] = [
+        ("404 of an ingress", Box::new(move || answered(404, None, page))),
+        ("503 of an ingress", Box::new(move || answered(503, None, page))),
+        ("200 of a portal", Box::new(move || answered(200, None, page))),
+        ("nothing at all", Box::new(|| answered(405, None, ""))),
+        ("409 unknown", Box::new(|| refusal(409, "NEW_CODE"))),
+        ("429 without a pause", Box::new(|| answered(429, None, ""))),
+        ("400 LIMIT_EXCEEDED", Box::new(|| refusal(400, "LIMIT_EXCEEDED"))),
+    ];
+    for (what, server) in servers {
+        let mut replayer = replayer();
+        scan(&mut replayer, at(0), many());
+        let asked = pass(&mut replayer, at(0), |_| server());
+        assert_eq!((asked, replayer.unsettled()), (AT_A_TIME + 2, 3_000), "{what}");
+        assert!(replayer.is_complete(at(0)), "{what}");
+        // Those that may be the cause do not hold up the others.
+        replayer.wake(at(1));
+        scan(&mut replayer, at(1), many());
+        assert_eq!(started(&mut replayer, at(1))[0], "r-10", "{what}");
+    }
+}
+
+#[test]
+fn a_pause_belongs_to_the_key_and_holds_up_every_record_until_it_is_over() {
     for (pause_s, waited_s) in [(2, 2), (12, 12), (3_600, 30)] {
         let mut replayer = replayer();
         scan(&mut replayer, at(0), many());
-        let asked = pass(&mut replayer, at(0), |number| match number {
-            0..8 => busy(pause_s),
-            _ => settled(),
-        });
-        assert_eq!((asked, replayer.unsettled()), (3_000, 8));
+        let asked = pass(&mut replayer, at(0), |_| busy(pause_s));
+        assert_eq!((asked, replayer.unsettled()), (AT_A_TIME, 3_000));
         let next = next_scan(&mut replayer, at(0));
         assert!(next <= Duration::from_secs(waited_s), "{pause_s}: {next:?}");
         let over = Duration::from_secs(pause_s);
-        assert!(
-            replayer.is_quiet(at(0), over - Duration::from_secs(1)),
-            "{pause_s}"
-        );
+        let before = over - Duration::from_secs(1);
+        assert!(replayer.is_quiet(at(0), before), "{pause_s}");
         assert!(!replayer.is_quiet(at(0), over), "who flushes waits for it");
+        // Neither a scan nor a caller ends it.
+        let early = at(pause_s - 1);
+        replayer.wake(early);
+        scan(&mut replayer, early, many());
+        assert_eq!(pass(&mut replayer, early, |_| settled()), 0, "{pause_s}");
+        assert_eq!(next_scan(&mut replayer, early), Duration::from_secs(1));
+        let now = at(pause_s);
+        scan(&mut replayer, now, many());
+        assert_eq!(pass(&mut replayer, now, |_| settled()), 3_000, "{pause_s}");
     }
+}
+
+#[test]
+fn what_was_sent_since_a_scan_was_asked_for_is_not_sent_by_it_once_more() {
+    let mut replayer = replayer();
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    // A flush that starts the replayer asks for a scan while the first one reads.
+    replayer.wake(at(0));
+    replayer.handle_scanned(at(0), ticket, many());
+    let frozen = |_| refusal(409, "BUDGET_FROZEN");
+    let mut sent = VecDeque::new();
+    loop {
+        match replayer.poll(at(0)) {
+            Replay::Settle(id, _) => sent.push_back(id),
+            Replay::Scan { ticket, .. } => {
+                let new = [record("new")];
+                replayer.handle_scanned(at(0), ticket, many().into_iter().chain(new));
+            }
+            Replay::Wait(_) => match sent.pop_front() {
+                Some(id) => _ = replayer.handle_ended(at(0), &id, Some(&frozen(0))),
+                None => break,
+            },
+        }
+    }
+    let asked = replayer.started;
+    assert_eq!((asked, replayer.unsettled()), (3_001, 3_001), "each once");
+    // Asked for after that, they are sent again.
+    replayer.wake(at(1));
+    scan(&mut replayer, at(1), many());
+    assert_eq!(pass(&mut replayer, at(1), frozen), 3_000);
+}
+
+#[test]
+fn a_flush_looks_again_at_what_was_left_to_others_and_not_while_records_are_settled() {
+    let mut replayer = replayer();
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    replayer.handle_claimed(at(0), ticket, [record("a")]);
+    assert!(replayer.look_again(at(3)), "another process may have settled it");
+    scan(&mut replayer, at(3), [record("a")]);
+    assert!(!replayer.look_again(at(3)), "it is about to be settled");
+    started(&mut replayer, at(3));
+    assert!(!replayer.look_again(at(3)), "it is being settled");
+    replayer.handle_ended(at(4), &id("a"), Some(&Outcome::Settled(pending())));
+    assert!(!replayer.look_again(at(4)), "what is left is known");
 }
