@@ -117,6 +117,21 @@ impl FailureKind {
         }
     }
 
+    /// Whether connections that wait for the next request may be dead too: what lies between drops them without a word,
+    /// all together. An adapter closes them, so that one attempt is lost and not one for each.
+    pub fn casts_doubt_on_connections(self) -> bool {
+        match self {
+            Self::Timeout | Self::Lost => true,
+            Self::Dns
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::Proxy
+            | Self::TooLarge
+            | Self::NoRuntime => false,
+        }
+    }
+
     /// What happened, in words.
     fn phrase(self) -> &'static str {
         match self {

@@ -161,7 +161,9 @@ impl Replayer {
         }
         self.was_read = true;
         self.left = 0;
-        self.refusals.begin_pass();
+        if self.started == self.tried_before {
+            self.refusals.begin_pass();
+        }
         self.left_until = None;
         self.yields_since = None;
         let seen = core::mem::take(&mut self.paused);
@@ -181,7 +183,8 @@ impl Replayer {
                 }
             }
             self.tried.insert(id, last);
-            if until.is_some() || (last > self.tried_before && !self.is_forced) {
+            let is_stopped = self.refusals.stop_the_pass(now);
+            if is_stopped || until.is_some() || (last > self.tried_before && !self.is_forced) {
                 self.leave(until);
             } else {
                 self.queue.push_back(record);

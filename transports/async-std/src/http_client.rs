@@ -44,6 +44,14 @@ impl HttpClient {
 
     /// Makes the call, once, within its time.
     pub(crate) async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+        let answer = self.attempt(call).await;
+        if matches!(&answer, Err(failure) if failure.kind().casts_doubt_on_connections()) {
+            self.pool.clear();
+        }
+        answer
+    }
+
+    async fn attempt(&self, call: Call) -> Result<Response<Bytes>, Failure> {
         let end = after(call.timeout);
         let mut request = self.addressed(call.request).map(Full::new);
         if call.fresh {

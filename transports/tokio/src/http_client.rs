@@ -97,13 +97,21 @@ impl HttpClient {
                 .insert(header::PROXY_AUTHORIZATION, value.clone());
         }
         // Not inside of the future, which would be several times as large with a whole request in it.
-        let requested = self.pool(fresh).request(request.map(Full::new));
+        let pool = self.pool(fresh);
+        let requested = pool.request(request.map(Full::new));
+        let pools = Arc::clone(&self.pools);
         async move {
-            match tokio::time::timeout(timeout, receive(requested, max_response)).await {
+            let answer = match tokio::time::timeout(timeout, receive(requested, max_response)).await {
                 Ok(answer) => answer,
                 // Connecting has a shorter limit of its own, so by now the request was on its way.
                 Err(_) => Err(Failure::new(FailureKind::Timeout)),
+            };
+            if matches!(&answer, Err(failure) if failure.kind().casts_doubt_on_connections()) {
+                // Closes those that wait; where that was done already, the pool is another.
+                let mut pools = pools.lock().unwrap_or_else(PoisonError::into_inner);
+                pools.retain(|(_, known)| !Arc::ptr_eq(known, &pool));
             }
+            answer
         }
     }
 }

@@ -324,3 +324,39 @@ fn a_server_that_speaks_the_other_scheme_is_named_so() {
     let text = failed(&plain.url.replace("http:", "https:")).to_string();
     assert!(text.contains("does the server speak plain http there?"), "{text}");
 }
+
+#[test]
+fn connections_that_died_without_a_word_cost_one_call_and_not_one_each() {
+    const DEAD: usize = 3;
+    let (made, all) = (
+        std::sync::atomic::AtomicUsize::new(0),
+        std::sync::Barrier::new(DEAD),
+    );
+    let server = Scripted::start(move |connection| {
+        let allowed = http(200, "", r#"{"decision":"ALLOW"}"#);
+        let is_dead = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < DEAD;
+        while connection.read_request().is_some() {
+            if is_dead {
+                all.wait();
+            }
+            connection.write(&allowed);
+            if is_dead {
+                connection.hang();
+            }
+        }
+    });
+    let client = hasty(&server.url, HttpOptions::new().no_proxy());
+    std::thread::scope(|scope| {
+        for _ in 0..DEAD {
+            scope.spawn(|| client.decide(&decide()).unwrap());
+        }
+    });
+    let Err(Error::Transport(error)) = client.decide(&decide()) else {
+        panic!("the connection is dead")
+    };
+    assert_eq!(error.kind(), FailureKind::Timeout);
+    for _ in 0..DEAD {
+        client.decide(&decide()).unwrap();
+    }
+    assert_eq!(server.connections(), DEAD + 1);
+}

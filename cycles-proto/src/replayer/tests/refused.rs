@@ -195,6 +195,30 @@ fn what_was_sent_since_a_scan_was_asked_for_is_not_sent_by_it_once_more() {
 }
 
 #[test]
+fn a_pass_that_has_stopped_is_not_begun_anew_by_a_scan_that_was_asked_for_before() {
+    let mut replayer = replayer();
+    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
+        panic!("no scan")
+    };
+    replayer.wake(at(0));
+    replayer.handle_scanned(at(0), ticket, many());
+    let sent: Vec<_> = std::iter::from_fn(|| match replayer.poll(at(0)) {
+        Replay::Settle(id, _) => Some(id),
+        Replay::Scan { .. } | Replay::Wait(_) => None,
+    })
+    .collect();
+    for id in sent {
+        replayer.handle_ended(at(0), &id, Some(&refusal(403, "FORBIDDEN")));
+    }
+    scan(&mut replayer, at(0), many());
+    assert_eq!(started(&mut replayer, at(0)), [""; 0]);
+    assert_eq!(replayer.unsettled(), 3_000);
+    replayer.wake(at(1));
+    scan(&mut replayer, at(1), many());
+    assert_eq!(started(&mut replayer, at(1)).len(), AT_A_TIME);
+}
+
+#[test]
 fn a_flush_looks_again_at_what_was_left_to_others_and_not_while_records_are_settled() {
     let mut replayer = replayer();
     let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {

@@ -235,6 +235,39 @@ async fn a_connection_that_was_closed_while_idle_costs_no_call() {
 }
 
 on_executor! {
+async fn connections_that_died_without_a_word_cost_one_call_and_not_one_each() {
+    const DEAD: usize = 3;
+    let (made, all) = (std::sync::atomic::AtomicUsize::new(0), std::sync::Barrier::new(DEAD));
+    let server = Scripted::start(move |connection| {
+        let allowed = http(200, "", r#"{"decision":"ALLOW"}"#);
+        let is_dead = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < DEAD;
+        while connection.read_request().is_some() {
+            if is_dead {
+                all.wait();
+            }
+            connection.write(&allowed);
+            if is_dead {
+                connection.hang();
+            }
+        }
+    });
+    let client = hasty(&server.url, HttpOptions::new().no_proxy());
+    let request = decide();
+    let ask = || client.decide(&request);
+    let (first, second, third) = futures::join!(ask(), ask(), ask());
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    let Err(Error::Transport(error)) = ask().await else {
+        panic!("the connection is dead")
+    };
+    assert_eq!(error.kind(), FailureKind::Timeout);
+    for _ in 0..DEAD {
+        ask().await.unwrap();
+    }
+    assert_eq!(server.connections(), DEAD + 1);
+}
+}
+
+on_executor! {
 async fn headers_carry_key_agent_and_trace() {
     let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
     let traced = client(&server.url).with_trace_parent(

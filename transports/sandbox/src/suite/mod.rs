@@ -250,7 +250,8 @@ macro_rules! adapter_suite {
             a_server_that_takes_all_its_connections_along_costs_no_call
             a_cost_that_is_known_after_the_lease_is_charged_by_an_event
             what_one_client_left_another_settles
-            records_that_are_told_to_pause_hold_up_no_others
+            a_pause_for_one_record_is_one_for_all_of_them
+            answers_that_say_nothing_of_a_record_are_not_asked_for_with_every_record
             a_key_that_is_refused_is_not_tried_with_every_record
             two_that_settle_one_journal_at_once_send_each_record_once
             a_record_that_counted_and_that_another_sdk_has_sorted_counts_once
