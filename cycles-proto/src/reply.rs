@@ -3,7 +3,7 @@
 //! | response | verdict |
 //! |---|---|
 //! | the operation's own status with every required member present and valid | [`Verdict::Success`] |
-//! | any other 2xx, a success that cannot be read, 5xx; 408, 421, 425, 499, 1xx and 3xx, which no server of the protocol answers | [`Verdict::Ambiguous`] |
+//! | any other 2xx, a success that cannot be read, 5xx; 408, 421, 425, 444, 460, 494, 499, 1xx and 3xx, which no server of the protocol answers | [`Verdict::Ambiguous`] |
 //! | 429, or an error with code `LIMIT_EXCEEDED` | [`Verdict::Throttled`] |
 //! | 401, 403 | [`Verdict::Unauthorized`] |
 //! | 410 or code `RESERVATION_EXPIRED`, on an operation that names a reservation | [`Verdict::Expired`] |
@@ -265,10 +265,13 @@ const OUTAGE: &str = "INTERNAL_ERROR";
 const PROXY_WANTS_CREDENTIALS: u16 = 407;
 
 /// Whether a status says that something went wrong on the way or in the server, and not what became of the request: a
-/// balancer that gave up waiting (408, 499), a connection that was the wrong one or used too early (421, 425), a
+/// balancer that gave up or closed (408, 444, 460, 494, 499), a connection that was the wrong one or used too early (421, 425), a
 /// redirect, a server that failed.
-fn is_open(status: u16) -> bool {
-    matches!(status, 100..200 | 300..400 | 408 | 421 | 425 | 499 | 500..)
+pub(crate) fn is_open(status: u16) -> bool {
+    matches!(
+        status,
+        100..200 | 300..400 | 408 | 421 | 425 | 444 | 460 | 494 | 499 | 500..
+    )
 }
 
 impl OperationKind {

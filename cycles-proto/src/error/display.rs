@@ -5,7 +5,7 @@ use core::fmt;
 use super::{CallContext, Error, ErrorReply, TransportError};
 use crate::call::{Failure, FailureKind};
 use crate::models::{ErrorCode, ReservationCreateResponse, ReservationStatus, ResponseInfo};
-use crate::reply::OperationKind;
+use crate::reply::{OperationKind, is_open};
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +64,8 @@ impl fmt::Display for TransportError {
             None => f.write_str(". ")?,
         }
         if self.may_have_been_sent() {
-            self.call.write_advice(f, self.outcome_is_unknown())
+            let unknown = self.outcome_is_unknown().then_some(MAY_BE_DONE);
+            self.call.write_advice(f, unknown)
         } else {
             f.write_str("Nothing was sent")
         }
@@ -83,19 +84,17 @@ impl fmt::Display for CallContext {
 }
 
 impl CallContext {
-    fn write_advice(&self, f: &mut fmt::Formatter<'_>, outcome_is_unknown: bool) -> fmt::Result {
-        match &self.idempotency_key {
-            Some(key) if outcome_is_unknown => {
+    /// What it means for the money and what to do next; `unknown` says why the outcome is not known, if it is not.
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>, unknown: Option<&str>) -> fmt::Result {
+        match (&self.idempotency_key, unknown) {
+            (Some(key), Some(unknown)) => {
                 let key = shortened(key.as_str());
                 let who = if self.is_recorded {
                     "the client repeats it from its record"
                 } else {
                     "repeat it"
                 };
-                write!(
-                    f,
-                    "The server may have acted on it; {who} under the key {key} and it counts once"
-                )?;
+                write!(f, "{unknown}; {who} under the key {key} and it counts once")?;
                 // The server remembers the key of an extension no longer than the lease.
                 let is_extension = self.operation == OperationKind::ExtendReservation;
                 f.write_str(if is_extension {
@@ -111,6 +110,12 @@ impl CallContext {
         }
     }
 }
+
+const MAY_BE_DONE: &str = "The server may have acted on it";
+
+/// Of a refusal that is not the ledger's.
+const MAY_HAVE_ARRIVED: &str =
+    "Something between here and the server answered, and whether the server saw the request is not known";
 
 /// The sentence about a reply: what was asked, what was answered, what it means, how to find it.
 pub(super) struct Sentence<'a>(pub(super) &'a ErrorReply, pub(super) &'a str);
@@ -169,7 +174,9 @@ impl fmt::Display for Sentence<'_> {
         }
         if call.operation.changes_the_ledger() {
             f.write_str(". ")?;
-            call.write_advice(f, self.0.outcome_is_unknown())?;
+            let is_page = reply.code().is_none() && (400..500).contains(&status) && !is_open(status);
+            let why = if is_page { MAY_HAVE_ARRIVED } else { MAY_BE_DONE };
+            call.write_advice(f, self.0.outcome_is_unknown().then_some(why))?;
         }
         match self.0.request_id() {
             Some(id) => write!(f, ". Request {}.", shown(id)),

@@ -6,7 +6,7 @@ use super::display::{self, excerpt};
 use super::{CallContext, Error, ErrorReply, TransportError};
 use crate::call::Failure;
 use crate::models::{DecisionReasonCode, ErrorCode, InvalidRequest, ReservationCreateResponse};
-use crate::reply::{OperationKind, Unsuccessful, Verdict};
+use crate::reply::{OperationKind, Unsuccessful, Verdict, is_open};
 
 impl Error {
     pub(crate) fn invalid(operation: OperationKind, problem: InvalidRequest) -> Self {
@@ -139,7 +139,7 @@ impl Error {
             };
         };
         let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
-        if let Some(reason) = code.denial().filter(|_| status < 500) {
+        if let Some(reason) = code.denial().filter(|_| !is_open(status)) {
             return Self::denial(Some(reason), message, retry_after, reply);
         }
         // Of an operation that names no reservation it is the budget that was not found.

@@ -18,7 +18,7 @@ use crate::models::{
     CyclesEvidenceRef, DecisionReasonCode, ErrorCode, IdempotencyKey, InvalidRequest, JsonObject,
     ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
-use crate::reply::{OperationKind, Unsuccessful};
+use crate::reply::{OperationKind, Unsuccessful, is_open};
 
 /// Why an operation has no result.
 ///
@@ -271,7 +271,7 @@ impl Error {
             Self::Unrecorded(last) => last.is_retryable(),
             Self::Api { status, code, .. } => {
                 let throttled = *status == 429 || *code == Some(ErrorCode::LimitExceeded);
-                throttled || *status >= 500 || self.is_outage() || self.outcome_is_unknown()
+                throttled || is_open(*status) || self.is_outage() || self.outcome_is_unknown()
             }
             Self::Config(_)
             | Self::Invalid { .. }

@@ -123,7 +123,7 @@ fn only_a_known_code_is_the_ledgers_word() {
     );
     assert!(unknown(status(302), &body("NOT_FOUND", "m")));
     assert!(unknown(status(410), r#"{"error":"RESERVATION_EXPIRED"}"#));
-    for foreign in [401, 403, 404, 408, 410, 413, 421, 425, 429, 499] {
+    for foreign in [401, 403, 404, 408, 410, 413, 421, 425, 429, 444, 460, 494, 499] {
         assert!(unknown(status(foreign), "<html>"), "{foreign}");
     }
 }
@@ -134,6 +134,23 @@ fn what_may_succeed_later_is_retryable() {
     assert!(of(status(409), &body("LIMIT_EXCEEDED", "m")).is_retryable());
     assert!(of(status(410), "").is_retryable(), "an open outcome");
     assert!(!of(status(410), &body("RESERVATION_EXPIRED", "m")).is_retryable());
+    // What the client itself repeats, of a question too, where no outcome is open.
+    for open in [100, 302, 408, 421, 425, 444, 460, 494, 499, 500, 503] {
+        for words in [
+            "<html>",
+            &body("BUDGET_EXCEEDED", "m"),
+            &body("INVALID_REQUEST", "m"),
+        ] {
+            let response = status(open).body(words.to_owned().into()).unwrap();
+            let kind = OperationKind::GetBalances;
+            let answer = verdict::<crate::models::BalanceResponse>(kind, &response);
+            let error = Error::of(call(kind), answer, false).unwrap_err();
+            assert!(
+                error.is_retryable() && !error.is_denied(),
+                "{open} {words}: {error}"
+            );
+        }
+    }
     let failed = |kind| {
         let call = call(OperationKind::GetReservation);
         Error::transport(call, Failure::new(kind), false).is_retryable()
@@ -159,6 +176,20 @@ fn a_server_that_failed_leaves_the_outcome_open_and_says_how_to_close_it() {
         "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 503, not an answer of a Cycles server. The server may have acted on it; \
          repeat it under the key k-1 and it counts once."
     );
+}
+
+#[test]
+fn a_refusal_that_is_not_the_servers_does_not_say_that_the_server_acted() {
+    for refused in [400, 403, 404, 405, 409, 410, 413, 417, 431, 451] {
+        let text = of(status(refused), "<html>").to_string();
+        assert!(
+            text.ends_with(
+                "not an answer of a Cycles server: <html>. Something between here and the server answered, and whether \
+                 the server saw the request is not known; repeat it under the key k-1 and it counts once."
+            ),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -266,7 +297,7 @@ fn a_tls_port_that_was_asked_in_plain_http_is_named_so() {
     ] {
         let text = of(status(400), page).to_string();
         assert!(
-            text.contains("(the base URL has to begin with https://). The server may"),
+            text.contains("(the base URL has to begin with https://). Something between here"),
             "{text}"
         );
         assert!(!text.contains(".."), "{text}");

@@ -372,7 +372,9 @@ fn only_an_answer_that_the_ledger_gives_after_looking_for_the_key_closes_an_open
 
 #[test]
 fn what_a_balancer_or_a_redirect_says_leaves_the_outcome_open() {
-    for status in [100, 103, 300, 301, 302, 303, 304, 307, 308, 408, 421, 425, 499] {
+    for status in [
+        100, 103, 300, 301, 302, 303, 304, 307, 308, 408, 421, 425, 444, 460, 494, 499,
+    ] {
         for body in [
             COMMITTED,
             "<html>",

@@ -15,7 +15,7 @@ use crate::{DEFAULT_API_KEY, DEFAULT_TENANT};
 
 pub fn what_a_balancer_or_a_redirect_answers_is_asked_once_more_and_counts_once<A: Adapter>() {
     let params = balances();
-    for status in [302, 307, 408, 421, 425, 499, 502] {
+    for status in [302, 307, 408, 421, 425, 444, 499, 502] {
         let stage = Stage::<A>::new();
         for operation in ["balances", "reserve", "commit"] {
             stage.inject(&format!("{operation}:page={status}@1"));
