@@ -100,7 +100,7 @@ pub enum FailureKind {
     Timeout,
     /// The connection was lost, before or within the response.
     Lost,
-    /// The response body was larger than allowed.
+    /// The response was larger than allowed, its body or its head.
     TooLarge,
     /// The async runtime that would have sent it has ended, or there is none.
     NoRuntime,

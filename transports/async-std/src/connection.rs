@@ -113,5 +113,9 @@ async fn read(
 }
 
 fn failed(error: &(dyn StdError + 'static)) -> Failure {
+    let of_http = error.downcast_ref::<hyper::Error>();
+    if of_http.is_some_and(hyper::Error::is_parse_too_large) {
+        return Failure::new(FailureKind::TooLarge);
+    }
     Failure::caused_by(FailureKind::Lost, error)
 }

@@ -134,7 +134,8 @@ fn failure(error: &(dyn StdError + 'static)) -> Failure {
     if let Some(connect) = find::<ConnectError>(error) {
         return connect.failure();
     }
-    if find::<LengthLimitError>(error).is_some() {
+    let is_head_too_large = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse_too_large);
+    if is_head_too_large || find::<LengthLimitError>(error).is_some() {
         return Failure::new(FailureKind::TooLarge);
     }
     Failure::caused_by(FailureKind::Lost, error)

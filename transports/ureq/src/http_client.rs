@@ -70,7 +70,8 @@ impl HttpClient {
             .max_idle_connections_per_host(MAX_IDLE)
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
-            .max_response_header_size(BUFFER)
+            // A head that fills the buffer is too large, and not at its end.
+            .max_response_header_size(BUFFER - 1)
             .build();
         let connector =
             ().chain(ThroughProxy::<SocksConnector>::default())
@@ -183,7 +184,9 @@ fn failure(error: &Error) -> Failure {
     }
     if matches!(error, Error::Timeout(_)) {
         Failure::new(FailureKind::Timeout)
-    } else if matches!(error, Error::BodyExceedsLimit(_) | Error::LargeResponseHeader(..)) {
+    } else if matches!(error, Error::BodyExceedsLimit(_) | Error::LargeResponseHeader(..))
+        || has_too_many_headers(error)
+    {
         Failure::new(FailureKind::TooLarge)
     } else if matches!(error, Error::TlsRequired) {
         Failure::caused_by(FailureKind::Tls, &NoTls)
@@ -192,6 +195,11 @@ fn failure(error: &Error) -> Failure {
     } else {
         Failure::caused_by(FailureKind::Lost, error)
     }
+}
+
+/// The type of the error within is not public; its name is in its `Debug`.
+fn has_too_many_headers(error: &Error) -> bool {
+    matches!(error, Error::Protocol(error) if format!("{error:?}") == "HttpParseTooManyHeaders")
 }
 
 /// A connection to an https server could be made, and nothing here can encrypt it.

@@ -360,3 +360,26 @@ fn connections_that_died_without_a_word_cost_one_call_and_not_one_each() {
     }
     assert_eq!(server.connections(), DEAD + 1);
 }
+
+#[test]
+fn a_head_that_is_too_large_is_told_so() {
+    let large: [String; 2] = [
+        (0..150).map(|number| format!("x-{number}: 1\r\n")).collect(),
+        // More than any of the adapters takes.
+        format!("x-large: {}\r\n", "x".repeat(1 << 20)),
+    ];
+    for head in large {
+        let answer = http(200, &head, COMMITTED);
+        let server = Scripted::start(move |connection| {
+            connection.read_request();
+            connection.write(&answer);
+            connection.hang();
+        });
+        let error = failed(&server.url);
+        assert_eq!(
+            (error.kind(), error.may_have_been_sent()),
+            (FailureKind::TooLarge, true),
+            "{error}"
+        );
+    }
+}

@@ -199,6 +199,26 @@ async fn a_body_over_the_cap_is_not_read() {
 }
 
 on_executor! {
+async fn a_head_that_is_too_large_is_told_so() {
+    let large: [String; 2] = [
+        (0..150).map(|number| format!("x-{number}: 1\r\n")).collect(),
+        // More than any of the adapters takes.
+        format!("x-large: {}\r\n", "x".repeat(1 << 20)),
+    ];
+    for head in large {
+        let answer = http(200, &head, COMMITTED);
+        let server = Scripted::start(move |connection| {
+            connection.read_request();
+            connection.write(&answer);
+            connection.hang();
+        });
+        let error = failed(&server.url).await;
+        assert_eq!((error.kind(), error.may_have_been_sent()), (FailureKind::TooLarge, true), "{error}");
+    }
+}
+}
+
+on_executor! {
 async fn a_redirect_is_not_followed() {
     let elsewhere = Scripted::answering(http(200, "", COMMITTED));
     let location = format!("location: {}/v1/decide\r\n", elsewhere.url);
