@@ -44,7 +44,7 @@ pub(super) fn expected<T>(
         (429, _) | (400.., Some("LIMIT_EXCEEDED")) => "throttled",
         (401 | 403, _) => "unauthorized",
         (407, _) => "not sent",
-        (100..400 | 408 | 421 | 425 | 499 | 500.., _) => "ambiguous",
+        (100..400 | 408 | 421 | 425 | 444 | 460 | 494 | 499 | 500.., _) => "ambiguous",
         (400..500, Some("RESERVATION_EXPIRED")) if is_named => {
             let names_the_request = body.is_none_or(|body| body["request_id"].is_string());
             if names_the_request {
@@ -90,7 +90,7 @@ pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_
     let is_named = body.is_some_and(|body| body["request_id"].is_string());
     let is_throttled = status == 429 || told == "LIMIT_EXCEEDED";
     let comes_first = is_throttled || status == 401 || status == 403;
-    let is_of_a_balancer = matches!(status, 408 | 421 | 425 | 499);
+    let is_of_a_balancer = matches!(status, 408 | 421 | 425 | 444 | 460 | 494 | 499);
     (((400..500).contains(&status) && !is_of_a_balancer) || is_throttled)
         && (is_named || !(may_be_done || told == "RESERVATION_EXPIRED"))
         && !(may_be_done && comes_first)
