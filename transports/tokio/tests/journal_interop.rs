@@ -22,13 +22,16 @@ use cycles_tokio::proto::record::{JournalRecord, Mode, waiting_file_name};
 use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, UnixMillis};
 use executor::current_thread;
 use scene::{PATIENCE, Scene};
-use support::{COMMITTED, KEY, Scripted, http};
+use support::{KEY, Scripted, http};
 
 const PYTHON_RECORDS: [&str; 3] = [
     include_str!("../../host/tests/data/journal/python-commit.json"),
     include_str!("../../host/tests/data/journal/python-event.json"),
     include_str!("../../host/tests/data/journal/python-429.json"),
 ];
+
+/// What each of them cost is charged.
+const PAID: &str = r#"{"status":"COMMITTED","charged":{"unit":"USD_MICROCENTS","amount":420}}"#;
 
 #[test]
 fn records_of_the_python_sdk_are_settled_with_the_bytes_that_they_hold() {
@@ -37,7 +40,7 @@ fn records_of_the_python_sdk_are_settled_with_the_bytes_that_they_hold() {
             let is_event = request.starts_with("POST /v1/events ");
             connection.write(match is_event {
                 true => http(201, "", r#"{"status":"APPLIED","event_id":"e-1"}"#),
-                false => http(200, "", COMMITTED),
+                false => http(200, "", PAID),
             });
         }
     });
