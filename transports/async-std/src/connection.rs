@@ -114,8 +114,13 @@ async fn read(
 
 fn failed(error: &(dyn StdError + 'static)) -> Failure {
     let of_http = error.downcast_ref::<hyper::Error>();
-    if of_http.is_some_and(hyper::Error::is_parse_too_large) {
+    if of_http.is_some_and(is_head_too_large) {
         return Failure::new(FailureKind::TooLarge);
     }
     Failure::caused_by(FailureKind::Lost, error)
+}
+
+/// Whether a head was larger, or had more lines, than hyper reads. It has a method for this, for servers only.
+fn is_head_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "message head is too large"
 }

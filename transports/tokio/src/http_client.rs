@@ -134,9 +134,14 @@ fn failure(error: &(dyn StdError + 'static)) -> Failure {
     if let Some(connect) = find::<ConnectError>(error) {
         return connect.failure();
     }
-    let is_head_too_large = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse_too_large);
+    let is_head_too_large = find::<hyper::Error>(error).is_some_and(is_head_too_large);
     if is_head_too_large || find::<LengthLimitError>(error).is_some() {
         return Failure::new(FailureKind::TooLarge);
     }
     Failure::caused_by(FailureKind::Lost, error)
+}
+
+/// Whether a head was larger, or had more lines, than hyper reads. It has a method for this, for servers only.
+fn is_head_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "message head is too large"
 }
