@@ -127,7 +127,12 @@ impl World {
             let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
             if let Some(id) = said.reservation_id {
                 self.by_reservation.insert(id.clone(), life);
-                self.lives[life.0].reservation_id = Some(id);
+                // A request that is delivered again after the ledger forgot its key makes another reservation. What is
+                // known to be spent stays a cost of the first.
+                let life = &mut self.lives[life.0];
+                if life.cost.is_none() {
+                    life.reservation_id = Some(id);
+                }
             }
         }
         if let Some((answer, way_back)) = &arrival.answer
