@@ -51,7 +51,13 @@ async fn run() -> Result<(), Failure> {
     open_outcome(&client, scene.sandbox.as_ref()).await?;
 
     let left = client.flush(client.config()?.retry().flush_timeout).await?;
-    println!("Nothing is left to settle: {}", left.is_complete());
+    // The cost in another unit is in no ledger and in no record: a flush does not call that complete.
+    println!(
+        "Left to settle: {}; in no ledger and no record: {}; complete: {}",
+        left.ending + left.recorded,
+        left.unrecorded,
+        left.is_complete()
+    );
     Ok(())
 }
 
