@@ -32,8 +32,8 @@ impl Reading {
     }
 
     /// All items up to this one cost this much, be that more or less than what was counted: the usage that a
-    /// model tells in its last chunk. It covers the items before it that could not be counted, too. A total of 0 is
-    /// what is told where nobody counted: it takes nothing back and covers nothing.
+    /// model tells in its last chunk. It covers the items before it that could not be counted, too. A total of 0
+    /// often means that nothing was counted: it takes nothing back and covers nothing.
     pub fn total(amount: Amount) -> Self {
         Self {
             is_total: true,
@@ -110,7 +110,7 @@ pub enum Settle {
 }
 
 impl Meter {
-    /// Nothing counted yet of what began then, and was estimated to cost this much.
+    /// A meter that has counted nothing yet, of a stream that began then and was estimated to cost this much.
     pub fn new(estimate: Amount, began: Now) -> Self {
         Self {
             estimate,

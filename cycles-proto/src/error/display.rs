@@ -251,7 +251,7 @@ fn body_of(info: &ResponseInfo) -> String {
     format!("The body {}", what.join(" and "))
 }
 
-/// The start of a body that is no error of the protocol. What is no text is shown by its bytes.
+/// The start of a body that is not an error of the protocol. What is not text is shown as bytes.
 pub(super) fn excerpt(info: &ResponseInfo) -> String {
     let start = &info.body()[..info.body().len().min(EXCERPT)];
     // A character may be cut in two at the end.

@@ -210,7 +210,7 @@ impl Granted {
         self.observed.remaining_ttl_ms == Some(0)
     }
 
-    /// Nobody wants it any more. What an old key reserved is free already, or somebody else's.
+    /// The caller has left. What an old key reserved is free already, or belongs to another caller.
     pub(super) fn unwanted(&self, ttl_ms: u64, reason: ReleaseReason) -> Phase {
         if self.is_old() {
             return Phase::ended(Outcome::Released(Released::LeftToExpire(None)));

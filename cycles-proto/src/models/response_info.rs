@@ -112,7 +112,7 @@ impl ResponseInfo {
         self.content_encoding.as_deref()
     }
 
-    /// The body as it came; that of a reply which is no success without the API key, if it repeats that.
+    /// The body as it came. That of a reply which is not a success is without the API key, if the server repeated it.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -140,7 +140,7 @@ impl ResponseInfo {
         f.write_str(&key.redact(&text))
     }
 
-    /// The same of a reply that is no success: its body is for showing only, and is without the API key.
+    /// The same for a reply that is not a success: its body is only shown, so the API key is left out.
     pub(crate) fn without_key(mut self) -> Self {
         if let Some(clean) = self.key.as_ref().and_then(|key| key.redact_body(&self.body)) {
             self.body = clean;

@@ -105,7 +105,7 @@ fn a_lease_is_lost_by_the_clock_though_nobody_polled_until_then() {
     assert!(is_lost(&desk));
 }
 
-/// A process that is stopped for so long finds its lease over by the clock, whoever looks first.
+/// A process that was stopped for longer than its lease finds out by the clock, on whichever call comes first.
 #[test]
 fn a_lease_that_ended_while_nobody_polled_is_told_as_lost_whatever_comes_next() {
     type Act = (&'static str, fn(&mut Desk));

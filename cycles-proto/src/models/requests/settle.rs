@@ -82,7 +82,7 @@ impl CommitRequest {
             .sum()
     }
 
-    /// Leaves out the larger of what may be of any size, because its record would be too large, and tells which.
+    /// Leaves out the metadata or the custom metrics, whichever is larger, because the record would be too large; says which.
     pub(crate) fn leave_out_bulk(&mut self, record: usize, limit: usize) -> Option<InvalidRequest> {
         let size = |object: &Option<JsonObject>| object.as_ref().map(JsonObject::size);
         let custom = self.metrics.as_mut().map(|metrics| &mut metrics.custom);

@@ -77,7 +77,7 @@ impl Model {
     }
 
     #[cycles(estimate = 100, unit = "TOKENS", client = client, actual = by + 1)]
-    async fn is_beside(&mut self, client: &CyclesClient, by: i64) -> Result<(), Error> {
+    async fn counts_beside(&mut self, client: &CyclesClient, by: i64) -> Result<(), Error> {
         self.price.set(by);
         yield_now().await;
         let _ = self.price.get();
@@ -85,7 +85,7 @@ impl Model {
     }
 
     #[cycles(estimate = 100, unit = "TOKENS", client = client, actual = self.total())]
-    async fn is_named(&mut self, client: &CyclesClient) -> Result<(), Error> {
+    async fn counts_named(&mut self, client: &CyclesClient) -> Result<(), Error> {
         self.price.set(9);
         yield_now().await;
         let _ = self.price.get();
@@ -179,8 +179,8 @@ async fn a_future_is_send_where_its_arguments_are_whatever_its_cost_names() {
         assert_eq!(scene.budget(), (5 + 8 + 9 + 50, 0));
         is_send(takes_one_that_is_named_apart(model())).await.unwrap();
         is_send(model().think(&client, 2)).await.unwrap();
-        is_send(other.is_beside(&client, 2)).await.unwrap();
-        is_send(other.is_named(&client)).await.unwrap();
+        is_send(other.counts_beside(&client, 2)).await.unwrap();
+        is_send(other.counts_named(&client)).await.unwrap();
         assert_eq!(scene.budget(), (72 + 3 + 4 + 3 + 9, 0));
         let mut items = std::pin::pin!(is_send(makes_a_stream(Cell::new(0), Box::new(1))).await.unwrap());
         while futures::StreamExt::next(&mut items).await.is_some() {}

@@ -8,7 +8,7 @@ use cycles_proto::models::{Amount, CommitRequest};
 use cycles_proto::{CyclesConfig, Error, Event, Receipt};
 
 use super::scripted::{Scripted, http};
-use super::stage::{PATIENCE, Stage, actual, commit, request, request_for};
+use super::stage::{PATIENCE, Stage, actual, assert_pending_and_recorded, commit, request, request_for};
 use super::{Adapter, Client as _, Guard as _, Left};
 use crate::{DEFAULT_API_KEY, DEFAULT_TENANT, ReservationStatus};
 
@@ -86,16 +86,7 @@ pub fn a_commit_whose_answer_is_lost_is_charged_once<A: Adapter>() {
         let guard = stage.client.reserve(request(100)).unwrap();
         let id = guard.reservation_id();
         let receipt = guard.commit(commit(7)).unwrap();
-        assert!(
-            matches!(
-                receipt,
-                Receipt::Pending {
-                    is_recorded: true,
-                    ..
-                }
-            ),
-            "{receipt:?}"
-        );
+        assert_pending_and_recorded(&receipt);
         // The attempts of its own life, and then those from the record.
         while stage.client.flush(PATIENCE).unwrap() != Left::NOTHING {}
         assert!(stage.records().is_empty());
@@ -277,16 +268,7 @@ pub fn a_record_that_counted_and_that_another_sdk_has_sorted_counts_once<A: Adap
     let guard = stage.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
-    assert!(
-        matches!(
-            receipt,
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ),
-        "{receipt:?}"
-    );
+    assert_pending_and_recorded(&receipt);
     stage.clear_faults();
     rewrite(&stage, WRITTEN, SORTED);
 
@@ -304,16 +286,7 @@ pub fn a_record_whose_key_was_answered_for_another_amount_is_for_a_person<A: Ada
     stage.inject("commit:lose-response");
     let guard = stage.client.reserve(request(100)).unwrap();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
-    assert!(
-        matches!(
-            receipt,
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ),
-        "{receipt:?}"
-    );
+    assert_pending_and_recorded(&receipt);
     stage.clear_faults();
     rewrite(&stage, &actual(42), &actual(77));
 
@@ -337,16 +310,7 @@ pub fn an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person<A: 
     let guard = stage.client.reserve(request(100)).unwrap();
     stage.inject("commit:410");
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
-    assert!(
-        matches!(
-            receipt,
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ),
-        "{receipt:?}"
-    );
+    assert_pending_and_recorded(&receipt);
     stage.clear_faults();
     rewrite(&stage, WRITTEN, SORTED);
 
@@ -409,16 +373,7 @@ fn waits_as_long_as_it_was_told<A: Adapter>(busy: &str) {
     let guard = stage.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     let receipt = guard.commit(commit(42)).unwrap();
-    assert!(
-        matches!(
-            receipt,
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ),
-        "{receipt:?}"
-    );
+    assert_pending_and_recorded(&receipt);
     // The pause is in the record before anybody is told, so that no restart forgets it.
     stage.wait_until("the pause is recorded", || {
         stage

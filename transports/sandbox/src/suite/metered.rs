@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use cycles_proto::{Error, Event, Receipt};
+use cycles_proto::{Error, Event};
 
-use super::stage::{Stage, actual, request};
+use super::stage::{Stage, actual, assert_pending_and_recorded, request};
 use super::{ActionFailed, Adapter, Client as _, Consumed, Guard as _, Metering, UNTOLD};
 use crate::ReservationStatus;
 
@@ -131,16 +131,7 @@ pub fn a_metered_stream_that_ends_while_the_server_fails_is_charged_later<A: Ada
         let id = guard.reservation_id();
         let consumed = guard.meter(items(), Metering { take, ..ALL });
         let receipt = consumed.settled.unwrap().unwrap();
-        assert!(
-            matches!(
-                receipt,
-                Receipt::Pending {
-                    is_recorded: true,
-                    ..
-                }
-            ),
-            "{receipt:?}"
-        );
+        assert_pending_and_recorded(&receipt);
         let tokens = sum(&COSTS[..take.min(COSTS.len())]);
         stage.assert_recorded(&id, tokens);
         stage.clear_faults();

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cycles_proto::config::RetryPolicy;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
 use cycles_proto::record::JournalRecord;
-use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Event, UnixMillis};
+use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Event, Receipt, UnixMillis};
 use http::Request;
 
 use super::files::{TempDir, files, records};
@@ -373,6 +373,19 @@ pub fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
 /// What an action cost.
 pub fn commit(tokens: i64) -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(tokens)).build()
+}
+
+/// Fails unless the cost is not settled yet and safe in its record.
+#[track_caller]
+pub(super) fn assert_pending_and_recorded(receipt: &Receipt) {
+    let is_kept = matches!(
+        receipt,
+        Receipt::Pending {
+            is_recorded: true,
+            ..
+        }
+    );
+    assert!(is_kept, "{receipt:?}");
 }
 
 /// How a body says what was spent.
