@@ -2,13 +2,13 @@
 //!
 //! An even first byte gives the machine to a driver without manners, who answers what was not asked, twice, late
 //! or never: the rules of `cycles-proto/tests/careless` hold all the same. An odd one makes agents spend in the
-//! simulated world of the sandbox, over a faulty network, with crashes, a torn journal and clocks that jump:
+//! simulated world, over a faulty network, with crashes, a torn journal and clocks that jump:
 //! after every step the world's audit compares what was done with what the ledger has (see
-//! [`Rule`](cycles_sandbox::world::Rule)).
+//! [`Rule`](cycles_world::Rule)).
 //!
 //! The other bytes are the decisions, one after the other.
 
-use cycles_sandbox::world::RandomLife;
+use cycles_world::RandomLife;
 
 use self::careless::{Dice, Driver};
 

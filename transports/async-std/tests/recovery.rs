@@ -9,4 +9,4 @@ mod executor;
 
 use adapter::OnExecutor;
 
-cycles_sandbox::recovery_suite!(OnExecutor);
+cycles_conformance::recovery_suite!(OnExecutor);

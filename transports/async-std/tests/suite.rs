@@ -9,4 +9,4 @@ mod executor;
 
 use adapter::OnExecutor;
 
-cycles_sandbox::adapter_suite!(OnExecutor);
+cycles_conformance::adapter_suite!(OnExecutor);

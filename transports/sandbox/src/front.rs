@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::delivery::{Delivery, NoResponse, ResetSwitch, Resettable};
 use crate::exchange::{Exchange, Observer, Plane};
-use crate::fault::{self, Fault, FaultPlan, FaultRule};
+use crate::fault::{Fault, FaultPlan, FaultRule};
 use crate::ledger::Ledger;
 use crate::operation::Operation;
 
@@ -256,19 +256,11 @@ async fn respond(
 ) -> Option<Response<Bytes>> {
     let handle = || shared.handle(plane, request);
     match fault {
-        None | Some(Fault::Cut | Fault::Drip(_)) => Some(handle()),
+        None => Some(handle()),
         Some(Fault::Delay(time)) => {
             tokio::time::sleep(*time).await;
             Some(handle())
         }
-        Some(Fault::Status {
-            status,
-            retry_after_s,
-        }) => Some(fault::status_response(*status, *retry_after_s)),
-        Some(Fault::StatusAfter(status)) => Some(fault::after(*status, handle())),
-        Some(Fault::Outage) => Some(fault::outage()),
-        Some(Fault::ForeignPage(status)) => Some(fault::foreign_page(*status, request)),
-        Some(Fault::ForeignError(status)) => Some(fault::foreign_error(*status, request)),
         Some(Fault::Twice(gap)) => {
             let (shared, request, gap) = (Arc::clone(shared), request.clone(), *gap);
             let first = handle();
@@ -278,12 +270,14 @@ async fn respond(
             });
             Some(first)
         }
-        Some(Fault::Garbage) => Some(fault::garbage(handle().status())),
-        Some(Fault::Spoilt(spoilt)) => Some(spoilt.of(handle())),
         Some(Fault::LoseRequest | Fault::ResetRequest) => None,
         Some(Fault::LoseResponse | Fault::ResetResponse) => {
             handle();
             None
+        }
+        Some(fault) => {
+            let instead = fault.answer_instead(request);
+            Some(instead.unwrap_or_else(|| fault.spoil(handle())))
         }
     }
 }

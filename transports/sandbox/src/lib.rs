@@ -8,12 +8,9 @@ mod ledger;
 mod operation;
 mod sandbox;
 mod seed;
-#[cfg(feature = "suite")]
-pub mod suite;
-pub mod world;
 
 pub use exchange::{Exchange, Plane};
-pub use fault::{Fault, FaultRule, FaultSyntax, Spoilt, When};
+pub use fault::{Fault, FaultPlan, FaultRule, FaultSyntax, Spoilt, When};
 pub use ledger::{
     ApiKey, Budget, BudgetState, BudgetStatus, BudgetSyntax, Funding, KeyStatus, Ledger, OperatorError,
     OveragePolicy, ReservationState, ReservationStatus, Tenant, TenantStatus, Unit,
@@ -23,3 +20,5 @@ pub use sandbox::{
     DEFAULT_AGENT_SCOPE, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, SandboxBuilder,
     default_budgets,
 };
+#[doc(hidden)]
+pub use seed::Seed;

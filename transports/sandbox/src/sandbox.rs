@@ -205,8 +205,7 @@ impl SandboxBuilder {
 
     /// Has `answer` called in place of the ledger, with all faults before and after it. It holds up all other
     /// requests.
-    #[cfg(feature = "suite")]
-    pub(crate) fn answered_by(
+    pub fn answered_by(
         mut self,
         answer: impl Fn(&http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync + 'static,
     ) -> Self {

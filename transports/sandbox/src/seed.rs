@@ -2,19 +2,20 @@
 
 /// A splitmix64 generator that writes ids in the shapes of the protocol.
 ///
-/// Good enough to keep ids apart; never a source of secrets.
+/// Good enough to keep ids apart; never a source of secrets. Hidden: it is public for the simulator of this repository,
+/// whose chances are of the same kind.
 #[derive(Clone, Debug)]
-pub(crate) struct Seed(u64);
+pub struct Seed(u64);
 
 impl Seed {
     /// A generator whose ids depend on `seed` alone.
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next id, shaped as a UUID version 4 in lower case with hyphens.
-    pub(crate) fn uuid(&mut self) -> String {
-        let (high, low) = (self.next(), self.next());
+    pub fn uuid(&mut self) -> String {
+        let (high, low) = (self.bits(), self.bits());
         let high = high & 0xFFFF_FFFF_FFFF_0FFF | 0x4000;
         let low = low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000;
         format!(
@@ -28,25 +29,25 @@ impl Seed {
     }
 
     /// The next trace id: 32 lower-case hex digits, never all zero.
-    pub(crate) fn trace_id(&mut self) -> String {
-        format!("{:016x}{:016x}", self.next() | 1, self.next())
+    pub fn trace_id(&mut self) -> String {
+        format!("{:016x}{:016x}", self.bits() | 1, self.bits())
     }
 
     /// Yes with this probability.
-    pub(crate) fn chance(&mut self, probability: f64) -> bool {
+    pub fn chance(&mut self, probability: f64) -> bool {
         // 53 bits are what a float holds exactly.
-        let draw = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
+        let draw = (self.bits() >> 11) as f64 / (1_u64 << 53) as f64;
         draw < probability
     }
 
     /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         // The bias of a remainder is far below what a simulation could notice.
-        self.next() % end.max(1)
+        self.bits() % end.max(1)
     }
 
     /// 64 random bits.
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -13,7 +13,7 @@ mod wait;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cycles_sandbox::suite::{commit, request};
+use cycles_conformance::{commit, request};
 use cycles_tokio::Event;
 use executor::multi_thread;
 use scene::{PATIENCE, Scene};

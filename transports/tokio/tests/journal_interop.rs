@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use cycles_sandbox::suite::{TempDir, commit, request};
+use cycles_conformance::{TempDir, commit, request};
 use cycles_tokio::models::CyclesMetrics;
 use cycles_tokio::proto::record::{JournalRecord, Mode, waiting_file_name};
 use cycles_tokio::{CyclesClient, CyclesConfig, Receipt, UnixMillis};

@@ -12,8 +12,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use cycles_conformance::{commit, request};
 use cycles_host::Journal;
-use cycles_sandbox::suite::{commit, request};
 use cycles_tokio::models::{Action, Amount, CommitRequest, Subject};
 use cycles_tokio::proto::record::{JournalRecord, Purpose};
 use cycles_tokio::proto::step::JournalWrite;

@@ -13,7 +13,7 @@ mod wait;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use cycles_sandbox::suite::{commit, request, request_for};
+use cycles_conformance::{commit, request, request_for};
 use cycles_tokio::{Event, Observer, Receipt};
 use executor::multi_thread;
 use scene::{PATIENCE, Scene};

@@ -10,4 +10,4 @@ mod executors;
 use adapter::OnExecutor;
 use executors::on_threads as executor;
 
-cycles_sandbox::recovery_suite!(OnExecutor);
+cycles_conformance::recovery_suite!(OnExecutor);

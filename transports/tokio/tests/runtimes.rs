@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use cycles_conformance::{commit, request, request_for};
 use cycles_sandbox::ReservationStatus;
-use cycles_sandbox::suite::{commit, request, request_for};
 use cycles_tokio::models::Amount;
 use cycles_tokio::{Error, Event, Receipt};
 use executor::{current_thread, multi_thread};

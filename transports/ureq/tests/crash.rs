@@ -4,7 +4,7 @@
 
 extern crate cycles_ureq as runcycles;
 
-use cycles_sandbox::suite::{commit, request};
+use cycles_conformance::{commit, request};
 use cycles_ureq::Flushed;
 
 include!("../../client/tests/adapter/crash.rs");

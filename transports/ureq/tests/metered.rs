@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use cycles_sandbox::suite::{TempDir, request};
+use cycles_conformance::{TempDir, request};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 use cycles_ureq::models::Amount;
 use cycles_ureq::{CyclesClient, Error, InvalidCommit, Reading, ReservationGuard};

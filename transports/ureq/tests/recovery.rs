@@ -5,4 +5,4 @@ mod adapter;
 
 use adapter::Ureq;
 
-cycles_sandbox::recovery_suite!(Ureq);
+cycles_conformance::recovery_suite!(Ureq);

@@ -5,4 +5,4 @@ mod adapter;
 
 use adapter::Ureq;
 
-cycles_sandbox::adapter_suite!(Ureq);
+cycles_conformance::adapter_suite!(Ureq);

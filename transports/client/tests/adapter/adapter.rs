@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
+use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
 use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use runcycles::models::Amount;
 use runcycles::{BoxError, CyclesClient, Error, WithCyclesConfig, with_cycles};
 use cycles_sandbox::ReservationStatus;
-use cycles_sandbox::suite::{commit, request};
+use cycles_conformance::{commit, request};
 use executor::{block_on, yield_now};
 use scene::{PATIENCE, Scene};
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use cycles_proto::record::JournalRecord;
 use runcycles::{CyclesClient, RetryPolicy};
-use cycles_sandbox::suite::{TempDir, records};
+use cycles_conformance::{TempDir, records};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, Sandbox, Unit};
 
 const LIFECYCLES: usize = 200;

@@ -1,7 +1,7 @@
 // What the processes of `crash.rs` do, four lifecycles at a time. The tests of each async adapter include it: `executor`
 // is beside it.
 
-use cycles_sandbox::suite::{commit, request};
+use cycles_conformance::{commit, request};
 use runcycles::Flushed;
 
 fn flush(client: &CyclesClient, timeout: Duration) -> Flushed {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cycles_sandbox::suite::{TempDir, records};
+use cycles_conformance::{TempDir, records};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, ReservationState, Sandbox, Unit};
 use runcycles::models::ReservationId;
 use runcycles::proto::record::JournalRecord;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runcycles::models::BalanceParams;
 use runcycles::{CyclesClient, CyclesConfig, Event, HttpOptions};
-use cycles_sandbox::suite::{TempDir, records, request};
+use cycles_conformance::{TempDir, records, request};
 use support::{KEY, Scripted, client, commit, decide, hasty, http};
 
 /// What may not be seen: the key's tail, so that a shortened key is caught too.

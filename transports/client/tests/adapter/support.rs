@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-pub use cycles_sandbox::suite::scripted::{Connection, Scripted, http};
+pub use cycles_conformance::scripted::{Connection, Scripted, http};
 use runcycles::models::{Action, Amount, CommitRequest, DecisionRequest, Subject};
 use runcycles::{CyclesClient, HttpOptions};
 

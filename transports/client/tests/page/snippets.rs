@@ -216,7 +216,7 @@ on_executor! {
 async fn guard_lifecycle() -> Outcome {
     let scene = Scene::new();
     let client = scene.client();
-    let reserve = || client.reserve(cycles_sandbox::suite::request(100));
+    let reserve = || client.reserve(cycles_conformance::request(100));
     let guard = reserve().await?;
     let id = guard.reservation_id().clone();
     println!("{}", guard.extend(10_000).await?);

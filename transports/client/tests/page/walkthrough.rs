@@ -8,10 +8,10 @@ macro_rules! println { ($($text:tt)*) => { *said.lock().unwrap() = format!($($te
 
 use runcycles::Error;
 
-match client.reserve(cycles_sandbox::suite::request(tokens)).await {
+match client.reserve(cycles_conformance::request(tokens)).await {
     Ok(guard) => {
         // ALLOW or ALLOW_WITH_CAPS — proceed
-        guard.commit(cycles_sandbox::suite::commit(tokens)).await?;
+        guard.commit(cycles_conformance::commit(tokens)).await?;
     }
     Err(Error::BudgetExceeded { message, retry_after, .. }) => {
         println!("Budget exceeded: {message}");
@@ -133,7 +133,7 @@ async fn walkthrough_4_use_the_raii_guard_with_caps() -> Outcome {
 let scene = capped();
 let client = scene.client();
 
-let guard = client.reserve(cycles_sandbox::suite::request(2_000)).await?;
+let guard = client.reserve(cycles_conformance::request(2_000)).await?;
 
 if guard.is_capped() {
     let caps = guard.caps().unwrap();

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cycles_sandbox::suite::TempDir;
+use cycles_conformance::TempDir;
 use cycles_sandbox::{Operation, Sandbox, Unit as Kind};
 use runcycles::models::*;
 use runcycles::money::Usd;

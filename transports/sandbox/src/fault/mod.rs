@@ -67,6 +67,54 @@ pub enum Fault {
     Drip(Duration),
 }
 
+impl Fault {
+    /// What is answered in the ledger's stead, which then sees nothing of the request. `None` if the ledger sees it, or
+    /// if nobody answers.
+    pub fn answer_instead(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        match self {
+            Self::Status {
+                status,
+                retry_after_s,
+            } => Some(status_response(*status, *retry_after_s)),
+            Self::Outage => Some(outage()),
+            Self::ForeignPage(status) => Some(foreign_page(*status, request)),
+            Self::ForeignError(status) => Some(foreign_error(*status, request)),
+            Self::Delay(_)
+            | Self::StatusAfter(_)
+            | Self::Garbage
+            | Self::Spoilt(_)
+            | Self::Twice(_)
+            | Self::LoseRequest
+            | Self::LoseResponse
+            | Self::ResetRequest
+            | Self::ResetResponse
+            | Self::Cut
+            | Self::Drip(_) => None,
+        }
+    }
+
+    /// What the ledger's answer becomes. How it gets to the client, if at all, is not said here.
+    pub fn spoil(&self, answer: Response<Bytes>) -> Response<Bytes> {
+        match self {
+            Self::StatusAfter(status) => after(*status, answer),
+            Self::Garbage => garbage(answer.status()),
+            Self::Spoilt(spoilt) => spoilt.of(answer),
+            Self::Delay(_)
+            | Self::Status { .. }
+            | Self::Outage
+            | Self::ForeignPage(_)
+            | Self::ForeignError(_)
+            | Self::Twice(_)
+            | Self::LoseRequest
+            | Self::LoseResponse
+            | Self::ResetRequest
+            | Self::ResetResponse
+            | Self::Cut
+            | Self::Drip(_) => answer,
+        }
+    }
+}
+
 /// Which calls of the matching operations a fault strikes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -131,9 +179,9 @@ impl FaultRule {
     }
 }
 
-/// The rules in force, and how far each has come.
+/// The rules in force, and how far each has come: for a transport in the process, as the sandbox has one.
 #[derive(Debug, Default)]
-pub(crate) struct FaultPlan(Vec<Active>);
+pub struct FaultPlan(Vec<Active>);
 
 #[derive(Debug)]
 struct Active {
@@ -144,12 +192,13 @@ struct Active {
 }
 
 impl FaultPlan {
-    pub(crate) fn add(&mut self, rule: FaultRule) {
+    /// Adds a rule behind those in force.
+    pub fn add(&mut self, rule: FaultRule) {
         let seed = rule.seed();
         let alike = self.0.iter().filter(|earlier| earlier.rule.seed() == seed);
         let dice = match alike.count() {
             0 => Seed::new(seed),
-            nth => Seed::new(seed ^ Seed::new(nth as u64).next()),
+            nth => Seed::new(seed ^ Seed::new(nth as u64).bits()),
         };
         self.0.push(Active {
             rule,
@@ -159,12 +208,13 @@ impl FaultPlan {
         });
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Ends all of them.
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 
     /// What strikes this call: the first rule that does. Every matching rule counts the call.
-    pub(crate) fn strike(&mut self, now: UnixMillis, operation: Operation) -> Option<Fault> {
+    pub fn strike(&mut self, now: UnixMillis, operation: Operation) -> Option<Fault> {
         let mut struck = None;
         for active in &mut self.0 {
             let concerned = active.rule.operations.is_empty() || active.rule.operations.contains(&operation);
@@ -191,12 +241,12 @@ impl Active {
 }
 
 /// The answer of a server that refuses or fails, in the protocol's form.
-pub(crate) fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
+fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
     error_response(status, "Injected fault", retry_after_s)
 }
 
 /// The answer that says so although the ledger did what was asked.
-pub(crate) fn after(status: u16, mut done: Response<Bytes>) -> Response<Bytes> {
+fn after(status: u16, mut done: Response<Bytes>) -> Response<Bytes> {
     match StatusCode::from_u16(status) {
         Ok(code) if code.is_success() => {
             *done.status_mut() = code;
@@ -207,7 +257,7 @@ pub(crate) fn after(status: u16, mut done: Response<Bytes>) -> Response<Bytes> {
 }
 
 /// The answer of a server that has lost its store.
-pub(crate) fn outage() -> Response<Bytes> {
+fn outage() -> Response<Bytes> {
     error_response(401, "INTERNAL_ERROR", None)
 }
 
@@ -228,7 +278,7 @@ fn error_response(status: u16, message: &str, retry_after_s: Option<u64>) -> Res
 }
 
 /// The answer of something that is no Cycles server.
-pub(crate) fn foreign_page(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
+fn foreign_page(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
     let page =
         format!("<html><body><h1>{status}</h1><p>The gateway could not serve this page.</p></body></html>");
     let mut response = respond(status, "text/html", page.into());
@@ -240,7 +290,7 @@ pub(crate) fn foreign_page(status: u16, request: &Request<Bytes>) -> Response<By
 }
 
 /// An error of something that speaks like a Cycles server and is none, with what it should not repeat.
-pub(crate) fn foreign_error(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
+fn foreign_error(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
     let key = request.headers().get("x-cycles-api-key");
     let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
     let key = key.replace(['"', '\\'], "");
@@ -265,7 +315,7 @@ fn code_of(status: u16) -> &'static str {
 }
 
 /// A success as far as its status goes; the operation's own, if it was one.
-pub(crate) fn garbage(status: StatusCode) -> Response<Bytes> {
+fn garbage(status: StatusCode) -> Response<Bytes> {
     let status = if status.is_success() {
         status
     } else {

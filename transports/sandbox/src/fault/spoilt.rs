@@ -23,7 +23,7 @@ pub enum Spoilt {
 
 impl Spoilt {
     /// What becomes of an answer. One that is no success stays as it is.
-    pub(crate) fn of(&self, response: Response<Bytes>) -> Response<Bytes> {
+    pub(super) fn of(&self, response: Response<Bytes>) -> Response<Bytes> {
         if !response.status().is_success() {
             return response;
         }

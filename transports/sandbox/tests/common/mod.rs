@@ -15,7 +15,7 @@
 
 pub mod answer;
 pub mod backend;
-#[path = "../../src/suite/client.rs"]
+#[path = "../../../conformance/src/client.rs"]
 pub mod client;
 pub mod contract;
 pub mod live;

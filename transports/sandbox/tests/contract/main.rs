@@ -15,24 +15,12 @@ mod common;
 mod desk;
 #[path = "../differential/dice.rs"]
 mod dice;
-mod lives;
 mod models;
 mod planted;
 mod requests;
 mod text;
 
-use common::contract::{self, Spec};
-
-/// The document; without one the test is left out, and says so past the harness.
-fn spec() -> Option<&'static Spec> {
-    let spec = contract::spec();
-    if spec.is_none() {
-        let test = std::thread::current();
-        let test = test.name().unwrap_or("a test");
-        common::tally::say(&format!("skipped: {test}: {} names no file", contract::FILE));
-    }
-    spec
-}
+use common::contract::spec_or_say as spec;
 
 fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).unwrap_or_default();

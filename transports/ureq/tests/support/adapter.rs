@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_sandbox::suite::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
+use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,

@@ -11,7 +11,7 @@ pub mod world;
 
 use std::time::Duration;
 
-pub use cycles_sandbox::suite::scripted::{Connection, Scripted, http};
+pub use cycles_conformance::scripted::{Connection, Scripted, http};
 use cycles_ureq::models::{Action, Amount, CommitRequest, DecisionRequest, Subject};
 use cycles_ureq::{CyclesClient, HttpOptions};
 

@@ -7,6 +7,7 @@ mod deviations;
 mod spec;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{LazyLock, Mutex};
 
 use bytes::Bytes;
@@ -30,6 +31,17 @@ static MET: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 /// The document, if one is named.
 pub fn spec() -> Option<&'static Spec> {
     SPEC.as_ref()
+}
+
+/// The same; without one the test is left out, and says so past the harness.
+pub fn spec_or_say() -> Option<&'static Spec> {
+    let spec = spec();
+    if spec.is_none() {
+        let test = std::thread::current();
+        let test = test.name().unwrap_or("a test");
+        let _ = writeln!(std::io::stderr(), "skipped: {test}: {FILE} names no file");
+    }
+    spec
 }
 
 /// Fails on an answer that is neither as the document says nor a known deviation of the reference server.

@@ -1,0 +1,295 @@
+#![doc = include_str!("../README.md")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod between;
+mod client;
+mod ends;
+mod files;
+mod journal;
+mod lease;
+mod live;
+mod losses;
+mod metered;
+mod raw;
+pub mod recovery;
+pub mod scripted;
+mod secrets;
+mod stage;
+mod values;
+mod wire;
+
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use cycles_proto::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
+use cycles_proto::{
+    CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis,
+};
+
+pub use self::between::*;
+pub use self::ends::*;
+pub use self::files::{TempDir, records};
+pub use self::journal::*;
+pub use self::lease::*;
+pub use self::losses::*;
+pub use self::metered::*;
+pub use self::raw::*;
+pub use self::secrets::*;
+pub use self::stage::{commit, request, request_for};
+pub use self::values::*;
+pub use self::wire::*;
+
+/// A client library under test.
+pub trait Adapter {
+    /// Its client.
+    type Client: Client;
+
+    /// A client with this configuration that tells `observer` of every event.
+    fn client(config: CyclesConfig, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self::Client;
+
+    /// Keeps all threads busy for so long that run the tasks of the caller's runtime, if there is one.
+    fn occupy(_time: Duration) {}
+}
+
+/// A client.
+pub trait Client: Debug + Sync {
+    /// What holds a reservation.
+    type Guard: Guard;
+
+    /// Reserves.
+    fn reserve(&self, request: ReservationCreateRequest) -> Result<Self::Guard, Error>;
+
+    /// Runs an action on `estimate`. What became of its cost is beside its value.
+    fn with_cycles<T>(
+        &self,
+        estimate: Amount,
+        action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
+    ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
+
+    /// Asks anything, for the answer as it came.
+    fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
+
+    /// Settles what can be settled within the time.
+    fn flush(&self, timeout: Duration) -> Result<Left, Error>;
+
+    /// The same, with what was set aside as stale.
+    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error>;
+}
+
+/// A reservation in the hands of a caller.
+pub trait Guard: Debug + Send {
+    fn reservation_id(&self) -> ReservationId;
+    fn caps(&self) -> Option<Caps>;
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
+    fn extend(&self, ms: u64) -> Result<UnixMillis, Error>;
+    fn commit(self, request: CommitRequest) -> Result<Receipt, Error>;
+    fn release(self, reason: &str) -> Result<bool, Error>;
+
+    /// Meters a stream of items that each cost so many tokens, or fail; takes `take` of them, or fewer if it ends
+    /// before, and drops the rest. Returns how many there were and what became of the cost.
+    fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed;
+}
+
+/// How a stream is metered and consumed.
+#[derive(Clone, Copy, Debug)]
+pub struct Metering {
+    /// How many items are asked for.
+    pub take: usize,
+    /// So many tokens end the stream.
+    pub stop_at: Option<i64>,
+    /// Whether the consumer panics instead of leaving.
+    pub panics: bool,
+}
+
+/// What was taken of a metered stream.
+#[derive(Debug)]
+pub struct Consumed {
+    /// The items that were seen; `None` is an error.
+    pub seen: Vec<Option<i64>>,
+    /// What its end told.
+    pub settled: Result<Option<Receipt>, Error>,
+}
+
+impl Metering {
+    /// Takes the next item, unless no more are asked for; then it panics if it shall.
+    ///
+    /// One whose cost closure panics is lost, and the stream is read on.
+    pub fn next<T>(self, seen: usize, mut next: impl FnMut() -> Option<T>) -> Option<T> {
+        if seen < self.take {
+            return loop {
+                match catch_unwind(AssertUnwindSafe(&mut next)) {
+                    Ok(item) => break item,
+                    Err(panic) if panic.is::<Untold>() => {}
+                    Err(panic) => resume_unwind(panic),
+                }
+            };
+        }
+        if self.panics {
+            resume_unwind(Box::new("on purpose"));
+        }
+        None
+    }
+
+    /// What an item costs; that of [`UNTOLD`] panics.
+    pub fn cost(tokens: &i64) -> Amount {
+        if *tokens == UNTOLD {
+            resume_unwind(Box::new(Untold));
+        }
+        Amount::tokens(*tokens)
+    }
+}
+
+/// An item of which the meter's closure does not say what it costs: it panics.
+pub const UNTOLD: i64 = i64::MIN;
+
+struct Untold;
+
+/// What an action sees of its reservation.
+pub trait Action {
+    fn reservation_id(&self) -> ReservationId;
+    fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
+}
+
+/// The error of an action that failed.
+#[derive(Debug)]
+pub struct ActionFailed;
+
+impl std::fmt::Display for ActionFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the action's own error")
+    }
+}
+
+impl std::error::Error for ActionFailed {}
+
+/// What a flush left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Reservations that are still being settled or released.
+    pub ending: usize,
+    /// Records in the journal.
+    pub recorded: usize,
+    /// Costs that are nowhere.
+    pub unrecorded: usize,
+    /// Costs that were charged for less.
+    pub charged_less: usize,
+    /// Costs that are for a person, in files.
+    pub set_aside: usize,
+    /// Whether that is all.
+    pub is_certain: bool,
+}
+
+impl Left {
+    /// Nothing at all.
+    pub const NOTHING: Self = Self {
+        ending: 0,
+        recorded: 0,
+        unrecorded: 0,
+        charged_less: 0,
+        set_aside: 0,
+        is_certain: true,
+    };
+
+    /// The same with so many costs that are nowhere.
+    pub const fn unrecorded(self, unrecorded: usize) -> Self {
+        Self { unrecorded, ..self }
+    }
+}
+
+impl From<Flushed> for Left {
+    fn from(flushed: Flushed) -> Self {
+        let left = Self {
+            ending: flushed.ending,
+            recorded: flushed.recorded,
+            unrecorded: flushed.unrecorded,
+            charged_less: flushed.charged_less,
+            set_aside: flushed.set_aside,
+            is_certain: flushed.is_certain,
+        };
+        assert_eq!(flushed.is_complete(), left == Self::NOTHING, "{flushed:?}");
+        left
+    }
+}
+
+/// A test of each behaviour for an [`Adapter`](crate::Adapter).
+#[macro_export]
+macro_rules! adapter_suite {
+    ($adapter:ty) => {
+        $crate::adapter_suite! { $adapter:
+            the_value_comes_back_when_the_server_died_before_the_commit
+            the_value_comes_back_through_server_errors_and_the_cost_is_settled_later
+            the_value_comes_back_when_the_key_is_refused_and_nothing_is_released
+            the_value_comes_back_when_the_reservation_is_over_and_an_event_takes_the_cost
+            the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it
+            the_value_comes_back_when_the_journal_cannot_be_written
+            the_value_comes_back_with_neither_server_nor_journal
+            the_value_comes_back_when_a_foreign_page_answers_and_the_cost_is_settled_later
+            a_job_that_was_done_twice_has_both_costs_in_the_ledger_or_in_a_file
+            a_cost_that_is_refused_and_in_no_file_is_told_and_counted
+            a_denied_action_does_not_run
+            a_denial_is_the_same_error_as_a_decision_and_as_a_refusal
+            a_reservation_whose_answer_is_lost_is_made_once
+            a_commit_whose_answer_is_lost_is_charged_once
+            a_release_whose_answer_is_lost_is_confirmed_by_its_repetition
+            an_extension_whose_answer_is_lost_is_made_once
+            a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs
+            what_a_balancer_or_a_redirect_answers_is_asked_once_more_and_counts_once
+            a_redirect_is_not_followed_and_its_error_says_what_to_change
+            a_proxy_that_wants_credentials_has_sent_nothing
+            what_a_gateway_has_written_anew_is_read_all_the_same
+            a_server_that_takes_all_its_connections_along_costs_no_call
+            a_cost_that_is_known_after_the_lease_is_charged_by_an_event
+            what_one_client_left_another_settles
+            a_pause_for_one_record_is_one_for_all_of_them
+            answers_that_say_nothing_of_a_record_are_not_asked_for_with_every_record
+            a_key_that_is_refused_is_not_tried_with_every_record
+            two_that_settle_one_journal_at_once_send_each_record_once
+            a_record_that_counted_and_that_another_sdk_has_sorted_counts_once
+            a_record_whose_key_was_answered_for_another_amount_is_for_a_person
+            an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person
+            what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once
+            a_throttled_commit_waits_as_long_as_it_was_told
+            an_action_that_panics_gives_its_budget_back
+            an_action_that_panics_is_charged_what_it_had_spent
+            an_action_that_fails_gives_its_budget_back_and_keeps_its_error
+            a_dropped_guard_gives_its_budget_back
+            a_dropped_guard_is_charged_what_was_spent
+            a_release_after_something_was_spent_charges_it
+            a_commit_over_a_limit_goes_on_without_what_is_too_long
+            a_commit_goes_on_without_what_is_nested_deeper_than_servers_read
+            a_cost_in_another_unit_is_not_taken_and_nothing_is_released
+            a_cost_that_was_charged_for_less_is_told_and_counted
+            a_heartbeat_keeps_a_lease_alive_beyond_its_length
+            a_lease_so_short_that_its_first_beat_is_due_with_the_grant_is_kept_alive
+            a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive
+            an_extension_that_hangs_does_not_delay_the_commit
+            #[ignore = "needs one engine"]
+            many_leases_are_kept_alive_though_each_extension_takes_long
+            #[ignore = "needs one engine"]
+            a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy
+            a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact
+            a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact
+            a_metered_stream_that_fails_is_charged_what_came_before
+            a_metered_item_whose_cost_panics_is_told_and_counted_though_the_stream_goes_on
+            a_metered_item_that_cannot_be_counted_is_told_and_counted
+            a_metered_stream_ends_at_its_limit_and_is_charged_what_was_consumed
+            a_metered_stream_keeps_to_the_caps_of_its_reservation
+            a_metered_stream_that_ends_while_the_server_fails_is_charged_later
+            a_raw_response_says_what_the_server_said
+            a_raw_response_is_had_of_a_page_from_elsewhere_too
+            the_key_is_nowhere
+            a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it
+            requests_have_the_headers_of_the_protocol_and_no_others
+        }
+    };
+    ($adapter:ty: $($(#[$attribute:meta])* $behaviour:ident)+) => {
+        $(
+            $(#[$attribute])*
+            #[test]
+            fn $behaviour() {
+                $crate::$behaviour::<$adapter>();
+            }
+        )+
+    };
+}

@@ -1,0 +1,91 @@
+//! The API key is in nothing that is kept, told or printed.
+
+use std::fs;
+use std::time::Duration;
+
+use cycles_proto::Receipt;
+use cycles_proto::models::Amount;
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT_SCOPE};
+
+use super::stage::{Stage, commit, request};
+use super::{ActionFailed, Adapter, Client as _, Guard as _};
+
+pub fn the_key_is_nowhere<A: Adapter>() {
+    let mut seen = Vec::new();
+    for fault in [
+        "*:401",
+        "*:500",
+        "commit:503",
+        "commit:410",
+        "commit:409",
+        "*:garbage",
+        "*:reset-request",
+        "*:drip=0ms",
+    ] {
+        let stage = Stage::<A>::new();
+        seen.push(format!("{:?} {:#?}", stage.client, stage.client));
+        let guard = stage.client.reserve(request(100)).unwrap();
+        seen.push(format!("{guard:?}"));
+        stage.inject(fault);
+        match guard.extend(1_000) {
+            Ok(end) => seen.push(format!("{end:?}")),
+            Err(error) => seen.push(format!("{error} {error:?} {error:#?}")),
+        }
+        seen.push(format!("{:?}", guard.commit(commit(42))));
+        match stage.client.reserve(request(100)) {
+            Ok(guard) => seen.push(format!("{:?}", guard.release("not needed"))),
+            Err(error) => seen.push(format!("{error} {error:?}")),
+        }
+        let failed = stage
+            .client
+            .with_cycles(Amount::tokens(1), |_| -> Result<((), Amount), _> {
+                Err(ActionFailed)
+            });
+        seen.push(format!("{failed:?}"));
+        seen.push(format!("{:?}", stage.client.flush(Duration::from_millis(500))));
+        seen.push(format!("{:?}", stage.events()));
+        for file in stage.files("") {
+            seen.push(file.display().to_string());
+            seen.push(String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned());
+        }
+    }
+    // Its tail, so that a shortened key is found too.
+    let tail = DEFAULT_API_KEY.get(DEFAULT_API_KEY.len() - 8..).unwrap();
+    for text in &seen {
+        assert!(!text.contains(tail), "{text}");
+    }
+    assert!(
+        seen.iter().any(|text| text.contains("v2-")),
+        "there was a record to look at"
+    );
+}
+
+pub fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it<A: Adapter>() {
+    for key in [
+        "-",
+        "a",
+        "TOKENS",
+        "COMMITTED",
+        "tenant:acme-corp",
+        "reservation_id",
+    ] {
+        let Some(stage) = Stage::<A>::with_key(key) else {
+            return;
+        };
+        let guard = stage.client.reserve(request(100)).unwrap();
+        assert_eq!(stage.reservations(), [guard.reservation_id()], "{key}");
+        guard.extend(10_000).unwrap();
+        let receipt = guard.commit(commit(42)).unwrap();
+        let Receipt::Committed(Some(reply)) = receipt else {
+            panic!("{key}: {receipt:?}")
+        };
+        assert_eq!(reply.charged, Amount::tokens(42), "{key}");
+        let balances = reply.balances.clone().unwrap_or_default();
+        let is_there = balances
+            .iter()
+            .any(|balance| balance.scope_path == DEFAULT_TENANT_SCOPE);
+        assert!(is_there, "{key}");
+        stage.flush_everything();
+        stage.assert_spent(42);
+    }
+}

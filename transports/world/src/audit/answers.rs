@@ -1,0 +1,149 @@
+//! What an answer obliges a machine to.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::{Failure, Now, Ticket};
+use cycles_sandbox::Operation;
+use http::Response;
+use serde::Deserialize;
+
+use super::{Attempt, Watch};
+use crate::life::Life;
+
+/// What a machine hears of an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Heard {
+    Response(Response<Bytes>),
+    Failure(Failure),
+}
+
+/// What matters of a response's body.
+#[derive(Default, Deserialize)]
+struct Said {
+    error: Option<String>,
+    request_id: Option<String>,
+    message: Option<String>,
+    status: Option<String>,
+    expires_at_ms: Option<u64>,
+    event_id: Option<String>,
+    charged: Option<serde::de::IgnoredAny>,
+}
+
+enum Sense {
+    /// It was done, and the answer says what was asked for.
+    Done,
+    Throttled(Option<Duration>),
+    /// The reservation is over, in an answer that names the request or not.
+    Over {
+        named: bool,
+    },
+    /// Somebody else ended the reservation.
+    Finalized,
+    /// It may have been done.
+    Open,
+    /// It never left.
+    NotSent,
+    /// It was refused.
+    Refused,
+}
+
+impl Watch {
+    /// A machine hears of an attempt. Only the first time counts; `is_held` is whether its action runs or is
+    /// being settled.
+    pub(crate) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, life: &Life) {
+        let Some(attempt) = self.attempts.remove(&ticket) else {
+            return;
+        };
+        let sense = match heard {
+            Heard::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Sense::Open,
+            Heard::Response(response) => sense(attempt.operation, response),
+            Heard::Failure(failure) if failure.kind().may_have_been_sent() => Sense::Open,
+            Heard::Failure(_) => Sense::NotSent,
+        };
+        self.judge(now, &attempt, &sense, is_held, life);
+    }
+
+    /// A machine is polled: attempts whose time is over count as failed.
+    pub(crate) fn polling(&mut self, now: Now, is_held: bool, life: &Life) {
+        while let Some((&ticket, _)) = self
+            .attempts
+            .iter()
+            .find(|(_, attempt)| attempt.deadline <= now.mono)
+        {
+            if let Some(attempt) = self.attempts.remove(&ticket) {
+                self.judge(now, &attempt, &Sense::Open, is_held, life);
+            }
+        }
+    }
+
+    fn judge(&mut self, now: Now, attempt: &Attempt, sense: &Sense, is_held: bool, life: &Life) {
+        const HOUR: Duration = Duration::from_secs(3_600);
+        match (attempt.operation, sense) {
+            (Operation::CommitReservation | Operation::GetReservation, Sense::Over { named: true }) => {
+                self.may_charge_event = true;
+            }
+            (Operation::CommitReservation | Operation::CreateEvent, Sense::Throttled(Some(pause))) => {
+                let pause = (*pause).min(HOUR);
+                self.settle_floor = Some(now.mono.saturating_add(pause));
+                self.owed_pause = Some(now.wall.saturating_add(pause));
+            }
+            (Operation::ReleaseReservation, Sense::Throttled(Some(pause))) => {
+                self.release_floor = Some(now.mono.saturating_add((*pause).min(HOUR)));
+            }
+            (Operation::ExtendReservation, sense) if attempt.is_beat && is_held => {
+                if let Sense::Throttled(Some(pause)) = sense {
+                    self.beat_floor = Some(now.mono.saturating_add(*pause));
+                }
+                // A settlement that is under way may have ended the reservation.
+                let is_normal = life.cost.is_some() && matches!(sense, Sense::Over { .. } | Sense::Finalized);
+                self.owes_beat_event |= !matches!(sense, Sense::Done) && !is_normal;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {
+    let status = response.status().as_u16();
+    let said: Option<Said> = serde_json::from_slice(response.body()).ok();
+    if (200..300).contains(&status) {
+        return succeeded(operation, status, &said.unwrap_or_default());
+    }
+    let said = said.unwrap_or_default();
+    let code = said.error.as_deref();
+    if status == 429 || code == Some("LIMIT_EXCEEDED") {
+        let pause = response.headers().get("retry-after");
+        let pause = pause.and_then(|pause| pause.to_str().ok()?.parse().ok());
+        return Sense::Throttled(pause.map(Duration::from_secs));
+    }
+    match (status, code) {
+        (500.., _) => Sense::Open,
+        (401, _) if said.message.as_deref() == Some("INTERNAL_ERROR") => Sense::Refused,
+        (_, Some("RESERVATION_EXPIRED")) => Sense::Over {
+            named: said.request_id.is_some(),
+        },
+        (410, _) => Sense::Over { named: false },
+        (_, Some("RESERVATION_FINALIZED")) => Sense::Finalized,
+        _ => Sense::Refused,
+    }
+}
+
+/// What a 2xx says: only the operation's own status with what was asked for is a success.
+fn succeeded(operation: Operation, status: u16, said: &Said) -> Sense {
+    let state = said.status.as_deref();
+    if operation == Operation::GetReservation && state == Some("EXPIRED") {
+        return Sense::Over { named: true };
+    }
+    let expected = if operation == Operation::CreateEvent {
+        201
+    } else {
+        200
+    };
+    let says = |wanted: &str, has_it: bool| state == Some(wanted) && has_it;
+    let is_done = status == expected
+        && (operation != Operation::CommitReservation || says("COMMITTED", said.charged.is_some()))
+        && (operation != Operation::CreateEvent || says("APPLIED", said.event_id.is_some()))
+        && (operation != Operation::ExtendReservation || says("ACTIVE", said.expires_at_ms.is_some()));
+    if is_done { Sense::Done } else { Sense::Open }
+}

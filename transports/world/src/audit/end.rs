@@ -1,0 +1,63 @@
+//! What has to hold once the faults are over and everybody had time.
+
+use std::collections::BTreeMap;
+
+use cycles_sandbox::{Ledger, ReservationStatus, Unit};
+
+use super::{Held, broken};
+use crate::life::Life;
+use crate::rule::Rule;
+
+impl Life {
+    /// The cost is where it belongs. `is_lost` is whether the process that alone knew it is gone.
+    pub(crate) fn is_kept(&self, is_lost: bool) -> Held {
+        let Some(cost) = &self.cost else { return Ok(()) };
+        if !self.settled.is_empty() || self.book.was_surfaced || (is_lost && !self.book.was_durable) {
+            return Ok(());
+        }
+        broken(
+            Rule::CostKept,
+            format!("{cost} are neither in the ledger nor told as lost"),
+        )
+    }
+}
+
+/// The books of `ledger` add up, and say what the lives cost.
+pub(crate) fn books<'a>(ledger: &Ledger, lives: impl Iterator<Item = &'a Life>) -> Held {
+    let mut held: BTreeMap<Unit, i64> = BTreeMap::new();
+    for id in ledger.reservation_ids() {
+        if let Some(reservation) = ledger.reservation(id)
+            && reservation.status == ReservationStatus::Active
+        {
+            *held.entry(reservation.unit).or_default() += reservation.estimate;
+        }
+    }
+    let mut costs: BTreeMap<String, i64> = BTreeMap::new();
+    for life in lives {
+        if let Some(cost) = &life.cost {
+            *costs.entry(cost.unit.to_string()).or_default() +=
+                life.settled.iter().map(|settled| settled.charged).sum::<i64>();
+        }
+    }
+    for (scope, unit, state) in ledger.budgets() {
+        let remaining = state.allocated - state.spent - state.reserved - state.debt;
+        if state.remaining != remaining {
+            return broken(Rule::BooksBalance, format!("{scope} does not add up: {state:?}"));
+        }
+        // Scopes below the tenant may have been left out by a subject.
+        if scope.contains('/') {
+            continue;
+        }
+        let (held, cost) = (
+            held.get(&unit).copied().unwrap_or_default(),
+            costs.get(unit.name()).copied().unwrap_or_default(),
+        );
+        if (state.reserved, state.spent + state.debt) != (held, cost) {
+            return broken(
+                Rule::BooksBalance,
+                format!("{scope} holds {held} and was charged {cost}, and its books say {state:?}"),
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! The invariants, checked from the outside: from what machines hand out and what they are told. Nothing here
+//! uses the machine's own judgement of an answer, so that what the two agree on was understood twice.
+
+mod answers;
+mod end;
+mod requests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::lifecycle::{Outcome, Released};
+use cycles_proto::models::ReservationStatus;
+use cycles_proto::record::{JournalRecord, Mode};
+use cycles_proto::step::{Aside, Event, JournalWrite, StoreFailure};
+use cycles_proto::time::UnixMillis;
+use cycles_proto::{Now, Receipt, Ticket};
+use cycles_sandbox::Operation;
+
+pub(super) use self::answers::Heard;
+pub(super) use self::end::books;
+use super::life::Life;
+use super::rule::Rule;
+
+/// A rule that was broken, and how.
+pub(super) type Held = Result<(), (Rule, String)>;
+
+pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule, String)> {
+    Err((rule, what.into()))
+}
+
+/// What is known of one machine.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Its attempts that were not answered yet.
+    pub(super) attempts: BTreeMap<Ticket, Attempt>,
+    /// Its changes of the journal that were not answered yet.
+    pub(super) stores: BTreeMap<Ticket, JournalWrite>,
+    /// Whether it began with a record.
+    pub(super) is_resumed: bool,
+    /// Whether it keeps records.
+    pub(super) has_journal: bool,
+    /// Whether it was told that its record is stored. What another process finds may have been stored all the same.
+    has_stored: bool,
+    /// Whether the cost was in the ledger when its settlement was attempted last, by whomever.
+    was_settled: bool,
+    /// The mode and the body of its record, as it was answered last.
+    record: Option<(Mode, String)>,
+    /// What it asked the journal to do with the record at the end.
+    cleared: Option<Cleared>,
+    /// The server's word that an event is in order.
+    may_charge_event: bool,
+    /// Before when no settlement is sent.
+    settle_floor: Option<Duration>,
+    /// What a record has to say of the pause before the next settlement.
+    owed_pause: Option<UnixMillis>,
+    beat_floor: Option<Duration>,
+    /// When its last beats left.
+    beats: VecDeque<Duration>,
+    release_floor: Option<Duration>,
+    /// Whether it told of a cost that it could not take.
+    has_told_untaken: bool,
+    /// What it told to be charged in place of the whole cost.
+    told_shortfall: Option<(i64, i64)>,
+    /// A heartbeat failed, and it was not told yet.
+    owes_beat_event: bool,
+    /// A change of the journal failed, and it was not told yet.
+    owes_store_event: bool,
+}
+
+/// How a record goes out of the way of later replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cleared {
+    Removed,
+    Aside(Aside),
+}
+
+/// An attempt that was handed out.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) operation: Operation,
+    pub(super) deadline: Duration,
+    is_beat: bool,
+}
+
+impl Watch {
+    pub(super) fn fresh(has_journal: bool) -> Self {
+        Self {
+            has_journal,
+            ..Self::default()
+        }
+    }
+
+    /// A machine that begins with a record, which asks for a pause until then.
+    pub(super) fn resumed(record: &JournalRecord, has_journal: bool, pause: Option<Duration>) -> Self {
+        Self {
+            is_resumed: true,
+            has_journal,
+            has_stored: true,
+            record: Some((record.mode(), record.body().to_owned())),
+            may_charge_event: record.mode() == Mode::Event,
+            settle_floor: pause,
+            ..Self::default()
+        }
+    }
+
+    /// A change of the journal is asked for.
+    pub(super) fn storing(
+        &mut self,
+        life: &mut Life,
+        now: Now,
+        ticket: Ticket,
+        write: &JournalWrite,
+    ) -> Held {
+        match write {
+            JournalWrite::Put(record) => {
+                if let Err(problem) = JournalRecord::parse(record.to_json().as_bytes()) {
+                    return broken(Rule::CostKept, format!("a record that cannot be read: {problem}"));
+                }
+                let key = record
+                    .idempotency_key()
+                    .map_or_else(String::new, |key| key.as_str().to_owned());
+                let amount = requests::amount(record.body().as_bytes());
+                if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != amount {
+                    return broken(
+                        Rule::KnownCost,
+                        format!("a record of {amount:?}, which nobody handed over"),
+                    );
+                }
+                if life.book.key.get_or_insert_with(|| key.clone()) != &key {
+                    return broken(Rule::OneKey, format!("a record under the key {key}"));
+                }
+                if let Some(pause) = self.owed_pause
+                    && record.not_before(now.wall).is_some_and(|floor| floor >= pause)
+                {
+                    self.owed_pause = None;
+                }
+                life.book.recorded_at.get_or_insert(record.recorded_at());
+            }
+            JournalWrite::Remove(_) if life.settled.is_empty() => {
+                return broken(
+                    Rule::CostKept,
+                    "the record of a cost is removed that is not in the ledger",
+                );
+            }
+            JournalWrite::Remove(_) => self.cleared = Some(Cleared::Removed),
+            JournalWrite::SetAside(_, reason) => {
+                self.cleared = Some(Cleared::Aside(*reason));
+                life.book.was_surfaced = true;
+            }
+        }
+        self.stores.insert(ticket, write.clone());
+        Ok(())
+    }
+
+    /// A change of the journal is answered. Only the first answer counts.
+    pub(super) fn stored(&mut self, life: &mut Life, ticket: Ticket, stored: &Result<(), StoreFailure>) {
+        let Some(write) = self.stores.remove(&ticket) else {
+            return;
+        };
+        // Where nothing was stored, a removal that fails is nothing to tell.
+        let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
+        self.owes_store_event = stored.is_err() && !is_needless;
+        if let JournalWrite::Put(record) = write {
+            self.has_stored |= stored.is_ok();
+            life.book.was_durable |= stored.is_ok();
+            self.record = Some((record.mode(), record.body().to_owned()));
+        }
+    }
+
+    /// Something is told.
+    pub(super) fn told(&mut self, life: &mut Life, event: &Event) {
+        let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
+        self.owes_beat_event &= !tells_of_beat;
+        self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
+        self.has_told_untaken |= matches!(event, Event::CostNotTaken { .. });
+        if let Event::ChargedLess { actual, charged, .. } = event {
+            self.told_shortfall = Some((actual.amount, charged.amount));
+        }
+        if matches!(event, Event::Granted { .. }) {
+            life.book.is_running = true;
+        }
+        if let Event::LeaseExtended { ticket, .. } = event {
+            self.beat_floor = None;
+            // One that was asked for by hand plans the heartbeat anew.
+            if ticket.is_some() {
+                self.beats.clear();
+            }
+        }
+    }
+
+    /// The machine waits.
+    pub(super) fn waits(&self, life: &Life, now: Now, until: Option<Duration>) -> Held {
+        self.has_told()?;
+        match until {
+            Some(at) if at <= now.mono => broken(
+                Rule::WaitsAhead,
+                format!("a wait until {at:?}, and it is {:?}", now.mono),
+            ),
+            None if self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running => broken(
+                Rule::WaitsOnOutside,
+                "a wait without end, and nobody outside has anything to do",
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The machine is done with this outcome.
+    pub(super) fn ended(&self, life: &mut Life, outcome: &Outcome, is_released: bool) -> Held {
+        self.has_told()?;
+        let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
+        if let Outcome::Settled(receipt) = outcome {
+            if receipt.is_settled() && life.settled.is_empty() {
+                return lie("it is said to be settled, and the ledger knows nothing of it");
+            }
+            if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
+                return lie("it is said to be refused, and it was in the ledger when it was asked");
+            }
+            let is_last_word = matches!(
+                receipt,
+                Receipt::Rejected { .. }
+                    | Receipt::Stale
+                    | Receipt::Pending {
+                        is_recorded: false,
+                        ..
+                    }
+            );
+            life.book.was_surfaced |= is_last_word;
+            if matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: true,
+                    ..
+                }
+            ) && !life.book.was_durable
+            {
+                return lie("it is said to be recorded, and no record was ever stored");
+            }
+            if matches!(
+                receipt,
+                Receipt::Pending {
+                    is_recorded: false,
+                    ..
+                }
+            ) && self.has_journal
+                && self.has_stored
+            {
+                return lie("it is said to be in no record, and one was stored, which may yet be settled");
+            }
+            self.has_cleared(receipt)?;
+            self.has_told_shortfall(life, receipt)?;
+        }
+        if life.book.untaken && !self.is_resumed && !self.has_told_untaken {
+            return broken(
+                Rule::UntakenTold,
+                "a cost could not be taken, and no event told of it",
+            );
+        }
+        if let Outcome::Released(Released::Confirmed(reply)) = outcome
+            && (!is_released || reply.status != ReservationStatus::Released)
+        {
+            return lie("it is said to be released, and the ledger does not know");
+        }
+        Ok(())
+    }
+
+    /// What is over is in nobody's way.
+    fn has_cleared(&self, receipt: &Receipt) -> Held {
+        let due = match receipt {
+            Receipt::Committed(_) | Receipt::RecoveredViaEvent(_) => Some(Cleared::Removed),
+            Receipt::Rejected { .. } => Some(Cleared::Aside(Aside::Rejected)),
+            Receipt::Stale => Some(Cleared::Aside(Aside::Stale)),
+            // Nothing is decided yet; and a lost lease is for adapters to tell.
+            Receipt::Pending { .. } | Receipt::LeaseLost(_) | _ => None,
+        };
+        if self.has_journal && due.is_some() && due != self.cleared {
+            return broken(
+                Rule::RecordCleared,
+                format!(
+                    "its record had to be {due:?} and was {:?}: {receipt:?}",
+                    self.cleared
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Of a cost in the ledger it is told whether that is all of it.
+    fn has_told_shortfall(&self, life: &Life, receipt: &Receipt) -> Held {
+        let (Some(cost), Some(last)) = (&life.cost, life.settled.last()) else {
+            return Ok(());
+        };
+        let due = (last.charged < cost.amount).then_some((cost.amount, last.charged));
+        if receipt.is_settled() && self.told_shortfall != due {
+            return broken(
+                Rule::ShortfallTold,
+                format!(
+                    "{due:?} had to be told as charged for less, and {:?} was",
+                    self.told_shortfall
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// The machine is done. A grant that comes later still is released as one of its own.
+    pub(super) fn gives_up_releasing(&mut self) {
+        self.release_floor = None;
+    }
+
+    /// Nothing that had to be told was kept back.
+    fn has_told(&self) -> Held {
+        if self.owes_beat_event {
+            return broken(
+                Rule::BeatFailureTold,
+                "a heartbeat failed, and no event told of it",
+            );
+        }
+        if self.owes_store_event {
+            return broken(
+                Rule::StoreFailureTold,
+                "the journal could not be changed, and no event told of it",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The ledger took a cost: it must not have had it.
+pub(super) fn settled(life: &Life, by: Operation, now: UnixMillis) -> Held {
+    /// How long the server remembers the key of an event.
+    const KEPT: Duration = Duration::from_secs(7 * 86_400);
+    match life.settled.last() {
+        None => Ok(()),
+        // By its own clock the machine was in time (that is a rule of its own), and by the server's it was not:
+        // nobody can tell.
+        Some(last) if (last.by, by) == FORGETFUL && now.saturating_since(last.at) > KEPT => Ok(()),
+        Some(last) => broken(
+            Rule::SettledOnce,
+            format!(
+                "{} after {}: the cost is in the ledger twice",
+                by.name(),
+                last.by.name()
+            ),
+        ),
+    }
+}
+
+/// What the server takes once more when it has forgotten the first time.
+const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::CreateEvent);
+
+/// Whether the secret can be read in it.
+pub(super) fn keeps_secret(what: &str, text: &[u8], secret: &str) -> Held {
+    let found = text
+        .windows(secret.len())
+        .any(|window| window == secret.as_bytes());
+    if found {
+        return broken(Rule::SecretKept, format!("the API key is in {what}"));
+    }
+    Ok(())
+}
+
+/// The first request under these names, or whether this one has other bytes.
+fn same_bytes(life: &mut Life, operation: Operation, key: &str, body: &Bytes) -> Held {
+    let first = life
+        .book
+        .bytes
+        .entry((operation, key.to_owned()))
+        .or_insert_with(|| body.clone());
+    if first != body {
+        return broken(
+            Rule::SameBytes,
+            format!("{} was repeated with other bytes", operation.name()),
+        );
+    }
+    Ok(())
+}

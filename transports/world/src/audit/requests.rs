@@ -1,0 +1,177 @@
+//! What has to hold of a request before it leaves.
+
+use std::time::Duration;
+
+use cycles_proto::record::Mode;
+use cycles_proto::{Call, Now};
+use cycles_sandbox::Operation;
+use serde::Deserialize;
+
+use super::{Attempt, Held, Watch, broken, same_bytes};
+use crate::life::Life;
+use crate::rule::Rule;
+
+/// What matters of a request's body.
+#[derive(Default, Deserialize)]
+struct Body {
+    idempotency_key: Option<String>,
+    actual: Option<Actual>,
+    extend_by_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Actual {
+    amount: i64,
+}
+
+/// The cost in a body.
+pub(super) fn amount(body: &[u8]) -> Option<i64> {
+    serde_json::from_slice::<Body>(body)
+        .ok()?
+        .actual
+        .map(|actual| actual.amount)
+}
+
+impl Watch {
+    /// A call is handed out.
+    pub(crate) fn sending(&mut self, life: &mut Life, now: Now, operation: Operation, call: &Call) -> Held {
+        let body: Body = serde_json::from_slice(call.request.body()).unwrap_or_default();
+        let key = body.idempotency_key.as_deref().unwrap_or_default();
+        let header = call.request.headers().get("x-idempotency-key");
+        if header.is_some_and(|header| header.as_bytes() != key.as_bytes()) {
+            return broken(Rule::OneKey, "the key of the header is not that of the body");
+        }
+        let is_beat = match (operation, body.extend_by_ms) {
+            (Operation::ExtendReservation, Some(by)) => !life.book.by_hand.contains(&by),
+            _ => false,
+        };
+        if is_settlement(operation) {
+            self.was_settled = !life.settled.is_empty();
+            self.settling(life, now, operation, call, &body)?;
+        } else if operation == Operation::ReleaseReservation {
+            if life.cost.is_some() || life.operations().into_iter().any(is_settlement) {
+                return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
+            }
+            life.book.released = true;
+            not_before(now, self.release_floor.take(), "a release")?;
+            same_bytes(life, operation, "", call.request.body())?;
+        } else if operation == Operation::ExtendReservation {
+            if is_beat {
+                not_before(now, self.beat_floor.take(), "a heartbeat")?;
+                self.beating(now)?;
+            }
+            same_bytes(life, operation, key, call.request.body())?;
+        } else if operation == Operation::CreateReservation {
+            same_bytes(life, operation, "", call.request.body())?;
+        }
+        let attempt = Attempt {
+            operation,
+            deadline: now.mono.saturating_add(call.timeout),
+            is_beat,
+        };
+        self.attempts.insert(call.ticket, attempt);
+        Ok(())
+    }
+
+    fn settling(
+        &mut self,
+        life: &mut Life,
+        now: Now,
+        operation: Operation,
+        call: &Call,
+        body: &Body,
+    ) -> Held {
+        let asked = body.actual.as_ref().map(|actual| actual.amount);
+        if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != asked {
+            return broken(
+                Rule::KnownCost,
+                format!("a settlement of {asked:?}, which nobody handed over"),
+            );
+        }
+        let mode = if operation == Operation::CreateEvent {
+            Mode::Event
+        } else {
+            Mode::Commit
+        };
+        let bytes = call.request.body();
+        let key = body.idempotency_key.clone().unwrap_or_default();
+        if life.book.key.get_or_insert_with(|| key.clone()) != &key {
+            return broken(Rule::OneKey, format!("a settlement under the key {key}"));
+        }
+        same_bytes(life, operation, "", bytes)?;
+        let is_stored = self.stores.is_empty()
+            && self
+                .record
+                .as_ref()
+                .is_some_and(|(stored, body)| *stored == mode && body.as_bytes() == &bytes[..]);
+        if self.has_journal && !is_stored {
+            return broken(Rule::StoredFirst, format!("{mode} mode is sent, and not stored"));
+        }
+        if life.book.released {
+            return broken(Rule::NeverBoth, "a settlement of a reservation that was released");
+        }
+        not_before(now, self.settle_floor, "a settlement")?;
+        if self.has_journal && self.owed_pause.is_some() {
+            return broken(
+                Rule::NotBefore,
+                "the server's pause was not stored before the next settlement",
+            );
+        }
+        if mode == Mode::Event {
+            self.charging_event(life, now)?;
+        }
+        Ok(())
+    }
+
+    /// Where there is hardly time some beats may follow each other at once, but never this many.
+    fn beating(&mut self, now: Now) -> Held {
+        const MOST: usize = 5;
+        if self.beats.len() == MOST
+            && let Some(first) = self.beats.pop_front()
+            && now.mono.saturating_sub(first) < Duration::from_millis(250)
+        {
+            return broken(Rule::NoStorm, format!("{} beats since {first:?}", MOST + 1));
+        }
+        self.beats.push_back(now.mono);
+        Ok(())
+    }
+
+    fn charging_event(&self, life: &Life, now: Now) -> Held {
+        const DAY: Duration = Duration::from_secs(86_400);
+        if !self.may_charge_event {
+            return broken(
+                Rule::NoEventWhileOpen,
+                "an event is sent, and the server did not say that no commit was applied",
+            );
+        }
+        let recorded = life.book.recorded_at.unwrap_or(now.wall);
+        let is_old = now.wall.saturating_since(recorded) > 6 * DAY;
+        if is_old || recorded.saturating_since(now.wall) > DAY {
+            return broken(
+                Rule::NotStale,
+                format!(
+                    "an event of {} is sent on {}: its key may be forgotten",
+                    recorded, now.wall
+                ),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn is_settlement(operation: Operation) -> bool {
+    matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
+}
+
+fn not_before(now: Now, floor: Option<Duration>, what: &str) -> Held {
+    match floor {
+        Some(floor) if now.mono < floor => broken(
+            Rule::NotBefore,
+            format!(
+                "{what} at {:?}, and the server asked for a pause until {floor:?}",
+                now.mono
+            ),
+        ),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,0 +1,233 @@
+#![doc = include_str!("../README.md")]
+
+mod accounts;
+mod acts;
+mod audit;
+mod builder;
+mod driving;
+mod ending;
+mod fates;
+mod happenings;
+mod journal;
+mod life;
+mod lives;
+mod machine;
+mod network;
+mod process;
+mod replaying;
+mod rule;
+mod time;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cycles_proto::models::ReservationId;
+use cycles_proto::{CyclesConfig, Ticket, UnixMillis};
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledger, Seed};
+
+pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
+use self::happenings::Happening;
+pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
+pub use self::life::{Life, LifeId, ProcessId, Sent, Settled, Told};
+pub use self::lives::{Failed, RandomLife, Tally};
+pub use self::machine::Machine;
+use self::process::{Process, Seat, shifted};
+pub use self::rule::{Rule, Violation};
+
+/// A simulated world of clients and their server.
+pub struct World {
+    now: Duration,
+    dice: Seed,
+    driver: Driver,
+    unmeasured: f64,
+    make: MakeMachine,
+    watch: WatchLedger,
+    ledger: Ledger,
+    faults: FaultPlan,
+    is_server_down: bool,
+    /// How much the server's clock is ahead of the right time, in milliseconds.
+    server_ahead_ms: i64,
+    journal: Journal,
+    processes: Vec<Process>,
+    seats: Vec<Seat>,
+    lives: Vec<Life>,
+    by_reservation: BTreeMap<ReservationId, LifeId>,
+    /// What will happen, by when and in which order it was decided.
+    agenda: BTreeMap<(Duration, u64), Happening>,
+    happenings: u64,
+    steps: u64,
+    /// Tickets of all machines, to confuse others with.
+    tickets: Vec<Ticket>,
+    violation: Option<Violation>,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    /// The world of this seed, with the tenant, API key and budgets of a default sandbox and a driver that
+    /// behaves.
+    pub fn new(seed: u64) -> Self {
+        Self::builder(seed).build()
+    }
+
+    /// A world of this seed to set up.
+    pub fn builder(seed: u64) -> WorldBuilder {
+        WorldBuilder::new(seed)
+    }
+
+    /// The configuration of a client of the default tenant.
+    ///
+    /// # Panics
+    /// Never: the default key and tenant are valid.
+    pub fn config() -> CyclesConfig {
+        let config = CyclesConfig::builder(DEFAULT_API_KEY, BASE_URL)
+            .tenant(DEFAULT_TENANT)
+            .build();
+        #[expect(clippy::expect_used, reason = "all of it is fixed, and a test builds it")]
+        config.expect("the default configuration is valid")
+    }
+
+    fn begin(builder: WorldBuilder) -> Self {
+        Self {
+            now: Duration::ZERO,
+            dice: builder.dice,
+            driver: builder.driver,
+            unmeasured: builder.unmeasured,
+            make: builder.make,
+            watch: builder.watch,
+            ledger: builder.ledger,
+            faults: FaultPlan::default(),
+            is_server_down: false,
+            server_ahead_ms: 0,
+            journal: Journal::default(),
+            processes: Vec::new(),
+            seats: Vec::new(),
+            lives: Vec::new(),
+            by_reservation: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            happenings: 0,
+            steps: 0,
+            tickets: Vec::new(),
+            violation: None,
+            trace: builder.is_traced.then(Vec::new),
+        }
+    }
+
+    /// How long the world has existed.
+    pub const fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// How many steps its machines have handed out.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The server.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The server, to fund, freeze and revoke.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// The server's clock.
+    pub fn server_time(&self) -> UnixMillis {
+        shifted(self.now, self.server_ahead_ms)
+    }
+
+    /// The journal that all processes share.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The journal, to break it.
+    pub const fn journal_mut(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// What was seen of a life.
+    pub fn life(&self, life: LifeId) -> &Life {
+        &self.lives[life.0]
+    }
+
+    /// Every life, in the order in which the world met them.
+    pub fn lives(&self) -> impl Iterator<Item = (LifeId, &Life)> {
+        self.lives
+            .iter()
+            .enumerate()
+            .map(|(index, life)| (LifeId(index), life))
+    }
+
+    /// The life of a reservation, also if a record is all that the world knows of it.
+    pub fn life_of(&self, reservation: &ReservationId) -> Option<LifeId> {
+        self.by_reservation.get(reservation).copied()
+    }
+
+    /// Whether the reservation is held, so that its action may run or its cost is on its way.
+    pub fn is_held(&self, life: LifeId) -> bool {
+        self.home(life)
+            .is_some_and(|seat| self.seats[seat].machine.grant().is_some())
+    }
+
+    /// Whether the machine that reserved has ended, by itself or in a crash.
+    pub fn is_over(&self, life: LifeId) -> bool {
+        self.home(life).is_none_or(|seat| self.seats[seat].is_done)
+    }
+
+    /// Makes something go wrong from now on. Of several rules that strike a call the first one counts.
+    pub fn inject(&mut self, rule: FaultRule) {
+        self.faults.add(rule);
+    }
+
+    /// Ends all faults of the network.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+    }
+
+    /// What happened so far, line by line; empty if the world is not [traced](WorldBuilder::traced).
+    pub fn trace(&self) -> &[String] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>14.3} {}", self.now.as_secs_f64(), line()));
+        }
+    }
+
+    /// The first violation stops the world.
+    fn check(&mut self, life: Option<LifeId>, held: audit::Held) {
+        if let (Err((rule, what)), None) = (held, &self.violation) {
+            self.violation = Some(Violation {
+                rule,
+                at: self.now,
+                life,
+                what,
+                trace: self.trace().to_vec(),
+            });
+        }
+    }
+
+    /// The seat of the machine that reserved, while its process lives.
+    fn home(&self, life: LifeId) -> Option<usize> {
+        let seat = self.lives[life.0].book.home?;
+        let process = self.seats[seat].process;
+        self.processes[process.0].is_alive.then_some(seat)
+    }
+}
+
+/// Where the server is, as far as its clients know.
+const BASE_URL: &str = "http://world.test";
+
+impl core::fmt::Debug for World {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .field("lives", &self.lives.len())
+            .field("steps", &self.steps)
+            .field("violation", &self.violation)
+            .finish_non_exhaustive()
+    }
+}

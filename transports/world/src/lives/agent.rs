@@ -1,0 +1,196 @@
+//! An agent with one reservation: what it has in mind, and how far it has come.
+
+use std::time::Duration;
+
+use cycles_proto::lifecycle::ReleaseReason;
+use cycles_proto::models::{
+    Action, Amount, CommitOveragePolicy, CommitRequest, ReservationCreateRequest, Subject,
+};
+use cycles_sandbox::DEFAULT_TENANT;
+
+use super::dice::Dice;
+use crate::{LifeId, ProcessId, World};
+
+/// What an agent has in mind.
+pub(super) struct Errand {
+    pub(super) begins: Duration,
+    request: ReservationCreateRequest,
+    /// How long the action runs.
+    pub(super) work: Duration,
+    /// How long it waits for a grant.
+    patience: Duration,
+    spent_at_first: Option<i64>,
+    extends_by: Option<Duration>,
+    ending: Ending,
+    cost: i64,
+}
+
+/// How an action ends.
+#[derive(Clone, Copy)]
+enum Ending {
+    Commits,
+    Releases,
+    Leaves,
+}
+
+impl Errand {
+    pub(super) fn of(dice: &mut Dice<'_>, begins: Duration) -> Self {
+        let ttl_ms = dice.one_of(&[1_000, 4_000, 10_000, 30_000, 60_000, 60_000, 600_000]);
+        let work = match dice.below(8) {
+            0 => Duration::ZERO,
+            1..5 => dice.millis(2_000),
+            5 | 6 => dice.millis(3 * ttl_ms),
+            _ => dice.millis(14 * ttl_ms),
+        };
+        let estimate = dice.amount(1_000);
+        let costs_more = dice.one_in(5);
+        let commits = [Ending::Commits; 7];
+        let endings = [&commits[..], &[Ending::Releases, Ending::Leaves, Ending::Leaves]].concat();
+        Self {
+            begins,
+            request: request(dice, ttl_ms, estimate),
+            work,
+            patience: Duration::from_secs(60) + dice.millis(60_000),
+            spent_at_first: dice.one_in(3).then(|| dice.amount(500)),
+            // Not the time that heartbeats ask for.
+            extends_by: dice.one_in(6).then(|| Duration::from_millis(ttl_ms + 7)),
+            ending: dice.one_of(&endings),
+            cost: dice.amount(if costs_more { 3_000 } else { estimate }),
+        }
+    }
+}
+
+fn request(dice: &mut Dice<'_>, ttl_ms: u64, estimate: i64) -> ReservationCreateRequest {
+    let mut request = ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "model"))
+        .estimate(Amount::tokens(estimate))
+        .ttl_ms(ttl_ms)
+        .build();
+    request.grace_period_ms = dice.one_in(4).then(|| dice.below(60_001));
+    let policies = [
+        CommitOveragePolicy::Reject,
+        CommitOveragePolicy::AllowIfAvailable,
+        CommitOveragePolicy::AllowWithOverdraft,
+    ];
+    let policy = dice.below(12);
+    request.overage_policy = usize::try_from(policy)
+        .ok()
+        .and_then(|index| policies.get(index).cloned());
+    request
+}
+
+/// An agent on its errand.
+pub(super) struct Agent<'a> {
+    errand: &'a Errand,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Idle,
+    /// It asked at this time.
+    Asked(LifeId, Duration),
+    /// It was granted at this time.
+    Works(LifeId, Duration),
+    Ended(Option<LifeId>),
+}
+
+impl<'a> Agent<'a> {
+    pub(super) const fn new(errand: &'a Errand) -> Self {
+        Self {
+            errand,
+            state: State::Idle,
+        }
+    }
+
+    /// When it does something by itself.
+    pub(super) fn next(&self) -> Option<Duration> {
+        match self.state {
+            State::Idle => Some(self.errand.begins),
+            State::Asked(_, since) => Some(since + self.errand.patience),
+            State::Works(_, since) => Some(since + self.errand.work),
+            State::Ended(_) => None,
+        }
+    }
+
+    /// Whether it has what it waited for.
+    pub(super) fn is_granted(&self, world: &World) -> bool {
+        matches!(self.state, State::Asked(life, _) if world.is_held(life))
+    }
+
+    pub(super) fn life(&self) -> Option<LifeId> {
+        match self.state {
+            State::Idle => None,
+            State::Asked(life, _) | State::Works(life, _) => Some(life),
+            State::Ended(life) => life,
+        }
+    }
+
+    /// Does what it does now, in `process` if that is the beginning.
+    pub(super) fn act(&mut self, world: &mut World, process: ProcessId) {
+        let errand = self.errand;
+        let now = world.now();
+        self.state = match self.state {
+            State::Idle => match world.reserve(process, errand.request.clone()) {
+                Ok(life) => State::Asked(life, now),
+                // An errand's requests are within the limits, so this never comes.
+                Err(_) => State::Ended(None),
+            },
+            State::Asked(life, _) if world.is_held(life) => {
+                errand.begin(world, life);
+                State::Works(life, now)
+            }
+            State::Asked(life, _) => {
+                world.abandon(life);
+                State::Ended(Some(life))
+            }
+            State::Works(life, _) => {
+                errand.end(world, life);
+                State::Ended(Some(life))
+            }
+            State::Ended(life) => State::Ended(life),
+        };
+    }
+}
+
+impl Errand {
+    fn begin(&self, world: &mut World, life: LifeId) {
+        if let Some(amount) = self.spent_at_first {
+            // A lease that was lost meanwhile takes nothing any more.
+            let _ = world.spent(life, &Amount::tokens(amount));
+        }
+        if let Some(by) = self.extends_by {
+            world.extend(life, by);
+        }
+    }
+
+    fn end(&self, world: &mut World, life: LifeId) {
+        match self.ending {
+            Ending::Commits => {
+                let request = CommitRequest::builder().actual(Amount::tokens(self.cost)).build();
+                // A process that has crashed takes nothing.
+                let _ = world.commit(life, request);
+            }
+            Ending::Releases => {
+                self.botch(world, life);
+                world.release(life, ReleaseReason::ACTION_FAILED);
+            }
+            Ending::Leaves => {
+                self.botch(world, life);
+                world.abandon(life);
+            }
+        }
+    }
+
+    /// Now and then it hands over a cost first that cannot be taken.
+    fn botch(&self, world: &mut World, life: LifeId) {
+        let wrong = match self.cost % 6 {
+            0 => Amount::credits(self.cost),
+            3 => Amount::tokens(-self.cost),
+            _ => return,
+        };
+        let request = CommitRequest::builder().actual(wrong).build();
+        let _ = world.commit(life, request);
+    }
+}

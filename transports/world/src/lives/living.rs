@@ -1,0 +1,104 @@
+//! A plan that comes true.
+
+use cycles_sandbox::{BudgetStatus, DEFAULT_TENANT_SCOPE, Unit};
+
+use super::agent::Agent;
+use super::plan::{Fortune, Plan};
+use crate::{ProcessId, Violation, World};
+
+/// A plan on its way.
+pub(super) struct Living<'a> {
+    pub(super) world: World,
+    agents: Vec<Agent<'a>>,
+    /// Its processes, the latest last.
+    processes: Vec<ProcessId>,
+}
+
+impl<'a> Living<'a> {
+    pub(super) fn begin(mut world: World, plan: &'a Plan) -> Self {
+        for rule in &plan.faults {
+            world.inject(rule.clone());
+        }
+        if let Some(budget) = &plan.budget {
+            world.ledger_mut().add_budget(budget.clone());
+        }
+        if let Some(tenant) = &plan.tenant {
+            world.ledger_mut().add_tenant(tenant.clone());
+        }
+        let process = world.start_process_with(plan.config());
+        if let Some(steps) = plan.crash_after {
+            world.crash_after(process, steps);
+        }
+        Self {
+            world,
+            agents: plan.errands.iter().map(Agent::new).collect(),
+            processes: vec![process],
+        }
+    }
+
+    pub(super) fn pass(&mut self, plan: &Plan) -> Result<(), Violation> {
+        let mut fortunes = plan.fortunes.iter().peekable();
+        loop {
+            let fortune_at = fortunes.peek().map(|(at, _)| *at);
+            let Some(until) = self.agents.iter().filter_map(Agent::next).chain(fortune_at).min() else {
+                return Ok(());
+            };
+            let agents = &self.agents;
+            self.world
+                .run_until_or(until.saturating_sub(self.world.now()), |world| {
+                    world.now() >= until || agents.iter().any(|agent| agent.is_granted(world))
+                })?;
+            let latest = self.processes.last().copied();
+            for agent in &mut self.agents {
+                let is_due = agent.next().is_some_and(|at| at <= self.world.now());
+                if let (true, Some(process)) = (is_due || agent.is_granted(&self.world), latest) {
+                    agent.act(&mut self.world, process);
+                }
+            }
+            while let Some((_, fortune)) = fortunes.next_if(|(at, _)| *at <= self.world.now()) {
+                self.meets(plan, fortune);
+            }
+        }
+    }
+
+    fn meets(&mut self, plan: &Plan, fortune: &Fortune) {
+        let latest = self.processes.last().copied();
+        let world = &mut self.world;
+        match (fortune, latest) {
+            (Fortune::Crash, Some(process)) => world.crash(process),
+            (Fortune::Restart, Some(process)) => {
+                let process = world.restart(process);
+                self.processes.push(process);
+            }
+            (Fortune::Join, _) => {
+                let process = world.start_process_with(plan.config());
+                self.processes.push(process);
+            }
+            (Fortune::Sleep(time), Some(process)) => world.suspend(process, *time),
+            (Fortune::ClockJumps(by_ms), Some(process)) => world.jump_clock(process, *by_ms),
+            (Fortune::ServerClockJumps(by_ms), _) => world.jump_server_clock(*by_ms),
+            (Fortune::ServerDown(is_down), _) => world.set_server_down(*is_down),
+            (Fortune::Journal(health), _) => world.journal_mut().set_health(*health),
+            (Fortune::Frozen(is_frozen), _) => {
+                let status = if *is_frozen {
+                    BudgetStatus::Frozen
+                } else {
+                    BudgetStatus::Active
+                };
+                // The budget is there from the start.
+                let _ = world
+                    .ledger_mut()
+                    .set_budget_status(DEFAULT_TENANT_SCOPE, Unit::Tokens, status);
+            }
+            (Fortune::Rule(rule), _) => world.inject(rule.clone()),
+            (Fortune::Calm, _) => world.clear_faults(),
+            (Fortune::RestoresStaleRecord, _) => {
+                let lives: Vec<_> = self.agents.iter().filter_map(Agent::life).collect();
+                for life in lives {
+                    self.world.restore_first_record(life);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Random lives: from one number a world, an agent that spends in it, and all that goes wrong.
+
+mod agent;
+mod dice;
+mod living;
+mod plan;
+
+use core::fmt;
+use std::sync::Arc;
+
+use cycles_proto::Receipt;
+use cycles_proto::lifecycle::Outcome;
+use cycles_sandbox::Operation;
+
+use self::dice::Dice;
+use self::living::Living;
+use self::plan::Plan;
+use super::builder::{MakeMachine, WatchLedger};
+use super::{Driver, Violation, World};
+
+/// A life of a reservation that follows from its seed alone: what the agent does, which faults strike, who
+/// crashes when and how clocks go.
+///
+/// ```
+/// use cycles_world::RandomLife;
+///
+/// for seed in 0..20 {
+///     RandomLife::new(seed).run()?;
+/// }
+/// # Ok::<(), cycles_world::Failed>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "nobody lives before `run`"]
+pub struct RandomLife {
+    seed: u64,
+    /// What its plan is drawn from before the seed.
+    bytes: Vec<u8>,
+    make: MakeMachine,
+    watch: WatchLedger,
+    is_traced: bool,
+}
+
+/// What came of a random life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Steps that its machines handed out.
+    pub steps: u64,
+    /// Costs that were settled by a commit.
+    pub committed: u64,
+    /// Costs that were settled by an event.
+    pub by_event: u64,
+    /// Reservations that were given back, or left to expire.
+    pub released: u64,
+    /// Reservations that were not made.
+    pub not_reserved: u64,
+    /// Costs that were refused for good.
+    pub rejected: u64,
+    /// Costs whose key the server may have forgotten.
+    pub stale: u64,
+    /// Costs that a machine left to a later one.
+    pub pending: u64,
+    /// Records that another machine took up.
+    pub resumed: u64,
+    /// Files that a crash had torn.
+    pub torn: u64,
+    /// Costs that nobody but a process knew when it crashed.
+    pub lost: u64,
+}
+
+/// A random life in which an invariant did not hold.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Failed {
+    /// The seed of the life.
+    pub seed: u64,
+    /// Whether its plan came from bytes, so that the seed alone does not tell it.
+    pub is_drawn: bool,
+    /// What did not hold, with all that happened before.
+    pub violation: Violation,
+}
+
+impl RandomLife {
+    /// The life of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            bytes: Vec::new(),
+            make: Arc::new(|lifecycle| Box::new(lifecycle)),
+            watch: Arc::new(|_, _| {}),
+            is_traced: false,
+        }
+    }
+
+    /// The life that these bytes choose, decision by decision: what a fuzzer changes in one place changes the
+    /// life in one place. What they leave open follows from their first eight.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let (first, rest) = bytes.split_at(bytes.len().min(8));
+        let seed = first.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        Self {
+            bytes: rest.to_vec(),
+            ..Self::new(seed)
+        }
+    }
+
+    /// Wraps every machine.
+    pub fn machines(mut self, make: MakeMachine) -> Self {
+        self.make = make;
+        self
+    }
+
+    /// Shows every exchange with the ledger, as it is before the network spoils it.
+    pub fn watch_ledger(mut self, watch: WatchLedger) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// Lives it.
+    ///
+    /// # Errors
+    /// What did not hold, with a trace: a life that fails is lived once more for it.
+    pub fn run(self) -> Result<Tally, Failed> {
+        let (seed, is_drawn) = (self.seed, !self.bytes.is_empty());
+        self.live().map_err(|violation| {
+            let traced = Self {
+                is_traced: true,
+                ..self
+            };
+            // It fails again, as everything follows from the seed.
+            let violation = traced.live().err().unwrap_or(violation);
+            Failed {
+                seed,
+                is_drawn,
+                violation,
+            }
+        })
+    }
+
+    fn live(&self) -> Result<Tally, Violation> {
+        let plan = Plan::of(Dice::new(&self.bytes, self.seed));
+        let mut builder = World::builder(self.seed)
+            .driver(Driver::careless(plan.carelessness))
+            .unmeasured(plan.unmeasured)
+            .machines(Arc::clone(&self.make))
+            .watch_ledger(Arc::clone(&self.watch));
+        if self.is_traced {
+            builder = builder.traced();
+        }
+        let mut living = Living::begin(builder.build(), &plan);
+        living.pass(&plan)?;
+        living.world.finish()?;
+        Ok(tally(&living.world))
+    }
+}
+
+impl fmt::Debug for RandomLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RandomLife")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_drawn {
+            return write!(f, "{}\nin a life that was drawn from bytes", self.violation);
+        }
+        write!(
+            f,
+            "{}\nseed {}; this life alone: CYCLES_LIVES=1 CYCLES_LIVES_SEED={} cargo test -p cycles-world --test lives",
+            self.violation, self.seed, self.seed
+        )
+    }
+}
+
+impl std::error::Error for Failed {}
+
+impl Tally {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            steps: self.steps + other.steps,
+            committed: self.committed + other.committed,
+            by_event: self.by_event + other.by_event,
+            released: self.released + other.released,
+            not_reserved: self.not_reserved + other.not_reserved,
+            rejected: self.rejected + other.rejected,
+            stale: self.stale + other.stale,
+            pending: self.pending + other.pending,
+            resumed: self.resumed + other.resumed,
+            torn: self.torn + other.torn,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
+fn tally(world: &World) -> Tally {
+    let mut tally = Tally {
+        steps: world.steps(),
+        resumed: world.seats.iter().filter(|seat| seat.watch.is_resumed).count() as u64,
+        torn: world.journal().quarantined().len() as u64,
+        ..Tally::default()
+    };
+    for (_, life) in world.lives() {
+        for settled in &life.settled {
+            let by_event = settled.by == Operation::CreateEvent;
+            tally.by_event += u64::from(by_event);
+            tally.committed += u64::from(!by_event);
+        }
+        tally.lost += u64::from(life.cost.is_some() && life.settled.is_empty() && !life.book.was_surfaced);
+        for outcome in &life.outcomes {
+            tally.not_reserved += u64::from(matches!(outcome, Outcome::NotReserved(_)));
+            tally.released += u64::from(matches!(outcome, Outcome::Released(_)));
+            if let Outcome::Settled(receipt) = outcome {
+                tally.rejected += u64::from(matches!(receipt, Receipt::Rejected { .. }));
+                tally.stale += u64::from(matches!(receipt, Receipt::Stale));
+                tally.pending += u64::from(matches!(receipt, Receipt::Pending { .. }));
+            }
+        }
+    }
+    tally
+}

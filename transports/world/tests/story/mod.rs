@@ -1,0 +1,216 @@
+//! A world with one reservation in it, and what the scenarios of the recovery profile ask of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::UnixMillis;
+use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
+use cycles_proto::record::{JournalRecord, Mode, Purpose, file_name};
+use cycles_proto::step::Event;
+use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
+use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
+use cycles_world::{Life, LifeId, ProcessId, Remains, Sent, World};
+use sha2::{Digest as _, Sha256};
+
+/// A world with one reservation that is held.
+pub(crate) struct Story {
+    pub(crate) world: World,
+    pub(crate) process: ProcessId,
+    pub(crate) life: LifeId,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        Self::with_faults(&[])
+    }
+
+    pub(crate) fn with_faults(faults: &[&str]) -> Self {
+        let request = ReservationCreateRequest::builder()
+            .subject(Subject::tenant(DEFAULT_TENANT))
+            .action(Action::new("llm.completion", "model"))
+            .estimate(Amount::tokens(100))
+            .ttl_ms(60_000_u64)
+            .build();
+        Self::of(request, faults)
+    }
+
+    pub(crate) fn of(request: ReservationCreateRequest, faults: &[&str]) -> Self {
+        let mut world = World::builder(11).traced().build();
+        for fault in faults {
+            world.inject(fault.parse().unwrap());
+        }
+        let process = world.start_process();
+        let life = world.reserve(process, request).unwrap();
+        assert!(world.run_until(|world| world.is_held(life)).unwrap());
+        Self { world, process, life }
+    }
+
+    pub(crate) fn commit(&mut self, tokens: i64) {
+        let request = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
+        self.world.commit(self.life, request).unwrap();
+    }
+
+    /// The process ends between the store of the cost and the first attempt.
+    pub(crate) fn crash_with_commit_in_the_journal(&mut self, tokens: i64) {
+        self.commit(tokens);
+        self.world.crash_leaving(self.process, Remains::All);
+        assert_eq!(self.world.journal().pending(), [file_name(self.reservation())]);
+    }
+
+    /// The lease and its grace end while the server cannot be reached.
+    pub(crate) fn outlive_the_lease(&mut self) {
+        self.world.inject("extend:lose-request".parse().unwrap());
+        self.world.run_for(Duration::from_secs(600)).unwrap();
+        let state = self
+            .world
+            .ledger()
+            .reservation(self.reservation().as_str())
+            .unwrap();
+        assert_ne!(state.status, ReservationStatus::Committed);
+    }
+
+    /// Lets a minute pass before the faults stop.
+    pub(crate) fn finish(&mut self) {
+        self.world.run_for(Duration::from_secs(60)).unwrap();
+        if let Err(violation) = self.world.finish() {
+            panic!("{violation}");
+        }
+    }
+
+    pub(crate) fn life(&self) -> &Life {
+        self.world.life(self.life)
+    }
+
+    pub(crate) fn reservation(&self) -> &ReservationId {
+        self.life().reservation_id.as_ref().expect("it was granted")
+    }
+}
+
+impl Story {
+    pub(crate) fn requests(&self, operation: Operation) -> impl Iterator<Item = &Sent> {
+        self.life()
+            .requests
+            .iter()
+            .filter(move |sent| sent.operation == operation)
+    }
+
+    /// The attempts to settle, in order.
+    pub(crate) fn settlements(&self) -> Vec<Operation> {
+        let operations = self.life().operations().into_iter();
+        operations
+            .filter(|operation| SETTLEMENTS.contains(operation))
+            .collect()
+    }
+
+    /// The keys of all attempts to settle.
+    pub(crate) fn keys(&self) -> BTreeSet<&str> {
+        let settlements = SETTLEMENTS
+            .into_iter()
+            .flat_map(|operation| self.requests(operation));
+        settlements
+            .map(|sent| sent.key.as_deref().expect("it has a key"))
+            .collect()
+    }
+
+    /// The different bodies of an operation.
+    pub(crate) fn bodies(&self, operation: Operation) -> Vec<Bytes> {
+        let bodies: BTreeSet<_> = self.requests(operation).map(|sent| sent.body.clone()).collect();
+        bodies.into_iter().collect()
+    }
+
+    /// What the ledger took, and by what.
+    pub(crate) fn charges(&self) -> Vec<(Operation, i64)> {
+        self.life()
+            .settled
+            .iter()
+            .map(|settled| (settled.by, settled.charged))
+            .collect()
+    }
+
+    /// After one whose answer was no success, though the ledger had done it.
+    #[track_caller]
+    pub(crate) fn assert_settled_at_the_second_attempt(&self, fault: &str, settlements: &[Operation]) {
+        assert_eq!(self.settlements(), settlements, "{fault}");
+        // only_schema_valid_expected_status_is_terminal_success
+        assert!(self.told(|event| matches!(
+            event,
+            Event::SettlementFailed {
+                retry_in: Some(_),
+                ..
+            }
+        )));
+        // ambiguous_success_retains_original_idempotency_key
+        let by = settlements[settlements.len() - 1];
+        assert_eq!((self.keys().len(), self.bodies(by).len()), (1, 1), "{fault}");
+        assert_eq!(self.charges(), [(by, 40)], "{fault}");
+    }
+
+    pub(crate) fn told(&self, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.life().events.iter().any(|told| is_it(&told.event))
+    }
+}
+
+const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
+
+/// Each of them is another one to somebody who makes names fit for a path, folds cases, trims, or normalises.
+pub(crate) const IDS: [&str; 12] = [
+    "rsv/a",
+    "rsv_a",
+    "rsv a",
+    "rsv_A",
+    "RSV_A",
+    "rsv_a ",
+    " rsv_a",
+    "rsv_\u{e4}",
+    "rsv_a\u{308}",
+    "rsv_\u{c4}",
+    "rsv_\u{ff41}",
+    "../../etc",
+];
+
+/// The name of its file, by the profile and not by the client's word.
+pub(crate) fn name_of(id: &str) -> String {
+    let digest = Sha256::digest(id.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("v2-{hex}.json")
+}
+
+/// Under a key of its own for each cost.
+pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
+    let purpose = Purpose {
+        subject: Subject::tenant(DEFAULT_TENANT),
+        action: Action::new("llm.completion", "model"),
+    };
+    let commit = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
+    let config = World::config();
+    JournalRecord::new(
+        config.base_url(),
+        id,
+        &Arc::new(purpose),
+        format!("key-{tokens}").into(),
+        commit,
+        now,
+    )
+    .unwrap()
+}
+
+/// Why a release says that it is one.
+pub(crate) fn reason(sent: &Sent) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+    body["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+pub(crate) fn is_switch(event: &Event) -> bool {
+    matches!(event, Event::SettlingByEvent { .. })
+}
+
+pub(crate) fn mode(bytes: &Bytes) -> Option<Mode> {
+    JournalRecord::parse(bytes).ok().map(|record| record.mode())
+}
+
+pub(crate) fn floor(bytes: &Bytes) -> Option<UnixMillis> {
+    JournalRecord::parse(bytes).ok()?.not_before(UnixMillis(0))
+}
