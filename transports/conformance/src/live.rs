@@ -1,5 +1,5 @@
 //! A server elsewhere that the behaviours run against, named by `CYCLES_BASE_URL` and set up by the program of
-//! `CYCLES_SEED` (its lines are those of `tests/common/setup.rs`).
+//! `CYCLES_SEED` (its lines are those of the sandbox's `tests/behaviour/common/setup.rs`).
 //!
 //! A sandbox stands before it, through which all requests go: it makes things go wrong as ever, and has the server
 //! do what its own ledger does otherwise. Each stage has a tenant and a key of its own there, so that stages and runs

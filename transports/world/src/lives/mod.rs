@@ -168,7 +168,7 @@ impl fmt::Display for Failed {
         }
         write!(
             f,
-            "{}\nseed {}; this life alone: CYCLES_LIVES=1 CYCLES_LIVES_SEED={} cargo test -p cycles-world --test lives",
+            "{}\nseed {}; this life alone: CYCLES_LIVES=1 CYCLES_LIVES_SEED={} cargo test -p cycles-world --test behaviour lives::",
             self.violation, self.seed, self.seed
         )
     }

@@ -1,0 +1,465 @@
+//! The program `cycles-sandbox` as a shell and a client meet it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cycles-sandbox"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// The program on a free port, with what it prints.
+struct Program {
+    child: Child,
+    log: Receiver<String>,
+    exports: BTreeMap<String, String>,
+}
+
+impl Program {
+    fn start(args: &[&str]) -> Self {
+        Self::listening("127.0.0.1:0", args)
+    }
+
+    fn listening(addr: &str, args: &[&str]) -> Self {
+        Self::of(command(&["--listen", addr]).args(args))
+    }
+
+    /// What it prints it prints until its standard output ends, and that ends before the program does.
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = lines(child.stdout.take().unwrap());
+        let log = lines(child.stderr.take().unwrap());
+        let exports = std::iter::from_fn(|| match out.recv_timeout(LONG) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("standard output stays open"),
+        });
+        let exports = exports.map(|line| {
+            let (name, value) = line
+                .strip_prefix("export ")
+                .and_then(|rest| rest.split_once('='))
+                .unwrap_or_else(|| panic!("{line}"));
+            (name.to_owned(), value.to_owned())
+        });
+        let exports: BTreeMap<String, String> = exports.collect();
+        assert_eq!(exports.len(), 3, "{exports:?}");
+        Self { child, log, exports }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let key = format!("x-cycles-api-key: {}", self.exports["CYCLES_API_KEY"]);
+        ask(&self.exports["CYCLES_BASE_URL"], &key, method, path, body)
+    }
+
+    /// The first line of the log with this in it.
+    fn logged(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(LONG).unwrap();
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Lines as they come, so that none is waited for longer than a test wants to.
+fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let answer = answered(url, key, method, path, body);
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
+        return (0, answer);
+    };
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+/// The whole of it, to the end of the connection.
+fn answered(url: &str, key: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\n{key}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn reserve(key: &str, amount: i64) -> String {
+    format!(
+        r#"{{"idempotency_key":"{key}","subject":{{"tenant":"acme-corp","agent":"a1"}},
+        "action":{{"kind":"llm.completion","name":"m"}},"estimate":{{"unit":"TOKENS","amount":{amount}}}}}"#
+    )
+}
+
+#[test]
+fn a_session_from_the_printed_lines_to_the_log() {
+    let program = Program::start(&[
+        "--budget",
+        "tenant:acme-corp/agent:a1=TOKENS:6000,overdraft=500",
+        "--fault",
+        "commit:lose-response@1",
+    ]);
+    assert_eq!(program.exports["CYCLES_TENANT"], "acme-corp");
+    assert_eq!(
+        program.exports["CYCLES_API_KEY"],
+        "cyc_live_sandbox_0123456789abcdef"
+    );
+    let health = program.ask("GET", "/actuator/health", "");
+    assert_eq!(health, (200, r#"{"status":"UP"}"#.to_owned()));
+
+    let (status, body) = program.ask("POST", "/v1/reservations", &reserve("1", 1_000));
+    assert_eq!(status, 200, "{body}");
+    let line = program.logged("reserve");
+    let told = "tenant:acme-corp/agent:a1  ALLOW  1000 TOKENS  remaining 5000";
+    assert!(line.ends_with(told), "{line}");
+
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let path = format!(
+        "/v1/reservations/{}/commit",
+        body["reservation_id"].as_str().unwrap()
+    );
+    let commit = r#"{"idempotency_key":"2","actual":{"unit":"TOKENS","amount":400}}"#;
+    assert_eq!(program.ask("POST", &path, commit).0, 0);
+    let line = program.logged("commit");
+    assert!(
+        line.ends_with("no answer  400 TOKENS  fault lose-response"),
+        "{line}"
+    );
+    assert_eq!(program.ask("POST", &path, commit).0, 200);
+    let line = program.logged("commit");
+    assert!(line.ends_with("COMMITTED  400 TOKENS  remaining 5600"), "{line}");
+
+    assert_eq!(
+        program.ask("POST", "/v1/reservations", &reserve("3", 9_000)).0,
+        409
+    );
+    let line = program.logged("reserve");
+    assert!(
+        line.ends_with("409 BUDGET_EXCEEDED  9000 TOKENS  remaining 5600"),
+        "{line}"
+    );
+}
+
+#[test]
+fn no_line_has_the_key_of_a_client_nor_what_a_terminal_would_obey() {
+    let program = Program::start(&["--api-key", "cyc_live_very_secret"]);
+    for (path, body) in [
+        ("/v1/balances?tenant=acme-corp&key=cyc_live_very_secret", ""),
+        ("/cyc_live_very_secret", ""),
+        ("/%63yc_live_very%5Fsecret", ""),
+        ("/v1/balances?agent=CYC_LIVE_VERY_SECRET", ""),
+        ("/v1/balances?key=cyc_live_somebody_elses_very_secret", ""),
+        (
+            "/v1/decide",
+            r#"{"subject":{"tenant":"cyc_live_very_secret","agent":"\u001b[31m\n"}}"#,
+        ),
+        ("/end", ""),
+    ] {
+        program.ask(if body.is_empty() { "GET" } else { "POST" }, path, body);
+    }
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &String| !line.contains("/end")) {
+        lines.push(program.log.recv_timeout(LONG).unwrap());
+    }
+    let log = lines.join("\n");
+    let log = log.to_lowercase();
+    assert!(!log.contains("secret") && !log.contains('\u{1b}'), "{log}");
+    assert_eq!(log.matches("[key]").count(), 6, "{log}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
+    let mut child = command(&["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = lines(child.stdout.take().unwrap());
+    let line = out.recv_timeout(LONG).unwrap();
+    let url = line.strip_prefix("export CYCLES_BASE_URL=").unwrap().to_owned();
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    // Far more than a pipe and the queue before it hold.
+    let mut answer = [0; 1 << 14];
+    for _ in 0..8_000 {
+        stream
+            .write_all(b"GET /actuator/health HTTP/1.1\r\nhost: x\r\n\r\n")
+            .unwrap();
+        assert!(stream.read(&mut answer).unwrap() > 0);
+    }
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_admin_port_makes_keys_for_the_other_one() {
+    let program = Program::start(&["--admin-listen", "127.0.0.1:0", "--admin-key", "boss"]);
+    let line = program.logged("admin plane at ");
+    let (_, url) = line.rsplit_once(' ').unwrap();
+    let body = r#"{"tenant_id":"acme-corp","name":"dev-key"}"#;
+    let (status, body) = ask(url, "x-admin-api-key: boss", "POST", "/v1/admin/api-keys", body);
+    assert_eq!(status, 201, "{body}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let key = format!("x-cycles-api-key: {}", body["key_secret"].as_str().unwrap());
+    let path = "/v1/balances?tenant=acme-corp";
+    assert_eq!(
+        ask(&program.exports["CYCLES_BASE_URL"], &key, "GET", path, "").0,
+        200
+    );
+    assert!(program.logged("admin ").ends_with("POST /v1/admin/api-keys  201"));
+}
+
+#[test]
+fn quiet_logs_nothing() {
+    let mut program = Program::start(&["--quiet"]);
+    assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    assert_eq!(program.log.iter().collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn it_stops_in_peace_when_it_is_told_to() {
+    for signal in ["-INT", "-TERM"] {
+        let mut program = Program::start(&[]);
+        let id = program.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(program.child.wait().unwrap().code(), Some(0), "{signal}");
+        let url = program.exports["CYCLES_BASE_URL"].clone();
+        assert!(TcpStream::connect(url.strip_prefix("http://").unwrap()).is_err());
+    }
+}
+
+#[test]
+fn a_head_is_answered_as_a_get_without_its_body() {
+    let program = Program::start(&["--fault", "get:503@2"]);
+    let key = format!("x-cycles-api-key: {}", program.exports["CYCLES_API_KEY"]);
+    for (key, path) in [
+        ("x: x", "/actuator/health"),
+        (&*key, "/v1/balances?tenant=acme-corp"),
+        (&*key, "/v1/reservations/00000000-0000-4000-8000-000000000000"),
+        (
+            &*key,
+            "/v1/reservations/00000000-0000-4000-8000-000000000000/commit",
+        ),
+        (&*key, "/nowhere"),
+        ("x: x", "/v1/balances?tenant=acme-corp"),
+    ] {
+        // What differs each time is as long each time.
+        let ask = |method| {
+            let answer = answered(&program.exports["CYCLES_BASE_URL"], key, method, path, "");
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let mut lines = head.lines().map(str::to_lowercase);
+            let length = lines.find(|line| line.starts_with("content-length:")).unwrap();
+            (head[9..12].to_owned(), length, body.to_owned())
+        };
+        // The second `get` is one that fails on purpose.
+        let (head, get) = (ask("HEAD"), ask("GET"));
+        if !path.ends_with("4000-8000-000000000000") {
+            assert_eq!((&head.0, &head.1), (&get.0, &get.1), "{path}");
+        } else {
+            assert_eq!((&*head.0, &*get.0), ("404", "503"), "a `HEAD` counts as a call");
+        }
+        assert_eq!(head.2, "", "{path}");
+        assert!(head.1 != "content-length: 0" && !get.2.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn what_listens_everywhere_names_an_address_to_connect_to_and_warns_of_its_keys() {
+    let program = Program::listening("0.0.0.0:0", &["--quiet", "--admin-listen", "0.0.0.0:0"]);
+    let url = program.exports["CYCLES_BASE_URL"].clone();
+    assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+    let port = url.rsplit_once(':').unwrap().1;
+    let line = program.logged("--api-key");
+    assert!(
+        line.starts_with(&format!(
+            "warning: 0.0.0.0:{port} is reachable from other machines"
+        )),
+        "{line}"
+    );
+    assert!(program.logged("warning").contains("--admin-key"));
+
+    let own = ["--api-key", "cyc_live_own", "--admin-listen", "127.0.0.1:0"];
+    let program = Program::listening("0.0.0.0:0", &own);
+    program.ask("GET", "/end", "");
+    let lines: Vec<String> = std::iter::from_fn(|| program.log.recv_timeout(LONG).ok())
+        .take_while(|line| !line.contains("/end"))
+        .collect();
+    assert!(!lines.iter().any(|line| line.contains("warning")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("admin plane at http://127.0.0.1:")),
+        "{lines:?}"
+    );
+
+    // Where there is no IPv6 there is nothing to see.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let program = Program::listening("[::]:0", &[]);
+        let url = &program.exports["CYCLES_BASE_URL"];
+        assert!(url.starts_with("http://[::1]:"), "{url}");
+        assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+        program.logged("warning: [::]:");
+        let program = Program::listening("[::1]:0", &[]);
+        program.ask("GET", "/end", "");
+        assert!(!program.logged("/end").contains("warning"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shell_that_evaluates_what_it_prints_goes_on_while_it_runs() {
+    const SCRIPT: &str = r#"
+        eval "$("$0" --listen 127.0.0.1:0 --tenant a-b --quiet & echo "SANDBOX=$!")"
+        kill "$SANDBOX" && echo "$CYCLES_BASE_URL $CYCLES_API_KEY $CYCLES_TENANT"
+    "#;
+    let output = within_a_minute(shell(SCRIPT).stderr(Stdio::piped()).stdout(Stdio::piped()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let end = "cyc_live_sandbox_0123456789abcdef a-b\n";
+    assert!(
+        text.starts_with("http://127.0.0.1:") && text.ends_with(end),
+        "{text}"
+    );
+    assert!(output.stderr.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn exports_that_cannot_be_written_are_a_sentence_and_exit_code_1() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let (read, broken) = std::io::pipe().unwrap();
+    drop(read);
+    // Not every system has a device that is always full.
+    let outputs = [full.ok().map(Stdio::from), Some(broken.into())];
+    for stdout in outputs.into_iter().flatten() {
+        let output = within_a_minute(
+            command(&["--listen", "127.0.0.1:0", "--quiet"])
+                .stdout(stdout)
+                .stderr(Stdio::piped()),
+        );
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.starts_with("cycles-sandbox: standard output could not be written: "),
+            "{text}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_ends_with_a_parent_that_is_killed_if_that_is_asked_for() {
+    const SCRIPT: &str = r#""$0" --listen 127.0.0.1:0 --exit-with-parent & exec > /dev/null; wait"#;
+    let mut program = Program::of(&mut shell(SCRIPT));
+    assert_eq!(program.ask("GET", "/actuator/health", "").0, 200);
+    program.child.kill().unwrap();
+    program.child.wait().unwrap();
+    let end = std::iter::from_fn(|| Some(program.log.recv_timeout(LONG)))
+        .find_map(Result::err)
+        .unwrap();
+    assert_eq!(end, RecvTimeoutError::Disconnected, "it runs on");
+}
+
+/// A script in which `$0` is the program.
+#[cfg(unix)]
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_cycles-sandbox")]);
+    command.stdin(Stdio::null());
+    command
+}
+
+#[cfg(unix)]
+fn within_a_minute(command: &mut Command) -> Output {
+    let child = command.spawn().unwrap();
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    ended.recv_timeout(LONG).expect("it does not end").unwrap()
+}
+
+#[test]
+fn a_bad_flag_is_a_sentence_and_exit_code_2() {
+    let output = run(&["--budget", "tenant:acme-corp=TOKENS"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("`TOKENS` is not UNIT:AMOUNT, such as TOKENS:6000"),
+        "{text}"
+    );
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_taken_port_is_a_sentence_and_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for flags in [
+        vec!["--listen", &address],
+        vec!["--listen", "127.0.0.1:0", "--admin-listen", &address],
+    ] {
+        let output = run(&flags);
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(&format!("cannot listen on {address}")), "{text}");
+        assert!(text.contains("give another port"), "{text}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    assert!(
+        String::from_utf8(help.stdout)
+            .unwrap()
+            .contains("--admin-listen ADDR")
+    );
+    let version = run(&["--version"]);
+    let text = String::from_utf8(version.stdout).unwrap();
+    assert_eq!(text, concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n"));
+}

@@ -1,0 +1,22 @@
+//! The protocol's own description (`CYCLES_OPENAPI`) against what is sent and answered here: every request that the
+//! core lets out is valid, for models on and around every limit and for random lives; every answer of the ledger to
+//! them is valid too, but for the deviations of the reference server that `common/contract/deviations.rs` names.
+//!
+//! `CYCLES_CONTRACT_SEED` repeats a run, `CYCLES_CONTRACT_REQUESTS` makes a longer one.
+
+mod desk;
+mod models;
+mod planted;
+mod requests;
+mod text;
+
+use crate::common::contract::spec_or_say as spec;
+
+fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    match text.replace('_', "").parse() {
+        Ok(number) => number,
+        Err(_) if text.is_empty() => default,
+        Err(error) => panic!("{name}: {error}"),
+    }
+}

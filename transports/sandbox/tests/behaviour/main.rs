@@ -1,0 +1,33 @@
+//! How the ledger, its HTTP front and the program behave, one module a file. `suite` and `differential` also run against a
+//! server elsewhere.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout
+)]
+
+mod common;
+mod dice;
+mod operator;
+
+mod admin_access;
+mod admin_budgets;
+mod admin_tenants_and_keys;
+mod binary;
+mod budget_text;
+mod contract;
+mod differential;
+mod faults;
+mod http_front;
+mod invariants;
+mod suite;
+mod watching;
+
+/// By its name it is the last to start.
+#[test]
+fn zz_a_live_run_is_summed_up() {
+    if let Some(url) = common::live::base_url() {
+        common::tally::sum_up(&url);
+    }
+}

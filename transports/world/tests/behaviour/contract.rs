@@ -1,0 +1,140 @@
+//! Random lives: whatever a machine sends in the worst of worlds is valid by the protocol's own description
+//! (`CYCLES_OPENAPI`), and so is what the ledger answers there. `CYCLES_CONTRACT_SEED` repeats a run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason};
+use cycles_proto::models::{Amount, CommitRequest};
+use cycles_proto::step::StoreFailure;
+use cycles_proto::{Failure, Now, Receipt, Step, Ticket};
+use cycles_sandbox::Operation;
+use cycles_world::{Machine, RandomLife};
+use http::{Request, Response};
+
+use crate::common::contract::{self, Spec, spec_or_say};
+use crate::lives::number;
+
+const LIVES: u64 = 600;
+
+#[test]
+fn whatever_a_life_sends_is_valid_and_so_is_the_answer() {
+    let Some(spec) = spec_or_say() else { return };
+    let seed = number("CYCLES_CONTRACT_SEED", 1);
+    println!("CYCLES_CONTRACT_SEED={seed}");
+    let (sent, done) = (Times::default(), Times::default());
+    for seed in seed..seed + LIVES {
+        let (sent, done) = (Arc::clone(&sent), Arc::clone(&done));
+        let life = RandomLife::new(seed)
+            .machines(Arc::new(move |inner| {
+                let sent = Arc::clone(&sent);
+                Box::new(Watched { inner, spec, sent })
+            }))
+            .watch_ledger(Arc::new(move |request, response| {
+                contract::check_answer(request, response);
+                if response.status().is_success() {
+                    count(&done, request);
+                }
+            }));
+        if let Err(failed) = life.run() {
+            panic!("{failed}");
+        }
+    }
+    let (sent, done) = (sent.lock().unwrap(), done.lock().unwrap());
+    println!("sent: {sent:?}\ndone: {done:?}");
+    for (operation, least) in [
+        ("reserve", 200),
+        ("commit", 100),
+        ("release", 20),
+        ("extend", 100),
+        ("event", 5),
+        ("get", 1),
+    ] {
+        let times = done.get(operation).copied().unwrap_or(0);
+        assert!(times >= least, "{operation} is done {times} times");
+    }
+}
+
+/// How often each operation.
+type Times = Arc<Mutex<BTreeMap<&'static str, u64>>>;
+
+fn count(times: &Times, request: &Request<Bytes>) {
+    let operation = Operation::of(request.method(), request.uri().path());
+    *times.lock().unwrap().entry(operation.name()).or_default() += 1;
+}
+
+/// A machine whose requests are looked at.
+struct Watched {
+    inner: Lifecycle,
+    spec: &'static Spec,
+    sent: Times,
+}
+
+/// The state that a needless poll must not change.
+impl std::fmt::Debug for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl Machine for Watched {
+    fn poll(&mut self, now: Now) -> Step {
+        let step = self.inner.poll(now);
+        if let Step::Send(call) = &step {
+            let violations = self.spec.request(&call.request);
+            assert!(
+                violations.is_empty(),
+                "{violations:#?}\n{:?}",
+                call.request.body()
+            );
+            count(&self.sent, &call.request);
+        }
+        step
+    }
+
+    fn handle_response(&mut self, now: Now, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
+        self.inner.handle_response(now, ticket, sent, response);
+    }
+
+    fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
+        self.inner.handle_failure(now, ticket, sent, failure);
+    }
+
+    fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        self.inner.handle_stored(now, ticket, stored);
+    }
+
+    fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.inner.spent(amount)
+    }
+
+    fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
+        self.inner.commit(now, request)
+    }
+
+    fn release(&mut self, now: Now, reason: ReleaseReason) {
+        self.inner.release(now, reason);
+    }
+
+    fn abandon(&mut self, now: Now) {
+        self.inner.abandon(now);
+    }
+
+    fn extend(&mut self, by: Duration) -> Option<Ticket> {
+        self.inner.extend(by)
+    }
+
+    fn grant(&self) -> Option<&Grant> {
+        self.inner.grant()
+    }
+
+    fn outcome(&self) -> Option<&Outcome> {
+        self.inner.outcome()
+    }
+
+    fn receipt(&self) -> Option<Receipt> {
+        self.inner.receipt()
+    }
+}

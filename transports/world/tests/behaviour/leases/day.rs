@@ -1,0 +1,257 @@
+//! A day, or some hours, of a real [`Lifecycle`] against a model server, in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::call::{Call, Ticket};
+use cycles_proto::lease::Stop;
+use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
+use cycles_proto::{CyclesConfig, Event, Lifecycle, Now, Seed, Step, UnixMillis};
+
+use super::server::{LeaseServer, Rule};
+use crate::dice::Dice;
+
+/// The circumstances of a day.
+#[derive(Clone, Copy, Debug)]
+pub struct Day {
+    pub rule: Rule,
+    /// Whether the server sends `remaining_ttl_ms`.
+    pub is_measured: bool,
+    pub ttl_ms: u64,
+    pub rtt_ms: u64,
+    /// How many of a hundred attempts to extend are lost, half of them on the way back.
+    pub loss: u64,
+    pub hours: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Lives: one, and one more after every stop and every lapse.
+    pub lives: u64,
+    /// Extensions under a key of their own.
+    pub beats: u64,
+    /// Attempts at them that were not the first.
+    pub repeats: u64,
+    /// How the heartbeat stopped by its own rules, in order.
+    pub stops: Vec<Stop>,
+    /// Leases that ended while the heartbeat had not stopped.
+    pub lapses: u64,
+    /// How often a lease that lasted was said to be lost.
+    pub false_alarms: u64,
+}
+
+/// The most that the driver is late when it polls, in milliseconds: timers are never on time.
+const LATE_MS: u64 = 5;
+
+/// The server's clock when the driver's starts.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+impl Day {
+    /// Lives through the day. A life whose lease is over or will be is followed by another one.
+    pub fn live(self, seed: u64) -> Tally {
+        let mut tally = Tally::default();
+        // Days that differ have different luck.
+        let own = (self.rule.grant_ms(self.ttl_ms) << 32) + self.ttl_ms * 1_000 + self.rtt_ms;
+        let mut dice = Dice::new(seed ^ own);
+        let config = Arc::new(CyclesConfig::new("cyc_live_key", "http://ledger").unwrap());
+        let mut now = Duration::ZERO;
+        while now < self.length() {
+            tally.lives += 1;
+            let mut random = [0; 16];
+            random[..8].copy_from_slice(&tally.lives.to_be_bytes());
+            let machine = Lifecycle::new(Arc::clone(&config), self.request(), Seed(random)).unwrap();
+            let life = Life {
+                day: self,
+                machine,
+                server: LeaseServer::new(self.rule, self.is_measured),
+                now,
+                flight: None,
+                last_key: String::new(),
+            };
+            now = life.live(&mut tally, &mut dice) + Duration::from_millis(self.ttl_ms);
+        }
+        tally
+    }
+
+    /// The fewest extensions that could hold the lease all the time, if each came at the last moment.
+    pub fn fewest_beats(self) -> u64 {
+        self.length_ms().div_ceil(self.rule.grant_ms(self.ttl_ms)) - 1
+    }
+
+    /// How many extensions the protocol's algorithm needs when nothing is lost: with a clamped lead a beat adds
+    /// only what was used since the last one.
+    pub fn most_beats(self) -> u64 {
+        match self.rule {
+            Rule::Adds | Rule::ClampsGrant(_) => self.fewest_beats(),
+            Rule::ClampsLead(lead_ms) => self.length_ms() / (lead_ms - self.reserve_ms()),
+        }
+    }
+
+    /// Whether the first lease, or the one after an immediate extension, is longer than the protocol's reserve
+    /// for one failed attempt and one retry.
+    pub fn can_hold_the_reserve(self) -> bool {
+        let grant_ms = self.rule.grant_ms(self.ttl_ms);
+        let lead_ms = match self.rule {
+            Rule::Adds | Rule::ClampsGrant(_) => (2 * grant_ms).saturating_sub(2 * self.rtt_ms),
+            Rule::ClampsLead(_) => grant_ms.saturating_sub(self.rtt_ms),
+        };
+        lead_ms > self.reserve_ms()
+    }
+
+    fn length_ms(self) -> u64 {
+        self.hours * 60 * 60 * 1_000
+    }
+
+    fn length(self) -> Duration {
+        Duration::from_millis(self.length_ms())
+    }
+
+    fn reserve_ms(self) -> u64 {
+        2 * self.attempt_ms() + (2 * self.rtt_ms).max(1_000)
+    }
+
+    /// The longest that an attempt to extend takes.
+    fn attempt_ms(self) -> u64 {
+        let limit_ms = (self.rule.grant_ms(self.ttl_ms) / 6).clamp(1_000, 5_000);
+        limit_ms.max(2 * self.rtt_ms)
+    }
+
+    /// How often two attempts in a row were to be lost.
+    pub fn two_losses(self, tally: &Tally) -> f64 {
+        tally.beats as f64 * (self.loss as f64 / 100.0).powi(2)
+    }
+
+    /// How many stops the rules were to demand. The answer to a repeated extension tells the lease that the
+    /// first attempt got, so against a clamped lead a lost answer costs the time since. Where that leaves less
+    /// than the reserve the next beat is due at once: it has no retry, or, if its answer is lost too, is the
+    /// second without a delay.
+    pub fn demanded_stops(self, tally: &Tally) -> f64 {
+        let attempt_ms = self.attempt_ms();
+        let left_ms = self
+            .rule
+            .grant_ms(self.ttl_ms)
+            .saturating_sub(attempt_ms + self.rtt_ms);
+        let factor = match self.rule {
+            Rule::ClampsLead(_) if left_ms < self.reserve_ms() - attempt_ms / 8 => 1.5,
+            Rule::ClampsLead(_) if left_ms < self.reserve_ms() => 1.25,
+            Rule::Adds | Rule::ClampsGrant(_) | Rule::ClampsLead(_) => 1.0,
+        };
+        self.two_losses(tally) * factor
+    }
+
+    fn request(self) -> ReservationCreateRequest {
+        ReservationCreateRequest::builder()
+            .subject(Subject::tenant("acme-corp"))
+            .action(Action::new("llm.completion", "gpt-4o"))
+            .estimate(Amount::tokens(1_000))
+            .ttl_ms(self.ttl_ms)
+            .build()
+    }
+}
+
+struct Life {
+    day: Day,
+    machine: Lifecycle,
+    server: LeaseServer,
+    now: Duration,
+    flight: Option<Flight>,
+    last_key: String,
+}
+
+/// An answer on its way.
+struct Flight {
+    ticket: Ticket,
+    sent: Duration,
+    arrives: Duration,
+    response: http::Response<Bytes>,
+}
+
+impl Life {
+    /// Until when it went.
+    fn live(mut self, tally: &mut Tally, dice: &mut Dice) -> Duration {
+        while self.now < self.day.length() {
+            match self.machine.poll(self.reading()) {
+                Step::Send(call) => self.send(&call, tally, dice),
+                Step::Notify(Event::HeartbeatStopped { reason, .. }) => {
+                    // A refusal says that the reservation has expired.
+                    if reason == Stop::Refused {
+                        tally.lapses += 1;
+                    } else {
+                        tally.stops.push(reason);
+                    }
+                    return self.now;
+                }
+                Step::Notify(Event::LeaseLost { .. }) if !self.server.is_over(server_ms(self.now)) => {
+                    tally.false_alarms += 1;
+                }
+                Step::Notify(_) => {}
+                Step::Wait(at) => {
+                    let late = Duration::from_millis(dice.roll(LATE_MS + 1));
+                    let wake = at.map(|at| at + late);
+                    match self
+                        .flight
+                        .take_if(|flight| wake.is_none_or(|wake| flight.arrives <= wake))
+                    {
+                        Some(flight) => self.arrive(flight),
+                        None => self.now = wake.expect("something to wait for"),
+                    }
+                    // The machine has not stopped, so it believes that the lease can be kept.
+                    if self.machine.grant().is_some() && self.server.is_over(server_ms(self.now)) {
+                        tally.lapses += 1;
+                        return self.now;
+                    }
+                }
+                Step::Done => return self.now,
+                step @ Step::Store(..) => panic!("nothing was spent: {step:?}"),
+            }
+        }
+        self.now
+    }
+
+    fn send(&mut self, call: &Call, tally: &mut Tally, dice: &mut Dice) {
+        let is_beat = call.request.uri().path().ends_with("/extend");
+        if is_beat {
+            let key = call.request.headers()["x-idempotency-key"].to_str().unwrap();
+            if self.last_key == key {
+                tally.repeats += 1;
+            } else {
+                tally.beats += 1;
+                self.last_key = key.to_owned();
+            }
+        }
+        let is_lost = is_beat && dice.percent(self.day.loss);
+        if is_lost && dice.percent(50) {
+            return;
+        }
+        let rtt = Duration::from_millis(self.day.rtt_ms);
+        let response = self.server.handle(server_ms(self.now + rtt / 2), &call.request);
+        if !is_lost {
+            self.flight = Some(Flight {
+                ticket: call.ticket,
+                sent: self.now,
+                arrives: self.now + rtt,
+                response,
+            });
+        }
+    }
+
+    fn arrive(&mut self, flight: Flight) {
+        self.now = flight.arrives;
+        let now = self.reading();
+        self.machine
+            .handle_response(now, flight.ticket, flight.sent, &flight.response);
+    }
+
+    fn reading(&self) -> Now {
+        Now {
+            mono: self.now,
+            wall: UnixMillis(server_ms(self.now)),
+        }
+    }
+}
+
+fn server_ms(now: Duration) -> u64 {
+    EPOCH_MS + u64::try_from(now.as_millis()).unwrap()
+}

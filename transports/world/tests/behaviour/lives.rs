@@ -1,0 +1,115 @@
+//! Random lives keep the invariants.
+//!
+//! `CYCLES_LIVES` is how many are lived, and `CYCLES_LIVES_SEED` the seed of the first; the others follow it. A
+//! life that fails prints its seed, the command that lives it alone, and its trace.
+#![allow(clippy::print_stderr)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use cycles_world::{RandomLife, Tally};
+
+/// As many as a debug build lives in some seconds.
+const LIVES: u64 = 4_000;
+
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() {
+        return default;
+    }
+    text.replace('_', "")
+        .parse()
+        .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
+}
+
+/// Lives all of them, on as many threads as there are processors.
+fn live(first: u64, count: u64) -> Tally {
+    let next = AtomicU64::new(0);
+    let one_thread = || {
+        let mut tally = Tally::default();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return tally;
+            }
+            match RandomLife::new(first.wrapping_add(index)).run() {
+                Ok(life) => tally = tally.plus(life),
+                Err(failed) => {
+                    next.store(count, Ordering::Relaxed);
+                    panic!("{failed}");
+                }
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(one_thread)).collect();
+        let tallies: Vec<_> = running.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        let tallies = tallies.into_iter().map(|tally| match tally {
+            Ok(tally) => tally,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        tallies.fold(Tally::default(), Tally::plus)
+    })
+}
+
+#[test]
+fn random_lives_keep_the_invariants() {
+    let (count, first) = (number("CYCLES_LIVES", LIVES), number("CYCLES_LIVES_SEED", 0));
+    let begun = Instant::now();
+    let tally = live(first, count);
+    eprintln!(
+        "{count} lives from seed {first} in {:.1?}: {tally:?}",
+        begun.elapsed()
+    );
+    if count >= LIVES {
+        // A simulation in which something never comes about does not test it.
+        let Tally {
+            committed,
+            by_event,
+            released,
+            not_reserved,
+            rejected,
+            stale,
+            pending,
+            resumed,
+            torn,
+            lost,
+            ..
+        } = tally;
+        let all = [
+            committed,
+            by_event,
+            released,
+            not_reserved,
+            rejected,
+            stale,
+            pending,
+            resumed,
+            torn,
+            lost,
+        ];
+        assert!(all.iter().all(|count| *count > 0), "{tally:?}");
+    }
+}
+
+#[test]
+fn a_life_follows_from_its_seed_alone() {
+    for seed in 0..50 {
+        let lives = [(); 2].map(|()| RandomLife::new(seed).run().unwrap());
+        assert_eq!(lives[0], lives[1], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_life_follows_from_its_bytes_and_what_they_leave_open_from_the_first_eight() {
+    for length in [0, 8, 9, 30, 200] {
+        let bytes: Vec<u8> = (0..length).map(|at: u8| at.wrapping_mul(89)).collect();
+        let lives = [(); 2].map(|()| RandomLife::from_bytes(&bytes).run().unwrap());
+        assert_eq!(lives[0], lives[1], "{length} bytes");
+    }
+    let of_a_seed = RandomLife::new(7).run().unwrap();
+    let of_its_bytes = RandomLife::from_bytes(&7_u64.to_be_bytes()).run().unwrap();
+    assert_eq!(of_a_seed, of_its_bytes);
+}

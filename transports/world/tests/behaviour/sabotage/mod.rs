@@ -1,0 +1,192 @@
+//! A simulation that finds nothing proves nothing: for every rule a machine that breaks it, which random lives
+//! find out.
+// A saboteur spoils one thing, and lets all else pass.
+#![allow(clippy::wildcard_enum_match_arm)]
+
+mod saboteur;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT};
+use cycles_world::{LifeId, RandomLife, Rule, Violation, World};
+use http::Request;
+
+use self::saboteur::{Sabotage, Saboteur};
+
+/// Far more lives than any of them needs.
+const LIVES: u64 = 4_000;
+
+/// The rule that the first life with this sabotage breaks.
+fn broken_by(sabotage: Sabotage) -> Rule {
+    for seed in 0..LIVES {
+        let life = RandomLife::new(seed).machines(Arc::new(move |lifecycle| {
+            Box::new(Saboteur::new(lifecycle, sabotage))
+        }));
+        if let Err(failed) = life.run() {
+            assert!(!failed.violation.trace.is_empty());
+            assert!(failed.to_string().contains(&format!("CYCLES_LIVES_SEED={seed}")));
+            return failed.violation.rule;
+        }
+    }
+    panic!("{LIVES} lives with {sabotage:?} keep all the rules")
+}
+
+macro_rules! caught {
+    ($($name:ident: $sabotage:ident => $rule:ident,)+) => {$(
+        #[test]
+        fn $name() {
+            assert_eq!(broken_by(Sabotage::$sabotage), Rule::$rule);
+        }
+    )+};
+}
+
+caught! {
+    a_settlement_before_its_record_is_stored_is_caught: SendsBeforeStore => StoredFirst,
+    a_new_key_on_a_retry_is_caught: NewKeyOnRetry => OneKey,
+    a_new_key_after_a_restart_is_caught: NewKeyAfterRestart => OneKey,
+    other_bytes_on_a_retry_are_caught: OtherBytesOnRetry => SameBytes,
+    a_retry_before_the_pause_is_over_is_caught: ImpatientAfterThrottling => NotBefore,
+    a_pause_that_is_not_stored_is_caught: ForgetsToStorePause => NotBefore,
+    a_cost_that_nobody_handed_over_is_caught: CommitsInsteadOfReleasing => KnownCost,
+    another_amount_than_was_handed_over_is_caught: ChargesMore => KnownCost,
+    an_event_after_a_bare_410_is_caught: BelievesEvery410 => NoEventWhileOpen,
+    an_event_that_the_server_may_have_forgotten_is_caught: LivesInThePast => NotStale,
+    a_release_after_an_open_commit_is_caught: ReleasesAfterOpenCommit => NeverBoth,
+    a_wait_in_the_past_is_caught: WaitsInThePast => WaitsAhead,
+    a_wait_for_nobody_is_caught: WaitsForEver => WaitsOnOutside,
+    a_poll_that_loops_is_caught: Repeats => Ends,
+    a_life_that_never_ends_is_caught: NeverDone => Ends,
+    a_storm_of_beats_is_caught: BeatsWithoutPause => NoStorm,
+    a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureTold,
+    a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
+    a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureTold,
+    a_record_that_is_removed_too_early_is_caught: RemovesRecordFirst => CostKept,
+    a_record_that_cannot_be_read_is_caught: WritesWhatCannotBeRead => CostKept,
+    a_record_that_is_left_behind_is_caught: LeavesSettledRecord => RecordCleared,
+    a_refused_record_that_is_left_to_be_sent_is_caught: LeavesRefusedRecord => RecordCleared,
+    a_cost_that_is_given_up_is_caught: GivesUpWithTheFirstFailure => FlushIsTrue,
+    a_cost_that_is_said_to_be_set_aside_and_is_in_no_file_is_caught: HidesThatACostIsNowhere => CostKept,
+    a_cost_that_was_not_taken_in_silence_is_caught: SwallowsUntakenCosts => UntakenTold,
+    a_cost_that_was_charged_for_less_in_silence_is_caught: SwallowsShortfalls => ShortfallTold,
+    a_receipt_for_nothing_is_caught: ClaimsToHaveCommitted => TrueReceipt,
+    a_release_for_nothing_is_caught: ClaimsToHaveReleased => TrueReceipt,
+    a_secret_in_an_event_is_caught: TellsTheKey => SecretKept,
+    a_poll_that_changes_something_is_caught: CountsPolls => SpuriousPoll,
+}
+
+#[test]
+fn machines_that_behave_are_not_caught() {
+    for seed in 0..200 {
+        let make = Arc::new(|lifecycle| Box::new(Saboteur::new(lifecycle, Sabotage::None)) as Box<_>);
+        RandomLife::new(seed).machines(make).run().unwrap();
+    }
+}
+
+fn world_with_life() -> (World, LifeId) {
+    let mut world = World::builder(1).traced().build();
+    let process = world.start_process();
+    let request = ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "model"))
+        .estimate(Amount::tokens(100))
+        .build();
+    let life = world.reserve(process, request).unwrap();
+    assert!(world.run_until(|world| world.is_held(life)).unwrap());
+    (world, life)
+}
+
+#[test]
+fn a_server_that_loses_a_commit_and_takes_it_again_is_caught() {
+    let (mut world, life) = world_with_life();
+    let before = world.ledger().clone();
+    world.inject("commit:lose-response@1".parse().unwrap());
+    world
+        .commit(life, CommitRequest::builder().actual(Amount::tokens(60)).build())
+        .unwrap();
+    world
+        .run_until(|world| !world.life(life).settled.is_empty())
+        .unwrap();
+    *world.ledger_mut() = before;
+    assert_eq!(world.finish().unwrap_err().rule, Rule::SettledOnce);
+}
+
+#[test]
+fn a_charge_that_no_life_made_is_caught() {
+    let (mut world, life) = world_with_life();
+    world
+        .commit(life, CommitRequest::builder().actual(Amount::tokens(60)).build())
+        .unwrap();
+    let event = format!(
+        r#"{{"idempotency_key":"k","subject":{{"tenant":"{DEFAULT_TENANT}"}},"action":{{"kind":"k","name":"n"}},"actual":{{"unit":"TOKENS","amount":1}}}}"#
+    );
+    let request = Request::post("/v1/events")
+        .header("x-cycles-api-key", DEFAULT_API_KEY)
+        .header("content-type", "application/json");
+    let time = world.server_time();
+    let response = world
+        .ledger_mut()
+        .handle(time, &request.body(event.into()).unwrap());
+    assert_eq!(response.status(), 201);
+    world.run_for(Duration::from_secs(1)).unwrap();
+    let violation = world.finish().unwrap_err();
+    assert_eq!(violation.rule, Rule::BooksBalance);
+    assert!(
+        violation.to_string().contains("its caller commits 60 TOKENS"),
+        "the trace is readable"
+    );
+}
+
+/// A job that is delivered again under its key while the commit of its first cost fails, and has another cost then.
+fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, Violation> {
+    let mut world = World::builder(seed).traced().build();
+    spoil(&mut world);
+    let job = ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "model"))
+        .estimate(Amount::tokens(1_000))
+        .idempotency_key("job-7".into())
+        .build();
+    world.inject("commit:503".parse().unwrap());
+    for (records, cost) in [(1, 100), (2, 250)] {
+        let process = world.start_process();
+        let life = world.reserve(process, job.clone()).unwrap();
+        world.run_until(|world| world.is_held(life))?;
+        let commit = CommitRequest::builder().actual(Amount::tokens(cost)).build();
+        world.commit(life, commit).unwrap();
+        world.run_until(|world| world.journal().pending().len() == records)?;
+        if seed.is_multiple_of(2) {
+            world.crash(process);
+        }
+    }
+    world.run_for(Duration::from_secs(seed % 90))?;
+    world.clear_faults();
+    world.start_process();
+    world.run_for(Duration::from_secs(3_600))?;
+    Ok(world)
+}
+
+#[test]
+fn a_job_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
+    for seed in 0..40 {
+        let mut world =
+            delivered_twice(seed, |_| {}).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        world
+            .finish()
+            .unwrap_or_else(|violation| panic!("{seed}: {violation}"));
+        let charged: usize = world.lives().map(|(_, life)| life.settled.len()).sum();
+        let kept = world.journal().files();
+        let kept = kept.filter(|(_, name, _)| name.ends_with(".rejected")).count();
+        // One by the commit and the other for a person; or each by an event, once the reservation is over.
+        assert_eq!(charged + kept, 2, "{seed}");
+        assert!(charged > 0, "{seed}");
+    }
+}
+
+#[test]
+fn a_journal_that_ignores_the_key_is_caught() {
+    let spoil = |world: &mut World| world.journal_mut().ignore_keys();
+    let caught = (0..40).find_map(|seed| delivered_twice(seed, spoil).err());
+    assert_eq!(caught.unwrap().rule, Rule::CostKept);
+}
