@@ -1,25 +1,20 @@
-//! The floor: a pooled hyper client by hand that encodes and decodes the same structs, sends the same bytes and
-//! headers, and has one time-out for an attempt. It settles nothing that goes wrong.
+//! The floor on tokio: a pooled hyper client by hand, with one time-out for an attempt.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_tokio::models::{
-    Action, Amount, CommitRequest, CommitResponse, ReservationCreateRequest, ReservationCreateResponse,
-    Subject,
-};
-use http::{Method, Request};
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use serde_json::from_slice;
 
+use crate::by_hand::{ByHand, committed, granted};
 use crate::on_tokio::Contender;
 
 pub struct Floor {
     client: Client<HttpConnector, Full<Bytes>>,
-    url: String,
+    by_hand: ByHand,
 }
 
 impl Floor {
@@ -33,31 +28,24 @@ impl Floor {
             .build(connector);
         Self {
             client,
-            url: url.to_owned(),
+            by_hand: ByHand {
+                base: url.to_owned(),
+                host: None,
+                user_agent: "cycles-rust/0.1.0 (tokio)",
+            },
         }
     }
 
-    async fn post(&self, path: &str, key: &str, body: Vec<u8>) -> Bytes {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}{path}", self.url))
-            .header("accept", "application/json")
-            .header("user-agent", "cycles-rust/0.1.0 (tokio)")
-            .header("x-cycles-trace-id", &key[..32])
-            .header("x-cycles-api-key", "cyc_live_0123456789abcdef")
-            .header("content-type", "application/json")
-            .header("content-length", body.len())
-            .header("x-idempotency-key", key)
-            .body(Full::new(Bytes::from(body)))
-            .unwrap();
+    async fn send(&self, request: Request<Bytes>) -> Response<Bytes> {
         let exchange = async {
-            let response = self.client.request(request).await.unwrap();
-            assert!(response.status().is_success());
-            Limited::new(response.into_body(), 1 << 20)
-                .collect()
+            let (head, body) = self
+                .client
+                .request(request.map(Full::new))
                 .await
                 .unwrap()
-                .to_bytes()
+                .into_parts();
+            let body = Limited::new(body, 1 << 20).collect().await.unwrap();
+            Response::from_parts(head, body.to_bytes())
         };
         tokio::time::timeout(Duration::from_secs(7), exchange)
             .await
@@ -67,25 +55,7 @@ impl Floor {
 
 impl Contender for Floor {
     async fn lifecycle(&self) {
-        let key = "000102030405060708090a0b0c0d0e0f-reserve-0";
-        let reserve = ReservationCreateRequest::builder()
-            .idempotency_key(key.into())
-            .subject(Subject::tenant("acme-corp"))
-            .action(Action::new("llm.completion", "gpt-4o"))
-            .estimate(Amount::tokens(1000))
-            .build();
-        let answer = self
-            .post("/v1/reservations", key, serde_json::to_vec(&reserve).unwrap())
-            .await;
-        let granted: ReservationCreateResponse = from_slice(&answer).unwrap();
-        let id = granted.reservation_id.unwrap();
-        let key = "000102030405060708090a0b0c0d0e0f-commit-0";
-        let commit = CommitRequest::builder()
-            .idempotency_key(key.into())
-            .actual(Amount::tokens(42))
-            .build();
-        let path = format!("/v1/reservations/{}/commit", id.as_str());
-        let answer = self.post(&path, key, serde_json::to_vec(&commit).unwrap()).await;
-        let _: CommitResponse = from_slice(&answer).unwrap();
+        let reservation = granted(self.send(self.by_hand.reserve()).await);
+        committed(self.send(self.by_hand.commit(&reservation)).await);
     }
 }

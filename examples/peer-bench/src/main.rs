@@ -7,10 +7,11 @@
 //! $ cargo run --release --no-default-features --features smol -- --rows async-io
 //! ```
 //!
-//! The server is a stub in a process of its own that answers at once. Printed are medians over the blocks of
-//! the ratio to the block of the floor in the same round, with the smallest and the largest beside it. `--only` runs
-//! one contender and prints nothing, for a profiler.
+//! The server is a stub in a process of its own that answers at once. Every floor encodes and decodes the same structs
+//! as the clients. Printed are medians over the blocks of the ratio to the block of the floor in the same round, with
+//! the smallest and the largest beside it. `--only` runs one contender and prints nothing, for a profiler.
 
+mod by_hand;
 mod floor;
 mod in_turn;
 mod on_async_io;
@@ -18,7 +19,6 @@ mod on_tokio;
 mod on_ureq;
 mod ours;
 mod peer;
-mod recorded;
 mod sample;
 mod stub;
 

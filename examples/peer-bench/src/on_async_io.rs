@@ -1,5 +1,5 @@
-//! A guard, and plain calls, on async-std or smol; and a bare connection of hyper over async-io that sends the same
-//! bytes without any time limit.
+//! A guard, and plain calls, on async-std or smol; and a bare connection of hyper over async-io that encodes and decodes
+//! the same, without any time limit.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use cycles_async_std::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_async_std::{CyclesClient, HttpOptions};
 use futures::io::{AsyncRead as _, AsyncWrite as _};
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 
@@ -21,8 +22,9 @@ use async_std::task::block_on;
 #[cfg(not(feature = "async-std"))]
 use smol::block_on;
 
+use crate::Settings;
+use crate::by_hand::{ByHand, committed, granted};
 use crate::in_turn::{self, Contender};
-use crate::{Settings, recorded};
 
 const EXECUTOR: &str = if cfg!(feature = "async-std") {
     "async-std"
@@ -103,21 +105,15 @@ type Connection = (
     http1::Connection<Socket, Full<Bytes>>,
 );
 
-/// Sends again what a life sent.
+/// One connection, and nobody beside it.
 struct Bare {
     connection: Mutex<Connection>,
-    requests: Vec<http::Request<Full<Bytes>>>,
+    by_hand: ByHand,
 }
 
 impl Bare {
     fn new(url: &str) -> Self {
         let address = url.trim_start_matches("http://");
-        let requests = recorded::requests("", |url| life(&client(url)));
-        let requests = requests.into_iter().map(|mut request| {
-            let host = address.parse().unwrap();
-            request.headers_mut().insert(http::header::HOST, host);
-            request.map(Full::new)
-        });
         let connection = block_on(async {
             let address: SocketAddr = address.parse().unwrap();
             let stream = Async::<TcpStream>::connect(address).await.unwrap();
@@ -126,30 +122,37 @@ impl Bare {
         });
         Self {
             connection: Mutex::new(connection),
-            requests: requests.collect(),
+            by_hand: ByHand {
+                base: String::new(),
+                host: Some(address.parse().unwrap()),
+                user_agent: "cycles-rust/0.1.0 (async-io)",
+            },
         }
     }
 
     fn life(&self) {
-        let (sender, connection) = &mut *self.connection.lock().unwrap();
+        let connection = &mut *self.connection.lock().unwrap();
         block_on(async {
-            for request in &self.requests {
-                let mut call = pin!(async {
-                    let response = sender.send_request(request.clone()).await.unwrap();
-                    response.into_body().collect().await.unwrap().to_bytes()
-                });
-                let body = poll_fn(|cx| {
-                    if let Poll::Ready(body) = call.as_mut().poll(cx) {
-                        return Poll::Ready(body);
-                    }
-                    assert!(Pin::new(&mut *connection).poll(cx).is_pending());
-                    call.as_mut().poll(cx)
-                })
-                .await;
-                assert!(body.len() > 90);
-            }
+            let reservation = granted(send(connection, self.by_hand.reserve()).await);
+            committed(send(connection, self.by_hand.commit(&reservation)).await);
         });
     }
+}
+
+async fn send((sender, connection): &mut Connection, request: Request<Bytes>) -> Response<Bytes> {
+    let mut call = pin!(async {
+        let answer = sender.send_request(request.map(Full::new)).await.unwrap();
+        let (head, body) = answer.into_parts();
+        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+    });
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+            return Poll::Ready(answer);
+        }
+        assert!(Pin::new(&mut *connection).poll(cx).is_pending());
+        call.as_mut().poll(cx)
+    })
+    .await
 }
 
 struct Socket(Async<TcpStream>, [u8; 4096]);

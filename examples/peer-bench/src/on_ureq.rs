@@ -1,12 +1,15 @@
 //! A guard on ureq, and a bare ureq agent without any time limit (with one it starts a thread for every call) that
-//! sends the same bytes.
+//! encodes and decodes the same.
 
+use bytes::Bytes;
 use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_ureq::{CyclesClient, HttpOptions};
+use http::{Request, Response};
 use ureq::Agent;
 
+use crate::Settings;
+use crate::by_hand::{ByHand, committed, granted};
 use crate::in_turn::{self, Contender};
-use crate::{Settings, recorded};
 
 pub fn repeat(only: &str, url: &str, settings: &Settings) -> bool {
     with_contenders(url, |contenders| in_turn::repeat(only, contenders, settings))
@@ -17,20 +20,26 @@ pub fn measure(url: &str, settings: &Settings) {
 }
 
 fn with_contenders<T>(url: &str, act: impl FnOnce(&[Contender<'_>]) -> T) -> T {
-    let requests = recorded::requests(url, |url| life(&client(url)));
     let agent = Agent::config_builder()
         .http_status_as_error(false)
         .proxy(None)
         .build()
         .new_agent();
+    let by_hand = ByHand {
+        base: url.to_owned(),
+        host: None,
+        user_agent: "cycles-rust/0.1.0 (ureq)",
+    };
+    let send = |request: Request<Bytes>| {
+        let (head, body) = request.into_parts();
+        let answer = agent.run(Request::from_parts(head, &body[..])).unwrap();
+        let (head, mut body) = answer.into_parts();
+        let body = body.with_config().limit(1 << 20).read_to_vec().unwrap();
+        Response::from_parts(head, body)
+    };
     let bare = || {
-        for request in &requests {
-            let (head, body) = request.clone().into_parts();
-            let request = http::Request::from_parts(head, &body[..]);
-            let mut response = agent.run(request).unwrap();
-            let body = response.body_mut().with_config().limit(1 << 20).read_to_vec();
-            assert!(body.unwrap().len() > 90);
-        }
+        let reservation = granted(send(by_hand.reserve()));
+        committed(send(by_hand.commit(&reservation)));
     };
     let client = client(url);
     act(&[

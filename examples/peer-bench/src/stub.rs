@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 /// What is answered to a request with this path.
-pub fn body(path: &str) -> Bytes {
+fn body(path: &str) -> Bytes {
     if path.ends_with("/commit") {
         Bytes::from_static(COMMITTED.as_bytes())
     } else {

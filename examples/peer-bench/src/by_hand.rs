@@ -1,0 +1,75 @@
+//! What every floor does beside moving bytes: it encodes the same structs as the client that it stands under, sends
+//! the same headers, and decodes the answers into the same structs. It settles nothing that goes wrong.
+
+use bytes::Bytes;
+use cycles_tokio::models::{
+    Action, Amount, CommitRequest, CommitResponse, ReservationCreateRequest, ReservationCreateResponse,
+    ReservationId, Subject,
+};
+use http::header::{HOST, HeaderValue};
+use http::{Method, Request, Response};
+
+/// One client's way of addressing a server.
+pub struct ByHand {
+    /// What stands before the path: with an address an agent finds the server, without one a connection is there.
+    pub base: String,
+    /// What `Host` says, where the HTTP client below does not.
+    pub host: Option<HeaderValue>,
+    pub user_agent: &'static str,
+}
+
+impl ByHand {
+    pub fn reserve(&self) -> Request<Bytes> {
+        let key = "000102030405060708090a0b0c0d0e0f-reserve-0";
+        let reserve = ReservationCreateRequest::builder()
+            .idempotency_key(key.into())
+            .subject(Subject::tenant("acme-corp"))
+            .action(Action::new("llm.completion", "gpt-4o"))
+            .estimate(Amount::tokens(1000))
+            .build();
+        self.post("/v1/reservations", key, serde_json::to_vec(&reserve).unwrap())
+    }
+
+    pub fn commit(&self, reservation: &ReservationId) -> Request<Bytes> {
+        let key = "000102030405060708090a0b0c0d0e0f-commit-0";
+        let commit = CommitRequest::builder()
+            .idempotency_key(key.into())
+            .actual(Amount::tokens(42))
+            .build();
+        let path = format!("/v1/reservations/{}/commit", reservation.as_str());
+        self.post(&path, key, serde_json::to_vec(&commit).unwrap())
+    }
+
+    fn post(&self, path: &str, key: &str, body: Vec<u8>) -> Request<Bytes> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.base))
+            .header("accept", "application/json")
+            .header("user-agent", self.user_agent)
+            .header("x-cycles-trace-id", &key[..32])
+            .header("x-cycles-api-key", "cyc_live_0123456789abcdef")
+            .header("content-type", "application/json")
+            .header("content-length", body.len())
+            .header("x-idempotency-key", key)
+            .body(Bytes::from(body))
+            .unwrap();
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(HOST, host.clone());
+        }
+        request
+    }
+}
+
+/// The reservation that was made.
+pub fn granted(answer: Response<impl AsRef<[u8]>>) -> ReservationId {
+    assert!(answer.status().is_success());
+    let granted: ReservationCreateResponse = serde_json::from_slice(answer.body().as_ref()).unwrap();
+    granted.reservation_id.unwrap()
+}
+
+/// The commit was taken.
+pub fn committed(answer: Response<impl AsRef<[u8]>>) {
+    assert!(answer.status().is_success());
+    let committed: CommitResponse = serde_json::from_slice(answer.body().as_ref()).unwrap();
+    assert_eq!(committed.charged.amount, 42);
+}
