@@ -3,7 +3,7 @@
 //! ```console
 //! $ cargo run --release -- [--blocks 30] [--lifecycles 2000] [--in-flight 64] [--journal-dir DIR]
 //!       [--rows tokio|ureq|async-io]
-//!       [--only floor|ours|ours-journal|peer|ureq|ureq-bare|async-io|async-io-plain|async-io-bare]
+//!       [--only floor|ours|ours-plain|ours-journal|peer|ureq|ureq-bare|async-io|async-io-plain|async-io-bare]
 //! $ cargo run --release --no-default-features --features smol -- --rows async-io
 //! ```
 //!

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt as _};
 
 use crate::Settings;
 use crate::floor::Floor;
-use crate::ours::Ours;
+use crate::ours::{Ours, Plain};
 use crate::peer::Peer;
 use crate::sample::{Began, Sample, report};
 
@@ -21,6 +21,7 @@ pub async fn repeat(name: &str, url: &str, settings: &Settings) -> bool {
         "floor" => again(&Floor::new(url), settings).await,
         "peer" => again(&Peer::new(url, None), settings).await,
         "ours" => again(&Ours::new(url, None), settings).await,
+        "ours-plain" => again(&Plain(Ours::new(url, None)), settings).await,
         "ours-journal" => {
             let dir = tempfile::tempdir().unwrap();
             again(&Ours::new(url, Some(dir.path().into())), settings).await;
@@ -31,16 +32,30 @@ pub async fn repeat(name: &str, url: &str, settings: &Settings) -> bool {
 }
 
 pub async fn measure(url: &str, settings: &Settings) {
+    for in_flight in [1, settings.in_flight] {
+        without_journal(url, in_flight, settings).await;
+    }
+    with_journal(url, settings).await;
+}
+
+async fn without_journal(url: &str, in_flight: usize, settings: &Settings) {
     let floor = Floor::new(url);
+    let plain = Plain(Ours::new(url, None));
     let ours = Ours::new(url, None);
     let peer = Peer::new(url, None);
-    let names = ["pooled hyper", "ours, no journal", "runcycles 0.3.2, no journal"];
-    let mut samples = [const { Vec::new() }; 3];
+    let names = [
+        "pooled hyper",
+        "ours, plain calls",
+        "ours, no journal",
+        "runcycles 0.3.2, no journal",
+    ];
+    let mut samples = [const { Vec::new() }; 4];
     for round in 0..settings.blocks + 2 {
         let block = [
-            run(&floor, settings).await,
-            run(&ours, settings).await,
-            run(&peer, settings).await,
+            run(&floor, in_flight, settings).await,
+            run(&plain, in_flight, settings).await,
+            run(&ours, in_flight, settings).await,
+            run(&peer, in_flight, settings).await,
         ];
         // The first two warm up.
         if round >= 2 {
@@ -51,17 +66,16 @@ pub async fn measure(url: &str, settings: &Settings) {
         }
     }
     println!(
-        "tokio: {} in flight, {} lifecycles a block, {} blocks",
-        settings.in_flight, settings.lifecycles, settings.blocks
+        "tokio: {in_flight} in flight, {} lifecycles a block, {} blocks",
+        settings.lifecycles, settings.blocks
     );
     for (name, contender) in names.iter().zip(&samples) {
         report(name, contender, &samples[0], settings.lifecycles);
     }
     println!();
     println!("ours to runcycles 0.3.2:");
-    report("ours, no journal", &samples[1], &samples[2], settings.lifecycles);
+    report("ours, no journal", &samples[2], &samples[3], settings.lifecycles);
     println!();
-    with_journal(url, settings).await;
 }
 
 async fn with_journal(url: &str, settings: &Settings) {
@@ -70,7 +84,10 @@ async fn with_journal(url: &str, settings: &Settings) {
     let peer = Peer::new(url, Some(dir.path().join("peer")));
     let (mut of_ours, mut of_peer) = (Vec::new(), Vec::new());
     for round in 0..settings.blocks / 3 + 1 {
-        let (a, b) = (run(&ours, settings).await, run(&peer, settings).await);
+        let (a, b) = (
+            run(&ours, settings.in_flight, settings).await,
+            run(&peer, settings.in_flight, settings).await,
+        );
         if round > 0 {
             of_ours.push(a);
             of_peer.push(b);
@@ -86,14 +103,14 @@ async fn with_journal(url: &str, settings: &Settings) {
 
 async fn again(contender: &impl Contender, settings: &Settings) {
     for _ in 0..settings.blocks {
-        run(contender, settings).await;
+        run(contender, settings.in_flight, settings).await;
     }
 }
 
-async fn run(contender: &impl Contender, settings: &Settings) -> Sample {
+async fn run(contender: &impl Contender, in_flight: usize, settings: &Settings) -> Sample {
     let began = Began::now();
     stream::iter(0..settings.lifecycles)
-        .for_each_concurrent(settings.in_flight, |_| contender.lifecycle())
+        .for_each_concurrent(in_flight, |_| contender.lifecycle())
         .await;
     began.sample()
 }

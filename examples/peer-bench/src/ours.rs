@@ -1,4 +1,4 @@
-//! This project's guard on tokio.
+//! This project's client on tokio: guards, and plain calls.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,11 @@ use cycles_tokio::models::{Action, Amount, CommitRequest, ReservationCreateReque
 
 use crate::on_tokio::Contender;
 
+/// By guards, whose leases are kept alive.
 pub struct Ours(CyclesClient);
+
+/// By calls that settle nothing which goes wrong, as the floor.
+pub struct Plain(pub Ours);
 
 impl Ours {
     pub fn new(url: &str, journal: Option<PathBuf>) -> Self {
@@ -22,13 +26,29 @@ impl Ours {
 
 impl Contender for Ours {
     async fn lifecycle(&self) {
-        let reserve = ReservationCreateRequest::builder()
-            .subject(Subject::tenant("acme-corp"))
-            .action(Action::new("llm.completion", "gpt-4o"))
-            .estimate(Amount::tokens(1000))
-            .build();
-        let guard = self.0.reserve(reserve).await.unwrap();
-        let commit = CommitRequest::builder().actual(Amount::tokens(42)).build();
-        assert!(guard.commit(commit).await.unwrap().is_settled());
+        let guard = self.0.reserve(reserve()).await.unwrap();
+        assert!(guard.commit(commit()).await.unwrap().is_settled());
     }
+}
+
+impl Contender for Plain {
+    async fn lifecycle(&self) {
+        let client = &self.0.0;
+        let granted = client.create_reservation(&reserve()).await.unwrap();
+        let reservation = granted.reservation_id.unwrap();
+        let committed = client.commit_reservation(&reservation, &commit()).await.unwrap();
+        assert_eq!(committed.charged.amount, 42);
+    }
+}
+
+fn reserve() -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::tenant("acme-corp"))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(1000))
+        .build()
+}
+
+fn commit() -> CommitRequest {
+    CommitRequest::builder().actual(Amount::tokens(42)).build()
 }
