@@ -1,7 +1,7 @@
 //! A life in which whatever may happen does.
 //!
 //! An even first byte gives the machine to a driver without manners, who answers what was not asked, twice, late
-//! or never: the rules of `cycles-proto/tests/careless` hold all the same. An odd one makes agents spend in the
+//! or never: the rules of `cycles-proto/tests/behaviour/careless` hold all the same. An odd one makes agents spend in the
 //! simulated world, over a faulty network, with crashes, a torn journal and clocks that jump:
 //! after every step the world's audit compares what was done with what the ledger has (see
 //! [`Rule`](cycles_world::Rule)).
@@ -12,7 +12,7 @@ use cycles_world::RandomLife;
 
 use self::careless::{Dice, Driver};
 
-#[path = "../../cycles-proto/tests/careless/mod.rs"]
+#[path = "../../cycles-proto/tests/behaviour/careless/mod.rs"]
 mod careless;
 
 /// One execution.

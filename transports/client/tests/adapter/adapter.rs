@@ -14,7 +14,7 @@ use runcycles::{
     try_with_cycles,
 };
 
-use super::executor::{block_on, spawn};
+use crate::executor::on_threads::{block_on, spawn};
 
 pub struct OnExecutor;
 

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -298,8 +298,7 @@ impl Scene {
 }
 
 fn process(url: &str, dir: &Path, task: &str) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
+    crate::alone::process("crash::child")
         .env("CYCLES_TEST_URL", url)
         .env("CYCLES_TEST_DIR", dir)
         .env("CYCLES_TEST_TASK", task)

@@ -1,7 +1,6 @@
-// Makes an async function a test. The module `executor` of the tests of each async adapter includes it.
+//! The tests of each async adapter have it as a module, before the others; `executor` is beside whoever uses it.
 
 /// Makes an async function a test, as the attributes of the executors do.
-#[macro_export]
 macro_rules! on_executor {
     ($(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block) => {
         #[test]

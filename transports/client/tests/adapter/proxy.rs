@@ -145,12 +145,11 @@ fn the_environment_names_the_proxy_and_its_exceptions() {
         return;
     }
     let run_with = |proxies: &[(&str, &str)], url: &str| {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let mut command = crate::alone::process("proxy::the_environment_names_the_proxy_and_its_exceptions");
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUEST_METHOD"] {
             command.env_remove(name).env_remove(name.to_uppercase());
         }
         let status = command
-            .args(["--exact", "the_environment_names_the_proxy_and_its_exceptions"])
             .env("no_proxy", "elsewhere.invalid")
             .envs(proxies.iter().copied())
             .env(URL, url)

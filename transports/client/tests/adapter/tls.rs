@@ -54,7 +54,7 @@ fn trusting(pem: &str) -> HttpOptions {
 }
 
 on_executor! {
-/// This test program has ring and aws-lc-rs: whoever asks rustls for its default provider panics in it.
+/// As in every program that has ring and aws-lc-rs, whoever asks rustls for its default provider panics in this one.
 async fn a_program_with_two_providers_makes_calls_to_an_authority_it_trusts() {
     let (url, pem) = start();
     let client = client_with(&url, trusting(&pem));

@@ -411,14 +411,7 @@ async fn inside_the_context_is_the_innermost_one_and_outside_there_is_none() {
 on_executor! {
 /// In a process of its own, which has no default client yet.
 async fn the_default_client_is_that_of_the_scope_or_of_the_process() {
-    if std::env::var_os("CYCLES_TEST_DEFAULT").is_none() {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_default_client_is_that_of_the_scope_or_of_the_process", "--nocapture"])
-            .env("CYCLES_TEST_DEFAULT", "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    if !crate::alone::is_alone("attribute::the_default_client_is_that_of_the_scope_or_of_the_process") {
         return;
     }
     let error = names_its_crate().await.unwrap_err().to_string();

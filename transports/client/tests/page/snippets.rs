@@ -53,8 +53,7 @@ on_executor! {
 async fn configuration_from_the_environment() {
     if std::env::var_os("CYCLES_TENANT").is_none() {
         let scene = Scene::new();
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "configuration_from_the_environment", "--nocapture"])
+        let output = crate::alone::process("getting_started::configuration_from_the_environment")
             .env("CYCLES_BASE_URL", scene.sandbox.base_url())
             .env("CYCLES_API_KEY", scene.sandbox.api_key())
             .env("CYCLES_TENANT", "acme-corp")

@@ -15,7 +15,8 @@ pub use self::durable::*;
 pub use self::names::*;
 pub use self::process::another_process;
 
-/// A test of each scenario for an [`Adapter`](crate::Adapter). To be named in the root of a test binary.
+/// A test of each scenario for an [`Adapter`](crate::Adapter). To be named in the root of a test binary, or in a
+/// module `recovery` of it.
 #[macro_export]
 macro_rules! recovery_suite {
     ($adapter:ty) => {

@@ -32,7 +32,12 @@ impl Process {
     /// A fresh client of this server over this journal; it has done nothing yet.
     pub(super) fn start(url: &str, key: &str, dir: &Path) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "another_process", "--nocapture"])
+            .args([
+                "--exact",
+                "another_process",
+                "recovery::another_process",
+                "--nocapture",
+            ])
             .env(URL, url)
             .env(KEY, key)
             .env(DIR, dir)

@@ -1,0 +1,29 @@
+//! Whatever a driver, a server and a caller do, in whatever order: a life keeps its rules (see `careless`).
+//!
+//! `CYCLES_LIVES` is the number of lives, `CYCLES_SEED` the first seed; a failure names the seed of its life.
+
+use std::env;
+
+use crate::careless::{Dice, Driver};
+
+#[test]
+fn whatever_happens_a_life_keeps_its_rules() {
+    let number = |name, default| env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
+    let (first, lives) = (number("CYCLES_SEED", 1), number("CYCLES_LIVES", 10_000));
+    let mut ends = [0_u64; 6];
+    for seed in first..first + lives {
+        let end = std::panic::catch_unwind(|| Driver::new(Dice::seeded(seed), seed).live());
+        match end {
+            Ok(end) => ends[end] += 1,
+            Err(cause) => {
+                eprintln!("CYCLES_SEED={seed} CYCLES_LIVES=1 shows it again");
+                std::panic::resume_unwind(cause);
+            }
+        }
+    }
+    println!("lives by their ends {ends:?}");
+    assert!(
+        lives < 1_000 || ends.iter().all(|end| *end > 0),
+        "every end is reached: {ends:?}"
+    );
+}

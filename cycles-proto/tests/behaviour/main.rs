@@ -1,0 +1,12 @@
+//! What holds for any bytes, in any order, one module a file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod careless;
+
+mod hostile;
+mod lifecycle_fuzz;

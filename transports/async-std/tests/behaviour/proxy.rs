@@ -1,0 +1,5 @@
+//! Proxies: plain requests are forwarded, secure ones tunnelled, exceptions go straight.
+
+use crate::{executor, support};
+
+include!("../../../client/tests/adapter/proxy.rs");

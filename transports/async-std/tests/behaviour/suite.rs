@@ -1,0 +1,5 @@
+//! What every adapter has to do, on async-std or smol.
+
+use crate::adapter::OnExecutor;
+
+cycles_conformance::adapter_suite!(OnExecutor);

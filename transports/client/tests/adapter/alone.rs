@@ -1,0 +1,30 @@
+//! A test that needs a process of its own, as it changes what belongs to the whole process, runs itself again. The tests
+//! of each adapter have it as a module.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::process::Command;
+
+const IS_ALONE: &str = "CYCLES_TEST_ALONE";
+
+/// A process that runs one test of this program, named by its path in it, and nothing else.
+pub fn process(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--include-ignored", "--nocapture"]);
+    command
+}
+
+/// Whether this process runs nothing but the test that asks. If not, the test has passed in a process that does, and is
+/// over.
+#[track_caller]
+pub fn is_alone(test: &str) -> bool {
+    std::env::var_os(IS_ALONE).is_some() || {
+        let output = process(test).env(IS_ALONE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}{complained}"
+        );
+        false
+    }
+}

@@ -1,0 +1,77 @@
+//! The attribute costs nothing over `try_with_cycles` by hand: the same allocations, counted.
+
+use crate::support::Virtual;
+use allocation_counter::{AllocationInfo, measure};
+use cycles_client::models::Amount;
+use cycles_client::{BoxError, CyclesClient, WithCyclesConfig, try_with_cycles};
+use cycles_macros::tokio as cycles;
+
+/// What an adapter exports for the attribute, for the runtime in virtual time.
+mod adapter {
+    pub(crate) mod __private {
+        pub(crate) use cycles_client::WithCyclesConfig;
+        pub(crate) use cycles_client::attribute::{Value, guarded, paid};
+        pub(crate) use cycles_client::proto::attribute::{AnyValue, ended};
+        pub(crate) use cycles_client::proto::attribute::{amount, cost, in_unit, returned, returning, text};
+        pub(crate) use cycles_client::proto::models::Unit;
+
+        pub(crate) type CyclesClient = cycles_client::CyclesClient<crate::support::Virtual>;
+
+        pub(crate) fn client(client: &CyclesClient) -> CyclesClient {
+            client.clone()
+        }
+    }
+}
+
+#[cycles(
+    crate = adapter,
+    estimate = text.len() * 10,
+    actual = result.len(),
+    unit = "TOKENS",
+    action_kind = "llm.completion",
+    action_name = "gpt-4",
+    client = client
+)]
+async fn by_attribute(client: &CyclesClient<Virtual>, text: &str) -> Result<String, BoxError> {
+    work(client, text).await
+}
+
+async fn by_hand(client: &CyclesClient<Virtual>, text: &str) -> Result<String, BoxError> {
+    let estimate = Amount::tokens(text.len() as i64 * 10);
+    let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4");
+    let completed = try_with_cycles(client, config, |_| async {
+        let result = work(client, text).await?;
+        let actual = Amount::tokens(result.len() as i64);
+        Ok::<_, BoxError>((result, actual))
+    });
+    Ok(completed.await?.value)
+}
+
+async fn work(client: &CyclesClient<Virtual>, text: &str) -> Result<String, BoxError> {
+    assert!(client.config().is_ok());
+    Ok(text.to_owned())
+}
+
+/// What a whole life allocates, with its tasks, in a world of its own.
+fn counted(
+    guarded: impl AsyncFn(&CyclesClient<Virtual>, &str) -> Result<String, BoxError>,
+) -> AllocationInfo {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    let mut result = Ok(String::new());
+    let life = || world.block_on(async { guarded(&client, "Hello, world!").await });
+    // Whatever is made once is there already.
+    life().unwrap();
+    let counted = measure(|| result = life());
+    assert_eq!(result.unwrap(), "Hello, world!");
+    counted
+}
+
+#[test]
+fn a_guarded_function_allocates_what_it_does_by_hand() {
+    let (attribute, hand) = (counted(by_attribute), counted(by_hand));
+    println!("{} allocations of {} bytes", hand.count_total, hand.bytes_total);
+    assert!(hand.count_total > 0);
+    assert_eq!(attribute.count_total, hand.count_total);
+    assert_eq!(attribute.bytes_total, hand.bytes_total);
+}

@@ -1,0 +1,10 @@
+//! The client on a runtime in virtual time, one module a file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod support;
+
+mod attribute_costs;
+mod forked;
+mod metered;
+mod unattended;
+mod virtual_time;

@@ -1,0 +1,12 @@
+//! The journal on a disk as it is, one module a file. A test that needs a process of its own runs itself again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
+
+mod support;
+
+mod failures;
+mod interop;
+#[cfg(unix)]
+mod owners;
+mod processes;
+mod scanning;
+mod two_costs;

@@ -1,0 +1,13 @@
+//! The attribute on every kind of function, on tokio.
+
+use crate::{executor, scene};
+
+use executor::yield_now;
+
+include!("../../../client/tests/attribute/functions.rs");
+include!("../../../client/tests/attribute/streams.rs");
+
+#[path = "../../../client/tests/attribute/captures.rs"]
+mod captures;
+#[path = "../../../client/tests/attribute/surroundings.rs"]
+mod surroundings;

@@ -1,0 +1,55 @@
+//! Runtimes of tokio, to run the tests on.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    clippy::unwrap_used
+)]
+
+use std::future::Future;
+
+use tokio::runtime::{Builder, Runtime};
+pub use tokio::task::yield_now;
+pub use tokio::time::sleep;
+
+/// How the adapter calls itself.
+pub const NAME: &str = "tokio";
+
+/// On a runtime of its own.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    current_thread().block_on(future)
+}
+
+/// A task of a runtime that stays.
+pub use on_threads::spawn;
+
+pub fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+pub fn multi_thread() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// One runtime, with threads of its own, that stays.
+pub mod on_threads {
+    use std::future::Future;
+    use std::sync::LazyLock;
+
+    use tokio::runtime::Runtime;
+
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+    pub fn block_on<F: Future>(future: F) -> F::Output {
+        RUNTIME.block_on(future)
+    }
+
+    pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        drop(RUNTIME.spawn(task));
+    }
+}

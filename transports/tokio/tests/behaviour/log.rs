@@ -1,0 +1,93 @@
+//! Who has no observer but reads the log, at its usual level, hears of every cost that is left to a person.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use crate::alone::is_alone;
+use crate::executor::current_thread;
+use crate::scene::{PATIENCE, Scene};
+use cycles_conformance::{commit, request};
+use cycles_host::Journal;
+use cycles_tokio::models::{Action, Amount, CommitRequest, Subject};
+use cycles_tokio::proto::record::{JournalRecord, Purpose};
+use cycles_tokio::proto::step::JournalWrite;
+use cycles_tokio::{Receipt, UnixMillis};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    #[track_caller]
+    fn assert_warns(&self, words: [&str; 2]) {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let is_told = |line: &str| {
+            let is_loud = line.contains(" WARN ") || line.contains("ERROR ");
+            is_loud && words.iter().all(|word| line.contains(word))
+        };
+        assert!(text.lines().any(is_told), "{words:?} in\n{text}");
+    }
+}
+
+/// In a process of its own, which has one log.
+#[test]
+fn a_cost_that_is_left_to_a_person_is_in_the_log() {
+    if !is_alone("log::a_cost_that_is_left_to_a_person_is_in_the_log") {
+        return;
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .init();
+    let scene = Scene::new();
+    let client = scene.client();
+
+    // One that is no record any more, and one that is too old to be sent without the risk that it counts twice.
+    let journal = Journal::open(client.config().unwrap());
+    let week_ago = SystemTime::now() - Duration::from_secs(7 * 86_400);
+    let old = JournalRecord::new(
+        &scene.sandbox.base_url(),
+        &"r-old".into(),
+        &Arc::new(Purpose {
+            subject: Subject::tenant("acme-corp"),
+            action: Action::new("llm.completion", "gpt-4o"),
+        }),
+        "key-old".into(),
+        CommitRequest::builder().actual(Amount::tokens(5)).build(),
+        UnixMillis::from(week_ago),
+    );
+    let old = old.unwrap().into_event().unwrap();
+    journal.apply(JournalWrite::Put(old)).unwrap();
+    std::fs::write(journal.dir().unwrap().join("v2-torn.json"), "{").unwrap();
+
+    let refused = current_thread().block_on(async {
+        let left = client.flush(PATIENCE).await.unwrap();
+        assert!(left.set_aside == 2 && !left.is_complete(), "{left:?}");
+        // One that somebody else gave back while it was spent.
+        let guard = client.reserve(request(10)).await.unwrap();
+        let id = guard.reservation_id().clone();
+        client
+            .release_reservation(&id, &Default::default())
+            .await
+            .unwrap();
+        let receipt = guard.commit(commit(5)).until_settled().await;
+        assert!(!receipt.is_ok_and(|receipt| matches!(receipt, Receipt::Committed(_))));
+        id
+    });
+    log.assert_warns(["v2-torn.corrupt", "cut off"]);
+    log.assert_warns(["r-old", ".stale"]);
+    log.assert_warns([refused.as_str(), ".rejected"]);
+}

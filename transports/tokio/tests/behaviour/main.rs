@@ -1,0 +1,44 @@
+//! What the adapter does, one module a file. A test that needs a process of its own runs itself again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+extern crate cycles_tokio as runcycles;
+
+#[macro_use]
+#[path = "../../../client/tests/adapter/on_executor.rs"]
+mod on_executor;
+
+#[path = "../../../client/tests/adapter/adapter.rs"]
+mod adapter;
+#[path = "../../../client/tests/adapter/alone.rs"]
+mod alone;
+mod executor;
+#[path = "../../../client/tests/adapter/scene.rs"]
+mod scene;
+#[path = "../../../client/tests/adapter/support.rs"]
+mod support;
+mod wait;
+
+#[cfg(feature = "macros")]
+mod attribute;
+mod cancellation;
+mod crash;
+mod flush;
+mod getting_started;
+mod inference;
+mod journal_interop;
+mod late_costs;
+mod log;
+mod observers;
+mod operations;
+mod probing;
+mod proxy;
+#[cfg(feature = "macros")]
+mod python_page;
+mod recovery;
+mod runtimes;
+mod secrets;
+mod suite;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+mod tls;
+mod transport_failures;
+mod types;

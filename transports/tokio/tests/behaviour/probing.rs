@@ -1,0 +1,35 @@
+//! A runtime that lacks something, in a program where a panic is the end. The hook is the process's, so nothing else runs
+//! in it.
+
+use std::panic;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cycles_tokio::CyclesClient;
+use tokio::runtime::Builder;
+
+use crate::alone::is_alone;
+
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+#[test]
+#[ignore = "needs one engine: tokio tells by a panic only what a runtime was built without"]
+fn what_a_runtime_lacks_is_found_out_without_a_panic() {
+    if !is_alone("probing::what_a_runtime_lacks_is_found_out_without_a_panic") {
+        return;
+    }
+    panic::set_hook(Box::new(|_| {
+        PANICS.fetch_add(1, Ordering::SeqCst);
+    }));
+    let client = CyclesClient::builder("key", "http://127.0.0.1:9")
+        .journal_enabled(false)
+        .build();
+    for runtime in [
+        Builder::new_current_thread().enable_io().build().unwrap(),
+        Builder::new_current_thread().enable_time().build().unwrap(),
+        Builder::new_current_thread().build().unwrap(),
+    ] {
+        runtime.block_on(client.health()).unwrap_err();
+    }
+    let _ = panic::take_hook();
+    assert_eq!(PANICS.load(Ordering::SeqCst), 0);
+}

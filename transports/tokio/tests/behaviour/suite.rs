@@ -1,0 +1,5 @@
+//! What every adapter has to do, on tokio.
+
+use crate::adapter::OnExecutor;
+
+cycles_conformance::adapter_suite!(OnExecutor);

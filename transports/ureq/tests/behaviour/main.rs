@@ -1,0 +1,38 @@
+//! What the adapter does, one module a file. A test that needs a process of its own runs itself again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+extern crate cycles_ureq as runcycles;
+
+mod adapter;
+#[path = "../../../client/tests/adapter/alone.rs"]
+mod alone;
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "macros")]
+mod attribute;
+#[cfg(feature = "macros")]
+mod attribute_names;
+mod crash;
+mod dropped_meanwhile;
+mod forked;
+mod getting_started;
+mod guarded;
+#[cfg(unix)]
+mod killed;
+mod lives;
+mod metered;
+mod operations;
+mod panics;
+mod proxy;
+#[cfg(feature = "macros")]
+mod python_page;
+mod recovery;
+mod secrets;
+#[cfg(unix)]
+mod stopped;
+mod suite;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+mod tls;
+mod transport_failures;
+mod types;
