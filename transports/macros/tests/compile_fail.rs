@@ -1,7 +1,186 @@
 //! What does not compile, and what the compiler says about it. The texts are those of the stable compiler of the
-//! day: `TRYBUILD=overwrite cargo test -p cycles-macros` writes them anew.
+//! day: `OVERWRITE=1 cargo test -p cycles-macros --test compile_fail` writes them anew.
+//!
+//! The compiler is given the libraries that `cargo test --workspace` has built, so that nothing is built twice.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use serde_json::Value;
+
+/// What the programs may use.
+const LIBRARIES: [&str; 3] = ["cycles_tokio", "cycles_ureq", "futures"];
+
+/// Where this crate is in the workspace.
+const CRATE: &str = "transports/macros/";
+
+/// What stands for the path of the workspace, as its own files are named in a text.
+const WORKSPACE: &str = "$WORKSPACE/";
 
 #[test]
 fn what_cannot_work_is_an_error_that_says_what_to_do() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    let libraries = libraries();
+    let programs = fs::read_dir("tests/compile_fail").unwrap();
+    let mut programs: Vec<_> = programs.map(|program| program.unwrap().path()).collect();
+    programs.retain(|program| program.extension().is_some_and(|ending| ending == "rs"));
+    assert!(!programs.is_empty());
+    let (programs, problems) = (Mutex::new(programs), Mutex::new(Vec::new()));
+    let next = || programs.lock().unwrap().pop();
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(program) = next() {
+                    let problem = check(&program, &libraries).err();
+                    problems.lock().unwrap().extend(problem);
+                }
+            });
+        }
+    });
+    let problems = problems.into_inner().unwrap();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// The arguments that name the libraries to the compiler. Cargo says where they are, and builds them if it has not.
+fn libraries() -> Vec<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        // They say which test runs, and would count as changes of what was built.
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "LD_LIBRARY_PATH"
+        {
+            cargo.env_remove(&*name);
+        }
+    }
+    let built = cargo
+        .args([
+            "test",
+            "--workspace",
+            "--test",
+            "compile_fail",
+            "--no-run",
+            "--quiet",
+        ])
+        .args(["--locked", "--offline", "--message-format=json"])
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let messages = built.stdout.split(|byte| *byte == b'\n');
+    let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let mut arguments = Vec::new();
+    for message in messages {
+        let (name, files) = (&message["target"]["name"], message["filenames"].as_array());
+        let files = files.into_iter().flatten().filter_map(Value::as_str);
+        let library = files.clone().find(|file| file.ends_with(".rlib"));
+        if let (Some(name), Some(library)) = (LIBRARIES.iter().find(|library| *name == **library), library) {
+            let folder = Path::new(library).parent().unwrap().display();
+            arguments.extend([
+                format!("--extern={name}={library}"),
+                format!("-Ldependency={folder}"),
+            ]);
+        }
+    }
+    assert_eq!(arguments.len(), 2 * LIBRARIES.len(), "{arguments:?}");
+    arguments
+}
+
+/// Compiles a program, and compares what is said with the text beside it.
+fn check(program: &Path, libraries: &[String]) -> Result<(), String> {
+    let (name, text) = (program.display(), program.with_extension("stderr"));
+    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+        .args([
+            "--edition=2024",
+            "--emit=metadata",
+            "--color=never",
+            "--out-dir",
+            env!("CARGO_TARGET_TMPDIR"),
+        ])
+        .args(libraries)
+        // As Cargo compiles the crates of the workspace, so that the compiler finds what it quotes of them.
+        .current_dir(workspace())
+        .arg(Path::new(CRATE).join(program))
+        .output()
+        .unwrap();
+    if output.status.success() {
+        return Err(format!("{name} compiles"));
+    }
+    let said = in_normal_form(&String::from_utf8(output.stderr).unwrap());
+    if std::env::var_os("OVERWRITE").is_some() {
+        fs::write(&text, said).unwrap();
+        return Ok(());
+    }
+    let expected = fs::read_to_string(&text).unwrap_or_default();
+    if said == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "{name}: expected\n{expected}\nand the compiler says\n{said}"
+    ))
+}
+
+fn workspace() -> &'static Path {
+    let folders = Path::new(CRATE).components().count();
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(folders)
+        .unwrap()
+}
+
+/// What was said, without what changes with other things: at which lines of the workspace something stands, and how many
+/// errors there were.
+fn in_normal_form(said: &str) -> String {
+    let is_result = |error: &&str| {
+        let words = [
+            "error: aborting due to ",
+            "Some errors have detailed",
+            "For more information about",
+        ];
+        words.iter().any(|words| error.starts_with(words))
+    };
+    let errors = said
+        .split("\n\n")
+        .filter(|error| !is_result(error) && !error.trim().is_empty());
+    errors.map(error_in_normal_form).collect::<Vec<_>>().join("\n")
+}
+
+/// The lines of the workspace have no numbers, and those of the program are as wide as theirs need.
+fn error_in_normal_form(error: &str) -> String {
+    let number = |line: &str| {
+        let number = line.split('|').next().unwrap_or_default().trim();
+        number.parse::<u32>().ok().map(|_| number.len())
+    };
+    let (mut lines, mut is_elsewhere) = (Vec::new(), false);
+    for line in error.trim_matches('\n').lines() {
+        if let Some((margin, place)) = line.split_once("--> ") {
+            let own = place.strip_prefix(CRATE);
+            is_elsewhere = own.is_none();
+            let file = place.split(".rs:").next().unwrap_or_default();
+            lines.push(match own {
+                Some(place) => format!("{margin}--> {place}"),
+                None => format!("{margin}--> {WORKSPACE}{file}.rs"),
+            });
+        } else if is_elsewhere && number(line).is_some() {
+            let bar = line.find('|').unwrap_or_default();
+            lines.push(format!("{}{}", " ".repeat(bar), &line[bar..]));
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    let wide = error
+        .lines()
+        .find_map(|line| line.find("--> "))
+        .unwrap_or_default();
+    let wanted = lines.iter().filter_map(|line| number(line)).max().unwrap_or(1);
+    let margin = " ".repeat(wide.saturating_sub(wanted));
+    let lines = lines
+        .iter()
+        .map(|line| line.strip_prefix(&margin).unwrap_or(line));
+    lines.map(|line| format!("{}\n", line.trim_end())).collect()
 }
