@@ -21,9 +21,9 @@ use crate::backoff::{Backoff, LONGEST_PAUSE};
 use crate::call::{Ticket, Tickets};
 use crate::config::{CyclesConfig, RetryPolicy};
 use crate::error::Error;
+use crate::journal::record::{JournalRecord, RecordId};
 use crate::keys::Seed;
 use crate::lifecycle::{Lifecycle, Outcome};
-use crate::record::{JournalRecord, RecordId};
 use crate::settlement::Receipt;
 use crate::time::{Now, UnixMillis};
 

@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use super::Replayer;
+use crate::journal::record::RecordId;
 use crate::lifecycle::Outcome;
-use crate::record::RecordId;
 use crate::settlement::Receipt;
 use crate::step::Event;
 use crate::time::Now;

@@ -9,7 +9,7 @@ use super::{Settlement, Stage};
 use crate::call::{Call, Failure, Ticket, Urgency};
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
-use crate::record::Mode;
+use crate::journal::record::Mode;
 use crate::reply::OperationKind;
 use crate::step::Step;
 use crate::time::Now;

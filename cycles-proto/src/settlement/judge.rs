@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Receipt;
+use crate::journal::record::{JournalRecord, Mode};
 use crate::models::{
     Amount, CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus,
 };
-use crate::record::{JournalRecord, Mode};
 use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
 use crate::time::UnixMillis;
 

@@ -34,9 +34,9 @@ use crate::backoff::Backoff;
 use crate::call::{Failure, FailureKind, Ticket, Tickets};
 use crate::config::CyclesConfig;
 use crate::error::Error;
+use crate::journal::record::{JournalRecord, Mode};
 use crate::keys::Seed;
 use crate::models::ReservationId;
-use crate::record::{JournalRecord, Mode};
 use crate::step::{Aside, Event, Events, JournalWrite, Step, StoreFailure};
 use crate::time::{Now, UnixMillis};
 

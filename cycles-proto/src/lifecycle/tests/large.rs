@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::desk::*;
+use crate::journal::record::JournalRecord;
 use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject};
-use crate::record::JournalRecord;
 use crate::step::Event;
 use crate::time::UnixMillis;
 

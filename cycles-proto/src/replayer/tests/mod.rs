@@ -5,8 +5,8 @@ mod refused;
 use super::*;
 use crate::call::{Failure, FailureKind};
 use crate::error::CallContext;
+use crate::journal::record::Purpose;
 use crate::models::{Action, Amount, CommitRequest, CommitResponse, Subject};
-use crate::record::Purpose;
 use crate::reply::{OperationKind, verdict};
 use crate::time::UnixMillis;
 

@@ -2,8 +2,8 @@
 
 use super::desk::{charged, throttled_for};
 use super::*;
+use crate::journal::record::Mode;
 use crate::models::ErrorCode;
-use crate::record::Mode;
 
 #[test]
 fn a_commit_that_was_found_is_ours_only_if_the_ledger_repeats_its_answer_to_our_key() {

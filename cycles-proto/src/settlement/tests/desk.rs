@@ -3,8 +3,8 @@
 use http::Response;
 
 use super::super::*;
+use crate::journal::record::Purpose;
 use crate::models::{Action, Amount, CommitRequest, Subject};
-use crate::record::Purpose;
 
 pub(super) const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
 pub(super) const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;

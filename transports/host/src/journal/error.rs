@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cycles_proto::step::{JournalWrite, StoreFailure};
+use cycles_proto::journal::{ChangeFailure, Failure, JournalWrite, StoreFailure};
 
 /// Why the journal could not be used. Settlements go on without it.
 #[derive(Debug, thiserror::Error)]
@@ -55,19 +55,38 @@ impl JournalError {
         }
     }
 
-    /// The failure of a change, with what it means for the cost.
+    /// The failure of an operation in this directory.
+    pub(super) fn failed(failure: Failure, folder: &Path) -> Self {
+        let Failure {
+            attempt, file, cause, ..
+        } = failure;
+        // What the directory itself is refused for comes through the core as it is.
+        cause.downcast().unwrap_or_else(|cause| Self::Io {
+            attempt,
+            path: file.map_or_else(|| folder.to_owned(), |file| folder.join(file)),
+            cause,
+        })
+    }
+
+    /// The failure of a change before it began.
     pub(super) fn of(&self, write: &JournalWrite) -> StoreFailure {
-        let consequence = match write {
-            JournalWrite::Put(_) => "Until it is settled, the cost is known to this process only",
-            JournalWrite::Remove(_) => {
-                "The cost is settled and its record stays, so it is sent again under the same key, which counts once"
-            }
-            JournalWrite::SetAside(..) => {
-                "The record was not set aside: if there is one, a later run tries it again, and if not, the cost is known \
-                 to this process only"
-            }
-        };
-        StoreFailure::new(format!("{self}. {consequence}"))
+        StoreFailure::new(format!("{self}. {}", write.consequence()))
+    }
+
+    /// The failure of a change, in words that say what to do.
+    pub(super) fn told(failure: ChangeFailure, folder: &Path) -> StoreFailure {
+        let ChangeFailure {
+            why,
+            consequence,
+            is_made,
+            ..
+        } = failure;
+        let message = format!("{}. {consequence}", Self::failed(why, folder));
+        if is_made {
+            StoreFailure::not_durable(message)
+        } else {
+            StoreFailure::new(message)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cycles_proto::CyclesConfig;
-use cycles_proto::record::Partition;
+use cycles_proto::journal::record::Partition;
 use sha2::Sha256;
 
 use super::JournalError;
@@ -84,11 +84,6 @@ impl Folder {
         self.make(path)?;
         self.is_made.store(true, Ordering::Relaxed);
         Ok(path)
-    }
-
-    /// Somebody deleted the directory: the next call makes it again.
-    pub(super) fn forget(&self) {
-        self.is_made.store(false, Ordering::Relaxed);
     }
 
     fn make(&self, path: &Path) -> Result<(), JournalError> {

@@ -1,12 +1,11 @@
 //! The journal: known costs that are not settled yet, one file each, shared with the SDKs of all languages.
 
 mod claim;
+mod disk;
 mod error;
-mod file;
 mod folder;
 mod owner;
 mod reading;
-mod scan;
 mod shelf;
 mod writers;
 
@@ -15,14 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use cycles_proto::CyclesConfig;
-use cycles_proto::record::JournalRecord;
-use cycles_proto::step::{Aside, JournalWrite, StoreFailure};
+use cycles_proto::journal::{self, Aside, JournalWrite, StoreFailure};
+pub use cycles_proto::journal::{Problem, Scan, SetAside};
 
 pub use self::claim::Claim;
 pub use self::error::JournalError;
-use self::file::Found;
 pub use self::reading::Reading;
-pub use self::scan::{Problem, Scan};
 use self::shelf::Files;
 use self::writers::Writers;
 use crate::process::Process;
@@ -36,16 +33,6 @@ pub struct Journal {
     /// `None` if the configuration switches it off.
     writers: Option<Arc<Writers<Files>>>,
     process: Process,
-}
-
-/// A record that was set aside, for a person to look at.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SetAside {
-    /// Its file.
-    pub path: PathBuf,
-    /// What it holds; `None` if that is no record any more.
-    pub record: Option<JournalRecord>,
 }
 
 impl Journal {
@@ -123,10 +110,9 @@ impl Journal {
         let Some((files, folder)) = self.existing()? else {
             return Ok(Scan::default());
         };
-        let scan = scan::scan(folder, files.base_url())?;
-        let waiting = scan.waiting.iter().map(|(id, _)| id.clone());
-        files.waiting().extend(waiting);
-        Ok(scan)
+        let scan = files.run(folder, journal::scan(files.base_url()))?;
+        files.seen().note_scan(&scan);
+        Ok(scan.within(folder))
     }
 
     /// The records that were set aside for this reason, by name. A stale one may be settled when a
@@ -139,20 +125,8 @@ impl Journal {
         let Some((files, folder)) = self.existing()? else {
             return Ok(Vec::new());
         };
-        let mut found = Vec::new();
-        for name in scan::names(folder, &format!(".{}", reason.ending()))? {
-            let path = folder.join(name);
-            match file::read(&path) {
-                Ok(Found::Record(record)) if record.base_url() != files.base_url() => {}
-                Ok(Found::Record(record)) => found.push(SetAside {
-                    path,
-                    record: Some(*record),
-                }),
-                Ok(Found::Nothing) => {}
-                Ok(Found::Invalid(_)) | Err(_) => found.push(SetAside { path, record: None }),
-            }
-        }
-        Ok(found)
+        let found = files.run(folder, journal::set_aside(files.base_url(), reason))?;
+        Ok(found.into_iter().map(|aside| aside.within(folder)).collect())
     }
 
     /// The claim to replay; `None` if another process has it, or another holder in this one.

@@ -2,12 +2,12 @@
 //! of a server and a principal, and what lies in it, belong to its user, and not everybody may write there. The directory
 //! above may be shared.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use super::file::Temp;
+use super::disk;
 use crate::platform::{self, Access};
 
 /// What files look like that this process makes in one directory.
@@ -47,8 +47,11 @@ impl Owner {
         if let Some(made) = self.made.get() {
             return Ok(*made);
         }
-        let temp = Temp::write(folder, "owner", b"")?;
-        Ok(*self.made.get_or_init(|| temp.access()))
+        let file = folder.join(disk::write(folder, "owner".as_ref(), b"")?);
+        let metadata = file.symlink_metadata();
+        fs::remove_file(file)?;
+        let made = platform::access(&metadata?);
+        Ok(*self.made.get_or_init(|| made))
     }
 }
 

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use cycles_proto::Event;
-use cycles_proto::record::JournalRecord;
-use cycles_proto::step::Aside;
+use cycles_proto::journal::{self, JournalRecord};
 
 use super::{Claim, Journal, JournalError};
 use crate::observer::Observers;
@@ -29,54 +28,35 @@ impl Journal {
     /// them those that were [set aside](Self::set_aside) as stale after them. What cannot be read is told to
     /// `observers`. Nothing if that is the directory.
     pub fn read(&self, with_stale: bool, observers: &Observers) -> Option<Reading> {
-        let tell = |file: &Path, reason: String| {
-            observers.tell(Event::record_unreadable(file.display().to_string(), reason));
-        };
         let unreadable = |error: JournalError| {
-            tell(self.dir().unwrap_or(Path::new("")), error.to_string());
+            let dir = self.dir().unwrap_or(Path::new(""));
+            observers.tell(Event::record_unreadable(
+                dir.display().to_string(),
+                error.to_string(),
+            ));
         };
         // What is read with the claim is what nobody else is settling.
         let claim = self.claim();
-        let scan = self.scan().map_err(unreadable).ok()?;
-        let set_aside = scan.problems.iter().filter(|problem| problem.moved_to.is_some());
-        let set_aside = set_aside.count();
-        let mut unread = scan.problems.len() - set_aside;
-        for problem in &scan.problems {
-            tell(problem.found_at(), problem.reason.clone());
-        }
-        for (id, file) in scan.waiting {
-            if self.files().is_some_and(|files| files.note_news(&id)) {
-                observers.tell(Event::second_cost(id, file.display().to_string()));
-            }
-        }
-        if let Some(files) = self.files().filter(|files| files.note_first_reading()) {
-            let folder = files.folder().path().map_err(unreadable).ok()?;
-            let elsewhere = scan.of_others + super::scan::beside(folder);
-            if elsewhere > 0 {
-                let base = folder.parent().unwrap_or(folder).display().to_string();
-                observers.tell(Event::records_elsewhere(elsewhere, base));
-            }
-        }
-        let mut records = scan.records;
-        if with_stale {
-            for aside in self.set_aside(Aside::Stale).map_err(unreadable).ok()? {
-                match aside.record {
-                    Some(record) => records.push(record),
-                    None => {
-                        unread += 1;
-                        tell(
-                            &aside.path,
-                            "it was set aside, and is no record any more".to_owned(),
-                        );
-                    }
-                }
-            }
-        }
+        let found = self.look(with_stale, observers).map_err(unreadable).ok()?;
         Some(Reading {
-            records,
-            set_aside,
-            unread,
+            set_aside: found.set_aside(),
+            unread: found.unread(),
+            records: found.into_records(),
             claim,
         })
+    }
+
+    fn look(&self, with_stale: bool, observers: &Observers) -> Result<journal::Reading, JournalError> {
+        let Some(files) = self.files() else {
+            return Ok(journal::Reading::default());
+        };
+        // Whether it exists or not: what lies beside it is told all the same.
+        self.existing()?;
+        let folder = files.folder().path()?;
+        let reading = journal::read(files.base_url(), with_stale, &files.seen());
+        let reading = files.run(folder, reading)?;
+        let events = reading.events(&mut files.seen(), folder);
+        events.into_iter().for_each(|event| observers.tell(event));
+        Ok(reading)
     }
 }

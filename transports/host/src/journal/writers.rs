@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use cycles_proto::journal::{JournalWrite, StoreFailure};
 use cycles_proto::models::ReservationId;
-use cycles_proto::step::{JournalWrite, StoreFailure};
 
 /// How many threads write at most: more wait for the same disk.
 const MOST: usize = 8;

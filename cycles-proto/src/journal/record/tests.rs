@@ -4,9 +4,9 @@ use super::*;
 use crate::config::CyclesConfig;
 use crate::models::{Amount, CyclesMetrics};
 
-const COMMIT: &str = include_str!("../../tests/data/journal/python-commit.json");
-const EVENT: &str = include_str!("../../tests/data/journal/python-event.json");
-const THROTTLED: &str = include_str!("../../tests/data/journal/python-429.json");
+const COMMIT: &str = include_str!("../../../tests/data/journal/python-commit.json");
+const EVENT: &str = include_str!("../../../tests/data/journal/python-event.json");
+const THROTTLED: &str = include_str!("../../../tests/data/journal/python-429.json");
 
 /// The text of a member that is an object, as it stands in the file.
 fn member<'a>(file: &'a str, name: &str, next: &str) -> &'a str {

@@ -52,14 +52,14 @@ pub fn waiting_file_name(id: &RecordId) -> String {
 }
 
 /// What comes before the ending in the names of a reservation's files.
-pub(crate) fn stem(reservation: &ReservationId) -> String {
+pub(in crate::journal) fn stem(reservation: &ReservationId) -> String {
     let mut stem = String::from("v2-");
     push_hex(&mut stem, &Sha256::digest(reservation.as_str().as_bytes()));
     stem
 }
 
 /// As [`stem`], where there may be files of several costs.
-pub(crate) fn stem_of_cost(id: &RecordId) -> String {
+pub(in crate::journal) fn stem_of_cost(id: &RecordId) -> String {
     let RecordId {
         reservation,
         key,

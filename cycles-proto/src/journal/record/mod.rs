@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 pub use self::id::RecordId;
 pub use self::name::{Partition, file_name, legacy_file_name, waiting_file_name};
-pub(crate) use self::name::{stem, stem_of_cost};
+pub(super) use self::name::{stem, stem_of_cost};
 use self::read::{actual_in, key_of};
 use crate::backoff::LONGEST_PAUSE;
 use crate::models::{
@@ -68,6 +68,9 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRecord {
+    /// It is a link, a directory, a pipe: nothing that is read.
+    #[error("it is no regular file")]
+    NoFile,
     /// The file is larger than [any record](JournalRecord::LARGEST).
     #[error("it is larger than {LARGEST} bytes", LARGEST = JournalRecord::LARGEST)]
     TooLarge,

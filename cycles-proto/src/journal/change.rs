@@ -1,0 +1,264 @@
+//! What a change of the journal does to the files. It concerns the record of one cost; what else has a name that it wants
+//! stays where it is.
+
+use core::fmt;
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use super::file::{File, Files, LOOKS};
+use super::op::FileOp;
+use super::procedure::Next;
+use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waiting_file_name};
+use super::scan::Failure;
+use super::seen::Seen;
+use super::temp::Temp;
+use super::write::{Aside, JournalWrite, StoreFailure};
+
+/// What a change was, for [`Seen::note`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Changed {
+    /// The costs whose records wait now, or do not any more.
+    pub(super) waiting: Vec<(RecordId, bool)>,
+    needs_sync: bool,
+}
+
+/// Why a change was not made, or may not last.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}. {consequence}")]
+#[non_exhaustive]
+pub struct ChangeFailure {
+    /// What failed.
+    pub why: Failure,
+    /// What that means for the cost.
+    pub consequence: &'static str,
+    /// Whether the change was made all the same, and only a machine that goes down may undo it.
+    pub is_made: bool,
+}
+
+/// Makes a change in the directory of `base_url`, the server's address as it stands in the records. Once this is over the
+/// change outlives the process, and after a [`Sync`](FileOp::Sync), if it [needs](Changed::needs_sync) one, the machine.
+///
+/// Changes of one reservation are to be made one after the other.
+pub fn change<'a>(
+    write: &'a JournalWrite,
+    base_url: &'a str,
+    seen: &Seen,
+) -> Next<'a, Result<Changed, ChangeFailure>> {
+    let next = match write {
+        JournalWrite::Put(_) => None,
+        JournalWrite::Remove(_) | JournalWrite::SetAside(..) => seen.next_after(write.id()),
+    };
+    Next::of(move |desk| async move {
+        let files = Files::new(desk, base_url);
+        let changed = match write {
+            JournalWrite::Put(record) => put(&files, record).await,
+            JournalWrite::Remove(id) => remove(&files, id, next).await,
+            JournalWrite::SetAside(record, aside) => set_aside(&files, record, *aside, next).await,
+        };
+        changed.map_err(|why| ChangeFailure {
+            why,
+            consequence: write.consequence(),
+            is_made: false,
+        })
+    })
+}
+
+async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, Failure> {
+    let home = OsString::from(file_name(record.reservation_id()));
+    prepare(files).await?;
+    let result = match write(files, &home, record).await {
+        // Somebody deleted the directory, or cleaned up the temporary file of a process that slept.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            prepare(files).await?;
+            write(files, &home, record).await
+        }
+        result => result,
+    };
+    let waits = result.map_err(|cause| Failure::of("write the record", &home, cause))?;
+    Ok(Changed {
+        waiting: waits.then(|| (record.id().clone(), true)).into_iter().collect(),
+        needs_sync: true,
+    })
+}
+
+/// Whether it waits beside another cost.
+async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::Result<bool> {
+    let mut temp = Temp::write(files, home, record).await?;
+    let waits = place(files, &mut temp, home, record.id()).await;
+    temp.put_down(files).await;
+    waits
+}
+
+/// Under the reservation's name if that is free or its own, else beside it.
+async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) -> io::Result<bool> {
+    for _ in 0..LOOKS {
+        let is_named = match files.read(home).await {
+            Ok(File::Nothing) => temp.name_unless_taken(files, home).await?,
+            Ok(File::Record(there)) if files.is_of(&there, id) => temp.replace(files, home, id).await?,
+            Ok(File::Record(_) | File::Invalid(_)) | Err(_) => break,
+        };
+        if is_named {
+            // An older record of this cost, from when the name was another's.
+            let waiting = OsString::from(waiting_file_name(id));
+            let older = Temp::take(files, &waiting, id).await?;
+            if let Some(older) = older {
+                older.remove(files).await?;
+            }
+            return Ok(false);
+        }
+    }
+    temp.let_wait(files, id).await.map(|()| true)
+}
+
+/// Also one that was set aside as stale and settled by force, one that waits, and one under an outdated name.
+async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Result<Changed, Failure> {
+    for name in places(id).into_iter().chain(stale(id)) {
+        let removed = match Temp::take(files, &name, id).await {
+            Ok(Some(temp)) => temp.remove(files).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|cause| Failure::of("remove the record", &name, cause))?;
+    }
+    Ok(Changed {
+        waiting: bring_forward(files, id, next).await,
+        // A record that comes back is sent under its old key, which counts once.
+        needs_sync: false,
+    })
+}
+
+/// Under a name of its own, from wherever it is; written from memory if it is nowhere.
+async fn set_aside(
+    files: &Files<'_>,
+    record: &JournalRecord,
+    aside: Aside,
+    next: Option<RecordId>,
+) -> Result<Changed, Failure> {
+    prepare(files).await?;
+    let id = record.id();
+    let names = aside.file_names(id).map(OsString::from);
+    let mut is_kept = false;
+    let stale = stale(id).into_iter().filter(|name| !names.contains(name));
+    for from in places(id).into_iter().chain(stale) {
+        // The record proper, if there is one, comes first; what is found after it is removed.
+        let moved = match Temp::take(files, &from, id).await {
+            Ok(Some(temp)) if is_kept => temp.remove(files).await.map(|()| true),
+            Ok(Some(temp)) => keep_as(files, temp, &names, id).await.map(|()| true),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        };
+        is_kept |= moved.map_err(|cause| Failure::of("set aside the record", &from, cause))?;
+    }
+    // Another process may have set it aside before.
+    if !is_kept && !is_at_one(files, &names, id).await {
+        let home = OsString::from(file_name(&id.reservation));
+        let written = match Temp::write(files, &home, record).await {
+            Ok(temp) => keep_as(files, temp, &names, id).await,
+            Err(error) => Err(error),
+        };
+        written.map_err(|cause| Failure::of("write the record", &names[0], cause))?;
+    }
+    Ok(Changed {
+        waiting: bring_forward(files, id, next).await,
+        needs_sync: true,
+    })
+}
+
+/// Under the first of the names that no other cost has.
+async fn keep_as(files: &Files<'_>, mut temp: Temp, names: &[OsString], id: &RecordId) -> io::Result<()> {
+    let result = name_one_of(files, &mut temp, names, id).await;
+    temp.put_down(files).await;
+    result
+}
+
+async fn name_one_of(
+    files: &Files<'_>,
+    temp: &mut Temp,
+    names: &[OsString],
+    id: &RecordId,
+) -> io::Result<()> {
+    for _ in 0..LOOKS {
+        for name in names {
+            if temp.name_unless_taken(files, name).await?
+                || files.holds(name, id).await && temp.replace(files, name, id).await?
+            {
+                return Ok(());
+            }
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+async fn is_at_one(files: &Files<'_>, names: &[OsString], id: &RecordId) -> bool {
+    for name in names {
+        if files.holds(name, id).await {
+            return true;
+        }
+    }
+    false
+}
+
+/// A cost of a reservation has ended: the next has the name that other SDKs look for.
+async fn bring_forward(files: &Files<'_>, ended: &RecordId, next: Option<RecordId>) -> Vec<(RecordId, bool)> {
+    let mut waiting = vec![(ended.clone(), false)];
+    if let Some(id) = next {
+        let (from, to) = (waiting_file_name(&id), file_name(&id.reservation));
+        // If it cannot be, it waits for the next scan, which settles it where it is.
+        let moved = files.move_unless_taken(from.as_ref(), to.as_ref()).await;
+        waiting.push((id, matches!(moved, Ok(false))));
+    }
+    waiting
+}
+
+async fn prepare(files: &Files<'_>) -> Result<(), Failure> {
+    let prepared = files.done(FileOp::Prepare).await;
+    prepared.map_err(|cause| Failure::of_directory("use as a directory", cause))
+}
+
+/// Where the record of a cost may lie that is to be settled, the record proper first.
+fn places(id: &RecordId) -> [OsString; 3] {
+    [
+        file_name(&id.reservation),
+        waiting_file_name(id),
+        // Several reservations may share a name of older versions.
+        legacy_file_name(&id.reservation),
+    ]
+    .map(OsString::from)
+}
+
+fn stale(id: &RecordId) -> [OsString; 2] {
+    Aside::Stale.file_names(id).map(OsString::from)
+}
+
+impl Changed {
+    /// Whether it takes a [`Sync`](FileOp::Sync) to last when the machine goes down. One may serve many changes: all that
+    /// were made before it began.
+    pub fn needs_sync(&self) -> bool {
+        self.needs_sync
+    }
+}
+
+impl ChangeFailure {
+    /// The change was made, and the sync after it failed so.
+    pub fn not_durable(cause: io::Error) -> Self {
+        Self {
+            why: Failure::of_directory("sync", cause),
+            consequence: "The record is written, but may be gone if the machine goes down",
+            is_made: true,
+        }
+    }
+
+    /// What is told to the machine that asked for the change.
+    pub fn told(&self) -> StoreFailure {
+        self.told_as(&self.why)
+    }
+
+    /// The same, with what failed in the words of whoever knows the disk.
+    pub fn told_as(&self, why: impl fmt::Display) -> StoreFailure {
+        StoreFailure {
+            is_made: self.is_made,
+            ..StoreFailure::new(format!("{why}. {}", self.consequence))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a replayer gets to see of a directory, and what is told of the rest.
+
+use std::path::{Path, PathBuf};
+
+use super::file::Files;
+use super::procedure::Next;
+use super::record::JournalRecord;
+use super::scan::{Failure, Scan, SetAside, beside, kept, look_through};
+use super::seen::Seen;
+use super::write::Aside;
+use crate::step::Event;
+
+/// What was found by one who has to settle it.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    scan: Scan,
+    stale: Vec<SetAside>,
+    beside: usize,
+}
+
+/// [Scans](super::scan()) for a [`Replayer`](crate::Replayer), and looks at what was set aside as stale if it wants that.
+/// The first time it also looks at what lies beside the directory.
+pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Result<Reading, Failure>> {
+    let is_first = !seen.was_read();
+    Next::of(move |desk| async move {
+        let files = Files::new(desk, base_url);
+        let scan = look_through(&files).await?;
+        let beside = if is_first { beside(&files).await } else { 0 };
+        let stale = if with_stale {
+            kept(&files, Aside::Stale).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Reading { scan, stale, beside })
+    })
+}
+
+impl Reading {
+    /// What is to be told: what cannot be read every time, all else once.
+    pub fn events(&self, seen: &mut Seen, directory: &Path) -> Vec<Event> {
+        seen.note_scan(&self.scan);
+        let show = |file: &PathBuf| directory.join(file).display().to_string();
+        let mut events = Vec::new();
+        for problem in &self.scan.problems {
+            let file = problem.moved_to.as_ref().unwrap_or(&problem.file);
+            events.push(Event::record_unreadable(show(file), problem.reason.clone()));
+        }
+        for (id, file) in &self.scan.waiting {
+            if seen.is_news(id) {
+                events.push(Event::second_cost(id.clone(), show(file)));
+            }
+        }
+        let elsewhere = self.scan.of_others + self.beside;
+        if seen.note_reading() && elsewhere > 0 {
+            let base = directory.parent().unwrap_or(directory);
+            events.push(Event::records_elsewhere(elsewhere, base.display().to_string()));
+        }
+        for aside in self.stale.iter().filter(|aside| aside.record.is_none()) {
+            let reason = "it was set aside, and is no record any more";
+            events.push(Event::record_unreadable(show(&aside.path), reason));
+        }
+        events
+    }
+
+    /// How many files that may be records were set aside, because they are none.
+    pub fn set_aside(&self) -> usize {
+        let problems = self.scan.problems.iter();
+        problems.filter(|problem| problem.moved_to.is_some()).count()
+    }
+
+    /// How many files that may be records could not be read.
+    pub fn unread(&self) -> usize {
+        let stale = self.stale.iter().filter(|aside| aside.record.is_none());
+        self.scan.problems.len() - self.set_aside() + stale.count()
+    }
+
+    /// The records, those that were set aside last.
+    pub fn into_records(self) -> Vec<JournalRecord> {
+        let mut records = self.scan.records;
+        records.extend(self.stale.into_iter().filter_map(|aside| aside.record));
+        records
+    }
+}

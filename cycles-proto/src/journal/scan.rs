@@ -1,0 +1,420 @@
+//! What a scan makes of a directory: the records to settle, found among whatever else lies there.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::file::{File, Files};
+use super::op::{FileOp, Looks, Temporary};
+use super::procedure::Next;
+use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
+use super::temp::{Temp, has_ending, is_abandoned, quarantine, was_taken};
+use super::write::Aside;
+
+/// What was found. Files are told by their names, and by their paths once it is known [where](Self::within) they lie.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Scan {
+    /// The records of this server and principal, oldest first.
+    pub records: Vec<JournalRecord>,
+    /// What is in the way, to be told to somebody.
+    pub problems: Vec<Problem>,
+    /// Those of the records that wait beside another cost of their reservation, and their files.
+    pub waiting: Vec<(RecordId, PathBuf)>,
+    /// How many records there are of other addresses.
+    pub of_others: usize,
+}
+
+/// A file that should be a record and is not, or that could not be dealt with. `Display` is a sentence.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Why it is no record, if it is none.
+    pub invalid: Option<InvalidRecord>,
+    /// Where it was moved to, if it was: out of the way, for a person to look at.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// A record that was set aside, for a person to look at.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SetAside {
+    /// Its file: the name, or the path once it is known where it lies.
+    pub path: PathBuf,
+    /// What it holds; `None` if that is no record any more.
+    pub record: Option<JournalRecord>,
+}
+
+/// An operation that failed, and that nothing can stand in for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {}: {cause}", shown(.file.as_deref()))]
+#[non_exhaustive]
+pub struct Failure {
+    /// What was attempted, to be read before the file.
+    pub attempt: &'static str,
+    /// With which file; `None` for the directory itself.
+    pub file: Option<OsString>,
+    /// What the system said.
+    pub cause: io::Error,
+}
+
+/// Reads what is to be settled. Files that are no records are renamed to `.corrupt` and told; records under names of older
+/// versions get their new ones, and those that waited for another cost of their reservation get its name once it is free; a
+/// whole record of a writer that is gone is taken up, and what it left otherwise is removed after an hour. Records of
+/// another address than `base_url` are left alone.
+///
+/// It changes only names, and only of what is no record or has an outdated name. [`Seen::note_scan`](super::Seen::note_scan)
+/// is to be told.
+pub fn scan(base_url: &str) -> Next<'_, Result<Scan, Failure>> {
+    Next::of(move |desk| async move { look_through(&Files::new(desk, base_url)).await })
+}
+
+/// The records that were set aside for this reason, by name.
+pub fn set_aside(base_url: &str, reason: Aside) -> Next<'_, Result<Vec<SetAside>, Failure>> {
+    Next::of(move |desk| async move { kept(&Files::new(desk, base_url), reason).await })
+}
+
+/// How old a temporary file has to be that is no record to be removed: what every SDK waits.
+const STALE: Duration = Duration::from_secs(3600);
+
+pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
+    let mut scan = Scanning {
+        files,
+        found: Scan::default(),
+        known: BTreeSet::new(),
+        has_moved: false,
+    };
+    let mut strays = Vec::new();
+    for name in names(files, &[".json"]).await? {
+        strays.extend(scan.look_at(name).await);
+    }
+    // Only now: a name may have been freed above.
+    for (name, record) in strays {
+        scan.bring_home(&name, record).await;
+    }
+    for name in names(files, &[".waiting"]).await? {
+        // None of them has the name of the record proper.
+        if let Some((name, record)) = scan.look_at(name).await {
+            scan.bring_home(&name, record).await;
+        }
+    }
+    for name in names(files, &[Temporary::Written.ending(), Temporary::Taken.ending()]).await? {
+        scan.clean_up(&name).await;
+    }
+    if scan.has_moved {
+        let synced = files.done(FileOp::Sync).await;
+        synced.map_err(|cause| Failure::of_directory("make durable what was renamed in", cause))?;
+    }
+    let mut found = scan.found;
+    found
+        .records
+        .sort_by_cached_key(|record| (record.recorded_at(), record.id().clone()));
+    Ok(found)
+}
+
+pub(super) async fn kept(files: &Files<'_>, reason: Aside) -> Result<Vec<SetAside>, Failure> {
+    let mut kept = Vec::new();
+    for name in names(files, &[&format!(".{}", reason.ending())]).await? {
+        let record = match files.read(&name).await {
+            Ok(File::Record(record)) if !files.is_ours(&record) => continue,
+            Ok(File::Nothing) => continue,
+            Ok(File::Record(record)) => Some(*record),
+            Ok(File::Invalid(_)) | Err(_) => None,
+        };
+        let path = name.into();
+        kept.push(SetAside { path, record });
+    }
+    Ok(kept)
+}
+
+/// The names with these endings, in order; none if there is no directory.
+async fn names(files: &Files<'_>, endings: &[&str]) -> Result<Vec<OsString>, Failure> {
+    let mut names = match files.list(None).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        result => result.map_err(|cause| Failure::of_directory("read the directory", cause))?,
+    };
+    names.retain(|name| endings.iter().any(|ending| has_ending(name, ending)));
+    Ok(names)
+}
+
+/// How many files there are that look like records in the other directories beside this one. What is in them is not read:
+/// it may be anybody's.
+pub(super) async fn beside(files: &Files<'_>) -> usize {
+    let is_partition = |name: &OsStr| {
+        let name = name.as_encoded_bytes();
+        name.len() == 16 && name.iter().all(u8::is_ascii_hexdigit)
+    };
+    let is_record = |name: &OsString| {
+        name.as_encoded_bytes().starts_with(b"v2-")
+            && (has_ending(name, ".json") || has_ending(name, ".waiting"))
+    };
+    let mut records = 0;
+    for directory in files.neighbours().await.unwrap_or_default() {
+        if is_partition(&directory) {
+            let names = files.list(Some(directory)).await.unwrap_or_default();
+            records += names.iter().filter(|name| is_record(name)).count();
+        }
+    }
+    records
+}
+
+struct Scanning<'a> {
+    files: &'a Files<'a>,
+    found: Scan,
+    /// The costs of the records that were found.
+    known: BTreeSet<RecordId>,
+    has_moved: bool,
+}
+
+impl Scanning<'_> {
+    /// Takes a record that lies under its own name; gives back one that does not.
+    async fn look_at(&mut self, name: OsString) -> Option<(OsString, JournalRecord)> {
+        match self.files.read(&name).await {
+            Ok(File::Record(record)) if !self.files.is_ours(&record) => {
+                self.found.of_others += 1;
+                None
+            }
+            Ok(File::Record(record)) if *name == *file_name(record.reservation_id()) => {
+                self.find(*record);
+                None
+            }
+            Ok(File::Record(record)) => Some((name, *record)),
+            Ok(File::Invalid(invalid)) => {
+                self.quarantine(&name, invalid).await;
+                None
+            }
+            // It was settled since the directory was read.
+            Ok(File::Nothing) => None,
+            Err(error) => {
+                self.report(&name, format!("it cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn quarantine(&mut self, name: &OsStr, invalid: InvalidRecord) {
+        let moved = match quarantine(self.files, name).await {
+            Ok(Some(moved)) => moved,
+            Ok(None) => return,
+            Err(error) => return self.report(name, format!("{invalid}, and it cannot be renamed: {error}")),
+        };
+        self.has_moved = true;
+        self.found.problems.push(Problem {
+            file: name.into(),
+            reason: invalid.to_string(),
+            invalid: Some(invalid),
+            moved_to: Some(moved.into()),
+        });
+    }
+
+    /// Gives a record the name that it should have, unless a record of its reservation has it.
+    async fn bring_home(&mut self, name: &OsStr, record: JournalRecord) {
+        let home = OsString::from(file_name(record.reservation_id()));
+        match self.files.move_unless_taken(name, &home).await {
+            Ok(true) => {
+                self.has_moved = true;
+                self.find(record);
+            }
+            Ok(false) => self.give_way(name, record, &home).await,
+            // Another process has moved it, and it is settled.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                self.report(name, format!("it cannot be given its proper name: {error}"));
+                self.find(record);
+            }
+        }
+    }
+
+    /// Removes a record if one under a better name settles the same cost; one of another cost waits.
+    async fn give_way(&mut self, name: &OsStr, record: JournalRecord, home: &OsStr) {
+        let result = match self.files.read(home).await {
+            Ok(File::Record(there)) if self.files.is_of(&there, record.id()) => {
+                // Another process may have brought it there just now.
+                self.find(*there);
+                self.remove(name, record.id()).await
+            }
+            Ok(File::Record(_) | File::Invalid(_) | File::Nothing) | Err(_) => {
+                self.let_wait(name, record).await
+            }
+        };
+        if let Err(error) = result {
+            let reason = format!(
+                "its reservation has a record of another cost, and this one could not be given a name beside it: {error}"
+            );
+            self.report(name, reason);
+        }
+    }
+
+    async fn let_wait(&mut self, name: &OsStr, record: JournalRecord) -> io::Result<()> {
+        let waiting = OsString::from(waiting_file_name(record.id()));
+        if *name == *waiting {
+            self.find_waiting(record, waiting);
+            return Ok(());
+        }
+        if self.files.holds(&waiting, record.id()).await {
+            // That one is looked at later.
+            return self.remove(name, record.id()).await;
+        }
+        let Some(mut temp) = Temp::take(self.files, name, record.id()).await? else {
+            return Ok(());
+        };
+        let waits = temp.let_wait(self.files, record.id()).await;
+        temp.put_down(self.files).await;
+        waits?;
+        self.has_moved = true;
+        self.find_waiting(record, waiting);
+        Ok(())
+    }
+
+    async fn remove(&self, name: &OsStr, id: &RecordId) -> io::Result<()> {
+        match Temp::take(self.files, name, id).await? {
+            Some(superseded) => superseded.remove(self.files).await,
+            None => Ok(()),
+        }
+    }
+
+    fn find_waiting(&mut self, record: JournalRecord, name: OsString) {
+        let id = record.id().clone();
+        if self.find(record) {
+            self.found.waiting.push((id, name.into()));
+        }
+    }
+
+    /// Takes it unless it was found before.
+    fn find(&mut self, record: JournalRecord) -> bool {
+        let is_new = self.known.insert(record.id().clone());
+        if is_new {
+            self.found.records.push(record);
+        }
+        is_new
+    }
+
+    /// What an interrupted writer left: a record that it had written to the end is a cost that would be lost with it,
+    /// so that one is taken up. The rest is removed when no writer can be at it any more.
+    async fn clean_up(&mut self, temp: &OsStr) {
+        let Ok(Some(looks)) = self.files.look(temp).await else {
+            return;
+        };
+        let Some(age) = age(temp, looks) else { return };
+        let cleaned = match self.files.read(temp).await {
+            Ok(File::Record(record)) if self.files.is_ours(&record) => {
+                if is_abandoned(self.files, temp, age).await {
+                    self.bring_home(temp, *record).await;
+                }
+                return;
+            }
+            Ok(File::Invalid(invalid)) if was_taken(temp) => {
+                if is_abandoned(self.files, temp, age).await {
+                    self.quarantine(temp, invalid).await;
+                }
+                return;
+            }
+            Ok(File::Invalid(_)) if age >= STALE => self.files.remove(temp).await,
+            Err(error) if age >= STALE => Err(error),
+            Ok(File::Record(_) | File::Invalid(_) | File::Nothing) | Err(_) => Ok(()),
+        };
+        if let Err(error) = cleaned {
+            let reason = format!("an interrupted writer left it, and it cannot be cleaned up: {error}");
+            self.report(temp, reason);
+        }
+    }
+
+    fn report(&mut self, file: &OsStr, reason: String) {
+        self.found.problems.push(Problem {
+            file: file.into(),
+            reason,
+            invalid: None,
+            moved_to: None,
+        });
+    }
+}
+
+/// How long ago a file was written last, or got its name if that was later; nothing for what is not a file, and for one
+/// from the future.
+fn age(temp: &OsStr, looks: Looks) -> Option<Duration> {
+    let written = looks.written.filter(|_| looks.is_file)?;
+    if was_taken(temp) {
+        Some(written.min(looks.changed?))
+    } else {
+        Some(written)
+    }
+}
+
+impl Scan {
+    /// The same, with the files' paths in this directory.
+    #[must_use]
+    pub fn within(mut self, directory: &Path) -> Self {
+        for problem in &mut self.problems {
+            problem.file = directory.join(&problem.file);
+            problem.moved_to = problem.moved_to.take().map(|name| directory.join(name));
+        }
+        for (_, file) in &mut self.waiting {
+            *file = directory.join(&file);
+        }
+        self
+    }
+}
+
+impl SetAside {
+    /// The same, with the file's path in this directory.
+    #[must_use]
+    pub fn within(self, directory: &Path) -> Self {
+        Self {
+            path: directory.join(self.path),
+            ..self
+        }
+    }
+}
+
+fn shown(file: Option<&OsStr>) -> String {
+    file.map_or_else(|| "the directory".to_owned(), |file| format!("{file:?}"))
+}
+
+impl Failure {
+    pub(super) fn of(attempt: &'static str, file: &OsStr, cause: io::Error) -> Self {
+        Self {
+            attempt,
+            file: Some(file.to_owned()),
+            cause,
+        }
+    }
+
+    pub(super) fn of_directory(attempt: &'static str, cause: io::Error) -> Self {
+        Self {
+            attempt,
+            file: None,
+            cause,
+        }
+    }
+}
+
+impl Problem {
+    /// Where a person finds the file.
+    pub fn found_at(&self) -> &Path {
+        self.moved_to.as_deref().unwrap_or(&self.file)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, reason, .. } = self;
+        match &self.moved_to {
+            Some(moved) => write!(
+                f,
+                "{file:?} is no record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
+                 that cost is not in the ledger"
+            ),
+            None => write!(
+                f,
+                "{file:?} in the journal needs attention: {reason}. It was left as it is"
+            ),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a process has seen of a directory.
+
+use std::collections::BTreeSet;
+
+use super::change::Changed;
+use super::record::RecordId;
+use super::scan::Scan;
+
+/// What a process has seen of a directory: which second costs wait in it, and what it told of that. One for each client.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The second costs of reservations that are known to wait.
+    waiting: BTreeSet<RecordId>,
+    /// Those of them that were told.
+    told: BTreeSet<RecordId>,
+    was_read: bool,
+}
+
+impl Seen {
+    /// A change was made.
+    pub fn note(&mut self, changed: &Changed) {
+        for (id, waits) in &changed.waiting {
+            if *waits {
+                self.waiting.insert(id.clone());
+            } else {
+                self.waiting.remove(id);
+            }
+        }
+    }
+
+    /// The directory was scanned.
+    pub fn note_scan(&mut self, scan: &Scan) {
+        self.waiting.extend(scan.waiting.iter().map(|(id, _)| id.clone()));
+    }
+
+    /// Which cost has the reservation's name when this one has ended.
+    pub(super) fn next_after(&self, ended: &RecordId) -> Option<RecordId> {
+        let mut waiting = self.waiting.iter();
+        waiting
+            .find(|id| id.reservation == ended.reservation && *id != ended)
+            .cloned()
+    }
+
+    /// Whether nobody was told of this second cost before.
+    pub(super) fn is_news(&mut self, id: &RecordId) -> bool {
+        self.told.insert(id.clone())
+    }
+
+    /// Whether the directory was read before to be told of.
+    pub(super) fn was_read(&self) -> bool {
+        self.was_read
+    }
+
+    /// Whether this is the first time.
+    pub(super) fn note_reading(&mut self) -> bool {
+        !core::mem::replace(&mut self.was_read, true)
+    }
+}

@@ -1,0 +1,227 @@
+//! A file under a temporary name: one that was written, or one that was taken away from where it was.
+
+use core::time::Duration;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+
+use super::file::{File, Files, LOOKS};
+use super::op::{FileOp, How, Temporary};
+use super::record::{JournalRecord, RecordId, waiting_file_name};
+
+/// What becomes of it has to be said in the end: [`put_down`](Self::put_down) or [`remove`](Self::remove).
+#[must_use]
+pub(super) struct Temp {
+    /// `None` once it has another name.
+    name: Option<OsString>,
+    /// Where it was taken from.
+    place: Option<OsString>,
+}
+
+impl Temp {
+    /// Writes a new file beside the one that it is to become: a crash leaves one of them whole.
+    pub(super) async fn write(files: &Files<'_>, name: &OsStr, record: &JournalRecord) -> io::Result<Self> {
+        let json = record.to_json();
+        if json.len() > JournalRecord::LARGEST {
+            let (size, most) = (json.len(), JournalRecord::LARGEST);
+            return Err(io::Error::other(format!(
+                "it has {size} bytes, and at most {most} could be read again"
+            )));
+        }
+        let (name, bytes) = (name.to_owned(), json.into());
+        let name = files.temporary(FileOp::Write { name, bytes }).await?;
+        Ok(Self {
+            name: Some(name),
+            place: None,
+        })
+    }
+
+    /// Takes the file of this name away, if it is the record of this cost: from then on no other process finds it there.
+    /// If the process ends before it has a name again, the next scan finds a whole record.
+    pub(super) async fn take(files: &Files<'_>, name: &OsStr, id: &RecordId) -> io::Result<Option<Self>> {
+        let is_it = |file: File| matches!(file, File::Record(record) if files.is_of(&record, id));
+        if !is_it(files.read(name).await?) {
+            return Ok(None);
+        }
+        let take = FileOp::Take {
+            name: name.to_owned(),
+        };
+        let taken = match files.temporary(take).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            result => result?,
+        };
+        // Another process may have settled that one and brought another cost to its place meanwhile.
+        let is_it = files.read(&taken).await.map(is_it);
+        let temp = Self {
+            name: Some(taken),
+            place: Some(name.to_owned()),
+        };
+        match is_it {
+            Ok(true) => Ok(Some(temp)),
+            Ok(false) => temp.give_back(files).await.map(|()| None),
+            Err(error) => {
+                temp.put_down(files).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives it this name unless that is taken. False if it is.
+    pub(super) async fn name_unless_taken(&mut self, files: &Files<'_>, to: &OsStr) -> io::Result<bool> {
+        let Some(name) = &self.name else { return Ok(true) };
+        let is_named = files.move_unless_taken(name, to).await?;
+        if is_named {
+            self.name = None;
+        }
+        Ok(is_named)
+    }
+
+    /// Gives it this name, in place of an older record of the same cost. False if that is gone: look again.
+    pub(super) async fn replace(&mut self, files: &Files<'_>, to: &OsStr, id: &RecordId) -> io::Result<bool> {
+        let Some(name) = &self.name else { return Ok(true) };
+        match files.rename(name, to, How::Exchange).await {
+            Ok(()) => {
+                // If it is not the older one, another process has settled that and brought another cost to its place.
+                self.place = (!files.holds(name, id).await).then(|| to.to_owned());
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match files.look(name).await {
+                Ok(Some(_)) => Ok(false),
+                Ok(None) | Err(_) => Err(error),
+            },
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                files.rename(name, to, How::Replace).await?;
+                self.name = None;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives it the name under which its cost waits beside another one.
+    pub(super) async fn let_wait(&mut self, files: &Files<'_>, id: &RecordId) -> io::Result<()> {
+        let waiting = OsString::from(waiting_file_name(id));
+        for _ in 0..LOOKS {
+            if self.name_unless_taken(files, &waiting).await? {
+                return Ok(());
+            }
+            match files.read(&waiting).await? {
+                File::Nothing => {}
+                // An older record of the same cost.
+                File::Record(there) if files.is_of(&there, id) => {
+                    if self.replace(files, &waiting, id).await? {
+                        return Ok(());
+                    }
+                }
+                // Whoever called it so did not know the names.
+                File::Record(there) if files.is_ours(&there) => {
+                    let own = OsString::from(waiting_file_name(there.id()));
+                    if !files.move_unless_taken(&waiting, &own).await? {
+                        files.call_corrupt(&waiting, &waiting).await?;
+                    }
+                }
+                File::Record(_) | File::Invalid(_) => {
+                    files.call_corrupt(&waiting, &waiting).await?;
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Removes it, wherever it came from.
+    pub(super) async fn remove(self, files: &Files<'_>) -> io::Result<()> {
+        match &self.name {
+            Some(name) => {
+                let result = files.remove(name).await;
+                if result.is_err() {
+                    self.put_down(files).await;
+                }
+                result
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// If it has no other name by now: a file that was written is removed, and one that was taken away is a cost and goes
+    /// back to its place. Where this fails the file keeps its name, and the next scan finds it.
+    pub(super) async fn put_down(self, files: &Files<'_>) {
+        let _ = match (&self.name, &self.place) {
+            (Some(_), Some(_)) => self.give_back(files).await,
+            (Some(name), None) => files.remove(name).await,
+            (None, _) => Ok(()),
+        };
+    }
+
+    /// Back to its place, or to where it waits.
+    async fn give_back(mut self, files: &Files<'_>) -> io::Result<()> {
+        let (Some(name), Some(place)) = (self.name.clone(), self.place.take()) else {
+            return Ok(());
+        };
+        if self.name_unless_taken(files, &place).await? {
+            return Ok(());
+        }
+        match files.read(&name).await? {
+            File::Record(record) => self.let_wait_or_keep(files, &record).await,
+            File::Invalid(_) | File::Nothing => Ok(()),
+        }
+    }
+
+    /// Waits, and what it replaced is gone or stays under the temporary name.
+    async fn let_wait_or_keep(mut self, files: &Files<'_>, record: &JournalRecord) -> io::Result<()> {
+        self.let_wait(files, record.id()).await?;
+        match (&self.name, &self.place) {
+            (Some(older), None) => files.remove(older).await,
+            (Some(_), Some(_)) | (None, _) => Ok(()),
+        }
+    }
+}
+
+/// Sets aside what is no record: it may be a cost. Gives the new name, or nothing if another process has done it or has
+/// put a record in its place, which stays.
+pub(super) async fn quarantine(files: &Files<'_>, name: &OsStr) -> io::Result<Option<OsString>> {
+    let take = FileOp::Take {
+        name: name.to_owned(),
+    };
+    let taken = match files.temporary(take).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => result?,
+    };
+    let temp = Temp {
+        name: Some(taken.clone()),
+        place: Some(name.to_owned()),
+    };
+    if matches!(files.read(&taken).await, Ok(File::Record(_))) {
+        return temp.give_back(files).await.map(|()| None);
+    }
+    let moved = files.call_corrupt(&taken, name).await;
+    if moved.is_err() {
+        temp.put_down(files).await;
+    }
+    moved
+}
+
+/// Whether whoever wrote this temporary file is gone: its process is not at it, or did not touch the file for a minute. A
+/// process that runs elsewhere or slept writes the file once more if it finds that it has gone.
+pub(super) async fn is_abandoned(files: &Files<'_>, temp: &OsStr, age: Duration) -> bool {
+    const SLOW: Duration = Duration::from_secs(60);
+
+    if age >= SLOW {
+        return true;
+    }
+    let name = Path::new(temp).file_stem().and_then(OsStr::to_str);
+    let mut words = name.unwrap_or_default().rsplit('.');
+    let number = words.next().and_then(|word| u32::from_str_radix(word, 16).ok());
+    match words.next().and_then(|word| word.parse().ok()) {
+        Some(process) => !files.is_at_work(process, number).await,
+        None => false,
+    }
+}
+
+/// Whether the file is one that was taken away for a moment.
+pub(super) fn was_taken(temp: &OsStr) -> bool {
+    has_ending(temp, Temporary::Taken.ending())
+}
+
+pub(super) fn has_ending(name: &OsStr, ending: &str) -> bool {
+    name.as_encoded_bytes().ends_with(ending.as_bytes())
+}

@@ -1,0 +1,379 @@
+//! Processes that change and scan one directory at once, in every order of their operations, any of which may end at any
+//! moment: no cost is lost.
+
+use std::io::ErrorKind;
+
+use super::*;
+
+/// What a process does, one after the other.
+#[derive(Clone, Debug)]
+enum Act {
+    Change(Box<JournalWrite>),
+    Scan,
+    /// Another SDK settles what it finds under the reservation's name, and removes that file without a look at it.
+    SettleElsewhere,
+}
+
+/// What a process has heard of its operations. With what it does, that is all that it knows.
+type Heard = Vec<Result<Outcome, ErrorKind>>;
+
+/// A moment: the directory, and what each process had heard; by their places among what is [known](Orders).
+type Moment = (usize, Vec<usize>);
+
+/// Where a process stands: how many acts are over, and what it does next.
+struct Stand {
+    over: usize,
+    next: Option<FileOp>,
+}
+
+/// What a later process finds to settle, and what lies in any file.
+struct Left {
+    found: BTreeSet<RecordId>,
+    anywhere: BTreeSet<RecordId>,
+}
+
+/// Values, each once and by its place.
+struct Known<T> {
+    places: BTreeMap<T, usize>,
+    values: Vec<T>,
+}
+
+impl<T: Clone + Ord> Known<T> {
+    const fn new() -> Self {
+        Self {
+            places: BTreeMap::new(),
+            values: Vec::new(),
+        }
+    }
+
+    fn place(&mut self, value: T) -> usize {
+        let next = self.values.len();
+        let place = *self.places.entry(value.clone()).or_insert(next);
+        if place == next {
+            self.values.push(value);
+        }
+        place
+    }
+}
+
+/// Brings a process to where it was when it had heard this.
+fn stand(acts: &[Act], heard: &Heard) -> Stand {
+    let (mut seen, mut heard) = (Seen::default(), heard.iter());
+    for (over, act) in acts.iter().enumerate() {
+        let next = match act {
+            Act::Change(write) => go_on(change(write, URL, &seen), &mut heard).map(|changed| {
+                // What fails here was deleted by the other.
+                changed.iter().for_each(|changed| seen.note(changed));
+            }),
+            Act::Scan => go_on(scan(URL), &mut heard).map(|scan| seen.note_scan(&scan.unwrap())),
+            Act::SettleElsewhere => go_on(settle_elsewhere(), &mut heard),
+        };
+        if let Err(op) = next {
+            return Stand { over, next: Some(op) };
+        }
+    }
+    Stand {
+        over: acts.len(),
+        next: None,
+    }
+}
+
+fn go_on<'a, T>(
+    mut next: Next<'_, T>,
+    heard: &mut impl Iterator<Item = &'a Result<Outcome, ErrorKind>>,
+) -> Result<T, FileOp> {
+    loop {
+        match next {
+            Next::Done(result) => return Ok(result),
+            Next::Do(op, paused) => match heard.next() {
+                Some(answer) => next = paused.resume(answer.clone().map_err(Into::into)),
+                None => return Err(op),
+            },
+        }
+    }
+}
+
+fn settle_elsewhere() -> Next<'static, ()> {
+    Next::of(|desk| async move {
+        let name = OsString::from(home());
+        let found = desk.ask(FileOp::Read { name: name.clone() }).await;
+        if let Ok(Outcome::Found(Found::Bytes(_))) = found {
+            let _ = desk.ask(FileOp::Remove { name }).await;
+        }
+    })
+}
+
+/// The cost that another SDK took for settled when it had heard this.
+fn settled_elsewhere(acts: &[Act], heard: &Heard) -> Option<RecordId> {
+    let [Act::SettleElsewhere] = acts else { return None };
+    let Some(Ok(Outcome::Found(Found::Bytes(bytes)))) = heard.first() else {
+        return None;
+    };
+    Some(JournalRecord::parse(bytes).unwrap().id().clone())
+}
+
+/// All orders of the operations of some processes over one directory.
+struct Orders<'a> {
+    before: &'a Memory,
+    processes: &'a [Vec<Act>],
+    /// Whether one of them may end at any moment.
+    ends: bool,
+    disks: Known<Disk>,
+    /// What is left of each of these directories, once that was looked at.
+    left: BTreeMap<usize, Left>,
+    /// What each process may have heard.
+    pasts: Known<(usize, Heard)>,
+    /// Where it stands then.
+    stands: Vec<Stand>,
+}
+
+impl<'a> Orders<'a> {
+    fn new(before: &'a Memory, processes: &'a [Vec<Act>], ends: bool) -> Self {
+        Self {
+            before,
+            processes,
+            ends,
+            disks: Known::new(),
+            left: BTreeMap::new(),
+            pasts: Known::new(),
+            stands: Vec::new(),
+        }
+    }
+
+    /// Goes through all of them, and looks at the directory at every moment: if all processes ended there, every cost that
+    /// was there or was said to be stored has to be found. Tells those that are not. Gives the number of moments.
+    fn explore(&mut self, lost: &mut dyn FnMut(&Self, &Moment, &RecordId)) -> usize {
+        let disk = self.disks.place(Disk {
+            files: self.before.clone(),
+            ended: [7].into(),
+        });
+        let pasts = (0..self.processes.len()).map(|process| self.past(process, Heard::new()));
+        let first: Moment = (disk, pasts.collect());
+        let mut known = BTreeSet::from([first.clone()]);
+        let mut open = vec![first];
+        while let Some(moment) = open.pop() {
+            for id in self.lost_at(&moment) {
+                lost(self, &moment, &id);
+            }
+            for process in 0..self.processes.len() {
+                for next in self.after(&moment, process) {
+                    if known.insert(next.clone()) {
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        known.len()
+    }
+
+    /// The moments that may follow if this process is next.
+    fn after(&mut self, (disk, pasts): &Moment, process: usize) -> Vec<Moment> {
+        let number = process as u32;
+        let disk_now = &self.disks.values[*disk];
+        let Some(op) = &self.stands[pasts[process]].next else {
+            return Vec::new();
+        };
+        if disk_now.ended.contains(&number) {
+            return Vec::new();
+        }
+        let mut executed = disk_now.clone();
+        let answer = executed.execute(number, op.clone());
+        let mut ended = (self.ends && disk_now.ended.len() == 1).then(|| disk_now.clone());
+        let mut heard = self.pasts.values[pasts[process]].1.clone();
+        heard.push(answer.map_err(|error| error.kind()));
+        let mut after = pasts.clone();
+        after[process] = self.past(process, heard);
+        let mut moments = vec![(self.disks.place(executed), after)];
+        if let Some(mut ended) = ended.take() {
+            ended.ended.insert(number);
+            moments.push((self.disks.place(ended), pasts.clone()));
+        }
+        moments
+    }
+
+    fn past(&mut self, process: usize, heard: Heard) -> usize {
+        let place = self.pasts.place((process, heard));
+        if place == self.stands.len() {
+            let heard = &self.pasts.values[place].1;
+            self.stands.push(stand(&self.processes[process], heard));
+        }
+        place
+    }
+
+    fn lost_at(&mut self, (disk, pasts): &Moment) -> Vec<RecordId> {
+        let mut kept: BTreeSet<RecordId> = costs(self.before).into_keys().map(|(_, id)| id).collect();
+        let mut gone = BTreeSet::new();
+        let mut aside = BTreeSet::new();
+        for (acts, past) in self.processes.iter().zip(pasts) {
+            gone.extend(settled_elsewhere(acts, &self.pasts.values[*past].1));
+            let over = self.stands[*past].over;
+            for (place, act) in acts.iter().enumerate() {
+                let Act::Change(write) = act else { continue };
+                match &**write {
+                    JournalWrite::Put(record) if place < over => kept.insert(record.id().clone()),
+                    JournalWrite::Remove(id) if place <= over => gone.insert(id.clone()),
+                    JournalWrite::SetAside(record, _) => aside.insert(record.id().clone()),
+                    JournalWrite::Put(_) | JournalWrite::Remove(_) => false,
+                };
+            }
+        }
+        let left = self.left.entry(*disk).or_insert_with(|| {
+            let mut disk = self.disks.values[*disk].clone();
+            Left {
+                found: assert_settles(&mut disk, &self.processes),
+                anywhere: costs(&disk.files).into_keys().map(|(_, id)| id).collect(),
+            }
+        });
+        let is_there =
+            |id: &RecordId| left.found.contains(id) || aside.contains(id) && left.anywhere.contains(id);
+        kept.difference(&gone)
+            .filter(|id| !is_there(id))
+            .cloned()
+            .collect()
+    }
+
+    fn assert_nothing_is_lost(&mut self) -> usize {
+        self.explore(&mut |orders, (disk, pasts), id| {
+            let heard: Vec<_> = pasts.iter().map(|past| &orders.pasts.values[*past]).collect();
+            let (disk, before) = (&orders.disks.values[*disk], orders.before);
+            panic!(
+                "{id} is lost: {:?} over {before:?}: {disk:?} after {heard:?}",
+                orders.processes
+            )
+        })
+    }
+}
+
+fn put(key: &str) -> Act {
+    Act::Change(Box::new(JournalWrite::Put(record(key))))
+}
+
+fn switch(key: &str) -> Act {
+    Act::Change(Box::new(JournalWrite::Put(event(key))))
+}
+
+fn remove(key: &str) -> Act {
+    Act::Change(Box::new(JournalWrite::Remove(record(key).id().clone())))
+}
+
+fn set_aside(key: &str, reason: Aside) -> Act {
+    Act::Change(Box::new(JournalWrite::SetAside(record(key), reason)))
+}
+
+fn directory(files: &[(String, JournalRecord)]) -> Memory {
+    let mut directory = Memory::default();
+    for (name, record) in files {
+        directory.insert(name, record.to_json());
+    }
+    directory
+}
+
+/// The directories in which two processes meet.
+fn directories() -> Vec<Memory> {
+    let mut torn = Memory::default();
+    torn.insert(home(), "torn, and perhaps another cost");
+    let directories = [
+        vec![],
+        vec![(home(), record("K1"))],
+        vec![(home(), record("K2")), (waiting("K1"), record("K1"))],
+        vec![
+            (home(), record("K3")),
+            (waiting("K1"), record("K1")),
+            (waiting("K2"), record("K2")),
+        ],
+        vec![(legacy(), record("K1")), (home(), record("K2"))],
+        vec![
+            (format!("{}.7.0000000a.taken", home()), record("K1")),
+            (home(), record("K2")),
+        ],
+    ];
+    let directories = directories.iter().map(|files| directory(files));
+    directories.chain([torn]).collect()
+}
+
+fn lose_nothing(processes: &[Vec<Act>], ends: bool) -> usize {
+    let directories = directories();
+    let moments = directories
+        .iter()
+        .map(|before| Orders::new(before, processes, ends).assert_nothing_is_lost());
+    moments.sum()
+}
+
+/// What one process does with its cost.
+fn ways(key: &str) -> [Vec<Act>; 4] {
+    [
+        vec![switch(key)],
+        vec![remove(key)],
+        vec![set_aside(key, Aside::Rejected)],
+        vec![Act::Scan],
+    ]
+}
+
+#[test]
+fn two_processes_at_once_lose_no_cost_in_any_order_of_their_operations() {
+    let mut moments = 0;
+    for first in ways("K1") {
+        for second in ways("K2") {
+            moments += lose_nothing(&[first.clone(), second], false);
+        }
+    }
+    println!("{moments} moments");
+}
+
+#[test]
+fn two_processes_with_one_cost_lose_no_other_in_any_order_of_their_operations() {
+    let mut moments = 0;
+    let ways = ways("K1");
+    for (place, first) in ways.iter().enumerate() {
+        for second in &ways[place..] {
+            moments += lose_nothing(&[first.clone(), second.clone()], false);
+        }
+    }
+    println!("{moments} moments");
+}
+
+#[test]
+fn two_processes_of_which_one_may_end_at_any_moment_lose_no_cost_in_any_order_of_their_operations() {
+    let mut moments = 0;
+    for first in ways("K1") {
+        moments += lose_nothing(&[first, vec![Act::Scan]], true);
+    }
+    println!("{moments} moments");
+}
+
+/// It removes what it settled by the name alone.
+#[test]
+fn an_sdk_that_removes_without_a_look_at_the_key_takes_no_cost_of_ours_while_its_own_has_the_name() {
+    let before = directory(&[(home(), record("K2"))]);
+    let elsewhere = vec![Act::SettleElsewhere];
+    let mut moments = 0;
+    for ours in [
+        vec![put("K1"), switch("K1")],
+        vec![put("K1"), set_aside("K1", Aside::Rejected)],
+        vec![put("K1"), Act::Scan],
+    ] {
+        let processes = [ours, elsewhere.clone()];
+        moments += Orders::new(&before, &processes, true).assert_nothing_is_lost();
+    }
+    println!("{moments} moments");
+}
+
+/// What remains: both settle the other's cost, ours ends first and the next cost gets the name, and then the other removes
+/// what has it. A cost under any other name is not concerned.
+#[test]
+fn only_a_cost_that_was_brought_forward_under_its_hands_can_be_taken_by_such_an_sdk() {
+    let before = directory(&[(home(), record("K2")), (waiting("K1"), record("K1"))]);
+    let processes = [vec![Act::Scan, remove("K2")], vec![Act::SettleElsewhere]];
+    let mut moments = 0;
+    Orders::new(&before, &processes, false).explore(&mut |orders, (_, pasts), id| {
+        moments += 1;
+        assert_eq!(id, record("K1").id());
+        let elsewhere = &orders.pasts.values[pasts[1]].1;
+        assert_eq!(elsewhere.len(), 2, "it has removed the file");
+        assert!(
+            orders.stands[pasts[0]].next.is_none(),
+            "ours had ended the other's cost"
+        );
+    });
+    assert!(moments > 0);
+}

@@ -1,0 +1,154 @@
+//! The core's operations on the files of a directory, on disk.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
+
+use cycles_proto::journal::{Answer, FileOp, Found, How, JournalRecord, Looks, Outcome, Temporary};
+
+use super::owner;
+use crate::platform::{self, Rename};
+
+/// Executes an operation in this directory, which is there.
+pub(super) fn execute(folder: &Path, op: FileOp) -> Answer {
+    let at = |name: &OsStr| folder.join(name);
+    match op {
+        FileOp::Prepare => Ok(Outcome::Done),
+        FileOp::List { beside: None } => names(folder, |_| true).map(Outcome::Names),
+        FileOp::List { beside: Some(name) } => names(&above(folder).join(name), |_| true).map(Outcome::Names),
+        FileOp::Neighbours => {
+            let is_neighbour = |entry: &fs::DirEntry| {
+                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                is_dir && Some(&*entry.file_name()) != folder.file_name()
+            };
+            names(above(folder), is_neighbour).map(Outcome::Names)
+        }
+        FileOp::Look { name } => look(&at(&name)).map(Outcome::Looks),
+        FileOp::Read { name } => match read(&at(&name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Found(Found::Nothing)),
+            result => result.map(Outcome::Found),
+        },
+        FileOp::Write { name, bytes } => write(folder, &name, &bytes).map(Outcome::Name),
+        FileOp::Take { name } => {
+            let taken = temporary(Temporary::Taken, &name);
+            fs::rename(at(&name), at(&taken)).map(|()| Outcome::Name(taken))
+        }
+        FileOp::Rename { from, to, how } => {
+            let (from, to) = (at(&from), at(&to));
+            let renamed = match how {
+                How::UnlessTaken => platform::rename(&from, &to, Rename::UnlessTaken),
+                How::Exchange => platform::rename(&from, &to, Rename::Exchange),
+                How::Replace => fs::rename(&from, &to),
+            };
+            renamed.map(|()| Outcome::Done)
+        }
+        FileOp::Link { from, to } => fs::hard_link(at(&from), at(&to)).map(|()| Outcome::Done),
+        FileOp::Remove { name } => fs::remove_file(at(&name)).map(|()| Outcome::Done),
+        FileOp::IsAtWork { process, number } => Ok(Outcome::IsSo(match number {
+            Some(number) if process == std::process::id() => Numbers::get().have(number),
+            Some(_) | None => platform::is_running(process),
+        })),
+        FileOp::Sync => platform::sync_dir(folder).map(|()| Outcome::Done),
+    }
+}
+
+fn above(folder: &Path) -> &Path {
+    // The directory of a partition always lies in another one.
+    folder.parent().unwrap_or(folder)
+}
+
+fn names(folder: &Path, is_wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<Vec<OsString>> {
+    fs::read_dir(folder)?
+        .filter(|entry| entry.as_ref().map_or(true, &is_wanted))
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect()
+}
+
+fn look(path: &Path) -> io::Result<Option<Looks>> {
+    let metadata = match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        result => result?,
+    };
+    let now = SystemTime::now();
+    let ago = |time: SystemTime| now.duration_since(time).ok();
+    Ok(Some(Looks {
+        is_file: metadata.is_file(),
+        written: metadata.modified().ok().and_then(ago),
+        changed: platform::changed(&metadata).and_then(ago),
+    }))
+}
+
+fn read(path: &Path) -> io::Result<Found> {
+    if !path.symlink_metadata()?.is_file() {
+        return Ok(Found::NoFile);
+    }
+    let file = platform::open_plain(path)?;
+    owner::check_file(path, &file.metadata()?)
+        .map_err(|reason| io::Error::new(ErrorKind::PermissionDenied, reason))?;
+    let mut bytes = Vec::new();
+    // One more, so that one that is too large is seen to be.
+    file.take(JournalRecord::LARGEST as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(Found::Bytes(bytes.into()))
+}
+
+/// Writes a new file to the disk, for its owner only.
+pub(super) fn write(folder: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<OsString> {
+    let (name, mut file) = create(folder, name)?;
+    match file.write_all(bytes).and_then(|()| file.sync_all()) {
+        Ok(()) => Ok(name),
+        Err(error) => {
+            // If it stays it is no record, and a later scan removes it.
+            let _ = fs::remove_file(folder.join(name));
+            Err(error)
+        }
+    }
+}
+
+fn create(folder: &Path, name: &OsStr) -> io::Result<(OsString, File)> {
+    loop {
+        let name = temporary(Temporary::Written, name);
+        match platform::create_private(&folder.join(&name)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            result => return Ok((name, result?)),
+        }
+    }
+}
+
+fn temporary(why: Temporary, name: &OsStr) -> OsString {
+    let number = Numbers::get().next.fetch_add(1, Ordering::Relaxed);
+    why.name(name, std::process::id(), number)
+}
+
+/// The numbers that this process has given to its temporary files.
+struct Numbers {
+    first: u32,
+    next: AtomicU32,
+}
+
+impl Numbers {
+    fn get() -> &'static Self {
+        static NUMBERS: OnceLock<Numbers> = OnceLock::new();
+        NUMBERS.get_or_init(|| {
+            // Processes in different containers may have the same number and the same directory.
+            let first = RandomState::new().hash_one(0_u8) as u32;
+            Self {
+                first,
+                next: AtomicU32::new(first),
+            }
+        })
+    }
+
+    fn have(&self, number: u32) -> bool {
+        let given = self.next.load(Ordering::Relaxed).wrapping_sub(self.first);
+        number.wrapping_sub(self.first) < given
+    }
+}
+
+#[cfg(test)]
+mod tests;
