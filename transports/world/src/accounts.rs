@@ -117,18 +117,22 @@ impl World {
         }
         let name = life.reservation_id.as_ref().map(file_name).unwrap_or_default();
         let stem = name.trim_end_matches("json");
-        // A record of another cost of the reservation is not this one's; of what is no record nobody can tell.
-        let is_ours = |bytes: &[u8]| match (JournalRecord::parse(bytes), &life.book.key) {
+        // A record of another cost of the reservation is not this one's; of what is no record nobody can tell, but
+        // that one which is still being written will be removed.
+        let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &life.book.key) {
             (Ok(record), Some(key)) => record.id().key.as_str() == key,
-            (Ok(_), None) | (Err(_), _) => true,
+            (Ok(_), None) => true,
+            (Err(_), _) => !name.ends_with(".tmp"),
         };
         let mut files = self
             .journal
             .files()
-            .filter(|(_, name, bytes)| name.starts_with(stem) && is_ours(bytes))
+            .filter(|(_, name, bytes)| name.starts_with(stem) && is_ours(name, bytes))
             .peekable();
         if files.peek().is_some() {
-            let is_record = files.any(|(_, name, _)| name.ends_with(".json") || name.ends_with(".waiting"));
+            // A whole one under a temporary name is taken up by the next scan.
+            let endings = [".json", ".waiting", ".tmp", ".taken"];
+            let is_record = files.any(|(_, name, _)| endings.iter().any(|ending| name.ends_with(ending)));
             return Some(if is_record { Place::Record } else { Place::Aside });
         }
         let is_gone = self.home(id).is_none() && !life.book.was_durable;

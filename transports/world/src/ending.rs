@@ -51,8 +51,8 @@ impl World {
     /// For every directory with records a process that looks at it.
     fn start_missing_processes(&mut self) {
         for index in (0..self.processes.len()).rev() {
-            let directory = &self.processes[index].directory;
-            let is_served = |process: &Process| process.is_alive && process.directory == *directory;
+            let directory = &self.processes[index].journal.directory;
+            let is_served = |process: &Process| process.is_alive && process.journal.directory == *directory;
             if self.processes.iter().any(is_served) {
                 continue;
             }

@@ -22,7 +22,7 @@ impl World {
     pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
         let id = ProcessId(self.processes.len());
         let seed = self.seed();
-        self.processes.push(Process::new(config, self.now, seed));
+        self.processes.push(Process::new(id, config, self.now, seed));
         self.note(|| format!("{id} starts"));
         self.replay(id);
         id
@@ -37,7 +37,7 @@ impl World {
         let (config, ahead_ms) = (CyclesConfig::clone(&old.config), old.ahead_ms);
         let id = ProcessId(self.processes.len());
         let seed = self.seed();
-        let mut fresh = Process::new(config, self.now, seed);
+        let mut fresh = Process::new(id, config, self.now, seed);
         fresh.ahead_ms = ahead_ms;
         self.processes.push(fresh);
         self.note(|| format!("{id} starts, as {process} did"));
@@ -51,10 +51,10 @@ impl World {
     /// # Panics
     /// If the process is not of this world.
     pub fn crash(&mut self, process: ProcessId) {
-        let remains = match self.dice.below(3) {
-            0 => Remains::Nothing,
-            1 => Remains::All,
-            _ => Remains::Torn,
+        let remains = match self.dice.below(4) {
+            0 => Remains::Torn,
+            // More than most changes have.
+            _ => Remains::After(self.dice.below(12) as u32),
         };
         self.crash_leaving(process, remains);
     }
@@ -72,6 +72,7 @@ impl World {
             self.lives[seat.life.0].book.is_running = false;
         }
         self.crash_stores(process, remains);
+        self.journal.end(&self.processes[process.0].journal);
     }
 
     /// Ends a process after its machines handed out this many more steps: before or after the last is done.

@@ -226,14 +226,14 @@ impl World {
     /// A change of the journal is made.
     fn stores(&mut self, index: usize, ticket: Ticket, write: &JournalWrite) {
         let process = self.seats[index].process;
-        let directory = self.processes[process.0].directory.clone();
-        let stored = self.journal.apply(&directory, write);
+        let stored = self.journal.apply(&mut self.processes[process.0].journal, write);
         self.note(|| format!("  machine {index}: stored {stored:?}"));
         let now = self.processes[process.0].now(self.now);
         let seat = &mut self.seats[index];
         let life = &mut self.lives[seat.life.0];
         if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
-            let first = || (directory, record.clone());
+            let directory = &self.processes[process.0].journal.directory;
+            let first = || (directory.clone(), record.clone());
             life.book.first_record.get_or_insert_with(first);
         }
         seat.watch.stored(life, ticket, &stored);
@@ -243,13 +243,13 @@ impl World {
 
     /// What is left of the changes of the journal that `process` had under way.
     pub(super) fn crash_stores(&mut self, process: ProcessId, remains: Remains) {
-        let directory = self.processes[process.0].directory.clone();
+        let client = &self.processes[process.0].journal;
         for happening in self.agenda.values() {
             if let Happening::Stores { seat, write, .. } = happening
                 && self.seats[*seat].process == process
             {
                 let cut = self.dice.bits();
-                self.journal.crash_during(&directory, write, remains, cut);
+                self.journal.crash_during(client, write, remains, cut);
             }
         }
     }

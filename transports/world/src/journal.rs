@@ -1,26 +1,29 @@
-//! The journal of a world: directories of files in memory, which can refuse writes and hold what a crash left
-//! of one. Names and contents are those that real clients keep on disk.
+//! The journal of a world: directories in memory, on which the core's operations are executed, and which can refuse
+//! changes and hold what a crash left of one. Names and contents are those that real clients keep on disk, because the
+//! core decides on them here as there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::CyclesConfig;
-use cycles_proto::models::ReservationId;
-use cycles_proto::record::{
-    InvalidRecord, JournalRecord, Partition, RecordId, file_name, legacy_file_name, waiting_file_name,
+use cycles_proto::journal::record::{InvalidRecord, Partition, file_name};
+use cycles_proto::journal::{
+    self, Answer, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, Outcome, RecordId,
+    Seen, StoreFailure,
 };
-use cycles_proto::step::{Aside, JournalWrite, StoreFailure};
 use sha2::{Digest as _, Sha256};
 
-/// How a journal takes writes.
+/// How a journal takes changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JournalHealth {
     /// As asked.
     #[default]
     Works,
-    /// Nothing is written, and the writer is told so.
+    /// Nothing is changed, and the writer is told so.
     Fails,
     /// The change is made, and the writer is told that it failed.
     WorksButSaysNot,
@@ -29,10 +32,24 @@ pub enum JournalHealth {
 /// Directories of records, which outlive processes.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    directories: BTreeMap<String, BTreeMap<String, Bytes>>,
+    directories: BTreeMap<String, Memory>,
+    now: Duration,
+    /// The processes that have ended.
+    ended: BTreeSet<u32>,
     health: JournalHealth,
     ignores_keys: bool,
     quarantined: Vec<Quarantined>,
+}
+
+/// One process, as its journal knows it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The directory of its server and principal.
+    pub(crate) directory: String,
+    base_url: String,
+    /// The number of the process, in the names of its temporary files.
+    process: u32,
+    seen: Seen,
 }
 
 /// A file that was no record, and is kept as `<stem>.corrupt`.
@@ -52,9 +69,24 @@ pub enum Remains {
     Nothing,
     /// The change was made, and nobody was told.
     All,
-    /// The first bytes of a file, in place of a whole one. A record that was there before stays, because a
-    /// change is a rename.
+    /// So many of its operations on files were done, and of a file that was being written its first bytes are there.
+    After(u32),
+    /// The first bytes of a file, in place of a whole one, as of a client that writes its record where it stands. A record
+    /// that was there before stays.
     Torn,
+}
+
+impl Client {
+    /// The client of this configuration in the process of this number.
+    pub(crate) fn new(config: &CyclesConfig, process: usize) -> Self {
+        Self {
+            directory: Journal::directory(config),
+            base_url: config.base_url().to_owned(),
+            // No world has so many processes.
+            process: u32::try_from(process).unwrap_or(u32::MAX),
+            seen: Seen::default(),
+        }
+    }
 }
 
 impl Journal {
@@ -72,37 +104,36 @@ impl Journal {
         name
     }
 
-    /// Changes how writes are taken from now on.
+    /// Changes how changes are taken from now on.
     pub fn set_health(&mut self, health: JournalHealth) {
         self.health = health;
     }
 
-    /// Takes the records of one reservation for one another from now on, as a journal must not: for tests that a world
-    /// notices.
+    /// Reads the records of one reservation as if they were one another's from now on, as nothing must: for tests that a
+    /// world notices.
     pub fn ignore_keys(&mut self) {
         self.ignores_keys = true;
     }
 
     /// Puts a file there as it is, whatever it holds.
     pub fn put_file(&mut self, directory: &str, name: &str, bytes: impl Into<Bytes>) {
-        let files = self.directories.entry(directory.to_owned()).or_default();
-        files.insert(name.to_owned(), bytes.into());
+        self.open(directory).insert(name, bytes);
     }
 
     /// Directory, name and content of every file.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str, &Bytes)> {
         self.directories.iter().flat_map(|(directory, files)| {
-            files
-                .iter()
-                .map(move |(name, bytes)| (directory.as_str(), name.as_str(), bytes))
+            // All names that are given here are text.
+            let text = |(name, bytes)| Some((directory.as_str(), std::ffi::OsStr::to_str(name)?, bytes));
+            files.iter().filter_map(text)
         })
     }
 
     /// The names of the files that a replay would look at, in all directories.
     pub fn pending(&self) -> Vec<&str> {
         self.files()
-            .filter(|(_, name, _)| is_pending(name))
             .map(|(_, name, _)| name)
+            .filter(|name| name.ends_with(".json") || name.ends_with(".waiting"))
             .collect()
     }
 
@@ -111,193 +142,141 @@ impl Journal {
         &self.quarantined
     }
 
+    /// It is so late now.
+    pub(crate) fn set_time(&mut self, now: Duration) {
+        self.now = now;
+    }
+
+    /// The process is at no file any more.
+    pub(crate) fn end(&mut self, client: &Client) {
+        self.ended.insert(client.process);
+    }
+
     /// Makes a change, or says why not.
-    pub(crate) fn apply(&mut self, directory: &str, write: &JournalWrite) -> Result<(), StoreFailure> {
-        let refused = Err(StoreFailure::new("no space left on device".to_owned()));
+    pub(crate) fn apply(&mut self, client: &mut Client, write: &JournalWrite) -> Result<(), StoreFailure> {
+        let change = journal::change(write, &client.base_url, &client.seen);
+        let changed = change.run(|op| self.execute_for(client, write.id(), op));
+        let changed = changed.map_err(|failure: ChangeFailure| failure.told())?;
+        client.seen.note(&changed);
         match self.health {
-            JournalHealth::Works => {
-                self.change(directory, write);
-                Ok(())
-            }
-            JournalHealth::Fails => refused,
-            JournalHealth::WorksButSaysNot => {
-                self.change(directory, write);
-                refused
-            }
+            JournalHealth::Works | JournalHealth::Fails => Ok(()),
+            JournalHealth::WorksButSaysNot => Err(StoreFailure::new("no space left on device")),
         }
     }
 
-    /// What a crash in the middle of a change leaves.
-    pub(crate) fn crash_during(&mut self, directory: &str, write: &JournalWrite, remains: Remains, cut: u64) {
+    /// What a crash in the middle of a change leaves. Of a file that is cut, `cut` says where.
+    pub(crate) fn crash_during(&mut self, client: &Client, write: &JournalWrite, remains: Remains, cut: u64) {
+        let cut = usize::try_from(cut).unwrap_or(0);
         match (remains, write) {
-            _ if self.health == JournalHealth::Fails => {}
             (Remains::Nothing, _) => {}
+            (Remains::Torn, _) if self.health == JournalHealth::Fails => {}
             (Remains::Torn, JournalWrite::Put(record)) => {
                 let json = Bytes::from(record.to_json());
                 // The file is shorter than its text by one byte at least.
-                let kept = usize::try_from(cut).unwrap_or(0) % json.len().max(1);
+                let kept = cut % json.len().max(1);
                 let name = file_name(record.reservation_id());
-                let is_there = self.file(directory, &name).is_some();
+                let is_there = self.open(&client.directory).get(&name).is_some();
                 let name = if is_there { format!("{name}.tmp") } else { name };
-                self.put_file(directory, &name, json.slice(..kept));
+                self.put_file(&client.directory, &name, json.slice(..kept));
             }
-            (Remains::All | Remains::Torn, _) => self.change(directory, write),
+            (Remains::After(operations), _) => self.stop_after(client, write, operations, cut),
+            (Remains::All | Remains::Torn, _) => self.stop_after(client, write, u32::MAX, cut),
         }
     }
 
-    /// The records for `config`, in the order of their names. What is no record is quarantined, one under another name
-    /// than its own gets that, and a second cost of a reservation waits beside the first.
-    pub(crate) fn scan(&mut self, directory: &str, config: &CyclesConfig) -> Vec<JournalRecord> {
-        let mut strays = Vec::new();
-        for ending in [".json", ".waiting"] {
-            for (name, bytes) in self.named(directory, ending) {
-                match JournalRecord::parse(&bytes) {
-                    Err(problem) => {
-                        self.quarantine(directory, &name);
-                        self.quarantined.push(Quarantined { name, problem });
-                    }
-                    Ok(record) if record.base_url() != config.base_url() => {}
-                    Ok(record) if name == file_name(record.reservation_id()) => {}
-                    Ok(record) => strays.push((name, record)),
-                }
+    fn stop_after(&mut self, client: &Client, write: &JournalWrite, operations: u32, cut: usize) {
+        let mut next = journal::change(write, &client.base_url, &client.seen);
+        for _ in 0..operations {
+            match next {
+                Next::Do(op, paused) => next = paused.resume(self.execute_for(client, write.id(), op)),
+                Next::Done(_) => return,
             }
         }
-        for (name, record) in strays {
-            self.move_to_its_place(directory, &name, &record);
+        if let Next::Do(op @ FileOp::Write { .. }, _) = next
+            && let Ok(Outcome::Name(name)) = self.execute_for(client, write.id(), op)
+        {
+            let files = self.open(&client.directory);
+            let length = files.get(&name).map_or(0, Bytes::len);
+            files.tear(&name, cut % length.max(1));
         }
-        let mut known = BTreeSet::new();
-        [".json", ".waiting"]
-            .into_iter()
-            .flat_map(|ending| self.named(directory, ending))
-            .filter_map(|(_, bytes)| JournalRecord::parse(&bytes).ok())
-            .filter(|record| record.base_url() == config.base_url() && known.insert(record.id().clone()))
-            .collect()
     }
 
-    /// The file of this name.
-    pub(crate) fn file(&self, directory: &str, name: &str) -> Option<&Bytes> {
-        self.directories.get(directory)?.get(name)
+    /// The records that this client is to settle. What is no record is quarantined.
+    pub(crate) fn scan(&mut self, client: &mut Client) -> Vec<JournalRecord> {
+        let scan = journal::scan(&client.base_url).run(|op| self.execute(client, op));
+        // A directory in memory can always be read.
+        let Ok(scan) = scan else { return Vec::new() };
+        client.seen.note_scan(&scan);
+        let quarantined = scan.problems.into_iter().filter_map(|problem| {
+            Some(Quarantined {
+                name: problem.file.to_str()?.to_owned(),
+                problem: problem.invalid?,
+            })
+        });
+        self.quarantined.extend(quarantined);
+        scan.records
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
         self.pending().is_empty()
     }
 
-    fn change(&mut self, directory: &str, write: &JournalWrite) {
-        match write {
-            JournalWrite::Put(record) => self.put(directory, record),
-            JournalWrite::Remove(id) => {
-                for name in places(id).into_iter().chain(Aside::Stale.file_names(id)) {
-                    self.take(directory, &name, id);
-                }
-                self.bring_forward(directory, &id.reservation);
-            }
-            JournalWrite::SetAside(record, aside) => {
-                let id = record.id();
-                let found: Vec<_> = places(id)
-                    .into_iter()
-                    .chain(Aside::Stale.file_names(id))
-                    .filter_map(|name| self.take(directory, &name, id))
-                    .collect();
-                let [name, second] = aside.file_names(id);
-                let is_free = self.file(directory, &name).is_none() || self.holds(directory, &name, id);
-                let name = if is_free { name } else { second };
-                let bytes = found.into_iter().next();
-                self.put_file(directory, &name, bytes.unwrap_or_else(|| record.to_json().into()));
-                self.bring_forward(directory, &id.reservation);
-            }
-        }
-    }
-
-    /// Under the reservation's own name, or beside another cost that has it.
-    fn put(&mut self, directory: &str, record: &JournalRecord) {
-        let (name, waiting) = (file_name(record.reservation_id()), waiting_file_name(record.id()));
-        if self.file(directory, &name).is_none() || self.holds(directory, &name, record.id()) {
-            self.put_file(directory, &name, record.to_json());
-            self.remove(directory, &waiting);
-        } else {
-            self.put_file(directory, &waiting, record.to_json());
-        }
-    }
-
-    fn move_to_its_place(&mut self, directory: &str, name: &str, record: &JournalRecord) {
-        let id = record.id();
-        let Some(bytes) = self.take(directory, name, id) else {
-            return;
+    /// As [`execute`](Self::execute), by a disk that is as healthy as the journal is.
+    fn execute_for(&mut self, client: &Client, id: &RecordId, op: FileOp) -> Answer {
+        let changes = match op {
+            FileOp::Write { .. }
+            | FileOp::Take { .. }
+            | FileOp::Rename { .. }
+            | FileOp::Link { .. }
+            | FileOp::Remove { .. } => true,
+            FileOp::Prepare
+            | FileOp::List { .. }
+            | FileOp::Neighbours
+            | FileOp::Look { .. }
+            | FileOp::Read { .. }
+            | FileOp::IsAtWork { .. }
+            | FileOp::Sync => false,
         };
-        let home = file_name(record.reservation_id());
-        if self.file(directory, &home).is_none() {
-            self.put_file(directory, &home, bytes);
-        } else if !self.holds(directory, &home, id) {
-            self.put_file(directory, &waiting_file_name(id), bytes);
+        if changes && self.health == JournalHealth::Fails {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        match self.execute(client, op) {
+            Ok(Outcome::Found(Found::Bytes(bytes))) if self.ignores_keys => {
+                Ok(Outcome::Found(Found::Bytes(as_if_of(id, bytes))))
+            }
+            answer => answer,
         }
     }
 
-    /// The first cost of a reservation has ended: the next has the name that other SDKs look for.
-    fn bring_forward(&mut self, directory: &str, reservation: &ReservationId) {
-        let home = file_name(reservation);
-        let next = self.named(directory, ".waiting").into_iter().find(|(_, bytes)| {
-            JournalRecord::parse(bytes).is_ok_and(|record| record.reservation_id() == reservation)
-        });
-        if let (None, Some((name, bytes))) = (self.file(directory, &home), next) {
-            self.remove(directory, &name);
-            self.put_file(directory, &home, bytes);
+    fn execute(&mut self, client: &Client, op: FileOp) -> Answer {
+        if let FileOp::IsAtWork { process, .. } = op {
+            return Ok(Outcome::IsSo(!self.ended.contains(&process)));
         }
+        self.open(&client.directory).execute(client.process, op)
     }
 
-    /// Takes a file away that holds the record of this cost; another's stays.
-    fn take(&mut self, directory: &str, name: &str, id: &RecordId) -> Option<Bytes> {
-        if !self.holds(directory, name, id) {
-            return None;
-        }
-        self.directories.get_mut(directory)?.remove(name)
-    }
-
-    fn holds(&self, directory: &str, name: &str, id: &RecordId) -> bool {
-        self.file(directory, name)
-            .and_then(|bytes| JournalRecord::parse(bytes).ok())
-            .is_some_and(|record| {
-                record.id() == id || self.ignores_keys && record.reservation_id() == &id.reservation
-            })
-    }
-
-    /// The files whose names end so.
-    fn named(&self, directory: &str, ending: &str) -> Vec<(String, Bytes)> {
-        let files = self.directories.get(directory).into_iter().flatten();
+    fn open(&mut self, directory: &str) -> &mut Memory {
+        let files = self.directories.entry(directory.to_owned()).or_default();
+        files.set_time(self.now);
         files
-            .filter(|(name, _)| name.ends_with(ending))
-            .map(|(name, bytes)| (name.clone(), bytes.clone()))
-            .collect()
-    }
-
-    fn remove(&mut self, directory: &str, name: &str) {
-        if let Some(files) = self.directories.get_mut(directory) {
-            files.remove(name);
-        }
-    }
-
-    fn quarantine(&mut self, directory: &str, name: &str) {
-        if let Some(files) = self.directories.get_mut(directory)
-            && let Some(bytes) = files.remove(name)
-        {
-            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-            files.insert(format!("{stem}.corrupt"), bytes);
-        }
     }
 }
 
-fn is_pending(name: &str) -> bool {
-    name.ends_with(".json") || name.ends_with(".waiting")
-}
-
-/// Where the record of a cost may lie that is to be settled, the record proper first. Several reservations may share
-/// the last of the names.
-fn places(id: &RecordId) -> [String; 3] {
-    [
-        file_name(&id.reservation),
-        waiting_file_name(id),
-        legacy_file_name(&id.reservation),
-    ]
+/// The record of another cost of the reservation, as if it were of this one.
+fn as_if_of(id: &RecordId, bytes: Bytes) -> Bytes {
+    let Ok(record) = JournalRecord::parse(&bytes) else {
+        return bytes;
+    };
+    let there = record.id();
+    let (Some((_, theirs)), Some((_, ours))) = (&there.actual, &id.actual) else {
+        return bytes;
+    };
+    if there.reservation != id.reservation {
+        return bytes;
+    }
+    let text = record.to_json().replace(there.key.as_str(), id.key.as_str());
+    text.replace(&format!("\"amount\":{theirs}"), &format!("\"amount\":{ours}"))
+        .into()
 }
 
 #[cfg(test)]
@@ -305,11 +284,16 @@ mod tests {
     use cycles_proto::UnixMillis;
     use std::sync::Arc;
 
+    use cycles_proto::journal::Aside;
+    use cycles_proto::journal::record::{Purpose, legacy_file_name, waiting_file_name};
     use cycles_proto::models::{Action, Amount, CommitRequest, ReservationId, Subject};
-    use cycles_proto::record::Purpose;
 
     use super::*;
     use crate::World;
+
+    fn fresh() -> (Journal, Client) {
+        (Journal::default(), Client::new(&World::config(), 0))
+    }
 
     fn record(id: &str) -> JournalRecord {
         record_with_key(id, "key")
@@ -336,11 +320,20 @@ mod tests {
     #[test]
     fn what_is_settled_takes_its_old_file_with_it_and_nobody_elses() {
         let [slash, line] = ["rsv/a", "rsv_a"].map(ReservationId::from);
-        let mut journal = Journal::default();
-        journal.put_file("d", &legacy_file_name(&slash), record("rsv/a").to_json());
-        journal.apply("d", &JournalWrite::Put(record("rsv_a"))).unwrap();
+        let (mut journal, mut client) = fresh();
+        journal.put_file(
+            &client.directory,
+            &legacy_file_name(&slash),
+            record("rsv/a").to_json(),
+        );
         journal
-            .apply("d", &JournalWrite::Remove(record(line.as_str()).id().clone()))
+            .apply(&mut client, &JournalWrite::Put(record("rsv_a")))
+            .unwrap();
+        journal
+            .apply(
+                &mut client,
+                &JournalWrite::Remove(record(line.as_str()).id().clone()),
+            )
             .unwrap();
         assert_eq!(
             journal.pending(),
@@ -348,7 +341,10 @@ mod tests {
             "the old file is of the other one"
         );
         journal
-            .apply("d", &JournalWrite::Remove(record(slash.as_str()).id().clone()))
+            .apply(
+                &mut client,
+                &JournalWrite::Remove(record(slash.as_str()).id().clone()),
+            )
             .unwrap();
         assert_eq!(journal.files().count(), 0);
     }
@@ -357,27 +353,27 @@ mod tests {
     fn a_change_of_one_cost_leaves_another_of_the_same_reservation_alone() {
         let [first, second] = ["K1", "K2"].map(|key| record_with_key("r", key));
         let put = |record: &JournalRecord| JournalWrite::Put(record.clone());
-        let keys = |journal: &mut Journal| -> Vec<String> {
-            let records = journal.scan("d", &World::config());
+        let keys = |journal: &mut Journal, client: &mut Client| -> Vec<String> {
+            let records = journal.scan(client);
             records
                 .iter()
                 .map(|record| record.id().key.as_str().to_owned())
                 .collect()
         };
-        let mut journal = Journal::default();
+        let (mut journal, mut client) = fresh();
         for record in [&first, &second, &second, &first] {
-            journal.apply("d", &put(record)).unwrap();
+            journal.apply(&mut client, &put(record)).unwrap();
         }
-        assert_eq!(keys(&mut journal), ["K1", "K2"]);
+        assert_eq!(keys(&mut journal, &mut client), ["K1", "K2"]);
         assert!(
             journal
                 .files()
                 .any(|(_, name, _)| name == waiting_file_name(second.id()))
         );
         journal
-            .apply("d", &JournalWrite::Remove(first.id().clone()))
+            .apply(&mut client, &JournalWrite::Remove(first.id().clone()))
             .unwrap();
-        assert_eq!(keys(&mut journal), ["K2"]);
+        assert_eq!(keys(&mut journal, &mut client), ["K2"]);
         assert_eq!(
             journal.pending(),
             [file_name(&"r".into())],
@@ -385,7 +381,7 @@ mod tests {
         );
         for record in [&second, &first] {
             let aside = JournalWrite::SetAside(record.clone(), Aside::Rejected);
-            journal.apply("d", &aside).unwrap();
+            journal.apply(&mut client, &aside).unwrap();
         }
         let rejected = journal.files().filter(|(_, name, _)| name.ends_with(".rejected"));
         assert_eq!(rejected.count(), 2);
@@ -394,37 +390,70 @@ mod tests {
 
     #[test]
     fn a_torn_write_leaves_the_record_that_was_there() {
-        let mut journal = Journal::default();
+        let (mut journal, mut client) = fresh();
         let put = JournalWrite::Put(record("r"));
-        journal.apply("d", &put).unwrap();
-        journal.crash_during("d", &put, Remains::Torn, 7);
-        assert_eq!(journal.scan("d", &World::config()).len(), 1);
+        journal.apply(&mut client, &put).unwrap();
+        journal.crash_during(&client, &put, Remains::Torn, 7);
+        assert_eq!(journal.scan(&mut client).len(), 1);
         assert!(journal.quarantined().is_empty());
-        let mut journal = Journal::default();
-        journal.crash_during("d", &put, Remains::Torn, 7);
-        assert!(journal.scan("d", &World::config()).is_empty());
+        let (mut journal, mut client) = fresh();
+        journal.crash_during(&client, &put, Remains::Torn, 7);
+        assert!(journal.scan(&mut client).is_empty());
         assert_eq!(journal.quarantined().len(), 1);
         assert!(journal.files().all(|(_, name, _)| name.ends_with(".corrupt")));
     }
 
     #[test]
+    fn a_crash_between_two_operations_leaves_the_old_record_or_the_new_one_to_the_next_process() {
+        let old = record("r");
+        let new = old.clone().into_event().unwrap();
+        for operations in 0..12 {
+            let (mut journal, mut client) = fresh();
+            journal
+                .apply(&mut client, &JournalWrite::Put(old.clone()))
+                .unwrap();
+            let put = JournalWrite::Put(new.clone());
+            journal.crash_during(&client, &put, Remains::After(operations), 7);
+            journal.end(&client);
+            let mut next = Client::new(&World::config(), 1);
+            let found = journal.scan(&mut next);
+            let found: Vec<_> = found.iter().map(JournalRecord::to_json).collect();
+            assert!(
+                found == [old.to_json()] || found == [new.to_json()],
+                "{operations}: {found:?}"
+            );
+            assert_eq!(
+                journal.pending(),
+                [file_name(old.reservation_id())],
+                "{operations}"
+            );
+        }
+    }
+
+    #[test]
     fn a_journal_that_fails_writes_nothing_and_one_that_lies_writes_all() {
-        let mut journal = Journal::default();
+        let (mut journal, mut client) = fresh();
         let put = JournalWrite::Put(record("r"));
         journal.set_health(JournalHealth::Fails);
-        assert!(journal.apply("d", &put).is_err());
+        assert!(journal.apply(&mut client, &put).is_err());
         assert_eq!(journal.files().count(), 0);
         journal.set_health(JournalHealth::WorksButSaysNot);
-        assert!(journal.apply("d", &put).is_err());
+        assert!(journal.apply(&mut client, &put).is_err());
         assert_eq!(journal.pending().len(), 1);
     }
 
     #[test]
     fn records_of_another_server_are_left_alone() {
-        let mut journal = Journal::default();
-        journal.apply("d", &JournalWrite::Put(record("r"))).unwrap();
+        let (mut journal, mut client) = fresh();
+        journal
+            .apply(&mut client, &JournalWrite::Put(record("r")))
+            .unwrap();
         let elsewhere = CyclesConfig::new("cyc_live_1", "http://elsewhere.test").unwrap();
-        assert!(journal.scan("d", &elsewhere).is_empty());
+        let mut elsewhere = Client {
+            directory: client.directory,
+            ..Client::new(&elsewhere, 1)
+        };
+        assert!(journal.scan(&mut elsewhere).is_empty());
         assert_eq!(journal.pending().len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use cycles_proto::replayer::Tally;
 use cycles_proto::{CyclesConfig, Now, Replayer, Seed, Ticket, UnixMillis};
 
 use super::audit::Watch;
-use super::journal::Journal;
+use super::journal::Client;
 use super::life::{LifeId, ProcessId};
 use super::machine::Machine;
 
@@ -20,7 +20,8 @@ pub(super) const EPOCH: UnixMillis = UnixMillis(1_795_000_000_000);
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) config: Arc<CyclesConfig>,
-    pub(super) directory: String,
+    /// Its files.
+    pub(super) journal: Client,
     pub(super) started: Duration,
     /// How much its wall clock is wrong, in milliseconds.
     pub(super) ahead_ms: i64,
@@ -58,10 +59,10 @@ pub(super) struct Seat {
 }
 
 impl Process {
-    pub(super) fn new(config: CyclesConfig, started: Duration, seed: Seed) -> Self {
+    pub(super) fn new(id: ProcessId, config: CyclesConfig, started: Duration, seed: Seed) -> Self {
         let config = Arc::new(config);
         Self {
-            directory: Journal::directory(&config),
+            journal: Client::new(&config, id.0),
             tally: Tally::default(),
             replayer: Replayer::new(Arc::clone(&config), seed),
             config,

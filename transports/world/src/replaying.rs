@@ -20,7 +20,7 @@ impl World {
             let now = process.now(self.now);
             match process.replayer.poll(now) {
                 Replay::Scan { ticket, .. } => {
-                    let records = self.journal.scan(&process.directory, &process.config);
+                    let records = self.journal.scan(&mut process.journal);
                     process.has_scanned(now, &records);
                     process.replayer.handle_scanned(now, ticket, records);
                 }

@@ -50,6 +50,7 @@ impl World {
             return Ok(false);
         }
         self.now = self.now.max(at);
+        self.journal.set_time(self.now);
         match next {
             Next::Nothing => return Ok(false),
             Next::Poll(seat) => self.drive(seat),
