@@ -4,16 +4,11 @@
 #[cfg(not(any(feature = "async-std", feature = "smol")))]
 compile_error!("cycles-async-std needs something to run tasks on: enable the feature `async-std` or `smol`");
 
-mod connect;
-mod connection;
 mod default_client;
 mod executor;
-mod http_client;
-mod pool;
+mod reactor;
 mod runtime;
-mod stream;
 mod time;
-mod tunnel;
 
 pub use default_client::{default_client, set_default_client, with_default_client};
 pub use runtime::AsyncIo;

@@ -5,19 +5,19 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use cycles_client::Runtime;
-use cycles_host::Clock;
+use cycles_host::{Clock, HttpOptions};
+use cycles_http::HttpClient;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, Now};
 use http::Response;
 
 use crate::executor;
-use crate::http_client::HttpClient;
+use crate::reactor::AsyncIoReactor;
 use crate::time::{Sleep, after};
-use cycles_host::HttpOptions;
 
 /// hyper over the sockets and timers of async-io, which async-std and smol have in common.
 #[derive(Clone)]
 pub struct AsyncIo {
-    http: HttpClient,
+    http: HttpClient<AsyncIoReactor>,
     clock: Clock,
 }
 
@@ -34,7 +34,7 @@ impl Runtime for AsyncIo {
     fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         let clock = Clock::new();
         Ok(Self {
-            http: HttpClient::new(config, options, clock)?,
+            http: HttpClient::new(config, options, AsyncIoReactor::new(clock))?,
             clock,
         })
     }

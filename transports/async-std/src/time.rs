@@ -4,23 +4,14 @@
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
-use futures::future::{Either, select};
 
 use crate::executor;
-
-/// What comes of `work`, if it comes before `end`.
-pub(crate) async fn within<T>(end: Instant, work: impl Future<Output = T>) -> Option<T> {
-    match select(pin!(work), Sleep::until(end)).await {
-        Either::Left((done, _)) => Some(done),
-        Either::Right(_) => None,
-    }
-}
 
 /// That long from now; a limit beyond what a clock can show is a year.
 pub(crate) fn after(limit: Duration) -> Instant {
@@ -146,10 +137,20 @@ async fn keep() {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use futures::executor::block_on;
-    use futures::future::join;
+    use futures::future::{Either, join, select};
 
     use super::*;
+
+    /// What comes of `work`, if it comes before `end`.
+    async fn within<T>(end: Instant, work: impl Future<Output = T>) -> Option<T> {
+        match select(pin!(work), Sleep::until(end)).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
+    }
 
     #[test]
     fn a_wait_that_ends_first_is_over_first_though_it_began_last() {

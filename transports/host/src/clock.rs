@@ -27,9 +27,14 @@ impl Clock {
     /// The time since the start, which never goes back, and the time of day, which may.
     pub fn now(&self) -> Now {
         Now {
-            mono: platform::boot_time().saturating_sub(self.start),
+            mono: self.mono(),
             wall: UnixMillis::from(SystemTime::now()),
         }
+    }
+
+    /// The time since the start alone.
+    pub fn mono(&self) -> Duration {
+        platform::boot_time().saturating_sub(self.start)
     }
 }
 

@@ -1,10 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod connect;
 mod default_client;
 mod here;
-mod http_client;
+mod reactor;
 mod runtime;
 
 pub use default_client::{default_client, set_default_client, with_default_client};

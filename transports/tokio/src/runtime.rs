@@ -1,25 +1,24 @@
 //! tokio as the client's runtime.
 
 use core::fmt;
-use core::future::{Future, ready};
+use core::future::Future;
 use core::time::Duration;
 
 use bytes::Bytes;
 use cycles_client::Runtime;
-use cycles_host::Clock;
+use cycles_host::{Clock, HttpOptions};
+use cycles_http::HttpClient;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, Now};
-use futures::future::Either;
 use http::Response;
 use tokio::runtime::Handle;
 
 use crate::here;
-use crate::http_client::HttpClient;
-use cycles_host::HttpOptions;
+use crate::reactor::TokioReactor;
 
 /// hyper and tokio. Whatever runtime a method is called in is the one that is used.
 #[derive(Clone)]
 pub struct Tokio {
-    http: HttpClient,
+    http: HttpClient<TokioReactor>,
     clock: Clock,
 }
 
@@ -39,9 +38,10 @@ impl Runtime for Tokio {
     const NAME: &'static str = "tokio";
 
     fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
+        let clock = Clock::new();
         Ok(Self {
-            http: HttpClient::new(config, options)?,
-            clock: Clock::new(),
+            http: HttpClient::new(config, options, TokioReactor::new(clock))?,
+            clock,
         })
     }
 
@@ -54,10 +54,7 @@ impl Runtime for Tokio {
     }
 
     fn exchange(&self, call: Call) -> impl Future<Output = Result<Response<Bytes>, Failure>> + Send {
-        match here::runtime() {
-            Ok(_) => Either::Left(self.http.exchange(call)),
-            Err(missing) => Either::Right(ready(Err(missing.failure()))),
-        }
+        self.http.exchange(call)
     }
 
     async fn sleep_until(&self, at: Duration) {

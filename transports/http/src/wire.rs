@@ -1,17 +1,11 @@
-//! Bytes to and from the server: a socket of async-io, plain or under TLS, as hyper wants to see it.
+//! Bytes to and from the server, with the traits that hyper asks for.
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use async_io::Async;
-use futures::io::{AsyncRead as _, AsyncWrite as _};
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// A socket of async-io with the traits that rustls's adapter asks for.
-pub(crate) struct Socket(pub(crate) Async<TcpStream>);
 
 /// A connection, plain or encrypted.
 pub(crate) type Stream = Box<dyn Duplex + Send>;
@@ -21,7 +15,7 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
-/// A connection with the traits that hyper asks for.
+/// A connection as hyper wants to see it.
 pub(crate) struct Wire<S> {
     stream: S,
     /// Where bytes land before hyper has them: its own buffer may hold none that were not written yet.
@@ -69,27 +63,5 @@ impl<S: Duplex> hyper::rt::Write for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(Pin::new(&mut self.get_mut().0).poll_read(cx, buf.initialize_unfilled()))?;
-        buf.advance(read);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
     }
 }

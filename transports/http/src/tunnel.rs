@@ -9,22 +9,22 @@ use http::{HeaderValue, Request, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 
-use crate::stream::{Socket, Wire};
+use crate::wire::{Duplex, Wire};
 
 type Problem = Box<dyn StdError + Send + Sync>;
 
-/// Asks the proxy on the other end of `socket` for a tunnel to `server`, a host and a port.
-pub(crate) async fn open(
-    socket: Socket,
+/// Asks the proxy on the other end of `stream` for a tunnel to `server`, a host and a port.
+pub(crate) async fn open<S: Duplex>(
+    stream: S,
     server: &str,
     authorization: Option<&HeaderValue>,
-) -> Result<Socket, Problem> {
+) -> Result<S, Problem> {
     let mut request = Request::connect(server).header(header::HOST, server);
     if let Some(value) = authorization {
         request = request.header(header::PROXY_AUTHORIZATION, value);
     }
     let request = request.body(Empty::<Bytes>::new())?;
-    let (mut sender, mut connection) = http1::handshake(Wire::new(socket)).await?;
+    let (mut sender, mut connection) = http1::handshake(Wire::new(stream)).await?;
     let mut is_over = false;
     let answer = {
         let mut answer = pin!(sender.send_request(request));

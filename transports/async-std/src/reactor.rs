@@ -1,0 +1,91 @@
+//! Sockets and timers of async-io, which async-std and smol have in common.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_io::Async;
+use cycles_host::Clock;
+use cycles_http::{DrivenBy, Reactor};
+use cycles_proto::Failure;
+use futures::io::{AsyncRead as _, AsyncWrite as _};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::executor;
+use crate::time::{Sleep, after};
+
+/// The reactor of the process, and the executor's threads.
+#[derive(Clone)]
+pub(crate) struct AsyncIoReactor {
+    clock: Clock,
+}
+
+impl AsyncIoReactor {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock }
+    }
+}
+
+impl Reactor for AsyncIoReactor {
+    type Stream = Socket;
+    type Sleep = Sleep;
+    type RuntimeId = ();
+
+    /// A task runs on a thread of the executor's, which is another than that of `block_on`.
+    const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
+
+    fn runtime(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        executor::spawn(task);
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.mono()
+    }
+
+    fn sleep(&self, time: Duration) -> Sleep {
+        Sleep::until(after(time))
+    }
+
+    async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let name = name.to_owned();
+        executor::unblock(move || (name, port).to_socket_addrs().map(Vec::from_iter)).await
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
+        let stream = Async::<TcpStream>::connect(address).await?;
+        // A request leaves in one piece; there is nothing to wait for.
+        let _ = stream.get_ref().set_nodelay(true);
+        Ok(Socket(stream))
+    }
+}
+
+/// A socket of async-io with tokio's traits for byte streams.
+pub(crate) struct Socket(Async<TcpStream>);
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = ready!(Pin::new(&mut self.get_mut().0).poll_read(cx, buf.initialize_unfilled()))?;
+        buf.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
+    }
+}

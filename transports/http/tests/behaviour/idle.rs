@@ -1,0 +1,86 @@
+//! How long connections wait, and how many.
+
+use std::time::Duration;
+
+use cycles_http::Reactor as _;
+use futures::future::join_all;
+
+use crate::network::{CALL, Net, OK, SERVER, call, call_within, settle};
+
+const IDLE: Duration = Duration::from_secs(15);
+
+for_both_drivers! {
+    async fn a_connection_waits_for_fifteen_seconds_and_is_closed_then(net: Net) {
+        for timeout in [Duration::from_millis(1), CALL, Duration::from_secs(3600)] {
+            net.answering(SERVER, OK);
+            let client = net.client();
+            let (made, closed) = net.connections();
+            client.exchange(call_within(timeout)).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            client.exchange(call_within(timeout)).await.unwrap();
+            tokio::time::sleep(IDLE - Duration::from_millis(2)).await;
+            settle().await;
+            assert_eq!(net.connections(), (made + 1, closed), "{timeout:?}");
+            tokio::time::sleep(Duration::from_millis(4)).await;
+            settle().await;
+            assert_eq!(net.connections(), (made + 1, closed + 1), "{timeout:?}");
+            client.exchange(call()).await.unwrap();
+            assert_eq!(net.connections(), (made + 2, closed + 1), "{timeout:?}");
+            drop(client);
+            settle().await;
+        }
+    }
+}
+
+for_both_drivers! {
+    async fn the_time_that_the_machine_slept_counts(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        client.exchange(call()).await.unwrap();
+        net.sleep_machine(IDLE);
+        client.exchange(call()).await.unwrap();
+        settle().await;
+        assert_eq!(net.connections(), (2, 1));
+    }
+}
+
+for_both_drivers! {
+    async fn at_most_64_wait(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        for answer in join_all((0..70).map(|_| client.exchange(call()))).await {
+            answer.unwrap();
+        }
+        settle().await;
+        assert_eq!(net.connections(), (70, 6));
+    }
+}
+
+for_both_drivers! {
+    async fn those_that_wait_are_closed_with_the_last_clone_of_the_client(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        let clone = client.clone();
+        client.exchange(call()).await.unwrap();
+        drop(client);
+        clone.exchange(call()).await.unwrap();
+        settle().await;
+        assert_eq!(net.connections(), (1, 0));
+        drop(clone);
+        settle().await;
+        assert_eq!(net.connections(), (1, 1));
+    }
+}
+
+for_both_drivers! {
+    async fn a_client_that_nobody_uses_wakes_nobody(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        client.exchange(call()).await.unwrap();
+        let before = net.now();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(net.now() - before, Duration::from_secs(3600));
+        // The server's and the connection's tasks are over.
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+    }
+}

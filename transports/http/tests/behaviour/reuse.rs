@@ -1,0 +1,236 @@
+//! Which connections are used again, and which are not.
+
+use std::sync::{Arc, Mutex};
+
+use cycles_proto::{Call, FailureKind};
+use futures::future::join_all;
+use futures::{join, poll};
+
+use crate::network::{Net, OK, SERVER, call, fresh, kind, settle};
+
+for_both_drivers! {
+    async fn a_connection_whose_answer_was_read_to_the_end_is_used_again(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        for _ in 0..10 {
+            let answer = client.exchange(call()).await.unwrap();
+            assert_eq!((answer.status().as_u16(), &**answer.body()), (200, &b"{}"[..]));
+        }
+        assert_eq!((net.requests().len(), net.connections()), (10, (1, 0)));
+    }
+}
+
+for_both_drivers! {
+    async fn an_answer_that_comes_in_pieces_is_one(net: Net) {
+        net.serve(SERVER, |mut peer| async move {
+            while peer.request().await.is_some() {
+                for piece in ["HTTP/1.1 200 OK\r\ntransfer-encod", "ing: chunked\r\n\r\n1", "\r\n{\r\n1\r\n", "}\r\n0\r\n\r\n"] {
+                    peer.answer(piece).await;
+                    settle().await;
+                }
+            }
+        });
+        let client = net.client();
+        for _ in 0..3 {
+            assert_eq!(client.exchange(call()).await.unwrap().body(), "{}");
+        }
+        assert_eq!(net.connections(), (1, 0));
+    }
+}
+
+for_both_drivers! {
+    async fn calls_at_once_have_connections_of_their_own_which_are_all_kept(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        for _ in 0..3 {
+            for answer in join_all((0..64).map(|_| client.exchange(call()))).await {
+                answer.unwrap();
+            }
+        }
+        assert_eq!(net.connections(), (64, 0));
+    }
+}
+
+for_both_drivers! {
+    async fn a_connection_that_the_answer_ends_is_not_used_again(net: Net) {
+        for end in [
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        ] {
+            let before = net.connections().0;
+            net.answering(SERVER, end);
+            let client = net.client();
+            for _ in 0..3 {
+                assert_eq!(client.exchange(call()).await.unwrap().body(), "{}");
+            }
+            settle().await;
+            assert_eq!(net.connections().0, before + 3, "{end}");
+        }
+    }
+}
+
+for_both_drivers! {
+    async fn a_connection_whose_answer_was_not_read_to_the_end_is_closed(net: Net) {
+        for head in ["content-length: 3000", "transfer-encoding: chunked"] {
+            net.serve(SERVER, move |mut peer| async move {
+                while peer.request().await.is_some() {
+                    peer.answer(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n")).await;
+                    if head.starts_with("transfer") {
+                        peer.answer("bb8\r\n").await;
+                    }
+                    peer.answer([b' '; 3000]).await;
+                    if head.starts_with("transfer") {
+                        peer.answer("\r\n0\r\n\r\n").await;
+                    }
+                }
+            });
+            let (made, closed) = net.connections();
+            let client = net.client();
+            let small = || Call { max_response: 2999, ..call() };
+            assert_eq!(kind(client.exchange(small()).await), FailureKind::TooLarge, "{head}");
+            assert_eq!(client.exchange(call()).await.unwrap().body().len(), 3000, "{head}");
+            settle().await;
+            assert_eq!(net.connections(), (made + 2, closed + 1), "{head}");
+            drop(client);
+            settle().await;
+            assert_eq!(net.connections(), (made + 2, closed + 2), "{head}");
+        }
+    }
+}
+
+for_both_drivers! {
+    async fn a_connection_that_was_closed_while_it_waited_costs_no_call_and_no_second_request(net: Net) {
+        let peers = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&peers);
+        net.serve(SERVER, move |mut peer| {
+            let peers = Arc::clone(&kept);
+            async move {
+                peer.request().await;
+                peer.answer(OK).await;
+                peers.lock().unwrap().push(peer);
+            }
+        });
+        let client = net.client();
+        for answer in join_all((0..3).map(|_| client.exchange(call()))).await {
+            answer.unwrap();
+        }
+        for expected in 4..7 {
+            settle().await;
+            // Nobody had the time to look at them when the next call is made.
+            peers.lock().unwrap().clear();
+            client.exchange(call()).await.unwrap();
+            assert_eq!((net.requests().len(), net.connections().0), (expected, expected));
+        }
+    }
+}
+
+for_both_drivers! {
+    async fn a_request_that_may_have_been_written_is_not_written_again(net: Net) {
+        net.serve(SERVER, |mut peer| async move {
+            peer.request().await;
+            peer.answer(OK).await;
+            peer.request().await;
+        });
+        let client = net.client();
+        client.exchange(call()).await.unwrap();
+        assert_eq!(kind(client.exchange(call()).await), FailureKind::Lost);
+        assert_eq!((net.requests().len(), net.connections().0), (2, 1));
+    }
+}
+
+for_both_drivers! {
+    async fn what_a_server_says_unasked_ends_a_connection(net: Net) {
+        net.serve(SERVER, |mut peer| async move {
+            while peer.request().await.is_some() {
+                peer.answer(OK).await;
+                settle().await;
+                peer.answer(OK).await;
+            }
+        });
+        let client = net.client();
+        for expected in 1..4 {
+            client.exchange(call()).await.unwrap();
+            settle().await;
+            assert_eq!((net.requests().len(), net.connections().0), (expected, expected));
+        }
+    }
+}
+
+for_both_drivers! {
+    async fn a_fresh_call_makes_a_connection_and_closes_those_that_wait(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        for answer in join_all((0..3).map(|_| client.exchange(call()))).await {
+            answer.unwrap();
+        }
+        client.exchange(fresh()).await.unwrap();
+        settle().await;
+        assert_eq!(net.connections(), (4, 3));
+        client.exchange(call()).await.unwrap();
+        assert_eq!(net.connections(), (4, 3), "it is kept like any other");
+    }
+}
+
+for_both_drivers! {
+    async fn a_failure_closes_those_that_wait_and_not_those_in_use_or_made_since(net: Net) {
+        let answers = Arc::new(tokio::sync::Notify::new());
+        let answering = Arc::clone(&answers);
+        net.serve(SERVER, move |mut peer| {
+            let answers = Arc::clone(&answering);
+            async move {
+                peer.request().await;
+                if peer.number <= 3 {
+                    answers.notified().await;
+                }
+                // Two are lost, one after the other, and one had to wait.
+                if peer.number <= 2 {
+                    return;
+                }
+                peer.answer(OK).await;
+                while peer.request().await.is_some() {
+                    peer.answer(OK).await;
+                }
+            }
+        });
+        let client = net.client();
+        let exchange = || Box::pin(client.exchange(call()));
+        let (mut first, mut second, mut slow) = (exchange(), exchange(), exchange());
+        for call in [&mut first, &mut second, &mut slow] {
+            assert!(poll!(call).is_pending());
+            settle().await;
+        }
+        let (waits, waits_too) = join!(exchange(), exchange());
+        assert!(waits.is_ok() && waits_too.is_ok());
+        assert_eq!(net.connections(), (5, 0));
+
+        answers.notify_one();
+        assert_eq!(kind(first.await), FailureKind::Lost);
+        settle().await;
+        assert_eq!(net.connections(), (5, 2), "those that waited");
+        exchange().await.unwrap();
+        answers.notify_one();
+        assert_eq!(kind(second.await), FailureKind::Lost);
+        settle().await;
+        assert_eq!(net.connections(), (6, 2), "the one that was made since waits");
+        answers.notify_one();
+        slow.await.unwrap();
+        let (one, two) = join!(exchange(), exchange());
+        assert!(one.is_ok() && two.is_ok());
+        assert_eq!(net.connections(), (6, 2), "both are used again");
+    }
+}
+
+for_both_drivers! {
+    async fn an_answer_that_is_too_large_casts_no_doubt_on_those_that_wait(net: Net) {
+        net.answering(SERVER, OK);
+        let client = net.client();
+        let (one, two) = join!(client.exchange(call()), client.exchange(call()));
+        assert!(one.is_ok() && two.is_ok());
+        let small = Call { max_response: 1, ..call() };
+        assert_eq!(kind(client.exchange(small).await), FailureKind::TooLarge);
+        settle().await;
+        assert_eq!(net.connections(), (2, 1));
+        client.exchange(call()).await.unwrap();
+        assert_eq!(net.connections(), (2, 1));
+    }
+}
