@@ -59,10 +59,9 @@ impl<R: Reactor> Driver<R> {
             let end = self.limit.end();
             if let Some((at, sleep)) = &mut self.timer
                 && *at <= end
+                && Pin::new(sleep).poll(cx).is_pending()
             {
-                if Pin::new(sleep).poll(cx).is_pending() {
-                    return false;
-                }
+                return false;
             }
             let now = self.reactor.now();
             if now >= end {

@@ -20,8 +20,10 @@ const MAX_POOLS: usize = 4;
 /// A pool for each of the runtimes that were used last.
 pub(crate) struct Pools<R: Reactor> {
     /// The one used last at the end.
-    known: Mutex<Vec<(R::RuntimeId, Arc<Pool<R>>)>>,
+    known: Mutex<Vec<PoolOf<R>>>,
 }
+
+type PoolOf<R> = (<R as Reactor>::RuntimeId, Arc<Pool<R>>);
 
 /// The pool of one runtime.
 pub(crate) struct Pool<R: Reactor> {

@@ -59,9 +59,10 @@ impl NoConnection {
 
 impl From<io::Error> for NoConnection {
     fn from(error: io::Error) -> Self {
-        let kind = match error.kind() {
-            io::ErrorKind::TimedOut => FailureKind::ConnectTimeout,
-            _ => FailureKind::Connect,
+        let kind = if error.kind() == io::ErrorKind::TimedOut {
+            FailureKind::ConnectTimeout
+        } else {
+            FailureKind::Connect
         };
         Self { kind, error }
     }
