@@ -1,8 +1,10 @@
 //! How many exchanges of one client are under way at once, and which goes first when not all can.
 
 use core::future::Future;
+use core::ops::{RangeBounds, RangeInclusive};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,18 +77,22 @@ impl Gate {
 
 impl State {
     fn next(&self) -> Option<(Urgency, u64)> {
-        let here = |wanted: fn(Urgency) -> bool| {
-            let mut waiting = self.waiting.iter();
-            waiting.find_map(|(key, waiting)| {
-                (wanted(key.0) && matches!(waiting, Waiting::Here(_))).then_some(*key)
-            })
-        };
         let lease = (self.leases_inside < self.leases)
-            .then(|| here(is_lease))
+            .then(|| self.first(LEASES))
             .flatten();
-        lease.or_else(|| here(|_| true))
+        lease.or_else(|| self.first(..))
+    }
+
+    /// Who comes first of these, without those who have been called.
+    fn first(&self, these: impl RangeBounds<(Urgency, u64)>) -> Option<(Urgency, u64)> {
+        let mut waiting = self.waiting.range(these);
+        waiting.find_map(|(key, waiting)| matches!(waiting, Waiting::Here(_)).then_some(*key))
     }
 }
+
+/// All leases: they are beside each other in the order of urgency.
+const LEASES: RangeInclusive<(Urgency, u64)> =
+    (Urgency::Lease(Duration::ZERO), 0)..=(Urgency::Lease(Duration::MAX), u64::MAX);
 
 fn is_lease(urgency: Urgency) -> bool {
     matches!(urgency, Urgency::Lease(_))
@@ -155,8 +161,6 @@ impl Drop for Inside {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use futures::FutureExt as _;
 
     use super::*;
