@@ -1,4 +1,5 @@
-//! A client for plain HTTP/1.1 that keeps its connection and understands nothing of what it carries.
+//! A client for plain HTTP/1.1 that keeps its connection and understands nothing of what it carries. It is for tests
+//! of this repository alone.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,21 +7,21 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) struct Client {
+pub struct Client {
     authority: String,
     /// What the base address has after host and port.
     prefix: String,
     connection: Option<BufReader<TcpStream>>,
 }
 
-pub(crate) struct Raw {
+pub struct Raw {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) fn new(base_url: &str) -> Self {
+    pub fn new(base_url: &str) -> Self {
         let rest = base_url.strip_prefix("http://");
         let rest = rest.unwrap_or_else(|| panic!("{base_url}: only http:// is spoken here"));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -36,13 +37,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn exchange(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Raw {
+    pub fn exchange(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Raw {
         let mut head = format!(
             "{method} {}{path} HTTP/1.1\r\nhost: {}\r\n",
             self.prefix, self.authority

@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod between;
-mod client;
+#[doc(hidden)]
+pub mod client;
+pub mod contract;
 mod ends;
 mod files;
 mod journal;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_conformance::contract::{self, Spec, spec_or_say};
 use cycles_proto::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason};
 use cycles_proto::models::{Amount, CommitRequest};
 use cycles_proto::step::StoreFailure;
@@ -14,7 +15,6 @@ use cycles_sandbox::Operation;
 use cycles_world::{Machine, RandomLife};
 use http::{Request, Response};
 
-use crate::common::contract::{self, Spec, spec_or_say};
 use crate::lives::number;
 
 const LIVES: u64 = 600;

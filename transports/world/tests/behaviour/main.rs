@@ -6,12 +6,6 @@
     clippy::print_stdout
 )]
 
-/// What these share with the tests of the ledger.
-#[allow(dead_code, clippy::wildcard_enum_match_arm)]
-#[path = "../../../sandbox/tests/behaviour/common"]
-mod common {
-    pub(crate) mod contract;
-}
 #[allow(dead_code, reason = "the dice have more sides than are needed here")]
 #[path = "../../../sandbox/tests/behaviour/dice.rs"]
 mod dice;

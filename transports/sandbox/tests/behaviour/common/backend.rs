@@ -3,12 +3,13 @@
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use cycles_conformance::contract;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Ledger;
 use http::Request;
 
 use super::setup::Setup;
-use super::{ADMIN_KEY, Answer, START, contract};
+use super::{ADMIN_KEY, Answer, START};
 
 pub trait Backend {
     /// One request and its response.

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use cycles_conformance::client::Client;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::{Ledger, Sandbox};
 
 use super::backend::Backend;
-use super::client::Client;
 use super::setup::Setup;
 use super::{ADMIN_KEY, Answer, KEY};
 

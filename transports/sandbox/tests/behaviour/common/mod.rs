@@ -15,9 +15,6 @@
 
 pub mod answer;
 pub mod backend;
-#[path = "../../../../conformance/src/client.rs"]
-pub mod client;
-pub mod contract;
 pub mod live;
 pub mod setup;
 pub mod tally;

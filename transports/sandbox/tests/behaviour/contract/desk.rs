@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cycles_conformance::contract;
 use cycles_proto::models::{Amount, ReservationId, Subject};
 use cycles_proto::reply::Reply;
 use cycles_proto::{CyclesConfig, Error, Operation, Seed, TraceParent, UnixMillis};
@@ -12,7 +13,7 @@ use http::Request;
 use serde_json::Value;
 
 use super::models;
-use crate::common::{START, contract};
+use crate::common::START;
 use crate::dice::Dice;
 
 /// The tenant whose money is short, and the one that has enough.

@@ -1,6 +1,6 @@
 //! The protocol's own description (`CYCLES_OPENAPI`) against what is sent and answered here: every request that the
 //! core lets out is valid, for models on and around every limit and for random lives; every answer of the ledger to
-//! them is valid too, but for the deviations of the reference server that `common/contract/deviations.rs` names.
+//! them is valid too, but for the deviations of the reference server that cycles-conformance names.
 //!
 //! `CYCLES_CONTRACT_SEED` repeats a run, `CYCLES_CONTRACT_REQUESTS` makes a longer one.
 
@@ -10,7 +10,7 @@ mod planted;
 mod requests;
 mod text;
 
-use crate::common::contract::spec_or_say as spec;
+use cycles_conformance::contract::spec_or_say as spec;
 
 fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).unwrap_or_default();

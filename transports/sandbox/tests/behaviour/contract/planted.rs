@@ -1,10 +1,10 @@
 //! The check itself: each kind of violation, planted in an exchange that is valid, is found.
 
 use bytes::Bytes;
+use cycles_conformance::contract::{DEVIATIONS, Spec};
 use http::{Request, Response};
 
 use super::spec;
-use crate::common::contract::{DEVIATIONS, Spec};
 
 const RESERVE: &str = r#"{"idempotency_key":"k","subject":{"tenant":"acme"},"action":{"kind":"k","name":"n"},
     "estimate":{"unit":"TOKENS","amount":5}}"#;

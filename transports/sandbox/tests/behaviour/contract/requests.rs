@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use cycles_conformance::contract;
+
 use super::desk::Desk;
 use super::{number, spec};
-use crate::common::contract;
 
 #[test]
 fn whatever_the_core_sends_is_valid_and_so_is_the_answer() {

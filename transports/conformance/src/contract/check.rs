@@ -1,7 +1,6 @@
 //! What is wrong with a request or an answer.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -9,33 +8,8 @@ use jsonschema::Validator;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::Violation;
 use super::spec::{Operation, Place, Spec};
-
-/// One thing that is not as the document says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The operation by its `operationId`.
-    pub operation: String,
-    /// The address that was asked, without the server.
-    pub target: String,
-    /// Nothing for a request.
-    pub status: Option<u16>,
-    /// `body`, `path NAME`, `query NAME`, `header NAME`, or `status`.
-    pub part: String,
-    /// Where in a body, with `*` for the numbers of items.
-    pub at: String,
-    pub problem: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.status {
-            None => write!(f, "request of {} {}", self.operation, self.target)?,
-            Some(status) => write!(f, "answer {status} of {} {}", self.operation, self.target)?,
-        }
-        write!(f, ", {} {}: {}", self.part, self.at, self.problem)
-    }
-}
 
 /// Headers that are HTTP's own.
 const OF_HTTP: [&str; 5] = ["accept", "content-length", "content-type", "host", "user-agent"];

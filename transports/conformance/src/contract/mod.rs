@@ -1,10 +1,13 @@
 //! Requests and answers held against the protocol's own description, an OpenAPI document that `CYCLES_OPENAPI` names.
 //!
-//! With it, every answer of a ledger that a test asks by way of `Inside` is checked as well.
+//! It is read with the feature `contract` only, which brings a validator of JSON Schema along.
 
+#[cfg(feature = "contract")]
 mod check;
 mod deviations;
+#[cfg_attr(not(feature = "contract"), path = "absent.rs")]
 mod spec;
+mod violation;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -13,9 +16,9 @@ use std::sync::{LazyLock, Mutex};
 use bytes::Bytes;
 use http::{Request, Response};
 
-pub use self::check::Violation;
-pub use self::deviations::DEVIATIONS;
+pub use self::deviations::{DEVIATIONS, Deviation};
 pub use self::spec::Spec;
+pub use self::violation::Violation;
 
 /// Names the file, by its whole path: tests run in the folder of their crate.
 pub const FILE: &str = "CYCLES_OPENAPI";

@@ -1,0 +1,35 @@
+//! What stands for the document where the feature `contract` is off: there is none.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::{FILE, Violation};
+
+/// The protocol's own description; without the feature `contract` nobody can have one.
+pub enum Spec {}
+
+impl Spec {
+    /// Never returns: a document that is named and not read would be a proof that is left out in silence.
+    pub fn read(path: &Path) -> Self {
+        panic!(
+            "{FILE} names {}, and it is read with the feature `contract` of cycles-conformance only",
+            path.display()
+        );
+    }
+
+    pub fn request(&self, _: &Request<Bytes>) -> Vec<Violation> {
+        match *self {}
+    }
+
+    pub fn answer(&self, _: &Request<Bytes>, _: &Response<Bytes>) -> Vec<Violation> {
+        match *self {}
+    }
+
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
+        match *self {}
+        #[expect(unreachable_code, reason = "it says what the iterator is")]
+        std::iter::empty()
+    }
+}
