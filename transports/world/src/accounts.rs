@@ -112,7 +112,7 @@ impl World {
         }
         let has_it =
             |seat: &super::Seat| seat.life == id && !seat.is_done && self.processes[seat.process.0].is_alive;
-        if self.seats.iter().any(has_it) {
+        if self.busy_seats().any(|(_, seat)| has_it(seat)) {
             return Some(Place::OnItsWay);
         }
         let name = life.reservation_id.as_ref().map(file_name).unwrap_or_default();

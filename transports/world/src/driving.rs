@@ -21,6 +21,15 @@ const STEPS_AT_ONCE: usize = 100;
 impl World {
     /// Polls a machine until it waits or is done, and does what it asks.
     pub(super) fn drive(&mut self, index: usize) {
+        self.busy.insert(index);
+        self.polls(index);
+        let seat = &self.seats[index];
+        if seat.is_done && seat.wake.is_none() {
+            self.busy.remove(&index);
+        }
+    }
+
+    fn polls(&mut self, index: usize) {
         self.seats[index].wake = None;
         for _ in 0..STEPS_AT_ONCE {
             if self.violation.is_some() {
@@ -160,7 +169,7 @@ impl World {
         );
         let mut held = seat.watch.storing(&mut self.lives[id.0], now, ticket, &write);
         if let JournalWrite::Put(record) = &write {
-            held = held.and_then(|()| keeps_secret("a record", record.to_json().as_bytes(), &secret));
+            held = held.and_then(|()| keeps_secret("a record", &record.to_json(), &secret));
             self.by_reservation
                 .entry(record.reservation_id().clone())
                 .or_insert(id);
@@ -203,7 +212,7 @@ impl World {
             process_of.replayer.observe(now, Some(error));
         }
         let secret = process_of.config.api_key().expose();
-        let held = keeps_secret("an event", format!("{event:?}").as_bytes(), secret);
+        let held = keeps_secret("an event", &format!("{event:?}"), secret);
         self.check(Some(id), held);
         self.note(|| format!("{id}, machine {index} at {:?} tells {}", now.mono, brief(&event)));
         let at = self.now;

@@ -45,7 +45,7 @@ impl World {
 
     fn has_come_to_rest(&self) -> bool {
         let is_done = |seat: &super::Seat| seat.is_done || !self.processes[seat.process.0].is_alive;
-        self.seats.iter().all(is_done) && self.journal.is_quiet()
+        self.busy_seats().all(|(_, seat)| is_done(seat)) && self.journal.is_quiet()
     }
 
     /// For every directory with records a process that looks at it.

@@ -18,7 +18,7 @@ mod replaying;
 mod rule;
 mod time;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cycles_proto::models::ReservationId;
@@ -50,6 +50,9 @@ pub struct World {
     journal: Journal,
     processes: Vec<Process>,
     seats: Vec<Seat>,
+    /// Those of machines that have not ended, or want to be polled all the same. A process that looks at its journal for
+    /// weeks has thousands of others behind it.
+    busy: BTreeSet<usize>,
     lives: Vec<Life>,
     by_reservation: BTreeMap<ReservationId, LifeId>,
     /// What will happen, by when and in which order it was decided.
@@ -101,6 +104,7 @@ impl World {
             journal: Journal::default(),
             processes: Vec::new(),
             seats: Vec::new(),
+            busy: BTreeSet::new(),
             lives: Vec::new(),
             by_reservation: BTreeMap::new(),
             agenda: BTreeMap::new(),
@@ -208,6 +212,11 @@ impl World {
                 trace: self.trace().to_vec(),
             });
         }
+    }
+
+    /// The busy seats, by their numbers.
+    fn busy_seats(&self) -> impl Iterator<Item = (usize, &Seat)> {
+        self.busy.iter().map(|&index| (index, &self.seats[index]))
     }
 
     /// The seat of the machine that reserved, while its process lives.

@@ -90,7 +90,7 @@ impl World {
                 consider(at.max(process.asleep_until), Next::Replay(ProcessId(index)));
             }
         }
-        for (index, seat) in self.seats.iter().enumerate() {
+        for (index, seat) in self.busy_seats() {
             let process = &self.processes[seat.process.0];
             if let (Some(wake), true) = (seat.wake, process.is_alive) {
                 consider(wake.max(process.asleep_until), Next::Poll(index));
