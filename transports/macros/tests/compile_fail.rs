@@ -64,7 +64,7 @@ fn libraries() -> Vec<String> {
             "--no-run",
             "--quiet",
         ])
-        .args(["--locked", "--offline", "--message-format=json"])
+        .args(["--locked", "--message-format=json"])
         .output()
         .unwrap();
     assert!(
