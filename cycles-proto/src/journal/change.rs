@@ -11,7 +11,7 @@ use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waiting_file_name};
 use super::scan::Failure;
 use super::seen::Seen;
-use super::temp::Temp;
+use super::temp::{Temp, remove_superseded};
 use super::write::{Aside, JournalWrite, StoreFailure};
 
 /// What a change was, for [`Seen::note`].
@@ -101,10 +101,7 @@ async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) 
         if is_named {
             // An older record of this cost, from when the name was another's.
             let waiting = OsString::from(waiting_file_name(id));
-            let older = Temp::take(files, &waiting, id).await?;
-            if let Some(older) = older {
-                older.remove(files).await?;
-            }
+            remove_superseded(files, &waiting, id, [home, &waiting]).await?;
             return Ok(false);
         }
     }

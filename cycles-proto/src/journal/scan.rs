@@ -11,7 +11,7 @@ use super::file::{File, Files};
 use super::op::{FileOp, Looks, Temporary};
 use super::procedure::Next;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
-use super::temp::{Temp, has_ending, is_abandoned, quarantine, was_taken};
+use super::temp::{Temp, has_ending, is_abandoned, quarantine, remove_superseded, was_taken};
 use super::write::Aside;
 
 /// What was found. Files are told by their names, and by their paths once it is known [where](Self::within) they lie.
@@ -274,10 +274,8 @@ impl Scanning<'_> {
     }
 
     async fn remove(&self, name: &OsStr, id: &RecordId) -> io::Result<()> {
-        match Temp::take(self.files, name, id).await? {
-            Some(superseded) => superseded.remove(self.files).await,
-            None => Ok(()),
-        }
+        let (home, waiting) = (file_name(&id.reservation), waiting_file_name(id));
+        remove_superseded(self.files, name, id, [home.as_ref(), waiting.as_ref()]).await
     }
 
     fn find_waiting(&mut self, record: JournalRecord, name: OsString) {

@@ -176,6 +176,26 @@ impl Temp {
     }
 }
 
+/// Removes the record of a cost from this name if it has a better one. It is taken away before that is looked at: another
+/// process may move the one from the better name to this.
+pub(super) async fn remove_superseded(
+    files: &Files<'_>,
+    name: &OsStr,
+    id: &RecordId,
+    better: [&OsStr; 2],
+) -> io::Result<()> {
+    let Some(temp) = Temp::take(files, name, id).await? else {
+        return Ok(());
+    };
+    for better in better {
+        if better != name && files.holds(better, id).await {
+            return temp.remove(files).await;
+        }
+    }
+    temp.put_down(files).await;
+    Ok(())
+}
+
 /// Sets aside what is no record: it may be a cost. Gives the new name, or nothing if another process has done it or has
 /// put a record in its place, which stays.
 pub(super) async fn quarantine(files: &Files<'_>, name: &OsStr) -> io::Result<Option<OsString>> {

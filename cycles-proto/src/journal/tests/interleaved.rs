@@ -332,6 +332,24 @@ fn two_processes_with_one_cost_lose_no_other_in_any_order_of_their_operations() 
     println!("{moments} moments");
 }
 
+/// The second settles the cost that the first is at, and gives its name to the next one.
+#[test]
+fn a_name_that_another_cost_has_meanwhile_is_taken_from_it_in_no_order_of_the_operations() {
+    let only = directory(&[(home(), record("K1"))]);
+    let both = directory(&[(home(), record("K1")), (waiting("K2"), record("K2"))]);
+    let mut moments = 0;
+    for first in ways("K1") {
+        for (before, second) in [
+            (&only, vec![remove("K1"), put("K2")]),
+            (&both, vec![Act::Scan, remove("K1")]),
+        ] {
+            let processes = [first.clone(), second];
+            moments += Orders::new(before, &processes, true).assert_nothing_is_lost();
+        }
+    }
+    println!("{moments} moments");
+}
+
 #[test]
 fn two_processes_of_which_one_may_end_at_any_moment_lose_no_cost_in_any_order_of_their_operations() {
     let mut moments = 0;
