@@ -141,9 +141,19 @@ pub enum Temporary {
 }
 
 impl Temporary {
-    /// The name for a file that is, or is to be, called `name`. A process gives no number twice.
+    /// The name for a file that is, or is to be, called `name`. A process gives no number twice, so that of a long name a
+    /// part is enough.
     pub fn name(self, name: &OsStr, process: u32, number: u32) -> OsString {
+        /// File systems allow 255 bytes, and what is added has 26 at most.
+        const LONGEST: usize = 200;
+
         let mut temporary = name.to_owned();
+        if name.len() > LONGEST {
+            let text = name.to_string_lossy();
+            let ends = text.char_indices().map(|(start, _)| start);
+            let end = ends.take_while(|end| *end <= LONGEST).last();
+            temporary = text.get(..end.unwrap_or_default()).unwrap_or_default().into();
+        }
         temporary.push(format!(".{process}.{number:08x}{}", self.ending()));
         temporary
     }

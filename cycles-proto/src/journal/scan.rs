@@ -334,12 +334,15 @@ impl Scanning<'_> {
     }
 }
 
-/// How long ago a file was written last, or got its name if that was later; nothing for what is not a file, and for one
-/// from the future.
+/// How long ago a file was written last, or got its name if that was later; nothing for what is not a file. One from the
+/// future, as after a clock was set back, is as good as new: it is still looked at whose it is.
 fn age(temp: &OsStr, looks: Looks) -> Option<Duration> {
-    let written = looks.written.filter(|_| looks.is_file)?;
+    if !looks.is_file {
+        return None;
+    }
+    let written = looks.written.unwrap_or_default();
     if was_taken(temp) {
-        Some(written.min(looks.changed?))
+        Some(written.min(looks.changed.unwrap_or_default()))
     } else {
         Some(written)
     }

@@ -71,6 +71,10 @@ impl<R: Reactor> HttpClient<R> {
             };
             let is_kept = kept.is_some();
             let mut connection = match kept {
+                // Its time may have gone by before it came to be made, or while others were tried.
+                Some(_) if self.reactor.now() >= end => {
+                    return Err(Failure::new(FailureKind::ConnectTimeout));
+                }
                 Some(connection) => connection,
                 None => self.connect(end).await?,
             };

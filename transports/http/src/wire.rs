@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use hyper::rt::ReadBufCursor;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -20,15 +20,22 @@ pub(crate) struct Wire<S> {
     stream: S,
     /// Where bytes land before hyper has them: its own buffer may hold none that were not written yet.
     landing: Box<[u8]>,
+    /// How often there were bytes since there were none.
+    reads: u32,
 }
 
 const LANDING: usize = 8 * 1024;
+
+/// Then it is somebody else's turn: hyper reads on for as long as there is something, and a server that sends without end
+/// would keep whoever polls from looking at the time.
+const READS_IN_A_ROW: u32 = 64;
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
             landing: vec![0; LANDING].into(),
+            reads: 0,
         }
     }
 
@@ -44,9 +51,19 @@ impl<S: Duplex> hyper::rt::Read for Wire<S> {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
+        if wire.reads == READS_IN_A_ROW {
+            wire.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let most = buf.remaining().min(LANDING);
         let mut landed = ReadBuf::new(wire.landing.get_mut(..most).unwrap_or_default());
-        ready!(Pin::new(&mut wire.stream).poll_read(cx, &mut landed))?;
+        let Poll::Ready(read) = Pin::new(&mut wire.stream).poll_read(cx, &mut landed) else {
+            wire.reads = 0;
+            return Poll::Pending;
+        };
+        wire.reads += 1;
+        read?;
         buf.put_slice(landed.filled());
         Poll::Ready(Ok(()))
     }

@@ -57,6 +57,18 @@ async fn a_refused_connection_was_never_sent() {
 }
 
 on_executor! {
+async fn a_server_that_sends_hints_without_end_is_given_up_in_time() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(10_000);
+    let server = Scripted::start(move |connection| {
+        connection.read_request();
+        while std::io::Write::write_all(&mut connection.stream, hints.as_bytes()).is_ok() {}
+    });
+    let error = timed_out(&server.url).await;
+    assert_eq!((error.kind(), error.may_have_been_sent()), (FailureKind::Timeout, true));
+}
+}
+
+on_executor! {
 async fn a_name_without_an_address_was_never_sent() {
     let error = timed_out("http://no-such-host.invalid:7878").await;
     // A resolver that itself is out of reach may take longer than there is time.

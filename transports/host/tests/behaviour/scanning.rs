@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::support::*;
 use cycles_host::{Journal, Observers};
@@ -444,4 +444,31 @@ fn where_all_records_are_ours_nothing_is_told() {
     let observers = Observers::new(Some(Arc::new(observer)), |work| work());
     assert!(dir.journal().read(false, &observers).is_some());
     assert!(told.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_no_record_is_quarantined_however_long_its_name_is() {
+    for length in [200, 230, 240, 247] {
+        let dir = TempDir::new();
+        let folder = dir.folder();
+        fs::create_dir_all(&folder).unwrap();
+        let name = "x".repeat(length);
+        fs::write(folder.join(format!("{name}.json")), "no").unwrap();
+        assert_eq!(dir.journal().scan().unwrap().problems.len(), 1);
+        assert_eq!(listing(&folder), [format!("{name}.corrupt")]);
+        assert!(dir.journal().scan().unwrap().problems.is_empty());
+    }
+}
+
+#[test]
+fn a_whole_record_from_the_future_is_taken_up_if_its_writer_is_gone() {
+    for ending in ["tmp", "taken"] {
+        let dir = TempDir::new();
+        let folder = dir.folder();
+        let temp = format!("{}.{GONE}.0000000a.{ending}", v2_name("r-1"));
+        write(&folder, &temp, "r-1");
+        let file = fs::File::options().write(true).open(folder.join(&temp)).unwrap();
+        file.set_modified(SystemTime::now() + 100 * 24 * HOUR).unwrap();
+        assert_eq!(ids(&dir.journal().scan().unwrap().records), ["r-1"], "{ending}");
+    }
 }

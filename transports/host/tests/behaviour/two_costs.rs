@@ -256,3 +256,23 @@ fn two_amounts_under_one_key_are_two_costs_as_well() {
     assert_eq!(kept.len(), 2, "{kept:?}");
     assert!(amounts().is_empty());
 }
+
+#[test]
+fn the_costs_of_a_reservation_with_a_long_id_are_settled_and_set_aside_as_all_others() {
+    for length in [200, 229, 240, 250, 251, 300, 4_000] {
+        let dir = TempDir::new();
+        let journal = dir.journal();
+        let id = "r".repeat(length);
+        let [first, second] = [("K1", 5), ("K2", 6)].map(|(key, tokens)| record_with_key(&id, key, tokens));
+        for record in [&first, &second] {
+            journal.apply(JournalWrite::Put(record.clone())).unwrap();
+        }
+        journal.apply(JournalWrite::Remove(first.id().clone())).unwrap();
+        assert_eq!(listing(&dir.folder()), [v2_name(&id)], "{length}");
+        journal
+            .apply(JournalWrite::SetAside(second.clone(), Aside::Rejected))
+            .unwrap();
+        let rejected = v2_name(&id).replace(".json", ".rejected");
+        assert_eq!(listing(&dir.folder()), [rejected], "{length}");
+    }
+}

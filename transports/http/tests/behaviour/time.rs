@@ -142,3 +142,18 @@ for_both_drivers! {
         assert!(net.requests().is_empty());
     }
 }
+
+for_both_drivers! {
+    async fn a_call_whose_time_is_over_is_not_sent_over_a_kept_connection_either(net: Net) {
+        net.serve(SERVER, |mut peer| async move {
+            while let Some(_request) = peer.request().await {
+                peer.answer(OK).await;
+            }
+        });
+        let client = net.client();
+        client.exchange(call()).await.unwrap();
+        let answer = client.exchange(call_within(Duration::ZERO)).await;
+        assert_eq!(kind(answer), FailureKind::ConnectTimeout);
+        assert_eq!(net.requests().len(), 1);
+    }
+}
