@@ -14,7 +14,7 @@ use super::seen::Seen;
 use super::temp::{Temp, remove_superseded};
 use super::write::{Aside, JournalWrite, StoreFailure};
 
-/// What a change was, for [`Seen::note`].
+/// What a change did, for [`Seen::note`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Changed {
@@ -229,8 +229,8 @@ fn stale(id: &RecordId) -> [OsString; 2] {
 }
 
 impl Changed {
-    /// Whether it takes a [`Sync`](FileOp::Sync) to last when the machine goes down. One may serve many changes: all that
-    /// were made before it began.
+    /// Whether only a [`Sync`](FileOp::Sync) makes it survive a machine that goes down. One sync serves every change made
+    /// before it began.
     pub fn needs_sync(&self) -> bool {
         self.needs_sync
     }
@@ -246,16 +246,12 @@ impl ChangeFailure {
         }
     }
 
-    /// What is told to the machine that asked for the change.
-    pub fn told(&self) -> StoreFailure {
-        self.told_as(&self.why)
-    }
-
-    /// The same, with what failed in the words of whoever knows the disk.
-    pub fn told_as(&self, why: impl fmt::Display) -> StoreFailure {
+    /// The answer to the machine that asked for the change. `describe` puts the failed operation into words: a driver
+    /// knows the path of the directory, and what to do about the error.
+    pub fn into_store_failure<D: fmt::Display>(self, describe: impl FnOnce(Failure) -> D) -> StoreFailure {
         StoreFailure {
+            message: format!("{}. {}", describe(self.why), self.consequence),
             is_made: self.is_made,
-            ..StoreFailure::new(format!("{why}. {}", self.consequence))
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::op::{FileOp, Found, How, Looks, Outcome};
+use super::op::{FileOp, Found, How, Looks, Outcome, with_room_for_more};
 use super::procedure::Desk;
 use super::record::{InvalidRecord, JournalRecord, RecordId};
 
@@ -48,7 +48,7 @@ impl<'a> Files<'a> {
         let found = match self.desk.ask(op).await {
             Ok(Outcome::Found(found)) => found,
             Ok(_) => return Err(unexpected()),
-            // No file can have this name, as the older one of a reservation with a long id.
+            // The outdated name of a reservation with a long id is one that no file can have.
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Found::Nothing,
             Err(error) => return Err(error),
         };
@@ -196,7 +196,7 @@ impl<'a> Files<'a> {
 const MOST_OF_A_NAME: u32 = 100;
 
 fn corrupt_name(stem: &OsStr, number: u32) -> OsString {
-    let mut name = stem.to_owned();
+    let mut name = with_room_for_more(stem);
     if number > 1 {
         name.push(format!(".{number}"));
     }

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 
-use super::op::{Answer, FileOp, Found, How, Looks, Outcome, Temporary};
+use super::op::{Answer, FileOp, Found, How, LONGEST_NAME, Looks, Outcome, Temporary};
 
 /// The files of a directory. Clones are independent: a clone is what a crash leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ impl Memory {
         }
     }
 
-    /// It is so late now. Files are as old as the time since they were written.
+    /// Sets the time. The age of a file is the time since it was written.
     pub fn set_time(&mut self, now: Duration) {
         self.now = now;
     }
@@ -88,6 +88,9 @@ impl Memory {
     /// # Errors
     /// Those that a disk has, in the same cases.
     pub fn execute(&mut self, process: u32, op: FileOp) -> Answer {
+        if op.names().any(|name| name.len() > LONGEST_NAME) {
+            return Err(ErrorKind::InvalidFilename.into());
+        }
         match op {
             FileOp::Prepare | FileOp::Sync => Ok(Outcome::Done),
             FileOp::List { beside: None } => Ok(Outcome::Names(self.files.keys().cloned().collect())),

@@ -75,6 +75,24 @@ pub enum FileOp {
     Sync,
 }
 
+impl FileOp {
+    /// The names of files in it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &OsStr> {
+        let (first, second) = match self {
+            Self::Prepare | Self::Neighbours | Self::Sync | Self::List { .. } | Self::IsAtWork { .. } => {
+                (None, None)
+            }
+            // A file is not written under this name but under a temporary one.
+            Self::Write { .. } => (None, None),
+            Self::Look { name } | Self::Read { name } | Self::Take { name } | Self::Remove { name } => {
+                (Some(name), None)
+            }
+            Self::Rename { from, to, .. } | Self::Link { from, to } => (Some(from), Some(to)),
+        };
+        first.into_iter().chain(second).map(OsString::as_os_str)
+    }
+}
+
 /// What becomes of a file whose name is given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
@@ -86,9 +104,9 @@ pub enum How {
     Replace,
 }
 
-/// What came of an operation. Three kinds of error are decided upon: [`NotFound`](io::ErrorKind::NotFound),
-/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), and [`Unsupported`](io::ErrorKind::Unsupported) for what this file
-/// system or this machine cannot do.
+/// The result of an operation. Four kinds of error are decided upon: [`NotFound`](io::ErrorKind::NotFound),
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), [`InvalidFilename`](io::ErrorKind::InvalidFilename) for a name that no
+/// file here can have, and [`Unsupported`](io::ErrorKind::Unsupported) for what this file system cannot do.
 pub type Answer = io::Result<Outcome>;
 
 /// What an operation gives.
@@ -140,20 +158,27 @@ pub enum Temporary {
     Taken,
 }
 
-impl Temporary {
-    /// The name for a file that is, or is to be, called `name`. A process gives no number twice, so that of a long name a
-    /// part is enough.
-    pub fn name(self, name: &OsStr, process: u32, number: u32) -> OsString {
-        /// File systems allow 255 bytes, and what is added has 26 at most.
-        const LONGEST: usize = 200;
+/// The longest name that the usual file systems allow, in bytes.
+pub(super) const LONGEST_NAME: usize = 255;
 
-        let mut temporary = name.to_owned();
-        if name.len() > LONGEST {
-            let text = name.to_string_lossy();
-            let ends = text.char_indices().map(|(start, _)| start);
-            let end = ends.take_while(|end| *end <= LONGEST).last();
-            temporary = text.get(..end.unwrap_or_default()).unwrap_or_default().into();
-        }
+/// The name, or so much of a long one that 32 bytes can be added to it.
+pub(super) fn with_room_for_more(name: &OsStr) -> OsString {
+    const MOST: usize = LONGEST_NAME - 32;
+
+    if name.len() <= MOST {
+        return name.to_owned();
+    }
+    let text = name.to_string_lossy();
+    let starts = text.char_indices().map(|(start, _)| start);
+    let end = starts.take_while(|start| *start <= MOST).last();
+    end.and_then(|end| text.get(..end)).unwrap_or_default().into()
+}
+
+impl Temporary {
+    /// The name for a file that is, or is to be, called `name`. It is unique by process and number, so a long `name` may
+    /// be cut.
+    pub fn name(self, name: &OsStr, process: u32, number: u32) -> OsString {
+        let mut temporary = with_room_for_more(name);
         temporary.push(format!(".{process}.{number:08x}{}", self.ending()));
         temporary
     }

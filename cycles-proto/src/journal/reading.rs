@@ -1,4 +1,4 @@
-//! What a replayer gets to see of a directory, and what is told of the rest.
+//! Reads a directory for a replayer: the records to settle, and the events about everything else.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::seen::Seen;
 use super::write::Aside;
 use crate::step::Event;
 
-/// What was found by one who has to settle it.
+/// The records that a replayer is to settle, and what else was found.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     scan: Scan,
@@ -46,7 +46,7 @@ impl Reading {
             events.push(Event::record_unreadable(show(file), problem.reason.clone()));
         }
         for (id, file) in &self.scan.waiting {
-            if seen.is_news(id) {
+            if seen.note_told(id) {
                 events.push(Event::second_cost(id.clone(), show(file)));
             }
         }
@@ -56,19 +56,19 @@ impl Reading {
             events.push(Event::records_elsewhere(elsewhere, base.display().to_string()));
         }
         for aside in self.stale.iter().filter(|aside| aside.record.is_none()) {
-            let reason = "it was set aside, and is no record any more";
+            let reason = "it was set aside, and is not a record any more";
             events.push(Event::record_unreadable(show(&aside.path), reason));
         }
         events
     }
 
-    /// How many files that may be records were set aside, because they are none.
+    /// How many files were set aside because they are not records. Each may have been a cost.
     pub fn set_aside(&self) -> usize {
         let problems = self.scan.problems.iter();
         problems.filter(|problem| problem.moved_to.is_some()).count()
     }
 
-    /// How many files that may be records could not be read.
+    /// How many files could not be read. Each may be a cost.
     pub fn unread(&self) -> usize {
         let stale = self.stale.iter().filter(|aside| aside.record.is_none());
         self.scan.problems.len() - self.set_aside() + stale.count()

@@ -20,7 +20,7 @@ use super::write::Aside;
 pub struct Scan {
     /// The records of this server and principal, oldest first.
     pub records: Vec<JournalRecord>,
-    /// What is in the way, to be told to somebody.
+    /// Files that need a person's attention.
     pub problems: Vec<Problem>,
     /// Those of the records that wait beside another cost of their reservation, and their files.
     pub waiting: Vec<(RecordId, PathBuf)>,
@@ -36,7 +36,7 @@ pub struct Problem {
     pub file: PathBuf,
     /// What is wrong with it.
     pub reason: String,
-    /// Why it is no record, if it is none.
+    /// Why it is not a record; `None` if it may be one.
     pub invalid: Option<InvalidRecord>,
     /// Where it was moved to, if it was: out of the way, for a person to look at.
     pub moved_to: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct Problem {
 pub struct SetAside {
     /// Its file: the name, or the path once it is known where it lies.
     pub path: PathBuf,
-    /// What it holds; `None` if that is no record any more.
+    /// The record; `None` if the file cannot be read as one any more.
     pub record: Option<JournalRecord>,
 }
 
@@ -70,8 +70,8 @@ pub struct Failure {
 /// whole record of a writer that is gone is taken up, and what it left otherwise is removed after an hour. Records of
 /// another address than `base_url` are left alone.
 ///
-/// It changes only names, and only of what is no record or has an outdated name. [`Seen::note_scan`](super::Seen::note_scan)
-/// is to be told.
+/// It renames files that are not records or have outdated names, and changes nothing else. Hand the result to
+/// [`Seen::note_scan`](super::Seen::note_scan).
 pub fn scan(base_url: &str) -> Next<'_, Result<Scan, Failure>> {
     Next::of(move |desk| async move { look_through(&Files::new(desk, base_url)).await })
 }

@@ -6,7 +6,7 @@ use super::change::Changed;
 use super::record::RecordId;
 use super::scan::Scan;
 
-/// What a process has seen of a directory: which second costs wait in it, and what it told of that. One for each client.
+/// What a client knows of its directory: which second costs wait in it, and which of them it has told. One per client.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The second costs of reservations that are known to wait.
@@ -41,17 +41,17 @@ impl Seen {
             .cloned()
     }
 
-    /// Whether nobody was told of this second cost before.
-    pub(super) fn is_news(&mut self, id: &RecordId) -> bool {
+    /// Notes that this second cost is told. False if it was told before.
+    pub(super) fn note_told(&mut self, id: &RecordId) -> bool {
         self.told.insert(id.clone())
     }
 
-    /// Whether the directory was read before to be told of.
+    /// Whether the directory was read before.
     pub(super) fn was_read(&self) -> bool {
         self.was_read
     }
 
-    /// Whether this is the first time.
+    /// Notes that the directory was read. False if it was read before.
     pub(super) fn note_reading(&mut self) -> bool {
         !core::mem::replace(&mut self.was_read, true)
     }

@@ -83,6 +83,16 @@ struct Shared {
     waiting: Vec<Waker>,
 }
 
+impl Shared {
+    /// Nobody is kept from what is not settled here. Under the lock under which the work ended: whoever flushes may look
+    /// as soon as it is free.
+    fn release_claim(&mut self) {
+        if !self.replayer.as_ref().is_some_and(Replayer::is_at_work) {
+            self.claim = None;
+        }
+    }
+}
+
 impl Replay {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -287,10 +297,11 @@ impl<R: Runtime> ReplayDriver<R> {
         let mut shared = self.ready.replay.lock();
         let replayer = shared.replayer.as_mut()?;
         let step = replayer.poll(now);
-        // Every reading comes with a claim of its own.
-        if matches!(step, Step::Scan { .. }) || !replayer.is_at_work() {
+        if matches!(step, Step::Scan { .. }) {
+            // Every reading comes with a claim of its own.
             shared.claim = None;
         }
+        shared.release_claim();
         Some(step)
     }
 
@@ -317,6 +328,7 @@ impl<R: Runtime> ReplayDriver<R> {
                 tally.note_replayed(&id, outcome.as_ref(), is_left);
             }
         }
+        shared.release_claim();
     }
 }
 

@@ -158,6 +158,10 @@ impl Engine {
         let mut shared = self.replay.lock();
         if let Some(mut replayer) = shared.replayer.take() {
             act(&mut replayer, &mut shared, self.now());
+            if !replayer.is_at_work() {
+                // Under the lock under which the work ended: whoever flushes may look as soon as it is free.
+                shared.claim = None;
+            }
             shared.replayer = Some(replayer);
         }
         drop(shared);

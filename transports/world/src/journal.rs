@@ -142,12 +142,12 @@ impl Journal {
         &self.quarantined
     }
 
-    /// It is so late now.
+    /// Sets the time.
     pub(crate) fn set_time(&mut self, now: Duration) {
         self.now = now;
     }
 
-    /// The process is at no file any more.
+    /// The process has ended: it is writing no file any more.
     pub(crate) fn end(&mut self, client: &Client) {
         self.ended.insert(client.process);
     }
@@ -156,7 +156,7 @@ impl Journal {
     pub(crate) fn apply(&mut self, client: &mut Client, write: &JournalWrite) -> Result<(), StoreFailure> {
         let change = journal::change(write, &client.base_url, &client.seen);
         let changed = change.run(|op| self.execute_for(client, write.id(), op));
-        let changed = changed.map_err(|failure: ChangeFailure| failure.told())?;
+        let changed = changed.map_err(|failure: ChangeFailure| failure.into_store_failure(|why| why))?;
         client.seen.note(&changed);
         match self.health {
             JournalHealth::Works | JournalHealth::Fails => Ok(()),

@@ -69,7 +69,7 @@ pub enum Mode {
 #[non_exhaustive]
 pub enum InvalidRecord {
     /// It is a link, a directory, a pipe: nothing that is read.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NoFile,
     /// The file is larger than [any record](JournalRecord::LARGEST).
     #[error("it is larger than {LARGEST} bytes", LARGEST = JournalRecord::LARGEST)]

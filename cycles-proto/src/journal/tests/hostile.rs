@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::journal::op::LONGEST_NAME;
 
 /// Names that records have, that they had, and that nobody gives.
 fn names() -> Vec<OsString> {
@@ -45,6 +46,12 @@ fn names() -> Vec<OsString> {
                 "é.json",
             ]
             .map(str::to_owned),
+        )
+        .chain(
+            [".json", ".waiting", ".tmp", ".taken", ".7.0000000a.taken"].map(|ending| {
+                let stem = "é".repeat((LONGEST_NAME - ending.len()) / 2);
+                format!("{stem}{ending}")
+            }),
         )
         .map(OsString::from)
         .collect();

@@ -13,18 +13,19 @@ pub fn process(test: &str) -> Command {
     command
 }
 
-/// Whether this process runs nothing but the test that asks. If not, the test has passed in a process that does, and is
-/// over.
+/// Runs the test that asks in a process of its own, and asserts that it passed there. False in that process, where the
+/// test is to go on.
 #[track_caller]
-pub fn is_alone(test: &str) -> bool {
-    std::env::var_os(IS_ALONE).is_some() || {
-        let output = process(test).env(IS_ALONE, "1").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        let complained = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success() && said.contains("1 passed"),
-            "{said}{complained}"
-        );
-        false
+pub fn ran_elsewhere(test: &str) -> bool {
+    if std::env::var_os(IS_ALONE).is_some() {
+        return false;
     }
+    let output = process(test).env(IS_ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{complained}"
+    );
+    true
 }

@@ -411,7 +411,7 @@ async fn inside_the_context_is_the_innermost_one_and_outside_there_is_none() {
 on_executor! {
 /// In a process of its own, which has no default client yet.
 async fn the_default_client_is_that_of_the_scope_or_of_the_process() {
-    if !crate::alone::is_alone("attribute::the_default_client_is_that_of_the_scope_or_of_the_process") {
+    if crate::alone::ran_elsewhere("attribute::the_default_client_is_that_of_the_scope_or_of_the_process") {
         return;
     }
     let error = names_its_crate().await.unwrap_err().to_string();

@@ -129,7 +129,7 @@ on_executor! {
 /// The only test here that sets the client of the process: the others have their own by scope.
 async fn p08_the_default_client_serves_functions_that_name_none() -> Outcome {
     // In a process of its own, which has one default client.
-    if !crate::alone::is_alone("python_page::p08_the_default_client_serves_functions_that_name_none") {
+    if crate::alone::ran_elsewhere("python_page::p08_the_default_client_serves_functions_that_name_none") {
         return Ok(());
     }
     let page = Page::new();

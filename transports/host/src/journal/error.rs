@@ -75,18 +75,7 @@ impl JournalError {
 
     /// The failure of a change, in words that say what to do.
     pub(super) fn told(failure: ChangeFailure, folder: &Path) -> StoreFailure {
-        let ChangeFailure {
-            why,
-            consequence,
-            is_made,
-            ..
-        } = failure;
-        let message = format!("{}. {consequence}", Self::failed(why, folder));
-        if is_made {
-            StoreFailure::not_durable(message)
-        } else {
-            StoreFailure::new(message)
-        }
+        failure.into_store_failure(|why| Self::failed(why, folder))
     }
 }
 

@@ -105,7 +105,7 @@ fn links_directories_and_pipes_are_not_opened_but_moved_out_of_the_way() {
         found
             .problems
             .iter()
-            .all(|problem| problem.reason.contains("no regular file"))
+            .all(|problem| problem.reason.contains("not a regular file"))
     );
     assert!(dir.path().join("elsewhere").exists());
     assert!(folder.join("directory.corrupt/inside").exists());
@@ -130,12 +130,7 @@ fn hostile_names_are_told_without_harm() {
     assert_eq!(found.problems.len(), 4, "{:?}", found.problems);
     for problem in &found.problems {
         assert!(!problem.to_string().contains('\n'), "{problem}");
-        let is_too_long = problem.file.ends_with(&long);
-        assert_eq!(
-            problem.moved_to.is_none(),
-            is_too_long,
-            "no name with a longer ending fits: {problem}"
-        );
+        assert!(problem.moved_to.is_some(), "{problem}");
     }
 }
 
@@ -448,15 +443,19 @@ fn where_all_records_are_ours_nothing_is_told() {
 
 #[test]
 fn what_is_no_record_is_quarantined_however_long_its_name_is() {
-    for length in [200, 230, 240, 247] {
+    for length in [200, 223, 224, 230, 240, 247, 250] {
         let dir = TempDir::new();
         let folder = dir.folder();
         fs::create_dir_all(&folder).unwrap();
-        let name = "x".repeat(length);
-        fs::write(folder.join(format!("{name}.json")), "no").unwrap();
-        assert_eq!(dir.journal().scan().unwrap().problems.len(), 1);
-        assert_eq!(listing(&folder), [format!("{name}.corrupt")]);
-        assert!(dir.journal().scan().unwrap().problems.is_empty());
+        let name = format!("{}.json", "x".repeat(length));
+        for corrupt in 1..=2 {
+            fs::write(folder.join(&name), "no").unwrap();
+            assert_eq!(dir.journal().scan().unwrap().problems.len(), 1);
+            let names = listing(&folder);
+            assert_eq!(names.len(), corrupt, "{names:?}");
+            assert!(names.iter().all(|name| name.ends_with(".corrupt")), "{names:?}");
+            assert!(dir.journal().scan().unwrap().problems.is_empty());
+        }
     }
 }
 

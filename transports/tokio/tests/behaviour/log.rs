@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::alone::is_alone;
+use crate::alone::ran_elsewhere;
 use crate::executor::current_thread;
 use crate::scene::{PATIENCE, Scene};
 use cycles_conformance::{commit, request};
@@ -43,7 +43,7 @@ impl Log {
 /// In a process of its own, which has one log.
 #[test]
 fn a_cost_that_is_left_to_a_person_is_in_the_log() {
-    if !is_alone("log::a_cost_that_is_left_to_a_person_is_in_the_log") {
+    if ran_elsewhere("log::a_cost_that_is_left_to_a_person_is_in_the_log") {
         return;
     }
     let log = Log::default();

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cycles_tokio::CyclesClient;
 use tokio::runtime::Builder;
 
-use crate::alone::is_alone;
+use crate::alone::ran_elsewhere;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 #[test]
 #[ignore = "needs one engine: tokio tells by a panic only what a runtime was built without"]
 fn what_a_runtime_lacks_is_found_out_without_a_panic() {
-    if !is_alone("probing::what_a_runtime_lacks_is_found_out_without_a_panic") {
+    if ran_elsewhere("probing::what_a_runtime_lacks_is_found_out_without_a_panic") {
         return;
     }
     panic::set_hook(Box::new(|_| {

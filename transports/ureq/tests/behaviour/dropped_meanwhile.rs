@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use crate::alone::is_alone;
+use crate::alone::ran_elsewhere;
 use crate::support::world::{PATIENCE, World, reserve};
 use cycles_ureq::models::Amount;
 
@@ -44,7 +44,7 @@ impl tracing::Subscriber for Slow {
 
 #[test]
 fn a_guard_that_is_dropped_while_its_beat_is_told_waits_until_its_cost_is_on_disk() {
-    if !is_alone(
+    if ran_elsewhere(
         "dropped_meanwhile::a_guard_that_is_dropped_while_its_beat_is_told_waits_until_its_cost_is_on_disk",
     ) {
         return;

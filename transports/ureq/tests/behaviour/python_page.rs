@@ -180,7 +180,7 @@ fn p07_configuration_from_environment_variables() -> Outcome {
 #[test]
 fn p08_the_default_client_serves_functions_that_name_none() -> Outcome {
     // In a process of its own, which has one default client.
-    if !crate::alone::is_alone("python_page::p08_the_default_client_serves_functions_that_name_none") {
+    if crate::alone::ran_elsewhere("python_page::p08_the_default_client_serves_functions_that_name_none") {
         return Ok(());
     }
     let page = Page::new();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use crate::alone::is_alone;
+use crate::alone::ran_elsewhere;
 use crate::support::{KEY, Scripted, client, client_with, commit, decide, hasty, http};
 use cycles_ureq::models::BalanceParams;
 use cycles_ureq::{CyclesClient, CyclesConfig, HttpOptions};
@@ -32,7 +32,7 @@ impl Write for Log {
 /// In a process of its own, which has one log.
 #[test]
 fn a_run_at_trace_level_never_shows_the_key() {
-    if !is_alone("secrets::a_run_at_trace_level_never_shows_the_key") {
+    if ran_elsewhere("secrets::a_run_at_trace_level_never_shows_the_key") {
         return;
     }
     let log = Log::default();

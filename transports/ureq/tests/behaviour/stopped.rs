@@ -2,7 +2,7 @@
 
 use std::process::{Command, id};
 
-use crate::alone::is_alone;
+use crate::alone::ran_elsewhere;
 use crate::support::world::{World, commit, reserve};
 use cycles_ureq::Event;
 
@@ -21,7 +21,7 @@ fn stop_for(seconds: u32) {
 
 #[test]
 fn a_lease_that_ended_meanwhile_is_told_as_lost_once_however_the_action_ends() {
-    if !is_alone("stopped::a_lease_that_ended_meanwhile_is_told_as_lost_once_however_the_action_ends") {
+    if ran_elsewhere("stopped::a_lease_that_ended_meanwhile_is_told_as_lost_once_however_the_action_ends") {
         return;
     }
     for is_committed in [true, false] {
