@@ -6,6 +6,8 @@ use std::error::Error as StdError;
 
 use bytes::Bytes;
 
+use crate::answer::Reader;
+
 /// The largest response body that is read: 1 MiB.
 pub const MAX_RESPONSE: usize = 1 << 20;
 
@@ -56,6 +58,8 @@ pub struct Call {
     /// Whether to make a connection for it, and to close those that wait for another request: an attempt before it
     /// went without an answer, and when a server or a balancer goes away it takes them all along.
     pub fresh: bool,
+    /// What reads the answer, wherever that comes in.
+    pub reader: Reader,
 }
 
 /// How urgent a call is; the least goes first.
@@ -104,15 +108,21 @@ pub enum FailureKind {
     TooLarge,
     /// The async runtime that would have sent it has ended, or there is none.
     NoRuntime,
+    /// As many exchanges as may go on at once were under way for as long as it could wait.
+    Queued,
 }
 
 impl FailureKind {
     /// Whether the request may have reached the server. When it is false nothing was sent.
     pub fn may_have_been_sent(self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::ConnectTimeout | Self::Tls | Self::Proxy | Self::NoRuntime => {
-                false
-            }
+            Self::Dns
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::Proxy
+            | Self::NoRuntime
+            | Self::Queued => false,
             Self::Timeout | Self::Lost | Self::TooLarge => true,
         }
     }
@@ -128,7 +138,8 @@ impl FailureKind {
             | Self::Tls
             | Self::Proxy
             | Self::TooLarge
-            | Self::NoRuntime => false,
+            | Self::NoRuntime
+            | Self::Queued => false,
         }
     }
 
@@ -144,6 +155,7 @@ impl FailureKind {
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
             Self::NoRuntime => "no async runtime is running here",
+            Self::Queued => "as many calls as a client makes at once were under way",
         }
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod answer;
 #[doc(hidden)]
 pub mod attribute;
 pub mod backoff;
@@ -19,10 +20,12 @@ pub mod money;
 pub mod operation;
 pub mod replayer;
 pub mod reply;
+pub mod session;
 pub mod settlement;
 pub mod step;
 pub mod time;
 
+pub use answer::{Answer, Reader};
 pub use call::{Call, Failure, FailureKind, Ticket, Urgency};
 pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
 pub use error::{ActionError, CallContext, Error, ErrorReply, TransportError};

@@ -346,7 +346,7 @@ impl OperationKind {
 }
 
 /// A response of the protocol: knows what beyond its JSON types makes it a success.
-pub trait Reply: DeserializeOwned + sealed::Sealed {
+pub trait Reply: DeserializeOwned + Send + sealed::Sealed + 'static {
     /// Keeps what the transport saw beside the body.
     #[doc(hidden)]
     fn set_info(&mut self, info: ResponseInfo);

@@ -217,6 +217,20 @@ pub enum Event {
         /// What became of it: of a [rejected](Receipt::Rejected) one what it cost, and what the ledger has instead.
         receipt: Box<Receipt>,
     },
+    /// An attempt that nobody waits for any more did not give its place back for a second, so the place counts as free:
+    /// there may be one exchange more than the transport should make. The transport is at fault.
+    #[non_exhaustive]
+    PlaceWrittenOff {
+        /// Whose attempt it was, if it was a reservation's that has an id by now.
+        reservation_id: Option<ReservationId>,
+    },
+    /// A defect of this client ended its work on a reservation, and nothing else of it. A cost that has a record is settled
+    /// from there; one that has none is counted in [`Flushed::unrecorded`](crate::Flushed::unrecorded) if it was handed over.
+    #[non_exhaustive]
+    Panicked {
+        /// The reservation, if it had a cost with a record.
+        reservation_id: Option<ReservationId>,
+    },
     /// An attempt to release failed. Whatever comes, the budget is free again when the lease ends.
     #[non_exhaustive]
     ReleaseFailed {
@@ -260,6 +274,9 @@ impl Event {
         match self {
             Self::ReservingAgain { .. } | Self::RecordUnreadable { .. } | Self::RecordsElsewhere { .. } => {
                 None
+            }
+            Self::PlaceWrittenOff { reservation_id } | Self::Panicked { reservation_id } => {
+                reservation_id.as_ref()
             }
             Self::Granted { response } => response.reservation_id.as_ref(),
             Self::LeaseExtended { reservation_id, .. }

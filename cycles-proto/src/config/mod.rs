@@ -135,6 +135,9 @@ pub enum ConfigError {
          after the fork, in each child"
     )]
     Forked,
+    /// The client was closed.
+    #[error("the client is closed, so nothing was sent; make another, or close it later")]
+    Closed,
     /// What the adapter needs cannot be had.
     #[error("{0}")]
     Adapter(String),
@@ -208,6 +211,19 @@ impl CyclesConfig {
     /// The caller's place in a trace, sent with every call.
     pub fn trace_parent(&self) -> Option<&TraceParent> {
         self.trace_parent.as_ref()
+    }
+
+    /// The same configuration for another key, with these defaults: of another tenant, say.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the key or the defaults.
+    pub fn for_principal(&self, api_key: &str, subject: Subject) -> Result<Self, ConfigError> {
+        subject.check_partial().map_err(ConfigError::Subject)?;
+        Ok(Self {
+            api_key: ApiKey::parse(api_key)?,
+            subject,
+            ..self.clone()
+        })
     }
 
     /// The same configuration within this trace.

@@ -10,6 +10,7 @@ use http::{Method, Request};
 use serde::Serialize;
 
 pub(crate) use self::path::{balances_path, evidence_path, list_path, reservation_path};
+use crate::answer::{Reader, Reads};
 use crate::call::{Call, MAX_RESPONSE, Ticket, Urgency};
 use crate::config::CyclesConfig;
 use crate::keys::Seed;
@@ -17,12 +18,14 @@ use crate::models::{
     Amount, CommitRequest, DecisionRequest, EventCreateRequest, IdempotencyKey, InvalidRequest,
     ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,
 };
+use crate::reply::Reply;
 
 /// A request that can be made again and again: every call of it has the same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     uri: http::Uri,
     body: Body,
+    reads: Reads,
     /// Names the trace that its calls belong to if the caller has none.
     seed: Seed,
 }
@@ -57,6 +60,7 @@ impl Encoded {
     /// A `POST` of `request` under its own key or one made from `seed`.
     pub(crate) fn post<R: Post>(
         config: &CyclesConfig,
+        reads: Reads,
         path: &str,
         seed: &Seed,
         request: &R,
@@ -75,49 +79,49 @@ impl Encoded {
         };
         let json =
             json.map_err(|error| InvalidRequest::new("request", format!("cannot be written: {error}")))?;
-        Self::new(
-            config,
-            path,
-            seed,
-            Body::Post {
-                json: Bytes::from(json),
-                key,
-            },
-        )
+        let json = Bytes::from(json);
+        Self::new(config, reads, path, seed, Body::Post { json, key })
     }
 
     /// A `POST` of a body that was encoded before, to the byte, under the key in it.
     pub(crate) fn verbatim(
         config: &CyclesConfig,
+        reads: Reads,
         path: &str,
         seed: &Seed,
         json: Bytes,
         key: IdempotencyKey,
     ) -> Result<Self, InvalidRequest> {
-        Self::new(config, path, seed, Body::Post { json, key })
+        Self::new(config, reads, path, seed, Body::Post { json, key })
     }
 
     /// A `GET`; of something public without the API key.
     pub(crate) fn get(
         config: &CyclesConfig,
+        reads: Reads,
         path: &str,
         seed: &Seed,
-        public: bool,
     ) -> Result<Self, InvalidRequest> {
-        Self::new(
-            config,
-            path,
-            seed,
-            if public { Body::PublicGet } else { Body::Get },
-        )
+        let body = match reads.kind.is_public() {
+            true => Body::PublicGet,
+            false => Body::Get,
+        };
+        Self::new(config, reads, path, seed, body)
     }
 
-    fn new(config: &CyclesConfig, path: &str, seed: &Seed, body: Body) -> Result<Self, InvalidRequest> {
+    fn new(
+        config: &CyclesConfig,
+        reads: Reads,
+        path: &str,
+        seed: &Seed,
+        body: Body,
+    ) -> Result<Self, InvalidRequest> {
         let uri = config.base().join(path);
         let uri = uri.ok_or_else(|| InvalidRequest::new("query", "is too long for an address"))?;
         Ok(Self {
             uri,
             body,
+            reads,
             seed: *seed,
         })
     }
@@ -128,6 +132,17 @@ impl Encoded {
             Body::Post { key, .. } => Some(key),
             Body::Get | Body::PublicGet => None,
         }
+    }
+
+    /// What reads the answers to its calls.
+    pub(crate) fn reader(&self, config: &CyclesConfig) -> Reader {
+        Reader::new(config.api_key(), self.reads)
+    }
+
+    /// The same request, whose answers are kept as they come.
+    pub(crate) fn read_as_it_came<T: Reply>(self) -> Self {
+        let reads = self.reads.as_it_came::<T>();
+        Self { reads, ..self }
     }
 
     /// The trace that its calls belong to: the caller's, else ours.
@@ -174,6 +189,7 @@ impl Encoded {
             max_response: MAX_RESPONSE,
             urgency: Urgency::Other,
             fresh: false,
+            reader: self.reader(config),
         }
     }
 

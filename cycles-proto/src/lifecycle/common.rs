@@ -4,9 +4,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::outcome::InvalidCommit;
-use bytes::Bytes;
 
-use crate::call::{Call, Failure, Ticket, Tickets};
+use crate::answer::Answer;
+use crate::call::{Call, Ticket, Tickets};
 use crate::config::CyclesConfig;
 use crate::encode::Encoded;
 use crate::error::CallContext;
@@ -62,7 +62,16 @@ impl Common {
             fresh: self.was_lost,
             ..encoded.call(&self.config, ticket, timeout)
         };
-        (call, Flight { ticket, deadline })
+        let flight = Flight {
+            ticket,
+            timeout,
+            deadline,
+        };
+        (call, flight)
+    }
+
+    pub(super) fn is_of_a_reservation(&self, ticket: Ticket) -> bool {
+        (1..=self.attempts_to_reserve).contains(&ticket.0)
     }
 
     /// What an error about a reservation that is held says of its call.
@@ -88,10 +97,16 @@ impl Common {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
     pub(super) ticket: Ticket,
+    timeout: Duration,
     pub(super) deadline: Duration,
 }
 
 impl Flight {
+    /// Its time begins now.
+    pub(super) fn begins(&mut self, now: Now) {
+        self.deadline = now.mono.saturating_add(self.timeout);
+    }
+
     /// The attempt whose time is over, if one is.
     pub(super) fn overdue(flight: Option<Self>, now: Now) -> Option<Ticket> {
         flight
@@ -106,12 +121,12 @@ impl Flight {
 }
 
 /// What became of an attempt.
-#[derive(Clone, Debug)]
-pub(super) struct Answer<'a> {
+#[derive(Debug)]
+pub(super) struct Attempted {
     pub(super) ticket: Ticket,
     /// When the attempt left, as far as the driver knows.
     pub(super) sent: Option<Duration>,
-    pub(super) result: Result<&'a http::Response<Bytes>, Failure>,
+    pub(super) said: Answer,
 }
 
 /// What a reservation is made for and how.

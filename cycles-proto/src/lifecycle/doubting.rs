@@ -3,10 +3,11 @@
 //! over is `ACTIVE` until the server's sweep comes to it. Where the extension is refused a look tells why.
 
 use super::Phase;
-use super::common::{About, Answer, Common, Flight};
+use super::common::{About, Attempted, Common, Flight};
 use super::heart::encode_extension;
 use super::outcome::{Outcome, ReleaseReason};
 use super::reserving::Granted;
+use crate::answer::Reads;
 use crate::call::Ticket;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
@@ -14,7 +15,7 @@ use crate::lease::Observation;
 use crate::models::{
     InvalidRequest, ReservationDetail, ReservationExtendResponse, ReservationId, ReservationStatus,
 };
-use crate::reply::{OperationKind, Verdict, verdict};
+use crate::reply::{OperationKind, Verdict};
 use crate::step::Step;
 use crate::time::Now;
 
@@ -84,6 +85,21 @@ impl Doubting {
         Step::Send(call)
     }
 
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut()
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        Flight::is(self.flight, ticket)
+    }
+
+    pub(super) fn reads(&self) -> Reads {
+        match self.question {
+            Question::Extension => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
+            Question::Look => Reads::of::<ReservationDetail>(OperationKind::GetReservation),
+        }
+    }
+
     /// The attempt whose time is over, if one is.
     pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
         Flight::overdue(self.flight, now)
@@ -95,12 +111,12 @@ impl Doubting {
         Some(granted.unwanted(self.about.ttl_ms, reason))
     }
 
-    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
         if !Flight::is(self.flight, answer.ticket) {
             return None;
         }
         self.flight = None;
-        common.was_lost = answer.result.is_err();
+        common.was_lost = answer.said.is_failure();
         let found = match self.question {
             Question::Extension => prolonged(now, answer),
             Question::Look => looked(answer),
@@ -131,14 +147,15 @@ impl Doubting {
 
 fn look(common: &Common, id: &ReservationId) -> Result<Encoded, InvalidRequest> {
     let path = reservation_path(id, "")?;
-    Encoded::get(&common.config, &path, &common.seed, false)
+    let reads = Reads::of::<ReservationDetail>(OperationKind::GetReservation);
+    Encoded::get(&common.config, reads, &path, &common.seed)
 }
 
-fn prolonged(now: Now, answer: Answer<'_>) -> Found {
-    let Ok(response) = answer.result else {
+fn prolonged(now: Now, answer: Attempted) -> Found {
+    let Ok(verdict) = answer.said.verdict::<ReservationExtendResponse>() else {
         return Found::Nothing;
     };
-    match verdict::<ReservationExtendResponse>(OperationKind::ExtendReservation, response) {
+    match verdict {
         Verdict::Success(response) if response.remaining_ttl_ms == Some(0) => Found::Refused,
         Verdict::Success(response) => Found::Prolonged(Observation {
             sent: answer.sent,
@@ -153,11 +170,11 @@ fn prolonged(now: Now, answer: Answer<'_>) -> Found {
     }
 }
 
-fn looked(answer: Answer<'_>) -> Found {
-    let Ok(response) = answer.result else {
+fn looked(answer: Attempted) -> Found {
+    let Ok(verdict) = answer.said.verdict::<ReservationDetail>() else {
         return Found::Nothing;
     };
-    match verdict::<ReservationDetail>(OperationKind::GetReservation, response) {
+    match verdict {
         // It was not prolonged, so nothing shows that there is time left.
         Verdict::Success(detail) if detail.status == ReservationStatus::Active => Found::Over(None),
         Verdict::Success(detail) => Found::Over(Some(detail.status.clone())),

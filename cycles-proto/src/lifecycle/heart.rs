@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use super::common::{Answer, Common, Flight};
+use super::common::{Attempted, Common, Flight};
+use crate::answer::Reads;
 use crate::call::{Call, Failure, FailureKind, Ticket, Urgency};
 use crate::encode::{Encoded, reservation_path};
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::lease::{BeatFailure, Lease, Next, Observation, Stop};
 use crate::models::{
     ErrorCode, IdempotencyKey, ReservationExtendRequest, ReservationExtendResponse, ReservationId,
 };
-use crate::reply::{OperationKind, Verdict, verdict};
+use crate::reply::{OperationKind, Verdict};
 use crate::step::{Event, Step};
 use crate::time::{Now, UnixMillis};
 
@@ -106,6 +107,14 @@ impl Heart {
         ticket
     }
 
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut().map(|(_, flight)| flight)
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        self.flight.is_some_and(|(_, flight)| flight.ticket == ticket)
+    }
+
     /// The attempt whose time is over, if one is.
     pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
         Flight::overdue(self.flight.map(|(_, flight)| flight), now)
@@ -153,12 +162,12 @@ impl Heart {
     }
 
     /// Takes the answer to an extension: when the lease ends now, if it was prolonged.
-    pub(super) fn handle(&mut self, scene: &mut Scene<'_>, answer: Answer<'_>) -> Option<UnixMillis> {
+    pub(super) fn handle(&mut self, scene: &mut Scene<'_>, answer: Attempted) -> Option<UnixMillis> {
         let (extension, flight) = self.flight.filter(|(_, flight)| flight.ticket == answer.ticket)?;
         self.flight = None;
-        scene.common.was_lost = answer.result.is_err();
+        scene.common.was_lost = answer.said.is_failure();
         // An answer after the attempt's time is none: its round trip would swell the reserve for ever.
-        let result = match answer.result {
+        let result = match answer.said.verdict::<ReservationExtendResponse>() {
             Ok(_) if flight.deadline < scene.now.mono => Err(Failure::new(FailureKind::Timeout)),
             other => other,
         };
@@ -173,7 +182,7 @@ impl Heart {
                 self.failed(scene, extension, error, BeatFailure::Transient);
                 return None;
             }
-            Ok(response) => match verdict::<ReservationExtendResponse>(kind, response) {
+            Ok(verdict) => match verdict {
                 Verdict::Success(response) => {
                     self.renewed(scene, extension, answer.sent, &response);
                     return Some(response.expires_at_ms);
@@ -327,13 +336,14 @@ pub(super) fn encode_extension(
     key: IdempotencyKey,
     by_ms: u64,
 ) -> Result<Encoded, Error> {
+    let reads = Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation);
     let request = ReservationExtendRequest {
         idempotency_key: Some(key),
         extend_by_ms: by_ms,
         metadata: None,
     };
     reservation_path(id, "/extend")
-        .and_then(|path| Encoded::post(&common.config, &path, &common.seed, &request))
+        .and_then(|path| Encoded::post(&common.config, reads, &path, &common.seed, &request))
         .map_err(|problem| Error::invalid(OperationKind::ExtendReservation, problem))
 }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Phase;
-use super::common::{About, Answer, Common};
+use super::common::{About, Attempted, Common, Flight};
 use super::heart::{Heart, Scene};
 use super::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use super::releasing::Releasing;
@@ -102,13 +102,21 @@ impl Held {
         self.settlement.is_none() && self.heart.is_lost(now)
     }
 
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.heart.flight()
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        self.heart.awaits(ticket)
+    }
+
     /// The extension whose time is over, if one is.
     pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
         self.heart.overdue(now)
     }
 
     /// Takes an answer to anything but the settlement.
-    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) {
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) {
         let (heart, mut scene) = self.heart(common, now);
         if let Some(expires_at) = heart.handle(&mut scene, answer) {
             self.grant.expires_at = Some(expires_at);

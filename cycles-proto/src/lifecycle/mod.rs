@@ -32,20 +32,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::common::{Answer, Common};
+use self::common::{Attempted, Common};
 use self::doubting::Doubting;
 use self::held::Held;
 pub use self::outcome::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
 pub use self::told::Told;
+use crate::answer::{Answer, Reader, Reads};
 use crate::call::{Failure, FailureKind, Ticket};
 use crate::config::CyclesConfig;
 use crate::error::Error;
 use crate::journal::record::JournalRecord;
 use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
-use crate::models::{Amount, CommitRequest, ReservationCreateRequest};
+use crate::models::{
+    Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,
+    ReservationExtendResponse,
+};
+use crate::reply::OperationKind;
 use crate::settlement::{Receipt, Settlement};
 use crate::step::{Step, StoreFailure};
 use crate::time::{Now, millis_ceil};
@@ -115,9 +120,9 @@ impl Lifecycle {
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
         if let Some(ticket) = self.overdue(now) {
-            let result = Err(Failure::new(FailureKind::Timeout));
+            let said = self.reader(ticket).read(Err(Failure::new(FailureKind::Timeout)));
             let sent = None;
-            self.handle(now, Answer { ticket, sent, result });
+            self.attempted(now, Attempted { ticket, sent, said });
         }
         loop {
             if let Some(event) = self.common.events.pop() {
@@ -151,37 +156,88 @@ impl Lifecycle {
         sent: Duration,
         response: &http::Response<Bytes>,
     ) {
-        let now = self.at(now);
-        if ticket.is_of_a_settlement() {
-            if let Some(settlement) = self.settlement_mut() {
-                settlement.handle_response(now, ticket, response);
-            }
-            return;
-        }
-        let response = self.common.config.api_key().beside(response);
-        let answer = Answer {
-            ticket,
-            sent: Some(sent),
-            result: Ok(&response),
-        };
-        self.handle(now, answer);
+        let answer = self.reader(ticket).read(Ok(response));
+        self.handle(now, ticket, Some(sent), answer);
     }
 
     /// A call has no answer; `sent` is when it left, if it did.
     pub fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
+        let answer = self.reader(ticket).read(Err(failure));
+        self.handle(now, ticket, sent, answer);
+    }
+
+    /// What came of a call; `sent` is when it left, if it did.
+    pub fn handle(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, answer: Answer) {
         let now = self.at(now);
         if ticket.is_of_a_settlement() {
             if let Some(settlement) = self.settlement_mut() {
-                settlement.handle_failure(now, ticket, failure);
+                settlement.handle(now, ticket, answer);
             }
             return;
         }
-        let answer = Answer {
-            ticket,
-            sent,
-            result: Err(self.common.config.api_key().redact_failure(failure)),
+        let said = answer;
+        self.attempted(now, Attempted { ticket, sent, said });
+    }
+
+    /// A call was given a place, having waited for it: its time begins now.
+    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
+        let now = self.at(now);
+        if let Some(settlement) = self.settlement_mut() {
+            settlement.placed(now, ticket);
+        }
+        let flight = match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.flight(),
+            Phase::Doubting(doubting) => doubting.flight(),
+            Phase::Held(held) => held.flight(),
+            Phase::Releasing(releasing) => releasing.flight(),
+            Phase::Resumed(_) | Phase::Ended(_) => None,
         };
-        self.handle(now, answer);
+        if let Some(flight) = flight.filter(|flight| flight.ticket == ticket) {
+            flight.begins(now);
+        }
+    }
+
+    /// Whether the answer to this call is waited for. One that is not is told all the same if it is a grant.
+    pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
+        if ticket.is_of_a_settlement() {
+            return self
+                .settlement()
+                .is_some_and(|settlement| settlement.awaits(ticket));
+        }
+        match &self.phase {
+            Phase::Reserving(reserving) => reserving.awaits(ticket),
+            Phase::Doubting(doubting) => doubting.awaits(ticket),
+            Phase::Held(held) => held.awaits(ticket),
+            Phase::Releasing(releasing) => releasing.awaits(ticket),
+            Phase::Resumed(_) | Phase::Ended(_) => false,
+        }
+    }
+
+    /// A record of the cost was made that was waited for in vain.
+    pub(crate) fn is_recorded_late(&mut self, ticket: Ticket) {
+        if let Some(settlement) = self.settlement_mut() {
+            settlement.is_recorded_late(ticket);
+        }
+    }
+
+    /// Whether there is a durable record of the cost.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.settlement().is_some_and(Settlement::is_recorded)
+    }
+
+    /// What reads the answer to this call.
+    fn reader(&self, ticket: Ticket) -> Reader {
+        let reads = match (&self.phase, self.settlement()) {
+            (_, Some(settlement)) if ticket.is_of_a_settlement() => settlement.reads(),
+            _ if self.common.is_of_a_reservation(ticket) => {
+                let dry_run = matches!(&self.phase, Phase::Reserving(reserving) if reserving.is_dry_run());
+                Reads::of::<ReservationCreateResponse>(OperationKind::CreateReservation { dry_run })
+            }
+            (Phase::Doubting(doubting), _) => doubting.reads(),
+            (Phase::Releasing(_), _) => Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation),
+            _ => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
+        };
+        Reader::new(self.common.config.api_key(), reads)
     }
 
     /// A change of the journal was made, or could not be.
@@ -337,7 +393,7 @@ impl Lifecycle {
         now
     }
 
-    fn handle(&mut self, now: Now, answer: Answer<'_>) {
+    fn attempted(&mut self, now: Now, answer: Attempted) {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.handle(common, now, answer),
@@ -347,7 +403,7 @@ impl Lifecycle {
                 held.handle(common, now, answer);
                 None
             }
-            Phase::Ended(outcome) => released_late(common, now, outcome, &answer),
+            Phase::Ended(outcome) => released_late(common, now, outcome, answer),
             Phase::Resumed(_) => None,
         };
         self.phase_is(next);
@@ -402,7 +458,7 @@ impl Lifecycle {
 
 /// A grant that comes after nobody waited for it any more is given back, and the outcome stays as it was told.
 /// One without any time left is the replay of an old key: whoever reserved it before may be settling it.
-fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: &Answer<'_>) -> Option<Phase> {
+fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: Attempted) -> Option<Phase> {
     if !matches!(outcome, Outcome::NotReserved(_)) {
         return None;
     }

@@ -4,16 +4,17 @@
 use core::time::Duration;
 
 use super::Phase;
-use super::common::{Answer, Common, Flight};
+use super::common::{Attempted, Common, Flight};
 use super::outcome::{Outcome, ReleaseReason, Released};
 use super::reserving::Granted;
+use crate::answer::Reads;
 use crate::backoff::Backoff;
 use crate::call::Ticket;
 use crate::config::RetryPolicy;
 use crate::encode::{Encoded, reservation_path};
 use crate::error::Error;
 use crate::models::{IdempotencyKey, ReleaseRequest, ReleaseResponse, ReservationId};
-use crate::reply::{OperationKind, Verdict, verdict};
+use crate::reply::{OperationKind, Verdict};
 use crate::step::{Event, Step};
 use crate::time::Now;
 
@@ -86,6 +87,17 @@ impl Releasing {
         Ok(Step::Send(call))
     }
 
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        match &mut self.stage {
+            Stage::InFlight(flight) => Some(flight),
+            Stage::Due(_) => None,
+        }
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        matches!(self.stage, Stage::InFlight(flight) if flight.ticket == ticket)
+    }
+
     /// The attempt whose time is over, if one is.
     pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
         match self.stage {
@@ -94,23 +106,23 @@ impl Releasing {
         }
     }
 
-    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
         match self.stage {
             Stage::InFlight(flight) if flight.ticket == answer.ticket => {}
             Stage::InFlight(_) | Stage::Due(_) => return None,
         }
-        common.was_lost = answer.result.is_err();
+        common.was_lost = answer.said.is_failure();
         let kind = OperationKind::ReleaseReservation;
         let context = common.context(kind, &self.id, Some(&key(common)));
-        let (error, pause) = match answer.result {
+        let (error, pause) = match answer.said.verdict::<ReleaseResponse>() {
             Err(failure) => {
                 let may_have_been_sent = failure.kind().may_have_been_sent();
                 let error = Error::transport(context, failure, self.may_be_done);
                 self.may_be_done |= may_have_been_sent;
                 (error, Some(Duration::ZERO))
             }
-            Ok(response) => {
-                let (reply, pause) = match verdict::<ReleaseResponse>(kind, response) {
+            Ok(verdict) => {
+                let (reply, pause) = match verdict {
                     Verdict::Success(reply) => {
                         return Some(self.ended(Released::Confirmed(Box::new(reply))));
                     }
@@ -172,8 +184,9 @@ impl Releasing {
             idempotency_key: Some(key(common)),
             reason: Some(self.reason.as_str().to_owned()),
         };
+        let reads = Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation);
         reservation_path(&self.id, "/release")
-            .and_then(|path| Encoded::post(&common.config, &path, &common.seed, &request))
+            .and_then(|path| Encoded::post(&common.config, reads, &path, &common.seed, &request))
             .map_err(|problem| Error::invalid(OperationKind::ReleaseReservation, problem))
     }
 }

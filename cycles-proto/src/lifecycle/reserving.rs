@@ -4,18 +4,19 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Phase;
-use super::common::{About, Answer, Common, Flight};
+use super::common::{About, Attempted, Common, Flight};
 use super::doubting::Doubting;
 use super::held::Held;
 use super::outcome::{Outcome, ReleaseReason, Released};
 use super::releasing::Releasing;
+use crate::answer::Reads;
 use crate::call::Ticket;
 use crate::encode::Encoded;
 use crate::error::{CallContext, Error};
 use crate::journal::record::Purpose;
 use crate::lease::Observation;
 use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
-use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
+use crate::reply::{OperationKind, Unsuccessful, Verdict};
 use crate::step::{Event, Step};
 use crate::time::Now;
 
@@ -44,8 +45,14 @@ impl Reserving {
         let kind = OperationKind::CreateReservation {
             dry_run: request.dry_run,
         };
-        let encoded = Encoded::post(&common.config, "/v1/reservations", &common.seed, &request)
-            .map_err(|problem| Error::invalid(kind, problem))?;
+        let encoded = Encoded::post(
+            &common.config,
+            Reads::of::<ReservationCreateResponse>(kind),
+            "/v1/reservations",
+            &common.seed,
+            &request,
+        )
+        .map_err(|problem| Error::invalid(kind, problem))?;
         let about = About {
             purpose: Arc::new(Purpose {
                 subject: request.subject,
@@ -75,6 +82,18 @@ impl Reserving {
         Step::Send(call)
     }
 
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut()
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        Flight::is(self.flight, ticket)
+    }
+
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.kind == OperationKind::CreateReservation { dry_run: true }
+    }
+
     /// The attempt whose time is over, if one is.
     pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
         Flight::overdue(self.flight, now)
@@ -87,17 +106,17 @@ impl Reserving {
         (common.attempts_to_reserve == 0).then(|| Phase::ended(Outcome::Released(Released::NothingHeld)))
     }
 
-    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Answer<'_>) -> Option<Phase> {
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
         if !Flight::is(self.flight, answer.ticket) {
             // An attempt that was given up. Only a grant is news.
-            let granted = Granted::late(common, now, &answer)?;
+            let granted = Granted::late(common, now, answer)?;
             return Some(self.decided(common, granted));
         }
         self.flight = None;
-        common.was_lost = answer.result.is_err();
+        common.was_lost = answer.said.is_failure();
         let sent = answer.sent;
-        let (error, is_open, is_worth_repeating) = match answer.result {
-            Ok(response) => match verdict::<ReservationCreateResponse>(self.kind, response) {
+        let (error, is_open, is_worth_repeating) = match answer.said.verdict::<ReservationCreateResponse>() {
+            Ok(verdict) => match verdict {
                 Verdict::Success(response) => return Some(self.answered(common, now, response, sent)),
                 Verdict::Ambiguous(reply) => {
                     let is_worth_repeating = !reply.asks_for_a_pause();
@@ -131,7 +150,7 @@ impl Reserving {
         response: ReservationCreateResponse,
         sent: Option<Duration>,
     ) -> Phase {
-        if (self.kind == OperationKind::CreateReservation { dry_run: true }) {
+        if self.is_dry_run() {
             return Phase::ended(Outcome::Evaluated(Box::new(response)));
         }
         match Granted::new(response, sent, now.mono) {
@@ -219,11 +238,9 @@ impl Granted {
     }
 
     /// A grant that answers an attempt which nobody waits for any more.
-    pub(super) fn late(common: &Common, now: Now, answer: &Answer<'_>) -> Option<Self> {
-        let is_of_a_reservation = (1..=common.attempts_to_reserve).contains(&answer.ticket.0);
-        let response = answer.result.as_ref().ok().filter(|_| is_of_a_reservation)?;
-        let kind = OperationKind::CreateReservation { dry_run: false };
-        match verdict::<ReservationCreateResponse>(kind, response) {
+    pub(super) fn late(common: &Common, now: Now, answer: Attempted) -> Option<Self> {
+        let said = Some(answer.said).filter(|_| common.is_of_a_reservation(answer.ticket))?;
+        match said.verdict::<ReservationCreateResponse>().ok()? {
             Verdict::Success(response) => Self::new(response, answer.sent, now.mono).ok(),
             Verdict::Rejected(_)
             | Verdict::Unauthorized(_)

@@ -20,15 +20,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(crate) use self::raw::as_it_came;
 pub use self::raw::{RawRequest, RawResponse};
 
+use crate::answer::{Answer, Reads};
 use crate::call::{Call, Failure, FailureKind, Ticket};
 use crate::config::CyclesConfig;
 use crate::encode::{Encoded, Post};
 use crate::error::{CallContext, Error};
 use crate::keys::Seed;
 use crate::models::{InvalidRequest, ReservationId};
-use crate::reply::{OperationKind, Reply, Verdict, verdict};
+use crate::reply::{OperationKind, Reply, Verdict};
 
 /// One operation, from its request to its result of type `T`.
 #[derive(Clone, Debug)]
@@ -43,8 +45,9 @@ pub struct Operation<T> {
     timeout: Duration,
     /// Whether the attempt before had no answer.
     was_lost: bool,
-    judge: fn(OperationKind, &http::Response<Bytes>) -> Verdict<T>,
     result: fn(CallContext, Verdict<T>, bool) -> Result<T, Error>,
+    /// What of a result is no success of the server.
+    trouble: fn(&Result<T, Error>) -> Option<&Error>,
 }
 
 /// What follows an answer.
@@ -61,7 +64,7 @@ pub enum Progress<T> {
     Done(Result<T, Error>),
 }
 
-impl<T> Operation<T> {
+impl<T: 'static> Operation<T> {
     /// The call to make now. Each one has the same request.
     pub fn call(&self) -> Call {
         Call {
@@ -72,6 +75,10 @@ impl<T> Operation<T> {
         }
     }
 
+    pub(crate) fn trouble(&self) -> fn(&Result<T, Error>) -> Option<&Error> {
+        self.trouble
+    }
+
     /// What is asked.
     pub fn context(&self) -> &CallContext {
         &self.context
@@ -79,13 +86,17 @@ impl<T> Operation<T> {
 
     /// Takes the answer to the call. `elapsed` is the time since the operation's first call was made.
     pub fn handle(self, elapsed: Duration, answer: Result<&http::Response<Bytes>, Failure>) -> Progress<T> {
+        let reader = self.encoded.reader(&self.config);
+        self.answered(elapsed, reader.read(answer))
+    }
+
+    /// As [`handle`](Self::handle), with the answer as it was read.
+    pub(crate) fn answered(self, elapsed: Duration, answer: Answer) -> Progress<T> {
         let whole = self.config.attempt_timeout();
         let may_repeat = self.attempt == 0 && elapsed <= whole / 2 && self.config.retry().enabled;
         let context = self.context.clone();
-        let result = match answer {
-            Ok(response) => {
-                let response = self.config.api_key().beside(response);
-                let verdict = (self.judge)(self.context.operation, &response);
+        let result = match answer.verdict::<T>() {
+            Ok(verdict) => {
                 if may_repeat && is_worth_repeating(&verdict) {
                     return self.again(whole - elapsed, false);
                 }
@@ -118,7 +129,7 @@ impl<T> Operation<T> {
         if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
             return failure.with_detail(format!("gave up after {:?}", self.timeout));
         }
-        self.config.api_key().redact_failure(failure)
+        failure
     }
 }
 
@@ -143,7 +154,8 @@ impl<T: Reply> Operation<T> {
         request: &impl Post,
         seed: Seed,
     ) -> Result<Self, Error> {
-        let encoded = path.and_then(|path| Encoded::post(config, &path, &seed, request));
+        let encoded =
+            path.and_then(|path| Encoded::post(config, Reads::of::<T>(kind), &path, &seed, request));
         let mut operation = Self::new(config, kind, encoded)?;
         operation.context.unit = request.amount().map(|amount| amount.unit.clone());
         Ok(operation)
@@ -155,7 +167,7 @@ impl<T: Reply> Operation<T> {
         path: Result<String, InvalidRequest>,
         seed: Seed,
     ) -> Result<Self, Error> {
-        let encoded = path.and_then(|path| Encoded::get(config, &path, &seed, kind.is_public()));
+        let encoded = path.and_then(|path| Encoded::get(config, Reads::of::<T>(kind), &path, &seed));
         Self::new(config, kind, encoded)
     }
 
@@ -184,8 +196,8 @@ impl<T: Reply> Operation<T> {
             may_be_done: false,
             timeout,
             was_lost: false,
-            judge: verdict::<T>,
             result: Error::of::<T>,
+            trouble: |result| result.as_ref().err(),
         })
     }
 

@@ -168,19 +168,22 @@ impl<T: Reply> Operation<T> {
         Operation {
             config: self.config,
             context: self.context,
-            encoded: self.encoded,
+            encoded: self.encoded.read_as_it_came::<T>(),
             attempt: self.attempt,
             may_be_done: self.may_be_done,
             timeout: self.timeout,
             was_lost: self.was_lost,
-            judge: judge::<T>,
             result: conclude,
+            trouble: |result| result.as_ref().map_or_else(Some, RawResponse::error),
         }
     }
 }
 
 /// As the operation itself judges it, with what came in place of what was read.
-fn judge<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) -> Verdict<RawResponse> {
+pub(crate) fn as_it_came<T: Reply>(
+    kind: OperationKind,
+    response: &http::Response<Bytes>,
+) -> Verdict<RawResponse> {
     let info = ResponseInfo::of(response);
     verdict::<T>(kind, response).map(|_| RawResponse { info, error: None })
 }

@@ -49,6 +49,11 @@ impl Tally {
         self.charged_less += usize::from(matches!(event, Event::ChargedLess { .. }));
     }
 
+    /// A cost of this process is in no ledger and in no record, and nobody is left who could settle it.
+    pub(crate) fn note_lost(&mut self) {
+        self.unrecorded += 1;
+    }
+
     /// A life that was started for a record has ended so. One that is left for a later scan counts as recorded.
     pub fn note_replayed(&mut self, record: &RecordId, outcome: Option<&Outcome>, is_left: bool) {
         if let (Some(Outcome::Settled(receipt)), false) = (outcome, is_left) {
@@ -121,6 +126,18 @@ impl Flushed {
             charged_less,
             set_aside: set_aside.len() + corrupt,
             is_certain: is_read && unread == 0,
+        }
+    }
+
+    /// Of a session that knows nothing of it.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            ending: 0,
+            recorded: 0,
+            unrecorded: 0,
+            charged_less: 0,
+            set_aside: 0,
+            is_certain: true,
         }
     }
 

@@ -6,10 +6,12 @@ use bytes::Bytes;
 
 use super::judge::{Move, Why};
 use super::{Settlement, Stage};
+use crate::answer::Reads;
 use crate::call::{Call, Failure, Ticket, Urgency};
 use crate::encode::{Encoded, reservation_path};
 use crate::error::{CallContext, Error};
 use crate::journal::record::Mode;
+use crate::models::{CommitResponse, EventCreateResponse, ReservationDetail};
 use crate::reply::OperationKind;
 use crate::step::Step;
 use crate::time::Now;
@@ -59,8 +61,9 @@ impl Settlement {
             (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit"),
             (Attempt::Settle, Mode::Event) => Ok("/v1/events".to_owned()),
         };
+        let reads = self.reads_of(attempt);
         let encoded = path.and_then(|path| match attempt {
-            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, &path, &self.seed, false),
+            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, reads, &path, &self.seed),
             Attempt::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
                 let key = self
@@ -68,10 +71,19 @@ impl Settlement {
                     .idempotency_key()
                     .cloned()
                     .unwrap_or_else(|| "".into());
-                Encoded::verbatim(&self.config, &path, &self.seed, body, key)
+                Encoded::verbatim(&self.config, reads, &path, &self.seed, body, key)
             }
         });
-        encoded.map_err(|problem| Error::invalid(self.kind(attempt), problem))
+        encoded.map_err(|problem| Error::invalid(reads.kind, problem))
+    }
+
+    pub(super) fn reads_of(&self, attempt: Attempt) -> Reads {
+        let kind = self.kind(attempt);
+        match (attempt, self.record.mode()) {
+            (Attempt::Look | Attempt::Compare(_), _) => Reads::of::<ReservationDetail>(kind),
+            (Attempt::Settle, Mode::Commit) => Reads::of::<CommitResponse>(kind),
+            (Attempt::Settle, Mode::Event) => Reads::of::<EventCreateResponse>(kind),
+        }
     }
 
     fn kind(&self, attempt: Attempt) -> OperationKind {
@@ -95,7 +107,7 @@ impl Settlement {
     }
 
     /// The attempt that `ticket` is the answer to, if it is waited for.
-    pub(super) fn landed(&mut self, ticket: Ticket) -> Option<Attempt> {
+    pub(super) fn landed(&self, ticket: Ticket) -> Option<Attempt> {
         match &self.stage {
             Stage::InFlight(attempt, flight) if flight.ticket == ticket => Some(*attempt),
             Stage::Write(..)

@@ -3,14 +3,12 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Receipt;
 use crate::journal::record::{JournalRecord, Mode};
 use crate::models::{
     Amount, CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus,
 };
-use crate::reply::{OperationKind, Unsuccessful, Verdict, verdict};
+use crate::reply::{Unsuccessful, Verdict};
 use crate::time::UnixMillis;
 
 /// What to do next.
@@ -115,8 +113,8 @@ fn refused(code: &ErrorCode, mode: Mode) -> Move {
 }
 
 /// The answer to a commit.
-pub(super) fn commit(record: &JournalRecord, response: &http::Response<Bytes>) -> Judgement {
-    match verdict::<CommitResponse>(OperationKind::CommitReservation, response) {
+pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -> Judgement {
+    match verdict {
         Verdict::Success(mut reply) => {
             reply.actual = record.actual();
             (Move::Finish(Receipt::Committed(Some(Arc::new(reply)))), None)
@@ -149,8 +147,8 @@ pub(super) fn commit(record: &JournalRecord, response: &http::Response<Bytes>) -
 }
 
 /// The answer to an event.
-pub(super) fn event(record: &JournalRecord, response: &http::Response<Bytes>) -> Judgement {
-    match verdict::<EventCreateResponse>(OperationKind::CreateEvent, response) {
+pub(super) fn event(record: &JournalRecord, verdict: Verdict<EventCreateResponse>) -> Judgement {
+    match verdict {
         Verdict::Success(mut reply) => {
             reply.actual = record.actual();
             (Move::Finish(Receipt::RecoveredViaEvent(Arc::new(reply))), None)
@@ -171,8 +169,8 @@ pub(super) fn event(record: &JournalRecord, response: &http::Response<Bytes>) ->
 }
 
 /// The answer to a look at a reservation that may be over, and that an earlier attempt may have committed.
-pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
-    match verdict::<ReservationDetail>(OperationKind::GetReservation, response) {
+pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
+    match verdict {
         Verdict::Success(detail) => match detail.status {
             // The commit again: it is still to be had, or the ledger repeats its answer to our key, or it says in its
             // own words why not. Whether a commit that it has is ours, its state does not tell.
@@ -207,9 +205,8 @@ pub(super) fn look(response: &http::Response<Bytes>) -> Judgement {
 pub(super) fn compare(
     why: Why,
     record: &JournalRecord,
-    response: &http::Response<Bytes>,
+    reply: Verdict<ReservationDetail>,
 ) -> (Judgement, Option<Found>) {
-    let reply = verdict::<ReservationDetail>(OperationKind::GetReservation, response);
     let found = match &reply {
         Verdict::Success(detail) => Some(Found {
             status: detail.status.clone(),

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use self::attempt::{Attempt, Flight};
 use self::judge::{Found, Move};
 pub use self::receipt::Receipt;
+use crate::answer::{Answer, Reader, Reads};
 use crate::backoff::Backoff;
 use crate::call::{Failure, FailureKind, Ticket, Tickets};
 use crate::config::CyclesConfig;
@@ -224,21 +225,38 @@ impl Settlement {
 
     /// A call was answered.
     pub fn handle_response(&mut self, now: Now, ticket: Ticket, response: &http::Response<Bytes>) {
+        self.handle(now, ticket, self.reader().read(Ok(response)));
+    }
+
+    /// A call has no answer.
+    pub fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
+        self.handle(now, ticket, self.reader().read(Err(failure)));
+    }
+
+    /// What came of a call.
+    pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let Some(attempt) = self.landed(ticket) else {
             return;
         };
-        self.was_lost = false;
-        let response = self.config.api_key().beside(response);
-        let (next, reply) = match (attempt, self.record.mode()) {
-            (Attempt::Look, _) => judge::look(&response),
-            (Attempt::Compare(why), _) => {
-                let (judgement, found) = judge::compare(why, &self.record, &response);
+        let judged = match (attempt, self.record.mode()) {
+            (Attempt::Look, _) => answer.verdict().map(judge::look),
+            (Attempt::Compare(why), _) => answer.verdict().map(|verdict| {
+                let (judgement, found) = judge::compare(why, &self.record, verdict);
                 self.found = found;
                 judgement
-            }
-            (Attempt::Settle, Mode::Commit) => judge::commit(&self.record, &response),
-            (Attempt::Settle, Mode::Event) => judge::event(&self.record, &response),
+            }),
+            (Attempt::Settle, Mode::Commit) => answer
+                .verdict()
+                .map(|verdict| judge::commit(&self.record, verdict)),
+            (Attempt::Settle, Mode::Event) => answer
+                .verdict()
+                .map(|verdict| judge::event(&self.record, verdict)),
         };
+        let (next, reply) = match judged {
+            Ok(judgement) => judgement,
+            Err(failure) => return self.attempt_failed(now, attempt, failure),
+        };
+        self.was_lost = false;
         if let Some(reply) = reply {
             let error = Error::of_reply(self.context(attempt), reply, self.may_have_counted);
             self.last_error = Some(Box::new(error));
@@ -246,12 +264,42 @@ impl Settlement {
         self.apply(now, attempt, next);
     }
 
-    /// A call has no answer.
-    pub fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
-        if let Some(attempt) = self.landed(ticket) {
-            let failure = self.config.api_key().redact_failure(failure);
-            self.attempt_failed(now, attempt, failure);
+    /// A call was given a place, having waited for it: its time begins now.
+    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
+        let timeout = self.config.attempt_timeout();
+        if let Stage::InFlight(_, flight) = &mut self.stage
+            && flight.ticket == ticket
+        {
+            flight.deadline = now.mono.saturating_add(timeout);
         }
+    }
+
+    /// Whether the answer to this call is waited for.
+    pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
+        self.landed(ticket).is_some()
+    }
+
+    /// A record of the cost was made that was waited for in vain.
+    pub(crate) fn is_recorded_late(&mut self, _: Ticket) {
+        self.only_in_memory &= matches!(self.stage, Stage::Done(_));
+    }
+
+    /// Whether there is a durable record of the cost.
+    pub(crate) fn is_recorded(&self) -> bool {
+        !self.only_in_memory
+    }
+
+    /// What is read of the answer to the call that is under way.
+    pub(crate) fn reads(&self) -> Reads {
+        let attempt = match &self.stage {
+            Stage::InFlight(attempt, _) => *attempt,
+            Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::Done(_) => Attempt::Settle,
+        };
+        self.reads_of(attempt)
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::new(self.config.api_key(), self.reads())
     }
 
     /// A change of the journal was made, or could not be.

@@ -176,7 +176,7 @@ impl<R: Runtime> CyclesClient<R> {
         .await
     }
 
-    async fn run<T>(
+    async fn run<T: 'static>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
     ) -> Result<T, Error> {
@@ -184,7 +184,7 @@ impl<R: Runtime> CyclesClient<R> {
     }
 
     /// `trouble` is what of a result is no success of the server.
-    async fn ask<T>(
+    async fn ask<T: 'static>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
         trouble: fn(&Result<T, Error>) -> Option<&Error>,
@@ -209,7 +209,10 @@ impl<R: Runtime> CyclesClient<R> {
     }
 }
 
-fn trace<T>(operation: &Operation<T>, answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>) {
+fn trace<T: 'static>(
+    operation: &Operation<T>,
+    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
+) {
     let context = operation.context();
     match answer {
         Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),

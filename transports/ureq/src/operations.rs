@@ -159,7 +159,7 @@ impl CyclesClient {
         })
     }
 
-    fn run<T>(
+    fn run<T: 'static>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
     ) -> Result<T, Error> {
@@ -167,7 +167,7 @@ impl CyclesClient {
     }
 
     /// `trouble` is what of a result is no success of the server.
-    fn ask<T>(
+    fn ask<T: 'static>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
         trouble: fn(&Result<T, Error>) -> Option<&Error>,
@@ -191,7 +191,10 @@ impl CyclesClient {
     }
 }
 
-fn trace<T>(operation: &Operation<T>, answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>) {
+fn trace<T: 'static>(
+    operation: &Operation<T>,
+    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
+) {
     let context = operation.context();
     match answer {
         Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),

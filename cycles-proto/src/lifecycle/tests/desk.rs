@@ -21,7 +21,7 @@ pub(super) const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"T
 pub(super) const RELEASED: &str = r#"{"status":"RELEASED","released":{"unit":"TOKENS","amount":9}}"#;
 pub(super) const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;
 
-pub(super) type Answer = Result<Response<Bytes>, FailureKind>;
+pub(super) type Answered = Result<Response<Bytes>, FailureKind>;
 
 /// What the journal of a test does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Desk {
 
     /// Gives `answers` to the calls one after the other, each after 5 ms, and lets time pass as the life asks,
     /// until there is no answer left.
-    pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answer>) -> &mut Self {
+    pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answered>) -> &mut Self {
         for answer in answers {
             while let (Some(at), true) = (self.settle(), self.open.is_empty()) {
                 self.mono = at;
@@ -159,12 +159,12 @@ impl Desk {
     }
 
     /// Answers the call that is open for the longest time.
-    pub(super) fn reply(&mut self, answer: Answer) {
+    pub(super) fn reply(&mut self, answer: Answered) {
         let (call, sent) = self.open.pop_front().expect("an open call");
         self.hand_in(call.ticket, sent, answer);
     }
 
-    pub(super) fn hand_in(&mut self, ticket: Ticket, sent: Duration, answer: Answer) {
+    pub(super) fn hand_in(&mut self, ticket: Ticket, sent: Duration, answer: Answered) {
         let now = self.now();
         match answer {
             Ok(response) => self.life.handle_response(now, ticket, sent, &response),
@@ -263,55 +263,55 @@ pub(super) fn cost(tokens: i64) -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(tokens)).build()
 }
 
-pub(super) fn answer(status: u16, body: &str) -> Answer {
+pub(super) fn answer(status: u16, body: &str) -> Answered {
     Ok(Response::builder()
         .status(status)
         .body(Bytes::copy_from_slice(body.as_bytes()))
         .unwrap())
 }
 
-pub(super) fn ok(body: &str) -> Answer {
+pub(super) fn ok(body: &str) -> Answered {
     answer(200, body)
 }
 
-pub(super) fn committed(charged: i64) -> Answer {
+pub(super) fn committed(charged: i64) -> Answered {
     ok(&format!(
         r#"{{"status":"COMMITTED","charged":{{"unit":"TOKENS","amount":{charged}}}}}"#
     ))
 }
 
-pub(super) fn refusal(status: u16, code: &str) -> Answer {
+pub(super) fn refusal(status: u16, code: &str) -> Answered {
     answer(
         status,
         &format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#),
     )
 }
 
-pub(super) fn throttled(seconds: u64) -> Answer {
+pub(super) fn throttled(seconds: u64) -> Answered {
     let response = Response::builder().status(429).header("retry-after", seconds);
     Ok(response.body(Bytes::new()).unwrap())
 }
 
 /// A grant of `r-1` with this much time left.
-pub(super) fn granted(remaining_ms: u64) -> Answer {
+pub(super) fn granted(remaining_ms: u64) -> Answered {
     decided("ALLOW", "r-1", remaining_ms)
 }
 
-pub(super) fn decided(decision: &str, id: &str, remaining_ms: u64) -> Answer {
+pub(super) fn decided(decision: &str, id: &str, remaining_ms: u64) -> Answered {
     ok(&format!(
         r#"{{"decision":"{decision}","reservation_id":"{id}","affected_scopes":[],"expires_at_ms":{},"remaining_ttl_ms":{remaining_ms}}}"#,
         WALL + remaining_ms
     ))
 }
 
-pub(super) fn extended(remaining_ms: u64) -> Answer {
+pub(super) fn extended(remaining_ms: u64) -> Answered {
     ok(&format!(
         r#"{{"status":"ACTIVE","expires_at_ms":{},"remaining_ttl_ms":{remaining_ms}}}"#,
         WALL + 7_000
     ))
 }
 
-pub(super) fn detail(status: &str) -> Answer {
+pub(super) fn detail(status: &str) -> Answered {
     ok(&format!(
         r#"{{"reservation_id":"r-1","status":"{status}","subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":{},"scope_path":"s","affected_scopes":[]}}"#,
         WALL + 90_000
@@ -349,6 +349,8 @@ fn tell(event: &Event) -> &'static str {
         Event::SettlingByEvent { .. } => "by event",
         Event::SetAside { .. } => "told aside",
         Event::ReleaseFailed { .. } => "release failed",
+        Event::PlaceWrittenOff { .. } => "place written off",
+        Event::Panicked { .. } => "panicked",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Asking for a reservation.
 
 use super::super::*;
-use super::desk::{Answer, *};
+use super::desk::{Answered, *};
 use crate::error::Error;
 use crate::models::{Decision, DecisionReasonCode};
 use http::Response;
@@ -144,7 +144,7 @@ fn what_the_subject_leaves_out_comes_from_the_configuration() {
 }
 
 /// The error of a reservation that is answered so.
-fn denied_by(answer: Answer) -> Error {
+fn denied_by(answer: Answered) -> Error {
     let mut desk = Desk::new();
     desk.run([answer]);
     assert_eq!(desk.log(), ["POST reservations"]);

@@ -4,7 +4,7 @@ use super::desk::*;
 use super::*;
 
 /// The answers that refuse a cost for good, and how the record is kept.
-fn refusals() -> Vec<(Vec<Answer>, &'static str)> {
+fn refusals() -> Vec<(Vec<Answered>, &'static str)> {
     vec![
         (vec![refusal(409, "BUDGET_EXCEEDED")], "rejected"),
         (vec![refusal(400, "UNIT_MISMATCH")], "rejected"),

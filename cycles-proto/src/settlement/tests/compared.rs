@@ -267,6 +267,6 @@ fn a_cost_that_was_charged_for_less_is_told_with_both_amounts() {
 }
 
 /// As the record has it.
-fn charged_by_us() -> Answer {
+fn charged_by_us() -> Answered {
     charged(5)
 }

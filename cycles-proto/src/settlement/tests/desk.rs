@@ -12,7 +12,7 @@ pub(super) const WALL: u64 = 1_795_000_000_000;
 pub(super) const DAY_MS: u64 = 86_400_000;
 pub(super) const SEED: Seed = Seed([5; 16]);
 
-pub(super) type Answer = Result<Response<Bytes>, FailureKind>;
+pub(super) type Answered = Result<Response<Bytes>, FailureKind>;
 
 /// A settlement, the time, and what was asked of the driver.
 pub(super) struct Desk {
@@ -61,7 +61,7 @@ impl Desk {
 
     /// Does all that is asked, gives `answers` to the calls one after the other, lets time pass as it is asked
     /// to, and stops when there is nothing left to do or no answer left.
-    pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answer>) -> &mut Self {
+    pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answered>) -> &mut Self {
         let mut answers = answers.into_iter();
         for _ in 0..10_000 {
             match self.settlement.poll(self.now()) {
@@ -115,6 +115,8 @@ impl Desk {
                     | Event::RecordUnreadable { .. }
                     | Event::SecondCost { .. }
                     | Event::RecordsElsewhere { .. }
+                    | Event::PlaceWrittenOff { .. }
+                    | Event::Panicked { .. }
                     | Event::ReleaseFailed { .. }) => panic!("no event of a settlement: {other:?}"),
                 }),
                 Step::Wait(Some(at)) => {
@@ -218,38 +220,38 @@ pub(super) fn describe(write: &JournalWrite) -> String {
     }
 }
 
-pub(super) fn answer(status: u16, body: &str) -> Answer {
+pub(super) fn answer(status: u16, body: &str) -> Answered {
     Ok(Response::builder()
         .status(status)
         .body(Bytes::copy_from_slice(body.as_bytes()))
         .unwrap())
 }
 
-pub(super) fn throttled_for(seconds: u64) -> Answer {
+pub(super) fn throttled_for(seconds: u64) -> Answered {
     let response = Response::builder().status(429).header("retry-after", seconds);
     Ok(response.body(Bytes::new()).unwrap())
 }
 
-pub(super) fn refusal(status: u16, code: &str) -> Answer {
+pub(super) fn refusal(status: u16, code: &str) -> Answered {
     answer(
         status,
         &format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#),
     )
 }
 
-pub(super) fn detail(status: &str) -> Answer {
+pub(super) fn detail(status: &str) -> Answered {
     detail_with(status, "")
 }
 
 /// One that was charged so many tokens.
-pub(super) fn charged(tokens: i64) -> Answer {
+pub(super) fn charged(tokens: i64) -> Answered {
     detail_with(
         "COMMITTED",
         &format!(r#","committed":{{"unit":"TOKENS","amount":{tokens}}}"#),
     )
 }
 
-fn detail_with(status: &str, more: &str) -> Answer {
+fn detail_with(status: &str, more: &str) -> Answered {
     answer(
         200,
         &format!(

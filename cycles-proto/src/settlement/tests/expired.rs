@@ -83,7 +83,7 @@ fn a_bare_410_is_looked_into_even_if_no_commit_was_open_because_the_reservation_
 #[test]
 fn after_an_open_commit_a_bare_410_is_looked_into_first() {
     let doubtful = || [Err(FailureKind::Lost), answer(410, "<html>")];
-    let after = |answers: &[fn() -> Answer]| {
+    let after = |answers: &[fn() -> Answered]| {
         let mut desk = Desk::new();
         desk.run(
             doubtful()

@@ -9,7 +9,7 @@ mod expired;
 mod verdicts;
 
 use self::desk::{
-    APPLIED, Answer, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
+    APPLIED, Answered, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
 };
 use http::Response;
 
@@ -319,7 +319,7 @@ fn what_the_ledger_refuses_for_good_is_set_aside_and_never_released() {
 
 #[test]
 fn what_somebody_else_finalized_is_looked_at_once_to_tell_how() {
-    let after = |look: Answer| {
+    let after = |look: Answered| {
         let mut desk = Desk::new();
         desk.run([refusal(409, "RESERVATION_FINALIZED"), look]);
         assert_eq!(

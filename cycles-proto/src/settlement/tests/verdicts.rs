@@ -173,7 +173,7 @@ fn throttled_once(first_is_stored: bool, pause_is_stored: bool) -> Desk {
     desk
 }
 
-pub(super) fn throttled() -> Answer {
+pub(super) fn throttled() -> Answered {
     throttled_for(120)
 }
 
@@ -192,7 +192,7 @@ fn whether_a_resumed_cost_counted_stays_open_where_its_key_was_not_looked_for() 
 }
 
 /// An error in the ledger's words that does not name the request, as all of its own do.
-fn nameless(status: u16, code: &str) -> Answer {
+fn nameless(status: u16, code: &str) -> Answered {
     answer(status, &format!(r#"{{"error":"{code}","message":"m"}}"#))
 }
 

@@ -1,0 +1,357 @@
+//! What callers do, and what they wait for.
+
+use core::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+
+use super::caller::Caller;
+use super::outside::Of;
+use super::places::Kind;
+use super::plain::{CallId, CallKey, Plain};
+use super::reservation::{Reservation, ReservationKey};
+use super::slab::SlabKey;
+use super::{Key, Session};
+use crate::call::Ticket;
+use crate::config::ConfigError;
+use crate::error::Error;
+use crate::keys::Seed;
+use crate::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason};
+use crate::meter::{End, Meter, Settle};
+use crate::models::{
+    Amount, CommitRequest, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
+};
+use crate::operation::Operation;
+use crate::settlement::Receipt;
+use crate::time::{Now, UnixMillis};
+
+/// Names an extension that was asked for by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendKey {
+    reservation: ReservationKey,
+    ticket: Ticket,
+}
+
+/// What callers do with reservations. Each act takes effect at once.
+impl Session {
+    /// Asks for a reservation. What the request's subject leaves out is taken from the caller's configuration.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the request breaks a limit, [`Error::Config`] if the session is closed; nothing is sent then.
+    pub fn reserve(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        request: ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<ReservationKey, Error> {
+        self.at(now);
+        self.check_open()?;
+        let own_key = request.idempotency_key.clone().map(Box::new);
+        let machine = Lifecycle::new(Arc::clone(&caller.config), request, seed)?;
+        let mut reservation = Reservation::new(machine, caller.principal, caller.observer);
+        reservation.own_key = own_key;
+        reservation.is_helped = caller.is_blocking;
+        self.principals.start_replay(caller.principal);
+        let key = self.reservations.insert(reservation);
+        self.is_due(key);
+        Ok(ReservationKey(key))
+    }
+
+    /// The action has spent at least this much by now. Lower amounts than before change nothing. It is what is
+    /// committed if nobody says more.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once the cost was
+    /// handed over.
+    pub fn spent(&mut self, key: ReservationKey, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.act(key.0, |machine| machine.spent(amount))
+            .unwrap_or(Err(InvalidCommit::NotHeld))
+    }
+
+    /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept where a person
+    /// finds it.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`]; the reservation is as it was.
+    pub fn commit(
+        &mut self,
+        now: Now,
+        key: ReservationKey,
+        request: CommitRequest,
+    ) -> Result<(), InvalidCommit> {
+        let now = self.at(now);
+        let taken = self.act(key.0, |machine| machine.commit(now, request));
+        self.is_due(key.0);
+        taken.unwrap_or(Err(InvalidCommit::NotHeld))?;
+        self.begins_to_end(key.0);
+        Ok(())
+    }
+
+    /// The action did not run, or spent nothing: the budget is given back. If it [spent](Self::spent) something
+    /// nevertheless that is committed.
+    pub fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
+        let now = self.at(now);
+        if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
+            self.begins_to_end(key.0);
+            self.is_due(key.0);
+        }
+    }
+
+    /// The caller went away: what is known to be [spent](Self::spent) is committed, else the budget is given back. A
+    /// cost that was handed over before is settled as it would have been.
+    pub fn abandon(&mut self, now: Now, key: ReservationKey) {
+        self.release(now, key, ReleaseReason::ABANDONED);
+    }
+
+    /// Nobody will ask for the reservation any more. If it was not told how it ends, it is [abandoned](Self::abandon).
+    pub fn forget(&mut self, now: Now, key: ReservationKey) {
+        let now = self.at(now);
+        self.leave(now, key);
+        if let Some(reservation) = self.reservations.get_mut(key.0) {
+            reservation.is_forgotten = true;
+        }
+        self.remove_if_done_with(key.0);
+    }
+
+    /// Prolongs the lease by hand, beside the heartbeat and after a beat that is on its way: 1 ms to a day. `None` if
+    /// nothing is held.
+    pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
+        self.at(now);
+        let ticket = self.act(key.0, |machine| machine.extend(by))??;
+        self.is_due(key.0);
+        let reservation = key;
+        Some(ExtendKey { reservation, ticket })
+    }
+
+    /// Counts what the action consumes, if that is a stream.
+    pub fn meter(&self, now: Now, key: ReservationKey) -> Meter {
+        let machine = self.machine(key);
+        machine.map_or_else(
+            || Meter::new(Amount::tokens(0), now),
+            |machine| machine.meter(now),
+        )
+    }
+
+    /// A [meter](Self::meter) has counted this much by now, be that more or less than before.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn counted(&mut self, key: ReservationKey, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.act(key.0, |machine| machine.counted(amount))
+            .unwrap_or(Err(InvalidCommit::NotHeld))
+    }
+
+    /// What becomes of the reservation when what is metered has ended.
+    pub fn end_meter(&mut self, now: Now, key: ReservationKey, meter: Meter, end: End) -> Settle {
+        let now = self.at(now);
+        let mut meter = Some(meter);
+        let settle = self.act(key.0, |machine| {
+            meter.take().map(|meter| machine.end_meter(now, meter, end))
+        });
+        match (settle.flatten(), meter) {
+            (Some(settle), _) => settle,
+            (None, meter) => meter
+                .unwrap_or_else(|| Meter::new(Amount::tokens(0), now))
+                .end(end, now),
+        }
+    }
+
+    /// An item of a metered stream was not counted: whoever waits for its end is told.
+    pub fn not_counted(&mut self, key: ReservationKey, why: InvalidCommit) {
+        if let Some(reservation) = self.reservations.get_mut(key.0) {
+            reservation.told.not_counted(why);
+        }
+    }
+
+    /// Somebody blocks until this reservation gets ahead and makes its calls on its own thread, so that they take no place;
+    /// or does so no more. Extensions have their places all the same.
+    pub fn helps(&mut self, key: ReservationKey, is_helped: bool) {
+        if let Some(reservation) = self.reservations.get_mut(key.0) {
+            reservation.is_helped = is_helped;
+        }
+    }
+
+    /// Begins to make a call: decide, events, balances, lists and what else is one request and one answer.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the session is closed.
+    pub fn call<T: fmt::Debug + Send + 'static>(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        operation: Operation<T>,
+    ) -> Result<CallKey<T>, Error> {
+        let now = self.at(now);
+        self.check_open()?;
+        let kind = match caller.is_blocking {
+            true => Kind::Own,
+            false => Kind::Plain,
+        };
+        let (plain, call) = Plain::new(operation, caller, kind);
+        let key = self.calls.insert(plain);
+        self.ask(now, Of::Call(key), kind, call);
+        Ok(CallKey::new(key))
+    }
+
+    /// Nobody waits for this call any more. An attempt of it that did not begin is not sent.
+    pub fn forget_call(&mut self, now: Now, key: CallId) {
+        let now = self.at(now);
+        let attempt = self.calls.remove(key.0).and_then(|plain| plain.attempt);
+        if let Some(attempt) = attempt {
+            self.withdraw(now, attempt);
+        }
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match self.closed {
+            Some(_) => Err(ConfigError::Closed.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// As if the caller had gone away, unless it said how the reservation ends.
+    pub(super) fn leave(&mut self, now: Now, key: ReservationKey) {
+        let is_open = |it: &Reservation| !it.is_ending && !it.is_over && !it.is_resumed;
+        if self.reservation(key).is_some_and(is_open) {
+            self.release(now, key, ReleaseReason::ABANDONED);
+        }
+    }
+
+    /// It was told how it ends, and whoever flushes waits for that.
+    fn begins_to_end(&mut self, key: SlabKey) {
+        let Some(reservation) = self.reservations.get_mut(key) else {
+            return;
+        };
+        let is_done = reservation.machine().is_none_or(Lifecycle::is_done);
+        if !is_done
+            && !core::mem::replace(&mut reservation.is_ending, true)
+            && let Some(principal) = self.principals.get_mut(reservation.principal)
+        {
+            principal.tally.begin_ending();
+        }
+    }
+
+    /// Has the machine of a reservation do something. One that panics is gone, and nothing else is.
+    pub(super) fn act<T>(&mut self, key: SlabKey, act: impl FnOnce(&mut Lifecycle) -> T) -> Option<T> {
+        let mut machine = self.reservations.get_mut(key)?.take_machine()?;
+        self.lost.extend(self.acting.replace(key));
+        let done = act(&mut machine);
+        self.acting = None;
+        self.reservations.get_mut(key)?.put_back(machine);
+        Some(done)
+    }
+
+    pub(super) fn reservation(&self, key: ReservationKey) -> Option<&Reservation> {
+        self.reservations.get(key.0).map(|reservation| &**reservation)
+    }
+
+    fn machine(&self, key: ReservationKey) -> Option<&Lifecycle> {
+        self.reservation(key)?.machine()
+    }
+}
+
+/// What whoever waits looks at. `None` is to wait on.
+impl Session {
+    /// The grant, once, or why there is none: then the action must not run.
+    pub fn granted(
+        &mut self,
+        key: ReservationKey,
+    ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
+        self.look(key, |told, machine| told.granted(machine))
+    }
+
+    /// What is held by now; `None` also after it was given back or settled.
+    pub fn grant(&self, key: ReservationKey) -> Option<&Grant> {
+        self.machine(key)?.grant()
+    }
+
+    /// What became of the cost by now: its receipt after the first attempt, if it is safe.
+    pub fn receipt(&self, key: ReservationKey) -> Option<Receipt> {
+        self.machine(key)?.receipt()
+    }
+
+    /// How the reservation ended, once it has.
+    pub fn outcome(&self, key: ReservationKey) -> Option<&Outcome> {
+        self.machine(key)?.outcome()
+    }
+
+    /// What became of the cost, however it was handed over; or nothing, if nothing was spent and the budget is given back.
+    pub fn settled(&mut self, key: ReservationKey) -> Option<Result<Option<Receipt>, Error>> {
+        self.look(key, |told, machine| told.settled(machine))
+    }
+
+    /// Whether the ledger confirmed a release, after the first attempt.
+    pub fn released(&mut self, key: ReservationKey) -> Option<Result<bool, Error>> {
+        self.look(key, |told, machine| told.released(machine))
+    }
+
+    /// When the lease ends now, after an extension by hand, once.
+    pub fn extended(&mut self, key: ExtendKey) -> Option<Result<UnixMillis, Error>> {
+        self.look(key.reservation, |told, _| told.extended(key.ticket))
+    }
+
+    /// Whether the lease is over, by the ledger's word or by the clock. This does not depend on whether the session was
+    /// polled meanwhile.
+    pub fn lease_is_lost(&self, now: Now, key: ReservationKey) -> bool {
+        let Some(reservation) = self.reservation(key) else {
+            return false;
+        };
+        let machine = reservation.machine();
+        machine.is_some_and(|machine| reservation.told.lease_is_lost(machine, now))
+    }
+
+    /// Whether nothing more will come of the reservation.
+    pub fn is_over(&self, key: ReservationKey) -> bool {
+        self.reservation(key)
+            .is_none_or(|reservation| reservation.is_over)
+    }
+
+    /// The answer to a call, once. The call is forgotten with it.
+    pub fn answer<T: 'static>(&mut self, key: CallKey<T>) -> Option<Result<T, Error>> {
+        let Some(plain) = self.calls.get_mut(key.id().0) else {
+            return Some(Err(gone()));
+        };
+        if !plain.is_over() {
+            return None;
+        }
+        let answer = plain.take();
+        self.calls.remove(key.id().0);
+        Some(answer.unwrap_or_else(|| Err(gone())))
+    }
+
+    /// What a reservation told, beside its machine. If that was lost in a panic, nothing more will come.
+    fn look<T>(
+        &mut self,
+        key: ReservationKey,
+        look: impl FnOnce(&mut crate::lifecycle::Told, &Lifecycle) -> Option<Result<T, Error>>,
+    ) -> Option<Result<T, Error>> {
+        let reservation = self.reservations.get_mut(key.0);
+        match reservation.map(|it| it.told_and_machine()) {
+            Some((told, Some(machine))) => look(told, machine),
+            Some((_, None)) | None => Some(Err(gone())),
+        }
+    }
+
+    /// Whose ticket it is, for whoever logs.
+    pub fn whose(&self, ticket: Ticket) -> Option<Key> {
+        use super::outside::{self, Outside};
+        match self.outside.get(outside::key(ticket))? {
+            Outside::Exchange(exchange) => Some(match exchange.of {
+                Of::Reservation(key) => Key::Reservation(ReservationKey(key)),
+                Of::Call(key) => Key::Call(CallId(key)),
+            }),
+            Outside::Write(write) => Some(Key::Reservation(ReservationKey(write.reservation))),
+            Outside::Reading(..) => None,
+        }
+    }
+}
+
+/// What is said of something that is not there any more.
+fn gone() -> Error {
+    ConfigError::Adapter(
+        "a defect of the client ended this call or reservation, or its answer was taken before; what was recorded is settled \
+         from its record"
+            .to_owned(),
+    )
+    .into()
+}

@@ -1,0 +1,91 @@
+//! The end of a session.
+
+use super::outside::{Of, State};
+use super::slab::SlabKey;
+use super::{ReservationKey, Session};
+use crate::call::{Failure, FailureKind};
+use crate::time::Now;
+
+/// How a session ends. Nothing new is begun in any of these ways: neither reservations nor calls, and no journal is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Close {
+    /// What is under way goes on to its end: leases are kept, costs are taken and settled.
+    WhenDone,
+    /// The same, but whoever holds a reservation has left it: what it spent is committed, else its budget is given back.
+    Leaving,
+    /// Nothing is sent any more. What has to be on disk is written, and settled by a later run.
+    WritingOnly,
+}
+
+impl Session {
+    /// Ends the session. A way that leaves less to be done may follow.
+    pub fn close(&mut self, now: Now, how: Close) {
+        let now = self.at(now);
+        if self.closed.is_some_and(|before| before >= how) {
+            return;
+        }
+        self.closed = Some(how);
+        if how >= Close::Leaving {
+            for key in self.reservation_keys() {
+                self.leave(now, key);
+            }
+        }
+        if how == Close::WritingOnly {
+            self.fail_all(now);
+        }
+        self.principals.all_are_due();
+    }
+
+    /// How it was closed, if it was.
+    pub fn closed(&self) -> Option<Close> {
+        self.closed
+    }
+
+    /// Whether no change of a journal is outside that was asked for.
+    pub fn is_written(&self) -> bool {
+        self.outside.writes() == 0
+    }
+
+    /// Whether nothing is under way: it was closed, and all has come to its end.
+    pub fn is_idle(&self) -> bool {
+        let is_over = |key: &ReservationKey| self.reservation(*key).is_none_or(|it| it.is_over);
+        self.outside.is_empty()
+            && self.steps.is_empty()
+            && self.due.is_empty()
+            && self.reservation_keys().iter().all(is_over)
+    }
+
+    fn reservation_keys(&self) -> Vec<ReservationKey> {
+        self.reservations
+            .iter()
+            .map(|(key, _)| ReservationKey(key))
+            .collect()
+    }
+
+    /// What is sent is withdrawn, and what waits for a place is not sent.
+    fn fail_all(&mut self, now: Now) {
+        let open: Vec<(SlabKey, Of)> = self.outside.exchanges().map(|(key, it)| (key, it.of)).collect();
+        for (key, of) in open {
+            self.fail(now, key, of);
+        }
+    }
+
+    /// Nobody will answer this exchange.
+    fn fail(&mut self, now: Now, key: SlabKey, of: Of) {
+        let Some(exchange) = self.outside.exchange(key) else {
+            return;
+        };
+        let kind = match (&exchange.state, exchange.begun) {
+            (State::Withdrawn | State::WrittenOff, _) => return,
+            (State::Placed, Some(_)) => FailureKind::Lost,
+            (State::Queued(_) | State::Placed, _) => FailureKind::NoRuntime,
+        };
+        self.unanswered(now, key, of, Failure::new(kind));
+        self.withdraw(now, key);
+    }
+
+    /// Whether new exchanges are refused.
+    pub(super) fn sends_nothing(&self) -> bool {
+        self.closed == Some(Close::WritingOnly)
+    }
+}

@@ -1,0 +1,156 @@
+//! Waiting until everything is settled that can be.
+
+use core::time::Duration;
+
+use super::Session;
+use super::caller::{Caller, Principal};
+use super::slab::SlabKey;
+use super::timers::Timed;
+use crate::replayer::{Flushed, Replayer};
+use crate::time::Now;
+
+/// Names a flush.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlushKey(pub(super) SlabKey);
+
+#[derive(Debug)]
+pub(super) struct Flush {
+    principal: Principal,
+    stage: Stage,
+    armed: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Until all is quiet, or the time is over.
+    Settling(Duration),
+    /// The time was over: until it is certain what is left, or that is over too.
+    Looking(Duration),
+    Over(Flushed),
+}
+
+impl Session {
+    /// Settles what can be settled of this principal's costs, of this process and in its journal. [Over](Self::flushed)
+    /// when nothing more is under way or at `until`; up to [a second](Flushed::LAST_LOOK) later if the journal was left to
+    /// another process or could not be read, for a last look at it.
+    ///
+    /// `is_forced` sends those costs too whose keys the server may have forgotten: **it may charge a cost twice**.
+    pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {
+        let now = self.at(now);
+        self.principals.start_replay(caller.principal);
+        self.principals
+            .replay(caller.principal, |replayer| match is_forced {
+                true => replayer.force(now),
+                false => replayer.wake(now),
+            });
+        let key = self.flushes.insert(Flush {
+            principal: caller.principal,
+            stage: Stage::Settling(until),
+            armed: None,
+        });
+        self.arm_flush(key, Some(until));
+        FlushKey(key)
+    }
+
+    /// What a flush left, once it is over.
+    pub fn flushed(&self, key: FlushKey) -> Option<Flushed> {
+        match self.flushes.get(key.0)?.stage {
+            Stage::Over(left) => Some(left),
+            Stage::Settling(_) | Stage::Looking(_) => None,
+        }
+    }
+
+    /// Nobody waits for this flush any more.
+    pub fn forget_flush(&mut self, key: FlushKey) {
+        self.arm_flush(key.0, None);
+        self.flushes.remove(key.0);
+    }
+
+    /// What is not settled by now of this principal's costs.
+    pub fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
+        let now = self.at(now);
+        self.left_of(now, caller.principal)
+    }
+
+    fn left_of(&self, now: Now, principal: Principal) -> Flushed {
+        let principal = self.principals.get(principal);
+        principal.map_or_else(Flushed::nothing, |principal| principal.left(now))
+    }
+
+    /// Ends those flushes whose time has come. To be asked when nothing else is to be done.
+    pub(super) fn poll_flushes(&mut self, now: Now) {
+        let open: Vec<SlabKey> = self
+            .flushes
+            .iter()
+            .filter(|(_, flush)| !flush.is_over())
+            .map(|(key, _)| key)
+            .collect();
+        for key in open {
+            self.poll_flush(now, key);
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, now: Now, key: SlabKey) {
+        let Some(&Flush { principal, stage, .. }) = self.flushes.get(key) else {
+            return;
+        };
+        let Some(state) = self.principals.get(principal) else {
+            return;
+        };
+        let next = match stage {
+            Stage::Settling(until) => {
+                let is_quiet = |replayer: &Replayer| replayer.is_quiet(now, until);
+                let is_over = !state.tally.is_ending() && state.replayer.as_ref().is_none_or(is_quiet);
+                if !is_over && now.mono < until {
+                    return;
+                }
+                let left = state.left(now);
+                let look_again = |replayer: &mut Replayer| replayer.look_again(now);
+                match !left.is_certain && self.principals.replay(principal, look_again) == Some(true) {
+                    true => Stage::Looking(now.mono.saturating_add(Flushed::LAST_LOOK)),
+                    false => Stage::Over(left),
+                }
+            }
+            Stage::Looking(until) => {
+                let is_certain = state
+                    .replayer
+                    .as_ref()
+                    .is_none_or(|replayer| replayer.is_complete(now));
+                if !is_certain && now.mono < until {
+                    return;
+                }
+                Stage::Over(state.left(now))
+            }
+            Stage::Over(_) => return,
+        };
+        if let Some(flush) = self.flushes.get_mut(key) {
+            flush.stage = next;
+        }
+        match next {
+            Stage::Looking(until) => self.arm_flush(key, Some(until)),
+            Stage::Over(_) | Stage::Settling(_) => {
+                self.arm_flush(key, None);
+                self.changed.push_back(super::Key::Flush(FlushKey(key)));
+            }
+        }
+    }
+
+    pub(super) fn arm_flush(&mut self, key: SlabKey, at: Option<Duration>) {
+        if let Some(flush) = self.flushes.get_mut(key) {
+            self.timers.change(Timed::Flush(key), &mut flush.armed, at);
+        }
+    }
+
+    pub(super) fn flush_is_due(&mut self, now: Now, key: SlabKey) {
+        if let Some(flush) = self.flushes.get_mut(key) {
+            flush.armed = None;
+        }
+        self.poll_flush(now, key);
+    }
+}
+
+impl Flush {
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over(_))
+    }
+}

@@ -1,0 +1,174 @@
+//! What is outside of the machine: exchanges, writes and readings that were asked for and not reported yet.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::caller::Principal;
+use super::places::Kind;
+use super::slab::{Slab, SlabKey};
+use crate::call::{Call, Ticket};
+
+/// Something that was asked for, by its ticket.
+#[derive(Debug)]
+pub(super) enum Outside {
+    Exchange(Exchange),
+    Write(Write),
+    Reading(Principal, Ticket),
+}
+
+/// One attempt at a call.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) of: Of,
+    /// Its name within what it is of.
+    pub(super) inner: Ticket,
+    pub(super) kind: Kind,
+    /// Whether a grant may come of it, which is given back if nobody waits for it any more.
+    pub(super) asks_for_a_reservation: bool,
+    pub(super) state: State,
+    /// When it was asked for.
+    pub(super) asked: Duration,
+    /// How long it may take, from when it has a place.
+    pub(super) timeout: Duration,
+    /// When its step was handed out.
+    pub(super) handed_out: Option<Duration>,
+    /// When its first byte left.
+    pub(super) begun: Option<Duration>,
+    pub(super) armed: Option<Duration>,
+}
+
+/// Whose attempt it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Reservation(SlabKey),
+    Call(SlabKey),
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// It waits for a place.
+    Queued(Box<Call>),
+    /// It has a place.
+    Placed,
+    /// It has one, and nobody waits for its answer.
+    Withdrawn,
+    /// It did not give its place back in time.
+    WrittenOff,
+}
+
+/// One change of a journal.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) reservation: SlabKey,
+    pub(super) principal: Principal,
+    pub(super) inner: Ticket,
+    /// Whether it makes a record.
+    pub(super) puts: bool,
+    /// Whether nobody waits for it any more.
+    pub(super) is_late: bool,
+    pub(super) armed: Option<Duration>,
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(super) struct OutsideWorld {
+    known: Slab<Outside>,
+    /// Exchanges whose places were written off and that may bring a grant nevertheless.
+    written_off: VecDeque<SlabKey>,
+    writes: usize,
+}
+
+/// How many exchanges are remembered whose places were written off. A grant of one before them is held until its lease
+/// ends.
+const REMEMBERED: usize = 1_024;
+
+impl OutsideWorld {
+    pub(super) const fn new() -> Self {
+        Self {
+            known: Slab::new(),
+            written_off: VecDeque::new(),
+            writes: 0,
+        }
+    }
+
+    pub(super) fn insert(&mut self, outside: Outside) -> SlabKey {
+        self.writes += usize::from(matches!(outside, Outside::Write(_)));
+        self.known.insert(outside)
+    }
+
+    pub(super) fn exchange(&mut self, key: SlabKey) -> Option<&mut Exchange> {
+        match self.known.get_mut(key)? {
+            Outside::Exchange(exchange) => Some(exchange),
+            Outside::Write(_) | Outside::Reading(..) => None,
+        }
+    }
+
+    pub(super) fn write(&mut self, key: SlabKey) -> Option<&mut Write> {
+        match self.known.get_mut(key)? {
+            Outside::Write(write) => Some(write),
+            Outside::Exchange(_) | Outside::Reading(..) => None,
+        }
+    }
+
+    pub(super) fn get(&self, key: SlabKey) -> Option<&Outside> {
+        self.known.get(key)
+    }
+
+    pub(super) fn take_exchange(&mut self, key: SlabKey) -> Option<Exchange> {
+        self.exchange(key)?;
+        match self.known.remove(key)? {
+            Outside::Exchange(exchange) => Some(exchange),
+            Outside::Write(_) | Outside::Reading(..) => None,
+        }
+    }
+
+    pub(super) fn take_write(&mut self, key: SlabKey) -> Option<Write> {
+        self.write(key)?;
+        match self.known.remove(key)? {
+            Outside::Write(write) => {
+                self.writes -= 1;
+                Some(write)
+            }
+            Outside::Exchange(_) | Outside::Reading(..) => None,
+        }
+    }
+
+    pub(super) fn take_reading(&mut self, key: SlabKey) -> Option<(Principal, Ticket)> {
+        let Outside::Reading(principal, inner) = *self.known.get(key)? else {
+            return None;
+        };
+        self.known.remove(key);
+        Some((principal, inner))
+    }
+
+    /// A grant that it brings is still to be given back. The oldest of the others that is not any more.
+    pub(super) fn is_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Exchange)> {
+        self.written_off.push_back(key);
+        let oldest = (self.written_off.len() > REMEMBERED).then(|| self.written_off.pop_front())??;
+        Some((oldest, self.take_exchange(oldest)?))
+    }
+
+    /// How many writes are not reported.
+    pub(super) fn writes(&self) -> usize {
+        self.writes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub(super) fn exchanges(&self) -> impl Iterator<Item = (SlabKey, &Exchange)> {
+        self.known.iter().filter_map(|(key, outside)| match outside {
+            Outside::Exchange(exchange) => Some((key, exchange)),
+            Outside::Write(_) | Outside::Reading(..) => None,
+        })
+    }
+}
+
+pub(super) fn ticket(key: SlabKey) -> Ticket {
+    Ticket(key.to_bits())
+}
+
+pub(super) fn key(ticket: Ticket) -> SlabKey {
+    SlabKey::from_bits(ticket.0)
+}

@@ -1,0 +1,220 @@
+//! How many exchanges go on at once, and which goes first when not all can.
+
+use core::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+
+use super::slab::SlabKey;
+use crate::call::Urgency;
+
+/// What an exchange is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A cost on its way into the ledger.
+    Settlement,
+    /// An extension of a lease that lasts until this time.
+    Lease(Duration),
+    /// A reservation that is asked for or given back.
+    Reservation,
+    /// A call of its own.
+    Plain,
+    /// Any but a lease's, made by whoever waits for it: it takes no place.
+    Own,
+}
+
+impl Kind {
+    /// Of a call that a reservation asks for.
+    pub(super) fn of(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Settlement => Self::Settlement,
+            Urgency::Lease(until) => Self::Lease(until),
+            Urgency::Other => Self::Reservation,
+        }
+    }
+}
+
+/// The places, who has one and who waits.
+///
+/// A quarter of them is for leases alone, so that no burst of settlements costs one. Of the others settlements have the
+/// first that is free, but for plain calls as long as these have less than a quarter; then leases, the one first that ends
+/// first, then reservations, then more plain calls.
+#[derive(Debug)]
+pub(super) struct Places {
+    all: usize,
+    taken: usize,
+    /// How many of them have leases and plain calls.
+    leases: usize,
+    plain: usize,
+    settlements_wait: VecDeque<SlabKey>,
+    leases_wait: BTreeSet<(Duration, SlabKey)>,
+    reservations_wait: VecDeque<SlabKey>,
+    plain_wait: VecDeque<SlabKey>,
+    own_wait: VecDeque<SlabKey>,
+}
+
+impl Places {
+    pub(super) fn new(all: usize) -> Self {
+        Self {
+            all: all.max(1),
+            taken: 0,
+            leases: 0,
+            plain: 0,
+            settlements_wait: VecDeque::new(),
+            leases_wait: BTreeSet::new(),
+            reservations_wait: VecDeque::new(),
+            plain_wait: VecDeque::new(),
+            own_wait: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn set_all(&mut self, all: usize) {
+        self.all = all.max(1);
+    }
+
+    /// Has the exchange wait for a place. Whoever [is next](Self::next) may be it at once.
+    pub(super) fn wait(&mut self, kind: Kind, exchange: SlabKey) {
+        match kind {
+            Kind::Settlement => self.settlements_wait.push_back(exchange),
+            Kind::Lease(until) => drop(self.leases_wait.insert((until, exchange))),
+            Kind::Reservation => self.reservations_wait.push_back(exchange),
+            Kind::Plain => self.plain_wait.push_back(exchange),
+            Kind::Own => self.own_wait.push_back(exchange),
+        }
+    }
+
+    /// The next that may go on, if there is a place for it. One that does not wait any more has to
+    /// [leave](Self::leave) again.
+    pub(super) fn next(&mut self) -> Option<(Kind, SlabKey)> {
+        if let Some(exchange) = self.own_wait.pop_front() {
+            return Some((Kind::Own, exchange));
+        }
+        let next = self.pop()?;
+        self.taken += 1;
+        match next.0 {
+            Kind::Lease(_) => self.leases += 1,
+            Kind::Plain => self.plain += 1,
+            Kind::Settlement | Kind::Reservation | Kind::Own => {}
+        }
+        Some(next)
+    }
+
+    fn pop(&mut self) -> Option<(Kind, SlabKey)> {
+        if self.taken >= self.all {
+            return None;
+        }
+        let share = self.all / 4;
+        if self.leases < share
+            && let Some(lease) = self.pop_lease()
+        {
+            return Some(lease);
+        }
+        let kept_for_leases = share.saturating_sub(self.leases);
+        if self.taken + kept_for_leases >= self.all {
+            return None;
+        }
+        let share_of_plain = if self.plain < share.max(1) {
+            self.plain_wait.pop_front()
+        } else {
+            None
+        };
+        let plain = |exchange| (Kind::Plain, exchange);
+        share_of_plain
+            .map(plain)
+            .or_else(|| Some((Kind::Settlement, self.settlements_wait.pop_front()?)))
+            .or_else(|| self.pop_lease())
+            .or_else(|| Some((Kind::Reservation, self.reservations_wait.pop_front()?)))
+            .or_else(|| self.plain_wait.pop_front().map(plain))
+    }
+
+    fn pop_lease(&mut self) -> Option<(Kind, SlabKey)> {
+        let (until, exchange) = self.leases_wait.pop_first()?;
+        Some((Kind::Lease(until), exchange))
+    }
+
+    /// A place is free that this had.
+    pub(super) fn leave(&mut self, kind: Kind) {
+        self.taken = self.taken.saturating_sub(usize::from(kind != Kind::Own));
+        match kind {
+            Kind::Lease(_) => self.leases = self.leases.saturating_sub(1),
+            Kind::Plain => self.plain = self.plain.saturating_sub(1),
+            Kind::Settlement | Kind::Reservation | Kind::Own => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::slab::Slab;
+    use super::*;
+
+    fn waiting(places: &mut Places, kinds: &[Kind]) {
+        let mut slab = Slab::new();
+        for kind in kinds {
+            let key = slab.insert(());
+            places.wait(*kind, key);
+        }
+    }
+
+    fn admitted(places: &mut Places) -> Vec<Kind> {
+        core::iter::from_fn(|| places.next().map(|(kind, _)| kind)).collect()
+    }
+
+    const LEASE: Kind = Kind::Lease(Duration::from_secs(9));
+
+    #[test]
+    fn settlements_leave_a_quarter_to_leases_however_many_they_are() {
+        let mut places = Places::new(8);
+        waiting(&mut places, &[Kind::Settlement; 20]);
+        assert_eq!(admitted(&mut places), [Kind::Settlement; 6]);
+        waiting(&mut places, &[LEASE; 3]);
+        assert_eq!(admitted(&mut places), [LEASE; 2]);
+        assert_eq!(places.taken, 8);
+        // One that a lease has left is a lease's again.
+        places.leave(LEASE);
+        assert_eq!(admitted(&mut places), [LEASE]);
+    }
+
+    #[test]
+    fn leases_have_more_than_their_quarter_where_nobody_else_wants_it() {
+        let mut places = Places::new(8);
+        waiting(&mut places, &[LEASE; 20]);
+        assert_eq!(admitted(&mut places), [LEASE; 8]);
+    }
+
+    #[test]
+    fn the_lease_that_ends_first_goes_first() {
+        let mut places = Places::new(1);
+        let [late, soon] = [9, 3].map(|end| Kind::Lease(Duration::from_secs(end)));
+        waiting(&mut places, &[late, soon]);
+        assert_eq!(admitted(&mut places), [soon]);
+    }
+
+    #[test]
+    fn plain_calls_have_a_quarter_before_settlements_and_what_is_left_after_all_others() {
+        let mut places = Places::new(8);
+        waiting(&mut places, &[Kind::Plain; 20]);
+        waiting(&mut places, &[Kind::Reservation, Kind::Settlement]);
+        let all = admitted(&mut places);
+        let expected = [
+            Kind::Plain,
+            Kind::Plain,
+            Kind::Settlement,
+            Kind::Reservation,
+            Kind::Plain,
+            Kind::Plain,
+        ];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn one_place_serves_everybody_in_turn() {
+        let mut places = Places::new(0);
+        waiting(
+            &mut places,
+            &[Kind::Reservation, LEASE, Kind::Settlement, Kind::Plain],
+        );
+        for expected in [Kind::Plain, Kind::Settlement, LEASE, Kind::Reservation] {
+            assert_eq!(admitted(&mut places), [expected]);
+            places.leave(expected);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Calls that are one request and one answer.
+
+use core::any::Any;
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+
+use super::caller::{Caller, ObserverId, Principal};
+use super::places::Kind;
+use super::slab::SlabKey;
+use crate::answer::Answer;
+use crate::call::{Call, Ticket};
+use crate::error::Error;
+use crate::operation::{Operation, Progress};
+
+/// Names a call, whatever its answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub(super) SlabKey);
+
+/// Names a call, whose answer is a `T`.
+pub struct CallKey<T> {
+    id: CallId,
+    answer: PhantomData<fn() -> T>,
+}
+
+/// An operation on its way.
+#[derive(Debug)]
+pub(super) struct Plain {
+    pub(super) principal: Principal,
+    pub(super) observer: ObserverId,
+    pub(super) kind: Kind,
+    operation: Option<Box<dyn Asking>>,
+    /// Its present attempt, as the operation names it.
+    waits_for: Ticket,
+    /// When its first attempt was given a place.
+    pub(super) began: Option<Duration>,
+    pub(super) attempt: Option<SlabKey>,
+    result: Option<Box<dyn Any + Send>>,
+}
+
+/// An operation, whatever it answers with.
+trait Asking: fmt::Debug + Send {
+    fn call(&self) -> Call;
+
+    fn answered(self: Box<Self>, elapsed: Duration, answer: Answer) -> Asked;
+}
+
+enum Asked {
+    Again(Box<dyn Asking>),
+    /// A `Result<T, Error>`.
+    Done(Box<dyn Any + Send>, Option<Error>),
+}
+
+/// What follows an answer.
+pub(super) enum Next {
+    /// Another attempt.
+    Attempt(Box<Call>),
+    /// It is over, with this error if it failed.
+    Over(Option<Error>),
+}
+
+impl<T: fmt::Debug + Send + 'static> Asking for Operation<T> {
+    fn call(&self) -> Call {
+        Self::call(self)
+    }
+
+    fn answered(self: Box<Self>, elapsed: Duration, answer: Answer) -> Asked {
+        let trouble = self.trouble();
+        match Self::answered(*self, elapsed, answer) {
+            Progress::Again(operation) => Asked::Again(Box::new(operation)),
+            Progress::Done(result) => {
+                let error = trouble(&result).cloned();
+                Asked::Done(Box::new(result), error)
+            }
+        }
+    }
+}
+
+impl Plain {
+    pub(super) fn new<T: fmt::Debug + Send + 'static>(
+        operation: Operation<T>,
+        caller: &Caller,
+        kind: Kind,
+    ) -> (Self, Call) {
+        let call = operation.call();
+        let plain = Self {
+            principal: caller.principal,
+            observer: caller.observer,
+            kind,
+            waits_for: call.ticket,
+            operation: Some(Box::new(operation)),
+            began: None,
+            attempt: None,
+            result: None,
+        };
+        (plain, call)
+    }
+
+    /// Takes what came of its attempt. An operation that panics at it is over, without a result.
+    pub(super) fn answered(&mut self, now: Duration, answer: Answer) -> Option<Next> {
+        let elapsed = now.saturating_sub(self.began.unwrap_or(now));
+        match self.operation.take()?.answered(elapsed, answer) {
+            Asked::Again(operation) => {
+                let call = operation.call();
+                self.waits_for = call.ticket;
+                self.operation = Some(operation);
+                Some(Next::Attempt(Box::new(call)))
+            }
+            Asked::Done(result, error) => {
+                self.result = Some(result);
+                Some(Next::Over(error))
+            }
+        }
+    }
+
+    /// Whether it waits for the answer to this attempt.
+    pub(super) fn awaits(&self, attempt: Ticket) -> bool {
+        self.operation.is_some() && self.waits_for == attempt
+    }
+
+    /// Its result, once.
+    pub(super) fn take<T: 'static>(&mut self) -> Option<Result<T, Error>> {
+        self.result.take()?.downcast().ok().map(|result| *result)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.result.is_some()
+    }
+}
+
+impl<T> CallKey<T> {
+    pub(super) fn new(key: SlabKey) -> Self {
+        Self {
+            id: CallId(key),
+            answer: PhantomData,
+        }
+    }
+
+    /// The call, for whoever does not know what its answer is.
+    pub fn id(self) -> CallId {
+        self.id
+    }
+}
+
+impl<T> Clone for CallKey<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for CallKey<T> {}
+
+impl<T> PartialEq for CallKey<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl<T> Eq for CallKey<T> {}
+
+impl<T> fmt::Debug for CallKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallKey").field(&self.id).finish()
+    }
+}
