@@ -152,6 +152,3 @@ impl Session {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

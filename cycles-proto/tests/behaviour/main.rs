@@ -10,3 +10,4 @@ mod careless;
 
 mod hostile;
 mod lifecycle_fuzz;
+mod session;

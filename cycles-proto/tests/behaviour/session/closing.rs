@@ -1,0 +1,66 @@
+//! The ends that a session can come to.
+
+use cycles_proto::Error;
+use cycles_proto::config::ConfigError;
+use cycles_proto::session::Close;
+
+use super::desk::{Desk, Fate, is_of, request};
+
+#[test]
+fn a_closed_session_begins_nothing_and_ends_what_it_has() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.session.close(desk.now(), Close::WhenDone);
+    let caller = desk.caller.clone();
+    let seed = desk.seed();
+    let refused = desk.session.reserve(desk.now(), &caller, request(), seed);
+    assert!(
+        matches!(refused, Err(Error::Config(ConfigError::Closed))),
+        "{refused:?}"
+    );
+    // Its lease is kept, and its cost is taken.
+    desk.pass_ms(120_000);
+    assert!(!desk.session.lease_is_lost(desk.now(), key) && !desk.session.is_idle());
+    desk.commit(key, 5);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5)]);
+    assert!(desk.session.is_idle());
+}
+
+#[test]
+fn who_leaves_commits_what_was_spent_and_gives_the_rest_back() {
+    let mut desk = Desk::new();
+    let (spent, unspent) = (desk.held(), desk.held());
+    desk.session
+        .spent(spent, &cycles_proto::models::Amount::tokens(7))
+        .unwrap();
+    desk.session.close(desk.now(), Close::Leaving);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(7), None]);
+    assert_eq!(
+        desk.sent.iter().filter(|sent| sent.ends_with("/release")).count(),
+        1
+    );
+    assert!(desk.session.is_idle() && desk.session.is_over(unspent));
+}
+
+#[test]
+fn where_nothing_can_be_sent_any_more_what_was_handed_over_is_on_disk() {
+    let mut desk = Desk::new();
+    let (handed_over, spent) = (desk.held(), desk.held());
+    desk.calls = |call| match is_of(call, "/commit") {
+        true => Fate::Held,
+        false => Fate::Done,
+    };
+    desk.commit(handed_over, 5);
+    desk.settle();
+    desk.session
+        .spent(spent, &cycles_proto::models::Amount::tokens(7))
+        .unwrap();
+    let sent = desk.sent.len();
+    desk.session.close(desk.now(), Close::WritingOnly);
+    desk.pass_ms(60_000);
+    assert_eq!(desk.sent.len(), sent);
+    assert!(desk.session.is_written());
+    assert_eq!(desk.journal.len(), 2);
+}

@@ -1,0 +1,280 @@
+//! A session, virtual time, a ledger, and whatever a test holds back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cycles_proto::journal::{JournalRecord, JournalWrite, RecordId, StoreFailure};
+use cycles_proto::models::*;
+use cycles_proto::session::{Caller, ObserverId, Principal, ReservationKey, Scanned, Session, Step};
+use cycles_proto::step::Event;
+use cycles_proto::{
+    Call, CyclesConfig, Error, Failure, FailureKind, Now, Operation, Receipt, Seed, Ticket, UnixMillis,
+};
+use cycles_sandbox::{ApiKey, Budget, Ledger};
+
+pub(super) const KEY: &str = "cyc_live_0123456789";
+pub(super) const OTHER_KEY: &str = "cyc_live_9876543210";
+const WALL: u64 = 1_795_000_000_000;
+
+/// What becomes of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Done,
+    /// It is kept until the test sees to it.
+    Held,
+    Fails,
+}
+
+pub(super) struct Desk {
+    pub(super) session: Session,
+    pub(super) caller: Caller,
+    pub(super) ledger: Ledger,
+    pub(super) mono: Duration,
+    /// What becomes of a call.
+    pub(super) calls: fn(&Call) -> Fate,
+    pub(super) stores: Fate,
+    pub(super) scans: Fate,
+    /// Calls that were handed out and not answered.
+    pub(super) open: Vec<Call>,
+    pub(super) open_stores: Vec<(Ticket, Principal, JournalWrite)>,
+    pub(super) open_scans: Vec<(Ticket, Principal)>,
+    pub(super) withdrawn: Vec<Ticket>,
+    pub(super) events: Vec<(ObserverId, Event)>,
+    /// What was sent, as method and path.
+    pub(super) sent: Vec<String>,
+    pub(super) journal: BTreeMap<(Principal, RecordId), JournalRecord>,
+    /// Whether it has the claim to its journal, by principal.
+    pub(super) claims: Vec<Principal>,
+    /// What it asked for by `held`, one after the other.
+    pub(super) ids: Vec<ReservationId>,
+    seeds: u8,
+}
+
+pub(super) fn config() -> Arc<CyclesConfig> {
+    let config = CyclesConfig::builder(KEY, "http://localhost:7878")
+        .tenant("acme-corp")
+        .build();
+    Arc::new(config.unwrap())
+}
+
+pub(super) fn is_of(call: &Call, ending: &str) -> bool {
+    call.request.uri().path().ends_with(ending)
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        let mut session = Session::new(config(), Seed([1; 16]));
+        let caller = session.caller(config());
+        let mut ledger = Ledger::new(1);
+        for (key, tenant) in [(KEY, "acme-corp"), (OTHER_KEY, "globex")] {
+            ledger.add_api_key(ApiKey::new(key, tenant));
+            let scope = format!("tenant:{tenant}");
+            ledger.add_budget(Budget::new(scope, cycles_sandbox::Unit::Tokens, 1_000_000));
+        }
+        Self {
+            session,
+            caller,
+            ledger,
+            mono: Duration::ZERO,
+            calls: |_| Fate::Done,
+            stores: Fate::Done,
+            scans: Fate::Done,
+            open: Vec::new(),
+            open_stores: Vec::new(),
+            open_scans: Vec::new(),
+            withdrawn: Vec::new(),
+            events: Vec::new(),
+            sent: Vec::new(),
+            journal: BTreeMap::new(),
+            claims: Vec::new(),
+            ids: Vec::new(),
+            seeds: 1,
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now {
+            mono: self.mono,
+            wall: UnixMillis(WALL).saturating_add(self.mono),
+        }
+    }
+
+    pub(super) fn seed(&mut self) -> Seed {
+        self.seeds += 1;
+        Seed([self.seeds; 16])
+    }
+
+    /// Does all that is asked now; when it wants to be polled again.
+    pub(super) fn settle(&mut self) -> Option<Duration> {
+        for _ in 0..100_000 {
+            match self.session.poll(self.now()) {
+                Step::Send(call) => match (self.calls)(&call) {
+                    Fate::Done => self.answer(call),
+                    Fate::Held => self.open.push(call),
+                    Fate::Fails => self.fail(&call, FailureKind::Lost),
+                },
+                Step::Withdraw(ticket) => self.withdrawn.push(ticket),
+                Step::Store(ticket, principal, write) => match self.stores {
+                    Fate::Done => self.store(ticket, principal, write),
+                    Fate::Held => self.open_stores.push((ticket, principal, write)),
+                    Fate::Fails => self.store_fails(ticket),
+                },
+                Step::Scan {
+                    ticket, principal, ..
+                } => match self.scans {
+                    Fate::Done => self.scan(ticket, principal),
+                    Fate::Held => self.open_scans.push((ticket, principal)),
+                    Fate::Fails => drop(self.session.handle_scanned(self.now(), ticket, None)),
+                },
+                Step::Unclaim(principal) => self.claims.retain(|claim| *claim != principal),
+                Step::Notify(observer, event) => self.events.push((observer, event)),
+                Step::Wait(until) => {
+                    let now = self.mono;
+                    assert!(
+                        until.is_none_or(|until| until > now),
+                        "{until:?} is over at {now:?}"
+                    );
+                    return until;
+                }
+            }
+        }
+        panic!("it asks without end");
+    }
+
+    /// Lets time pass, and does all that is asked meanwhile.
+    pub(super) fn pass(&mut self, time: Duration) {
+        let end = self.mono + time;
+        while let Some(at) = self.settle().filter(|at| *at <= end) {
+            self.mono = at;
+        }
+        self.mono = end;
+        self.settle();
+    }
+
+    pub(super) fn pass_ms(&mut self, ms: u64) {
+        self.pass(Duration::from_millis(ms));
+    }
+
+    /// The ledger's answer.
+    pub(super) fn answer(&mut self, call: Call) {
+        if !self.session.begun(self.now(), call.ticket) {
+            return self.fail(&call, FailureKind::NoRuntime);
+        }
+        let response = self.reach(&call);
+        self.session
+            .handle(self.now(), call.ticket, call.reader.read(Ok(&response)));
+    }
+
+    /// The request gets to the ledger.
+    pub(super) fn reach(&mut self, call: &Call) -> http::Response<bytes::Bytes> {
+        self.sent
+            .push(format!("{} {}", call.request.method(), call.request.uri().path()));
+        self.ledger.handle(self.now().wall, &call.request)
+    }
+
+    pub(super) fn fail(&mut self, call: &Call, kind: FailureKind) {
+        let answer = call.reader.read(Err(Failure::new(kind)));
+        self.session.handle(self.now(), call.ticket, answer);
+    }
+
+    pub(super) fn store(&mut self, ticket: Ticket, principal: Principal, write: JournalWrite) {
+        match write {
+            JournalWrite::Put(record) => drop(self.journal.insert((principal, record.id().clone()), record)),
+            JournalWrite::Remove(id) => drop(self.journal.remove(&(principal, id))),
+            JournalWrite::SetAside(record, _) => drop(self.journal.remove(&(principal, record.id().clone()))),
+        }
+        self.session.handle_stored(self.now(), ticket, Ok(()));
+    }
+
+    pub(super) fn store_fails(&mut self, ticket: Ticket) {
+        let failure = StoreFailure::new("no space left on device");
+        self.session.handle_stored(self.now(), ticket, Err(failure));
+    }
+
+    pub(super) fn scan(&mut self, ticket: Ticket, principal: Principal) {
+        let ours = self.journal.iter().filter(|((of, _), _)| *of == principal);
+        let records = ours.map(|(_, record)| record.clone()).collect();
+        if self
+            .session
+            .handle_scanned(self.now(), ticket, Some(Scanned::new(records, true)))
+        {
+            self.claims.push(principal);
+        }
+    }
+
+    pub(super) fn reserve(&mut self) -> ReservationKey {
+        let caller = self.caller.clone();
+        self.reserve_as(&caller, request())
+    }
+
+    pub(super) fn reserve_as(
+        &mut self,
+        caller: &Caller,
+        request: ReservationCreateRequest,
+    ) -> ReservationKey {
+        let seed = self.seed();
+        self.session.reserve(self.now(), caller, request, seed).unwrap()
+    }
+
+    /// A reservation that is held.
+    pub(super) fn held(&mut self) -> ReservationKey {
+        let key = self.reserve();
+        self.settle();
+        let (id, _) = self.session.granted(key).unwrap().unwrap();
+        self.ids.push(id);
+        key
+    }
+
+    pub(super) fn commit(&mut self, key: ReservationKey, amount: i64) {
+        let cost = CommitRequest::builder().actual(Amount::tokens(amount)).build();
+        self.session.commit(self.now(), key, cost).unwrap();
+    }
+
+    pub(super) fn health(&mut self) -> cycles_proto::session::CallKey<HealthResponse> {
+        let seed = self.seed();
+        let operation = Operation::health(self.caller.config(), seed).unwrap();
+        let caller = self.caller.clone();
+        self.session.call(self.now(), &caller, operation).unwrap()
+    }
+
+    pub(super) fn receipt(&self, key: ReservationKey) -> Option<Receipt> {
+        self.session.receipt(key)
+    }
+
+    /// The amounts that the ledger charged to what is, or was, held.
+    pub(super) fn charged(&self) -> Vec<Option<i64>> {
+        let charged = |id: &ReservationId| self.ledger.reservation(id.as_str())?.charged;
+        self.ids.iter().map(charged).collect()
+    }
+
+    pub(super) fn told(&self, is_it: fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|(_, event)| is_it(event)).count()
+    }
+
+    /// Why there is no reservation.
+    pub(super) fn refusal(&mut self, key: ReservationKey) -> Option<Error> {
+        self.session.granted(key)?.err()
+    }
+}
+
+pub(super) fn request() -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::default())
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(1000))
+        .build()
+}
+
+pub(super) fn is_transport(error: &Error, kind: FailureKind) -> bool {
+    matches!(error, Error::Transport(error) if error.failure.kind() == kind)
+}
+
+impl Desk {
+    /// The ledger's answer to a call whose beginning was told long ago, or never.
+    pub(super) fn answer_late(&mut self, call: &Call) {
+        let response = self.reach(call);
+        self.session
+            .handle(self.now(), call.ticket, call.reader.read(Ok(&response)));
+    }
+}

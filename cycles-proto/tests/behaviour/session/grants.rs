@@ -1,0 +1,102 @@
+//! Grants that come too late, and whose they are.
+
+use cycles_proto::FailureKind;
+use cycles_proto::models::IdempotencyKey;
+
+use super::desk::{Desk, Fate, is_of, request};
+
+#[test]
+fn a_grant_that_comes_when_nobody_waits_for_it_any_more_is_given_back() {
+    let mut desk = Desk::new();
+    desk.calls = |call| match is_of(call, "/reservations") {
+        true => Fate::Held,
+        false => Fate::Done,
+    };
+    let key = desk.reserve();
+    desk.settle();
+    assert!(desk.session.begun(desk.now(), desk.open[0].ticket));
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+    desk.settle();
+    assert!(desk.refusal(key).is_some());
+    desk.session.forget(desk.now(), key);
+    // The first attempt had got through.
+    let late = desk.open.remove(0);
+    desk.answer_late(&late);
+    desk.settle();
+    assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
+    assert!(desk.session.is_idle());
+}
+
+#[test]
+fn a_late_grant_whose_place_was_written_off_is_given_back_too() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve();
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+    desk.session.forget(desk.now(), key);
+    desk.pass_ms(3_600_000);
+    let mut late = desk.open.remove(0);
+    late.timeout *= 2;
+    desk.calls = |_| Fate::Done;
+    desk.answer_late(&late);
+    desk.settle();
+    assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
+}
+
+#[test]
+fn a_late_grant_is_not_given_back_if_another_reservation_holds_it_that_was_asked_for_under_the_same_key() {
+    let mut desk = Desk::new();
+    let caller = desk.caller.clone();
+    let under_a_key = || {
+        let mut request = request();
+        request.idempotency_key = Some(IdempotencyKey::from("job-17"));
+        request
+    };
+    desk.calls = |_| Fate::Held;
+    let first = desk.reserve_as(&caller, under_a_key());
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+    desk.settle();
+    assert!(desk.refusal(first).is_some());
+    let late = desk.open.remove(0);
+    // As the error says: the same call again under the same key.
+    desk.calls = |_| Fate::Done;
+    let second = desk.reserve_as(&caller, under_a_key());
+    desk.settle();
+    let (id, _) = desk.session.granted(second).unwrap().unwrap();
+    desk.ids.push(id);
+    desk.answer_late(&late);
+    desk.settle();
+    assert!(
+        !desk.sent.iter().any(|sent| sent.ends_with("/release")),
+        "{:?}",
+        desk.sent
+    );
+    desk.commit(second, 5);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5)]);
+}
+
+#[test]
+fn what_is_reported_twice_or_under_an_unknown_ticket_changes_nothing() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve();
+    desk.settle();
+    let call = desk.open.remove(0);
+    let twice = call.clone();
+    desk.answer(call);
+    desk.calls = |_| Fate::Done;
+    desk.settle();
+    desk.fail(&twice, FailureKind::Lost);
+    desk.answer_late(&twice);
+    let before = format!("{:?}", desk.session);
+    desk.settle();
+    assert_eq!(before, format!("{:?}", desk.session));
+    assert!(desk.session.granted(key).unwrap().is_ok());
+}

@@ -1,0 +1,158 @@
+//! Costs, their records, and a disk that hangs.
+
+use std::time::Duration;
+
+use cycles_proto::Receipt;
+use cycles_proto::journal::JournalWrite;
+use cycles_proto::step::Event;
+
+use super::desk::{Desk, Fate};
+
+fn sends_of(desk: &Desk, ending: &str) -> usize {
+    desk.sent.iter().filter(|sent| sent.ends_with(ending)).count()
+}
+
+#[test]
+fn a_cost_is_sent_when_its_record_is_durable_and_not_before() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.commit(key, 5);
+    desk.pass_ms(4_999);
+    assert_eq!(sends_of(&desk, "/commit"), 0);
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5)]);
+}
+
+#[test]
+fn a_disk_that_hangs_costs_five_seconds_once() {
+    let mut desk = Desk::new();
+    let (first, second, third) = (desk.held(), desk.held(), desk.held());
+    desk.stores = Fate::Held;
+    desk.commit(first, 5);
+    desk.pass_ms(4_999);
+    assert_eq!(sends_of(&desk, "/commit"), 0);
+    desk.pass_ms(1);
+    assert_eq!(desk.charged(), [Some(5), None, None]);
+    assert!(desk.receipt(first).unwrap().is_settled());
+    assert!(desk.told(|event| matches!(event, Event::JournalFailed { .. })) > 0);
+    // The next does not wait for it.
+    desk.commit(second, 6);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5), Some(6), None]);
+    // It answers again: from here on records are waited for.
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.commit(third, 7);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5), Some(6), None]);
+    desk.pass_ms(5_000);
+    assert_eq!(desk.charged(), [Some(5), Some(6), Some(7)]);
+}
+
+#[test]
+fn a_record_that_is_made_too_late_is_cleared_away() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.commit(key, 5);
+    desk.pass_ms(5_000);
+    assert_eq!(desk.charged(), [Some(5)]);
+    let writes: Vec<_> = desk.open_stores.drain(..).collect();
+    assert!(
+        matches!(
+            &writes[..],
+            [(.., JournalWrite::Put(_)), (.., JournalWrite::Remove(_))]
+        ),
+        "{writes:?}"
+    );
+    for (ticket, principal, write) in writes {
+        desk.store(ticket, principal, write);
+    }
+    desk.settle();
+    assert!(desk.journal.is_empty());
+}
+
+#[test]
+fn a_cost_that_cannot_be_sent_is_safe_once_its_late_record_is_there() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    desk.pass_ms(5_100);
+    assert!(desk.receipt(key).is_none());
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert!(matches!(
+        desk.receipt(key),
+        Some(Receipt::Pending {
+            is_recorded: true,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn an_event_takes_the_place_of_a_recorded_commit_only_when_that_is_on_disk_however_long_it_takes() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |call| match super::desk::is_of(call, "/extend") {
+        true => Fate::Held,
+        false => Fate::Done,
+    };
+    // The lease is over, and its grace.
+    desk.pass_ms(300_000);
+    desk.commit(key, 5);
+    desk.stores = Fate::Done;
+    loop {
+        match desk.session.poll(desk.now()) {
+            cycles_proto::session::Step::Send(call) => desk.answer(call),
+            cycles_proto::session::Step::Store(ticket, principal, write) => match &write {
+                JournalWrite::Put(record) if desk.sent.last().unwrap().ends_with("/commit") => {
+                    assert_eq!(record.mode(), cycles_proto::record::Mode::Event);
+                    desk.open_stores.push((ticket, principal, write));
+                }
+                _ => desk.store(ticket, principal, write),
+            },
+            cycles_proto::session::Step::Wait(_) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(desk.open_stores.len(), 1);
+    desk.pass_ms(600_000);
+    assert_eq!(sends_of(&desk, "/v1/events"), 0);
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert_eq!(sends_of(&desk, "/v1/events"), 1);
+    assert!(matches!(desk.receipt(key), Some(Receipt::RecoveredViaEvent(_))));
+}
+
+#[test]
+fn what_an_earlier_run_left_is_settled_under_a_claim_that_is_given_back() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    desk.pass_ms(100);
+    assert_eq!(desk.journal.len(), 1);
+    let mut next = Desk::new();
+    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
+    next.mono = desk.mono + Duration::from_secs(1);
+    next.calls = |_| Fate::Held;
+    next.reserve();
+    next.settle();
+    assert_eq!(next.claims.len(), 1);
+    next.calls = |_| Fate::Done;
+    for call in core::mem::take(&mut next.open) {
+        next.answer(call);
+    }
+    next.settle();
+    assert_eq!(next.charged()[0], Some(5));
+    assert!(next.journal.is_empty() && next.claims.is_empty());
+    assert_eq!(next.told(|event| matches!(event, Event::SettledLate { .. })), 1);
+}

@@ -1,0 +1,10 @@
+//! A session as its driver and its callers see it: the sandbox's ledger answers, and time is what a test says.
+
+mod closing;
+mod desk;
+mod flushing;
+mod grants;
+mod journal;
+mod places;
+mod principals;
+mod waiting;

@@ -1,0 +1,176 @@
+//! How many calls are out at once, and what becomes of those that nobody waits for.
+
+use std::time::Duration;
+
+use cycles_proto::FailureKind;
+use cycles_proto::step::Event;
+
+use super::desk::{Desk, Fate, is_of, is_transport};
+
+#[test]
+fn no_more_calls_are_out_than_there_are_places_and_who_waits_in_vain_is_told_so() {
+    let mut desk = Desk::new();
+    desk.session.set_places(4);
+    desk.calls = |_| Fate::Held;
+    let keys: Vec<_> = (0..10).map(|_| desk.reserve()).collect();
+    desk.settle();
+    // One place is kept for leases.
+    assert_eq!(desk.open.len(), 3);
+    // The attempts that are out take seven seconds, as long as the others can wait for them.
+    desk.pass_ms(7_000);
+    let queued = |desk: &mut Desk, key| {
+        let refusal = desk.refusal(key);
+        refusal.is_some_and(|error| is_transport(&error, FailureKind::Queued))
+    };
+    assert_eq!(keys.iter().filter(|key| queued(&mut desk, **key)).count(), 7);
+}
+
+#[test]
+fn a_call_that_waits_goes_out_when_another_has_its_answer_and_its_time_begins_then() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    desk.calls = |_| Fate::Held;
+    let first = desk.reserve();
+    let second = desk.reserve();
+    desk.settle();
+    desk.pass_ms(5_000);
+    let call = desk.open.remove(0);
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.session.granted(first).unwrap().is_ok());
+    // Twelve seconds after it was asked for, and seven after it went out.
+    desk.pass_ms(6_999);
+    assert!(desk.session.granted(second).is_none());
+    let call = desk.open.remove(0);
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.session.granted(second).unwrap().is_ok());
+}
+
+#[test]
+fn a_beat_has_a_place_while_settlements_hang_in_all_others() {
+    let mut desk = Desk::new();
+    desk.session.set_places(4);
+    let held = desk.held();
+    let others: Vec<_> = (0..8).map(|_| desk.held()).collect();
+    desk.pass_ms(40_000);
+    desk.calls = |call| match is_of(call, "/commit") {
+        true => Fate::Held,
+        false => Fate::Done,
+    };
+    for key in others {
+        desk.commit(key, 5);
+    }
+    desk.settle();
+    assert_eq!(desk.open.len(), 3);
+    desk.pass_ms(20_000);
+    assert!(desk.sent.iter().any(|sent| sent.ends_with("/extend")));
+    assert!(!desk.session.lease_is_lost(desk.now(), held));
+}
+
+#[test]
+fn a_call_that_was_withdrawn_before_it_began_is_not_sent() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let call = desk.health();
+    desk.settle();
+    desk.session.forget_call(desk.now(), call.id());
+    desk.settle();
+    assert_eq!(desk.withdrawn, [desk.open[0].ticket]);
+    assert!(!desk.session.begun(desk.now(), desk.open[0].ticket));
+}
+
+#[test]
+fn a_call_that_waits_for_a_place_and_is_forgotten_never_goes_out() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    desk.calls = |_| Fate::Held;
+    let first = desk.health();
+    let second = desk.health();
+    desk.settle();
+    desk.session.forget_call(desk.now(), second.id());
+    let call = desk.open.remove(0);
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.session.answer(first).unwrap().is_ok());
+    assert!(desk.open.is_empty() && desk.withdrawn.is_empty());
+}
+
+#[test]
+fn a_place_that_is_not_given_back_counts_as_free_a_second_later_and_that_is_told() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    desk.calls = |_| Fate::Held;
+    let first = desk.health();
+    desk.settle();
+    desk.session.forget_call(desk.now(), first.id());
+    let second = desk.health();
+    desk.pass_ms(999);
+    assert_eq!(desk.open.len(), 1);
+    desk.pass_ms(1);
+    assert_eq!(desk.open.len(), 2);
+    assert_eq!(
+        desk.told(|event| matches!(event, Event::PlaceWrittenOff { .. })),
+        1
+    );
+    // What comes of the first after all takes nobody's place.
+    let late = desk.open.remove(0);
+    desk.fail(&late, FailureKind::Lost);
+    let third = desk.health();
+    desk.settle();
+    assert_eq!(desk.open.len(), 1);
+    let call = desk.open.remove(0);
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.session.answer(second).unwrap().is_ok());
+    assert!(desk.session.answer(third).is_none());
+}
+
+#[test]
+fn an_attempt_that_is_never_answered_ends_after_its_time_and_is_withdrawn() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let call = desk.health();
+    desk.pass_ms(7_000);
+    let error = desk.session.answer(call).unwrap().unwrap_err();
+    assert!(is_transport(&error, FailureKind::Timeout), "{error}");
+    assert_eq!(desk.withdrawn.len(), 1);
+}
+
+#[test]
+fn whoever_blocks_makes_calls_without_a_place() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    desk.calls = |_| Fate::Held;
+    desk.health();
+    desk.settle();
+    let blocking = desk.caller.clone().blocking();
+    let key = desk.reserve_as(&blocking, super::desk::request());
+    desk.settle();
+    assert_eq!(desk.open.len(), 2);
+    // Nobody helps it any more: the next call waits.
+    let call = desk.open.remove(1);
+    desk.answer(call);
+    desk.session.helps(key, false);
+    desk.commit(key, 5);
+    desk.settle();
+    assert_eq!(desk.open.len(), 1);
+}
+
+#[test]
+fn an_attempt_that_its_reservation_needs_no_more_is_withdrawn() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |call| match is_of(call, "/extend") {
+        true => Fate::Held,
+        false => Fate::Done,
+    };
+    desk.session
+        .extend(desk.now(), key, Duration::from_secs(60))
+        .unwrap();
+    desk.settle();
+    desk.commit(key, 5);
+    desk.settle();
+    assert_eq!(desk.withdrawn, [desk.open[0].ticket]);
+    assert_eq!(desk.charged(), [Some(5)]);
+}

@@ -1,0 +1,112 @@
+//! Several keys and tenants on one session.
+
+use std::sync::Arc;
+
+use cycles_proto::models::Subject;
+use cycles_proto::session::{Caller, ObserverId};
+
+use super::desk::{Desk, Fate, OTHER_KEY, config, is_of, request};
+
+fn globex(desk: &mut Desk) -> Caller {
+    let config = config()
+        .for_principal(OTHER_KEY, Subject::tenant("globex"))
+        .unwrap();
+    desk.session.caller(Arc::new(config))
+}
+
+#[test]
+fn each_principal_spends_its_own_budget_and_records_in_its_own_journal() {
+    let mut desk = Desk::new();
+    let (acme, globex) = (desk.caller.clone(), globex(&mut desk));
+    assert_ne!(acme.principal(), globex.principal());
+    desk.stores = Fate::Held;
+    let mut principals = Vec::new();
+    for caller in [&acme, &globex] {
+        let key = desk.reserve_as(caller, request());
+        desk.settle();
+        desk.commit(key, 5);
+        loop {
+            match desk.session.poll(desk.now()) {
+                cycles_proto::session::Step::Store(ticket, principal, write) => {
+                    principals.push(principal);
+                    desk.store(ticket, principal, write);
+                }
+                cycles_proto::session::Step::Send(call) => desk.answer(call),
+                cycles_proto::session::Step::Wait(_) => break,
+                _ => {}
+            }
+        }
+    }
+    let (a, g) = (acme.principal(), globex.principal());
+    assert_eq!(principals, [a, a, g, g]);
+    for tenant in ["acme-corp", "globex"] {
+        let budget = desk
+            .ledger
+            .budget(&format!("tenant:{tenant}"), cycles_sandbox::Unit::Tokens);
+        assert_eq!(budget.unwrap().spent, 5, "{tenant}");
+    }
+}
+
+#[test]
+fn the_same_key_and_tenant_are_one_principal_whatever_else_the_configuration_says() {
+    let mut desk = Desk::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .unwrap();
+    let again = desk.session.caller(Arc::new(config().with_trace_parent(parent)));
+    assert_eq!(again.principal(), desk.caller.principal());
+}
+
+#[test]
+fn a_flush_waits_for_its_own_principal_alone() {
+    let mut desk = Desk::new();
+    let (acme, globex) = (desk.caller.clone(), globex(&mut desk));
+    let of_globex = desk.reserve_as(&globex, request());
+    desk.settle();
+    desk.calls = |call| match is_of(call, "/commit") {
+        true => Fate::Held,
+        false => Fate::Done,
+    };
+    desk.commit(of_globex, 5);
+    desk.settle();
+    let until = desk.mono + std::time::Duration::from_secs(5);
+    let (mine, theirs) = (
+        desk.session.flush(desk.now(), &acme, until, false),
+        desk.session.flush(desk.now(), &globex, until, false),
+    );
+    desk.settle();
+    assert!(desk.session.flushed(mine).unwrap().is_complete());
+    assert!(desk.session.flushed(theirs).is_none());
+    let call = desk.open.remove(0);
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.session.flushed(theirs).unwrap().is_complete());
+}
+
+#[test]
+fn each_caller_has_its_own_observer_and_trace() {
+    let mut desk = Desk::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        .parse()
+        .unwrap();
+    let seven = desk
+        .caller
+        .clone()
+        .with_observer(ObserverId(7))
+        .with_trace_parent(parent);
+    desk.calls = |_| Fate::Held;
+    desk.reserve_as(&seven, request());
+    desk.reserve();
+    desk.settle();
+    let traced = desk
+        .open
+        .iter()
+        .map(|call| call.request.headers().contains_key("traceparent"));
+    assert_eq!(traced.collect::<Vec<_>>(), [true, false]);
+    for call in core::mem::take(&mut desk.open) {
+        desk.answer(call);
+    }
+    desk.settle();
+    let observers: Vec<_> = desk.events.iter().map(|(observer, _)| observer.0).collect();
+    assert_eq!(observers, [7, 0]);
+}

@@ -1,0 +1,77 @@
+//! When the session wants to be polled, and what it costs if it need not.
+
+use std::time::Duration;
+
+use cycles_proto::FailureKind;
+use cycles_proto::session::Key;
+
+use super::desk::{Desk, Fate, is_transport};
+
+#[test]
+fn while_a_lease_is_held_somebody_is_woken_for_its_beat() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    // The server allows ten extensions.
+    for minutes in 1..=10 {
+        let next = desk.settle().expect("a lease is held");
+        assert!(next - desk.mono < Duration::from_secs(60), "{next:?}");
+        desk.pass_ms(60_000);
+        assert!(
+            !desk.session.lease_is_lost(desk.now(), key),
+            "after {minutes} minutes"
+        );
+    }
+}
+
+#[test]
+fn a_poll_that_nobody_needs_changes_nothing() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    desk.reserve();
+    desk.health();
+    let next = desk.settle();
+    let before = format!("{:?}", desk.session);
+    desk.mono += Duration::from_millis(1);
+    assert_eq!(desk.settle(), next);
+    desk.mono -= Duration::from_millis(1);
+    assert_eq!(desk.settle(), next);
+    let after = format!("{:?}", desk.session);
+    let without_the_time = |text: String| {
+        let rest = text.split_once("latest: ").unwrap().1.split_once(',').unwrap().1;
+        rest.to_owned()
+    };
+    assert_eq!(without_the_time(before), without_the_time(after));
+}
+
+#[test]
+fn whoever_waits_is_named_when_there_is_news_for_it() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let (reservation, call) = (desk.reserve(), desk.health());
+    desk.settle();
+    while desk.session.pop_changed().is_some() {}
+    let of_the_call = |call: &cycles_proto::Call| call.request.method() == http::Method::GET;
+    let at = desk.open.iter().position(of_the_call).unwrap();
+    let failed = desk.open.remove(at);
+    desk.fail(&failed, FailureKind::Connect);
+    desk.settle();
+    assert_eq!(desk.session.pop_changed(), Some(Key::Call(call.id())));
+    assert_eq!(desk.session.pop_changed(), None);
+    let granted = desk.open.pop().unwrap();
+    desk.answer(granted);
+    desk.settle();
+    assert_eq!(desk.session.pop_changed(), Some(Key::Reservation(reservation)));
+    let error = desk.session.answer(call).unwrap().unwrap_err();
+    assert!(is_transport(&error, FailureKind::Connect));
+}
+
+#[test]
+fn an_idle_session_waits_for_nothing() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.commit(key, 5);
+    desk.settle();
+    desk.session.forget(desk.now(), key);
+    assert_eq!(desk.settle(), None);
+    assert!(desk.session.is_idle());
+}
