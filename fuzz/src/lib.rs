@@ -4,6 +4,8 @@
 //! `cargo fuzz` calls it from `fuzz_targets`; the tests call it for every file of `corpus`, on a stable
 //! toolchain.
 
+#[path = "../../cycles-proto/tests/behaviour/careless/mod.rs"]
+mod careless;
 mod input;
 pub mod lease;
 pub mod ledger;
@@ -11,6 +13,9 @@ pub mod lifecycle;
 pub mod record;
 pub mod reply;
 pub mod request;
+pub mod session;
+#[path = "../../cycles-proto/tests/behaviour/unruly/mod.rs"]
+mod unruly;
 
 /// An API key that no output may show.
 const KEY: &str = "cyc_live_0123456789";

@@ -10,10 +10,7 @@
 
 use cycles_world::RandomLife;
 
-use self::careless::{Dice, Driver};
-
-#[path = "../../cycles-proto/tests/behaviour/careless/mod.rs"]
-mod careless;
+use crate::careless::{Dice, Driver};
 
 /// One execution.
 pub fn check(data: &[u8]) {

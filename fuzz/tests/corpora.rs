@@ -47,3 +47,8 @@ fn what_was_found_by_lifecycle_stays_mended() {
 fn what_was_found_by_ledger_stays_mended() {
     each("ledger", cycles_fuzz::ledger::check);
 }
+
+#[test]
+fn what_was_found_by_session_stays_mended() {
+    each("session", cycles_fuzz::session::check);
+}

@@ -32,8 +32,10 @@ impl Session {
         }
         loop {
             if let Some(step) = self.steps.pop_front() {
-                self.is_handed_out(now, &step);
-                return step;
+                if self.hands_out(now, &step) {
+                    return step;
+                }
+                continue;
             }
             if let Some(timed) = self.timers.pop_due(now.mono) {
                 self.time_has_come(now, timed);
@@ -374,11 +376,17 @@ impl Session {
         self.steps.push_back(Step::Send(Call { ticket, ..*call }));
     }
 
-    fn is_handed_out(&mut self, now: Now, step: &Step) {
-        if let Step::Send(call) = step
-            && let Some(exchange) = self.outside.exchange(outside::key(call.ticket))
-        {
-            exchange.handed_out = Some(now.mono);
+    /// Whether there is still something to do: what is withdrawn may have been answered by now.
+    fn hands_out(&mut self, now: Now, step: &Step) -> bool {
+        match step {
+            Step::Send(call) => {
+                let exchange = self.outside.exchange(outside::key(call.ticket));
+                exchange
+                    .map(|exchange| exchange.handed_out = Some(now.mono))
+                    .is_some()
+            }
+            Step::Withdraw(ticket) => self.outside.exchange(outside::key(*ticket)).is_some(),
+            Step::Store(..) | Step::Scan { .. } | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
         }
     }
 

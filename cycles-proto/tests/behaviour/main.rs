@@ -11,3 +11,5 @@ mod careless;
 mod hostile;
 mod lifecycle_fuzz;
 mod session;
+mod session_fuzz;
+mod unruly;

@@ -1,19 +1,20 @@
-//! What the driver hands in as answers.
+//! What a driver without manners hands in as answers.
 
 use bytes::Bytes;
 use cycles_proto::FailureKind;
 use http::Response;
 
-use super::{Driver, KEY, WALL};
+use super::{Dice, WALL};
 
-impl Driver {
-    pub(super) fn failure_kind(&mut self) -> FailureKind {
+impl Dice {
+    pub fn failure_kind(&mut self) -> FailureKind {
         use FailureKind::*;
-        [Dns, Connect, ConnectTimeout, Tls, Proxy, Timeout, Lost, TooLarge][self.dice.below(8)]
+        [Dns, Connect, ConnectTimeout, Tls, Proxy, Timeout, Lost, TooLarge][self.below(8)]
     }
 
-    /// Mostly what the operation expects, often a refusal, sometimes anything.
-    pub(super) fn response(&mut self, path: &str) -> Response<Bytes> {
+    /// Mostly what the operation expects, often a refusal, sometimes anything. What is granted is mostly called
+    /// `id`, and `key` is what a server may echo.
+    pub fn response(&mut self, path: &str, id: &str, key: &str) -> Response<Bytes> {
         const CODES: [(u16, &str); 12] = [
             (409, "BUDGET_EXCEEDED"),
             (409, "RESERVATION_FINALIZED"),
@@ -32,42 +33,42 @@ impl Driver {
         let response = Response::builder();
         // Most lives shall get beyond their first answer.
         let luck = if path.ends_with("/reservations") { 6 } else { 10 };
-        match self.dice.below(luck) {
+        match self.below(luck) {
             0..=4 => {
-                let body = self.success(path);
+                let body = self.success(path, id);
                 let status = if path.ends_with("/events") { 201 } else { 200 };
                 response.status(status).body(Bytes::from(body)).unwrap()
             }
             5..=7 => {
-                let (status, code) = CODES[self.dice.below(CODES.len())];
-                let words = ["m", "INTERNAL_ERROR", KEY][self.dice.below(3)];
+                let (status, code) = CODES[self.below(CODES.len())];
+                let words = ["m", "INTERNAL_ERROR", key][self.below(3)];
                 let body = format!(r#"{{"error":"{code}","message":"{words}","request_id":"q"}}"#);
-                let wait = ["0", "1", "30", "99999999999"][self.dice.below(4)];
+                let wait = ["0", "1", "30", "99999999999"][self.below(4)];
                 let response = response.status(status).header("retry-after", wait);
                 response.body(Bytes::from(body)).unwrap()
             }
             8 => {
-                let status = PAGES[self.dice.below(PAGES.len())];
+                let status = PAGES[self.below(PAGES.len())];
                 response
                     .status(status)
                     .body(Bytes::from_static(b"<html>"))
                     .unwrap()
             }
             _ => {
-                let body: Vec<u8> = (0..self.dice.below(40)).map(|_| self.dice.next() as u8).collect();
+                let body: Vec<u8> = (0..self.below(40)).map(|_| self.next() as u8).collect();
                 response.status(200).body(Bytes::from(body)).unwrap()
             }
         }
     }
 
-    fn success(&mut self, path: &str) -> String {
-        let remaining = [0, 1, 900, 4_000, 60_000, 60_000, 3_600_000, u64::MAX][self.dice.below(8)];
-        let remaining = if self.dice.one_in(4) {
+    fn success(&mut self, path: &str, id: &str) -> String {
+        let remaining = [0, 1, 900, 4_000, 60_000, 60_000, 3_600_000, u64::MAX][self.below(8)];
+        let remaining = if self.one_in(4) {
             String::new()
         } else {
             format!(r#","remaining_ttl_ms":{remaining}"#)
         };
-        let expires = WALL + self.dice.below(1 << 22) as u64;
+        let expires = WALL + self.below(1 << 22) as u64;
         let decision = [
             "ALLOW",
             "ALLOW_WITH_CAPS",
@@ -76,9 +77,9 @@ impl Driver {
             "ALLOW",
             "DENY",
             "MAYBE",
-        ][self.dice.below(7)];
-        let id = ["r-1", "r-1", "r-1", "r-1", "a/b", "..", ""][self.dice.below(7)];
-        let status = ["ACTIVE", "ACTIVE", "COMMITTED", "RELEASED", "EXPIRED", "NEW"][self.dice.below(6)];
+        ][self.below(7)];
+        let id = [id, id, id, id, "a/b", "..", ""][self.below(7)];
+        let status = ["ACTIVE", "ACTIVE", "COMMITTED", "RELEASED", "EXPIRED", "NEW"][self.below(6)];
         match path.rsplit('/').next() {
             Some("reservations") => format!(
                 r#"{{"decision":"{decision}","reservation_id":"{id}","affected_scopes":[],"expires_at_ms":{expires}{remaining}}}"#

@@ -315,11 +315,11 @@ impl Driver {
         }
         let sent = [sent, sent, sent, Duration::ZERO, Duration::MAX][self.dice.below(5)];
         if self.dice.one_in(5) {
-            let failure = Failure::new(self.failure_kind());
+            let failure = Failure::new(self.dice.failure_kind());
             let sent = Some(sent).filter(|_| self.dice.one_in(2));
             self.life.handle_failure(self.now, call.ticket, sent, failure);
         } else {
-            let response = self.response(call.request.uri().path());
+            let response = self.dice.response(call.request.uri().path(), "r-1", KEY);
             self.respond(call.ticket, sent, &response);
         }
     }
@@ -375,7 +375,7 @@ impl Driver {
         match self.dice.below(3) {
             0 => self.life.handle_stored(self.now, ticket, Ok(())),
             1 => {
-                let failure = Failure::new(self.failure_kind());
+                let failure = Failure::new(self.dice.failure_kind());
                 self.life.handle_failure(self.now, ticket, None, failure);
             }
             _ => {
@@ -388,7 +388,7 @@ impl Driver {
                     "/r",
                 ];
                 let path = paths[self.dice.below(paths.len())];
-                let response = self.response(path);
+                let response = self.dice.response(path, "r-1", KEY);
                 self.respond(ticket, self.now.mono, &response);
             }
         }

@@ -1,0 +1,73 @@
+//! What is known of one reservation from outside.
+
+use std::collections::BTreeSet;
+
+use cycles_proto::step::Event;
+
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// What its ledger calls it.
+    pub(super) name: String,
+    pub(super) spent: i64,
+    /// The cost that was handed over, and taken.
+    pub(super) cost: Option<i64>,
+    /// Whether a cost was told that could not be taken.
+    pub(super) is_untaken: bool,
+    /// Whether a record of its commit is durable.
+    pub(super) is_recorded: bool,
+    /// Whether its lease is held and its heart beats, as far as was told.
+    pub(super) beats: bool,
+    pub(super) is_forgotten: bool,
+    pub(super) is_charged: bool,
+    keys: BTreeSet<String>,
+    has_released: bool,
+}
+
+impl Book {
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn sends(&mut self, path: &str, body: &str) {
+        if path.ends_with("/commit") || path.ends_with("/events") {
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            let amount = body["actual"]["amount"].as_i64();
+            let known = self.cost.or(Some(self.spent).filter(|spent| *spent > 0));
+            assert_eq!(amount, known, "{self:?}");
+            self.keys
+                .insert(body["idempotency_key"].as_str().unwrap().to_owned());
+        }
+        if path.ends_with("/release") {
+            let is_known = self.cost.is_some() || self.spent > 0;
+            assert!(!is_known, "a known cost is given up for a release: {self:?}");
+            self.has_released = true;
+        }
+        assert!(self.keys.len() <= 1, "two keys for one cost: {self:?}");
+        assert!(
+            self.keys.is_empty() || !self.has_released,
+            "charged and released: {self:?}"
+        );
+    }
+
+    pub(super) fn answered(&mut self, path: &str, response: &http::Response<bytes::Bytes>) {
+        let said: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        let is_commit =
+            path.ends_with("/commit") && response.status() == 200 && said["status"] == "COMMITTED";
+        let is_event = path.ends_with("/events") && response.status() == 201;
+        self.is_charged |= is_commit || is_event;
+    }
+
+    pub(super) fn told(&mut self, event: &Event) {
+        match event {
+            Event::Granted { response, .. } => {
+                self.beats = response.remaining_ttl_ms.is_some();
+            }
+            Event::LeaseExtended { .. } => self.beats = true,
+            Event::HeartbeatStopped { .. } | Event::LeaseLost { .. } => self.beats = false,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A session in the hands of a driver without manners.
+//!
+//! The first byte is its seed, and the others are what the driver, the server, the disk and the callers do, one decision
+//! after the other: several reservations, calls and flushes of two principals, few places or many, steps that are carried
+//! out late, in another order, twice or never. The rules of `cycles-proto/tests/behaviour/unruly` hold all the same.
+
+use crate::careless::Dice;
+use crate::unruly::Driver;
+
+/// One execution.
+pub fn check(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else {
+        return;
+    };
+    Driver::new(Dice::drawn(rest), u64::from(*first)).live();
+}
