@@ -214,9 +214,9 @@ impl Lifecycle {
     }
 
     /// A record of the cost was made that was waited for in vain.
-    pub(crate) fn is_recorded_late(&mut self, ticket: Ticket) {
+    pub(crate) fn is_recorded_late(&mut self) {
         if let Some(settlement) = self.settlement_mut() {
-            settlement.is_recorded_late(ticket);
+            settlement.is_recorded_late();
         }
     }
 

@@ -25,6 +25,7 @@ mod acts;
 mod caller;
 mod close;
 mod driving;
+mod exchanging;
 mod flush;
 mod outside;
 mod places;
@@ -33,6 +34,7 @@ mod principal;
 mod reservation;
 mod slab;
 mod step;
+mod storing;
 mod timers;
 
 use core::time::Duration;

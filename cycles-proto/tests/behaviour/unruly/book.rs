@@ -17,6 +17,8 @@ pub(super) struct Book {
     pub(super) is_recorded: bool,
     /// Whether its lease is held and its heart beats, as far as was told.
     pub(super) beats: bool,
+    /// Whether the caller has said the last word.
+    pub(super) is_decided: bool,
     pub(super) is_forgotten: bool,
     pub(super) is_charged: bool,
     keys: BTreeSet<String>,

@@ -59,11 +59,11 @@ pub struct Driver {
     flushes: Vec<(FlushKey, Duration)>,
     /// The bodies whose writes were answered.
     answered: BTreeSet<String>,
-    /// Bodies and when their writes were asked for.
-    asked_for: BTreeMap<String, Duration>,
+    /// Bodies, when their writes were asked for, and whether nothing may be sent before.
+    asked_for: BTreeMap<String, (Duration, bool)>,
     journals: BTreeMap<(Principal, RecordId), JournalRecord>,
-    /// Principals whose last write that was waited for was late.
-    hanging: BTreeSet<Principal>,
+    /// Whether a write was late: then others need not be waited for.
+    has_hung: bool,
     made: u64,
     /// What was asked since something came from outside.
     asked: u32,
@@ -122,7 +122,7 @@ impl Driver {
             answered: BTreeSet::new(),
             asked_for: BTreeMap::new(),
             journals: BTreeMap::new(),
-            hanging: BTreeSet::new(),
+            has_hung: false,
             made: 0,
             asked: 0,
             is_closed: false,
@@ -199,7 +199,8 @@ impl Driver {
     /// While a lease is held and its heart beats, somebody is woken before it is over.
     fn somebody_is_woken(&self, until: Option<Duration>) {
         for (key, book) in &self.books {
-            if book.beats && self.session.grant(*key).is_some() {
+            // The settlement on its way may have ended the reservation.
+            if book.beats && !book.is_decided && self.session.grant(*key).is_some() {
                 assert!(
                     until.is_some(),
                     "a lease is held, and nobody is woken: {:?}",
@@ -216,7 +217,7 @@ impl Driver {
         if let Some(Key::Reservation(key)) = of {
             let is_cost = path.ends_with("/commit") || path.ends_with("/events");
             if is_cost {
-                self.sends_a_cost(key, &path, &body);
+                self.sends_a_cost(key, &body);
             }
             if let Some(book) = self.books.get_mut(&key) {
                 book.sends(&path, &body);
@@ -240,16 +241,15 @@ impl Driver {
         );
     }
 
-    fn sends_a_cost(&self, key: ReservationKey, path: &str, body: &str) {
+    fn sends_a_cost(&self, key: ReservationKey, body: &str) {
         if !self.has_journal || !self.books.contains_key(&key) {
             return;
         }
         let is_answered = self.answered.contains(body);
-        let since = self.asked_for.get(body).expect("it was to be stored");
-        let is_late = *since + STORE_DEADLINE <= self.now.mono || !self.hanging.is_empty();
-        let is_recorded = self.books[&key].is_recorded && path.ends_with("/events");
+        let (since, must_wait) = *self.asked_for.get(body).expect("it was to be stored");
+        let is_late = since + STORE_DEADLINE <= self.now.mono || self.has_hung;
         assert!(
-            is_answered || is_late && !is_recorded,
+            is_answered || is_late && !must_wait,
             "sent before it was stored: {body}"
         );
     }
@@ -257,11 +257,11 @@ impl Driver {
     fn stores(&mut self, ticket: Ticket, principal: Principal, write: JournalWrite) {
         assert!(self.has_journal, "no journal, no store");
         if let JournalWrite::Put(record) = &write {
-            let at = self
-                .asked_for
-                .entry(record.body().to_owned())
-                .or_insert(self.now.mono);
-            *at = self.now.mono;
+            let of = self.ids.get(record.reservation_id().as_str());
+            let is_recorded = of.is_some_and(|key| self.books[key].is_recorded);
+            let must_wait = is_recorded && record.mode() == Mode::Event;
+            self.asked_for
+                .insert(record.body().to_owned(), (self.now.mono, must_wait));
         }
         self.tickets.push(ticket);
         self.stores.push(Store {
@@ -278,7 +278,7 @@ impl Driver {
         if let Event::JournalFailed { failure, .. } = event
             && failure.message.contains("may hang")
         {
-            self.hanging.extend(self.callers.iter().map(Caller::principal));
+            self.has_hung = true;
         }
         let named = event.reservation_id().and_then(|id| self.ids.get(id.as_str()));
         if let Some(book) = named.and_then(|key| self.books.get_mut(key)) {
@@ -373,7 +373,6 @@ impl Driver {
             let failure = StoreFailure::new("no space left on device");
             return self.session.handle_stored(self.now, ticket, Err(failure));
         }
-        self.hanging.remove(&principal);
         let id = (principal, write.id().clone());
         match write {
             JournalWrite::Put(record) => {
@@ -476,18 +475,22 @@ impl Driver {
                     Ok(()) => {
                         assert_eq!(book.cost, None, "one cost is handed over");
                         book.cost = Some(amount.amount);
+                        book.is_decided = true;
                     }
                     Err(_) => book.is_untaken = true,
                 }
             }
-            6 => self.session.release(self.now, key, ReleaseReason::ACTION_FAILED),
+            6 => {
+                self.session.release(self.now, key, ReleaseReason::ACTION_FAILED);
+                book.is_decided = true;
+            }
             7 => {
                 let by = Duration::from_millis(60_000);
                 let _ = self.session.extend(self.now, key, by);
             }
             8 => {
                 self.session.forget(self.now, key);
-                book.is_forgotten = true;
+                (book.is_forgotten, book.is_decided) = (true, true);
             }
             9 => self.session.helps(key, false),
             10 if self.calls.len() > 2 => {
@@ -498,6 +501,9 @@ impl Driver {
                 let how = [Close::WhenDone, Close::Leaving, Close::WritingOnly][self.dice.below(3)];
                 self.session.close(self.now, how);
                 self.is_closed = true;
+                if how != Close::WhenDone {
+                    self.books.values_mut().for_each(|book| book.is_decided = true);
+                }
             }
             _ => self.begin(),
         }
@@ -561,10 +567,15 @@ impl Driver {
         for _ in 0..20_000 {
             self.asked = 0;
             while let Some(ticket) = self.out.keys().next().copied() {
-                // A release is tried for as long as the lease lasts, and some last for ever.
-                if self.out[&ticket].call.request.uri().path().ends_with("/release") {
+                let path = self.out[&ticket].call.request.uri().path();
+                // What would be tried for as long as a lease lasts, and some last for ever.
+                if path.ends_with("/release") {
                     let released = r#"{"status":"RELEASED","released":{"unit":"TOKENS","amount":9}}"#;
                     self.is_answered(ticket, &http::Response::new(released.into()));
+                } else if path.ends_with("/extend") {
+                    let refused = r#"{"error":"NOT_FOUND","message":"m","request_id":"q"}"#;
+                    let refused = http::Response::builder().status(404).body(refused.into());
+                    self.is_answered(ticket, &refused.unwrap());
                 } else {
                     self.fails(ticket, FailureKind::Connect);
                 }

@@ -1,0 +1,334 @@
+//! Calls on their way: from when they are asked for to what came of them.
+
+use core::time::Duration;
+
+use super::caller::ObserverId;
+use super::outside::{self, Exchange, Of, Outside, State};
+use super::places::Kind;
+use super::plain::{CallId, Next};
+use super::slab::SlabKey;
+use super::step::Step;
+use super::timers::Timed;
+use super::{Key, Session};
+use crate::answer::Answer;
+use crate::call::{Call, Failure, FailureKind, Ticket};
+use crate::lifecycle::Lifecycle;
+use crate::models::ReservationId;
+use crate::step::Event;
+use crate::time::Now;
+
+/// How long a place that is asked back is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Session {
+    /// The first byte of a call is about to leave. If it must not, because nobody waits for it any more, that is told, and
+    /// the call is [handled](Self::handle) as one that was not sent.
+    pub fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
+        let now = self.at(now);
+        let Some(exchange) = self.outside.exchange(outside::key(ticket)) else {
+            return false;
+        };
+        let may_begin = matches!(exchange.state, State::Placed);
+        if may_begin {
+            exchange.begun.get_or_insert(now.mono);
+        }
+        may_begin
+    }
+
+    /// What came of a call, as its [reader](Call::reader) read it.
+    pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
+        let now = self.at(now);
+        let key = outside::key(ticket);
+        let Some(mut exchange) = self.outside.take_exchange(key) else {
+            return;
+        };
+        self.timers.change(Timed::Outside(key), &mut exchange.armed, None);
+        if matches!(exchange.state, State::Placed | State::Withdrawn) {
+            self.places.leave(exchange.kind);
+        }
+        // Of an attempt whose beginning was not told it is known when it was handed out.
+        let sent = match answer.is_failure() {
+            true => exchange.begun,
+            false => exchange.begun.or(exchange.handed_out),
+        };
+        self.deliver(now, exchange.of, exchange.inner, sent, answer);
+        self.is_not_outside(key, exchange.of);
+    }
+
+    /// Has a call made as soon as there is a place for it.
+    pub(super) fn ask(&mut self, now: Now, of: Of, mut kind: Kind, call: Call) {
+        let deadline = now.mono.saturating_add(call.timeout);
+        let inner = call.ticket;
+        let key = self.outside.insert(Outside::Exchange(Exchange {
+            of,
+            inner,
+            kind,
+            asks_for_a_reservation: call.reader.asks_for_a_reservation(),
+            asked: now.mono,
+            timeout: call.timeout,
+            state: State::Queued(Box::new(Call {
+                ticket: Ticket(0),
+                ..call
+            })),
+            handed_out: None,
+            begun: None,
+            armed: None,
+        }));
+        match of {
+            Of::Reservation(reservation) => {
+                if let Some(reservation) = self.reservations.get_mut(reservation) {
+                    reservation.exchanges.push(key);
+                    if reservation.is_helped && !matches!(kind, Kind::Lease(_)) {
+                        kind = Kind::Own;
+                    }
+                }
+            }
+            Of::Call(call) => {
+                if let Some(plain) = self.calls.get_mut(call) {
+                    plain.attempt = Some(key);
+                }
+            }
+        }
+        if self.sends_nothing() {
+            return self.is_not_sent(now, key, FailureKind::NoRuntime);
+        }
+        if let Some(exchange) = self.outside.exchange(key) {
+            exchange.kind = kind;
+        }
+        self.arm_exchange(key, Some(deadline));
+        self.places.wait(kind, key);
+    }
+
+    /// Its turn has come.
+    pub(super) fn place(&mut self, now: Now, kind: Kind, key: SlabKey) {
+        let Some(exchange) = self.outside.exchange(key) else {
+            return self.places.leave(kind);
+        };
+        let State::Queued(call) = core::mem::replace(&mut exchange.state, State::Placed) else {
+            return self.places.leave(kind);
+        };
+        let (of, inner, asked) = (exchange.of, exchange.inner, exchange.asked);
+        let deadline = now.mono.saturating_add(exchange.timeout);
+        match of {
+            // It keeps the time itself.
+            Of::Reservation(reservation) => {
+                self.arm_exchange(key, None);
+                if asked != now.mono {
+                    self.act(reservation, |machine| machine.placed(now, inner));
+                    self.is_due(reservation);
+                }
+            }
+            Of::Call(call) => {
+                self.arm_exchange(key, Some(deadline));
+                if let Some(plain) = self.calls.get_mut(call) {
+                    plain.began.get_or_insert(now.mono);
+                }
+            }
+        }
+        let ticket = outside::ticket(key);
+        self.steps.push_back(Step::Send(Call { ticket, ..*call }));
+    }
+
+    /// Whether there is still something to do: what is withdrawn may have been answered by now.
+    pub(super) fn hands_out(&mut self, now: Now, step: &Step) -> bool {
+        match step {
+            Step::Send(call) => {
+                let exchange = self.outside.exchange(outside::key(call.ticket));
+                exchange
+                    .map(|exchange| exchange.handed_out = Some(now.mono))
+                    .is_some()
+            }
+            Step::Withdraw(ticket) => self.outside.exchange(outside::key(*ticket)).is_some(),
+            Step::Scan { ticket, .. } if self.closed.is_some() => {
+                self.outside.take_reading(outside::key(*ticket));
+                false
+            }
+            Step::Store(..) | Step::Scan { .. } | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
+        }
+    }
+
+    /// The time of something outside is over.
+    pub(super) fn is_overdue(&mut self, now: Now, key: SlabKey) {
+        if let Some(exchange) = self.outside.exchange(key) {
+            exchange.armed = None;
+            let of = exchange.of;
+            match exchange.state {
+                State::Queued(_) => self.is_not_sent(now, key, FailureKind::Queued),
+                State::Placed => {
+                    self.unanswered(now, key, of, Failure::new(FailureKind::Timeout));
+                    self.withdraw(now, key);
+                }
+                State::Withdrawn => self.write_off(key),
+                State::WrittenOff => {}
+            }
+        } else if let Some(write) = self.outside.write(key) {
+            write.armed = None;
+            self.is_late(now, key);
+        }
+    }
+
+    /// It had no place, or none that is of use.
+    fn is_not_sent(&mut self, now: Now, key: SlabKey, why: FailureKind) {
+        self.arm_exchange(key, None);
+        if let Some(exchange) = self.outside.take_exchange(key) {
+            let answer = Answer::none(Failure::new(why));
+            self.deliver(now, exchange.of, exchange.inner, None, answer);
+            self.is_not_outside(key, exchange.of);
+        }
+    }
+
+    /// Whoever waits for its answer gets none.
+    pub(super) fn unanswered(&mut self, now: Now, key: SlabKey, of: Of, failure: Failure) {
+        let Some(exchange) = self.outside.exchange(key) else {
+            return;
+        };
+        let (inner, sent) = (exchange.inner, exchange.begun);
+        self.deliver(now, of, inner, sent, Answer::none(failure));
+    }
+
+    fn deliver(&mut self, now: Now, of: Of, inner: Ticket, sent: Option<Duration>, answer: Answer) {
+        match of {
+            Of::Reservation(key) => {
+                if !self.is_somebody_elses(key, inner, &answer) {
+                    self.act(key, |machine| machine.handle(now, inner, sent, answer));
+                }
+                if let Some(reservation) = self.reservations.get_mut(key) {
+                    // A grant that comes too late is given back.
+                    reservation.is_over &= reservation.machine().is_none_or(Lifecycle::is_done);
+                }
+                self.is_due(key);
+            }
+            Of::Call(key) => self.call_is_answered(now, key, inner, answer),
+        }
+    }
+
+    /// Whether a grant that nobody waits for any more is another's of this session: the callers gave both the same key.
+    fn is_somebody_elses(&self, key: SlabKey, inner: Ticket, answer: &Answer) -> bool {
+        let Some((reservation, id)) = self.reservations.get(key).zip(answer.grants()) else {
+            return false;
+        };
+        let is_awaited = reservation.machine().is_some_and(|machine| machine.awaits(inner));
+        let Some(own_key) = reservation.own_key.as_ref().filter(|_| !is_awaited) else {
+            return false;
+        };
+        self.reservations.iter().any(|(other, it)| {
+            let grant = it.machine().and_then(|machine| machine.grant());
+            let holds_it = grant.is_some_and(|grant| grant.reservation_id == *id);
+            let asks_for_it = !it.is_over && it.own_key.as_ref() == Some(own_key);
+            other != key && (holds_it || asks_for_it)
+        })
+    }
+
+    fn call_is_answered(&mut self, now: Now, key: SlabKey, inner: Ticket, answer: Answer) {
+        let Some(plain) = self.calls.get_mut(key).filter(|plain| plain.awaits(inner)) else {
+            return;
+        };
+        plain.attempt = None;
+        let (principal, kind) = (plain.principal, plain.kind);
+        match plain.answered(now.mono, answer) {
+            Some(Next::Attempt(call)) => self.ask(now, Of::Call(key), kind, *call),
+            Some(Next::Over(error)) => {
+                self.principals.observe(now, principal, error.as_ref());
+                self.changed.push_back(Key::Call(CallId(key)));
+            }
+            None => {}
+        }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn withdraw(&mut self, now: Now, key: SlabKey) {
+        let Some(exchange) = self.outside.exchange(key) else {
+            return;
+        };
+        let (of, kind, is_handed_out) = (exchange.of, exchange.kind, exchange.handed_out.is_some());
+        match exchange.state {
+            State::Placed if is_handed_out => {
+                exchange.state = State::Withdrawn;
+                self.arm_exchange(key, Some(now.mono.saturating_add(PATIENCE)));
+                self.steps.push_back(Step::Withdraw(outside::ticket(key)));
+            }
+            State::Placed => {
+                let ticket = outside::ticket(key);
+                self.steps
+                    .retain(|step| !matches!(step, Step::Send(call) if call.ticket == ticket));
+                self.places.leave(kind);
+                self.is_gone(key, of);
+            }
+            State::Queued(_) => self.is_gone(key, of),
+            State::Withdrawn | State::WrittenOff => {}
+        }
+    }
+
+    pub(super) fn withdraw_what_is_not_awaited(&mut self, now: Now, key: SlabKey) {
+        let mut at = 0;
+        while let Some((exchange, is_awaited)) = self.nth_exchange(key, at) {
+            if !is_awaited {
+                self.withdraw(now, exchange);
+            }
+            // One that went makes room for the next.
+            let is_still_there = self.nth_exchange(key, at).is_some_and(|(now, _)| now == exchange);
+            at += usize::from(is_still_there);
+        }
+    }
+
+    fn nth_exchange(&mut self, key: SlabKey, at: usize) -> Option<(SlabKey, bool)> {
+        let reservation = self.reservations.get(key)?;
+        let exchange = *reservation.exchanges.get(at)?;
+        let machine = reservation.machine();
+        let inner = self.outside.exchange(exchange)?.inner;
+        Some((exchange, machine.is_some_and(|machine| machine.awaits(inner))))
+    }
+
+    /// It did not give its place back in time.
+    fn write_off(&mut self, key: SlabKey) {
+        let Some(exchange) = self.outside.exchange(key) else {
+            return;
+        };
+        exchange.state = State::WrittenOff;
+        let (of, kind, may_bring_a_grant) = (exchange.of, exchange.kind, exchange.asks_for_a_reservation);
+        self.places.leave(kind);
+        let (observer, reservation_id) = self.observer_of(of);
+        let event = Event::PlaceWrittenOff { reservation_id };
+        self.steps.push_back(Step::Notify(observer, event));
+        if !may_bring_a_grant {
+            self.is_gone(key, of);
+        } else if let Some((oldest, exchange)) = self.outside.is_written_off(key) {
+            self.is_not_outside(oldest, exchange.of);
+        }
+    }
+
+    fn observer_of(&self, of: Of) -> (ObserverId, Option<ReservationId>) {
+        match of {
+            Of::Reservation(key) => self.reservations.get(key).map_or_else(Default::default, |it| {
+                let grant = it.machine().and_then(|machine| machine.grant());
+                (it.observer, grant.map(|grant| grant.reservation_id.clone()))
+            }),
+            Of::Call(key) => {
+                let observer = self.calls.get(key).map(|plain| plain.observer);
+                (observer.unwrap_or_default(), None)
+            }
+        }
+    }
+
+    /// It is outside no more, and nothing came of it.
+    fn is_gone(&mut self, key: SlabKey, of: Of) {
+        self.arm_exchange(key, None);
+        self.outside.take_exchange(key);
+        self.is_not_outside(key, of);
+    }
+
+    fn is_not_outside(&mut self, key: SlabKey, of: Of) {
+        if let Of::Reservation(reservation) = of {
+            if let Some(reservation) = self.reservations.get_mut(reservation) {
+                reservation.exchanges.retain(|exchange| *exchange != key);
+            }
+            self.remove_if_done_with(reservation);
+        }
+    }
+
+    fn arm_exchange(&mut self, key: SlabKey, at: Option<Duration>) {
+        if let Some(exchange) = self.outside.exchange(key) {
+            self.timers.change(Timed::Outside(key), &mut exchange.armed, at);
+        }
+    }
+}

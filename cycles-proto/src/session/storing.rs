@@ -1,0 +1,206 @@
+//! The journals: what is written, how long that is waited for, and what was found in them.
+
+use super::Session;
+use super::caller::{ObserverId, Principal};
+use super::outside::{self, Outside, Write};
+use super::reservation::Reservation;
+use super::slab::SlabKey;
+use super::step::{Scanned, Step};
+use super::timers::Timed;
+use crate::call::Ticket;
+use crate::journal::record::Mode;
+use crate::journal::{JournalWrite, STORE_DEADLINE, StoreFailure};
+use crate::lifecycle::Lifecycle;
+use crate::replayer::Replay;
+use crate::time::Now;
+
+impl Session {
+    /// A change of a journal was made, or could not be.
+    pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        let now = self.at(now);
+        let key = outside::key(ticket);
+        let Some(mut write) = self.outside.take_write(key) else {
+            return;
+        };
+        self.timers.change(Timed::Outside(key), &mut write.armed, None);
+        if let (Ok(()), Some(principal)) = (&stored, self.principals.get_mut(write.principal)) {
+            principal.is_journal_late = false;
+        }
+        match write.is_late {
+            false => {
+                self.act(write.reservation, |machine| {
+                    machine.handle_stored(now, write.inner, stored)
+                });
+            }
+            true if stored.is_ok() => self.stored_late(now, &write),
+            true => {}
+        }
+        self.is_due(write.reservation);
+    }
+
+    /// A journal was read; `None` if it could not be. Tells whether the claim that came with it is to be kept, until it is
+    /// [given back](Step::Unclaim).
+    pub fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
+        let now = self.at(now);
+        let Some((principal, inner)) = self.outside.take_reading(outside::key(ticket)) else {
+            return false;
+        };
+        self.principals.is_due(principal);
+        let Some(state) = self.principals.get_mut(principal) else {
+            return false;
+        };
+        let Some(replayer) = &mut state.replayer else {
+            return false;
+        };
+        let Some(scanned) = scanned else {
+            replayer.handle_unreadable(now, inner);
+            return false;
+        };
+        state.tally.note_scan(scanned.set_aside, scanned.unread);
+        match scanned.has_claim {
+            true => replayer.handle_scanned(now, inner, scanned.records),
+            false => replayer.handle_claimed(now, inner, scanned.records),
+        }
+        state.has_claim = scanned.has_claim && self.closed.is_none();
+        let is_kept = state.has_claim;
+        for event in scanned.events {
+            self.steps.push_back(Step::Notify(ObserverId::default(), event));
+        }
+        is_kept
+    }
+
+    pub(super) fn store(&mut self, now: Now, key: SlabKey, inner: Ticket, write: JournalWrite) {
+        let Some(reservation) = self.reservations.get_mut(key) else {
+            return;
+        };
+        let principal = reservation.principal;
+        let is_recorded = reservation.machine().is_some_and(Lifecycle::is_recorded);
+        let puts = matches!(write, JournalWrite::Put(_));
+        let mut may_wait = false;
+        if let JournalWrite::Put(record) = &write {
+            // The record that is there keeps the cost safe, and is not to be contradicted by an event.
+            may_wait = is_recorded && record.mode() == Mode::Event;
+            if reservation.record.is_none() {
+                reservation.record = Some(Box::new(record.id().clone()));
+                self.principals
+                    .replay(principal, |replayer| replayer.live(record.id().clone()));
+            }
+        }
+        let outside = self.outside.insert(Outside::Write(Write {
+            reservation: key,
+            principal,
+            inner,
+            puts,
+            is_late: false,
+            armed: None,
+        }));
+        self.steps
+            .push_back(Step::Store(outside::ticket(outside), principal, write));
+        let is_hanging = self
+            .principals
+            .get(principal)
+            .is_some_and(|it| it.is_journal_late);
+        if may_wait {
+            return;
+        }
+        if is_hanging {
+            return self.is_late(now, outside);
+        }
+        let deadline = now.mono.saturating_add(STORE_DEADLINE);
+        if let Some(write) = self.outside.write(outside) {
+            self.timers
+                .change(Timed::Outside(outside), &mut write.armed, Some(deadline));
+        }
+    }
+
+    /// A change of the journal takes too long: what waits for it goes on.
+    pub(super) fn is_late(&mut self, now: Now, key: SlabKey) {
+        let Some(write) = self.outside.write(key) else {
+            return;
+        };
+        write.is_late = true;
+        let (reservation, inner, principal) = (write.reservation, write.inner, write.principal);
+        let was_late = match self.principals.get_mut(principal) {
+            Some(principal) => core::mem::replace(&mut principal.is_journal_late, true),
+            None => false,
+        };
+        let message = match was_late {
+            false => format!("the journal has not answered for {STORE_DEADLINE:?}: the disk may hang"),
+            true => {
+                "the journal did not answer in time before, and has not since: the disk may hang".to_owned()
+            }
+        };
+        self.act(reservation, |machine| {
+            machine.handle_stored(now, inner, Err(StoreFailure::new(message)))
+        });
+        self.is_due(reservation);
+    }
+
+    /// A record was made after all.
+    fn stored_late(&mut self, now: Now, write: &Write) {
+        if !write.puts {
+            return;
+        }
+        let is_over = self
+            .reservations
+            .get(write.reservation)
+            .is_none_or(|reservation| reservation.is_over);
+        if !is_over {
+            self.act(write.reservation, Lifecycle::is_recorded_late);
+        } else {
+            // Whoever had the cost is gone: what there is of it by now is seen to.
+            self.principals
+                .replay(write.principal, |replayer| replayer.wake(now));
+        }
+    }
+
+    pub(super) fn poll_principal(&mut self, now: Now, principal: Principal) {
+        let Some(state) = self.principals.get_mut(principal) else {
+            return;
+        };
+        let next = match (&mut state.replayer, self.closed) {
+            (Some(replayer), None) => replayer.poll(now),
+            (Some(_), Some(_)) | (None, _) => Replay::Wait(None),
+        };
+        match next {
+            Replay::Scan { ticket, with_stale } => {
+                self.unclaim(principal);
+                let key = self.outside.insert(Outside::Reading(principal, ticket));
+                let ticket = outside::ticket(key);
+                self.steps.push_back(Step::Scan {
+                    ticket,
+                    principal,
+                    with_stale,
+                });
+            }
+            Replay::Settle(id, life) => {
+                self.principals.is_due(principal);
+                let mut reservation = Reservation::new(*life, principal, ObserverId::default());
+                reservation.record = Some(Box::new(id));
+                reservation.is_resumed = true;
+                reservation.is_forgotten = true;
+                let key = self.reservations.insert(reservation);
+                self.is_due(key);
+            }
+            Replay::Wait(until) => {
+                self.timers
+                    .change(Timed::Principal(principal), &mut state.armed, until);
+                let is_at_work = state
+                    .replayer
+                    .as_ref()
+                    .is_some_and(|replayer| replayer.is_at_work());
+                if !is_at_work || self.closed.is_some() {
+                    self.unclaim(principal);
+                }
+            }
+        }
+    }
+
+    fn unclaim(&mut self, principal: Principal) {
+        if let Some(state) = self.principals.get_mut(principal)
+            && core::mem::take(&mut state.has_claim)
+        {
+            self.steps.push_back(Step::Unclaim(principal));
+        }
+    }
+}
