@@ -1,5 +1,5 @@
 //! The core driven by hand, without a client and without a runtime: one thread, blocking sockets of the standard
-//! library, and a loop that does what the machine asks for.
+//! library, and a loop that does what a session asks for.
 //!
 //! It is for whoever has a runtime, a kernel or a board for which there is no adapter. Where there is an async
 //! runtime, implementing `cycles_client::Runtime` gives a whole client for less.
@@ -17,10 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_examples::{Scene, end};
-use cycles_host::{Clock, Journal, seed};
+use cycles_host::journal::{Claim, Journal};
+use cycles_host::{Clock, seed};
 use cycles_proto::models::*;
-use cycles_proto::step::{Event, Step};
-use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Lifecycle, Outcome};
+use cycles_proto::session::{Scanned, Session, Step};
+use cycles_proto::step::Event;
+use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Outcome};
 
 fn main() -> ExitCode {
     end("bring_your_own_runtime", run())
@@ -30,9 +32,12 @@ fn run() -> Result<(), cycles_examples::Failure> {
     // Kept until the end: dropping it stops the server.
     let scene = Scene::new("bring_your_own_runtime")?;
     let config = Arc::new(scene.config.clone());
-    let machine = Machine {
+    let mut session = Session::new(Arc::clone(&config), seed()?);
+    let caller = session.caller(Arc::clone(&config));
+    let mut driver = Driver {
         clock: Clock::new(),
         journal: Journal::open(&config),
+        claim: None,
         server: server(&config)?,
     };
     let request = ReservationCreateRequest::builder()
@@ -41,79 +46,92 @@ fn run() -> Result<(), cycles_examples::Failure> {
         .estimate(Amount::tokens(2_000))
         .ttl_ms(5_000) // so short that a beat can be seen
         .build();
-    let mut life = Lifecycle::new(config, request, seed()?)?;
-
-    while let Some(pause) = machine.work(&mut life) {
-        if life.grant().is_some() {
-            break;
-        }
-        thread::sleep(pause);
-    }
-    let Some(grant) = life.grant() else {
-        let refusal = life.outcome().and_then(Outcome::refusal);
-        return Err(refusal.map_or_else(|| "nothing was reserved".into(), Into::into));
-    };
-    println!("{}: {} is held", grant.decision, grant.reservation_id);
+    let reservation = session.reserve(driver.clock.now(), &caller, request, seed()?)?;
+    let (id, granted) = driver.wait_for(&mut session, |session| session.granted(reservation))?;
+    println!("{}: {id} is held", granted.decision);
 
     // The action has a thread of its own; this one keeps the lease alive meanwhile.
     let (costs, cost) = mpsc::channel();
     thread::spawn(move || {
         let _ = costs.send(think());
     });
-    while let Some(pause) = machine.work(&mut life) {
+    loop {
+        let pause = driver.drive(&mut session);
         match cost.recv_timeout(pause) {
-            Ok(cost) => life.commit(machine.clock.now(), cost)?,
+            Ok(cost) => session.commit(driver.clock.now(), reservation, cost)?,
             Err(mpsc::RecvTimeoutError::Timeout) => continue,
             // It panicked: the budget is given back.
-            Err(mpsc::RecvTimeoutError::Disconnected) => life.abandon(machine.clock.now()),
+            Err(mpsc::RecvTimeoutError::Disconnected) => session.abandon(driver.clock.now(), reservation),
         }
         break;
     }
 
-    while let Some(pause) = machine.work(&mut life) {
-        thread::sleep(pause);
-    }
-    // A cost that is not settled is in the journal, for the next run: `Replayer` and `Lifecycle::resume`.
-    let left = machine.journal.scan()?.records.len();
-    match life.outcome() {
+    let until = driver.clock.now().mono + Duration::from_secs(10);
+    let flush = session.flush(driver.clock.now(), &caller, until, false);
+    let flushed = driver.wait_for(&mut session, |session| session.flushed(flush));
+    match session.outcome(reservation) {
         Some(Outcome::Settled(receipt)) if receipt.is_settled() => println!("The cost is in the ledger."),
         other => println!("The cost is not in the ledger: {other:?}"),
     }
-    println!("Records left in the journal: {left}");
+    // What is not settled is there for the next run.
+    println!("Records left in the journal: {}", flushed.recorded);
     Ok(())
 }
 
-/// All that the core needs to have done.
-struct Machine {
+/// All that a session needs to have done.
+struct Driver {
     clock: Clock,
     journal: Journal,
+    /// While it is held, other processes leave what is in the journal to this one.
+    claim: Option<Claim>,
     server: String,
 }
 
-impl Machine {
-    /// Does all that can be done now, one thing after another, and returns how long there is nothing to do; `None`
-    /// at the end. Here a beat that hangs holds up a cost: a driver with more threads than one makes its calls
-    /// side by side, and reports each when it ends.
-    fn work(&self, life: &mut Lifecycle) -> Option<Duration> {
+impl Driver {
+    /// Does all that can be done now, one thing after another, and returns how long there is nothing to do. Here a beat
+    /// that hangs holds up a cost: a driver with more threads than one makes its calls side by side, and reports each when
+    /// it ends.
+    fn drive(&mut self, session: &mut Session) -> Duration {
         loop {
-            match life.poll(self.clock.now()) {
+            match session.poll(self.clock.now()) {
                 Step::Send(call) => {
-                    let sent = self.clock.now().mono;
-                    let answer = exchange(&self.server, &call);
-                    let now = self.clock.now();
-                    match answer {
-                        Ok(response) => life.handle_response(now, call.ticket, sent, &response),
-                        Err(failure) => life.handle_failure(now, call.ticket, Some(sent), failure),
-                    }
+                    let may_begin = session.begun(self.clock.now(), call.ticket);
+                    let not_begun = Err(Failure::new(FailureKind::NoRuntime));
+                    let answer = if may_begin {
+                        exchange(&self.server, &call)
+                    } else {
+                        not_begun
+                    };
+                    let answer = call.reader.read(answer.as_ref().map_err(Clone::clone));
+                    session.handle(self.clock.now(), call.ticket, answer);
                 }
-                Step::Store(ticket, write) => {
-                    let stored = self.journal.apply(write);
-                    life.handle_stored(self.clock.now(), ticket, stored);
+                Step::Store(ticket, _, change) => {
+                    let stored = self.journal.apply(change);
+                    session.handle_stored(self.clock.now(), ticket, stored);
                 }
-                Step::Notify(event) => tell(&event),
-                Step::Wait(None) => return Some(Duration::MAX),
-                Step::Wait(Some(until)) => return Some(until.saturating_sub(self.clock.now().mono)),
-                Step::Done => return None,
+                Step::Scan { ticket, .. } => {
+                    self.claim = self.journal.claim();
+                    let scan = self.journal.scan().ok();
+                    let scanned = scan.map(|scan| Scanned::new(scan.records, self.claim.is_some()));
+                    session.handle_scanned(self.clock.now(), ticket, scanned);
+                }
+                Step::Unclaim(_) => self.claim = None,
+                Step::Notify(_, event) => tell(&event),
+                // Every call has ended when the next step is taken, so there is none to withdraw.
+                Step::Withdraw(_) => {}
+                Step::Wait(None) => return Duration::MAX,
+                Step::Wait(Some(until)) => return until.saturating_sub(self.clock.now().mono),
+            }
+        }
+    }
+
+    /// Drives it until `look` finds what it looks for.
+    fn wait_for<T>(&mut self, session: &mut Session, look: impl Fn(&mut Session) -> Option<T>) -> T {
+        loop {
+            let pause = self.drive(session);
+            match look(session) {
+                Some(found) => return found,
+                None => thread::sleep(pause),
             }
         }
     }
@@ -169,7 +187,11 @@ fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure>
     let (mut answer, mut buffer) = (Vec::new(), [0; 4_096]);
     loop {
         stream.set_read_timeout(Some(left()?)).map_err(maybe_sent)?;
-        let read = stream.read(&mut buffer).map_err(maybe_sent)?;
+        let read = match stream.read(&mut buffer) {
+            // As where the machine stood still for a while.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(maybe_sent)?,
+        };
         if read == 0 {
             return parse(&answer).ok_or_else(|| Failure::new(FailureKind::Lost));
         }
