@@ -56,59 +56,58 @@ impl Session {
     }
 
     /// Has a call made as soon as there is a place for it.
-    pub(super) fn ask(&mut self, now: Now, of: Of, mut kind: Kind, call: Call) {
-        let deadline = now.mono.saturating_add(call.timeout);
-        let inner = call.ticket;
+    pub(super) fn ask(&mut self, now: Now, of: Of, kind: Kind, call: Call) {
+        let kind = self.kind_for(of, kind);
         let key = self.outside.insert(Outside::Exchange(Exchange {
             of,
-            inner,
+            inner: call.ticket,
             kind,
             asks_for_a_reservation: call.reader.asks_for_a_reservation(),
             asked: now.mono,
             timeout: call.timeout,
-            state: State::Queued(Box::new(Call {
-                ticket: Ticket(0),
-                ..call
-            })),
+            state: State::Placed,
             handed_out: None,
             begun: None,
             armed: None,
         }));
-        match of {
-            Of::Reservation(reservation) => {
-                if let Some(reservation) = self.reservations.get_mut(reservation) {
-                    reservation.exchanges.push(key);
-                    if reservation.is_helped && !matches!(kind, Kind::Lease(_)) {
-                        kind = Kind::Own;
-                    }
-                }
-            }
-            Of::Call(call) => {
-                if let Some(plain) = self.calls.get_mut(call) {
-                    plain.attempt = Some(key);
-                }
-            }
-        }
+        self.is_outside(key, of);
         if self.sends_nothing() {
-            return self.is_not_sent(now, key, FailureKind::NoRuntime);
+            self.is_not_sent(now, key, FailureKind::NoRuntime);
+        } else if self.places.take(kind) {
+            self.goes_out(now, key, call);
+        } else {
+            let deadline = now.mono.saturating_add(call.timeout);
+            if let Some(exchange) = self.outside.exchange(key) {
+                exchange.state = State::Queued(Box::new(call));
+            }
+            self.arm_exchange(key, Some(deadline));
+            self.places.wait(kind, key);
         }
-        if let Some(exchange) = self.outside.exchange(key) {
-            exchange.kind = kind;
-        }
-        self.arm_exchange(key, Some(deadline));
-        self.places.wait(kind, key);
     }
 
     /// Its turn has come.
     pub(super) fn place(&mut self, now: Now, kind: Kind, key: SlabKey) {
-        let Some(exchange) = self.outside.exchange(key) else {
-            return self.places.leave(kind);
+        let exchange = self.outside.exchange(key);
+        let state = exchange.map(|exchange| core::mem::replace(&mut exchange.state, State::Placed));
+        match state {
+            Some(State::Queued(call)) => self.goes_out(now, key, *call),
+            // It does not wait any more.
+            Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(kind),
+        }
+    }
+
+    /// It has a place: its time begins.
+    fn goes_out(&mut self, now: Now, key: SlabKey, call: Call) {
+        let Some(&mut Exchange {
+            of,
+            inner,
+            asked,
+            timeout,
+            ..
+        }) = self.outside.exchange(key)
+        else {
+            return;
         };
-        let State::Queued(call) = core::mem::replace(&mut exchange.state, State::Placed) else {
-            return self.places.leave(kind);
-        };
-        let (of, inner, asked) = (exchange.of, exchange.inner, exchange.asked);
-        let deadline = now.mono.saturating_add(exchange.timeout);
         match of {
             // It keeps the time itself.
             Of::Reservation(reservation) => {
@@ -119,14 +118,42 @@ impl Session {
                 }
             }
             Of::Call(call) => {
-                self.arm_exchange(key, Some(deadline));
+                self.arm_exchange(key, Some(now.mono.saturating_add(timeout)));
                 if let Some(plain) = self.calls.get_mut(call) {
                     plain.began.get_or_insert(now.mono);
                 }
             }
         }
         let ticket = outside::ticket(key);
-        self.steps.push_back(Step::Send(Call { ticket, ..*call }));
+        self.steps.push_back(Step::Send(Call { ticket, ..call }));
+    }
+
+    /// What whoever helps a reservation makes for it takes no place.
+    fn kind_for(&self, of: Of, kind: Kind) -> Kind {
+        let is_helped = match of {
+            Of::Reservation(key) => self.reservations.get(key).is_some_and(|it| it.is_helped),
+            Of::Call(_) => false,
+        };
+        match kind {
+            Kind::Lease(_) => kind,
+            Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own if is_helped => Kind::Own,
+            Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own => kind,
+        }
+    }
+
+    fn is_outside(&mut self, key: SlabKey, of: Of) {
+        match of {
+            Of::Reservation(reservation) => {
+                if let Some(reservation) = self.reservations.get_mut(reservation) {
+                    reservation.exchanges.push(key);
+                }
+            }
+            Of::Call(call) => {
+                if let Some(plain) = self.calls.get_mut(call) {
+                    plain.attempt = Some(key);
+                }
+            }
+        }
     }
 
     /// Whether there is still something to do: what is withdrawn may have been answered by now.
@@ -321,6 +348,10 @@ impl Session {
         if let Of::Reservation(reservation) = of {
             if let Some(reservation) = self.reservations.get_mut(reservation) {
                 reservation.exchanges.retain(|exchange| *exchange != key);
+                if reservation.exchanges.is_empty() {
+                    // At rest it holds no memory.
+                    reservation.exchanges = Vec::new();
+                }
             }
             self.remove_if_done_with(reservation);
         }

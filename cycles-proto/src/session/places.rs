@@ -48,7 +48,6 @@ pub(super) struct Places {
     leases_wait: BTreeSet<(Duration, SlabKey)>,
     reservations_wait: VecDeque<SlabKey>,
     plain_wait: VecDeque<SlabKey>,
-    own_wait: VecDeque<SlabKey>,
 }
 
 impl Places {
@@ -62,12 +61,31 @@ impl Places {
             leases_wait: BTreeSet::new(),
             reservations_wait: VecDeque::new(),
             plain_wait: VecDeque::new(),
-            own_wait: VecDeque::new(),
         }
     }
 
     pub(super) fn set_all(&mut self, all: usize) {
         self.all = all.max(1);
+    }
+
+    /// A place at once, if there is one and nobody waits.
+    pub(super) fn take(&mut self, kind: Kind) -> bool {
+        if kind == Kind::Own {
+            return true;
+        }
+        let somebody_waits = !(self.settlements_wait.is_empty()
+            && self.leases_wait.is_empty()
+            && self.reservations_wait.is_empty()
+            && self.plain_wait.is_empty());
+        let kept = match kind {
+            Kind::Lease(_) => 0,
+            Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own => self.kept_for_leases(),
+        };
+        if somebody_waits || self.taken + kept >= self.all {
+            return false;
+        }
+        self.is_taken(kind);
+        true
     }
 
     /// Has the exchange wait for a place. Whoever [is next](Self::next) may be it at once.
@@ -77,24 +95,31 @@ impl Places {
             Kind::Lease(until) => drop(self.leases_wait.insert((until, exchange))),
             Kind::Reservation => self.reservations_wait.push_back(exchange),
             Kind::Plain => self.plain_wait.push_back(exchange),
-            Kind::Own => self.own_wait.push_back(exchange),
+            // It has its place at once.
+            Kind::Own => {}
         }
     }
 
     /// The next that may go on, if there is a place for it. One that does not wait any more has to
     /// [leave](Self::leave) again.
     pub(super) fn next(&mut self) -> Option<(Kind, SlabKey)> {
-        if let Some(exchange) = self.own_wait.pop_front() {
-            return Some((Kind::Own, exchange));
-        }
         let next = self.pop()?;
-        self.taken += 1;
-        match next.0 {
+        self.is_taken(next.0);
+        Some(next)
+    }
+
+    fn is_taken(&mut self, kind: Kind) {
+        self.taken += usize::from(kind != Kind::Own);
+        match kind {
             Kind::Lease(_) => self.leases += 1,
             Kind::Plain => self.plain += 1,
             Kind::Settlement | Kind::Reservation | Kind::Own => {}
         }
-        Some(next)
+    }
+
+    /// How many places nobody but a lease may have, of those that are free.
+    fn kept_for_leases(&self) -> usize {
+        (self.all / 4).saturating_sub(self.leases)
     }
 
     fn pop(&mut self) -> Option<(Kind, SlabKey)> {
@@ -107,8 +132,7 @@ impl Places {
         {
             return Some(lease);
         }
-        let kept_for_leases = share.saturating_sub(self.leases);
-        if self.taken + kept_for_leases >= self.all {
+        if self.taken + self.kept_for_leases() >= self.all {
             return None;
         }
         let share_of_plain = if self.plain < share.max(1) {

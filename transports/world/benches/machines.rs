@@ -1,105 +1,135 @@
-//! A million live reservations under one timer heap in one thread:
+//! A million live reservations of one session in one thread:
 //! `cargo bench -p cycles-world --bench machines`.
 //!
 //! It prints and asserts nothing: the figures depend on the machine. Answers are constants, so that no ledger
-//! is measured. Two numbers may follow `--`: how many machines, and how many beats of each. Instructions are
-//! counted by the difference of two runs:
+//! is measured. Three numbers may follow `--`: how many reservations, how many beats of each, and how many polls when none
+//! is due. Instructions are counted by the difference of two runs:
 //!
 //! ```console
-//! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 1000 1
-//! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 1000 11
+//! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 1000 1 0
+//! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 1000 11 0
+//! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 10000 0 1000
+//! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 10000 0 11000
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
-use cycles_proto::{CyclesConfig, Lifecycle, Now, Seed, Step, UnixMillis};
+use cycles_proto::session::{Caller, Session, Step};
+use cycles_proto::{Call, CyclesConfig, Now, Seed, UnixMillis};
 use http::Response;
 
 fn main() {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse().ok());
-    let (machines, rounds) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(3));
+    let mut number = |default| numbers.next().unwrap_or(default);
+    let (leases, rounds, polls) = (number(1_000_000), number(3), number(1_000_000));
 
-    let config = Arc::new(CyclesConfig::new("cyc_live_bench", "http://localhost:7878").unwrap());
+    let config = CyclesConfig::builder("cyc_live_bench", "http://localhost:7878").journal_enabled(false);
+    let config = Arc::new(config.build().unwrap());
     let resident = resident_bytes();
     let began = Instant::now();
-    let mut fleet = Fleet::new(&config, machines);
+    let mut fleet = Fleet::new(&config);
+    (0..leases).for_each(|index| fleet.reserve(index));
     let created = began.elapsed();
     let grown = resident_bytes()
         .zip(resident)
         .map(|(after, before)| after - before);
 
-    println!("| {machines} machines | each |");
+    println!("| {leases} leases | each |");
     println!("|---|--:|");
     if let Some(bytes) = grown {
         println!(
-            "| resident memory, with its place in the heap | {} bytes |",
-            bytes / machines
+            "| resident memory, with its place and its timer | {} bytes |",
+            bytes / leases
         );
     }
-    println!("| create, send, grant | {} |", each(created, machines));
+    println!("| create, send, grant | {} |", each(created, leases));
+    let began = Instant::now();
+    for _ in 0..polls {
+        assert!(matches!(fleet.session.poll(at(fleet.now)), Step::Wait(Some(_))));
+    }
+    println!("| a poll when none is due | {} |", each(began.elapsed(), polls));
     for round in 1..=rounds {
         let began = Instant::now();
-        (0..machines).for_each(|_| fleet.beat());
-        println!("| beat, round {round} | {} |", each(began.elapsed(), machines));
+        (0..leases).for_each(|_| fleet.beat());
+        println!("| beat, round {round} | {} |", each(began.elapsed(), leases));
     }
 }
 
-/// Machines, and when each wants to be polled.
+/// A session, and when it wants to be polled.
 struct Fleet {
-    machines: Vec<Lifecycle>,
-    timers: BinaryHeap<Reverse<(Duration, usize)>>,
+    session: Session,
+    caller: Caller,
+    now: Duration,
+    next: Duration,
+    granted: Response<Bytes>,
     extended: Response<Bytes>,
 }
 
 impl Fleet {
-    fn new(config: &Arc<CyclesConfig>, size: usize) -> Self {
-        let mut fleet = Self {
-            machines: Vec::with_capacity(size),
-            timers: BinaryHeap::with_capacity(size),
+    fn new(config: &Arc<CyclesConfig>) -> Self {
+        let mut session = Session::new(Arc::clone(config), Seed([1; 16]));
+        Self {
+            caller: session.caller(Arc::clone(config)),
+            session,
+            now: Duration::ZERO,
+            next: Duration::MAX,
+            granted: answer(GRANTED),
             extended: answer(EXTENDED),
-        };
-        let granted = answer(GRANTED);
-        for index in 0..size {
-            let seed = Seed((index as u128 + 1).wrapping_mul(MIXER).to_be_bytes());
-            let mut machine = Lifecycle::new(Arc::clone(config), request(), seed).unwrap();
-            // They start one after the other, so that their beats are spread.
-            let wake = exchange(&mut machine, Duration::from_micros(index as u64), &granted);
-            fleet.machines.push(machine);
-            fleet.timers.push(Reverse((wake, index)));
         }
-        fleet
+    }
+
+    /// They start one after the other, so that their beats are spread.
+    fn reserve(&mut self, index: usize) {
+        let seed = Seed((index as u128 + 1).wrapping_mul(MIXER).to_be_bytes());
+        self.now = Duration::from_micros(index as u64);
+        let reserved = self.session.reserve(at(self.now), &self.caller, request(), seed);
+        self.exchange();
+        // Whoever waits for it takes the grant.
+        drop(self.session.granted(reserved.unwrap()));
     }
 
     /// The next beat that is due.
     fn beat(&mut self) {
-        let Some(mut timer) = self.timers.peek_mut() else {
-            return;
-        };
-        let Reverse((now, index)) = *timer;
-        let wake = exchange(&mut self.machines[index], now, &self.extended);
-        *timer = Reverse((wake, index));
+        self.now = self.next;
+        self.exchange();
+    }
+
+    /// Sends what is due, hands in the answer, and knows when there is more to do.
+    fn exchange(&mut self) {
+        let now = at(self.now);
+        loop {
+            match self.session.poll(now) {
+                Step::Send(Call {
+                    ticket,
+                    reader,
+                    request,
+                    ..
+                }) => {
+                    self.session.begun(now, ticket);
+                    let is_beat = request.uri().path().ends_with("/extend");
+                    let response = if is_beat { &self.extended } else { &self.granted };
+                    self.session.handle(now, ticket, reader.read(Ok(response)));
+                }
+                Step::Wait(next) => {
+                    self.next = next.unwrap();
+                    while self.session.pop_changed().is_some() {}
+                    return;
+                }
+                Step::Notify(..) => {}
+                step => panic!("{step:?}"),
+            }
+        }
     }
 }
 
-/// Sends what is due, hands in the answer, and says when there is more to do.
-fn exchange(machine: &mut Lifecycle, now: Duration, response: &Response<Bytes>) -> Duration {
-    let at = Now {
-        mono: now,
+fn at(mono: Duration) -> Now {
+    Now {
+        mono,
         wall: UnixMillis(1_700_000_000_000),
-    };
-    loop {
-        match machine.poll(at) {
-            Step::Send(call) => machine.handle_response(at, call.ticket, now, response),
-            Step::Wait(Some(wake)) => return wake,
-            Step::Notify(event) => drop(event),
-            step @ (Step::Wait(None) | Step::Store(..) | Step::Done) => panic!("{step:?}"),
-        }
     }
 }
 
