@@ -241,6 +241,17 @@ impl Session {
         Some(done)
     }
 
+    /// Has the machine of a reservation panic, as a defect in it would, without a word from the panic hook: for tests of
+    /// what holds nevertheless.
+    ///
+    /// # Panics
+    /// If the reservation has a machine.
+    #[cfg(any(test, feature = "parts"))]
+    #[doc(hidden)]
+    pub fn panic_in(&mut self, key: ReservationKey) {
+        self.act(key.0, |_| std::panic::resume_unwind(Box::new("a defect")));
+    }
+
     pub(super) fn reservation(&self, key: ReservationKey) -> Option<&Reservation> {
         self.reservations.get(key.0).map(|reservation| &**reservation)
     }

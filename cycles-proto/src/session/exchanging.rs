@@ -39,6 +39,11 @@ impl Session {
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let now = self.at(now);
         let key = outside::key(ticket);
+        // What was not handed out cannot have come to anything.
+        let is_known = |exchange: &mut Exchange| exchange.handed_out.is_some();
+        if !self.outside.exchange(key).is_some_and(is_known) {
+            return;
+        }
         let Some(mut exchange) = self.outside.take_exchange(key) else {
             return;
         };

@@ -41,6 +41,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use self::acts::ExtendKey;
 pub use self::caller::{Caller, ObserverId, Principal};
 pub use self::close::Close;
 use self::flush::Flush;

@@ -174,3 +174,23 @@ fn an_attempt_that_its_reservation_needs_no_more_is_withdrawn() {
     assert_eq!(desk.withdrawn, [desk.open[0].ticket]);
     assert_eq!(desk.charged(), [Some(5)]);
 }
+
+#[test]
+fn an_answer_to_a_call_that_was_not_handed_out_is_none() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    desk.calls = |_| Fate::Held;
+    desk.reserve();
+    let waiting = desk.reserve();
+    desk.settle();
+    // Sessions number their calls alike.
+    let mut other = Desk::new();
+    other.calls = |_| Fate::Held;
+    other.reserve();
+    other.reserve();
+    other.settle();
+    let call = other.open.remove(1);
+    desk.answer_late(&call);
+    desk.settle();
+    assert!(desk.session.granted(waiting).is_none());
+}
