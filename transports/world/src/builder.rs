@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cycles_proto::lifecycle::Lifecycle;
+use cycles_proto::session::{PLACES, Session};
 use cycles_sandbox::{
     ApiKey, Budget, DEFAULT_API_KEY, DEFAULT_TENANT, Ledger, Seed, Tenant, default_budgets,
 };
@@ -13,13 +13,13 @@ use http::{Request, Response};
 use super::World;
 use super::machine::Machine;
 
-/// Makes the machine of a life out of a [`Lifecycle`].
-pub type MakeMachine = Arc<dyn Fn(Lifecycle) -> Box<dyn Machine> + Send + Sync>;
+/// Makes what a world drives out of a [`Session`].
+pub type MakeMachine = Arc<dyn Fn(Session) -> Box<dyn Machine> + Send + Sync>;
 
 /// Sees a request as it reaches the ledger, and the ledger's answer before anything goes wrong with it.
 pub type WatchLedger = Arc<dyn Fn(&Request<Bytes>, &Response<Bytes>) + Send + Sync>;
 
-/// How badly the driver of the machines behaves, in chances from 0 to 1. The default behaves.
+/// How badly the driver of the sessions behaves, in chances from 0 to 1. The default behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Driver {
@@ -31,8 +31,16 @@ pub struct Driver {
     pub late_answers: f64,
     /// An answer that is reported once more, later.
     pub repeated_answers: f64,
-    /// An answer under a ticket that the machine never handed out.
+    /// An answer under a ticket that the session never handed out.
     pub unknown_answers: f64,
+    /// A step that is carried out up to three seconds after it was taken, so that others overtake it.
+    pub late_steps: f64,
+    /// A call whose beginning is told too late, or not at all.
+    pub untold_beginnings: f64,
+    /// A withdrawn call that does not come back until it is answered, which may be never.
+    pub kept_places: f64,
+    /// A change of the journal that takes up to a minute, or as long as the faults last.
+    pub slow_stores: f64,
 }
 
 impl Driver {
@@ -44,6 +52,10 @@ impl Driver {
             late_answers: chance,
             repeated_answers: chance,
             unknown_answers: chance,
+            late_steps: chance,
+            untold_beginnings: chance,
+            kept_places: chance,
+            slow_stores: chance / 4.0,
         }
     }
 }
@@ -57,6 +69,8 @@ pub struct WorldBuilder {
     pub(super) make: MakeMachine,
     pub(super) watch: WatchLedger,
     pub(super) unmeasured: f64,
+    pub(super) has_claims: bool,
+    pub(super) places: usize,
     pub(super) is_traced: bool,
 }
 
@@ -72,9 +86,11 @@ impl WorldBuilder {
             dice: Seed::new(seed),
             ledger,
             driver: Driver::default(),
-            make: Arc::new(|lifecycle| Box::new(lifecycle)),
+            make: Arc::new(|session| Box::new(session)),
             watch: Arc::new(|_, _| {}),
             unmeasured: 0.0,
+            has_claims: false,
+            places: PLACES,
             is_traced: false,
         }
     }
@@ -116,7 +132,19 @@ impl WorldBuilder {
         self
     }
 
-    /// Wraps every machine, to see whether the world finds out what the wrapper does.
+    /// Lets sessions claim a directory of the journal, as they do where files can be locked.
+    pub const fn claims(mut self, has_claims: bool) -> Self {
+        self.has_claims = has_claims;
+        self
+    }
+
+    /// As many exchanges of a session go on at once, at least one.
+    pub fn places(mut self, places: usize) -> Self {
+        self.places = places.max(1);
+        self
+    }
+
+    /// Wraps every session, to see whether the world finds out what the wrapper does.
     pub fn machines(mut self, make: MakeMachine) -> Self {
         self.make = make;
         self

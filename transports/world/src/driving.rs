@@ -1,247 +1,176 @@
-//! The driver: does what machines ask, and watches them while it does.
+//! The driver's side: takes the steps of a session, and watches it while it does.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cycles_proto::lifecycle::Outcome;
-use cycles_proto::step::{Event, JournalWrite};
-use cycles_proto::{Call, Failure, FailureKind, Now, Step, Ticket};
-use cycles_sandbox::{Operation, ReservationStatus};
+use cycles_proto::Now;
+use cycles_proto::session::{Key, Principal, ReservationKey, Step};
 
-use super::audit::{Heard, Watch, broken, keeps_secret};
-use super::happenings::{Arrival, Happening, Hearing};
-use super::life::{LifeId, Sent, Told};
-use super::network::{Answer, Fate};
-use super::process::{EPOCH, Seat};
+use super::audit::{Watch, broken};
+use super::session::Seen;
 use super::{ProcessId, Rule, World};
 
-/// The most steps that a machine may hand out at one time: far more than any has reason to.
-const STEPS_AT_ONCE: usize = 100;
+/// The most steps that a session may hand out at one time: far more than any has reason to.
+const STEPS_AT_ONCE: usize = 1_000;
 
 impl World {
-    /// Polls a machine until it waits or is done, and does what it asks.
+    /// Polls a session until it waits, and does what it asks.
     pub(super) fn drive(&mut self, index: usize) {
-        self.busy.insert(index);
-        self.polls(index);
-        let seat = &self.seats[index];
-        if seat.is_done && seat.wake.is_none() {
-            self.busy.remove(&index);
-        }
-    }
-
-    fn polls(&mut self, index: usize) {
-        self.seats[index].wake = None;
+        let process = self.sessions[index].process;
+        let now = self.processes[process.0].now(self.now);
+        self.sessions[index].wake = None;
+        self.is_polled(index, now);
         for _ in 0..STEPS_AT_ONCE {
-            if self.violation.is_some() {
+            if self.violation.is_some() || !self.processes[process.0].is_alive {
                 return;
             }
-            let seat = &mut self.seats[index];
-            let process = &mut self.processes[seat.process.0];
-            if !process.is_alive {
-                return;
-            }
-            let now = process.now(self.now);
-            let life = seat.life;
-            let is_held = seat.machine.grant().is_some();
-            seat.watch.polling(now, is_held, &self.lives[life.0]);
-            let step = seat.machine.poll(now);
+            let step = self.sessions[index].machine.poll(now);
             self.steps += 1;
-            let is_last = process.steps_left.as_mut().is_some_and(|left| {
+            let steps_left = &mut self.processes[process.0].steps_left;
+            let is_last = steps_left.as_mut().is_some_and(|left| {
                 *left = left.saturating_sub(1);
                 *left == 0
             });
             // A process may end before it does what was asked, or after.
             let is_cut = is_last && self.dice.chance(0.5);
-            let rests = match step {
-                _ if is_cut => true,
-                Step::Send(call) => self.sends(index, now, call),
-                Step::Store(ticket, write) => self.begins_to_store(index, now, ticket, write),
-                Step::Notify(event) => self.tells(index, now, event),
-                Step::Wait(until) => self.waits(index, now, until),
-                Step::Done => self.ends(index),
-            };
+            let rests = is_cut || self.does(index, now, step);
             if is_last {
-                let process = self.seats[index].process;
                 return self.crash(process);
             }
             if rests {
                 return;
             }
         }
-        let life = self.seats[index].life;
         self.check(
-            Some(life),
-            broken(Rule::Ends, format!("machine {index} never comes to rest")),
+            None,
+            broken(Rule::Ends, format!("session {index} never comes to rest")),
         );
     }
 
-    fn sends(&mut self, index: usize, now: Now, call: Call) -> bool {
-        let operation = Operation::of(call.request.method(), call.request.uri().path());
-        let seat = &mut self.seats[index];
-        let (id, process) = (seat.life, seat.process);
-        seat.tickets.insert(call.ticket);
-        self.tickets.push(call.ticket);
-        let life = &mut self.lives[id.0];
-        let held = seat.watch.sending(life, now, operation, &call);
-        let header = call.request.headers().get("x-idempotency-key");
-        let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
-        life.requests.push(Sent {
-            at: self.now,
-            process,
-            operation,
-            key,
-            body: call.request.body().clone(),
-        });
-        self.check(Some(id), held);
-        let fault = self.faults.strike(EPOCH.saturating_add(self.now), operation);
-        self.note(|| {
-            let fault = fault
-                .as_ref()
-                .map(|fault| format!(", and {fault} strikes"))
-                .unwrap_or_default();
-            format!(
-                "{id}, machine {index} sends {} {:?}{fault}",
-                operation.name(),
-                call.ticket
-            )
-        });
-        let fate = if self.is_server_down {
-            Fate::refused(&mut self.dice)
-        } else {
-            Fate::of(&call, fault.as_ref(), &mut self.dice)
-        };
-        self.dispatch(index, &call, fate);
-        false
-    }
-
-    fn dispatch(&mut self, seat: usize, call: &Call, fate: Fate) {
-        let (sent, ticket) = (self.now, call.ticket);
-        let deadline = sent.saturating_add(call.timeout);
-        let mut answer = Some((fate.answer, fate.way_back));
-        // Mostly the driver keeps the time of a call as well; if it does not, the machine has to.
-        let is_timed = self.dice.chance(0.5);
-        if is_timed {
-            let heard = Heard::Failure(Failure::new(FailureKind::Timeout));
-            let hearing = Hearing {
-                seat,
-                ticket,
-                sent,
-                heard,
-                is_first: true,
-            };
-            self.plan(deadline, Happening::Hears(Box::new(hearing)));
-        }
-        if let (true, Some((Answer::Fixed(heard), way_back))) = (fate.arrives.is_empty(), &answer) {
-            let (heard, at) = (heard.clone(), sent.saturating_add(*way_back));
-            let hearing = Hearing {
-                seat,
-                ticket,
-                sent,
-                heard,
-                is_first: true,
-            };
-            self.plan(at, Happening::Hears(Box::new(hearing)));
-        }
-        for after in fate.arrives {
-            let arrival = Arrival {
-                seat,
-                ticket,
-                request: call.request.clone(),
-                answer: answer.take(),
-                sent,
-                deadline,
-            };
-            self.plan(sent.saturating_add(after), Happening::Arrives(Box::new(arrival)));
-        }
-    }
-
-    fn begins_to_store(&mut self, index: usize, now: Now, ticket: Ticket, write: JournalWrite) -> bool {
-        let seat = &mut self.seats[index];
-        seat.tickets.insert(ticket);
-        self.tickets.push(ticket);
-        let (id, secret) = (
-            seat.life,
-            self.processes[seat.process.0]
-                .config
-                .api_key()
-                .expose()
-                .to_owned(),
-        );
-        let mut held = seat.watch.storing(&mut self.lives[id.0], now, ticket, &write);
-        if let JournalWrite::Put(record) = &write {
-            held = held.and_then(|()| keeps_secret("a record", &record.to_json(), &secret));
-            self.by_reservation
-                .entry(record.reservation_id().clone())
-                .or_insert(id);
-            if !seat.watch.is_resumed {
-                let process = &mut self.processes[seat.process.0];
-                process.replayer.live(record.id().clone());
+    /// Does what a step asks; whether that is to wait.
+    fn does(&mut self, index: usize, now: Now, step: Step) -> bool {
+        let rests = matches!(step, Step::Wait(_));
+        match step {
+            Step::Send(call) => self.sends(index, now, call),
+            Step::Withdraw(ticket) => self.withdraws(index, now, ticket),
+            Step::Store(ticket, principal, write) => {
+                self.begins_to_store(index, now, ticket, principal, write);
             }
-            seat.record = Some(record.id().clone());
+            Step::Scan {
+                ticket, principal, ..
+            } => self.begins_to_scan(index, ticket, principal),
+            Step::Unclaim(principal) => self.unclaims(index, principal),
+            Step::Notify(observer, event) => self.tells(index, now, observer, event),
+            Step::Wait(until) => self.rests(index, now, until),
         }
-        self.check(Some(id), held);
-        self.note(|| format!("{id}, machine {index} stores {}", described(&write)));
-        let longest = if self.dice.chance(0.02) { 60_000 } else { 20 };
-        let at = self.now + Duration::from_millis(self.dice.below(longest));
-        let write = Box::new(write);
-        self.plan(
-            at,
-            Happening::Stores {
-                seat: index,
-                ticket,
-                write,
-            },
-        );
-        false
+        rests
     }
 
-    fn tells(&mut self, index: usize, now: Now, event: Event) -> bool {
-        let seat = &mut self.seats[index];
-        let (id, process) = (seat.life, seat.process);
-        let life = &mut self.lives[id.0];
-        if let Event::Granted { response, .. } = &event
-            && let Some(reservation) = &response.reservation_id
-        {
-            life.reservation_id = Some(reservation.clone());
-            self.by_reservation.insert(reservation.clone(), id);
+    /// What nobody waits for any more counts as answered.
+    fn is_polled(&mut self, index: usize, now: Now) {
+        for seat in self.busy_of(index) {
+            let is_held = self.grant_of(seat).is_some();
+            let seat = &mut self.seats[seat];
+            let is_late = seat.watch.is_polled(now, is_held, &self.lives[seat.life.0]);
+            let principal = self.sessions[index].callers[seat.who].caller.principal();
+            if is_late {
+                self.sessions[index].watch.journal_is_late(principal, true);
+            }
         }
-        seat.watch.told(life, &event);
-        let process_of = &mut self.processes[process.0];
-        process_of.tally.note(&event);
-        if let Event::SettlementFailed { error, .. } | Event::BeatFailed { error, .. } = &event {
-            process_of.replayer.observe(now, Some(error));
-        }
-        let secret = process_of.config.api_key().expose();
-        let held = keeps_secret("an event", &format!("{event:?}"), secret);
-        self.check(Some(id), held);
-        self.note(|| format!("{id}, machine {index} at {:?} tells {}", now.mono, brief(&event)));
-        let at = self.now;
-        self.lives[id.0].events.push(Told { at, process, event });
-        false
     }
 
-    fn waits(&mut self, index: usize, now: Now, until: Option<Duration>) -> bool {
-        let seat = &self.seats[index];
-        let id = seat.life;
-        let life = &self.lives[id.0];
-        let mut held = seat.watch.waits(life, now, until);
-        let is_at_home = life.book.home == Some(index);
-        if is_at_home && life.book.is_running && seat.machine.grant().is_none() {
-            held =
-                held.and_then(|()| broken(Rule::ActionGoesOn, "its reservation was given up while it ran"));
+    fn rests(&mut self, index: usize, now: Now, until: Option<Duration>) {
+        let held = Watch::waits_ahead(now, until);
+        self.check(None, held);
+        self.sessions[index].watch.rests(now);
+        for seat in self.busy_of(index) {
+            self.seat_rests(index, seat, now, until);
         }
-        self.check(Some(id), held);
+        self.is_seen(index);
+        self.calls_rest(index, until);
+        self.flushes_rest(index, now, until);
+        self.closed_rests(index);
         if self.dice.chance(self.driver.spurious_polls) {
             self.polls_for_nothing(index, now, until);
         }
-        let process = &self.processes[self.seats[index].process.0];
+        let process = &self.processes[self.sessions[index].process.0];
         let mut wake = until.map(|until| process.at(until));
         if self.dice.chance(self.driver.late_polls) {
             let late = Duration::from_millis(self.dice.below(5_000));
             wake = wake.map(|wake| wake.saturating_add(late));
         }
-        self.seats[index].wake = wake;
-        true
+        self.sessions[index].wake = wake;
+    }
+
+    fn seat_rests(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
+        let seat = &self.seats[at];
+        let id = seat.life;
+        let Some(key) = seat.key else { return };
+        let is_over = self.sessions[index].machine.is_over(key);
+        if is_over && !seat.is_done {
+            self.ends(at);
+        }
+        let is_held = self.grant_of(at).is_some();
+        let is_full = self.sessions[index].watch.is_full();
+        let seat = &mut self.seats[at];
+        let life = &self.lives[id.0];
+        let held = match seat.is_done {
+            true => seat.watch.has_told(),
+            false => {
+                let is_at_home = life.book.home == Some(at);
+                let held = seat.watch.waits(life, now, until, is_held, is_full);
+                match is_at_home && life.book.is_running && !is_held {
+                    true => held.and_then(|()| {
+                        broken(Rule::ActionGoesOn, "its reservation was given up while it ran")
+                    }),
+                    false => held,
+                }
+            }
+        };
+        if seat.is_done && seat.watch.attempts.is_empty() && seat.watch.stores.is_empty() {
+            self.sessions[index].busy.remove(&at);
+        }
+        self.check(Some(id), held);
+    }
+
+    /// Whoever waits looks again where it is told to, and there is nothing to see elsewhere.
+    fn is_seen(&mut self, index: usize) {
+        while let Some(key) = self.sessions[index].machine.pop_changed() {
+            if let Key::Reservation(key) = key
+                && let Some(seat) = self.sessions[index].seats.get(&key)
+            {
+                self.seats[*seat].seen = self.sessions[index].seen(key);
+            }
+        }
+        for at in self.busy_of(index) {
+            let seat = &self.seats[at];
+            let life = seat.life;
+            let Some(key) = seat.key.filter(|_| !seat.is_forgotten && !seat.watch.is_resumed) else {
+                continue;
+            };
+            let seen: Seen = self.sessions[index].seen(key);
+            if seen != seat.seen {
+                let what = format!("grant, receipt and outcome were {:?} and are {seen:?}", seat.seen);
+                self.check(Some(life), broken(Rule::WaiterWoken, what));
+            }
+        }
+    }
+
+    /// Every call that somebody waits for is with somebody, or has a time.
+    fn calls_rest(&mut self, index: usize, until: Option<Duration>) {
+        let session = &mut self.sessions[index];
+        let mut held = Ok(());
+        for asked in session.calls.values_mut().filter(|asked| !asked.is_over) {
+            if session.machine.answer(asked.key).is_some() {
+                asked.is_over = true;
+            } else if until.is_none() && asked.attempts.is_empty() {
+                held = broken(
+                    Rule::WaitsOnOutside,
+                    "a wait without end, and a call is not answered",
+                );
+            }
+        }
+        session.calls.retain(|_, asked| !asked.is_over);
+        self.check(None, held);
     }
 
     /// A needless poll: at the same time, or one that was before it.
@@ -249,104 +178,46 @@ impl World {
         let glitch = Duration::from_millis(self.dice.below(3));
         // All of the state is a long text, so it is compared now and then only.
         let is_thorough = self.dice.chance(0.05);
-        let seat = &mut self.seats[index];
-        let before = is_thorough.then(|| format!("{:?}", seat.machine));
+        let machine = &mut self.sessions[index].machine;
+        let before = is_thorough.then(|| format!("{machine:?}"));
         let earlier = Now {
             mono: now.mono.saturating_sub(glitch),
             ..now
         };
-        let step = seat.machine.poll(earlier);
-        let after = is_thorough.then(|| format!("{:?}", seat.machine));
-        let id = seat.life;
+        let step = machine.poll(earlier);
+        let after = is_thorough.then(|| format!("{machine:?}"));
         let held = match step {
             Step::Wait(at) if at == until && before == after => Ok(()),
-            Step::Wait(at) if at == until => broken(Rule::SpuriousPoll, "it changed the machine"),
-            other @ (Step::Send(_) | Step::Store(..) | Step::Notify(_) | Step::Wait(_) | Step::Done) => {
-                broken(
-                    Rule::SpuriousPoll,
-                    format!("instead of a wait until {until:?} came {other:?}"),
-                )
-            }
+            Step::Wait(at) if at == until => broken(Rule::SpuriousPoll, "it changed the session"),
+            other @ (Step::Send(_)
+            | Step::Withdraw(_)
+            | Step::Store(..)
+            | Step::Scan { .. }
+            | Step::Unclaim(_)
+            | Step::Notify(..)
+            | Step::Wait(_)) => broken(
+                Rule::SpuriousPoll,
+                format!("instead of a wait until {until:?} came {other:?}"),
+            ),
         };
-        self.check(Some(id), held);
+        self.check(None, held);
     }
 
-    fn ends(&mut self, index: usize) -> bool {
-        let seat = &mut self.seats[index];
-        seat.watch.gives_up_releasing();
-        if core::mem::replace(&mut seat.is_done, true) {
-            return true;
-        }
-        let id = seat.life;
-        let life = &mut self.lives[id.0];
-        let reservation = life.reservation_id.as_ref();
-        let state = reservation.and_then(|reservation| self.ledger.reservation(reservation.as_str()));
-        let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
-        let process = &mut self.processes[seat.process.0];
-        if core::mem::take(&mut seat.is_ending) {
-            let record = seat.record.as_ref();
-            process.tally.end(record, seat.machine.receipt().as_ref());
-        }
-        let now = process.now(self.now);
-        if let (Some(id), outcome) = (&seat.record, seat.machine.outcome()) {
-            match outcome {
-                outcome if seat.watch.is_resumed => {
-                    let is_left = process.replayer.handle_ended(now, id, outcome);
-                    process.tally.note_replayed(id, outcome, is_left);
-                }
-                Some(Outcome::Settled(receipt)) => process.replayer.ended(now, id, Some(receipt)),
-                Some(_) | None => {}
-            }
-        }
-        let held = match seat.machine.outcome() {
-            None => broken(Rule::Ends, "it is done, and has no outcome"),
-            Some(_) if life.book.home == Some(index) && life.book.is_running => {
-                broken(Rule::ActionGoesOn, "it ended before its caller said a word")
-            }
-            Some(outcome) => {
-                let held = seat.watch.ended(life, outcome, is_released);
-                life.outcomes.push(outcome.clone());
-                held
-            }
-        };
-        self.note(|| format!("{id}, machine {index} is done"));
-        self.check(Some(id), held);
-        self.replay(self.seats[index].process);
-        true
+    /// The busy seats of a session, by their numbers.
+    fn busy_of(&self, index: usize) -> Vec<usize> {
+        self.sessions[index].busy.iter().copied().collect()
     }
 
-    pub(super) fn sit(
-        &mut self,
-        life: LifeId,
-        process: ProcessId,
-        machine: Box<dyn super::Machine>,
-        watch: Watch,
-    ) -> usize {
-        self.seats.push(Seat {
-            life,
-            process,
-            machine,
-            watch,
-            record: None,
-            wake: None,
-            is_done: false,
-            is_ending: false,
-            tickets: BTreeSet::new(),
-        });
-        self.seats.len() - 1
+    pub(super) fn principal_of(&self, index: usize, who: usize) -> Principal {
+        self.sessions[index].callers[who].caller.principal()
     }
-}
 
-fn described(write: &JournalWrite) -> String {
-    match write {
-        JournalWrite::Put(record) => format!("a record in {} mode", record.mode()),
-        JournalWrite::Remove(_) => "that the record goes".to_owned(),
-        JournalWrite::SetAside(_, aside) => format!("that the record is {aside:?}"),
+    pub(super) fn seat_of(&self, index: usize, key: ReservationKey) -> Option<usize> {
+        self.sessions[index].seats.get(&key).copied()
     }
-}
 
-/// The first words of an event.
-fn brief(event: &Event) -> String {
-    let text = format!("{event:?}");
-    text.chars().take(160).collect()
+    /// The sessions of a process, by their numbers.
+    pub(super) fn sessions_of(&self, process: ProcessId) -> Vec<usize> {
+        self.processes[process.0].sessions.clone()
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::audit::{books, broken};
 use super::journal::JournalHealth;
 use super::life::{LifeId, ProcessId};
-use super::process::Process;
+use super::session::Who;
 use super::{Rule, Violation, World};
 
 impl World {
@@ -26,6 +26,8 @@ impl World {
         self.clear_faults();
         self.set_server_down(false);
         self.journal.set_health(JournalHealth::Works);
+        self.driver.slow_stores = 0.0;
+        self.unhang_stores();
         for process in &mut self.processes {
             process.steps_left = None;
         }
@@ -44,22 +46,29 @@ impl World {
     }
 
     fn has_come_to_rest(&self) -> bool {
-        let is_done = |seat: &super::Seat| seat.is_done || !self.processes[seat.process.0].is_alive;
-        self.busy_seats().all(|(_, seat)| is_done(seat)) && self.journal.is_quiet()
+        self.busy_seats().all(|(_, seat)| seat.is_done)
+            && self
+                .living_sessions()
+                .all(|(_, session)| session.calls.is_empty())
+            && self.journal.is_quiet()
     }
 
     /// For every directory with records a process that looks at it.
     fn start_missing_processes(&mut self) {
-        for index in (0..self.processes.len()).rev() {
-            let directory = &self.processes[index].journal.directory;
-            let is_served = |process: &Process| process.is_alive && process.journal.directory == *directory;
-            if self.processes.iter().any(is_served) {
-                continue;
+        for index in (0..self.sessions.len()).rev() {
+            let is_served = |who: &Who| {
+                let others = self.living_sessions().filter(|(_, it)| it.closed.is_none());
+                let mut others = others.flat_map(|(_, session)| &session.callers);
+                others.any(|other| other.journal.directory == who.journal.directory)
+            };
+            if !self.sessions[index].callers.iter().all(is_served) {
+                self.restart(self.sessions[index].process);
             }
-            self.restart(ProcessId(index));
         }
         for index in 0..self.processes.len() {
-            self.flush(ProcessId(index));
+            if self.is_alive(ProcessId(index)) {
+                self.flush(ProcessId(index));
+            }
         }
     }
 
@@ -69,10 +78,19 @@ impl World {
             if !seat.is_done && self.processes[seat.process.0].is_alive {
                 let held = broken(
                     Rule::Ends,
-                    format!("machine {index} has not ended: {:?}", seat.machine),
+                    format!(
+                        "seat {index} has not ended: {:?}",
+                        self.sessions[seat.session].machine
+                    ),
                 );
                 self.check(Some(seat.life), held);
             }
+        }
+        let is_open = |(_, session): &(usize, &super::Driven)| !session.calls.is_empty();
+        let open = self.living_sessions().find(is_open).map(|(index, _)| index);
+        if let Some(index) = open {
+            let held = broken(Rule::Ends, format!("a call of session {index} has no answer"));
+            self.check(None, held);
         }
         for index in 0..self.lives.len() {
             let is_lost = self.home(LifeId(index)).is_none();

@@ -1,14 +1,17 @@
 //! What becomes of processes, clocks and the server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::CyclesConfig;
 use cycles_proto::record::file_name;
+use cycles_proto::session::Session;
 
 use super::World;
 use super::journal::Remains;
 use super::life::{LifeId, ProcessId};
 use super::process::Process;
+use super::session::{CallerId, Driven, Who};
 
 /// What becomes of processes.
 impl World {
@@ -21,27 +24,73 @@ impl World {
     /// of the world, which it has from there.
     pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
         let id = ProcessId(self.processes.len());
-        let seed = self.seed();
-        self.processes.push(Process::new(id, config, self.now, seed));
+        self.processes.push(Process::new(self.now));
         self.note(|| format!("{id} starts"));
-        self.replay(id);
+        self.add_session(id, Arc::new(config));
         id
     }
 
-    /// Starts a process like this one was. Its wall clock is wrong by as much.
+    /// Starts a process like this one was, with its sessions and their callers. Its wall clock is wrong by as much.
     ///
     /// # Panics
     /// If the process is not of this world.
     pub fn restart(&mut self, process: ProcessId) -> ProcessId {
-        let old = &self.processes[process.0];
-        let (config, ahead_ms) = (CyclesConfig::clone(&old.config), old.ahead_ms);
         let id = ProcessId(self.processes.len());
-        let seed = self.seed();
-        let mut fresh = Process::new(id, config, self.now, seed);
-        fresh.ahead_ms = ahead_ms;
+        let mut fresh = Process::new(self.now);
+        fresh.ahead_ms = self.processes[process.0].ahead_ms;
         self.processes.push(fresh);
         self.note(|| format!("{id} starts, as {process} did"));
-        self.replay(id);
+        for session in self.sessions_of(process) {
+            let callers = self.sessions[session].callers.iter();
+            let mut configs = callers.map(|who| Arc::clone(who.config())).collect::<Vec<_>>();
+            let caller = self.add_session(id, configs.remove(0));
+            for config in configs {
+                self.add_caller_to(caller.session, config);
+            }
+        }
+        id
+    }
+
+    /// Another client in a process: a session of its own, which first takes up what the journal has for it.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn add_session(&mut self, process: ProcessId, config: Arc<CyclesConfig>) -> CallerId {
+        let index = self.sessions.len();
+        let seed = self.seed();
+        let mut machine = (self.make)(Session::new(Arc::clone(&config), seed));
+        machine.set_places(self.places);
+        self.sessions.push(Driven::new(process, machine, self.places));
+        self.processes[process.0].sessions.push(index);
+        self.add_caller_to(index, config)
+    }
+
+    /// Another key or tenant in the session of a caller.
+    ///
+    /// # Panics
+    /// If the caller is not of this world.
+    pub fn add_caller(&mut self, beside: CallerId, config: Arc<CyclesConfig>) -> CallerId {
+        self.add_caller_to(beside.session, config)
+    }
+
+    /// The first caller of a process.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn caller(&self, process: ProcessId) -> CallerId {
+        let session = self.processes[process.0].sessions[0];
+        CallerId { session, who: 0 }
+    }
+
+    fn add_caller_to(&mut self, index: usize, config: Arc<CyclesConfig>) -> CallerId {
+        let caller = self.sessions[index].machine.caller(config);
+        let callers = &mut self.sessions[index].callers;
+        let id = CallerId {
+            session: index,
+            who: callers.len(),
+        };
+        callers.push(Who::new(caller, index));
+        self.flush_for(id, Duration::ZERO);
         id
     }
 
@@ -68,14 +117,23 @@ impl World {
             return;
         }
         self.note(|| format!("{process} crashes"));
-        for seat in self.seats.iter().filter(|seat| seat.process == process) {
-            self.lives[seat.life.0].book.is_running = false;
+        for (at, seat) in self.seats.iter().enumerate() {
+            let book = &mut self.lives[seat.life.0].book;
+            if seat.process == process && book.home == Some(at) {
+                book.is_running = false;
+                book.ended = Some(self.now);
+            }
         }
         self.crash_stores(process, remains);
-        self.journal.end(&self.processes[process.0].journal);
+        for session in self.sessions_of(process) {
+            self.claims.retain(|_, holder| *holder != session);
+            for who in &self.sessions[session].callers {
+                self.journal.end(&who.journal);
+            }
+        }
     }
 
-    /// Ends a process after its machines handed out this many more steps: before or after the last is done.
+    /// Ends a process after its sessions handed out this many more steps: before or after the last is done.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -108,16 +166,6 @@ impl World {
     /// Whether a process has not crashed.
     pub fn is_alive(&self, process: ProcessId) -> bool {
         self.processes[process.0].is_alive
-    }
-
-    /// Makes a process look at the journal now.
-    pub fn flush(&mut self, process: ProcessId) {
-        let process_of = &mut self.processes[process.0];
-        if process_of.is_alive {
-            let now = process_of.now(self.now);
-            process_of.replayer.wake(now);
-            self.replay(process);
-        }
     }
 }
 

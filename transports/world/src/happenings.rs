@@ -1,11 +1,14 @@
-//! What happens beside the machines: requests arrive, answers come, changes of the journal are done.
+//! What happens beside the sessions: requests arrive, answers come, changes of the journal are done.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_proto::answer::Reader;
 use cycles_proto::models::ReservationId;
+use cycles_proto::session::Principal;
 use cycles_proto::step::JournalWrite;
-use cycles_proto::{Failure, FailureKind, Ticket};
+use cycles_proto::{Call, Failure, FailureKind, Ticket, UnixMillis};
 use cycles_sandbox::{Operation, ReservationStatus};
 use http::{Request, Response};
 use serde::Deserialize;
@@ -14,41 +17,47 @@ use super::audit::{self, Heard};
 use super::journal::Remains;
 use super::life::{Life, LifeId, Settled};
 use super::network::Answer;
+use super::session::Whose;
 use super::{ProcessId, World};
 
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum Happening {
+    /// A call of a session leaves.
+    Leaves(usize, Box<Call>),
+    /// A session is told that a call began.
+    Begins(usize, Ticket),
     /// A request reaches the server.
     Arrives(Box<Arrival>),
-    /// A machine hears of an attempt.
+    /// A session hears of an attempt.
     Hears(Box<Hearing>),
     /// A change of the journal is made.
     Stores {
-        seat: usize,
+        session: usize,
+        who: usize,
         ticket: Ticket,
         write: Box<JournalWrite>,
     },
+    /// A journal is read.
+    Scans(usize, Ticket, Principal),
 }
 
 #[derive(Debug)]
 pub(super) struct Arrival {
-    pub(super) seat: usize,
+    pub(super) session: usize,
+    pub(super) whose: Whose,
     pub(super) ticket: Ticket,
+    pub(super) reader: Reader,
     pub(super) request: Request<Bytes>,
     /// What the client hears, and how long after; nothing if a proxy sent it once more.
     pub(super) answer: Option<(Answer, Duration)>,
-    pub(super) sent: Duration,
-    /// When the client stops waiting.
-    pub(super) deadline: Duration,
 }
 
 #[derive(Debug)]
 pub(super) struct Hearing {
-    pub(super) seat: usize,
+    pub(super) session: usize,
     pub(super) ticket: Ticket,
-    /// When the attempt left, in the world's time.
-    pub(super) sent: Duration,
+    pub(super) reader: Reader,
     pub(super) heard: Heard,
     pub(super) is_first: bool,
 }
@@ -60,13 +69,16 @@ impl World {
     }
 
     pub(super) fn happens(&mut self, happening: Happening) {
-        let seat = match &happening {
+        let session = match &happening {
             Happening::Arrives(_) => None,
-            Happening::Hears(hearing) => Some(hearing.seat),
-            Happening::Stores { seat, .. } => Some(*seat),
+            Happening::Hears(hearing) => Some(hearing.session),
+            Happening::Leaves(session, _)
+            | Happening::Begins(session, _)
+            | Happening::Scans(session, ..)
+            | Happening::Stores { session, .. } => Some(*session),
         };
-        if let Some(seat) = seat {
-            let process = &self.processes[self.seats[seat].process.0];
+        if let Some(session) = session {
+            let process = &self.processes[self.sessions[session].process.0];
             if !process.is_alive {
                 return;
             }
@@ -78,25 +90,42 @@ impl World {
         match happening {
             Happening::Arrives(arrival) => self.arrives(*arrival),
             Happening::Hears(hearing) => self.hears(*hearing),
-            Happening::Stores { seat, ticket, write } => self.stores(seat, ticket, &write),
+            Happening::Leaves(session, call) => {
+                self.leaves(session, *call);
+                self.drive(session);
+            }
+            Happening::Begins(session, ticket) => self.begins(session, ticket),
+            Happening::Scans(session, ticket, principal) => {
+                self.scans(session, ticket, principal);
+                self.drive(session);
+            }
+            Happening::Stores {
+                session,
+                who,
+                ticket,
+                write,
+            } => self.stores(session, who, ticket, &write),
         }
     }
 
     /// The server gets a request.
     fn arrives(&mut self, arrival: Arrival) {
-        let life = self.seats[arrival.seat].life;
+        let life = match arrival.whose {
+            Whose::Seat(seat) => Some(self.seats[seat].life),
+            Whose::Call(_) => None,
+        };
         if self.is_server_down {
-            self.note(|| format!("{life}: lost at the server, which is down"));
+            self.note(|| "  lost at the server, which is down".to_owned());
             let lost = Heard::Failure(Failure::new(FailureKind::Lost));
             if arrival.answer.is_some() {
                 let at = self.now;
-                self.answer(at, &arrival, lost);
+                self.answer(at, arrival, lost);
             }
             return;
         }
         let operation = Operation::of(arrival.request.method(), arrival.request.uri().path());
         let time = self.server_time();
-        let before = self.taken(life);
+        let before = life.map(|life| self.taken(life));
         let mut response = self.ledger.handle(time, &arrival.request);
         (self.watch)(&arrival.request, &response);
         if self.dice.chance(self.unmeasured) {
@@ -104,16 +133,37 @@ impl World {
         }
         self.note(|| {
             format!(
-                "{life}: the ledger answers {} with {}",
+                "  the ledger answers {:?}, {} with {}",
+                arrival.ticket,
                 operation.name(),
                 response.status()
             )
         });
+        if let (Some(life), Some(before)) = (life, before) {
+            self.is_taken(life, before, operation, time, &response);
+        }
+        if let Some((answer, way_back)) = &arrival.answer
+            && let Some(heard) = answer.heard(response)
+        {
+            let at = self.now.saturating_add(*way_back);
+            self.answer(at, arrival, heard);
+        }
+    }
+
+    /// What the ledger did with a request of this life.
+    fn is_taken(
+        &mut self,
+        life: LifeId,
+        before: (u64, bool),
+        operation: Operation,
+        time: UnixMillis,
+        response: &Response<Bytes>,
+    ) {
         let (events, is_committed) = self.taken(life);
         // A reservation is forgotten after a month: that it is no longer committed is no news.
         if events > before.0 || (is_committed && !before.1) {
             let held = audit::settled(&self.lives[life.0], operation, time);
-            let charged = charged(&self.lives[life.0], &response);
+            let charged = charged(&self.lives[life.0], response);
             self.lives[life.0].settled.push(Settled {
                 at: time,
                 by: operation,
@@ -122,7 +172,7 @@ impl World {
             self.check(Some(life), held);
         }
         if operation == Operation::CreateReservation {
-            // The machine that gives a late grant back tells no event of it.
+            // The reservation that gives a late grant back tells no event of it.
             let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
             if let Some(id) = said.reservation_id {
                 self.by_reservation.insert(id.clone(), life);
@@ -134,12 +184,6 @@ impl World {
                 }
             }
         }
-        if let Some((answer, way_back)) = &arrival.answer
-            && let Some(heard) = answer.heard(response)
-        {
-            let at = self.now.saturating_add(*way_back);
-            self.answer(at, &arrival, heard);
-        }
     }
 
     /// How often the ledger took a cost, and whether it took that of this life.
@@ -150,38 +194,35 @@ impl World {
         (self.ledger.events_applied(), is_committed)
     }
 
-    /// Lets a machine hear of an attempt at this time, unless nobody waits for it by then.
-    fn answer(&mut self, at: Duration, arrival: &Arrival, heard: Heard) {
-        if at > arrival.deadline && !self.dice.chance(self.driver.late_answers) {
-            return;
-        }
+    /// Lets a session hear of an attempt at this time.
+    fn answer(&mut self, at: Duration, arrival: Arrival, heard: Heard) {
         let hearing = Hearing {
-            seat: arrival.seat,
+            session: arrival.session,
             ticket: arrival.ticket,
-            sent: arrival.sent,
+            reader: arrival.reader,
             heard,
             is_first: true,
         };
         self.plan(at, Happening::Hears(Box::new(hearing)));
     }
 
-    /// A machine hears of an attempt.
+    /// A session hears of an attempt, unless it heard of it before.
     fn hears(&mut self, hearing: Hearing) {
-        let seat = hearing.seat;
-        // The driver stops its clock when an answer is there.
-        let is_timeout =
-            matches!(&hearing.heard, Heard::Failure(failure) if failure.kind() == FailureKind::Timeout);
-        if is_timeout && !self.seats[seat].watch.attempts.contains_key(&hearing.ticket) {
-            return;
+        let (index, ticket) = (hearing.session, hearing.ticket);
+        let is_open = self.sessions[index].exchanges.contains_key(&ticket);
+        match (hearing.is_first, is_open) {
+            (true, true) => self.tell(index, ticket, &hearing.heard),
+            // The connection of what was asked back is closed: only a driver without manners reads on.
+            (true, false) if !self.dice.chance(self.driver.late_answers) => return,
+            (true | false, _) => self.report(index, ticket, &hearing.reader, &hearing.heard),
         }
-        self.tell(seat, hearing.ticket, hearing.sent, &hearing.heard);
         if self.dice.chance(self.driver.unknown_answers) {
             let other = self.dice.below(self.tickets.len() as u64);
             let other = usize::try_from(other)
                 .ok()
                 .and_then(|other| self.tickets.get(other).copied());
-            if let Some(ticket) = other.filter(|ticket| !self.seats[seat].tickets.contains(ticket)) {
-                self.tell(seat, ticket, hearing.sent, &hearing.heard);
+            if let Some(ticket) = other.filter(|ticket| !self.sessions[index].tickets.contains(ticket)) {
+                self.report(index, ticket, &hearing.reader, &hearing.heard);
             }
         }
         if hearing.is_first && self.dice.chance(self.driver.repeated_answers) {
@@ -192,65 +233,43 @@ impl World {
             };
             self.plan(at, Happening::Hears(Box::new(again)));
         }
-        self.drive(seat);
-        self.replay(self.seats[seat].process);
-    }
-
-    fn tell(&mut self, index: usize, ticket: Ticket, sent: Duration, heard: &Heard) {
-        let seat = &mut self.seats[index];
-        let process = &self.processes[seat.process.0];
-        let now = process.now(self.now);
-        let sent = sent.saturating_sub(process.started);
-        let life = &self.lives[seat.life.0];
-        let is_held = seat.machine.grant().is_some();
-        seat.watch.heard(now, ticket, heard, is_held, life);
-        match heard {
-            Heard::Response(response) => seat.machine.handle_response(now, ticket, sent, response),
-            Heard::Failure(failure) => {
-                let sent = failure.kind().may_have_been_sent().then_some(sent);
-                seat.machine.handle_failure(now, ticket, sent, failure.clone());
-            }
-        }
-        if matches!(heard, Heard::Response(_)) {
-            let process = self.seats[index].process;
-            self.processes[process.0].replayer.observe(now, None);
-        }
-        self.note(|| match heard {
-            Heard::Response(response) => {
-                format!("  machine {index} hears {:?}: {}", ticket, response.status())
-            }
-            Heard::Failure(failure) => format!("  machine {index} hears {ticket:?}: {failure}"),
-        });
-    }
-
-    /// A change of the journal is made.
-    fn stores(&mut self, index: usize, ticket: Ticket, write: &JournalWrite) {
-        let process = self.seats[index].process;
-        let stored = self.journal.apply(&mut self.processes[process.0].journal, write);
-        self.note(|| format!("  machine {index}: stored {stored:?}"));
-        let now = self.processes[process.0].now(self.now);
-        let seat = &mut self.seats[index];
-        let life = &mut self.lives[seat.life.0];
-        if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
-            let directory = &self.processes[process.0].journal.directory;
-            let first = || (directory.clone(), record.clone());
-            life.book.first_record.get_or_insert_with(first);
-        }
-        seat.watch.stored(life, ticket, &stored);
-        seat.machine.handle_stored(now, ticket, stored);
         self.drive(index);
     }
 
-    /// What is left of the changes of the journal that `process` had under way.
+    /// What is left of the changes of the journal that `process` had under way. Of those of one reservation the next is
+    /// begun when one is made.
     pub(super) fn crash_stores(&mut self, process: ProcessId, remains: Remains) {
-        let client = &self.processes[process.0].journal;
+        let mut begun = BTreeSet::new();
         for happening in self.agenda.values() {
-            if let Happening::Stores { seat, write, .. } = happening
-                && self.seats[*seat].process == process
-            {
+            let Happening::Stores {
+                session, who, write, ..
+            } = happening
+            else {
+                continue;
+            };
+            if self.sessions[*session].process != process {
+                continue;
+            }
+            let is_next = begun.insert((*session, *who, &write.id().reservation));
+            if is_next || remains == Remains::All {
+                let client = &self.sessions[*session].callers[*who].journal;
                 let cut = self.dice.bits();
                 self.journal.crash_during(client, write, remains, cut);
             }
+        }
+    }
+
+    /// What hangs goes on: the changes of the journal that were not to be made before the faults stop.
+    pub(super) fn unhang_stores(&mut self) {
+        let soon = self.now + Duration::from_secs(60);
+        let hanging = self.agenda.split_off(&(soon, 0));
+        for ((at, number), happening) in hanging {
+            let is_store = matches!(happening, Happening::Stores { .. });
+            self.agenda
+                .insert((if is_store { soon } else { at }, number), happening);
+        }
+        for session in &mut self.sessions {
+            session.last_writes.clear();
         }
     }
 }

@@ -4,6 +4,8 @@ mod accounts;
 mod acts;
 mod audit;
 mod builder;
+mod carrying;
+mod closing;
 mod driving;
 mod ending;
 mod fates;
@@ -14,15 +16,18 @@ mod lives;
 mod machine;
 mod network;
 mod process;
-mod replaying;
+mod recording;
 mod rule;
+mod seats;
+mod session;
 mod time;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cycles_proto::lifecycle::Grant;
 use cycles_proto::models::ReservationId;
-use cycles_proto::{CyclesConfig, Ticket, UnixMillis};
+use cycles_proto::{CyclesConfig, Receipt, Ticket, UnixMillis};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledger, Seed};
 
 pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
@@ -31,8 +36,10 @@ pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::life::{Life, LifeId, ProcessId, Sent, Settled, Told};
 pub use self::lives::{Failed, RandomLife, Tally};
 pub use self::machine::Machine;
-use self::process::{Process, Seat, shifted};
+use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
+pub use self::session::CallerId;
+use self::session::{Driven, Seat};
 
 /// A simulated world of clients and their server.
 pub struct World {
@@ -48,18 +55,21 @@ pub struct World {
     /// How much the server's clock is ahead of the right time, in milliseconds.
     server_ahead_ms: i64,
     journal: Journal,
+    /// Whether directories can be claimed. Where files cannot be locked everybody has the claim.
+    has_claims: bool,
+    /// Who has the claim to a directory.
+    claims: BTreeMap<String, usize>,
+    places: usize,
     processes: Vec<Process>,
+    sessions: Vec<Driven>,
     seats: Vec<Seat>,
-    /// Those of machines that have not ended, or want to be polled all the same. A process that looks at its journal for
-    /// weeks has thousands of others behind it.
-    busy: BTreeSet<usize>,
     lives: Vec<Life>,
     by_reservation: BTreeMap<ReservationId, LifeId>,
     /// What will happen, by when and in which order it was decided.
     agenda: BTreeMap<(Duration, u64), Happening>,
     happenings: u64,
     steps: u64,
-    /// Tickets of all machines, to confuse others with.
+    /// Tickets of all sessions, to confuse others with.
     tickets: Vec<Ticket>,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
@@ -102,9 +112,12 @@ impl World {
             is_server_down: false,
             server_ahead_ms: 0,
             journal: Journal::default(),
+            has_claims: builder.has_claims,
+            claims: BTreeMap::new(),
+            places: builder.places,
             processes: Vec::new(),
+            sessions: Vec::new(),
             seats: Vec::new(),
-            busy: BTreeSet::new(),
             lives: Vec::new(),
             by_reservation: BTreeMap::new(),
             agenda: BTreeMap::new(),
@@ -121,7 +134,7 @@ impl World {
         self.now
     }
 
-    /// How many steps its machines have handed out.
+    /// How many steps its sessions have handed out.
     pub const fn steps(&self) -> u64 {
         self.steps
     }
@@ -171,11 +184,10 @@ impl World {
 
     /// Whether the reservation is held, so that its action may run or its cost is on its way.
     pub fn is_held(&self, life: LifeId) -> bool {
-        self.home(life)
-            .is_some_and(|seat| self.seats[seat].machine.grant().is_some())
+        self.home(life).is_some_and(|seat| self.grant_of(seat).is_some())
     }
 
-    /// Whether the machine that reserved has ended, by itself or in a crash.
+    /// Whether the reservation has ended where it was made, by itself or in a crash.
     pub fn is_over(&self, life: LifeId) -> bool {
         self.home(life).is_none_or(|seat| self.seats[seat].is_done)
     }
@@ -214,12 +226,31 @@ impl World {
         }
     }
 
-    /// The busy seats, by their numbers.
+    /// The busy seats of living processes, by their numbers.
     fn busy_seats(&self) -> impl Iterator<Item = (usize, &Seat)> {
-        self.busy.iter().map(|&index| (index, &self.seats[index]))
+        self.living_sessions()
+            .flat_map(|(_, session)| session.busy.iter().map(|&seat| (seat, &self.seats[seat])))
     }
 
-    /// The seat of the machine that reserved, while its process lives.
+    /// The sessions of living processes, by their numbers.
+    fn living_sessions(&self) -> impl Iterator<Item = (usize, &Driven)> {
+        let is_alive = |(_, session): &(usize, &Driven)| self.processes[session.process.0].is_alive;
+        self.sessions.iter().enumerate().filter(is_alive)
+    }
+
+    /// What the reservation of a seat holds.
+    fn grant_of(&self, seat: usize) -> Option<&Grant> {
+        let seat = &self.seats[seat];
+        self.sessions[seat.session].machine.grant(seat.key?)
+    }
+
+    /// What whoever waits for the cost of a seat is told by now.
+    fn receipt_of(&self, seat: usize) -> Option<Receipt> {
+        let seat = &self.seats[seat];
+        self.sessions[seat.session].machine.receipt(seat.key?)
+    }
+
+    /// The seat where the reservation was made, while its process lives.
     fn home(&self, life: LifeId) -> Option<usize> {
         let seat = self.lives[life.0].book.home?;
         let process = self.seats[seat].process;

@@ -1,4 +1,4 @@
-//! What a world saw of one reservation: across machines, processes and restarts.
+//! What a world saw of one reservation: across sessions, processes and restarts.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ impl fmt::Display for ProcessId {
     }
 }
 
-/// A request that a machine handed out.
+/// A request that a session handed out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Sent {
@@ -82,11 +82,11 @@ pub struct Life {
     pub cost: Option<Amount>,
     /// All requests for it, in the order in which they were handed out.
     pub requests: Vec<Sent>,
-    /// All events of its machines.
+    /// All events of it.
     pub events: Vec<Told>,
     /// How often its cost is in the ledger: once, if all went well.
     pub settled: Vec<Settled>,
-    /// How its machines ended, in the order in which they did. A machine that a crash ended is not among them.
+    /// How it ended wherever it was driven, in that order. Where a crash ended it, it did not.
     pub outcomes: Vec<Outcome>,
     pub(super) book: Book,
 }
@@ -94,8 +94,10 @@ pub struct Life {
 /// What the audit keeps of a life.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// The seat of the machine that reserved, which the caller's acts go to.
+    /// The seat where it was reserved, which the caller's acts go to.
     pub(super) home: Option<usize>,
+    /// When its process ended, in the world's time.
+    pub(super) ended: Option<Duration>,
     pub(super) is_running: bool,
     /// Whether the caller has said how it ended, or that it went away.
     pub(super) was_left: bool,
@@ -125,7 +127,7 @@ impl Life {
         self.requests.iter().map(|sent| sent.operation).collect()
     }
 
-    /// How the machine that ended last ended.
+    /// How it ended last.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcomes.last()
     }

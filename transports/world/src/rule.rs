@@ -57,6 +57,32 @@ pub enum Rule {
     SecretKept,
     /// A needless poll changes nothing.
     SpuriousPoll,
+    /// While a lease is held somebody wakes for its next beat.
+    BeatAwaited,
+    /// No more exchanges go on at once than there are places.
+    PlacesKept,
+    /// A quarter of the places is for leases, and none of them waits in vain while it is free.
+    LeasesInTime,
+    /// An attempt that was withdrawn before it began does not begin.
+    WithdrawnNotSent,
+    /// A change of the journal that nobody answers is waited for five seconds.
+    HungStore,
+    /// A flush ends when its time is over, and a second later at the latest.
+    FlushEnds,
+    /// A panic in one reservation is told, and ends no other.
+    PanicStaysAlone,
+    /// What is of one key is sent under that key, and changes that key's journal.
+    PrincipalsApart,
+    /// Whoever waits is woken when there is something to see.
+    WaiterWoken,
+    /// What another has the claim to is left to it, for half a minute.
+    ClaimsKept,
+    /// A pass over the journal stops where the key is refused several times in a row.
+    StopsAtRefusals,
+    /// Once a session is closed nothing of what that ends is begun.
+    ClosedForGood,
+    /// A session that was closed has kept every cost that was handed to it.
+    ClosedWithCosts,
     /// The ledger's books add up to the costs of the lives.
     BooksBalance,
 }

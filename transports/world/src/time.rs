@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ProcessId, Violation, World};
+use super::{Violation, World};
 
 impl World {
     /// Lets this much time pass.
@@ -53,8 +53,7 @@ impl World {
         self.journal.set_time(self.now);
         match next {
             Next::Nothing => return Ok(false),
-            Next::Poll(seat) => self.drive(seat),
-            Next::Replay(process) => self.replay(process),
+            Next::Poll(session) => self.drive(session),
             Next::Happens => {
                 if let Some((_, happening)) = self.agenda.pop_first() {
                     self.happens(happening);
@@ -80,20 +79,10 @@ impl World {
         if let Some((&(at, _), _)) = self.agenda.first_key_value() {
             consider(at, Next::Happens);
         }
-        for (index, process) in self
-            .processes
-            .iter()
-            .enumerate()
-            .filter(|(_, process)| process.is_alive)
-        {
-            if let Some(at) = process.replay_at {
-                consider(at.max(process.asleep_until), Next::Replay(ProcessId(index)));
-            }
-        }
-        for (index, seat) in self.busy_seats() {
-            let process = &self.processes[seat.process.0];
-            if let (Some(wake), true) = (seat.wake, process.is_alive) {
-                consider(wake.max(process.asleep_until), Next::Poll(index));
+        for (index, session) in self.living_sessions() {
+            if let Some(wake) = session.wake {
+                let asleep_until = self.processes[session.process.0].asleep_until;
+                consider(wake.max(asleep_until), Next::Poll(index));
             }
         }
         first
@@ -106,5 +95,4 @@ enum Next {
     Nothing,
     Happens,
     Poll(usize),
-    Replay(ProcessId),
 }

@@ -26,6 +26,8 @@ struct Said {
     message: Option<String>,
     status: Option<String>,
     expires_at_ms: Option<u64>,
+    remaining_ttl_ms: Option<u64>,
+    reservation_id: Option<serde::de::IgnoredAny>,
     event_id: Option<String>,
     charged: Option<serde::de::IgnoredAny>,
 }
@@ -55,6 +57,11 @@ impl Watch {
         let Some(attempt) = self.attempts.remove(&ticket) else {
             return;
         };
+        if let Heard::Response(response) = heard
+            && attempt.deadline >= now.mono
+        {
+            self.leased(&attempt, response);
+        }
         let sense = match heard {
             Heard::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Sense::Open,
             Heard::Response(response) => sense(attempt.operation, response),
@@ -64,8 +71,34 @@ impl Watch {
         self.judge(now, &attempt, &sense, is_held, life);
     }
 
+    /// The answer to what makes a lease, or prolongs one, says how long it lasts from when it was asked.
+    fn leased(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
+        let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
+        let is_of = |operation| attempt.operation == operation;
+        let is_granted = is_of(Operation::CreateReservation) && said.reservation_id.is_some()
+            || is_of(Operation::ExtendReservation) && said.status.as_deref() == Some("ACTIVE");
+        if response.status() == 200 && is_granted {
+            let remaining = said.remaining_ttl_ms.map(Duration::from_millis);
+            self.lease.lasts(attempt.sent, remaining);
+        }
+    }
+
+    /// An attempt leaves, or is said to leave, later than it was handed out.
+    pub(crate) fn begins(&mut self, now: Now, ticket: Ticket) {
+        if let Some(attempt) = self.attempts.get_mut(&ticket) {
+            attempt.sent = attempt.sent.max(now.mono);
+        }
+    }
+
+    /// An attempt is asked back: nobody waits for its answer.
+    pub(crate) fn withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, life: &Life) {
+        if let Some(attempt) = self.attempts.remove(&ticket) {
+            self.judge(now, &attempt, &Sense::Open, is_held, life);
+        }
+    }
+
     /// A machine is polled: attempts whose time is over count as failed.
-    pub(crate) fn polling(&mut self, now: Now, is_held: bool, life: &Life) {
+    pub(super) fn polling(&mut self, now: Now, is_held: bool, life: &Life) {
         while let Some((&ticket, _)) = self
             .attempts
             .iter()
@@ -92,6 +125,9 @@ impl Watch {
                 self.release_floor = Some(now.mono.saturating_add((*pause).min(HOUR)));
             }
             (Operation::ExtendReservation, sense) if attempt.is_beat && is_held => {
+                if matches!(sense, Sense::Over { .. } | Sense::Finalized) {
+                    self.lease.is_over();
+                }
                 if let Sense::Throttled(Some(pause)) = sense {
                     self.beat_floor = Some(now.mono.saturating_add(*pause));
                 }
@@ -102,6 +138,15 @@ impl Watch {
             _ => {}
         }
     }
+}
+
+/// Whether an answer says that the key is refused.
+pub(crate) fn is_refused(heard: &Heard) -> bool {
+    let Heard::Response(response) = heard else {
+        return false;
+    };
+    let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
+    response.status() == 401 && said.message.as_deref() != Some("INTERNAL_ERROR")
 }
 
 fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {

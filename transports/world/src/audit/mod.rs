@@ -3,7 +3,9 @@
 
 mod answers;
 mod end;
+mod lease;
 mod requests;
+mod session;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,8 +19,10 @@ use cycles_proto::time::UnixMillis;
 use cycles_proto::{Now, Receipt, Ticket};
 use cycles_sandbox::Operation;
 
-pub(super) use self::answers::Heard;
+pub(super) use self::answers::{Heard, is_refused};
 pub(super) use self::end::books;
+use self::lease::LeaseWatch;
+pub(super) use self::session::SessionWatch;
 use super::life::Life;
 use super::rule::Rule;
 
@@ -29,13 +33,17 @@ pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule,
     Err((rule, what.into()))
 }
 
-/// What is known of one machine.
+/// What is known of one reservation of a session.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     /// Its attempts that were not answered yet.
     pub(super) attempts: BTreeMap<Ticket, Attempt>,
     /// Its changes of the journal that were not answered yet.
-    pub(super) stores: BTreeMap<Ticket, JournalWrite>,
+    pub(super) stores: BTreeMap<Ticket, Store>,
+    /// How long its lease lasts.
+    lease: LeaseWatch,
+    /// What was told of its end.
+    pub(super) told_receipt: Option<Receipt>,
     /// Whether it began with a record.
     pub(super) is_resumed: bool,
     /// Whether it keeps records.
@@ -68,6 +76,17 @@ pub(super) struct Watch {
     owes_store_event: bool,
 }
 
+/// A change of the journal that was handed out.
+#[derive(Debug)]
+pub(super) struct Store {
+    write: JournalWrite,
+    asked: Duration,
+    /// Whether it is waited for however long it takes: the record that is there keeps the cost.
+    may_wait: bool,
+    /// Whether it is not waited for any more.
+    is_late: bool,
+}
+
 /// How a record goes out of the way of later replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cleared {
@@ -75,10 +94,15 @@ enum Cleared {
     Aside(Aside),
 }
 
+/// How long a change of the journal is waited for.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// An attempt that was handed out.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) operation: Operation,
+    /// When it was handed out, or left if that is known.
+    sent: Duration,
     pub(super) deadline: Duration,
     is_beat: bool,
 }
@@ -111,6 +135,7 @@ impl Watch {
         now: Now,
         ticket: Ticket,
         write: &JournalWrite,
+        is_journal_late: bool,
     ) -> Held {
         match write {
             JournalWrite::Put(record) => {
@@ -149,22 +174,61 @@ impl Watch {
                 life.book.was_surfaced = true;
             }
         }
-        self.stores.insert(ticket, write.clone());
+        let is_event = matches!(write, JournalWrite::Put(record) if record.mode() == Mode::Event);
+        let store = Store {
+            write: write.clone(),
+            asked: now.mono,
+            may_wait: is_event && self.has_stored,
+            is_late: false,
+        };
+        self.stores.insert(ticket, store);
+        if is_journal_late {
+            self.note_late_stores(Duration::MAX);
+        }
         Ok(())
+    }
+
+    /// Whether a change of the journal is not waited for any more since it was asked for so long ago.
+    fn note_late_stores(&mut self, now: Duration) -> bool {
+        let mut is_any_late = false;
+        let has_stored = self.has_stored;
+        for store in self.stores.values_mut() {
+            if store.may_wait || store.is_late || store.asked.saturating_add(STORE_DEADLINE) > now {
+                continue;
+            }
+            store.is_late = true;
+            is_any_late = true;
+            let is_needless = matches!(store.write, JournalWrite::Remove(_)) && !has_stored;
+            self.owes_store_event |= !is_needless;
+            if let JournalWrite::Put(record) = &store.write {
+                self.record = Some((record.mode(), record.body().to_owned()));
+            }
+        }
+        is_any_late
+    }
+
+    /// The session is polled: what nobody waits for any more counts as answered. Whether a change of the journal does.
+    pub(super) fn is_polled(&mut self, now: Now, is_held: bool, life: &Life) -> bool {
+        self.polling(now, is_held, life);
+        self.note_late_stores(now.mono)
     }
 
     /// A change of the journal is answered. Only the first answer counts.
     pub(super) fn stored(&mut self, life: &mut Life, ticket: Ticket, stored: &Result<(), StoreFailure>) {
-        let Some(write) = self.stores.remove(&ticket) else {
+        let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
         };
         // Where nothing was stored, a removal that fails is nothing to tell.
         let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
-        self.owes_store_event = stored.is_err() && !is_needless;
+        if !is_late {
+            self.owes_store_event = stored.is_err() && !is_needless;
+        }
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();
             life.book.was_durable |= stored.is_ok();
-            self.record = Some((record.mode(), record.body().to_owned()));
+            if !is_late {
+                self.record = Some((record.mode(), record.body().to_owned()));
+            }
         }
     }
 
@@ -180,6 +244,13 @@ impl Watch {
         if matches!(event, Event::Granted { .. }) {
             life.book.is_running = true;
         }
+        self.lease.told(event);
+        if let Event::SettledLate { receipt, .. }
+        | Event::SetAside { receipt, .. }
+        | Event::CostUnrecorded { receipt, .. } = event
+        {
+            self.told_receipt = Some(Receipt::clone(receipt));
+        }
         if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
             // One that was asked for by hand plans the heartbeat anew.
@@ -189,25 +260,63 @@ impl Watch {
         }
     }
 
-    /// The machine waits.
-    pub(super) fn waits(&self, life: &Life, now: Now, until: Option<Duration>) -> Held {
+    /// The session waits, and the reservation has not ended. Where all places are taken something may wait for one.
+    pub(super) fn waits(
+        &self,
+        life: &Life,
+        now: Now,
+        until: Option<Duration>,
+        is_held: bool,
+        is_full: bool,
+    ) -> Held {
         self.has_told()?;
+        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running {
+            return broken(
+                Rule::WaitsOnOutside,
+                "a wait without end, and nobody outside has anything to do",
+            );
+        }
+        self.waits_for_stores(until)?;
+        let is_extending = |attempt: &Attempt| attempt.operation == Operation::ExtendReservation;
+        if is_held && !is_full && !self.attempts.values().any(is_extending) {
+            self.lease.waits(now, until, self.beat_floor)?;
+        }
+        Ok(())
+    }
+
+    /// No change of the journal is waited for longer than is right.
+    fn waits_for_stores(&self, until: Option<Duration>) -> Held {
+        let waited_for = self
+            .stores
+            .values()
+            .filter(|store| !store.may_wait && !store.is_late);
+        for store in waited_for {
+            let end = store.asked.saturating_add(STORE_DEADLINE);
+            if until.is_none_or(|until| until > end) {
+                return broken(
+                    Rule::HungStore,
+                    format!(
+                        "a wait until {until:?} for a change of the journal whose time is over at {end:?}"
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A wait ends in the future.
+    pub(super) fn waits_ahead(now: Now, until: Option<Duration>) -> Held {
         match until {
             Some(at) if at <= now.mono => broken(
                 Rule::WaitsAhead,
                 format!("a wait until {at:?}, and it is {:?}", now.mono),
             ),
-            None if self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running => broken(
-                Rule::WaitsOnOutside,
-                "a wait without end, and nobody outside has anything to do",
-            ),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// The machine is done with this outcome.
+    /// The reservation has ended with this outcome.
     pub(super) fn ended(&self, life: &mut Life, outcome: &Outcome, is_released: bool) -> Held {
-        self.has_told()?;
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
             if receipt.is_settled() && life.settled.is_empty() {
@@ -303,13 +412,13 @@ impl Watch {
         Ok(())
     }
 
-    /// The machine is done. A grant that comes later still is released as one of its own.
+    /// The reservation has ended. A grant that comes later still is released as one of its own.
     pub(super) fn gives_up_releasing(&mut self) {
         self.release_floor = None;
     }
 
     /// Nothing that had to be told was kept back.
-    fn has_told(&self) -> Held {
+    pub(super) fn has_told(&self) -> Held {
         if self.owes_beat_event {
             return broken(
                 Rule::BeatFailureTold,

@@ -66,6 +66,7 @@ impl Watch {
         }
         let attempt = Attempt {
             operation,
+            sent: now.mono,
             deadline: now.mono.saturating_add(call.timeout),
             is_beat,
         };
@@ -99,7 +100,7 @@ impl Watch {
             return broken(Rule::OneKey, format!("a settlement under the key {key}"));
         }
         same_bytes(life, operation, "", bytes)?;
-        let is_stored = self.stores.is_empty()
+        let is_stored = self.stores.values().all(|store| store.is_late)
             && self
                 .record
                 .as_ref()

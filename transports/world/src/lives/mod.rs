@@ -86,7 +86,7 @@ impl RandomLife {
         Self {
             seed,
             bytes: Vec::new(),
-            make: Arc::new(|lifecycle| Box::new(lifecycle)),
+            make: Arc::new(|session| Box::new(session)),
             watch: Arc::new(|_, _| {}),
             is_traced: false,
         }
@@ -103,7 +103,7 @@ impl RandomLife {
         }
     }
 
-    /// Wraps every machine.
+    /// Wraps every session.
     pub fn machines(mut self, make: MakeMachine) -> Self {
         self.make = make;
         self

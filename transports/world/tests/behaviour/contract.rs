@@ -3,17 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_conformance::contract::{self, Spec, spec_or_say};
-use cycles_proto::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason};
-use cycles_proto::models::{Amount, CommitRequest};
-use cycles_proto::step::StoreFailure;
-use cycles_proto::{Failure, Now, Receipt, Step, Ticket};
+use cycles_proto::Now;
+use cycles_proto::session::{Session, Step};
 use cycles_sandbox::Operation;
 use cycles_world::{Machine, RandomLife};
-use http::{Request, Response};
+use http::Request;
 
 use crate::lives::number;
 
@@ -65,9 +62,9 @@ fn count(times: &Times, request: &Request<Bytes>) {
     *times.lock().unwrap().entry(operation.name()).or_default() += 1;
 }
 
-/// A machine whose requests are looked at.
+/// A session whose requests are looked at.
 struct Watched {
-    inner: Lifecycle,
+    inner: Session,
     spec: &'static Spec,
     sent: Times,
 }
@@ -80,6 +77,14 @@ impl std::fmt::Debug for Watched {
 }
 
 impl Machine for Watched {
+    fn session(&self) -> &Session {
+        &self.inner
+    }
+
+    fn session_mut(&mut self) -> &mut Session {
+        &mut self.inner
+    }
+
     fn poll(&mut self, now: Now) -> Step {
         let step = self.inner.poll(now);
         if let Step::Send(call) = &step {
@@ -92,49 +97,5 @@ impl Machine for Watched {
             count(&self.sent, &call.request);
         }
         step
-    }
-
-    fn handle_response(&mut self, now: Now, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
-        self.inner.handle_response(now, ticket, sent, response);
-    }
-
-    fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
-        self.inner.handle_failure(now, ticket, sent, failure);
-    }
-
-    fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
-        self.inner.handle_stored(now, ticket, stored);
-    }
-
-    fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.inner.spent(amount)
-    }
-
-    fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
-        self.inner.commit(now, request)
-    }
-
-    fn release(&mut self, now: Now, reason: ReleaseReason) {
-        self.inner.release(now, reason);
-    }
-
-    fn abandon(&mut self, now: Now) {
-        self.inner.abandon(now);
-    }
-
-    fn extend(&mut self, by: Duration) -> Option<Ticket> {
-        self.inner.extend(by)
-    }
-
-    fn grant(&self) -> Option<&Grant> {
-        self.inner.grant()
-    }
-
-    fn outcome(&self) -> Option<&Outcome> {
-        self.inner.outcome()
-    }
-
-    fn receipt(&self) -> Option<Receipt> {
-        self.inner.receipt()
     }
 }

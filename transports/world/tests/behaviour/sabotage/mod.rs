@@ -4,6 +4,7 @@
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod saboteur;
+mod spoilt;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,8 @@ const LIVES: u64 = 4_000;
 /// The rule that the first life with this sabotage breaks.
 fn broken_by(sabotage: Sabotage) -> Rule {
     for seed in 0..LIVES {
-        let life = RandomLife::new(seed).machines(Arc::new(move |lifecycle| {
-            Box::new(Saboteur::new(lifecycle, sabotage))
+        let life = RandomLife::new(seed).machines(Arc::new(move |session| {
+            Box::new(Saboteur::new(session, sabotage))
         }));
         if let Err(failed) = life.run() {
             assert!(!failed.violation.trace.is_empty());
@@ -79,7 +80,7 @@ caught! {
 #[test]
 fn machines_that_behave_are_not_caught() {
     for seed in 0..200 {
-        let make = Arc::new(|lifecycle| Box::new(Saboteur::new(lifecycle, Sabotage::None)) as Box<_>);
+        let make = Arc::new(|session| Box::new(Saboteur::new(session, Sabotage::None)) as Box<_>);
         RandomLife::new(seed).machines(make).run().unwrap();
     }
 }

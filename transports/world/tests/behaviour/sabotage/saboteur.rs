@@ -1,18 +1,20 @@
-//! A machine between the driver and a good one, which tampers with what passes.
+//! A machine between the driver and a good session, which tampers with what passes.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason, Released};
-use cycles_proto::models::{Action, Amount, CommitRequest, JsonObject, ReleaseResponse, Subject};
-use cycles_proto::record::{JournalRecord, Purpose};
+use cycles_proto::answer::Reader;
+use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason, Released};
+use cycles_proto::models::{Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest};
+use cycles_proto::session::{Caller, FlushKey, Key, ReservationKey, Scanned, Session, Step};
 use cycles_proto::step::{Event, JournalWrite, StoreFailure};
-use cycles_proto::{Call, Failure, Now, Receipt, Step, Ticket, UnixMillis};
-use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, Operation};
+use cycles_proto::{Call, Error, Failure, Flushed, Now, Receipt, Seed, Ticket, UnixMillis};
+use cycles_sandbox::{DEFAULT_API_KEY, Operation};
 use cycles_world::Machine;
-use http::header::HeaderValue;
-use http::{Response, Uri};
+use http::Response;
+
+use super::spoilt::{released, rename, unreadable};
 
 /// What a saboteur does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,24 +55,37 @@ pub(crate) enum Sabotage {
 
 #[derive(Debug)]
 pub(crate) struct Saboteur {
-    inner: Lifecycle,
+    inner: Session,
     sabotage: Sabotage,
-    is_resumed: bool,
     polls: Option<u64>,
-    settlements: u32,
-    was_throttled: bool,
-    was_extended: bool,
-    has_failed: bool,
-    has_journal: bool,
-    open_commit: Option<Call>,
     has_told: bool,
+    was_throttled: bool,
+    has_failed: bool,
+    /// Whether its own callers have asked for anything.
+    has_reserved: bool,
+    has_journal: bool,
+    /// How many flushes are not over.
+    flushes: usize,
     lie: Option<Outcome>,
+    /// What it sends once more.
+    again: Vec<Call>,
+    /// Whose each ticket is that was handed out.
+    tickets: BTreeMap<Ticket, ReservationKey>,
+    /// Those that callers asked for; all others are taken up from the journal.
+    own: BTreeSet<ReservationKey>,
+    of: BTreeMap<ReservationKey, Of>,
+}
+
+/// What it keeps of one reservation.
+#[derive(Debug, Default)]
+struct Of {
+    settlements: u32,
+    has_failed: bool,
+    open_commit: Option<Call>,
 }
 
 impl Saboteur {
-    pub(crate) fn new(inner: Lifecycle, sabotage: Sabotage) -> Self {
-        // A machine that begins with a record has no reservation to make.
-        let is_resumed = format!("{inner:?}").contains("phase: Resumed");
+    pub(crate) fn new(inner: Session, sabotage: Sabotage) -> Self {
         let lie = match sabotage {
             Sabotage::ClaimsToHaveCommitted => Some(Outcome::Settled(Receipt::Committed(None))),
             Sabotage::ClaimsToHaveReleased => {
@@ -78,29 +93,32 @@ impl Saboteur {
                 let reply: ReleaseResponse = serde_json::from_str(reply).unwrap();
                 Some(Outcome::Released(Released::Confirmed(Box::new(reply))))
             }
+            Sabotage::HidesThatACostIsNowhere => Some(Outcome::Settled(Receipt::Stale)),
             _ => None,
         };
         Self {
             inner,
             sabotage,
-            is_resumed,
             polls: (sabotage == Sabotage::CountsPolls).then_some(0),
-            settlements: 0,
-            was_throttled: false,
-            was_extended: false,
-            has_failed: false,
-            has_journal: false,
-            open_commit: None,
             has_told: false,
+            was_throttled: false,
+            has_failed: false,
+            has_reserved: false,
+            has_journal: false,
+            flushes: 0,
             lie,
+            again: Vec::new(),
+            tickets: BTreeMap::new(),
+            own: BTreeSet::new(),
+            of: BTreeMap::new(),
         }
     }
 
-    /// The time as the machine behind is told when it is asked what to do.
+    /// The time as the session behind is told when it is asked what to do.
     fn told(&self, now: Now) -> Now {
         const DAYS_MS: u64 = 5 * 86_400_000;
         match self.sabotage {
-            Sabotage::LivesInThePast if self.is_resumed => Now {
+            Sabotage::LivesInThePast if !self.has_reserved => Now {
                 wall: UnixMillis(now.wall.0 - DAYS_MS),
                 ..now
             },
@@ -110,76 +128,72 @@ impl Saboteur {
 
     fn tamper(&mut self, now: Now, step: Step) -> Step {
         match (self.sabotage, step) {
-            (Sabotage::SendsBeforeStore, Step::Store(ticket, JournalWrite::Put(_))) => {
+            (Sabotage::SendsBeforeStore, Step::Store(ticket, _, JournalWrite::Put(_)))
+            | (Sabotage::LeavesSettledRecord, Step::Store(ticket, _, JournalWrite::Remove(_)))
+            | (Sabotage::LeavesRefusedRecord, Step::Store(ticket, _, JournalWrite::SetAside(..))) => {
                 self.inner.handle_stored(now, ticket, Ok(()));
                 self.inner.poll(now)
             }
-            (Sabotage::LeavesSettledRecord, Step::Store(ticket, JournalWrite::Remove(_)))
-            | (Sabotage::LeavesRefusedRecord, Step::Store(ticket, JournalWrite::SetAside(..))) => {
-                self.inner.handle_stored(now, ticket, Ok(()));
-                self.inner.poll(now)
+            (Sabotage::RemovesRecordFirst, Step::Store(ticket, whose, JournalWrite::Put(record))) => {
+                Step::Store(ticket, whose, JournalWrite::Remove(record.id().clone()))
             }
-            (Sabotage::RemovesRecordFirst, Step::Store(ticket, JournalWrite::Put(record))) => {
-                Step::Store(ticket, JournalWrite::Remove(record.id().clone()))
+            (Sabotage::WritesWhatCannotBeRead, Step::Store(ticket, whose, JournalWrite::Put(record))) => {
+                Step::Store(ticket, whose, JournalWrite::Put(unreadable(&record)))
             }
-            (Sabotage::WritesWhatCannotBeRead, Step::Store(ticket, JournalWrite::Put(record))) => {
-                Step::Store(ticket, JournalWrite::Put(unreadable(&record)))
+            (Sabotage::ForgetsToStorePause, Step::Store(ticket, whose, JournalWrite::Put(record))) => {
+                let record = record.with_not_before(UnixMillis(0));
+                Step::Store(ticket, whose, JournalWrite::Put(record))
             }
-            (Sabotage::ForgetsToStorePause, Step::Store(ticket, JournalWrite::Put(record))) => {
-                Step::Store(ticket, JournalWrite::Put(record.with_not_before(UnixMillis(0))))
-            }
-            (_, Step::Send(call)) => self.tamper_call(call),
+            (_, Step::Send(call)) => self.tamper_call(now, call),
             (Sabotage::ImpatientAfterThrottling, Step::Wait(Some(at))) if self.was_throttled => {
                 self.was_throttled = false;
                 self.inner.poll(Now { mono: at, ..now })
             }
-            (Sabotage::BeatsWithoutPause, Step::Wait(Some(at))) if self.was_extended => {
-                self.was_extended = false;
-                self.inner.poll(Now { mono: at, ..now })
-            }
             (Sabotage::WaitsInThePast, Step::Wait(Some(_))) => Step::Wait(Some(now.mono)),
-            (Sabotage::WaitsForEver, Step::Wait(Some(_))) if self.has_failed => Step::Wait(None),
-            (Sabotage::HidesThatACostIsNowhere, Step::Done)
-                if !self.has_journal
-                    && self
-                        .inner
-                        .receipt()
-                        .is_some_and(|receipt| receipt.is_unrecorded()) =>
-            {
-                self.lie = Some(Outcome::Settled(Receipt::Stale));
-                Step::Done
+            (Sabotage::WaitsForEver, Step::Wait(Some(_))) if self.has_failed && self.flushes == 0 => {
+                Step::Wait(None)
             }
-            (Sabotage::NeverDone, Step::Done) => Step::Wait(Some(Duration::MAX)),
-            (Sabotage::GivesUpWithTheFirstFailure, Step::Wait(_)) if self.has_failed => Step::Done,
+            (Sabotage::NeverDone, Step::Wait(None)) => Step::Wait(Some(Duration::MAX)),
             (
                 Sabotage::SwallowsBeatFailures,
-                Step::Notify(Event::BeatFailed { .. } | Event::HeartbeatStopped { .. }),
+                Step::Notify(_, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. }),
             )
-            | (Sabotage::SwallowsJournalFailures, Step::Notify(Event::JournalFailed { .. }))
-            | (Sabotage::SwallowsUntakenCosts, Step::Notify(Event::CostNotTaken { .. }))
-            | (Sabotage::SwallowsShortfalls, Step::Notify(Event::ChargedLess { .. })) => self.poll(now),
-            (Sabotage::GivesUpWithTheHeartbeat, Step::Notify(event @ Event::BeatFailed { .. })) => {
-                self.inner.abandon(now);
-                Step::Notify(event)
-            }
-            (Sabotage::BeatsWithoutPause, Step::Notify(event @ Event::LeaseExtended { .. })) => {
-                self.was_extended = true;
-                Step::Notify(event)
+            | (Sabotage::SwallowsJournalFailures, Step::Notify(_, Event::JournalFailed { .. }))
+            | (Sabotage::SwallowsUntakenCosts, Step::Notify(_, Event::CostNotTaken { .. }))
+            | (Sabotage::SwallowsShortfalls, Step::Notify(_, Event::ChargedLess { .. })) => self.poll(now),
+            (Sabotage::GivesUpWithTheHeartbeat, Step::Notify(observer, event @ Event::BeatFailed { .. })) => {
+                for key in self.own.clone() {
+                    self.inner.abandon(now, key);
+                }
+                Step::Notify(observer, event)
             }
             (_, step) => step,
         }
     }
 
-    fn tamper_call(&mut self, mut call: Call) -> Step {
+    fn tamper_call(&mut self, now: Now, mut call: Call) -> Step {
+        let Some(Key::Reservation(key)) = self.inner.whose(call.ticket) else {
+            return Step::Send(call);
+        };
+        self.tickets.insert(call.ticket, key);
+        let is_resumed = !self.own.contains(&key);
+        let of = self.of.entry(key).or_default();
+        if of.has_failed && self.sabotage == Sabotage::GivesUpWithTheFirstFailure {
+            // Nobody sends it any more.
+            return self.poll(now);
+        }
         let operation = Operation::of(call.request.method(), call.request.uri().path());
-        if !matches!(operation, Operation::CommitReservation | Operation::CreateEvent) {
+        if operation == Operation::ExtendReservation && self.sabotage == Sabotage::BeatsWithoutPause {
+            self.again = vec![call.clone(); 5];
+        }
+        if !is_settlement(operation) {
             return Step::Send(call);
         }
-        self.settlements += 1;
-        let is_retry = self.settlements > 1;
+        of.settlements += 1;
+        let is_retry = of.settlements > 1;
         match self.sabotage {
             Sabotage::NewKeyOnRetry if is_retry => rename(&mut call, "again"),
-            Sabotage::NewKeyAfterRestart if self.is_resumed => rename(&mut call, "restarted"),
+            Sabotage::NewKeyAfterRestart if is_resumed => rename(&mut call, "restarted"),
             Sabotage::OtherBytesOnRetry if is_retry => {
                 let text = String::from_utf8_lossy(call.request.body()).replacen('{', "{ ", 1);
                 *call.request.body_mut() = Bytes::from(text);
@@ -190,95 +204,84 @@ impl Saboteur {
                 *call.request.body_mut() = Bytes::from(text);
             }
             Sabotage::ReleasesAfterOpenCommit if operation == Operation::CommitReservation => {
-                self.open_commit = Some(call.clone());
+                if of.has_failed {
+                    return Step::Send(released(call));
+                }
+                of.open_commit = Some(call.clone());
             }
             _ => {}
         }
         Step::Send(call)
     }
+
+    /// Whether it says that a reservation is over when the first attempt has failed.
+    fn has_given_up(&self, key: ReservationKey) -> bool {
+        self.sabotage == Sabotage::GivesUpWithTheFirstFailure
+            && self.of.get(&key).is_some_and(|of| of.has_failed)
+    }
 }
 
-/// Sends a settlement under another key, in the header and in the body.
-fn rename(call: &mut Call, suffix: &str) {
-    let header = call.request.headers_mut().get_mut("x-idempotency-key").unwrap();
-    let key = header.to_str().unwrap().to_owned();
-    let other = format!("{key}-{suffix}");
-    *header = HeaderValue::from_str(&other).unwrap();
-    let text = String::from_utf8_lossy(call.request.body()).replace(&key, &other);
-    *call.request.body_mut() = Bytes::from(text);
-}
-
-/// The record of the same cost, with more beside it than any reader takes.
-fn unreadable(record: &JournalRecord) -> JournalRecord {
-    let commit = CommitRequest::builder()
-        .actual(record.actual().unwrap())
-        .metadata(JsonObject::new().with("transcript", "x".repeat(JournalRecord::LARGEST / 2)))
-        .build();
-    let purpose = Purpose {
-        subject: Subject::tenant(DEFAULT_TENANT),
-        action: Action::new("k", "n"),
-    };
-    let (url, id) = (record.base_url(), record.id());
-    JournalRecord::new(
-        url,
-        &id.reservation,
-        &Arc::new(purpose),
-        id.key.clone(),
-        commit,
-        record.recorded_at(),
-    )
-    .unwrap()
-}
-
-/// A release of the reservation that was to be committed.
-fn released(mut call: Call) -> Call {
-    let uri = call.request.uri().to_string().replace("/commit", "/release");
-    *call.request.uri_mut() = uri.parse::<Uri>().unwrap();
-    let key = call.request.headers()["x-idempotency-key"].to_str().unwrap();
-    *call.request.body_mut() = Bytes::from(format!(r#"{{"idempotency_key":"{key}"}}"#));
-    call
+fn is_settlement(operation: Operation) -> bool {
+    matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
 }
 
 impl Machine for Saboteur {
+    fn session(&self) -> &Session {
+        &self.inner
+    }
+
+    fn session_mut(&mut self) -> &mut Session {
+        &mut self.inner
+    }
+
     fn poll(&mut self, now: Now) -> Step {
         if let Some(polls) = &mut self.polls {
             *polls += 1;
         }
         if self.sabotage == Sabotage::TellsTheKey && !self.has_told {
             self.has_told = true;
-            return Step::Notify(Event::record_unreadable(
-                "v2-1.json",
-                format!("of {DEFAULT_API_KEY}"),
-            ));
+            let event = Event::record_unreadable("v2-1.json", format!("of {DEFAULT_API_KEY}"));
+            return Step::Notify(Default::default(), event);
         }
-        if self.has_failed
-            && let Some(call) = self.open_commit.take()
-        {
-            return Step::Send(released(call));
+        if let Some(call) = self.again.pop() {
+            return Step::Send(call);
         }
         let told = self.told(now);
         let step = self.inner.poll(told);
         if let (Sabotage::Repeats, Step::Wait(_)) = (self.sabotage, &step) {
-            return Step::Notify(Event::record_unreadable("v2-1.json", "again and again"));
+            let event = Event::record_unreadable("v2-1.json", "again and again");
+            return Step::Notify(Default::default(), event);
         }
         self.tamper(told, step)
     }
 
-    fn handle_response(&mut self, now: Now, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
-        self.was_throttled |= response.status() == 429;
-        self.has_failed |= self.settlements > 0 && response.status().is_server_error();
-        if self.sabotage == Sabotage::BelievesEvery410 && response.status() == 410 {
-            let mut named = response.clone();
-            *named.body_mut() =
-                Bytes::from_static(br#"{"error":"RESERVATION_EXPIRED","message":"m","request_id":"r"}"#);
-            return self.inner.handle_response(now, ticket, sent, &named);
+    fn handle(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        reader: &Reader,
+        result: Result<&Response<Bytes>, Failure>,
+    ) {
+        let key = self.tickets.get(&ticket);
+        let of = key.and_then(|key| self.of.get_mut(key));
+        self.was_throttled |= result.as_ref().is_ok_and(|response| response.status() == 429);
+        if let Some(of) = of.filter(|of| of.settlements > 0) {
+            of.has_failed |= match &result {
+                Ok(response) => response.status().is_server_error(),
+                Err(_) => true,
+            };
+            self.has_failed |= of.has_failed;
         }
-        self.inner.handle_response(now, ticket, sent, response);
-    }
-
-    fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
-        self.has_failed |= self.settlements > 0;
-        self.inner.handle_failure(now, ticket, sent, failure);
+        let answer = match result {
+            Ok(response) if self.sabotage == Sabotage::BelievesEvery410 && response.status() == 410 => {
+                let mut named = response.clone();
+                *named.body_mut() =
+                    Bytes::from_static(br#"{"error":"RESERVATION_EXPIRED","message":"m","request_id":"r"}"#);
+                reader.read(Ok(&named))
+            }
+            result => reader.read(result),
+        };
+        self.inner.handle(now, ticket, answer);
     }
 
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
@@ -286,49 +289,79 @@ impl Machine for Saboteur {
         self.inner.handle_stored(now, ticket, stored);
     }
 
-    fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.inner.spent(amount)
+    fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
+        self.inner.handle_scanned(self.told(now), ticket, scanned)
     }
 
-    fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
-        self.inner.commit(now, request)
+    fn reserve(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        request: ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<ReservationKey, Error> {
+        self.has_reserved = true;
+        let key = self.inner.reserve(now, caller, request, seed)?;
+        self.own.insert(key);
+        Ok(key)
     }
 
-    fn release(&mut self, now: Now, reason: ReleaseReason) {
+    fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         if self.sabotage == Sabotage::CommitsInsteadOfReleasing {
             let request = CommitRequest::builder().actual(Amount::tokens(1)).build();
-            let _ = self.inner.commit(now, request);
+            let _: Result<(), InvalidCommit> = self.inner.commit(now, key, request);
         }
-        self.inner.release(now, reason);
+        self.inner.release(now, key, reason);
     }
 
-    fn abandon(&mut self, now: Now) {
-        self.inner.abandon(now);
+    fn flush(&mut self, now: Now, caller: &Caller, until: Duration) -> FlushKey {
+        self.flushes += 1;
+        self.inner.flush(now, caller, until, false)
     }
 
-    fn extend(&mut self, by: Duration) -> Option<Ticket> {
-        self.inner.extend(by)
+    fn forget_flush(&mut self, key: FlushKey) {
+        self.flushes -= 1;
+        self.inner.forget_flush(key);
     }
 
-    fn grant(&self) -> Option<&Grant> {
-        self.inner.grant()
-    }
-
-    fn outcome(&self) -> Option<&Outcome> {
-        match (&self.lie, self.inner.outcome()) {
+    fn outcome(&self, key: ReservationKey) -> Option<&Outcome> {
+        let outcome = self.inner.outcome(key);
+        match (&self.lie, outcome) {
+            (Some(lie), Some(Outcome::Settled(receipt)))
+                if self.sabotage == Sabotage::HidesThatACostIsNowhere =>
+            {
+                let is_nowhere = !self.has_journal && receipt.is_unrecorded();
+                if is_nowhere { Some(lie) } else { outcome }
+            }
+            (Some(_), _) if self.sabotage == Sabotage::HidesThatACostIsNowhere => outcome,
             (Some(lie), Some(_)) => Some(lie),
-            (None, None) if self.sabotage == Sabotage::GivesUpWithTheFirstFailure => Some(&NOTHING),
+            (None, None) if self.has_given_up(key) => Some(&NOTHING),
             (_, outcome) => outcome,
         }
     }
 
-    fn receipt(&self) -> Option<Receipt> {
-        match &self.lie {
-            Some(Outcome::Settled(receipt)) if self.sabotage == Sabotage::HidesThatACostIsNowhere => {
-                Some(receipt.clone())
-            }
-            _ => self.inner.receipt(),
+    fn is_over(&self, key: ReservationKey) -> bool {
+        match self.sabotage {
+            Sabotage::NeverDone if self.own.contains(&key) => false,
+            _ => self.has_given_up(key) || self.inner.is_over(key),
         }
+    }
+
+    fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
+        let mut left = self.inner.left(now, caller);
+        match self.sabotage {
+            Sabotage::HidesThatACostIsNowhere if !self.has_journal => {
+                let is_nowhere = |key: &&ReservationKey| {
+                    self.inner
+                        .receipt(**key)
+                        .is_some_and(|receipt| receipt.is_unrecorded())
+                };
+                left.unrecorded -= self.own.iter().filter(is_nowhere).count().min(left.unrecorded);
+            }
+            Sabotage::GivesUpWithTheFirstFailure => (left.ending, left.recorded) = (0, 0),
+            _ => {}
+        }
+        left
     }
 }
 

@@ -1,0 +1,317 @@
+//! The driver carries out what it took: calls leave, now or later, and are asked back.
+
+use std::time::Duration;
+
+use cycles_proto::answer::Reader;
+use cycles_proto::session::Key;
+use cycles_proto::{Call, Failure, FailureKind, Now, Ticket, Urgency};
+use cycles_sandbox::Operation;
+
+use super::audit::{Heard, broken, is_refused};
+use super::happenings::{Arrival, Happening, Hearing};
+use super::life::Sent;
+use super::network::{Answer, Fate};
+use super::process::EPOCH;
+use super::session::{Exchange, Whose};
+use super::{Rule, World};
+
+impl World {
+    /// A call is handed out.
+    pub(super) fn sends(&mut self, index: usize, now: Now, call: Call) {
+        let operation = Operation::of(call.request.method(), call.request.uri().path());
+        let Some(whose) = self.whose_call(index, now, &call) else {
+            return;
+        };
+        let ticket = call.ticket;
+        self.tickets.push(ticket);
+        let session = &mut self.sessions[index];
+        session.tickets.insert(ticket);
+        let exchange = Exchange {
+            whose,
+            reader: call.reader.clone(),
+            is_sent: false,
+            is_withdrawn: false,
+        };
+        session.exchanges.insert(ticket, exchange);
+        let is_lease = matches!(call.urgency, Urgency::Lease(_));
+        let takes_a_place = is_lease || !self.is_blocking(index, whose);
+        let session = &mut self.sessions[index];
+        let mut held = session.watch.sending(now, ticket, is_lease, takes_a_place);
+        held = held.and_then(|()| self.is_under_its_key(index, whose, &call));
+        match whose {
+            Whose::Call(id) => {
+                if let Some(asked) = self.sessions[index].calls.get_mut(&id) {
+                    asked.attempts.insert(ticket);
+                }
+                self.check(None, held);
+                self.note(|| format!("session {index} sends {} {ticket:?}", operation.name()));
+            }
+            Whose::Seat(at) => {
+                let seat = &mut self.seats[at];
+                let id = seat.life;
+                let life = &mut self.lives[id.0];
+                held = held.and_then(|()| seat.watch.sending(life, now, operation, &call));
+                let header = call.request.headers().get("x-idempotency-key");
+                let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+                life.requests.push(Sent {
+                    at: self.now,
+                    process: seat.process,
+                    operation,
+                    key,
+                    body: call.request.body().clone(),
+                });
+                self.sessions[index].busy.insert(at);
+                self.check(Some(id), held);
+                self.note(|| format!("{id}, seat {at} sends {} {ticket:?}", operation.name()));
+            }
+        }
+        if self.dice.chance(self.driver.late_steps) {
+            let at = self.now + Duration::from_millis(self.dice.below(3_000));
+            self.plan(at, Happening::Leaves(index, Box::new(call)));
+        } else {
+            self.leaves(index, call);
+        }
+    }
+
+    /// Whose call it is, by the session's word.
+    fn whose_call(&mut self, index: usize, now: Now, call: &Call) -> Option<Whose> {
+        match self.sessions[index].machine.whose(call.ticket) {
+            Some(Key::Reservation(key)) => {
+                let known = self.seat_of(index, key);
+                let seat = known.or_else(|| self.takes_up(index, now, key, call));
+                if seat.is_none() {
+                    let what = format!("session {index} sends {call:?} of no record that it was given");
+                    self.check(None, broken(Rule::KnownCost, what));
+                }
+                seat.map(Whose::Seat)
+            }
+            Some(Key::Call(id)) => Some(Whose::Call(id)),
+            Some(Key::Flush(_)) | None => {
+                self.check(None, broken(Rule::Ends, format!("{call:?} is nobody's")));
+                None
+            }
+        }
+    }
+
+    /// Whether whoever waits for a call makes it, so that it takes no place.
+    fn is_blocking(&self, index: usize, whose: Whose) -> bool {
+        match whose {
+            Whose::Seat(seat) => self.seats[seat].is_blocking,
+            Whose::Call(id) => {
+                let asked = self.sessions[index].calls.get(&id);
+                asked.is_some_and(|asked| asked.is_blocking)
+            }
+        }
+    }
+
+    fn is_under_its_key(&self, index: usize, whose: Whose, call: &Call) -> super::audit::Held {
+        let who = match whose {
+            Whose::Seat(seat) => self.seats[seat].who,
+            Whose::Call(id) => match self.sessions[index].calls.get(&id) {
+                Some(asked) => asked.who,
+                None => return Ok(()),
+            },
+        };
+        let key = self.sessions[index].callers[who].config().api_key().expose();
+        let sent = call.request.headers().get("x-cycles-api-key");
+        match sent.is_some_and(|sent| sent.as_bytes() == key.as_bytes()) {
+            true => Ok(()),
+            false => broken(
+                Rule::PrincipalsApart,
+                format!("{call:?} is not sent under its key"),
+            ),
+        }
+    }
+
+    /// The first byte of a call leaves, if it still may.
+    pub(super) fn leaves(&mut self, index: usize, call: Call) {
+        let ticket = call.ticket;
+        let now = self.time_of(index);
+        let session = &mut self.sessions[index];
+        let Some(exchange) = session.exchanges.get_mut(&ticket) else {
+            return;
+        };
+        let (whose, is_withdrawn) = (exchange.whose, exchange.is_withdrawn);
+        let is_told = !self.dice.chance(self.driver.untold_beginnings);
+        let may_begin = match is_told {
+            true => session.machine.begun(now, ticket),
+            // Told later, or never; but what was asked back is not sent.
+            false => !is_withdrawn,
+        };
+        if may_begin && is_withdrawn {
+            let what = format!("{ticket:?} may begin, and was asked back before");
+            self.check(None, broken(Rule::WithdrawnNotSent, what));
+        }
+        if !may_begin {
+            let heard = Heard::Failure(Failure::new(FailureKind::NoRuntime));
+            return self.tell(index, ticket, &heard);
+        }
+        if !is_told && self.dice.chance(0.5) {
+            let at = self.now + Duration::from_millis(self.dice.below(2_000));
+            self.plan(at, Happening::Begins(index, ticket));
+        }
+        if let Some(exchange) = self.sessions[index].exchanges.get_mut(&ticket) {
+            exchange.is_sent = true;
+        }
+        if let Whose::Seat(seat) = whose {
+            self.seats[seat].watch.begins(now, ticket);
+        }
+        let operation = Operation::of(call.request.method(), call.request.uri().path());
+        let fault = self.faults.strike(EPOCH.saturating_add(self.now), operation);
+        if let Some(fault) = &fault {
+            let fault = fault.to_string();
+            self.note(|| format!("  {fault} strikes {ticket:?}"));
+        }
+        let fate = if self.is_server_down {
+            Fate::refused(&mut self.dice)
+        } else {
+            Fate::of(&call, fault.as_ref(), &mut self.dice)
+        };
+        self.dispatch(index, &call, whose, fate);
+    }
+
+    /// That a call began is told late.
+    pub(super) fn begins(&mut self, index: usize, ticket: Ticket) {
+        let now = self.time_of(index);
+        let session = &mut self.sessions[index];
+        if let Some(exchange) = session.exchanges.get(&ticket) {
+            if let Whose::Seat(seat) = exchange.whose {
+                self.seats[seat].watch.begins(now, ticket);
+            }
+            session.machine.begun(now, ticket);
+        }
+    }
+
+    fn dispatch(&mut self, session: usize, call: &Call, whose: Whose, fate: Fate) {
+        let ticket = call.ticket;
+        let mut answer = Some((fate.answer, fate.way_back));
+        let hearing = |heard| Hearing {
+            session,
+            ticket,
+            reader: call.reader.clone(),
+            heard,
+            is_first: true,
+        };
+        // Often the driver keeps the time of a call as well.
+        if self.dice.chance(0.5) {
+            let heard = Heard::Failure(Failure::new(FailureKind::Timeout));
+            let deadline = self.now.saturating_add(call.timeout);
+            self.plan(deadline, Happening::Hears(Box::new(hearing(heard))));
+        }
+        if let (true, Some((Answer::Fixed(heard), way_back))) = (fate.arrives.is_empty(), &answer) {
+            let (heard, at) = (heard.clone(), self.now.saturating_add(*way_back));
+            self.plan(at, Happening::Hears(Box::new(hearing(heard))));
+        }
+        for after in fate.arrives {
+            let arrival = Arrival {
+                session,
+                whose,
+                ticket,
+                reader: call.reader.clone(),
+                request: call.request.clone(),
+                answer: answer.take(),
+            };
+            let at = self.now.saturating_add(after);
+            self.plan(at, Happening::Arrives(Box::new(arrival)));
+        }
+    }
+
+    /// A call is asked back: its connection is closed, if the driver does as it is told.
+    pub(super) fn withdraws(&mut self, index: usize, now: Now, ticket: Ticket) {
+        self.note(|| format!("  session {index} asks {ticket:?} back"));
+        let session = &mut self.sessions[index];
+        session.watch.withdrawing(now, ticket);
+        let Some(exchange) = session.exchanges.get_mut(&ticket) else {
+            return;
+        };
+        exchange.is_withdrawn = true;
+        let (whose, is_sent) = (exchange.whose, exchange.is_sent);
+        if let Whose::Seat(at) = whose {
+            let is_held = self.grant_of(at).is_some();
+            let seat = &mut self.seats[at];
+            let life = &self.lives[seat.life.0];
+            seat.watch.withdrawn(now, ticket, is_held, life);
+        }
+        // One that did not leave is seen to when it would.
+        if is_sent && !self.dice.chance(self.driver.kept_places) {
+            let heard = Heard::Failure(Failure::new(FailureKind::Lost));
+            if self.dice.chance(self.driver.late_steps) {
+                let (session, is_first) = (index, true);
+                let Some(reader) = self.reader_of(index, ticket) else {
+                    return;
+                };
+                let at = self.now + Duration::from_millis(self.dice.below(3_000));
+                let hearing = Hearing {
+                    session,
+                    ticket,
+                    reader,
+                    heard,
+                    is_first,
+                };
+                self.plan(at, Happening::Hears(Box::new(hearing)));
+            } else {
+                self.tell(index, ticket, &heard);
+            }
+        }
+    }
+
+    /// Reports what came of a call that was handed out.
+    pub(super) fn tell(&mut self, index: usize, ticket: Ticket, heard: &Heard) {
+        let now = self.time_of(index);
+        let session = &mut self.sessions[index];
+        let Some(exchange) = session.exchanges.remove(&ticket) else {
+            return;
+        };
+        session.watch.resolved(ticket);
+        match exchange.whose {
+            Whose::Call(id) => {
+                if let Some(asked) = session.calls.get_mut(&id) {
+                    asked.attempts.remove(&ticket);
+                }
+            }
+            Whose::Seat(at) => {
+                let is_held = self.grant_of(at).is_some();
+                let seat = &mut self.seats[at];
+                let is_settlement = seat.watch.attempts.get(&ticket).is_some_and(|attempt| {
+                    matches!(
+                        attempt.operation,
+                        Operation::CommitReservation | Operation::CreateEvent
+                    )
+                });
+                seat.watch
+                    .heard(now, ticket, heard, is_held, &self.lives[seat.life.0]);
+                if seat.watch.is_resumed && is_settlement {
+                    let principal = self.principal_of(index, self.seats[at].who);
+                    self.sessions[index].watch.replayed(principal, is_refused(heard));
+                }
+            }
+        }
+        self.report(index, ticket, &exchange.reader, heard);
+    }
+
+    /// Says something to a session, whether or not it waits for that.
+    pub(super) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, heard: &Heard) {
+        let now = self.time_of(index);
+        let machine = &mut self.sessions[index].machine;
+        match heard {
+            Heard::Response(response) => machine.handle(now, ticket, reader, Ok(response)),
+            Heard::Failure(failure) => machine.handle(now, ticket, reader, Err(failure.clone())),
+        }
+        self.note(|| match heard {
+            Heard::Response(response) => {
+                format!("  session {index} hears {ticket:?}: {}", response.status())
+            }
+            Heard::Failure(failure) => format!("  session {index} hears {ticket:?}: {failure}"),
+        });
+    }
+
+    fn reader_of(&self, index: usize, ticket: Ticket) -> Option<Reader> {
+        let exchange = self.sessions[index].exchanges.get(&ticket)?;
+        Some(exchange.reader.clone())
+    }
+
+    /// The time of a session's process.
+    pub(super) fn time_of(&self, index: usize) -> Now {
+        self.processes[self.sessions[index].process.0].now(self.now)
+    }
+}

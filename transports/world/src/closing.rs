@@ -1,0 +1,133 @@
+//! Flushes and the end of sessions: whether what they say is so.
+
+use std::time::Duration;
+
+use cycles_proto::session::Close;
+use cycles_proto::{Flushed, Now};
+
+use super::audit::broken;
+use super::journal::Remains;
+use super::life::LifeId;
+use super::session::{CallerId, Flushing};
+use super::{ProcessId, Rule, World};
+
+/// How much later than its time a flush may end, for a last look at the journal.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+/// How long a flush takes that a world asks for on its own.
+const A_WHILE: Duration = Duration::from_secs(20);
+
+impl World {
+    /// Has a process settle what it can: all its callers flush.
+    pub fn flush(&mut self, process: ProcessId) {
+        for session in self.sessions_of(process) {
+            for who in 0..self.sessions[session].callers.len() {
+                self.flush_for(CallerId { session, who }, A_WHILE);
+            }
+        }
+    }
+
+    /// A caller flushes for so long, and what it is told is held to be so.
+    pub fn flush_for(&mut self, caller: CallerId, time: Duration) {
+        let CallerId { session: index, who } = caller;
+        let Some(now) = self.wakes_up(index) else { return };
+        self.note(|| format!("{caller} flushes for {time:?}"));
+        let until = now.mono.saturating_add(time);
+        let session = &mut self.sessions[index];
+        let key = session.machine.flush(now, &session.callers[who].caller, until);
+        let since = self.now;
+        session.flushes.push(Flushing {
+            key,
+            who,
+            since,
+            until,
+            was_due: None,
+        });
+        self.drive(index);
+    }
+
+    /// Ends the sessions of a process. It ends itself once nothing is under way, or all is written.
+    pub fn close(&mut self, process: ProcessId, how: Close) {
+        for index in self.sessions_of(process) {
+            let Some(now) = self.wakes_up(index) else { return };
+            self.note(|| format!("{process} closes session {index}: {how:?}"));
+            let session = &mut self.sessions[index];
+            session.closed = session.closed.max(Some(how));
+            session.watch.close(how);
+            if how >= Close::Leaving {
+                for life in 0..self.lives.len() {
+                    let home = self.lives[life].book.home;
+                    if home.is_some_and(|home| self.seats[home].session == index) {
+                        self.is_left(LifeId(life));
+                    }
+                }
+            }
+            self.sessions[index].machine.close(now, how);
+            self.drive(index);
+        }
+    }
+
+    /// Every flush whose time is over has ended, and says what is so.
+    pub(super) fn flushes_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
+        let open = core::mem::take(&mut self.sessions[index].flushes);
+        for mut flush in open {
+            if let Some(flushed) = self.sessions[index].machine.flushed(flush.key) {
+                self.note(|| format!("session {index} has flushed: {flushed:?}"));
+                self.is_true(index, flush.who, &flushed, Some(flush.since));
+                self.sessions[index].machine.forget_flush(flush.key);
+                continue;
+            }
+            if flush.until <= now.mono {
+                flush.was_due.get_or_insert(now.mono);
+            }
+            let end = flush.was_due.unwrap_or(flush.until).saturating_add(LAST_LOOK);
+            if now.mono >= end || until.is_none_or(|until| until > end) {
+                let what = format!(
+                    "a wait until {until:?}, and a flush was to be over at {:?}",
+                    flush.until
+                );
+                self.check(None, broken(Rule::FlushEnds, what));
+            }
+            self.sessions[index].flushes.push(flush);
+        }
+    }
+
+    /// A session that was closed, and whose process can end.
+    pub(super) fn closed_rests(&mut self, index: usize) {
+        let process = self.sessions[index].process;
+        let is_over = |index: &usize| {
+            let session = &self.sessions[*index];
+            match session.closed {
+                Some(Close::WhenDone | Close::Leaving) => session.machine.is_idle(),
+                Some(Close::WritingOnly) => session.machine.is_written(),
+                None => false,
+            }
+        };
+        let sessions = self.sessions_of(process);
+        if !sessions.iter().all(is_over) {
+            return;
+        }
+        for index in sessions {
+            self.has_kept_all(index);
+        }
+        self.note(|| format!("{process} ends"));
+        self.crash_leaving(process, Remains::Nothing);
+    }
+
+    /// A session that says that it is through has left no cost that nobody else knows, but those that it tells of.
+    fn has_kept_all(&mut self, index: usize) {
+        for who in 0..self.sessions[index].callers.len() {
+            let left = self.left(index, who);
+            let only_here = self.only_here(index, who);
+            if only_here > left.unrecorded + left.ending {
+                let what = format!("{only_here} costs end with the session, and {left:?} is said");
+                self.check(None, broken(Rule::ClosedWithCosts, what));
+            }
+        }
+    }
+
+    pub(super) fn left(&mut self, index: usize, who: usize) -> Flushed {
+        let now = self.time_of(index);
+        let session = &mut self.sessions[index];
+        session.machine.left(now, &session.callers[who].caller)
+    }
+}

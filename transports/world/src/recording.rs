@@ -1,0 +1,251 @@
+//! The driver and the journal: changes, readings, claims; and what is told.
+
+use std::time::Duration;
+
+use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
+use cycles_proto::step::{Event, JournalWrite};
+use cycles_proto::{Now, Ticket};
+
+use super::audit::{broken, keeps_secret};
+use super::happenings::Happening;
+use super::life::Told;
+use super::{Rule, World};
+
+/// How long a change takes that is not made before the faults stop: longer than any world lasts.
+const NEVER: Duration = Duration::from_secs(400 * 86_400);
+
+impl World {
+    /// A change of the journal is handed out.
+    pub(super) fn begins_to_store(
+        &mut self,
+        index: usize,
+        now: Now,
+        ticket: Ticket,
+        principal: Principal,
+        write: JournalWrite,
+    ) {
+        let Some(Key::Reservation(key)) = self.sessions[index].machine.whose(ticket) else {
+            let held = broken(Rule::Ends, format!("{} is nobody's", described(&write)));
+            return self.check(None, held);
+        };
+        let known = self.seat_of(index, key);
+        let Some(at) = known.or_else(|| self.takes_up_record(index, now, key, write.id())) else {
+            let what = format!("session {index} stores {} of no record", described(&write));
+            return self.check(None, broken(Rule::KnownCost, what));
+        };
+        self.tickets.push(ticket);
+        let session = &mut self.sessions[index];
+        session.tickets.insert(ticket);
+        session.busy.insert(at);
+        session.writes.insert(ticket, at);
+        let is_late = session.watch.is_journal_late(principal);
+        let seat = &mut self.seats[at];
+        let id = seat.life;
+        let who = &session.callers[seat.who];
+        let mut held = match who.caller.principal() == principal {
+            true => Ok(()),
+            false => broken(Rule::PrincipalsApart, "a record goes to another's journal"),
+        };
+        held = held.and_then(|()| {
+            seat.watch
+                .storing(&mut self.lives[id.0], now, ticket, &write, is_late)
+        });
+        if let JournalWrite::Put(record) = &write {
+            let secret = who.config().api_key().expose();
+            held = held.and_then(|()| keeps_secret("a record", &record.to_json(), secret));
+            self.by_reservation
+                .entry(record.reservation_id().clone())
+                .or_insert(id);
+        }
+        let who = seat.who;
+        self.check(Some(id), held);
+        self.note(|| format!("{id}, seat {at} stores {} {ticket:?}", described(&write)));
+        let time = self.time_of_a_change();
+        let last = self.sessions[index]
+            .last_writes
+            .entry((who, write.id().reservation.clone()))
+            .or_default();
+        let at = self.now.saturating_add(time).max(*last);
+        *last = at;
+        let write = Box::new(write);
+        self.plan(
+            at,
+            Happening::Stores {
+                session: index,
+                who,
+                ticket,
+                write,
+            },
+        );
+    }
+
+    /// Mostly some milliseconds, now and then as long as a disk that hangs.
+    fn time_of_a_change(&mut self) -> Duration {
+        if self.dice.chance(self.driver.slow_stores) {
+            return match self.dice.below(4) {
+                0 => NEVER,
+                _ => Duration::from_millis(self.dice.below(60_000)),
+            };
+        }
+        let longest = if self.dice.chance(0.02) { 60_000 } else { 20 };
+        Duration::from_millis(self.dice.below(longest))
+    }
+
+    /// A change of the journal is made.
+    pub(super) fn stores(&mut self, index: usize, who: usize, ticket: Ticket, write: &JournalWrite) {
+        let client = &mut self.sessions[index].callers[who].journal;
+        let stored = self.journal.apply(client, write);
+        let directory = client.directory.clone();
+        self.note(|| format!("  session {index}: stored {ticket:?} {stored:?}"));
+        let now = self.time_of(index);
+        let principal = self.principal_of(index, who);
+        let session = &mut self.sessions[index];
+        if let Some(at) = session.writes.remove(&ticket) {
+            let seat = &mut self.seats[at];
+            let life = &mut self.lives[seat.life.0];
+            if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
+                let first = || (directory, record.clone());
+                life.book.first_record.get_or_insert_with(first);
+            }
+            seat.watch.stored(life, ticket, &stored);
+            if stored.is_ok() {
+                session.watch.journal_is_late(principal, false);
+            }
+        }
+        session.machine.handle_stored(now, ticket, stored);
+        self.drive(index);
+    }
+
+    /// A journal is to be read.
+    pub(super) fn begins_to_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
+        let held = self.sessions[index].watch.scanning(principal);
+        self.check(None, held);
+        if self.dice.chance(self.driver.late_steps) {
+            let at = self.now + Duration::from_millis(self.dice.below(3_000));
+            self.plan(at, Happening::Scans(index, ticket, principal));
+        } else {
+            self.scans(index, ticket, principal);
+        }
+    }
+
+    /// A journal is read, with the claim to it if that can be had.
+    pub(super) fn scans(&mut self, index: usize, ticket: Ticket, principal: Principal) {
+        let Some(who) = self.sessions[index].who_is(principal) else {
+            return;
+        };
+        let now = self.time_of(index);
+        let client = &mut self.sessions[index].callers[who].journal;
+        let directory = client.directory.clone();
+        let has_claim = !self.has_claims || !self.claims.contains_key(&directory);
+        let before = self.journal.quarantined().len();
+        let records = self.journal.scan(client);
+        let set_aside = self.journal.quarantined().len() - before;
+        self.note(|| {
+            format!(
+                "  session {index} reads {} records, claim {has_claim}",
+                records.len()
+            )
+        });
+        let session = &mut self.sessions[index];
+        session.callers[who].has_scanned(now, &records);
+        session
+            .watch
+            .scanned(now, principal, has_claim, records.is_empty());
+        let mut scanned = Scanned::new(records, has_claim);
+        scanned.set_aside = set_aside;
+        let is_kept = session.machine.handle_scanned(now, ticket, Some(scanned));
+        if is_kept && has_claim && self.has_claims {
+            self.claims.insert(directory, index);
+        }
+    }
+
+    /// A claim is given back.
+    pub(super) fn unclaims(&mut self, index: usize, principal: Principal) {
+        if let Some(who) = self.sessions[index].who_is(principal) {
+            let directory = &self.sessions[index].callers[who].journal.directory;
+            if self.claims.get(directory) == Some(&index) {
+                self.claims.remove(directory);
+            }
+        }
+    }
+
+    /// Something is told.
+    pub(super) fn tells(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
+        if let Event::BeatFailed { error, .. } = &event {
+            let held = self.sessions[index].watch.beat_failed(error);
+            self.check(None, held);
+        }
+        for who in 0..self.sessions[index].callers.len() {
+            let secret = self.sessions[index].callers[who].config().api_key().expose();
+            let held = keeps_secret("an event", &format!("{event:?}"), secret);
+            self.check(None, held);
+        }
+        let seats = self.told_seats(index, observer, &event);
+        self.note(|| {
+            format!(
+                "session {index} at {:?} tells {seats:?} {}",
+                now.mono,
+                brief(&event)
+            )
+        });
+        for at in &seats {
+            let seat = &mut self.seats[*at];
+            let life = &mut self.lives[seat.life.0];
+            if let Event::Granted { response, .. } = &event
+                && let Some(reservation) = &response.reservation_id
+            {
+                life.reservation_id = Some(reservation.clone());
+                self.by_reservation.insert(reservation.clone(), seat.life);
+            }
+            seat.watch.told(life, &event);
+            seat.owes_panic &= !matches!(event, Event::Panicked { .. });
+        }
+        let life = match seats.first() {
+            Some(at) => Some(self.seats[*at].life),
+            None => event.reservation_id().and_then(|id| self.life_of(id)),
+        };
+        if let Some(id) = life {
+            let (at, process) = (self.now, self.sessions[index].process);
+            self.lives[id.0].events.push(Told { at, process, event });
+        }
+    }
+
+    /// Whose event it is: each reservation of this world has an observer of its own, but those that are taken up have none.
+    /// Of two records of a reservation it is the one of that cost, or it may be either.
+    fn told_seats(&self, index: usize, observer: ObserverId, event: &Event) -> Vec<usize> {
+        if let Some(seat) = observer.0.checked_sub(1) {
+            return usize::try_from(seat).into_iter().collect();
+        }
+        let reservation = event.reservation_id();
+        let cost = if let Event::ChargedLess { actual, .. } = event {
+            Some(actual)
+        } else {
+            None
+        };
+        let is_its = |at: &usize| {
+            let seat = &self.seats[*at];
+            let life = &self.lives[seat.life.0];
+            let is_same = cost.is_none() || cost == life.cost.as_ref();
+            seat.watch.is_resumed
+                && !seat.is_done
+                && is_same
+                && reservation.is_some()
+                && life.reservation_id.as_ref() == reservation
+        };
+        self.sessions[index].busy.iter().copied().filter(is_its).collect()
+    }
+}
+
+fn described(write: &JournalWrite) -> String {
+    match write {
+        JournalWrite::Put(record) => format!("a record in {} mode", record.mode()),
+        JournalWrite::Remove(_) => "that the record goes".to_owned(),
+        JournalWrite::SetAside(_, aside) => format!("that the record is {aside:?}"),
+    }
+}
+
+/// The first words of an event.
+fn brief(event: &Event) -> String {
+    let text = format!("{event:?}");
+    text.chars().take(160).collect()
+}

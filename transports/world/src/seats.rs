@@ -1,0 +1,181 @@
+//! The reservations of a session: how the world learns of those that are taken up from the journal, and how each ends.
+
+use cycles_proto::lifecycle::Outcome;
+use cycles_proto::models::{Amount, Unit};
+use cycles_proto::record::{JournalRecord, RecordId};
+use cycles_proto::session::ReservationKey;
+use cycles_proto::{Call, Now};
+use cycles_sandbox::ReservationStatus;
+
+use super::audit::{Watch, broken};
+use super::life::{Life, LifeId};
+use super::session::Seat;
+use super::{Rule, World};
+
+impl World {
+    /// A reservation of a session that is new to the world sends this: it has taken up the record that says so.
+    pub(super) fn takes_up(
+        &mut self,
+        index: usize,
+        now: Now,
+        key: ReservationKey,
+        call: &Call,
+    ) -> Option<usize> {
+        let (path, body) = (call.request.uri().path(), call.request.body());
+        let text = String::from_utf8_lossy(body);
+        let names = |record: &JournalRecord| {
+            let id = record.reservation_id().as_str();
+            path.contains(id) || text.contains(id)
+        };
+        // Those that send something else than the record says are to be found out.
+        let found = self
+            .record_of(index, |record| record.body().as_bytes() == &body[..])
+            .or_else(|| self.record_of(index, names))?;
+        self.resumes(index, now, key, found)
+    }
+
+    /// The same, of one that changes its record before it sends anything.
+    pub(super) fn takes_up_record(
+        &mut self,
+        index: usize,
+        now: Now,
+        key: ReservationKey,
+        id: &RecordId,
+    ) -> Option<usize> {
+        let found = self.record_of(index, |record| record.id() == id)?;
+        self.resumes(index, now, key, found)
+    }
+
+    fn record_of(&self, index: usize, is_it: impl Fn(&JournalRecord) -> bool) -> Option<(usize, RecordId)> {
+        let callers = self.sessions[index].callers.iter().enumerate();
+        let mut found = callers.flat_map(|(who, it)| {
+            let records = it.scanned.values().map(|(record, _)| record);
+            records.map(move |record| (who, record))
+        });
+        let (who, record) = found.find(|(_, record)| is_it(record))?;
+        Some((who, record.id().clone()))
+    }
+
+    fn resumes(
+        &mut self,
+        index: usize,
+        now: Now,
+        key: ReservationKey,
+        (who, id): (usize, RecordId),
+    ) -> Option<usize> {
+        let caller = &self.sessions[index].callers[who];
+        let has_journal = caller.config().journal_enabled();
+        let (record, pause) = caller.scanned.get(&id).cloned()?;
+        let principal = caller.caller.principal();
+        let held = self.sessions[index].watch.resuming(now, principal);
+        let id = self
+            .life_of_record(&record)
+            .unwrap_or_else(|| self.found(&record));
+        self.check(Some(id), held);
+        // Somebody wrote it, also if its writer was told otherwise or the world did not see it.
+        let life = &mut self.lives[id.0];
+        life.book.was_durable = true;
+        life.book.recorded_at.get_or_insert(record.recorded_at());
+        life.cost = life.cost.take().or_else(|| cost(&record));
+        let watch = Watch::resumed(&record, has_journal, pause);
+        let at = self.sit(id, index, who, watch);
+        self.seats[at].key = Some(key);
+        self.sessions[index].seats.insert(key, at);
+        self.note(|| format!("{id}: session {index} takes up its record as seat {at}"));
+        Some(at)
+    }
+
+    /// The life whose cost this is. A reservation may have several, where a job was done twice.
+    fn life_of_record(&self, record: &JournalRecord) -> Option<LifeId> {
+        let key = record.id().key.as_str();
+        let is_its = |life: &Life| {
+            life.reservation_id.as_ref() == Some(record.reservation_id())
+                && life.book.key.as_deref() == Some(key)
+        };
+        let known = self.lives.iter().position(is_its).map(LifeId);
+        known.or_else(|| {
+            let id = *self.by_reservation.get(record.reservation_id())?;
+            self.lives[id.0].book.key.is_none().then_some(id)
+        })
+    }
+
+    /// A record that was there before the world knew of it.
+    fn found(&mut self, record: &JournalRecord) -> LifeId {
+        let life = Life {
+            reservation_id: Some(record.reservation_id().clone()),
+            ..Life::default()
+        };
+        let id = LifeId(self.lives.len());
+        self.lives.push(life);
+        self.by_reservation.insert(record.reservation_id().clone(), id);
+        id
+    }
+
+    pub(super) fn sit(&mut self, life: LifeId, session: usize, who: usize, watch: Watch) -> usize {
+        let at = self.seats.len();
+        self.seats.push(Seat {
+            life,
+            process: self.sessions[session].process,
+            session,
+            who,
+            key: None,
+            watch,
+            is_blocking: false,
+            is_done: false,
+            is_forgotten: false,
+            was_lost: false,
+            owes_panic: false,
+            seen: (false, false, false),
+        });
+        self.sessions[session].busy.insert(at);
+        at
+    }
+
+    /// The reservation of a seat is over.
+    pub(super) fn ends(&mut self, at: usize) {
+        let seat = &mut self.seats[at];
+        seat.is_done = true;
+        seat.watch.gives_up_releasing();
+        let id = seat.life;
+        let life = &mut self.lives[id.0];
+        let reservation = life.reservation_id.as_ref();
+        let state = reservation.and_then(|reservation| self.ledger.reservation(reservation.as_str()));
+        let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
+        let is_at_home = life.book.home == Some(at);
+        let session = &self.sessions[seat.session];
+        let seen = seat.key.and_then(|key| session.machine.outcome(key)).cloned();
+        // Of what nobody asks for any more it is known what was told.
+        let outcome = seen.or_else(|| Some(Outcome::Settled(seat.watch.told_receipt.clone()?)));
+        let held = match outcome {
+            None if seat.watch.is_resumed || seat.is_forgotten => Ok(()),
+            None if seat.was_lost => {
+                life.book.is_running = false;
+                match seat.owes_panic {
+                    true => broken(
+                        Rule::PanicStaysAlone,
+                        "it is lost in a panic, and no event told of it",
+                    ),
+                    false => Ok(()),
+                }
+            }
+            None => broken(Rule::Ends, "it is done, and has no outcome"),
+            Some(_) if is_at_home && life.book.is_running => {
+                broken(Rule::ActionGoesOn, "it ended before its caller said a word")
+            }
+            Some(outcome) => {
+                let held = seat.watch.ended(life, &outcome, is_released);
+                life.outcomes.push(outcome);
+                held
+            }
+        };
+        self.note(|| format!("{id}, seat {at} is done"));
+        self.check(Some(id), held);
+    }
+}
+
+/// The cost that a record is of.
+fn cost(record: &JournalRecord) -> Option<Amount> {
+    let said: serde_json::Value = serde_json::from_str(record.body()).ok()?;
+    let unit = said["actual"]["unit"].as_str()?;
+    Some(Amount::new(Unit::from(unit), said["actual"]["amount"].as_i64()?))
+}
