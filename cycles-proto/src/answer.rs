@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use crate::call::{Failure, FailureKind};
 use crate::config::ApiKey;
-use crate::models::{ReservationCreateResponse, ReservationId};
+use crate::models::{ReservationCreateResponse, ReservationId, ResponseInfo};
 use crate::operation::as_it_came;
-use crate::reply::{OperationKind, Reply, Verdict, verdict};
+use crate::reply::{OperationKind, Reply, Verdict, judged};
 
 /// Reads the answer to one call: [`Call::reader`](crate::Call::reader).
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Reader {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reads {
     pub(crate) kind: OperationKind,
-    decode: fn(OperationKind, &http::Response<Bytes>) -> Box<dyn Any + Send>,
+    decode: fn(OperationKind, ResponseInfo) -> Box<dyn Any + Send>,
 }
 
 /// What came of a call. Whoever made the call hands it to the machine that asked for it.
@@ -42,7 +42,10 @@ impl Reader {
     /// What the response says, or that there is none.
     pub fn read(&self, result: Result<&http::Response<Bytes>, Failure>) -> Answer {
         let result = match result {
-            Ok(response) => Ok((self.reads.decode)(self.reads.kind, &self.key.beside(response))),
+            Ok(response) => {
+                let info = ResponseInfo::with_key(Some(&self.key), response);
+                Ok((self.reads.decode)(self.reads.kind, info))
+            }
             Err(failure) => Err(self.key.redact_failure(failure)),
         };
         Answer { result }
@@ -61,14 +64,14 @@ impl Reads {
     pub(crate) fn of<T: Reply>(kind: OperationKind) -> Self {
         Self {
             kind,
-            decode: |kind, response| Box::new(verdict::<T>(kind, response)),
+            decode: |kind, info| Box::new(judged::<T>(kind, info)),
         }
     }
 
     /// The same, but what came is kept as it came.
     pub(crate) fn as_it_came<T: Reply>(self) -> Self {
         Self {
-            decode: |kind, response| Box::new(as_it_came::<T>(kind, response)),
+            decode: |kind, info| Box::new(as_it_came::<T>(kind, info)),
             ..self
         }
     }

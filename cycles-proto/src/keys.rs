@@ -3,7 +3,7 @@
 //! The core has no randomness. An adapter hands in 16 random bytes per operation or per reservation, and
 //! everything else follows from them, so a run can be repeated to the byte from its seed.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::str::FromStr;
 
 use crate::models::IdempotencyKey;
@@ -21,13 +21,18 @@ impl Seed {
 
     /// The key for the `counter`-th call of one kind: `{seed in hex}-{label}-{counter}`.
     pub fn idempotency_key(&self, label: &str, counter: u64) -> IdempotencyKey {
-        IdempotencyKey::from(format!("{self}-{label}-{counter}"))
+        // Made for every call: room for all of it at once, with the longest counter.
+        let mut key = String::with_capacity(32 + 1 + label.len() + 1 + 20);
+        // Writing to a string cannot fail.
+        let _ = write!(key, "{self}-{label}-{counter}");
+        IdempotencyKey::from(key)
     }
 
     /// The trace id of everything that is done under this seed, 32 lower-case hex digits: the start of its
     /// idempotency keys, so that one leads to the other. `None` for the one value that is no trace id.
     pub fn trace_id(&self) -> Option<String> {
-        self.is_a_trace().then(|| self.to_string())
+        let hex = self.is_a_trace().then(|| self.hex().to_vec())?;
+        String::from_utf8(hex).ok()
     }
 
     /// Whether it names a trace: all but zeros do.

@@ -190,11 +190,18 @@ impl Unsuccessful {
 
 /// What `response` means for an operation that was asked of the ledger.
 pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) -> Verdict<T> {
-    let info = ResponseInfo::of(response);
+    judged(kind, ResponseInfo::of(response))
+}
+
+/// What a response that says this means.
+pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdict<T> {
     let status = info.status();
     if kind.succeeds_with(status) {
-        return match read::<T>(kind, info.clone()) {
-            Ok(reply) => Verdict::Success(reply),
+        return match read::<T>(kind, info.body()) {
+            Ok(mut reply) => {
+                reply.set_info(info);
+                Verdict::Success(reply)
+            }
             Err(problem) => Verdict::Ambiguous(Unsuccessful {
                 unreadable: Some(info.shown(&problem).into_owned()),
                 info: info.without_key(),
@@ -406,13 +413,12 @@ reply!(CyclesEvidenceEnvelope);
 reply!(CyclesEvidenceJwks);
 reply!(HealthResponse);
 
-fn read<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Result<T, String> {
-    let mut reply: T = parse(info.body())?;
-    if let Some(contradiction) = reply.contradiction(kind) {
-        return Err(contradiction.to_owned());
+fn read<T: Reply>(kind: OperationKind, body: &Bytes) -> Result<T, String> {
+    let reply: T = parse(body)?;
+    match reply.contradiction(kind) {
+        Some(contradiction) => Err(contradiction.to_owned()),
+        None => Ok(reply),
     }
-    reply.set_info(info);
-    Ok(reply)
 }
 
 /// One pass for UTF-8 first, then the text: a fifth less work than parsing bytes.

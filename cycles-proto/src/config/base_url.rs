@@ -1,8 +1,10 @@
 //! The server's address.
 
 use core::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
@@ -122,16 +124,16 @@ impl BaseUrl {
     }
 
     /// The address of `path`, which starts with a slash and is encoded; `None` if it is too long for one.
-    pub(crate) fn join(&self, path: &str) -> Option<Uri> {
-        let path = if self.prefix.is_empty() {
-            path.to_owned()
-        } else {
-            format!("{}{path}", self.prefix)
+    pub(crate) fn join(&self, path: impl Into<Cow<'static, str>>) -> Option<Uri> {
+        let path = match path.into() {
+            path if !self.prefix.is_empty() => Bytes::from(format!("{}{path}", self.prefix)),
+            Cow::Borrowed(path) => Bytes::from_static(path.as_bytes()),
+            Cow::Owned(path) => Bytes::from(path),
         };
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(path)).ok()?);
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(path).ok()?);
         Uri::from_parts(parts).ok()
     }
 }

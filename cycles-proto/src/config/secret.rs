@@ -93,13 +93,6 @@ impl ApiKey {
             Cow::Owned(clean) => Some(Bytes::from(clean)),
         }
     }
-
-    /// The response with the key beside it, so that whatever is read of it can leave the key out where it is shown.
-    pub(crate) fn beside(&self, response: &http::Response<Bytes>) -> http::Response<Bytes> {
-        let mut response = response.clone();
-        response.extensions_mut().insert(self.clone());
-        response
-    }
 }
 
 const REDACTED: &str = "[redacted]";

@@ -3,10 +3,11 @@
 mod path;
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use serde::Serialize;
 
 pub(crate) use self::path::{balances_path, evidence_path, list_path, reservation_path};
@@ -61,7 +62,7 @@ impl Encoded {
     pub(crate) fn post<R: Post>(
         config: &CyclesConfig,
         reads: Reads,
-        path: &str,
+        path: impl Into<Cow<'static, str>>,
         seed: &Seed,
         request: &R,
     ) -> Result<Self, InvalidRequest> {
@@ -87,7 +88,7 @@ impl Encoded {
     pub(crate) fn verbatim(
         config: &CyclesConfig,
         reads: Reads,
-        path: &str,
+        path: impl Into<Cow<'static, str>>,
         seed: &Seed,
         json: Bytes,
         key: IdempotencyKey,
@@ -99,7 +100,7 @@ impl Encoded {
     pub(crate) fn get(
         config: &CyclesConfig,
         reads: Reads,
-        path: &str,
+        path: impl Into<Cow<'static, str>>,
         seed: &Seed,
     ) -> Result<Self, InvalidRequest> {
         let body = match reads.kind.is_public() {
@@ -112,7 +113,7 @@ impl Encoded {
     fn new(
         config: &CyclesConfig,
         reads: Reads,
-        path: &str,
+        path: impl Into<Cow<'static, str>>,
         seed: &Seed,
         body: Body,
     ) -> Result<Self, InvalidRequest> {
@@ -155,33 +156,37 @@ impl Encoded {
 
     /// One attempt at it.
     pub(crate) fn call(&self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
-        let (method, body) = match &self.body {
-            Body::PublicGet | Body::Get => (Method::GET, Bytes::new()),
-            Body::Post { json, .. } => (Method::POST, json.clone()),
-        };
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
-        headers.reserve(8);
+        self.clone().into_call(config, ticket, timeout)
+    }
+
+    /// The only attempt at it, or the last.
+    pub(crate) fn into_call(self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
+        let reader = self.reader(config);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(ACCEPT, JSON);
         headers.insert(USER_AGENT, config.user_agent().clone());
-        self.insert_trace(config, headers);
-        match &self.body {
-            Body::PublicGet => {}
+        self.insert_trace(config, &mut headers);
+        let (method, body) = match self.body {
+            Body::PublicGet => (Method::GET, Bytes::new()),
             Body::Get => {
                 headers.insert(API_KEY, config.api_key().header().clone());
+                (Method::GET, Bytes::new())
             }
             Body::Post { json, key } => {
                 headers.insert(API_KEY, config.api_key().header().clone());
                 headers.insert(CONTENT_TYPE, JSON);
                 // HTTP clients differ in whether they add it.
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(json.len()));
-                if let Some(value) = header_of(key) {
+                if let Some(value) = header_of(&key) {
                     headers.insert(IDEMPOTENCY_KEY, value);
                 }
+                (Method::POST, json)
             }
-        }
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = headers;
         Call {
             ticket,
             request,
@@ -189,13 +194,13 @@ impl Encoded {
             max_response: MAX_RESPONSE,
             urgency: Urgency::Other,
             fresh: false,
-            reader: self.reader(config),
+            reader,
         }
     }
 
     /// The caller's trace if there is one, else ours, so that even a lost answer can be found in the
     /// server's logs (CORRELATION AND TRACING).
-    fn insert_trace(&self, config: &CyclesConfig, headers: &mut http::HeaderMap) {
+    fn insert_trace(&self, config: &CyclesConfig, headers: &mut HeaderMap) {
         let (name, value) = match config.trace_parent() {
             Some(parent) => (TRACE_PARENT, HeaderValue::from_str(parent.as_str())),
             None if self.seed.is_a_trace() => (TRACE_ID, HeaderValue::from_bytes(&self.seed.hex())),
@@ -248,6 +253,9 @@ fn header_of(key: &IdempotencyKey) -> Option<HeaderValue> {
     let plain = key.as_str().bytes().all(|byte| byte.is_ascii_graphic());
     plain.then(|| HeaderValue::from_str(key.as_str()).ok()).flatten()
 }
+
+/// The most that a call has, and what the transport adds.
+const HEADERS: usize = 8 + 2;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const API_KEY: HeaderName = HeaderName::from_static("x-cycles-api-key");

@@ -11,10 +11,13 @@ use crate::models::{
 /// Path of an operation on one reservation; `suffix` starts with a slash or is empty.
 pub(crate) fn reservation_path(id: &ReservationId, suffix: &str) -> Result<String, InvalidRequest> {
     id.check()?;
-    Ok(format!(
-        "/v1/reservations/{}{suffix}",
-        utf8_percent_encode(id.as_str(), ENCODED)
-    ))
+    let before = "/v1/reservations/";
+    // Most ids are sent as they are: room for one of those at once.
+    let mut path = String::with_capacity(before.len() + id.as_str().len() + suffix.len());
+    path.push_str(before);
+    path.extend(utf8_percent_encode(id.as_str(), ENCODED));
+    path.push_str(suffix);
+    Ok(path)
 }
 
 /// Path of an evidence envelope.

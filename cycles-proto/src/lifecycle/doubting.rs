@@ -148,7 +148,7 @@ impl Doubting {
 fn look(common: &Common, id: &ReservationId) -> Result<Encoded, InvalidRequest> {
     let path = reservation_path(id, "")?;
     let reads = Reads::of::<ReservationDetail>(OperationKind::GetReservation);
-    Encoded::get(&common.config, reads, &path, &common.seed)
+    Encoded::get(&common.config, reads, path, &common.seed)
 }
 
 fn prolonged(now: Now, answer: Attempted) -> Found {

@@ -343,7 +343,7 @@ pub(super) fn encode_extension(
         metadata: None,
     };
     reservation_path(id, "/extend")
-        .and_then(|path| Encoded::post(&common.config, reads, &path, &common.seed, &request))
+        .and_then(|path| Encoded::post(&common.config, reads, path, &common.seed, &request))
         .map_err(|problem| Error::invalid(OperationKind::ExtendReservation, problem))
 }
 

@@ -186,7 +186,7 @@ impl Releasing {
         };
         let reads = Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation);
         reservation_path(&self.id, "/release")
-            .and_then(|path| Encoded::post(&common.config, reads, &path, &common.seed, &request))
+            .and_then(|path| Encoded::post(&common.config, reads, path, &common.seed, &request))
             .map_err(|problem| Error::invalid(OperationKind::ReleaseReservation, problem))
     }
 }

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use crate::config::ApiKey;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
 
 /// Status, headers and body of the response that a result or an error came from. Texts that are for showing are without
 /// the API key, if a server repeats it.
@@ -33,25 +32,44 @@ pub struct ResponseInfo {
 impl ResponseInfo {
     /// What `response` says.
     pub fn of(response: &http::Response<Bytes>) -> Self {
-        let headers = response.headers();
-        let key: Option<ApiKey> = response.extensions().get().cloned();
-        let shown = |name: &HeaderName| {
-            let text = headers.get(name)?.to_str().ok()?;
-            Some(key.as_ref().map_or(text.into(), |key| key.redact(text)).into())
+        Self::with_key(None, response)
+    }
+
+    /// What `response` says, with the key that is left out where it is shown.
+    pub(crate) fn with_key(key: Option<&ApiKey>, response: &http::Response<Bytes>) -> Self {
+        let shown = |value: &HeaderValue| {
+            let text = value.to_str().ok()?;
+            Some(key.map_or(text.into(), |key| key.redact(text)).into())
         };
+        let mut first = First::default();
+        // A look at each of the few that there are costs less than a search for each that there may be.
+        for (name, value) in response.headers() {
+            let place = match name.as_str() {
+                "x-request-id" => &mut first.request_id,
+                "x-cycles-trace-id" => &mut first.trace_id,
+                "x-cycles-tenant" => &mut first.tenant,
+                "x-ratelimit-remaining" => &mut first.rate_limit_remaining,
+                "x-ratelimit-reset" => &mut first.rate_limit_reset,
+                "location" => &mut first.location,
+                "content-type" => &mut first.content_type,
+                "content-encoding" => &mut first.content_encoding,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
         Self {
             status: response.status().as_u16(),
-            request_id: shown(&REQUEST_ID),
-            trace_id: shown(&TRACE_ID),
-            tenant: headers.get(&TENANT).cloned(),
-            rate_limit_remaining: integer(headers, &RATE_LIMIT_REMAINING),
-            rate_limit_reset: integer(headers, &RATE_LIMIT_RESET),
-            retry_after: RetryAfter::of(headers),
-            location: shown(&LOCATION),
-            content_type: shown(&CONTENT_TYPE),
-            content_encoding: shown(&CONTENT_ENCODING),
+            request_id: first.request_id.and_then(shown),
+            trace_id: first.trace_id.and_then(shown),
+            tenant: first.tenant.cloned(),
+            rate_limit_remaining: first.rate_limit_remaining.and_then(integer),
+            rate_limit_reset: first.rate_limit_reset.and_then(integer),
+            retry_after: RetryAfter::of(response.headers()),
+            location: first.location.and_then(shown),
+            content_type: first.content_type.and_then(shown),
+            content_encoding: first.content_encoding.and_then(shown),
             body: response.body().clone(),
-            key,
+            key: key.cloned(),
         }
     }
 
@@ -185,14 +203,21 @@ impl fmt::Debug for ResponseInfo {
     }
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACE_ID: HeaderName = HeaderName::from_static("x-cycles-trace-id");
-const TENANT: HeaderName = HeaderName::from_static("x-cycles-tenant");
-const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+/// The first value of each header that is read, which is the one that counts.
+#[derive(Default)]
+struct First<'a> {
+    request_id: Option<&'a HeaderValue>,
+    trace_id: Option<&'a HeaderValue>,
+    tenant: Option<&'a HeaderValue>,
+    rate_limit_remaining: Option<&'a HeaderValue>,
+    rate_limit_reset: Option<&'a HeaderValue>,
+    location: Option<&'a HeaderValue>,
+    content_type: Option<&'a HeaderValue>,
+    content_encoding: Option<&'a HeaderValue>,
+}
 
-fn integer(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+fn integer(value: &HeaderValue) -> Option<i64> {
+    value.to_str().ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

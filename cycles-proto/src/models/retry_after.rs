@@ -18,6 +18,7 @@ impl RetryAfter {
     /// clock of ours is involved; without one it says nothing. What is none of these is ignored.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let lines = || headers.get_all(RETRY_AFTER).iter();
+        let first = lines().next()?.as_bytes().trim_ascii();
         let now = headers.get(DATE).and_then(|value| date(value.to_str().ok()?));
         let waits = lines().filter_map(|value| {
             let text = value.to_str().ok()?.trim();
@@ -28,7 +29,6 @@ impl RetryAfter {
             }
         });
         let wait = waits.max()?;
-        let first = lines().next()?.as_bytes().trim_ascii();
         Some(Self {
             wait,
             is_of_the_protocol: lines().count() == 1 && first.iter().all(u8::is_ascii_digit),

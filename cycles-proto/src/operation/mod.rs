@@ -16,6 +16,7 @@ mod raw;
 mod start;
 
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -94,23 +95,19 @@ impl<T: 'static> Operation<T> {
     pub(crate) fn answered(self, elapsed: Duration, answer: Answer) -> Progress<T> {
         let whole = self.config.attempt_timeout();
         let may_repeat = self.attempt == 0 && elapsed <= whole / 2 && self.config.retry().enabled;
-        let context = self.context.clone();
         let result = match answer.verdict::<T>() {
             Ok(verdict) => {
                 if may_repeat && is_worth_repeating(&verdict) {
                     return self.again(whole - elapsed, false);
                 }
-                (self.result)(context, verdict, self.may_be_done)
+                (self.result)(self.context, verdict, self.may_be_done)
             }
             Err(failure) => {
                 if may_repeat && failure.kind().may_have_been_sent() {
                     return self.again(whole - elapsed, true);
                 }
-                Err(Error::transport(
-                    context,
-                    self.described(failure),
-                    self.may_be_done,
-                ))
+                let failure = self.described(failure);
+                Err(Error::transport(self.context, failure, self.may_be_done))
             }
         };
         Progress::Done(result)
@@ -150,12 +147,11 @@ impl<T: Reply> Operation<T> {
     fn post(
         config: &Arc<CyclesConfig>,
         kind: OperationKind,
-        path: Result<String, InvalidRequest>,
+        path: Result<impl Into<Cow<'static, str>>, InvalidRequest>,
         request: &impl Post,
         seed: Seed,
     ) -> Result<Self, Error> {
-        let encoded =
-            path.and_then(|path| Encoded::post(config, Reads::of::<T>(kind), &path, &seed, request));
+        let encoded = path.and_then(|path| Encoded::post(config, Reads::of::<T>(kind), path, &seed, request));
         let mut operation = Self::new(config, kind, encoded)?;
         operation.context.unit = request.amount().map(|amount| amount.unit.clone());
         Ok(operation)
@@ -164,10 +160,10 @@ impl<T: Reply> Operation<T> {
     fn get(
         config: &Arc<CyclesConfig>,
         kind: OperationKind,
-        path: Result<String, InvalidRequest>,
+        path: Result<impl Into<Cow<'static, str>>, InvalidRequest>,
         seed: Seed,
     ) -> Result<Self, Error> {
-        let encoded = path.and_then(|path| Encoded::get(config, Reads::of::<T>(kind), &path, &seed));
+        let encoded = path.and_then(|path| Encoded::get(config, Reads::of::<T>(kind), path, &seed));
         Self::new(config, kind, encoded)
     }
 

@@ -15,7 +15,7 @@ use crate::models::{
     ListReservationsParams, ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,
     ReservationId, ResponseInfo,
 };
-use crate::reply::{OperationKind, Reply, Verdict, parse, parse_value, verdict};
+use crate::reply::{OperationKind, Reply, Verdict, judged, parse, parse_value};
 
 /// What to ask for a [`RawResponse`]. What is asked with one value can be given as that.
 #[derive(Clone, Copy, Debug)]
@@ -180,12 +180,8 @@ impl<T: Reply> Operation<T> {
 }
 
 /// As the operation itself judges it, with what came in place of what was read.
-pub(crate) fn as_it_came<T: Reply>(
-    kind: OperationKind,
-    response: &http::Response<Bytes>,
-) -> Verdict<RawResponse> {
-    let info = ResponseInfo::of(response);
-    verdict::<T>(kind, response).map(|_| RawResponse { info, error: None })
+pub(crate) fn as_it_came<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdict<RawResponse> {
+    judged::<T>(kind, info.clone()).map(|_| RawResponse { info, error: None })
 }
 
 fn conclude(

@@ -1,6 +1,7 @@
 //! One attempt: what is sent for a cost, and when it has failed.
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 
@@ -50,20 +51,20 @@ impl Settlement {
         Step::Send(Call {
             urgency: Urgency::Settlement,
             fresh: self.was_lost,
-            ..encoded.call(&self.config, ticket, timeout)
+            ..encoded.into_call(&self.config, ticket, timeout)
         })
     }
 
     fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
         let id = self.record.reservation_id();
         let path = match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Compare(_), _) => reservation_path(id, ""),
-            (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit"),
-            (Attempt::Settle, Mode::Event) => Ok("/v1/events".to_owned()),
+            (Attempt::Look | Attempt::Compare(_), _) => reservation_path(id, "").map(Cow::from),
+            (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit").map(Cow::from),
+            (Attempt::Settle, Mode::Event) => Ok("/v1/events".into()),
         };
         let reads = self.reads_of(attempt);
         let encoded = path.and_then(|path| match attempt {
-            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, reads, &path, &self.seed),
+            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, reads, path, &self.seed),
             Attempt::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
                 let key = self
@@ -71,7 +72,7 @@ impl Settlement {
                     .idempotency_key()
                     .cloned()
                     .unwrap_or_else(|| "".into());
-                Encoded::verbatim(&self.config, reads, &path, &self.seed, body, key)
+                Encoded::verbatim(&self.config, reads, path, &self.seed, body, key)
             }
         });
         encoded.map_err(|problem| Error::invalid(reads.kind, problem))

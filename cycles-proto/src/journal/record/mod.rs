@@ -177,7 +177,11 @@ impl JournalRecord {
 
     /// The cost in the body, if it can be read: a record of another program may have any.
     pub fn actual(&self) -> Option<Amount> {
-        actual_in(self.body())
+        match (self.mode, &self.id.actual) {
+            // The record has its name from this body.
+            (Mode::Commit, named) => named.clone().map(|(unit, amount)| Amount::new(unit, amount)),
+            (Mode::Event, _) => actual_in(self.body()),
+        }
     }
 
     /// When it was written.
