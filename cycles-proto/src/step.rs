@@ -313,10 +313,10 @@ impl Events {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        let event = self.0.pop_front();
+        let event = self.0.pop_front()?;
         if self.0.is_empty() {
             self.0 = VecDeque::new();
         }
-        event
+        Some(event)
     }
 }

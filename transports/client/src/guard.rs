@@ -60,7 +60,7 @@ impl<R: Runtime> CyclesClient<R> {
         let ready = self.ready()?;
         let machine = Lifecycle::new(Arc::clone(&ready.config), request, cycles_host::seed()?)?;
         ready.start_replay();
-        let slot = Arc::new(Slot::new(machine, &ready.clock));
+        let slot = Arc::new(Slot::new(machine, &ready.clock, ready.process));
         let (parked, mut stranded) = match Driver::take(ready, &slot).map(|driver| ready.lots.park(driver)) {
             Some(Ok(parked)) => (Some(parked), None),
             // What keeps it from sending anything is known at once.

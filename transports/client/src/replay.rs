@@ -279,7 +279,7 @@ impl<R: Runtime> ReplayDriver<R> {
     }
 
     fn settle(&self, id: RecordId, life: Lifecycle) {
-        let slot = Arc::new(Slot::new(life, &self.ready.clock));
+        let slot = Arc::new(Slot::new(life, &self.ready.clock, self.ready.process));
         Driver::start(&self.ready, &slot);
         self.landings.push(Box::pin(async move {
             let outcome = slot

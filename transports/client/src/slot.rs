@@ -44,10 +44,11 @@ impl Shared {
 }
 
 impl Slot {
-    pub(crate) fn new(machine: Lifecycle, clock: &ClockOf) -> Self {
+    /// `process` is the client's, which was asked whether it is the one that runs.
+    pub(crate) fn new(machine: Lifecycle, clock: &ClockOf, process: Process) -> Self {
         Self {
             clock: Arc::clone(clock),
-            process: Process::current(),
+            process,
             shared: Mutex::new(Shared {
                 machine,
                 is_driven: false,

@@ -1,5 +1,6 @@
 //! Exchanges one request for one response over kept connections.
 
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,18 +62,19 @@ impl<R: Reactor> HttpClient<R> {
     /// # Errors
     /// How far it came, as a [`FailureKind`].
     pub async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
-        let end = self.reactor.now().saturating_add(call.timeout);
+        let mut now = self.reactor.now();
+        let end = now.saturating_add(call.timeout);
         let mut request = self.addressed(call.request).map(Full::new);
         loop {
             let pool = self.shared.pools.of(self.reactor.runtime()?, &self.reactor);
             let (kept, since) = match call.fresh {
                 true => (None, pool.close_waiting()),
-                false => pool.take(),
+                false => pool.take(now),
             };
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 // Its time may have gone by before it came to be made, or while others were tried.
-                Some(_) if self.reactor.now() >= end => {
+                Some(_) if now >= end => {
                     return Err(Failure::new(FailureKind::ConnectTimeout));
                 }
                 Some(connection) => connection,
@@ -83,7 +85,10 @@ impl<R: Reactor> HttpClient<R> {
                     pool.put(connection);
                     return Ok(response);
                 }
-                Err(NoAnswer::Unsent(unsent, _)) if is_kept => request = *unsent,
+                Err(NoAnswer::Unsent(unsent, _)) if is_kept => {
+                    request = *unsent;
+                    now = self.reactor.now();
+                }
                 Err(NoAnswer::Unsent(_, failure)) => return Err(failure),
                 Err(NoAnswer::Failed(failure)) => {
                     if failure.kind().casts_doubt_on_connections() {
@@ -98,10 +103,11 @@ impl<R: Reactor> HttpClient<R> {
     /// A connection, made on the runtime that runs here, wherever it is waited for.
     async fn connect(&self, end: Duration) -> Result<Connection<R>, Failure> {
         let (connector, reactor) = (Arc::clone(&self.shared.connector), self.reactor.clone());
-        let connecting = async move {
+        // Most calls need none, and are smaller without this in them.
+        let connecting = Box::pin(async move {
             let stream = connector.connect(&reactor, end).await?;
             Connection::new(stream, &reactor, end).await
-        };
+        });
         match R::DRIVEN_BY {
             DrivenBy::Caller => connecting.await,
             DrivenBy::Task => on_task(&self.reactor, connecting)
@@ -121,8 +127,8 @@ impl<R: Reactor> HttpClient<R> {
                 }
             }
             None => {
-                let target = request.uri().path_and_query().cloned();
-                *request.uri_mut() = target.map(Uri::from).unwrap_or_default();
+                let address = mem::take(request.uri_mut()).into_parts();
+                *request.uri_mut() = address.path_and_query.map(Uri::from).unwrap_or_default();
             }
         }
         request

@@ -1,16 +1,17 @@
 //! One HTTP/1.1 connection, which takes one request after the other.
 
 use std::error::Error as StdError;
-use std::future::{Future as _, poll_fn};
+use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cycles_proto::{Failure, FailureKind};
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 
@@ -76,28 +77,28 @@ impl<R: Reactor> Connection<R> {
     }
 
     /// Sends the request and reads an answer of at most `max_response` bytes before `end`.
-    pub(crate) async fn exchange(
+    pub(crate) fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
         end: Duration,
         max_response: usize,
-    ) -> Result<Response<Bytes>, NoAnswer> {
+    ) -> impl Future<Output = Result<Response<Bytes>, NoAnswer>> {
         self.limit.set(end);
         let Self {
             sender,
             limit,
             driver,
         } = self;
-        let answer =
-            async {
-                let response = sender.try_send_request(request).await.map_err(|mut error| {
-                    match error.take_message() {
-                        Some(request) => {
-                            let failure = Failure::caused_by(FailureKind::Connect, error.error());
-                            NoAnswer::Unsent(Box::new(request), failure)
-                        }
-                        None => NoAnswer::Failed(failed(error.error(), limit)),
+        // Here and not in the future, which need not hold the request then.
+        let sending = sender.try_send_request(request);
+        async move {
+            let answer = async {
+                let response = sending.await.map_err(|mut error| match error.take_message() {
+                    Some(request) => {
+                        let failure = Failure::caused_by(FailureKind::Connect, error.error());
+                        NoAnswer::Unsent(Box::new(request), failure)
                     }
+                    None => NoAnswer::Failed(failed(error.error(), limit)),
                 })?;
                 let answer = read(response, max_response, limit)
                     .await
@@ -106,21 +107,22 @@ impl<R: Reactor> Connection<R> {
                 let _ = sender.ready().await;
                 Ok(answer)
             };
-        let mut answer = pin!(answer);
-        poll_fn(|cx| {
-            // The request first, so that the bytes of it are there to be moved; then what the bytes have told.
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer);
-            }
-            let Some(driving) = driver.as_mut() else {
-                return Poll::Pending;
-            };
-            if Pin::new(driving).poll(cx).is_ready() {
-                *driver = None;
-            }
-            answer.as_mut().poll(cx)
-        })
-        .await
+            let mut answer = pin!(answer);
+            poll_fn(|cx| {
+                // The request first, so that the bytes of it are there to be moved; then what the bytes have told.
+                if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(answer);
+                }
+                let Some(driving) = driver.as_mut() else {
+                    return Poll::Pending;
+                };
+                if Pin::new(driving).poll(cx).is_ready() {
+                    *driver = None;
+                }
+                answer.as_mut().poll(cx)
+            })
+            .await
+        }
     }
 }
 
@@ -133,11 +135,30 @@ async fn read(
     if body.size_hint().lower() > max_response as u64 {
         return Err(Failure::new(FailureKind::TooLarge));
     }
-    match Limited::new(body, max_response).collect().await {
-        Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => Err(Failure::new(FailureKind::TooLarge)),
-        Err(error) => Err(failed(&*error, limit)),
+    match whole(body, max_response).await {
+        Ok(Some(body)) => Ok(Response::from_parts(head, body)),
+        Ok(None) => Err(Failure::new(FailureKind::TooLarge)),
+        Err(error) => Err(failed(&error, limit)),
     }
+}
+
+/// The body, nothing if it is longer than `most` bytes. Nearly all come in one piece, which is what this returns then.
+async fn whole(mut body: Incoming, most: usize) -> Result<Option<Bytes>, hyper::Error> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame?.into_data() else { continue };
+        if first.len() + all.len() + piece.len() > most {
+            return Ok(None);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+        } else {
+            all.extend_from_slice(&mem::take(&mut first));
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(Some(if all.is_empty() { first } else { all.freeze() }))
 }
 
 /// What an error means after the request may have been sent.

@@ -84,13 +84,13 @@ impl<R: Reactor> Pool<R> {
     }
 
     /// The connection that was used last, if one can still be used.
-    pub(crate) fn take(&self) -> (Option<Connection<R>>, Since) {
+    pub(crate) fn take(&self, now: Duration) -> (Option<Connection<R>>, Since) {
         loop {
             let mut waiting = self.lock();
             let (last, since) = (waiting.connections.pop(), Since(waiting.closings));
             drop(waiting);
             match last {
-                Some(over) if self.reactor.now() >= over.end() || !over.is_ready() => {}
+                Some(over) if now >= over.end() || !over.is_ready() => {}
                 last => return (last, since),
             }
         }

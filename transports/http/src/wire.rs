@@ -1,6 +1,7 @@
 //! Bytes to and from the server, with the traits that hyper asks for.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -18,8 +19,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 /// A connection as hyper wants to see it.
 pub(crate) struct Wire<S> {
     stream: S,
-    /// Where bytes land before hyper has them: its own buffer may hold none that were not written yet.
-    landing: Box<[u8]>,
     /// How often there were bytes since there were none.
     reads: u32,
 }
@@ -32,11 +31,7 @@ const READS_IN_A_ROW: u32 = 64;
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self {
-            stream,
-            landing: vec![0; LANDING].into(),
-            reads: 0,
-        }
+        Self { stream, reads: 0 }
     }
 
     pub(crate) fn into_inner(self) -> S {
@@ -56,8 +51,11 @@ impl<S: Duplex> hyper::rt::Read for Wire<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        // Where bytes land before hyper has them: its own buffer may hold none that were not written yet. All connections
+        // share this place on the stack, which is in the processor's cache by then.
+        let mut landing = [const { MaybeUninit::uninit() }; LANDING];
         let most = buf.remaining().min(LANDING);
-        let mut landed = ReadBuf::new(wire.landing.get_mut(..most).unwrap_or_default());
+        let mut landed = ReadBuf::uninit(landing.get_mut(..most).unwrap_or_default());
         let Poll::Ready(read) = Pin::new(&mut wire.stream).poll_read(cx, &mut landed) else {
             wire.reads = 0;
             return Poll::Pending;
