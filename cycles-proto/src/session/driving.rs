@@ -180,24 +180,38 @@ impl Session {
         };
         reservation.is_over = true;
         reservation.is_due = false;
+        let observer = reservation.observer;
+        let reservation_id = reservation.record.as_ref().map(|id| id.reservation.clone());
+        self.steps
+            .push_back(Step::Notify(observer, Event::Panicked { reservation_id }));
+        self.account_for_lost(now, key);
+        self.withdraw_what_is_not_awaited(now, key);
+        self.rests(key, None);
+        self.remove_if_done_with(key);
+    }
+
+    /// What is left of a cost whose reservation was lost in a panic: its record, if it was made. Until that is known the
+    /// reservation counts as one that is ending.
+    pub(super) fn account_for_lost(&mut self, now: Now, key: SlabKey) {
+        let Some(reservation) = self.reservations.get_mut(key) else {
+            return;
+        };
+        let is_lost = reservation.is_over && reservation.machine().is_none();
+        if !is_lost || self.outside.has_record_of(key) {
+            return;
+        }
         let was_ending = core::mem::take(&mut reservation.is_ending);
         let record = reservation.record.take();
-        let (observer, principal) = (reservation.observer, reservation.principal);
+        let (principal, has_record) = (reservation.principal, reservation.has_record);
         match &record {
             Some(id) if reservation.is_resumed => self.principals.replayed(now, principal, id, None),
-            _ => {
+            Some(_) | None => {
                 self.principals
                     .ended(now, principal, was_ending, record.as_deref(), None);
             }
         }
-        if let (true, None, Some(state)) = (was_ending, &record, self.principals.get_mut(principal)) {
+        if let (true, false, Some(state)) = (was_ending, has_record, self.principals.get_mut(principal)) {
             state.tally.note_lost();
         }
-        let reservation_id = record.map(|id| id.reservation);
-        self.steps
-            .push_back(Step::Notify(observer, Event::Panicked { reservation_id }));
-        self.withdraw_what_is_not_awaited(now, key);
-        self.rests(key, None);
-        self.remove_if_done_with(key);
     }
 }

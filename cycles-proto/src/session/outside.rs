@@ -148,13 +148,21 @@ impl OutsideWorld {
         Some((oldest, self.take_exchange(oldest)?))
     }
 
+    /// Whether a record of this reservation is being made.
+    pub(super) fn has_record_of(&self, reservation: SlabKey) -> bool {
+        let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if write.puts && write.reservation == reservation);
+        self.writes > 0 && self.known.iter().any(|(_, outside)| is_its(outside))
+    }
+
     /// How many writes are not reported.
     pub(super) fn writes(&self) -> usize {
         self.writes
     }
 
+    /// Whether nothing of it is waited for. What was written off may never be reported.
     pub(super) fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        let is_written_off = |outside: &Outside| matches!(outside, Outside::Exchange(exchange) if matches!(exchange.state, State::WrittenOff));
+        self.known.iter().all(|(_, outside)| is_written_off(outside))
     }
 
     pub(super) fn exchanges(&self) -> impl Iterator<Item = (SlabKey, &Exchange)> {

@@ -23,6 +23,8 @@ pub(super) struct Reservation {
     pub(super) own_key: Option<Box<IdempotencyKey>>,
     /// The cost that has a record, or had one.
     pub(super) record: Option<Box<RecordId>>,
+    /// Whether the record was made.
+    pub(super) has_record: bool,
     /// What is outside and not reported.
     pub(super) exchanges: Vec<SlabKey>,
     pub(super) armed: Option<Duration>,
@@ -48,6 +50,7 @@ impl Reservation {
             observer,
             own_key: None,
             record: None,
+            has_record: false,
             exchanges: Vec::new(),
             armed: None,
             is_helped: false,
@@ -78,6 +81,7 @@ impl Reservation {
 
     /// Whether nothing will come of it any more.
     pub(super) fn is_done_with(&self) -> bool {
-        self.is_forgotten && self.is_over && self.exchanges.is_empty() && !self.is_due
+        let is_accounted_for = self.machine.is_some() || self.record.is_none();
+        self.is_forgotten && self.is_over && self.exchanges.is_empty() && !self.is_due && is_accounted_for
     }
 }

@@ -86,14 +86,6 @@ impl<T> Slab<T> {
             Some((SlabKey { index, generation }, slot.value.as_ref()?))
         })
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 #[cfg(test)]
@@ -107,7 +99,7 @@ mod tests {
         assert_eq!(slab.remove(first), Some("a"));
         let second = slab.insert("b");
         assert_eq!((slab.get(first), slab.get(second)), (None, Some(&"b")));
-        assert_eq!((slab.remove(first), slab.len()), (None, 1));
+        assert_eq!((slab.remove(first), slab.iter().count()), (None, 1));
         assert_eq!(SlabKey::from_bits(second.to_bits()), second);
     }
 }

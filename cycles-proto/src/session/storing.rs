@@ -26,6 +26,10 @@ impl Session {
         if let (Ok(()), Some(principal)) = (&stored, self.principals.get_mut(write.principal)) {
             principal.is_journal_late = false;
         }
+        let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
+        if let Some(reservation) = self.reservations.get_mut(write.reservation) {
+            reservation.has_record |= write.puts && is_made;
+        }
         match write.is_late {
             false => {
                 self.act(write.reservation, |machine| {
@@ -35,6 +39,7 @@ impl Session {
             true if stored.is_ok() => self.stored_late(now, &write),
             true => {}
         }
+        self.account_for_lost(now, write.reservation);
         self.is_due(write.reservation);
     }
 

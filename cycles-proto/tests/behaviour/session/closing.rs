@@ -64,3 +64,16 @@ fn where_nothing_can_be_sent_any_more_what_was_handed_over_is_on_disk() {
     assert!(desk.session.is_written());
     assert_eq!(desk.journal.len(), 2);
 }
+
+#[test]
+fn a_closed_session_does_not_wait_for_what_was_written_off() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve();
+    desk.session.close(desk.now(), Close::WhenDone);
+    // Two attempts of seven seconds, neither of which ever comes back, and a second for each place.
+    desk.pass_ms(14_500);
+    assert!(desk.session.is_over(key) && !desk.session.is_idle());
+    desk.pass_ms(500);
+    assert!(desk.session.is_idle());
+}

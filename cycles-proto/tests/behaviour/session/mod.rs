@@ -5,6 +5,7 @@ mod desk;
 mod flushing;
 mod grants;
 mod journal;
+mod panics;
 mod places;
 mod principals;
 mod waiting;

@@ -1,0 +1,60 @@
+//! What is left when a defect takes the work on one reservation along.
+#![cfg(feature = "parts")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use cycles_proto::session::ReservationKey;
+use cycles_proto::step::Event;
+
+use super::desk::{Desk, Fate};
+
+fn panic_in(desk: &mut Desk, key: ReservationKey) {
+    assert!(catch_unwind(AssertUnwindSafe(|| desk.session.panic_in(key))).is_err());
+    desk.settle();
+    assert_eq!(desk.told(|event| matches!(event, Event::Panicked { .. })), 1);
+}
+
+#[test]
+fn a_panic_ends_one_reservation_and_no_other() {
+    let mut desk = Desk::new();
+    let (lost, other) = (desk.held(), desk.held());
+    panic_in(&mut desk, lost);
+    assert!(desk.session.is_over(lost));
+    desk.pass_ms(120_000);
+    assert!(!desk.session.lease_is_lost(desk.now(), other));
+    desk.commit(other, 5);
+    desk.settle();
+    assert_eq!(desk.charged(), [None, Some(5)]);
+}
+
+#[test]
+fn a_cost_whose_record_is_being_made_is_on_its_way_until_that_is_known() {
+    let mut desk = Desk::new();
+    let caller = desk.caller.clone();
+    let (kept, lost) = (desk.held(), desk.held());
+    desk.stores = Fate::Held;
+    desk.commit(kept, 5);
+    desk.commit(lost, 7);
+    desk.settle();
+    panic_in(&mut desk, kept);
+    let panics = AssertUnwindSafe(|| desk.session.panic_in(lost));
+    assert!(catch_unwind(panics).is_err());
+    desk.settle();
+    let now = desk.now();
+    assert_eq!(desk.session.left(now, &caller).ending, 2);
+    let flush = desk
+        .session
+        .flush(now, &caller, now.mono + Duration::from_secs(1), false);
+    desk.pass_ms(2_500);
+    assert!(!desk.session.flushed(flush).unwrap().is_complete());
+    // One record is made after all, and settled from there. The other is not, and its cost is nowhere.
+    desk.stores = Fate::Done;
+    let (first, second) = (desk.open_stores.remove(0), desk.open_stores.remove(0));
+    desk.store(first.0, first.1, first.2);
+    desk.store_fails(second.0);
+    desk.pass_ms(60_000);
+    assert_eq!(desk.charged(), [Some(5), None]);
+    let left = desk.session.left(desk.now(), &caller);
+    assert_eq!((left.ending, left.recorded, left.unrecorded), (0, 0, 1));
+}
