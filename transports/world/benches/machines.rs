@@ -120,7 +120,9 @@ impl Fleet {
                     return;
                 }
                 Step::Notify(..) => {}
-                step => panic!("{step:?}"),
+                step @ (Step::Withdraw(_) | Step::Store(..) | Step::Scan { .. } | Step::Unclaim(_)) => {
+                    panic!("{step:?}")
+                }
             }
         }
     }

@@ -58,7 +58,9 @@ impl World {
         }
         let key = session.machine.reserve(now, &caller, request, seed)?;
         let id = LifeId(self.lives.len());
-        self.lives.push(Life::default());
+        let mut life = Life::default();
+        life.book.tenant = caller.config().subject().tenant.clone();
+        self.lives.push(life);
         let at = self.sit(id, index, who, watch);
         let seat = &mut self.seats[at];
         (seat.key, seat.is_blocking) = (Some(key), is_blocking);
@@ -113,10 +115,10 @@ impl World {
 
     /// Nobody asks for a reservation any more; its caller goes away, if it did not say how the action ended.
     pub fn forget(&mut self, life: LifeId) {
+        let Some(seat) = self.home(life) else { return };
+        self.wakes_up(self.seats[seat].session);
         self.note(|| format!("{life}: its caller forgets it"));
-        if let Some(seat) = self.home(life) {
-            self.seats[seat].is_forgotten = true;
-        }
+        self.seats[seat].is_forgotten = true;
         self.is_left(life);
         self.act(life, |machine, now, key| machine.forget(now, key));
     }
@@ -126,9 +128,11 @@ impl World {
         let Some(at) = self.home(life).filter(|seat| !self.seats[*seat].is_done) else {
             return;
         };
+        self.wakes_up(self.seats[at].session);
         self.note(|| format!("{life}: a defect ends it"));
         let seat = &mut self.seats[at];
         (seat.was_lost, seat.owes_panic) = (true, true);
+        seat.watch.is_lost();
         self.lives[life.0].book.is_running = false;
         self.lives[life.0].book.was_left = true;
         self.act(life, |machine, _, key| {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cycles_proto::models::ReservationId;
+
 use super::audit::{books, broken};
 use super::journal::JournalHealth;
 use super::life::{LifeId, ProcessId};
@@ -36,8 +38,11 @@ impl World {
                 self.abandon(LifeId(life));
             }
         }
-        self.start_missing_processes();
-        self.run_until_or(REST, Self::has_come_to_rest)?;
+        // Those that are closed may leave records to others only when they end.
+        for _ in 0..2 {
+            self.start_missing_processes();
+            self.run_until_or(REST, Self::has_come_to_rest)?;
+        }
         self.run_for(Duration::from_secs(120))?;
         let time = self.server_time();
         self.ledger.tick(time);
@@ -86,6 +91,16 @@ impl World {
                 self.check(Some(seat.life), held);
             }
         }
+        for (index, process) in self.processes.iter().enumerate() {
+            let is_closed = |session: &usize| self.sessions[*session].closed.is_some();
+            if process.is_alive && process.sessions.iter().all(is_closed) {
+                let held = broken(
+                    Rule::Ends,
+                    format!("process {index} was closed, and has not ended"),
+                );
+                return self.check(None, held);
+            }
+        }
         let is_open = |(_, session): &(usize, &super::Driven)| !session.calls.is_empty();
         let open = self.living_sessions().find(is_open).map(|(index, _)| index);
         if let Some(index) = open {
@@ -97,7 +112,11 @@ impl World {
             let held = self.lives[index].is_kept(is_lost);
             self.check(Some(LifeId(index)), held);
         }
-        let held = books(&self.ledger, self.lives.iter());
+        let payer = |id: &str| {
+            let life = self.by_reservation.get(&ReservationId::from(id))?;
+            self.lives[life.0].book.tenant.as_deref()
+        };
+        let held = books(&self.ledger, self.lives.iter(), payer);
         self.check(None, held);
     }
 }

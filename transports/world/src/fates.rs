@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::CyclesConfig;
-use cycles_proto::record::file_name;
+use cycles_proto::record::{JournalRecord, file_name};
 use cycles_proto::session::Session;
 
 use super::World;
@@ -82,6 +82,19 @@ impl World {
         CallerId { session, who: 0 }
     }
 
+    /// All callers of a process.
+    ///
+    /// # Panics
+    /// If the process is not of this world.
+    pub fn callers(&self, process: ProcessId) -> Vec<CallerId> {
+        let sessions = self.processes[process.0].sessions.iter();
+        let callers = sessions.flat_map(|&session| {
+            let callers = 0..self.sessions[session].callers.len();
+            callers.map(move |who| CallerId { session, who })
+        });
+        callers.collect()
+    }
+
     fn add_caller_to(&mut self, index: usize, config: Arc<CyclesConfig>) -> CallerId {
         let caller = self.sessions[index].machine.caller(config);
         let callers = &mut self.sessions[index].callers;
@@ -155,11 +168,20 @@ impl World {
     /// Puts the record of a life back as it was stored first, as a process does that knows no better, or a backup
     /// of the disk. Whatever became of the cost meanwhile, it must not count again.
     pub fn restore_first_record(&mut self, life: LifeId) {
-        if let Some((directory, record)) = self.lives[life.0].book.first_record.clone() {
+        let Some((directory, record)) = self.lives[life.0].book.first_record.clone() else {
+            return;
+        };
+        let name = file_name(record.reservation_id());
+        // A cost of the same reservation under another key stays where it is.
+        let is_anothers = |(of, at, bytes): (&str, &str, &bytes::Bytes)| {
+            let there = JournalRecord::parse(bytes);
+            (of, at) == (directory.as_str(), name.as_str())
+                && there.is_ok_and(|there| there.id() != record.id())
+        };
+        if !self.journal.files().any(is_anothers) {
             self.note(|| format!("{life}: its first record is put back"));
             self.lives[life.0].book.was_put_back = true;
-            self.journal
-                .put_file(&directory, &file_name(record.reservation_id()), record.to_json());
+            self.journal.put_file(&directory, &name, record.to_json());
         }
     }
 

@@ -268,8 +268,12 @@ impl World {
             self.agenda
                 .insert((if is_store { soon } else { at }, number), happening);
         }
-        for session in &mut self.sessions {
-            session.last_writes.clear();
+        for last in self
+            .sessions
+            .iter_mut()
+            .flat_map(|session| session.last_writes.values_mut())
+        {
+            *last = soon.min(*last);
         }
     }
 }

@@ -96,6 +96,8 @@ pub struct Life {
 pub(super) struct Book {
     /// The seat where it was reserved, which the caller's acts go to.
     pub(super) home: Option<usize>,
+    /// Who pays, unless it is the default tenant.
+    pub(super) tenant: Option<String>,
     /// When its process ended, in the world's time.
     pub(super) ended: Option<Duration>,
     pub(super) is_running: bool,

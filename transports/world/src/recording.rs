@@ -29,7 +29,7 @@ impl World {
             return self.check(None, held);
         };
         let known = self.seat_of(index, key);
-        let Some(at) = known.or_else(|| self.takes_up_record(index, now, key, write.id())) else {
+        let Some(at) = known.or_else(|| self.takes_up_record(index, now, key, principal, write.id())) else {
             let what = format!("session {index} stores {} of no record", described(&write));
             return self.check(None, broken(Rule::KnownCost, what));
         };
@@ -189,6 +189,11 @@ impl World {
             )
         });
         for at in &seats {
+            let is_panic = matches!(event, Event::Panicked { .. });
+            if is_panic && !self.seats[*at].was_lost {
+                let held = broken(Rule::PanicStaysAlone, "a defect elsewhere took it along");
+                self.check(Some(self.seats[*at].life), held);
+            }
             let seat = &mut self.seats[*at];
             let life = &mut self.lives[seat.life.0];
             if let Event::Granted { response, .. } = &event
@@ -198,7 +203,10 @@ impl World {
                 self.by_reservation.insert(reservation.clone(), seat.life);
             }
             seat.watch.told(life, &event);
-            seat.owes_panic &= !matches!(event, Event::Panicked { .. });
+            if is_panic {
+                seat.owes_panic = false;
+                life.book.was_surfaced = true;
+            }
         }
         let life = match seats.first() {
             Some(at) => Some(self.seats[*at].life),
@@ -229,6 +237,7 @@ impl World {
             seat.watch.is_resumed
                 && !seat.is_done
                 && is_same
+                && seat.watch.may_tell(event)
                 && reservation.is_some()
                 && life.reservation_id.as_ref() == reservation
         };

@@ -3,13 +3,13 @@
 use cycles_proto::lifecycle::Outcome;
 use cycles_proto::models::{Amount, Unit};
 use cycles_proto::record::{JournalRecord, RecordId};
-use cycles_proto::session::ReservationKey;
+use cycles_proto::session::{Principal, ReservationKey};
 use cycles_proto::{Call, Now};
 use cycles_sandbox::ReservationStatus;
 
 use super::audit::{Watch, broken};
 use super::life::{Life, LifeId};
-use super::session::Seat;
+use super::session::{Seat, Who};
 use super::{Rule, World};
 
 impl World {
@@ -18,20 +18,25 @@ impl World {
         &mut self,
         index: usize,
         now: Now,
-        key: ReservationKey,
+        key_of: ReservationKey,
         call: &Call,
     ) -> Option<usize> {
         let (path, body) = (call.request.uri().path(), call.request.body());
         let text = String::from_utf8_lossy(body);
-        let names = |record: &JournalRecord| {
+        let key = call.request.headers().get("x-cycles-api-key");
+        let is_its_key =
+            |who: &Who| key.is_some_and(|key| key.as_bytes() == who.config().api_key().expose().as_bytes());
+        let is_body = |record: &JournalRecord| record.body().as_bytes() == &body[..];
+        let is_named = |record: &JournalRecord| {
             let id = record.reservation_id().as_str();
             path.contains(id) || text.contains(id)
         };
-        // Those that send something else than the record says are to be found out.
+        // Those that send something else than the record says, or under another key, are to be found out.
         let found = self
-            .record_of(index, |record| record.body().as_bytes() == &body[..])
-            .or_else(|| self.record_of(index, names))?;
-        self.resumes(index, now, key, found)
+            .record_of(index, |who, record| is_its_key(who) && is_body(record))
+            .or_else(|| self.record_of(index, |_, record| is_body(record)))
+            .or_else(|| self.record_of(index, |_, record| is_named(record)))?;
+        self.resumes(index, now, key_of, found)
     }
 
     /// The same, of one that changes its record before it sends anything.
@@ -40,20 +45,27 @@ impl World {
         index: usize,
         now: Now,
         key: ReservationKey,
+        principal: Principal,
         id: &RecordId,
     ) -> Option<usize> {
-        let found = self.record_of(index, |record| record.id() == id)?;
+        let is_its = |who: &Who| who.caller.principal() == principal;
+        let found = self
+            .record_of(index, |who, record| is_its(who) && record.id() == id)
+            .or_else(|| self.record_of(index, |_, record| record.id() == id))?;
         self.resumes(index, now, key, found)
     }
 
-    fn record_of(&self, index: usize, is_it: impl Fn(&JournalRecord) -> bool) -> Option<(usize, RecordId)> {
-        let callers = self.sessions[index].callers.iter().enumerate();
-        let mut found = callers.flat_map(|(who, it)| {
-            let records = it.scanned.values().map(|(record, _)| record);
-            records.map(move |record| (who, record))
-        });
-        let (who, record) = found.find(|(_, record)| is_it(record))?;
-        Some((who, record.id().clone()))
+    fn record_of(
+        &self,
+        index: usize,
+        is_it: impl Fn(&Who, &JournalRecord) -> bool,
+    ) -> Option<(usize, RecordId)> {
+        let mut callers = self.sessions[index].callers.iter().enumerate();
+        callers.find_map(|(at, who)| {
+            let mut records = who.scanned.values().map(|(record, _)| record);
+            let record = records.find(|record| is_it(who, record))?;
+            Some((at, record.id().clone()))
+        })
     }
 
     fn resumes(
@@ -66,11 +78,12 @@ impl World {
         let caller = &self.sessions[index].callers[who];
         let has_journal = caller.config().journal_enabled();
         let (record, pause) = caller.scanned.get(&id).cloned()?;
+        let tenant = caller.config().subject().tenant.clone();
         let principal = caller.caller.principal();
         let held = self.sessions[index].watch.resuming(now, principal);
         let id = self
             .life_of_record(&record)
-            .unwrap_or_else(|| self.found(&record));
+            .unwrap_or_else(|| self.found(&record, tenant));
         self.check(Some(id), held);
         // Somebody wrote it, also if its writer was told otherwise or the world did not see it.
         let life = &mut self.lives[id.0];
@@ -100,11 +113,12 @@ impl World {
     }
 
     /// A record that was there before the world knew of it.
-    fn found(&mut self, record: &JournalRecord) -> LifeId {
-        let life = Life {
+    fn found(&mut self, record: &JournalRecord, tenant: Option<String>) -> LifeId {
+        let mut life = Life {
             reservation_id: Some(record.reservation_id().clone()),
             ..Life::default()
         };
+        life.book.tenant = tenant;
         let id = LifeId(self.lives.len());
         self.lives.push(life);
         self.by_reservation.insert(record.reservation_id().clone(), id);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cycles_sandbox::{Ledger, ReservationStatus, Unit};
+use cycles_sandbox::{DEFAULT_TENANT, Ledger, ReservationStatus, Unit};
 
 use super::{Held, broken};
 use crate::life::Life;
@@ -22,20 +22,26 @@ impl Life {
     }
 }
 
-/// The books of `ledger` add up, and say what the lives cost.
-pub(crate) fn books<'a>(ledger: &Ledger, lives: impl Iterator<Item = &'a Life>) -> Held {
-    let mut held: BTreeMap<Unit, i64> = BTreeMap::new();
+/// The books of `ledger` add up, and say what the lives of each tenant cost. `payer` tells who holds a reservation.
+pub(crate) fn books<'a>(
+    ledger: &Ledger,
+    lives: impl Iterator<Item = &'a Life>,
+    payer: impl Fn(&str) -> Option<&'a str>,
+) -> Held {
+    let mut held: BTreeMap<(&str, Unit), i64> = BTreeMap::new();
     for id in ledger.reservation_ids() {
         if let Some(reservation) = ledger.reservation(id)
             && reservation.status == ReservationStatus::Active
         {
-            *held.entry(reservation.unit).or_default() += reservation.estimate;
+            let tenant = payer(id).unwrap_or(DEFAULT_TENANT);
+            *held.entry((tenant, reservation.unit)).or_default() += reservation.estimate;
         }
     }
-    let mut costs: BTreeMap<String, i64> = BTreeMap::new();
+    let mut costs: BTreeMap<(&str, String), i64> = BTreeMap::new();
     for life in lives {
         if let Some(cost) = &life.cost {
-            *costs.entry(cost.unit.to_string()).or_default() +=
+            let tenant = life.book.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
+            *costs.entry((tenant, cost.unit.to_string())).or_default() +=
                 life.settled.iter().map(|settled| settled.charged).sum::<i64>();
         }
     }
@@ -45,12 +51,18 @@ pub(crate) fn books<'a>(ledger: &Ledger, lives: impl Iterator<Item = &'a Life>) 
             return broken(Rule::BooksBalance, format!("{scope} does not add up: {state:?}"));
         }
         // Scopes below the tenant may have been left out by a subject.
-        if scope.contains('/') {
+        let Some(tenant) = scope
+            .strip_prefix("tenant:")
+            .filter(|tenant| !tenant.contains('/'))
+        else {
             continue;
-        }
+        };
         let (held, cost) = (
-            held.get(&unit).copied().unwrap_or_default(),
-            costs.get(unit.name()).copied().unwrap_or_default(),
+            held.get(&(tenant, unit)).copied().unwrap_or_default(),
+            costs
+                .get(&(tenant, unit.name().to_owned()))
+                .copied()
+                .unwrap_or_default(),
         );
         if (state.reserved, state.spent + state.debt) != (held, cost) {
             return broken(

@@ -74,6 +74,8 @@ pub(super) struct Watch {
     owes_beat_event: bool,
     /// A change of the journal failed, and it was not told yet.
     owes_store_event: bool,
+    /// Whether a defect ended the work on it.
+    was_lost: bool,
 }
 
 /// A change of the journal that was handed out.
@@ -230,6 +232,19 @@ impl Watch {
                 self.record = Some((record.mode(), record.body().to_owned()));
             }
         }
+    }
+
+    /// Whether what is told can be its own, if it is of several that are settled for one reservation: whatever has an end
+    /// has asked for that of its record before.
+    pub(super) fn may_tell(&self, event: &Event) -> bool {
+        let asked = if let Event::SettledLate { .. } = event {
+            Cleared::Removed
+        } else if let Event::SetAside { reason, .. } = event {
+            Cleared::Aside(*reason)
+        } else {
+            return true;
+        };
+        self.cleared == Some(asked)
     }
 
     /// Something is told.
@@ -417,8 +432,16 @@ impl Watch {
         self.release_floor = None;
     }
 
+    /// A defect ended the work on it: nobody is there to tell more.
+    pub(super) fn is_lost(&mut self) {
+        self.was_lost = true;
+    }
+
     /// Nothing that had to be told was kept back.
     pub(super) fn has_told(&self) -> Held {
+        if self.was_lost {
+            return Ok(());
+        }
         if self.owes_beat_event {
             return broken(
                 Rule::BeatFailureTold,

@@ -6,7 +6,6 @@ use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{
     Action, Amount, CommitOveragePolicy, CommitRequest, ReservationCreateRequest, Subject,
 };
-use cycles_sandbox::DEFAULT_TENANT;
 
 use super::dice::Dice;
 use crate::{LifeId, ProcessId, World};
@@ -23,6 +22,12 @@ pub(super) struct Errand {
     extends_by: Option<Duration>,
     ending: Ending,
     cost: i64,
+    /// Which of the callers of its process asks.
+    caller: u64,
+    /// Whether it blocks until it is granted.
+    is_blocking: bool,
+    /// Whether nobody asks for the reservation any more once it is told how it ends.
+    forgets: bool,
 }
 
 /// How an action ends.
@@ -56,13 +61,30 @@ impl Errand {
             extends_by: dice.one_in(6).then(|| Duration::from_millis(ttl_ms + 7)),
             ending: dice.one_of(&endings),
             cost: dice.amount(if costs_more { 3_000 } else { estimate }),
+            caller: 0,
+            is_blocking: false,
+            forgets: false,
         }
+    }
+
+    /// What was not thought of first: who asks, and how.
+    pub(super) fn mind(&mut self, dice: &mut Dice<'_>) {
+        self.caller = dice.below(4);
+        self.is_blocking = dice.one_in(4);
+        self.forgets = dice.one_in(3);
+    }
+
+    /// The same request as another's, under the same key: a job that is delivered again.
+    pub(super) fn repeats(&mut self, other: &mut Self) {
+        other.request.idempotency_key = Some("job-7".into());
+        self.request = other.request.clone();
+        self.caller = other.caller;
     }
 }
 
 fn request(dice: &mut Dice<'_>, ttl_ms: u64, estimate: i64) -> ReservationCreateRequest {
     let mut request = ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
+        .subject(Subject::default())
         .action(Action::new("llm.completion", "model"))
         .estimate(Amount::tokens(estimate))
         .ttl_ms(ttl_ms)
@@ -132,21 +154,26 @@ impl<'a> Agent<'a> {
         let errand = self.errand;
         let now = world.now();
         self.state = match self.state {
-            State::Idle => match world.reserve(process, errand.request.clone()) {
-                Ok(life) => State::Asked(life, now),
-                // An errand's requests are within the limits, so this never comes.
-                Err(_) => State::Ended(None),
+            State::Idle => match errand.ask(world, process) {
+                Some(life) => State::Asked(life, now),
+                None => State::Ended(None),
             },
             State::Asked(life, _) if world.is_held(life) => {
                 errand.begin(world, life);
                 State::Works(life, now)
             }
             State::Asked(life, _) => {
-                world.abandon(life);
+                match errand.forgets {
+                    true => world.forget(life),
+                    false => world.abandon(life),
+                }
                 State::Ended(Some(life))
             }
             State::Works(life, _) => {
                 errand.end(world, life);
+                if errand.forgets {
+                    world.forget(life);
+                }
                 State::Ended(Some(life))
             }
             State::Ended(life) => State::Ended(life),
@@ -155,6 +182,15 @@ impl<'a> Agent<'a> {
 }
 
 impl Errand {
+    /// Nothing if the session is closed: an errand's requests are within the limits.
+    fn ask(&self, world: &mut World, process: ProcessId) -> Option<LifeId> {
+        let callers = world.callers(process);
+        let caller = callers[usize::try_from(self.caller).unwrap_or(0) % callers.len()];
+        world
+            .reserve_as(caller, self.request.clone(), self.is_blocking)
+            .ok()
+    }
+
     fn begin(&self, world: &mut World, life: LifeId) {
         if let Some(amount) = self.spent_at_first {
             // A lease that was lost meanwhile takes nothing any more.

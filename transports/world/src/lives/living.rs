@@ -1,10 +1,15 @@
 //! A plan that comes true.
 
-use cycles_sandbox::{BudgetStatus, DEFAULT_TENANT_SCOPE, Unit};
+use std::sync::Arc;
+
+use cycles_proto::session::CallId;
+use cycles_sandbox::{
+    ApiKey, BudgetStatus, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, KeyStatus, Tenant, Unit, default_budgets,
+};
 
 use super::agent::Agent;
-use super::plan::{Fortune, Plan};
-use crate::{ProcessId, Violation, World};
+use super::plan::{Fortune, OTHER_KEYS, Plan};
+use crate::{CallerId, ProcessId, Violation, World};
 
 /// A plan on its way.
 pub(super) struct Living<'a> {
@@ -12,6 +17,8 @@ pub(super) struct Living<'a> {
     agents: Vec<Agent<'a>>,
     /// Its processes, the latest last.
     processes: Vec<ProcessId>,
+    /// What was asked for last that is no reservation.
+    asked: Option<(CallerId, CallId)>,
 }
 
 impl<'a> Living<'a> {
@@ -25,7 +32,16 @@ impl<'a> Living<'a> {
         if let Some(tenant) = &plan.tenant {
             world.ledger_mut().add_tenant(tenant.clone());
         }
-        let process = world.start_process_with(plan.config());
+        for (key, tenant) in OTHER_KEYS {
+            world.ledger_mut().add_api_key(ApiKey::new(key, tenant));
+            if tenant != DEFAULT_TENANT {
+                world.ledger_mut().add_tenant(Tenant::new(tenant));
+                for budget in default_budgets(tenant) {
+                    world.ledger_mut().add_budget(budget);
+                }
+            }
+        }
+        let process = start(&mut world, plan);
         if let Some(steps) = plan.crash_after {
             world.crash_after(process, steps);
         }
@@ -33,6 +49,7 @@ impl<'a> Living<'a> {
             world,
             agents: plan.errands.iter().map(Agent::new).collect(),
             processes: vec![process],
+            asked: None,
         }
     }
 
@@ -71,7 +88,7 @@ impl<'a> Living<'a> {
                 self.processes.push(process);
             }
             (Fortune::Join, _) => {
-                let process = world.start_process_with(plan.config());
+                let process = start(world, plan);
                 self.processes.push(process);
             }
             (Fortune::Sleep(time), Some(process)) => world.suspend(process, *time),
@@ -98,7 +115,54 @@ impl<'a> Living<'a> {
                     self.world.restore_first_record(life);
                 }
             }
+            (Fortune::Flush(which, time), Some(process)) => {
+                world.flush_for(one_of(world, process, *which), *time);
+            }
+            (Fortune::Close(how), Some(process)) => world.close(process, *how),
+            (Fortune::Panic(which), _) => {
+                let lives: Vec<_> = self.agents.iter().filter_map(Agent::life).collect();
+                if let Some(life) = lives.get(usize::try_from(*which).unwrap_or(0)) {
+                    world.panic_in(*life);
+                }
+            }
+            (Fortune::Ask(which, is_blocking), Some(process)) => {
+                let caller = one_of(world, process, *which);
+                self.asked = world.ask(caller, *is_blocking).map(|call| (caller, call));
+            }
+            (Fortune::ForgetAsk, _) => {
+                if let Some((caller, call)) = self.asked.take() {
+                    world.forget_ask(caller, call);
+                }
+            }
+            (Fortune::Revoked(is_revoked), _) => {
+                let status = if *is_revoked {
+                    KeyStatus::Revoked
+                } else {
+                    KeyStatus::Active
+                };
+                for (key, _) in OTHER_KEYS {
+                    // They are there from the start.
+                    let _ = world.ledger_mut().set_key_status(key, status);
+                }
+            }
             (_, None) => {}
         }
     }
+}
+
+/// A process with all that the plan wants in it.
+fn start(world: &mut World, plan: &Plan) -> ProcessId {
+    let process = world.start_process_with(plan.config());
+    for config in plan.others() {
+        world.add_caller(world.caller(process), Arc::new(config));
+    }
+    if plan.has_two_sessions {
+        world.add_session(process, Arc::new(plan.config()));
+    }
+    process
+}
+
+fn one_of(world: &World, process: ProcessId, which: u64) -> CallerId {
+    let callers = world.callers(process);
+    callers[usize::try_from(which).unwrap_or(0) % callers.len()]
 }

@@ -141,6 +141,8 @@ impl RandomLife {
         let mut builder = World::builder(self.seed)
             .driver(Driver::careless(plan.carelessness))
             .unmeasured(plan.unmeasured)
+            .places(plan.places)
+            .claims(plan.has_claims)
             .machines(Arc::clone(&self.make))
             .watch_ledger(Arc::clone(&self.watch));
         if self.is_traced {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cycles_proto::CyclesConfig;
+use cycles_proto::session::{Close, PLACES};
 use cycles_sandbox::{
     Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Fault, FaultRule, Operation, Tenant, Unit,
     When,
@@ -28,6 +29,12 @@ pub(super) struct Plan {
     pub(super) errands: Vec<Errand>,
     /// What happens beside them, in order.
     pub(super) fortunes: Vec<(Duration, Fortune)>,
+    pub(super) places: usize,
+    pub(super) has_claims: bool,
+    /// Other keys in the session of each process.
+    keys: Vec<(&'static str, &'static str)>,
+    /// Whether each process has another client beside.
+    pub(super) has_two_sessions: bool,
 }
 
 /// Something that comes over a life from outside.
@@ -46,7 +53,24 @@ pub(super) enum Fortune {
     Calm,
     /// Somebody puts the record back as it was written first.
     RestoresStaleRecord,
+    /// Some caller flushes for so long.
+    Flush(u64, Duration),
+    Close(Close),
+    /// A defect strikes a reservation of one of the agents.
+    Panic(u64),
+    /// Some caller asks for the balances, and blocks or not.
+    Ask(u64, bool),
+    /// Nobody waits for the balances any more.
+    ForgetAsk,
+    /// The key of another tenant, or another key of the same, is revoked or valid again.
+    Revoked(bool),
 }
+
+/// Another key of the same tenant, and that of another one.
+pub(super) const OTHER_KEYS: [(&str, &str); 2] = [
+    ("cyc_live_second_0123456789abcdef", DEFAULT_TENANT),
+    ("cyc_live_globex_0123456789abcdef", "globex"),
+];
 
 impl Plan {
     pub(super) fn of(mut dice: Dice<'_>) -> Self {
@@ -60,7 +84,7 @@ impl Plan {
             let begins = dice.millis(30_000);
             errands.push(Errand::of(&mut dice, begins));
         }
-        Self {
+        let mut plan = Self {
             carelessness: dice.one_of(&[0.0, 0.05, 0.2]),
             unmeasured: dice.one_of(&[0.0, 0.0, 0.0, 0.0, 0.3, 1.0]),
             faults,
@@ -74,12 +98,76 @@ impl Plan {
             crash_after: dice.one_in(4).then(|| 1 + dice.below(25)),
             errands,
             fortunes,
+            places: PLACES,
+            has_claims: false,
+            keys: Vec::new(),
+            has_two_sessions: false,
+        };
+        plan.has_more(&mut dice);
+        plan
+    }
+
+    /// What a session has beside one caller's reservations. It is drawn last, so that a life without it is as it was.
+    fn has_more(&mut self, dice: &mut Dice<'_>) {
+        self.places = dice.one_of(&[1, 2, 4, 5, 8, PLACES, PLACES, PLACES]);
+        self.has_claims = dice.one_in(2);
+        for key in OTHER_KEYS {
+            if dice.one_in(4) {
+                self.keys.push(key);
+            }
         }
+        self.has_two_sessions = dice.one_in(6);
+        for errand in &mut self.errands {
+            errand.mind(dice);
+        }
+        if let [first, second, ..] = &mut self.errands[..]
+            && dice.one_in(4)
+        {
+            second.repeats(first);
+        }
+        let work = self.errands.first().map_or(Duration::ZERO, |errand| errand.work);
+        for _ in 0..dice.below(4) {
+            let at = work.saturating_sub(Duration::from_secs(2)) + dice.millis(25_000);
+            let later = at + dice.time(10, 20);
+            match dice.below(9) {
+                0 | 1 => self
+                    .fortunes
+                    .push((at, Fortune::Flush(dice.below(4), dice.time(1, 17)))),
+                2 | 3 => {
+                    self.fortunes
+                        .push((at, Fortune::Ask(dice.below(4), dice.one_in(4))));
+                    if dice.one_in(2) {
+                        self.fortunes.push((at + dice.millis(2_000), Fortune::ForgetAsk));
+                    }
+                }
+                4 | 5 => self.fortunes.push((at, Fortune::Panic(dice.below(4)))),
+                6 => {
+                    self.fortunes.push((at, Fortune::Revoked(true)));
+                    self.fortunes.push((later, Fortune::Revoked(false)));
+                }
+                _ => {
+                    let how = [Close::WhenDone, Close::Leaving, Close::WritingOnly];
+                    self.fortunes.push((at, Fortune::Close(dice.one_of(&how))));
+                    self.fortunes.push((later, Fortune::Restart));
+                }
+            }
+        }
+        self.fortunes.sort_by_key(|(at, _)| *at);
+    }
+
+    /// The configurations of the other callers of a process.
+    pub(super) fn others(&self) -> Vec<CyclesConfig> {
+        let keys = self.keys.iter();
+        keys.map(|(key, tenant)| self.config_of(key, tenant)).collect()
     }
 
     /// The configuration of all its processes.
     pub(super) fn config(&self) -> CyclesConfig {
-        let config = CyclesConfig::builder(DEFAULT_API_KEY, BASE_URL).tenant(DEFAULT_TENANT);
+        self.config_of(DEFAULT_API_KEY, DEFAULT_TENANT)
+    }
+
+    fn config_of(&self, key: &str, tenant: &str) -> CyclesConfig {
+        let config = CyclesConfig::builder(key, BASE_URL).tenant(tenant);
         #[expect(clippy::expect_used, reason = "all of it is fixed, and every life builds it")]
         config
             .journal_enabled(self.has_journal)

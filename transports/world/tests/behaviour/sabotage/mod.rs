@@ -3,6 +3,7 @@
 // A saboteur spoils one thing, and lets all else pass.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod reckless;
 mod saboteur;
 mod spoilt;
 
@@ -10,28 +11,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
-use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT};
-use cycles_world::{LifeId, RandomLife, Rule, Violation, World};
+use cycles_proto::record::file_name;
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
+use cycles_world::{Journal, LifeId, MakeMachine, RandomLife, Rule, Violation, World};
 use http::Request;
 
+use self::reckless::{Reckless, Recklessness};
 use self::saboteur::{Sabotage, Saboteur};
+use crate::story::record_of;
 
 /// Far more lives than any of them needs.
 const LIVES: u64 = 4_000;
 
 /// The rule that the first life with this sabotage breaks.
 fn broken_by(sabotage: Sabotage) -> Rule {
+    let make: MakeMachine = Arc::new(move |session| Box::new(Saboteur::new(session, sabotage)));
+    caught(&make, &format!("{sabotage:?}"))
+}
+
+/// The rule that the first life with such a session breaks.
+fn broken_recklessly(how: Recklessness) -> Rule {
+    let make: MakeMachine = Arc::new(move |session| Box::new(Reckless::new(session, how)));
+    caught(&make, &format!("{how:?}"))
+}
+
+fn caught(make: &MakeMachine, sabotage: &str) -> Rule {
     for seed in 0..LIVES {
-        let life = RandomLife::new(seed).machines(Arc::new(move |session| {
-            Box::new(Saboteur::new(session, sabotage))
-        }));
+        let life = RandomLife::new(seed).machines(Arc::clone(make));
         if let Err(failed) = life.run() {
             assert!(!failed.violation.trace.is_empty());
             assert!(failed.to_string().contains(&format!("CYCLES_LIVES_SEED={seed}")));
             return failed.violation.rule;
         }
     }
-    panic!("{LIVES} lives with {sabotage:?} keep all the rules")
+    panic!("{LIVES} lives with {sabotage} keep all the rules")
 }
 
 macro_rules! caught {
@@ -77,10 +90,69 @@ caught! {
     a_poll_that_changes_something_is_caught: CountsPolls => SpuriousPoll,
 }
 
+macro_rules! caught_recklessly {
+    ($($name:ident: $how:ident => $rule:ident,)+) => {$(
+        #[test]
+        fn $name() {
+            assert_eq!(broken_recklessly(Recklessness::$how), Rule::$rule);
+        }
+    )+};
+}
+
+caught_recklessly! {
+    a_timer_that_is_forgotten_when_nothing_rests_is_caught: ForgetsItsTimer => BeatAwaited,
+    more_exchanges_than_places_are_caught: TakesEveryPlace => PlacesKept,
+    settlements_that_take_every_place_are_caught: PutsLeasesLast => LeasesInTime,
+    a_lease_that_finds_no_place_though_there_is_one_is_caught: StarvesLeases => LeasesInTime,
+    a_withdrawn_attempt_that_begins_is_caught: LetsWithdrawnBegin => WithdrawnNotSent,
+    a_store_that_is_waited_for_for_ever_is_caught: WaitsForStores => HungStore,
+    a_flush_that_does_not_end_is_caught: NeverFlushed => FlushEnds,
+    a_flush_that_says_too_much_is_caught: AlwaysFlushed => FlushIsTrue,
+    a_panic_that_takes_others_along_is_caught: PanicsSpread => PanicStaysAlone,
+    a_panic_that_is_not_told_is_caught: PanicsInSilence => PanicStaysAlone,
+    a_record_in_anothers_journal_is_caught: MixesJournals => PrincipalsApart,
+    a_call_under_anothers_key_is_caught: MixesKeys => PrincipalsApart,
+    a_waiter_that_is_not_woken_is_caught: WakesNobody => WaiterWoken,
+    what_is_taken_though_another_has_the_claim_is_caught: TakesWhatIsClaimed => ClaimsKept,
+    what_a_closed_session_sends_is_caught: SendsWhenClosed => ClosedForGood,
+    a_closed_session_that_ends_too_early_is_caught: EndsTooEarly => ClosedWithCosts,
+}
+
+/// A journal with far more records than are settled at a time, under a key that is refused.
+fn with_a_backlog(make: MakeMachine) -> Result<World, Violation> {
+    let mut world = World::builder(3).traced().machines(make).build();
+    let directory = Journal::directory(&World::config());
+    for tokens in 1..=30 {
+        let id = format!("r-{tokens}").as_str().into();
+        let record = record_of(&id, world.server_time(), tokens);
+        world
+            .journal_mut()
+            .put_file(&directory, &file_name(&id), record.to_json());
+    }
+    let refuse = |world: &mut World, status| world.ledger_mut().set_key_status(DEFAULT_API_KEY, status);
+    refuse(&mut world, KeyStatus::Revoked).unwrap();
+    world.start_process();
+    world.run_for(Duration::from_secs(3_600))?;
+    refuse(&mut world, KeyStatus::Active).unwrap();
+    world.finish()?;
+    Ok(world)
+}
+
+#[test]
+fn a_replay_stops_where_the_key_is_refused_and_one_that_goes_on_is_caught() {
+    let world = with_a_backlog(Arc::new(|session| Box::new(session))).unwrap();
+    assert!(world.journal().pending().is_empty());
+    let how = Recklessness::GoesOnAgainstRefusals;
+    let caught = with_a_backlog(Arc::new(move |session| Box::new(Reckless::new(session, how))));
+    assert_eq!(caught.unwrap_err().rule, Rule::StopsAtRefusals);
+}
+
 #[test]
 fn machines_that_behave_are_not_caught() {
     for seed in 0..200 {
         let make = Arc::new(|session| Box::new(Saboteur::new(session, Sabotage::None)) as Box<_>);
+        RandomLife::new(seed).machines(make).run().unwrap();
+        let make = Arc::new(|session| Box::new(Reckless::new(session, Recklessness::None)) as Box<_>);
         RandomLife::new(seed).machines(make).run().unwrap();
     }
 }

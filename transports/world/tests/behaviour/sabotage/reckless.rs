@@ -1,0 +1,297 @@
+//! A machine around a good session that breaks what holds of a session as a whole: its timers, its places, its claims, its
+//! principals, its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_proto::answer::Reader;
+use cycles_proto::session::{
+    Caller, Close, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
+};
+use cycles_proto::step::{Event, JournalWrite, StoreFailure};
+use cycles_proto::{Call, Error, Failure, FailureKind, Flushed, Now, Seed, Ticket, Urgency};
+use cycles_world::Machine;
+use http::Response;
+
+/// What a reckless session does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recklessness {
+    None,
+    /// A timer is forgotten once somebody has gone.
+    ForgetsItsTimer,
+    /// More goes on at once than there are places.
+    TakesEveryPlace,
+    /// Settlements take the places of leases.
+    PutsLeasesLast,
+    /// Leases find no place while settlements are out.
+    StarvesLeases,
+    /// What was asked back may begin.
+    LetsWithdrawnBegin,
+    /// A store that does not answer is waited for.
+    WaitsForStores,
+    /// A flush does not end.
+    NeverFlushed,
+    /// A flush says that all is settled.
+    AlwaysFlushed,
+    /// A panic takes the others along.
+    PanicsSpread,
+    /// A panic is not told.
+    PanicsInSilence,
+    /// A record goes to another principal's journal.
+    MixesJournals,
+    /// A call is made under another's key.
+    MixesKeys,
+    /// Whoever waits is not woken.
+    WakesNobody,
+    /// What another has the claim to is sent.
+    TakesWhatIsClaimed,
+    /// A replay goes on although its key is refused.
+    GoesOnAgainstRefusals,
+    /// A closed session sends.
+    SendsWhenClosed,
+    /// A closed session says that it is through before it is.
+    EndsTooEarly,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reckless {
+    inner: Session,
+    how: Recklessness,
+    has_forgotten: bool,
+    /// The settlements that are out.
+    settlements: BTreeSet<Ticket>,
+    withdrawn: BTreeSet<Ticket>,
+    stores: BTreeSet<Ticket>,
+    own: BTreeSet<ReservationKey>,
+    principals: Vec<Principal>,
+    keys: BTreeMap<Principal, http::HeaderValue>,
+    /// What it sends once more when it is closed.
+    held_back: Vec<Call>,
+    closed: Option<Close>,
+}
+
+impl Reckless {
+    pub(crate) fn new(inner: Session, how: Recklessness) -> Self {
+        Self {
+            inner,
+            how,
+            has_forgotten: false,
+            settlements: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
+            stores: BTreeSet::new(),
+            own: BTreeSet::new(),
+            principals: Vec::new(),
+            keys: BTreeMap::new(),
+            closed: None,
+            held_back: Vec::new(),
+        }
+    }
+
+    fn sends(&mut self, now: Now, mut call: Call) -> Step {
+        let is_lease = matches!(call.urgency, Urgency::Lease(_));
+        if call.urgency == Urgency::Settlement {
+            self.settlements.insert(call.ticket);
+        }
+        match self.how {
+            Recklessness::StarvesLeases if is_lease && !self.settlements.is_empty() => {
+                let queued = call.reader.read(Err(Failure::new(FailureKind::Queued)));
+                self.inner.handle(now, call.ticket, queued);
+                return self.poll(now);
+            }
+            Recklessness::MixesKeys => {
+                let key = call.request.headers().get("x-cycles-api-key").cloned();
+                let other = self.keys.values().find(|other| Some(*other) != key.as_ref());
+                if let (Some(other), Some(key)) =
+                    (other, call.request.headers_mut().get_mut("x-cycles-api-key"))
+                {
+                    *key = other.clone();
+                }
+            }
+            Recklessness::SendsWhenClosed => self.held_back.push(call.clone()),
+            _ => {}
+        }
+        Step::Send(call)
+    }
+
+    fn stores(&mut self, ticket: Ticket, principal: Principal, write: JournalWrite) -> Step {
+        self.stores.insert(ticket);
+        let other = self.principals.iter().find(|other| **other != principal);
+        match (self.how, other) {
+            (Recklessness::MixesJournals, Some(other)) => Step::Store(ticket, *other, write),
+            _ => Step::Store(ticket, principal, write),
+        }
+    }
+
+    fn waits(&self, until: Option<Duration>) -> Step {
+        let is_forgotten = match self.how {
+            Recklessness::ForgetsItsTimer => self.has_forgotten && self.stores.is_empty(),
+            Recklessness::WaitsForStores => !self.stores.is_empty(),
+            _ => false,
+        };
+        Step::Wait(until.filter(|_| !is_forgotten))
+    }
+}
+
+impl Machine for Reckless {
+    fn session(&self) -> &Session {
+        &self.inner
+    }
+
+    fn session_mut(&mut self) -> &mut Session {
+        &mut self.inner
+    }
+
+    fn poll(&mut self, now: Now) -> Step {
+        if self.how == Recklessness::SendsWhenClosed
+            && self.closed == Some(Close::WritingOnly)
+            && let Some(call) = self.held_back.pop()
+            && self.inner.whose(call.ticket).is_some()
+        {
+            return Step::Send(call);
+        }
+        match self.inner.poll(now) {
+            Step::Send(call) => self.sends(now, call),
+            Step::Withdraw(ticket) => {
+                self.withdrawn.insert(ticket);
+                Step::Withdraw(ticket)
+            }
+            Step::Store(ticket, principal, write) => self.stores(ticket, principal, write),
+            Step::Notify(_, Event::Panicked { .. }) if self.how == Recklessness::PanicsInSilence => {
+                self.poll(now)
+            }
+            Step::Wait(until) => self.waits(until),
+            step => step,
+        }
+    }
+
+    fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
+        let may_begin = self.inner.begun(now, ticket);
+        may_begin || self.how == Recklessness::LetsWithdrawnBegin && self.withdrawn.contains(&ticket)
+    }
+
+    fn handle(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        reader: &Reader,
+        result: Result<&Response<Bytes>, Failure>,
+    ) {
+        self.settlements.remove(&ticket);
+        let is_refused = result.as_ref().is_ok_and(|response| response.status() == 401);
+        let answer = match self.how {
+            Recklessness::GoesOnAgainstRefusals if is_refused => {
+                let page = Response::builder().status(400).body(Bytes::from_static(
+                    br#"{"error":"INVALID_REQUEST","message":"m","request_id":"r"}"#,
+                ));
+                reader.read(Ok(&page.unwrap()))
+            }
+            _ => reader.read(result),
+        };
+        self.inner.handle(now, ticket, answer);
+    }
+
+    fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        self.stores.remove(&ticket);
+        self.inner.handle_stored(now, ticket, stored);
+    }
+
+    fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
+        let scanned = scanned.map(|mut scanned| {
+            scanned.has_claim |= self.how == Recklessness::TakesWhatIsClaimed;
+            scanned
+        });
+        self.inner.handle_scanned(now, ticket, scanned)
+    }
+
+    fn pop_changed(&mut self) -> Option<Key> {
+        let changed = self.inner.pop_changed();
+        match self.how {
+            Recklessness::WakesNobody => None,
+            _ => changed,
+        }
+    }
+
+    fn set_places(&mut self, places: usize) {
+        self.inner.set_places(match self.how {
+            Recklessness::TakesEveryPlace => 1_000,
+            // As if none of them were for leases.
+            Recklessness::PutsLeasesLast => places + places / 4,
+            _ => places,
+        });
+    }
+
+    fn caller(&mut self, config: std::sync::Arc<cycles_proto::CyclesConfig>) -> Caller {
+        let caller = self.inner.caller(config);
+        let principal = caller.principal();
+        self.principals.push(principal);
+        let key = http::HeaderValue::from_str(caller.config().api_key().expose()).unwrap();
+        self.keys.insert(principal, key);
+        caller
+    }
+
+    fn reserve(
+        &mut self,
+        now: Now,
+        caller: &Caller,
+        request: cycles_proto::models::ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<ReservationKey, Error> {
+        let key = self.inner.reserve(now, caller, request, seed)?;
+        self.own.insert(key);
+        Ok(key)
+    }
+
+    fn forget(&mut self, now: Now, key: ReservationKey) {
+        self.has_forgotten = true;
+        self.inner.forget(now, key);
+    }
+
+    fn close(&mut self, now: Now, how: Close) {
+        self.closed = Some(how);
+        self.inner.close(now, how);
+    }
+
+    fn panic_in(&mut self, key: ReservationKey) {
+        if self.how == Recklessness::PanicsSpread {
+            for key in self.own.clone() {
+                let panics = || self.inner.panic_in(key);
+                let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
+            }
+        }
+        self.inner.panic_in(key);
+    }
+
+    fn flushed(&self, key: FlushKey) -> Option<Flushed> {
+        match self.how {
+            Recklessness::NeverFlushed => None,
+            Recklessness::AlwaysFlushed => {
+                let flushed = self.inner.flushed(key)?;
+                Some(all_settled(flushed))
+            }
+            _ => self.inner.flushed(key),
+        }
+    }
+
+    fn is_written(&self) -> bool {
+        self.how == Recklessness::EndsTooEarly || self.inner.is_written()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.how == Recklessness::EndsTooEarly || self.inner.is_idle()
+    }
+
+    fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
+        let left = self.inner.left(now, caller);
+        match self.how {
+            Recklessness::EndsTooEarly if self.closed.is_some() => all_settled(left),
+            _ => left,
+        }
+    }
+}
+
+fn all_settled(mut flushed: Flushed) -> Flushed {
+    (flushed.ending, flushed.recorded, flushed.unrecorded) = (0, 0, 0);
+    (flushed.charged_less, flushed.set_aside, flushed.is_certain) = (0, 0, true);
+    flushed
+}
