@@ -19,9 +19,9 @@ use bytes::Bytes;
 use cycles_examples::{Scene, end};
 use cycles_host::journal::{Claim, Journal};
 use cycles_host::{Clock, seed};
+use cycles_proto::Event;
 use cycles_proto::models::*;
 use cycles_proto::session::{Scanned, Session, Step};
-use cycles_proto::step::Event;
 use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Outcome};
 
 fn main() -> ExitCode {

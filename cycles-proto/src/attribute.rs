@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::error::Error;
 use crate::guarded::{NotCompleted, WithCyclesConfig};
 use crate::meter::Reading;
 use crate::models::{Amount, InvalidRequest, Unit};
 use crate::money::Usd;
-use crate::reply::OperationKind;
+use crate::outcome::{Error, OperationKind};
 
 /// What can be an amount: an integer, of the unit that is given beside it, an amount, or US dollars.
 #[diagnostic::on_unimplemented(

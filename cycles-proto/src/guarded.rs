@@ -3,12 +3,11 @@
 
 use core::time::Duration;
 
-use crate::error::{ActionError, Error};
 use crate::models::{
     Action, Amount, CommitOveragePolicy, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject,
     ReservationCreateRequest, Subject,
 };
-use crate::settlement::Receipt;
+use crate::outcome::{ActionError, Error, Receipt};
 
 /// The error of an action in `with_cycles`: whatever `?` makes of it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

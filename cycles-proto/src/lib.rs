@@ -1,42 +1,57 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    not(feature = "parts"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        reason = "what the feature shows has to be public"
+    )
+)]
 
-pub mod answer;
+mod api_key;
 #[doc(hidden)]
 pub mod attribute;
 pub mod backoff;
-pub mod call;
 pub mod config;
-mod encode;
-pub mod error;
 pub mod guarded;
 pub mod journal;
 pub mod keys;
-pub mod lease;
-pub mod lifecycle;
 pub mod meter;
 pub mod models;
 pub mod money;
-pub mod operation;
-pub mod replayer;
-pub mod reply;
+pub mod outcome;
+mod path;
+mod reservation;
 pub mod session;
-pub mod settlement;
-pub mod step;
+mod settlement;
+mod step;
+mod text;
+mod ticket;
 pub mod time;
+pub mod wire;
 
-pub use answer::{Answer, Reader};
-pub use call::{Call, Failure, FailureKind, Ticket, Urgency};
 pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
-pub use error::{ActionError, CallContext, Error, ErrorReply, TransportError};
 #[doc(no_inline)]
 pub use journal::record;
 pub use keys::{Seed, TraceParent};
-pub use lifecycle::{InvalidCommit, Lifecycle, Outcome};
 pub use meter::Reading;
-pub use operation::{Operation, Progress, RawRequest, RawResponse};
-pub use replayer::{Flushed, Replay, Replayer};
-pub use reply::{OperationKind, Unsuccessful, Verdict};
-pub use settlement::{Receipt, Settlement};
-pub use step::{Event, Step};
+pub use outcome::{
+    ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCommit,
+    OperationKind, Outcome, Receipt, TransportError, Unsuccessful,
+};
+pub use session::Session;
+pub use ticket::Ticket;
 pub use time::{Now, UnixMillis};
+pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reader, Urgency, Verdict};
+
+/// The parts of a [`Session`], for fuzz targets and for drivers that have not come over to it. Nothing of it is promised.
+#[cfg(feature = "parts")]
+#[doc(hidden)]
+pub mod parts {
+    pub use crate::reservation::lease;
+    pub use crate::reservation::{Lifecycle, Told};
+    pub use crate::session::replay::{AT_A_TIME, Replay, Replayer, Tally};
+    pub use crate::settlement::Settlement;
+    pub use crate::step::Step;
+}

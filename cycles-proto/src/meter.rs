@@ -1,8 +1,8 @@
 //! What a stream consumes, item by item: the adapters' metered streams count with it, and it says how they end.
 
 use crate::guarded::CommitNotes;
-use crate::lifecycle::{InvalidCommit, ReleaseReason};
 use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, Unit};
+use crate::outcome::{InvalidCommit, ReleaseReason};
 use crate::time::Now;
 
 /// What one item of a stream says about the cost of all.

@@ -16,7 +16,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use cycles_proto::UnixMillis;
-use cycles_proto::lease::{BeatFailure, Lease, Next, Observation, Stop};
+use cycles_proto::parts::lease::{BeatFailure, Lease, Next, Observation};
+use cycles_proto::outcome::Stop;
 
 use crate::input::Input;
 

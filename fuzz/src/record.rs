@@ -16,7 +16,8 @@ use std::sync::{Arc, LazyLock};
 
 use cycles_proto::models::*;
 use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, Purpose, file_name, legacy_file_name};
-use cycles_proto::{Call, CyclesConfig, Now, Seed, Settlement, Step, UnixMillis};
+use cycles_proto::{Call, CyclesConfig, Now, Seed, UnixMillis};
+use cycles_proto::parts::{Settlement, Step};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use cycles_proto::models::*;
-use cycles_proto::reply::{Reply, verdict};
+use cycles_proto::wire::reply::{Reply, verdict};
 use cycles_proto::{
     CyclesConfig, Error, Failure, FailureKind, Operation, OperationKind, Progress, Seed, Verdict,
 };

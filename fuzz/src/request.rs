@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use cycles_proto::models::*;
-use cycles_proto::reply::Reply;
+use cycles_proto::wire::reply::Reply;
 use cycles_proto::{Call, CyclesConfig, Error, Operation, Seed, UnixMillis};
 use cycles_sandbox::{ApiKey, Ledger, Tenant};
 use http::Method;

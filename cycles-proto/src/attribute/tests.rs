@@ -1,5 +1,5 @@
 use super::*;
-use crate::lifecycle::InvalidCommit;
+use crate::outcome::InvalidCommit;
 use crate::time::{Now, UnixMillis};
 
 const UNIT: Unit = Unit::Tokens;

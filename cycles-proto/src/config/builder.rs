@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::path::{Path, PathBuf};
 
 use super::base_url::BaseUrl;
-use super::{ApiKey, ConfigError, CyclesConfig, JournalConfig, RetryPolicy};
+use super::{ConfigError, CyclesConfig, JournalConfig, RetryPolicy, parse_key};
 use crate::keys::TraceParent;
 use crate::models::Subject;
 
@@ -130,7 +130,7 @@ impl CyclesConfigBuilder {
             (false, true) => return Err(ConfigError::BaseUrl("is an API key")),
             (false, false) => {}
         }
-        let api_key = ApiKey::parse(&self.api_key)?;
+        let api_key = parse_key(&self.api_key)?;
         let base_url = BaseUrl::parse(self.base_url)?;
         self.subject.check_partial().map_err(ConfigError::Subject)?;
         positive("the connect timeout", self.connect_timeout)?;

@@ -4,15 +4,13 @@ mod base_url;
 mod builder;
 mod copied;
 mod env;
-mod secret;
-mod spelled;
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use crate::api_key::ApiKey;
 pub use builder::CyclesConfigBuilder;
-pub use secret::ApiKey;
 
 use crate::keys::TraceParent;
 use crate::models::{InvalidRequest, Subject};
@@ -197,7 +195,7 @@ impl CyclesConfig {
         &self.retry
     }
 
-    /// Whether unsettled costs are to be kept on disk. If not, a [`Lifecycle`](crate::Lifecycle) never asks for
+    /// Whether unsettled costs are to be kept on disk. If not, a [`Lifecycle`](crate::reservation::Lifecycle) never asks for
     /// its record to be stored.
     pub fn journal_enabled(&self) -> bool {
         self.journal.enabled
@@ -220,7 +218,7 @@ impl CyclesConfig {
     pub fn for_principal(&self, api_key: &str, subject: Subject) -> Result<Self, ConfigError> {
         subject.check_partial().map_err(ConfigError::Subject)?;
         Ok(Self {
-            api_key: ApiKey::parse(api_key)?,
+            api_key: parse_key(api_key)?,
             subject,
             ..self.clone()
         })
@@ -264,6 +262,14 @@ impl CyclesConfig {
     pub(crate) fn user_agent(&self) -> &HeaderValue {
         &self.user_agent
     }
+}
+
+/// The key, if it can be one.
+fn parse_key(text: &str) -> Result<ApiKey, ConfigError> {
+    let problem = copied::along_with_key(text);
+    problem
+        .map_or_else(|| ApiKey::parse(text), Err)
+        .map_err(ConfigError::ApiKey)
 }
 
 /// Below this a timeout was probably meant in seconds.

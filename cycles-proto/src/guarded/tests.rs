@@ -1,8 +1,7 @@
 //! What a guarded action reserves, what goes with its commit, and how it ends.
 
 use super::*;
-use crate::InvalidCommit;
-use crate::settlement::Receipt;
+use crate::outcome::{InvalidCommit, Receipt};
 
 #[test]
 fn what_is_reserved_is_what_was_set() {

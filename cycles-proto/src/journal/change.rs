@@ -12,7 +12,8 @@ use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waitin
 use super::scan::Failure;
 use super::seen::Seen;
 use super::temp::{Temp, remove_superseded};
-use super::write::{Aside, JournalWrite, StoreFailure};
+use super::write::JournalWrite;
+use crate::outcome::{Aside, StoreFailure};
 
 /// What a change did, for [`Seen::note`].
 #[derive(Clone, Debug, Default)]

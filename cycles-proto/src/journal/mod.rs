@@ -55,7 +55,8 @@ pub use self::reading::{Reading, read};
 pub use self::record::{JournalRecord, RecordId};
 pub use self::scan::{Failure, Problem, Scan, SetAside, scan, set_aside};
 pub use self::seen::Seen;
-pub use self::write::{Aside, JournalWrite, STORE_DEADLINE, StoreFailure};
+pub use self::write::{JournalWrite, STORE_DEADLINE};
+pub use crate::outcome::{Aside, StoreFailure};
 
 #[cfg(test)]
 mod tests;

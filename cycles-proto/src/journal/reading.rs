@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use super::file::Files;
 use super::procedure::Next;
 use super::record::JournalRecord;
+use super::record::RecordId;
 use super::scan::{Failure, Scan, SetAside, beside, kept, look_through};
 use super::seen::Seen;
-use super::write::Aside;
-use crate::step::Event;
+use crate::outcome::{Aside, Event};
 
 /// The records that a replayer is to settle, and what else was found.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Reading {
     beside: usize,
 }
 
-/// [Scans](super::scan()) for a [`Replayer`](crate::Replayer), and looks at what was set aside as stale if it wants that.
+/// [Scans](super::scan()) for a [`Replayer`](crate::session::replay::Replayer), and looks at what was set aside as stale if it wants that.
 /// The first time it also looks at what lies beside the directory.
 pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Result<Reading, Failure>> {
     let is_first = !seen.was_read();
@@ -79,5 +79,16 @@ impl Reading {
         let mut records = self.scan.records;
         records.extend(self.stale.into_iter().filter_map(|aside| aside.record));
         records
+    }
+}
+
+impl Event {
+    /// A second cost of a reservation was found in this file: for whoever reads the journal to tell.
+    pub fn second_cost(id: RecordId, file: impl Into<String>) -> Self {
+        Self::SecondCost {
+            reservation_id: id.reservation,
+            idempotency_key: id.key,
+            file: file.into(),
+        }
     }
 }

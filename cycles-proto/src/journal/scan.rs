@@ -12,7 +12,7 @@ use super::op::{FileOp, Looks, Temporary};
 use super::procedure::Next;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
 use super::temp::{Temp, has_ending, is_abandoned, quarantine, remove_superseded, was_taken};
-use super::write::Aside;
+use crate::outcome::Aside;
 
 /// What was found. Files are told by their names, and by their paths once it is known [where](Self::within) they lie.
 #[derive(Clone, Debug, Default)]

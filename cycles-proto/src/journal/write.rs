@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::record::{JournalRecord, RecordId, stem, stem_of_cost};
+use crate::outcome::Aside;
 
 /// A change of the journal. It concerns the record of one cost: that of another key, also of the same reservation, is
 /// never replaced, removed or overwritten by it.
@@ -41,24 +42,7 @@ impl JournalWrite {
     }
 }
 
-/// Why a record is set aside, which is also the ending of its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aside {
-    /// `.rejected`: the ledger refused the cost for good.
-    Rejected,
-    /// `.stale`: the server may have forgotten the key, so that sending it again could count twice.
-    Stale,
-}
-
 impl Aside {
-    /// The ending of the names of what is set aside for this reason, without the point.
-    pub const fn ending(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Stale => "stale",
-        }
-    }
-
     /// The names for the record of this cost, in the order of preference: the first may be taken by another cost of the
     /// reservation.
     pub fn file_names(self, id: &RecordId) -> [String; 2] {
@@ -69,33 +53,3 @@ impl Aside {
 /// How long anybody waits for a change of the journal. One that takes longer, as on a disk that hangs, counts as failed;
 /// if it is made later all the same, that does no harm.
 pub const STORE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Why a change of the journal could not be made durable, in the words of the system.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-#[non_exhaustive]
-pub struct StoreFailure {
-    /// What happened.
-    pub message: String,
-    /// Whether the change was made all the same, and only a machine that goes down may undo it: the cost is in its
-    /// record, and is not to be called lost.
-    pub is_made: bool,
-}
-
-impl StoreFailure {
-    /// The change was not made.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            is_made: false,
-        }
-    }
-
-    /// The change was made, and may be undone if the machine goes down.
-    pub fn not_durable(message: impl Into<String>) -> Self {
-        Self {
-            is_made: true,
-            ..Self::new(message)
-        }
-    }
-}

@@ -18,7 +18,7 @@ pub struct InvalidRequest {
 impl InvalidRequest {
     pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
         // Names of dimensions and values of enums are the caller's, of any length and on any number of lines.
-        let tidy = |text: String| crate::error::shortened(&text);
+        let tidy = |text: String| crate::text::shortened(&text);
         Self {
             field: tidy(field.into()),
             problem: tidy(problem.into()),

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::retry_after::RetryAfter;
 use std::borrow::Cow;
 
-use crate::config::ApiKey;
+use crate::api_key::ApiKey;
 use bytes::Bytes;
 use http::HeaderValue;
 

@@ -127,7 +127,7 @@ pub struct CommitResponse {
     pub status: ReservationStatus,
     /// What was charged; less than the actual amount when `ALLOW_IF_AVAILABLE` capped it.
     pub charged: Amount,
-    /// What the action cost, in a [receipt](crate::Receipt).
+    /// What the action cost, in a [receipt](crate::outcome::Receipt).
     #[serde(skip)]
     pub actual: Option<Amount>,
     /// What was given back, if less was charged than reserved.
@@ -220,7 +220,7 @@ pub struct EventCreateResponse {
     /// What was charged, if that is less than the actual amount.
     #[serde(default)]
     pub charged: Option<Amount>,
-    /// What the action cost, in a [receipt](crate::Receipt).
+    /// What the action cost, in a [receipt](crate::outcome::Receipt).
     #[serde(skip)]
     pub actual: Option<Amount>,
     /// The balances after the debit.

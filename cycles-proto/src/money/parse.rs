@@ -10,7 +10,7 @@ use super::prices::Prices;
 use super::scale;
 use super::table::{PriceError, PriceTable};
 use super::usd::Usd;
-use crate::error::shortened;
+use crate::text::shortened;
 
 /// A table of prices in TOML; see [`PriceTable`]. What it does not know is an error, as a misspelt price would be
 /// another one.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::prices::{Prices, Usage};
-use crate::error::shortened;
 use crate::models::Amount;
+use crate::text::shortened;
 
 /// What models cost. It is yours, as prices change: made by hand, or with the feature `prices` read from TOML.
 ///

@@ -3,9 +3,9 @@
 use core::fmt;
 use core::str::FromStr;
 
-use crate::error::shortened;
 use crate::meter::Reading;
 use crate::models::{Amount, Unit};
+use crate::text::shortened;
 
 /// An amount of US dollars from 0 to 92,233,720,368.54775807, exact to the microcent: 100,000,000 to the dollar.
 ///

@@ -11,18 +11,17 @@ use super::plain::{CallId, CallKey, Plain};
 use super::reservation::{Reservation, ReservationKey};
 use super::slab::SlabKey;
 use super::{Key, Session};
-use crate::call::Ticket;
 use crate::config::ConfigError;
-use crate::error::Error;
 use crate::keys::Seed;
-use crate::lifecycle::{Grant, InvalidCommit, Lifecycle, Outcome, ReleaseReason};
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
-use crate::operation::Operation;
-use crate::settlement::Receipt;
+use crate::outcome::{Error, Grant, InvalidCommit, Outcome, Receipt, ReleaseReason};
+use crate::reservation::Lifecycle;
+use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
+use crate::wire::operation::Operation;
 
 /// Names an extension that was asked for by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -334,7 +333,7 @@ impl Session {
     fn look<T>(
         &mut self,
         key: ReservationKey,
-        look: impl FnOnce(&mut crate::lifecycle::Told, &Lifecycle) -> Option<Result<T, Error>>,
+        look: impl FnOnce(&mut crate::reservation::Told, &Lifecycle) -> Option<Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
         let reservation = self.reservations.get_mut(key.0);
         match reservation.map(|it| it.told_and_machine()) {

@@ -3,7 +3,7 @@
 use super::outside::{Of, State};
 use super::slab::SlabKey;
 use super::{ReservationKey, Session};
-use crate::call::{Failure, FailureKind};
+use crate::outcome::{Failure, FailureKind};
 use crate::time::Now;
 
 /// How a session ends. Nothing new is begun in any of these ways: neither reservations nor calls, and no journal is read.

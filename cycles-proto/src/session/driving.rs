@@ -9,7 +9,8 @@ use super::slab::SlabKey;
 use super::step::Step;
 use super::timers::Timed;
 use super::{Key, Session};
-use crate::step::{Event, Step as Asked};
+use crate::outcome::Event;
+use crate::step::Step as Asked;
 use crate::time::Now;
 
 impl Session {

@@ -10,12 +10,12 @@ use super::slab::SlabKey;
 use super::step::Step;
 use super::timers::Timed;
 use super::{Key, Session};
-use crate::answer::Answer;
-use crate::call::{Call, Failure, FailureKind, Ticket};
-use crate::lifecycle::Lifecycle;
 use crate::models::ReservationId;
-use crate::step::Event;
+use crate::outcome::{Event, Failure, FailureKind};
+use crate::reservation::Lifecycle;
+use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::wire::{Answer, Call};
 
 /// How long a place that is asked back is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);

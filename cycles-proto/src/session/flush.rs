@@ -6,7 +6,8 @@ use super::Session;
 use super::caller::{Caller, Principal};
 use super::slab::SlabKey;
 use super::timers::Timed;
-use crate::replayer::{Flushed, Replayer};
+use crate::outcome::Flushed;
+use crate::session::replay::Replayer;
 use crate::time::Now;
 
 /// Names a flush.

@@ -31,6 +31,7 @@ mod outside;
 mod places;
 mod plain;
 mod principal;
+pub(crate) mod replay;
 mod reservation;
 mod slab;
 mod step;

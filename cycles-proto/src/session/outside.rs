@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use super::caller::Principal;
 use super::places::Kind;
 use super::slab::{Slab, SlabKey};
-use crate::call::{Call, Ticket};
+use crate::ticket::Ticket;
+use crate::wire::Call;
 
 /// Something that was asked for, by its ticket.
 #[derive(Debug)]

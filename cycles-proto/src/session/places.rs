@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 
 use super::slab::SlabKey;
-use crate::call::Urgency;
+use crate::wire::Urgency;
 
 /// What an exchange is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

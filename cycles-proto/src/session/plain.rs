@@ -8,10 +8,10 @@ use core::time::Duration;
 use super::caller::{Caller, ObserverId, Principal};
 use super::places::Kind;
 use super::slab::SlabKey;
-use crate::answer::Answer;
-use crate::call::{Call, Ticket};
-use crate::error::Error;
-use crate::operation::{Operation, Progress};
+use crate::outcome::Error;
+use crate::ticket::Ticket;
+use crate::wire::operation::{Operation, Progress};
+use crate::wire::{Answer, Call};
 
 /// Names a call, whatever its answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use super::caller::Principal;
 use crate::config::CyclesConfig;
-use crate::error::Error;
 use crate::journal::RecordId;
 use crate::keys::Seed;
-use crate::lifecycle::Outcome;
-use crate::replayer::{Flushed, Replayer, Tally};
-use crate::settlement::Receipt;
+use crate::outcome::{Error, Flushed, Outcome, Receipt};
+use crate::session::replay::{Replayer, Tally};
 use crate::time::Now;
 
 #[derive(Debug)]

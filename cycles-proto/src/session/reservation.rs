@@ -5,8 +5,8 @@ use core::time::Duration;
 use super::caller::{ObserverId, Principal};
 use super::slab::SlabKey;
 use crate::journal::RecordId;
-use crate::lifecycle::{Lifecycle, Told};
 use crate::models::IdempotencyKey;
+use crate::reservation::{Lifecycle, Told};
 
 /// Names a reservation of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use super::caller::{ObserverId, Principal};
-use crate::call::{Call, Ticket};
 use crate::journal::{JournalRecord, JournalWrite};
-use crate::step::Event;
+use crate::outcome::Event;
+use crate::ticket::Ticket;
+use crate::wire::Call;
 
 /// The next thing to do. A step is handed out once; what is asked may be done side by side with everything else, and
 /// reported in whatever order it ends.
@@ -28,7 +29,7 @@ pub enum Step {
         /// Whose journal it is.
         principal: Principal,
         /// Whether those are wanted too, after the others, that were set aside as
-        /// [stale](crate::journal::Aside::Stale).
+        /// [stale](crate::outcome::Aside::Stale).
         with_stale: bool,
     },
     /// Give back the claim to this principal's journal: nothing of it is being settled.

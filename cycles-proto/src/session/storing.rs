@@ -7,11 +7,12 @@ use super::reservation::Reservation;
 use super::slab::SlabKey;
 use super::step::{Scanned, Step};
 use super::timers::Timed;
-use crate::call::Ticket;
 use crate::journal::record::Mode;
-use crate::journal::{JournalWrite, STORE_DEADLINE, StoreFailure};
-use crate::lifecycle::Lifecycle;
-use crate::replayer::Replay;
+use crate::journal::{JournalWrite, STORE_DEADLINE};
+use crate::outcome::StoreFailure;
+use crate::reservation::Lifecycle;
+use crate::session::replay::Replay;
+use crate::ticket::Ticket;
 use crate::time::Now;
 
 impl Session {

@@ -7,15 +7,14 @@ use bytes::Bytes;
 
 use super::judge::{Move, Why};
 use super::{Settlement, Stage};
-use crate::answer::Reads;
-use crate::call::{Call, Failure, Ticket, Urgency};
-use crate::encode::{Encoded, reservation_path};
-use crate::error::{CallContext, Error};
 use crate::journal::record::Mode;
 use crate::models::{CommitResponse, EventCreateResponse, ReservationDetail};
-use crate::reply::OperationKind;
+use crate::outcome::{CallContext, Error, Failure, OperationKind};
+use crate::path::reservation_path;
 use crate::step::Step;
+use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::wire::{Call, Encoded, Reads, Urgency};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attempt {

@@ -8,8 +8,9 @@ use crate::journal::record::{JournalRecord, Mode};
 use crate::models::{
     Amount, CommitResponse, ErrorCode, EventCreateResponse, ReservationDetail, ReservationStatus,
 };
-use crate::reply::{Unsuccessful, Verdict};
+use crate::outcome::Unsuccessful;
 use crate::time::UnixMillis;
+use crate::wire::reply::Verdict;
 
 /// What to do next.
 #[derive(Debug)]

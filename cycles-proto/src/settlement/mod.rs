@@ -20,7 +20,6 @@
 
 mod attempt;
 mod judge;
-mod receipt;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -29,17 +28,17 @@ use bytes::Bytes;
 
 use self::attempt::{Attempt, Flight};
 use self::judge::{Found, Move};
-pub use self::receipt::Receipt;
-use crate::answer::{Answer, Reader, Reads};
 use crate::backoff::Backoff;
-use crate::call::{Failure, FailureKind, Ticket, Tickets};
 use crate::config::CyclesConfig;
-use crate::error::Error;
+use crate::journal::JournalWrite;
 use crate::journal::record::{JournalRecord, Mode};
 use crate::keys::Seed;
 use crate::models::ReservationId;
-use crate::step::{Aside, Event, Events, JournalWrite, Step, StoreFailure};
+use crate::outcome::{Aside, Error, Event, Failure, FailureKind, Receipt, StoreFailure};
+use crate::step::{Events, Step};
+use crate::ticket::{Ticket, Tickets};
 use crate::time::{Now, UnixMillis};
+use crate::wire::{Answer, Reader, Reads};
 
 /// One known cost on its way into the ledger.
 #[derive(Debug)]

@@ -8,6 +8,7 @@
 
 mod careless;
 
+mod folders;
 mod hostile;
 mod lifecycle_fuzz;
 mod session;

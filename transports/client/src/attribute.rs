@@ -6,8 +6,8 @@ use core::pin::pin;
 use cycles_host::ambient;
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
 use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 use futures::stream::Stream;
 

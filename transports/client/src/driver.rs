@@ -6,9 +6,10 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::sync::{Arc, MutexGuard};
 
+use cycles_proto::journal::JournalWrite;
+use cycles_proto::parts::Step;
 use cycles_proto::record::RecordId;
-use cycles_proto::step::JournalWrite;
-use cycles_proto::{Call, Event, Failure, FailureKind, Now, Step, Ticket};
+use cycles_proto::{Call, Event, Failure, FailureKind, Now, Ticket};
 
 use crate::client::Ready;
 use crate::exchange::Exchanged;

@@ -7,11 +7,13 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::Arc;
 
-use cycles_proto::lifecycle::{Outcome, ReleaseReason};
+use cycles_proto::Outcome;
 use cycles_proto::models::{
     Amount, Caps, CommitRequest, Decision, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
-use cycles_proto::{ConfigError, Error, InvalidCommit, Lifecycle, Receipt, UnixMillis};
+use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::parts::Lifecycle;
+use cycles_proto::{ConfigError, Error, InvalidCommit, Receipt, UnixMillis};
 
 use crate::client::{CyclesClient, Ready};
 use crate::context::Lease;

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use cycles_host::Process;
 use cycles_host::journal::{Claim, Reading};
-use cycles_proto::lifecycle::Outcome;
+use cycles_proto::Outcome;
+use cycles_proto::parts::Lifecycle;
+use cycles_proto::parts::{Replay as Step, Replayer, Tally};
 use cycles_proto::record::RecordId;
-use cycles_proto::replayer::{Replay as Step, Replayer, Tally};
-use cycles_proto::{Error, Event, Flushed, Lifecycle, Now, Receipt, Ticket};
+use cycles_proto::{Error, Event, Flushed, Now, Receipt, Ticket};
 use futures::channel::oneshot;
 use futures::stream::{FuturesUnordered, Stream as _};
 use futures::task::AtomicWaker;

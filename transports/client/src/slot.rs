@@ -6,8 +6,10 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Process;
-use cycles_proto::lifecycle::{InvalidCommit, Lifecycle, Told};
-use cycles_proto::step::{STORE_DEADLINE, StoreFailure};
+use cycles_proto::InvalidCommit;
+use cycles_proto::journal::STORE_DEADLINE;
+use cycles_proto::outcome::StoreFailure;
+use cycles_proto::parts::{Lifecycle, Told};
 use cycles_proto::{Now, Ticket};
 use futures::task::AtomicWaker;
 

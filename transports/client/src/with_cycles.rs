@@ -6,8 +6,8 @@ use core::pin::{Pin, pin};
 use cycles_host::ambient;
 use cycles_proto::Error;
 use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::Amount;
+use cycles_proto::outcome::ReleaseReason;
 use futures::future::{Either, select};
 
 use crate::client::CyclesClient;

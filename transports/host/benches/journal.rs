@@ -15,11 +15,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cycles_host::Journal;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{
     Action, Amount, CommitRequest, CyclesMetrics, IdempotencyKey, JsonObject, ReservationId, Subject,
 };
 use cycles_proto::record::{JournalRecord, Purpose, RecordId, file_name};
-use cycles_proto::step::JournalWrite;
 use cycles_proto::{CyclesConfig, UnixMillis};
 
 const IN_FLIGHT: usize = 64;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cycles_proto::step::Aside;
+use cycles_proto::outcome::Aside;
 use cycles_proto::{Event, Receipt};
 
 /// Is told of every [`Event`], in order, one at a time, away from everything that settles or keeps leases

@@ -5,8 +5,8 @@ use std::io::Read;
 use cycles_host::ambient;
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
 use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 
 use crate::client::CyclesClient;

@@ -20,7 +20,7 @@ impl CyclesClient {
         Ok(ready.engine.flush(&ready.observers, false, timeout))
     }
 
-    /// As [`flush`](Self::flush), and sends what was set aside as [stale](crate::proto::step::Aside::Stale) too:
+    /// As [`flush`](Self::flush), and sends what was set aside as [stale](crate::proto::outcome::Aside::Stale) too:
     /// costs that were in the journal for so long that the server may have forgotten their keys. Each is sent with
     /// the bytes and the key that were recorded. What stays keeps its file, and is counted in
     /// [`Flushed::recorded`].

@@ -5,12 +5,13 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::thread;
 
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::meter::Settle;
 use cycles_proto::models::{
     Amount, Caps, CommitRequest, Decision, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
-use cycles_proto::{Error, InvalidCommit, Lifecycle, Receipt, UnixMillis};
+use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::parts::Lifecycle;
+use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
 
 use crate::client::{CyclesClient, Ready};
 use crate::context::Lease;

@@ -14,10 +14,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Observers;
-use cycles_proto::lifecycle::{InvalidCommit, Lifecycle, Told};
+use cycles_proto::InvalidCommit;
+use cycles_proto::journal::{JournalWrite, STORE_DEADLINE};
+use cycles_proto::parts::Step;
+use cycles_proto::parts::{Lifecycle, Told};
 use cycles_proto::record::RecordId;
-use cycles_proto::step::{JournalWrite, STORE_DEADLINE};
-use cycles_proto::{Call, Event, Failure, FailureKind, Step, Ticket, Urgency};
+use cycles_proto::{Call, Event, Failure, FailureKind, Ticket, Urgency};
 
 use crate::engine::Engine;
 use crate::scheduler::Sleeper;

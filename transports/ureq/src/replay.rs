@@ -6,9 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::Observers;
 use cycles_host::journal::Claim;
-use cycles_proto::lifecycle::Outcome;
+use cycles_proto::Outcome;
+use cycles_proto::parts::{Replay as Step, Replayer, Tally};
 use cycles_proto::record::RecordId;
-use cycles_proto::replayer::{Replay as Step, Replayer, Tally};
 use cycles_proto::{Error, Event, Flushed, Now, Receipt, Ticket, Urgency};
 
 use crate::engine::Engine;

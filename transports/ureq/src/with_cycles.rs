@@ -6,8 +6,8 @@ use std::sync::Arc;
 use cycles_host::ambient;
 use cycles_proto::Error;
 use cycles_proto::guarded::{BoxError, NotCompleted, WithCyclesConfig};
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::Amount;
+use cycles_proto::outcome::ReleaseReason;
 
 use crate::client::CyclesClient;
 use crate::completed::Completed;

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cycles_proto::lifecycle::{InvalidCommit, ReleaseReason};
+use cycles_proto::InvalidCommit;
 use cycles_proto::models::{Amount, BalanceParams, CommitRequest, ReservationCreateRequest};
+use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{CallId, ExtendKey, ObserverId, ReservationKey};
 use cycles_proto::{Error, Now, Operation, Seed};
 

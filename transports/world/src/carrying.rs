@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cycles_proto::answer::Reader;
+use cycles_proto::Reader;
 use cycles_proto::session::Key;
 use cycles_proto::{Call, Failure, FailureKind, Now, Ticket, Urgency};
 use cycles_sandbox::Operation;

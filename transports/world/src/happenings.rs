@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::answer::Reader;
+use cycles_proto::Reader;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::ReservationId;
 use cycles_proto::session::Principal;
-use cycles_proto::step::JournalWrite;
 use cycles_proto::{Call, Failure, FailureKind, Ticket, UnixMillis};
 use cycles_sandbox::{Operation, ReservationStatus};
 use http::{Request, Response};

@@ -25,8 +25,8 @@ mod time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cycles_proto::lifecycle::Grant;
 use cycles_proto::models::ReservationId;
+use cycles_proto::outcome::Grant;
 use cycles_proto::{CyclesConfig, Receipt, Ticket, UnixMillis};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledger, Seed};
 

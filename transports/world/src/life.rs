@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::lifecycle::Outcome;
+use cycles_proto::Event;
+use cycles_proto::Outcome;
 use cycles_proto::models::{Amount, ReservationId};
 use cycles_proto::record::JournalRecord;
-use cycles_proto::step::Event;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Operation;
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::answer::Reader;
-use cycles_proto::lifecycle::{Grant, InvalidCommit, Outcome, ReleaseReason};
+use cycles_proto::Operation;
+use cycles_proto::Reader;
 use cycles_proto::models::{Amount, BalanceResponse, CommitRequest, ReservationCreateRequest};
-use cycles_proto::operation::Operation;
+use cycles_proto::outcome::StoreFailure;
+use cycles_proto::outcome::{Grant, ReleaseReason};
 use cycles_proto::session::{
     CallId, CallKey, Caller, Close, ExtendKey, FlushKey, Key, ReservationKey, Scanned, Session, Step,
 };
-use cycles_proto::step::StoreFailure;
 use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ticket};
+use cycles_proto::{InvalidCommit, Outcome};
 use http::Response;
 
 /// A session, as its driver and its callers see it. [`Session`] is one; a wrapper around it that misbehaves is one too,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use cycles_proto::Event;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
-use cycles_proto::step::{Event, JournalWrite};
 use cycles_proto::{Now, Ticket};
 
 use super::audit::{broken, keeps_secret};

@@ -1,6 +1,6 @@
 //! The reservations of a session: how the world learns of those that are taken up from the journal, and how each ends.
 
-use cycles_proto::lifecycle::Outcome;
+use cycles_proto::Outcome;
 use cycles_proto::models::{Amount, Unit};
 use cycles_proto::record::{JournalRecord, RecordId};
 use cycles_proto::session::{Principal, ReservationKey};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cycles_proto::answer::Reader;
+use cycles_proto::Reader;
 use cycles_proto::models::{BalanceResponse, ReservationId};
 use cycles_proto::record::{JournalRecord, RecordId};
 use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Principal, ReservationKey};

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
-use cycles_proto::{CyclesConfig, Lifecycle, Now, Seed, Step, UnixMillis};
+use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::{CyclesConfig, Now, Seed, UnixMillis};
 use cycles_sandbox::{
     ApiKey, Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Tenant, Unit,
 };

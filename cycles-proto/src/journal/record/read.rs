@@ -130,7 +130,7 @@ impl TryFrom<File<'_>> for JournalRecord {
     fn try_from(file: File<'_>) -> Result<Self, InvalidRecord> {
         match file.version.map(RawValue::get) {
             Some("1") => {}
-            Some(other) => return Err(InvalidRecord::Version(crate::error::shortened(other))),
+            Some(other) => return Err(InvalidRecord::Version(crate::text::shortened(other))),
             None => return Err(InvalidRecord::Missing("version")),
         }
         let reservation_id = file

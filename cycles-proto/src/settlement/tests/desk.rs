@@ -148,7 +148,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn note_call(&mut self, call: &crate::Call) {
+    pub(super) fn note_call(&mut self, call: &crate::wire::Call) {
         let request = &call.request;
         self.log
             .push(format!("{} {}", request.method(), request.uri().path()));

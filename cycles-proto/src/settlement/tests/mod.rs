@@ -14,8 +14,8 @@ use self::desk::{
 use http::Response;
 
 use super::*;
+use crate::journal::STORE_DEADLINE;
 use crate::models::{Amount, ReservationStatus};
-use crate::step::STORE_DEADLINE;
 
 #[test]
 fn a_cost_is_stored_then_committed_then_forgotten() {

@@ -21,12 +21,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_proto::InvalidCommit;
 use cycles_proto::config::RetryPolicy;
-use cycles_proto::lifecycle::InvalidCommit;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::*;
+use cycles_proto::outcome::StoreFailure;
+use cycles_proto::parts::{Lifecycle, Step};
 use cycles_proto::record::JournalRecord;
-use cycles_proto::step::{JournalWrite, StoreFailure};
-use cycles_proto::{Call, CyclesConfig, Failure, Lifecycle, Now, Outcome, Seed, Step, Ticket, UnixMillis};
+use cycles_proto::{Call, CyclesConfig, Failure, Now, Outcome, Seed, Ticket, UnixMillis};
 use http::Response;
 
 pub use self::dice::Dice;

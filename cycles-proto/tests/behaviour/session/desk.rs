@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cycles_proto::Event;
 use cycles_proto::journal::{JournalRecord, JournalWrite, RecordId, StoreFailure};
 use cycles_proto::models::*;
 use cycles_proto::session::{Caller, ObserverId, Principal, ReservationKey, Scanned, Session, Step};
-use cycles_proto::step::Event;
 use cycles_proto::{
     Call, CyclesConfig, Error, Failure, FailureKind, Now, Operation, Receipt, Seed, Ticket, UnixMillis,
 };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use cycles_proto::Event;
 use cycles_proto::Receipt;
 use cycles_proto::journal::JournalWrite;
-use cycles_proto::step::Event;
 
 use super::desk::{Desk, Fate};
 

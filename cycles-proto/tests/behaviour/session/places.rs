@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use cycles_proto::Event;
 use cycles_proto::FailureKind;
-use cycles_proto::step::Event;
 
 use super::desk::{Desk, Fate, is_of, is_transport};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cycles_proto::step::Event;
+use cycles_proto::Event;
 
 #[derive(Debug, Default)]
 pub(super) struct Book {

@@ -19,15 +19,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cycles_proto::Event;
 use cycles_proto::config::RetryPolicy;
 use cycles_proto::journal::{JournalRecord, JournalWrite, RecordId, StoreFailure};
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::*;
+use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::record::Mode;
 use cycles_proto::session::{
     CallKey, Caller, Close, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
 };
-use cycles_proto::step::Event;
 use cycles_proto::{
     Call, CyclesConfig, Failure, FailureKind, Flushed, Now, Operation, Seed, Ticket, UnixMillis,
 };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cycles_proto::lease::Stop;
 use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest, ReservationId};
+use cycles_proto::outcome::Stop;
 use cycles_proto::{Error, Event, InvalidCommit, Receipt};
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent, ExtendReservation};
 use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus, Tenant};

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use cycles_proto::UnixMillis;
 use cycles_proto::models::{Action, Subject};
+use cycles_proto::parts::AT_A_TIME;
 use cycles_proto::record::{JournalRecord, Purpose, legacy_file_name};
-use cycles_proto::replayer::AT_A_TIME;
 use cycles_sandbox::Operation::CreateEvent;
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Unit};
 use sha2::{Digest as _, Sha256};

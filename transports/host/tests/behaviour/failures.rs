@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::*;
 use cycles_host::{Journal, JournalError, Process};
-use cycles_proto::step::Aside;
+use cycles_proto::outcome::Aside;
 
 /// A failed put says what to do, and always what it means.
 #[track_caller]

@@ -5,8 +5,8 @@ use std::fs;
 use crate::support::*;
 use cycles_host::Journal;
 use cycles_proto::CyclesConfig;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::record::Mode;
-use cycles_proto::step::JournalWrite;
 
 const COMMIT: &str = include_str!("../data/journal/python-commit.json");
 const EVENT: &str = include_str!("../data/journal/python-event.json");

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::support::*;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::record::JournalRecord;
-use cycles_proto::step::JournalWrite;
 
 #[test]
 fn of_many_threads_each_finds_its_change_made() {

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::support::*;
 use cycles_host::{Journal, Observers};
-use cycles_proto::step::{Aside, JournalWrite};
+use cycles_proto::journal::JournalWrite;
+use cycles_proto::outcome::Aside;
 use cycles_proto::{CyclesConfig, Event};
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cycles_host::Journal;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{Action, Amount, CommitRequest, IdempotencyKey, ReservationId, Subject};
+use cycles_proto::outcome::Aside;
 use cycles_proto::record::{JournalRecord, Purpose, file_name};
-use cycles_proto::step::{Aside, JournalWrite};
 use cycles_proto::{CyclesConfig, CyclesConfigBuilder, UnixMillis};
 
 pub(crate) const URL: &str = "http://127.0.0.1:18787";

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::support::*;
 use cycles_host::Observers;
 use cycles_proto::Event;
+use cycles_proto::journal::JournalWrite;
+use cycles_proto::outcome::Aside;
 use cycles_proto::record::{JournalRecord, waiting_file_name};
-use cycles_proto::step::{Aside, JournalWrite};
 
 fn record(key: &str) -> JournalRecord {
     record_with_key("r.1", key, 5)

@@ -328,7 +328,7 @@ fn a_second_cost_that_waits_is_not_touched_by_the_python_sdk_and_ends_where_it_b
     assert_eq!((flushed.recorded, flushed.set_aside), (0, 1), "{flushed:?}");
     assert_eq!(scene.budget(), (42, 0));
     let refused = journal
-        .set_aside(cycles_tokio::proto::step::Aside::Rejected)
+        .set_aside(cycles_tokio::proto::outcome::Aside::Rejected)
         .unwrap();
     assert_eq!(refused[0].record.as_ref().unwrap().id(), second);
 }

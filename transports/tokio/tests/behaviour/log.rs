@@ -10,8 +10,8 @@ use crate::scene::{PATIENCE, Scene};
 use cycles_conformance::{commit, request};
 use cycles_host::Journal;
 use cycles_tokio::models::{Action, Amount, CommitRequest, Subject};
+use cycles_tokio::proto::journal::JournalWrite;
 use cycles_tokio::proto::record::{JournalRecord, Purpose};
-use cycles_tokio::proto::step::JournalWrite;
 use cycles_tokio::{Receipt, UnixMillis};
 
 #[derive(Clone, Default)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::support::world::{World, builder, commit, guarded, reserve};
 use cycles_sandbox::{ReservationState, ReservationStatus, Sandbox};
 use cycles_ureq::models::{Amount, CommitRequest, CyclesMetrics};
-use cycles_ureq::proto::lifecycle::ReleaseReason;
+use cycles_ureq::proto::outcome::ReleaseReason;
 use cycles_ureq::{BoxError, CyclesClient, Error, Event, ReservationGuard, with_cycles};
 use tracing::span;
 

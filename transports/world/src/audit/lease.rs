@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use cycles_proto::Event;
 use cycles_proto::Now;
-use cycles_proto::step::Event;
 
 use super::{Held, broken};
 use crate::rule::Rule;

@@ -11,10 +11,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::lifecycle::{Outcome, Released};
+use cycles_proto::Event;
+use cycles_proto::Outcome;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::ReservationStatus;
+use cycles_proto::outcome::Released;
+use cycles_proto::outcome::{Aside, StoreFailure};
 use cycles_proto::record::{JournalRecord, Mode};
-use cycles_proto::step::{Aside, Event, JournalWrite, StoreFailure};
 use cycles_proto::time::UnixMillis;
 use cycles_proto::{Now, Receipt, Ticket};
 use cycles_sandbox::Operation;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use cycles_proto::lifecycle::ReleaseReason;
 use cycles_proto::models::{
     Action, Amount, CommitOveragePolicy, CommitRequest, ReservationCreateRequest, Subject,
 };

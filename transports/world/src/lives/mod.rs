@@ -8,8 +8,8 @@ mod plan;
 use core::fmt;
 use std::sync::Arc;
 
+use cycles_proto::Outcome;
 use cycles_proto::Receipt;
-use cycles_proto::lifecycle::Outcome;
 use cycles_sandbox::Operation;
 
 use self::dice::Dice;

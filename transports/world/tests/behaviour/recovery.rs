@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::lease::Stop;
-use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason};
+use cycles_proto::Event;
 use cycles_proto::models::{Amount, CommitRequest, JsonObject, ReservationCreateRequest, ReservationId};
+use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::outcome::Stop;
 use cycles_proto::record::{InvalidRecord, Mode, Partition, file_name, legacy_file_name};
-use cycles_proto::step::Event;
 use cycles_proto::{CyclesConfig, Receipt, UnixMillis};
+use cycles_proto::{InvalidCommit, Outcome};
 use cycles_sandbox::Operation::{
     CommitReservation, CreateEvent, CreateReservation, ExtendReservation, ReleaseReservation,
 };

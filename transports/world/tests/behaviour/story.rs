@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_proto::Event;
 use cycles_proto::UnixMillis;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, ReservationId, Subject};
 use cycles_proto::record::{JournalRecord, Mode, Purpose, file_name};
-use cycles_proto::step::Event;
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
 use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
 use cycles_world::{Life, LifeId, ProcessId, Remains, Sent, World};

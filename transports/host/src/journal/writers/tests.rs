@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use cycles_proto::models::{Action, Amount, CommitRequest, Subject};
+use cycles_proto::outcome::Aside;
 use cycles_proto::record::{JournalRecord, Purpose, RecordId};
-use cycles_proto::step::Aside;
 use cycles_proto::time::UnixMillis;
 
 use super::*;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::call::{Call, Ticket};
-use cycles_proto::lease::Stop;
 use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
-use cycles_proto::{CyclesConfig, Event, Lifecycle, Now, Seed, Step, UnixMillis};
+use cycles_proto::outcome::Stop;
+use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::{Call, Ticket};
+use cycles_proto::{CyclesConfig, Event, Now, Seed, UnixMillis};
 
 use super::server::{LeaseServer, Rule};
 use crate::dice::Dice;

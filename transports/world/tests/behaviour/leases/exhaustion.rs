@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cycles_proto::lease::Stop;
+use cycles_proto::Event;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{
     Action, Amount, CommitRequest, ErrorCode, ReservationCreateRequest, ReservationId, Subject,
 };
-use cycles_proto::step::{Event, JournalWrite};
-use cycles_proto::{CyclesConfig, Lifecycle, Now, Outcome, Receipt, Seed, Step, UnixMillis};
+use cycles_proto::outcome::Stop;
+use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::{CyclesConfig, Now, Outcome, Receipt, Seed, UnixMillis};
 use cycles_sandbox::{
     ApiKey, Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Tenant, Unit,
 };

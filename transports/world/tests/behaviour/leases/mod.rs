@@ -9,7 +9,7 @@ mod exhaustion;
 mod server;
 mod table;
 
-use cycles_proto::lease::Stop;
+use cycles_proto::outcome::Stop;
 
 use self::day::{Day, Tally};
 use self::server::Rule;

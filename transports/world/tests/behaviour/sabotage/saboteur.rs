@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::answer::Reader;
-use cycles_proto::lifecycle::{InvalidCommit, Outcome, ReleaseReason, Released};
+use cycles_proto::Event;
+use cycles_proto::Reader;
+use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::{Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest};
+use cycles_proto::outcome::StoreFailure;
+use cycles_proto::outcome::{ReleaseReason, Released};
 use cycles_proto::session::{Caller, FlushKey, Key, ReservationKey, Scanned, Session, Step};
-use cycles_proto::step::{Event, JournalWrite, StoreFailure};
 use cycles_proto::{Call, Error, Failure, Flushed, Now, Receipt, Seed, Ticket, UnixMillis};
+use cycles_proto::{InvalidCommit, Outcome};
 use cycles_sandbox::{DEFAULT_API_KEY, Operation};
 use cycles_world::Machine;
 use http::Response;

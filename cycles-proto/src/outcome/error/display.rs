@@ -1,0 +1,264 @@
+//! The sentences of the errors: what was asked, what came back, what it means for the money, what next.
+
+use core::fmt;
+
+use super::{CallContext, Error, ErrorReply, TransportError};
+use crate::models::{ErrorCode, ReservationCreateResponse, ReservationStatus, ResponseInfo};
+use crate::outcome::{Failure, FailureKind, OperationKind, is_open};
+use crate::text::{EXCERPT, shortened, shortened_to};
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = match self {
+            Self::Config(_) => "Config",
+            Self::Invalid { .. } => "Invalid",
+            Self::BudgetExceeded { .. } => "BudgetExceeded",
+            Self::BudgetNotFound { .. } => "BudgetNotFound",
+            Self::Denied { .. } => "Denied",
+            Self::Api { .. } => "Api",
+            Self::Unreadable { .. } => "Unreadable",
+            Self::Transport(_) => "Transport",
+            Self::DryRun(_) => "DryRun",
+            Self::Action(_) => "Action",
+            Self::LeaseLost(_) => "LeaseLost",
+            Self::Unrecorded(_) => "Unrecorded",
+            Self::InvalidCommit(_) => "InvalidCommit",
+            Self::StaleReplay { .. } => "StaleReplay",
+        };
+        if !f.alternate() {
+            return write!(f, "{variant}: {self}");
+        }
+        f.debug_struct(variant)
+            .field("says", &format_args!("{self}"))
+            .field("call", &self.call())
+            .field("reply", &self.reply().map(|reply| &reply.reply))
+            .finish()
+    }
+}
+
+impl std::error::Error for TransportError {}
+
+/// What to change, where the words of TLS and HTTP do not say it.
+fn advice(failure: &Failure) -> Option<&'static str> {
+    let says = |words: &str| failure.detail().contains(words);
+    if failure.kind() == FailureKind::Tls && says("InvalidContentType") {
+        Some("does the server speak plain http there? Then the base URL begins with http://")
+    // The second: an issuer of the same name is trusted, with another key.
+    } else if failure.kind() == FailureKind::Tls && (says("UnknownIssuer") || says("BadSignature")) {
+        Some(
+            "nothing here trusts its certificate. Name a file with the issuer's in SSL_CERT_FILE, or give it to \
+             HttpOptions::trust_pem",
+        )
+    } else if failure.kind() == FailureKind::Lost && says("invalid HTTP version") {
+        Some("does the server speak https there? Then the base URL begins with https://")
+    } else {
+        None
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.call, self.failure)?;
+        match advice(&self.failure) {
+            Some(advice) => write!(f, ": {advice}. ")?,
+            None => f.write_str(". ")?,
+        }
+        if self.may_have_been_sent() {
+            let unknown = self.outcome_is_unknown().then_some(MAY_BE_DONE);
+            self.call.write_advice(f, unknown)
+        } else {
+            f.write_str("Nothing was sent")
+        }
+    }
+}
+
+/// `commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit)`.
+impl fmt::Display for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation.operation_id())?;
+        if let Some(id) = &self.reservation_id {
+            write!(f, " of {}", shortened(id.as_str()))?;
+        }
+        write!(f, " ({} {})", self.method(), shortened(&self.address()))
+    }
+}
+
+impl CallContext {
+    /// What it means for the money and what to do next; `unknown` says why the outcome is not known, if it is not.
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>, unknown: Option<&str>) -> fmt::Result {
+        match (&self.idempotency_key, unknown) {
+            (Some(key), Some(unknown)) => {
+                let key = shortened(key.as_str());
+                let who = if self.is_recorded {
+                    "the client repeats it from its record"
+                } else {
+                    "repeat it"
+                };
+                write!(f, "{unknown}; {who} under the key {key} and it counts once")?;
+                // The server remembers the key of an extension no longer than the lease.
+                let is_extension = self.operation == OperationKind::ExtendReservation;
+                f.write_str(if is_extension {
+                    " while the lease lasts"
+                } else {
+                    ""
+                })
+            }
+            _ if !self.operation.changes_the_ledger() => {
+                f.write_str("It may have reached the server, where it changes nothing")
+            }
+            _ => f.write_str("The ledger is unchanged"),
+        }
+    }
+}
+
+const MAY_BE_DONE: &str = "The server may have acted on it";
+
+/// Of a refusal that is not the ledger's.
+const MAY_HAVE_ARRIVED: &str =
+    "Something between here and the server answered, and whether the server saw the request is not known";
+
+/// The sentence about a reply: what was asked, what was answered, what it means, how to find it.
+pub(super) struct Sentence<'a>(pub(super) &'a ErrorReply, pub(super) &'a str);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(
+            ErrorReply {
+                call,
+                reply,
+                decision,
+                ..
+            },
+            message,
+        ) = self;
+        let status = reply.info.status();
+        let redirect = call.redirect(&reply.info);
+        let shown = |text: &str| shortened(&reply.info.shown(text));
+        match (reply.code(), &reply.unreadable) {
+            _ if decision.is_some() => write!(f, "{call}: denied")?,
+            (Some(code), _) => write!(f, "{call}: {status} {}", shown(code.as_str()))?,
+            (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
+            (None, None) if redirect.is_none() => {
+                write!(f, "{call}: {status}, not an answer of a Cycles server")?;
+            }
+            (None, None) => write!(f, "{call}: {status}")?,
+        }
+        if let Some(redirect) = &redirect {
+            write!(f, ", {}", shown(redirect))?;
+        } else if !message.is_empty() {
+            write!(f, ": {}", shown(message).trim_end_matches('.'))?;
+        }
+        // The words of Go, nginx and Apache for the same.
+        let wants_https = reply.code().is_none() && status == 400 && message.contains("HTTPS");
+        if wants_https && call.server.starts_with("http://") {
+            f.write_str(" (the base URL has to begin with https://)")?;
+        }
+        if reply.unreadable.is_some() {
+            write!(f, ". {}", shown(&body_of(&reply.info)))?;
+        }
+        if reply.is_outage() {
+            f.write_str(" (the server's own store is down; the API key is not at fault)")?;
+        } else if status == 401 && reply.code().is_some() {
+            write!(f, " ({} does not take the API key)", call.server)?;
+        }
+        if reply.code() == Some(&ErrorCode::IdempotencyMismatch) {
+            f.write_str(
+                " (the ledger answered this key before, for a request with other bytes: compare the two ",
+            )?;
+            f.write_str("before anything is charged under another key)")?;
+        }
+        let pause = decision.as_ref().and_then(|response| response.retry_after());
+        if let Some(wait) = pause.or(reply.info.retry_after()) {
+            let seconds = wait.as_millis().div_ceil(1_000);
+            write!(f, " (the server asks to wait {seconds} s)")?;
+        }
+        if call.operation.changes_the_ledger() {
+            f.write_str(". ")?;
+            let is_page = reply.code().is_none() && (400..500).contains(&status) && !is_open(status);
+            let why = if is_page { MAY_HAVE_ARRIVED } else { MAY_BE_DONE };
+            call.write_advice(f, self.0.outcome_is_unknown().then_some(why))?;
+        }
+        match self.0.request_id() {
+            Some(id) => write!(f, ". Request {}.", shown(id)),
+            None => f.write_str("."),
+        }
+    }
+}
+
+/// What a decision says that is not a permission.
+pub(super) fn denial(response: &ReservationCreateResponse) -> String {
+    let shown = |text: &str| shortened(&response.info.shown(text));
+    let why = match &response.reason_code {
+        Some(reason) => shown(reason.as_str()),
+        None => format!("the decision is {}", shown(response.decision.as_str())),
+    };
+    let deepest = response.scope_path.as_ref().or(response.affected_scopes.last());
+    match deepest {
+        Some(scope) => format!("{why} for {}", shown(scope)),
+        None => why,
+    }
+}
+
+/// The sentence about a reservation that is another caller's, or was over before it was asked for.
+pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> String {
+    let key = call.idempotency_key.as_ref().map_or("", |key| key.as_str());
+    let found = match status {
+        Some(status) => format!(
+            "that reservation is {} by now. Nothing is held",
+            shortened(status.as_str())
+        ),
+        None => "what became of that reservation could not be learnt. Nothing was released".to_owned(),
+    };
+    format!(
+        "{call}: the grant under the key {} had no time left, as when a key was used before: {found}, and the action was \
+         not run; reserve under a fresh key.",
+        shortened(key)
+    )
+}
+
+/// The sentence about a cost that nobody settles any more.
+pub(super) fn unrecorded(last: &Error) -> String {
+    let what = last.to_string();
+    let what = what.trim_end_matches('.');
+    let key = shortened(last.idempotency_key().map_or("", |key| key.as_str()));
+    let is_event = last.call().map(|call| call.operation) == Some(OperationKind::CreateEvent);
+    let again = if is_event {
+        format!("send its event again under the key {key}. Under another key it may count a second time.")
+    } else {
+        format!(
+            "commit it again under the key {key}. An event in its place counts a second time if a commit got through."
+        )
+    };
+    format!("{what}. The cost is in no record, and the client tries no more: {again}")
+}
+
+/// What came in place of a success: `The body is text/html and starts with <!DOCTYPE html>`.
+fn body_of(info: &ResponseInfo) -> String {
+    const SHOWN: usize = 100;
+    if info.body().is_empty() {
+        return "The body is empty".to_owned();
+    }
+    let mut what: Vec<String> = Vec::new();
+    what.extend(
+        info.content_type()
+            .map(|kind| format!("is {}", shortened_to(SHOWN, kind))),
+    );
+    what.extend(
+        info.content_encoding()
+            .map(|coding| format!("is encoded as {}", shortened_to(SHOWN, coding))),
+    );
+    what.push(format!("starts with {}", shortened_to(SHOWN, &excerpt(info))));
+    format!("The body {}", what.join(" and "))
+}
+
+/// The start of a body that is not an error of the protocol. What is not text is shown as bytes.
+pub(super) fn excerpt(info: &ResponseInfo) -> String {
+    let start = &info.body()[..info.body().len().min(EXCERPT)];
+    // A character may be cut in two at the end.
+    let is_text = core::str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
+    if is_text {
+        String::from_utf8_lossy(start).trim().to_owned()
+    } else {
+        start[..start.len().min(EXCERPT / 4)].escape_ascii().to_string()
+    }
+}

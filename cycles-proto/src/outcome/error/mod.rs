@@ -1,0 +1,431 @@
+//! What can go wrong, by whose fault it is, in sentences for the person who has to act on it.
+
+mod action;
+mod address;
+mod display;
+mod made;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+pub use self::action::ActionError;
+use self::display::Sentence;
+use crate::config::ConfigError;
+use crate::models::{
+    CyclesEvidenceRef, DecisionReasonCode, ErrorCode, IdempotencyKey, InvalidRequest, JsonObject,
+    ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
+};
+use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsuccessful, is_open};
+
+/// Why an operation has no result.
+///
+/// | variant | whose word it is | was anything changed? |
+/// |---|---|---|
+/// | [`Config`](Self::Config), [`Invalid`](Self::Invalid) | ours, before sending | no |
+/// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger's | no |
+/// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | ours | no |
+/// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action's, the lease's | what was spent is charged |
+/// | [`Unrecorded`](Self::Unrecorded) | what came last | as that tells |
+/// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
+/// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
+/// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
+/// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
+///
+/// Its `Debug` is its sentence too, because that is what a `main` that returns it and an `unwrap` show; `{:#?}` adds
+/// what was asked and what came back.
+#[derive(Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The client is set up wrongly.
+    #[error("the Cycles client cannot be used: {0}. Nothing was sent")]
+    Config(#[from] ConfigError),
+
+    /// The request breaks a limit of the protocol.
+    #[error("{operation}: {problem}. Nothing was sent", operation = operation.operation_id())]
+    #[non_exhaustive]
+    Invalid {
+        /// What was asked.
+        operation: OperationKind,
+        /// Which field, and what would be right.
+        problem: InvalidRequest,
+    },
+
+    /// The budget does not allow the spending: exceeded, frozen, closed, over its limit, or in debt.
+    #[error("{}", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    BudgetExceeded {
+        /// The server's words; of a decision its reason and its scope.
+        message: String,
+        /// Which of them it is.
+        reason: DecisionReasonCode,
+        /// The scopes that were looked at, broadest first, if the server names them.
+        affected_scopes: Vec<String>,
+        /// When asking again may help, if the server says so.
+        retry_after: Option<Duration>,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// The ledger denies the action for another reason than its budget: the tenant is closed, a policy denies this
+    /// kind of action or a quota is used up, or the decision is one that this version does not know.
+    #[error("{}", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    Denied {
+        /// The server's words; of a decision its reason and its scope.
+        message: String,
+        /// Why, if the server says so.
+        reason: Option<DecisionReasonCode>,
+        /// The scopes that were looked at, broadest first, if the server names them.
+        affected_scopes: Vec<String>,
+        /// When asking again may help, if the server says so.
+        retry_after: Option<Duration>,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// No scope of the subject has a budget in the unit of the request.
+    #[error("{} The amount was in {unit}; does the scope have its budget in another unit?", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    BudgetNotFound {
+        /// The server's words, which name the scope.
+        message: String,
+        /// The unit that was sent.
+        unit: Unit,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// The server, or something before it, answered with an error.
+    #[error("{}", Sentence(.reply, .message))]
+    #[non_exhaustive]
+    Api {
+        /// The HTTP status.
+        status: u16,
+        /// The error code, if the body is an error of the protocol.
+        code: Option<ErrorCode>,
+        /// The server's words; the start of the body if it is none of the protocol's.
+        message: String,
+        /// How long to wait before another try, if the server says so.
+        retry_after: Option<Duration>,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// The server says that it was done, but in a form that cannot be read.
+    #[error("{}", Sentence(.reply, .problem))]
+    #[non_exhaustive]
+    Unreadable {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong with the answer.
+        problem: String,
+        /// The whole reply.
+        reply: Box<ErrorReply>,
+    },
+
+    /// There was no answer.
+    #[error(transparent)]
+    Transport(Box<TransportError>),
+
+    /// The reservation was a dry run: what it would have got. Nothing is held, and the action was not run.
+    #[error("it was a dry run with the decision {}: nothing is held, and the action was not run", .0.info.shown(.0.decision.as_str()))]
+    DryRun(Box<ReservationCreateResponse>),
+
+    /// The guarded action failed. What it had [spent](crate::Lifecycle::spent) is charged, else its budget is
+    /// given back.
+    #[error("the action failed: {0}")]
+    Action(#[source] ActionError),
+
+    /// The lease was lost, and the action was stopped because of it. What it had
+    /// [spent](crate::Lifecycle::spent) is charged.
+    #[error("the lease of {} was lost, and the action was stopped: its budget was not held any more", crate::text::shortened(.0.as_str()))]
+    LeaseLost(ReservationId),
+
+    /// A cost is not settled, is in no record, and is tried no more. It is for the caller to repeat: under the
+    /// [key](Self::idempotency_key) of the error that came last, which is inside.
+    #[error("{}", display::unrecorded(.0))]
+    Unrecorded(#[source] Box<Self>),
+
+    /// The cost was not taken.
+    #[error(transparent)]
+    InvalidCommit(#[from] InvalidCommit),
+
+    /// The key of a reservation was used before, and what was reserved then is over: nothing is held now, and
+    /// the action must not run.
+    #[error("{}", display::stale(.call, .status))]
+    #[non_exhaustive]
+    StaleReplay {
+        /// What the reservation is by now, if the ledger still tells.
+        status: Option<ReservationStatus>,
+        /// What was asked.
+        call: Box<CallContext>,
+    },
+}
+
+/// What was asked: enough to find it in logs and to ask it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallContext {
+    /// The server's address, as it was given.
+    pub server: Arc<str>,
+    /// The operation.
+    pub operation: OperationKind,
+    /// The reservation it names.
+    pub reservation_id: Option<ReservationId>,
+    /// The key it was made under: repeat it under the same one.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The trace it belongs to: 32 hex digits.
+    pub trace_id: Option<String>,
+    /// The unit of its amount.
+    pub unit: Option<Unit>,
+    /// Whether it is for a cost in a record, from which the client repeats it: nobody else has to.
+    pub is_recorded: bool,
+}
+
+/// An error reply and what it answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErrorReply {
+    /// What was asked.
+    pub call: CallContext,
+    /// What came back, with the error body and its details.
+    pub reply: Unsuccessful,
+    /// The decision, if that is what came back.
+    pub decision: Option<Box<ReservationCreateResponse>>,
+    outcome_is_unknown: bool,
+}
+
+/// A call without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportError {
+    /// What was asked.
+    pub call: CallContext,
+    /// What the adapter saw of the last attempt.
+    pub failure: Failure,
+    may_have_been_sent: bool,
+}
+
+impl Error {
+    /// The reply, if there was one.
+    pub fn reply(&self) -> Option<&ErrorReply> {
+        match self {
+            Self::BudgetExceeded { reply, .. }
+            | Self::BudgetNotFound { reply, .. }
+            | Self::Denied { reply, .. }
+            | Self::Api { reply, .. }
+            | Self::Unreadable { reply, .. } => Some(reply),
+            Self::Unrecorded(last) => last.reply(),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::Transport(_)
+            | Self::StaleReplay { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => None,
+        }
+    }
+
+    /// What was asked, if it was sent.
+    pub fn call(&self) -> Option<&CallContext> {
+        match self {
+            Self::Transport(error) => Some(&error.call),
+            Self::StaleReplay { call, .. } => Some(call),
+            Self::Unrecorded(last) => last.call(),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::BudgetExceeded { .. }
+            | Self::BudgetNotFound { .. }
+            | Self::Denied { .. }
+            | Self::Api { .. }
+            | Self::Unreadable { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => Some(&self.reply()?.call),
+        }
+    }
+
+    /// Whether the ledger may have been changed. If so, repeat the operation under its
+    /// [`idempotency_key`](Self::idempotency_key): it counts once.
+    pub fn outcome_is_unknown(&self) -> bool {
+        if let Self::Transport(error) = self {
+            return error.outcome_is_unknown();
+        }
+        if let Self::Unrecorded(last) = self {
+            return last.outcome_is_unknown();
+        }
+        self.reply().is_some_and(ErrorReply::outcome_is_unknown)
+    }
+
+    /// Whether the same request may succeed later: there was no answer, the server was busy or failed, or the
+    /// outcome is open. A server that cannot be trusted will not be later either.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transport(error) => error.kind() != FailureKind::Tls || error.outcome_is_unknown(),
+            Self::Unreadable { .. } => true,
+            Self::Unrecorded(last) => last.is_retryable(),
+            Self::Api { status, code, .. } => {
+                let throttled = *status == 429 || *code == Some(ErrorCode::LimitExceeded);
+                throttled || is_open(*status) || self.is_outage() || self.outcome_is_unknown()
+            }
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::BudgetExceeded { .. }
+            | Self::BudgetNotFound { .. }
+            | Self::Denied { .. }
+            | Self::StaleReplay { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::InvalidCommit(_) => false,
+        }
+    }
+
+    /// The key that the call was made under.
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.call()?.idempotency_key.as_ref()
+    }
+
+    /// The HTTP status, if there was a reply.
+    pub fn status(&self) -> Option<u16> {
+        Some(self.info()?.status())
+    }
+
+    /// The error code, if the reply is an error of the protocol.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.reply()?.reply.code()
+    }
+
+    /// The server's name for the request.
+    pub fn request_id(&self) -> Option<&str> {
+        self.reply()?.request_id()
+    }
+
+    /// The trace that the call belongs to: the server's word for it, or what was sent.
+    pub fn trace_id(&self) -> Option<&str> {
+        let of_the_server = self.reply().and_then(ErrorReply::trace_id);
+        of_the_server.or_else(|| self.call()?.trace_id.as_deref())
+    }
+
+    /// How long to wait before another try, if the server says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::BudgetExceeded { retry_after, .. } | Self::Denied { retry_after, .. } = self {
+            return *retry_after;
+        }
+        self.info()?.retry_after()
+    }
+
+    /// Details of the error, where the server gives any.
+    pub fn details(&self) -> Option<&JsonObject> {
+        self.reply()?.reply.error.as_ref()?.details.as_ref()
+    }
+
+    /// The evidence that the server recorded for the refusal.
+    pub fn evidence(&self) -> Option<&CyclesEvidenceRef> {
+        let ErrorReply { reply, decision, .. } = self.reply()?;
+        let of_the_error = reply
+            .error
+            .as_ref()
+            .and_then(|error| error.cycles_evidence.as_ref());
+        of_the_error.or_else(|| decision.as_ref()?.cycles_evidence.as_ref())
+    }
+
+    /// Status, headers and body of the reply, if there was one.
+    pub fn info(&self) -> Option<&ResponseInfo> {
+        Some(&self.reply()?.reply.info)
+    }
+
+    /// Whether the server did not answer, or only to say that it cannot or that it does not know the key: until
+    /// that changes no other call will fare better.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        let is_shut = self.status().is_some_and(|status| status == 401 || status >= 500);
+        matches!(self, Self::Transport(_)) || is_shut
+    }
+
+    /// Whether the budget does not allow the spending: exceeded, frozen, closed, over its limit, or in debt.
+    pub fn is_budget_exceeded(&self) -> bool {
+        matches!(self, Self::BudgetExceeded { .. })
+    }
+
+    /// Whether the ledger denies the action, for whatever reason and in whichever form.
+    pub fn is_denied(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetExceeded { .. } | Self::BudgetNotFound { .. } | Self::Denied { .. }
+        )
+    }
+
+    /// Why the ledger denies the action, if it does and says why.
+    pub fn reason(&self) -> Option<&DecisionReasonCode> {
+        match self {
+            Self::BudgetExceeded { reason, .. } => Some(reason),
+            Self::BudgetNotFound { .. } => Some(&DecisionReasonCode::BudgetNotFound),
+            Self::Denied { reason, .. } => reason.as_ref(),
+            Self::Config(_)
+            | Self::Invalid { .. }
+            | Self::Api { .. }
+            | Self::Unreadable { .. }
+            | Self::Transport(_)
+            | Self::StaleReplay { .. }
+            | Self::DryRun(_)
+            | Self::Action(_)
+            | Self::LeaseLost(_)
+            | Self::Unrecorded(_)
+            | Self::InvalidCommit(_) => None,
+        }
+    }
+
+    /// Whether the API key was refused. An [outage](Self::is_outage) is not.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.status(), Some(401 | 403)) && !self.is_outage()
+    }
+
+    /// Whether the server could not look up the API key because its own store is down: it answers 401, but
+    /// the key is not at fault.
+    pub fn is_outage(&self) -> bool {
+        self.reply().is_some_and(|reply| reply.reply.is_outage())
+    }
+}
+
+impl ErrorReply {
+    /// Whether the ledger may have been changed.
+    pub fn outcome_is_unknown(&self) -> bool {
+        self.outcome_is_unknown && self.call.operation.changes_the_ledger()
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        let in_body = self
+            .reply
+            .error
+            .as_ref()
+            .and_then(|error| error.request_id.as_deref());
+        in_body.or_else(|| self.reply.info.request_id())
+    }
+
+    fn trace_id(&self) -> Option<&str> {
+        let in_body = || self.reply.error.as_ref()?.trace_id.as_deref();
+        self.reply.info.trace_id().or_else(in_body)
+    }
+}
+
+impl TransportError {
+    /// What went wrong.
+    pub fn kind(&self) -> FailureKind {
+        self.failure.kind()
+    }
+
+    /// Whether the request may have reached the server, in the last attempt or in one before it. When it is
+    /// false nothing was sent.
+    pub fn may_have_been_sent(&self) -> bool {
+        self.may_have_been_sent
+    }
+
+    fn outcome_is_unknown(&self) -> bool {
+        self.may_have_been_sent() && self.call.operation.changes_the_ledger()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Why a call has no answer.
+
+use core::fmt;
+use std::error::Error as StdError;
+
+/// What went wrong with an exchange that has no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The server's name could not be resolved.
+    Dns,
+    /// No connection: refused, unreachable, or aborted while it was made.
+    Connect,
+    /// No connection within the time for it.
+    ConnectTimeout,
+    /// TLS failed: an untrusted certificate, another name, no common version.
+    Tls,
+    /// The proxy did not let the call through.
+    Proxy,
+    /// No complete response within the time of the attempt.
+    Timeout,
+    /// The connection was lost, before or within the response.
+    Lost,
+    /// The response was larger than allowed, its body or its head.
+    TooLarge,
+    /// The async runtime that would have sent it has ended, or there is none.
+    NoRuntime,
+    /// As many exchanges as may go on at once were under way for as long as it could wait.
+    Queued,
+}
+
+impl FailureKind {
+    /// Whether the request may have reached the server. When it is false nothing was sent.
+    pub fn may_have_been_sent(self) -> bool {
+        match self {
+            Self::Dns
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::Proxy
+            | Self::NoRuntime
+            | Self::Queued => false,
+            Self::Timeout | Self::Lost | Self::TooLarge => true,
+        }
+    }
+
+    /// Whether connections that wait for the next request may be dead too: what lies between drops them without a word,
+    /// all together. An adapter closes them, so that one attempt is lost and not one for each.
+    pub fn casts_doubt_on_connections(self) -> bool {
+        match self {
+            Self::Timeout | Self::Lost => true,
+            Self::Dns
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::Proxy
+            | Self::TooLarge
+            | Self::NoRuntime
+            | Self::Queued => false,
+        }
+    }
+
+    /// What happened, in words.
+    fn phrase(self) -> &'static str {
+        match self {
+            Self::Dns => "the server's name could not be resolved",
+            Self::Connect => "no connection to the server",
+            Self::ConnectTimeout => "no connection to the server in time",
+            Self::Tls => "no secure connection to the server",
+            Self::Proxy => "the proxy did not let the call through",
+            Self::Timeout => "no complete answer in time",
+            Self::Lost => "the connection was lost",
+            Self::TooLarge => "the answer is too large",
+            Self::NoRuntime => "no async runtime is running here",
+            Self::Queued => "as many calls as a client makes at once were under way",
+        }
+    }
+}
+
+/// Why an exchange has no response, as the adapter saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    kind: FailureKind,
+    detail: String,
+}
+
+impl Failure {
+    /// A failure without more to say about it.
+    pub fn new(kind: FailureKind) -> Self {
+        Self {
+            kind,
+            detail: String::new(),
+        }
+    }
+
+    /// A failure with what the HTTP client says of it: the messages of the error and of all its causes.
+    pub fn caused_by(kind: FailureKind, error: &(dyn StdError + 'static)) -> Self {
+        let mut detail = String::new();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let message = error.to_string();
+            // Wrappers often repeat what they wrap.
+            if !detail.contains(&message) {
+                if !detail.is_empty() {
+                    detail.push_str(": ");
+                }
+                detail.push_str(&message);
+            }
+            next = error.source();
+        }
+        Self { kind, detail }
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// What the HTTP client said of it; may be empty.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same failure with another detail.
+    pub(crate) fn with_detail(self, detail: String) -> Self {
+        Self { detail, ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.phrase())?;
+        if self.detail.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.detail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error (Connect): {0}")]
+        struct Outer(#[source] std::io::Error);
+        let inner = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let failure = Failure::caused_by(FailureKind::Connect, &Outer(inner));
+        assert_eq!(
+            failure.to_string(),
+            "no connection to the server (client error (Connect): connection refused)"
+        );
+    }
+}

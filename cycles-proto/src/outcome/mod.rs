@@ -1,0 +1,24 @@
+//! What callers get: how things ended, what went wrong, what was told meanwhile.
+
+mod ended;
+mod error;
+mod event;
+mod failure;
+mod flushed;
+mod operation_kind;
+mod receipt;
+mod stop;
+mod stored;
+mod unsuccessful;
+
+pub use self::ended::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
+pub use self::error::{ActionError, CallContext, Error, ErrorReply, TransportError};
+pub use self::event::Event;
+pub use self::failure::{Failure, FailureKind};
+pub use self::flushed::Flushed;
+pub use self::operation_kind::OperationKind;
+pub use self::receipt::Receipt;
+pub use self::stop::Stop;
+pub use self::stored::{Aside, StoreFailure};
+pub use self::unsuccessful::Unsuccessful;
+pub(crate) use self::unsuccessful::{OUTAGE, PROXY_WANTS_CREDENTIALS, is_open};

@@ -1,0 +1,244 @@
+//! What became of a cost.
+
+use std::sync::Arc;
+
+use crate::models::{Amount, CommitResponse, EventCreateResponse, ReservationStatus};
+use crate::outcome::{Aside, Error};
+
+/// What became of a cost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Receipt {
+    /// The reservation was committed. Without a response it was found committed by an earlier attempt.
+    Committed(Option<Arc<CommitResponse>>),
+    /// The reservation was over, and an event was charged in its place.
+    RecoveredViaEvent(Arc<EventCreateResponse>),
+    /// It is not settled yet.
+    #[non_exhaustive]
+    Pending {
+        /// What came back last.
+        error: Option<Box<Error>>,
+        /// Whether it is safe in a record, which later attempts settle. Without one this was the last.
+        is_recorded: bool,
+    },
+    /// The ledger refused it for good. The record is set aside, if there is one.
+    #[non_exhaustive]
+    Rejected {
+        /// What the ledger said.
+        error: Option<Box<Error>>,
+        /// What the action cost, unless the record of another program does not tell.
+        actual: Option<Amount>,
+        /// If it said that the reservation is finalized, or that the key was answered for another request: how,
+        /// where that could be learnt. `COMMITTED` was a commit under another key, or of another amount under this
+        /// one; `RELEASED` gave the budget back although it was spent.
+        found: Option<ReservationStatus>,
+        /// What the ledger has charged to the reservation in place of the cost, where that could be learnt.
+        charged: Option<Amount>,
+        /// Whether its record is kept for a person. If not, because there is no journal or it cannot be written, the
+        /// cost is in no file.
+        is_recorded: bool,
+    },
+    /// The server may have forgotten the key: sending it could count twice. The record is set aside.
+    Stale,
+    /// The lease was lost while the action ran, which its policy does not let pass. The cost is settled as the
+    /// inner receipt says.
+    LeaseLost(Box<Self>),
+}
+
+impl Receipt {
+    /// Whether the cost is in the ledger.
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Committed(_) | Self::RecoveredViaEvent(_) => true,
+            Self::LeaseLost(inner) => inner.is_settled(),
+            Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => false,
+        }
+    }
+
+    /// Whether the cost is in no ledger and in no record: nothing more is tried for it.
+    pub fn is_unrecorded(&self) -> bool {
+        match self {
+            Self::Pending { is_recorded, .. } | Self::Rejected { is_recorded, .. } => !is_recorded,
+            Self::LeaseLost(inner) => inner.is_unrecorded(),
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => false,
+        }
+    }
+
+    /// Whether the cost is in no ledger, and its record is kept for a person to decide.
+    pub fn is_set_aside(&self) -> bool {
+        self.aside().is_some() && !self.is_unrecorded()
+    }
+
+    /// What of the cost is in no ledger although it is settled: the budget had less left than it cost, and the overage
+    /// policy `ALLOW_IF_AVAILABLE` charges what is left. All of it, where the server charged another unit.
+    pub fn uncharged(&self) -> Option<Amount> {
+        let (actual, charged) = self.charged_less()?;
+        Some(Amount::new(
+            actual.unit.clone(),
+            actual.amount - paid(actual, charged),
+        ))
+    }
+
+    /// The cost and what was charged for it, if that is less.
+    pub(crate) fn charged_less(&self) -> Option<(&Amount, &Amount)> {
+        let (actual, charged) = match self {
+            Self::Committed(Some(reply)) => (reply.actual.as_ref()?, &reply.charged),
+            Self::RecoveredViaEvent(reply) => (reply.actual.as_ref()?, reply.charged.as_ref()?),
+            Self::LeaseLost(inner) => return inner.charged_less(),
+            Self::Committed(None) | Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => {
+                return None;
+            }
+        };
+        (paid(actual, charged) < actual.amount).then_some((actual, charged))
+    }
+
+    /// What stands between the cost and the ledger, where an answer told.
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Pending { error, .. } | Self::Rejected { error, .. } => error.as_deref(),
+            Self::LeaseLost(inner) => inner.error(),
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Stale => None,
+        }
+    }
+
+    /// The same, once it is known whether the cost is in a record; one that was to be set aside and is in none is
+    /// `pending`, without another attempt to follow.
+    pub(crate) fn stored(self, is_stored: bool, pending: impl FnOnce() -> Self) -> Self {
+        match self {
+            Self::Stale if !is_stored => pending(),
+            Self::Rejected {
+                error,
+                actual,
+                found,
+                charged,
+                is_recorded: _,
+            } => Self::Rejected {
+                error,
+                actual,
+                found,
+                charged,
+                is_recorded: is_stored,
+            },
+            other @ (Self::Committed(_)
+            | Self::RecoveredViaEvent(_)
+            | Self::Pending { .. }
+            | Self::Stale
+            | Self::LeaseLost(_)) => other,
+        }
+    }
+
+    /// Why nobody sends it any more, if nobody does.
+    pub(crate) fn aside(&self) -> Option<Aside> {
+        match self {
+            Self::Rejected { .. } => Some(Aside::Rejected),
+            Self::Stale => Some(Aside::Stale),
+            Self::LeaseLost(inner) => inner.aside(),
+            Self::Committed(_) | Self::RecoveredViaEvent(_) | Self::Pending { .. } => None,
+        }
+    }
+
+    /// The error if the cost is not in the ledger and no record will bring it there.
+    ///
+    /// # Errors
+    /// What the ledger said, or [`Error::Unrecorded`] with what came back last.
+    pub fn into_result(self) -> Result<Self, Error> {
+        match self {
+            Self::Rejected {
+                error: Some(error), ..
+            } => Err(*error),
+            Self::Pending {
+                error: Some(error),
+                is_recorded: false,
+            } => Err(Error::Unrecorded(error)),
+            Self::LeaseLost(inner) => Ok(Self::LeaseLost(Box::new(inner.into_result()?))),
+            other @ (Self::Committed(_)
+            | Self::RecoveredViaEvent(_)
+            | Self::Pending { .. }
+            | Self::Rejected { .. }
+            | Self::Stale) => Ok(other),
+        }
+    }
+}
+
+/// What of the cost a charge pays: one in another unit, or of less than nothing, pays nothing.
+fn paid(actual: &Amount, charged: &Amount) -> i64 {
+    if actual.unit == charged.unit {
+        charged.amount.max(0)
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_lease_does_not_hide_that_the_cost_is_nowhere() {
+        let error = Error::LeaseLost("r-1".into());
+        let refused = Receipt::Rejected {
+            error: Some(Box::new(error.clone())),
+            actual: None,
+            found: None,
+            charged: None,
+            is_recorded: true,
+        };
+        let gone = Receipt::Pending {
+            error: Some(Box::new(error)),
+            is_recorded: false,
+        };
+        for inner in [refused, gone] {
+            assert!(inner.clone().into_result().is_err());
+            assert!(Receipt::LeaseLost(Box::new(inner)).into_result().is_err());
+        }
+        let settled = Receipt::LeaseLost(Box::new(Receipt::Committed(None)));
+        assert!(matches!(settled.into_result(), Ok(Receipt::LeaseLost(inner)) if inner.is_settled()));
+    }
+
+    #[test]
+    fn a_charge_pays_what_it_has_of_the_unit_of_the_cost() {
+        for (actual, charged, expected) in [
+            (Amount::tokens(5), Amount::tokens(3), 3),
+            (Amount::tokens(5), Amount::tokens(-3), 0),
+            (Amount::tokens(5), Amount::tokens(i64::MIN), 0),
+            (Amount::tokens(5), Amount::credits(5), 0),
+            (Amount::tokens(0), Amount::credits(5), 0),
+        ] {
+            assert_eq!(paid(&actual, &charged), expected, "{charged} for {actual}");
+        }
+    }
+
+    #[test]
+    fn a_cost_is_in_the_ledger_or_in_a_record_or_set_aside_or_nowhere() {
+        let error = || Some(Box::new(Error::LeaseLost("r-1".into())));
+        let pending = |is_recorded| Receipt::Pending {
+            error: error(),
+            is_recorded,
+        };
+        let rejected = Receipt::Rejected {
+            error: error(),
+            actual: None,
+            found: None,
+            charged: None,
+            is_recorded: true,
+        };
+        // Settled, nowhere, with an error, set aside.
+        for (receipt, is) in [
+            (Receipt::Committed(None), [true, false, false, false]),
+            (pending(true), [false, false, true, false]),
+            (pending(false), [false, true, true, false]),
+            (rejected, [false, false, true, true]),
+            (Receipt::Stale, [false, false, false, true]),
+        ] {
+            for receipt in [receipt.clone(), Receipt::LeaseLost(Box::new(receipt))] {
+                let told = [
+                    receipt.is_settled(),
+                    receipt.is_unrecorded(),
+                    receipt.error().is_some(),
+                    receipt.aside().is_some(),
+                ];
+                assert_eq!(told, is, "{receipt:?}");
+            }
+        }
+    }
+}

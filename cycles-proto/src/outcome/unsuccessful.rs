@@ -1,0 +1,91 @@
+//! A reply that is no success.
+
+use super::failure::{Failure, FailureKind};
+use crate::models::{ErrorCode, ErrorResponse, ResponseInfo, shown_without_the_key};
+
+/// A reply that does not say that the operation was done.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unsuccessful {
+    /// Status, headers and body.
+    pub info: ResponseInfo,
+    /// The error that the body describes, if it is one of the protocol's.
+    pub error: Option<ErrorResponse>,
+    /// Why a success could not be read, if that is the trouble.
+    pub unreadable: Option<String>,
+}
+
+shown_without_the_key!(Unsuccessful {
+    info,
+    error,
+    unreadable
+});
+
+impl Unsuccessful {
+    /// The error code, known or not.
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.error.as_ref().map(|error| &error.error)
+    }
+
+    /// Whether the reply is the ledger's own and its code is known to this version.
+    pub fn is_understood(&self) -> bool {
+        self.code()
+            .is_some_and(|code| code.is_known() && *code != ErrorCode::InternalError)
+    }
+
+    /// Whether the server could not look up the API key because its own store is down: it answers 401 then.
+    pub(crate) fn is_outage(&self) -> bool {
+        let message = self.error.as_ref().and_then(|error| error.message.as_deref());
+        self.info.status() == 401 && message == Some(OUTAGE)
+    }
+
+    /// Whether the reply tells that the operation was not done, by this attempt nor by an earlier one if one
+    /// may have been (`may_be_done`).
+    ///
+    /// Only the ledger's own refusal does, by a code that is known; and once an earlier attempt may have been
+    /// acted on, only one that names the request and that it gives after looking for that attempt's key: the API key
+    /// and the rate are checked before that.
+    pub(crate) fn closes_the_outcome(&self, may_be_done: bool) -> bool {
+        let (status, code) = (self.info.status(), self.code());
+        let is_throttled = status == 429 || code == Some(&ErrorCode::LimitExceeded);
+        let is_refusal = ((400..500).contains(&status) && !is_open(status)) || is_throttled;
+        let is_checked_first = matches!(status, 401 | 403) || is_throttled;
+        let is_its_word = !self.is_nameless() || self.code() != Some(&ErrorCode::ReservationExpired);
+        let is_last_word = !may_be_done || !(is_checked_first || self.is_nameless());
+        self.is_understood() && is_refusal && is_its_word && is_last_word
+    }
+
+    /// Why nothing was sent, if that is what the reply says.
+    pub(crate) fn not_sent(&self) -> Option<Failure> {
+        const ADVICE: &str = "407: it wants a user name and a password, which go into its address: http://USER:PASSWORD@HOST:PORT";
+        let failure = Failure::new(FailureKind::Proxy);
+        (self.info.status() == PROXY_WANTS_CREDENTIALS).then(|| failure.with_detail(ADVICE.to_owned()))
+    }
+
+    /// Whether the server asks for a pause before the next attempt.
+    pub(crate) fn asks_for_a_pause(&self) -> bool {
+        self.info.retry_after().is_some_and(|wait| !wait.is_zero())
+    }
+
+    /// Whether an error does not name the request, as all of the ledger's own do: something on the way may have
+    /// spoken in its words.
+    pub(crate) fn is_nameless(&self) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.request_id.is_none())
+    }
+}
+
+/// What a server says in place of a reason when its own store is down.
+pub(crate) const OUTAGE: &str = "INTERNAL_ERROR";
+
+/// Nothing that a server answers.
+pub(crate) const PROXY_WANTS_CREDENTIALS: u16 = 407;
+
+/// Whether a status says that something went wrong on the way or in the server, and not what became of the request: a
+/// balancer that gave up or closed (408, 444, 460, 494, 499), a connection that was the wrong one or used too early (421, 425), a
+/// redirect, a server that failed.
+pub(crate) fn is_open(status: u16) -> bool {
+    matches!(
+        status,
+        100..200 | 300..400 | 408 | 421 | 425 | 444 | 460 | 494 | 499 | 500..
+    )
+}

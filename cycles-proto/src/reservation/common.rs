@@ -1,0 +1,199 @@
+//! What all phases of a life share.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::outcome::InvalidCommit;
+
+use crate::config::CyclesConfig;
+use crate::journal::record::{JournalRecord, Purpose};
+use crate::keys::Seed;
+use crate::models::{Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId};
+use crate::outcome::{CallContext, Event, OperationKind};
+use crate::step::Events;
+use crate::ticket::{Ticket, Tickets};
+use crate::time::Now;
+use crate::wire::{Answer, Call, Encoded};
+
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) config: Arc<CyclesConfig>,
+    pub(super) seed: Seed,
+    pub(super) tickets: Tickets,
+    pub(super) events: Events,
+    /// How many attempts to reserve were handed out. They come before everything else of a life, so their
+    /// tickets are 1 up to this.
+    pub(super) attempts_to_reserve: u64,
+    /// Whether the last attempt had no answer.
+    pub(super) was_lost: bool,
+    /// The latest time that the driver told.
+    pub(super) latest: Duration,
+}
+
+impl Common {
+    pub(super) fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        Self {
+            config,
+            seed,
+            tickets: Tickets::default(),
+            events: Events::default(),
+            attempts_to_reserve: 0,
+            was_lost: false,
+            latest: Duration::ZERO,
+        }
+    }
+
+    /// Time that goes backwards stands still.
+    pub(super) fn at(&mut self, now: Now) -> Now {
+        self.latest = self.latest.max(now.mono);
+        Now {
+            mono: self.latest,
+            wall: now.wall,
+        }
+    }
+
+    /// A fresh attempt at a request, and how it is waited for.
+    pub(super) fn attempt(&mut self, encoded: &Encoded, now: Now, timeout: Duration) -> (Call, Flight) {
+        let ticket = self.tickets.take();
+        let deadline = now.mono.saturating_add(timeout);
+        let call = Call {
+            fresh: self.was_lost,
+            ..encoded.call(&self.config, ticket, timeout)
+        };
+        let flight = Flight {
+            ticket,
+            timeout,
+            deadline,
+        };
+        (call, flight)
+    }
+
+    pub(super) fn is_of_a_reservation(&self, ticket: Ticket) -> bool {
+        (1..=self.attempts_to_reserve).contains(&ticket.0)
+    }
+
+    /// What an error about a reservation that is held says of its call.
+    pub(super) fn context(
+        &self,
+        operation: OperationKind,
+        id: &ReservationId,
+        key: Option<&IdempotencyKey>,
+    ) -> CallContext {
+        CallContext {
+            is_recorded: false,
+            server: self.config.server(),
+            operation,
+            reservation_id: Some(id.clone()),
+            idempotency_key: key.cloned(),
+            trace_id: self.seed.trace_id(),
+            unit: None,
+        }
+    }
+}
+
+/// An attempt that is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    pub(super) ticket: Ticket,
+    timeout: Duration,
+    pub(super) deadline: Duration,
+}
+
+impl Flight {
+    /// Its time begins now.
+    pub(super) fn begins(&mut self, now: Now) {
+        self.deadline = now.mono.saturating_add(self.timeout);
+    }
+
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(flight: Option<Self>, now: Now) -> Option<Ticket> {
+        flight
+            .filter(|flight| flight.deadline <= now.mono)
+            .map(|flight| flight.ticket)
+    }
+
+    /// Whether `ticket` is that of `flight`.
+    pub(super) fn is(flight: Option<Self>, ticket: Ticket) -> bool {
+        flight.is_some_and(|flight| flight.ticket == ticket)
+    }
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    pub(super) ticket: Ticket,
+    /// When the attempt left, as far as the driver knows.
+    pub(super) sent: Option<Duration>,
+    pub(super) said: Answer,
+}
+
+/// What a reservation is made for and how.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    pub(super) purpose: Arc<Purpose>,
+    pub(super) estimate: Amount,
+    /// The lease that is asked for, in milliseconds.
+    pub(super) ttl_ms: u64,
+}
+
+impl About {
+    /// The record of a cost. The amount is sacred: what else breaks a limit is left out and told.
+    pub(super) fn record(
+        &self,
+        common: &mut Common,
+        id: &ReservationId,
+        mut request: CommitRequest,
+        now: Now,
+    ) -> Result<JournalRecord, InvalidCommit> {
+        self.check_amount("actual", &request.actual)?;
+        let key = match &request.idempotency_key {
+            Some(key) => {
+                key.check().map_err(InvalidCommit::Invalid)?;
+                key.clone()
+            }
+            None => common.seed.idempotency_key("commit", 0),
+        };
+        let mut tell = |problem| {
+            let reservation_id = id.clone();
+            common.events.push(Event::CommitTrimmed {
+                reservation_id,
+                problem,
+            });
+        };
+        request.trim().for_each(&mut tell);
+        let record = |request| {
+            JournalRecord::new(
+                common.config.base_url(),
+                id,
+                &self.purpose,
+                key.clone(),
+                request,
+                now.wall,
+            )
+            .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
+        };
+        // Its bulk is written twice, in the worst case with ten bytes for one.
+        while request.bulk() > JournalRecord::LARGEST / 32 {
+            let size = record(request.clone())?.to_json().len();
+            if size <= JournalRecord::LARGEST_NEW {
+                break;
+            }
+            request
+                .leave_out_bulk(size, JournalRecord::LARGEST_NEW)
+                .into_iter()
+                .for_each(&mut tell);
+        }
+        record(request)
+    }
+
+    /// An amount that may be charged to the reservation.
+    pub(super) fn check_amount(&self, field: &str, amount: &Amount) -> Result<(), InvalidCommit> {
+        if amount.unit != self.estimate.unit {
+            return Err(InvalidCommit::WrongUnit {
+                reserved: self.estimate.unit.clone(),
+                given: amount.unit.clone(),
+            });
+        }
+        amount.check(field).map_err(InvalidCommit::Invalid)
+    }
+}

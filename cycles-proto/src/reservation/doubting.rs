@@ -1,0 +1,191 @@
+//! A grant that has no time left is what the replay of an old key looks like. It is believed once an extension
+//! succeeded: an action must not run on budget that is not held, and a look alone proves nothing, because a lease that is
+//! over is `ACTIVE` until the server's sweep comes to it. Where the extension is refused a look tells why.
+
+use super::Phase;
+use super::common::{About, Attempted, Common, Flight};
+use super::heartbeat::encode_extension;
+use super::reserving::Granted;
+use crate::models::{
+    InvalidRequest, ReservationDetail, ReservationExtendResponse, ReservationId, ReservationStatus,
+};
+use crate::outcome::{CallContext, Error, OperationKind, Outcome, ReleaseReason};
+use crate::path::reservation_path;
+use crate::reservation::heartbeat::lease::Observation;
+use crate::step::Step;
+use crate::ticket::Ticket;
+use crate::time::Now;
+use crate::wire::reply::Verdict;
+use crate::wire::{Encoded, Reads};
+
+#[derive(Debug)]
+pub(super) struct Doubting {
+    question: Question,
+    request: Encoded,
+    about: About,
+    granted: Option<Granted>,
+    /// What was asked when it was granted.
+    asked: CallContext,
+    /// How often the question was asked.
+    attempts: u8,
+    flight: Option<Flight>,
+}
+
+/// What is asked, one after the other.
+#[derive(Clone, Copy, Debug)]
+enum Question {
+    Extension,
+    Look,
+}
+
+/// What came of a question.
+enum Found {
+    /// The lease was prolonged.
+    Prolonged(Observation),
+    /// It was not.
+    Refused,
+    /// What the reservation is, if that is told.
+    Over(Option<ReservationStatus>),
+    /// Nothing that says anything.
+    Nothing,
+}
+
+impl Doubting {
+    /// An outcome instead if the reservation cannot be asked for.
+    pub(super) fn new(
+        common: &Common,
+        about: About,
+        granted: Granted,
+        asked: CallContext,
+    ) -> Result<Self, Outcome> {
+        let key = common.seed.idempotency_key("verify", 0);
+        match encode_extension(common, &granted.id, key, about.ttl_ms) {
+            Ok(request) => Ok(Self {
+                question: Question::Extension,
+                request,
+                about,
+                granted: Some(granted),
+                asked,
+                attempts: 0,
+                flight: None,
+            }),
+            Err(_) => Err(stale(asked, None)),
+        }
+    }
+
+    pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Step {
+        if let Some(flight) = self.flight {
+            return Step::Wait(Some(flight.deadline));
+        }
+        let timeout = common.config.attempt_timeout();
+        let (call, flight) = common.attempt(&self.request, now, timeout);
+        self.attempts += 1;
+        self.flight = Some(flight);
+        Step::Send(call)
+    }
+
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut()
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        Flight::is(self.flight, ticket)
+    }
+
+    pub(super) fn reads(&self) -> Reads {
+        match self.question {
+            Question::Extension => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
+            Question::Look => Reads::of::<ReservationDetail>(OperationKind::GetReservation),
+        }
+    }
+
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        Flight::overdue(self.flight, now)
+    }
+
+    /// The caller wants no reservation any more.
+    pub(super) fn abandon(&self, reason: ReleaseReason) -> Option<Phase> {
+        let granted = self.granted.as_ref()?;
+        Some(granted.unwanted(self.about.ttl_ms, reason))
+    }
+
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
+        if !Flight::is(self.flight, answer.ticket) {
+            return None;
+        }
+        self.flight = None;
+        common.was_lost = answer.said.is_failure();
+        let found = match self.question {
+            Question::Extension => prolonged(now, answer),
+            Question::Look => looked(answer),
+        };
+        let status = match found {
+            Found::Prolonged(observed) => {
+                let granted = Granted {
+                    observed,
+                    ..self.granted.take()?
+                };
+                return Some(granted.held(common, &self.about));
+            }
+            Found::Nothing if self.attempts < 2 && common.config.retry().enabled => return None,
+            Found::Nothing => None,
+            Found::Refused => match look(common, &self.granted.as_ref()?.id) {
+                Ok(look) => {
+                    (self.question, self.request, self.attempts) = (Question::Look, look, 0);
+                    return None;
+                }
+                Err(_) => None,
+            },
+            Found::Over(status) => status,
+        };
+        // It is not released: whoever reserved it before may be settling it.
+        Some(Phase::ended(stale(self.asked.clone(), status)))
+    }
+}
+
+fn look(common: &Common, id: &ReservationId) -> Result<Encoded, InvalidRequest> {
+    let path = reservation_path(id, "")?;
+    let reads = Reads::of::<ReservationDetail>(OperationKind::GetReservation);
+    Encoded::get(&common.config, reads, path, &common.seed)
+}
+
+fn prolonged(now: Now, answer: Attempted) -> Found {
+    let Ok(verdict) = answer.said.verdict::<ReservationExtendResponse>() else {
+        return Found::Nothing;
+    };
+    match verdict {
+        Verdict::Success(response) if response.remaining_ttl_ms == Some(0) => Found::Refused,
+        Verdict::Success(response) => Found::Prolonged(Observation {
+            sent: answer.sent,
+            received: now.mono,
+            expires_at_ms: Some(response.expires_at_ms),
+            remaining_ttl_ms: response.remaining_ttl_ms,
+        }),
+        Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,
+        Verdict::Expired { confirmed: true, .. } => Found::Over(Some(ReservationStatus::Expired)),
+        Verdict::Expired { .. } | Verdict::Rejected(_) => Found::Refused,
+        Verdict::Unauthorized(_) | Verdict::Throttled(_) => Found::Over(None),
+    }
+}
+
+fn looked(answer: Attempted) -> Found {
+    let Ok(verdict) = answer.said.verdict::<ReservationDetail>() else {
+        return Found::Nothing;
+    };
+    match verdict {
+        // It was not prolonged, so nothing shows that there is time left.
+        Verdict::Success(detail) if detail.status == ReservationStatus::Active => Found::Over(None),
+        Verdict::Success(detail) => Found::Over(Some(detail.status.clone())),
+        Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,
+        Verdict::Expired { confirmed: true, .. } => Found::Over(Some(ReservationStatus::Expired)),
+        Verdict::Expired { .. } | Verdict::Rejected(_) | Verdict::Unauthorized(_) | Verdict::Throttled(_) => {
+            Found::Over(None)
+        }
+    }
+}
+
+fn stale(asked: CallContext, status: Option<ReservationStatus>) -> Outcome {
+    let call = Box::new(asked);
+    Outcome::NotReserved(Box::new(Error::StaleReplay { status, call }))
+}

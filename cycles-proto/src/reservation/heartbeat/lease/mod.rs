@@ -1,0 +1,315 @@
+//! The heartbeat: when to prolong a lease, worked out from readings alone (HEARTBEAT GUIDANCE of
+//! `extendReservation`).
+//!
+//! A [`Lease`] is told what happened and when, and answers with what to do [`Next`]. It knows no clock, no
+//! keys and no requests.
+//!
+//! **Measured lead.** When a response carries `remaining_ttl_ms` the lease has a lower bound on its own
+//! length, and the algorithm is the protocol's, to the letter:
+//!
+//! ```text
+//! rtt            = received − sent, of this attempt alone
+//! lead_floor     = max(0, remaining_ttl_ms − rtt)
+//! attempt_budget = max(limit of an attempt, 1 s, 2 × largest rtt)           rounded up
+//! safety_margin  = max(1 s, 2 × largest rtt)                                rounded up
+//! next_delay     = max(0, lead_floor − 2 × attempt_budget − safety_margin)  rounded down
+//! ```
+//!
+//! After a failure the same key is tried again only while one whole attempt and the margin still fit. The
+//! reserve has room for exactly that, so an attempt's time-out is an eighth shorter than its limit: a timer
+//! that fires a millisecond late would cost the retry otherwise, and the heartbeat would end with the first
+//! loss instead of the second in a row.
+//!
+//! **Measured grants.** A server that sends no `remaining_ttl_ms` leaves only the differences between the
+//! expiries it returns. What can be done with them is a heuristic with limits that no refinement removes: a
+//! server that caps every extension and one that caps the lead can look the same. It errs on the side of
+//! beating too often.
+//!
+//! A response that starts or stops carrying the field switches the way.
+//!
+//! **One deviation.** A beat or its retry waits for at least 250 ms, or as long as leaves room for a whole attempt and
+//! the margin if that is shorter, where the guidance has a shorter delay or none. So no answers of a server can make a
+//! storm: not a lead that is clamped just above the reserve, and not a 429 with `Retry-After: 0`.
+
+mod grants;
+
+use core::time::Duration;
+
+use self::grants::Grants;
+use crate::outcome::Stop;
+use crate::time::{UnixMillis, millis_ceil};
+
+/// A lease and all that was observed of it.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// What was asked for at first and is asked for with every extension.
+    ttl_ms: u64,
+    /// The longest that an attempt takes until its failure is dealt with.
+    attempt_limit: Duration,
+    max_rtt_ms: u64,
+    basis: Basis,
+    /// Whether the last success left no time before the next beat.
+    had_no_delay: bool,
+    recovery: Recovery,
+}
+
+/// A schema-valid success: what the response said, and when its attempt was sent and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// When the attempt left, on the monotonic clock. Without it no delay can be shown to be safe.
+    pub sent: Option<Duration>,
+    /// When its response was there.
+    pub received: Duration,
+    /// `expires_at_ms` of the response.
+    pub expires_at_ms: Option<UnixMillis>,
+    /// `remaining_ttl_ms` of the response.
+    pub remaining_ttl_ms: Option<u64>,
+}
+
+impl Observation {
+    /// Whether nothing is left for certain: the time that was left passed on the way.
+    pub fn is_over(&self) -> bool {
+        let on_the_way = self.sent.map(|sent| self.received.saturating_sub(sent));
+        let on_the_way_ms = millis_ceil(on_the_way.unwrap_or_default());
+        self.remaining_ttl_ms
+            .is_some_and(|left_ms| left_ms <= on_the_way_ms)
+    }
+}
+
+/// What to do about the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Extend at this time, under a fresh key.
+    Beat(Duration),
+    /// Send the last extension again at this time, under its own key.
+    Retry(Duration),
+    /// Extend no more.
+    Stop(Stop),
+}
+
+/// How an extension failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BeatFailure {
+    /// A time-out, a lost connection, 5xx or a success that cannot be read.
+    Transient,
+    /// 429, with `Retry-After` if it had a valid one.
+    Throttled(Option<Duration>),
+    /// Any other refusal: a permanent code, or another 4xx.
+    Refused,
+}
+
+/// Where the lower bound on the lease's end comes from.
+#[derive(Clone, Debug)]
+enum Basis {
+    /// `remaining_ttl_ms`: at `received`, at least `lead_ms` were left.
+    Lead {
+        lead_ms: u64,
+        received: Duration,
+        expires_at_ms: Option<UnixMillis>,
+    },
+    /// Differences of expiries.
+    Grants(Grants),
+}
+
+/// What happened since the last success.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recovery {
+    /// Time since the success and retry window of the failure before.
+    last: Option<(Duration, i128)>,
+    /// Whether the one retry without any room was made.
+    tried_without_room: bool,
+}
+
+impl Lease {
+    /// The lease that a reservation came with. `ttl_ms` is what was asked for, `attempt_timeout` the longest
+    /// that the caller would let any attempt take. That and the first lease settle how long attempts to extend
+    /// may take.
+    pub fn granted(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> (Self, Next) {
+        let callers_limit = attempt_timeout.saturating_add(attempt_timeout / 7);
+        let mut lease = Self {
+            ttl_ms,
+            attempt_limit: attempt_limit(ttl_ms, observed, attempt_timeout).min(callers_limit),
+            max_rtt_ms: 0,
+            basis: Basis::Grants(Grants::new(observed.received, 0, observed.expires_at_ms)),
+            had_no_delay: false,
+            recovery: Recovery::default(),
+        };
+        let next = match observed.remaining_ttl_ms {
+            Some(remaining) => lease.measured(observed, remaining, attempt_timeout),
+            // Nothing bounds the first lease, so it is prolonged at once.
+            None => Next::Beat(observed.received),
+        };
+        (lease, next)
+    }
+
+    /// The longest that an attempt to extend may take; fixed for the lease's life.
+    pub fn attempt_timeout(&self) -> Duration {
+        self.attempt_limit - self.attempt_limit / 8
+    }
+
+    /// What to ask for with every extension: the time that was asked for at first, 1 ms to a day.
+    pub fn extend_by_ms(&self) -> u64 {
+        self.ttl_ms
+    }
+
+    /// Whether the last success told how long the lease lasts. Otherwise [`lasts_until`](Self::lasts_until) is
+    /// what the grants add up to, and the lease may last much longer.
+    pub fn is_measured(&self) -> bool {
+        matches!(self.basis, Basis::Lead { .. })
+    }
+
+    /// Until when the lease is known to last; `None` if nothing is known.
+    pub fn lasts_until(&self) -> Option<Duration> {
+        match &self.basis {
+            Basis::Lead {
+                lead_ms, received, ..
+            } => Some(later(*received, *lead_ms)),
+            Basis::Grants(grants) => grants.last_until(),
+        }
+    }
+
+    /// An extension succeeded.
+    pub fn renewed(&mut self, observed: Observation) -> Next {
+        self.recovery = Recovery::default();
+        match observed.remaining_ttl_ms {
+            Some(remaining) => self.measured(observed, remaining, self.attempt_timeout()),
+            None => self.unmeasured(observed),
+        }
+    }
+
+    /// An extension failed at `now`.
+    pub fn failed(&mut self, now: Duration, failure: BeatFailure) -> Next {
+        if failure == BeatFailure::Refused {
+            return Next::Stop(Stop::Refused);
+        }
+        match &self.basis {
+            Basis::Lead {
+                lead_ms, received, ..
+            } => {
+                let elapsed = now.saturating_sub(*received);
+                let lead_ms = lead_ms.saturating_sub(millis_ceil(elapsed));
+                self.recover(now, elapsed, lead_ms, failure)
+            }
+            Basis::Grants(grants) => grants.failed(now, self.ttl_ms, failure),
+        }
+    }
+
+    /// The primary algorithm after a success of an attempt that had this long.
+    fn measured(&mut self, observed: Observation, remaining_ms: u64, timeout: Duration) -> Next {
+        let lead_ms = match observed.sent {
+            Some(sent) => {
+                let rtt = observed.received.saturating_sub(sent);
+                let rtt_ms = millis_ceil(rtt);
+                // A stall beyond the attempt's time says nothing about the next one.
+                if rtt <= timeout {
+                    self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
+                }
+                remaining_ms.saturating_sub(rtt_ms)
+            }
+            // Unknown timing is not zero time.
+            None => 0,
+        };
+        self.basis = Basis::Lead {
+            lead_ms,
+            received: observed.received,
+            expires_at_ms: observed.expires_at_ms,
+        };
+        let one_attempt_ms = self.attempt_budget_ms().saturating_add(self.margin_ms());
+        let reserve_ms = one_attempt_ms.saturating_add(self.attempt_budget_ms());
+        let delay_ms = lead_ms.saturating_sub(reserve_ms);
+        if delay_ms == 0 && self.had_no_delay {
+            return Next::Stop(Stop::TooShort);
+        }
+        self.had_no_delay = delay_ms == 0;
+        let delay_ms = at_least(delay_ms, lead_ms.saturating_sub(one_attempt_ms));
+        Next::Beat(later(observed.received, delay_ms))
+    }
+
+    /// The fallback after a success.
+    fn unmeasured(&mut self, observed: Observation) -> Next {
+        self.had_no_delay = false;
+        let mut grants = match &self.basis {
+            Basis::Grants(grants) => grants.clone(),
+            // What was measured before is a lower bound still.
+            Basis::Lead {
+                lead_ms,
+                received,
+                expires_at_ms,
+            } => Grants::new(*received, *lead_ms, *expires_at_ms),
+        };
+        let next = grants.renewed(self.ttl_ms, observed);
+        self.basis = Basis::Grants(grants);
+        next
+    }
+
+    /// The primary algorithm after a failure: `lead_ms` are certainly left.
+    fn recover(&mut self, now: Duration, elapsed: Duration, lead_ms: u64, failure: BeatFailure) -> Next {
+        let needed = i128::from(self.attempt_budget_ms()) + i128::from(self.margin_ms());
+        let window = i128::from(lead_ms) - needed;
+        let Ok(window_ms) = u64::try_from(window) else {
+            return Next::Stop(Stop::NoTimeToRecover);
+        };
+        let stands_still = self
+            .recovery
+            .last
+            .is_some_and(|(before, last)| elapsed <= before && window >= last);
+        if stands_still || (window_ms == 0 && self.recovery.tried_without_room) {
+            return Next::Stop(Stop::NoTimeToRecover);
+        }
+        self.recovery.last = Some((elapsed, window));
+        self.recovery.tried_without_room |= window_ms == 0;
+        let delay_ms = match failure {
+            BeatFailure::Transient => MAX_RETRY_DELAY_MS.min(lead_ms / 4).min(window_ms),
+            BeatFailure::Throttled(wait) => match wait.map(millis_ceil) {
+                Some(wait_ms) if wait_ms <= window_ms => wait_ms,
+                _ => return Next::Stop(Stop::Throttled),
+            },
+            BeatFailure::Refused => return Next::Stop(Stop::Refused),
+        };
+        Next::Retry(later(now, at_least(delay_ms, window_ms)))
+    }
+
+    fn attempt_budget_ms(&self) -> u64 {
+        millis_ceil(self.attempt_limit)
+            .max(SECOND_MS)
+            .max(self.max_rtt_ms.saturating_mul(2))
+    }
+
+    fn margin_ms(&self) -> u64 {
+        SECOND_MS.max(self.max_rtt_ms.saturating_mul(2))
+    }
+}
+
+/// The limit of attempts to extend: short enough that two of them and the margin fit well into the lease,
+/// wherever a second is. Twice the round trip is reserved for an attempt anyway, if it was no stall.
+fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Duration {
+    let lead_ms = granted.remaining_ttl_ms.unwrap_or(ttl_ms);
+    let rtt = granted
+        .sent
+        .map(|sent| granted.received.saturating_sub(sent))
+        .filter(|rtt| *rtt <= timeout)
+        .unwrap_or_default();
+    let limit_ms = (lead_ms / 6).clamp(SECOND_MS, 5 * SECOND_MS);
+    Duration::from_millis(limit_ms).max(rtt.saturating_mul(2))
+}
+
+/// A delay that makes no storm, in a window that leaves room for one whole attempt.
+fn at_least(delay_ms: u64, window_ms: u64) -> u64 {
+    delay_ms.max(SHORTEST_DELAY_MS.min(window_ms))
+}
+
+/// `ms` after `time`; the end of the range stands for "never".
+fn later(time: Duration, ms: u64) -> Duration {
+    time.saturating_add(Duration::from_millis(ms))
+}
+
+const SECOND_MS: u64 = 1_000;
+
+/// The shortest wait before a beat or a retry, where there is time for it.
+const SHORTEST_DELAY_MS: u64 = 250;
+
+/// The longest wait before a retry.
+const MAX_RETRY_DELAY_MS: u64 = 30_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,354 @@
+//! Keeping the lease alive: the heartbeat's extensions and those that are asked for by hand, one at a time.
+
+pub mod lease;
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::common::{Attempted, Common, Flight};
+use crate::models::{
+    ErrorCode, IdempotencyKey, ReservationExtendRequest, ReservationExtendResponse, ReservationId,
+};
+use crate::outcome::{Error, Event, Failure, FailureKind, OperationKind, Stop};
+use crate::path::reservation_path;
+use crate::reservation::heartbeat::lease::{BeatFailure, Lease, Next, Observation};
+use crate::step::Step;
+use crate::ticket::Ticket;
+use crate::time::{Now, UnixMillis};
+use crate::wire::reply::Verdict;
+use crate::wire::{Call, Encoded, Reads, Urgency};
+
+#[derive(Debug)]
+pub(super) struct Heart {
+    lease: Lease,
+    beat: Beat,
+    /// How many extensions were named: each has a key of its own, and its repetitions have the same.
+    named: u64,
+    flight: Option<(Extension, Flight)>,
+    /// Asked for by hand, in turn.
+    by_hand: VecDeque<Extension>,
+    /// Whether the caller was told that the lease is over.
+    told_lost: bool,
+}
+
+/// The heartbeat's next extension.
+#[derive(Clone, Copy, Debug)]
+enum Beat {
+    /// Under a fresh key.
+    At(Duration),
+    /// The one of this number once more.
+    Again(Duration, u64),
+    InFlight,
+    Stopped,
+}
+
+/// One extension.
+#[derive(Clone, Copy, Debug)]
+struct Extension {
+    /// Its number, which its key is made of.
+    number: u64,
+    by_ms: u64,
+    /// Whether it was tried before.
+    is_repeated: bool,
+    /// The ticket of one that was asked for by hand.
+    by_hand: Option<Ticket>,
+}
+
+/// Where and when something happens to a heart.
+pub(super) struct Scene<'a> {
+    pub(super) common: &'a mut Common,
+    pub(super) id: &'a ReservationId,
+    pub(super) now: Now,
+    /// Whether a settlement is on its way, which may end the reservation at any time.
+    pub(super) is_settling: bool,
+}
+
+impl Heart {
+    pub(super) fn new(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> Self {
+        let (lease, next) = Lease::granted(ttl_ms, attempt_timeout, observed);
+        let beat = match next {
+            Next::Beat(at) | Next::Retry(at) => Beat::At(at),
+            Next::Stop(_) => Beat::Stopped,
+        };
+        Self {
+            lease,
+            beat,
+            named: 0,
+            flight: None,
+            by_hand: VecDeque::new(),
+            told_lost: false,
+        }
+    }
+
+    /// Until when the lease is known to last.
+    pub(super) fn lasts_until(&self) -> Option<Duration> {
+        self.lease.lasts_until()
+    }
+
+    /// When there is something to do next, if nothing comes from outside.
+    pub(super) fn wake(&self, is_settling: bool) -> Option<Duration> {
+        let beat = match (self.flight, self.beat) {
+            (Some((_, flight)), _) => Some(flight.deadline),
+            (None, Beat::At(at) | Beat::Again(at, _)) => Some(at),
+            (None, Beat::InFlight | Beat::Stopped) => None,
+        };
+        let end = self.lost_at().filter(|_| !self.told_lost && !is_settling);
+        beat.into_iter().chain(end).min()
+    }
+
+    /// Asks for an extension beside the heartbeat.
+    pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
+        let ticket = common.tickets.take();
+        let number = self.name();
+        self.by_hand.push_back(Extension {
+            number,
+            by_ms,
+            is_repeated: false,
+            by_hand: Some(ticket),
+        });
+        ticket
+    }
+
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut().map(|(_, flight)| flight)
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        self.flight.is_some_and(|(_, flight)| flight.ticket == ticket)
+    }
+
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        Flight::overdue(self.flight.map(|(_, flight)| flight), now)
+    }
+
+    /// An extension that is due.
+    pub(super) fn poll(&mut self, scene: &mut Scene<'_>) -> Option<Step> {
+        if self.flight.is_some() {
+            return None;
+        }
+        let extension = self.due(scene.now)?;
+        match encode(scene, &extension) {
+            Ok(encoded) => {
+                let timeout = self.lease.attempt_timeout();
+                let (call, flight) = scene.common.attempt(&encoded, scene.now, timeout);
+                self.flight = Some((extension, flight));
+                let urgency = Urgency::Lease(self.lasts_until().unwrap_or(scene.now.mono));
+                Some(Step::Send(Call { urgency, ..call }))
+            }
+            Err(error) => {
+                // A limit that the caller broke, or an id that no path can carry: no attempt would fare better.
+                self.failed(scene, extension, error, BeatFailure::Refused);
+                None
+            }
+        }
+    }
+
+    /// Whether the lease is over, whoever was told.
+    pub(super) fn is_lost(&self, now: Now) -> bool {
+        self.lost_at().is_some_and(|end| end <= now.mono)
+    }
+
+    /// The reservation ends: what was asked for by hand and is not answered will not be.
+    pub(super) fn dismiss(&mut self, scene: &mut Scene<'_>) {
+        let in_flight = self.flight.take().map(|(extension, _)| extension);
+        let open = in_flight.into_iter().chain(core::mem::take(&mut self.by_hand));
+        for ticket in open.filter_map(|extension| extension.by_hand) {
+            let reservation_id = scene.id.clone();
+            scene.common.events.push(Event::ExtendFailed {
+                reservation_id,
+                ticket,
+                error: None,
+            });
+        }
+    }
+
+    /// Takes the answer to an extension: when the lease ends now, if it was prolonged.
+    pub(super) fn handle(&mut self, scene: &mut Scene<'_>, answer: Attempted) -> Option<UnixMillis> {
+        let (extension, flight) = self.flight.filter(|(_, flight)| flight.ticket == answer.ticket)?;
+        self.flight = None;
+        scene.common.was_lost = answer.said.is_failure();
+        // An answer after the attempt's time is none: its round trip would swell the reserve for ever.
+        let result = match answer.said.verdict::<ReservationExtendResponse>() {
+            Ok(_) if flight.deadline < scene.now.mono => Err(Failure::new(FailureKind::Timeout)),
+            other => other,
+        };
+        let kind = OperationKind::ExtendReservation;
+        let context = |scene: &Scene<'_>| {
+            let key = key(scene.common, extension.number);
+            scene.common.context(kind, scene.id, Some(&key))
+        };
+        let (reply, failure) = match result {
+            Err(failure) => {
+                let error = Error::transport(context(scene), failure, extension.is_repeated);
+                self.failed(scene, extension, error, BeatFailure::Transient);
+                return None;
+            }
+            Ok(verdict) => match verdict {
+                Verdict::Success(response) => {
+                    self.renewed(scene, extension, answer.sent, &response);
+                    return Some(response.expires_at_ms);
+                }
+                Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => (reply, BeatFailure::Transient),
+                Verdict::Throttled(reply) => {
+                    let wait = reply.info.retry_after_of_the_protocol();
+                    (reply, BeatFailure::Throttled(wait))
+                }
+                Verdict::Unauthorized(reply) if reply.is_outage() => (reply, BeatFailure::Transient),
+                Verdict::Unauthorized(reply) | Verdict::Rejected(reply) | Verdict::Expired { reply, .. } => {
+                    (reply, BeatFailure::Refused)
+                }
+            },
+        };
+        let error = Error::of_reply(context(scene), reply, extension.is_repeated);
+        self.failed(scene, extension, error, failure);
+        None
+    }
+
+    fn renewed(
+        &mut self,
+        scene: &mut Scene<'_>,
+        extension: Extension,
+        sent: Option<Duration>,
+        response: &ReservationExtendResponse,
+    ) {
+        let expires_at = response.expires_at_ms;
+        scene.common.events.push(Event::LeaseExtended {
+            reservation_id: scene.id.clone(),
+            ticket: extension.by_hand,
+            expires_at,
+        });
+        self.told_lost = false;
+        let next = self.lease.renewed(Observation {
+            sent,
+            received: scene.now.mono,
+            expires_at_ms: Some(expires_at),
+            remaining_ttl_ms: response.remaining_ttl_ms,
+        });
+        match next {
+            Next::Beat(at) | Next::Retry(at) => self.beat = Beat::At(at),
+            Next::Stop(reason) => self.stop(scene, reason, None),
+        }
+    }
+
+    fn failed(&mut self, scene: &mut Scene<'_>, extension: Extension, error: Error, failure: BeatFailure) {
+        let is_over = failure == BeatFailure::Refused && is_over(&error);
+        let asks_for_a_pause = error.retry_after().is_some_and(|wait| !wait.is_zero());
+        let is_worth_repeating = failure == BeatFailure::Transient && !asks_for_a_pause;
+        let error = Box::new(error);
+        match extension.by_hand {
+            Some(_) if is_worth_repeating && !extension.is_repeated => {
+                self.by_hand.push_front(Extension {
+                    is_repeated: true,
+                    ..extension
+                });
+            }
+            Some(ticket) => scene.common.events.push(Event::ExtendFailed {
+                reservation_id: scene.id.clone(),
+                ticket,
+                error: Some(error),
+            }),
+            // The settlement on its way may have ended the reservation.
+            None if is_over && scene.is_settling => self.beat = Beat::Stopped,
+            None => match self.lease.failed(scene.now.mono, failure) {
+                Next::Stop(reason) => self.stop(scene, reason, Some(error)),
+                Next::Beat(at) | Next::Retry(at) => {
+                    self.beat = Beat::Again(at, extension.number);
+                    scene.common.events.push(Event::BeatFailed {
+                        reservation_id: scene.id.clone(),
+                        error,
+                        retry_in: at.saturating_sub(scene.now.mono),
+                    });
+                }
+            },
+        }
+        if is_over && !scene.is_settling {
+            self.beat = Beat::Stopped;
+            self.tell_lost(scene);
+        }
+    }
+
+    fn stop(&mut self, scene: &mut Scene<'_>, reason: Stop, error: Option<Box<Error>>) {
+        self.beat = Beat::Stopped;
+        scene.common.events.push(Event::HeartbeatStopped {
+            reservation_id: scene.id.clone(),
+            reason,
+            error,
+            lease_lasts: self.lasts_until().map(|end| end.saturating_sub(scene.now.mono)),
+        });
+    }
+
+    /// When the lease counts as lost though the ledger has not said so. What grants add up to is far too little
+    /// against a server that clamps the lead, so it counts only once nothing more will come.
+    fn lost_at(&self) -> Option<Duration> {
+        let is_telling = self.lease.is_measured() || matches!(self.beat, Beat::Stopped);
+        self.lasts_until().filter(|_| is_telling)
+    }
+
+    fn due(&mut self, now: Now) -> Option<Extension> {
+        if let Some(extension) = self.by_hand.pop_front() {
+            return Some(extension);
+        }
+        let (number, is_repeated) = match self.beat {
+            Beat::At(at) if at <= now.mono => (self.name(), false),
+            Beat::Again(at, number) if at <= now.mono => (number, true),
+            Beat::At(_) | Beat::Again(..) | Beat::InFlight | Beat::Stopped => return None,
+        };
+        self.beat = Beat::InFlight;
+        Some(Extension {
+            number,
+            by_ms: self.lease.extend_by_ms(),
+            is_repeated,
+            by_hand: None,
+        })
+    }
+
+    fn name(&mut self) -> u64 {
+        self.named += 1;
+        self.named - 1
+    }
+
+    /// Tells that the lease is over, once.
+    pub(super) fn tell_lost(&mut self, scene: &mut Scene<'_>) {
+        if !self.told_lost {
+            self.told_lost = true;
+            let reservation_id = scene.id.clone();
+            scene.common.events.push(Event::LeaseLost { reservation_id });
+        }
+    }
+}
+
+/// Whether the ledger says that the reservation has ended. A bare 410 may be a proxy's.
+fn is_over(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(ErrorCode::ReservationExpired | ErrorCode::ReservationFinalized)
+    )
+}
+
+fn encode(scene: &Scene<'_>, extension: &Extension) -> Result<Encoded, Error> {
+    let key = key(scene.common, extension.number);
+    encode_extension(scene.common, scene.id, key, extension.by_ms)
+}
+
+/// A request to prolong a lease.
+pub(super) fn encode_extension(
+    common: &Common,
+    id: &ReservationId,
+    key: IdempotencyKey,
+    by_ms: u64,
+) -> Result<Encoded, Error> {
+    let reads = Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation);
+    let request = ReservationExtendRequest {
+        idempotency_key: Some(key),
+        extend_by_ms: by_ms,
+        metadata: None,
+    };
+    reservation_path(id, "/extend")
+        .and_then(|path| Encoded::post(&common.config, reads, path, &common.seed, &request))
+        .map_err(|problem| Error::invalid(OperationKind::ExtendReservation, problem))
+}
+
+fn key(common: &Common, number: u64) -> IdempotencyKey {
+    common.seed.idempotency_key("extend", number)
+}

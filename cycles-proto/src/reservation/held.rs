@@ -1,0 +1,250 @@
+//! A reservation that is held: the action runs, or its cost is on its way into the ledger. In both the lease
+//! is kept alive.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::Phase;
+use super::common::{About, Attempted, Common, Flight};
+use super::heartbeat::{Heart, Scene};
+use super::releasing::Releasing;
+use super::reserving::Granted;
+use crate::meter::{Meter, partial};
+use crate::models::{Amount, CommitRequest};
+use crate::outcome::{Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
+use crate::settlement::Settlement;
+use crate::step::Step;
+use crate::ticket::Ticket;
+use crate::time::Now;
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) grant: Grant,
+    about: About,
+    heart: Heart,
+    /// A lower bound of the cost so far.
+    spent: i64,
+    /// The cost so far of what is metered.
+    counted: i64,
+    /// Why a cost that was handed over, or told so far, could not be taken: then it is known that there is one.
+    untaken: Option<Box<InvalidCommit>>,
+    settlement: Option<Box<Settlement>>,
+}
+
+impl Held {
+    pub(super) fn new(common: &mut Common, about: About, granted: Granted) -> Self {
+        let Granted {
+            id,
+            response,
+            observed,
+        } = granted;
+        let heart = Heart::new(about.ttl_ms, common.config.attempt_timeout(), observed);
+        let grant = Grant {
+            reservation_id: id,
+            decision: response.decision.clone(),
+            caps: response.caps.clone().map(Box::new),
+            reserved: response.reserved.clone(),
+            expires_at: observed.expires_at_ms,
+        };
+        let response = Arc::new(response);
+        common.events.push(Event::Granted { response });
+        Self {
+            grant,
+            about,
+            heart,
+            spent: 0,
+            counted: 0,
+            untaken: None,
+            settlement: None,
+        }
+    }
+
+    /// The next thing to do; `None` if there are events first.
+    pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Result<Option<Step>, Phase> {
+        let mut wake = None;
+        if let Some(settlement) = &mut self.settlement {
+            match settlement.poll(now) {
+                Step::Wait(at) => wake = at,
+                Step::Done => {
+                    if let Some(receipt) = settlement.receipt() {
+                        let (heart, mut scene) = self.heart(common, now);
+                        heart.dismiss(&mut scene);
+                        return Err(Phase::ended(Outcome::Settled(receipt)));
+                    }
+                }
+                step @ (Step::Send(_) | Step::Store(..) | Step::Notify(_)) => return Ok(Some(step)),
+            }
+        }
+        self.tell_if_lost(common, now);
+        let is_settling = self.settlement.is_some();
+        let (heart, mut scene) = self.heart(common, now);
+        if let Some(step) = heart.poll(&mut scene) {
+            return Ok(Some(step));
+        }
+        if !scene.common.events.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Step::Wait(
+            wake.into_iter().chain(heart.wake(is_settling)).min(),
+        )))
+    }
+
+    /// Tells that the lease is over, if it is while nothing is settled yet.
+    pub(super) fn tell_if_lost(&mut self, common: &mut Common, now: Now) {
+        if self.is_lost(now) {
+            let (heart, mut scene) = self.heart(common, now);
+            heart.tell_lost(&mut scene);
+        }
+    }
+
+    /// Whether the lease is over while nothing is settled yet.
+    pub(super) fn is_lost(&self, now: Now) -> bool {
+        self.settlement.is_none() && self.heart.is_lost(now)
+    }
+
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.heart.flight()
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        self.heart.awaits(ticket)
+    }
+
+    /// The extension whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        self.heart.overdue(now)
+    }
+
+    /// Takes an answer to anything but the settlement.
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) {
+        let (heart, mut scene) = self.heart(common, now);
+        if let Some(expires_at) = heart.handle(&mut scene, answer) {
+            self.grant.expires_at = Some(expires_at);
+        }
+    }
+
+    pub(super) fn settlement(&self) -> Option<&Settlement> {
+        self.settlement.as_deref()
+    }
+
+    pub(super) fn settlement_mut(&mut self) -> Option<&mut Settlement> {
+        self.settlement.as_deref_mut()
+    }
+
+    pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
+        self.heart.extend(common, by_ms)
+    }
+
+    /// What it was made for.
+    pub(super) fn estimate(&self) -> &Amount {
+        &self.about.estimate
+    }
+
+    pub(super) fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.spent = self.spent.max(self.check(amount)?);
+        Ok(())
+    }
+
+    pub(super) fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.counted = self.check(amount)?;
+        Ok(())
+    }
+
+    pub(super) fn end_meter(&mut self, meter: &mut Meter) {
+        if let Some(why) = meter.uncounted() {
+            self.untaken = Some(Box::new(why.clone()));
+        }
+        meter.at_least(self.spent);
+    }
+
+    /// What a cost so far comes to. Once the cost was handed over it can become no other.
+    fn check(&mut self, amount: &Amount) -> Result<i64, InvalidCommit> {
+        if self.settlement.is_some() {
+            return Err(InvalidCommit::AlreadyCommitted);
+        }
+        self.about
+            .check_amount("spent", amount)
+            .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
+        Ok(amount.amount)
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        request: CommitRequest,
+    ) -> Result<(), InvalidCommit> {
+        if self.settlement.is_some() {
+            return Err(InvalidCommit::AlreadyCommitted);
+        }
+        let actual = request.actual.clone();
+        let record = self
+            .about
+            .record(common, &self.grant.reservation_id, request, now)
+            .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
+        // Another cost takes the place of one that was wrong, but not of an item's.
+        let untaken = self.untaken.take();
+        if let Some(why) = untaken.filter(|why| why.is_of_an_item()) {
+            self.tell_untaken(common, why, Some(actual));
+        }
+        let settlement = Settlement::new(Arc::clone(&common.config), record, common.seed, now);
+        self.settlement = Some(Box::new(settlement));
+        Ok(())
+    }
+
+    /// Nobody will say more about the cost: what is known of it is committed, else the budget is given back.
+    pub(super) fn end(&mut self, common: &mut Common, now: Now, reason: ReleaseReason) -> Option<Phase> {
+        if self.settlement.is_some() {
+            return None;
+        }
+        let untaken = self.untaken.take();
+        let spent = self.spent.max(self.counted);
+        if spent > 0 {
+            let metadata = partial();
+            let actual = Amount::new(self.about.estimate.unit.clone(), spent);
+            let request = CommitRequest::builder()
+                .actual(actual.clone())
+                .metadata(metadata)
+                .build();
+            // The amount was checked when it was told, and there is no settlement yet.
+            if self.commit(common, now, request).is_ok() {
+                if let Some(why) = untaken {
+                    self.tell_untaken(common, why, Some(actual));
+                }
+                return None;
+            }
+        }
+        if let Some(why) = untaken {
+            self.tell_untaken(common, why, None);
+            // Something was spent: the budget is not given back before the lease ends.
+            let (heart, mut scene) = self.heart(common, now);
+            heart.dismiss(&mut scene);
+            return Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None))));
+        }
+        let until = self.heart.lasts_until();
+        let ttl = Duration::from_millis(self.about.ttl_ms);
+        let until = until.unwrap_or_else(|| now.mono.saturating_add(ttl));
+        let (heart, mut scene) = self.heart(common, now);
+        heart.dismiss(&mut scene);
+        let id = self.grant.reservation_id.clone();
+        Some(Phase::Releasing(Box::new(Releasing::new(id, reason, until))))
+    }
+
+    fn tell_untaken(&self, common: &mut Common, why: Box<InvalidCommit>, charged: Option<Amount>) {
+        common.events.push(Event::CostNotTaken {
+            reservation_id: self.grant.reservation_id.clone(),
+            why,
+            charged,
+        });
+    }
+
+    fn heart<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heart, Scene<'a>) {
+        let scene = Scene {
+            common,
+            id: &self.grant.reservation_id,
+            now,
+            is_settling: self.settlement.is_some(),
+        };
+        (&mut self.heart, scene)
+    }
+}

@@ -1,0 +1,473 @@
+//! One reservation, from its request to its end.
+//!
+//! ```text
+//!           ┌───────────── Reserving ──── refused, failed, dry run ───────────────┐
+//!           │ granted,         │ granted                                          │
+//!           │ no time left     ▼                                                  ▼
+//!           │               Running ◄─┐ beats, extensions by hand               Ended
+//!           ▼                │  │  └──┘                                         ▲ ▲ ▲
+//!       Doubting ─ extended ►│  │ commit, or left with a known cost             │ │ │
+//!           │                │  └─────────► Settling (and beats) ── receipt ────┘ │ │
+//!           │                │ release, or left                                   │ │
+//!           │                └────────────► Releasing ── confirmed, or expired ───┘ │
+//!           └── over, or not extended: a stale replay, the action must not run ─────┘
+//! ```
+//!
+//! The machine is driven by one loop: [`poll`](Lifecycle::poll) says what to do, `handle_*` tells what came of
+//! it, and the caller's own acts ([`commit`](Lifecycle::commit), [`release`](Lifecycle::release), …) may come at
+//! any time in between. Any input is legal at any time; one that nobody waits for is ignored, except a grant
+//! that comes too late: it is released.
+
+mod common;
+mod doubting;
+pub(crate) mod heartbeat;
+mod held;
+mod releasing;
+mod reserving;
+mod told;
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::common::{Attempted, Common};
+use self::doubting::Doubting;
+#[cfg(feature = "parts")]
+pub use self::heartbeat::lease;
+use self::held::Held;
+use self::releasing::Releasing;
+use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
+pub use self::told::Told;
+use crate::config::CyclesConfig;
+use crate::journal::record::JournalRecord;
+use crate::keys::Seed;
+use crate::meter::{End, Meter, Settle};
+use crate::models::{
+    Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,
+    ReservationExtendResponse,
+};
+use crate::outcome::{
+    Error, Failure, FailureKind, Grant, InvalidCommit, OperationKind, Outcome, Receipt, ReleaseReason,
+    StoreFailure,
+};
+use crate::settlement::Settlement;
+use crate::step::Step;
+use crate::ticket::Ticket;
+use crate::time::{Now, millis_ceil};
+use crate::wire::{Answer, Reader, Reads};
+
+/// One reservation.
+#[derive(Debug)]
+pub struct Lifecycle {
+    common: Common,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Reserving(Box<Reserving>),
+    Doubting(Box<Doubting>),
+    Held(Box<Held>),
+    /// A cost that an earlier run left.
+    Resumed(Box<Settlement>),
+    Releasing(Box<Releasing>),
+    Ended(Box<Outcome>),
+}
+
+impl Phase {
+    fn ended(outcome: Outcome) -> Self {
+        Self::Ended(Box::new(outcome))
+    }
+}
+
+impl Lifecycle {
+    /// A life that starts with a reservation. What the request's subject leaves out is taken from the
+    /// configuration.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the request breaks a limit; nothing is sent then.
+    pub fn new(
+        config: Arc<CyclesConfig>,
+        request: ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let common = Common::new(config, seed);
+        let phase = Phase::Reserving(Box::new(Reserving::new(&common, request)?));
+        Ok(Self { common, phase })
+    }
+
+    /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats. The record
+    /// has to be one of [this server](JournalRecord::base_url); the [`Replayer`](crate::session::replay::Replayer) sees to that.
+    pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
+        let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
+        Self::resumed(config, seed, settlement)
+    }
+
+    /// As [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key, so that
+    /// it may count twice.
+    pub fn resume_forced(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
+        let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, true);
+        Self::resumed(config, seed, settlement)
+    }
+
+    fn resumed(config: Arc<CyclesConfig>, seed: Seed, settlement: Settlement) -> Self {
+        Self {
+            common: Common::new(config, seed),
+            phase: Phase::Resumed(Box::new(settlement)),
+        }
+    }
+
+    /// The next thing to do. A needless call changes nothing.
+    pub fn poll(&mut self, now: Now) -> Step {
+        let now = self.common.at(now);
+        if let Some(ticket) = self.overdue(now) {
+            let said = self.reader(ticket).read(Err(Failure::new(FailureKind::Timeout)));
+            let sent = None;
+            self.attempted(now, Attempted { ticket, sent, said });
+        }
+        loop {
+            if let Some(event) = self.common.events.pop() {
+                return Step::Notify(event);
+            }
+            let common = &mut self.common;
+            let step = match &mut self.phase {
+                Phase::Reserving(reserving) => Ok(Some(reserving.poll(common, now))),
+                Phase::Doubting(doubting) => Ok(Some(doubting.poll(common, now))),
+                Phase::Held(held) => held.poll(common, now),
+                Phase::Releasing(releasing) => releasing.poll(common, now).map(Some),
+                Phase::Ended(_) => Ok(Some(Step::Done)),
+                Phase::Resumed(settlement) => match (settlement.poll(now), settlement.outcome()) {
+                    (Step::Done, Some(receipt)) => Err(Phase::ended(Outcome::Settled(receipt.clone()))),
+                    (step, _) => Ok(Some(step)),
+                },
+            };
+            match step {
+                Ok(Some(step)) => return step,
+                Ok(None) => {}
+                Err(phase) => self.phase = phase,
+            }
+        }
+    }
+
+    /// A call was answered; `sent` is when it left, on the monotonic clock.
+    pub fn handle_response(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        sent: Duration,
+        response: &http::Response<Bytes>,
+    ) {
+        let answer = self.reader(ticket).read(Ok(response));
+        self.handle(now, ticket, Some(sent), answer);
+    }
+
+    /// A call has no answer; `sent` is when it left, if it did.
+    pub fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
+        let answer = self.reader(ticket).read(Err(failure));
+        self.handle(now, ticket, sent, answer);
+    }
+
+    /// What came of a call; `sent` is when it left, if it did.
+    pub fn handle(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, answer: Answer) {
+        let now = self.at(now);
+        if ticket.is_of_a_settlement() {
+            if let Some(settlement) = self.settlement_mut() {
+                settlement.handle(now, ticket, answer);
+            }
+            return;
+        }
+        let said = answer;
+        self.attempted(now, Attempted { ticket, sent, said });
+    }
+
+    /// A call was given a place, having waited for it: its time begins now.
+    pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
+        let now = self.at(now);
+        if let Some(settlement) = self.settlement_mut() {
+            settlement.placed(now, ticket);
+        }
+        let flight = match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.flight(),
+            Phase::Doubting(doubting) => doubting.flight(),
+            Phase::Held(held) => held.flight(),
+            Phase::Releasing(releasing) => releasing.flight(),
+            Phase::Resumed(_) | Phase::Ended(_) => None,
+        };
+        if let Some(flight) = flight.filter(|flight| flight.ticket == ticket) {
+            flight.begins(now);
+        }
+    }
+
+    /// Whether the answer to this call is waited for. One that is not is told all the same if it is a grant.
+    pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
+        if ticket.is_of_a_settlement() {
+            return self
+                .settlement()
+                .is_some_and(|settlement| settlement.awaits(ticket));
+        }
+        match &self.phase {
+            Phase::Reserving(reserving) => reserving.awaits(ticket),
+            Phase::Doubting(doubting) => doubting.awaits(ticket),
+            Phase::Held(held) => held.awaits(ticket),
+            Phase::Releasing(releasing) => releasing.awaits(ticket),
+            Phase::Resumed(_) | Phase::Ended(_) => false,
+        }
+    }
+
+    /// A record of the cost was made that was waited for in vain.
+    pub(crate) fn is_recorded_late(&mut self) {
+        if let Some(settlement) = self.settlement_mut() {
+            settlement.is_recorded_late();
+        }
+    }
+
+    /// Whether there is a durable record of the cost.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.settlement().is_some_and(Settlement::is_recorded)
+    }
+
+    /// What reads the answer to this call.
+    fn reader(&self, ticket: Ticket) -> Reader {
+        let reads = match (&self.phase, self.settlement()) {
+            (_, Some(settlement)) if ticket.is_of_a_settlement() => settlement.reads(),
+            _ if self.common.is_of_a_reservation(ticket) => {
+                let dry_run = matches!(&self.phase, Phase::Reserving(reserving) if reserving.is_dry_run());
+                Reads::of::<ReservationCreateResponse>(OperationKind::CreateReservation { dry_run })
+            }
+            (Phase::Doubting(doubting), _) => doubting.reads(),
+            (Phase::Releasing(_), _) => Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation),
+            _ => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
+        };
+        Reader::new(self.common.config.api_key(), reads)
+    }
+
+    /// A change of the journal was made, or could not be.
+    pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
+        self.common.at(now);
+        if let Some(settlement) = self.settlement_mut() {
+            settlement.handle_stored(ticket, stored);
+        }
+    }
+
+    /// The action has spent at least this much by now. Lower amounts than before change nothing. It is what is
+    /// committed if nobody says more.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once the cost was
+    /// handed over.
+    pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.held()?.1.spent(amount)
+    }
+
+    /// Counts what the action consumes, if that is a stream.
+    pub fn meter(&self, now: Now) -> Meter {
+        let estimate = match &self.phase {
+            Phase::Held(held) => held.estimate().clone(),
+            // Nothing is held, so that nothing will be taken, in whatever unit.
+            Phase::Reserving(_)
+            | Phase::Doubting(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => Amount::tokens(0),
+        };
+        Meter::new(estimate, now)
+    }
+
+    /// A [meter](Self::meter) has counted this much by now, be that more or less than before. It is what is committed
+    /// if the meter does not come to its [end](Self::end_meter), unless more was [spent](Self::spent).
+    ///
+    /// # Errors
+    /// [`InvalidCommit`] if the amount could not be committed.
+    pub fn counted(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.held()?.1.counted(amount)
+    }
+
+    /// What becomes of the reservation when what is metered has ended. If more was told to be [spent](Self::spent)
+    /// than the meter counted, that is the cost. An item that was [not counted](Meter::uncounted) is told as an
+    /// [event](crate::outcome::Event::CostNotTaken) when the rest is settled.
+    pub fn end_meter(&mut self, now: Now, mut meter: Meter, end: End) -> Settle {
+        let now = self.at(now);
+        if let Ok((_, held)) = self.held() {
+            held.end_meter(&mut meter);
+        }
+        meter.end(end, now)
+    }
+
+    /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept
+    /// where a person finds it.
+    ///
+    /// Metrics and metadata that break a limit are left out, with an event.
+    ///
+    /// # Errors
+    /// [`InvalidCommit`]; the reservation is as it was.
+    pub fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
+        let now = self.at(now);
+        let (common, held) = self.held()?;
+        held.commit(common, now, request)
+    }
+
+    /// The action did not run, or spent nothing: the budget is given back. If it [spent](Self::spent)
+    /// something nevertheless that is committed.
+    pub fn release(&mut self, now: Now, reason: ReleaseReason) {
+        let now = self.at(now);
+        let common = &mut self.common;
+        let next = match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.abandon(common),
+            Phase::Doubting(doubting) => doubting.abandon(reason),
+            Phase::Held(held) => held.end(common, now, reason),
+            Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+        };
+        self.phase_is(next);
+    }
+
+    /// The caller went away: what is known to be [spent](Self::spent) is committed, else the budget is given
+    /// back. A cost that was handed over before is settled as it would have been.
+    pub fn abandon(&mut self, now: Now) {
+        self.release(now, ReleaseReason::ABANDONED);
+    }
+
+    /// Prolongs the lease by hand, beside the heartbeat and after a beat that is on its way: 1 ms to a day. The
+    /// ticket comes back in [`Event::LeaseExtended`](crate::outcome::Event::LeaseExtended) or
+    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). A heartbeat that had stopped starts again.
+    /// `None` if nothing is held.
+    pub fn extend(&mut self, by: Duration) -> Option<Ticket> {
+        let (common, held) = self.held().ok()?;
+        Some(held.extend(common, millis_ceil(by)))
+    }
+
+    /// What is held; `None` before it was granted, and after it was given back or settled.
+    pub fn grant(&self) -> Option<&Grant> {
+        match &self.phase {
+            Phase::Held(held) => Some(&held.grant),
+            Phase::Reserving(_)
+            | Phase::Doubting(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => None,
+        }
+    }
+
+    /// Whether the lease is over by the clock, even if nobody has polled since.
+    pub(crate) fn is_lost(&self, now: Now) -> bool {
+        match &self.phase {
+            Phase::Held(held) => held.is_lost(now),
+            Phase::Reserving(_)
+            | Phase::Doubting(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => false,
+        }
+    }
+
+    /// How the life ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Releasing(releasing) => releasing.outcome(),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Held(_) | Phase::Resumed(_) => None,
+        }
+    }
+
+    /// Whether it has ended and everything was told. Until then it is to be polled.
+    pub fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_)) && self.common.events.is_empty()
+    }
+
+    /// What a caller that waits for its cost is told by now; see [`Settlement::receipt`].
+    pub fn receipt(&self) -> Option<Receipt> {
+        match (&self.phase, self.settlement()) {
+            (Phase::Ended(outcome), _) => match outcome.as_ref() {
+                Outcome::Settled(receipt) => Some(receipt.clone()),
+                Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
+            },
+            (_, settlement) => settlement.and_then(Settlement::receipt),
+        }
+    }
+
+    /// The time of an input. A lease that was over by then is told as lost, whatever comes of the input: its caller may
+    /// have seen so by the clock.
+    fn at(&mut self, now: Now) -> Now {
+        let now = self.common.at(now);
+        if let Phase::Held(held) = &mut self.phase {
+            held.tell_if_lost(&mut self.common, now);
+        }
+        now
+    }
+
+    fn attempted(&mut self, now: Now, answer: Attempted) {
+        let common = &mut self.common;
+        let next = match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.handle(common, now, answer),
+            Phase::Doubting(doubting) => doubting.handle(common, now, answer),
+            Phase::Releasing(releasing) => releasing.handle(common, now, answer),
+            Phase::Held(held) => {
+                held.handle(common, now, answer);
+                None
+            }
+            Phase::Ended(outcome) => released_late(common, now, outcome, answer),
+            Phase::Resumed(_) => None,
+        };
+        self.phase_is(next);
+    }
+
+    fn phase_is(&mut self, next: Option<Phase>) {
+        if let Some(phase) = next {
+            self.phase = phase;
+        }
+    }
+
+    fn overdue(&self, now: Now) -> Option<Ticket> {
+        match &self.phase {
+            Phase::Reserving(reserving) => reserving.overdue(now),
+            Phase::Doubting(doubting) => doubting.overdue(now),
+            Phase::Held(held) => held.overdue(now),
+            Phase::Releasing(releasing) => releasing.overdue(now),
+            // A settlement keeps its own time.
+            Phase::Resumed(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    fn held(&mut self) -> Result<(&mut Common, &mut Held), InvalidCommit> {
+        match &mut self.phase {
+            Phase::Held(held) => Ok((&mut self.common, held)),
+            Phase::Ended(outcome) if matches!(**outcome, Outcome::Settled(_)) => {
+                Err(InvalidCommit::AlreadyCommitted)
+            }
+            Phase::Resumed(_) => Err(InvalidCommit::AlreadyCommitted),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => {
+                Err(InvalidCommit::NotHeld)
+            }
+        }
+    }
+
+    fn settlement(&self) -> Option<&Settlement> {
+        match &self.phase {
+            Phase::Held(held) => held.settlement(),
+            Phase::Resumed(settlement) => Some(settlement),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    fn settlement_mut(&mut self) -> Option<&mut Settlement> {
+        match &mut self.phase {
+            Phase::Held(held) => held.settlement_mut(),
+            Phase::Resumed(settlement) => Some(settlement),
+            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+        }
+    }
+}
+
+/// A grant that comes after nobody waited for it any more is given back, and the outcome stays as it was told.
+/// One without any time left is the replay of an old key: whoever reserved it before may be settling it.
+fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: Attempted) -> Option<Phase> {
+    if !matches!(outcome, Outcome::NotReserved(_)) {
+        return None;
+    }
+    let granted = Granted::late(common, now, answer).filter(|granted| !granted.is_old())?;
+    let releasing = Releasing::of(&granted, DEFAULT_TTL_MS, ReleaseReason::LATE_GRANT);
+    Some(Phase::Releasing(Box::new(releasing.and_then(outcome.clone()))))
+}
+
+#[cfg(test)]
+mod tests;

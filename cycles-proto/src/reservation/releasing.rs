@@ -1,0 +1,197 @@
+//! Giving back what was not spent: the same request until it is confirmed or the lease has ended, which frees
+//! the budget too. There is nothing to lose, so nothing is journaled.
+
+use core::time::Duration;
+
+use super::Phase;
+use super::common::{Attempted, Common, Flight};
+use super::reserving::Granted;
+use crate::backoff::Backoff;
+use crate::config::RetryPolicy;
+use crate::models::{IdempotencyKey, ReleaseRequest, ReleaseResponse, ReservationId};
+use crate::outcome::{Error, Event, OperationKind, Outcome, ReleaseReason, Released};
+use crate::path::reservation_path;
+use crate::step::Step;
+use crate::ticket::Ticket;
+use crate::time::Now;
+use crate::wire::reply::Verdict;
+use crate::wire::{Encoded, Reads};
+
+#[derive(Debug)]
+pub(super) struct Releasing {
+    id: ReservationId,
+    reason: ReleaseReason,
+    /// When the budget is free anyway.
+    until: Duration,
+    backoff: Option<Backoff>,
+    may_be_done: bool,
+    stage: Stage,
+    /// How the life ends whatever becomes of the release.
+    then: Option<Outcome>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Due(Duration),
+    InFlight(Flight),
+}
+
+impl Releasing {
+    pub(super) fn new(id: ReservationId, reason: ReleaseReason, until: Duration) -> Self {
+        Self {
+            id,
+            reason,
+            until,
+            backoff: None,
+            may_be_done: false,
+            stage: Stage::Due(Duration::ZERO),
+            then: None,
+        }
+    }
+
+    /// The release of a grant that nobody wants.
+    pub(super) fn of(granted: &Granted, ttl_ms: u64, reason: ReleaseReason) -> Self {
+        let lasts = Duration::from_millis(granted.observed.remaining_ttl_ms.unwrap_or(ttl_ms));
+        let until = granted.observed.received.saturating_add(lasts);
+        Self::new(granted.id.clone(), reason, until)
+    }
+
+    /// With an outcome that was told already, or is decided.
+    pub(super) fn and_then(self, outcome: Outcome) -> Self {
+        Self {
+            then: Some(outcome),
+            ..self
+        }
+    }
+
+    /// The outcome that is decided whatever becomes of the release.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.then.as_ref()
+    }
+
+    pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Result<Step, Phase> {
+        match self.stage {
+            Stage::Due(at) if at > now.mono => return Ok(Step::Wait(Some(at))),
+            Stage::InFlight(flight) => return Ok(Step::Wait(Some(flight.deadline))),
+            Stage::Due(_) => {}
+        }
+        let encoded = match self.encode(common) {
+            Ok(encoded) => encoded,
+            Err(error) => return Err(self.ended(Released::LeftToExpire(Some(Box::new(error))))),
+        };
+        let timeout = common.config.attempt_timeout();
+        let (call, flight) = common.attempt(&encoded, now, timeout);
+        self.backoff.get_or_insert_with(|| Backoff::new(&common.seed));
+        self.stage = Stage::InFlight(flight);
+        Ok(Step::Send(call))
+    }
+
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        match &mut self.stage {
+            Stage::InFlight(flight) => Some(flight),
+            Stage::Due(_) => None,
+        }
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        matches!(self.stage, Stage::InFlight(flight) if flight.ticket == ticket)
+    }
+
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        match self.stage {
+            Stage::InFlight(flight) => Flight::overdue(Some(flight), now),
+            Stage::Due(_) => None,
+        }
+    }
+
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
+        match self.stage {
+            Stage::InFlight(flight) if flight.ticket == answer.ticket => {}
+            Stage::InFlight(_) | Stage::Due(_) => return None,
+        }
+        common.was_lost = answer.said.is_failure();
+        let kind = OperationKind::ReleaseReservation;
+        let context = common.context(kind, &self.id, Some(&key(common)));
+        let (error, pause) = match answer.said.verdict::<ReleaseResponse>() {
+            Err(failure) => {
+                let may_have_been_sent = failure.kind().may_have_been_sent();
+                let error = Error::transport(context, failure, self.may_be_done);
+                self.may_be_done |= may_have_been_sent;
+                (error, Some(Duration::ZERO))
+            }
+            Ok(verdict) => {
+                let (reply, pause) = match verdict {
+                    Verdict::Success(reply) => {
+                        return Some(self.ended(Released::Confirmed(Box::new(reply))));
+                    }
+                    Verdict::Throttled(reply) | Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => {
+                        let pause = reply.info.retry_after().unwrap_or_default();
+                        (reply, Some(pause))
+                    }
+                    Verdict::Unauthorized(reply) if reply.is_outage() => (reply, Some(Duration::ZERO)),
+                    Verdict::Unauthorized(reply)
+                    | Verdict::Rejected(reply)
+                    | Verdict::Expired { reply, .. } => (reply, None),
+                };
+                let error = Error::of_reply(context, reply, self.may_be_done);
+                self.may_be_done |= error.outcome_is_unknown();
+                (error, pause)
+            }
+        };
+        self.failed(common, now, Box::new(error), pause)
+    }
+
+    fn failed(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        error: Box<Error>,
+        pause: Option<Duration>,
+    ) -> Option<Phase> {
+        // As often as there is time for, unless repetitions are off.
+        let policy = RetryPolicy {
+            max_attempts: u32::MAX,
+            ..common.config.retry().clone()
+        };
+        let backoff = self.backoff.get_or_insert_with(|| Backoff::new(&common.seed));
+        let retry_in = pause
+            .and_then(|pause| backoff.next(&policy, Some(pause)))
+            // There is no limit to the number, so a policy without waits would have no end of them.
+            .map(|wait| wait.max(SHORTEST_WAIT))
+            .filter(|wait| now.mono.saturating_add(*wait) < self.until);
+        common.events.push(Event::ReleaseFailed {
+            reservation_id: self.id.clone(),
+            error: error.clone(),
+            retry_in,
+        });
+        match retry_in {
+            Some(wait) => {
+                self.stage = Stage::Due(now.mono.saturating_add(wait));
+                None
+            }
+            None => Some(self.ended(Released::LeftToExpire(Some(error)))),
+        }
+    }
+
+    fn ended(&mut self, released: Released) -> Phase {
+        Phase::ended(self.then.take().unwrap_or(Outcome::Released(released)))
+    }
+
+    fn encode(&self, common: &Common) -> Result<Encoded, Error> {
+        let request = ReleaseRequest {
+            idempotency_key: Some(key(common)),
+            reason: Some(self.reason.as_str().to_owned()),
+        };
+        let reads = Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation);
+        reservation_path(&self.id, "/release")
+            .and_then(|path| Encoded::post(&common.config, reads, path, &common.seed, &request))
+            .map_err(|problem| Error::invalid(OperationKind::ReleaseReservation, problem))
+    }
+}
+
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+fn key(common: &Common) -> IdempotencyKey {
+    common.seed.idempotency_key("release", 0)
+}

@@ -1,0 +1,261 @@
+//! Asking for the reservation, with one repetition under the same key while the outcome is open.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::Phase;
+use super::common::{About, Attempted, Common, Flight};
+use super::doubting::Doubting;
+use super::held::Held;
+use super::releasing::Releasing;
+use crate::journal::record::Purpose;
+use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
+use crate::outcome::{
+    CallContext, Error, Event, OperationKind, Outcome, ReleaseReason, Released, Unsuccessful,
+};
+use crate::reservation::heartbeat::lease::Observation;
+use crate::step::Step;
+use crate::ticket::Ticket;
+use crate::time::Now;
+use crate::wire::reply::Verdict;
+use crate::wire::{Encoded, Reads};
+
+#[derive(Debug)]
+pub(super) struct Reserving {
+    encoded: Encoded,
+    about: About,
+    kind: OperationKind,
+    flight: Option<Flight>,
+    /// Whether an attempt may have been acted on.
+    may_be_done: bool,
+    caller_left: bool,
+}
+
+/// An answer that names a reservation, and when its attempt left and was answered.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) id: ReservationId,
+    pub(super) response: ReservationCreateResponse,
+    pub(super) observed: Observation,
+}
+
+impl Reserving {
+    pub(super) fn new(common: &Common, mut request: ReservationCreateRequest) -> Result<Self, Error> {
+        request.subject = request.subject.or(common.config.subject());
+        let kind = OperationKind::CreateReservation {
+            dry_run: request.dry_run,
+        };
+        let encoded = Encoded::post(
+            &common.config,
+            Reads::of::<ReservationCreateResponse>(kind),
+            "/v1/reservations",
+            &common.seed,
+            &request,
+        )
+        .map_err(|problem| Error::invalid(kind, problem))?;
+        let about = About {
+            purpose: Arc::new(Purpose {
+                subject: request.subject,
+                action: request.action,
+            }),
+            estimate: request.estimate,
+            ttl_ms: request.ttl_ms.unwrap_or(DEFAULT_TTL_MS),
+        };
+        Ok(Self {
+            encoded,
+            about,
+            kind,
+            flight: None,
+            may_be_done: false,
+            caller_left: false,
+        })
+    }
+
+    pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Step {
+        if let Some(flight) = self.flight {
+            return Step::Wait(Some(flight.deadline));
+        }
+        let timeout = common.config.attempt_timeout();
+        let (call, flight) = common.attempt(&self.encoded, now, timeout);
+        common.attempts_to_reserve += 1;
+        self.flight = Some(flight);
+        Step::Send(call)
+    }
+
+    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut()
+    }
+
+    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
+        Flight::is(self.flight, ticket)
+    }
+
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.kind == OperationKind::CreateReservation { dry_run: true }
+    }
+
+    /// The attempt whose time is over, if one is.
+    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
+        Flight::overdue(self.flight, now)
+    }
+
+    /// The caller wants no reservation any more. One that may have been made has to be learnt, so that it can
+    /// be given back.
+    pub(super) fn abandon(&mut self, common: &Common) -> Option<Phase> {
+        self.caller_left = true;
+        (common.attempts_to_reserve == 0).then(|| Phase::ended(Outcome::Released(Released::NothingHeld)))
+    }
+
+    pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
+        if !Flight::is(self.flight, answer.ticket) {
+            // An attempt that was given up. Only a grant is news.
+            let granted = Granted::late(common, now, answer)?;
+            return Some(self.decided(common, granted));
+        }
+        self.flight = None;
+        common.was_lost = answer.said.is_failure();
+        let sent = answer.sent;
+        let (error, is_open, is_worth_repeating) = match answer.said.verdict::<ReservationCreateResponse>() {
+            Ok(verdict) => match verdict {
+                Verdict::Success(response) => return Some(self.answered(common, now, response, sent)),
+                Verdict::Ambiguous(reply) => {
+                    let is_worth_repeating = !reply.asks_for_a_pause();
+                    (self.refused(common, reply), true, is_worth_repeating)
+                }
+                Verdict::Rejected(reply)
+                | Verdict::Unauthorized(reply)
+                | Verdict::Throttled(reply)
+                | Verdict::NotSent(reply)
+                | Verdict::Expired { reply, .. } => (self.refused(common, reply), false, false),
+            },
+            Err(failure) => {
+                let is_open = failure.kind().may_have_been_sent();
+                let error = Error::transport(self.context(common), failure, self.may_be_done);
+                (error, is_open, is_open)
+            }
+        };
+        self.may_be_done |= is_open;
+        let error = Box::new(error);
+        if is_worth_repeating && common.attempts_to_reserve < 2 && common.config.retry().enabled {
+            common.events.push(Event::ReservingAgain { error });
+            return None;
+        }
+        Some(Phase::ended(Outcome::NotReserved(error)))
+    }
+
+    fn answered(
+        &self,
+        common: &mut Common,
+        now: Now,
+        response: ReservationCreateResponse,
+        sent: Option<Duration>,
+    ) -> Phase {
+        if self.is_dry_run() {
+            return Phase::ended(Outcome::Evaluated(Box::new(response)));
+        }
+        match Granted::new(response, sent, now.mono) {
+            Ok(granted) => self.decided(common, granted),
+            Err(response) => Phase::ended(self.denied(common, *response)),
+        }
+    }
+
+    /// A decision that is not known is no permission, and what it may hold is given back.
+    fn decided(&self, common: &mut Common, granted: Granted) -> Phase {
+        if granted.response.decision.is_allowed() {
+            return self.granted(common, granted);
+        }
+        let releasing = Releasing::of(&granted, self.about.ttl_ms, ReleaseReason::UNKNOWN_DECISION);
+        let outcome = self.denied(common, granted.response);
+        Phase::Releasing(Box::new(releasing.and_then(outcome)))
+    }
+
+    fn granted(&self, common: &mut Common, granted: Granted) -> Phase {
+        if self.caller_left {
+            return granted.unwanted(self.about.ttl_ms, ReleaseReason::ABANDONED);
+        }
+        if !granted.observed.is_over() {
+            return granted.held(common, &self.about);
+        }
+        Doubting::new(common, self.about.clone(), granted, self.context(common))
+            .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting)))
+    }
+
+    fn denied(&self, common: &Common, response: ReservationCreateResponse) -> Outcome {
+        Outcome::NotReserved(Box::new(Error::denied(self.context(common), response)))
+    }
+
+    fn refused(&self, common: &Common, reply: Unsuccessful) -> Error {
+        Error::of_reply(self.context(common), reply, self.may_be_done)
+    }
+
+    fn context(&self, common: &Common) -> CallContext {
+        CallContext {
+            is_recorded: false,
+            server: common.config.server(),
+            operation: self.kind,
+            reservation_id: None,
+            idempotency_key: self.encoded.idempotency_key().cloned(),
+            trace_id: self.encoded.trace_id(&common.config),
+            unit: Some(self.about.estimate.unit.clone()),
+        }
+    }
+}
+
+impl Granted {
+    /// The answer back if it names no reservation.
+    fn new(
+        response: ReservationCreateResponse,
+        sent: Option<Duration>,
+        received: Duration,
+    ) -> Result<Self, Box<ReservationCreateResponse>> {
+        let Some(id) = response.reservation_id.clone() else {
+            return Err(Box::new(response));
+        };
+        let observed = Observation {
+            sent,
+            received,
+            expires_at_ms: response.expires_at_ms,
+            remaining_ttl_ms: response.remaining_ttl_ms,
+        };
+        Ok(Self {
+            id,
+            response,
+            observed,
+        })
+    }
+
+    /// Whether it has no time left, as the replay of an old key has.
+    pub(super) fn is_old(&self) -> bool {
+        self.observed.remaining_ttl_ms == Some(0)
+    }
+
+    /// The caller has left. What an old key reserved is free already, or belongs to another caller.
+    pub(super) fn unwanted(&self, ttl_ms: u64, reason: ReleaseReason) -> Phase {
+        if self.is_old() {
+            return Phase::ended(Outcome::Released(Released::LeftToExpire(None)));
+        }
+        Phase::Releasing(Box::new(Releasing::of(self, ttl_ms, reason)))
+    }
+
+    /// A grant that answers an attempt which nobody waits for any more.
+    pub(super) fn late(common: &Common, now: Now, answer: Attempted) -> Option<Self> {
+        let said = Some(answer.said).filter(|_| common.is_of_a_reservation(answer.ticket))?;
+        match said.verdict::<ReservationCreateResponse>().ok()? {
+            Verdict::Success(response) => Self::new(response, answer.sent, now.mono).ok(),
+            Verdict::Rejected(_)
+            | Verdict::Unauthorized(_)
+            | Verdict::Throttled(_)
+            | Verdict::NotSent(_)
+            | Verdict::Ambiguous(_)
+            | Verdict::Expired { .. } => None,
+        }
+    }
+
+    /// A grant that is believed, and the caller's.
+    pub(super) fn held(self, common: &mut Common, about: &About) -> Phase {
+        Phase::Held(Box::new(Held::new(common, about.clone(), self)))
+    }
+}
+
+/// The lease that a server grants if none is asked for.
+pub(super) const DEFAULT_TTL_MS: u64 = 60_000;

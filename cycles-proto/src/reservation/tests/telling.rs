@@ -1,0 +1,360 @@
+//! What those who wait for a life are told.
+
+use super::super::*;
+use super::desk::*;
+use crate::models::ReservationId;
+use crate::outcome::{Aside, Event, StoreFailure};
+use crate::time::UnixMillis;
+
+/// All that the events of a life have told by now.
+fn told(desk: &Desk) -> Told {
+    let mut told = Told::default();
+    for event in &desk.events {
+        told.note(event);
+    }
+    told
+}
+
+fn is_lost(desk: &Desk) -> bool {
+    told(desk).lease_is_lost(&desk.life, desk.now())
+}
+
+#[test]
+fn whoever_waits_for_a_grant_gets_it_once() {
+    let mut desk = Desk::new();
+    desk.settle();
+    assert!(told(&desk).granted(&desk.life).is_none(), "it is still asked for");
+    desk.run([granted(60_000)]);
+    let mut told = told(&desk);
+    let (id, response) = told.granted(&desk.life).unwrap().unwrap();
+    assert_eq!((id.as_str(), response.remaining_ttl_ms), ("r-1", Some(60_000)));
+    assert!(told.granted(&desk.life).is_none());
+}
+
+#[test]
+fn whoever_waits_for_a_grant_is_told_why_there_is_none() {
+    let mut desk = Desk::new();
+    desk.run([refusal(409, "BUDGET_EXCEEDED")]);
+    let error = told(&desk).granted(&desk.life).unwrap().unwrap_err();
+    assert!(error.is_budget_exceeded());
+
+    let mut request = reserve();
+    request.dry_run = true;
+    let mut desk = Desk::with(config(), request);
+    desk.run([ok(r#"{"decision":"DENY","affected_scopes":[]}"#)]);
+    let error = told(&desk).granted(&desk.life).unwrap().unwrap_err();
+    assert!(matches!(error, Error::DryRun(_)), "{error:?}");
+    assert!(desk.life.outcome().unwrap().refusal().is_some());
+
+    let mut desk = Desk::new();
+    desk.life.abandon(desk.now());
+    let error = told(&desk).granted(&desk.life).unwrap().unwrap_err();
+    assert_eq!(error.to_string(), Error::from(InvalidCommit::NotHeld).to_string());
+    assert!(desk.life.outcome().unwrap().refusal().is_none());
+}
+
+#[test]
+fn an_extension_by_hand_is_told_once_under_its_ticket() {
+    let mut desk = Desk::held();
+    let by = Duration::from_secs(1);
+    let [first, second, third] = [(); 3].map(|()| desk.life.extend(by).unwrap());
+    desk.run([extended(60_000), refusal(409, "MAX_EXTENSIONS_EXCEEDED")]);
+    desk.commit(5).unwrap();
+    desk.settle();
+    while !desk.open.is_empty() {
+        let is_commit = desk.open[0].0.request.uri().path().ends_with("/commit");
+        let answer = if is_commit {
+            ok(COMMITTED)
+        } else {
+            Err(FailureKind::Lost)
+        };
+        desk.reply(answer);
+    }
+    desk.settle();
+    let mut told = told(&desk);
+    assert_eq!(told.extended(first).unwrap().unwrap(), UnixMillis(WALL + 7_000));
+    assert!(told.extended(first).is_none());
+    let error = told.extended(second).unwrap().unwrap_err();
+    assert_eq!(error.code().unwrap().as_str(), "MAX_EXTENSIONS_EXCEEDED");
+    let error = told.extended(third).unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        Error::from(InvalidCommit::NotHeld).to_string(),
+        "the reservation ended first"
+    );
+}
+
+#[test]
+fn a_lease_that_was_lost_is_so_until_it_is_prolonged_by_hand() {
+    let mut desk = Desk::held();
+    desk.run([throttled(3_600)]);
+    assert!(!is_lost(&desk));
+    desk.pass_s(60);
+    assert!(is_lost(&desk));
+    desk.life.extend(Duration::from_secs(60)).unwrap();
+    desk.run([extended(60_000)]);
+    assert!(!is_lost(&desk));
+}
+
+#[test]
+fn a_lease_is_lost_by_the_clock_though_nobody_polled_until_then() {
+    let mut desk = Desk::held();
+    desk.mono += Duration::from_secs(59);
+    assert!(!is_lost(&desk));
+    desk.mono += Duration::from_secs(2);
+    assert!(is_lost(&desk));
+}
+
+/// A process that was stopped for longer than its lease finds out by the clock, on whichever call comes first.
+#[test]
+fn a_lease_that_ended_while_nobody_polled_is_told_as_lost_whatever_comes_next() {
+    type Act = (&'static str, fn(&mut Desk));
+    let acts: [Act; 9] = [
+        ("a poll", |_| {}),
+        ("a cost", |desk| desk.commit(7).unwrap()),
+        ("a cost that is not taken", |desk| {
+            let request = CommitRequest::builder().actual(Amount::usd_microcents(1));
+            desk.life.commit(desk.now(), request.build()).unwrap_err();
+        }),
+        ("a release", Desk::release),
+        ("a caller who leaves", |desk| desk.life.abandon(desk.now())),
+        ("a caller who leaves after a part", |desk| {
+            desk.life.spent(&Amount::tokens(3)).unwrap();
+            desk.life.abandon(desk.now());
+        }),
+        ("an extension by hand", |desk| {
+            desk.life.extend(Duration::from_secs(60)).unwrap();
+        }),
+        ("the end of a stream", |desk| {
+            let meter = desk.life.meter(desk.now());
+            drop(desk.life.end_meter(desk.now(), meter, End::Dropped));
+            desk.release();
+        }),
+        ("an answer that is waited for", |desk| {
+            if !desk.open.is_empty() {
+                desk.reply(extended(60_000));
+            }
+            desk.commit(7).unwrap();
+        }),
+    ];
+    for before_s in [1, 49] {
+        for (what, act) in &acts {
+            let mut desk = Desk::held();
+            // At 49 s a beat is under way.
+            desk.pass_s(before_s);
+            desk.log.clear();
+            desk.mono += Duration::from_secs(90);
+            assert!(is_lost(&desk));
+            act(&mut desk);
+            desk.settle();
+            let lost = desk.log.iter().filter(|line| *line == "lease lost").count();
+            assert_eq!(lost, 1, "{what} at {before_s} s: {:?}", desk.log);
+        }
+    }
+}
+
+#[test]
+fn a_lease_that_ends_while_the_cost_is_settled_is_not_lost() {
+    let mut desk = Desk::held();
+    desk.commit(7).unwrap();
+    desk.mono += Duration::from_secs(61);
+    assert!(!is_lost(&desk));
+}
+
+#[test]
+fn whoever_waits_for_a_release_is_told_after_the_first_attempt() {
+    let mut desk = Desk::held();
+    desk.release();
+    desk.settle();
+    assert!(told(&desk).released(&desk.life).is_none());
+    desk.run([ok(RELEASED)]);
+    assert!(told(&desk).released(&desk.life).unwrap().unwrap());
+
+    let mut desk = Desk::held();
+    desk.release();
+    desk.run([Err(FailureKind::Lost)]);
+    assert!(desk.life.outcome().is_none(), "it is tried again");
+    assert!(!told(&desk).released(&desk.life).unwrap().unwrap());
+
+    let mut desk = Desk::held();
+    desk.release();
+    desk.run([refusal(409, "RESERVATION_FINALIZED")]);
+    assert!(desk.is_done());
+    assert!(!told(&desk).released(&desk.life).unwrap().unwrap());
+}
+
+#[test]
+fn what_was_spent_nevertheless_is_committed_and_counts_as_released() {
+    let spent = || {
+        let mut desk = Desk::held();
+        desk.life.spent(&Amount::tokens(5)).unwrap();
+        desk.release();
+        desk
+    };
+    let released = |desk: &Desk| told(desk).released(&desk.life);
+    let mut desk = spent();
+    desk.settle();
+    assert!(released(&desk).is_none());
+    desk.reply(ok(COMMITTED));
+    desk.settle();
+    assert!(released(&desk).unwrap().unwrap());
+
+    let mut desk = spent();
+    desk.run([Err(FailureKind::Lost)]);
+    assert!(released(&desk).unwrap().unwrap(), "it is safe in its record");
+
+    let mut desk = spent();
+    desk.run([refusal(409, "UNIT_MISMATCH")]);
+    assert!(released(&desk).unwrap().is_err());
+}
+
+#[test]
+fn a_release_of_what_was_not_reserved_is_told_as_the_refusal() {
+    let mut desk = Desk::new();
+    desk.run([refusal(409, "BUDGET_EXCEEDED")]);
+    assert!(told(&desk).released(&desk.life).unwrap().is_err());
+}
+
+#[test]
+fn every_event_names_the_reservation_that_it_is_about() {
+    let reservation_id = || ReservationId::from("r-1");
+    let error = || Box::new(Error::from(InvalidCommit::NotHeld));
+    let ticket = Ticket(1);
+    let about = [
+        Event::LeaseExtended {
+            reservation_id: reservation_id(),
+            ticket: None,
+            expires_at: UnixMillis(1),
+        },
+        Event::ExtendFailed {
+            reservation_id: reservation_id(),
+            ticket,
+            error: None,
+        },
+        Event::BeatFailed {
+            reservation_id: reservation_id(),
+            error: error(),
+            retry_in: Duration::ZERO,
+        },
+        Event::HeartbeatStopped {
+            reservation_id: reservation_id(),
+            reason: crate::outcome::Stop::Refused,
+            error: None,
+            lease_lasts: None,
+        },
+        Event::LeaseLost {
+            reservation_id: reservation_id(),
+        },
+        Event::CostNotTaken {
+            reservation_id: reservation_id(),
+            why: Box::new(InvalidCommit::NotHeld),
+            charged: None,
+        },
+        Event::JournalFailed {
+            reservation_id: reservation_id(),
+            failure: StoreFailure::new("full"),
+        },
+        Event::SettlementFailed {
+            reservation_id: reservation_id(),
+            error: error(),
+            retry_in: None,
+        },
+        Event::SettlingByEvent {
+            reservation_id: reservation_id(),
+        },
+        Event::SetAside {
+            reservation_id: reservation_id(),
+            reason: Aside::Stale,
+            receipt: Box::new(Receipt::Stale),
+        },
+        Event::ChargedLess {
+            reservation_id: reservation_id(),
+            actual: Amount::tokens(9),
+            charged: Amount::tokens(5),
+        },
+        Event::ReleaseFailed {
+            reservation_id: reservation_id(),
+            error: error(),
+            retry_in: None,
+        },
+    ];
+    for event in about {
+        assert_eq!(event.reservation_id(), Some(&reservation_id()), "{event:?}");
+    }
+    let unreadable = Event::record_unreadable("v2-a.json", "cut off");
+    for none in [Event::ReservingAgain { error: error() }, unreadable] {
+        assert_eq!(none.reservation_id(), None, "{none:?}");
+    }
+    let mut desk = Desk::new();
+    desk.run([granted(60_000)]);
+    assert_eq!(desk.events[0].reservation_id(), Some(&reservation_id()));
+}
+
+#[test]
+fn whoever_waits_for_what_became_of_a_cost_is_told_after_the_first_attempt() {
+    let settled = |desk: &Desk| told(desk).settled(&desk.life);
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.settle();
+    assert!(settled(&desk).is_none());
+    desk.run([ok(COMMITTED)]);
+    let receipt = settled(&desk).unwrap().unwrap();
+    assert!(
+        matches!(receipt, Some(Receipt::Committed(Some(_)))),
+        "{receipt:?}"
+    );
+
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.run([Err(FailureKind::Lost)]);
+    let receipt = settled(&desk).unwrap().unwrap();
+    let is_pending = matches!(
+        receipt,
+        Some(Receipt::Pending {
+            is_recorded: true,
+            ..
+        })
+    );
+    assert!(is_pending, "{receipt:?}");
+
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.run([refusal(409, "UNIT_MISMATCH")]);
+    assert_eq!(settled(&desk).unwrap().unwrap_err().status(), Some(409));
+}
+
+#[test]
+fn nothing_became_of_a_cost_where_the_budget_was_given_back() {
+    let settled = |desk: &Desk| told(desk).settled(&desk.life);
+    for answer in [
+        ok(RELEASED),
+        Err(FailureKind::Lost),
+        refusal(409, "RESERVATION_FINALIZED"),
+    ] {
+        let mut desk = Desk::held();
+        desk.release();
+        desk.settle();
+        assert!(settled(&desk).is_none(), "{answer:?} did not come yet");
+        desk.run([answer]);
+        assert!(settled(&desk).unwrap().unwrap().is_none());
+    }
+    let mut desk = Desk::new();
+    desk.run([refusal(409, "BUDGET_EXCEEDED")]);
+    assert!(settled(&desk).unwrap().unwrap_err().is_budget_exceeded());
+}
+
+#[test]
+fn a_cost_that_was_not_counted_is_told_once_the_rest_is_settled() {
+    let mut desk = Desk::held();
+    desk.commit(5).unwrap();
+    desk.settle();
+    let not_counted = |desk: &Desk| {
+        let mut told = told(desk);
+        told.not_counted(InvalidCommit::NotTold);
+        told.settled(&desk.life)
+    };
+    assert!(not_counted(&desk).is_none());
+    desk.run([ok(COMMITTED)]);
+    let error = not_counted(&desk).unwrap().unwrap_err();
+    assert_eq!(error.to_string(), Error::from(InvalidCommit::NotTold).to_string());
+}

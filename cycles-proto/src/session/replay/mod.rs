@@ -1,0 +1,495 @@
+//! When the journal is read, and which of its records are settled.
+//!
+//! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
+//! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
+//! driven like any other, a few at a time. Where some in a row get an answer that says nothing of them, such as a refused
+//! key, or the server asks for a pause, the rest is left for the next scan, which begins with those. Records of lives that
+//! run in this process are left to them, and those that the server may have forgotten are sent when a caller
+//! [forces](Replayer::force) it. While another process is at
+//! them they are left to it, but not for long.
+
+mod refusals;
+mod tally;
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use self::refusals::Refusals;
+pub use self::tally::Tally;
+use crate::backoff::{Backoff, LONGEST_PAUSE};
+use crate::config::{CyclesConfig, RetryPolicy};
+use crate::journal::record::{JournalRecord, RecordId};
+use crate::keys::Seed;
+use crate::outcome::{Error, Outcome, Receipt};
+use crate::reservation::Lifecycle;
+use crate::ticket::{Ticket, Tickets};
+use crate::time::{Now, UnixMillis};
+
+/// How many records are settled at the same time.
+pub const AT_A_TIME: usize = 8;
+
+/// Settles what earlier runs left in one directory of the journal. One at a time is enough for a directory.
+#[derive(Debug)]
+pub struct Replayer {
+    config: Arc<CyclesConfig>,
+    seed: Seed,
+    /// Whether the next scan is [forced](Self::force).
+    forces_next: bool,
+    /// Whether the last one was.
+    is_forced: bool,
+    tickets: Tickets,
+    scan: Scan,
+    pauses: Backoff,
+    /// To be settled, in the order of the scan.
+    queue: VecDeque<JournalRecord>,
+    settling: BTreeSet<RecordId>,
+    /// The costs that are settled by reservations of this process.
+    live: BTreeSet<RecordId>,
+    /// Those that were settled by their own lives while the journal was read: what was read of them is history.
+    settled_meanwhile: BTreeSet<RecordId>,
+    /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
+    /// clock that they were written by may have gone back since.
+    paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
+    /// How many records of the last scan are left for the next.
+    left: usize,
+    refusals: Refusals,
+    /// When each record that is left was sent last: by how many were before. Those of the longest ago go first.
+    tried: BTreeMap<RecordId, u64>,
+    /// How many had been sent when the next scan was asked for: those since need not be sent by it once more.
+    tried_before: u64,
+    /// Until when the nearest of them asks to be left alone.
+    left_until: Option<Duration>,
+    /// Since when all of them are left to another process.
+    yields_since: Option<Duration>,
+    started: u64,
+    is_reachable: bool,
+    /// Whether the last attempt to read the journal succeeded.
+    was_read: bool,
+    /// Whether it is to be read again as soon as it was read.
+    reads_again: bool,
+}
+
+/// What a [`Replayer`] asks of its driver.
+#[derive(Debug)]
+#[must_use = "a step is handed out once; dropping it stalls the replayer"]
+pub enum Replay {
+    /// Read the journal and report its records.
+    Scan {
+        /// To be reported under.
+        ticket: Ticket,
+        /// Whether those are wanted too, after the others, that were set aside as
+        /// [stale](crate::outcome::Aside::Stale).
+        with_stale: bool,
+    },
+    /// Drive this life to its end, beside the others, and report its outcome.
+    Settle(RecordId, Box<Lifecycle>),
+    /// Poll again at this time, or when something was reported; with `None` only then.
+    Wait(Option<Duration>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Scan {
+    At(Duration),
+    Reading(Ticket),
+    /// Not before something is known to be there.
+    Idle,
+}
+
+impl Replayer {
+    /// Starts with a scan.
+    pub fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
+        Self {
+            config,
+            seed,
+            forces_next: false,
+            is_forced: false,
+            tickets: Tickets::default(),
+            scan: Scan::At(Duration::ZERO),
+            pauses: Backoff::new(&seed),
+            queue: VecDeque::new(),
+            settling: BTreeSet::new(),
+            live: BTreeSet::new(),
+            settled_meanwhile: BTreeSet::new(),
+            paused: BTreeMap::new(),
+            left: 0,
+            refusals: Refusals::default(),
+            tried: BTreeMap::new(),
+            tried_before: 0,
+            left_until: None,
+            yields_since: None,
+            started: 0,
+            is_reachable: true,
+            was_read: false,
+            reads_again: false,
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Replay {
+        if let Some(record) = self.next_record() {
+            return self.settle(record, now);
+        }
+        self.rest(now);
+        match self.scan {
+            Scan::At(at) if self.is_at_work() || at > now.mono => {
+                Replay::Wait(Some(at).filter(|at| *at > now.mono))
+            }
+            Scan::At(_) => {
+                let ticket = self.tickets.take();
+                self.scan = Scan::Reading(ticket);
+                self.is_forced = core::mem::take(&mut self.forces_next);
+                Replay::Scan {
+                    ticket,
+                    with_stale: self.is_forced,
+                }
+            }
+            Scan::Reading(_) | Scan::Idle => Replay::Wait(None),
+        }
+    }
+
+    /// The journal was read.
+    pub fn handle_scanned(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        records: impl IntoIterator<Item = JournalRecord>,
+    ) {
+        if !self.has_read(now, ticket) {
+            return;
+        }
+        self.was_read = true;
+        self.left = 0;
+        if self.started == self.tried_before {
+            self.refusals.begin_pass();
+        }
+        self.left_until = None;
+        self.yields_since = None;
+        let seen = core::mem::take(&mut self.paused);
+        let mut tried = core::mem::take(&mut self.tried);
+        let of_the_key = self.refusals.pause(now);
+        for record in self.ours(records) {
+            let mut record = record;
+            let id = record.id().clone();
+            let last = tried.remove(&id).unwrap_or(0);
+            let mut until = of_the_key;
+            if let Some((floor, over)) = pause(&record, now, &seen) {
+                self.paused.insert(id.clone(), (floor, over));
+                if over > now.mono {
+                    until = until.max(Some(over));
+                } else {
+                    record = record.with_not_before(now.wall);
+                }
+            }
+            self.tried.insert(id, last);
+            let is_stopped = self.refusals.stop_the_pass(now);
+            if is_stopped || until.is_some() || (last > self.tried_before && !self.is_forced) {
+                self.leave(until);
+            } else {
+                self.queue.push_back(record);
+            }
+        }
+        let tried = &self.tried;
+        self.queue
+            .make_contiguous()
+            .sort_by_key(|record| tried.get(record.id()));
+        self.rest(now);
+    }
+
+    /// The journal was read, and another process has the claim to settle what is there. It is left to that for
+    /// half a minute, in which the journal is read again now and then. After that it is settled from here all
+    /// the same: whoever has the claim may stand still, and what is sent twice counts once.
+    pub fn handle_claimed(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        records: impl IntoIterator<Item = JournalRecord>,
+    ) {
+        let since = self.yields_since.unwrap_or(now.mono);
+        let end = since.saturating_add(YIELDS);
+        if end <= now.mono {
+            return self.handle_scanned(now, ticket, records);
+        }
+        if !self.has_read(now, ticket) {
+            return;
+        }
+        self.was_read = true;
+        self.left = self.ours(records).len();
+        self.left_until = None;
+        self.yields_since = None;
+        if self.left > 0 {
+            self.forces_next |= self.is_forced;
+            let pause = now.mono.saturating_sub(since).max(SHORTEST);
+            let next = now.mono.saturating_add(pause).min(end);
+            self.yields_since = Some(since);
+            self.left_until = Some(next);
+            if let Scan::Idle = self.scan {
+                self.scan = Scan::At(next);
+            }
+        }
+        self.rest(now);
+    }
+
+    /// The journal could not be read: it is tried again later.
+    pub fn handle_unreadable(&mut self, now: Now, ticket: Ticket) {
+        if self.has_read(now, ticket) {
+            self.settled_meanwhile.clear();
+            self.was_read = false;
+            self.rest(now);
+        }
+    }
+
+    /// A life that was started for a record has ended. Tells whether its record is left for a later scan.
+    pub fn handle_ended(&mut self, now: Now, id: &RecordId, outcome: Option<&Outcome>) -> bool {
+        if !self.settling.remove(id) {
+            return false;
+        }
+        let is_left = match outcome {
+            Some(Outcome::Settled(receipt)) => is_pending(receipt) || self.is_forced && is_stale(receipt),
+            Some(Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_)) | None => true,
+        };
+        let last = outcome.and_then(last_error);
+        if is_left {
+            let pause = last
+                .and_then(Error::retry_after)
+                .map(|pause| pause.min(LONGEST_PAUSE));
+            self.leave(pause.map(|pause| now.mono.saturating_add(pause)));
+        }
+        self.refusals.note(now, last);
+        if self.refusals.stop_the_pass(now) {
+            if let (Some(over), false) = (self.refusals.pause(now), self.queue.is_empty()) {
+                self.left_until = self.left_until.into_iter().chain([over]).min();
+            }
+            self.left += self.queue.len();
+            self.queue.clear();
+        }
+        self.rest(now);
+        is_left
+    }
+
+    /// A reservation of this process has this cost to settle: its record is left to it. A record that is being
+    /// settled from here stays where it is, and that of another key is settled from here.
+    pub fn live(&mut self, id: RecordId) {
+        if !self.settling.contains(&id) {
+            self.live.insert(id);
+        }
+    }
+
+    /// A reservation of this process has ended, or nobody drives it any more; what it left is settled from its
+    /// record.
+    pub fn ended(&mut self, now: Now, id: &RecordId, receipt: Option<&Receipt>) {
+        if !self.live.remove(id) {
+            return;
+        }
+        if receipt.is_none() {
+            // It did not fail: whoever drove it went away. What is known of it by now is its record.
+            self.leave(None);
+            self.wake(now);
+        } else if receipt.is_some_and(is_pending) {
+            if !receipt.is_some_and(Receipt::is_unrecorded) {
+                self.leave(None);
+            }
+            // It may have been written after the names were read.
+            self.reads_again |= matches!(self.scan, Scan::Reading(_));
+            self.rest(now);
+        } else if let Scan::Reading(_) = self.scan {
+            self.settled_meanwhile.insert(id.clone());
+        }
+    }
+
+    /// How a call ended. Once the server can be reached again, what is left is tried at once.
+    pub fn observe(&mut self, now: Now, error: Option<&Error>) {
+        let is_reachable = !error.is_some_and(Error::is_out_of_reach);
+        if is_reachable && !self.is_reachable && self.left > 0 {
+            self.wake(now);
+        }
+        self.is_reachable = is_reachable;
+    }
+
+    /// Scans as soon as what is being settled has ended.
+    pub fn wake(&mut self, now: Now) {
+        self.tried_before = self.started;
+        if let Scan::Reading(_) = self.scan {
+            // What is being read may be older than what there is by now.
+            self.reads_again = true;
+        } else {
+            self.scan = Scan::At(now.mono);
+        }
+    }
+
+    /// As [`wake`](Self::wake), and once it sends records too whose keys the server may have forgotten, so that
+    /// they may count twice: those that are too old, and those that were set aside for that. Which of them stay
+    /// is [known](Self::unsettled) until the next scan.
+    pub fn force(&mut self, now: Now) {
+        self.forces_next = true;
+        self.wake(now);
+    }
+
+    /// How many records are not settled, as far as is known.
+    pub fn unsettled(&self) -> usize {
+        self.queue.len() + self.settling.len() + self.left
+    }
+
+    /// When the journal is scanned next, as far as it is planned. Where an input changed it,
+    /// [`poll`](Self::poll) has something new to say.
+    pub fn next_look(&self) -> Option<Duration> {
+        match self.scan {
+            Scan::At(at) => Some(at),
+            Scan::Reading(_) | Scan::Idle => None,
+        }
+    }
+
+    /// Whether nothing is on its way and nothing is due by now, nor a pause over by `until` that a record asks for.
+    /// What failed is left for later: it is not waited for.
+    pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
+        let is_due = matches!(self.scan, Scan::At(at) if at <= now.mono);
+        !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
+    }
+
+    /// The time of a flush is over. Tells whether to wait for [`Flushed::LAST_LOOK`] until it is certain what is left: not
+    /// if records are still being settled. What was left to another process, or could not be read, is read once more.
+    pub fn look_again(&mut self, now: Now) -> bool {
+        if !self.queue.is_empty() || !self.settling.is_empty() {
+            return false;
+        }
+        if !self.was_read || self.yields_since.is_some() {
+            self.wake(now);
+        }
+        !self.is_complete(now)
+    }
+
+    /// Whether it reads the journal or settles what it read. For so long, and no longer, it is to have the claim
+    /// that was taken before the journal was read.
+    pub fn is_at_work(&self) -> bool {
+        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
+    }
+
+    /// Whether [`unsettled`](Self::unsettled) is all there is: the journal could be read, and is not due again.
+    pub fn is_complete(&self, now: Now) -> bool {
+        self.was_read && self.is_quiet(now, now.mono)
+    }
+
+    /// Those of the records that are to be settled from here, one for each cost.
+    fn ours(&mut self, records: impl IntoIterator<Item = JournalRecord>) -> Vec<JournalRecord> {
+        // What was settled already is history, and of two records of a cost the first counts.
+        let mut known = core::mem::take(&mut self.settled_meanwhile);
+        let is_ours = |record: &JournalRecord| {
+            // A cost belongs to the ledger that it was recorded for.
+            let is_foreign = record.base_url() != self.config.base_url();
+            let id = record.id();
+            !is_foreign && !self.live.contains(id) && known.insert(id.clone())
+        };
+        records.into_iter().filter(is_ours).collect()
+    }
+
+    /// Whether this is the end of the scan that is waited for.
+    fn has_read(&mut self, now: Now, ticket: Ticket) -> bool {
+        let is_awaited = matches!(self.scan, Scan::Reading(expected) if expected == ticket);
+        if is_awaited {
+            self.scan = match core::mem::take(&mut self.reads_again) {
+                true => Scan::At(now.mono),
+                false => Scan::Idle,
+            };
+        }
+        is_awaited
+    }
+
+    /// The first record that neither lives here nor is being settled.
+    fn next_record(&mut self) -> Option<JournalRecord> {
+        while self.settling.len() < AT_A_TIME {
+            let record = self.queue.pop_front()?;
+            let id = record.id();
+            if !self.live.contains(id) && !self.settling.contains(id) {
+                return Some(record);
+            }
+        }
+        None
+    }
+
+    fn settle(&mut self, record: JournalRecord, now: Now) -> Replay {
+        let id = record.id().clone();
+        self.settling.insert(id.clone());
+        self.started += 1;
+        self.tried.insert(id.clone(), self.started);
+        let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
+        let life = if self.is_forced {
+            Lifecycle::resume_forced(config, record, seed, now)
+        } else {
+            Lifecycle::resume(config, record, seed, now)
+        };
+        Replay::Settle(id, Box::new(life))
+    }
+
+    fn leave(&mut self, until: Option<Duration>) {
+        self.left += 1;
+        let nearest = self.left_until.into_iter().chain(until).min();
+        self.left_until = nearest;
+    }
+
+    /// Plans the next scan once nothing is on its way.
+    fn rest(&mut self, now: Now) {
+        if self.is_at_work() || !matches!(self.scan, Scan::Idle) {
+            return;
+        }
+        if self.left == 0 && self.was_read {
+            self.pauses = Backoff::new(&self.seed);
+            return;
+        }
+        self.tried_before = self.started;
+        let pause = self.pauses.next(&pauses(), None).unwrap_or(LONGEST);
+        let soonest = now.mono.saturating_add(pause);
+        let nearest = self.left_until.map_or(soonest, |until| until.min(soonest));
+        self.scan = Scan::At(nearest.max(now.mono.saturating_add(SHORTEST)));
+    }
+}
+
+/// The pause that a record asks for, as it is written and when it is over: at the latest when it was to be over as
+/// it was `seen` first.
+fn pause(
+    record: &JournalRecord,
+    now: Now,
+    seen: &BTreeMap<RecordId, (UnixMillis, Duration)>,
+) -> Option<(UnixMillis, Duration)> {
+    let wait = record.not_before(now.wall)?.saturating_since(now.wall);
+    let floor = record.floor()?;
+    let over = now.mono.saturating_add(wait);
+    match seen.get(record.id()) {
+        Some((known, first)) if *known == floor => Some((floor, over.min(*first))),
+        Some(_) | None => Some((floor, over)).filter(|_| !wait.is_zero()),
+    }
+}
+
+/// The pauses between scans.
+fn pauses() -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: u32::MAX,
+        initial_delay: Duration::from_secs(30),
+        multiplier: 2.0,
+        max_delay: LONGEST,
+        ..RetryPolicy::default()
+    }
+}
+
+/// What came back last for a cost that is not settled.
+fn last_error(outcome: &Outcome) -> Option<&Error> {
+    match outcome {
+        Outcome::Settled(Receipt::Pending { error, .. }) => error.as_deref(),
+        Outcome::Settled(_) | Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
+    }
+}
+
+fn is_pending(receipt: &Receipt) -> bool {
+    matches!(receipt, Receipt::Pending { .. })
+}
+
+fn is_stale(receipt: &Receipt) -> bool {
+    matches!(receipt, Receipt::Stale)
+}
+
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How long records are left to another process.
+const YIELDS: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! When a pass over the journal stops: at answers that every record would get.
+
+use core::time::Duration;
+
+use crate::backoff::LONGEST_PAUSE;
+use crate::models::ErrorCode;
+use crate::outcome::Error;
+use crate::time::Now;
+
+/// How many records in a row get the same answer until the others are left for later: they would get it too.
+const MOST: u8 = 3;
+
+/// What the records of a pass were answered, as far as it says nothing of them.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    last: Option<Refusal>,
+    times: u8,
+    /// Until when the server asks the API key to pause. Other passes are held up by it too.
+    paused_until: Duration,
+}
+
+/// An answer that says nothing of the record that was sent.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The API key is refused.
+    Key,
+    Throttled,
+    /// Something between here and the server answered, or the server is not one.
+    Foreign(u16),
+    /// A code that this version does not know.
+    Unknown(u16, ErrorCode),
+}
+
+impl Refusals {
+    pub(super) fn begin_pass(&mut self) {
+        (self.last, self.times) = (None, 0);
+    }
+
+    /// A record was answered so last, or was settled.
+    pub(super) fn note(&mut self, now: Now, error: Option<&Error>) {
+        let refusal = error.and_then(Refusal::of);
+        if refusal == Some(Refusal::Throttled)
+            && let Some(pause) = error.and_then(Error::retry_after)
+        {
+            let until = now.mono.saturating_add(pause.min(LONGEST_PAUSE));
+            self.paused_until = self.paused_until.max(until);
+        }
+        self.times = match &refusal {
+            None => 0,
+            same if *same == self.last => self.times.saturating_add(1),
+            Some(_) => 1,
+        };
+        self.last = refusal;
+    }
+
+    /// Whether the rest of the pass is left for later.
+    pub(super) fn stop_the_pass(&self, now: Now) -> bool {
+        self.times >= MOST || self.pause(now).is_some()
+    }
+
+    /// Until when nothing is sent, if the server asks for that.
+    pub(super) fn pause(&self, now: Now) -> Option<Duration> {
+        Some(self.paused_until).filter(|until| *until > now.mono)
+    }
+}
+
+impl Refusal {
+    fn of(error: &Error) -> Option<Self> {
+        let status = error.status()?;
+        match error.code() {
+            _ if error.is_unauthorized() => Some(Self::Key),
+            _ if status == 429 => Some(Self::Throttled),
+            Some(ErrorCode::LimitExceeded) => Some(Self::Throttled),
+            None => Some(Self::Foreign(status)),
+            Some(code) if !code.is_known() && !error.is_denied() => Some(Self::Unknown(status, code.clone())),
+            Some(_) => None,
+        }
+    }
+}

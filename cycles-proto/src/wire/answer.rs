@@ -1,0 +1,122 @@
+//! What came of a call, read from its bytes before any machine sees it.
+//!
+//! To read an answer takes no state and no lock: a driver does it wherever the answer came in.
+
+use core::any::Any;
+use core::fmt;
+
+use bytes::Bytes;
+
+use crate::api_key::ApiKey;
+use crate::models::{ReservationCreateResponse, ReservationId, ResponseInfo};
+use crate::outcome::{Failure, FailureKind, OperationKind};
+use crate::wire::operation::as_it_came;
+use crate::wire::reply::{Reply, Verdict, judged};
+
+/// Reads the answer to one call: [`Call::reader`](crate::Call::reader).
+#[derive(Clone, Debug)]
+pub struct Reader {
+    key: ApiKey,
+    reads: Reads,
+}
+
+/// What is read of the response to an operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reads {
+    pub(crate) kind: OperationKind,
+    decode: fn(OperationKind, ResponseInfo) -> Box<dyn Any + Send>,
+}
+
+/// What came of a call. Whoever made the call hands it to the machine that asked for it.
+#[must_use = "a machine waits for it"]
+pub struct Answer {
+    result: Result<Box<dyn Any + Send>, Failure>,
+}
+
+impl Reader {
+    pub(crate) fn new(key: &ApiKey, reads: Reads) -> Self {
+        let key = key.clone();
+        Self { key, reads }
+    }
+
+    /// What the response says, or that there is none.
+    pub fn read(&self, result: Result<&http::Response<Bytes>, Failure>) -> Answer {
+        let result = match result {
+            Ok(response) => {
+                let info = ResponseInfo::with_key(Some(&self.key), response);
+                Ok((self.reads.decode)(self.reads.kind, info))
+            }
+            Err(failure) => {
+                let detail = self.key.redact(failure.detail()).into_owned();
+                Err(failure.with_detail(detail))
+            }
+        };
+        Answer { result }
+    }
+}
+
+impl Reader {
+    /// Whether it may be a grant.
+    pub(crate) fn asks_for_a_reservation(&self) -> bool {
+        matches!(self.reads.kind, OperationKind::CreateReservation { .. })
+    }
+}
+
+impl Reads {
+    /// The reply that an operation has by the protocol.
+    pub(crate) fn of<T: Reply>(kind: OperationKind) -> Self {
+        Self {
+            kind,
+            decode: |kind, info| Box::new(judged::<T>(kind, info)),
+        }
+    }
+
+    /// The same, but what came is kept as it came.
+    pub(crate) fn as_it_came<T: Reply>(self) -> Self {
+        Self {
+            decode: |kind, info| Box::new(as_it_came::<T>(kind, info)),
+            ..self
+        }
+    }
+}
+
+impl Answer {
+    /// There is none, for a reason that does not come from outside.
+    pub(crate) fn none(failure: Failure) -> Self {
+        let result = Err(failure);
+        Self { result }
+    }
+
+    /// The reservation that it grants, if it does.
+    pub(crate) fn grants(&self) -> Option<&ReservationId> {
+        match self.result.as_ref().ok()?.downcast_ref()? {
+            Verdict::Success(ReservationCreateResponse { reservation_id, .. }) => reservation_id.as_ref(),
+            Verdict::Rejected(_)
+            | Verdict::Unauthorized(_)
+            | Verdict::Expired { .. }
+            | Verdict::Throttled(_)
+            | Verdict::NotSent(_)
+            | Verdict::Ambiguous(_) => None,
+        }
+    }
+
+    /// Whether there was no response.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.result.is_err()
+    }
+
+    /// What it says. The answer to another kind of call says nothing to this one.
+    pub(crate) fn verdict<T: 'static>(self) -> Result<Verdict<T>, Failure> {
+        let said = self.result?.downcast::<Verdict<T>>();
+        said.map(|verdict| *verdict)
+            .map_err(|_| Failure::new(FailureKind::Lost))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("failure", &self.result.as_ref().err())
+            .finish_non_exhaustive()
+    }
+}

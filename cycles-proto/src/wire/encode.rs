@@ -1,0 +1,274 @@
+//! Operations as HTTP requests: method, path, query, headers, body.
+
+use core::time::Duration;
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::{HeaderMap, Method, Request};
+use serde::Serialize;
+
+use crate::config::CyclesConfig;
+use crate::keys::Seed;
+use crate::models::{
+    Amount, CommitRequest, DecisionRequest, EventCreateRequest, IdempotencyKey, InvalidRequest,
+    ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,
+};
+use crate::ticket::Ticket;
+use crate::wire::reply::Reply;
+use crate::wire::{Call, MAX_RESPONSE, Reader, Reads, Urgency};
+
+/// A request that can be made again and again: every call of it has the same bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    uri: http::Uri,
+    body: Body,
+    reads: Reads,
+    /// Names the trace that its calls belong to if the caller has none.
+    seed: Seed,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    /// A read that anybody may make: no key is sent.
+    PublicGet,
+    Get,
+    Post {
+        json: Bytes,
+        key: IdempotencyKey,
+    },
+}
+
+/// A request that changes or asks the ledger under an idempotency key.
+pub(crate) trait Post: Serialize {
+    /// What this kind of call is called in the keys that are made for it.
+    const LABEL: &'static str;
+
+    /// The limits of its fields.
+    fn check(&self) -> Result<(), InvalidRequest>;
+
+    /// The key it was given.
+    fn idempotency_key(&self) -> Option<&IdempotencyKey>;
+
+    /// The amount it is about.
+    fn amount(&self) -> Option<&Amount>;
+}
+
+impl Encoded {
+    /// A `POST` of `request` under its own key or one made from `seed`.
+    pub(crate) fn post<R: Post>(
+        config: &CyclesConfig,
+        reads: Reads,
+        path: impl Into<Cow<'static, str>>,
+        seed: &Seed,
+        request: &R,
+    ) -> Result<Self, InvalidRequest> {
+        request.check()?;
+        let (key, json) = match request.idempotency_key() {
+            Some(key) => (key.clone(), serde_json::to_vec(request)),
+            None => {
+                let key = seed.idempotency_key(R::LABEL, 0);
+                let json = serde_json::to_vec(&Keyed {
+                    idempotency_key: &key,
+                    request,
+                });
+                (key, json)
+            }
+        };
+        let json =
+            json.map_err(|error| InvalidRequest::new("request", format!("cannot be written: {error}")))?;
+        let json = Bytes::from(json);
+        Self::new(config, reads, path, seed, Body::Post { json, key })
+    }
+
+    /// A `POST` of a body that was encoded before, to the byte, under the key in it.
+    pub(crate) fn verbatim(
+        config: &CyclesConfig,
+        reads: Reads,
+        path: impl Into<Cow<'static, str>>,
+        seed: &Seed,
+        json: Bytes,
+        key: IdempotencyKey,
+    ) -> Result<Self, InvalidRequest> {
+        Self::new(config, reads, path, seed, Body::Post { json, key })
+    }
+
+    /// A `GET`; of something public without the API key.
+    pub(crate) fn get(
+        config: &CyclesConfig,
+        reads: Reads,
+        path: impl Into<Cow<'static, str>>,
+        seed: &Seed,
+    ) -> Result<Self, InvalidRequest> {
+        let body = match reads.kind.is_public() {
+            true => Body::PublicGet,
+            false => Body::Get,
+        };
+        Self::new(config, reads, path, seed, body)
+    }
+
+    fn new(
+        config: &CyclesConfig,
+        reads: Reads,
+        path: impl Into<Cow<'static, str>>,
+        seed: &Seed,
+        body: Body,
+    ) -> Result<Self, InvalidRequest> {
+        let uri = config.base().join(path);
+        let uri = uri.ok_or_else(|| InvalidRequest::new("query", "is too long for an address"))?;
+        Ok(Self {
+            uri,
+            body,
+            reads,
+            seed: *seed,
+        })
+    }
+
+    /// The key that the request is made under.
+    pub(crate) fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        match &self.body {
+            Body::Post { key, .. } => Some(key),
+            Body::Get | Body::PublicGet => None,
+        }
+    }
+
+    /// What reads the answers to its calls.
+    pub(crate) fn reader(&self, config: &CyclesConfig) -> Reader {
+        Reader::new(config.api_key(), self.reads)
+    }
+
+    /// The same request, whose answers are kept as they come.
+    pub(crate) fn read_as_it_came<T: Reply>(self) -> Self {
+        let reads = self.reads.as_it_came::<T>();
+        Self { reads, ..self }
+    }
+
+    /// The trace that its calls belong to: the caller's, else ours.
+    pub(crate) fn trace_id(&self, config: &CyclesConfig) -> Option<String> {
+        match config.trace_parent() {
+            Some(parent) => Some(parent.trace_id().to_owned()),
+            None => self.seed.trace_id(),
+        }
+    }
+
+    /// One attempt at it.
+    pub(crate) fn call(&self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
+        self.clone().into_call(config, ticket, timeout)
+    }
+
+    /// The only attempt at it, or the last.
+    pub(crate) fn into_call(self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
+        let reader = self.reader(config);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(USER_AGENT, config.user_agent().clone());
+        self.insert_trace(config, &mut headers);
+        let (method, body) = match self.body {
+            Body::PublicGet => (Method::GET, Bytes::new()),
+            Body::Get => {
+                headers.insert(API_KEY, config.api_key().header().clone());
+                (Method::GET, Bytes::new())
+            }
+            Body::Post { json, key } => {
+                headers.insert(API_KEY, config.api_key().header().clone());
+                headers.insert(CONTENT_TYPE, JSON);
+                // HTTP clients differ in whether they add it.
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(json.len()));
+                if let Some(value) = header_of(&key) {
+                    headers.insert(IDEMPOTENCY_KEY, value);
+                }
+                (Method::POST, json)
+            }
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = headers;
+        Call {
+            ticket,
+            request,
+            timeout,
+            max_response: MAX_RESPONSE,
+            urgency: Urgency::Other,
+            fresh: false,
+            reader,
+        }
+    }
+
+    /// The caller's trace if there is one, else ours, so that even a lost answer can be found in the
+    /// server's logs (CORRELATION AND TRACING).
+    fn insert_trace(&self, config: &CyclesConfig, headers: &mut HeaderMap) {
+        let (name, value) = match config.trace_parent() {
+            Some(parent) => (TRACE_PARENT, HeaderValue::from_str(parent.as_str())),
+            None if self.seed.is_a_trace() => (TRACE_ID, HeaderValue::from_bytes(&self.seed.hex())),
+            None => return,
+        };
+        if let Ok(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
+
+macro_rules! post {
+    ($request:ident, $label:literal, $amount:expr) => {
+        impl Post for $request {
+            const LABEL: &'static str = $label;
+            fn check(&self) -> Result<(), InvalidRequest> {
+                self.check()
+            }
+            fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+                self.idempotency_key.as_ref()
+            }
+            fn amount(&self) -> Option<&Amount> {
+                let amount: fn(&Self) -> Option<&Amount> = $amount;
+                amount(self)
+            }
+        }
+    };
+}
+
+post!(DecisionRequest, "decide", |request| Some(&request.estimate));
+post!(ReservationCreateRequest, "reserve", |request| Some(
+    &request.estimate
+));
+post!(CommitRequest, "commit", |request| Some(&request.actual));
+post!(ReleaseRequest, "release", |_request| None);
+post!(ReservationExtendRequest, "extend", |_request| None);
+post!(EventCreateRequest, "event", |request| Some(&request.actual));
+
+/// A request's members after its key. They are not flattened into one struct per request so that the key
+/// always comes first.
+#[derive(Serialize)]
+struct Keyed<'a, T> {
+    idempotency_key: &'a IdempotencyKey,
+    #[serde(flatten)]
+    request: &'a T,
+}
+
+/// The key as a header too, where HTTP carries it unchanged; the body's is the one that counts.
+fn header_of(key: &IdempotencyKey) -> Option<HeaderValue> {
+    let plain = key.as_str().bytes().all(|byte| byte.is_ascii_graphic());
+    plain.then(|| HeaderValue::from_str(key.as_str()).ok()).flatten()
+}
+
+/// The most that a call has, and what the transport adds.
+const HEADERS: usize = 8 + 2;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const API_KEY: HeaderName = HeaderName::from_static("x-cycles-api-key");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("x-idempotency-key");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-cycles-trace-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_http_would_change_stays_out_of_the_header() {
+        assert_eq!(header_of(&"req-001".into()).unwrap(), "req-001");
+        for key in [" a", "a ", "a b", "ä", "a\n"] {
+            assert!(header_of(&key.into()).is_none(), "{key:?}");
+        }
+    }
+}

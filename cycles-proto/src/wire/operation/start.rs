@@ -1,0 +1,222 @@
+//! The operations, one constructor each: what is sent where, and what comes back.
+
+use std::sync::Arc;
+
+use super::Operation;
+use crate::config::CyclesConfig;
+use crate::keys::Seed;
+use crate::models::{
+    BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
+    CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
+    EvidenceId, HealthResponse, InvalidRequest, ListReservationsParams, ReleaseRequest, ReleaseResponse,
+    ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
+    ReservationExtendResponse, ReservationId, ReservationListResponse,
+};
+use crate::outcome::{Error, OperationKind};
+use crate::path::{balances_path, evidence_path, list_path, reservation_path};
+
+impl Operation<DecisionResponse> {
+    /// Asks whether an action would be allowed; holds nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the request breaks a limit. So for all operations.
+    pub fn decide(config: &Arc<CyclesConfig>, request: &DecisionRequest, seed: Seed) -> Result<Self, Error> {
+        Self::post(config, OperationKind::Decide, path("/v1/decide"), request, seed)
+    }
+}
+
+impl Operation<ReservationCreateResponse> {
+    /// Holds budget for an action, or evaluates whether it could.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn create_reservation(
+        config: &Arc<CyclesConfig>,
+        request: &ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let kind = OperationKind::CreateReservation {
+            dry_run: request.dry_run,
+        };
+        Self::post(config, kind, path("/v1/reservations"), request, seed)
+    }
+}
+
+impl Operation<CommitResponse> {
+    /// Charges the actual cost of an action to its reservation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn commit_reservation(
+        config: &Arc<CyclesConfig>,
+        id: &ReservationId,
+        request: &CommitRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::post(
+            config,
+            OperationKind::CommitReservation,
+            reservation_path(id, "/commit"),
+            request,
+            seed,
+        )
+        .map(|operation| operation.about(id))
+    }
+}
+
+impl Operation<ReleaseResponse> {
+    /// Gives back what a reservation holds.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn release_reservation(
+        config: &Arc<CyclesConfig>,
+        id: &ReservationId,
+        request: &ReleaseRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::post(
+            config,
+            OperationKind::ReleaseReservation,
+            reservation_path(id, "/release"),
+            request,
+            seed,
+        )
+        .map(|operation| operation.about(id))
+    }
+}
+
+impl Operation<ReservationExtendResponse> {
+    /// Prolongs a reservation's lease.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn extend_reservation(
+        config: &Arc<CyclesConfig>,
+        id: &ReservationId,
+        request: &ReservationExtendRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::post(
+            config,
+            OperationKind::ExtendReservation,
+            reservation_path(id, "/extend"),
+            request,
+            seed,
+        )
+        .map(|operation| operation.about(id))
+    }
+}
+
+impl Operation<EventCreateResponse> {
+    /// Charges an action that was not reserved.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn create_event(
+        config: &Arc<CyclesConfig>,
+        request: &EventCreateRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::post(
+            config,
+            OperationKind::CreateEvent,
+            path("/v1/events"),
+            request,
+            seed,
+        )
+    }
+}
+
+impl Operation<ReservationDetail> {
+    /// Looks at one reservation.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn get_reservation(
+        config: &Arc<CyclesConfig>,
+        id: &ReservationId,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::get(
+            config,
+            OperationKind::GetReservation,
+            reservation_path(id, ""),
+            seed,
+        )
+        .map(|operation| operation.about(id))
+    }
+}
+
+impl Operation<ReservationListResponse> {
+    /// Lists reservations, a page at a time.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn list_reservations(
+        config: &Arc<CyclesConfig>,
+        params: &ListReservationsParams,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::get(config, OperationKind::ListReservations, list_path(params), seed)
+    }
+}
+
+impl Operation<BalanceResponse> {
+    /// Shows balances, a page at a time.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn get_balances(
+        config: &Arc<CyclesConfig>,
+        params: &BalanceParams,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        Self::get(config, OperationKind::GetBalances, balances_path(params), seed)
+    }
+}
+
+impl Operation<CyclesEvidenceEnvelope> {
+    /// Fetches a signed envelope. It is public: no key is sent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn get_evidence(config: &Arc<CyclesConfig>, id: &EvidenceId, seed: Seed) -> Result<Self, Error> {
+        Self::get(config, OperationKind::GetEvidence, evidence_path(id), seed)
+    }
+}
+
+impl Operation<CyclesEvidenceJwks> {
+    /// Fetches the keys that verify evidence. They are public: no key is sent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn get_evidence_jwks(config: &Arc<CyclesConfig>, seed: Seed) -> Result<Self, Error> {
+        Self::get(
+            config,
+            OperationKind::GetEvidenceJwks,
+            path("/v1/.well-known/cycles-jwks.json"),
+            seed,
+        )
+    }
+}
+
+impl Operation<HealthResponse> {
+    /// Asks whether the server is ready. It is public: no key is sent.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`].
+    pub fn health(config: &Arc<CyclesConfig>, seed: Seed) -> Result<Self, Error> {
+        Self::get(
+            config,
+            OperationKind::Health,
+            path("/actuator/health/readiness"),
+            seed,
+        )
+    }
+}
+
+/// A path that needs no check.
+fn path(path: &'static str) -> Result<&'static str, InvalidRequest> {
+    Ok(path)
+}
