@@ -68,7 +68,7 @@ impl<T: Into<Self>> From<Option<T>> for Reading {
 }
 
 /// Counts what a stream consumes, in the unit of its reservation; see
-/// [`Lifecycle::meter`](crate::Lifecycle::meter).
+/// [`Lifecycle::meter`](crate::Session::meter).
 #[derive(Clone, Debug)]
 pub struct Meter {
     estimate: Amount,
@@ -184,7 +184,7 @@ impl Meter {
     }
 
     /// Counts an item. What comes back is to be told to the reservation as
-    /// [counted](crate::Lifecycle::counted), also where that refuses it: then it knows that there is a cost.
+    /// [counted](crate::Session::counted), also where that refuses it: then it knows that there is a cost.
     pub fn read(&mut self, reading: Reading) -> Option<Amount> {
         if let Some(metrics) = reading.metrics {
             self.notes.set_metrics(metrics);

@@ -14,10 +14,10 @@ pub struct Flushed {
     pub recorded: usize,
     /// Costs of this process that are in no ledger and in no record, and none will be: every attempt failed and there
     /// is no journal or it could not be written, or a cost could not be taken, all of it or an item's
-    /// ([`Event::CostNotTaken`]). Whoever handed them over was told, and so were observers.
+    /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)). Whoever handed them over was told, and so were observers.
     pub unrecorded: usize,
     /// Costs of this process for which less was charged than they were: the budget had no more, and the overage policy
-    /// lets that pass, or the server charged another unit ([`Event::ChargedLess`]).
+    /// lets that pass, or the server charged another unit ([`Event::ChargedLess`](super::Event::ChargedLess)).
     pub charged_less: usize,
     /// Costs that are in no ledger and that nobody sends any more: since the client was made their records were set aside,
     /// as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides, and observers were

@@ -131,13 +131,13 @@ pub enum Error {
     #[error("it was a dry run with the decision {}: nothing is held, and the action was not run", .0.info.shown(.0.decision.as_str()))]
     DryRun(Box<ReservationCreateResponse>),
 
-    /// The guarded action failed. What it had [spent](crate::Lifecycle::spent) is charged, else its budget is
+    /// The guarded action failed. What it had [spent](crate::Session::spent) is charged, else its budget is
     /// given back.
     #[error("the action failed: {0}")]
     Action(#[source] ActionError),
 
     /// The lease was lost, and the action was stopped because of it. What it had
-    /// [spent](crate::Lifecycle::spent) is charged.
+    /// [spent](crate::Session::spent) is charged.
     #[error("the lease of {} was lost, and the action was stopped: its budget was not held any more", crate::text::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
 
