@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use cycles_proto::Event;
 use cycles_proto::session::ReservationKey;
-use cycles_proto::step::Event;
 
 use super::desk::{Desk, Fate};
 

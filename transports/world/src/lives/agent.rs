@@ -6,6 +6,8 @@ use cycles_proto::models::{
     Action, Amount, CommitOveragePolicy, CommitRequest, ReservationCreateRequest, Subject,
 };
 
+use cycles_proto::outcome::ReleaseReason;
+
 use super::dice::Dice;
 use crate::{LifeId, ProcessId, World};
 

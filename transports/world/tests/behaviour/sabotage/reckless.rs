@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_proto::answer::Reader;
+use cycles_proto::Event;
+use cycles_proto::Reader;
+use cycles_proto::journal::JournalWrite;
+use cycles_proto::outcome::StoreFailure;
 use cycles_proto::session::{
     Caller, Close, FlushKey, Key, Principal, ReservationKey, Scanned, Session, Step,
 };
-use cycles_proto::step::{Event, JournalWrite, StoreFailure};
 use cycles_proto::{Call, Error, Failure, FailureKind, Flushed, Now, Seed, Ticket, Urgency};
 use cycles_world::Machine;
 use http::Response;
