@@ -173,6 +173,7 @@ impl PrincipalState {
     fn is_of(&self, config: &CyclesConfig) -> bool {
         let of = |config: &CyclesConfig| {
             (
+                config.base_url().to_owned(),
                 config.api_key().clone(),
                 config.subject().tenant.clone(),
                 config.journal_enabled(),

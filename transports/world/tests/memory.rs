@@ -1,5 +1,5 @@
 //! What a live reservation costs in memory: few enough bytes that a program can hold a million of them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_enum_match_arm)]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use allocation_counter::measure;
 use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
 use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::session::{self, Session};
 use cycles_proto::{CyclesConfig, Now, Seed, UnixMillis};
 use cycles_sandbox::{
     ApiKey, Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Tenant, Unit,
@@ -53,6 +54,58 @@ fn polling_an_idle_machine_allocates_nothing() {
         let info = measure(|| step = life.machine.poll(now));
         assert!(matches!(step, Step::Wait(Some(_))), "{step:?}");
         assert_eq!((info.count_total, info.bytes_total), (0, 0));
+    }
+}
+
+#[test]
+fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
+    let life = Life::new();
+    let mut ledger = life.ledger;
+    let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
+    let config = Arc::new(config.build().unwrap());
+    let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
+    let caller = session.caller(config);
+    let at = |ms: u64| reading(Duration::from_millis(ms));
+    for number in 0..10_000_u64 {
+        let seed = Seed(u128::from(number + 1).to_be_bytes());
+        session
+            .reserve(at(number), &caller, small_request(), seed)
+            .unwrap();
+        while let session::Step::Send(call) = next_but_events(&mut session, at(number)) {
+            session.begun(at(number), call.ticket);
+            let response = ledger.handle(at(number).wall, &call.request);
+            session.handle(at(number), call.ticket, call.reader.read(Ok(&response)));
+        }
+    }
+    let mut step = session::Step::Wait(None);
+    let info = measure(|| step = session.poll(at(10_000)));
+    assert!(matches!(step, session::Step::Wait(Some(_))), "{step:?}");
+    assert_eq!((info.count_total, info.bytes_total), (0, 0));
+}
+
+/// Of the smallest budget, so that ten thousand of them fit.
+fn small_request() -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::usd_microcents(1))
+        .ttl_ms(600_000_u64)
+        .build()
+}
+
+fn next_but_events(session: &mut Session, now: Now) -> session::Step {
+    loop {
+        match session.poll(now) {
+            session::Step::Notify(..) => {}
+            step => return step,
+        }
+    }
+}
+
+fn reading(mono: Duration) -> Now {
+    Now {
+        mono,
+        wall: UnixMillis(1_700_000_000_000).saturating_add(mono),
     }
 }
 
@@ -134,9 +187,6 @@ impl Life {
     }
 
     fn reading(&self) -> Now {
-        Now {
-            mono: self.now,
-            wall: UnixMillis(1_700_000_000_000).saturating_add(self.now),
-        }
+        reading(self.now)
     }
 }
