@@ -135,7 +135,10 @@ impl World {
                 let is_ours = self.is_over(id) && receipt.is_some_and(|receipt| receipt.is_settled());
                 is_untaken || is_less && is_ours
             }
-            // So is one that was set aside there.
+            // So is one that was set aside there, also if a change that hung brings its record back.
+            Some(Place::OnItsWay | Place::Record) if life.book.was_set_aside && self.is_over(id) => {
+                receipt.is_some_and(|receipt| receipt.is_set_aside())
+            }
             Some(Place::Aside) => receipt.is_some_and(|receipt| receipt.is_set_aside()),
             Some(Place::OnItsWay | Place::Record | Place::Gone | Place::Nowhere) => true,
         }

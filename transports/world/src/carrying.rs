@@ -143,6 +143,7 @@ impl World {
             self.check(None, broken(Rule::WithdrawnNotSent, what));
         }
         if !may_begin {
+            self.met.not_begun += 1;
             let heard = Heard::Failure(Failure::new(FailureKind::NoRuntime));
             return self.tell(index, ticket, &heard);
         }

@@ -109,6 +109,7 @@ impl World {
         for index in sessions {
             self.has_kept_all(index);
         }
+        self.met.closed += 1;
         self.note(|| format!("{process} ends"));
         self.crash_leaving(process, Remains::Nothing);
     }

@@ -73,6 +73,7 @@ impl World {
             let is_late = seat.watch.is_polled(now, is_held, &self.lives[seat.life.0]);
             let principal = self.sessions[index].callers[seat.who].caller.principal();
             if is_late {
+                self.met.hung += 1;
                 self.sessions[index].watch.journal_is_late(principal, true);
             }
         }
@@ -162,6 +163,7 @@ impl World {
         for asked in session.calls.values_mut().filter(|asked| !asked.is_over) {
             if session.machine.answer(asked.key).is_some() {
                 asked.is_over = true;
+                self.met.asked += 1;
             } else if until.is_none() && asked.attempts.is_empty() {
                 held = broken(
                     Rule::WaitsOnOutside,

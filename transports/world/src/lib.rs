@@ -71,8 +71,22 @@ pub struct World {
     steps: u64,
     /// Tickets of all sessions, to confuse others with.
     tickets: Vec<Ticket>,
+    met: Met,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
+}
+
+/// How often it came to what is rare.
+#[derive(Clone, Copy, Debug, Default)]
+struct Met {
+    panicked: u64,
+    written_off: u64,
+    queued: u64,
+    not_begun: u64,
+    hung: u64,
+    yielded: u64,
+    closed: u64,
+    asked: u64,
 }
 
 impl World {
@@ -124,6 +138,7 @@ impl World {
             happenings: 0,
             steps: 0,
             tickets: Vec::new(),
+            met: Met::default(),
             violation: None,
             trace: builder.is_traced.then(Vec::new),
         }

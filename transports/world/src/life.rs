@@ -118,6 +118,8 @@ pub(super) struct Book {
     pub(super) was_durable: bool,
     /// Whether the caller or a person was told that the cost may stay out of the ledger.
     pub(super) was_surfaced: bool,
+    /// Whether its record was set aside, by whatever process.
+    pub(super) was_set_aside: bool,
     pub(super) released: bool,
     /// Whether somebody put its first record back by hand, which no client can know.
     pub(super) was_put_back: bool,

@@ -7,7 +7,7 @@ use cycles_proto::journal::JournalWrite;
 use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
 use cycles_proto::{Now, Ticket};
 
-use super::audit::{broken, keeps_secret};
+use super::audit::{broken, is_queued, keeps_secret};
 use super::happenings::Happening;
 use super::life::Told;
 use super::{Rule, World};
@@ -138,6 +138,7 @@ impl World {
         let client = &mut self.sessions[index].callers[who].journal;
         let directory = client.directory.clone();
         let has_claim = !self.has_claims || !self.claims.contains_key(&directory);
+        self.met.yielded += u64::from(!has_claim);
         let before = self.journal.quarantined().len();
         let records = self.journal.scan(client);
         let set_aside = self.journal.quarantined().len() - before;
@@ -172,6 +173,11 @@ impl World {
 
     /// Something is told.
     pub(super) fn tells(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
+        self.met.panicked += u64::from(matches!(event, Event::Panicked { .. }));
+        self.met.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
+        if let Event::BeatFailed { error, .. } | Event::SettlementFailed { error, .. } = &event {
+            self.met.queued += u64::from(is_queued(error));
+        }
         if let Event::BeatFailed { error, .. } = &event {
             let held = self.sessions[index].watch.beat_failed(error);
             self.check(None, held);

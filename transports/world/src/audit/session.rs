@@ -124,10 +124,8 @@ impl SessionWatch {
 
     /// A beat failed.
     pub(crate) fn beat_failed(&self, error: &Error) -> Held {
-        let is_queued =
-            matches!(error, Error::Transport(error) if error.failure.kind() == FailureKind::Queued);
         let share = self.places / 4;
-        if is_queued && self.leases_at_rest < share {
+        if is_queued(error) && self.leases_at_rest < share {
             let leases = self.leases_at_rest;
             return broken(
                 Rule::LeasesInTime,
@@ -199,4 +197,9 @@ impl SessionWatch {
     pub(crate) fn close(&mut self, how: Close) {
         self.closed = self.closed.max(Some(how));
     }
+}
+
+/// Whether an attempt had no place in time.
+pub(crate) fn is_queued(error: &Error) -> bool {
+    matches!(error, Error::Transport(error) if error.failure.kind() == FailureKind::Queued)
 }

@@ -44,7 +44,7 @@ pub struct RandomLife {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Steps that its machines handed out.
+    /// Steps that its sessions handed out.
     pub steps: u64,
     /// Costs that were settled by a commit.
     pub committed: u64,
@@ -58,14 +58,30 @@ pub struct Tally {
     pub rejected: u64,
     /// Costs whose key the server may have forgotten.
     pub stale: u64,
-    /// Costs that a machine left to a later one.
+    /// Costs that were left to a later attempt.
     pub pending: u64,
-    /// Records that another machine took up.
+    /// Records that were taken up.
     pub resumed: u64,
     /// Files that a crash had torn.
     pub torn: u64,
     /// Costs that nobody but a process knew when it crashed.
     pub lost: u64,
+    /// Reservations that a defect ended.
+    pub panicked: u64,
+    /// Places that did not come back.
+    pub written_off: u64,
+    /// Attempts that had no place in time.
+    pub queued: u64,
+    /// Attempts that were withdrawn before they began.
+    pub not_begun: u64,
+    /// Changes of the journal that were not waited for any more.
+    pub hung: u64,
+    /// Readings of a journal that another had the claim to.
+    pub yielded: u64,
+    /// Processes that ended because their sessions were closed.
+    pub closed: u64,
+    /// Calls that are one request and one answer, and were answered.
+    pub asked: u64,
 }
 
 /// A random life in which an invariant did not hold.
@@ -194,6 +210,14 @@ impl Tally {
             resumed: self.resumed + other.resumed,
             torn: self.torn + other.torn,
             lost: self.lost + other.lost,
+            panicked: self.panicked + other.panicked,
+            written_off: self.written_off + other.written_off,
+            queued: self.queued + other.queued,
+            not_begun: self.not_begun + other.not_begun,
+            hung: self.hung + other.hung,
+            yielded: self.yielded + other.yielded,
+            closed: self.closed + other.closed,
+            asked: self.asked + other.asked,
         }
     }
 }
@@ -203,6 +227,14 @@ fn tally(world: &World) -> Tally {
         steps: world.steps(),
         resumed: world.seats.iter().filter(|seat| seat.watch.is_resumed).count() as u64,
         torn: world.journal().quarantined().len() as u64,
+        panicked: world.met.panicked,
+        written_off: world.met.written_off,
+        queued: world.met.queued,
+        not_begun: world.met.not_begun,
+        hung: world.met.hung,
+        yielded: world.met.yielded,
+        closed: world.met.closed,
+        asked: world.met.asked,
         ..Tally::default()
     };
     for (_, life) in world.lives() {

@@ -76,6 +76,14 @@ fn random_lives_keep_the_invariants() {
             resumed,
             torn,
             lost,
+            panicked,
+            written_off,
+            queued,
+            not_begun,
+            hung,
+            yielded,
+            closed,
+            asked,
             ..
         } = tally;
         let all = [
@@ -89,6 +97,14 @@ fn random_lives_keep_the_invariants() {
             resumed,
             torn,
             lost,
+            panicked,
+            written_off,
+            queued,
+            not_begun,
+            hung,
+            yielded,
+            closed,
+            asked,
         ];
         assert!(all.iter().all(|count| *count > 0), "{tally:?}");
     }
