@@ -216,9 +216,9 @@ impl Lifecycle {
     }
 
     /// A record of the cost was made that was waited for in vain.
-    pub(crate) fn is_recorded_late(&mut self) {
+    pub(crate) fn note_late_record(&mut self) {
         if let Some(settlement) = self.settlement_mut() {
-            settlement.is_recorded_late();
+            settlement.note_late_record();
         }
     }
 

@@ -52,7 +52,7 @@ impl Session {
         reservation.is_helped = caller.is_blocking;
         self.principals.start_replay(caller.principal);
         let key = self.reservations.insert(reservation);
-        self.is_due(key);
+        self.schedule(key);
         Ok(ReservationKey(key))
     }
 
@@ -80,9 +80,9 @@ impl Session {
     ) -> Result<(), InvalidCommit> {
         let now = self.at(now);
         let taken = self.act(key.0, |machine| machine.commit(now, request));
-        self.is_due(key.0);
+        self.schedule(key.0);
         taken.unwrap_or(Err(InvalidCommit::NotHeld))?;
-        self.begins_to_end(key.0);
+        self.note_ending(key.0);
         Ok(())
     }
 
@@ -91,8 +91,8 @@ impl Session {
     pub fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         let now = self.at(now);
         if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
-            self.begins_to_end(key.0);
-            self.is_due(key.0);
+            self.note_ending(key.0);
+            self.schedule(key.0);
         }
     }
 
@@ -117,7 +117,7 @@ impl Session {
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.at(now);
         let ticket = self.act(key.0, |machine| machine.extend(by))??;
-        self.is_due(key.0);
+        self.schedule(key.0);
         let reservation = key;
         Some(ExtendKey { reservation, ticket })
     }
@@ -217,7 +217,7 @@ impl Session {
     }
 
     /// It was told how it ends, and whoever flushes waits for that.
-    fn begins_to_end(&mut self, key: SlabKey) {
+    fn note_ending(&mut self, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };

@@ -33,7 +33,7 @@ impl Session {
         if how == Close::WritingOnly {
             self.fail_all(now);
         }
-        self.principals.all_are_due();
+        self.principals.schedule_all();
     }
 
     /// How it was closed, if it was.

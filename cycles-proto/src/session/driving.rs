@@ -29,7 +29,7 @@ impl Session {
                 continue;
             }
             if let Some(timed) = self.timers.pop_due(now.mono) {
-                self.time_has_come(now, timed);
+                self.fire(now, timed);
             } else if let Some(key) = self.due.pop_front() {
                 self.poll_reservation(now, key);
             } else if let Some((kind, key)) = self.places.next() {
@@ -50,27 +50,27 @@ impl Session {
         self.steps.is_empty() && self.due.is_empty() && !self.principals.is_any_due()
     }
 
-    fn time_has_come(&mut self, now: Now, timed: Timed) {
+    fn fire(&mut self, now: Now, timed: Timed) {
         match timed {
-            Timed::Outside(key) => self.is_overdue(now, key),
+            Timed::Outside(key) => self.run_out_of_time(now, key),
             Timed::Reservation(key) => {
                 if let Some(reservation) = self.reservations.get_mut(key) {
                     reservation.armed = None;
                 }
-                self.is_due(key);
+                self.schedule(key);
             }
             Timed::Principal(principal) => {
                 if let Some(state) = self.principals.get_mut(principal) {
                     state.armed = None;
                 }
-                self.principals.is_due(principal);
+                self.principals.schedule(principal);
             }
-            Timed::Flush(key) => self.flush_is_due(now, key),
+            Timed::Flush(key) => self.fire_flush(now, key),
         }
     }
 
     /// It is polled as soon as the session is.
-    pub(super) fn is_due(&mut self, key: SlabKey) {
+    pub(super) fn schedule(&mut self, key: SlabKey) {
         if let Some(reservation) = self.reservations.get_mut(key)
             && !core::mem::replace(&mut reservation.is_due, true)
         {
@@ -96,12 +96,12 @@ impl Session {
                 self.tell(now, key, event);
                 true
             }
-            Some(Asked::Wait(at)) => self.rests(key, at),
+            Some(Asked::Wait(at)) => self.rest(key, at),
             Some(Asked::Done) => {
-                self.ends(now, key);
-                self.rests(key, None)
+                self.end(now, key);
+                self.rest(key, None)
             }
-            None => self.rests(key, None),
+            None => self.rest(key, None),
         };
         self.withdraw_what_is_not_awaited(now, key);
         if goes_on && let Some(reservation) = self.reservations.get_mut(key) {
@@ -112,7 +112,7 @@ impl Session {
         self.remove_if_done_with(key);
     }
 
-    fn rests(&mut self, key: SlabKey, until: Option<Duration>) -> bool {
+    fn rest(&mut self, key: SlabKey, until: Option<Duration>) -> bool {
         if let Some(reservation) = self.reservations.get_mut(key) {
             self.timers
                 .change(Timed::Reservation(key), &mut reservation.armed, until);
@@ -142,7 +142,7 @@ impl Session {
         self.steps.push_back(Step::Notify(observer, event));
     }
 
-    fn ends(&mut self, now: Now, key: SlabKey) {
+    fn end(&mut self, now: Now, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
@@ -187,7 +187,7 @@ impl Session {
             .push_back(Step::Notify(observer, Event::Panicked { reservation_id }));
         self.account_for_lost(now, key);
         self.withdraw_what_is_not_awaited(now, key);
-        self.rests(key, None);
+        self.rest(key, None);
         self.remove_if_done_with(key);
     }
 

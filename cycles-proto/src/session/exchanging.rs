@@ -57,7 +57,7 @@ impl Session {
             false => exchange.begun.or(exchange.handed_out),
         };
         self.deliver(now, exchange.of, exchange.inner, sent, answer);
-        self.is_not_outside(key, exchange.of);
+        self.unlink(key, exchange.of);
     }
 
     /// Has a call made as soon as there is a place for it.
@@ -75,9 +75,9 @@ impl Session {
             begun: None,
             armed: None,
         }));
-        self.is_outside(key, of);
+        self.link(key, of);
         if self.sends_nothing() {
-            self.is_not_sent(now, key, FailureKind::NoRuntime);
+            self.fail_unsent(now, key, FailureKind::NoRuntime);
         } else if self.places.take(kind) {
             self.goes_out(now, key, call);
         } else {
@@ -119,7 +119,7 @@ impl Session {
                 self.arm_exchange(key, None);
                 if asked != now.mono {
                     self.act(reservation, |machine| machine.placed(now, inner));
-                    self.is_due(reservation);
+                    self.schedule(reservation);
                 }
             }
             Of::Call(call) => {
@@ -146,7 +146,7 @@ impl Session {
         }
     }
 
-    fn is_outside(&mut self, key: SlabKey, of: Of) {
+    fn link(&mut self, key: SlabKey, of: Of) {
         match of {
             Of::Reservation(reservation) => {
                 if let Some(reservation) = self.reservations.get_mut(reservation) {
@@ -180,12 +180,12 @@ impl Session {
     }
 
     /// The time of something outside is over.
-    pub(super) fn is_overdue(&mut self, now: Now, key: SlabKey) {
+    pub(super) fn run_out_of_time(&mut self, now: Now, key: SlabKey) {
         if let Some(exchange) = self.outside.exchange(key) {
             exchange.armed = None;
             let of = exchange.of;
             match exchange.state {
-                State::Queued(_) => self.is_not_sent(now, key, FailureKind::Queued),
+                State::Queued(_) => self.fail_unsent(now, key, FailureKind::Queued),
                 State::Placed => {
                     self.unanswered(now, key, of, Failure::new(FailureKind::Timeout));
                     self.withdraw(now, key);
@@ -195,17 +195,17 @@ impl Session {
             }
         } else if let Some(write) = self.outside.write(key) {
             write.armed = None;
-            self.is_late(now, key);
+            self.give_up_write(now, key);
         }
     }
 
     /// It had no place, or none that is of use.
-    fn is_not_sent(&mut self, now: Now, key: SlabKey, why: FailureKind) {
+    fn fail_unsent(&mut self, now: Now, key: SlabKey, why: FailureKind) {
         self.arm_exchange(key, None);
         if let Some(exchange) = self.outside.take_exchange(key) {
             let answer = Answer::none(Failure::new(why));
             self.deliver(now, exchange.of, exchange.inner, None, answer);
-            self.is_not_outside(key, exchange.of);
+            self.unlink(key, exchange.of);
         }
     }
 
@@ -228,9 +228,9 @@ impl Session {
                     // A grant that comes too late is given back.
                     reservation.is_over &= reservation.machine().is_none_or(Lifecycle::is_done);
                 }
-                self.is_due(key);
+                self.schedule(key);
             }
-            Of::Call(key) => self.call_is_answered(now, key, inner, answer),
+            Of::Call(key) => self.answer_call(now, key, inner, answer),
         }
     }
 
@@ -251,7 +251,7 @@ impl Session {
         })
     }
 
-    fn call_is_answered(&mut self, now: Now, key: SlabKey, inner: Ticket, answer: Answer) {
+    fn answer_call(&mut self, now: Now, key: SlabKey, inner: Ticket, answer: Answer) {
         let Some(plain) = self.calls.get_mut(key).filter(|plain| plain.awaits(inner)) else {
             return;
         };
@@ -284,9 +284,9 @@ impl Session {
                 self.steps
                     .retain(|step| !matches!(step, Step::Send(call) if call.ticket == ticket));
                 self.places.leave(kind);
-                self.is_gone(key, of);
+                self.drop_exchange(key, of);
             }
-            State::Queued(_) => self.is_gone(key, of),
+            State::Queued(_) => self.drop_exchange(key, of),
             State::Withdrawn | State::WrittenOff => {}
         }
     }
@@ -323,9 +323,9 @@ impl Session {
         let event = Event::PlaceWrittenOff { reservation_id };
         self.steps.push_back(Step::Notify(observer, event));
         if !may_bring_a_grant {
-            self.is_gone(key, of);
-        } else if let Some((oldest, exchange)) = self.outside.is_written_off(key) {
-            self.is_not_outside(oldest, exchange.of);
+            self.drop_exchange(key, of);
+        } else if let Some((oldest, exchange)) = self.outside.remember_written_off(key) {
+            self.unlink(oldest, exchange.of);
         }
     }
 
@@ -343,13 +343,13 @@ impl Session {
     }
 
     /// It is outside no more, and nothing came of it.
-    fn is_gone(&mut self, key: SlabKey, of: Of) {
+    fn drop_exchange(&mut self, key: SlabKey, of: Of) {
         self.arm_exchange(key, None);
         self.outside.take_exchange(key);
-        self.is_not_outside(key, of);
+        self.unlink(key, of);
     }
 
-    fn is_not_outside(&mut self, key: SlabKey, of: Of) {
+    fn unlink(&mut self, key: SlabKey, of: Of) {
         if let Of::Reservation(reservation) = of {
             if let Some(reservation) = self.reservations.get_mut(reservation) {
                 reservation.exchanges.retain(|exchange| *exchange != key);

@@ -142,7 +142,7 @@ impl Session {
         }
     }
 
-    pub(super) fn flush_is_due(&mut self, now: Now, key: SlabKey) {
+    pub(super) fn fire_flush(&mut self, now: Now, key: SlabKey) {
         if let Some(flush) = self.flushes.get_mut(key) {
             flush.armed = None;
         }

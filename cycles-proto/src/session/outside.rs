@@ -143,7 +143,7 @@ impl OutsideWorld {
     }
 
     /// A grant that it brings is still to be given back. The oldest of the others that is not any more.
-    pub(super) fn is_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Exchange)> {
+    pub(super) fn remember_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Exchange)> {
         self.written_off.push_back(key);
         let oldest = (self.written_off.len() > REMEMBERED).then(|| self.written_off.pop_front())??;
         Some((oldest, self.take_exchange(oldest)?))

@@ -84,7 +84,7 @@ impl Places {
         if somebody_waits || self.taken + kept >= self.all {
             return false;
         }
-        self.is_taken(kind);
+        self.count(kind);
         true
     }
 
@@ -104,11 +104,11 @@ impl Places {
     /// [leave](Self::leave) again.
     pub(super) fn next(&mut self) -> Option<(Kind, SlabKey)> {
         let next = self.pop()?;
-        self.is_taken(next.0);
+        self.count(next.0);
         Some(next)
     }
 
-    fn is_taken(&mut self, kind: Kind) {
+    fn count(&mut self, kind: Kind) {
         self.taken += usize::from(kind != Kind::Own);
         match kind {
             Kind::Lease(_) => self.leases += 1,

@@ -76,7 +76,7 @@ impl Principals {
         !self.due.is_empty()
     }
 
-    pub(super) fn is_due(&mut self, principal: Principal) {
+    pub(super) fn schedule(&mut self, principal: Principal) {
         if let Some(state) = self.all.get_mut(principal.0)
             && !core::mem::replace(&mut state.is_due, true)
         {
@@ -84,16 +84,16 @@ impl Principals {
         }
     }
 
-    pub(super) fn all_are_due(&mut self) {
+    pub(super) fn schedule_all(&mut self) {
         for index in 0..self.all.len() {
-            self.is_due(Principal(index));
+            self.schedule(Principal(index));
         }
     }
 
     /// Has the journal read, if there is one and it is not under way.
     pub(super) fn start_replay(&mut self, principal: Principal) {
         if self.get_mut(principal).is_some_and(PrincipalState::start_replay) {
-            self.is_due(principal);
+            self.schedule(principal);
         }
     }
 
@@ -105,7 +105,7 @@ impl Principals {
     ) -> Option<T> {
         let replayer = self.get_mut(principal)?.replayer.as_mut()?;
         let done = act(replayer);
-        self.is_due(principal);
+        self.schedule(principal);
         Some(done)
     }
 
@@ -117,7 +117,7 @@ impl Principals {
         let before = replayer.next_look();
         replayer.observe(now, error);
         if replayer.next_look() != before {
-            self.is_due(principal);
+            self.schedule(principal);
         }
     }
 

@@ -41,7 +41,7 @@ impl Session {
             true => {}
         }
         self.account_for_lost(now, write.reservation);
-        self.is_due(write.reservation);
+        self.schedule(write.reservation);
     }
 
     /// A journal was read; `None` if it could not be. Tells whether the claim that came with it is to be kept, until it is
@@ -51,7 +51,7 @@ impl Session {
         let Some((principal, inner)) = self.outside.take_reading(outside::key(ticket)) else {
             return false;
         };
-        self.principals.is_due(principal);
+        self.principals.schedule(principal);
         let Some(state) = self.principals.get_mut(principal) else {
             return false;
         };
@@ -110,7 +110,7 @@ impl Session {
             return;
         }
         if is_hanging {
-            return self.is_late(now, outside);
+            return self.give_up_write(now, outside);
         }
         let deadline = now.mono.saturating_add(STORE_DEADLINE);
         if let Some(write) = self.outside.write(outside) {
@@ -120,7 +120,7 @@ impl Session {
     }
 
     /// A change of the journal takes too long: what waits for it goes on.
-    pub(super) fn is_late(&mut self, now: Now, key: SlabKey) {
+    pub(super) fn give_up_write(&mut self, now: Now, key: SlabKey) {
         let Some(write) = self.outside.write(key) else {
             return;
         };
@@ -139,7 +139,7 @@ impl Session {
         self.act(reservation, |machine| {
             machine.handle_stored(now, inner, Err(StoreFailure::new(message)))
         });
-        self.is_due(reservation);
+        self.schedule(reservation);
     }
 
     /// A record was made after all.
@@ -152,7 +152,7 @@ impl Session {
             .get(write.reservation)
             .is_none_or(|reservation| reservation.is_over);
         if !is_over {
-            self.act(write.reservation, Lifecycle::is_recorded_late);
+            self.act(write.reservation, Lifecycle::note_late_record);
         } else {
             // Whoever had the cost is gone: what there is of it by now is seen to.
             self.principals
@@ -180,13 +180,13 @@ impl Session {
                 });
             }
             Replay::Settle(id, life) => {
-                self.principals.is_due(principal);
+                self.principals.schedule(principal);
                 let mut reservation = Reservation::new(*life, principal, ObserverId::default());
                 reservation.record = Some(Box::new(id));
                 reservation.is_resumed = true;
                 reservation.is_forgotten = true;
                 let key = self.reservations.insert(reservation);
-                self.is_due(key);
+                self.schedule(key);
             }
             Replay::Wait(until) => {
                 self.timers

@@ -279,7 +279,7 @@ impl Settlement {
     }
 
     /// A record of the cost was made that was waited for in vain.
-    pub(crate) fn is_recorded_late(&mut self) {
+    pub(crate) fn note_late_record(&mut self) {
         self.only_in_memory &= matches!(self.stage, Stage::Done(_));
     }
 
