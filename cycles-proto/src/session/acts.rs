@@ -105,7 +105,7 @@ impl Session {
     /// Nobody will ask for the reservation any more. If it was not told how it ends, it is [abandoned](Self::abandon).
     pub fn forget(&mut self, now: Now, key: ReservationKey) {
         let now = self.at(now);
-        self.leave(now, key);
+        self.abandon(now, key);
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_forgotten = true;
         }
@@ -205,14 +205,6 @@ impl Session {
         match self.closed {
             Some(_) => Err(ConfigError::Closed.into()),
             None => Ok(()),
-        }
-    }
-
-    /// As if the caller had gone away, unless it said how the reservation ends.
-    pub(super) fn leave(&mut self, now: Now, key: ReservationKey) {
-        let is_open = |it: &Reservation| !it.is_ending && !it.is_over && !it.is_resumed;
-        if self.reservation(key).is_some_and(is_open) {
-            self.release(now, key, ReleaseReason::ABANDONED);
         }
     }
 

@@ -27,7 +27,10 @@ impl Session {
         self.closed = Some(how);
         if how >= Close::Leaving {
             for key in self.reservation_keys() {
-                self.leave(now, key);
+                // What was told before stands, and nobody holds what an earlier run left.
+                if self.reservation(key).is_some_and(|it| !it.is_resumed) {
+                    self.abandon(now, key);
+                }
             }
         }
         if how == Close::WritingOnly {

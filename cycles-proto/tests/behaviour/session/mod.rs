@@ -2,6 +2,7 @@
 
 mod closing;
 mod desk;
+mod ending;
 mod flushing;
 mod grants;
 mod journal;
