@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cycles_proto::FailureKind;
 use cycles_proto::session::Key;
+use cycles_proto::{Event, FailureKind};
 
 use super::desk::{Desk, Fate, is_transport};
 
@@ -74,4 +74,24 @@ fn an_idle_session_waits_for_nothing() {
     desk.session.forget(desk.now(), key);
     assert_eq!(desk.settle(), None);
     assert!(desk.session.is_idle());
+}
+
+#[test]
+fn a_lease_that_cannot_be_prolonged_is_lost_and_seen_so_whether_or_not_the_session_was_polled() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    assert!(!desk.session.is_over(key));
+    desk.calls = |_| Fate::Fails;
+    desk.pass_ms(50_000);
+    assert!(!desk.session.lease_is_lost(desk.now(), key));
+    // Nobody polls any more.
+    desk.mono += Duration::from_secs(20);
+    assert!(desk.session.lease_is_lost(desk.now(), key));
+    desk.settle();
+    assert_eq!(desk.told(|event| matches!(event, Event::LeaseLost { .. })), 1);
+    // Its cost is taken all the same.
+    desk.calls = |_| Fate::Done;
+    desk.commit(key, 5);
+    desk.settle();
+    assert!(desk.session.is_over(key) && desk.receipt(key).unwrap().is_settled());
 }
