@@ -33,7 +33,7 @@ fn run() -> Result<(), cycles_examples::Failure> {
     let scene = Scene::new("bring_your_own_runtime")?;
     let config = Arc::new(scene.config.clone());
     let mut session = Session::new(Arc::clone(&config), seed()?);
-    let caller = session.caller(Arc::clone(&config));
+    let caller = session.caller(Arc::clone(&config))?;
     let mut driver = Driver {
         clock: Clock::new(),
         journal: Journal::open(&config),

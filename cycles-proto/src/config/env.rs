@@ -183,6 +183,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
             | ConfigError::Malformed { .. }
             | ConfigError::OutOfRange { .. }
             | ConfigError::Forked
+            | ConfigError::OtherServer
             | ConfigError::Closed
             | ConfigError::Adapter(_) => error,
         }

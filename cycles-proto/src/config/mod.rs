@@ -133,6 +133,9 @@ pub enum ConfigError {
          after the fork, in each child"
     )]
     Forked,
+    /// A session has one server, and this configuration is for another.
+    #[error("this configuration is for another server than the client's: make a client for it")]
+    OtherServer,
     /// The client was closed.
     #[error("the client is closed, so nothing was sent; make another, or close it later")]
     Closed,

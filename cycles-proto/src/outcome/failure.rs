@@ -25,6 +25,8 @@ pub enum FailureKind {
     TooLarge,
     /// The async runtime that would have sent it has ended, or there is none.
     NoRuntime,
+    /// It was withdrawn before it began: nobody waited for it any more, or nothing is to be sent.
+    Withdrawn,
     /// As many exchanges as may go on at once were under way for as long as it could wait.
     Queued,
 }
@@ -39,6 +41,7 @@ impl FailureKind {
             | Self::Tls
             | Self::Proxy
             | Self::NoRuntime
+            | Self::Withdrawn
             | Self::Queued => false,
             Self::Timeout | Self::Lost | Self::TooLarge => true,
         }
@@ -56,6 +59,7 @@ impl FailureKind {
             | Self::Proxy
             | Self::TooLarge
             | Self::NoRuntime
+            | Self::Withdrawn
             | Self::Queued => false,
         }
     }
@@ -72,6 +76,7 @@ impl FailureKind {
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
             Self::NoRuntime => "no async runtime is running here",
+            Self::Withdrawn => "it was not to be sent any more",
             Self::Queued => "as many calls as a client makes at once were under way",
         }
     }

@@ -222,11 +222,6 @@ impl Lifecycle {
         }
     }
 
-    /// Whether there is a durable record of the cost.
-    pub(crate) fn is_recorded(&self) -> bool {
-        self.settlement().is_some_and(Settlement::is_recorded)
-    }
-
     /// What reads the answer to this call.
     fn reader(&self, ticket: Ticket) -> Reader {
         let reads = match (&self.phase, self.settlement()) {

@@ -130,6 +130,9 @@ impl Reserving {
             },
             Err(failure) => {
                 let is_open = failure.kind().may_have_been_sent();
+                if self.caller_left && !is_open && !self.may_be_done {
+                    return Some(Phase::ended(Outcome::Released(Released::NothingHeld)));
+                }
                 let error = Error::transport(self.context(common), failure, self.may_be_done);
                 (error, is_open, is_open)
             }

@@ -91,6 +91,7 @@ impl Session {
     pub fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         let now = self.at(now);
         if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
+            self.withdraw_what_did_not_begin(now, key.0);
             self.note_ending(key.0);
             self.schedule(key.0);
         }
@@ -267,7 +268,8 @@ impl Session {
         self.machine(key)?.grant()
     }
 
-    /// What became of the cost by now: its receipt after the first attempt, if it is safe.
+    /// What became of the cost: its receipt after the first attempt, if it is safe. One that is left to its record stays
+    /// pending here, whatever becomes of it later.
     pub fn receipt(&self, key: ReservationKey) -> Option<Receipt> {
         self.machine(key)?.receipt()
     }
@@ -299,7 +301,8 @@ impl Session {
             return false;
         };
         let machine = reservation.machine();
-        machine.is_some_and(|machine| reservation.told.lease_is_lost(machine, now))
+        // Nobody keeps that of one that was lost in a panic.
+        machine.is_none_or(|machine| reservation.told.lease_is_lost(machine, now))
     }
 
     /// Whether nothing more will come of the reservation.
@@ -308,17 +311,15 @@ impl Session {
             .is_none_or(|reservation| reservation.is_over)
     }
 
-    /// The answer to a call, once. The call is forgotten with it.
+    /// The answer to a call, once: the call is forgotten with it.
     pub fn answer<T: 'static>(&mut self, key: CallKey<T>) -> Option<Result<T, Error>> {
-        let Some(plain) = self.calls.get_mut(key.id().0) else {
-            return Some(Err(gone()));
-        };
+        let plain = self.calls.get_mut(key.id().0)?;
         if !plain.is_over() {
             return None;
         }
         let answer = plain.take();
         self.calls.remove(key.id().0);
-        Some(answer.unwrap_or_else(|| Err(gone())))
+        Some(answer.unwrap_or(Err(Error::Defect)))
     }
 
     /// What a reservation told, beside its machine. If that was lost in a panic, nothing more will come.
@@ -327,10 +328,10 @@ impl Session {
         key: ReservationKey,
         look: impl FnOnce(&mut crate::reservation::Told, &Lifecycle) -> Option<Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
-        let reservation = self.reservations.get_mut(key.0);
-        match reservation.map(|it| it.told_and_machine()) {
-            Some((told, Some(machine))) => look(told, machine),
-            Some((_, None)) | None => Some(Err(gone())),
+        let (told, machine) = self.reservations.get_mut(key.0)?.told_and_machine();
+        match machine {
+            Some(machine) => look(told, machine),
+            None => Some(Err(Error::Defect)),
         }
     }
 
@@ -346,14 +347,4 @@ impl Session {
             Outside::Reading(..) => None,
         }
     }
-}
-
-/// What is said of something that is not there any more.
-fn gone() -> Error {
-    ConfigError::Adapter(
-        "a defect of the client ended this call or reservation, or its answer was taken before; what was recorded is settled \
-         from its record"
-            .to_owned(),
-    )
-    .into()
 }

@@ -13,7 +13,8 @@ pub enum Close {
     WhenDone,
     /// The same, but whoever holds a reservation has left it: what it spent is committed, else its budget is given back.
     Leaving,
-    /// Nothing is sent any more. What has to be on disk is written, and settled by a later run.
+    /// Nothing is sent any more. What has to be on disk is written, and settled by a later run. Costs are taken as before,
+    /// and budgets that are given back are free when their leases end.
     WritingOnly,
 }
 
@@ -25,7 +26,7 @@ impl Session {
             return;
         }
         self.closed = Some(how);
-        if how >= Close::Leaving {
+        if how == Close::Leaving {
             for key in self.reservation_keys() {
                 // What was told before stands, and nobody holds what an earlier run left.
                 if self.reservation(key).is_some_and(|it| !it.is_resumed) {
@@ -81,7 +82,7 @@ impl Session {
         let kind = match (&exchange.state, exchange.begun) {
             (State::Withdrawn | State::WrittenOff, _) => return,
             (State::Placed, Some(_)) => FailureKind::Lost,
-            (State::Queued(_) | State::Placed, _) => FailureKind::NoRuntime,
+            (State::Queued(_) | State::Placed, _) => FailureKind::Withdrawn,
         };
         self.unanswered(now, key, of, Failure::new(kind));
         self.withdraw(now, key);

@@ -77,7 +77,7 @@ impl Session {
         }));
         self.link(key, of);
         if self.sends_nothing() {
-            self.fail_unsent(now, key, FailureKind::NoRuntime);
+            self.fail_unsent(now, key, FailureKind::Withdrawn);
         } else if self.places.take(kind) {
             self.goes_out(now, key, call);
         } else {
@@ -171,11 +171,8 @@ impl Session {
                     .is_some()
             }
             Step::Withdraw(ticket) => self.outside.exchange(outside::key(*ticket)).is_some(),
-            Step::Scan { ticket, .. } if self.closed.is_some() => {
-                self.outside.take_reading(outside::key(*ticket));
-                false
-            }
-            Step::Store(..) | Step::Scan { .. } | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
+            Step::Scan { ticket, .. } => self.begin_reading(now, outside::key(*ticket)),
+            Step::Store(..) | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
         }
     }
 
@@ -196,6 +193,9 @@ impl Session {
         } else if let Some(write) = self.outside.write(key) {
             write.armed = None;
             self.give_up_write(now, key);
+        } else if let Some(reading) = self.outside.reading(key) {
+            reading.armed = None;
+            self.give_up_reading(now, key);
         }
     }
 
@@ -264,6 +264,22 @@ impl Session {
                 self.changed.push_back(Key::Call(CallId(key)));
             }
             None => {}
+        }
+    }
+
+    /// The caller left: what it asked for and what did not begin is not sent.
+    pub(super) fn withdraw_what_did_not_begin(&mut self, now: Now, key: SlabKey) {
+        let exchanges = self.reservations.get(key).map(|it| it.exchanges.clone());
+        for exchange in exchanges.unwrap_or_default() {
+            let asks = |it: &mut Exchange| {
+                let is_open = matches!(it.state, State::Queued(_) | State::Placed);
+                is_open && it.begun.is_none() && it.asks_for_a_reservation
+            };
+            if self.outside.exchange(exchange).is_some_and(asks) {
+                let withdrawn = Failure::new(FailureKind::Withdrawn);
+                self.unanswered(now, exchange, Of::Reservation(key), withdrawn);
+                self.withdraw(now, exchange);
+            }
         }
     }
 

@@ -33,7 +33,8 @@ enum Stage {
 impl Session {
     /// Settles what can be settled of this principal's costs, of this process and in its journal. [Over](Self::flushed)
     /// when nothing more is under way or at `until`; up to [a second](Flushed::LAST_LOOK) later if the journal was left to
-    /// another process or could not be read, for a last look at it.
+    /// another process or could not be read, for a last look at it. A cost whose attempts have failed is left to the next
+    /// reading of the journal, and not waited for.
     ///
     /// `is_forced` sends those costs too whose keys the server may have forgotten: **it may charge a cost twice**.
     pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {

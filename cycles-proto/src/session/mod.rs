@@ -57,7 +57,7 @@ pub use self::reservation::ReservationKey;
 use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
-use crate::config::CyclesConfig;
+use crate::config::{ConfigError, CyclesConfig};
 use crate::keys::Seed;
 use crate::time::Now;
 
@@ -129,16 +129,21 @@ impl Session {
         self.places.set_all(places);
     }
 
-    /// Who asks in the name of this configuration, which is for the session's server. A key and a tenant that are known
-    /// already are the same principal.
-    pub fn caller(&mut self, config: Arc<CyclesConfig>) -> Caller {
+    /// Who asks in the name of this configuration. A key and a tenant that are known already are the same principal.
+    ///
+    /// # Errors
+    /// [`ConfigError::OtherServer`] if it is for another base URL than the session's.
+    pub fn caller(&mut self, config: Arc<CyclesConfig>) -> Result<Caller, ConfigError> {
+        if self.principals.base_url() != Some(config.base_url()) {
+            return Err(ConfigError::OtherServer);
+        }
         let principal = self.principals.of(&config, self.seed);
-        Caller {
+        Ok(Caller {
             config,
             principal,
             observer: ObserverId::default(),
             is_blocking: false,
-        }
+        })
     }
 
     /// Something that somebody may wait for has changed: whoever does is to look again. To be asked until there is nothing

@@ -14,7 +14,7 @@ use crate::wire::Call;
 pub(super) enum Outside {
     Exchange(Exchange),
     Write(Write),
-    Reading(Principal, Ticket),
+    Reading(Reading),
 }
 
 /// One attempt at a call.
@@ -55,6 +55,14 @@ pub(super) enum State {
     Withdrawn,
     /// It did not give its place back in time.
     WrittenOff,
+}
+
+/// A journal that is read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) principal: Principal,
+    pub(super) inner: Ticket,
+    pub(super) armed: Option<Duration>,
 }
 
 /// One change of a journal.
@@ -100,14 +108,14 @@ impl OutsideWorld {
     pub(super) fn exchange(&mut self, key: SlabKey) -> Option<&mut Exchange> {
         match self.known.get_mut(key)? {
             Outside::Exchange(exchange) => Some(exchange),
-            Outside::Write(_) | Outside::Reading(..) => None,
+            Outside::Write(_) | Outside::Reading(_) => None,
         }
     }
 
     pub(super) fn write(&mut self, key: SlabKey) -> Option<&mut Write> {
         match self.known.get_mut(key)? {
             Outside::Write(write) => Some(write),
-            Outside::Exchange(_) | Outside::Reading(..) => None,
+            Outside::Exchange(_) | Outside::Reading(_) => None,
         }
     }
 
@@ -119,7 +127,7 @@ impl OutsideWorld {
         self.exchange(key)?;
         match self.known.remove(key)? {
             Outside::Exchange(exchange) => Some(exchange),
-            Outside::Write(_) | Outside::Reading(..) => None,
+            Outside::Write(_) | Outside::Reading(_) => None,
         }
     }
 
@@ -130,16 +138,23 @@ impl OutsideWorld {
                 self.writes -= 1;
                 Some(write)
             }
-            Outside::Exchange(_) | Outside::Reading(..) => None,
+            Outside::Exchange(_) | Outside::Reading(_) => None,
         }
     }
 
-    pub(super) fn take_reading(&mut self, key: SlabKey) -> Option<(Principal, Ticket)> {
-        let Outside::Reading(principal, inner) = *self.known.get(key)? else {
-            return None;
-        };
-        self.known.remove(key);
-        Some((principal, inner))
+    pub(super) fn reading(&mut self, key: SlabKey) -> Option<&mut Reading> {
+        match self.known.get_mut(key)? {
+            Outside::Reading(reading) => Some(reading),
+            Outside::Exchange(_) | Outside::Write(_) => None,
+        }
+    }
+
+    pub(super) fn take_reading(&mut self, key: SlabKey) -> Option<Reading> {
+        self.reading(key)?;
+        match self.known.remove(key)? {
+            Outside::Reading(reading) => Some(reading),
+            Outside::Exchange(_) | Outside::Write(_) => None,
+        }
     }
 
     /// A grant that it brings is still to be given back. The oldest of the others that is not any more.
@@ -160,16 +175,19 @@ impl OutsideWorld {
         self.writes
     }
 
-    /// Whether nothing of it is waited for. What was written off may never be reported.
+    /// Whether nothing of it is waited for: what was written off, or is too late, may never be reported.
     pub(super) fn is_empty(&self) -> bool {
-        let is_written_off = |outside: &Outside| matches!(outside, Outside::Exchange(exchange) if matches!(exchange.state, State::WrittenOff));
-        self.known.iter().all(|(_, outside)| is_written_off(outside))
+        self.known.iter().all(|(_, outside)| match outside {
+            Outside::Exchange(exchange) => matches!(exchange.state, State::WrittenOff),
+            Outside::Write(write) => write.is_late,
+            Outside::Reading(_) => false,
+        })
     }
 
     pub(super) fn exchanges(&self) -> impl Iterator<Item = (SlabKey, &Exchange)> {
         self.known.iter().filter_map(|(key, outside)| match outside {
             Outside::Exchange(exchange) => Some((key, exchange)),
-            Outside::Write(_) | Outside::Reading(..) => None,
+            Outside::Write(_) | Outside::Reading(_) => None,
         })
     }
 }

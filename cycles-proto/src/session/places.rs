@@ -34,8 +34,8 @@ impl Kind {
 
 /// The places, who has one and who waits.
 ///
-/// A quarter of them is for leases alone, so that no burst of settlements costs one. Of the others settlements have the
-/// first that is free, but for plain calls as long as these have less than a quarter; then leases, the one first that ends
+/// A quarter of them, and one of two or three, is for leases alone, so that no burst of settlements costs one; a lease has
+/// the first that is free as long as leases have less. Of the others settlements have the first that is free, but for plain calls as long as these have less than a quarter; then leases, the one first that ends
 /// first, then reservations, then more plain calls.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -117,16 +117,21 @@ impl Places {
         }
     }
 
+    /// What leases, and plain calls, have before others.
+    fn share(&self) -> usize {
+        (self.all / 4).max(1)
+    }
+
     /// How many places nobody but a lease may have, of those that are free.
     fn kept_for_leases(&self) -> usize {
-        (self.all / 4).saturating_sub(self.leases)
+        self.share().min(self.all - 1).saturating_sub(self.leases)
     }
 
     fn pop(&mut self) -> Option<(Kind, SlabKey)> {
         if self.taken >= self.all {
             return None;
         }
-        let share = self.all / 4;
+        let share = self.share();
         if self.leases < share
             && let Some(lease) = self.pop_lease()
         {
@@ -135,7 +140,7 @@ impl Places {
         if self.taken + self.kept_for_leases() >= self.all {
             return None;
         }
-        let share_of_plain = if self.plain < share.max(1) {
+        let share_of_plain = if self.plain < share {
             self.plain_wait.pop_front()
         } else {
             None
@@ -236,7 +241,7 @@ mod tests {
             &mut places,
             &[Kind::Reservation, LEASE, Kind::Settlement, Kind::Plain],
         );
-        for expected in [Kind::Plain, Kind::Settlement, LEASE, Kind::Reservation] {
+        for expected in [LEASE, Kind::Plain, Kind::Settlement, Kind::Reservation] {
             assert_eq!(admitted(&mut places), [expected]);
             places.leave(expected);
         }

@@ -124,7 +124,7 @@ impl Plain {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.result.is_some()
+        self.result.is_some() || self.operation.is_none()
     }
 }
 

@@ -55,6 +55,11 @@ impl Principals {
         }))
     }
 
+    /// The server of all of them.
+    pub(super) fn base_url(&self) -> Option<&str> {
+        self.all.first().map(|principal| principal.config.base_url())
+    }
+
     pub(super) fn get(&self, principal: Principal) -> Option<&PrincipalState> {
         self.all.get(principal.0)
     }
@@ -173,7 +178,6 @@ impl PrincipalState {
     fn is_of(&self, config: &CyclesConfig) -> bool {
         let of = |config: &CyclesConfig| {
             (
-                config.base_url().to_owned(),
                 config.api_key().clone(),
                 config.subject().tenant.clone(),
                 config.journal_enabled(),

@@ -50,7 +50,8 @@ pub struct Scanned {
     pub set_aside: usize,
     /// How many files that may be records could not be read.
     pub unread: usize,
-    /// Whether the claim to them was had, before they were read.
+    /// Whether the claim to them was had, before they were read: at most one process has it, and settles what is there.
+    /// Without it they are left to whoever has it for half a minute.
     pub has_claim: bool,
     /// What is to be told of what was found.
     pub events: Vec<Event>,

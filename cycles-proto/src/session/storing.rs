@@ -1,19 +1,23 @@
 //! The journals: what is written, how long that is waited for, and what was found in them.
 
+use core::time::Duration;
+
 use super::Session;
 use super::caller::{ObserverId, Principal};
-use super::outside::{self, Outside, Write};
+use super::outside::{self, Outside, Reading, Write};
 use super::reservation::Reservation;
 use super::slab::SlabKey;
 use super::step::{Scanned, Step};
 use super::timers::Timed;
-use crate::journal::record::Mode;
 use crate::journal::{JournalWrite, STORE_DEADLINE};
 use crate::outcome::StoreFailure;
 use crate::reservation::Lifecycle;
 use crate::session::replay::Replay;
 use crate::ticket::Ticket;
 use crate::time::Now;
+
+/// How long a journal is waited for that is read. After that it could not be, and is read again later.
+const READ_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Session {
     /// A change of a journal was made, or could not be.
@@ -48,9 +52,12 @@ impl Session {
     /// [given back](Step::Unclaim).
     pub fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         let now = self.at(now);
-        let Some((principal, inner)) = self.outside.take_reading(outside::key(ticket)) else {
+        let key = outside::key(ticket);
+        let Some(mut reading) = self.outside.take_reading(key) else {
             return false;
         };
+        self.timers.change(Timed::Outside(key), &mut reading.armed, None);
+        let Reading { principal, inner, .. } = reading;
         self.principals.schedule(principal);
         let Some(state) = self.principals.get_mut(principal) else {
             return false;
@@ -80,17 +87,11 @@ impl Session {
             return;
         };
         let principal = reservation.principal;
-        let is_recorded = reservation.machine().is_some_and(Lifecycle::is_recorded);
         let puts = matches!(write, JournalWrite::Put(_));
-        let mut may_wait = false;
-        if let JournalWrite::Put(record) = &write {
-            // The record that is there keeps the cost safe, and is not to be contradicted by an event.
-            may_wait = is_recorded && record.mode() == Mode::Event;
-            if reservation.record.is_none() {
-                reservation.record = Some(Box::new(record.id().clone()));
-                self.principals
-                    .replay(principal, |replayer| replayer.live(record.id().clone()));
-            }
+        if let (JournalWrite::Put(record), None) = (&write, &reservation.record) {
+            reservation.record = Some(Box::new(record.id().clone()));
+            self.principals
+                .replay(principal, |replayer| replayer.live(record.id().clone()));
         }
         let outside = self.outside.insert(Outside::Write(Write {
             reservation: key,
@@ -106,9 +107,6 @@ impl Session {
             .principals
             .get(principal)
             .is_some_and(|it| it.is_journal_late);
-        if may_wait {
-            return;
-        }
         if is_hanging {
             return self.give_up_write(now, outside);
         }
@@ -117,6 +115,29 @@ impl Session {
             self.timers
                 .change(Timed::Outside(outside), &mut write.armed, Some(deadline));
         }
+    }
+
+    /// A reading begins. Whether it is still to be made.
+    pub(super) fn begin_reading(&mut self, now: Now, key: SlabKey) -> bool {
+        if self.closed.is_some() {
+            self.outside.take_reading(key);
+            return false;
+        }
+        let deadline = now.mono.saturating_add(READ_DEADLINE);
+        if let Some(reading) = self.outside.reading(key) {
+            self.timers
+                .change(Timed::Outside(key), &mut reading.armed, Some(deadline));
+        }
+        true
+    }
+
+    /// A reading takes too long.
+    pub(super) fn give_up_reading(&mut self, now: Now, key: SlabKey) {
+        let Some(Reading { principal, inner, .. }) = self.outside.take_reading(key) else {
+            return;
+        };
+        self.principals
+            .replay(principal, |replayer| replayer.handle_unreadable(now, inner));
     }
 
     /// A change of the journal takes too long: what waits for it goes on.
@@ -171,7 +192,13 @@ impl Session {
         match next {
             Replay::Scan { ticket, with_stale } => {
                 self.unclaim(principal);
-                let key = self.outside.insert(Outside::Reading(principal, ticket));
+                let reading = Reading {
+                    principal,
+                    inner: ticket,
+                    armed: None,
+                };
+                let key = self.outside.insert(Outside::Reading(reading));
+
                 let ticket = outside::ticket(key);
                 self.steps.push_back(Step::Scan {
                     ticket,

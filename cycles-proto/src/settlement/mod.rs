@@ -283,11 +283,6 @@ impl Settlement {
         self.only_in_memory &= matches!(self.stage, Stage::Done(_));
     }
 
-    /// Whether there is a durable record of the cost.
-    pub(crate) fn is_recorded(&self) -> bool {
-        !self.only_in_memory
-    }
-
     /// What is read of the answer to the call that is under way.
     pub(crate) fn reads(&self) -> Reads {
         let attempt = match &self.stage {

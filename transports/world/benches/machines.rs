@@ -73,7 +73,7 @@ impl Fleet {
     fn new(config: &Arc<CyclesConfig>) -> Self {
         let mut session = Session::new(Arc::clone(config), Seed([1; 16]));
         Self {
-            caller: session.caller(Arc::clone(config)),
+            caller: session.caller(Arc::clone(config)).unwrap(),
             session,
             now: Duration::ZERO,
             next: Duration::MAX,

@@ -61,6 +61,10 @@ impl World {
                     }
                 }
             }
+            if how >= Close::Leaving {
+                // Whoever writes only leaves first: its callers end with the process.
+                self.sessions[index].machine.close(now, Close::Leaving);
+            }
             self.sessions[index].machine.close(now, how);
             self.drive(index);
         }

@@ -67,8 +67,14 @@ pub trait Machine: fmt::Debug {
         self.session_mut().set_places(places);
     }
     /// Who asks in the name of a configuration.
+    ///
+    /// # Panics
+    /// If that is for another server than the world's.
     fn caller(&mut self, config: Arc<CyclesConfig>) -> Caller {
-        self.session_mut().caller(config)
+        match self.session_mut().caller(config) {
+            Ok(caller) => caller,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Asks for a reservation.

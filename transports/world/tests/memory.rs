@@ -64,7 +64,7 @@ fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
     let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
     let config = Arc::new(config.build().unwrap());
     let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
-    let caller = session.caller(config);
+    let caller = session.caller(config).unwrap();
     let at = |ms: u64| reading(Duration::from_millis(ms));
     for number in 0..10_000_u64 {
         let seed = Seed(u128::from(number + 1).to_be_bytes());

@@ -24,6 +24,7 @@ impl fmt::Debug for Error {
             Self::Unrecorded(_) => "Unrecorded",
             Self::InvalidCommit(_) => "InvalidCommit",
             Self::StaleReplay { .. } => "StaleReplay",
+            Self::Defect => "Defect",
         };
         if !f.alternate() {
             return write!(f, "{variant}: {self}");

@@ -44,6 +44,7 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::Defect
             | Self::InvalidCommit(_) => None,
         }
     }

@@ -28,6 +28,7 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 /// | [`Unrecorded`](Self::Unrecorded) | what came last | as that tells |
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
 /// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
+/// | [`Defect`](Self::Defect) | this client's | not known |
 /// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
 /// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 ///
@@ -36,6 +37,13 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A defect of this client ended what it did, and nothing else of it.
+    #[error(
+        "a defect of the Cycles client ended this call or reservation. Whether the ledger acted on it is not known; a cost that \
+         has a record is settled from there. Please report it"
+    )]
+    Defect,
+
     /// The client is set up wrongly.
     #[error("the Cycles client cannot be used: {0}. Nothing was sent")]
     Config(#[from] ConfigError),
@@ -223,6 +231,7 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::Defect
             | Self::InvalidCommit(_) => None,
         }
     }
@@ -243,6 +252,7 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::Defect
             | Self::InvalidCommit(_) => Some(&self.reply()?.call),
         }
     }
@@ -256,7 +266,7 @@ impl Error {
         if let Self::Unrecorded(last) = self {
             return last.outcome_is_unknown();
         }
-        self.reply().is_some_and(ErrorReply::outcome_is_unknown)
+        matches!(self, Self::Defect) || self.reply().is_some_and(ErrorReply::outcome_is_unknown)
     }
 
     /// Whether the same request may succeed later: there was no answer, the server was busy or failed, or the
@@ -279,6 +289,7 @@ impl Error {
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
+            | Self::Defect
             | Self::InvalidCommit(_) => false,
         }
     }
@@ -369,6 +380,7 @@ impl Error {
             | Self::Unreadable { .. }
             | Self::Transport(_)
             | Self::StaleReplay { .. }
+            | Self::Defect
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)

@@ -85,6 +85,7 @@ impl RawResponse {
             | Error::Action(_)
             | Error::LeaseLost(_)
             | Error::Unrecorded(_)
+            | Error::Defect
             | Error::InvalidCommit(_)
             | Error::StaleReplay { .. } => None,
         }

@@ -45,35 +45,26 @@ fn who_leaves_commits_what_was_spent_and_gives_the_rest_back() {
 }
 
 #[test]
-fn where_nothing_can_be_sent_any_more_what_was_handed_over_is_on_disk() {
+fn where_nothing_can_be_sent_any_more_what_is_handed_over_is_on_disk() {
     let mut desk = Desk::new();
-    let (handed_over, spent) = (desk.held(), desk.held());
+    let (before, after, spent) = (desk.held(), desk.held(), desk.held());
     desk.calls = |call| match is_of(call, "/commit") {
         true => Fate::Held,
         false => Fate::Done,
     };
-    desk.commit(handed_over, 5);
+    desk.commit(before, 5);
     desk.settle();
     desk.session
         .spent(spent, &cycles_proto::models::Amount::tokens(7))
         .unwrap();
     let sent = desk.sent.len();
     desk.session.close(desk.now(), Close::WritingOnly);
-    desk.pass_ms(60_000);
-    assert_eq!(desk.sent.len(), sent);
+    desk.settle();
     assert!(desk.session.is_written());
-    assert_eq!(desk.journal.len(), 2);
-}
-
-#[test]
-fn a_closed_session_does_not_wait_for_what_was_written_off() {
-    let mut desk = Desk::new();
-    desk.calls = |_| Fate::Held;
-    let key = desk.reserve();
-    desk.session.close(desk.now(), Close::WhenDone);
-    // Two attempts of seven seconds, neither of which ever comes back, and a second for each place.
-    desk.pass_ms(14_500);
-    assert!(desk.session.is_over(key) && !desk.session.is_idle());
-    desk.pass_ms(500);
-    assert!(desk.session.is_idle());
+    assert_eq!(desk.journal.len(), 1);
+    // Its action was still running.
+    desk.commit(after, 6);
+    desk.session.abandon(desk.now(), spent);
+    desk.pass_ms(60_000);
+    assert_eq!((desk.journal.len(), desk.sent.len()), (3, sent));
 }

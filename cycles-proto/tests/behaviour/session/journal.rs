@@ -97,7 +97,7 @@ fn a_cost_that_cannot_be_sent_is_safe_once_its_late_record_is_there() {
 }
 
 #[test]
-fn an_event_takes_the_place_of_a_recorded_commit_only_when_that_is_on_disk_however_long_it_takes() {
+fn an_event_that_takes_the_place_of_a_recorded_commit_waits_for_its_own_record_as_long_as_any_cost_does() {
     let mut desk = Desk::new();
     let key = desk.held();
     desk.calls = |call| match super::desk::is_of(call, "/extend") {
@@ -123,11 +123,9 @@ fn an_event_takes_the_place_of_a_recorded_commit_only_when_that_is_on_disk_howev
         }
     }
     assert_eq!(desk.open_stores.len(), 1);
-    desk.pass_ms(600_000);
+    desk.pass_ms(4_999);
     assert_eq!(sends_of(&desk, "/v1/events"), 0);
-    let (ticket, principal, write) = desk.open_stores.remove(0);
-    desk.store(ticket, principal, write);
-    desk.settle();
+    desk.pass_ms(1);
     assert_eq!(sends_of(&desk, "/v1/events"), 1);
     assert!(matches!(desk.receipt(key), Some(Receipt::RecoveredViaEvent(_))));
 }
@@ -155,4 +153,19 @@ fn what_an_earlier_run_left_is_settled_under_a_claim_that_is_given_back() {
     assert_eq!(next.charged()[0], Some(5));
     assert!(next.journal.is_empty() && next.claims.is_empty());
     assert_eq!(next.told(|event| matches!(event, Event::SettledLate { .. })), 1);
+}
+
+#[test]
+fn a_journal_that_is_not_read_within_a_minute_could_not_be_and_is_read_again_later() {
+    let mut desk = Desk::new();
+    desk.scans = Fate::Held;
+    desk.reserve();
+    desk.pass_ms(59_999);
+    assert_eq!(desk.open_scans.len(), 1);
+    desk.pass_ms(120_000);
+    assert_eq!(desk.open_scans.len(), 2);
+    // Nobody waits for the first any more: its claim is not kept.
+    let (ticket, _) = desk.open_scans.remove(0);
+    let scanned = cycles_proto::session::Scanned::new(Vec::new(), true);
+    assert!(!desk.session.handle_scanned(desk.now(), ticket, Some(scanned)));
 }

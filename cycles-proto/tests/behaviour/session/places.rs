@@ -194,3 +194,41 @@ fn an_answer_to_a_call_that_was_not_handed_out_is_none() {
     desk.settle();
     assert!(desk.session.granted(waiting).is_none());
 }
+
+#[test]
+fn of_two_places_or_three_one_is_for_leases() {
+    for places in [2, 3] {
+        let mut desk = Desk::new();
+        desk.session.set_places(places);
+        let held = desk.held();
+        let others: Vec<_> = (0..10).map(|_| desk.held()).collect();
+        desk.calls = |call| match is_of(call, "/commit") {
+            true => Fate::Held,
+            false => Fate::Done,
+        };
+        for key in others {
+            desk.commit(key, 5);
+        }
+        desk.pass_ms(120_000);
+        assert!(!desk.session.lease_is_lost(desk.now(), held), "{places} places");
+    }
+}
+
+#[test]
+fn a_reservation_that_is_forgotten_before_its_call_began_is_not_asked_for() {
+    let mut desk = Desk::new();
+    desk.session.set_places(2);
+    desk.calls = |_| Fate::Held;
+    let (handed_out, waiting) = (desk.reserve(), desk.reserve());
+    desk.settle();
+    for key in [handed_out, waiting] {
+        desk.session.forget(desk.now(), key);
+    }
+    desk.settle();
+    let call = desk.open.remove(0);
+    assert_eq!(desk.withdrawn, [call.ticket]);
+    assert!(!desk.session.begun(desk.now(), call.ticket));
+    desk.fail(&call, FailureKind::Withdrawn);
+    desk.settle();
+    assert!(desk.open.is_empty() && desk.session.is_idle());
+}

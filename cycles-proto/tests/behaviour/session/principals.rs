@@ -11,7 +11,7 @@ fn globex(desk: &mut Desk) -> Caller {
     let config = config()
         .for_principal(OTHER_KEY, Subject::tenant("globex"))
         .unwrap();
-    desk.session.caller(Arc::new(config))
+    desk.session.caller(Arc::new(config)).unwrap()
 }
 
 #[test]
@@ -53,7 +53,10 @@ fn the_same_key_and_tenant_are_one_principal_whatever_else_the_configuration_say
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         .parse()
         .unwrap();
-    let again = desk.session.caller(Arc::new(config().with_trace_parent(parent)));
+    let again = desk
+        .session
+        .caller(Arc::new(config().with_trace_parent(parent)))
+        .unwrap();
     assert_eq!(again.principal(), desk.caller.principal());
 }
 

@@ -13,8 +13,6 @@ pub(super) struct Book {
     pub(super) cost: Option<i64>,
     /// Whether a cost was told that could not be taken.
     pub(super) is_untaken: bool,
-    /// Whether a record of its commit is durable.
-    pub(super) is_recorded: bool,
     /// Whether its lease is held and its heart beats, as far as was told.
     pub(super) beats: bool,
     /// Whether the caller has said the last word.

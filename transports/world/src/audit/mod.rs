@@ -84,8 +84,6 @@ pub(super) struct Watch {
 pub(super) struct Store {
     write: JournalWrite,
     asked: Duration,
-    /// Whether it is waited for however long it takes: the record that is there keeps the cost.
-    may_wait: bool,
     /// Whether it is not waited for any more.
     is_late: bool,
 }
@@ -178,11 +176,9 @@ impl Watch {
                 life.book.was_set_aside = true;
             }
         }
-        let is_event = matches!(write, JournalWrite::Put(record) if record.mode() == Mode::Event);
         let store = Store {
             write: write.clone(),
             asked: now.mono,
-            may_wait: is_event && self.has_stored,
             is_late: false,
         };
         self.stores.insert(ticket, store);
@@ -197,7 +193,7 @@ impl Watch {
         let mut is_any_late = false;
         let has_stored = self.has_stored;
         for store in self.stores.values_mut() {
-            if store.may_wait || store.is_late || store.asked.saturating_add(STORE_DEADLINE) > now {
+            if store.is_late || store.asked.saturating_add(STORE_DEADLINE) > now {
                 continue;
             }
             store.is_late = true;
@@ -303,10 +299,7 @@ impl Watch {
 
     /// No change of the journal is waited for longer than is right.
     fn waits_for_stores(&self, until: Option<Duration>) -> Held {
-        let waited_for = self
-            .stores
-            .values()
-            .filter(|store| !store.may_wait && !store.is_late);
+        let waited_for = self.stores.values().filter(|store| !store.is_late);
         for store in waited_for {
             let end = store.asked.saturating_add(STORE_DEADLINE);
             if until.is_none_or(|until| until > end) {

@@ -224,7 +224,7 @@ impl Machine for Reckless {
     }
 
     fn caller(&mut self, config: std::sync::Arc<cycles_proto::CyclesConfig>) -> Caller {
-        let caller = self.inner.caller(config);
+        let caller = self.inner.caller(config).unwrap();
         let principal = caller.principal();
         self.principals.push(principal);
         let key = http::HeaderValue::from_str(caller.config().api_key().expose()).unwrap();
