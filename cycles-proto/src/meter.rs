@@ -68,7 +68,7 @@ impl<T: Into<Self>> From<Option<T>> for Reading {
 }
 
 /// Counts what a stream consumes, in the unit of its reservation; see
-/// [`Lifecycle::meter`](crate::Session::meter).
+/// [`Session::meter`](crate::Session::meter).
 #[derive(Clone, Debug)]
 pub struct Meter {
     estimate: Amount,

@@ -198,7 +198,7 @@ impl CyclesConfig {
         &self.retry
     }
 
-    /// Whether unsettled costs are to be kept on disk. If not, a [`Lifecycle`](crate::reservation::Lifecycle) never asks for
+    /// Whether unsettled costs are to be kept on disk. If not, a [`Session`](crate::Session) never asks for
     /// its record to be stored.
     pub fn journal_enabled(&self) -> bool {
         self.journal.enabled

@@ -18,7 +18,7 @@ pub struct Reading {
     beside: usize,
 }
 
-/// [Scans](super::scan()) for a [`Replayer`](crate::session::replay::Replayer), and looks at what was set aside as stale if it wants that.
+/// [Scans](super::scan()) for a [`Session`](crate::Session), and looks at what was set aside as stale if it wants that.
 /// The first time it also looks at what lies beside the directory.
 pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Result<Reading, Failure>> {
     let is_first = !seen.was_read();
