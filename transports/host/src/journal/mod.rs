@@ -116,7 +116,7 @@ impl Journal {
     }
 
     /// The records that were set aside for this reason, by name. A stale one may be settled when a
-    /// [`Replayer`](cycles_proto::parts::Replayer) is [forced](cycles_proto::parts::Replayer::force): what that asks the
+    /// [`Session`](cycles_proto::Session) is forced: what that asks the
     /// journal to do concerns the file that was set aside. A rejected one is for a person, who deletes it.
     ///
     /// # Errors

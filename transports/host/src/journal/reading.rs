@@ -8,7 +8,7 @@ use cycles_proto::journal::{self, JournalRecord};
 use super::{Claim, Journal, JournalError};
 use crate::observer::Observers;
 
-/// What a [`Replayer`](cycles_proto::parts::Replayer) asked for.
+/// What a [`Session`](cycles_proto::Session) asked for.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reading {
@@ -19,12 +19,12 @@ pub struct Reading {
     /// How many files that may be records could not be read.
     pub unread: usize,
     /// The claim to them, taken before they were read: to be held for as long as the replayer is
-    /// [at work](cycles_proto::parts::Replayer::is_at_work). Nothing if another process has it, or another client.
+    /// at work. Nothing if another process has it, or another client.
     pub claim: Option<Claim>,
 }
 
 impl Journal {
-    /// Reads what a [`Replayer`](cycles_proto::parts::Replayer) asks for: the [records](Self::scan), and if it wants
+    /// Reads what a [`Session`](cycles_proto::Session) asks for: the [records](Self::scan), and if it wants
     /// them those that were [set aside](Self::set_aside) as stale after them. What cannot be read is told to
     /// `observers`. Nothing if that is the directory.
     pub fn read(&self, with_stale: bool, observers: &Observers) -> Option<Reading> {
