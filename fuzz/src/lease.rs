@@ -16,8 +16,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use cycles_proto::UnixMillis;
-use cycles_proto::parts::lease::{BeatFailure, Lease, Next, Observation};
 use cycles_proto::outcome::Stop;
+use cycles_proto::parts::lease::{BeatFailure, Lease, Next, Observation};
 
 use crate::input::Input;
 

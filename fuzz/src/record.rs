@@ -15,9 +15,9 @@ use core::time::Duration;
 use std::sync::{Arc, LazyLock};
 
 use cycles_proto::models::*;
+use cycles_proto::parts::{Settlement, Step};
 use cycles_proto::record::{InvalidRecord, JournalRecord, Mode, Purpose, file_name, legacy_file_name};
 use cycles_proto::{Call, CyclesConfig, Now, Seed, UnixMillis};
-use cycles_proto::parts::{Settlement, Step};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
