@@ -61,6 +61,8 @@ fn where_nothing_can_be_sent_any_more_what_is_handed_over_is_on_disk() {
     desk.session.close(desk.now(), Close::WritingOnly);
     desk.settle();
     assert!(desk.session.is_written());
+    // What was under way is not waited for.
+    assert_eq!(desk.withdrawn, [desk.open[0].ticket]);
     assert_eq!(desk.journal.len(), 1);
     // Its action was still running.
     desk.commit(after, 6);

@@ -100,3 +100,28 @@ fn what_is_reported_twice_or_under_an_unknown_ticket_changes_nothing() {
     assert_eq!(before, format!("{:?}", desk.session));
     assert!(desk.session.granted(key).unwrap().is_ok());
 }
+
+#[test]
+fn a_late_grant_under_a_key_of_the_callers_is_given_back_if_nobody_else_has_it() {
+    let mut desk = Desk::new();
+    let caller = desk.caller.clone();
+    let mut request = request();
+    request.idempotency_key = Some(IdempotencyKey::from("job-17"));
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve_as(&caller, request);
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+    desk.settle();
+    assert!(desk.refusal(key).is_some());
+    desk.calls = |_| Fate::Done;
+    let other = desk.held();
+    let late = desk.open.remove(0);
+    desk.answer_late(&late);
+    desk.settle();
+    assert_eq!(
+        desk.sent.iter().filter(|sent| sent.ends_with("/release")).count(),
+        1
+    );
+    assert!(desk.session.grant(other).is_some());
+}
