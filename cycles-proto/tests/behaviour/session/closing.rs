@@ -70,3 +70,30 @@ fn where_nothing_can_be_sent_any_more_what_is_handed_over_is_on_disk() {
     desk.pass_ms(60_000);
     assert_eq!((desk.journal.len(), desk.sent.len()), (3, sent));
 }
+
+#[test]
+fn a_closed_session_gives_back_its_claim_though_it_settles_what_it_began() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    desk.pass_ms(100);
+    let mut next = Desk::new();
+    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
+    next.mono = desk.mono + std::time::Duration::from_secs(1);
+    next.calls = |_| Fate::Held;
+    let caller = next.caller.clone();
+    let until = next.mono + std::time::Duration::from_secs(60);
+    next.session.flush(next.now(), &caller, until, false);
+    next.settle();
+    assert_eq!(next.claims.len(), 1);
+    next.session.close(next.now(), Close::WhenDone);
+    next.settle();
+    assert!(next.claims.is_empty());
+    next.calls = |_| Fate::Done;
+    for call in core::mem::take(&mut next.open) {
+        next.answer(call);
+    }
+    next.settle();
+    assert_eq!(next.charged(), [Some(5)]);
+}
