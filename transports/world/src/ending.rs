@@ -44,6 +44,8 @@ impl World {
             self.run_until_or(REST, Self::has_come_to_rest)?;
         }
         self.run_for(Duration::from_secs(120))?;
+        // A change that hung until now may have brought a record back, which is being seen to.
+        self.run_until_or(REST, Self::has_come_to_rest)?;
         let time = self.server_time();
         self.ledger.tick(time);
         self.check_end();
