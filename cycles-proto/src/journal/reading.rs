@@ -83,7 +83,7 @@ impl Reading {
 }
 
 impl Event {
-    /// A second cost of a reservation was found in this file: for whoever reads the journal to tell.
+    /// The event for a second cost of a reservation, found in this file. Whoever reads the journal tells it.
     pub fn second_cost(id: RecordId, file: impl Into<String>) -> Self {
         Self::SecondCost {
             reservation_id: id.reservation,

@@ -104,7 +104,7 @@ pub enum Event {
         /// What the system said.
         failure: StoreFailure,
     },
-    /// A file in the journal is no record, and is kept under another name, because it may be a cost; or the
+    /// A file in the journal cannot be read as a record. It was renamed and kept, because it may hold a cost. Or the
     /// journal's directory cannot be read.
     #[non_exhaustive]
     RecordUnreadable {
@@ -172,8 +172,8 @@ pub enum Event {
         /// What was charged.
         charged: Amount,
     },
-    /// The cost is in no ledger and in no file, and nothing more is tried for it: there is no journal or it cannot be
-    /// written, and the ledger refused the cost, or cannot be reached, or may have forgotten its key. It is counted in
+    /// The cost is neither in the ledger nor in a file, and the client has given up on it. The ledger refused it, could not
+    /// be reached, or may have forgotten its key; and there is no journal, or it cannot be written. It is counted in
     /// [`Flushed::unrecorded`](crate::Flushed::unrecorded).
     #[non_exhaustive]
     CostUnrecorded {
@@ -222,7 +222,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// A file in the journal is no record: for whoever reads the journal to tell.
+    /// The event for a file in the journal that is not a record. Whoever reads the journal tells it.
     pub fn record_unreadable(file: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::RecordUnreadable {
             file: file.into(),
@@ -230,7 +230,7 @@ impl Event {
         }
     }
 
-    /// So many records below this directory belong to other clients: for whoever reads the journal to tell.
+    /// The event for records of other clients below this directory. Whoever reads the journal tells it.
     pub fn records_elsewhere(records: usize, directory: impl Into<String>) -> Self {
         Self::RecordsElsewhere {
             records,

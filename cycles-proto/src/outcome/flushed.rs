@@ -12,8 +12,8 @@ pub struct Flushed {
     /// Records in the journal that are not settled; a later run settles them. Those that were set aside as stale
     /// count here after a `flush_stale`.
     pub recorded: usize,
-    /// Costs of this process that are in no ledger and in no record, and none will be: every attempt failed and there
-    /// is no journal or it could not be written, or a cost could not be taken, all of it or an item's
+    /// Costs of this process that are neither in the ledger nor in a record, and will not be. Either every attempt failed
+    /// and there is no journal, or it could not be written; or a cost or an item of a stream could not be taken
     /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)). Whoever handed them over was told, and so were observers.
     pub unrecorded: usize,
     /// Costs of this process for which less was charged than they were: the budget had no more, and the overage policy

@@ -10,7 +10,7 @@ pub enum Aside {
 }
 
 impl Aside {
-    /// The ending of the names of what is set aside for this reason, without the point.
+    /// The file extension of records that are set aside for this reason, without the dot.
     pub const fn ending(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",

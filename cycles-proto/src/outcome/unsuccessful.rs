@@ -1,4 +1,4 @@
-//! A reply that is no success.
+//! A reply other than success.
 
 use super::failure::{Failure, FailureKind};
 use crate::models::{ErrorCode, ErrorResponse, ResponseInfo, shown_without_the_key};

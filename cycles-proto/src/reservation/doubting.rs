@@ -13,7 +13,6 @@ use crate::outcome::{CallContext, Error, OperationKind, Outcome, ReleaseReason};
 use crate::path::reservation_path;
 use crate::reservation::heartbeat::lease::Observation;
 use crate::step::Step;
-use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
@@ -84,12 +83,12 @@ impl Doubting {
         Step::Send(call)
     }
 
-    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
-        self.flight.as_mut()
+    pub(super) fn flight(&self) -> Option<Flight> {
+        self.flight
     }
 
-    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
-        Flight::is(self.flight, ticket)
+    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
+        self.flight.as_mut()
     }
 
     pub(super) fn reads(&self) -> Reads {
@@ -97,11 +96,6 @@ impl Doubting {
             Question::Extension => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
             Question::Look => Reads::of::<ReservationDetail>(OperationKind::GetReservation),
         }
-    }
-
-    /// The attempt whose time is over, if one is.
-    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
-        Flight::overdue(self.flight, now)
     }
 
     /// The caller wants no reservation any more.

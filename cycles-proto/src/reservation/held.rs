@@ -102,17 +102,13 @@ impl Held {
         self.settlement.is_none() && self.heart.is_lost(now)
     }
 
-    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+    /// The extension that is waited for.
+    pub(super) fn flight(&self) -> Option<Flight> {
         self.heart.flight()
     }
 
-    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
-        self.heart.awaits(ticket)
-    }
-
-    /// The extension whose time is over, if one is.
-    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
-        self.heart.overdue(now)
+    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
+        self.heart.flight_mut()
     }
 
     /// Takes an answer to anything but the settlement.

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::common::{Attempted, Common};
+use self::common::{Attempted, Common, Flight};
 use self::doubting::Doubting;
 #[cfg(feature = "parts")]
 pub use self::heartbeat::lease;
@@ -121,7 +121,7 @@ impl Lifecycle {
     /// The next thing to do. A needless call changes nothing.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
-        if let Some(ticket) = self.overdue(now) {
+        if let Some(ticket) = Flight::overdue(self.flight(), now) {
             let said = self.reader(ticket).read(Err(Failure::new(FailureKind::Timeout)));
             let sent = None;
             self.attempted(now, Attempted { ticket, sent, said });
@@ -187,14 +187,7 @@ impl Lifecycle {
         if let Some(settlement) = self.settlement_mut() {
             settlement.placed(now, ticket);
         }
-        let flight = match &mut self.phase {
-            Phase::Reserving(reserving) => reserving.flight(),
-            Phase::Doubting(doubting) => doubting.flight(),
-            Phase::Held(held) => held.flight(),
-            Phase::Releasing(releasing) => releasing.flight(),
-            Phase::Resumed(_) | Phase::Ended(_) => None,
-        };
-        if let Some(flight) = flight.filter(|flight| flight.ticket == ticket) {
+        if let Some(flight) = self.flight_mut().filter(|flight| flight.ticket == ticket) {
             flight.begins(now);
         }
     }
@@ -206,12 +199,18 @@ impl Lifecycle {
                 .settlement()
                 .is_some_and(|settlement| settlement.awaits(ticket));
         }
+        Flight::is(self.flight(), ticket)
+    }
+
+    /// Whether there may be a reservation: it was granted, or an attempt to make it may have been acted on.
+    pub(crate) fn may_be_reserved(&self) -> bool {
         match &self.phase {
-            Phase::Reserving(reserving) => reserving.awaits(ticket),
-            Phase::Doubting(doubting) => doubting.awaits(ticket),
-            Phase::Held(held) => held.awaits(ticket),
-            Phase::Releasing(releasing) => releasing.awaits(ticket),
-            Phase::Resumed(_) | Phase::Ended(_) => false,
+            Phase::Reserving(reserving) => reserving.may_be_done(),
+            Phase::Doubting(_)
+            | Phase::Held(_)
+            | Phase::Resumed(_)
+            | Phase::Releasing(_)
+            | Phase::Ended(_) => true,
         }
     }
 
@@ -412,13 +411,23 @@ impl Lifecycle {
         }
     }
 
-    fn overdue(&self, now: Now) -> Option<Ticket> {
+    /// The attempt that is waited for. A settlement keeps its own time.
+    fn flight(&self) -> Option<Flight> {
         match &self.phase {
-            Phase::Reserving(reserving) => reserving.overdue(now),
-            Phase::Doubting(doubting) => doubting.overdue(now),
-            Phase::Held(held) => held.overdue(now),
-            Phase::Releasing(releasing) => releasing.overdue(now),
-            // A settlement keeps its own time.
+            Phase::Reserving(reserving) => reserving.flight(),
+            Phase::Doubting(doubting) => doubting.flight(),
+            Phase::Held(held) => held.flight(),
+            Phase::Releasing(releasing) => releasing.flight(),
+            Phase::Resumed(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    fn flight_mut(&mut self) -> Option<&mut Flight> {
+        match &mut self.phase {
+            Phase::Reserving(reserving) => reserving.flight_mut(),
+            Phase::Doubting(doubting) => doubting.flight_mut(),
+            Phase::Held(held) => held.flight_mut(),
+            Phase::Releasing(releasing) => releasing.flight_mut(),
             Phase::Resumed(_) | Phase::Ended(_) => None,
         }
     }

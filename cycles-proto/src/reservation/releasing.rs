@@ -12,7 +12,6 @@ use crate::models::{IdempotencyKey, ReleaseRequest, ReleaseResponse, Reservation
 use crate::outcome::{Error, Event, OperationKind, Outcome, ReleaseReason, Released};
 use crate::path::reservation_path;
 use crate::step::Step;
-use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
@@ -86,21 +85,16 @@ impl Releasing {
         Ok(Step::Send(call))
     }
 
-    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
-        match &mut self.stage {
+    pub(super) fn flight(&self) -> Option<Flight> {
+        match self.stage {
             Stage::InFlight(flight) => Some(flight),
             Stage::Due(_) => None,
         }
     }
 
-    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
-        matches!(self.stage, Stage::InFlight(flight) if flight.ticket == ticket)
-    }
-
-    /// The attempt whose time is over, if one is.
-    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
-        match self.stage {
-            Stage::InFlight(flight) => Flight::overdue(Some(flight), now),
+    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
+        match &mut self.stage {
+            Stage::InFlight(flight) => Some(flight),
             Stage::Due(_) => None,
         }
     }

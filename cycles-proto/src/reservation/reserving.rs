@@ -15,7 +15,6 @@ use crate::outcome::{
 };
 use crate::reservation::heartbeat::lease::Observation;
 use crate::step::Step;
-use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
@@ -82,21 +81,21 @@ impl Reserving {
         Step::Send(call)
     }
 
-    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+    pub(super) fn flight(&self) -> Option<Flight> {
+        self.flight
+    }
+
+    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
         self.flight.as_mut()
     }
 
-    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
-        Flight::is(self.flight, ticket)
+    /// Whether an attempt may have been acted on, so that there may be something to give back.
+    pub(super) fn may_be_done(&self) -> bool {
+        self.may_be_done
     }
 
     pub(super) fn is_dry_run(&self) -> bool {
         self.kind == OperationKind::CreateReservation { dry_run: true }
-    }
-
-    /// The attempt whose time is over, if one is.
-    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
-        Flight::overdue(self.flight, now)
     }
 
     /// The caller wants no reservation any more. One that may have been made has to be learnt, so that it can

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::caller::Caller;
-use super::outside::Of;
+use super::outside::{self, Of, Outside};
 use super::places::Kind;
 use super::plain::{CallId, CallKey, Plain};
 use super::reservation::{Reservation, ReservationKey};
@@ -18,7 +18,7 @@ use crate::models::{
     Amount, CommitRequest, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
 use crate::outcome::{Error, Grant, InvalidCommit, Outcome, Receipt, ReleaseReason};
-use crate::reservation::Lifecycle;
+use crate::reservation::{Lifecycle, Told};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 use crate::wire::operation::Operation;
@@ -326,7 +326,7 @@ impl Session {
     fn look<T>(
         &mut self,
         key: ReservationKey,
-        look: impl FnOnce(&mut crate::reservation::Told, &Lifecycle) -> Option<Result<T, Error>>,
+        look: impl FnOnce(&mut Told, &Lifecycle) -> Option<Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
         let (told, machine) = self.reservations.get_mut(key.0)?.told_and_machine();
         match machine {
@@ -337,7 +337,6 @@ impl Session {
 
     /// Whose ticket it is, for whoever logs.
     pub fn whose(&self, ticket: Ticket) -> Option<Key> {
-        use super::outside::{self, Outside};
         match self.outside.get(outside::key(ticket))? {
             Outside::Exchange(exchange) => Some(match exchange.of {
                 Of::Reservation(key) => Key::Reservation(ReservationKey(key)),

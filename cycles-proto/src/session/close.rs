@@ -45,7 +45,7 @@ impl Session {
         self.closed
     }
 
-    /// Whether no change of a journal is outside that was asked for.
+    /// Whether every change of a journal that was asked for was reported. A disk that hangs keeps this false.
     pub fn is_written(&self) -> bool {
         self.outside.writes() == 0
     }

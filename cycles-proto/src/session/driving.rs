@@ -181,6 +181,10 @@ impl Session {
         };
         reservation.is_over = true;
         reservation.is_due = false;
+        // It may have panicked at the answer to one.
+        reservation
+            .exchanges
+            .retain(|exchange| self.outside.exchange(*exchange).is_some());
         let observer = reservation.observer;
         let reservation_id = reservation.record.as_ref().map(|id| id.reservation.clone());
         self.steps

@@ -267,10 +267,15 @@ impl Session {
         }
     }
 
-    /// The caller left: what it asked for and what did not begin is not sent.
+    /// The caller left: what it asked for and what did not begin is not sent. Where a reservation may have been made all the
+    /// same, that has to be learnt, so that it can be given back.
     pub(super) fn withdraw_what_did_not_begin(&mut self, now: Now, key: SlabKey) {
-        let exchanges = self.reservations.get(key).map(|it| it.exchanges.clone());
-        for exchange in exchanges.unwrap_or_default() {
+        let is_sure = |machine: &Lifecycle| !machine.may_be_reserved();
+        let reservation = self.reservations.get(key);
+        let Some(reservation) = reservation.filter(|it| it.machine().is_some_and(is_sure)) else {
+            return;
+        };
+        for exchange in reservation.exchanges.clone() {
             let asks = |it: &mut Exchange| {
                 let is_open = matches!(it.state, State::Queued(_) | State::Placed);
                 is_open && it.begun.is_none() && it.asks_for_a_reservation

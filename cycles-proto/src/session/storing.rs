@@ -198,7 +198,6 @@ impl Session {
                     armed: None,
                 };
                 let key = self.outside.insert(Outside::Reading(reading));
-
                 let ticket = outside::ticket(key);
                 self.steps.push_back(Step::Scan {
                     ticket,

@@ -24,8 +24,6 @@ mod judge;
 use core::time::Duration;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use self::attempt::{Attempt, Flight};
 use self::judge::{Found, Move};
 use crate::backoff::Backoff;
@@ -38,7 +36,7 @@ use crate::outcome::{Aside, Error, Event, Failure, FailureKind, Receipt, StoreFa
 use crate::step::{Events, Step};
 use crate::ticket::{Ticket, Tickets};
 use crate::time::{Now, UnixMillis};
-use crate::wire::{Answer, Reader, Reads};
+use crate::wire::{Answer, Reads};
 
 /// One known cost on its way into the ledger.
 #[derive(Debug)]
@@ -222,16 +220,6 @@ impl Settlement {
         }
     }
 
-    /// A call was answered.
-    pub fn handle_response(&mut self, now: Now, ticket: Ticket, response: &http::Response<Bytes>) {
-        self.handle(now, ticket, self.reader().read(Ok(response)));
-    }
-
-    /// A call has no answer.
-    pub fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
-        self.handle(now, ticket, self.reader().read(Err(failure)));
-    }
-
     /// What came of a call.
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let Some(attempt) = self.landed(ticket) else {
@@ -290,10 +278,6 @@ impl Settlement {
             Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::Done(_) => Attempt::Settle,
         };
         self.reads_of(attempt)
-    }
-
-    fn reader(&self) -> Reader {
-        Reader::new(self.config.api_key(), self.reads())
     }
 
     /// A change of the journal was made, or could not be.

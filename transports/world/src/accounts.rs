@@ -35,7 +35,7 @@ impl World {
         for index in sessions {
             for who in 0..self.sessions[index].callers.len() {
                 let flushed = self.left(index, who);
-                self.is_true_of(index, who, &flushed, &places);
+                self.check_count(index, who, &flushed, &places);
             }
         }
         // Those of whom no living process counts anything.
@@ -49,11 +49,17 @@ impl World {
     }
 
     /// Checks that what a caller is told of its costs is so. A flush looks at those that ended processes left, too.
-    pub(super) fn is_true(&mut self, index: usize, who: usize, flushed: &Flushed, since: Option<Duration>) {
+    pub(super) fn check_flushed(
+        &mut self,
+        index: usize,
+        who: usize,
+        flushed: &Flushed,
+        since: Option<Duration>,
+    ) {
         let places: Vec<_> = (0..self.lives.len())
             .map(|index| self.place(LifeId(index)))
             .collect();
-        self.is_true_of(index, who, flushed, &places);
+        self.check_count(index, who, flushed, &places);
         let Some(since) = since.filter(|_| flushed.is_complete()) else {
             return;
         };
@@ -73,7 +79,7 @@ impl World {
         }
     }
 
-    fn is_true_of(&mut self, index: usize, who: usize, flushed: &Flushed, places: &[Option<Place>]) {
+    fn check_count(&mut self, index: usize, who: usize, flushed: &Flushed, places: &[Option<Place>]) {
         let ours: Vec<_> = places
             .iter()
             .enumerate()

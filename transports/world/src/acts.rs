@@ -120,7 +120,7 @@ impl World {
         self.wakes_up(self.seats[seat].session);
         self.note(|| format!("{life}: its caller forgets it"));
         self.seats[seat].is_forgotten = true;
-        self.is_left(life);
+        self.let_go(life);
         self.act(life, |machine, now, key| machine.forget(now, key));
     }
 
@@ -227,13 +227,13 @@ impl World {
         let now = self.wakes_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         if done.is_ok() {
-            self.has_left(life, before, cost);
+            self.note_left(life, before, cost);
         }
         self.drive(index);
         Some(done)
     }
 
-    fn has_left(&mut self, life: LifeId, was_running: bool, cost: Option<Amount>) {
+    fn note_left(&mut self, life: LifeId, was_running: bool, cost: Option<Amount>) {
         let life = &mut self.lives[life.0];
         life.book.is_running = false;
         life.book.was_left = true;
@@ -243,10 +243,10 @@ impl World {
     }
 
     /// Its caller is about to go away, in whatever way.
-    pub(super) fn is_left(&mut self, life: LifeId) {
+    pub(super) fn let_go(&mut self, life: LifeId) {
         if self.home(life).is_some() {
             let cost = self.known_cost(life);
-            self.has_left(life, self.lives[life.0].book.is_running, cost);
+            self.note_left(life, self.lives[life.0].book.is_running, cost);
         }
     }
 

@@ -57,7 +57,7 @@ impl World {
                 for life in 0..self.lives.len() {
                     let home = self.lives[life].book.home;
                     if home.is_some_and(|home| self.seats[home].session == index) {
-                        self.is_left(LifeId(life));
+                        self.let_go(LifeId(life));
                     }
                 }
             }
@@ -76,7 +76,7 @@ impl World {
         for mut flush in open {
             if let Some(flushed) = self.sessions[index].machine.flushed(flush.key) {
                 self.note(|| format!("session {index} has flushed: {flushed:?}"));
-                self.is_true(index, flush.who, &flushed, Some(flush.since));
+                self.check_flushed(index, flush.who, &flushed, Some(flush.since));
                 self.sessions[index].machine.forget_flush(flush.key);
                 continue;
             }

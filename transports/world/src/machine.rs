@@ -73,6 +73,7 @@ pub trait Machine: fmt::Debug {
     fn caller(&mut self, config: Arc<CyclesConfig>) -> Caller {
         match self.session_mut().caller(config) {
             Ok(caller) => caller,
+            // All configurations of a world are for its one server.
             Err(error) => panic!("{error}"),
         }
     }

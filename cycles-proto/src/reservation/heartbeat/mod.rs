@@ -109,17 +109,12 @@ impl Heart {
         ticket
     }
 
-    pub(super) fn flight(&mut self) -> Option<&mut Flight> {
+    pub(super) fn flight(&self) -> Option<Flight> {
+        self.flight.map(|(_, flight)| flight)
+    }
+
+    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
         self.flight.as_mut().map(|(_, flight)| flight)
-    }
-
-    pub(super) fn awaits(&self, ticket: Ticket) -> bool {
-        self.flight.is_some_and(|(_, flight)| flight.ticket == ticket)
-    }
-
-    /// The attempt whose time is over, if one is.
-    pub(super) fn overdue(&self, now: Now) -> Option<Ticket> {
-        Flight::overdue(self.flight.map(|(_, flight)| flight), now)
     }
 
     /// An extension that is due.

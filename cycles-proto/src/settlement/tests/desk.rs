@@ -1,10 +1,12 @@
 //! A settlement, virtual time, and answers that a test hands it.
 
+use bytes::Bytes;
 use http::Response;
 
 use super::super::*;
 use crate::journal::record::Purpose;
 use crate::models::{Action, Amount, CommitRequest, Subject};
+use crate::wire::Reader;
 
 pub(super) const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
 pub(super) const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;
@@ -258,4 +260,20 @@ fn detail_with(status: &str, more: &str) -> Answered {
             r#"{{"reservation_id":"r-1","status":"{status}"{more},"subject":{{}},"action":{{"kind":"k","name":"n"}},"reserved":{{"unit":"TOKENS","amount":9}},"created_at_ms":1,"expires_at_ms":2,"scope_path":"s","affected_scopes":[]}}"#
         ),
     )
+}
+
+impl Settlement {
+    /// A call was answered.
+    pub(super) fn handle_response(&mut self, now: Now, ticket: Ticket, response: &http::Response<Bytes>) {
+        self.handle(now, ticket, self.reader().read(Ok(response)));
+    }
+
+    /// A call has no answer.
+    pub(super) fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
+        self.handle(now, ticket, self.reader().read(Err(failure)));
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::new(self.config.api_key(), self.reads())
+    }
 }

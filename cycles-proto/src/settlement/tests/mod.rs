@@ -13,6 +13,8 @@ use self::desk::{
 };
 use http::Response;
 
+use bytes::Bytes;
+
 use super::*;
 use crate::journal::STORE_DEADLINE;
 use crate::models::{Amount, ReservationStatus};

@@ -125,3 +125,25 @@ fn a_late_grant_under_a_key_of_the_callers_is_given_back_if_nobody_else_has_it()
     );
     assert!(desk.session.grant(other).is_some());
 }
+
+#[test]
+fn a_reservation_that_may_have_been_made_is_learnt_and_given_back_though_its_caller_has_left() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve();
+    desk.settle();
+    // It got through, and its answer was lost: it is asked for once more.
+    let first = desk.open.remove(0);
+    assert!(desk.session.begun(desk.now(), first.ticket));
+    desk.reach(&first);
+    desk.fail(&first, FailureKind::Lost);
+    desk.settle();
+    desk.session.forget(desk.now(), key);
+    desk.settle();
+    let repeated = desk.open.remove(0);
+    desk.calls = |_| Fate::Done;
+    desk.answer(repeated);
+    desk.settle();
+    assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
+    assert!(desk.session.is_idle());
+}

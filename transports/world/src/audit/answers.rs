@@ -126,7 +126,7 @@ impl Watch {
             }
             (Operation::ExtendReservation, sense) if attempt.is_beat && is_held => {
                 if matches!(sense, Sense::Over { .. } | Sense::Finalized) {
-                    self.lease.is_over();
+                    self.lease.end();
                 }
                 if let Sense::Throttled(Some(pause)) = sense {
                     self.beat_floor = Some(now.mono.saturating_add(*pause));

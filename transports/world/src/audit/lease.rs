@@ -26,7 +26,7 @@ impl LeaseWatch {
     }
 
     /// The ledger says that the reservation is over.
-    pub(super) fn is_over(&mut self) {
+    pub(super) fn end(&mut self) {
         self.has_stopped = true;
     }
 

@@ -1,0 +1,117 @@
+//! What callers do, and what they look at.
+
+use super::*;
+
+impl Driver {
+    pub(super) fn act(&mut self) {
+        self.asked = 0;
+        let keys: Vec<_> = self
+            .books
+            .iter()
+            .filter(|(_, book)| !book.is_forgotten)
+            .map(|(key, _)| *key)
+            .collect();
+        let Some(key) = keys.get(self.dice.below(keys.len().max(1))).copied() else {
+            return self.begin();
+        };
+        let amount = Amount::tokens(i64::try_from(self.dice.below(12)).unwrap() - 2);
+        let book = self.books.get_mut(&key).unwrap();
+        match self.dice.below(16) {
+            0 | 1 => {
+                if self.session.spent(key, &amount).is_ok() {
+                    book.spent = book.spent.max(amount.amount);
+                } else {
+                    book.is_untaken = true;
+                }
+            }
+            2..=5 => {
+                let request = CommitRequest::builder().actual(amount.clone()).build();
+                match self.session.commit(self.now, key, request) {
+                    Ok(()) => {
+                        assert_eq!(book.cost, None, "one cost is handed over");
+                        book.cost = Some(amount.amount);
+                        book.is_decided = true;
+                    }
+                    Err(_) => book.is_untaken = true,
+                }
+            }
+            6 => {
+                self.session.release(self.now, key, ReleaseReason::ACTION_FAILED);
+                book.is_decided = true;
+            }
+            7 => {
+                let by = Duration::from_millis(60_000);
+                let _ = self.session.extend(self.now, key, by);
+            }
+            8 => {
+                self.session.forget(self.now, key);
+                (book.is_forgotten, book.is_decided) = (true, true);
+            }
+            9 => self.session.helps(key, false),
+            10 if self.calls.len() > 2 => {
+                let call = self.calls.swap_remove(0);
+                self.session.forget_call(self.now, call.id());
+            }
+            11 if self.dice.one_in(4) => {
+                let how = [Close::WhenDone, Close::Leaving, Close::WritingOnly][self.dice.below(3)];
+                self.session.close(self.now, how);
+                self.is_closed = true;
+                if how != Close::WhenDone {
+                    self.books.values_mut().for_each(|book| book.is_decided = true);
+                }
+            }
+            _ => self.begin(),
+        }
+    }
+
+    /// A reservation more, a call, or a flush.
+    pub(super) fn begin(&mut self) {
+        self.made += 1;
+        let seed = seed_of(self.made, 1);
+        let caller = self.callers[self.dice.below(2)].clone();
+        match self.dice.below(4) {
+            0 | 1 => {
+                let request = ReservationCreateRequest::builder()
+                    .subject(Subject::default())
+                    .action(Action::new("k", "n"))
+                    .estimate(Amount::tokens(9))
+                    .ttl_ms([1_000, 4_000, 60_000, 86_400_000][self.dice.below(4)])
+                    .dry_run(self.dice.one_in(16))
+                    .build();
+                let reserved = self.session.reserve(self.now, &caller, request, seed);
+                assert_eq!(reserved.is_err(), self.is_closed);
+                if let Ok(key) = reserved {
+                    let name = format!("r-{}", self.made);
+                    self.ids.insert(name.clone(), key);
+                    self.books.insert(key, Book::new(name));
+                }
+            }
+            2 => {
+                let operation = Operation::health(caller.config(), seed).unwrap();
+                let call = self.session.call(self.now, &caller, operation);
+                assert_eq!(call.is_err(), self.is_closed);
+                self.calls.extend(call);
+            }
+            _ => {
+                let until = self.now.mono + Duration::from_millis([0, 900, 60_000][self.dice.below(3)]);
+                let flush = self.session.flush(self.now, &caller, until, self.dice.one_in(4));
+                self.flushes.push((flush, until));
+            }
+        }
+    }
+
+    /// Whoever waits looks.
+    pub(super) fn look(&mut self) {
+        while let Some(key) = self.session.pop_changed() {
+            if let Key::Reservation(key) = key {
+                let _ = self.session.granted(key);
+                let _ = self.session.receipt(key);
+                let _ = self.session.lease_is_lost(self.now, key);
+            }
+        }
+        let answered =
+            |session: &mut Session, call: &CallKey<HealthResponse>| session.answer(*call).is_none();
+        let session = &mut self.session;
+        self.calls.retain(|call| answered(session, call));
+    }
+}
