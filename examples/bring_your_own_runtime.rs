@@ -22,7 +22,7 @@ use cycles_host::{Clock, seed};
 use cycles_proto::Event;
 use cycles_proto::models::*;
 use cycles_proto::session::{Scanned, Session, Step};
-use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Outcome};
+use cycles_proto::{Call, CyclesConfig, Error, Failure, FailureKind};
 
 fn main() -> ExitCode {
     end("bring_your_own_runtime", run())
@@ -69,12 +69,17 @@ fn run() -> Result<(), cycles_examples::Failure> {
     let until = driver.clock.now().mono + Duration::from_secs(10);
     let flush = session.flush(driver.clock.now(), &caller, until, false);
     let flushed = driver.wait_for(&mut session, |session| session.flushed(flush));
-    match session.outcome(reservation) {
-        Some(Outcome::Settled(receipt)) if receipt.is_settled() => println!("The cost is in the ledger."),
-        other => println!("The cost is not in the ledger: {other:?}"),
+    match session.receipt(reservation) {
+        Some(receipt) if receipt.is_settled() => println!("The cost is in the ledger."),
+        Some(receipt) => println!("The cost is not in the ledger yet: {}", reason(receipt.error())),
+        None => println!("Nothing was charged: {:?}", session.outcome(reservation)),
     }
+    println!("Nothing left to settle: {}", flushed.is_complete());
     // What is not settled is there for the next run.
-    println!("Records left in the journal: {}", flushed.recorded);
+    println!(
+        "Records left in the journal: {}",
+        driver.journal.scan()?.records.len()
+    );
     Ok(())
 }
 
@@ -216,6 +221,10 @@ fn parse(answer: &[u8]) -> Option<http::Response<Bytes>> {
     let length = response.headers().get(http::header::CONTENT_LENGTH);
     let is_whole = length.is_none_or(|length| length.as_bytes() == body.len().to_string().as_bytes());
     is_whole.then_some(response)
+}
+
+fn reason(error: Option<&Error>) -> String {
+    error.map_or_else(|| "it was not tried yet".to_owned(), ToString::to_string)
 }
 
 fn tell(event: &Event) {

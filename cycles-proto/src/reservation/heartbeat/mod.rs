@@ -36,8 +36,8 @@ pub(super) struct Heart {
 enum Beat {
     /// Under a fresh key.
     At(Duration),
-    /// The one of this number once more.
-    Again(Duration, u64),
+    /// The same once more.
+    Again(Duration, Extension),
     InFlight,
     Stopped,
 }
@@ -50,6 +50,8 @@ struct Extension {
     by_ms: u64,
     /// Whether it was tried before.
     is_repeated: bool,
+    /// Whether an attempt at it may have been acted on.
+    may_be_done: bool,
     /// The ticket of one that was asked for by hand.
     by_hand: Option<Ticket>,
 }
@@ -104,6 +106,7 @@ impl Heart {
             number,
             by_ms,
             is_repeated: false,
+            may_be_done: false,
             by_hand: Some(ticket),
         });
         ticket
@@ -175,7 +178,7 @@ impl Heart {
         };
         let (reply, failure) = match result {
             Err(failure) => {
-                let error = Error::transport(context(scene), failure, extension.is_repeated);
+                let error = Error::transport(context(scene), failure, extension.may_be_done);
                 self.failed(scene, extension, error, BeatFailure::Transient);
                 return None;
             }
@@ -195,7 +198,7 @@ impl Heart {
                 }
             },
         };
-        let error = Error::of_reply(context(scene), reply, extension.is_repeated);
+        let error = Error::of_reply(context(scene), reply, extension.may_be_done);
         self.failed(scene, extension, error, failure);
         None
     }
@@ -231,13 +234,13 @@ impl Heart {
         let asks_for_a_pause = error.retry_after().is_some_and(|wait| !wait.is_zero());
         let is_worth_repeating = failure == BeatFailure::Transient && !asks_for_a_pause;
         let error = Box::new(error);
+        let repeated = Extension {
+            is_repeated: true,
+            may_be_done: error.outcome_is_unknown(),
+            ..extension
+        };
         match extension.by_hand {
-            Some(_) if is_worth_repeating && !extension.is_repeated => {
-                self.by_hand.push_front(Extension {
-                    is_repeated: true,
-                    ..extension
-                });
-            }
+            Some(_) if is_worth_repeating && !extension.is_repeated => self.by_hand.push_front(repeated),
             Some(ticket) => scene.common.events.push(Event::ExtendFailed {
                 reservation_id: scene.id.clone(),
                 ticket,
@@ -248,7 +251,7 @@ impl Heart {
             None => match self.lease.failed(scene.now.mono, failure) {
                 Next::Stop(reason) => self.stop(scene, reason, Some(error)),
                 Next::Beat(at) | Next::Retry(at) => {
-                    self.beat = Beat::Again(at, extension.number);
+                    self.beat = Beat::Again(at, repeated);
                     scene.common.events.push(Event::BeatFailed {
                         reservation_id: scene.id.clone(),
                         error,
@@ -284,18 +287,19 @@ impl Heart {
         if let Some(extension) = self.by_hand.pop_front() {
             return Some(extension);
         }
-        let (number, is_repeated) = match self.beat {
-            Beat::At(at) if at <= now.mono => (self.name(), false),
-            Beat::Again(at, number) if at <= now.mono => (number, true),
+        let extension = match self.beat {
+            Beat::At(at) if at <= now.mono => Extension {
+                number: self.name(),
+                by_ms: self.lease.extend_by_ms(),
+                is_repeated: false,
+                may_be_done: false,
+                by_hand: None,
+            },
+            Beat::Again(at, repeated) if at <= now.mono => repeated,
             Beat::At(_) | Beat::Again(..) | Beat::InFlight | Beat::Stopped => return None,
         };
         self.beat = Beat::InFlight;
-        Some(Extension {
-            number,
-            by_ms: self.lease.extend_by_ms(),
-            is_repeated,
-            by_hand: None,
-        })
+        Some(extension)
     }
 
     fn name(&mut self) -> u64 {

@@ -322,3 +322,20 @@ fn patient() -> CyclesConfig {
         .build()
         .unwrap()
 }
+
+#[test]
+fn a_beat_that_never_left_is_not_said_to_have_been_acted_on() {
+    let unknown = |kinds: [FailureKind; 2]| {
+        let mut desk = Desk::held();
+        desk.run(kinds.map(Err));
+        let errors = desk.events.iter().filter_map(|event| {
+            let Event::BeatFailed { error, .. } = event else {
+                return None;
+            };
+            Some(error.outcome_is_unknown())
+        });
+        errors.collect::<Vec<_>>()
+    };
+    assert_eq!(unknown([FailureKind::Connect; 2]), [false, false]);
+    assert_eq!(unknown([FailureKind::Lost, FailureKind::Connect]), [true, true]);
+}
