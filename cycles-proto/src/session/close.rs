@@ -50,6 +50,11 @@ impl Session {
         self.outside.writes() == 0
     }
 
+    /// Whether a change of a journal is waited for: one that was asked for, is not reported, and is not too late.
+    pub fn awaits_writes(&self) -> bool {
+        self.outside.awaits_writes()
+    }
+
     /// Whether nothing is under way: it was closed, and all has come to its end.
     pub fn is_idle(&self) -> bool {
         let is_over = |key: &ReservationKey| self.reservation(*key).is_none_or(|it| it.is_over);

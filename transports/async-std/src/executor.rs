@@ -1,5 +1,4 @@
-//! Tasks and work that blocks, on the executor that the features name. Both have threads of their own that live
-//! as long as the process.
+//! Work that blocks, on the threads of the executor that the features name.
 
 use std::future::Future;
 
@@ -14,18 +13,10 @@ mod on_async_std {
 
     pub(crate) const NAME: &str = "async-std";
 
-    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-        async_std::task::spawn(task);
-    }
-
     pub(crate) fn unblock<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send {
         async_std::task::spawn_blocking(work)
-    }
-
-    pub(crate) fn run_blocking(work: Box<dyn FnOnce() + Send>) {
-        async_std::task::spawn_blocking(work);
     }
 }
 
@@ -35,17 +26,9 @@ mod on_smol {
 
     pub(crate) const NAME: &str = "smol";
 
-    pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(task).detach();
-    }
-
     pub(crate) fn unblock<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send {
         smol::unblock(work)
-    }
-
-    pub(crate) fn run_blocking(work: Box<dyn FnOnce() + Send>) {
-        smol::unblock(work).detach();
     }
 }

@@ -4,41 +4,20 @@
 #[cfg(not(any(feature = "async-std", feature = "smol")))]
 compile_error!("cycles-async-std needs something to run tasks on: enable the feature `async-std` or `smol`");
 
+mod background;
+mod client;
 mod default_client;
 mod executor;
 mod reactor;
-mod runtime;
 mod time;
 
+pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
-pub use runtime::AsyncIo;
-
-/// A client of a Cycles server on async-std or smol. Its methods can be awaited anywhere.
-pub type CyclesClient = cycles_client::CyclesClient<AsyncIo>;
-
-/// Makes a [`CyclesClient`].
-pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<AsyncIo>;
-
-/// A reservation whose lease is kept alive.
-pub type ReservationGuard = cycles_client::ReservationGuard<AsyncIo>;
-
-/// An action that ended well, and what became of its cost.
-pub type Completed<T> = cycles_client::Completed<T, AsyncIo>;
-/// A stream whose items are charged to a reservation; see [`ReservationGuard::meter`].
-pub type Metered<S, F> = cycles_client::Metered<AsyncIo, S, F>;
-
-/// Waits for what becomes of a metered stream's cost; see [`Metered::settling`].
-pub type Settling = cycles_client::Settling<AsyncIo>;
-
-/// Waits for a cost that was taken already; see [`ReservationGuard::commit`].
-pub type Committing = cycles_client::Committing<AsyncIo>;
-
-/// Waits for a release that was begun already; see [`ReservationGuard::release`].
-pub type Releasing = cycles_client::Releasing<AsyncIo>;
 
 pub use cycles_client::{
-    BoxError, CyclesContext, Flushed, GuardContext, HeartbeatPolicy, Lease, NotCompleted, Observer, Runtime,
-    WithCyclesConfig, try_with_cycles, with_cycles,
+    BoxError, Client, Clock, Committing, Completed, CyclesContext, Done, Flushed, GuardContext,
+    HeartbeatPolicy, Lease, Metered, NotCompleted, Observer, Releasing, ReservationGuard, Settling, Tick,
+    Ticker, Transport, WithCyclesConfig, try_with_cycles, with_cycles,
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,18 +14,20 @@ use cycles_proto::Failure;
 use futures::io::{AsyncRead as _, AsyncWrite as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::background::Tasks;
 use crate::executor;
-use crate::time::{Sleep, after};
+use crate::time::Sleep;
 
-/// The reactor of the process, and the executor's threads.
+/// The reactor of the process, and the thread that calls are made on.
 #[derive(Clone)]
 pub(crate) struct AsyncIoReactor {
     clock: Clock,
+    tasks: Arc<OnceLock<Tasks>>,
 }
 
 impl AsyncIoReactor {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock }
+    pub(crate) fn new(clock: Clock, tasks: Arc<OnceLock<Tasks>>) -> Self {
+        Self { clock, tasks }
     }
 }
 
@@ -33,7 +36,6 @@ impl Reactor for AsyncIoReactor {
     type Sleep = Sleep;
     type RuntimeId = ();
 
-    /// A task runs on a thread of the executor's, which is another than that of `block_on`.
     const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
 
     fn runtime(&self) -> Result<(), Failure> {
@@ -41,7 +43,9 @@ impl Reactor for AsyncIoReactor {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        executor::spawn(task);
+        if let Some(tasks) = self.tasks.get() {
+            tasks.spawn(task).detach();
+        }
     }
 
     fn now(&self) -> Duration {
@@ -49,7 +53,7 @@ impl Reactor for AsyncIoReactor {
     }
 
     fn sleep(&self, time: Duration) -> Sleep {
-        Sleep::until(after(time))
+        Sleep::lasting(time)
     }
 
     async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

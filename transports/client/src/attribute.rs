@@ -1,6 +1,7 @@
 //! What the attribute `cycles` makes of an async function.
 
 use core::future::Future;
+use core::ops::Deref;
 use core::pin::pin;
 
 use cycles_host::ambient;
@@ -11,11 +12,10 @@ use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 use futures::stream::Stream;
 
-use crate::client::CyclesClient;
+use crate::client::Client;
 use crate::context::{CURRENT, GuardContext};
 use crate::guard::ReservationGuard;
 use crate::meter::Metered;
-use crate::runtime::Runtime;
 use crate::with_cycles::try_with_cycles;
 
 /// The stream that the body of a guarded function made, and who tells what an item says about its cost; nothing if it
@@ -36,13 +36,13 @@ where
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub async fn guarded<R, T, E, B, A>(
-    client: Result<CyclesClient<R>, Error>,
+pub async fn guarded<C, T, E, B, A>(
+    client: Result<C, Error>,
     config: WithCyclesConfig,
     body: B,
 ) -> Result<T, NotCompleted<E>>
 where
-    R: Runtime,
+    C: Deref<Target = Client>,
     B: Future<Output = Result<(T, A), E>>,
     A: FnOnce(&T, &Unit) -> Option<Amount>,
 {
@@ -62,13 +62,13 @@ where
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub async fn metered<R, S, E, B, F>(
-    client: Result<CyclesClient<R>, Error>,
+pub async fn metered<C, S, E, B, F>(
+    client: Result<C, Error>,
     config: WithCyclesConfig,
     body: B,
-) -> Result<Metered<R, S, F>, NotCompleted<E>>
+) -> Result<Metered<S, F>, NotCompleted<E>>
 where
-    R: Runtime,
+    C: Deref<Target = Client>,
     S: Stream,
     B: Future<Output = Result<(S, F), E>>,
     F: FnMut(&S::Item) -> Option<Reading>,
@@ -78,13 +78,13 @@ where
 }
 
 /// The reservation, what the body made under it, and the context that this goes on in.
-async fn open<R, S, E, B>(
-    client: Result<CyclesClient<R>, Error>,
+async fn open<C, S, E, B>(
+    client: Result<C, Error>,
     config: &WithCyclesConfig,
     body: B,
-) -> Result<(ReservationGuard<R>, S, Option<GuardContext>), NotCompleted<E>>
+) -> Result<(ReservationGuard, S, Option<GuardContext>), NotCompleted<E>>
 where
-    R: Runtime,
+    C: Deref<Target = Client>,
     B: Future<Output = Result<S, E>>,
 {
     let client = client.map_err(NotCompleted::NotReserved)?;

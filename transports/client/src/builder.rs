@@ -1,107 +1,120 @@
-//! Makes a client from scratch.
+//! What a client is told when it is made.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use cycles_host::Observer;
-use cycles_proto::config::RetryPolicy;
-use cycles_proto::{CyclesConfigBuilder, Error, TraceParent};
+use cycles_host::{HttpOptions, Observer};
+use cycles_proto::session::PLACES;
+use cycles_proto::{ConfigError, CyclesConfig};
 
-use crate::client::CyclesClient;
-use crate::runtime::Runtime;
+use crate::client::{Client, Parts};
+use crate::transport::{Clock, Transport};
 
-/// Collects settings; [`build`](Self::build) makes the client.
-#[must_use = "a builder does nothing until `build`"]
-pub struct CyclesClientBuilder<R: Runtime> {
-    config: CyclesConfigBuilder,
-    http: R::Options,
-    observer: Option<Arc<dyn Observer>>,
+/// What a client is told beside its configuration. For adapters, whose builders collect it.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Proxies and trust.
+    pub http: HttpOptions,
+    /// Who is told what happens to reservations.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// In place of the adapter's.
+    pub transport: Option<Arc<dyn Transport>>,
+    /// In place of the adapter's.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
-/// Setters that hand their argument on to the configuration's builder.
-macro_rules! settings {
+/// What an adapter brings.
+pub type Adapter = (Arc<dyn Transport>, Arc<dyn Clock>);
+
+impl Options {
+    /// A client that is called `name` in `User-Agent`, with what `adapter` makes of the configuration where nothing else was
+    /// given. If it cannot be used every call answers with that error.
+    pub fn client(
+        self,
+        config: Result<CyclesConfig, ConfigError>,
+        name: &'static str,
+        adapter: impl FnOnce(&CyclesConfig, &HttpOptions) -> Result<Adapter, ConfigError>,
+    ) -> Client {
+        let config = match config {
+            Ok(config) => config,
+            Err(error) => return Client::unusable(error),
+        };
+        Client::new(config, name, |config| {
+            let (transport, clock) = match (self.transport, self.clock) {
+                (Some(transport), Some(clock)) => (transport, clock),
+                (transport, clock) => {
+                    let (own, its) = adapter(config, &self.http)?;
+                    (transport.unwrap_or(own), clock.unwrap_or(its))
+                }
+            };
+            Ok(Parts {
+                transport,
+                clock,
+                observer: self.observer,
+                places: PLACES,
+            })
+        })
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").finish_non_exhaustive()
+    }
+}
+
+/// The setters of an adapter's builder, whose fields are `config` and `options`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! builder_setters {
+    () => {
+        $crate::builder_setters! {
+            tenant: impl Into<String>,
+            workspace: impl Into<String>,
+            app: impl Into<String>,
+            workflow: impl Into<String>,
+            agent: impl Into<String>,
+            toolset: impl Into<String>,
+            connect_timeout: ::core::time::Duration,
+            read_timeout: ::core::time::Duration,
+            retry: $crate::RetryPolicy,
+            retry_enabled: bool,
+            journal_enabled: bool,
+            journal_dir: impl Into<::std::path::PathBuf>,
+            trace_parent: $crate::TraceParent,
+        }
+
+        /// How the server is reached: proxies and trust.
+        pub fn http(mut self, options: HttpOptions) -> Self {
+            self.options.http = options;
+            self
+        }
+
+        /// Who is told what happens to reservations.
+        pub fn observer(mut self, observer: impl $crate::Observer) -> Self {
+            self.options.observer = Some(::std::sync::Arc::new(observer));
+            self
+        }
+
+        /// What makes the calls, in place of the adapter's own.
+        pub fn transport(mut self, transport: impl $crate::Transport) -> Self {
+            self.options.transport = Some(::std::sync::Arc::new(transport));
+            self
+        }
+
+        /// The time, in place of the machine's: a test drives both sides by it.
+        pub fn clock(mut self, clock: impl $crate::Clock) -> Self {
+            self.options.clock = Some(::std::sync::Arc::new(clock));
+            self
+        }
+    };
     ($($name:ident: $type:ty,)+) => {
         $(
-            #[doc = concat!("As [`CyclesConfigBuilder::", stringify!($name), "`].")]
+            #[doc = concat!("As [`CyclesConfigBuilder::", stringify!($name), "`](crate::CyclesConfigBuilder::", stringify!($name), ").")]
             pub fn $name(mut self, $name: $type) -> Self {
                 self.config = self.config.$name($name);
                 self
             }
         )+
     };
-}
-
-impl<R: Runtime> CyclesClientBuilder<R> {
-    pub(crate) fn new(config: CyclesConfigBuilder) -> Self {
-        Self {
-            config,
-            http: R::Options::default(),
-            observer: None,
-        }
-    }
-
-    settings! {
-        tenant: impl Into<String>,
-        workspace: impl Into<String>,
-        app: impl Into<String>,
-        workflow: impl Into<String>,
-        agent: impl Into<String>,
-        toolset: impl Into<String>,
-        connect_timeout: Duration,
-        read_timeout: Duration,
-        retry: RetryPolicy,
-        retry_enabled: bool,
-        journal_enabled: bool,
-        journal_dir: impl Into<std::path::PathBuf>,
-        trace_parent: TraceParent,
-    }
-
-    /// Proxies and trust, as far as the adapter has a say in them.
-    pub fn http(mut self, options: R::Options) -> Self {
-        self.http = options;
-        self
-    }
-
-    /// Who is told what happens to reservations.
-    pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// The client. If something is wrong with the settings every call answers with that error;
-    /// [`try_build`](Self::try_build) tells now.
-    pub fn build(self) -> CyclesClient<R> {
-        match self.config.build() {
-            Ok(config) => CyclesClient::start(config, &self.http, self.observer),
-            Err(error) => CyclesClient::unusable(error),
-        }
-    }
-
-    /// The client, or what is wrong with the settings.
-    ///
-    /// # Errors
-    /// [`Error::Config`].
-    pub fn try_build(self) -> Result<CyclesClient<R>, Error> {
-        let client = self.build();
-        client.config()?;
-        Ok(client)
-    }
-}
-
-impl<R: Runtime> Clone for CyclesClientBuilder<R> {
-    fn clone(&self) -> Self {
-        Self {
-            config: self.config.clone(),
-            http: self.http.clone(),
-            observer: self.observer.clone(),
-        }
-    }
-}
-
-impl<R: Runtime> std::fmt::Debug for CyclesClientBuilder<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CyclesClientBuilder")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
 }

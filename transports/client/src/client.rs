@@ -1,109 +1,66 @@
 //! The client.
 
-use core::ops::Deref;
-use std::fmt;
+use core::fmt;
 use std::sync::Arc;
 
-use cycles_host::{Journal, Observer, Observers, Process};
+use cycles_host::Observer;
+use cycles_proto::session::Caller;
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
-use crate::builder::CyclesClientBuilder;
-use crate::gate::Gate;
-use crate::parked::Lots;
-use crate::replay::InUse;
-use crate::runtime::Runtime;
-use crate::slot::ClockOf;
+use crate::engine::{Engine, Observed};
+use crate::transport::{Clock, Transport};
 
-/// A client of a Cycles server. Clones are cheap and share connections, journal and observer.
+/// What every adapter's client is. Clones are cheap, and share connections, journal, thread and observer.
 ///
-/// Its methods must be awaited in a runtime of its kind; in none at all they answer with an error. A client
-/// may outlive a runtime and be used in several, one after the other or at once. In a child that was forked later every
-/// call answers with [`ConfigError::Forked`], and what was reserved before is the parent's: make the client after a fork.
+/// In a child that was forked later every call answers with [`ConfigError::Forked`], and what was reserved before is the
+/// parent's: make the client after a fork.
 ///
-/// What goes on in the background ends with the last clone and the last guard: costs that were handed over are
-/// settled or in their records by then, and what is left in the journal waits for the next client.
-pub struct CyclesClient<R: Runtime> {
-    state: Result<Ready<R>, ConfigError>,
-}
-
-/// A client that can be used. Every life has one, so it is small.
-pub(crate) struct Ready<R: Runtime> {
-    pub(crate) config: Arc<CyclesConfig>,
-    pub(crate) parts: Arc<Parts<R>>,
-}
-
-/// What all clones of a client share.
+/// With the last clone and the last guard what is under way is still brought to its end in the background; what is left in
+/// the journal waits for the next client.
 #[derive(Clone)]
-pub(crate) struct Parts<R: Runtime> {
-    pub(crate) runtime: R,
-    pub(crate) clock: ClockOf,
-    pub(crate) journal: Journal,
-    /// For reservations.
-    pub(crate) gate: Gate,
-    /// For plain calls, whose places are the caller's to free: nothing that a reservation needs may depend on that.
-    pub(crate) plain: Gate,
-    pub(crate) observers: Observers,
-    pub(crate) replay: InUse,
-    pub(crate) lots: Arc<Lots<R>>,
-    pub(crate) process: Process,
+pub struct Client {
+    state: Result<Arc<Ready>, ConfigError>,
 }
 
-/// How many exchanges of one client are under way at once, for its reservations and for plain calls each.
-const EXCHANGES: usize = 64;
-
-/// Nothing was sent, because there is nobody to send it.
-pub(crate) fn no_runtime() -> ConfigError {
-    ConfigError::Adapter("no async runtime is running here, or none with timers and I/O".to_owned())
+/// A client that can be used.
+pub(crate) struct Ready {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) caller: Caller,
+    /// Kept for as long as something may be told to it.
+    observed: Arc<Observed>,
 }
 
-impl<R: Runtime> CyclesClient<R> {
-    /// Starts a client from the API key and the server's address.
-    pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder<R> {
-        CyclesClientBuilder::new(CyclesConfig::builder(api_key, base_url))
-    }
+/// What a client is made of.
+pub struct Parts {
+    /// What makes its calls.
+    pub transport: Arc<dyn Transport>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told what happens to reservations.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// How many calls go on at once.
+    pub places: usize,
+}
 
-    /// A client with this configuration.
-    pub fn new(config: CyclesConfig) -> Self {
-        Self::with_http(config, &R::Options::default())
-    }
-
-    /// A client with this configuration that reaches its server in this way. If it cannot, every call
-    /// answers with the reason.
-    pub fn with_http(config: CyclesConfig, options: &R::Options) -> Self {
-        Self::start(config, options, None)
-    }
-
-    pub(crate) fn start(
+impl Client {
+    /// A client with this configuration, called `name` in `User-Agent`. `parts` gets it as it is used, and may say that it cannot be.
+    pub fn new(
         config: CyclesConfig,
-        options: &R::Options,
-        observer: Option<Arc<dyn Observer>>,
+        name: &'static str,
+        parts: impl FnOnce(&Arc<CyclesConfig>) -> Result<Parts, ConfigError>,
     ) -> Self {
         for warning in config.warnings() {
             tracing::warn!("{warning}");
         }
-        let config = Arc::new(config.for_adapter(R::NAME));
-        let state = R::new(&config, options).map(|runtime| {
-            let (blocking, clock) = (runtime.clone(), runtime.clone());
-            let parts = Parts {
-                clock: Arc::new(move || clock.now()),
-                journal: Journal::open(&config),
-                gate: Gate::new(EXCHANGES),
-                plain: Gate::new(EXCHANGES),
-                observers: Observers::new(observer, move |work| blocking.run_blocking(work)),
-                replay: InUse::default(),
-                lots: Arc::default(),
-                process: Process::current(),
-                runtime,
-            };
-            Ready {
-                config,
-                parts: Arc::new(parts),
-            }
-        });
-        Self { state }
+        let config = Arc::new(config.for_adapter(name));
+        let state = parts(&config).and_then(|parts| Ready::new(config, parts));
+        Self {
+            state: state.map(Arc::new),
+        }
     }
 
-    pub(crate) fn unusable(error: ConfigError) -> Self {
+    /// One whose every call answers with this error.
+    pub fn unusable(error: ConfigError) -> Self {
         Self { state: Err(error) }
     }
 
@@ -112,69 +69,88 @@ impl<R: Runtime> CyclesClient<R> {
     /// # Errors
     /// [`Error::Config`] if the client was given one that cannot be used.
     pub fn config(&self) -> Result<&CyclesConfig, Error> {
-        Ok(&self.ready()?.config)
+        let ready = self.state.as_ref().map_err(Clone::clone)?;
+        ready.engine.shared().check()?;
+        Ok(ready.caller.config())
     }
 
     /// The same client, but this is who is told what happens to reservations.
     #[must_use]
-    pub fn with_observer(mut self, observer: impl Observer) -> Self {
-        if let Ok(ready) = &mut self.state {
-            let blocking = ready.runtime.clone();
-            let observers = Observers::new(Some(Arc::new(observer)), move |work| blocking.run_blocking(work));
-            ready.parts = Arc::new(Parts {
-                observers,
-                ..Parts::clone(&ready.parts)
-            });
-        }
-        self
+    pub fn with_observer(&self, observer: impl Observer) -> Self {
+        self.with(|ready| {
+            let observed = ready.engine.observe(Some(Arc::new(observer)));
+            Ready {
+                engine: Arc::clone(&ready.engine),
+                caller: ready.caller.clone().with_observer(observed.id()),
+                observed,
+            }
+        })
     }
 
     /// A client on the same connections whose calls belong to the caller's trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
-        let mut client = self.clone();
-        if let Ok(ready) = &mut client.state {
-            ready.config = Arc::new(ready.config.with_trace_parent(parent));
-        }
-        client
+        self.with(|ready| Ready {
+            engine: Arc::clone(&ready.engine),
+            caller: ready.caller.with_trace_parent(parent),
+            observed: Arc::clone(&ready.observed),
+        })
     }
 
-    pub(crate) fn ready(&self) -> Result<&Ready<R>, Error> {
+    fn with(&self, change: impl FnOnce(&Ready) -> Ready) -> Self {
+        let state = self.state.as_ref().map_err(Clone::clone);
+        let state = state.and_then(|ready| {
+            ready.engine.shared().check()?;
+            Ok(Arc::new(change(ready)))
+        });
+        Self { state }
+    }
+
+    /// What can be used, with somebody who keeps the time.
+    pub(crate) fn ready(&self) -> Result<&Arc<Ready>, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
-        ready.process.check()?;
+        let shared = ready.engine.shared();
+        shared.check()?;
+        shared.start()?;
         Ok(ready)
     }
 }
 
-impl<R: Runtime> Clone for CyclesClient<R> {
-    fn clone(&self) -> Self {
-        Self {
-            state: self.state.clone(),
+impl Ready {
+    fn new(config: Arc<CyclesConfig>, parts: Parts) -> Result<Self, ConfigError> {
+        let engine = Engine::new(&config, parts.transport, parts.clock, parts.places)?;
+        let caller = engine.caller(config)?;
+        let observed = engine.observe(parts.observer);
+        Ok(Self {
+            caller: caller.with_observer(observed.id()),
+            engine: Arc::new(engine),
+            observed,
+        })
+    }
+
+    /// Who asks, and whether it blocks for the answer.
+    pub(crate) fn caller_here(&self) -> Caller {
+        let caller = self.caller.clone();
+        #[cfg(feature = "blocking")]
+        if crate::engine::is_helped_here() {
+            return caller.blocking();
         }
+        caller
     }
 }
 
-impl<R: Runtime> Clone for Ready<R> {
-    fn clone(&self) -> Self {
-        Self {
-            config: Arc::clone(&self.config),
-            parts: Arc::clone(&self.parts),
-        }
-    }
-}
-
-impl<R: Runtime> Deref for Ready<R> {
-    type Target = Parts<R>;
-
-    fn deref(&self) -> &Parts<R> {
-        &self.parts
-    }
-}
-
-impl<R: Runtime> fmt::Debug for CyclesClient<R> {
+impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CyclesClient")
-            .field(&self.state.as_ref().map(|ready| &ready.config))
+        f.debug_tuple("Client")
+            .field(&self.state.as_ref().map(|ready| ready.caller.config()))
             .finish()
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("places", &self.places)
+            .finish_non_exhaustive()
     }
 }

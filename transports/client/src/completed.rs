@@ -6,11 +6,10 @@ use cycles_proto::guarded::HeartbeatPolicy;
 use cycles_proto::{InvalidCommit, Receipt};
 
 use crate::guard::Committing;
-use crate::runtime::Runtime;
 
 /// An action that ended well, and what became of its cost.
 #[non_exhaustive]
-pub struct Completed<T, R: Runtime> {
+pub struct Completed<T> {
     /// What the action returned.
     pub value: T,
     /// What became of its cost by now; an error if the action returned one that cannot be charged to its
@@ -19,14 +18,14 @@ pub struct Completed<T, R: Runtime> {
     /// Whether the lease was lost while it ran.
     pub lease_was_lost: bool,
     policy: HeartbeatPolicy,
-    committing: Committing<R>,
+    committing: Committing,
 }
 
-impl<T, R: Runtime> Completed<T, R> {
+impl<T> Completed<T> {
     /// Waits for the first that can be said of the cost.
     pub(crate) async fn new(
         value: T,
-        committing: Committing<R>,
+        mut committing: Committing,
         lease_was_lost: bool,
         policy: HeartbeatPolicy,
     ) -> Self {
@@ -50,9 +49,22 @@ impl<T, R: Runtime> Completed<T, R> {
         let receipt = self.committing.settled().await;
         receipt.map(|receipt| self.policy.receipt(receipt, self.lease_was_lost))
     }
+
+    /// Blocks until the cost is settled or nothing more is tried before the journal is replayed the next time, or
+    /// for `timeout`, whichever comes first. A receipt that is [pending](Receipt::Pending) even then is not the
+    /// end, which is told by [`Event::SettledLate`](crate::Event::SettledLate).
+    ///
+    /// # Errors
+    /// As [`receipt`](Self::receipt).
+    #[cfg(feature = "blocking")]
+    pub fn wait_settled(&self, timeout: core::time::Duration) -> Result<Receipt, InvalidCommit> {
+        let shared = self.committing.shared();
+        let settled = crate::engine::block_until(shared, timeout, self.until_settled());
+        settled.unwrap_or_else(|| self.receipt.clone())
+    }
 }
 
-impl<T: fmt::Debug, R: Runtime> fmt::Debug for Completed<T, R> {
+impl<T: fmt::Debug> fmt::Debug for Completed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Completed")
             .field("value", &self.value)

@@ -9,10 +9,10 @@ use cycles_proto::InvalidCommit;
 use cycles_proto::UnixMillis;
 use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
 use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
+use cycles_proto::session::Session;
 
+use crate::engine::Life;
 use crate::guard::ReservationGuard;
-use crate::runtime::Runtime;
-use crate::slot::Slot;
 
 thread_local! {
     /// What the code that runs here is guarded by.
@@ -41,7 +41,7 @@ pub struct GuardContext {
     pub affected_scopes: Vec<String>,
     /// The balances after the reservation, if the server tells.
     pub balances: Vec<Balance>,
-    slot: Arc<Slot>,
+    life: Arc<Life>,
     notes: Notes,
 }
 
@@ -54,7 +54,7 @@ pub type CyclesContext = GuardContext;
 pub(crate) struct Notes(Arc<Mutex<CommitNotes>>);
 
 impl GuardContext {
-    pub(crate) fn of<R: Runtime>(guard: &ReservationGuard<R>, config: &WithCyclesConfig) -> Self {
+    pub(crate) fn of(guard: &ReservationGuard, config: &WithCyclesConfig) -> Self {
         let response = guard.response();
         Self {
             reservation_id: guard.reservation_id().clone(),
@@ -66,7 +66,7 @@ impl GuardContext {
             scope_path: response.scope_path.clone(),
             affected_scopes: response.affected_scopes.clone(),
             balances: response.balances.clone().unwrap_or_default(),
-            slot: Arc::clone(&guard.life.slot),
+            life: Arc::clone(&guard.held.life),
             notes: Notes(Arc::new(Mutex::new(config.notes().clone()))),
         }
     }
@@ -98,13 +98,12 @@ impl GuardContext {
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.slot.check()?;
-        self.slot.lock().machine.spent(amount)
+        self.life.spent(amount)
     }
 
     /// The lease, to be asked whether it is lost.
     pub fn lease(&self) -> Lease {
-        Lease::new(Arc::clone(&self.slot))
+        Lease::new(Arc::clone(&self.life))
     }
 
     /// What was estimated, as the cost of an action of which nobody told what it used; the commit says so by
@@ -139,28 +138,34 @@ impl fmt::Debug for GuardContext {
 /// A lease that may get lost while an action runs.
 #[derive(Clone)]
 pub struct Lease {
-    slot: Arc<Slot>,
+    life: Arc<Life>,
 }
 
 impl Lease {
-    pub(crate) fn new(slot: Arc<Slot>) -> Self {
-        Self { slot }
+    pub(crate) fn new(life: Arc<Life>) -> Self {
+        Self { life }
     }
 
     /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more. In a
     /// child that was forked it is, because what is held is the parent's.
     pub fn is_lost(&self) -> bool {
-        self.slot.check().is_err() || self.slot.is_lost(&self.slot.lock())
+        self.life.is_lost()
     }
 
     /// Waits until the lease is lost; for ever if it never is.
     pub async fn lost(&self) {
-        if self.slot.check().is_err() {
+        if self.life.check().is_err() {
             return;
         }
-        self.slot
-            .wait_for(|shared| self.slot.is_lost(shared).then_some(()))
-            .await;
+        let is_lost = |session: &mut Session, now, key| session.lease_is_lost(now, key).then_some(());
+        self.life.wait_for(is_lost).await;
+    }
+
+    /// Blocks until the lease is lost, or for `timeout`, whichever comes first; says whether it is lost.
+    #[cfg(feature = "blocking")]
+    pub fn wait_lost(&self, timeout: core::time::Duration) -> bool {
+        self.life.check().is_err()
+            || crate::engine::block_until(self.life.shared(), timeout, self.lost()).is_some()
     }
 }
 

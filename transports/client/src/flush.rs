@@ -1,22 +1,22 @@
 //! Ending in good order: waiting until everything is settled that can be.
 
-use core::future::{Future, poll_fn};
 use core::time::Duration;
+use std::sync::Arc;
 
+use cycles_proto::session::{FlushKey, Key};
 use cycles_proto::{Error, Flushed};
-use futures::future::{Either, select};
 
-use crate::client::{CyclesClient, Ready, no_runtime};
-use crate::runtime::Runtime;
+use crate::client::Client;
+use crate::engine::Shared;
 
-impl<R: Runtime> CyclesClient<R> {
+impl Client {
     /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
     /// way or after `timeout`, whichever comes first; up to a second later if the journal was left to another process or
     /// could not be read, for a last look at it. Call it before a program ends; without an argument of its
     /// own, [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout) is a good one.
     ///
     /// # Errors
-    /// [`Error::Config`] if the client cannot be used, or no runtime is running here.
+    /// [`Error::Config`] if the client cannot be used.
     pub async fn flush(&self, timeout: Duration) -> Result<Flushed, Error> {
         self.flush_with(false, timeout).await
     }
@@ -41,35 +41,27 @@ impl<R: Runtime> CyclesClient<R> {
 
     async fn flush_with(&self, is_forced: bool, timeout: Duration) -> Result<Flushed, Error> {
         let ready = self.ready()?;
-        if ready.runtime.spawn(async {}).is_err() {
-            return Err(no_runtime().into());
-        }
-        let end = ready.runtime.now().mono.saturating_add(timeout);
-        let mut has_asked = false;
-        let quiet = poll_fn(|cx| {
-            // Where the runtime of the replay ended meanwhile, it goes on here.
-            if ready.start_replay() || !has_asked {
-                has_asked = true;
-                ready.wake_replay(is_forced);
-            }
-            ready.replay.poll_quiet(ready.runtime.now(), end, cx)
+        let shared = ready.engine.shared();
+        let key = shared.with(|session, now| {
+            let until = now.mono.saturating_add(timeout);
+            session.flush(now, &ready.caller, until, is_forced)
         });
-        within(ready, end, quiet).await;
-        let left = || ready.replay.left(ready.runtime.now(), ready.journal.is_enabled());
-        if left().is_certain || !ready.look_again() {
-            return Ok(left());
-        }
-        let end = ready.runtime.now().mono.saturating_add(Flushed::LAST_LOOK);
-        let certain = poll_fn(|cx| ready.replay.poll_certain(ready.runtime.now(), cx));
-        within(ready, end, certain).await;
-        Ok(left())
+        let flushing = Flushing { shared, key };
+        let flushed = shared.wait_for(Key::Flush(flushing.key), |session, _| session.flushed(key));
+        Ok(flushed.await)
     }
 }
 
-/// Waits for it until then at most.
-async fn within<R: Runtime>(ready: &Ready<R>, end: Duration, over: impl Future<Output = ()>) {
-    let sleep = core::pin::pin!(ready.runtime.sleep_until(end));
-    match select(core::pin::pin!(over), sleep).await {
-        Either::Left(_) | Either::Right(_) => {}
+/// A flush, for as long as somebody waits for it.
+struct Flushing<'a> {
+    shared: &'a Arc<Shared>,
+    key: FlushKey,
+}
+
+impl Drop for Flushing<'_> {
+    fn drop(&mut self) {
+        if self.shared.is_usable() {
+            self.shared.with(|session, _| session.forget_flush(self.key));
+        }
     }
 }

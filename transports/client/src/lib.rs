@@ -2,36 +2,36 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[doc(hidden)]
+#[cfg(feature = "async")]
 pub mod attribute;
 mod builder;
 mod client;
 mod completed;
 mod context;
-mod driver;
-mod exchange;
+mod engine;
 mod flush;
-mod gate;
 mod guard;
+#[cfg(feature = "async")]
 mod meter;
+mod metering;
 mod operations;
+#[cfg(feature = "async")]
 mod pages;
-mod parked;
-mod replay;
-mod runtime;
-mod slot;
-mod timer;
+mod transport;
 mod with_cycles;
 
-pub use builder::CyclesClientBuilder;
-pub use client::CyclesClient;
+pub use builder::{Adapter, Options};
+pub use client::{Client, Parts};
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
+pub use engine::{Background, Done, Running, Tick, Ticker};
 pub use guard::{Committing, Releasing, ReservationGuard};
+#[cfg(feature = "async")]
 pub use meter::{Metered, Settling};
-pub use runtime::Runtime;
+pub use transport::{Clock, Transport};
 pub use with_cycles::{try_with_cycles, with_cycles};
 
-pub use cycles_host::{Clock, Observer};
+pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};

@@ -4,16 +4,17 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use std::sync::Arc;
 
-use cycles_host::ambient;
-use cycles_proto::meter::{End, Meter, Reading, Settle};
+use cycles_proto::meter::{End, Reading, Settle};
 use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 use futures::stream::{FusedStream, Stream};
 
-use crate::context::{CURRENT, GuardContext};
-use crate::guard::{Life, ReservationGuard};
-use crate::runtime::Runtime;
+use crate::context::GuardContext;
+use crate::engine::Life;
+use crate::guard::ReservationGuard;
+use crate::metering::Metering;
 
 /// A stream whose items pass through unchanged while they are charged to a reservation. The lease is kept alive
 /// for as long as it lives; made by [`ReservationGuard::meter`] and [`ReservationGuard::try_meter`].
@@ -31,30 +32,19 @@ use crate::runtime::Runtime;
 /// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it
 /// is yielded, before anybody sees it. [`settling`](Self::settling) tells what became of the cost.
 #[must_use = "streams do nothing unless polled; dropped, this gives the budget back"]
-pub struct Metered<R: Runtime, S, F> {
-    live: Option<Live<R, S>>,
+pub struct Metered<S, F> {
+    metering: Metering<Pin<Box<S>>>,
     read: F,
-    consumed: Amount,
-    watch: Life<R>,
 }
 
-/// What there is until the end.
-struct Live<R: Runtime, S> {
-    guard: ReservationGuard<R>,
-    meter: Meter,
-    stream: Pin<Box<S>>,
-    /// What the stream runs under, if it is that of a guarded function.
-    context: Option<GuardContext>,
-}
-
-impl<R: Runtime> ReservationGuard<R> {
+impl ReservationGuard {
     /// Charges what `stream` yields, by what `cost` says of each item: an [`Amount`] is what the item costs, a
     /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
     ///
     /// ```
-    /// # use cycles_client::{ReservationGuard, Runtime, models::Amount};
+    /// # use cycles_client::{ReservationGuard, models::Amount};
     /// # use futures::StreamExt as _;
-    /// # async fn answer<R: Runtime>(guard: ReservationGuard<R>, words: impl futures::Stream<Item = String>) -> Result<(), cycles_client::Error> {
+    /// # async fn answer(guard: ReservationGuard, words: impl futures::Stream<Item = String>) -> Result<(), cycles_client::Error> {
     /// let mut words = guard.meter(words, |word| Amount::tokens(word.len() as i64));
     /// let settling = words.settling();
     /// while let Some(word) = words.next().await {
@@ -64,11 +54,7 @@ impl<R: Runtime> ReservationGuard<R> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn meter<S, F, C>(
-        self,
-        stream: S,
-        mut cost: F,
-    ) -> Metered<R, S, impl FnMut(&S::Item) -> Option<Reading>>
+    pub fn meter<S, F, C>(self, stream: S, mut cost: F) -> Metered<S, impl FnMut(&S::Item) -> Option<Reading>>
     where
         S: Stream,
         F: FnMut(&S::Item) -> C,
@@ -83,7 +69,7 @@ impl<R: Runtime> ReservationGuard<R> {
         self,
         stream: S,
         mut cost: F,
-    ) -> Metered<R, S, impl FnMut(&S::Item) -> Option<Reading>>
+    ) -> Metered<S, impl FnMut(&S::Item) -> Option<Reading>>
     where
         S: Stream<Item = Result<T, E>>,
         F: FnMut(&T) -> C,
@@ -95,23 +81,10 @@ impl<R: Runtime> ReservationGuard<R> {
     }
 }
 
-impl<R: Runtime, S, F> Metered<R, S, F> {
-    pub(crate) fn new(guard: ReservationGuard<R>, stream: S, read: F) -> Self {
-        let now = guard.life.now();
-        let meter = match guard.life.slot.check() {
-            Ok(()) => guard.life.slot.lock().machine.meter(now),
-            // Nothing will be taken, in whatever unit.
-            Err(_) => Meter::new(Amount::tokens(0), now),
-        };
+impl<S, F> Metered<S, F> {
+    pub(crate) fn new(guard: ReservationGuard, stream: S, read: F) -> Self {
         Self {
-            consumed: meter.consumed(),
-            watch: guard.life.watch(),
-            live: Some(Live {
-                guard,
-                meter,
-                stream: Box::pin(stream),
-                context: None,
-            }),
+            metering: Metering::new(guard, Box::pin(stream)),
             read,
         }
     }
@@ -120,7 +93,7 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
     /// unit, those that their [readings](Reading::with_tokens) say. For what a reservation's caps ask, see
     /// [`Caps::clamp_max_tokens`](cycles_proto::models::Caps::clamp_max_tokens).
     pub fn stop_at_tokens(mut self, most: i64) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.meter.stop_at_tokens(most);
         }
         self
@@ -128,7 +101,7 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
 
     /// What goes with the commit, unless an item says [more](Reading::with_metrics). `latency_ms` is filled in.
     pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.meter.notes_mut().set_metrics(metrics);
         }
         self
@@ -136,7 +109,7 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
 
     /// What is kept with the commit.
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.meter.notes_mut().set_metadata(metadata.into());
         }
         self
@@ -144,7 +117,7 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
 
     /// What the stream finds as its context, and tells it, up to its end.
     pub(crate) fn within(mut self, context: Option<GuardContext>) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.context = context;
         }
         self
@@ -152,83 +125,37 @@ impl<R: Runtime, S, F> Metered<R, S, F> {
 
     /// What was consumed by now.
     pub fn consumed(&self) -> &Amount {
-        &self.consumed
+        self.metering.consumed()
     }
 
     /// The reservation, as long as the stream is not over.
-    pub fn guard(&self) -> Option<&ReservationGuard<R>> {
-        self.live.as_ref().map(|live| &live.guard)
+    pub fn guard(&self) -> Option<&ReservationGuard> {
+        self.metering.guard()
     }
 
     /// Waits for what becomes of the cost, wherever the stream itself goes. Any number may be had, at any time.
-    pub fn settling(&self) -> Settling<R> {
-        Settling {
-            life: self.watch.watch(),
-        }
+    pub fn settling(&self) -> Settling {
+        Settling(Arc::clone(self.metering.life()))
     }
 
     fn end(&mut self, end: End) {
-        let Some(live) = self.live.take() else { return };
-        if live.guard.life.slot.check().is_err() {
+        let Some(ended) = self.metering.end(end) else {
             return;
-        }
-        let Live {
-            guard,
-            mut meter,
-            stream,
-            context,
-        } = live;
-        if let Some(context) = context {
-            let notes = context.notes().lock().clone();
-            meter.add_notes(notes);
-        }
-        let settle = {
-            let mut shared = guard.life.slot.lock();
-            if let Some(why) = meter.uncounted() {
-                shared.told.not_counted(why.clone());
-            }
-            shared.machine.end_meter(guard.life.now(), meter, end)
         };
         // Both take effect in the call.
-        match settle {
-            Settle::Commit(request) => drop(guard.commit(request)),
-            Settle::Release(reason) => drop(guard.release(reason)),
+        match ended.settle {
+            Settle::Commit(request) => drop(ended.guard.commit(request)),
+            Settle::Release(reason) => drop(ended.guard.release(reason)),
         }
-        drop(stream);
-    }
-}
-
-impl<R: Runtime, S: Stream> Live<R, S> {
-    /// The next item, with what it says about its cost, under the context that there is.
-    fn poll_next<F>(&mut self, read: &mut F, cx: &mut Context<'_>) -> Poll<Option<(S::Item, Option<Reading>)>>
-    where
-        F: FnMut(&S::Item) -> Option<Reading>,
-    {
-        let (stream, meter) = (self.stream.as_mut(), &mut self.meter);
-        let next = || {
-            let item = stream.poll_next(cx);
-            item.map(|item| {
-                item.map(|item| {
-                    let reading = meter.ask(|| read(&item));
-                    (item, reading)
-                })
-            })
-        };
-        // One that was made by hand runs under its caller's.
-        if self.context.is_some() {
-            ambient::enter(&CURRENT, &mut self.context, next)
-        } else {
-            next()
-        }
+        drop(ended.source);
     }
 }
 
 /// Nothing in it is pinned in place.
-impl<R: Runtime, S, F> Unpin for Metered<R, S, F> {}
+impl<S, F> Unpin for Metered<S, F> {}
 
-impl<R, S, F> Stream for Metered<R, S, F>
+impl<S, F> Stream for Metered<S, F>
 where
-    R: Runtime,
     S: Stream,
     F: FnMut(&S::Item) -> Option<Reading>,
 {
@@ -236,52 +163,53 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let this = &mut *self;
-        let Some(live) = &mut this.live else {
+        if this.metering.is_full() {
+            this.end(End::Finished);
+        }
+        let Some(live) = this.metering.live() else {
             return Poll::Ready(None);
         };
-        if live.meter.is_full() {
+        let read = &mut this.read;
+        let next = live.within(|stream, meter| {
+            let item = stream.as_mut().poll_next(cx);
+            item.map(|item| {
+                item.map(|item| {
+                    let reading = meter.ask(|| read(&item));
+                    (item, reading)
+                })
+            })
+        });
+        let Some((item, reading)) = ready!(next) else {
             this.end(End::Finished);
             return Poll::Ready(None);
-        }
-        let Some((item, reading)) = ready!(live.poll_next(&mut this.read, cx)) else {
-            this.end(End::Finished);
-            return Poll::Ready(None);
         };
-        let Some(reading) = reading else {
-            this.end(End::Failed);
-            return Poll::Ready(Some(item));
-        };
-        if let Some(amount) = live.meter.read(reading) {
-            // What it refuses is not counted either, and told at the end.
-            if live.guard.life.slot.check().is_ok() {
-                let _ = live.guard.life.slot.lock().machine.counted(&amount);
-            }
-            this.consumed = live.meter.consumed();
+        match reading {
+            Some(reading) => this.metering.count(reading),
+            None => this.end(End::Failed),
         }
-        if live.meter.is_full() {
+        if this.metering.is_full() {
             this.end(End::Finished);
         }
         Poll::Ready(Some(item))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let most = self.live.as_ref().map(|live| live.stream.size_hint().1);
+        let most = self.metering.source().map(|stream| stream.size_hint().1);
         (0, most.unwrap_or(Some(0)))
     }
 }
 
-impl<R, S, F> FusedStream for Metered<R, S, F>
+impl<S, F> FusedStream for Metered<S, F>
 where
-    R: Runtime,
     S: Stream,
     F: FnMut(&S::Item) -> Option<Reading>,
 {
     fn is_terminated(&self) -> bool {
-        self.live.is_none()
+        self.metering.is_over()
     }
 }
 
-impl<R: Runtime, S, F> Drop for Metered<R, S, F> {
+impl<S, F> Drop for Metered<S, F> {
     fn drop(&mut self) {
         self.end(End::Dropped);
     }
@@ -290,32 +218,29 @@ impl<R: Runtime, S, F> Drop for Metered<R, S, F> {
 /// Waits for what becomes of a metered stream's cost; see [`Metered::settling`]. It waits for the stream's end
 /// first, so it is polled beside the stream or after it.
 #[must_use = "the cost is settled without it; await this to learn what became of it"]
-pub struct Settling<R: Runtime> {
-    life: Life<R>,
-}
+pub struct Settling(pub(crate) Arc<Life>);
 
-impl<R: Runtime> Future for Settling<R> {
+impl Future for Settling {
     /// The receipt, as soon as the cost is settled or safe after a first attempt. Nothing if nothing was consumed,
     /// so that the budget was given back. An error if the cost was not taken, was refused, or is in no record.
     type Output = Result<Option<Receipt>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.life.slot.check()?;
-        self.life
-            .poll_for(cx, |shared| shared.told.settled(&shared.machine))
+        self.0.check()?;
+        self.0.poll_for(cx, |session, _, key| session.settled(key))
     }
 }
 
-impl<R: Runtime, S, F> fmt::Debug for Metered<R, S, F> {
+impl<S, F> fmt::Debug for Metered<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metered")
             .field("guard", &self.guard())
-            .field("consumed", &self.consumed)
+            .field("consumed", self.consumed())
             .finish_non_exhaustive()
     }
 }
 
-impl<R: Runtime> fmt::Debug for Settling<R> {
+impl fmt::Debug for Settling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settling").finish_non_exhaustive()
     }

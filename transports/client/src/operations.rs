@@ -9,12 +9,13 @@ use cycles_proto::models::{
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
     ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
 };
-use cycles_proto::{CyclesConfig, Error, Operation, Progress, RawRequest, RawResponse, Seed};
+use cycles_proto::session::{CallId, Key};
+use cycles_proto::{CyclesConfig, Error, Operation, RawRequest, RawResponse, Seed};
 
-use crate::client::CyclesClient;
-use crate::runtime::Runtime;
+use crate::client::Client;
+use crate::engine::Shared;
 
-impl<R: Runtime> CyclesClient<R> {
+impl Client {
     /// Asks whether an action would be allowed (`decide`). Holds nothing: to be sure, reserve.
     ///
     /// # Errors
@@ -169,53 +170,34 @@ impl<R: Runtime> CyclesClient<R> {
     /// Only if there is no answer: [`Error::Config`], [`Error::Invalid`] and [`Error::Transport`].
     pub async fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
         let request = request.into();
-        let start = |config: &_, seed| Operation::raw(config, request, seed);
-        self.ask(start, |asked| {
-            asked.as_ref().map_or_else(Some, RawResponse::error)
-        })
-        .await
+        self.run(|config, seed| Operation::raw(config, request, seed))
+            .await
     }
 
-    async fn run<T: 'static>(
+    async fn run<T: core::fmt::Debug + Send + 'static>(
         &self,
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
-    ) -> Result<T, Error> {
-        self.ask(start, |result| result.as_ref().err()).await
-    }
-
-    /// `trouble` is what of a result is no success of the server.
-    async fn ask<T: 'static>(
-        &self,
-        start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
-        trouble: fn(&Result<T, Error>) -> Option<&Error>,
     ) -> Result<T, Error> {
         let ready = self.ready()?;
-        let mut operation = start(&ready.config, cycles_host::seed()?)?;
-        let began = ready.runtime.now().mono;
-        let mut now = began;
-        loop {
-            let answer = ready.exchange(&ready.plain, operation.call(), now).await.answer;
-            trace(&operation, &answer);
-            now = ready.runtime.now().mono;
-            let elapsed = now.saturating_sub(began);
-            match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
-                Progress::Again(same) => operation = same,
-                Progress::Done(result) => {
-                    ready.observe(trouble(&result));
-                    return result;
-                }
-            }
-        }
+        let operation = start(ready.caller.config(), cycles_host::seed()?)?;
+        let shared = ready.engine.shared();
+        let key = shared.call(&ready.caller_here(), operation)?;
+        let asking = Asking { shared, id: key.id() };
+        let answer = shared.wait_for(Key::Call(asking.id), |session, _| session.answer(key));
+        answer.await
     }
 }
 
-fn trace<T: 'static>(
-    operation: &Operation<T>,
-    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
-) {
-    let context = operation.context();
-    match answer {
-        Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),
-        Err(failure) => tracing::debug!(call = %context, %failure, "no answer"),
+/// A call, for as long as somebody waits for it.
+struct Asking<'a> {
+    shared: &'a Arc<Shared>,
+    id: CallId,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.shared.is_usable() {
+            self.shared.forget_call(self.id);
+        }
     }
 }

@@ -4,15 +4,14 @@ use cycles_proto::Error;
 use cycles_proto::models::{Balance, BalanceParams, ListReservationsParams, ReservationSummary};
 use futures::stream::{self, Stream, TryStreamExt as _};
 
-use crate::client::CyclesClient;
-use crate::runtime::Runtime;
+use crate::client::Client;
 
-impl<R: Runtime> CyclesClient<R> {
+impl Client {
     /// All reservations that `params` select, page after page as they are asked for. An error ends it.
     pub fn reservations(
         &self,
         params: ListReservationsParams,
-    ) -> impl Stream<Item = Result<ReservationSummary, Error>> + Send + use<R> {
+    ) -> impl Stream<Item = Result<ReservationSummary, Error>> + Send + use<> {
         let client = self.clone();
         stream::try_unfold(Some(params), move |params| {
             let client = client.clone();
@@ -30,7 +29,7 @@ impl<R: Runtime> CyclesClient<R> {
     pub fn balances(
         &self,
         params: BalanceParams,
-    ) -> impl Stream<Item = Result<Balance, Error>> + Send + use<R> {
+    ) -> impl Stream<Item = Result<Balance, Error>> + Send + use<> {
         let client = self.clone();
         stream::try_unfold(Some(params), move |params| {
             let client = client.clone();

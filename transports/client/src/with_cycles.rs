@@ -1,19 +1,18 @@
 //! Reserve, run, settle: an action guarded by a budget.
 
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
+use core::task::Poll;
 
 use cycles_host::ambient;
 use cycles_proto::Error;
 use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 use cycles_proto::models::Amount;
 use cycles_proto::outcome::ReleaseReason;
-use futures::future::{Either, select};
 
-use crate::client::CyclesClient;
+use crate::client::Client;
 use crate::completed::Completed;
 use crate::context::{CURRENT, GuardContext, Lease};
-use crate::runtime::Runtime;
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
 /// value is what is charged. If it fails the budget is given back.
@@ -26,13 +25,8 @@ use crate::runtime::Runtime;
 ///
 /// # Errors
 /// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own.
-pub async fn with_cycles<R, T, F, A>(
-    client: &CyclesClient<R>,
-    config: WithCyclesConfig,
-    action: F,
-) -> Result<T, Error>
+pub async fn with_cycles<T, F, A>(client: &Client, config: WithCyclesConfig, action: F) -> Result<T, Error>
 where
-    R: Runtime,
     F: FnOnce(GuardContext) -> A,
     A: Future<Output = Result<(T, Amount), BoxError>>,
 {
@@ -45,13 +39,12 @@ where
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, failed, or was stopped.
-pub async fn try_with_cycles<R, T, E, F, A>(
-    client: &CyclesClient<R>,
+pub async fn try_with_cycles<T, E, F, A>(
+    client: &Client,
     config: WithCyclesConfig,
     action: F,
-) -> Result<Completed<T, R>, NotCompleted<E>>
+) -> Result<Completed<T>, NotCompleted<E>>
 where
-    R: Runtime,
     F: FnOnce(GuardContext) -> A,
     A: Future<Output = Result<(T, Amount), E>>,
 {
@@ -63,7 +56,7 @@ where
     let notes = context.notes();
     let handed = context.clone();
     let current = &mut Some(context);
-    let began = guard.life.now().mono;
+    let began = guard.held.life.now().mono;
     // Whatever the action holds is dropped before its budget is settled.
     let ended = {
         let action = pin!(ambient::enter(&CURRENT, current, || action(handed)));
@@ -73,7 +66,7 @@ where
     match ended {
         Some(Ok((value, actual))) => {
             // In the same poll in which the action ended: nothing comes between the cost and the machine.
-            let latency = guard.life.now().mono.saturating_sub(began);
+            let latency = guard.held.life.now().mono.saturating_sub(began);
             let commit = notes.lock().clone().commit(actual, latency);
             let lease_was_lost = guard.lease().is_lost();
             let committing = guard.commit(commit);
@@ -96,9 +89,13 @@ async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPoli
     if policy != HeartbeatPolicy::Cancel {
         return Some(action.await);
     }
-    // An action that has ended is never stopped: it is looked at first.
-    match select(action, pin!(lease.lost())).await {
-        Either::Left((ended, _)) => Some(ended),
-        Either::Right(_) => None,
-    }
+    let (mut action, mut lost) = (action, pin!(lease.lost()));
+    poll_fn(|cx| {
+        // An action that has ended is never stopped: it is looked at first.
+        if let Poll::Ready(ended) = action.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        lost.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }

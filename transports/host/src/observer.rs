@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use cycles_proto::outcome::Aside;
 use cycles_proto::{Event, Receipt};
@@ -29,65 +31,87 @@ impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
 
 const QUEUE: usize = 1_024;
 
-/// The observer of a client and what it was not told yet.
-#[derive(Clone)]
-pub struct Observers {
-    queue: Arc<Queue>,
-    run: Arc<Run>,
-}
+/// How long the thread that tells an observer waits for more to tell.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Runs work beside everything else.
-type Run = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
+/// The observer of a client and what it was not told yet. Clones are the same.
+#[derive(Clone)]
+pub struct Observers(Arc<Queue>);
 
 struct Queue {
     observer: Option<Arc<dyn Observer>>,
     state: Mutex<State>,
+    /// There is more to tell.
+    more: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    /// Those that are not in the log yet.
+    fresh: VecDeque<Event>,
+    is_logged: bool,
+    /// Those that the observer was not told.
     events: VecDeque<Event>,
     missed: u64,
-    /// Whether somebody is telling.
+    /// Whether there is a thread that tells.
     is_told: bool,
 }
 
 impl Observers {
-    /// `run` is given work that may block, and runs it beside everything else.
-    pub fn new(
-        observer: Option<Arc<dyn Observer>>,
-        run: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
-    ) -> Self {
-        let state = Mutex::default();
-        Self {
-            queue: Arc::new(Queue { observer, state }),
-            run: Arc::new(run),
+    /// Whoever it is that is told; without one there is the log. The thread that tells is there while there is something
+    /// to tell.
+    pub fn new(observer: Option<Arc<dyn Observer>>) -> Self {
+        Self(Arc::new(Queue {
+            observer,
+            state: Mutex::default(),
+            more: Condvar::new(),
+        }))
+    }
+
+    /// Keeps an event, for [`drain`](Self::drain) to do something with it. Nothing is called here, so that this may be done
+    /// under a lock, which keeps the order.
+    pub fn push(&self, event: Event) {
+        self.0.lock().fresh.push_back(event);
+    }
+
+    /// Logs what was pushed and has the observer told.
+    pub fn drain(&self) {
+        let queue = &self.0;
+        let mut state = queue.lock();
+        if core::mem::replace(&mut state.is_logged, true) {
+            // Whoever is at it sees to this too.
+            return;
         }
+        while let Some(event) = state.fresh.pop_front() {
+            drop(state);
+            // A log that panics must not hold up whoever settles: the machine goes on.
+            let _ = catch_unwind(AssertUnwindSafe(|| log(&event)));
+            state = queue.lock();
+            queue.keep(&mut state, event);
+        }
+        state.is_logged = false;
+        if state.events.is_empty() {
+            return;
+        }
+        if core::mem::replace(&mut state.is_told, true) {
+            drop(state);
+            queue.more.notify_one();
+            return;
+        }
+        drop(state);
+        let telling = Telling {
+            queue: Arc::clone(queue),
+            is_over: false,
+        };
+        let builder = thread::Builder::new().name("cycles-observer".to_owned());
+        // Where no thread can be had, what is to be told waits for the next event.
+        let _ = builder.spawn(move || telling.tell_all());
     }
 
     /// Logs the event and has the observer told.
     pub fn tell(&self, event: Event) {
-        // A log that panics must not hold up whoever settles: the machine goes on.
-        let _ = catch_unwind(AssertUnwindSafe(|| log(&event)));
-        if self.queue.observer.is_none() {
-            return;
-        }
-        {
-            let mut state = self.queue.lock();
-            if state.events.len() == QUEUE {
-                state.missed += 1;
-                return;
-            }
-            state.events.push_back(event);
-            if core::mem::replace(&mut state.is_told, true) {
-                return;
-            }
-        }
-        let telling = Telling {
-            queue: Arc::clone(&self.queue),
-            is_done: false,
-        };
-        (self.run)(Box::new(move || telling.tell_all()));
+        self.push(event);
+        self.drain();
     }
 }
 
@@ -96,31 +120,33 @@ impl UnwindSafe for Observers {}
 impl RefUnwindSafe for Observers {}
 
 impl Queue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, state: &mut State, event: Event) {
+        if self.observer.is_none() {
+            return;
+        }
+        if state.events.len() == QUEUE {
+            state.missed += 1;
+        } else {
+            state.events.push_back(event);
+        }
     }
 }
 
 /// Tells what is in the queue; if it is dropped before, somebody else may tell the rest.
 struct Telling {
     queue: Arc<Queue>,
-    is_done: bool,
+    is_over: bool,
 }
 
 impl Telling {
     fn tell_all(mut self) {
         let queue = Arc::clone(&self.queue);
         let Some(observer) = &queue.observer else { return };
-        loop {
-            let mut state = queue.lock();
-            let missed = core::mem::take(&mut state.missed);
-            let Some(event) = state.events.pop_front() else {
-                // Under the same lock: an event that comes from here on has somebody tell it.
-                state.is_told = false;
-                self.is_done = true;
-                return;
-            };
-            drop(state);
+        while let Some((event, missed)) = queue.next() {
             // An observer that panics has seen it; the next event is told all the same.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 if missed > 0 {
@@ -129,12 +155,33 @@ impl Telling {
                 observer.observe(&event);
             }));
         }
+        // Since then there may be another thread.
+        self.is_over = true;
+    }
+}
+
+impl Queue {
+    /// The next event, and how many were missed before it; nothing after a while without one.
+    fn next(&self) -> Option<(Event, u64)> {
+        let mut state = self.lock();
+        loop {
+            if let Some(event) = state.events.pop_front() {
+                return Some((event, core::mem::take(&mut state.missed)));
+            }
+            let waited = self.more.wait_timeout(state, PATIENCE);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if timeout.timed_out() && state.events.is_empty() {
+                state.is_told = false;
+                return None;
+            }
+        }
     }
 }
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        if !self.is_done {
+        if !self.is_over {
             self.queue.lock().is_told = false;
         }
     }
@@ -283,9 +330,7 @@ mod tests {
             is_inside.store(false, Ordering::SeqCst);
             counter.fetch_add(1, Ordering::SeqCst);
         };
-        let observers = Observers::new(Some(Arc::new(observer)), |work| {
-            std::thread::spawn(work);
-        });
+        let observers = Observers::new(Some(Arc::new(observer)));
         for number in 0..EVENTS {
             observers.tell(Event::record_unreadable(number.to_string(), ""));
             // Now and then the teller is let to its end, or nearly.

@@ -61,7 +61,7 @@ impl<R: Reactor> HttpClient<R> {
     ///
     /// # Errors
     /// How far it came, as a [`FailureKind`].
-    pub async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
+    pub async fn exchange(self, call: Call) -> Result<Response<Bytes>, Failure> {
         let mut now = self.reactor.now();
         let end = now.saturating_add(call.timeout);
         let mut request = self.addressed(call.request).map(Full::new);

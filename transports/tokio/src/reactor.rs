@@ -10,12 +10,9 @@ use cycles_host::Clock;
 use cycles_http::{DrivenBy, Reactor};
 use cycles_proto::Failure;
 use tokio::net::TcpStream;
-use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
-use crate::here::{self, Missing};
-
-/// Whatever runtime a method is called in is the one that is used.
+/// Those of the thread that calls are made on.
 #[derive(Clone)]
 pub(crate) struct TokioReactor {
     clock: Clock,
@@ -30,21 +27,16 @@ impl TokioReactor {
 impl Reactor for TokioReactor {
     type Stream = TcpStream;
     type Sleep = Pin<Box<Sleep>>;
-    type RuntimeId = Id;
+    type RuntimeId = ();
 
-    /// A task that is woken runs next on the thread that woke it.
-    const DRIVEN_BY: DrivenBy = DrivenBy::Task;
+    const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
 
-    fn runtime(&self) -> Result<Id, Failure> {
-        here::runtime()
-            .map(|runtime| runtime.id())
-            .map_err(Missing::failure)
+    fn runtime(&self) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(task);
-        }
+        tokio::spawn(task);
     }
 
     fn now(&self) -> Duration {

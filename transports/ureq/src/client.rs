@@ -7,7 +7,7 @@ use cycles_host::{Observer, Observers};
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::CyclesClientBuilder;
-use crate::engine::{Engine, InUse, observers};
+use crate::engine::{Engine, InUse};
 use cycles_host::HttpOptions;
 
 /// A client of a Cycles server whose methods block the thread that calls them. Clones are cheap, share
@@ -58,7 +58,7 @@ impl CyclesClient {
         let engine = Engine::new(Arc::clone(&config), options);
         let state = engine.map(|engine| Ready {
             config,
-            observers: observers(observer),
+            observers: Observers::new(observer),
             _in_use: Arc::new(InUse(Arc::clone(&engine))),
             engine,
         });
@@ -81,7 +81,7 @@ impl CyclesClient {
     #[must_use]
     pub fn with_observer(mut self, observer: impl Observer) -> Self {
         if let Ok(ready) = &mut self.state {
-            ready.observers = observers(Some(Arc::new(observer)));
+            ready.observers = Observers::new(Some(Arc::new(observer)));
         }
         self
     }

@@ -13,9 +13,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 
-use cycles_host::{Clock, Journal, Observer, Observers, Process};
+use cycles_host::{Clock, Journal, Process};
 use cycles_proto::{ConfigError, CyclesConfig, Error, Now, Urgency};
 
 use crate::http_client::HttpClient;
@@ -113,15 +112,4 @@ impl Drop for InUse {
             self.0.close();
         }
     }
-}
-
-/// Who is told what happens, on a thread that is there as long as there is something to tell.
-pub(crate) fn observers(observer: Option<Arc<dyn Observer>>) -> Observers {
-    Observers::new(observer, run_observer)
-}
-
-/// Where no thread can be had, what is to be told waits for the next event.
-fn run_observer(telling: Job) {
-    let builder = thread::Builder::new().name("cycles-observer".to_owned());
-    let _ = builder.spawn(telling);
 }

@@ -223,17 +223,23 @@ impl Engine {
     }
 
     fn scan(self: &Arc<Self>, observers: &Observers, ticket: Ticket, with_stale: bool) {
-        let reading = self.journal.read(with_stale, observers);
+        let reading = self.journal.read(with_stale);
+        if let Err(event) = &reading {
+            observers.tell(Event::clone(event));
+        }
         self.land(|replayer, shared, now| match reading {
-            Some(reading) => {
-                shared.tally.note_scan(reading.set_aside, reading.unread);
-                shared.claim = reading.claim;
+            Ok((scanned, claim)) => {
+                for event in scanned.events {
+                    observers.tell(event);
+                }
+                shared.tally.note_scan(scanned.set_aside, scanned.unread);
+                shared.claim = claim;
                 match shared.claim {
-                    Some(_) => replayer.handle_scanned(now, ticket, reading.records),
-                    None => replayer.handle_claimed(now, ticket, reading.records),
+                    Some(_) => replayer.handle_scanned(now, ticket, scanned.records),
+                    None => replayer.handle_claimed(now, ticket, scanned.records),
                 }
             }
-            None => replayer.handle_unreadable(now, ticket),
+            Err(_) => replayer.handle_unreadable(now, ticket),
         });
     }
 }

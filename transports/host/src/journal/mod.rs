@@ -19,20 +19,45 @@ pub use cycles_proto::journal::{Problem, Scan, SetAside};
 
 pub use self::claim::Claim;
 pub use self::error::JournalError;
-pub use self::reading::Reading;
 use self::shelf::Files;
 use self::writers::Writers;
 use crate::process::Process;
 
 /// The costs of one server and one principal that are not settled yet. Clones are the same journal.
 ///
-/// Every method but [`open`](Self::open), [`is_enabled`](Self::is_enabled) and [`submit`](Self::submit) waits
+/// Every method but [`open`](Self::open), [`is_enabled`](Self::is_enabled) and [`push`](Self::push) waits
 /// for the disk.
 #[derive(Clone)]
 pub struct Journal {
     /// `None` if the configuration switches it off.
     writers: Option<Arc<Writers<Files>>>,
     process: Process,
+}
+
+/// A change that is queued; see [`Journal::push`].
+#[must_use = "nobody may see to the change before `go`"]
+pub struct Pushed(Next);
+
+enum Next {
+    Write(writers::Pushed<Files>),
+    /// There is nothing to write.
+    Answer(writers::Done, StoreFailure),
+}
+
+impl Pushed {
+    /// Has the change made. Hold no lock that its answer takes.
+    pub fn go(self) {
+        match self.0 {
+            Next::Write(pushed) => pushed.go(),
+            Next::Answer(done, failure) => done(Err(failure)),
+        }
+    }
+}
+
+impl fmt::Debug for Pushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pushed").finish_non_exhaustive()
+    }
 }
 
 impl Journal {
@@ -73,30 +98,42 @@ impl Journal {
     /// What happened, what it means for the cost, and what to do. The settlement is to go on.
     pub fn apply(&self, write: JournalWrite) -> Result<(), StoreFailure> {
         let (done, result) = mpsc::sync_channel(1);
-        self.submit(write, move |stored| {
+        let tell = move |stored| {
             let _ = done.send(stored);
-        });
+        };
+        self.submit(write, tell);
         // Every job is answered; if its thread were gone, so would the change.
         result
             .recv()
             .unwrap_or_else(|_| Err(StoreFailure::new("the journal's thread ended".to_owned())))
     }
 
-    /// Makes a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the
-    /// journal, which it must not hold up. The caller waits for nothing, but where there is nothing to write or
-    /// no thread to be had, `done` is called before this returns: hold no lock that it takes.
+    /// Queues a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the journal, which it
+    /// must not hold up. Nothing is waited for and nothing is called here, so that this may be done under a lock;
+    /// [`go`](Pushed::go) is to follow without it, and there `done` may be called at once.
     ///
     /// A record of a reservation that has one under another key [waits](Scan::waiting) beside that.
     ///
-    /// Changes of one reservation are made in the order in which they were submitted, each whether or not
+    /// Changes of one reservation are made in the order in which they were pushed, each whether or not
     /// somebody still wants to know. At most 8 threads write; one sync of the directory serves all
     /// changes made before it.
+    pub fn push(
+        &self,
+        write: JournalWrite,
+        done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static,
+    ) -> Pushed {
+        Pushed(match &self.writers {
+            Some(_) if !self.process.is_current() => {
+                Next::Answer(Box::new(done), JournalError::Forked.of(&write))
+            }
+            Some(writers) => Next::Write(writers.push(write, Box::new(done))),
+            None => Next::Answer(Box::new(done), JournalError::Off.of(&write)),
+        })
+    }
+
+    /// [Pushes](Self::push) a change and has it made.
     pub fn submit(&self, write: JournalWrite, done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) {
-        match &self.writers {
-            Some(_) if !self.process.is_current() => done(Err(JournalError::Forked.of(&write))),
-            Some(writers) => writers.submit(write, Box::new(done)),
-            None => done(Err(JournalError::Off.of(&write))),
-        }
+        self.push(write, done).go();
     }
 
     /// Reads what is to be replayed. Files that are no records are renamed to `.corrupt` and told; records

@@ -35,7 +35,7 @@ pub(super) enum NeedsSync {
 }
 
 /// What to call with the result.
-type Done = Box<dyn FnOnce(Result<(), StoreFailure>) + Send>;
+pub(super) type Done = Box<dyn FnOnce(Result<(), StoreFailure>) + Send>;
 
 struct Job {
     write: JournalWrite,
@@ -81,33 +81,59 @@ impl<S: Shelf> Writers<S> {
         &self.shared.shelf
     }
 
-    /// Makes a change as soon as may be, and calls `done` once it lasts. Changes of one reservation are made in
-    /// the order in which they were submitted. What was submitted is done even if `self` is dropped.
-    pub(super) fn submit(&self, write: JournalWrite, done: Done) {
+    /// Queues a change, for [`go`](Pushed::go) to see that somebody makes it. Changes of one reservation are made in the
+    /// order in which they were pushed. What was pushed is done even if `self` is dropped.
+    pub(super) fn push(&self, write: JournalWrite, done: Done) -> Pushed<S> {
         let shared = &self.shared;
         let mut state = shared.lock();
         state.accept(Job { write, done });
-        if state.ready.len() <= state.idle {
-            shared.work.notify_one();
+        let next = if state.ready.len() <= state.idle {
+            Next::Wake
         } else if state.threads < MOST {
             state.threads += 1;
-            drop(state);
-            self.start_thread();
+            Next::Start
+        } else {
+            return Pushed(None);
+        };
+        Pushed(Some((Arc::clone(shared), next)))
+    }
+}
+
+/// A change that is queued.
+pub(super) struct Pushed<S>(Option<(Arc<Shared<S>>, Next)>);
+
+/// Who makes it.
+enum Next {
+    /// A thread that waits for something to do.
+    Wake,
+    /// A new one.
+    Start,
+}
+
+impl<S: Shelf> Pushed<S> {
+    /// Has it made. Where no thread is to be had, that is done here.
+    pub(super) fn go(self) {
+        match self.0 {
+            Some((shared, Next::Wake)) => shared.work.notify_one(),
+            Some((shared, Next::Start)) => shared.start_thread(),
+            None => {}
         }
     }
+}
 
-    fn start_thread(&self) {
-        let shared = Arc::clone(&self.shared);
+impl<S: Shelf> Shared<S> {
+    fn start_thread(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
         let builder = thread::Builder::new().name("cycles-journal".to_owned());
-        if builder.spawn(move || shared.run(Shared::wait)).is_ok() {
+        if builder.spawn(move || shared.run(Self::wait)).is_ok() {
             return;
         }
-        let mut state = self.shared.lock();
+        let mut state = self.lock();
         state.threads -= 1;
         if state.threads == 0 {
             // The system has no more threads, so the caller's own has to do.
             drop(state);
-            self.shared.run(|shared| shared.lock().ready.pop_front());
+            self.run(|shared| shared.lock().ready.pop_front());
         }
     }
 }

@@ -3,11 +3,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use crate::support::*;
-use cycles_host::{Journal, Observers};
-use cycles_proto::Event;
+use cycles_host::Journal;
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -91,14 +89,10 @@ fn a_record_of_another_user_is_told_and_not_replayed_and_the_rest_is() {
         mode(&folder.join(v2_name("r-planted")), 0o602);
         refused.push(("chmod 600", folder.join(v2_name("r-planted"))));
     }
-    let observed = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&observed);
-    let observer = move |event: &Event| seen.lock().unwrap().push(format!("{event:?}"));
-    let observers = Observers::new(Some(Arc::new(observer)), |work| work());
-    let reading = journal.read(false, &observers).unwrap();
+    let (reading, _claim) = journal.read(false).unwrap();
     assert_eq!(ids(&reading.records), ["r-1", "r-temp"]);
     assert_eq!((reading.set_aside, reading.unread), (0, 2));
-    let told = observed.lock().unwrap();
+    let told: Vec<_> = reading.events.iter().map(|event| format!("{event:?}")).collect();
     for (command, file) in refused {
         assert!(file.exists());
         let name = file.file_name().unwrap().to_str().unwrap();

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use crate::support::*;
-use cycles_host::{Journal, Observers};
+use cycles_host::Journal;
+use cycles_proto::CyclesConfig;
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::outcome::Aside;
-use cycles_proto::{CyclesConfig, Event};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -406,21 +405,21 @@ fn records_of_other_addresses_are_told_once_with_their_number() {
     fs::write(dir.folder().join(v2_name("r-4")), text).unwrap();
     dir.journal().apply(put("r-5")).unwrap();
 
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&told);
-    let observer = move |event: &Event| seen.lock().unwrap().push(format!("{event:?}"));
-    let observers = Observers::new(Some(Arc::new(observer)), |work| work());
     let journal = dir.journal();
+    let mut told = Vec::new();
     for _ in 0..2 {
-        assert_eq!(ids(&journal.read(false, &observers).unwrap().records), ["r-5"]);
+        let (reading, _claim) = journal.read(false).unwrap();
+        assert_eq!(ids(&reading.records), ["r-5"]);
+        told.extend(reading.events.iter().map(|event| format!("{event:?}")));
     }
     // A client of a new address has no directory yet.
     let fresh = CyclesConfig::builder(KEY, "http://new")
         .tenant("acme")
         .journal_dir(dir.path());
     let fresh = Journal::open(&fresh.build().unwrap());
-    assert!(fresh.read(false, &observers).unwrap().records.is_empty());
-    let told = told.lock().unwrap();
+    let (reading, _claim) = fresh.read(false).unwrap();
+    assert!(reading.records.is_empty());
+    told.extend(reading.events.iter().map(|event| format!("{event:?}")));
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("RecordsElsewhere { records: 4"), "{told:?}");
     assert!(told[1].contains("RecordsElsewhere { records: 5"), "{told:?}");
@@ -434,12 +433,8 @@ fn where_all_records_are_ours_nothing_is_told() {
     fs::create_dir(dir.path().join("0123456789abcdef")).unwrap();
     fs::create_dir(dir.path().join("notes")).unwrap();
     fs::write(dir.path().join("notes/v2-1.json"), "").unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&told);
-    let observer = move |event: &Event| seen.lock().unwrap().push(format!("{event:?}"));
-    let observers = Observers::new(Some(Arc::new(observer)), |work| work());
-    assert!(dir.journal().read(false, &observers).is_some());
-    assert!(told.lock().unwrap().is_empty());
+    let (reading, _claim) = dir.journal().read(false).unwrap();
+    assert!(reading.events.is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use cycles_tokio::models::{Amount, CommitRequest};
 use cycles_tokio::{
     Committing, CyclesClient, CyclesClientBuilder, Error, Event, Flushed, GuardContext, HttpOptions, Lease,
-    NotCompleted, Receipt, Releasing, ReservationGuard, Tokio, WithCyclesConfig, with_cycles,
+    NotCompleted, Receipt, Releasing, ReservationGuard, WithCyclesConfig, with_cycles,
 };
 
 fn is_at_home_anywhere<T: Debug + Send + Sync + Unpin + 'static>() {}
@@ -27,7 +27,6 @@ fn all_of_them_go_anywhere_and_can_be_printed() {
     is_at_home_anywhere::<NotCompleted<String>>();
     is_at_home_anywhere::<Event>();
     is_at_home_anywhere::<HttpOptions>();
-    is_at_home_anywhere::<Tokio>();
     is_shared_by_clones::<(CyclesClient, GuardContext, Lease, Error, Receipt)>();
 }
 

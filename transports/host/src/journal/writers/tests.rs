@@ -122,7 +122,9 @@ fn set_aside(writers: &Writers<Notes>, id: &str, answers: &Answers) {
 
 fn submit(writers: &Writers<Notes>, write: JournalWrite, (sender, _): &Answers) {
     let sender = sender.clone();
-    writers.submit(write, Box::new(move |result| sender.send(result).unwrap()));
+    writers
+        .push(write, Box::new(move |result| sender.send(result).unwrap()))
+        .go();
 }
 
 fn collect((_, answers): &Answers, count: usize) -> Vec<Result<(), StoreFailure>> {
@@ -264,10 +266,8 @@ fn a_caller_that_panics_when_told_costs_no_thread_and_no_change() {
     let answers = mpsc::channel();
     for id in 0..20 {
         let write = JournalWrite::Remove(RecordId::new(format!("r-{id}"), "key", None));
-        writers.submit(
-            write,
-            Box::new(|_| std::panic::resume_unwind(Box::new("a caller's mistake"))),
-        );
+        let mistake = |_| std::panic::resume_unwind(Box::new("a caller's mistake"));
+        writers.push(write, Box::new(mistake)).go();
         remove(&writers, "after", &answers);
     }
     assert!(collect(&answers, 20).iter().all(Result::is_ok));

@@ -1,0 +1,75 @@
+//! The thread that keeps the time, and on which calls are made.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use async_executor::Executor;
+use cycles_client::{Adapter, Background, Clock, Done, Running, Ticker, Transport};
+use cycles_host::HttpOptions;
+use cycles_http::HttpClient;
+use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
+
+use crate::reactor::AsyncIoReactor;
+use crate::time::Sleep;
+
+/// What gives the thread work.
+pub(crate) type Tasks = Arc<Executor<'static>>;
+
+/// One for all clients of a process. User's tasks do not hold it up: it is no thread of an executor of theirs.
+static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
+
+type Run = Box<dyn FnOnce(Running<Tasks>) + Send>;
+
+fn prepare() -> io::Result<(Tasks, Run)> {
+    let tasks = Tasks::default();
+    let handle = Arc::clone(&tasks);
+    let run = move |running: Running<Tasks>| {
+        let serving = running.serve(Sleep::lasting);
+        async_io::block_on(tasks.run(serving));
+    };
+    Ok((handle, Box::new(run)))
+}
+
+/// What a client is made of.
+pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
+    let clock = cycles_host::Clock::new();
+    let tasks = Arc::<OnceLock<Tasks>>::default();
+    let transport = Hyper {
+        http: HttpClient::new(config, options, AsyncIoReactor::new(clock, Arc::clone(&tasks)))?,
+        tasks: Arc::clone(&tasks),
+    };
+    Ok((Arc::new(transport), Arc::new(Timer { clock, tasks })))
+}
+
+/// Makes calls by hyper.
+struct Hyper {
+    http: HttpClient<AsyncIoReactor>,
+    tasks: Arc<OnceLock<Tasks>>,
+}
+
+impl Transport for Hyper {
+    fn start(&self, call: Call, done: Done) {
+        if let Some(tasks) = self.tasks.get() {
+            tasks.spawn(done.carry(self.http.clone().exchange(call))).detach();
+        }
+    }
+}
+
+/// The machine's clock, and the thread's timer.
+struct Timer {
+    clock: cycles_host::Clock,
+    tasks: Arc<OnceLock<Tasks>>,
+}
+
+impl Clock for Timer {
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
+        let tasks = BACKGROUND.keep(ticker)?;
+        // Once for a client.
+        let _ = self.tasks.set(tasks);
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! A reservation in the hands of whoever holds, watches or ends it.
+
+use core::future::Future;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::sync::Arc;
+
+use cycles_proto::meter::{End, Meter, Settle};
+use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest};
+use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::session::{Key, ReservationKey, Session};
+use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
+
+use super::Shared;
+use crate::client::Ready;
+
+/// Shared by all of them; with the last of them the session forgets the reservation.
+pub(crate) struct Life {
+    ready: Arc<Ready>,
+    key: ReservationKey,
+}
+
+impl Life {
+    /// Asks for a reservation.
+    pub(crate) fn new(
+        ready: &Arc<Ready>,
+        request: ReservationCreateRequest,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let shared = ready.engine.shared();
+        let key = shared.change(|state, now| {
+            let caller = ready.caller_here();
+            let key = state.session.reserve(now, &caller, request, seed)?;
+            state.is_helped(Key::Reservation(key));
+            Ok::<_, Error>(key)
+        })?;
+        Ok(Self {
+            ready: Arc::clone(ready),
+            key,
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        self.ready.engine.shared()
+    }
+
+    /// To be asked before anything else.
+    pub(crate) fn check(&self) -> Result<(), InvalidCommit> {
+        self.shared().check().map_err(|_| InvalidCommit::Forked)
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.shared().now()
+    }
+
+    pub(crate) fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
+        self.check()?;
+        self.shared().with(|session, _| session.spent(self.key, amount))
+    }
+
+    /// Takes the cost, and begins to settle it.
+    pub(crate) fn commit(&self, request: CommitRequest) -> Result<(), InvalidCommit> {
+        self.check()?;
+        self.shared().change(|state, now| {
+            state.is_helped(Key::Reservation(self.key));
+            state.session.commit(now, self.key, request)
+        })
+    }
+
+    /// Begins to give the budget back.
+    pub(crate) fn release(&self, reason: ReleaseReason) {
+        self.shared().change(|state, now| {
+            state.is_helped(Key::Reservation(self.key));
+            state.session.release(now, self.key, reason);
+        });
+    }
+
+    /// Prolongs the lease.
+    pub(crate) async fn extend(&self, by: Duration) -> Result<UnixMillis, Error> {
+        self.check()?;
+        let extending = self.shared().change(|state, now| {
+            state.is_helped(Key::Reservation(self.key));
+            state.session.extend(now, self.key, by)
+        });
+        let extending = extending.ok_or(InvalidCommit::NotHeld)?;
+        self.wait_for(|session, _, _| session.extended(extending)).await
+    }
+
+    pub(crate) fn meter(&self) -> Meter {
+        match self.check() {
+            Ok(()) => self.shared().look(|session, now| session.meter(now, self.key)),
+            // Nothing will be taken, in whatever unit.
+            Err(_) => Meter::new(Amount::tokens(0), self.now()),
+        }
+    }
+
+    /// So much was counted. What is refused is not counted either, and told at the end.
+    pub(crate) fn counted(&self, amount: &Amount) {
+        if self.check().is_ok() {
+            let _ = self.shared().with(|session, _| session.counted(self.key, amount));
+        }
+    }
+
+    /// What is metered has ended.
+    pub(crate) fn end_meter(&self, meter: Meter, end: End) -> Settle {
+        self.shared().with(|session, now| {
+            if let Some(why) = meter.uncounted() {
+                session.not_counted(self.key, why.clone());
+            }
+            session.end_meter(now, self.key, meter, end)
+        })
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        let is_lost = |session: &mut Session, now| session.lease_is_lost(now, self.key);
+        self.check().is_err() || self.shared().look(is_lost)
+    }
+
+    /// What `look` finds; if nothing, `cx` is woken when there may be something.
+    pub(crate) fn poll_for<T>(
+        &self,
+        cx: &Context<'_>,
+        look: impl FnOnce(&mut Session, Now, ReservationKey) -> Option<T>,
+    ) -> Poll<T> {
+        let look = |session: &mut Session, now| look(session, now, self.key);
+        self.shared().poll_for(Key::Reservation(self.key), cx, look)
+    }
+
+    pub(crate) fn wait_for<T>(
+        &self,
+        mut look: impl FnMut(&mut Session, Now, ReservationKey) -> Option<T>,
+    ) -> impl Future<Output = T> {
+        let look = move |session: &mut Session, now| look(session, now, self.key);
+        self.shared().wait_for(Key::Reservation(self.key), look)
+    }
+
+    /// Whoever held it has left: what is known to be spent is charged, else the budget is given back.
+    pub(crate) fn abandon(&self) {
+        if self.check().is_ok() {
+            self.release(ReleaseReason::ABANDONED);
+        }
+    }
+
+    /// A cost was handed over, and nobody waits for what becomes of it.
+    pub(crate) fn leave(&self) {
+        if self.check().is_ok() {
+            self.shared().see_to_writes();
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if self.check().is_err() {
+            return;
+        }
+        let wakers = self.shared().change(|state, now| {
+            state.session.forget(now, self.key);
+            state.waiting.remove(&Key::Reservation(self.key))
+        });
+        drop(wakers);
+    }
+}

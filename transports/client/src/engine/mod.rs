@@ -1,0 +1,262 @@
+//! What drives the session of a client, whatever its transport is.
+//!
+//! Whoever changes the session pumps it: a caller's act, an answer, a finished change of the journal, the timer. Under the lock
+//! the input is handed in, the session is polled to its rest, and what it asks for is collected; what goes to the journal and
+//! to observers is queued there, so that its order is kept. Then, without the lock, all of it is set going. Nothing is waited
+//! for, no code of others runs under the lock, and nobody has to drive.
+
+mod background;
+mod done;
+#[cfg(feature = "blocking")]
+mod helper;
+mod life;
+mod observed;
+mod pump;
+mod ticker;
+mod waiting;
+mod writes;
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use cycles_host::journal::Claim;
+use cycles_host::{Journal, Process};
+use cycles_proto::session::{CallId, CallKey, Caller, Close, Key, Principal, Session};
+use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
+
+pub use self::background::{Background, Running};
+use self::done::Attempt;
+pub use self::done::Done;
+#[cfg(feature = "blocking")]
+pub(crate) use self::helper::{block_on, block_until, is_here as is_helped_here};
+pub(crate) use self::life::Life;
+pub(crate) use self::observed::Observed;
+use self::observed::Told;
+use self::pump::Batch;
+pub use self::ticker::{Tick, Ticker};
+use crate::transport::{Clock, Transport};
+
+/// All that a client and its clones share, in the hands of them and of their reservations. With the last of these the session
+/// is closed: what is under way is still brought to its end.
+pub(crate) struct Engine(Arc<Shared>);
+
+/// The same in the hands of whoever brings something back, or keeps the time.
+pub(crate) struct Shared {
+    process: Process,
+    clock: Arc<dyn Clock>,
+    /// Whether somebody keeps the time.
+    is_timed: AtomicBool,
+    transport: Arc<dyn Transport>,
+    state: Mutex<State>,
+    /// A change of the journal was reported.
+    written: Condvar,
+    /// What was reported where the session could not be had.
+    mail: Mutex<Vec<(Ticket, Answer)>>,
+    /// Wakes whoever keeps the time.
+    sleeper: Mutex<Option<Waker>>,
+}
+
+struct State {
+    session: Session,
+    /// When the session is to be polled again at the latest.
+    next: Option<Duration>,
+    /// When whoever keeps the time looks again, if at all.
+    armed: Option<Duration>,
+    waiting: HashMap<Key, Vec<Waker>>,
+    attempts: HashMap<Ticket, Arc<Attempt>>,
+    journals: BTreeMap<Principal, Books>,
+    told: Told,
+    #[cfg(feature = "blocking")]
+    helpers: HashMap<Key, Arc<helper::Helper>>,
+}
+
+/// The journal of one key and tenant.
+struct Books {
+    journal: Journal,
+    /// Held while its records are settled here, so that other processes leave them alone.
+    claim: Option<Claim>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        config: &Arc<CyclesConfig>,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        places: usize,
+    ) -> Result<Self, ConfigError> {
+        let seed = cycles_host::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
+        let mut session = Session::new(Arc::clone(config), seed);
+        session.set_places(places);
+        Ok(Self(Arc::new(Shared {
+            process: Process::current(),
+            clock,
+            is_timed: AtomicBool::new(false),
+            transport,
+            state: Mutex::new(State {
+                session,
+                next: None,
+                armed: None,
+                waiting: HashMap::new(),
+                attempts: HashMap::new(),
+                journals: BTreeMap::new(),
+                told: Told::new(),
+                #[cfg(feature = "blocking")]
+                helpers: HashMap::new(),
+            }),
+            written: Condvar::new(),
+            mail: Mutex::default(),
+            sleeper: Mutex::default(),
+        })))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// Who asks with this configuration.
+    pub(crate) fn caller(&self, config: Arc<CyclesConfig>) -> Result<Caller, ConfigError> {
+        let mut state = self.0.lock();
+        let caller = state.session.caller(Arc::clone(&config))?;
+        state.journals.entry(caller.principal()).or_insert_with(|| Books {
+            journal: Journal::open(&config),
+            claim: None,
+        });
+        Ok(caller)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.0.process.is_current() {
+            self.0.with(|session, now| session.close(now, Close::WhenDone));
+        }
+    }
+}
+
+impl Shared {
+    /// To be asked before anything else: in a child of the process that made it, somebody who is not there may hold a lock for
+    /// ever.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.process.check()
+    }
+
+    pub(crate) fn is_usable(&self) -> bool {
+        self.process.is_current()
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(crate) fn may_wait_here(&self) -> bool {
+        self.transport.may_wait_here()
+    }
+
+    /// Makes sure that somebody keeps the time.
+    pub(crate) fn start(self: &Arc<Self>) -> Result<(), ConfigError> {
+        if self.is_timed.load(Ordering::Acquire) || self.is_timed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let started = self.clock.start(Ticker::new(Arc::clone(self)));
+        if started.is_err() {
+            self.is_timed.store(false, Ordering::Release);
+        }
+        started
+    }
+
+    /// Hands something in, and does what follows.
+    pub(crate) fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut Session, Now) -> T) -> T {
+        self.change(|state, now| act(&mut state.session, now))
+    }
+
+    fn change<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Now) -> T) -> T {
+        let mut batch = Batch::default();
+        let now = self.now();
+        let mut state = self.lock();
+        self.take_mail(&mut state, now);
+        // One that panics ends with its caller, and what was asked for by then is done all the same.
+        let done = catch_unwind(AssertUnwindSafe(|| act(&mut state, now)));
+        self.poll(&mut state, now, &mut batch);
+        drop(state);
+        self.carry_out(batch);
+        done.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Begins to make a call.
+    pub(crate) fn call<T: core::fmt::Debug + Send + 'static>(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation<T>,
+    ) -> Result<CallKey<T>, Error> {
+        self.change(|state, now| {
+            let key = state.session.call(now, caller, operation)?;
+            state.is_helped(Key::Call(key.id()));
+            Ok(key)
+        })
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn forget_call(self: &Arc<Self>, id: CallId) {
+        let wakers = self.change(|state, now| {
+            state.session.forget_call(now, id);
+            state.waiting.remove(&Key::Call(id))
+        });
+        drop(wakers);
+    }
+
+    /// Looks at the session, which is not changed by that.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Session, Now) -> T) -> T {
+        let now = self.now();
+        look(&mut self.lock().session, now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whatever a panic elsewhere left is still the session, which every input keeps in order.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_mail(&self, state: &mut State, now: Now) {
+        for (ticket, answer) in self.mail() {
+            state.handle(now, ticket, answer);
+        }
+    }
+
+    fn mail(&self) -> Vec<(Ticket, Answer)> {
+        core::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whoever keeps the time looks again.
+    fn rouse(&self) {
+        let sleeper = self.sleeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+}
+
+impl State {
+    /// If somebody blocks on this thread for what it asks for, that is this.
+    #[cfg_attr(
+        not(feature = "blocking"),
+        expect(clippy::unused_self, reason = "nobody blocks")
+    )]
+    fn is_helped(&mut self, key: Key) {
+        #[cfg(feature = "blocking")]
+        self.help(key);
+        #[cfg(not(feature = "blocking"))]
+        let _ = key;
+    }
+
+    fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
+        self.attempts.remove(&ticket);
+        self.session.handle(now, ticket, answer);
+    }
+}
+
+/// A panic leaves the session in order.
+impl UnwindSafe for Engine {}
+impl RefUnwindSafe for Engine {}

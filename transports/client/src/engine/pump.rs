@@ -1,0 +1,240 @@
+//! What the session asks for: collected under the lock, set going without it.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread;
+
+use cycles_host::journal::{Claim, Pushed};
+use cycles_host::{Journal, Observers};
+use cycles_proto::session::{ObserverId, Principal, Step};
+use cycles_proto::{Call, Now, Ticket};
+
+use super::done::{Attempt, Done};
+use super::{Shared, State};
+
+/// What is to be set going, in this order.
+#[derive(Default)]
+pub(super) struct Batch {
+    writes: Vec<Pushed>,
+    sends: Vec<(Call, Done)>,
+    readings: Vec<Reading>,
+    claims: Vec<Claim>,
+    observers: Vec<Observers>,
+    /// Whether whoever keeps the time is to look sooner.
+    is_sooner: bool,
+    wakers: Vec<Waker>,
+}
+
+/// A journal that is to be read.
+struct Reading {
+    ticket: Ticket,
+    principal: Principal,
+    journal: Journal,
+    with_stale: bool,
+}
+
+thread_local! {
+    /// Whether a batch is being carried out on this thread. Who brings something back meanwhile leaves it to that one, so
+    /// that no chain of answers becomes a chain of calls.
+    static IS_CARRYING: Cell<bool> = const { Cell::new(false) };
+}
+
+pub(super) fn is_carrying() -> bool {
+    IS_CARRYING.try_with(Cell::get).unwrap_or(false)
+}
+
+impl Shared {
+    /// Polls the session to its rest.
+    pub(super) fn poll(self: &Arc<Self>, state: &mut State, now: Now, batch: &mut Batch) {
+        loop {
+            // A reservation that panics is gone, and the session goes on without it.
+            let step = catch_unwind(AssertUnwindSafe(|| state.session.poll(now)));
+            match step {
+                Ok(Step::Wait(at)) => {
+                    state.next = at;
+                    break;
+                }
+                Ok(step) => self.collect(state, step, batch),
+                Err(_) => {}
+            }
+        }
+        while let Some(key) = state.session.pop_changed() {
+            batch
+                .wakers
+                .extend(state.waiting.remove(&key).into_iter().flatten());
+        }
+        let is_sooner = |at| state.armed.is_none_or(|armed| at < armed);
+        batch.is_sooner |= state.next.is_some_and(is_sooner);
+        batch.is_sooner |= state.session.closed().is_some();
+        state.let_observers_go();
+    }
+
+    fn collect(self: &Arc<Self>, state: &mut State, step: Step, batch: &mut Batch) {
+        match step {
+            Step::Send(call) => self.send(state, call, batch),
+            Step::Withdraw(ticket) => {
+                let attempt = state.attempts.get(&ticket);
+                batch
+                    .wakers
+                    .extend(attempt.and_then(|attempt| attempt.withdraw()));
+            }
+            Step::Store(ticket, principal, write) => {
+                let Some(books) = state.journals.get(&principal) else {
+                    return;
+                };
+                let shared = Arc::clone(self);
+                let pushed = books.journal.push(write, move |stored| {
+                    shared.with(|session, now| session.handle_stored(now, ticket, stored));
+                    shared.written.notify_all();
+                });
+                batch.writes.push(pushed);
+            }
+            Step::Scan {
+                ticket,
+                principal,
+                with_stale,
+            } => {
+                let Some(books) = state.journals.get(&principal) else {
+                    return;
+                };
+                batch.readings.push(Reading {
+                    ticket,
+                    principal,
+                    journal: books.journal.clone(),
+                    with_stale,
+                });
+            }
+            Step::Unclaim(principal) => {
+                let books = state.journals.get_mut(&principal);
+                batch.claims.extend(books.and_then(|books| books.claim.take()));
+            }
+            Step::Notify(id, event) => {
+                let observers = state.told.of(id);
+                observers.push(event);
+                batch.observers.push(observers.clone());
+            }
+            Step::Wait(_) => {}
+        }
+    }
+
+    fn send(self: &Arc<Self>, state: &mut State, call: Call, batch: &mut Batch) {
+        let attempt = Arc::<Attempt>::default();
+        state.attempts.insert(call.ticket, Arc::clone(&attempt));
+        let done = Done::new(self, &call, attempt);
+        #[cfg(feature = "blocking")]
+        let (call, done) = match state.helper_of(&call) {
+            Some(helper) => {
+                batch.wakers.push(helper.take(call, done));
+                return;
+            }
+            None => (call, done),
+        };
+        batch.sends.push((call, done));
+    }
+
+    /// Sets it going. What came back on this thread meanwhile is handed in afterwards.
+    pub(super) fn carry_out(self: &Arc<Self>, mut batch: Batch) {
+        let Some(carrying) = Carrying::begin() else {
+            return self.set_going(batch);
+        };
+        loop {
+            self.set_going(batch);
+            let now = self.now();
+            let mail = self.mail();
+            if mail.is_empty() {
+                break;
+            }
+            batch = Batch::default();
+            let mut state = self.lock();
+            for (ticket, answer) in mail {
+                state.handle(now, ticket, answer);
+            }
+            self.poll(&mut state, now, &mut batch);
+        }
+        drop(carrying);
+    }
+
+    fn set_going(self: &Arc<Self>, batch: Batch) {
+        for pushed in batch.writes {
+            pushed.go();
+        }
+        for (call, done) in batch.sends {
+            self.transport.start(call, done);
+        }
+        for reading in batch.readings {
+            self.read(reading);
+        }
+        drop(batch.claims);
+        for observers in batch.observers {
+            observers.drain();
+        }
+        if batch.is_sooner {
+            self.rouse();
+        }
+        for waker in batch.wakers {
+            waker.wake();
+        }
+    }
+
+    /// Reads a journal on a thread of its own, which is rare and may take long.
+    fn read(self: &Arc<Self>, reading: Reading) {
+        let Reading {
+            ticket,
+            principal,
+            journal,
+            with_stale,
+        } = reading;
+        let shared = Arc::clone(self);
+        let builder = thread::Builder::new().name("cycles-journal".to_owned());
+        let spawned = builder.spawn(move || {
+            let read = catch_unwind(AssertUnwindSafe(|| journal.read(with_stale)));
+            let (scanned, claim) = match read {
+                Ok(Ok((scanned, claim))) => (Some(scanned), claim),
+                Ok(Err(event)) => {
+                    let observers = shared.lock().told.of(ObserverId::default()).clone();
+                    observers.tell(*event);
+                    (None, None)
+                }
+                Err(_) => (None, None),
+            };
+            let unwanted = shared.change(|state, now| {
+                let is_kept = state.session.handle_scanned(now, ticket, scanned);
+                match state.journals.get_mut(&principal) {
+                    Some(books) if is_kept => core::mem::replace(&mut books.claim, claim),
+                    _ => claim,
+                }
+            });
+            drop(unwanted);
+        });
+        if spawned.is_err() {
+            self.with(|session, now| session.handle_scanned(now, ticket, None));
+        }
+    }
+}
+
+impl State {
+    /// Nothing more can be told to those whose clients are gone, once nothing is under way.
+    fn let_observers_go(&mut self) {
+        if self.told.has_retired() && self.session.is_idle() {
+            self.told.let_go();
+        }
+    }
+}
+
+/// The outermost of this thread.
+struct Carrying;
+
+impl Carrying {
+    fn begin() -> Option<Self> {
+        let was = IS_CARRYING.try_with(|is_carrying| is_carrying.replace(true));
+        (was == Ok(false)).then_some(Self)
+    }
+}
+
+impl Drop for Carrying {
+    fn drop(&mut self) {
+        let _ = IS_CARRYING.try_with(|is_carrying| is_carrying.set(false));
+    }
+}

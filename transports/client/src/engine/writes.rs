@@ -1,0 +1,66 @@
+//! Costs on their way to the disk, and threads that end meanwhile.
+
+use std::cell::RefCell;
+use std::sync::{Arc, PoisonError, Weak};
+
+use cycles_proto::journal::STORE_DEADLINE;
+
+use super::Shared;
+
+impl Shared {
+    /// A cost was handed over on this thread. Where that is let wait, until it is on the disk; else the end of the thread is,
+    /// which may be that of the program.
+    pub(crate) fn see_to_writes(self: &Arc<Self>) {
+        if !self.lock().session.awaits_writes() {
+            return;
+        }
+        if self.may_wait_here() {
+            self.wait_for_writes();
+        } else {
+            self.see_to_writes_at_the_end();
+        }
+    }
+
+    /// The end of this thread waits for what is on its way to the disk by then.
+    pub(crate) fn see_to_writes_at_the_end(self: &Arc<Self>) {
+        let _ = AT_THE_END.try_with(|at_the_end| at_the_end.borrow_mut().add(self));
+    }
+
+    /// Waits until the journal has answered, or is too late.
+    pub(crate) fn wait_for_writes(&self) {
+        let is_open = |state: &mut super::State| state.session.awaits_writes();
+        let waited = self
+            .written
+            .wait_timeout_while(self.lock(), STORE_DEADLINE, is_open);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+thread_local! {
+    static AT_THE_END: RefCell<AtTheEnd> = const { RefCell::new(AtTheEnd(Vec::new())) };
+}
+
+/// A program that returns from `main` right after a cost was handed over has its record on the disk: the main thread ends
+/// last, and those of a runtime end with it.
+struct AtTheEnd(Vec<Weak<Shared>>);
+
+impl AtTheEnd {
+    fn add(&mut self, shared: &Arc<Shared>) {
+        let last = Arc::as_ptr(shared);
+        if self.0.iter().any(|known| known.as_ptr() == last) {
+            return;
+        }
+        self.0.retain(|known| known.strong_count() > 0);
+        self.0.push(Arc::downgrade(shared));
+    }
+}
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        for shared in self.0.iter().filter_map(Weak::upgrade) {
+            if shared.is_usable() {
+                shared.wait_for_writes();
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The client.
+
+use core::fmt;
+use core::ops::Deref;
+
+use cycles_client::{Client, Options};
+use cycles_host::{HttpOptions, Observer};
+use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Error, TraceParent};
+
+use crate::background::connect;
+
+/// A client of a Cycles server on hyper and tokio. Its methods are those of [`Client`], and can be awaited anywhere: what it needs run
+/// runs on a thread of its own.
+#[derive(Clone)]
+pub struct CyclesClient(Client);
+
+impl CyclesClient {
+    /// Starts a client from the API key and the server's address.
+    pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder {
+        CyclesClientBuilder {
+            config: CyclesConfig::builder(api_key, base_url),
+            options: Options::default(),
+        }
+    }
+
+    /// A client with this configuration.
+    pub fn new(config: CyclesConfig) -> Self {
+        Self::with_http(config, HttpOptions::default())
+    }
+
+    /// A client with this configuration that reaches its server in this way. If it cannot, every call
+    /// answers with the reason.
+    pub fn with_http(config: CyclesConfig, options: HttpOptions) -> Self {
+        let http = options;
+        let options = Options {
+            http,
+            ..Options::default()
+        };
+        Self(options.client(Ok(config), "tokio", connect))
+    }
+
+    /// The same client, but this is who is told what happens to reservations.
+    #[must_use]
+    pub fn with_observer(&self, observer: impl Observer) -> Self {
+        Self(self.0.with_observer(observer))
+    }
+
+    /// A client on the same connections whose calls belong to the caller's trace.
+    #[must_use]
+    pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
+        Self(self.0.with_trace_parent(parent))
+    }
+}
+
+impl Deref for CyclesClient {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl fmt::Debug for CyclesClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CyclesClient").field(&self.config()).finish()
+    }
+}
+
+/// Collects settings; [`build`](Self::build) makes the client.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CyclesClientBuilder {
+    config: CyclesConfigBuilder,
+    options: Options,
+}
+
+impl CyclesClientBuilder {
+    cycles_client::builder_setters!();
+
+    /// The client. If something is wrong with the settings every call answers with that error;
+    /// [`try_build`](Self::try_build) tells now.
+    pub fn build(self) -> CyclesClient {
+        CyclesClient(self.options.client(self.config.build(), "tokio", connect))
+    }
+
+    /// The client, or what is wrong with the settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn try_build(self) -> Result<CyclesClient, Error> {
+        let client = self.build();
+        client.config()?;
+        Ok(client)
+    }
+}
