@@ -147,7 +147,6 @@ impl Drop for Held {
     fn drop(&mut self) {
         if !self.has_ended {
             self.life.abandon();
-            self.life.leave();
         }
     }
 }

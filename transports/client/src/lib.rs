@@ -4,6 +4,8 @@
 #[doc(hidden)]
 #[cfg(feature = "async")]
 pub mod attribute;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod builder;
 mod client;
 mod completed;

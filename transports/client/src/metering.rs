@@ -71,6 +71,7 @@ impl<S> Metering<S> {
         &self.life
     }
 
+    #[cfg(feature = "async")]
     pub(crate) fn is_over(&self) -> bool {
         self.live.is_none()
     }

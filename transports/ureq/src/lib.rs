@@ -1,41 +1,27 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[doc(hidden)]
-pub mod attribute;
-mod builder;
+mod background;
 mod client;
-mod completed;
 mod connect;
-mod context;
 mod default_client;
 mod discreet;
-mod engine;
-mod flush;
-mod guard;
 mod http_client;
-mod life;
-mod meter;
 mod names;
-mod operations;
-mod pages;
-mod replay;
 mod route;
-mod scheduler;
 #[cfg(feature = "tls")]
 mod tls;
-mod with_cycles;
 mod workers;
 
-pub use builder::CyclesClientBuilder;
-pub use client::CyclesClient;
-pub use completed::Completed;
-pub use context::{CyclesContext, GuardContext, Lease};
+pub use client::{CyclesClient, CyclesClientBuilder};
 pub use default_client::{default_client, set_default_client, with_default_client};
-pub use guard::ReservationGuard;
-pub use meter::{Metered, Settling};
-pub use with_cycles::{try_with_cycles, with_cycles};
 
+pub use cycles_client::blocking::{
+    Client, Metered, ReservationGuard, Settling, try_with_cycles, with_cycles,
+};
+pub use cycles_client::{
+    Clock, Completed, CyclesContext, Done, GuardContext, Lease, Tick, Ticker, Transport,
+};
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::RetryPolicy;
@@ -53,7 +39,9 @@ pub use cycles_macros::ureq as cycles;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::attribute::{Value, called, guarded, made, made_read, metered, metered_read, paid};
+    pub use cycles_client::blocking::attribute::{
+        Value, called, guarded, made, made_read, metered, metered_read, paid,
+    };
     pub use cycles_proto::attribute::{
         AnyValue, Pair, amount, cost, dimensions, ended, in_unit, reading, returned, returning, text,
     };

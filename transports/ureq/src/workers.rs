@@ -1,91 +1,57 @@
-//! Threads that make calls: few, started when there is something to do, gone when there is not.
+//! Threads that make calls: started when there is something to do, gone when there is not.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use cycles_proto::Urgency;
-
-/// A bounded number of threads of one name that take jobs, the most urgent first.
+/// As many threads as there are jobs at once. How many that may be is not decided here.
 pub(crate) struct Workers(Arc<Inner>);
 
 /// Something that may block.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// How long a thread waits for more to do.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Inner {
     name: &'static str,
-    most: usize,
     state: Mutex<State>,
     work: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// By urgency, then by arrival.
-    jobs: BTreeMap<(Urgency, u64), Job>,
-    arrivals: u64,
-    threads: usize,
+    jobs: VecDeque<Job>,
     idle: usize,
-    is_closed: bool,
 }
 
 impl Workers {
-    /// At most `most` threads called `name`.
-    pub(crate) fn new(name: &'static str, most: usize) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         Self(Arc::new(Inner {
             name,
-            most,
             state: Mutex::default(),
             work: Condvar::new(),
         }))
     }
 
-    /// Has the job done as soon as may be.
-    pub(crate) fn submit(&self, urgency: Urgency, job: Job) {
+    /// Has the job done. If the system has no thread for it, it waits for one that is there; without any it is dropped.
+    pub(crate) fn submit(&self, job: Job) {
         let mut state = self.0.lock();
-        state.arrivals += 1;
-        let number = state.arrivals;
-        state.jobs.insert((urgency, number), job);
+        state.jobs.push_back(job);
         if state.jobs.len() <= state.idle {
             drop(state);
             self.0.work.notify_one();
-        } else if state.threads < self.0.most {
-            state.threads += 1;
-            drop(state);
-            self.start_thread();
-        }
-    }
-
-    /// From now on no thread waits for more to do.
-    pub(crate) fn close(&self) {
-        self.0.lock().is_closed = true;
-        self.0.work.notify_all();
-    }
-
-    fn start_thread(&self) {
-        let inner = Arc::clone(&self.0);
-        let builder = thread::Builder::new().name(self.0.name.to_owned());
-        if builder.spawn(move || inner.run(Inner::wait)).is_ok() {
             return;
         }
-        let mut state = self.0.lock();
-        state.threads -= 1;
-        if state.threads == 0 {
-            // The system has no more threads, so the one that is here has to do.
-            drop(state);
-            self.0.run(|inner| inner.lock().next());
+        drop(state);
+        let inner = Arc::clone(&self.0);
+        let builder = thread::Builder::new().name(self.0.name.to_owned());
+        let is_alone = Arc::strong_count(&inner) == 2;
+        if builder.spawn(move || inner.run()).is_err() && is_alone {
+            self.0.lock().jobs.clear();
         }
-    }
-}
-
-impl State {
-    fn next(&mut self) -> Option<Job> {
-        self.jobs.pop_first().map(|(_, job)| job)
     }
 }
 
@@ -94,33 +60,26 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, next: impl Fn(&Self) -> Option<Job>) {
-        while let Some(job) = next(self) {
+    fn run(&self) {
+        while let Some(job) = self.wait() {
             // A job that panics ends neither the thread nor the other jobs.
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
     }
 
-    /// The next job; `None` after a while without one, and then the thread no longer counts.
+    /// The next job; `None` after a while without one.
     fn wait(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.next() {
+            if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }
-            if state.is_closed {
-                state.threads -= 1;
-                return None;
-            }
             state.idle += 1;
-            let (woken, timeout) = self
-                .work
-                .wait_timeout(state, PATIENCE)
-                .unwrap_or_else(PoisonError::into_inner);
+            let waited = self.work.wait_timeout(state, PATIENCE);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if timeout.timed_out() && state.jobs.is_empty() {
-                state.threads -= 1;
                 return None;
             }
         }
@@ -134,52 +93,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_that_hangs_holds_up_no_other() {
-        let workers = Workers::new("test", 2);
+    fn a_job_that_hangs_or_panics_holds_up_no_other() {
+        let workers = Workers::new("test");
         let (release, hanging) = mpsc::channel::<()>();
-        workers.submit(Urgency::Other, Box::new(move || hanging.recv().unwrap()));
+        workers.submit(Box::new(move || hanging.recv().unwrap()));
         let (done, answers) = mpsc::channel();
         for number in 0..10 {
             let done = done.clone();
-            workers.submit(Urgency::Other, Box::new(move || done.send(number).unwrap()));
+            workers.submit(Box::new(move || {
+                done.send(number).unwrap();
+                std::panic::resume_unwind(Box::new("a job of a test that panics"));
+            }));
         }
-        let order: Vec<_> = answers.iter().take(10).collect();
-        assert_eq!(order, (0..10).collect::<Vec<_>>());
+        let mut done: Vec<_> = answers.iter().take(10).collect();
+        done.sort_unstable();
+        assert_eq!(done, (0..10).collect::<Vec<_>>());
         release.send(()).unwrap();
     }
 
     #[test]
-    fn the_most_urgent_goes_first_and_a_panic_ends_nothing() {
-        let workers = Workers::new("test", 1);
-        let (release, hanging) = mpsc::channel::<()>();
-        workers.submit(Urgency::Settlement, Box::new(move || hanging.recv().unwrap()));
-        let (done, answers) = mpsc::channel();
-        let lease = |seconds| Urgency::Lease(Duration::from_secs(seconds));
-        for urgency in [Urgency::Other, lease(9), lease(3), Urgency::Settlement] {
-            let done = done.clone();
-            let job = move || {
-                done.send(urgency).unwrap();
-                panic!("a job of a test that panics");
-            };
-            workers.submit(urgency, Box::new(job));
+    fn a_thread_that_has_nothing_to_do_takes_the_next_job_or_ends() {
+        let workers = Workers::new("test");
+        let names = || {
+            let (done, answer) = mpsc::channel();
+            workers.submit(Box::new(move || done.send(thread::current().id()).unwrap()));
+            answer.recv().unwrap()
+        };
+        let first = names();
+        while workers.0.lock().idle == 0 {
+            thread::yield_now();
         }
-        release.send(()).unwrap();
-        let order: Vec<_> = answers.iter().take(4).collect();
-        assert_eq!(order, [Urgency::Settlement, lease(3), lease(9), Urgency::Other]);
-    }
-
-    #[test]
-    fn there_are_never_more_threads_than_allowed_and_none_once_closed() {
-        let workers = Workers::new("test", 3);
-        let (done, answers) = mpsc::channel();
-        for _ in 0..100 {
-            let done = done.clone();
-            workers.submit(Urgency::Other, Box::new(move || done.send(()).unwrap()));
-            assert!(workers.0.lock().threads <= 3);
-        }
-        assert_eq!(answers.iter().take(100).count(), 100);
-        workers.close();
-        while workers.0.lock().threads > 0 {
+        assert_eq!(names(), first);
+        while Arc::strong_count(&workers.0) > 1 {
             thread::yield_now();
         }
     }

@@ -6,7 +6,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use cycles_proto::session::{Key, Session};
@@ -15,14 +15,16 @@ use cycles_proto::{Call, Urgency};
 use super::background::Unpark;
 use super::{Done, Shared, State};
 
-/// A thread that blocks.
+/// A thread that blocks, be it in several calls, one within the other.
 pub(super) struct Helper {
     waker: Waker,
     calls: Mutex<VecDeque<(Call, Done)>>,
+    /// What it waits for, the innermost call's last.
+    keys: Mutex<Vec<Key>>,
 }
 
 thread_local! {
-    /// The one that blocks here.
+    /// This thread, while it blocks.
     static HERE: RefCell<Option<Arc<Helper>>> = const { RefCell::new(None) };
 }
 
@@ -33,8 +35,12 @@ impl Helper {
         self.waker.clone()
     }
 
-    fn calls(&self) -> std::sync::MutexGuard<'_, VecDeque<(Call, Done)>> {
+    fn calls(&self) -> MutexGuard<'_, VecDeque<(Call, Done)>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Vec<Key>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn here() -> Option<Arc<Self>> {
@@ -55,6 +61,7 @@ impl State {
     pub(super) fn help(&mut self, key: Key) {
         if let Some(helper) = Helper::here() {
             helps(&mut self.session, key, true);
+            helper.keys().push(key);
             self.helpers.insert(key, helper);
         }
     }
@@ -106,41 +113,55 @@ pub(crate) fn block_until<F: Future>(shared: &Shared, timeout: Duration, future:
     }
 }
 
+/// A call that blocks.
 struct Helping<'a> {
     shared: &'a Arc<Shared>,
     helper: Arc<Helper>,
-    before: Option<Arc<Helper>>,
+    /// Whether it is within another.
+    is_inner: bool,
+    /// How many keys are the outer ones'.
+    keys: usize,
 }
 
 impl<'a> Helping<'a> {
     fn begin(shared: &'a Arc<Shared>) -> Self {
-        let helper = Arc::new(Helper {
-            waker: Waker::from(Arc::new(Unpark(thread::current()))),
-            calls: Mutex::default(),
+        let outer = Helper::here();
+        let is_inner = outer.is_some();
+        let helper = outer.unwrap_or_else(|| {
+            Arc::new(Helper {
+                waker: Waker::from(Arc::new(Unpark(thread::current()))),
+                calls: Mutex::default(),
+                keys: Mutex::default(),
+            })
         });
-        let here = Some(Arc::clone(&helper));
-        let before = HERE.try_with(|before| before.replace(here)).ok().flatten();
+        if !is_inner {
+            let here = Some(Arc::clone(&helper));
+            let _ = HERE.try_with(|before| before.replace(here));
+        }
+        let keys = helper.keys().len();
         Self {
             shared,
             helper,
-            before,
+            is_inner,
+            keys,
         }
     }
 }
 
 impl Drop for Helping<'_> {
     fn drop(&mut self) {
-        let before = self.before.take();
-        let _ = HERE.try_with(|here| here.replace(before));
+        if !self.is_inner {
+            let _ = HERE.try_with(|here| here.replace(None));
+        }
+        let keys = self.helper.keys().split_off(self.keys);
         self.shared.change(|state, _| {
-            let State { helpers, session, .. } = state;
-            helpers.retain(|key, helper| {
-                let is_other = !Arc::ptr_eq(helper, &self.helper);
-                if !is_other {
-                    helps(session, *key, false);
+            for key in keys {
+                let helper = state.helpers.get(&key);
+                if helper.is_some_and(|helper| Arc::ptr_eq(helper, &self.helper)) {
+                    state.helpers.remove(&key);
+                    helps(&mut state.session, key, false);
                 }
-                is_other
-            });
+            }
         });
         // What was left for the caller is made without it.
         let left = core::mem::take(&mut *self.helper.calls());

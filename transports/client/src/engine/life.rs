@@ -137,15 +137,31 @@ impl Life {
     /// Whoever held it has left: what is known to be spent is charged, else the budget is given back.
     pub(crate) fn abandon(&self) {
         if self.check().is_ok() {
-            self.release(ReleaseReason::ABANDONED);
+            self.ends(|| self.release(ReleaseReason::ABANDONED));
         }
     }
 
-    /// A cost was handed over, and nobody waits for what becomes of it.
+    /// It is ending, and nobody waits for what becomes of it.
     pub(crate) fn leave(&self) {
         if self.check().is_ok() {
-            self.shared().see_to_writes();
+            self.ends(|| {});
         }
+    }
+
+    /// It ends by this, and nobody waits for what becomes of it.
+    fn ends(&self, end: impl FnOnce()) {
+        #[cfg(feature = "blocking")]
+        if std::thread::panicking() && self.shared().may_wait_here() {
+            // The panic may end the process.
+            let ended = async {
+                end();
+                self.wait_for(|session, _, key| session.released(key)).await
+            };
+            let _ = super::block_on(self.shared(), ended);
+            return;
+        }
+        end();
+        self.shared().see_to_writes();
     }
 }
 

@@ -257,6 +257,6 @@ impl State {
     }
 }
 
-/// A panic leaves the session in order.
-impl UnwindSafe for Engine {}
-impl RefUnwindSafe for Engine {}
+/// A panic leaves the session in order, and a transport's ends with its call.
+impl UnwindSafe for Shared {}
+impl RefUnwindSafe for Shared {}

@@ -8,7 +8,7 @@ use cycles_proto::journal::STORE_DEADLINE;
 use super::Shared;
 
 impl Shared {
-    /// A cost was handed over on this thread. Where that is let wait, until it is on the disk; else the end of the thread is,
+    /// A cost was handed over on this thread, and nobody waits for what becomes of it. Where that is let wait, until it is on the disk; else the end of the thread is,
     /// which may be that of the program.
     pub(crate) fn see_to_writes(self: &Arc<Self>) {
         if !self.lock().session.awaits_writes() {

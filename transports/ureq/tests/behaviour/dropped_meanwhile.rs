@@ -28,7 +28,7 @@ impl tracing::Subscriber for Slow {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
 
     fn event(&self, _: &tracing::Event<'_>) {
-        if thread::current().name() == Some("cycles-heartbeat") {
+        if thread::current().name() == Some("cycles-call") {
             let (beating, dropped) = BEATS.get().unwrap();
             if beating.try_send(()).is_ok() {
                 dropped.lock().unwrap().recv_timeout(PATIENCE).unwrap();

@@ -1,5 +1,6 @@
 //! What the attribute `cycles` makes of a function.
 
+use core::ops::Deref;
 use std::io::Read;
 
 use cycles_host::ambient;
@@ -9,11 +10,8 @@ use cycles_proto::models::{Amount, Unit};
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 
-use crate::client::CyclesClient;
+use super::{Client, Metered, ReservationGuard, try_with_cycles};
 use crate::context::{CURRENT, GuardContext};
-use crate::guard::ReservationGuard;
-use crate::meter::Metered;
-use crate::with_cycles::try_with_cycles;
 
 /// The iterator that the body of a guarded function made, and who tells what an item says about its cost; nothing if
 /// it is an error.
@@ -50,12 +48,13 @@ pub fn called<O>(function: impl FnOnce() -> O) -> O {
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub fn guarded<T, E, A>(
-    client: Result<CyclesClient, Error>,
+pub fn guarded<C, T, E, A>(
+    client: Result<C, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<(T, A), E>,
 ) -> Result<T, NotCompleted<E>>
 where
+    C: Deref<Target = Client>,
     A: FnOnce(&T, &Unit) -> Option<Amount>,
 {
     let client = client.map_err(NotCompleted::NotReserved)?;
@@ -74,12 +73,13 @@ where
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub fn metered<I, E, F>(
-    client: Result<CyclesClient, Error>,
+pub fn metered<C, I, E, F>(
+    client: Result<C, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<(I, F), E>,
 ) -> Result<Metered<I, F>, NotCompleted<E>>
 where
+    C: Deref<Target = Client>,
     I: Iterator,
     F: FnMut(&I::Item) -> Option<Reading>,
 {
@@ -91,12 +91,13 @@ where
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
-pub fn metered_read<S, E, F>(
-    client: Result<CyclesClient, Error>,
+pub fn metered_read<C, S, E, F>(
+    client: Result<C, Error>,
     config: WithCyclesConfig,
     body: impl FnOnce() -> Result<(S, F), E>,
 ) -> Result<Metered<S, F>, NotCompleted<E>>
 where
+    C: Deref<Target = Client>,
     S: Read,
     F: FnMut(&[u8]) -> Option<Reading>,
 {
@@ -106,11 +107,14 @@ where
 
 /// The reservation, what the body made under it, and the context that this goes on in. A panic gives the budget back
 /// when the guard is dropped.
-fn open<I, E>(
-    client: Result<CyclesClient, Error>,
+fn open<C, I, E>(
+    client: Result<C, Error>,
     config: &WithCyclesConfig,
     body: impl FnOnce() -> Result<I, E>,
-) -> Result<(ReservationGuard, I, Option<GuardContext>), NotCompleted<E>> {
+) -> Result<(ReservationGuard, I, Option<GuardContext>), NotCompleted<E>>
+where
+    C: Deref<Target = Client>,
+{
     let client = client.map_err(NotCompleted::NotReserved)?;
     let guard = client
         .reserve(config.request())

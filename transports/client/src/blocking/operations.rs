@@ -1,7 +1,5 @@
 //! The plain operations: one request and one answer each.
 
-use std::sync::Arc;
-
 use cycles_proto::models::{
     BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
     CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
@@ -9,17 +7,17 @@ use cycles_proto::models::{
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
     ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
 };
-use cycles_proto::{CyclesConfig, Error, Operation, Progress, RawRequest, RawResponse, Seed};
+use cycles_proto::{Error, RawRequest, RawResponse};
 
-use crate::client::CyclesClient;
+use super::Client;
 
-impl CyclesClient {
+impl Client {
     /// Asks whether an action would be allowed (`decide`). Holds nothing: to be sure, reserve.
     ///
     /// # Errors
     /// Any [`Error`]. A refusal is no error here but a decision.
     pub fn decide(&self, request: &DecisionRequest) -> Result<DecisionResponse, Error> {
-        self.run(|config, seed| Operation::decide(config, request, seed))
+        self.wait(self.0.decide(request))
     }
 
     /// Holds budget for an action (`createReservation`), or with `dry_run` evaluates whether it could.
@@ -33,7 +31,7 @@ impl CyclesClient {
         &self,
         request: &ReservationCreateRequest,
     ) -> Result<ReservationCreateResponse, Error> {
-        self.run(|config, seed| Operation::create_reservation(config, request, seed))
+        self.wait(self.0.create_reservation(request))
     }
 
     /// Charges what an action cost to its reservation (`commitReservation`).
@@ -45,7 +43,7 @@ impl CyclesClient {
         id: &ReservationId,
         request: &CommitRequest,
     ) -> Result<CommitResponse, Error> {
-        self.run(|config, seed| Operation::commit_reservation(config, id, request, seed))
+        self.wait(self.0.commit_reservation(id, request))
     }
 
     /// Gives back what a reservation holds (`releaseReservation`).
@@ -57,7 +55,7 @@ impl CyclesClient {
         id: &ReservationId,
         request: &ReleaseRequest,
     ) -> Result<ReleaseResponse, Error> {
-        self.run(|config, seed| Operation::release_reservation(config, id, request, seed))
+        self.wait(self.0.release_reservation(id, request))
     }
 
     /// Prolongs a reservation's lease (`extendReservation`).
@@ -69,7 +67,7 @@ impl CyclesClient {
         id: &ReservationId,
         request: &ReservationExtendRequest,
     ) -> Result<ReservationExtendResponse, Error> {
-        self.run(|config, seed| Operation::extend_reservation(config, id, request, seed))
+        self.wait(self.0.extend_reservation(id, request))
     }
 
     /// Looks at one reservation (`getReservation`).
@@ -77,7 +75,7 @@ impl CyclesClient {
     /// # Errors
     /// Any [`Error`]; an expired reservation is a 410 here, and a row in a list.
     pub fn get_reservation(&self, id: &ReservationId) -> Result<ReservationDetail, Error> {
-        self.run(|config, seed| Operation::get_reservation(config, id, seed))
+        self.wait(self.0.get_reservation(id))
     }
 
     /// Lists reservations, a page at a time (`listReservations`).
@@ -88,7 +86,7 @@ impl CyclesClient {
         &self,
         params: &ListReservationsParams,
     ) -> Result<ReservationListResponse, Error> {
-        self.run(|config, seed| Operation::list_reservations(config, params, seed))
+        self.wait(self.0.list_reservations(params))
     }
 
     /// Charges an action that was not reserved (`createEvent`).
@@ -96,7 +94,7 @@ impl CyclesClient {
     /// # Errors
     /// Any [`Error`]; see [`Error::outcome_is_unknown`] before giving up a cost.
     pub fn create_event(&self, request: &EventCreateRequest) -> Result<EventCreateResponse, Error> {
-        self.run(|config, seed| Operation::create_event(config, request, seed))
+        self.wait(self.0.create_event(request))
     }
 
     /// Shows balances, a page at a time (`getBalances`).
@@ -104,7 +102,7 @@ impl CyclesClient {
     /// # Errors
     /// Any [`Error`].
     pub fn get_balances(&self, params: &BalanceParams) -> Result<BalanceResponse, Error> {
-        self.run(|config, seed| Operation::get_balances(config, params, seed))
+        self.wait(self.0.get_balances(params))
     }
 
     /// Fetches a signed evidence envelope (`getEvidence`). It may not be there yet: a 404 shortly after the
@@ -113,7 +111,7 @@ impl CyclesClient {
     /// # Errors
     /// Any [`Error`].
     pub fn get_evidence(&self, id: &EvidenceId) -> Result<CyclesEvidenceEnvelope, Error> {
-        self.run(|config, seed| Operation::get_evidence(config, id, seed))
+        self.wait(self.0.get_evidence(id))
     }
 
     /// Fetches the keys that verify evidence (`getEvidenceJwks`).
@@ -121,7 +119,7 @@ impl CyclesClient {
     /// # Errors
     /// Any [`Error`]; a server that publishes none answers 404.
     pub fn get_evidence_jwks(&self) -> Result<CyclesEvidenceJwks, Error> {
-        self.run(Operation::get_evidence_jwks)
+        self.wait(self.0.get_evidence_jwks())
     }
 
     /// Asks whether the server is ready.
@@ -129,7 +127,7 @@ impl CyclesClient {
     /// # Errors
     /// Any [`Error`]; a server that is up but not ready is no error.
     pub fn health(&self) -> Result<HealthResponse, Error> {
-        self.run(Operation::health)
+        self.wait(self.0.health())
     }
 
     /// The reservation that was made under this key, however it ended, if the server still knows it.
@@ -140,11 +138,7 @@ impl CyclesClient {
         &self,
         key: impl Into<IdempotencyKey>,
     ) -> Result<Option<ReservationSummary>, Error> {
-        let params = ListReservationsParams {
-            idempotency_key: Some(key.into()),
-            ..Default::default()
-        };
-        Ok(self.list_reservations(&params)?.reservations.into_iter().next())
+        self.wait(self.0.find_by_idempotency_key(key))
     }
 
     /// Any operation, with its answer as it came: a status that says no is no error here.
@@ -152,52 +146,6 @@ impl CyclesClient {
     /// # Errors
     /// Only if there is no answer: [`Error::Config`], [`Error::Invalid`] and [`Error::Transport`].
     pub fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
-        let request = request.into();
-        let start = |config: &_, seed| Operation::raw(config, request, seed);
-        self.ask(start, |asked| {
-            asked.as_ref().map_or_else(Some, RawResponse::error)
-        })
-    }
-
-    fn run<T: 'static>(
-        &self,
-        start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
-    ) -> Result<T, Error> {
-        self.ask(start, |result| result.as_ref().err())
-    }
-
-    /// `trouble` is what of a result is no success of the server.
-    fn ask<T: 'static>(
-        &self,
-        start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
-        trouble: fn(&Result<T, Error>) -> Option<&Error>,
-    ) -> Result<T, Error> {
-        let ready = self.ready()?;
-        let engine = &ready.engine;
-        let mut operation = start(&ready.config, cycles_host::seed()?)?;
-        let began = engine.now().mono;
-        loop {
-            let answer = engine.http.exchange(operation.call());
-            trace(&operation, &answer);
-            let elapsed = engine.now().mono.saturating_sub(began);
-            match operation.handle(elapsed, answer.as_ref().map_err(Clone::clone)) {
-                Progress::Again(same) => operation = same,
-                Progress::Done(result) => {
-                    engine.observe(trouble(&result));
-                    return result;
-                }
-            }
-        }
-    }
-}
-
-fn trace<T: 'static>(
-    operation: &Operation<T>,
-    answer: &Result<http::Response<bytes::Bytes>, cycles_proto::Failure>,
-) {
-    let context = operation.context();
-    match answer {
-        Ok(response) => tracing::debug!(call = %context, status = response.status().as_u16(), "answered"),
-        Err(failure) => tracing::debug!(call = %context, %failure, "no answer"),
+        self.wait(self.0.raw(request))
     }
 }

@@ -5,9 +5,9 @@ use std::vec;
 use cycles_proto::Error;
 use cycles_proto::models::{Balance, BalanceParams, ListReservationsParams, ReservationSummary};
 
-use crate::client::CyclesClient;
+use super::Client;
 
-impl CyclesClient {
+impl Client {
     /// All reservations that `params` select, page after page as they are asked for. An error ends it.
     pub fn reservations(
         &self,

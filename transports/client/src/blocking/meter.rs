@@ -4,15 +4,14 @@ use core::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use cycles_host::ambient;
-use cycles_proto::meter::{End, Meter, Reading, Settle};
+use cycles_proto::meter::{End, Reading, Settle};
 use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 
-use crate::client::Ready;
-use crate::context::{CURRENT, GuardContext};
-use crate::guard::ReservationGuard;
-use crate::life::Life;
+use super::ReservationGuard;
+use crate::context::GuardContext;
+use crate::engine::{Life, block_on};
+use crate::metering::{Ended, Live, Metering};
 
 /// An iterator or a reader whose items pass through unchanged while they are charged to a reservation. The lease is
 /// kept alive for as long as it lives; made by [`ReservationGuard::meter`], [`ReservationGuard::try_meter`] and
@@ -33,10 +32,8 @@ use crate::life::Life;
 /// attempt; a drop waits for the record only. [`settling`](Self::settling) tells what became of the cost.
 #[must_use = "dropped, this gives the budget back"]
 pub struct Metered<S, F> {
-    live: Option<Live<S>>,
+    metering: Metering<S>,
     read: F,
-    consumed: Amount,
-    settling: Settling,
     /// What a reader failed with: one that asks again is not to take what it has for the whole.
     failed: Option<Failed>,
 }
@@ -46,22 +43,13 @@ struct Failed {
     said: String,
 }
 
-/// What there is until the end.
-struct Live<S> {
-    guard: ReservationGuard,
-    meter: Meter,
-    source: S,
-    /// What the source runs under, if it is that of a guarded function.
-    context: Option<GuardContext>,
-}
-
 impl ReservationGuard {
     /// Charges what `items` yields, by what `cost` says of each item: an [`Amount`] is what the item costs, a
     /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
     ///
     /// ```
-    /// # use cycles_ureq::{ReservationGuard, models::Amount};
-    /// # fn answer(guard: ReservationGuard, words: Vec<String>) -> Result<(), cycles_ureq::Error> {
+    /// # use cycles_client::{blocking::ReservationGuard, models::Amount};
+    /// # fn answer(guard: ReservationGuard, words: Vec<String>) -> Result<(), cycles_client::Error> {
     /// let mut words = guard.meter(words, |word| Amount::tokens(word.len() as i64));
     /// let settling = words.settling();
     /// for word in words {
@@ -122,25 +110,8 @@ impl ReservationGuard {
 
 impl<S, F> Metered<S, F> {
     pub(crate) fn new(guard: ReservationGuard, source: S, read: F) -> Self {
-        let life = Arc::clone(guard.life());
-        let now = life.engine.now();
-        let meter = match life.check() {
-            Ok(()) => life.lock().machine.meter(now),
-            // Nothing will be taken, in whatever unit.
-            Err(_) => Meter::new(Amount::tokens(0), now),
-        };
         Self {
-            consumed: meter.consumed(),
-            settling: Settling {
-                life,
-                _ready: guard.ready().clone(),
-            },
-            live: Some(Live {
-                guard,
-                meter,
-                source,
-                context: None,
-            }),
+            metering: Metering::new(guard.into_inner(), source),
             read,
             failed: None,
         }
@@ -150,7 +121,7 @@ impl<S, F> Metered<S, F> {
     /// unit, those that their [readings](Reading::with_tokens) say. For what a reservation's caps ask, see
     /// [`Caps::clamp_max_tokens`](cycles_proto::models::Caps::clamp_max_tokens).
     pub fn stop_at_tokens(mut self, most: i64) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.meter.stop_at_tokens(most);
         }
         self
@@ -158,7 +129,7 @@ impl<S, F> Metered<S, F> {
 
     /// What goes with the commit, unless an item says [more](Reading::with_metrics). `latency_ms` is filled in.
     pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.meter.notes_mut().set_metrics(metrics);
         }
         self
@@ -166,7 +137,7 @@ impl<S, F> Metered<S, F> {
 
     /// What is kept with the commit.
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.meter.notes_mut().set_metadata(metadata.into());
         }
         self
@@ -174,7 +145,7 @@ impl<S, F> Metered<S, F> {
 
     /// What the source finds as its context, and tells it, up to its end.
     pub(crate) fn within(mut self, context: Option<GuardContext>) -> Self {
-        if let Some(live) = &mut self.live {
+        if let Some(live) = self.metering.live() {
             live.context = context;
         }
         self
@@ -182,87 +153,56 @@ impl<S, F> Metered<S, F> {
 
     /// What was consumed by now.
     pub fn consumed(&self) -> &Amount {
-        &self.consumed
+        self.metering.consumed()
     }
 
     /// The reservation, as long as this is not over.
-    pub fn guard(&self) -> Option<&ReservationGuard> {
-        self.live.as_ref().map(|live| &live.guard)
+    pub fn guard(&self) -> Option<&crate::ReservationGuard> {
+        self.metering.guard()
     }
 
     /// To be asked what became of the cost, wherever this goes itself. Any number may be had, at any time.
     pub fn settling(&self) -> Settling {
-        self.settling.clone()
+        Settling(Arc::clone(self.metering.life()))
     }
 
     /// What is still to be consumed from; nothing once it is over.
     fn open(&mut self) -> Option<&mut Live<S>> {
-        if self.live.as_ref().is_some_and(|live| live.meter.is_full()) {
+        if self.metering.is_full() {
             self.end(End::Finished);
         }
-        self.live.as_mut()
+        self.metering.live()
     }
 
     /// Counts an item, before anybody sees it.
     fn count(&mut self, reading: Option<Reading>) {
-        let Some(reading) = reading else {
-            return self.end(End::Failed);
-        };
-        let Some(live) = &mut self.live else { return };
-        if let Some(amount) = live.meter.read(reading) {
-            // What it refuses is not counted either, and told at the end.
-            if live.guard.life().check().is_ok() {
-                let _ = live.guard.life().lock().machine.counted(&amount);
-            }
-            self.consumed = live.meter.consumed();
+        match reading {
+            Some(reading) => self.metering.count(reading),
+            None => self.end(End::Failed),
         }
-        if live.meter.is_full() {
+        if self.metering.is_full() {
             self.end(End::Finished);
         }
     }
 
     fn end(&mut self, end: End) {
-        let Some(live) = self.live.take() else { return };
-        if live.guard.life().check().is_err() {
-            return;
-        }
-        let Live {
+        let Some(Ended {
             guard,
-            mut meter,
+            settle,
             source,
-            context,
-        } = live;
-        if let Some(context) = context {
-            let notes = context.notes().lock().clone();
-            meter.add_notes(notes);
-        }
-        let life = &self.settling.life;
-        let settle = {
-            let mut shared = life.lock();
-            if let Some(why) = meter.uncounted() {
-                shared.told.not_counted(why.clone());
-            }
-            shared.machine.end_meter(life.engine.now(), meter, end)
+        }) = self.metering.end(end)
+        else {
+            return;
         };
+        let guard = ReservationGuard::new(guard);
         // What comes of it is for whoever asks.
         match settle {
-            settle if end == End::Dropped => guard.leave(settle),
-            Settle::Commit(request) => drop(guard.settle(request).map(|settling| settling.receipt())),
+            Settle::Commit(request) if end == End::Dropped => drop(guard.into_inner().commit(request)),
+            Settle::Release(_) if end == End::Dropped => drop(guard),
+            Settle::Commit(request) => drop(guard.commit(request)),
             Settle::Release(reason) => drop(guard.release(reason)),
         }
         drop(source);
-    }
-}
-
-impl<S> Live<S> {
-    /// Runs `f` under the context that there is; where that was made by hand it is the caller's.
-    fn within<O>(&mut self, f: impl FnOnce(&mut S, &mut Meter) -> O) -> O {
-        let (source, meter) = (&mut self.source, &mut self.meter);
-        if self.context.is_some() {
-            ambient::enter(&CURRENT, &mut self.context, || f(source, meter))
-        } else {
-            f(source, meter)
-        }
     }
 }
 
@@ -276,7 +216,7 @@ where
     fn next(&mut self) -> Option<S::Item> {
         self.open()?;
         let read = &mut self.read;
-        let next = self.live.as_mut()?.within(|source, meter| {
+        let next = self.metering.live()?.within(|source, meter| {
             let item = source.next()?;
             let reading = meter.ask(|| read(&item));
             Some((item, reading))
@@ -290,7 +230,7 @@ where
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let most = self.live.as_ref().map(|live| live.source.size_hint().1);
+        let most = self.metering.source().map(|source| source.size_hint().1);
         (0, most.unwrap_or(Some(0)))
     }
 }
@@ -320,7 +260,7 @@ where
             Ok(read) => {
                 let reading = buf.get(..read).filter(|bytes| !bytes.is_empty());
                 let read_by = &mut self.read;
-                let live = self.live.as_mut();
+                let live = self.metering.live();
                 let reading = reading
                     .zip(live)
                     .map(|(bytes, live)| live.within(|_, meter| meter.ask(|| read_by(bytes))));
@@ -355,11 +295,7 @@ impl<S, F> Drop for Metered<S, F> {
 
 /// To be asked what became of a metered cost; see [`Metered::settling`].
 #[derive(Clone)]
-pub struct Settling {
-    life: Arc<Life>,
-    /// Keeps the threads that settle it.
-    _ready: Ready,
-}
+pub struct Settling(Arc<Life>);
 
 impl Settling {
     /// Waits for the end of what is metered first, which has to come on another thread or to have come; and then
@@ -369,8 +305,9 @@ impl Settling {
     /// # Errors
     /// Any [`Error`] if the cost was not taken, was refused, or is in no record.
     pub fn wait(&self) -> Result<Option<Receipt>, Error> {
-        self.life.check()?;
-        self.life.wait_for(|shared| shared.told.settled(&shared.machine))
+        self.0.check()?;
+        let settled = self.0.wait_for(|session, _, key| session.settled(key));
+        block_on(self.0.shared(), settled)
     }
 }
 
@@ -378,7 +315,7 @@ impl<S, F> fmt::Debug for Metered<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metered")
             .field("guard", &self.guard())
-            .field("consumed", &self.consumed)
+            .field("consumed", self.consumed())
             .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,73 @@
+//! The thread that keeps the time, and those that make calls.
+
+use std::io;
+use std::sync::Arc;
+
+use cycles_client::{Adapter, Background, Clock, Done, Running, Ticker, Transport};
+use cycles_host::HttpOptions;
+use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
+
+use crate::http_client::HttpClient;
+use crate::workers::Workers;
+
+/// One for all clients of a process.
+static BACKGROUND: Background<()> = Background::new("cycles-ureq", prepare);
+
+type Run = Box<dyn FnOnce(Running<()>) + Send>;
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other adapters need something of the system"
+)]
+fn prepare() -> io::Result<((), Run)> {
+    Ok(((), Box::new(Running::serve_here)))
+}
+
+/// What a client is made of.
+pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
+    let transport = Ureq {
+        http: Arc::new(HttpClient::new(config, options)?),
+        workers: Workers::new("cycles-call"),
+    };
+    Ok((Arc::new(transport), Arc::new(Timer(cycles_host::Clock::new()))))
+}
+
+/// Makes calls by ureq, each on a thread that waits for its answer.
+struct Ureq {
+    http: Arc<HttpClient>,
+    workers: Workers,
+}
+
+impl Transport for Ureq {
+    fn start(&self, call: Call, done: Done) {
+        let http = Arc::clone(&self.http);
+        self.workers.submit(Box::new(move || exchange(&http, call, done)));
+    }
+
+    fn make(&self, call: Call, done: Done) {
+        exchange(&self.http, call, done);
+    }
+
+    fn may_wait_here(&self) -> bool {
+        true
+    }
+}
+
+fn exchange(http: &HttpClient, call: Call, mut done: Done) {
+    if done.begin() {
+        done.finish(http.exchange(call));
+    }
+}
+
+/// The machine's clock, and the thread's timer.
+struct Timer(cycles_host::Clock);
+
+impl Clock for Timer {
+    fn now(&self) -> Now {
+        self.0.now()
+    }
+
+    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
+        BACKGROUND.keep(ticker)
+    }
+}
