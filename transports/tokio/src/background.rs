@@ -1,14 +1,15 @@
-//! The thread that keeps the time, and on which calls are made.
+//! The thread that keeps the time, and on which calls are made that no runtime of the user's is to make.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use cycles_client::{Adapter, Background, Clock, Done, Running, Ticker, Transport};
+use cycles_client::{Adapter, Background, Clock, Running, Ticker};
 use cycles_host::HttpOptions;
 use cycles_http::HttpClient;
-use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
+use cycles_proto::{ConfigError, CyclesConfig, Now};
 use tokio::runtime::{Builder, Handle};
 
+use crate::hyper::Hyper;
 use crate::reactor::TokioReactor;
 
 /// One for all clients of a process.
@@ -27,35 +28,9 @@ fn prepare() -> io::Result<(Handle, Run)> {
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
     let clock = cycles_host::Clock::new();
     let runtime = Arc::<OnceLock<Handle>>::default();
-    let transport = Hyper {
-        http: HttpClient::new(config, options, TokioReactor::new(clock))?,
-        runtime: Arc::clone(&runtime),
-    };
+    let http = HttpClient::new(config, options, TokioReactor::new(clock, Arc::clone(&runtime)))?;
+    let transport = Hyper::new(http, Arc::clone(&runtime));
     Ok((Arc::new(transport), Arc::new(Timer { clock, runtime })))
-}
-
-/// Makes calls by hyper.
-struct Hyper {
-    http: HttpClient<TokioReactor>,
-    runtime: Arc<OnceLock<Handle>>,
-}
-
-impl Transport for Hyper {
-    fn start(&self, call: Call, done: Done) {
-        let exchange = done.carry(self.http.clone().exchange(call));
-        match self.runtime.get() {
-            Some(runtime) => drop(runtime.spawn(exchange)),
-            // Somebody else keeps the time.
-            None => match Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(exchange)),
-                Err(_) => drop(exchange),
-            },
-        }
-    }
-
-    fn may_wait_here(&self) -> bool {
-        Handle::try_current().is_err()
-    }
 }
 
 /// The machine's clock, and the thread's timer.

@@ -4,6 +4,7 @@
 mod background;
 mod client;
 mod default_client;
+mod hyper;
 mod reactor;
 
 pub use client::{CyclesClient, CyclesClientBuilder};

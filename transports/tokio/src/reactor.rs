@@ -5,34 +5,41 @@ use core::pin::Pin;
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use cycles_host::Clock;
 use cycles_http::{DrivenBy, Reactor};
-use cycles_proto::Failure;
+use cycles_proto::{Failure, FailureKind};
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 
-/// Those of the thread that calls are made on.
+/// Sockets and tasks are those of the runtime that runs where they are asked for. The timers are those of our own thread, so
+/// that they go on where that stands still.
 #[derive(Clone)]
 pub(crate) struct TokioReactor {
     clock: Clock,
+    own: Arc<OnceLock<Handle>>,
 }
 
 impl TokioReactor {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock }
+    pub(crate) fn new(clock: Clock, own: Arc<OnceLock<Handle>>) -> Self {
+        Self { clock, own }
     }
 }
 
 impl Reactor for TokioReactor {
     type Stream = TcpStream;
     type Sleep = Pin<Box<Sleep>>;
-    type RuntimeId = ();
+    type RuntimeId = Id;
 
-    const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
+    /// A task that is woken runs next on the thread that woke it.
+    const DRIVEN_BY: DrivenBy = DrivenBy::Task;
 
-    fn runtime(&self) -> Result<(), Failure> {
-        Ok(())
+    fn runtime(&self) -> Result<Id, Failure> {
+        let here = Handle::try_current();
+        here.map(|here| here.id())
+            .map_err(|_| Failure::new(FailureKind::NoRuntime))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -44,6 +51,7 @@ impl Reactor for TokioReactor {
     }
 
     fn sleep(&self, time: Duration) -> Pin<Box<Sleep>> {
+        let _own = self.own.get().map(Handle::enter);
         Box::pin(tokio::time::sleep(time))
     }
 

@@ -1,0 +1,156 @@
+//! Makes calls by hyper, in the runtime that they are begun in.
+//!
+//! That costs the least, as nobody else has to be woken. It is the user's runtime, though: it may stand still, end, or have no
+//! I/O. So extensions are never made there, and what has not begun there within a second is made on our own thread.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use cycles_client::{Done, Transport};
+use cycles_http::HttpClient;
+use cycles_proto::{Call, Urgency};
+use tokio::runtime::{Handle, Id};
+use tokio::time::Instant;
+
+use crate::reactor::TokioReactor;
+
+/// How long a call waits for the user's runtime to begin it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub(crate) struct Hyper(Arc<Shared>);
+
+struct Shared {
+    http: HttpClient<TokioReactor>,
+    /// That of our own thread.
+    own: Arc<OnceLock<Handle>>,
+    waiting: Mutex<Waiting>,
+}
+
+/// What the user's runtimes are to begin.
+#[derive(Default)]
+struct Waiting {
+    calls: HashMap<u64, (Instant, Call, Done)>,
+    last: u64,
+    /// Whether somebody looks after them.
+    is_watched: bool,
+    /// Runtimes in which a call has panicked: they have no I/O.
+    broken: Vec<Id>,
+}
+
+impl Hyper {
+    pub(crate) fn new(http: HttpClient<TokioReactor>, own: Arc<OnceLock<Handle>>) -> Self {
+        let waiting = Mutex::default();
+        Self(Arc::new(Shared { http, own, waiting }))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The runtime that runs here, if it is the user's and can make this call.
+    fn here(&self, call: &Call) -> Option<Handle> {
+        if matches!(call.urgency, Urgency::Lease(_)) {
+            return None;
+        }
+        let here = Handle::try_current().ok()?;
+        let is_own = self.0.own.get().is_some_and(|own| own.id() == here.id());
+        (!is_own && !self.waiting().broken.contains(&here.id())).then_some(here)
+    }
+
+    /// Makes it on our own thread.
+    fn start_on_own(&self, call: Call, done: Done) {
+        if let Some(own) = self.0.own.get() {
+            own.spawn(done.carry(self.0.http.clone().exchange(call)));
+        }
+    }
+
+    fn start_in(&self, here: &Handle, call: Call, done: Done) {
+        let mut waiting = self.waiting();
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.calls.insert(number, (Instant::now(), call, done));
+        let is_watched = core::mem::replace(&mut waiting.is_watched, true);
+        drop(waiting);
+        if let (false, Some(own)) = (is_watched, self.0.own.get()) {
+            own.spawn(self.clone().watch());
+        }
+        let beginning = Beginning {
+            hyper: self.clone(),
+            number,
+        };
+        here.spawn(beginning.run());
+    }
+
+    fn take(&self, number: u64) -> Option<(Call, Done)> {
+        let (_, call, done) = self.waiting().calls.remove(&number)?;
+        Some((call, done))
+    }
+
+    /// Makes what has not begun in time, until there is nothing that could.
+    async fn watch(self) {
+        loop {
+            tokio::time::sleep(PATIENCE).await;
+            let late: Vec<_> = {
+                let mut waiting = self.waiting();
+                let late = waiting
+                    .calls
+                    .extract_if(|_, (since, ..)| since.elapsed() >= PATIENCE);
+                let late = late.map(|(_, (_, call, done))| (call, done)).collect();
+                if waiting.calls.is_empty() {
+                    waiting.is_watched = false;
+                }
+                late
+            };
+            for (call, done) in late {
+                self.start_on_own(call, done);
+            }
+            if !self.waiting().is_watched {
+                return;
+            }
+        }
+    }
+}
+
+impl Transport for Hyper {
+    fn start(&self, call: Call, done: Done) {
+        match self.here(&call) {
+            Some(here) => self.start_in(&here, call, done),
+            None => self.start_on_own(call, done),
+        }
+    }
+
+    fn may_wait_here(&self) -> bool {
+        Handle::try_current().is_err()
+    }
+}
+
+/// A call in the user's runtime.
+struct Beginning {
+    hyper: Hyper,
+    number: u64,
+}
+
+impl Beginning {
+    async fn run(self) {
+        if let Some((call, done)) = self.hyper.take(self.number) {
+            done.carry(self.hyper.0.http.clone().exchange(call)).await;
+        }
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        // tokio does not tell whether a runtime has I/O, but panics where it is missed.
+        if std::thread::panicking()
+            && let Ok(here) = Handle::try_current()
+        {
+            self.hyper.waiting().broken.push(here.id());
+        }
+        // The runtime has ended before it came to it.
+        if let Some((call, done)) = self.hyper.take(self.number) {
+            self.hyper.start_on_own(call, done);
+        }
+    }
+}
