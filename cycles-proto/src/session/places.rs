@@ -36,7 +36,8 @@ impl Kind {
 ///
 /// A quarter of them, and one of two or three, is for leases alone, so that no burst of settlements costs one; a lease has
 /// the first that is free as long as leases have less. Of the others settlements have the first that is free, but for plain calls as long as these have less than a quarter; then leases, the one first that ends
-/// first, then reservations, then more plain calls.
+/// first, then reservations, then more plain calls, but never so many that less than a quarter is left to the others: a
+/// server that is slow to answer questions holds up no cost and no reservation.
 #[derive(Debug)]
 pub(super) struct Places {
     all: usize,
@@ -81,7 +82,8 @@ impl Places {
             Kind::Lease(_) => 0,
             Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own => self.kept_for_leases(),
         };
-        if somebody_waits || self.taken + kept >= self.all {
+        let are_enough = kind == Kind::Plain && self.plain >= self.most_plain();
+        if somebody_waits || are_enough || self.taken + kept >= self.all {
             return false;
         }
         self.count(kind);
@@ -122,6 +124,11 @@ impl Places {
         (self.all / 4).max(1)
     }
 
+    /// How many plain calls there may be at once.
+    fn most_plain(&self) -> usize {
+        self.all.saturating_sub(2 * self.share()).max(1)
+    }
+
     /// How many places nobody but a lease may have, of those that are free.
     fn kept_for_leases(&self) -> usize {
         self.share().min(self.all - 1).saturating_sub(self.leases)
@@ -151,7 +158,10 @@ impl Places {
             .or_else(|| Some((Kind::Settlement, self.settlements_wait.pop_front()?)))
             .or_else(|| self.pop_lease())
             .or_else(|| Some((Kind::Reservation, self.reservations_wait.pop_front()?)))
-            .or_else(|| self.plain_wait.pop_front().map(plain))
+            .or_else(|| {
+                let is_room = self.plain < self.most_plain();
+                is_room.then(|| self.plain_wait.pop_front()).flatten().map(plain)
+            })
     }
 
     fn pop_lease(&mut self) -> Option<(Kind, SlabKey)> {
@@ -232,6 +242,19 @@ mod tests {
             Kind::Plain,
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn plain_calls_leave_a_quarter_to_others_however_many_they_are() {
+        let mut places = Places::new(8);
+        waiting(&mut places, &[Kind::Plain; 20]);
+        assert_eq!(admitted(&mut places), [Kind::Plain; 4]);
+        assert!(!places.take(Kind::Plain));
+        waiting(&mut places, &[Kind::Reservation, Kind::Settlement, LEASE]);
+        let others = [LEASE, Kind::Settlement, Kind::Reservation];
+        assert_eq!(admitted(&mut places), others);
+        places.leave(Kind::Plain);
+        assert_eq!(admitted(&mut places), [Kind::Plain], "in place of the one that is over");
     }
 
     #[test]

@@ -266,9 +266,7 @@ macro_rules! adapter_suite {
             a_lease_so_short_that_its_first_beat_is_due_with_the_grant_is_kept_alive
             a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive
             an_extension_that_hangs_does_not_delay_the_commit
-            #[ignore = "needs one engine"]
             many_leases_are_kept_alive_though_each_extension_takes_long
-            #[ignore = "needs one engine"]
             a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy
             a_metered_stream_dropped_at_any_item_leaves_the_ledger_exact
             a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exact

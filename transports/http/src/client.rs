@@ -15,7 +15,7 @@ use http_body_util::Full;
 
 use crate::connect::Connector;
 use crate::connection::{Connection, NoAnswer};
-use crate::pool::Pools;
+use crate::pool::{Pool, Pools, Since};
 use crate::reactor::{DrivenBy, Reactor};
 
 /// Connections to one server. Clones share them.
@@ -57,7 +57,7 @@ impl<R: Reactor> HttpClient<R> {
 
     /// Makes the call, once, within its time. A request that was given to a kept connection in the moment in which the
     /// other end closed it, before a byte of it was written, goes over another one; one that may have been written is
-    /// never written again. Dropped, it closes its connection.
+    /// never written again. Dropped, it closes its connection; dropped when its time is over, it counts as timed out.
     ///
     /// # Errors
     /// How far it came, as a [`FailureKind`].
@@ -80,7 +80,17 @@ impl<R: Reactor> HttpClient<R> {
                 Some(connection) => connection,
                 None => self.connect(end).await?,
             };
-            match connection.exchange(request, end, call.max_response).await {
+            let exchange = connection.exchange(request, end, call.max_response);
+            let mut waited = Waited {
+                pool: &pool,
+                since,
+                end,
+                reactor: &self.reactor,
+                is_over: false,
+            };
+            let answer = exchange.await;
+            waited.is_over = true;
+            match answer {
                 Ok(response) => {
                     pool.put(connection);
                     return Ok(response);
@@ -132,6 +142,27 @@ impl<R: Reactor> HttpClient<R> {
             }
         }
         request
+    }
+}
+
+/// An exchange that is waited for. Whoever waits has a limit too, and gives up where that is over: what the exchange would
+/// have found out in the same moment, that its connection is dead and others may be, is learnt all the same.
+struct Waited<'a, R: Reactor> {
+    pool: &'a Pool<R>,
+    since: Since,
+    end: Duration,
+    reactor: &'a R,
+    /// Whether it has ended by itself.
+    is_over: bool,
+}
+
+impl<R: Reactor> Drop for Waited<'_, R> {
+    fn drop(&mut self) {
+        /// The other limit began a little earlier.
+        const EARLIER: Duration = Duration::from_millis(50);
+        if !self.is_over && self.reactor.now().saturating_add(EARLIER) >= self.end {
+            self.pool.doubt(self.since);
+        }
     }
 }
 

@@ -67,7 +67,8 @@ impl Shared {
         }
         let is_sooner = |at| state.armed.is_none_or(|armed| at < armed);
         batch.is_sooner |= state.next.is_some_and(is_sooner);
-        batch.is_sooner |= state.session.closed().is_some();
+        // Then there is nothing more to keep the time of.
+        batch.is_sooner |= state.session.closed().is_some() && state.session.is_idle();
         state.let_observers_go();
     }
 

@@ -104,6 +104,16 @@ fn assert_one_end(scene: &Scene, is_known: bool, what: &str) {
     }
 }
 
+/// Fails if something is left held, unless the fault says that it is over when it is not.
+#[track_caller]
+fn assert_nothing_held(scene: &Scene, fault: &str, what: &str) {
+    let is_held = scene
+        .reservations()
+        .iter()
+        .any(|(_, state)| state.status == ReservationStatus::Active);
+    assert!(fault == "commit:410" || !is_held, "{what}");
+}
+
 /// Drops the lifecycle after its n-th poll, for every n.
 fn sweep(life: impl AsyncFn(&CyclesClient, &AtomicBool) -> Result<(), Error>) {
     for fault in FAULTS {
@@ -126,14 +136,7 @@ fn sweep(life: impl AsyncFn(&CyclesClient, &AtomicBool) -> Result<(), Error>) {
             });
             let is_known = is_known.into_inner();
             assert_one_end(&scene, is_known, &what);
-            // Nothing is left held, unless the fault says that it is over when it is not.
-            let active = |(_, state): &(_, cycles_sandbox::ReservationState)| {
-                state.status == ReservationStatus::Active
-            };
-            assert!(
-                fault == "commit:410" || !scene.reservations().iter().any(active),
-                "{what}"
-            );
+            assert_nothing_held(&scene, fault, &what);
             assert!(scene.records().is_empty(), "{what}");
             if is_over {
                 assert!(is_known && polls > 3, "{what}: the sweep covers something");

@@ -3,10 +3,10 @@
 use crate::support::Virtual;
 use allocation_counter::{AllocationInfo, measure};
 use cycles_client::models::Amount;
-use cycles_client::{BoxError, CyclesClient, WithCyclesConfig, try_with_cycles};
+use cycles_client::{BoxError, Client, WithCyclesConfig, try_with_cycles};
 use cycles_macros::tokio as cycles;
 
-/// What an adapter exports for the attribute, for the runtime in virtual time.
+/// What an adapter exports for the attribute, for the one in virtual time.
 mod adapter {
     pub(crate) mod __private {
         pub(crate) use cycles_client::WithCyclesConfig;
@@ -15,10 +15,21 @@ mod adapter {
         pub(crate) use cycles_client::proto::attribute::{amount, cost, in_unit, returned, returning, text};
         pub(crate) use cycles_client::proto::models::Unit;
 
-        pub(crate) type CyclesClient = cycles_client::CyclesClient<crate::support::Virtual>;
+        pub(crate) use cycles_client::Client as CyclesClient;
 
-        pub(crate) fn client(client: &CyclesClient) -> CyclesClient {
-            client.clone()
+        /// An adapter's client is a type of its own.
+        pub(crate) struct Own(CyclesClient);
+
+        impl core::ops::Deref for Own {
+            type Target = CyclesClient;
+
+            fn deref(&self) -> &CyclesClient {
+                &self.0
+            }
+        }
+
+        pub(crate) fn client(client: &CyclesClient) -> Own {
+            Own(client.clone())
         }
     }
 }
@@ -32,11 +43,11 @@ mod adapter {
     action_name = "gpt-4",
     client = client
 )]
-async fn by_attribute(client: &CyclesClient<Virtual>, text: &str) -> Result<String, BoxError> {
+async fn by_attribute(client: &Client, text: &str) -> Result<String, BoxError> {
     work(client, text).await
 }
 
-async fn by_hand(client: &CyclesClient<Virtual>, text: &str) -> Result<String, BoxError> {
+async fn by_hand(client: &Client, text: &str) -> Result<String, BoxError> {
     let estimate = Amount::tokens(text.len() as i64 * 10);
     let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4");
     let completed = try_with_cycles(client, config, |_| async {
@@ -47,14 +58,14 @@ async fn by_hand(client: &CyclesClient<Virtual>, text: &str) -> Result<String, B
     Ok(completed.await?.value)
 }
 
-async fn work(client: &CyclesClient<Virtual>, text: &str) -> Result<String, BoxError> {
+async fn work(client: &Client, text: &str) -> Result<String, BoxError> {
     assert!(client.config().is_ok());
     Ok(text.to_owned())
 }
 
 /// What a whole life allocates, with its tasks, in a world of its own.
 fn counted(
-    guarded: impl AsyncFn(&CyclesClient<Virtual>, &str) -> Result<String, BoxError>,
+    guarded: impl AsyncFn(&Client, &str) -> Result<String, BoxError>,
 ) -> AllocationInfo {
     let world = Virtual::default();
     let client = world.client(|config| config);

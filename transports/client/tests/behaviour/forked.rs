@@ -7,7 +7,7 @@ use cycles_client::models::{
     Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
 };
 use cycles_client::{
-    ConfigError, CyclesClient, Error, InvalidCommit, ReservationGuard, WithCyclesConfig, with_cycles,
+    ConfigError, Client, Error, InvalidCommit, ReservationGuard, WithCyclesConfig, with_cycles,
 };
 use cycles_host::Process;
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Unit};
@@ -25,7 +25,7 @@ fn cost() -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(7)).build()
 }
 
-fn reserved(world: &Virtual, client: &CyclesClient<Virtual>) -> ReservationGuard<Virtual> {
+fn reserved(world: &Virtual, client: &Client) -> ReservationGuard {
     world.block_on(client.reserve(request())).unwrap()
 }
 
@@ -77,7 +77,7 @@ fn every_call_of_a_client_says_so_at_once_and_nothing_is_sent() {
 
 #[test]
 fn a_guard_does_nothing_in_the_child_and_goes_on_in_the_parent() {
-    type InChild = (&'static str, fn(&Virtual, ReservationGuard<Virtual>));
+    type InChild = (&'static str, fn(&Virtual, ReservationGuard));
     let in_child: [InChild; 6] = [
         ("dropped", |_, guard| drop(guard)),
         ("committed", |_, guard| {

@@ -1,4 +1,4 @@
-//! The client on a runtime in virtual time, one module a file.
+//! The client on an adapter in virtual time, one module a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
@@ -6,5 +6,6 @@ mod support;
 mod attribute_costs;
 mod forked;
 mod metered;
+mod shut_down;
 mod unattended;
 mod virtual_time;

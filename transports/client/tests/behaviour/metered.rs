@@ -9,14 +9,14 @@ use cycles_client::models::{
     Action, Amount, CyclesMetrics, ReservationCreateRequest, ReservationId, Subject,
 };
 use cycles_client::money::{PriceTable, Prices, Usage, Usd};
-use cycles_client::{CyclesClient, Error, InvalidCommit, Reading, Receipt, ReservationGuard, Runtime as _};
+use cycles_client::{Client, Error, InvalidCommit, Reading, Receipt, ReservationGuard};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationState, ReservationStatus, Unit};
 use futures::future::{Either, FutureExt as _, select};
 use futures::stream::{self, FusedStream as _, Stream, StreamExt as _};
 
 const COSTS: [i64; 6] = [3, 0, 5, 1, 0, 8];
 
-async fn reserve(client: &CyclesClient<Virtual>) -> ReservationGuard<Virtual> {
+async fn reserve(client: &Client) -> ReservationGuard {
     let request = ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
         .action(Action::new("llm.completion", "gpt-4o"))
@@ -107,14 +107,14 @@ fn the_end_of_a_stream_does_not_wait_for_the_ledger() {
         assert!(words.is_terminated() && words.guard().is_none());
         assert!(words.next().await.is_none());
         assert_eq!(spent_and_reserved(&world), (0, 100));
-        let began = world.now().mono;
+        let began = world.passed();
         assert!(
             settling
                 .await
                 .unwrap()
                 .is_some_and(|receipt| receipt.is_settled())
         );
-        assert_eq!(world.now().mono - began, Duration::from_millis(10));
+        assert_eq!(world.passed() - began, Duration::from_millis(10));
         assert_eq!(spent_and_reserved(&world), (17, 0));
     });
 }

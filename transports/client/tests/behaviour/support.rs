@@ -1,9 +1,9 @@
-//! A runtime in virtual time: one thread, tasks in the order in which they were woken, a ledger in place of a
+//! An adapter in virtual time: one thread, tasks in the order in which they were woken, a ledger in place of a
 //! network. When nobody can go on, time jumps to the next timer.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,18 +11,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_client::proto::{Call, Failure, FailureKind, Now};
-use cycles_client::{ConfigError, CyclesClient, CyclesConfig, CyclesConfigBuilder, Runtime, UnixMillis};
+use cycles_client::models::{Action, Amount, ReservationCreateRequest, Subject};
+use cycles_client::proto::{Call, Failure, Now};
+use cycles_client::{
+    Client, Clock, ConfigError, CyclesConfig, CyclesConfigBuilder, Done, Event, Options, Tick, Ticker,
+    Transport, UnixMillis,
+};
 use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, Ledger, Operation, Tenant, default_budgets};
 use futures::task::{ArcWake, waker};
 use http::Response;
 
 /// Any time of day.
 const WALL: u64 = 1_795_000_000_000;
-
-/// The longest that a timer sleeps at a time. Those of the adapters are cut into pieces too, as they count the time
-/// that the machine slept: who does not poll one is not woken by it.
-const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 
 /// How long a request takes to the ledger, and as long its answer back.
 const LATENCY: Duration = Duration::from_millis(5);
@@ -43,6 +43,8 @@ struct World {
     slow: Mutex<Vec<(Operation, Duration)>>,
     /// How many requests there have been.
     sent: AtomicU64,
+    /// How often the ticker was asked.
+    ticks: AtomicU64,
 }
 
 /// The tasks that were woken, in order, each once.
@@ -78,20 +80,32 @@ impl Default for Virtual {
             lost: Mutex::default(),
             slow: Mutex::default(),
             sent: AtomicU64::new(0),
+            ticks: AtomicU64::new(0),
         }))
     }
 }
 
 impl Virtual {
     /// A client in this world. It has no journal: the threads of one live in real time.
-    pub fn client(
+    pub fn client(&self, change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder) -> Client {
+        self.client_on(Arc::new(self.clone()), change)
+    }
+
+    /// The same on another transport.
+    pub fn client_on(
         &self,
+        transport: Arc<dyn Transport>,
         change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder,
-    ) -> CyclesClient<Self> {
+    ) -> Client {
         let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://ledger")
             .tenant(DEFAULT_TENANT)
             .journal_enabled(false);
-        CyclesClient::with_http(change(config).build().unwrap(), self)
+        let options = Options {
+            transport: Some(transport),
+            clock: Some(Arc::new(self.clone())),
+            ..Options::default()
+        };
+        options.client(change(config).build(), "virtual", |_, _| unreachable!("both are given"))
     }
 
     pub fn lose(&self, operation: Operation) {
@@ -117,6 +131,16 @@ impl Virtual {
         self.0.state.lock().unwrap().last_task
     }
 
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        self.0.state.lock().unwrap().tasks.len()
+    }
+
+    /// How often somebody looked what is due.
+    pub fn ticks(&self) -> u64 {
+        self.0.ticks.load(Ordering::Relaxed)
+    }
+
     /// Nobody runs for so long, and nobody notices.
     pub fn stop_for(&self, time: Duration) {
         self.0.state.lock().unwrap().now += time;
@@ -124,7 +148,7 @@ impl Virtual {
 
     /// The time since the world began.
     pub fn passed(&self) -> Duration {
-        self.now().mono
+        Clock::now(self).mono
     }
 
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
@@ -161,8 +185,120 @@ impl Virtual {
     }
 
     /// Waits for so long.
-    pub async fn sleep(&self, time: Duration) {
-        self.sleep_until(self.now().mono + time).await;
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + use<> {
+        Sleep {
+            world: Arc::clone(&self.0),
+            at: self.passed() + time,
+            armed: None,
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut state = self.0.state.lock().unwrap();
+        state.last_task += 1;
+        let id = state.last_task;
+        state.tasks.insert(id, Box::pin(task));
+        drop(state);
+        self.0.wake(id);
+    }
+
+    /// The answer of the ledger, on its own time: an attempt has none here.
+    async fn exchange(self, call: Call) -> Result<Response<Bytes>, Failure> {
+        self.0.sent.fetch_add(1, Ordering::Relaxed);
+        let operation = Operation::of(call.request.method(), call.request.uri().path());
+        if *self.0.lost.lock().unwrap() == Some(operation) {
+            return pending().await;
+        }
+        let slow = self.0.slow.lock().unwrap().iter().find(|(slow, _)| *slow == operation).copied();
+        self.sleep(slow.map_or(LATENCY, |(_, time)| time)).await;
+        let now = Clock::now(&self).wall;
+        let response = self.with_ledger(|ledger| {
+            ledger.tick(now);
+            ledger.handle(now, &call.request)
+        });
+        self.sleep(LATENCY).await;
+        Ok(response)
+    }
+
+    /// Asks the ticker when it wants to be asked, on a timer that is cut in pieces as those of the adapters are.
+    async fn keep(self, ticker: Ticker) {
+        let mut sleeping = None;
+        poll_fn(|cx| {
+            loop {
+                self.0.ticks.fetch_add(1, Ordering::Relaxed);
+                let tick = ticker.tick(cx.waker());
+                if tick == Tick::Over {
+                    return Poll::Ready(());
+                }
+                sleeping = ticker.pause(tick).map(|pause| Box::pin(self.sleep(pause)));
+                let timer = sleeping.as_mut();
+                if timer.is_none_or(|timer| timer.as_mut().poll(cx).is_pending()) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// What a client told. The thread that tells lives in real time.
+#[derive(Clone)]
+pub struct Watched {
+    pub client: Client,
+    told: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Watched {
+    pub fn new(client: &Client) -> Self {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&told);
+        let observer = move |event: &Event| seen.lock().unwrap().push(event.clone());
+        Self {
+            client: client.with_observer(observer),
+            told,
+        }
+    }
+
+    /// All that was told by now: events come in order, and this waits for that of one more reservation.
+    pub async fn so_far(&self) -> Vec<Event> {
+        loop {
+            let request = ReservationCreateRequest::builder()
+                .subject(Subject::tenant(DEFAULT_TENANT))
+                .action(Action::new("llm.completion", "gpt-4o"))
+                .estimate(Amount::tokens(1))
+                .build();
+            let guard = self.client.reserve(request).await.unwrap();
+            let id = guard.reservation_id().clone();
+            assert!(guard.release("told").await.unwrap());
+            let is_it = |event: &Event| event.reservation_id() == Some(&id);
+            // A queue that is full misses some, and then it may be this one.
+            for _ in 0..1_000 {
+                let told = self.told.lock().unwrap().clone();
+                if told.iter().rev().any(is_it) {
+                    return told;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// The beats that failed and the leases that were lost by now.
+    pub async fn losses(&self) -> Vec<Event> {
+        let told = self.so_far().await.into_iter();
+        told.filter(|event| {
+            matches!(
+                event,
+                Event::LeaseLost { .. } | Event::BeatFailed { .. } | Event::HeartbeatStopped { .. }
+            )
+        })
+        .collect()
+    }
+
+    /// Fails if a beat failed or a lease was lost by now.
+    #[track_caller]
+    pub fn assert_nothing_lost(&self, world: &Virtual, what: &str) {
+        let losses = world.block_on(self.losses());
+        assert!(losses.is_empty(), "{what}: {losses:?}");
     }
 }
 
@@ -235,20 +371,13 @@ impl Drop for Sleep {
     }
 }
 
-impl Runtime for Virtual {
-    type Options = Self;
-    type Id = ();
-
-    const NAME: &'static str = "virtual";
-
-    fn new(_: &CyclesConfig, world: &Self) -> Result<Self, ConfigError> {
-        Ok(world.clone())
+impl Transport for Virtual {
+    fn start(&self, call: Call, done: Done) {
+        self.spawn(done.carry(self.clone().exchange(call)));
     }
+}
 
-    fn here(&self) -> Option<()> {
-        Some(())
-    }
-
+impl Clock for Virtual {
     fn now(&self) -> Now {
         let mono = self.0.state.lock().unwrap().now;
         Now {
@@ -257,58 +386,8 @@ impl Runtime for Virtual {
         }
     }
 
-    async fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
-        self.0.sent.fetch_add(1, Ordering::Relaxed);
-        let lost = *self.0.lost.lock().unwrap();
-        if lost == Some(Operation::of(call.request.method(), call.request.uri().path())) {
-            self.sleep(call.timeout).await;
-            return Err(Failure::new(FailureKind::Timeout));
-        }
-        let operation = Operation::of(call.request.method(), call.request.uri().path());
-        let slow = self
-            .0
-            .slow
-            .lock()
-            .unwrap()
-            .iter()
-            .find(|(slow, _)| *slow == operation)
-            .copied();
-        self.sleep(slow.map_or(LATENCY, |(_, time)| time)).await;
-        let now = self.now().wall;
-        let response = self.with_ledger(|ledger| {
-            ledger.tick(now);
-            ledger.handle(now, &call.request)
-        });
-        self.sleep(LATENCY).await;
-        Ok(response)
-    }
-
-    async fn sleep_until(&self, at: Duration) {
-        loop {
-            let now = self.passed();
-            if now >= at {
-                return;
-            }
-            Sleep {
-                world: Arc::clone(&self.0),
-                at: at.min(now + LONGEST_SLEEP),
-                armed: None,
-            }
-            .await;
-        }
-    }
-
-    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, task: F) -> Result<(), F> {
-        let mut state = self.0.state.lock().unwrap();
-        state.last_task += 1;
-        let id = state.last_task;
-        state.tasks.insert(id, Box::pin(task));
-        drop(state);
-        self.0.wake(id);
+    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
+        self.spawn(self.clone().keep(ticker));
         Ok(())
-    }
-
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) {
-        work();
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::Virtual;
 use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
-use cycles_client::{Committing, CyclesClient, ReservationGuard};
+use cycles_client::{Committing, Client, ReservationGuard};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
 
 /// A request and its answer.
@@ -16,7 +16,7 @@ const EXCHANGE: Duration = Duration::from_millis(10);
 /// More than enough for whoever takes over from a caller, and less than any lease.
 const SOON: Duration = Duration::from_millis(100);
 
-async fn reserve(client: &CyclesClient<Virtual>) -> ReservationGuard<Virtual> {
+async fn reserve(client: &Client) -> ReservationGuard {
     let request = ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
         .action(Action::new("llm.completion", "gpt-4o"))
@@ -25,7 +25,7 @@ async fn reserve(client: &CyclesClient<Virtual>) -> ReservationGuard<Virtual> {
     client.reserve(request).await.unwrap()
 }
 
-fn commit(guard: ReservationGuard<Virtual>) -> Committing<Virtual> {
+fn commit(guard: ReservationGuard) -> Committing {
     guard.commit(CommitRequest::builder().actual(Amount::tokens(7)).build())
 }
 
@@ -44,41 +44,67 @@ async fn look_once<T>(mut future: Pin<&mut impl Future<Output = T>>) {
     .await;
 }
 
-async fn look_at(committing: &mut Committing<Virtual>) {
+async fn look_at(committing: &mut Committing) {
     look_once(Pin::new(committing)).await;
 }
 
 #[test]
-fn lives_that_are_over_before_their_first_beat_is_due_cost_no_task() {
+fn lives_that_are_over_before_their_first_beat_is_due_cost_their_calls_and_nothing_else() {
     let world = Virtual::default();
     let client = world.client(|config| config);
     world.block_on(async {
         commit(reserve(&client).await).await.unwrap();
-        let tasks = world.spawned();
+        let (tasks, calls) = (world.spawned(), world.sent());
         for _ in 0..100 {
             let guard = reserve(&client).await;
             world.sleep(Duration::from_secs(3)).await;
             assert!(commit(guard).await.unwrap().is_settled());
             assert!(reserve(&client).await.release("not needed").await.unwrap());
         }
-        assert_eq!(world.spawned(), tasks);
+        assert_eq!(world.sent() - calls, 400);
+        assert_eq!(world.spawned() - tasks, 400, "a task for each call, as this adapter makes them");
     });
     assert_eq!(budget(&world), (707, 0));
 }
 
 #[test]
-fn a_life_is_kept_alive_by_one_task_from_its_first_beat_on() {
+fn any_number_of_leases_is_kept_alive_without_a_task() {
     let world = Virtual::default();
     let client = world.client(|config| config);
     world.block_on(async {
-        let guard = reserve(&client).await;
-        let tasks = world.spawned();
+        let mut guards = Vec::new();
+        for _ in 0..100 {
+            guards.push(reserve(&client).await);
+        }
+        let (tasks, calls) = (world.spawned(), world.sent());
         world.sleep(Duration::from_secs(300)).await;
-        assert_eq!(world.spawned(), tasks + 1);
-        let id = guard.reservation_id().as_str().to_owned();
-        let state = world.with_ledger(|ledger| ledger.reservation(&id).unwrap());
-        assert_eq!(state.status, ReservationStatus::Active);
-        assert!(commit(guard).await.unwrap().is_settled());
+        assert_eq!(world.spawned() - tasks, world.sent() - calls, "their beats alone");
+        assert_eq!(world.tasks(), 1, "who keeps the time");
+        for guard in guards {
+            let id = guard.reservation_id().as_str().to_owned();
+            let state = world.with_ledger(|ledger| ledger.reservation(&id).unwrap());
+            assert_eq!(state.status, ReservationStatus::Active);
+            assert!(commit(guard).await.unwrap().is_settled());
+        }
+    });
+    assert_eq!(budget(&world), (700, 0));
+}
+
+#[test]
+fn a_client_that_holds_nothing_looks_at_the_time_no_more_and_one_that_is_gone_is_forgotten() {
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    world.block_on(async {
+        assert!(commit(reserve(&client).await).await.unwrap().is_settled());
+        world.sleep(SOON).await;
+        let ticks = world.ticks();
+        world.sleep(Duration::from_secs(3_600)).await;
+        assert!(world.ticks() - ticks <= 1, "{} in an hour", world.ticks() - ticks);
+        let guard = reserve(&client).await;
+        drop(client);
+        drop(guard);
+        world.sleep(SOON).await;
+        assert_eq!(world.tasks(), 0);
     });
     assert_eq!(budget(&world), (7, 0));
 }

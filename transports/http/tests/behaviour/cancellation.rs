@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use futures::poll;
+use futures::{join, poll};
+use http::HeaderValue;
 
-use crate::network::{CONNECT, Net, OK, SERVER, call, settle};
+use crate::network::{CALL, CONNECT, Net, OK, SERVER, call, settle};
 
 for_both_drivers! {
     async fn an_exchange_that_is_dropped_closes_its_connection_and_disturbs_no_other(net: Net) {
@@ -19,7 +20,7 @@ for_both_drivers! {
             }
         });
         let client = net.client();
-        let (mut slow, mut dropped) = (Box::pin(client.exchange(call())), Box::pin(client.exchange(call())));
+        let (mut slow, mut dropped) = (Box::pin(client.clone().exchange(call())), Box::pin(client.clone().exchange(call())));
         assert!(poll!(&mut slow).is_pending());
         settle().await;
         assert!(poll!(&mut dropped).is_pending());
@@ -31,7 +32,7 @@ for_both_drivers! {
         settle().await;
         assert_eq!(net.connections(), (2, 1));
         slow.await.unwrap();
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         assert_eq!(net.connections(), (2, 1));
     }
 }
@@ -40,7 +41,7 @@ for_both_drivers! {
     async fn an_exchange_that_is_dropped_while_it_connects_leaves_nothing_behind(net: Net) {
         net.silence(SERVER);
         let client = net.client();
-        let mut exchange = Box::pin(client.exchange(call()));
+        let mut exchange = Box::pin(client.clone().exchange(call()));
         assert!(poll!(&mut exchange).is_pending());
         settle().await;
         assert_eq!(net.connecting(), 1);
@@ -55,8 +56,8 @@ for_both_drivers! {
     async fn an_exchange_that_is_not_polled_sends_nothing(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
-        client.exchange(call()).await.unwrap();
-        drop(client.exchange(call()));
+        client.clone().exchange(call()).await.unwrap();
+        drop(client.clone().exchange(call()));
         settle().await;
         assert_eq!((net.requests().len(), net.connections()), (1, (1, 0)));
     }
@@ -67,7 +68,7 @@ for_both_drivers! {
         net.answering(SERVER, OK);
         let client = net.client();
         for polls in 0..12 {
-            let mut exchange = Box::pin(client.exchange(call()));
+            let mut exchange = Box::pin(client.clone().exchange(call()));
             for _ in 0..polls {
                 if poll!(&mut exchange).is_ready() {
                     break;
@@ -75,10 +76,47 @@ for_both_drivers! {
                 tokio::task::yield_now().await;
             }
             drop(exchange);
-            client.exchange(call()).await.unwrap();
+            client.clone().exchange(call()).await.unwrap();
         }
         tokio::time::sleep(CONNECT).await;
         let (made, closed) = net.connections();
         assert_eq!(made - closed, 1, "{made} were made");
+    }
+}
+
+for_both_drivers! {
+    async fn an_exchange_that_is_dropped_when_its_time_is_over_casts_doubt_as_one_that_timed_out(net: Net) {
+        // Whoever waits has a limit that began a moment before.
+        for (waited, are_closed) in [(CALL / 2, false), (CALL - Duration::from_millis(1), true)] {
+            net.serve(SERVER, |mut peer| async move {
+                while let Some(request) = peer.request().await {
+                    if request.contains("hang") {
+                        return peer.closed().await;
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    peer.answer(OK).await;
+                }
+            });
+            let client = net.client();
+            let (one, two, three) = join!(
+                client.clone().exchange(call()),
+                client.clone().exchange(call()),
+                client.clone().exchange(call())
+            );
+            assert!(one.is_ok() && two.is_ok() && three.is_ok());
+            let (made, closed) = net.connections();
+            let mut hanging = call();
+            let headers = hanging.request.headers_mut();
+            headers.insert("x-hang", HeaderValue::from_static("hang"));
+            let mut exchange = Box::pin(client.clone().exchange(hanging));
+            assert!(poll!(&mut exchange).is_pending());
+            tokio::time::sleep(waited).await;
+            drop(exchange);
+            settle().await;
+            let expected = if are_closed { 3 } else { 1 };
+            assert_eq!(net.connections(), (made, closed + expected), "{waited:?}");
+            drop(client);
+            settle().await;
+        }
     }
 }

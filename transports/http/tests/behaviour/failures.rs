@@ -15,7 +15,7 @@ for_both_drivers! {
             ("http://nowhere.example", FailureKind::Dns),
         ] {
             let client = net.client_of(url, HttpOptions::new().no_proxy());
-            let failed = kind(client.exchange(call_of(url)).await);
+            let failed = kind(client.clone().exchange(call_of(url)).await);
             assert_eq!((failed, failed.may_have_been_sent()), (expected, false), "{url}");
         }
     }
@@ -59,7 +59,7 @@ for_both_drivers! {
         });
         let client = net.client();
         for _ in 0..2 {
-            assert_eq!(client.exchange(call()).await.unwrap().body(), "{}");
+            assert_eq!(client.clone().exchange(call()).await.unwrap().body(), "{}");
         }
         assert_eq!(net.connections().0, 2);
     }

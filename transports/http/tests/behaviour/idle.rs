@@ -15,16 +15,16 @@ for_both_drivers! {
             net.answering(SERVER, OK);
             let client = net.client();
             let (made, closed) = net.connections();
-            client.exchange(call_within(timeout)).await.unwrap();
+            client.clone().exchange(call_within(timeout)).await.unwrap();
             tokio::time::sleep(Duration::from_secs(9)).await;
-            client.exchange(call_within(timeout)).await.unwrap();
+            client.clone().exchange(call_within(timeout)).await.unwrap();
             tokio::time::sleep(IDLE - Duration::from_millis(2)).await;
             settle().await;
             assert_eq!(net.connections(), (made + 1, closed), "{timeout:?}");
             tokio::time::sleep(Duration::from_millis(4)).await;
             settle().await;
             assert_eq!(net.connections(), (made + 1, closed + 1), "{timeout:?}");
-            client.exchange(call()).await.unwrap();
+            client.clone().exchange(call()).await.unwrap();
             assert_eq!(net.connections(), (made + 2, closed + 1), "{timeout:?}");
             drop(client);
             settle().await;
@@ -36,9 +36,9 @@ for_both_drivers! {
     async fn the_time_that_the_machine_slept_counts(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         net.sleep_machine(IDLE);
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         settle().await;
         assert_eq!(net.connections(), (2, 1));
     }
@@ -48,7 +48,7 @@ for_both_drivers! {
     async fn at_most_64_wait(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
-        for answer in join_all((0..70).map(|_| client.exchange(call()))).await {
+        for answer in join_all((0..70).map(|_| client.clone().exchange(call()))).await {
             answer.unwrap();
         }
         settle().await;
@@ -61,9 +61,9 @@ for_both_drivers! {
         net.answering(SERVER, OK);
         let client = net.client();
         let clone = client.clone();
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         drop(client);
-        clone.exchange(call()).await.unwrap();
+        clone.clone().exchange(call()).await.unwrap();
         settle().await;
         assert_eq!(net.connections(), (1, 0));
         drop(clone);
@@ -76,7 +76,7 @@ for_both_drivers! {
     async fn a_client_that_nobody_uses_wakes_nobody(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         let before = net.now();
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(net.now() - before, Duration::from_secs(3600));

@@ -23,7 +23,7 @@ for_both_drivers! {
         ] {
             net.answering(address, OK);
             let client = net.client_of(url, HttpOptions::new().no_proxy());
-            client.exchange(call_of(url)).await.unwrap();
+            client.clone().exchange(call_of(url)).await.unwrap();
             let request = net.requests().pop().unwrap();
             assert!(request.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{request}");
             assert!(request.contains(&format!("\r\nhost: {host}\r\n")), "{request}");
@@ -41,7 +41,7 @@ for_both_drivers! {
         ] {
             let client = net.client_of(url, through(user));
             for _ in 0..2 {
-                client.exchange(call_of(url)).await.unwrap();
+                client.clone().exchange(call_of(url)).await.unwrap();
                 let request = net.requests().pop().unwrap();
                 assert!(request.starts_with(&format!("POST {url}/v1/decide HTTP/1.1\r\n")), "{request}");
                 assert!(request.contains(&format!("\r\nhost: {host}\r\n")), "{request}");
@@ -80,7 +80,7 @@ for_both_drivers! {
                     peer.answer(answer).await;
                 });
                 let client = net.client_of(url, through(user));
-                let failure = client.exchange(call_of(url)).await.unwrap_err();
+                let failure = client.clone().exchange(call_of(url)).await.unwrap_err();
                 assert_eq!(failure.kind(), cycles_proto::FailureKind::Proxy, "{answer}");
                 assert!(!format!("{failure:?}").contains("secret"), "{failure:?}");
                 let request = net.requests().pop().unwrap();

@@ -13,7 +13,7 @@ for_both_drivers! {
         net.answering(SERVER, OK);
         let client = net.client();
         for _ in 0..10 {
-            let answer = client.exchange(call()).await.unwrap();
+            let answer = client.clone().exchange(call()).await.unwrap();
             assert_eq!((answer.status().as_u16(), &**answer.body()), (200, &b"{}"[..]));
         }
         assert_eq!((net.requests().len(), net.connections()), (10, (1, 0)));
@@ -32,7 +32,7 @@ for_both_drivers! {
         });
         let client = net.client();
         for _ in 0..3 {
-            assert_eq!(client.exchange(call()).await.unwrap().body(), "{}");
+            assert_eq!(client.clone().exchange(call()).await.unwrap().body(), "{}");
         }
         assert_eq!(net.connections(), (1, 0));
     }
@@ -43,7 +43,7 @@ for_both_drivers! {
         net.answering(SERVER, OK);
         let client = net.client();
         for _ in 0..3 {
-            for answer in join_all((0..64).map(|_| client.exchange(call()))).await {
+            for answer in join_all((0..64).map(|_| client.clone().exchange(call()))).await {
                 answer.unwrap();
             }
         }
@@ -61,7 +61,7 @@ for_both_drivers! {
             net.answering(SERVER, end);
             let client = net.client();
             for _ in 0..3 {
-                assert_eq!(client.exchange(call()).await.unwrap().body(), "{}");
+                assert_eq!(client.clone().exchange(call()).await.unwrap().body(), "{}");
             }
             settle().await;
             assert_eq!(net.connections().0, before + 3, "{end}");
@@ -87,8 +87,8 @@ for_both_drivers! {
             let (made, closed) = net.connections();
             let client = net.client();
             let small = || Call { max_response: 2999, ..call() };
-            assert_eq!(kind(client.exchange(small()).await), FailureKind::TooLarge, "{head}");
-            assert_eq!(client.exchange(call()).await.unwrap().body().len(), 3000, "{head}");
+            assert_eq!(kind(client.clone().exchange(small()).await), FailureKind::TooLarge, "{head}");
+            assert_eq!(client.clone().exchange(call()).await.unwrap().body().len(), 3000, "{head}");
             settle().await;
             assert_eq!(net.connections(), (made + 2, closed + 1), "{head}");
             drop(client);
@@ -111,14 +111,14 @@ for_both_drivers! {
             }
         });
         let client = net.client();
-        for answer in join_all((0..3).map(|_| client.exchange(call()))).await {
+        for answer in join_all((0..3).map(|_| client.clone().exchange(call()))).await {
             answer.unwrap();
         }
         for expected in 4..7 {
             settle().await;
             // Nobody had the time to look at them when the next call is made.
             peers.lock().unwrap().clear();
-            client.exchange(call()).await.unwrap();
+            client.clone().exchange(call()).await.unwrap();
             assert_eq!((net.requests().len(), net.connections().0), (expected, expected));
         }
     }
@@ -132,8 +132,8 @@ for_both_drivers! {
             peer.request().await;
         });
         let client = net.client();
-        client.exchange(call()).await.unwrap();
-        assert_eq!(kind(client.exchange(call()).await), FailureKind::Lost);
+        client.clone().exchange(call()).await.unwrap();
+        assert_eq!(kind(client.clone().exchange(call()).await), FailureKind::Lost);
         assert_eq!((net.requests().len(), net.connections().0), (2, 1));
     }
 }
@@ -149,7 +149,7 @@ for_both_drivers! {
         });
         let client = net.client();
         for expected in 1..4 {
-            client.exchange(call()).await.unwrap();
+            client.clone().exchange(call()).await.unwrap();
             settle().await;
             assert_eq!((net.requests().len(), net.connections().0), (expected, expected));
         }
@@ -160,13 +160,13 @@ for_both_drivers! {
     async fn a_fresh_call_makes_a_connection_and_closes_those_that_wait(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
-        for answer in join_all((0..3).map(|_| client.exchange(call()))).await {
+        for answer in join_all((0..3).map(|_| client.clone().exchange(call()))).await {
             answer.unwrap();
         }
-        client.exchange(fresh()).await.unwrap();
+        client.clone().exchange(fresh()).await.unwrap();
         settle().await;
         assert_eq!(net.connections(), (4, 3));
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         assert_eq!(net.connections(), (4, 3), "it is kept like any other");
     }
 }
@@ -193,7 +193,7 @@ for_both_drivers! {
             }
         });
         let client = net.client();
-        let exchange = || Box::pin(client.exchange(call()));
+        let exchange = || Box::pin(client.clone().exchange(call()));
         let (mut first, mut second, mut slow) = (exchange(), exchange(), exchange());
         for call in [&mut first, &mut second, &mut slow] {
             assert!(poll!(call).is_pending());
@@ -224,13 +224,13 @@ for_both_drivers! {
     async fn an_answer_that_is_too_large_casts_no_doubt_on_those_that_wait(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
-        let (one, two) = join!(client.exchange(call()), client.exchange(call()));
+        let (one, two) = join!(client.clone().exchange(call()), client.clone().exchange(call()));
         assert!(one.is_ok() && two.is_ok());
         let small = Call { max_response: 1, ..call() };
-        assert_eq!(kind(client.exchange(small).await), FailureKind::TooLarge);
+        assert_eq!(kind(client.clone().exchange(small).await), FailureKind::TooLarge);
         settle().await;
         assert_eq!(net.connections(), (2, 1));
-        client.exchange(call()).await.unwrap();
+        client.clone().exchange(call()).await.unwrap();
         assert_eq!(net.connections(), (2, 1));
     }
 }

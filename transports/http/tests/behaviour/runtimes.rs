@@ -24,8 +24,8 @@ fn a_connection_is_not_used_in_another_runtime() {
     let client = net.client();
     let (first, second) = (runtime(), runtime());
     for _ in 0..3 {
-        first.block_on(client.exchange(call())).unwrap();
-        second.block_on(client.exchange(call())).unwrap();
+        first.block_on(client.clone().exchange(call())).unwrap();
+        second.block_on(client.clone().exchange(call())).unwrap();
     }
     assert_eq!((net.requests().len(), net.connections()), (6, (2, 0)));
 }
@@ -43,11 +43,11 @@ fn a_failure_in_one_runtime_closes_nothing_of_another() {
     });
     let client = net.client();
     let (first, second) = (runtime(), runtime());
-    first.block_on(client.exchange(call())).unwrap();
-    second.block_on(client.exchange(call())).unwrap();
-    let lost = Box::pin(client.exchange(crate::network::fresh()));
+    first.block_on(client.clone().exchange(call())).unwrap();
+    second.block_on(client.clone().exchange(call())).unwrap();
+    let lost = Box::pin(client.clone().exchange(crate::network::fresh()));
     assert_eq!(kind(second.block_on(lost)), FailureKind::Lost);
-    first.block_on(client.exchange(call())).unwrap();
+    first.block_on(client.clone().exchange(call())).unwrap();
     assert_eq!(net.connections(), (3, 1));
 }
 
@@ -57,19 +57,19 @@ fn a_client_outlives_many_runtimes_and_keeps_the_pools_of_four() {
     net.answering(SERVER, OK);
     let client = net.client();
     for _ in 0..10 {
-        runtime().block_on(client.exchange(call())).unwrap();
+        runtime().block_on(client.clone().exchange(call())).unwrap();
     }
     let runtimes: Vec<_> = (0..5).map(|_| runtime()).collect();
     let before = net.connections().0;
     for runtime in runtimes[..4].iter().chain(&runtimes[..4]) {
-        runtime.block_on(client.exchange(call())).unwrap();
+        runtime.block_on(client.clone().exchange(call())).unwrap();
     }
     assert_eq!(net.connections().0, before + 4);
-    runtimes[4].block_on(client.exchange(call())).unwrap();
+    runtimes[4].block_on(client.clone().exchange(call())).unwrap();
     // The one that was used longest ago.
-    runtimes[0].block_on(client.exchange(call())).unwrap();
+    runtimes[0].block_on(client.clone().exchange(call())).unwrap();
     assert_eq!(net.connections().0, before + 6);
-    runtimes[3].block_on(client.exchange(call())).unwrap();
+    runtimes[3].block_on(client.clone().exchange(call())).unwrap();
     assert_eq!(net.connections().0, before + 6);
 }
 
@@ -78,7 +78,7 @@ fn outside_of_any_runtime_nothing_is_sent() {
     let net = Net::<true>::new();
     net.answering(SERVER, OK);
     let client = net.client();
-    let answer = poll_outside(&mut Box::pin(client.exchange(call())));
+    let answer = poll_outside(&mut Box::pin(client.clone().exchange(call())));
     let Poll::Ready(answer) = answer else {
         panic!("{answer:?}")
     };
@@ -96,7 +96,7 @@ fn an_exchange_outlives_its_runtime_with_a_failure_and_no_panic() {
             peer.closed().await;
         });
         let client = net.client();
-        let mut exchange = Box::pin(client.exchange(call()));
+        let mut exchange = Box::pin(client.clone().exchange(call()));
         let first = runtime();
         first.block_on(async {
             for _ in 0..polls {
@@ -117,7 +117,7 @@ fn an_exchange_outlives_its_runtime_with_a_failure_and_no_panic() {
         let second = runtime();
         second.block_on(async {
             settle().await;
-            let _ = futures::poll!(Box::pin(client.exchange(call())));
+            let _ = futures::poll!(Box::pin(client.clone().exchange(call())));
         });
     }
 }
@@ -132,7 +132,7 @@ fn an_exchange_goes_on_wherever_it_is_polled_while_its_runtime_runs() {
         .enable_time()
         .build()
         .unwrap();
-    let mut exchange = Box::pin(client.exchange(call()));
+    let mut exchange = Box::pin(client.clone().exchange(call()));
     runs.block_on(async { assert!(futures::poll!(&mut exchange).is_pending()) });
     futures::executor::block_on(exchange).unwrap();
     assert_eq!(net.requests().len(), 1);

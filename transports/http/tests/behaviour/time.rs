@@ -20,7 +20,7 @@ for_both_drivers! {
         let client = net.client();
         for timeout in [1, 20, 7_000, 20_000, 3_600_000] {
             let (began, timeout) = (net.now(), Duration::from_millis(timeout));
-            assert_eq!(kind(client.exchange(call_within(timeout)).await), FailureKind::Timeout);
+            assert_eq!(kind(client.clone().exchange(call_within(timeout)).await), FailureKind::Timeout);
             let took = net.now() - began;
             assert!(is_about(took, timeout), "{took:?} of {timeout:?}");
             settle().await;
@@ -58,7 +58,7 @@ for_both_drivers! {
             }
         });
         let client = net.client();
-        let within = |seconds| client.exchange(call_within(Duration::from_secs(seconds)));
+        let within = |seconds| client.clone().exchange(call_within(Duration::from_secs(seconds)));
         // The limit of the first is over when the third is under way.
         for seconds in [5, 9, 4, 3600, 3] {
             within(seconds).await.unwrap();
@@ -79,7 +79,7 @@ for_both_drivers! {
             let (client, net) = (client.clone(), net.clone());
             async move {
                 let (began, timeout) = (net.now(), Duration::from_millis(number * 37));
-                assert_eq!(kind(client.exchange(call_within(timeout)).await), FailureKind::Timeout);
+                assert_eq!(kind(client.clone().exchange(call_within(timeout)).await), FailureKind::Timeout);
                 let took = net.now() - began;
                 assert!(is_about(took, timeout), "{took:?} of {timeout:?}");
             }
@@ -94,7 +94,7 @@ for_both_drivers! {
         let client = net.client();
         for timeout in [CALL, Duration::from_secs(1), Duration::MAX] {
             let began = net.now();
-            assert_eq!(kind(client.exchange(call_within(timeout)).await), FailureKind::ConnectTimeout);
+            assert_eq!(kind(client.clone().exchange(call_within(timeout)).await), FailureKind::ConnectTimeout);
             let took = net.now() - began;
             assert!(is_about(took, timeout.min(CONNECT)), "{took:?} of {timeout:?}");
             assert_eq!(net.connecting(), 0);
@@ -110,7 +110,7 @@ for_both_drivers! {
         net.answering(SERVER, OK);
         let client = net.client_of(url, HttpOptions::new().no_proxy());
         let began = net.now();
-        client.exchange(call_of(url)).await.unwrap();
+        client.clone().exchange(call_of(url)).await.unwrap();
         // The first had a quarter of the time, and the second refused.
         let took = net.now() - began;
         assert!(is_about(took, CONNECT / 4), "{took:?}");
@@ -128,7 +128,7 @@ for_both_drivers! {
         ] {
             net.name("cycles.example", &addresses);
             let began = net.now();
-            assert_eq!(kind(client.exchange(call_of(url)).await), expected);
+            assert_eq!(kind(client.clone().exchange(call_of(url)).await), expected);
             assert!(net.now() - began <= CONNECT + Duration::from_millis(2));
         }
     }
@@ -151,8 +151,8 @@ for_both_drivers! {
             }
         });
         let client = net.client();
-        client.exchange(call()).await.unwrap();
-        let answer = client.exchange(call_within(Duration::ZERO)).await;
+        client.clone().exchange(call()).await.unwrap();
+        let answer = client.clone().exchange(call_within(Duration::ZERO)).await;
         assert_eq!(kind(answer), FailureKind::ConnectTimeout);
         assert_eq!(net.requests().len(), 1);
     }

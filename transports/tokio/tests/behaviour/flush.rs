@@ -10,7 +10,7 @@ use cycles_conformance::{commit, request};
 use cycles_tokio::Event;
 
 #[test]
-fn a_flush_goes_on_where_the_runtime_of_the_replay_ends_meanwhile() {
+fn a_flush_settles_what_was_under_way_where_a_runtime_ended() {
     let scene = Scene::new();
     let client = scene.client();
     scene.inject("commit:delay=150ms");

@@ -1,6 +1,5 @@
-//! Runtimes that end, stand still or are not there.
+//! Runtimes that end, stand still, lack something or are not there. A client depends on none of them.
 
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -8,10 +7,12 @@ use crate::executor::{current_thread, multi_thread};
 use crate::scene::{PATIENCE, Scene};
 use crate::wait::wait_until;
 use cycles_conformance::{commit, request, request_for};
+use cycles_host::Journal;
 use cycles_sandbox::ReservationStatus;
 use cycles_tokio::models::Amount;
-use cycles_tokio::{Error, Event, Receipt};
-use tokio::runtime::Builder;
+use cycles_tokio::{CyclesClient, Event, Receipt, ReservationGuard};
+use futures::future::join_all;
+use tokio::runtime::{Builder, Runtime};
 
 #[test]
 fn a_client_outlives_its_runtimes_and_works_in_each() {
@@ -21,10 +22,7 @@ fn a_client_outlives_its_runtimes_and_works_in_each() {
         .iter()
         .enumerate()
     {
-        let receipt = runtime.block_on(async {
-            let guard = client.reserve(request(100)).await.unwrap();
-            guard.commit(commit(1)).await.unwrap()
-        });
+        let receipt = runtime.block_on(live(&client));
         assert!(receipt.is_settled(), "round {round}: {receipt:?}");
     }
     for round in 0..6 {
@@ -33,13 +31,16 @@ fn a_client_outlives_its_runtimes_and_works_in_each() {
         } else {
             multi_thread()
         };
-        let receipt = runtime.block_on(async {
-            let guard = client.reserve(request(100)).await.unwrap();
-            guard.commit(commit(1)).await.unwrap()
-        });
+        let receipt = runtime.block_on(live(&client));
         assert!(receipt.is_settled(), "round {round}: {receipt:?}");
     }
-    assert_eq!(scene.budget(), (10, 0));
+    assert_eq!(scene.budget(), (420, 0));
+}
+
+/// A whole life.
+async fn live(client: &CyclesClient) -> Receipt {
+    let guard = client.reserve(request(100)).await.unwrap();
+    guard.commit(commit(42)).await.unwrap()
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn a_guard_outlives_its_runtime_and_is_committed_in_the_next() {
         let client = scene.builder().journal_enabled(journal).build();
         let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
         let receipt = current_thread().block_on(guard.commit(commit(42))).unwrap();
-        assert!(receipt.is_settled() || journal, "{receipt:?}");
+        assert!(receipt.is_settled(), "{receipt:?}");
         let flushed = current_thread().block_on(client.flush(PATIENCE)).unwrap();
         assert!(flushed.is_complete(), "{flushed:?}");
         assert_eq!(scene.budget(), (42, 0));
@@ -57,96 +58,168 @@ fn a_guard_outlives_its_runtime_and_is_committed_in_the_next() {
 }
 
 #[test]
+fn a_runtime_that_ends_with_a_hundred_reservations_held_loses_none_of_them() {
+    const HELD: usize = 100;
+    let scene = Scene::new();
+    let client = scene.client();
+    let ending = multi_thread();
+    let guards = ending.block_on(join_all((0..HELD).map(|_| reserved(&client, 4_000))));
+    drop(ending);
+    // Two lease lengths in which there is no runtime at all.
+    thread::sleep(Duration::from_secs(8));
+    for guard in &guards {
+        let (_, state) = state_of(&scene, guard);
+        assert_eq!(state, ReservationStatus::Active);
+        assert!(!guard.lease().is_lost());
+    }
+    let receipts = current_thread().block_on(join_all(guards.into_iter().map(|guard| guard.commit(commit(1)))));
+    for receipt in receipts {
+        assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
+    }
+    assert_eq!(scene.budget(), (100, 0));
+}
+
+async fn reserved(client: &CyclesClient, ttl_ms: u64) -> ReservationGuard {
+    client.reserve(request_for(100, ttl_ms)).await.unwrap()
+}
+
+/// How often its lease was prolonged, and how it stands.
+fn state_of(scene: &Scene, guard: &ReservationGuard) -> (i64, ReservationStatus) {
+    let id = guard.reservation_id().as_str();
+    let state = scene.sandbox.with_ledger(|ledger| ledger.reservation(id).unwrap());
+    (state.extensions, state.status)
+}
+
+#[test]
+fn a_runtime_that_is_blocked_for_three_lease_lengths_loses_no_lease() {
+    let scene = Scene::new();
+    let client = scene.client();
+    current_thread().block_on(async {
+        let guards = [reserved(&client, 2_000).await, reserved(&client, 3_000).await];
+        // Nobody is polled meanwhile: the only thread is busy.
+        thread::sleep(Duration::from_secs(9));
+        for guard in guards {
+            assert!(!guard.lease().is_lost());
+            let (extensions, state) = state_of(&scene, &guard);
+            assert_eq!(state, ReservationStatus::Active);
+            assert!(extensions >= 2, "{extensions}");
+            let receipt = guard.commit(commit(21)).await.unwrap();
+            assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
+        }
+    });
+    assert_eq!(scene.budget(), (42, 0));
+}
+
+#[test]
+fn a_lease_that_the_server_does_not_prolong_is_known_to_be_lost_though_nothing_runs() {
+    let scene = Scene::new();
+    let client = scene.client();
+    scene.inject("extend:503");
+    let runtime = current_thread();
+    let guard = runtime.block_on(async {
+        let guard = reserved(&client, 1_000).await;
+        assert!(!guard.lease().is_lost());
+        thread::sleep(Duration::from_millis(1_100));
+        assert!(guard.lease().is_lost(), "the only thread was busy");
+        reserved(&client, 1_000).await
+    });
+    drop(runtime);
+    assert!(!guard.lease().is_lost());
+    thread::sleep(Duration::from_millis(1_100));
+    assert!(guard.lease().is_lost(), "its runtime has ended");
+}
+
+#[test]
+fn a_cost_is_recorded_and_settled_while_the_only_thread_does_something_else() {
+    let scene = Scene::new();
+    let client = scene.client();
+    current_thread().block_on(async {
+        let guard = client.reserve(request(100)).await.unwrap();
+        scene.inject("commit:503");
+        let committing = guard.commit(commit(42));
+        // Nothing is polled, and no task runs, while this blocks.
+        wait_until("the record is there", || scene.records().len() == 1);
+        assert_eq!(scene.budget(), (0, 100));
+        scene.sandbox.clear_faults();
+        let other = client.reserve(request(100)).await.unwrap().commit(commit(1));
+        wait_until("both are settled", || scene.budget() == (43, 0));
+        assert!(other.await.unwrap().is_settled());
+        assert!(committing.until_settled().await.unwrap().is_settled());
+    });
+    assert!(scene.records().is_empty());
+}
+
+#[test]
 #[expect(clippy::async_yields_async, reason = "it is awaited in another runtime")]
-fn a_commit_that_went_on_in_the_next_runtime_is_waited_for_by_a_flush() {
+fn a_commit_whose_runtime_has_ended_is_waited_for_by_a_flush_in_the_next() {
     let scene = Scene::new();
     let client = scene.builder().journal_enabled(false).build();
+    scene.inject("commit:delay=1s");
     let committing = current_thread().block_on(async {
         let guard = client.reserve(request(100)).await.unwrap();
         guard.commit(commit(42))
     });
-    scene.inject("commit:delay=200ms");
     let runtime = multi_thread();
-    let waiting = runtime.spawn(async move { committing.await.unwrap() });
-    wait_until("it goes on", || {
-        let flushed = runtime.block_on(client.flush(Duration::ZERO)).unwrap();
-        flushed.ending == 1 || waiting.is_finished()
-    });
+    let flushed = runtime.block_on(client.flush(Duration::ZERO)).unwrap();
+    assert_eq!(flushed.ending, 1, "{flushed:?}");
     assert!(runtime.block_on(client.flush(PATIENCE)).unwrap().is_complete());
     assert_eq!(scene.budget(), (42, 0));
-    assert!(runtime.block_on(waiting).unwrap().is_settled());
+    assert!(runtime.block_on(committing).unwrap().is_settled());
 }
 
 #[test]
-fn outside_of_any_runtime_calls_answer_with_an_error_and_nothing_panics() {
-    let scene = Scene::new();
-    let client = scene.client();
-    let reserved = futures::executor::block_on(client.reserve(request(100)));
-    assert!(matches!(reserved, Err(Error::Transport(_))), "{reserved:?}");
-    let flushed = futures::executor::block_on(client.flush(PATIENCE));
-    assert!(matches!(flushed, Err(Error::Config(_))), "{flushed:?}");
-    assert!(matches!(
-        futures::executor::block_on(client.health()),
-        Err(Error::Transport(_))
-    ));
-    assert!(scene.reservations().is_empty());
-}
-
-#[test]
-fn a_commit_that_is_awaited_outside_of_any_runtime_tells_whether_the_cost_is_safe() {
+fn outside_of_any_runtime_everything_can_be_awaited() {
     for journal in [true, false] {
         let scene = Scene::new();
         let client = scene.builder().journal_enabled(journal).build();
+        futures::executor::block_on(async {
+            assert!(live(&client).await.is_settled());
+            client.health().await.unwrap();
+            assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        });
+        // Reserved in one that is gone.
         let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
-        let receipt = futures::executor::block_on(guard.commit(commit(42)));
-        match receipt {
-            Ok(Receipt::Pending {
-                is_recorded: true, ..
-            }) if journal => scene.settle(),
-            Err(Error::Unrecorded(last)) if !journal => assert!(
-                matches!(&*last, Error::Transport(error) if !error.may_have_been_sent()),
-                "{last:?}"
-            ),
-            other => panic!("{other:?}"),
-        }
+        let receipt = futures::executor::block_on(guard.commit(commit(8))).unwrap();
+        assert!(receipt.is_settled(), "{receipt:?}");
+        assert_eq!(scene.budget(), (50, 0));
     }
 }
 
 #[test]
-fn a_guard_that_is_dropped_outside_of_a_runtime_that_lives_is_released_by_it() {
+fn a_guard_that_is_dropped_outside_of_any_runtime_is_released_or_charged_what_was_spent() {
     let scene = Scene::new();
     let client = scene.client();
-    let runtime = multi_thread();
-    let guard = runtime.block_on(client.reserve(request(100))).unwrap();
-    drop(guard);
-    wait_until("it is released", || {
-        scene.reservations()[0].1.status == ReservationStatus::Released
-    });
-    let partial = runtime.block_on(client.reserve(request(100))).unwrap();
-    partial.spent(&Amount::tokens(5)).unwrap();
-    drop(partial);
-    wait_until("it is charged", || scene.budget() == (5, 0));
+    for is_gone in [false, true] {
+        let before = scene.budget().0;
+        let runtime = multi_thread();
+        let idle = runtime.block_on(client.reserve(request(100))).unwrap();
+        let partial = runtime.block_on(client.reserve(request(100))).unwrap();
+        let known = runtime.block_on(client.reserve(request(100))).unwrap();
+        let runtime = (!is_gone).then_some(runtime);
+        drop(idle);
+        partial.spent(&Amount::tokens(5)).unwrap();
+        drop(partial);
+        drop(known.commit(commit(6)));
+        wait_until("each has its end", || scene.budget() == (before + 11, 0));
+        drop(runtime);
+    }
+    assert!(scene.records().is_empty());
 }
 
 #[test]
-fn a_guard_that_is_dropped_when_its_runtime_is_gone_leaves_what_was_spent_on_disk() {
+fn what_a_thread_without_a_runtime_hands_over_is_on_the_disk_when_the_call_returns() {
     let scene = Scene::new();
     let client = scene.client();
-    let runtime = current_thread();
-    let idle = runtime.block_on(client.reserve(request(100))).unwrap();
-    let partial = runtime.block_on(client.reserve(request(100))).unwrap();
-    let known = runtime.block_on(client.reserve(request(100))).unwrap();
-    drop(runtime);
-    drop(idle);
-    partial.spent(&Amount::tokens(5)).unwrap();
-    drop(partial);
-    drop(known.commit(commit(6)));
-    assert_eq!(scene.records().len(), 2);
-    scene.settle();
-    // What was not given back is free when its lease ends.
-    assert_eq!(scene.budget(), (11, 100));
-    scene.sandbox.advance(Duration::from_secs(120));
-    assert_eq!(scene.budget(), (11, 0));
+    scene.inject("commit:503");
+    let guards = current_thread().block_on(join_all((0..3).map(|_| client.reserve(request(100)))));
+    for (before, guard) in guards.into_iter().enumerate() {
+        assert_eq!(scene.records().len(), before);
+        drop(guard.unwrap().commit(commit(1)));
+        assert_eq!(scene.records().len(), before + 1);
+    }
+    scene.sandbox.clear_faults();
+    assert!(futures::executor::block_on(client.flush(PATIENCE)).unwrap().is_complete());
+    assert_eq!(scene.budget(), (3, 0));
 }
 
 #[test]
@@ -156,59 +229,14 @@ fn a_release_without_a_runtime_and_without_waits_ends() {
     retry.initial_delay = Duration::ZERO;
     retry.max_delay = Duration::ZERO;
     let client = scene.builder().retry(retry).build();
-    let (done, is_done) = mpsc::channel();
-    thread::spawn(move || {
-        let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
-        drop(guard);
-        done.send(()).unwrap();
-    });
-    is_done
-        .recv_timeout(PATIENCE)
-        .expect("it does not go round in circles");
+    let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
+    scene.inject("release:503@1");
+    drop(guard);
+    wait_until("it is released", || scene.budget() == (0, 0));
 }
 
 #[test]
-fn a_runtime_that_stands_still_for_longer_than_leases_last_corrupts_nothing() {
-    let scene = Scene::new();
-    let client = scene.client();
-    current_thread().block_on(async {
-        let guards = [
-            client.reserve(request_for(100, 1_000)).await.unwrap(),
-            client.reserve(request_for(100, 4_000)).await.unwrap(),
-        ];
-        let committing = guards.map(|guard| guard.commit(commit(21)));
-        // Nobody is polled meanwhile; on the server even the grace is over.
-        thread::sleep(Duration::from_millis(1_500));
-        scene.sandbox.advance(Duration::from_secs(60));
-        for committing in committing {
-            let receipt = committing.await.unwrap();
-            assert!(receipt.is_settled(), "{receipt:?}");
-        }
-    });
-    scene.settle();
-    assert_eq!(scene.budget(), (42, 0));
-}
-
-#[test]
-fn a_lease_that_ends_while_nothing_can_run_is_known_to_be_lost() {
-    let scene = Scene::new();
-    let client = scene.client();
-    let runtime = current_thread();
-    let guard = runtime.block_on(async {
-        let guard = client.reserve(request_for(100, 1_000)).await.unwrap();
-        assert!(!guard.lease().is_lost());
-        thread::sleep(Duration::from_millis(1_100));
-        assert!(guard.lease().is_lost(), "the only thread was busy");
-        client.reserve(request_for(100, 1_000)).await.unwrap()
-    });
-    drop(runtime);
-    assert!(!guard.lease().is_lost());
-    thread::sleep(Duration::from_millis(1_100));
-    assert!(guard.lease().is_lost(), "its runtime has ended");
-}
-
-#[test]
-fn the_replay_comes_alive_again_after_its_runtime_has_died() {
+fn what_a_server_refused_while_a_runtime_lived_is_settled_after_the_next_success() {
     let scene = Scene::new();
     let client = scene.client();
     scene.inject("commit:503");
@@ -228,26 +256,34 @@ fn the_replay_comes_alive_again_after_its_runtime_has_died() {
 }
 
 #[test]
-fn with_the_last_clone_and_the_last_guard_everything_in_the_background_ends() {
+fn nothing_of_a_client_runs_on_a_runtime_of_its_user() {
     let scene = Scene::new();
     let runtime = multi_thread();
     let tasks = || runtime.metrics().num_alive_tasks();
     let client = scene.client();
-    let clone = client.clone();
-    let receipt = runtime.block_on(async {
+    runtime.block_on(async {
         let guard = client.reserve(request(100)).await.unwrap();
-        guard.commit(commit(42)).await.unwrap()
+        assert_eq!(tasks(), 0, "its lease is kept alive elsewhere");
+        drop(guard.commit(commit(42)));
+        drop(client.reserve(request(100)).await.unwrap());
+        assert_eq!(tasks(), 0);
+        assert!(client.flush(PATIENCE).await.unwrap().is_complete());
     });
-    assert!(receipt.is_settled());
-    let guard = runtime.block_on(clone.reserve(request(100))).unwrap();
+    assert_eq!((tasks(), scene.budget()), (0, (42, 0)));
+}
+
+#[test]
+fn with_the_last_clone_and_the_last_guard_what_was_spent_is_charged() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let clone = client.clone();
+    let guard = current_thread().block_on(clone.reserve(request(100))).unwrap();
     drop(client);
     drop(clone);
-    assert!(tasks() > 0, "the guard's lease is kept alive");
     guard.spent(&Amount::tokens(5)).unwrap();
     drop(guard);
-    // The connections' tasks too.
-    wait_until("no task is left", || tasks() == 0);
-    assert_eq!(scene.budget(), (47, 0), "what was spent is charged first");
+    wait_until("it is charged", || scene.budget() == (5, 0));
+    wait_until("the record is gone", || scene.records().is_empty());
 }
 
 #[test]
@@ -274,76 +310,103 @@ fn a_client_that_is_dropped_leaves_what_it_cannot_settle_to_the_next_one() {
     let scene = Scene::new();
     let runtime = multi_thread();
     let client = scene.client();
+    let journal = Journal::open(client.config().unwrap());
     scene.inject("commit:503");
     runtime.block_on(async {
         let guard = client.reserve(request(100)).await.unwrap();
         assert!(!guard.commit(commit(42)).await.unwrap().is_settled());
         drop(client);
     });
-    wait_until("no task is left", || runtime.metrics().num_alive_tasks() == 0);
+    // Its claim goes with it, so that nobody waits for it.
+    wait_until("it has given up", || journal.claim().is_some());
     assert_eq!(scene.records().len(), 1);
     let next = scene.client();
     scene.sandbox.clear_faults();
-    // Its claim went with it, so that nobody waits for it.
-    let flushed = runtime.block_on(next.flush(Duration::from_millis(900))).unwrap();
+    let flushed = runtime.block_on(next.flush(PATIENCE)).unwrap();
     assert!(flushed.is_complete(), "{flushed:?}");
     assert_eq!(scene.budget(), (42, 0));
 }
 
 #[test]
-fn a_runtime_without_timers_or_without_io_is_an_error_and_nothing_is_sent_or_lost() {
+fn a_runtime_without_timers_or_without_io_is_as_good_as_any() {
+    let lacking: [fn() -> Runtime; 3] = [
+        || Builder::new_current_thread().enable_time().build().unwrap(),
+        || Builder::new_current_thread().enable_io().build().unwrap(),
+        || Builder::new_multi_thread().worker_threads(1).build().unwrap(),
+    ];
     let scene = Scene::new();
     let client = scene.client();
-    let without_io = || Builder::new_current_thread().enable_time().build().unwrap();
-    let without_time = || Builder::new_current_thread().enable_io().build().unwrap();
-    let with_neither = || Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    for (runtime, what) in [
-        (without_io(), "I/O"),
-        (without_time(), "timers"),
-        (with_neither(), "timers"),
-    ] {
-        let reserved = runtime.block_on(client.reserve(request(100)));
-        assert!(
-            matches!(&reserved, Err(error @ Error::Transport(_)) if error.to_string().contains(what)),
-            "{reserved:?}"
-        );
-        let flushed = runtime.block_on(client.flush(PATIENCE));
-        assert!(matches!(flushed, Err(Error::Config(_))), "{flushed:?}");
-        let asked = runtime.block_on(client.health()).unwrap_err();
-        let text = std::error::Error::source(&asked).map_or(asked.to_string(), ToString::to_string);
-        assert!(
-            text.contains(what) && text.contains("enable_all"),
-            "{asked}: {text}"
-        );
-        assert!(scene.reservations().is_empty());
-    }
-    for runtime in [without_io(), without_time(), with_neither()] {
-        let before = scene.budget().0;
+    for make in lacking {
+        let (runtime, before) = (make(), scene.budget().0);
+        runtime.block_on(async {
+            assert!(live(&client).await.is_settled());
+            client.health().await.unwrap();
+            drop(client.reserve(request(100)).await.unwrap());
+            assert!(client.flush(PATIENCE).await.unwrap().is_complete());
+        });
+        // Held by one that has all, and ended in this.
         let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
-        let receipt = runtime.block_on(guard.commit(commit(42))).unwrap();
-        assert!(!receipt.is_settled(), "{receipt:?}");
-        assert_eq!(scene.records().len(), 1);
-        scene.settle();
-        assert_eq!(scene.budget(), (before + 42, 0));
-        let lives = current_thread();
-        let guard = lives.block_on(client.reserve(request(100))).unwrap();
-        runtime.block_on(async { drop(guard) });
-        assert!(lives.block_on(client.flush(PATIENCE)).unwrap().is_complete());
-        assert_eq!(scene.budget(), (before + 42, 0));
+        assert!(runtime.block_on(guard.commit(commit(8))).unwrap().is_settled());
+        assert_eq!(scene.budget(), (before + 50, 0));
     }
 }
 
+/// A runtime whose time stands still is one of a test, and leases are not.
 #[test]
-fn a_cost_is_on_its_way_to_the_disk_before_the_only_thread_does_anything_else() {
+fn a_runtime_whose_clock_is_paused_changes_no_time_limit() {
     let scene = Scene::new();
     let client = scene.client();
-    current_thread().block_on(async {
-        let guard = client.reserve(request(100)).await.unwrap();
-        let committing = guard.commit(commit(42));
-        // Nothing is polled, and no task runs, while this blocks.
-        wait_until("the record is there", || scene.records().len() == 1);
-        assert_eq!(scene.budget(), (0, 100));
-        assert!(committing.await.unwrap().is_settled());
+    let runtime = current_thread();
+    runtime.block_on(async {
+        tokio::time::pause();
+        for _ in 0..20 {
+            assert!(live(&client).await.is_settled());
+        }
     });
-    assert_eq!(scene.budget(), (42, 0));
+    assert_eq!(scene.budget(), (840, 0));
+}
+
+/// Threads belong to the whole process, so these tests are each alone in one.
+#[cfg(target_os = "linux")]
+mod threads {
+    use super::*;
+    use crate::alone::ran_elsewhere;
+
+    /// Those of ours, by the names that the system shows. The server in this process has others.
+    fn ours() -> Vec<String> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        // A thread may be gone by now.
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names
+            .map(|name| name.trim().to_owned())
+            .filter(|name| name.starts_with("cycles-") && name != "cycles-sandbox")
+            .collect()
+    }
+
+    #[test]
+    fn a_process_has_one_thread_for_all_its_idle_clients_and_none_without_a_client() {
+        if ran_elsewhere(
+            "runtimes::threads::a_process_has_one_thread_for_all_its_idle_clients_and_none_without_a_client",
+        ) {
+            return;
+        }
+        let scene = Scene::new();
+        let runtime = multi_thread();
+        assert!(ours().is_empty(), "{:?}", ours());
+        for _ in 0..3 {
+            let clients = [scene.client(), scene.client(), scene.client()];
+            assert!(ours().is_empty(), "none that was never used: {:?}", ours());
+            for client in &clients {
+                assert!(runtime.block_on(live(client)).is_settled());
+            }
+            let guard = runtime.block_on(clients[0].reserve(request(100))).unwrap();
+            // Threads that write records wait a moment for the next.
+            wait_until("one is left", || ours() == ["cycles-tokio"]);
+            drop(clients);
+            assert_eq!(ours(), ["cycles-tokio"], "a lease is kept alive");
+            drop(guard);
+            wait_until("none is left", || ours().is_empty());
+        }
+        assert_eq!(scene.budget(), (42 * 9, 0));
+    }
 }
