@@ -1,0 +1,83 @@
+//! Programs whose last line hands a cost over: `drop(guard.commit(..))`, and `main` returns. The test of each async adapter
+//! runs itself again as such a program; `runcycles` is their crate.
+#![allow(unreachable_pub, clippy::unwrap_used)]
+
+use std::env;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use cycles_conformance::{TempDir, commit, records, request};
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
+use runcycles::CyclesClient;
+
+const COST: i64 = 42;
+const ROUNDS: usize = 4;
+const WAY: &str = "CYCLES_TEST_WAY";
+
+/// What the server does to the commit.
+const FAULTS: [Option<&str>; 3] = [None, Some("commit:503"), Some("commit:delay=500ms")];
+
+/// A way in which a program ends.
+pub type Way = (&'static str, fn());
+
+/// Has every program run, unless this process is one of them.
+pub fn test(ways: &[Way]) -> ExitCode {
+    if let Ok(way) = env::var(WAY) {
+        let is_it = |(name, _): &&Way| *name == way;
+        ways.iter().find(is_it).unwrap().1();
+        return ExitCode::SUCCESS;
+    }
+    for (way, _) in ways {
+        for fault in FAULTS {
+            for round in 0..ROUNDS {
+                ends_with_its_cost_safe(way, fault, &format!("{way}, {fault:?}, round {round}"));
+            }
+        }
+        println!("{way} ... ok");
+    }
+    ExitCode::SUCCESS
+}
+
+fn ends_with_its_cost_safe(way: &str, fault: Option<&str>, what: &str) {
+    let (sandbox, dir) = (Sandbox::start().unwrap(), TempDir::new());
+    if let Some(fault) = fault {
+        sandbox.inject(fault.parse().unwrap());
+    }
+    let spent_and_held = || {
+        let budget = sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens));
+        budget.map(|budget| (budget.spent, budget.reserved)).unwrap()
+    };
+    let ended = Command::new(env::current_exe().unwrap())
+        .env(WAY, way)
+        .env("CYCLES_TEST_URL", sandbox.base_url())
+        .env("CYCLES_TEST_DIR", dir.path())
+        .status()
+        .unwrap();
+    assert!(ended.success(), "{what}");
+    let is_recorded = records(dir.path(), "json").len() == 1;
+    assert!(
+        is_recorded || spent_and_held().0 == COST,
+        "{what}: neither recorded nor charged"
+    );
+    // Whoever comes next settles it, and it counts once.
+    sandbox.clear_faults();
+    let flushing = client(&sandbox.base_url(), dir.path().to_str().unwrap());
+    let flushed = futures::executor::block_on(flushing.flush(Duration::from_secs(30))).unwrap();
+    assert!(flushed.is_complete(), "{what}: {flushed:?}");
+    assert_eq!(spent_and_held(), (COST, 0), "{what}");
+}
+
+fn client(url: &str, dir: &str) -> CyclesClient {
+    CyclesClient::builder(DEFAULT_API_KEY, url)
+        .tenant(DEFAULT_TENANT)
+        .journal_dir(dir)
+        .build()
+}
+
+/// What the programs do.
+pub async fn act() {
+    let variable = |name| env::var(name).unwrap();
+    let client = client(&variable("CYCLES_TEST_URL"), &variable("CYCLES_TEST_DIR"));
+    let guard = client.reserve(request(100)).await.unwrap();
+    drop(guard.commit(commit(COST)));
+}

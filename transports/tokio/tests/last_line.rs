@@ -1,0 +1,39 @@
+//! A program that returns from `main` right after it handed a cost over has it in the ledger or on the disk.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+extern crate cycles_tokio as runcycles;
+
+#[path = "../../client/tests/adapter/last_line.rs"]
+mod last_line;
+
+use std::process::ExitCode;
+
+use last_line::{act, test};
+
+fn main() -> ExitCode {
+    test(&[
+        ("many_threads", many_threads),
+        ("one_thread", one_thread),
+        ("a_task", a_task),
+        ("no_runtime", no_runtime),
+    ])
+}
+
+#[tokio::main]
+async fn many_threads() {
+    act().await;
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn one_thread() {
+    act().await;
+}
+
+#[tokio::main]
+async fn a_task() {
+    tokio::spawn(act()).await.unwrap();
+}
+
+fn no_runtime() {
+    futures::executor::block_on(act());
+}
