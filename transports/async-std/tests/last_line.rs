@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use last_line::{act, test};
 
 fn main() -> ExitCode {
-    test(&[("the_executor", the_executor), ("a_task", a_task), ("another_executor", another_executor)])
+    // Not a task on one of the executor's threads: neither async-std nor smol waits for these when a program ends, so such
+    // a program has to flush.
+    test(&[("the_executor", the_executor), ("another_executor", another_executor)])
 }
 
 #[cfg(feature = "async-std")]
@@ -22,16 +24,6 @@ fn the_executor() {
 #[cfg(not(feature = "async-std"))]
 fn the_executor() {
     smol::block_on(act());
-}
-
-#[cfg(feature = "async-std")]
-fn a_task() {
-    async_std::task::block_on(async_std::task::spawn(act()));
-}
-
-#[cfg(not(feature = "async-std"))]
-fn a_task() {
-    smol::block_on(smol::spawn(act()));
 }
 
 fn another_executor() {

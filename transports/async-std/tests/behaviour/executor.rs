@@ -19,6 +19,9 @@ pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     smol::spawn(task).detach();
 }
 
+/// The thread of all clients, as the system shows it.
+pub const BACKGROUND: &str = "cycles-async-io";
+
 /// How the adapter calls itself.
 pub const NAME: &str = if cfg!(feature = "async-std") {
     "async-std"

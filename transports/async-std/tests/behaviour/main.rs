@@ -16,6 +16,8 @@ mod executor;
 mod scene;
 #[path = "../../../client/tests/adapter/support.rs"]
 mod support;
+#[path = "../../../client/tests/adapter/threads.rs"]
+mod threads;
 
 #[cfg(feature = "macros")]
 mod attribute;

@@ -13,6 +13,9 @@ use tokio::runtime::{Builder, Runtime};
 pub use tokio::task::yield_now;
 pub use tokio::time::sleep;
 
+/// The thread of all clients, as the system shows it.
+pub const BACKGROUND: &str = "cycles-tokio";
+
 /// How the adapter calls itself.
 pub const NAME: &str = "tokio";
 
