@@ -1,8 +1,8 @@
 //! The core driven by hand, without a client and without a runtime: one thread, blocking sockets of the standard
 //! library, and a loop that does what a session asks for.
 //!
-//! It is for whoever has a runtime, a kernel or a board for which there is no adapter. Where there is an async
-//! runtime, implementing `cycles_client::Runtime` gives a whole client for less.
+//! It is for whoever has a kernel or a board for which there is no adapter. Where there are threads, implementing
+//! `cycles_client::Transport` and its `Clock` gives a whole client for less.
 //!
 //! `cargo run --bin bring_your_own_runtime` needs nothing: it starts a server of its own. With
 //! `CYCLES_BASE_URL` (plain http), `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.

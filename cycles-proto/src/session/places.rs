@@ -254,7 +254,11 @@ mod tests {
         let others = [LEASE, Kind::Settlement, Kind::Reservation];
         assert_eq!(admitted(&mut places), others);
         places.leave(Kind::Plain);
-        assert_eq!(admitted(&mut places), [Kind::Plain], "in place of the one that is over");
+        assert_eq!(
+            admitted(&mut places),
+            [Kind::Plain],
+            "in place of the one that is over"
+        );
     }
 
     #[test]

@@ -13,7 +13,10 @@ use last_line::{act, test};
 fn main() -> ExitCode {
     // Not a task on one of the executor's threads: neither async-std nor smol waits for these when a program ends, so such
     // a program has to flush.
-    test(&[("the_executor", the_executor), ("another_executor", another_executor)])
+    test(&[
+        ("the_executor", the_executor),
+        ("another_executor", another_executor),
+    ])
 }
 
 #[cfg(feature = "async-std")]

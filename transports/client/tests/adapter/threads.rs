@@ -25,7 +25,11 @@ fn ours() -> Vec<String> {
 fn wait_for(expected: &[&str]) {
     let since = Instant::now();
     while ours() != expected {
-        assert!(since.elapsed() < PATIENCE, "{expected:?}, and there are {:?}", ours());
+        assert!(
+            since.elapsed() < PATIENCE,
+            "{expected:?}, and there are {:?}",
+            ours()
+        );
         thread::sleep(Duration::from_millis(5));
     }
 }

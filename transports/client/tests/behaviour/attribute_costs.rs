@@ -64,9 +64,7 @@ async fn work(client: &Client, text: &str) -> Result<String, BoxError> {
 }
 
 /// What a whole life allocates, with its tasks, in a world of its own.
-fn counted(
-    guarded: impl AsyncFn(&Client, &str) -> Result<String, BoxError>,
-) -> AllocationInfo {
+fn counted(guarded: impl AsyncFn(&Client, &str) -> Result<String, BoxError>) -> AllocationInfo {
     let world = Virtual::default();
     let client = world.client(|config| config);
     let mut result = Ok(String::new());

@@ -7,7 +7,7 @@ use cycles_client::models::{
     Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
 };
 use cycles_client::{
-    ConfigError, Client, Error, InvalidCommit, ReservationGuard, WithCyclesConfig, with_cycles,
+    Client, ConfigError, Error, InvalidCommit, ReservationGuard, WithCyclesConfig, with_cycles,
 };
 use cycles_host::Process;
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Unit};

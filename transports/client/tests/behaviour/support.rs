@@ -105,7 +105,9 @@ impl Virtual {
             clock: Some(Arc::new(self.clone())),
             ..Options::default()
         };
-        options.client(change(config).build(), "virtual", |_, _| unreachable!("both are given"))
+        options.client(change(config).build(), "virtual", |_, _| {
+            unreachable!("both are given")
+        })
     }
 
     pub fn lose(&self, operation: Operation) {
@@ -209,7 +211,14 @@ impl Virtual {
         if *self.0.lost.lock().unwrap() == Some(operation) {
             return pending().await;
         }
-        let slow = self.0.slow.lock().unwrap().iter().find(|(slow, _)| *slow == operation).copied();
+        let slow = self
+            .0
+            .slow
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(slow, _)| *slow == operation)
+            .copied();
         self.sleep(slow.map_or(LATENCY, |(_, time)| time)).await;
         let now = Clock::now(&self).wall;
         let response = self.with_ledger(|ledger| {

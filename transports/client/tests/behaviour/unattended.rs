@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::Virtual;
 use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
-use cycles_client::{Committing, Client, ReservationGuard};
+use cycles_client::{Client, Committing, ReservationGuard};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
 
 /// A request and its answer.
@@ -62,7 +62,11 @@ fn lives_that_are_over_before_their_first_beat_is_due_cost_their_calls_and_nothi
             assert!(reserve(&client).await.release("not needed").await.unwrap());
         }
         assert_eq!(world.sent() - calls, 400);
-        assert_eq!(world.spawned() - tasks, 400, "a task for each call, as this adapter makes them");
+        assert_eq!(
+            world.spawned() - tasks,
+            400,
+            "a task for each call, as this adapter makes them"
+        );
     });
     assert_eq!(budget(&world), (707, 0));
 }

@@ -32,7 +32,7 @@ fn ten_thousand_guards_are_kept_alive_at_once() {
     const GUARDS: usize = 10_000;
     let world = Virtual::default();
     let watched = Watched::new(&world.client(|config| config));
-        let client = watched.client.clone();
+    let client = watched.client.clone();
     world.block_on(async {
         let guards = join_all((0..GUARDS).map(|_| reserve(&client, 60_000))).await;
         // Six leases long.
@@ -89,7 +89,7 @@ fn an_action_that_is_cancelled_or_dropped_takes_no_heartbeat_from_later_ones() {
         for is_committed in [false, true] {
             let world = Virtual::default();
             let watched = Watched::new(&world.client(|config| config));
-        let client = watched.client.clone();
+            let client = watched.client.clone();
             world.block_on(async {
                 let guard = reserve(&client, ttl * 1_000).await;
                 world.sleep(Duration::from_secs(lives)).await;
@@ -259,7 +259,9 @@ fn a_cost_that_could_not_be_taken_is_told_and_counted_at_once_however_old_the_le
             assert_eq!(world.passed(), began, "nobody has to wait for the next beat");
         });
         let told = world.block_on(watched.so_far());
-        let not_taken = told.iter().filter(|event| matches!(event, Event::CostNotTaken { .. }));
+        let not_taken = told
+            .iter()
+            .filter(|event| matches!(event, Event::CostNotTaken { .. }));
         assert_eq!(not_taken.count(), 1);
     }
 }
@@ -305,7 +307,9 @@ fn a_lease_that_ended_while_the_process_was_stopped_is_told_as_lost_however_the_
             world.sleep(Duration::from_secs(1)).await;
         });
         let told = world.block_on(watched.losses());
-        let losses = told.iter().filter(|event| matches!(event, Event::LeaseLost { .. }));
+        let losses = told
+            .iter()
+            .filter(|event| matches!(event, Event::LeaseLost { .. }));
         assert_eq!(losses.count(), 1, "{end}: {told:?}");
     }
 }
@@ -314,7 +318,7 @@ fn a_lease_that_ended_while_the_process_was_stopped_is_told_as_lost_however_the_
 fn thousands_of_commits_that_take_a_second_cost_no_lease() {
     let world = Virtual::default();
     let watched = Watched::new(&world.client(|config| config));
-        let client = watched.client.clone();
+    let client = watched.client.clone();
     world.block_on(async {
         let leases = join_all((0..50).map(|_| reserve(&client, 30_000))).await;
         let others = join_all((0..6_000).map(|_| reserve(&client, 3_600_000))).await;

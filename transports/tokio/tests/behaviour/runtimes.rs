@@ -72,7 +72,8 @@ fn a_runtime_that_ends_with_a_hundred_reservations_held_loses_none_of_them() {
         assert_eq!(state, ReservationStatus::Active);
         assert!(!guard.lease().is_lost());
     }
-    let receipts = current_thread().block_on(join_all(guards.into_iter().map(|guard| guard.commit(commit(1)))));
+    let receipts =
+        current_thread().block_on(join_all(guards.into_iter().map(|guard| guard.commit(commit(1)))));
     for receipt in receipts {
         assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
     }
@@ -86,7 +87,9 @@ async fn reserved(client: &CyclesClient, ttl_ms: u64) -> ReservationGuard {
 /// How often its lease was prolonged, and how it stands.
 fn state_of(scene: &Scene, guard: &ReservationGuard) -> (i64, ReservationStatus) {
     let id = guard.reservation_id().as_str();
-    let state = scene.sandbox.with_ledger(|ledger| ledger.reservation(id).unwrap());
+    let state = scene
+        .sandbox
+        .with_ledger(|ledger| ledger.reservation(id).unwrap());
     (state.extensions, state.status)
 }
 
@@ -218,7 +221,11 @@ fn what_a_thread_without_a_runtime_hands_over_is_on_the_disk_when_the_call_retur
         assert_eq!(scene.records().len(), before + 1);
     }
     scene.sandbox.clear_faults();
-    assert!(futures::executor::block_on(client.flush(PATIENCE)).unwrap().is_complete());
+    assert!(
+        futures::executor::block_on(client.flush(PATIENCE))
+            .unwrap()
+            .is_complete()
+    );
     assert_eq!(scene.budget(), (3, 0));
 }
 

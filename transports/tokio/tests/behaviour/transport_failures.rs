@@ -14,8 +14,12 @@ fn a_connection_is_used_again_in_whatever_runtime_or_outside_of_any() {
     for turn in 0..6 {
         let client = client.clone();
         let call = move || match turn % 3 {
-            0 => executor::current_thread().block_on(client.decide(&decide())).unwrap(),
-            1 => executor::multi_thread().block_on(client.decide(&decide())).unwrap(),
+            0 => executor::current_thread()
+                .block_on(client.decide(&decide()))
+                .unwrap(),
+            1 => executor::multi_thread()
+                .block_on(client.decide(&decide()))
+                .unwrap(),
             _ => futures::executor::block_on(client.decide(&decide())).unwrap(),
         };
         std::thread::spawn(call).join().unwrap();
