@@ -5,18 +5,23 @@
 
 use core::time::Duration;
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use cycles_client::{Done, Transport};
 use cycles_http::HttpClient;
 use cycles_proto::{Call, Urgency};
+use tokio::net::UdpSocket;
 use tokio::runtime::{Handle, Id};
-use tokio::time::Instant;
 
 use crate::reactor::TokioReactor;
 
 /// How long a call waits for the user's runtime to begin it.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Programs have one runtime or two, tests have many, one after the other.
+const MOST_MET: usize = 16;
 
 #[derive(Clone)]
 pub(crate) struct Hyper(Arc<Shared>);
@@ -35,8 +40,8 @@ struct Waiting {
     last: u64,
     /// Whether somebody looks after them.
     is_watched: bool,
-    /// Runtimes in which a call has panicked: they have no I/O.
-    broken: Vec<Id>,
+    /// The runtimes that were met last, and whether they have I/O.
+    met: Vec<(Id, bool)>,
 }
 
 impl Hyper {
@@ -56,7 +61,7 @@ impl Hyper {
         }
         let here = Handle::try_current().ok()?;
         let is_own = self.0.own.get().is_some_and(|own| own.id() == here.id());
-        (!is_own && !self.waiting().broken.contains(&here.id())).then_some(here)
+        (!is_own && self.waiting().has_io(here.id()) != Some(false)).then_some(here)
     }
 
     /// Makes it on our own thread.
@@ -132,8 +137,36 @@ struct Beginning {
     number: u64,
 }
 
+impl Waiting {
+    fn has_io(&self, runtime: Id) -> Option<bool> {
+        let met = self.met.iter().find(|(met, _)| *met == runtime);
+        met.map(|(_, has_io)| *has_io)
+    }
+}
+
 impl Beginning {
+    /// Whether this runtime has I/O. tokio does not tell, but panics where it is missed: a task that has no call finds out.
+    async fn has_io(&self) -> bool {
+        let here = Handle::current();
+        if let Some(has_io) = self.hyper.waiting().has_io(here.id()) {
+            return has_io;
+        }
+        let trial = here.spawn(async { drop(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await) });
+        // Not if the runtime ends meanwhile.
+        let has_io = trial.await.is_ok();
+        let mut waiting = self.hyper.waiting();
+        if waiting.met.len() == MOST_MET {
+            waiting.met.remove(0);
+        }
+        waiting.met.push((here.id(), has_io));
+        has_io
+    }
+
     async fn run(self) {
+        // Without, the end of this has the call made elsewhere.
+        if !self.has_io().await {
+            return;
+        }
         if let Some((call, done)) = self.hyper.take(self.number) {
             done.carry(self.hyper.0.http.clone().exchange(call)).await;
         }
@@ -142,12 +175,6 @@ impl Beginning {
 
 impl Drop for Beginning {
     fn drop(&mut self) {
-        // tokio does not tell whether a runtime has I/O, but panics where it is missed.
-        if std::thread::panicking()
-            && let Ok(here) = Handle::try_current()
-        {
-            self.hyper.waiting().broken.push(here.id());
-        }
         // The runtime has ended before it came to it.
         if let Some((call, done)) = self.hyper.take(self.number) {
             self.hyper.start_on_own(call, done);

@@ -44,7 +44,11 @@ fn sweep_runtimes(
             assert!(flushed.is_complete(), "{what}: {flushed:?}");
             assert!(scene.records().is_empty(), "{what}");
             assert_one_end(&scene, is_known, &what);
-            assert_nothing_held(&scene, fault, &what);
+            // The end of the runtime loses one answer and the server the next: that nobody can know of, and it is free when
+            // its lease ends.
+            if fault != "reserve:lose-response@1" {
+                assert_nothing_held(&scene, fault, &what);
+            }
             if is_over {
                 break;
             }

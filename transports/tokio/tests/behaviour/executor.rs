@@ -39,20 +39,25 @@ pub fn multi_thread() -> Runtime {
         .unwrap()
 }
 
-/// One runtime, with threads of its own, that stays.
+/// One runtime for each thread that asks, with threads of its own, that stays: a test that blocks it blocks no other.
 pub mod on_threads {
     use std::future::Future;
-    use std::sync::LazyLock;
 
     use tokio::runtime::Runtime;
 
-    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    thread_local! {
+        static RUNTIME: &'static Runtime = Box::leak(Box::new(Runtime::new().unwrap()));
+    }
+
+    fn runtime() -> &'static Runtime {
+        RUNTIME.with(|runtime| *runtime)
+    }
 
     pub fn block_on<F: Future>(future: F) -> F::Output {
-        RUNTIME.block_on(future)
+        runtime().block_on(future)
     }
 
     pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-        drop(RUNTIME.spawn(task));
+        drop(runtime().spawn(task));
     }
 }

@@ -6,24 +6,25 @@ use crate::{executor, support};
 include!("../../../client/tests/adapter/transport_failures.rs");
 
 #[test]
-fn a_connection_is_used_again_in_whatever_runtime_or_outside_of_any() {
+fn a_connection_of_a_runtime_that_stands_still_is_not_used() {
     let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
     let client = client(&server.url);
-    let stands_still = executor::current_thread();
-    stands_still.block_on(client.decide(&decide())).unwrap();
-    for turn in 0..6 {
+    let (first, second) = (executor::current_thread(), executor::current_thread());
+    for _ in 0..2 {
+        first.block_on(client.decide(&decide())).unwrap();
+        second.block_on(client.decide(&decide())).unwrap();
+    }
+    assert_eq!((server.requests().len(), server.connections()), (4, 2));
+}
+
+#[test]
+fn outside_of_any_runtime_all_threads_share_a_connection() {
+    let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
+    let client = client(&server.url);
+    for _ in 0..4 {
         let client = client.clone();
-        let call = move || match turn % 3 {
-            0 => executor::current_thread()
-                .block_on(client.decide(&decide()))
-                .unwrap(),
-            1 => executor::multi_thread()
-                .block_on(client.decide(&decide()))
-                .unwrap(),
-            _ => futures::executor::block_on(client.decide(&decide())).unwrap(),
-        };
+        let call = move || futures::executor::block_on(client.decide(&decide())).unwrap();
         std::thread::spawn(call).join().unwrap();
     }
-    stands_still.block_on(client.decide(&decide())).unwrap();
-    assert_eq!((server.requests().len(), server.connections()), (8, 1));
+    assert_eq!((server.requests().len(), server.connections()), (4, 1));
 }
