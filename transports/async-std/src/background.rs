@@ -50,7 +50,9 @@ struct Hyper {
 impl Transport for Hyper {
     fn start(&self, call: Call, done: Done) {
         if let Some(tasks) = self.tasks.get() {
-            tasks.spawn(done.carry(self.http.clone().exchange(call))).detach();
+            tasks
+                .spawn(done.carry(Box::pin(self.http.clone().exchange(call))))
+                .detach();
         }
     }
 }

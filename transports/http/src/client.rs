@@ -1,5 +1,6 @@
 //! Exchanges one request for one response over kept connections.
 
+use std::future::Future;
 use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
@@ -61,13 +62,31 @@ impl<R: Reactor> HttpClient<R> {
     ///
     /// # Errors
     /// How far it came, as a [`FailureKind`].
-    pub async fn exchange(self, call: Call) -> Result<Response<Bytes>, Failure> {
+    pub fn exchange(self, call: Call) -> impl Future<Output = Result<Response<Bytes>, Failure>> + Send {
+        let Call {
+            request,
+            timeout,
+            max_response,
+            fresh,
+            ..
+        } = call;
+        // Here, so that the future holds it once.
+        let request = self.addressed(request).map(Full::new);
+        self.exchange_addressed(request, timeout, max_response, fresh)
+    }
+
+    async fn exchange_addressed(
+        self,
+        mut request: Request<Full<Bytes>>,
+        timeout: Duration,
+        max_response: usize,
+        is_fresh: bool,
+    ) -> Result<Response<Bytes>, Failure> {
         let mut now = self.reactor.now();
-        let end = now.saturating_add(call.timeout);
-        let mut request = self.addressed(call.request).map(Full::new);
+        let end = now.saturating_add(timeout);
         loop {
             let pool = self.shared.pools.of(self.reactor.runtime()?, &self.reactor);
-            let (kept, since) = match call.fresh {
+            let (kept, since) = match is_fresh {
                 true => (None, pool.close_waiting()),
                 false => pool.take(now),
             };
@@ -80,7 +99,7 @@ impl<R: Reactor> HttpClient<R> {
                 Some(connection) => connection,
                 None => self.connect(end).await?,
             };
-            let exchange = connection.exchange(request, end, call.max_response);
+            let exchange = connection.exchange(request, end, max_response);
             let mut waited = Waited {
                 pool: &pool,
                 since,

@@ -24,7 +24,7 @@ pub(crate) struct Connection<R: Reactor> {
     sender: SendRequest<Full<Bytes>>,
     limit: Arc<Limit>,
     /// What moves the bytes, where no task does. It is dropped when it is over.
-    driver: Option<Driver<R>>,
+    driver: Option<Box<Driver<R>>>,
 }
 
 /// Why there is no answer.
@@ -48,7 +48,7 @@ impl<R: Reactor> Connection<R> {
                 reactor.spawn(driver);
                 None
             }
-            DrivenBy::Caller => Some(driver),
+            DrivenBy::Caller => Some(Box::new(driver)),
         };
         Ok(Self {
             sender,
@@ -116,7 +116,7 @@ impl<R: Reactor> Connection<R> {
                 let Some(driving) = driver.as_mut() else {
                     return Poll::Pending;
                 };
-                if Pin::new(driving).poll(cx).is_ready() {
+                if Pin::new(&mut **driving).poll(cx).is_ready() {
                     *driver = None;
                 }
                 answer.as_mut().poll(cx)

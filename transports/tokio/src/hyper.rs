@@ -67,7 +67,7 @@ impl Hyper {
     /// Makes it on our own thread.
     fn start_on_own(&self, call: Call, done: Done) {
         if let Some(own) = self.0.own.get() {
-            own.spawn(done.carry(self.0.http.clone().exchange(call)));
+            own.spawn(done.carry(Box::pin(self.0.http.clone().exchange(call))));
         }
     }
 
@@ -168,7 +168,8 @@ impl Beginning {
             return;
         }
         if let Some((call, done)) = self.hyper.take(self.number) {
-            done.carry(self.hyper.0.http.clone().exchange(call)).await;
+            done.carry(Box::pin(self.hyper.0.http.clone().exchange(call)))
+                .await;
         }
     }
 }

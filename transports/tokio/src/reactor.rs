@@ -34,7 +34,7 @@ impl Reactor for TokioReactor {
     type RuntimeId = Id;
 
     /// A task that is woken runs next on the thread that woke it.
-    const DRIVEN_BY: DrivenBy = DrivenBy::Task;
+    const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
 
     fn runtime(&self) -> Result<Id, Failure> {
         let here = Handle::try_current();

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,12 +75,14 @@ impl Done {
 
     /// Takes what comes of an exchange that begins with this, unless nobody waits for it any more: then it is dropped, which is
     /// to close its connection.
-    pub async fn carry(mut self, exchange: impl Future<Output = Result<http::Response<Bytes>, Failure>>) {
+    pub async fn carry<E>(mut self, mut exchange: Pin<Box<E>>)
+    where
+        E: Future<Output = Result<http::Response<Bytes>, Failure>>,
+    {
         if !self.begin() {
             return;
         }
         let result = {
-            let mut exchange = pin!(exchange);
             let ended = |cx: &mut Context<'_>| match exchange.as_mut().poll(cx) {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
                 Poll::Pending => self.poll_withdrawn(cx).map(|()| None),

@@ -382,7 +382,7 @@ impl Drop for Sleep {
 
 impl Transport for Virtual {
     fn start(&self, call: Call, done: Done) {
-        self.spawn(done.carry(self.clone().exchange(call)));
+        self.spawn(done.carry(Box::pin(self.clone().exchange(call))));
     }
 }
 
