@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     clock: Arc<dyn Clock>,
     /// Whether somebody keeps the time.
     is_timed: AtomicBool,
+    starting: Mutex<()>,
     transport: Arc<dyn Transport>,
     state: Mutex<State>,
     /// A change of the journal was reported.
@@ -95,6 +96,7 @@ impl Engine {
             process: Process::current(),
             clock,
             is_timed: AtomicBool::new(false),
+            starting: Mutex::default(),
             transport,
             state: Mutex::new(State {
                 session,
@@ -158,14 +160,16 @@ impl Shared {
 
     /// Makes sure that somebody keeps the time.
     pub(crate) fn start(self: &Arc<Self>) -> Result<(), ConfigError> {
-        if self.is_timed.load(Ordering::Acquire) || self.is_timed.swap(true, Ordering::AcqRel) {
+        if self.is_timed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let started = self.clock.start(Ticker::new(Arc::clone(self)));
-        if started.is_err() {
-            self.is_timed.store(false, Ordering::Release);
+        // Whoever comes meanwhile has to wait until there is somebody.
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_timed.load(Ordering::Acquire) {
+            self.clock.start(Ticker::new(Arc::clone(self)))?;
+            self.is_timed.store(true, Ordering::Release);
         }
-        started
+        Ok(())
     }
 
     /// Hands something in, and does what follows.
