@@ -14,7 +14,7 @@ use crate::engine::block_on;
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. Dropped,
-/// it commits what was [spent](Self::spent) so far, as soon as that is on disk, or gives the budget back, both in the
+/// it commits what was [spent](crate::ReservationGuard::spent) so far, as soon as that is on disk, or gives the budget back, both in the
 /// background. It waits for the disk, for five seconds at most.
 /// While its thread panics it waits for the first attempt, because the process may be about to end.
 ///
@@ -64,7 +64,7 @@ impl ReservationGuard {
 
     /// Nothing was spent: the budget is given back. Waits for the first attempt and says whether the ledger
     /// confirmed it; otherwise it is tried in the background until the lease ends, which frees the budget too.
-    /// What was [spent](Self::spent) nevertheless is committed.
+    /// What was [spent](crate::ReservationGuard::spent) nevertheless is committed.
     ///
     /// # Errors
     /// If what was spent could not be committed.

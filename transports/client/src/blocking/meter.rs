@@ -25,7 +25,7 @@ use crate::metering::{Ended, Live, Metering};
 /// | is dropped before, in a panic too | the same |
 ///
 /// One that fails or is dropped gives the budget back if no item had told a price by then, also where items were
-/// read: tell what an item costs where it is read, or what was [spent](ReservationGuard::spent). One that comes to its
+/// read: tell what an item costs where it is read, or what was [spent](crate::ReservationGuard::spent). One that comes to its
 /// end, and of which no item told a price, or only that all of it costs 0, costs what was estimated, marked
 /// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it is
 /// yielded, before anybody sees it. The end waits until the cost is settled, or safe in its record after a first
