@@ -16,7 +16,7 @@ use http_body_util::Full;
 
 use crate::connect::Connector;
 use crate::connection::{Connection, NoAnswer};
-use crate::pool::{Pool, Pools, Since};
+use crate::pool::{Pool, Pools};
 use crate::reactor::{DrivenBy, Reactor};
 
 /// Connections to one server. Clones share them.
@@ -100,15 +100,12 @@ impl<R: Reactor> HttpClient<R> {
                 None => self.connect(end).await?,
             };
             let exchange = connection.exchange(request, end, max_response);
-            let mut waited = Waited {
+            let waited = Waited {
                 pool: &pool,
-                since,
-                end,
-                reactor: &self.reactor,
-                is_over: false,
+                number: pool.begin(since, now, end),
             };
             let answer = exchange.await;
-            waited.is_over = true;
+            drop(waited);
             match answer {
                 Ok(response) => {
                     pool.put(connection);
@@ -164,24 +161,15 @@ impl<R: Reactor> HttpClient<R> {
     }
 }
 
-/// An exchange that is waited for. Whoever waits has a limit too, and gives up where that is over: what the exchange would
-/// have found out in the same moment, that its connection is dead and others may be, is learnt all the same.
+/// An exchange that is waited for.
 struct Waited<'a, R: Reactor> {
     pool: &'a Pool<R>,
-    since: Since,
-    end: Duration,
-    reactor: &'a R,
-    /// Whether it has ended by itself.
-    is_over: bool,
+    number: u64,
 }
 
 impl<R: Reactor> Drop for Waited<'_, R> {
     fn drop(&mut self) {
-        /// The other limit began a little earlier.
-        const EARLIER: Duration = Duration::from_millis(50);
-        if !self.is_over && self.reactor.now().saturating_add(EARLIER) >= self.end {
-            self.pool.doubt(self.since);
-        }
+        self.pool.end(self.number);
     }
 }
 

@@ -38,6 +38,16 @@ struct Waiting<R: Reactor> {
     closings: u64,
     /// Whether a task looks after those that have none of their own.
     is_swept: bool,
+    under_way: Vec<UnderWay>,
+    last: u64,
+}
+
+/// An exchange that is waited for.
+struct UnderWay {
+    number: u64,
+    since: Since,
+    /// From when on its time counts as over.
+    late: Duration,
 }
 
 /// When an exchange began: before or after those that waited were closed.
@@ -79,12 +89,15 @@ impl<R: Reactor> Pool<R> {
                 connections: Vec::new(),
                 closings: 0,
                 is_swept: false,
+                under_way: Vec::new(),
+                last: 0,
             }),
         }
     }
 
     /// The connection that was used last, if one can still be used.
     pub(crate) fn take(&self, now: Duration) -> (Option<Connection<R>>, Since) {
+        self.doubt_what_is_late(now);
         loop {
             let mut waiting = self.lock();
             let (last, since) = (waiting.connections.pop(), Since(waiting.closings));
@@ -129,6 +142,46 @@ impl<R: Reactor> Pool<R> {
     pub(crate) fn doubt(&self, since: Since) {
         if Since(self.lock().closings) == since {
             self.close_waiting();
+        }
+    }
+
+    /// An exchange begins, which has an answer by its end.
+    pub(crate) fn begin(&self, since: Since, now: Duration, end: Duration) -> u64 {
+        /// The limit of whoever waits began a little earlier.
+        const EARLIER: Duration = Duration::from_millis(50);
+        let earlier = (end.saturating_sub(now) / 8).min(EARLIER);
+        let late = end.saturating_sub(earlier);
+        let mut waiting = self.lock();
+        waiting.last += 1;
+        let number = waiting.last;
+        waiting.under_way.push(UnderWay { number, since, late });
+        number
+    }
+
+    /// It is not waited for any more.
+    pub(crate) fn end(&self, number: u64) {
+        let mut waiting = self.lock();
+        let position = waiting.under_way.iter().position(|it| it.number == number);
+        let Some(UnderWay { since, late, .. }) =
+            position.map(|position| waiting.under_way.swap_remove(position))
+        else {
+            return;
+        };
+        drop(waiting);
+        if self.reactor.now() >= late {
+            self.doubt(since);
+        }
+    }
+
+    /// Whoever waits for an exchange has a limit too, and gives it up where that is over. What the exchange would have found
+    /// out in the same moment, that its connection is dead and others may be, is known before the next one takes one of them.
+    fn doubt_what_is_late(&self, now: Duration) {
+        let waiting = self.lock();
+        let late = waiting.under_way.iter().find(|it| now >= it.late);
+        let since = late.map(|it| it.since);
+        drop(waiting);
+        if let Some(since) = since {
+            self.doubt(since);
         }
     }
 

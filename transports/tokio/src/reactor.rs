@@ -1,7 +1,8 @@
 //! Sockets, tasks and timers of tokio.
 
-use core::future::Future;
-use core::pin::Pin;
+use core::future::{Future, pending, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::Poll;
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,9 @@ use cycles_http::{DrivenBy, Reactor};
 use cycles_proto::{Failure, FailureKind};
 use tokio::net::TcpStream;
 use tokio::runtime::{Handle, Id};
-use tokio::time::Sleep;
+use tokio::sync::oneshot;
+
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Sockets and tasks are those of the runtime that runs where they are asked for. The timers are those of our own thread, so
 /// that they go on where that stands still.
@@ -30,10 +33,9 @@ impl TokioReactor {
 
 impl Reactor for TokioReactor {
     type Stream = TcpStream;
-    type Sleep = Pin<Box<Sleep>>;
+    type Sleep = Wait;
     type RuntimeId = Id;
 
-    /// A task that is woken runs next on the thread that woke it.
     const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
 
     fn runtime(&self) -> Result<Id, Failure> {
@@ -50,9 +52,32 @@ impl Reactor for TokioReactor {
         self.clock.mono()
     }
 
-    fn sleep(&self, time: Duration) -> Pin<Box<Sleep>> {
-        let _own = self.own.get().map(Handle::enter);
-        Box::pin(tokio::time::sleep(time))
+    fn sleep(&self, time: Duration) -> Wait {
+        let own = self.own.get().filter(|own| {
+            let here = Handle::try_current();
+            here.is_ok_and(|here| here.id() != own.id())
+        });
+        let Some(own) = own else {
+            return Box::pin(tokio::time::sleep(time));
+        };
+        // As a task there: a timer must not outlive its runtime, and that one ends with the last client.
+        let (mut over, is_over) = oneshot::channel::<()>();
+        own.spawn(async move {
+            let mut timer = pin!(tokio::time::sleep(time));
+            poll_fn(|cx| match timer.as_mut().poll(cx) {
+                // Or nobody waits for it any more.
+                Poll::Pending => over.poll_closed(cx),
+                Poll::Ready(()) => Poll::Ready(()),
+            })
+            .await;
+            let _ = over.send(());
+        });
+        Box::pin(async move {
+            if is_over.await.is_err() {
+                // The last client is gone, and with it whatever this was waited for.
+                pending().await
+            }
+        })
     }
 
     async fn resolve(&self, name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -58,9 +58,10 @@ fn who_saw_that_a_cost_is_pending_may_wait_for_its_end() {
 fn the_end_is_waited_for_in_another_runtime_than_the_one_that_died() {
     let scene = Scene::new();
     let client = scene.client();
-    scene.inject("commit:503@1");
+    scene.inject("commit:503");
     let late = current_thread().block_on(ended(&client, config(), Amount::tokens(42)));
     assert_pending(&late.receipt);
+    scene.sandbox.clear_faults();
     assert_committed(&current_thread().block_on(late.until_settled()));
     assert_eq!(scene.budget(), (42, 0));
 }
