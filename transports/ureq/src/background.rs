@@ -8,7 +8,7 @@ use cycles_host::HttpOptions;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
 
 use crate::http_client::HttpClient;
-use crate::workers::Workers;
+use crate::workers::{Workers, is_ending};
 
 /// One for all clients of a process.
 static BACKGROUND: Background<()> = Background::new("cycles-ureq", prepare);
@@ -55,7 +55,9 @@ impl Transport for Ureq {
 
 fn exchange(http: &HttpClient, call: Call, mut done: Done) {
     if done.begin() {
-        done.finish(http.exchange(call));
+        let result = http.exchange(call);
+        is_ending();
+        done.finish(result);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Threads that make calls: started when there is something to do, gone when there is not.
 
+use core::cell::Cell;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,18 @@ pub(crate) struct Workers(Arc<Inner>);
 
 /// Something that may block.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// Whether this is one of the threads.
+    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    /// Whether its job is nearly over, and it has nothing to do next.
+    static IS_ENDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// To be said when a job has only to hand on what came of it: then this thread is free for the next.
+pub(crate) fn is_ending() {
+    IS_ENDING.set(IS_WORKER.get());
+}
 
 /// How long a thread waits for more to do.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,6 +53,10 @@ impl Workers {
     pub(crate) fn submit(&self, job: Job) {
         let mut state = self.0.lock();
         state.jobs.push_back(job);
+        if IS_ENDING.replace(false) {
+            // This thread takes it next.
+            return;
+        }
         if state.jobs.len() <= state.idle {
             drop(state);
             self.0.work.notify_one();
@@ -61,9 +78,11 @@ impl Inner {
     }
 
     fn run(&self) {
+        IS_WORKER.set(true);
         while let Some(job) = self.wait() {
             // A job that panics ends neither the thread nor the other jobs.
             let _ = catch_unwind(AssertUnwindSafe(job));
+            IS_ENDING.set(false);
         }
     }
 
