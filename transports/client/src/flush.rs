@@ -61,7 +61,7 @@ struct Flushing<'a> {
 impl Drop for Flushing<'_> {
     fn drop(&mut self) {
         if self.shared.is_usable() {
-            self.shared.with(|session, _| session.forget_flush(self.key));
+            self.shared.forget_flush(self.key);
         }
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use cycles_host::journal::Claim;
 use cycles_host::{Journal, Process};
-use cycles_proto::session::{CallId, CallKey, Caller, Close, Key, Principal, Session};
+use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Key, Principal, Session};
 use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
 
 pub use self::background::{Background, Running};
@@ -208,6 +208,15 @@ impl Shared {
         let wakers = self.change(|state, now| {
             state.session.forget_call(now, id);
             state.waiting.remove(&Key::Call(id))
+        });
+        drop(wakers);
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn forget_flush(self: &Arc<Self>, key: FlushKey) {
+        let wakers = self.change(|state, _| {
+            state.session.forget_flush(key);
+            state.waiting.remove(&Key::Flush(key))
         });
         drop(wakers);
     }

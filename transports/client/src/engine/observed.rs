@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cycles_host::{Observer, Observers};
 use cycles_proto::session::ObserverId;
@@ -14,6 +15,9 @@ pub(super) struct Told {
     observers: BTreeMap<ObserverId, Entry>,
     last: u64,
     log: Observers,
+    retired: usize,
+    /// When to look next whether those can be let go.
+    looks_at: Duration,
 }
 
 struct Entry {
@@ -29,6 +33,8 @@ impl Told {
             observers: BTreeMap::new(),
             last: 0,
             log: Observers::new(None),
+            retired: 0,
+            looks_at: Duration::ZERO,
         }
     }
 
@@ -44,14 +50,20 @@ impl Told {
         entry.map_or(&self.log, |entry| &entry.observers)
     }
 
-    /// Whether somebody can be let go.
-    pub(super) fn has_retired(&self) -> bool {
-        self.observers.values().any(|entry| entry.is_retired)
+    /// Whether it is time to look whether somebody can be let go: to look is not free.
+    pub(super) fn is_to_look(&mut self, now: Duration) -> bool {
+        const EVERY: Duration = Duration::from_secs(1);
+        let is_to_look = self.retired > 0 && now >= self.looks_at;
+        if is_to_look {
+            self.looks_at = now.saturating_add(EVERY);
+        }
+        is_to_look
     }
 
     /// Nothing more can be told to those whose clients are gone.
     pub(super) fn let_go(&mut self) {
         self.observers.retain(|_, entry| !entry.is_retired);
+        self.retired = 0;
     }
 }
 
@@ -89,10 +101,13 @@ impl Observed {
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        if self.shared.is_usable()
-            && let Some(entry) = self.shared.lock().told.observers.get_mut(&self.id)
-        {
+        if !self.shared.is_usable() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if let Some(entry) = state.told.observers.get_mut(&self.id) {
             entry.is_retired = true;
+            state.told.retired += 1;
         }
     }
 }

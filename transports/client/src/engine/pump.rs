@@ -27,6 +27,9 @@ pub(super) struct Batch {
     wakers: Vec<Waker>,
 }
 
+/// So many at once are no reservation's. The rest is left to whoever comes next, so that nothing goes round in circles.
+const PANICS: usize = 10_000;
+
 /// A journal that is to be read.
 struct Reading {
     ticket: Ticket,
@@ -48,7 +51,8 @@ pub(super) fn is_carrying() -> bool {
 impl Shared {
     /// Polls the session to its rest.
     pub(super) fn poll(self: &Arc<Self>, state: &mut State, now: Now, batch: &mut Batch) {
-        loop {
+        let mut panics = 0;
+        while panics < PANICS {
             // A reservation that panics is gone, and the session goes on without it.
             let step = catch_unwind(AssertUnwindSafe(|| state.session.poll(now)));
             match step {
@@ -57,7 +61,7 @@ impl Shared {
                     break;
                 }
                 Ok(step) => self.collect(state, step, batch),
-                Err(_) => {}
+                Err(_) => panics += 1,
             }
         }
         while let Some(key) = state.session.pop_changed() {
@@ -69,7 +73,7 @@ impl Shared {
         batch.is_sooner |= state.next.is_some_and(is_sooner);
         // Then there is nothing more to keep the time of.
         batch.is_sooner |= state.session.closed().is_some() && state.session.is_idle();
-        state.let_observers_go();
+        state.let_observers_go(now);
     }
 
     fn collect(self: &Arc<Self>, state: &mut State, step: Step, batch: &mut Batch) {
@@ -217,8 +221,8 @@ impl Shared {
 
 impl State {
     /// Nothing more can be told to those whose clients are gone, once nothing is under way.
-    fn let_observers_go(&mut self) {
-        if self.told.has_retired() && self.session.is_idle() {
+    fn let_observers_go(&mut self, now: Now) {
+        if self.told.is_to_look(now.mono) && self.session.is_idle() {
             self.told.let_go();
         }
     }
