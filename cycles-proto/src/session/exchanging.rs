@@ -230,7 +230,7 @@ impl Session {
                 }
                 self.schedule(key);
             }
-            Of::Call(key) => self.answer_call(now, key, inner, answer),
+            Of::Call(key) => self.answer_call(now, key, answer),
         }
     }
 
@@ -251,8 +251,8 @@ impl Session {
         })
     }
 
-    fn answer_call(&mut self, now: Now, key: SlabKey, inner: Ticket, answer: Answer) {
-        let Some(plain) = self.calls.get_mut(key).filter(|plain| plain.awaits(inner)) else {
+    fn answer_call(&mut self, now: Now, key: SlabKey, answer: Answer) {
+        let Some(plain) = self.calls.get_mut(key) else {
             return;
         };
         plain.attempt = None;
@@ -276,11 +276,8 @@ impl Session {
             return;
         };
         for exchange in reservation.exchanges.clone() {
-            let asks = |it: &mut Exchange| {
-                let is_open = matches!(it.state, State::Queued(_) | State::Placed);
-                is_open && it.begun.is_none() && it.asks_for_a_reservation
-            };
-            if self.outside.exchange(exchange).is_some_and(asks) {
+            let did_not_begin = |it: &mut Exchange| it.begun.is_none();
+            if self.outside.exchange(exchange).is_some_and(did_not_begin) {
                 let withdrawn = Failure::new(FailureKind::Withdrawn);
                 self.unanswered(now, exchange, Of::Reservation(key), withdrawn);
                 self.withdraw(now, exchange);

@@ -9,7 +9,6 @@ use super::caller::{Caller, ObserverId, Principal};
 use super::places::Kind;
 use super::slab::SlabKey;
 use crate::outcome::Error;
-use crate::ticket::Ticket;
 use crate::wire::operation::{Operation, Progress};
 use crate::wire::{Answer, Call};
 
@@ -30,8 +29,6 @@ pub(super) struct Plain {
     pub(super) observer: ObserverId,
     pub(super) kind: Kind,
     operation: Option<Box<dyn Asking>>,
-    /// Its present attempt, as the operation names it.
-    waits_for: Ticket,
     /// When its first attempt was given a place.
     pub(super) began: Option<Duration>,
     pub(super) attempt: Option<SlabKey>,
@@ -87,7 +84,6 @@ impl Plain {
             principal: caller.principal,
             observer: caller.observer,
             kind,
-            waits_for: call.ticket,
             operation: Some(Box::new(operation)),
             began: None,
             attempt: None,
@@ -102,7 +98,6 @@ impl Plain {
         match self.operation.take()?.answered(elapsed, answer) {
             Asked::Again(operation) => {
                 let call = operation.call();
-                self.waits_for = call.ticket;
                 self.operation = Some(operation);
                 Some(Next::Attempt(Box::new(call)))
             }
@@ -113,18 +108,13 @@ impl Plain {
         }
     }
 
-    /// Whether it waits for the answer to this attempt.
-    pub(super) fn awaits(&self, attempt: Ticket) -> bool {
-        self.operation.is_some() && self.waits_for == attempt
-    }
-
     /// Its result, once.
     pub(super) fn take<T: 'static>(&mut self) -> Option<Result<T, Error>> {
         self.result.take()?.downcast().ok().map(|result| *result)
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.result.is_some() || self.operation.is_none()
+        self.operation.is_none()
     }
 }
 
