@@ -65,7 +65,12 @@ impl Session {
                 }
                 self.principals.schedule(principal);
             }
-            Timed::Flush(key) => self.fire_flush(now, key),
+            // All flushes are polled once there is nothing else to do.
+            Timed::Flush(key) => {
+                if let Some(flush) = self.flushes.get_mut(key) {
+                    flush.armed = None;
+                }
+            }
         }
     }
 

@@ -18,7 +18,7 @@ pub struct FlushKey(pub(super) SlabKey);
 pub(super) struct Flush {
     principal: Principal,
     stage: Stage,
-    armed: Option<Duration>,
+    pub(super) armed: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ impl Session {
         }
     }
 
-    pub(super) fn poll_flush(&mut self, now: Now, key: SlabKey) {
+    fn poll_flush(&mut self, now: Now, key: SlabKey) {
         let Some(&Flush { principal, stage, .. }) = self.flushes.get(key) else {
             return;
         };
@@ -137,17 +137,10 @@ impl Session {
         }
     }
 
-    pub(super) fn arm_flush(&mut self, key: SlabKey, at: Option<Duration>) {
+    fn arm_flush(&mut self, key: SlabKey, at: Option<Duration>) {
         if let Some(flush) = self.flushes.get_mut(key) {
             self.timers.change(Timed::Flush(key), &mut flush.armed, at);
         }
-    }
-
-    pub(super) fn fire_flush(&mut self, now: Now, key: SlabKey) {
-        if let Some(flush) = self.flushes.get_mut(key) {
-            flush.armed = None;
-        }
-        self.poll_flush(now, key);
     }
 }
 
