@@ -48,7 +48,7 @@ pub(super) struct Desk {
     pub(super) claims: Vec<Principal>,
     /// What it asked for by `held`, one after the other.
     pub(super) ids: Vec<ReservationId>,
-    seeds: u8,
+    seeds: u64,
 }
 
 pub(super) fn config() -> Arc<CyclesConfig> {
@@ -102,7 +102,7 @@ impl Desk {
 
     pub(super) fn seed(&mut self) -> Seed {
         self.seeds += 1;
-        Seed([self.seeds; 16])
+        Seed((u128::from(self.seeds) << 64).to_be_bytes())
     }
 
     /// Does all that is asked now; when it wants to be polled again.

@@ -147,3 +147,78 @@ fn a_reservation_that_may_have_been_made_is_learnt_and_given_back_though_its_cal
     assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
     assert!(desk.session.is_idle());
 }
+
+#[test]
+fn a_late_grant_is_not_given_back_while_another_is_asked_for_under_the_same_key() {
+    let mut desk = Desk::new();
+    let caller = desk.caller.clone();
+    let under_a_key = || {
+        let mut request = request();
+        request.idempotency_key = Some(IdempotencyKey::from("job-17"));
+        request
+    };
+    desk.calls = |_| Fate::Held;
+    let first = desk.reserve_as(&caller, under_a_key());
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+    desk.settle();
+    assert!(desk.refusal(first).is_some());
+    let second = desk.reserve_as(&caller, under_a_key());
+    desk.settle();
+    let (late, asked) = (desk.open.remove(0), desk.open.remove(0));
+    desk.calls = |_| Fate::Done;
+    desk.answer_late(&late);
+    desk.settle();
+    // It is the answer to both.
+    desk.answer(asked);
+    desk.settle();
+    let (id, _) = desk.session.granted(second).unwrap().unwrap();
+    desk.ids.push(id);
+    desk.commit(second, 5);
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5)]);
+    assert!(
+        !desk.sent.iter().any(|sent| sent.ends_with("/release")),
+        "{:?}",
+        desk.sent
+    );
+}
+
+#[test]
+fn a_reservation_whose_first_call_is_on_its_way_when_its_caller_leaves_is_given_back_once_it_is_granted() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve();
+    desk.settle();
+    let call = desk.open.remove(0);
+    assert!(desk.session.begun(desk.now(), call.ticket));
+    desk.session.forget(desk.now(), key);
+    desk.settle();
+    assert!(desk.withdrawn.is_empty() && !desk.session.is_idle());
+    desk.calls = |_| Fate::Done;
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
+    assert!(desk.session.is_idle());
+}
+
+#[test]
+fn of_the_calls_whose_places_were_written_off_the_last_thousand_and_some_may_still_bring_a_grant() {
+    let late_grants_given_back = |reservations: usize| {
+        let mut desk = Desk::new();
+        desk.session.set_places(4_000);
+        desk.calls = |_| Fate::Held;
+        for _ in 0..reservations {
+            desk.reserve();
+        }
+        // Each is asked for twice, and no attempt gives its place back.
+        desk.pass_ms(20_000);
+        let first = desk.open.remove(0);
+        desk.calls = |_| Fate::Done;
+        desk.answer_late(&first);
+        desk.settle();
+        desk.sent.iter().filter(|sent| sent.ends_with("/release")).count()
+    };
+    assert_eq!([512, 513].map(late_grants_given_back), [1, 0]);
+}

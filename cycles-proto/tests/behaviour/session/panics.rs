@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use cycles_proto::Event;
 use cycles_proto::session::ReservationKey;
+use cycles_proto::{Error, Event};
 
 use super::desk::{Desk, Fate};
 
@@ -57,4 +57,49 @@ fn a_cost_whose_record_is_being_made_is_on_its_way_until_that_is_known() {
     assert_eq!(desk.charged(), [Some(5), None]);
     let left = desk.session.left(desk.now(), &caller);
     assert_eq!((left.ending, left.recorded, left.unrecorded), (0, 0, 1));
+}
+
+#[test]
+fn a_panic_is_told_with_the_reservation_whose_cost_was_recorded_also_if_that_is_known_first() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.commit(key, 5);
+    desk.settle();
+    let panics = AssertUnwindSafe(|| desk.session.panic_in(key));
+    assert!(catch_unwind(panics).is_err());
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    let told: Vec<_> = desk
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::Panicked { reservation_id, .. } => Some(reservation_id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [Some(desk.ids[0].clone())]);
+}
+
+#[test]
+fn what_a_panic_took_along_leaves_nothing_once_it_is_forgotten() {
+    let mut desk = Desk::new();
+    let (lost, lost_with_a_cost) = (desk.held(), desk.held());
+    desk.stores = Fate::Held;
+    desk.commit(lost_with_a_cost, 5);
+    desk.settle();
+    for key in [lost, lost_with_a_cost] {
+        assert!(catch_unwind(AssertUnwindSafe(|| desk.session.panic_in(key))).is_err());
+        desk.settle();
+        assert!(matches!(desk.session.settled(key), Some(Err(Error::Defect))));
+        desk.session.forget(desk.now(), key);
+    }
+    assert!(desk.session.settled(lost).is_none());
+    // What becomes of its record is not known.
+    assert!(desk.session.settled(lost_with_a_cost).is_some());
+    let (ticket, principal, write) = desk.open_stores.remove(0);
+    desk.store(ticket, principal, write);
+    desk.settle();
+    assert!(desk.session.settled(lost_with_a_cost).is_none());
 }

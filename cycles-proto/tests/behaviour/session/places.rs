@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cycles_proto::Event;
 use cycles_proto::FailureKind;
+use cycles_proto::session::{Key, ReservationKey};
 
 use super::desk::{Desk, Fate, is_of, is_transport};
 
@@ -231,4 +232,82 @@ fn a_reservation_that_is_forgotten_before_its_call_began_is_not_asked_for() {
     desk.fail(&call, FailureKind::Withdrawn);
     desk.settle();
     assert!(desk.open.is_empty() && desk.session.is_idle());
+}
+
+#[test]
+fn a_call_that_is_forgotten_before_it_was_handed_out_never_is() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    desk.calls = |_| Fate::Held;
+    let call = desk.health();
+    desk.session.forget_call(desk.now(), call.id());
+    desk.settle();
+    assert!(desk.open.is_empty() && desk.withdrawn.is_empty());
+    // Its place is free.
+    desk.health();
+    desk.settle();
+    assert_eq!(desk.open.len(), 1);
+}
+
+#[test]
+fn a_settlement_has_the_next_place_before_a_lease_once_leases_have_their_share() {
+    let mut desk = Desk::new();
+    desk.session.set_places(2);
+    let keys: Vec<_> = (0..4).map(|_| desk.held()).collect();
+    desk.calls = |_| Fate::Held;
+    let minute = Duration::from_secs(60);
+    desk.session.extend(desk.now(), keys[0], minute).unwrap();
+    desk.commit(keys[1], 5);
+    desk.settle();
+    desk.session.extend(desk.now(), keys[2], minute).unwrap();
+    desk.commit(keys[3], 6);
+    desk.settle();
+    let paths = |desk: &Desk| -> Vec<bool> { desk.open.iter().map(|call| is_of(call, "/commit")).collect() };
+    assert_eq!(paths(&desk), [false, true]);
+    let call = desk.open.remove(1);
+    desk.answer(call);
+    desk.settle();
+    assert_eq!(paths(&desk), [false, true]);
+}
+
+#[test]
+fn whoever_asks_when_a_place_has_just_become_free_comes_after_those_who_wait() {
+    type Ask = fn(&mut Desk, ReservationKey) -> Key;
+    let asks: [Ask; 4] = [
+        |desk, _| Key::Call(desk.health().id()),
+        |desk, _| Key::Reservation(desk.reserve()),
+        |desk, key| {
+            desk.commit(key, 5);
+            Key::Reservation(key)
+        },
+        |desk, key| {
+            desk.session
+                .extend(desk.now(), key, Duration::from_secs(60))
+                .unwrap();
+            Key::Reservation(key)
+        },
+    ];
+    for (kind, ask) in asks.into_iter().enumerate() {
+        let mut desk = Desk::new();
+        let keys = [0; 3].map(|_| {
+            desk.pass_ms(100);
+            desk.held()
+        });
+        desk.session.set_places(1);
+        desk.calls = |_| Fate::Held;
+        ask(&mut desk, keys[0]);
+        desk.settle();
+        let waits = ask(&mut desk, keys[1]);
+        desk.settle();
+        let first = desk.open.remove(0);
+        desk.answer(first);
+        ask(&mut desk, keys[2]);
+        desk.settle();
+        let out: Vec<_> = desk
+            .open
+            .iter()
+            .map(|call| desk.session.whose(call.ticket))
+            .collect();
+        assert_eq!(out, [Some(waits)], "kind {kind}");
+    }
 }

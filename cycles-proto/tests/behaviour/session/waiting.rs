@@ -95,3 +95,12 @@ fn a_lease_that_cannot_be_prolonged_is_lost_and_seen_so_whether_or_not_the_sessi
     desk.settle();
     assert!(desk.session.is_over(key) && desk.receipt(key).unwrap().is_settled());
 }
+
+#[test]
+fn a_call_has_a_key_of_its_own_that_can_be_compared_and_shown() {
+    let mut desk = Desk::new();
+    let (first, second) = (desk.health(), desk.health());
+    let again = first;
+    assert!(first == again && first != second);
+    assert_eq!(format!("{first:?}"), format!("CallKey({:?})", first.id()));
+}
