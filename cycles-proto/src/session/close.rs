@@ -47,7 +47,7 @@ impl Session {
 
     /// Whether every change of a journal that was asked for was reported. A disk that hangs keeps this false.
     pub fn is_written(&self) -> bool {
-        self.outside.writes() == 0
+        self.outside.is_written()
     }
 
     /// Whether a change of a journal is waited for: one that was asked for, is not reported, and is not too late.

@@ -84,7 +84,6 @@ pub(super) struct OutsideWorld {
     known: Slab<Outside>,
     /// Exchanges whose places were written off and that may bring a grant nevertheless.
     written_off: VecDeque<SlabKey>,
-    writes: usize,
 }
 
 /// How many exchanges are remembered whose places were written off. A grant of one before them is held until its lease
@@ -96,12 +95,10 @@ impl OutsideWorld {
         Self {
             known: Slab::new(),
             written_off: VecDeque::new(),
-            writes: 0,
         }
     }
 
     pub(super) fn insert(&mut self, outside: Outside) -> SlabKey {
-        self.writes += usize::from(matches!(outside, Outside::Write(_)));
         self.known.insert(outside)
     }
 
@@ -134,10 +131,7 @@ impl OutsideWorld {
     pub(super) fn take_write(&mut self, key: SlabKey) -> Option<Write> {
         self.write(key)?;
         match self.known.remove(key)? {
-            Outside::Write(write) => {
-                self.writes -= 1;
-                Some(write)
-            }
+            Outside::Write(write) => Some(write),
             Outside::Exchange(_) | Outside::Reading(_) => None,
         }
     }
@@ -167,12 +161,13 @@ impl OutsideWorld {
     /// Whether a record of this reservation is being made.
     pub(super) fn has_record_of(&self, reservation: SlabKey) -> bool {
         let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if write.puts && write.reservation == reservation);
-        self.writes > 0 && self.known.iter().any(|(_, outside)| is_its(outside))
+        self.known.iter().any(|(_, outside)| is_its(outside))
     }
 
-    /// How many writes are not reported.
-    pub(super) fn writes(&self) -> usize {
-        self.writes
+    /// Whether every write was reported.
+    pub(super) fn is_written(&self) -> bool {
+        let is_write = |outside: &Outside| matches!(outside, Outside::Write(_));
+        !self.known.iter().any(|(_, outside)| is_write(outside))
     }
 
     /// Whether one of them is waited for.

@@ -394,12 +394,12 @@ impl Replayer {
         is_awaited
     }
 
-    /// The first record that neither lives here nor is being settled.
+    /// The first record whose cost does not live here. None is being settled already: those are settled before the journal
+    /// is read again.
     fn next_record(&mut self) -> Option<JournalRecord> {
         while self.settling.len() < AT_A_TIME {
             let record = self.queue.pop_front()?;
-            let id = record.id();
-            if !self.live.contains(id) && !self.settling.contains(id) {
+            if !self.live.contains(record.id()) {
                 return Some(record);
             }
         }
