@@ -222,3 +222,24 @@ fn of_the_calls_whose_places_were_written_off_the_last_thousand_and_some_may_sti
     };
     assert_eq!([512, 513].map(late_grants_given_back), [1, 0]);
 }
+
+#[test]
+fn a_late_grant_that_cannot_be_given_back_at_once_is_given_back_later_though_nobody_asks_for_it_any_more() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.reserve();
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+    desk.settle();
+    desk.session.forget(desk.now(), key);
+    let late = desk.open.remove(0);
+    desk.calls = |_| Fate::Fails;
+    desk.answer_late(&late);
+    desk.settle();
+    assert!(!desk.session.is_idle());
+    desk.calls = |_| Fate::Done;
+    desk.pass_ms(2_000);
+    assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
+    assert!(desk.session.is_idle());
+}

@@ -169,3 +169,37 @@ fn a_journal_that_is_not_read_within_a_minute_could_not_be_and_is_read_again_lat
     let scanned = cycles_proto::session::Scanned::new(Vec::new(), true);
     assert!(!desk.session.handle_scanned(desk.now(), ticket, Some(scanned)));
 }
+
+#[test]
+fn a_cost_is_not_safe_if_its_record_could_not_be_made_too_late_either() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.stores = Fate::Held;
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    desk.pass_ms(5_100);
+    let (ticket, ..) = desk.open_stores.remove(0);
+    desk.store_fails(ticket);
+    desk.settle();
+    assert!(desk.receipt(key).is_none());
+}
+
+#[test]
+fn what_is_left_is_settled_as_soon_as_the_server_can_be_reached_again() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    while !desk.session.is_over(key) {
+        desk.pass_ms(100);
+    }
+    assert_eq!(desk.charged(), [None]);
+    desk.calls = |_| Fate::Done;
+    desk.settle();
+    assert_eq!(desk.charged(), [None]);
+    // Somebody's call tells that it can.
+    desk.health();
+    desk.settle();
+    assert_eq!(desk.charged(), [Some(5)]);
+    assert!(desk.journal.is_empty());
+}

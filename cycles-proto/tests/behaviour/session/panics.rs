@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use cycles_proto::session::ReservationKey;
+use cycles_proto::session::{Key, ReservationKey};
 use cycles_proto::{Error, Event};
 
 use super::desk::{Desk, Fate};
@@ -102,4 +102,32 @@ fn what_a_panic_took_along_leaves_nothing_once_it_is_forgotten() {
     desk.store(ticket, principal, write);
     desk.settle();
     assert!(desk.session.settled(lost_with_a_cost).is_none());
+}
+
+#[test]
+fn a_record_whose_settlement_panicked_is_settled_after_the_next_look_at_the_journal() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    desk.pass_ms(100);
+    let mut next = Desk::new();
+    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
+    next.mono = desk.mono + Duration::from_secs(1);
+    next.calls = |_| Fate::Held;
+    let caller = next.caller.clone();
+    next.session.flush(next.now(), &caller, next.mono, false);
+    next.settle();
+    let call = next.open.remove(0);
+    let Some(Key::Reservation(settling)) = next.session.whose(call.ticket) else {
+        panic!("it settles what was left")
+    };
+    panic_in(&mut next, settling);
+    // What it was at is not waited for, and left to whoever reads the journal next.
+    assert!(next.claims.is_empty());
+    assert_eq!(next.session.left(next.now(), &caller).recorded, 1);
+    next.calls = |_| Fate::Done;
+    next.pass_ms(30_000);
+    assert_eq!(next.charged(), [Some(5)]);
+    assert!(next.session.left(next.now(), &caller).is_complete());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cycles_proto::Event;
 use cycles_proto::FailureKind;
-use cycles_proto::session::{Key, ReservationKey};
+use cycles_proto::session::{Key, ObserverId, ReservationKey};
 
 use super::desk::{Desk, Fate, is_of, is_transport};
 
@@ -310,4 +310,29 @@ fn whoever_asks_when_a_place_has_just_become_free_comes_after_those_who_wait() {
             .collect();
         assert_eq!(out, [Some(waits)], "kind {kind}");
     }
+}
+
+#[test]
+fn whoever_asked_is_told_of_a_place_that_is_not_given_back_and_of_which_reservation() {
+    let mut desk = Desk::new();
+    desk.caller = desk.caller.clone().with_observer(ObserverId(7));
+    let key = desk.held();
+    desk.calls = |call| match is_of(call, "/commit") {
+        true => Fate::Done,
+        false => Fate::Held,
+    };
+    desk.session
+        .extend(desk.now(), key, Duration::from_secs(60))
+        .unwrap();
+    desk.health();
+    desk.pass_ms(8_000);
+    let told = desk.events.iter().filter_map(|(observer, event)| match event {
+        Event::PlaceWrittenOff { reservation_id, .. } => Some((*observer, reservation_id.clone())),
+        _ => None,
+    });
+    let seven = ObserverId(7);
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [(seven, Some(desk.ids[0].clone())), (seven, None)]
+    );
 }

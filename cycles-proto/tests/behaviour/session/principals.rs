@@ -113,3 +113,30 @@ fn each_caller_has_its_own_observer_and_trace() {
     let observers: Vec<_> = desk.events.iter().map(|(observer, _)| observer.0).collect();
     assert_eq!(observers, [7, 0]);
 }
+
+#[test]
+fn what_earlier_runs_left_is_settled_in_a_trace_of_its_own_for_each_principal() {
+    let mut desk = Desk::new();
+    let callers = [desk.caller.clone(), globex(&mut desk)];
+    let keys = callers.clone().map(|caller| desk.reserve_as(&caller, request()));
+    desk.settle();
+    desk.calls = |_| Fate::Fails;
+    for key in keys {
+        desk.commit(key, 5);
+    }
+    desk.pass_ms(100);
+    let mut next = Desk::new();
+    (next.journal, next.ledger) = (desk.journal, desk.ledger);
+    next.mono = desk.mono + std::time::Duration::from_secs(1);
+    next.calls = |_| Fate::Held;
+    for caller in [next.caller.clone(), globex(&mut next)] {
+        next.session.flush(next.now(), &caller, next.mono, false);
+    }
+    next.settle();
+    let traces: Vec<_> = next
+        .open
+        .iter()
+        .map(|call| &call.request.headers()["x-cycles-trace-id"])
+        .collect();
+    assert!(traces.len() == 2 && traces[0] != traces[1], "{traces:?}");
+}

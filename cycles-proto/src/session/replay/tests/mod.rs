@@ -140,6 +140,8 @@ fn what_is_left_is_tried_again_after_longer_and_longer_pauses_up_to_a_quarter_of
     for (pause, whole) in pauses.iter().zip([30, 60, 120, 240, 480, 900, 900, 900]) {
         assert!((whole / 2..=whole).contains(pause), "{pauses:?}");
     }
+    // Clients that failed together do not come back together.
+    assert!(pauses[5] != pauses[6] && pauses[6] != pauses[7], "{pauses:?}");
 }
 
 #[test]
@@ -257,9 +259,11 @@ fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
     assert!(next_scan(&mut replayer, at(2)) > Duration::ZERO);
     replayer.observe(at(3), None);
     scan(&mut replayer, at(3), []);
-    // It can be reached all the time: no reason to scan.
+    // It can be reached all the time, and nothing is left: no reason to scan.
     replayer.observe(at(4), None);
-    assert!(matches!(replayer.poll(at(4)), Replay::Wait(None)));
+    replayer.observe(at(5), Some(&out_of_reach()));
+    replayer.observe(at(6), None);
+    assert!(matches!(replayer.poll(at(6)), Replay::Wait(None)));
 }
 
 #[test]
