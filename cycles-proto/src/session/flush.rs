@@ -81,13 +81,8 @@ impl Session {
 
     /// Ends those flushes whose time has come. To be asked when nothing else is to be done.
     pub(super) fn poll_flushes(&mut self, now: Now) {
-        let open: Vec<SlabKey> = self
-            .flushes
-            .iter()
-            .filter(|(_, flush)| !flush.is_over())
-            .map(|(key, _)| key)
-            .collect();
-        for key in open {
+        let all: Vec<SlabKey> = self.flushes.iter().map(|(key, _)| key).collect();
+        for key in all {
             self.poll_flush(now, key);
         }
     }
@@ -141,11 +136,5 @@ impl Session {
         if let Some(flush) = self.flushes.get_mut(key) {
             self.timers.change(Timed::Flush(key), &mut flush.armed, at);
         }
-    }
-}
-
-impl Flush {
-    fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Over(_))
     }
 }
