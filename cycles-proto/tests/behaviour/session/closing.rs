@@ -114,3 +114,18 @@ fn a_session_is_written_once_every_change_of_its_journal_was_reported() {
     }
     assert!(desk.session.is_written());
 }
+
+#[test]
+fn a_closed_session_is_not_idle_while_a_call_is_out() {
+    let mut desk = Desk::new();
+    desk.calls = |_| Fate::Held;
+    let key = desk.health();
+    desk.settle();
+    desk.session.close(desk.now(), Close::WhenDone);
+    desk.settle();
+    assert!(!desk.session.is_idle());
+    let call = desk.open.remove(0);
+    desk.answer(call);
+    desk.settle();
+    assert!(desk.session.is_idle() && desk.session.answer(key).unwrap().is_ok());
+}

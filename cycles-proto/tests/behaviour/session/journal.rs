@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use cycles_proto::Event;
-use cycles_proto::Receipt;
 use cycles_proto::journal::JournalWrite;
+use cycles_proto::{CyclesConfig, Event, Receipt};
 
-use super::desk::{Desk, Fate};
+use super::desk::{Desk, Fate, KEY};
 
 fn sends_of(desk: &Desk, ending: &str) -> usize {
     desk.sent.iter().filter(|sent| sent.ends_with(ending)).count()
@@ -202,4 +201,41 @@ fn what_is_left_is_settled_as_soon_as_the_server_can_be_reached_again() {
     desk.settle();
     assert_eq!(desk.charged(), [Some(5)]);
     assert!(desk.journal.is_empty());
+}
+
+#[test]
+fn a_journal_is_read_once_for_all_who_use_it_while_nothing_is_left_in_it() {
+    let mut desk = Desk::new();
+    desk.scans = Fate::Held;
+    for _ in 0..3 {
+        desk.reserve();
+    }
+    desk.settle();
+    assert_eq!(desk.open_scans.len(), 1);
+    let (ticket, principal) = desk.open_scans.remove(0);
+    desk.scan(ticket, principal);
+    desk.reserve();
+    desk.pass_ms(3_600_000);
+    assert!(desk.open_scans.is_empty());
+}
+
+#[test]
+fn without_a_journal_nothing_is_read_or_written_and_a_flush_is_certain() {
+    let mut desk = Desk::new();
+    let config = CyclesConfig::builder(KEY, "http://localhost:7878")
+        .tenant("acme-corp")
+        .journal_enabled(false)
+        .build();
+    desk.caller = desk.session.caller(config.unwrap().into()).unwrap();
+    (desk.scans, desk.stores) = (Fate::Held, Fate::Held);
+    let key = desk.held();
+    desk.commit(key, 5);
+    let caller = desk.caller.clone();
+    let flush = desk
+        .session
+        .flush(desk.now(), &caller, Duration::from_secs(10), false);
+    desk.settle();
+    assert!(desk.session.flushed(flush).unwrap().is_complete());
+    assert_eq!(desk.charged(), [Some(5)]);
+    assert!(desk.open_scans.is_empty() && desk.open_stores.is_empty());
 }
