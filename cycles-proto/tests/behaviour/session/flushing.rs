@@ -103,3 +103,22 @@ fn a_journal_that_is_claimed_elsewhere_is_looked_at_once_more_before_a_flush_end
     next.settle();
     assert!(next.session.flushed(flush).unwrap().is_complete());
 }
+
+#[test]
+fn a_journal_that_could_not_be_read_is_read_once_more_before_a_flush_ends() {
+    let mut desk = Desk::new();
+    desk.scans = Fate::Held;
+    let caller = desk.caller.clone();
+    let flush = desk
+        .session
+        .flush(desk.now(), &caller, Duration::from_secs(3), false);
+    desk.settle();
+    let (ticket, _) = desk.open_scans.remove(0);
+    desk.session.handle_scanned(desk.now(), ticket, None);
+    desk.settle();
+    assert!(desk.session.flushed(flush).is_none());
+    let (ticket, principal) = desk.open_scans.remove(0);
+    desk.scan(ticket, principal);
+    desk.settle();
+    assert!(desk.session.flushed(flush).unwrap().is_complete());
+}
