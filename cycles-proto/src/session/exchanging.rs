@@ -161,7 +161,8 @@ impl Session {
         }
     }
 
-    /// Whether there is still something to do: what is withdrawn may have been answered by now.
+    /// Whether there is still something to do: what is sent may have been withdrawn by now, and what is withdrawn may have
+    /// been answered.
     pub(super) fn hands_out(&mut self, now: Now, step: &Step) -> bool {
         match step {
             Step::Send(call) => {
@@ -298,9 +299,6 @@ impl Session {
                 self.steps.push_back(Step::Withdraw(outside::ticket(key)));
             }
             State::Placed => {
-                let ticket = outside::ticket(key);
-                self.steps
-                    .retain(|step| !matches!(step, Step::Send(call) if call.ticket == ticket));
                 self.places.leave(kind);
                 self.drop_exchange(key, of);
             }

@@ -237,16 +237,21 @@ fn a_reservation_that_is_forgotten_before_its_call_began_is_not_asked_for() {
 #[test]
 fn a_call_that_is_forgotten_before_it_was_handed_out_never_is() {
     let mut desk = Desk::new();
-    desk.session.set_places(1);
     desk.calls = |_| Fate::Held;
-    let call = desk.health();
+    desk.session.set_places(3);
+    let (call, other) = (desk.health(), desk.health());
     desk.session.forget_call(desk.now(), call.id());
     desk.settle();
-    assert!(desk.open.is_empty() && desk.withdrawn.is_empty());
+    let out = |desk: &Desk| -> Vec<_> {
+        let calls = desk.open.iter();
+        calls.map(|call| desk.session.whose(call.ticket)).collect()
+    };
+    assert_eq!(out(&desk), [Some(Key::Call(other.id()))]);
+    assert!(desk.withdrawn.is_empty());
     // Its place is free.
-    desk.health();
+    let third = desk.health();
     desk.settle();
-    assert_eq!(desk.open.len(), 1);
+    assert_eq!(out(&desk)[1..], [Some(Key::Call(third.id()))]);
 }
 
 #[test]
