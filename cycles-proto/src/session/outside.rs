@@ -173,7 +173,7 @@ impl OutsideWorld {
     /// Whether one of them is waited for.
     pub(super) fn awaits_writes(&self) -> bool {
         let is_awaited = |outside: &Outside| matches!(outside, Outside::Write(write) if !write.is_late);
-        self.writes > 0 && self.known.iter().any(|(_, outside)| is_awaited(outside))
+        self.known.iter().any(|(_, outside)| is_awaited(outside))
     }
 
     /// Whether nothing of it is waited for: what was written off, or is too late, may never be reported.
