@@ -35,9 +35,10 @@ impl Kind {
 /// The places, who has one and who waits.
 ///
 /// A quarter of them, and one of two or three, is for leases alone, so that no burst of settlements costs one; a lease has
-/// the first that is free as long as leases have less. Of the others settlements have the first that is free, but for plain calls as long as these have less than a quarter; then leases, the one first that ends
-/// first, then reservations, then more plain calls, but never so many that less than a quarter is left to the others: a
-/// server that is slow to answer questions holds up no cost and no reservation.
+/// the first that is free as long as leases have less. Of the others settlements have the first that is free, but for
+/// plain calls as long as these have less than a quarter; then leases, the one first that ends first, then reservations,
+/// then more plain calls, but never so many that less than a quarter is left to the others: a server that is slow to
+/// answer questions holds up no cost and no reservation.
 #[derive(Debug)]
 pub(super) struct Places {
     all: usize,

@@ -238,7 +238,7 @@ fn a_reservation_that_is_forgotten_before_its_call_began_is_not_asked_for() {
 fn a_call_that_is_forgotten_before_it_was_handed_out_never_is() {
     let mut desk = Desk::new();
     desk.calls = |_| Fate::Held;
-    desk.session.set_places(3);
+    desk.session.set_places(4);
     let (call, other) = (desk.health(), desk.health());
     desk.session.forget_call(desk.now(), call.id());
     desk.settle();
