@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::fmt;
 use std::sync::Arc;
 
-use super::caller::Caller;
+use super::caller::{Caller, ObserverId};
 use super::outside::{self, Of, Outside};
 use super::places::Kind;
 use super::plain::{CallId, CallKey, Plain};
@@ -333,6 +333,12 @@ impl Session {
             Some(machine) => look(told, machine),
             None => Some(Err(Error::Defect)),
         }
+    }
+
+    /// Who may still be told of something that was asked for.
+    pub fn observers(&self) -> impl Iterator<Item = ObserverId> {
+        let reservations = self.reservations.iter().map(|(_, it)| it.observer);
+        reservations.chain(self.calls.iter().map(|(_, it)| it.observer))
     }
 
     /// Whose ticket it is, for whoever logs.

@@ -55,6 +55,11 @@ impl Session {
         self.outside.awaits_writes()
     }
 
+    /// Whether one of this reservation is.
+    pub fn awaits_write_of(&self, key: ReservationKey) -> bool {
+        self.outside.awaits_write_of(key.0)
+    }
+
     /// Whether nothing is under way: it was closed, and all has come to its end.
     pub fn is_idle(&self) -> bool {
         let is_over = |key: &ReservationKey| self.reservation(*key).is_none_or(|it| it.is_over);

@@ -176,6 +176,12 @@ impl OutsideWorld {
         self.known.iter().any(|(_, outside)| is_awaited(outside))
     }
 
+    /// Whether one of this reservation is.
+    pub(super) fn awaits_write_of(&self, reservation: SlabKey) -> bool {
+        let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if !write.is_late && write.reservation == reservation);
+        self.known.iter().any(|(_, outside)| is_its(outside))
+    }
+
     /// Whether nothing of it is waited for: what was written off, or is too late, may never be reported.
     pub(super) fn is_empty(&self) -> bool {
         self.known.iter().all(|(_, outside)| match outside {

@@ -1,7 +1,7 @@
 //! The thread that keeps the time, and on which calls are made.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_executor::Executor;
 use cycles_client::{Adapter, Background, Clock, Done, Running, Ticker, Transport};
@@ -12,8 +12,8 @@ use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
 use crate::reactor::AsyncIoReactor;
 use crate::time::Sleep;
 
-/// What gives the thread work.
-pub(crate) type Tasks = Arc<Executor<'static>>;
+/// What gives the thread work, for as long as there is the thread.
+pub(crate) type Tasks = Weak<Executor<'static>>;
 
 /// One for all clients of a process. User's tasks do not hold it up: it is no thread of an executor of theirs.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
@@ -21,8 +21,8 @@ static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepar
 type Run = Box<dyn FnOnce(Running<Tasks>) + Send>;
 
 fn prepare() -> io::Result<(Tasks, Run)> {
-    let tasks = Tasks::default();
-    let handle = Arc::clone(&tasks);
+    let tasks = Arc::new(Executor::new());
+    let handle = Arc::downgrade(&tasks);
     let run = move |running: Running<Tasks>| {
         let serving = running.serve(Sleep::lasting);
         async_io::block_on(tasks.run(serving));
@@ -49,7 +49,7 @@ struct Hyper {
 
 impl Transport for Hyper {
     fn start(&self, call: Call, done: Done) {
-        if let Some(tasks) = self.tasks.get() {
+        if let Some(tasks) = self.tasks.get().and_then(Weak::upgrade) {
             tasks
                 .spawn(done.carry(Box::pin(self.http.clone().exchange(call))))
                 .detach();

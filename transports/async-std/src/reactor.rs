@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Reactor for AsyncIoReactor {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(tasks) = self.tasks.get() {
+        if let Some(tasks) = self.tasks.get().and_then(Weak::upgrade) {
             tasks.spawn(task).detach();
         }
     }

@@ -42,6 +42,11 @@ impl Options {
         Client::new(config, name, |config| {
             let (transport, clock) = match (self.transport, self.clock) {
                 (Some(transport), Some(clock)) => (transport, clock),
+                (None, Some(_)) => {
+                    let problem =
+                        "`clock` needs `transport` beside it: the adapter's own transport has its own time";
+                    return Err(ConfigError::Adapter(problem.to_owned()));
+                }
                 (transport, clock) => {
                     let (own, its) = adapter(config, &self.http)?;
                     (transport.unwrap_or(own), clock.unwrap_or(its))

@@ -132,7 +132,7 @@ impl Ready {
     pub(crate) fn caller_here(&self) -> Caller {
         let caller = self.caller.clone();
         #[cfg(feature = "blocking")]
-        if crate::engine::is_helped_here() {
+        if crate::engine::is_helped_here(self.engine.shared()) {
             return caller.blocking();
         }
         caller

@@ -139,6 +139,7 @@ impl ReservationGuard {
         }
         Releasing {
             life: Arc::clone(&held.life),
+            is_left: true,
         }
     }
 }
@@ -236,6 +237,17 @@ impl Drop for Committing {
 #[must_use = "the release is under way; await this to learn whether it was confirmed"]
 pub struct Releasing {
     life: Arc<Life>,
+    /// Whether nobody was told yet what became of it.
+    is_left: bool,
+}
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        // What was spent nevertheless is a cost.
+        if self.is_left {
+            self.life.leave();
+        }
+    }
 }
 
 impl Future for Releasing {
@@ -243,9 +255,11 @@ impl Future for Releasing {
     /// which frees the budget too.
     type Output = Result<bool, Error>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.life.check()?;
-        self.life.poll_for(cx, |session, _, key| session.released(key))
+        let released = ready!(self.life.poll_for(cx, |session, _, key| session.released(key)));
+        self.is_left = false;
+        Poll::Ready(released)
     }
 }
 

@@ -45,7 +45,10 @@ impl Reactor for TokioReactor {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
+        match self.own.get() {
+            Some(own) => drop(own.spawn(task)),
+            None => drop(tokio::spawn(task)),
+        }
     }
 
     fn now(&self) -> Duration {

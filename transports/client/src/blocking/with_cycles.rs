@@ -7,7 +7,7 @@ use cycles_proto::models::Amount;
 use super::Client;
 use crate::completed::Completed;
 use crate::context::GuardContext;
-use crate::engine::block_on;
+use crate::engine::{away, block_on};
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
 /// value is what is charged. If it fails or panics the budget is given back.
@@ -41,6 +41,6 @@ where
     F: FnOnce(GuardContext) -> Result<(T, Amount), E>,
 {
     let ready = client.0.ready().map_err(NotCompleted::NotReserved)?;
-    let guarded = crate::try_with_cycles(&client.0, config, |context| async { action(context) });
+    let guarded = crate::try_with_cycles(&client.0, config, |context| async { away(|| action(context)) });
     block_on(ready.engine.shared(), guarded)
 }

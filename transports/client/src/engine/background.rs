@@ -6,6 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::thread::{self, Thread};
@@ -71,14 +72,14 @@ impl<H: Clone + Send> Background<H> {
             ConfigError::Adapter(format!("the system has no thread for the heartbeat: {error}"))
         };
         let (handle, run) = (self.prepare)().map_err(failed)?;
+        // It takes what is new, as it takes the others: without a thread nothing is left behind in it.
         let running = Running {
             state: Arc::clone(shared),
-            tickers: vec![ticker],
+            tickers: Vec::new(),
         };
-        thread::Builder::new()
-            .name(self.name.to_owned())
-            .spawn(move || run(running))
-            .map_err(failed)?;
+        let builder = thread::Builder::new().name(self.name.to_owned());
+        builder.spawn(move || run(running)).map_err(failed)?;
+        state.new.push(ticker);
         state.handle = Some(handle.clone());
         Ok(handle)
     }
@@ -151,7 +152,9 @@ impl<H> Running<H> {
             drop(before);
             let mut pause: Option<Duration> = None;
             self.tickers.retain(|ticker| {
-                let tick = ticker.tick(waker);
+                // One that panics is asked again in a second.
+                let tick = catch_unwind(AssertUnwindSafe(|| ticker.tick(waker)));
+                let tick = tick.unwrap_or(Tick::Until(Some(Duration::MAX)));
                 let next = ticker.pause(tick);
                 pause = pause.into_iter().chain(next).min();
                 tick != Tick::Over

@@ -17,6 +17,7 @@ use super::{Done, Shared, State};
 
 /// A thread that blocks, be it in several calls, one within the other.
 pub(super) struct Helper {
+    shared: Arc<Shared>,
     waker: Waker,
     calls: Mutex<VecDeque<(Call, Done)>>,
     /// What it waits for, the innermost call's last.
@@ -43,8 +44,10 @@ impl Helper {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn here() -> Option<Arc<Self>> {
-        HERE.try_with(|here| here.borrow().clone()).ok().flatten()
+    /// This thread, if it blocks for this client.
+    fn here(shared: &Arc<Shared>) -> Option<Arc<Self>> {
+        let here = HERE.try_with(|here| here.borrow().clone()).ok().flatten();
+        here.filter(|helper| Arc::ptr_eq(&helper.shared, shared))
     }
 }
 
@@ -57,9 +60,9 @@ impl State {
         self.helpers.get(&self.session.whose(call.ticket)?)
     }
 
-    /// If somebody blocks here, it is for this.
-    pub(super) fn help(&mut self, key: Key) {
-        if let Some(helper) = Helper::here() {
+    /// If somebody blocks here for something of this client, it is for this.
+    pub(super) fn help(&mut self, shared: &Arc<Shared>, key: Key) {
+        if let Some(helper) = Helper::here(shared) {
             helps(&mut self.session, key, true);
             helper.keys().push(key);
             self.helpers.insert(key, helper);
@@ -67,15 +70,37 @@ impl State {
     }
 }
 
-/// Whether somebody blocks here.
-pub(crate) fn is_here() -> bool {
-    HERE.try_with(|here| here.borrow().is_some()).unwrap_or(false)
+/// Whether somebody blocks here for something of this client.
+pub(crate) fn is_here(shared: &Arc<Shared>) -> bool {
+    Helper::here(shared).is_some()
+}
+
+/// Runs what is the caller's own: for as long as that lasts nobody here makes calls.
+pub(crate) fn away<T>(act: impl FnOnce() -> T) -> T {
+    struct Away(Option<Arc<Helper>>);
+    impl Drop for Away {
+        fn drop(&mut self) {
+            let helper = self.0.take();
+            let _ = HERE.try_with(|here| here.replace(helper));
+        }
+    }
+    let _away = Away(HERE.try_with(|here| here.take()).ok().flatten());
+    act()
 }
 
 fn helps(session: &mut Session, key: Key, is_helped: bool) {
     if let Key::Reservation(key) = key {
         session.helps(key, is_helped);
     }
+}
+
+/// Wakes this thread, by the same waker each time: who waits again and again is not taken for many.
+fn unpark() -> Waker {
+    thread_local! {
+        static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
+    }
+    let waker = WAKER.try_with(Waker::clone);
+    waker.unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))))
 }
 
 /// Blocks until the future is over, and makes the calls of what it asks for.
@@ -98,7 +123,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
 /// Blocks until the future is over, or for so long; others make its calls.
 pub(crate) fn block_until<F: Future>(shared: &Shared, timeout: Duration, future: F) -> Option<F::Output> {
     let end = shared.now().mono.saturating_add(timeout);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = unpark();
     let mut future = pin!(future);
     let mut cx = Context::from_waker(&waker);
     loop {
@@ -117,32 +142,31 @@ pub(crate) fn block_until<F: Future>(shared: &Shared, timeout: Duration, future:
 struct Helping<'a> {
     shared: &'a Arc<Shared>,
     helper: Arc<Helper>,
-    /// Whether it is within another.
-    is_inner: bool,
+    /// What blocked here before, if this is not within it.
+    outer: Option<Option<Arc<Helper>>>,
     /// How many keys are the outer ones'.
     keys: usize,
 }
 
 impl<'a> Helping<'a> {
     fn begin(shared: &'a Arc<Shared>) -> Self {
-        let outer = Helper::here();
-        let is_inner = outer.is_some();
-        let helper = outer.unwrap_or_else(|| {
+        let within = Helper::here(shared);
+        let is_inner = within.is_some();
+        let helper = within.unwrap_or_else(|| {
             Arc::new(Helper {
-                waker: Waker::from(Arc::new(Unpark(thread::current()))),
+                shared: Arc::clone(shared),
+                waker: unpark(),
                 calls: Mutex::default(),
                 keys: Mutex::default(),
             })
         });
-        if !is_inner {
-            let here = Some(Arc::clone(&helper));
-            let _ = HERE.try_with(|before| before.replace(here));
-        }
+        let here = Some(Arc::clone(&helper));
+        let outer = (!is_inner).then(|| HERE.try_with(|before| before.replace(here)).ok().flatten());
         let keys = helper.keys().len();
         Self {
             shared,
             helper,
-            is_inner,
+            outer,
             keys,
         }
     }
@@ -150,8 +174,11 @@ impl<'a> Helping<'a> {
 
 impl Drop for Helping<'_> {
     fn drop(&mut self) {
-        if !self.is_inner {
-            let _ = HERE.try_with(|here| here.replace(None));
+        if let Some(outer) = self.outer.take() {
+            let _ = HERE.try_with(|here| here.replace(outer));
+        }
+        if !self.shared.is_usable() {
+            return;
         }
         let keys = self.helper.keys().split_off(self.keys);
         self.shared.change(|state, _| {

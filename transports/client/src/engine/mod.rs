@@ -32,7 +32,7 @@ pub use self::background::{Background, Running};
 use self::done::Attempt;
 pub use self::done::Done;
 #[cfg(feature = "blocking")]
-pub(crate) use self::helper::{block_on, block_until, is_here as is_helped_here};
+pub(crate) use self::helper::{away, block_on, block_until, is_here as is_helped_here};
 pub(crate) use self::life::Life;
 pub(crate) use self::observed::Observed;
 use self::observed::Told;
@@ -69,6 +69,8 @@ struct State {
     armed: Option<Duration>,
     waiting: HashMap<Key, Vec<Waker>>,
     attempts: HashMap<Ticket, Arc<Attempt>>,
+    /// Those that ended just now.
+    ended: Vec<Arc<Attempt>>,
     journals: BTreeMap<Principal, Books>,
     told: Told,
     #[cfg(feature = "blocking")]
@@ -104,6 +106,7 @@ impl Engine {
                 armed: None,
                 waiting: HashMap::new(),
                 attempts: HashMap::new(),
+                ended: Vec::new(),
                 journals: BTreeMap::new(),
                 told: Told::new(),
                 #[cfg(feature = "blocking")]
@@ -198,7 +201,7 @@ impl Shared {
     ) -> Result<CallKey<T>, Error> {
         self.change(|state, now| {
             let key = state.session.call(now, caller, operation)?;
-            state.is_helped(Key::Call(key.id()));
+            state.is_helped(self, Key::Call(key.id()));
             Ok(key)
         })
     }
@@ -234,7 +237,8 @@ impl Shared {
 
     fn take_mail(&self, state: &mut State, now: Now) {
         for (ticket, answer) in self.mail() {
-            state.handle(now, ticket, answer);
+            // One that panics at its answer is gone, and others have theirs.
+            let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
         }
     }
 
@@ -257,15 +261,16 @@ impl State {
         not(feature = "blocking"),
         expect(clippy::unused_self, reason = "nobody blocks")
     )]
-    fn is_helped(&mut self, key: Key) {
+    fn is_helped(&mut self, shared: &Arc<Shared>, key: Key) {
         #[cfg(feature = "blocking")]
-        self.help(key);
+        self.help(shared, key);
         #[cfg(not(feature = "blocking"))]
-        let _ = key;
+        let _ = (shared, key);
     }
 
     fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
-        self.attempts.remove(&ticket);
+        // To be dropped without the lock, for what is in it is somebody else's.
+        self.ended.extend(self.attempts.remove(&ticket));
         self.session.handle(now, ticket, answer);
     }
 }

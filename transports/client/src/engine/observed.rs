@@ -1,6 +1,6 @@
 //! Who is told of what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,9 +61,16 @@ impl Told {
     }
 
     /// Nothing more can be told to those whose clients are gone.
-    pub(super) fn let_go(&mut self) {
-        self.observers.retain(|_, entry| !entry.is_retired);
-        self.retired = 0;
+    pub(super) fn let_go(&mut self, wanted: &BTreeSet<ObserverId>) -> Vec<Observers> {
+        let is_gone = |(id, entry): (&ObserverId, &Entry)| {
+            let is_gone = entry.is_retired && !wanted.contains(id);
+            is_gone.then_some(*id)
+        };
+        let gone: Vec<_> = self.observers.iter().filter_map(is_gone).collect();
+        let gone = gone.iter().filter_map(|id| self.observers.remove(id));
+        let gone: Vec<_> = gone.map(|entry| entry.observers).collect();
+        self.retired -= gone.len();
+        gone
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the session asks for: collected under the lock, set going without it.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -22,6 +23,8 @@ pub(super) struct Batch {
     readings: Vec<Reading>,
     claims: Vec<Claim>,
     observers: Vec<Observers>,
+    /// What is to be dropped, which may run somebody else's code.
+    gone: (Vec<Observers>, Vec<Arc<Attempt>>),
     /// Whether whoever keeps the time is to look sooner.
     is_sooner: bool,
     wakers: Vec<Waker>,
@@ -73,7 +76,8 @@ impl Shared {
         batch.is_sooner |= state.next.is_some_and(is_sooner);
         // Then there is nothing more to keep the time of.
         batch.is_sooner |= state.session.closed().is_some() && state.session.is_idle();
-        state.let_observers_go(now);
+        batch.gone.0.extend(state.let_observers_go(now));
+        batch.gone.1.append(&mut state.ended);
     }
 
     fn collect(self: &Arc<Self>, state: &mut State, step: Step, batch: &mut Batch) {
@@ -154,7 +158,7 @@ impl Shared {
             batch = Batch::default();
             let mut state = self.lock();
             for (ticket, answer) in mail {
-                state.handle(now, ticket, answer);
+                let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
             }
             self.poll(&mut state, now, &mut batch);
         }
@@ -162,25 +166,28 @@ impl Shared {
     }
 
     fn set_going(self: &Arc<Self>, batch: Batch) {
+        if batch.is_sooner {
+            self.rouse();
+        }
+        // Before the readings, which take them anew.
+        drop(batch.claims);
         for pushed in batch.writes {
             pushed.go();
         }
         for (call, done) in batch.sends {
-            self.transport.start(call, done);
+            // A transport that panics has lost its call.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.transport.start(call, done)));
         }
         for reading in batch.readings {
             self.read(reading);
         }
-        drop(batch.claims);
         for observers in batch.observers {
             observers.drain();
         }
-        if batch.is_sooner {
-            self.rouse();
-        }
         for waker in batch.wakers {
-            waker.wake();
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
+        drop(batch.gone);
     }
 
     /// Reads a journal on a thread of its own, which is rare and may take long.
@@ -220,11 +227,13 @@ impl Shared {
 }
 
 impl State {
-    /// Nothing more can be told to those whose clients are gone, once nothing is under way.
-    fn let_observers_go(&mut self, now: Now) {
-        if self.told.is_to_look(now.mono) && self.session.is_idle() {
-            self.told.let_go();
+    /// Nothing more can be told to those whose clients are gone, once nothing of them is under way.
+    fn let_observers_go(&mut self, now: Now) -> Vec<Observers> {
+        if !self.told.is_to_look(now.mono) {
+            return Vec::new();
         }
+        let wanted: BTreeSet<_> = self.session.observers().collect();
+        self.told.let_go(&wanted)
     }
 }
 

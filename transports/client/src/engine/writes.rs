@@ -4,18 +4,19 @@ use std::cell::RefCell;
 use std::sync::{Arc, PoisonError, Weak};
 
 use cycles_proto::journal::STORE_DEADLINE;
+use cycles_proto::session::{ReservationKey, Session};
 
 use super::Shared;
 
 impl Shared {
     /// A cost was handed over on this thread, and nobody waits for what becomes of it. Where that is let wait, until it is on the disk; else the end of the thread is,
     /// which may be that of the program.
-    pub(crate) fn see_to_writes(self: &Arc<Self>) {
-        if !self.lock().session.awaits_writes() {
+    pub(crate) fn see_to_writes(self: &Arc<Self>, key: ReservationKey) {
+        if !self.lock().session.awaits_write_of(key) {
             return;
         }
         if self.may_wait_here() {
-            self.wait_for_writes();
+            self.wait_while(|session| session.awaits_write_of(key));
         } else {
             self.see_to_writes_at_the_end();
         }
@@ -27,8 +28,8 @@ impl Shared {
     }
 
     /// Waits until the journal has answered, or is too late.
-    pub(crate) fn wait_for_writes(&self) {
-        let is_open = |state: &mut super::State| state.session.awaits_writes();
+    fn wait_while(&self, is_open: impl Fn(&Session) -> bool) {
+        let is_open = |state: &mut super::State| is_open(&state.session);
         let waited = self
             .written
             .wait_timeout_while(self.lock(), STORE_DEADLINE, is_open);
@@ -59,7 +60,7 @@ impl Drop for AtTheEnd {
     fn drop(&mut self) {
         for shared in self.0.iter().filter_map(Weak::upgrade) {
             if shared.is_usable() {
-                shared.wait_for_writes();
+                shared.wait_while(Session::awaits_writes);
             }
         }
     }

@@ -107,6 +107,47 @@ fn what_an_action_had_spent_when_it_panicked_is_charged() {
 }
 
 #[test]
+fn what_ends_within_an_action_is_settled_while_that_goes_on() {
+    let world = World::start();
+    let ended = with_cycles(&world.client, guarded(1_000), |_| {
+        let within = world.client.reserve(reserve(100, 60_000))?;
+        within.spent(&Amount::tokens(7))?;
+        drop(within);
+        // Nobody here makes calls meanwhile.
+        let began = std::time::Instant::now();
+        while world.spent_and_held() != (7, 1_000) {
+            assert!(began.elapsed() < PATIENCE, "{:?}", world.spent_and_held());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(((), Amount::tokens(1)))
+    });
+    ended.unwrap();
+    assert_eq!(world.spent_and_held(), (8, 0));
+}
+
+#[test]
+fn an_observer_may_hold_the_last_handle_of_a_client() {
+    let world = World::start();
+    let World { sandbox, client, .. } = world;
+    let held = client.clone();
+    let watched = client.with_observer(move |_: &Event| {
+        let _ = held.config();
+    });
+    drop(client);
+    assert!(
+        watched
+            .reserve(reserve(10, 60_000))
+            .unwrap()
+            .release("no")
+            .unwrap()
+    );
+    drop(watched);
+    let next = crate::support::world::Folder::new();
+    let next = crate::support::world::builder(&sandbox.base_url(), sandbox.api_key(), next.path()).build();
+    assert!(next.flush(PATIENCE).unwrap().is_complete());
+}
+
+#[test]
 fn a_guard_in_a_thread_that_panics_is_released_at_once() {
     let world = World::start();
     let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
