@@ -101,16 +101,18 @@ fn a_closed_session_gives_back_its_claim_though_it_settles_what_it_began() {
 #[test]
 fn a_session_is_written_once_every_change_of_its_journal_was_reported() {
     let mut desk = Desk::new();
-    let key = desk.held();
+    let (key, other) = (desk.held(), desk.held());
     assert!(desk.session.is_written() && !desk.session.awaits_writes());
     desk.stores = Fate::Held;
     desk.commit(key, 5);
     desk.settle();
     assert!(desk.session.awaits_writes());
+    assert!(desk.session.awaits_write_of(key) && !desk.session.awaits_write_of(other));
     desk.session.close(desk.now(), Close::WritingOnly);
     // What waits for it goes on, and it is on its way all the same.
     desk.pass_ms(60_000);
     assert!(!desk.session.is_written() && !desk.session.awaits_writes());
+    assert!(!desk.session.awaits_write_of(key));
     for (ticket, principal, write) in core::mem::take(&mut desk.open_stores) {
         desk.store(ticket, principal, write);
     }

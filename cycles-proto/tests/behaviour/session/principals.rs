@@ -140,3 +140,22 @@ fn what_earlier_runs_left_is_settled_in_a_trace_of_its_own_for_each_principal() 
         .collect();
     assert!(traces.len() == 2 && traces[0] != traces[1], "{traces:?}");
 }
+
+#[test]
+fn an_observer_may_be_told_of_something_for_as_long_as_something_is_asked_in_its_name() {
+    let mut desk = Desk::new();
+    let of = |id| ObserverId(id);
+    let named = |desk: &Desk| -> std::collections::BTreeSet<_> { desk.session.observers().collect() };
+    desk.caller = desk.caller.clone().with_observer(of(7));
+    let held = desk.held();
+    desk.caller = desk.caller.clone().with_observer(of(8));
+    desk.calls = |_| Fate::Held;
+    let call = desk.health();
+    desk.settle();
+    assert_eq!(named(&desk), [of(7), of(8)].into());
+    desk.session.forget_call(desk.now(), call.id());
+    desk.calls = |_| Fate::Done;
+    desk.session.forget(desk.now(), held);
+    desk.settle();
+    assert_eq!(named(&desk), [].into());
+}
