@@ -269,6 +269,8 @@ pub fn a_record_that_counted_and_that_another_sdk_has_sorted_counts_once<A: Adap
     let id = guard.reservation_id();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
+    // It tries no more by itself.
+    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
     stage.clear_faults();
     rewrite(&stage, WRITTEN, SORTED);
 
@@ -287,6 +289,8 @@ pub fn a_record_whose_key_was_answered_for_another_amount_is_for_a_person<A: Ada
     let guard = stage.client.reserve(request(100)).unwrap();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
+    // It tries no more by itself.
+    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
     stage.clear_faults();
     rewrite(&stage, &actual(42), &actual(77));
 
@@ -311,6 +315,8 @@ pub fn an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person<A: 
     stage.inject("commit:410");
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
+    // It tries no more by itself.
+    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
     stage.clear_faults();
     rewrite(&stage, WRITTEN, SORTED);
 
