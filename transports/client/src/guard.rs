@@ -53,7 +53,7 @@ impl Client {
     /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies it,
     /// [`Error::DryRun`] if the request was for one.
     pub async fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard, Error> {
-        let life = Life::new(self.ready()?, request, cycles_host::seed()?)?;
+        let life = Life::new(self.ready()?, request, crate::sync::seed()?)?;
         let mut held = Held {
             life: Arc::new(life),
             has_ended: false,

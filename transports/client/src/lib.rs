@@ -19,6 +19,7 @@ mod metering;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
+mod sync;
 mod transport;
 mod with_cycles;
 

@@ -179,7 +179,7 @@ impl Client {
         start: impl FnOnce(&Arc<CyclesConfig>, Seed) -> Result<Operation<T>, Error>,
     ) -> Result<T, Error> {
         let ready = self.ready()?;
-        let operation = start(ready.caller.config(), cycles_host::seed()?)?;
+        let operation = start(ready.caller.config(), crate::sync::seed()?)?;
         let shared = ready.engine.shared();
         let key = shared.call(&ready.caller_here(), operation)?;
         let asking = Asking { shared, id: key.id() };

@@ -7,14 +7,15 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::Wake;
-use std::thread::{self, Thread};
 
 use cycles_host::Process;
 use cycles_proto::ConfigError;
 
 use super::ticker::{Tick, Ticker};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{Mutex, MutexGuard};
 
 /// One thread for all clients of an adapter. It starts with the first call of the first, and ends when everything of the last
 /// has ended. `H` is what gives it work to do.

@@ -4,14 +4,15 @@ use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use cycles_proto::{Answer, Call, Failure, FailureKind, Reader, Ticket};
 
 use super::Shared;
 use super::pump::is_carrying;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Takes what came of a call. Dropped before it [began](Self::begin) it says that the call was not made, and after that that
 /// its answer was lost. That is noticed a little later, so that a runtime that ends, and drops many, is not held up.

@@ -6,14 +6,14 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 
 use cycles_proto::session::{Key, Session};
 use cycles_proto::{Call, Urgency};
 
 use super::background::Unpark;
 use super::{Done, Shared, State};
+use crate::sync::{Mutex, MutexGuard, thread, thread_local};
 
 /// A thread that blocks, be it in several calls, one within the other.
 pub(super) struct Helper {

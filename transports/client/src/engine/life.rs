@@ -111,6 +111,11 @@ impl Life {
         })
     }
 
+    #[cfg(shuttle)]
+    pub(crate) fn panic_in(&self) {
+        self.shared().with(|session, _| session.panic_in(self.key));
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         let is_lost = |session: &mut Session, now| session.lease_is_lost(now, self.key);
         self.check().is_err() || self.shared().look(is_lost)

@@ -18,13 +18,12 @@ mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use cycles_host::Process;
 use cycles_host::journal::Claim;
-use cycles_host::{Journal, Process};
 use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Key, Principal, Session};
 use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
 
@@ -38,6 +37,8 @@ pub(crate) use self::observed::Observed;
 use self::observed::Told;
 use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
 use crate::transport::{Clock, Transport};
 
 /// All that a client and its clones share, in the hands of them and of their reservations. With the last of these the session
@@ -91,7 +92,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         places: usize,
     ) -> Result<Self, ConfigError> {
-        let seed = cycles_host::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
+        let seed = crate::sync::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
         let mut session = Session::new(Arc::clone(config), seed);
         session.set_places(places);
         Ok(Self(Arc::new(Shared {

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread;
 
-use cycles_host::journal::{Claim, Pushed};
-use cycles_host::{Journal, Observers};
+use cycles_host::Observers;
+use cycles_host::journal::Claim;
 use cycles_proto::session::{ObserverId, Principal, Step};
 use cycles_proto::{Call, Now, Ticket};
 
 use super::done::{Attempt, Done};
 use super::{Shared, State};
+use crate::sync::{Journal, Pushed, thread, thread_local};
 
 /// What is to be set going, in this order.
 #[derive(Default)]

@@ -7,6 +7,7 @@ use cycles_proto::journal::STORE_DEADLINE;
 use cycles_proto::session::{ReservationKey, Session};
 
 use super::Shared;
+use crate::sync::thread_local;
 
 impl Shared {
     /// A cost was handed over on this thread, and nobody waits for what becomes of it. Where that is let wait, until it is on the disk; else the end of the thread is,

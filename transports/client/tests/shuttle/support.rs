@@ -1,0 +1,530 @@
+//! Threads of shuttle, the time, and a ledger in place of a network. Time passes only while nobody can go on.
+
+#![allow(unreachable_pub)]
+
+use std::cell::RefCell;
+use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cycles_client::models::{
+    Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
+};
+use cycles_client::proto::{Call, Failure, FailureKind, Now};
+use cycles_client::{
+    Client, Clock, ConfigError, CyclesConfig, Done, Error, Options, Receipt, RetryPolicy, Tick, Ticker,
+    Transport, UnixMillis,
+};
+use cycles_sandbox::{
+    ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Tenant, Unit, default_budgets,
+};
+use http::Response;
+use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
+use shuttle::sync::{Condvar, Mutex, MutexGuard};
+use shuttle::{Config, Runner, thread};
+
+/// Any time of day.
+const WALL: u64 = 1_795_000_000_000;
+
+/// Lives a scenario many times: with threads that go on at random, and then with few of them held up for long.
+pub fn check(scenario: impl Fn(&World) + Send + Sync + 'static) {
+    let mut config = Config::new();
+    config.stack_size = 512 * 1024;
+    config.silence_warnings = true;
+    let run = move || scenario(&World::new());
+    if let Ok(schedule) = std::env::var("CYCLES_SHUTTLE_SCHEDULE") {
+        Runner::new(ReplayScheduler::new_from_encoded(&schedule), config).run(run);
+        return;
+    }
+    let runs = std::env::var("CYCLES_SHUTTLE").map_or(1_000, |runs| runs.parse().unwrap());
+    let run = Arc::new(run);
+    let again = Arc::clone(&run);
+    Runner::new(RandomScheduler::new(runs), config.clone()).run(move || run());
+    Runner::new(PctScheduler::new(3, runs), config).run(move || again());
+}
+
+#[derive(Clone)]
+pub struct World(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    /// Somebody was woken, or nobody can go on.
+    changed: Condvar,
+    /// Nobody has it across a choice of shuttle's, so it may be of the standard library.
+    ledger: std::sync::Mutex<Ledger>,
+    /// In nanoseconds, as is how far time may go.
+    now: AtomicU64,
+    end: AtomicU64,
+    threads: std::sync::Mutex<Vec<Thread<()>>>,
+}
+
+pub struct Thread<T> {
+    handle: thread::JoinHandle<T>,
+    /// It does nothing more but end.
+    has_ended: Arc<AtomicBool>,
+}
+
+struct State {
+    /// How many threads do not wait for one another.
+    awake: usize,
+    /// Waits for another to end.
+    joiner: Option<Arc<Sleeper>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut ledger = Ledger::new(1);
+        ledger.add_tenant(Tenant::new(DEFAULT_TENANT));
+        ledger.add_api_key(ApiKey::new(DEFAULT_API_KEY, DEFAULT_TENANT));
+        for budget in default_budgets(DEFAULT_TENANT) {
+            ledger.add_budget(budget);
+        }
+        Self(Arc::new(Inner {
+            // The one that sets up the scenario.
+            state: Mutex::new(State {
+                awake: 1,
+                joiner: None,
+            }),
+            changed: Condvar::new(),
+            ledger: std::sync::Mutex::new(ledger),
+            now: AtomicU64::new(0),
+            end: AtomicU64::new(u64::MAX),
+            threads: std::sync::Mutex::default(),
+        }))
+    }
+
+    /// A client without a journal.
+    pub fn client(&self, transport: impl Transport) -> Client {
+        self.client_with(transport, self.clone(), false)
+    }
+
+    pub fn client_with(&self, transport: impl Transport, clock: impl Clock, has_journal: bool) -> Client {
+        let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://ledger")
+            .tenant(DEFAULT_TENANT)
+            .retry(RetryPolicy::default())
+            .journal_enabled(has_journal);
+        let options = Options {
+            transport: Some(Arc::new(transport)),
+            clock: Some(Arc::new(clock)),
+            ..Options::default()
+        };
+        options.client(config.build(), "shuttle", |_, _| unreachable!("both are given"))
+    }
+
+    /// A thread without which no time passes, as long as it does not wait for others.
+    pub fn spawn<T: Send + 'static>(&self, body: impl FnOnce() -> T + Send + 'static) -> Thread<T> {
+        self.lock().awake += 1;
+        let has_ended = Arc::<AtomicBool>::default();
+        let (world, ends) = (self.clone(), Arc::clone(&has_ended));
+        let handle = thread::spawn(move || {
+            let done = body();
+            let joiner = {
+                let mut state = world.lock();
+                ends.store(true, Relaxed);
+                state.joiner.take()
+            };
+            joiner.into_iter().for_each(Wake::wake);
+            world.fall_asleep(&mut world.lock());
+            done
+        });
+        Thread { handle, has_ended }
+    }
+
+    /// A thread that blocks where the world does not see it. Time passes meanwhile, but not further than this.
+    pub fn spawn_blocking<T: Send + 'static>(
+        &self,
+        end: Duration,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> Thread<T> {
+        self.0.end.store(nanos(end), Relaxed);
+        let world = self.clone();
+        self.spawn(move || {
+            world.fall_asleep(&mut world.lock());
+            let done = body();
+            world.lock().awake += 1;
+            done
+        })
+    }
+
+    /// A thread that has to end before the scenario does.
+    pub fn spawn_to_end(&self, body: impl FnOnce() + Send + 'static) {
+        let thread = self.spawn(body);
+        self.0.threads.lock().unwrap().push(thread);
+    }
+
+    /// Waits for these threads.
+    pub fn join<T>(&self, threads: impl IntoIterator<Item = Thread<T>>) -> Vec<T> {
+        let join = |thread: Thread<T>| {
+            let sleeper = Sleeper::new(self);
+            loop {
+                let mut state = self.lock();
+                if thread.has_ended.load(Relaxed) {
+                    break;
+                }
+                state.joiner = Some(Arc::clone(&sleeper));
+                drop(state);
+                sleeper.sleep(None);
+            }
+            thread.handle.join().unwrap()
+        };
+        threads.into_iter().map(join).collect()
+    }
+
+    /// Waits for everybody else, now that the clients are gone.
+    pub fn end(&self) {
+        self.0.end.store(u64::MAX, Relaxed);
+        loop {
+            let thread = self.0.threads.lock().unwrap().pop();
+            let Some(thread) = thread else { break };
+            self.join([thread]);
+        }
+    }
+
+    pub fn passed(&self) -> Duration {
+        Duration::from_nanos(self.0.now.load(Relaxed))
+    }
+
+    /// What was charged, and what is held.
+    pub fn charged(&self) -> (i64, i64) {
+        let ledger = self.0.ledger.lock().unwrap();
+        let budget = ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap();
+        (budget.spent, budget.reserved)
+    }
+
+    pub fn answer(&self, call: &Call) -> Response<Bytes> {
+        let now = Clock::now(self).wall;
+        let mut ledger = self.0.ledger.lock().unwrap();
+        ledger.tick(now);
+        ledger.handle(now, &call.request)
+    }
+
+    /// Polls a future on this thread until it is over.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let sleeper = Sleeper::new(self);
+        let waker = Waker::from(Arc::clone(&sleeper));
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            sleeper.sleep(None);
+        }
+    }
+
+    /// Polls it so often, no matter who wakes it, and drops it if it is not over by then.
+    pub fn poll_times<T>(&self, times: usize, future: impl Future<Output = T>) -> Option<T> {
+        let sleeper = Sleeper::new(self);
+        let waker = Waker::from(sleeper);
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        for _ in 0..times {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Some(output);
+            }
+            thread::yield_now();
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fall_asleep(&self, state: &mut State) {
+        state.awake -= 1;
+        if state.awake == 0 {
+            self.0.changed.notify_all();
+        }
+    }
+
+    /// Asks the ticker when it wants to be asked, and not before.
+    fn keep(&self, ticker: &Ticker) {
+        let sleeper = Sleeper::new(self);
+        let waker = Waker::from(Arc::clone(&sleeper));
+        loop {
+            match ticker.tick(&waker) {
+                Tick::Until(Some(at)) => sleeper.sleep(Some(at)),
+                Tick::Until(None) => sleeper.sleep(None),
+                Tick::Over => return,
+            }
+        }
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Now {
+        let mono = self.passed();
+        Now {
+            mono,
+            wall: UnixMillis(WALL).saturating_add(mono),
+        }
+    }
+
+    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
+        let world = self.clone();
+        self.spawn_to_end(move || world.keep(&ticker));
+        Ok(())
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap()
+}
+
+/// A thread that waits until it is woken. Both are changed under the world's lock.
+struct Sleeper {
+    world: World,
+    is_woken: AtomicBool,
+    is_asleep: AtomicBool,
+}
+
+impl Sleeper {
+    fn new(world: &World) -> Arc<Self> {
+        Arc::new(Self {
+            world: world.clone(),
+            is_woken: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+        })
+    }
+
+    /// Until it is woken, or until then: but only if nobody else can go on before.
+    fn sleep(&self, until: Option<Duration>) {
+        let mut state = self.world.lock();
+        if self.is_woken.swap(false, Relaxed) {
+            return;
+        }
+        self.is_asleep.store(true, Relaxed);
+        self.world.fall_asleep(&mut state);
+        while !self.is_woken.swap(false, Relaxed) {
+            let until = until
+                .map(nanos)
+                .filter(|until| *until <= self.world.0.end.load(Relaxed));
+            if let Some(until) = until
+                && state.awake == 0
+            {
+                self.world.0.now.fetch_max(until, Relaxed);
+                self.is_asleep.store(false, Relaxed);
+                state.awake += 1;
+                return;
+            }
+            state = self
+                .world
+                .0
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        let mut state = self.world.lock();
+        self.is_woken.store(true, Relaxed);
+        if self.is_asleep.swap(false, Relaxed) {
+            state.awake += 1;
+            self.world.0.changed.notify_all();
+        }
+    }
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The ledger answers.
+    Answered,
+    /// The same in a future that is carried.
+    Carried,
+    /// Nobody begins it.
+    NotBegun,
+    /// It begins and is lost on its way.
+    Lost,
+    /// Its answer is lost.
+    AnswerLost,
+    /// The transport says that it was lost.
+    Fails,
+    /// No answer comes, until it is withdrawn.
+    Hangs,
+    /// The transport panics within `start`, without a word from the panic hook.
+    Panics,
+}
+
+pub const FAULTS: &[How] = &[How::NotBegun, How::Lost, How::AnswerLost, How::Fails, How::Hangs];
+
+/// Makes each call on a thread, or within `start`.
+#[derive(Clone)]
+pub struct Wire {
+    world: World,
+    /// How many calls may go wrong still.
+    faults: Arc<AtomicUsize>,
+    /// What may become of a call.
+    kinds: &'static [How],
+    /// How the paths end of those that may go wrong.
+    path: &'static str,
+    /// How many times of four a call is made within `start`.
+    within: u32,
+}
+
+impl Wire {
+    /// Every call is answered, on a thread of its own.
+    pub fn new(world: &World) -> Self {
+        Self {
+            world: world.clone(),
+            faults: Arc::default(),
+            kinds: &[],
+            path: "",
+            within: 0,
+        }
+    }
+
+    /// So many calls may end in one of these ways.
+    pub fn with_faults(mut self, faults: usize, kinds: &'static [How]) -> Self {
+        self.faults = Arc::new(AtomicUsize::new(faults));
+        self.kinds = kinds;
+        self
+    }
+
+    /// Only calls whose path ends like this go wrong.
+    pub fn on(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
+    }
+
+    /// So many times of four a call is made within `start`.
+    pub fn within(mut self, within: u32) -> Self {
+        self.within = within;
+        self
+    }
+
+    fn how(&self, call: &Call) -> How {
+        let left = self.faults.load(Relaxed);
+        if left > 0 && call.request.uri().path().ends_with(self.path) && thread_rng().r#gen() {
+            self.faults.store(left - 1, Relaxed);
+            return self.kinds[thread_rng().gen_range(0..self.kinds.len())];
+        }
+        match thread_rng().r#gen() {
+            true => How::Answered,
+            false => How::Carried,
+        }
+    }
+
+    fn exchange(&self, how: How, call: &Call, mut done: Done) {
+        match how {
+            How::Answered => {
+                if done.begin() {
+                    done.finish(Ok(self.world.answer(call)));
+                }
+            }
+            How::Carried => {
+                let exchange = async { Ok(self.world.answer(call)) };
+                self.world.block_on(done.carry(Box::pin(exchange)));
+            }
+            How::NotBegun => {}
+            How::Lost => drop(done.begin()),
+            How::AnswerLost => {
+                if done.begin() {
+                    self.world.answer(call);
+                }
+            }
+            How::Fails => {
+                if done.begin() {
+                    done.finish(Err(Failure::new(FailureKind::Lost)));
+                }
+            }
+            How::Hangs => self.world.block_on(done.carry(Box::pin(pending()))),
+            How::Panics => {
+                // Before the panic: all of shuttle's threads would be panicking while it unwinds through a choice.
+                drop(done);
+                resume_unwind(Box::new("a defect"))
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// How deep in `start` each thread is. All of shuttle's threads are one of the system's.
+    static WITHIN: RefCell<Vec<thread::ThreadId>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Transport for Wire {
+    fn start(&self, call: Call, done: Done) {
+        let how = self.how(&call);
+        let is_within = match how {
+            How::Hangs => false,
+            How::Panics => true,
+            How::Answered | How::Carried | How::NotBegun | How::Lost | How::AnswerLost | How::Fails => {
+                thread_rng().gen_ratio(self.within, 4)
+            }
+        };
+        if is_within {
+            let me = thread::current().id();
+            WITHIN.with_borrow_mut(|within| {
+                assert!(!within.contains(&me), "a chain of answers is a chain of calls");
+                within.push(me);
+            });
+            let made = catch_unwind(AssertUnwindSafe(|| self.exchange(how, &call, done)));
+            WITHIN.with_borrow_mut(|within| within.retain(|thread| *thread != me));
+            made.unwrap_or_else(|panic| resume_unwind(panic));
+        } else {
+            let wire = self.clone();
+            self.world.spawn_to_end(move || wire.exchange(how, &call, done));
+        }
+    }
+
+    fn make(&self, call: Call, done: Done) {
+        self.exchange(self.how(&call), &call, done);
+    }
+
+    fn may_wait_here(&self) -> bool {
+        self.within == 0
+    }
+}
+
+pub fn request() -> ReservationCreateRequest {
+    ReservationCreateRequest::builder()
+        .subject(Subject::tenant(DEFAULT_TENANT))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(100))
+        .ttl_ms(60_000)
+        .build()
+}
+
+pub fn cost(tokens: i64) -> CommitRequest {
+    CommitRequest::builder().actual(Amount::tokens(tokens)).build()
+}
+
+/// Asks for something that changes nothing, once.
+pub async fn ask(client: &Client) -> Result<(), Error> {
+    let question = BalanceParams {
+        tenant: Some(DEFAULT_TENANT.into()),
+        ..BalanceParams::default()
+    };
+    client.get_balances(&question).await.map(drop)
+}
+
+/// Reserves and commits, once.
+pub async fn live(client: &Client, tokens: i64) {
+    let guard = client.reserve(request()).await.unwrap();
+    let receipt = guard.commit(cost(tokens)).await.unwrap();
+    assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
+}
+
+/// Reserves until it is granted, and waits until the cost is settled.
+pub async fn insist(client: &Client, tokens: i64) {
+    let guard = loop {
+        match client.reserve(request()).await {
+            Ok(guard) => break guard,
+            Err(Error::Transport(_)) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    let receipt = guard.commit(cost(tokens)).until_settled().await.unwrap();
+    assert!(receipt.is_settled(), "{receipt:?}");
+}
