@@ -15,7 +15,7 @@ use crate::time::Sleep;
 /// What gives the thread work, for as long as there is the thread.
 pub(crate) type Tasks = Weak<Executor<'static>>;
 
-/// One for all clients of a process. User's tasks do not hold it up: it is no thread of an executor of theirs.
+/// One thread for all clients of a process. It runs no tasks of the user's, so none can hold it up.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
 
 type Run = Box<dyn FnOnce(Running<Tasks>) + Send>;

@@ -43,7 +43,8 @@ pub struct Parts {
 }
 
 impl Client {
-    /// A client with this configuration, called `name` in `User-Agent`. `parts` gets it as it is used, and may say that it cannot be.
+    /// A client with this configuration, called `name` in `User-Agent`. `parts` is given the configuration and makes the rest, or
+    /// says why it cannot.
     pub fn new(
         config: CyclesConfig,
         name: &'static str,
@@ -106,7 +107,7 @@ impl Client {
         Self { state }
     }
 
-    /// What can be used, with somebody who keeps the time.
+    /// The client's parts, if it can be used. Starts the thread that keeps the time if there is none yet.
     pub(crate) fn ready(&self) -> Result<&Arc<Ready>, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
         let shared = ready.engine.shared();

@@ -146,7 +146,7 @@ impl Waiting {
 
 impl Beginning {
     /// Whether this runtime has I/O. tokio does not tell, but panics where it is missed: a task that has no call finds out.
-    async fn has_io(&self) -> bool {
+    async fn find_out_io(&self) -> bool {
         if cfg!(panic = "abort") {
             // There it would be the end of the process.
             return false;
@@ -168,7 +168,7 @@ impl Beginning {
 
     async fn run(self) {
         // Without, the end of this has the call made elsewhere.
-        if !self.has_io().await {
+        if !self.find_out_io().await {
             return;
         }
         if let Some((call, done)) = self.hyper.take(self.number) {

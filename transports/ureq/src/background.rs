@@ -8,7 +8,7 @@ use cycles_host::HttpOptions;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
 
 use crate::http_client::HttpClient;
-use crate::workers::{Workers, is_ending};
+use crate::workers::{Workers, keep_next_job};
 
 /// One for all clients of a process.
 static BACKGROUND: Background<()> = Background::new("cycles-ureq", prepare);
@@ -56,7 +56,7 @@ impl Transport for Ureq {
 fn exchange(http: &HttpClient, call: Call, mut done: Done) {
     if done.begin() {
         let result = http.exchange(call);
-        is_ending();
+        keep_next_job();
         done.finish(result);
     }
 }

@@ -20,8 +20,8 @@ thread_local! {
     static IS_ENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// To be said when a job has only to hand on what came of it: then this thread is free for the next.
-pub(crate) fn is_ending() {
+/// The job that runs here has only to hand on its result: the next one that is submitted here is left to this thread.
+pub(crate) fn keep_next_job() {
     IS_ENDING.set(IS_WORKER.get());
 }
 

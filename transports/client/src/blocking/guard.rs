@@ -14,8 +14,8 @@ use crate::engine::block_on;
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. Dropped,
-/// it commits what was [spent](crate::ReservationGuard::spent) so far, as soon as that is on disk, or gives the budget back, both in the
-/// background. It waits for the disk, for five seconds at most.
+/// it commits what was [spent](crate::ReservationGuard::spent) so far, as soon as that is on disk, or gives the budget
+/// back, both in the background. It waits for the disk, for five seconds at most.
 /// While its thread panics it waits for the first attempt, because the process may be about to end.
 ///
 /// It may be moved to another thread, and [extended](Self::extend) from several.
@@ -72,7 +72,7 @@ impl ReservationGuard {
         self.wait(|guard| guard.release(reason))
     }
 
-    /// Ends it, and blocks until that is over. It begins where somebody blocks already, who makes its calls.
+    /// Ends the reservation and blocks until that is done. It is ended within the wait, so that this thread makes the calls.
     fn wait<T, F: Future<Output = T>>(self, end: impl FnOnce(crate::ReservationGuard) -> F) -> T {
         let life = Arc::clone(&self.0.held.life);
         block_on(life.shared(), async move { end(self.0).await })

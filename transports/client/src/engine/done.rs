@@ -10,7 +10,6 @@ use bytes::Bytes;
 use cycles_proto::{Answer, Call, Failure, FailureKind, Reader, Ticket};
 
 use super::Shared;
-use super::pump::is_carrying;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
@@ -66,7 +65,7 @@ impl Done {
         log(&result);
         let answer = self.reader.read(result.as_ref().map_err(Clone::clone));
         self.is_over = true;
-        if is_carrying() {
+        if self.shared.is_carrying() {
             self.shared.post(self.ticket, answer);
         } else {
             let ticket = self.ticket;
@@ -143,7 +142,7 @@ impl Drop for Done {
 }
 
 impl Shared {
-    /// Keeps an answer for whoever comes next.
+    /// Keeps an answer. The next thread that hands something in hands it in too.
     fn post(&self, ticket: Ticket, answer: Answer) {
         let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
         mail.push((ticket, answer));

@@ -60,7 +60,7 @@ impl State {
         self.helpers.get(&self.session.whose(call.ticket)?)
     }
 
-    /// If somebody blocks here for something of this client, it is for this.
+    /// If this thread blocks for the client, it makes the calls of this.
     pub(super) fn help(&mut self, shared: &Arc<Shared>, key: Key) {
         if let Some(helper) = Helper::here(shared) {
             helps(&mut self.session, key, true);
@@ -70,12 +70,12 @@ impl State {
     }
 }
 
-/// Whether somebody blocks here for something of this client.
+/// Whether this thread blocks for the client.
 pub(crate) fn is_here(shared: &Arc<Shared>) -> bool {
     Helper::here(shared).is_some()
 }
 
-/// Runs what is the caller's own: for as long as that lasts nobody here makes calls.
+/// Runs the caller's own code. While it runs, other threads make the client's calls.
 pub(crate) fn away<T>(act: impl FnOnce() -> T) -> T {
     struct Away(Option<Arc<Helper>>);
     impl Drop for Away {
@@ -103,7 +103,7 @@ fn unpark() -> Waker {
     waker.unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))))
 }
 
-/// Blocks until the future is over, and makes the calls of what it asks for.
+/// Blocks until the future is over. Meanwhile this thread makes the calls that the future waits for.
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let helping = Helping::begin(shared);
     let mut future = pin!(future);

@@ -31,7 +31,7 @@ impl Life {
         let key = shared.change(|state, now| {
             let caller = ready.caller_here();
             let key = state.session.reserve(now, &caller, request, seed)?;
-            state.is_helped(shared, Key::Reservation(key));
+            state.help_here(shared, Key::Reservation(key));
             Ok::<_, Error>(key)
         })?;
         Ok(Self {
@@ -62,7 +62,7 @@ impl Life {
     pub(crate) fn commit(&self, request: CommitRequest) -> Result<(), InvalidCommit> {
         self.check()?;
         self.shared().change(|state, now| {
-            state.is_helped(self.shared(), Key::Reservation(self.key));
+            state.help_here(self.shared(), Key::Reservation(self.key));
             state.session.commit(now, self.key, request)
         })
     }
@@ -70,7 +70,7 @@ impl Life {
     /// Begins to give the budget back.
     pub(crate) fn release(&self, reason: ReleaseReason) {
         self.shared().change(|state, now| {
-            state.is_helped(self.shared(), Key::Reservation(self.key));
+            state.help_here(self.shared(), Key::Reservation(self.key));
             state.session.release(now, self.key, reason);
         });
     }
@@ -79,7 +79,7 @@ impl Life {
     pub(crate) async fn extend(&self, by: Duration) -> Result<UnixMillis, Error> {
         self.check()?;
         let extending = self.shared().change(|state, now| {
-            state.is_helped(self.shared(), Key::Reservation(self.key));
+            state.help_here(self.shared(), Key::Reservation(self.key));
             state.session.extend(now, self.key, by)
         });
         let extending = extending.ok_or(InvalidCommit::NotHeld)?;

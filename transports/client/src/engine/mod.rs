@@ -202,7 +202,7 @@ impl Shared {
     ) -> Result<CallKey<T>, Error> {
         self.change(|state, now| {
             let key = state.session.call(now, caller, operation)?;
-            state.is_helped(self, Key::Call(key.id()));
+            state.help_here(self, Key::Call(key.id()));
             Ok(key)
         })
     }
@@ -257,12 +257,12 @@ impl Shared {
 }
 
 impl State {
-    /// If somebody blocks on this thread for what it asks for, that is this.
+    /// If this thread blocks for the client, it makes the calls of this.
     #[cfg_attr(
         not(feature = "blocking"),
         expect(clippy::unused_self, reason = "nobody blocks")
     )]
-    fn is_helped(&mut self, shared: &Arc<Shared>, key: Key) {
+    fn help_here(&mut self, shared: &Arc<Shared>, key: Key) {
         #[cfg(feature = "blocking")]
         self.help(shared, key);
         #[cfg(not(feature = "blocking"))]

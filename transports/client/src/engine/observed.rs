@@ -50,14 +50,14 @@ impl Told {
         entry.map_or(&self.log, |entry| &entry.observers)
     }
 
-    /// Whether it is time to look whether somebody can be let go: to look is not free.
-    pub(super) fn is_to_look(&mut self, now: Duration) -> bool {
+    /// Looks, at most once a second because that is not free, whether somebody can be let go. Says whether this is the time.
+    pub(super) fn look_if_due(&mut self, now: Duration) -> bool {
         const EVERY: Duration = Duration::from_secs(1);
-        let is_to_look = self.retired > 0 && now >= self.looks_at;
-        if is_to_look {
+        let is_due = self.retired > 0 && now >= self.looks_at;
+        if is_due {
             self.looks_at = now.saturating_add(EVERY);
         }
-        is_to_look
+        is_due
     }
 
     /// Nothing more can be told to those whose clients are gone.

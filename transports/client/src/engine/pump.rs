@@ -42,16 +42,21 @@ struct Reading {
 }
 
 thread_local! {
-    /// Whether a batch is being carried out on this thread. Who brings something back meanwhile leaves it to that one, so
-    /// that no chain of answers becomes a chain of calls.
-    static IS_CARRYING: Cell<bool> = const { Cell::new(false) };
-}
-
-pub(super) fn is_carrying() -> bool {
-    IS_CARRYING.try_with(Cell::get).unwrap_or(false)
+    /// The client whose batch is being carried out on this thread, by its address.
+    static CARRYING: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Shared {
+    /// Whether a batch of this client is being carried out on this thread. Its answers that come meanwhile are left to that,
+    /// so that no chain of answers becomes a chain of calls; those of another client are not.
+    pub(super) fn is_carrying(&self) -> bool {
+        CARRYING.try_with(Cell::get) == Ok(self.address())
+    }
+
+    fn address(&self) -> usize {
+        core::ptr::from_ref(self).addr()
+    }
+
     /// Polls the session to its rest.
     pub(super) fn poll(self: &Arc<Self>, state: &mut State, now: Now, batch: &mut Batch) {
         let mut panics = 0;
@@ -145,9 +150,10 @@ impl Shared {
 
     /// Sets it going. What came back on this thread meanwhile is handed in afterwards.
     pub(super) fn carry_out(self: &Arc<Self>, mut batch: Batch) {
-        let Some(carrying) = Carrying::begin() else {
+        if self.is_carrying() {
             return self.set_going(batch);
-        };
+        }
+        let carrying = Carrying::begin(self.address());
         loop {
             self.set_going(batch);
             let now = self.now();
@@ -229,7 +235,7 @@ impl Shared {
 impl State {
     /// Nothing more can be told to those whose clients are gone, once nothing of them is under way.
     fn let_observers_go(&mut self, now: Now) -> Vec<Observers> {
-        if !self.told.is_to_look(now.mono) {
+        if !self.told.look_if_due(now.mono) {
             return Vec::new();
         }
         let wanted: BTreeSet<_> = self.session.observers().collect();
@@ -237,18 +243,22 @@ impl State {
     }
 }
 
-/// The outermost of this thread.
-struct Carrying;
+/// The outermost batch of a client on this thread, and whose was carried out before.
+struct Carrying {
+    before: usize,
+}
 
 impl Carrying {
-    fn begin() -> Option<Self> {
-        let was = IS_CARRYING.try_with(|is_carrying| is_carrying.replace(true));
-        (was == Ok(false)).then_some(Self)
+    fn begin(client: usize) -> Self {
+        let before = CARRYING.try_with(|carrying| carrying.replace(client));
+        Self {
+            before: before.unwrap_or_default(),
+        }
     }
 }
 
 impl Drop for Carrying {
     fn drop(&mut self) {
-        let _ = IS_CARRYING.try_with(|is_carrying| is_carrying.set(false));
+        let _ = CARRYING.try_with(|carrying| carrying.set(self.before));
     }
 }

@@ -7,5 +7,6 @@ mod attribute_costs;
 mod forked;
 mod metered;
 mod shut_down;
+mod two_clients;
 mod unattended;
 mod virtual_time;
