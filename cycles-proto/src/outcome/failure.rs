@@ -48,8 +48,8 @@ impl FailureKind {
     }
 
     /// Whether connections that wait for the next request may be dead too: what lies between drops them without a word,
-    /// all together. An adapter closes them, so that one attempt is lost and not one for each.
-    pub fn casts_doubt_on_connections(self) -> bool {
+    /// all together.
+    pub(crate) fn casts_doubt_on_connections(self) -> bool {
         match self {
             Self::Timeout | Self::Lost => true,
             Self::Dns

@@ -24,8 +24,6 @@ pub(super) struct Common {
     /// How many attempts to reserve were handed out. They come before everything else of a life, so their
     /// tickets are 1 up to this.
     pub(super) attempts_to_reserve: u64,
-    /// Whether the last attempt had no answer.
-    pub(super) was_lost: bool,
     /// The latest time that the driver told.
     pub(super) latest: Duration,
 }
@@ -38,7 +36,6 @@ impl Common {
             tickets: Tickets::default(),
             events: Events::default(),
             attempts_to_reserve: 0,
-            was_lost: false,
             latest: Duration::ZERO,
         }
     }
@@ -56,10 +53,7 @@ impl Common {
     pub(super) fn attempt(&mut self, encoded: &Encoded, now: Now, timeout: Duration) -> (Call, Flight) {
         let ticket = self.tickets.take();
         let deadline = now.mono.saturating_add(timeout);
-        let call = Call {
-            fresh: self.was_lost,
-            ..encoded.call(&self.config, ticket, timeout)
-        };
+        let call = encoded.call(&self.config, ticket, timeout);
         let flight = Flight {
             ticket,
             timeout,

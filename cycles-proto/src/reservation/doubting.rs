@@ -109,7 +109,6 @@ impl Doubting {
             return None;
         }
         self.flight = None;
-        common.was_lost = answer.said.is_failure();
         let found = match self.question {
             Question::Extension => prolonged(now, answer),
             Question::Look => looked(answer),

@@ -104,7 +104,6 @@ impl Releasing {
             Stage::InFlight(flight) if flight.ticket == answer.ticket => {}
             Stage::InFlight(_) | Stage::Due(_) => return None,
         }
-        common.was_lost = answer.said.is_failure();
         let kind = OperationKind::ReleaseReservation;
         let context = common.context(kind, &self.id, Some(&key(common)));
         let (error, pause) = match answer.said.verdict::<ReleaseResponse>() {

@@ -112,7 +112,6 @@ impl Reserving {
             return Some(self.decided(common, granted));
         }
         self.flight = None;
-        common.was_lost = answer.said.is_failure();
         let sent = answer.sent;
         let (error, is_open, is_worth_repeating) = match answer.said.verdict::<ReservationCreateResponse>() {
             Ok(verdict) => match verdict {

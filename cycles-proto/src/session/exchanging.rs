@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::caller::ObserverId;
+use super::doubt::Since;
 use super::outside::{self, Exchange, Of, Outside, State};
 use super::places::Kind;
 use super::plain::{CallId, Next};
@@ -52,10 +53,14 @@ impl Session {
             self.places.leave(exchange.kind);
         }
         // Of an attempt whose beginning was not told it is known when it was handed out.
-        let sent = match answer.is_failure() {
-            true => exchange.begun,
-            false => exchange.begun.or(exchange.handed_out),
+        let sent = match answer.failure() {
+            Some(_) => exchange.begun,
+            None => exchange.begun.or(exchange.handed_out),
         };
+        // Of one that was withdrawn it is known already.
+        if let (State::Placed, Some(failure)) = (&exchange.state, answer.failure()) {
+            self.doubt.failed(exchange.since, failure.kind());
+        }
         self.deliver(now, exchange.of, exchange.inner, sent, answer);
         self.unlink(key, exchange.of);
     }
@@ -70,6 +75,8 @@ impl Session {
             asks_for_a_reservation: call.reader.asks_for_a_reservation(),
             asked: now.mono,
             timeout: call.timeout,
+            end: Duration::MAX,
+            since: Since::default(),
             state: State::Placed,
             handed_out: None,
             begun: None,
@@ -103,16 +110,13 @@ impl Session {
 
     /// It has a place: its time begins.
     fn goes_out(&mut self, now: Now, key: SlabKey, call: Call) {
-        let Some(&mut Exchange {
-            of,
-            inner,
-            asked,
-            timeout,
-            ..
-        }) = self.outside.exchange(key)
-        else {
+        let Some(exchange) = self.outside.exchange(key) else {
             return;
         };
+        let (fresh, since) = self.doubt.goes_out(call.fresh);
+        let end = now.mono.saturating_add(exchange.timeout);
+        (exchange.since, exchange.end) = (since, end);
+        let (of, inner, asked) = (exchange.of, exchange.inner, exchange.asked);
         match of {
             // It keeps the time itself.
             Of::Reservation(reservation) => {
@@ -123,14 +127,18 @@ impl Session {
                 }
             }
             Of::Call(call) => {
-                self.arm_exchange(key, Some(now.mono.saturating_add(timeout)));
+                self.arm_exchange(key, Some(end));
                 if let Some(plain) = self.calls.get_mut(call) {
                     plain.began.get_or_insert(now.mono);
                 }
             }
         }
         let ticket = outside::ticket(key);
-        self.steps.push_back(Step::Send(Call { ticket, ..call }));
+        self.steps.push_back(Step::Send(Call {
+            ticket,
+            fresh,
+            ..call
+        }));
     }
 
     /// What whoever helps a reservation makes for it takes no place.
@@ -295,6 +303,9 @@ impl Session {
         match exchange.state {
             State::Placed if is_handed_out => {
                 exchange.state = State::Withdrawn;
+                if now.mono >= exchange.end {
+                    self.doubt.failed(exchange.since, FailureKind::Timeout);
+                }
                 self.arm_exchange(key, Some(now.mono.saturating_add(PATIENCE)));
                 self.steps.push_back(Step::Withdraw(outside::ticket(key)));
             }

@@ -24,6 +24,7 @@
 mod acts;
 mod caller;
 mod close;
+mod doubt;
 mod driving;
 mod exchanging;
 mod flush;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 pub use self::acts::ExtendKey;
 pub use self::caller::{Caller, ObserverId, Principal};
 pub use self::close::Close;
+use self::doubt::Doubt;
 use self::flush::Flush;
 pub use self::flush::FlushKey;
 use self::outside::OutsideWorld;
@@ -73,6 +75,7 @@ pub struct Session {
     flushes: Slab<Flush>,
     outside: OutsideWorld,
     places: Places,
+    doubt: Doubt,
     timers: Timers,
     /// What was decided and not handed out.
     steps: VecDeque<Step>,
@@ -114,6 +117,7 @@ impl Session {
             flushes: Slab::new(),
             outside: OutsideWorld::new(),
             places: Places::new(PLACES),
+            doubt: Doubt::default(),
             timers: Timers::default(),
             steps: VecDeque::new(),
             due: VecDeque::new(),

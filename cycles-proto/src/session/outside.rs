@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::caller::Principal;
+use super::doubt::Since;
 use super::places::Kind;
 use super::slab::{Slab, SlabKey};
 use crate::ticket::Ticket;
@@ -31,6 +32,9 @@ pub(super) struct Exchange {
     pub(super) asked: Duration,
     /// How long it may take, from when it has a place.
     pub(super) timeout: Duration,
+    /// When its time is over, once it has a place.
+    pub(super) end: Duration,
+    pub(super) since: Since,
     /// When its step was handed out.
     pub(super) handed_out: Option<Duration>,
     /// When its first byte left.

@@ -49,7 +49,6 @@ impl Settlement {
         self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
         Step::Send(Call {
             urgency: Urgency::Settlement,
-            fresh: self.was_lost,
             ..encoded.into_call(&self.config, ticket, timeout)
         })
     }
@@ -119,7 +118,6 @@ impl Settlement {
     }
 
     pub(super) fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
-        self.was_lost = true;
         if attempt == Attempt::Compare(Why::Finalized) {
             // One look, and no more: what the ledger said of the commit is what counts.
             return self.apply(now, attempt, Move::Reject);

@@ -54,8 +54,6 @@ pub struct Settlement {
     was_stored: bool,
     /// Whether an attempt left it open, so that another is made after a wait.
     was_tried: bool,
-    /// Whether the last attempt had no answer.
-    was_lost: bool,
     /// Whether somebody knows of it as not settled: an attempt failed, or an earlier run left it.
     is_late: bool,
     /// Whether it is sent even if the server may have forgotten the key.
@@ -141,7 +139,6 @@ impl Settlement {
             only_in_memory: true,
             was_stored: false,
             was_tried: false,
-            was_lost: false,
             is_late: false,
             force: false,
             leaves_pauses: false,
@@ -243,7 +240,6 @@ impl Settlement {
             Ok(judgement) => judgement,
             Err(failure) => return self.attempt_failed(now, attempt, failure),
         };
-        self.was_lost = false;
         if let Some(reply) = reply {
             let error = Error::of_reply(self.context(attempt), reply, self.may_have_counted);
             self.last_error = Some(Box::new(error));

@@ -100,9 +100,9 @@ impl Answer {
         }
     }
 
-    /// Whether there was no response.
-    pub(crate) fn is_failure(&self) -> bool {
-        self.result.is_err()
+    /// Why there was no response.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.result.as_ref().err()
     }
 
     /// What it says. The answer to another kind of call says nothing to this one.

@@ -26,8 +26,8 @@ pub struct Call {
     pub max_response: usize,
     /// Which of several calls goes first where not all can go at once.
     pub urgency: Urgency,
-    /// Whether to make a connection for it, and to close those that wait for another request: an attempt before it
-    /// went without an answer, and when a server or a balancer goes away it takes them all along.
+    /// Whether to make a connection for it, and to close those that wait for another request: an attempt before it, at this
+    /// call or another, went without an answer, and when a server or a balancer goes away it takes them all along.
     pub fresh: bool,
     /// What reads the answer, wherever that comes in.
     pub reader: Reader,

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 
 use async_executor::Executor;
-use cycles_client::{Adapter, Background, Clock, Done, Running, Ticker, Transport};
+use cycles_client::{Adapter, Background, Clock, Running, Ticker};
 use cycles_host::HttpOptions;
 use cycles_http::HttpClient;
-use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
+use cycles_proto::{ConfigError, CyclesConfig, Now};
 
 use crate::reactor::AsyncIoReactor;
 use crate::time::Sleep;
@@ -34,27 +34,9 @@ fn prepare() -> io::Result<(Tasks, Run)> {
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
     let clock = cycles_host::Clock::new();
     let tasks = Arc::<OnceLock<Tasks>>::default();
-    let transport = Hyper {
-        http: HttpClient::new(config, options, AsyncIoReactor::new(clock, Arc::clone(&tasks)))?,
-        tasks: Arc::clone(&tasks),
-    };
-    Ok((Arc::new(transport), Arc::new(Timer { clock, tasks })))
-}
-
-/// Makes calls by hyper.
-struct Hyper {
-    http: HttpClient<AsyncIoReactor>,
-    tasks: Arc<OnceLock<Tasks>>,
-}
-
-impl Transport for Hyper {
-    fn start(&self, call: Call, done: Done) {
-        if let Some(tasks) = self.tasks.get().and_then(Weak::upgrade) {
-            tasks
-                .spawn(done.carry(Box::pin(self.http.clone().exchange(call))))
-                .detach();
-        }
-    }
+    let reactor = AsyncIoReactor::new(clock, Arc::clone(&tasks));
+    let http: HttpClient<_> = HttpClient::new(config, options, reactor)?;
+    Ok((Arc::new(http), Arc::new(Timer { clock, tasks })))
 }
 
 /// The machine's clock, and the thread's timer.

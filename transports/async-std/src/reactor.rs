@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use async_io::Async;
 use cycles_host::Clock;
-use cycles_http::{DrivenBy, Reactor};
-use cycles_proto::Failure;
+use cycles_http::{Place, Reactor};
 use futures::io::{AsyncRead as _, AsyncWrite as _};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -36,13 +35,11 @@ impl Reactor for AsyncIoReactor {
     type Sleep = Sleep;
     type RuntimeId = ();
 
-    const DRIVEN_BY: DrivenBy = DrivenBy::Caller;
-
-    fn runtime(&self) -> Result<(), Failure> {
-        Ok(())
+    fn place(&self) -> Place<()> {
+        Place::Own
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, _: &Place<()>, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(tasks) = self.tasks.get().and_then(Weak::upgrade) {
             tasks.spawn(task).detach();
         }

@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::fmt;
+use core::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::ambient;
@@ -157,8 +158,12 @@ impl Lease {
         if self.life.check().is_err() {
             return;
         }
-        let is_lost = |session: &mut Session, now, key| session.lease_is_lost(now, key).then_some(());
-        self.life.wait_for(is_lost).await;
+        poll_fn(|cx| {
+            let now = self.life.now();
+            let is_lost = |session: &mut Session, key| session.lease_is_lost(now, key).then_some(());
+            self.life.poll_for(cx, is_lost)
+        })
+        .await;
     }
 
     /// Blocks until the lease is lost, or for `timeout`, whichever comes first; says whether it is lost.

@@ -47,7 +47,7 @@ impl Client {
             session.flush(now, &ready.caller, until, is_forced)
         });
         let flushing = Flushing { shared, key };
-        let flushed = shared.wait_for(Key::Flush(flushing.key), |session, _| session.flushed(key));
+        let flushed = shared.wait_for(Key::Flush(flushing.key), |session| session.flushed(key));
         Ok(flushed.await)
     }
 }

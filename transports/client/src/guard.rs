@@ -58,7 +58,7 @@ impl Client {
             life: Arc::new(life),
             has_ended: false,
         };
-        let granted = held.life.wait_for(|session, _, key| session.granted(key)).await;
+        let granted = held.life.wait_for(|session, key| session.granted(key)).await;
         // Without a grant there is nothing to end.
         held.has_ended = granted.is_err();
         let (id, response) = granted?;
@@ -207,10 +207,7 @@ impl Committing {
         let forked = self.life.check().err();
         match self.invalid.as_ref().or(forked.as_ref()) {
             Some(invalid) => Poll::Ready(Err(invalid.clone())),
-            None => self
-                .life
-                .poll_for(cx, |session, _, key| look(session, key))
-                .map(Ok),
+            None => self.life.poll_for(cx, |session, key| look(session, key)).map(Ok),
         }
     }
 }
@@ -257,7 +254,7 @@ impl Future for Releasing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.life.check()?;
-        let released = ready!(self.life.poll_for(cx, |session, _, key| session.released(key)));
+        let released = ready!(self.life.poll_for(cx, |session, key| session.released(key)));
         self.is_left = false;
         Poll::Ready(released)
     }

@@ -15,6 +15,7 @@ mod flush;
 mod guard;
 #[cfg(feature = "async")]
 mod meter;
+#[cfg(any(feature = "async", feature = "blocking"))]
 mod metering;
 mod operations;
 #[cfg(feature = "async")]

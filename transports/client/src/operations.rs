@@ -183,7 +183,7 @@ impl Client {
         let shared = ready.engine.shared();
         let key = shared.call(&ready.caller_here(), operation)?;
         let asking = Asking { shared, id: key.id() };
-        let answer = shared.wait_for(Key::Call(asking.id), |session, _| session.answer(key));
+        let answer = shared.wait_for(Key::Call(asking.id), |session| session.answer(key));
         answer.await
     }
 }

@@ -1,38 +1,34 @@
-//! Exchanges one request for one response over kept connections.
+//! Makes calls over kept connections.
 
-use std::future::Future;
 use std::mem;
-use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cycles_client::{Done, Transport};
 use cycles_host::HttpOptions;
-use cycles_proto::{Call, ConfigError, CyclesConfig, Failure, FailureKind};
-use futures::channel::oneshot;
-use futures::future::{Either, select};
-use http::{HeaderValue, Request, Response, Uri, header};
+use cycles_proto::{Call, ConfigError, CyclesConfig, Urgency};
+use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Full;
 
 use crate::connect::Connector;
-use crate::connection::{Connection, NoAnswer};
-use crate::pool::{Pool, Pools};
-use crate::reactor::{DrivenBy, Reactor};
+use crate::connection::Connection;
+use crate::pool::Pools;
+use crate::reactor::{Place, Reactor};
+use crate::seat::{Job, Terms};
+use crate::waiter::Waiter;
 
-/// Connections to one server. Clones share them.
-#[derive(Clone)]
-pub struct HttpClient<R: Reactor> {
-    reactor: R,
-    shared: Arc<Shared<R>>,
-}
+/// Connections to one server.
+pub struct HttpClient<R: Reactor, W: Waiter = Done>(Arc<Shared<R, W>>);
 
-struct Shared<R: Reactor> {
-    connector: Arc<Connector>,
-    pools: Pools<R>,
+pub(crate) struct Shared<R: Reactor, W: Waiter> {
+    pub(crate) reactor: R,
+    pub(crate) connector: Arc<Connector>,
+    pools: Mutex<Pools<R::RuntimeId, W>>,
     host: HeaderValue,
 }
 
-impl<R: Reactor> HttpClient<R> {
+impl<R: Reactor, W: Waiter> HttpClient<R, W> {
     /// A client of the configuration's server.
     ///
     /// # Errors
@@ -45,108 +41,82 @@ impl<R: Reactor> HttpClient<R> {
             .map_err(|error: http::uri::InvalidUri| unusable(error.into()))?;
         let connector = Connector::new(config, &server, options)?;
         let host = HeaderValue::from_str(&connector.host_header()).map_err(|error| unusable(error.into()))?;
-        let shared = Shared {
-            connector: Arc::new(connector),
-            pools: Pools::new(),
-            host,
-        };
-        Ok(Self {
+        Ok(Self(Arc::new(Shared {
             reactor,
-            shared: Arc::new(shared),
-        })
+            connector: Arc::new(connector),
+            pools: Mutex::new(Pools::new()),
+            host,
+        })))
     }
 
-    /// Makes the call, once, within its time. A request that was given to a kept connection in the moment in which the
-    /// other end closed it, before a byte of it was written, goes over another one; one that may have been written is
-    /// never written again. Dropped, it closes its connection; dropped when its time is over, it counts as timed out.
+    /// Makes the call, once, and tells `waiter` what came of it. It is given to a connection that waits, or to a new one.
+    /// A request that was given to a kept connection in the moment in which the other end closed it, before a byte of it was
+    /// written, goes over another one; one that may have been written is never written again.
     ///
-    /// # Errors
-    /// How far it came, as a [`FailureKind`].
-    pub fn exchange(self, call: Call) -> impl Future<Output = Result<Response<Bytes>, Failure>> + Send {
-        let Call {
+    /// An extension is made on the adapter's own thread, so that no lease depends on a runtime of the user's. Any other
+    /// call is made in the runtime that runs here, which costs the least, as nobody else has to be woken. What has not begun
+    /// there within a second, or when that ends, is made on the own thread too.
+    pub fn make(&self, call: Call, waiter: W) {
+        let place = match call.urgency {
+            Urgency::Lease(_) => Place::Own,
+            Urgency::Settlement | Urgency::Other => self.0.reactor.place(),
+        };
+        let since = self.0.reactor.now();
+        let terms = Terms {
+            max_response: call.max_response,
+            since,
+            end: since.saturating_add(call.timeout),
+        };
+        let request = self.0.addressed(call.request).map(Full::new);
+        let job = Job {
             request,
-            timeout,
-            max_response,
-            fresh,
-            ..
-        } = call;
-        // Here, so that the future holds it once.
-        let request = self.addressed(request).map(Full::new);
-        self.exchange_addressed(request, timeout, max_response, fresh)
-    }
-
-    async fn exchange_addressed(
-        self,
-        mut request: Request<Full<Bytes>>,
-        timeout: Duration,
-        max_response: usize,
-        is_fresh: bool,
-    ) -> Result<Response<Bytes>, Failure> {
-        let mut now = self.reactor.now();
-        let end = now.saturating_add(timeout);
-        loop {
-            let pool = self.shared.pools.of(self.reactor.runtime()?, &self.reactor);
-            let (kept, since) = match is_fresh {
-                true => (None, pool.close_waiting()),
-                false => pool.take(now),
-            };
-            let is_kept = kept.is_some();
-            let mut connection = match kept {
-                // Its time may have gone by before it came to be made, or while others were tried.
-                Some(_) if now >= end => {
-                    return Err(Failure::new(FailureKind::ConnectTimeout));
-                }
-                Some(connection) => connection,
-                None => self.connect(end).await?,
-            };
-            let exchange = connection.exchange(request, end, max_response);
-            let waited = Waited {
-                pool: &pool,
-                number: pool.begin(since, now, end),
-            };
-            let answer = exchange.await;
-            drop(waited);
-            match answer {
-                Ok(response) => {
-                    pool.put(connection);
-                    return Ok(response);
-                }
-                Err(NoAnswer::Unsent(unsent, _)) if is_kept => {
-                    request = *unsent;
-                    now = self.reactor.now();
-                }
-                Err(NoAnswer::Unsent(_, failure)) => return Err(failure),
-                Err(NoAnswer::Failed(failure)) => {
-                    if failure.kind().casts_doubt_on_connections() {
-                        pool.doubt(since);
-                    }
-                    return Err(failure);
-                }
-            }
+            terms,
+            waiter,
+        };
+        if call.fresh {
+            let (pools, _) = self.0.pools().all();
+            pools.iter().for_each(|pool| pool.close_idle());
         }
+        self.0.start_at(&place, Box::new(job));
+    }
+}
+
+impl<R: Reactor> Transport for HttpClient<R> {
+    fn start(&self, call: Call, done: Done) {
+        self.make(call, done);
     }
 
-    /// A connection, made on the runtime that runs here, wherever it is waited for.
-    async fn connect(&self, end: Duration) -> Result<Connection<R>, Failure> {
-        let (connector, reactor) = (Arc::clone(&self.shared.connector), self.reactor.clone());
-        // Most calls need none, and are smaller without this in them.
-        let connecting = Box::pin(async move {
-            let stream = connector.connect(&reactor, end).await?;
-            Connection::new(stream, &reactor, end).await
-        });
-        match R::DRIVEN_BY {
-            DrivenBy::Caller => connecting.await,
-            DrivenBy::Task => on_task(&self.reactor, connecting)
-                .await
-                .unwrap_or_else(|| Err(Failure::new(FailureKind::NoRuntime))),
+    fn may_wait_here(&self) -> bool {
+        self.0.reactor.may_wait_here()
+    }
+}
+
+impl<R: Reactor, W: Waiter> Shared<R, W> {
+    /// Gives a call to a connection of that place.
+    pub(crate) fn start_at(self: &Arc<Self>, place: &Place<R::RuntimeId>, job: Box<Job<W>>) {
+        let (pool, forgotten, is_kept) = {
+            let mut pools = self.pools();
+            let (pool, forgotten) = pools.of(place);
+            (pool, forgotten, mem::replace(&mut pools.is_kept, true))
+        };
+        // Closing its connections wakes their tasks.
+        drop(forgotten);
+        if !is_kept {
+            let keeping = keep(Arc::downgrade(self), self.reactor.clone());
+            self.reactor.spawn(&Place::Own, keeping);
+        }
+        if let Some(job) = pool.give(job) {
+            let seat = pool.add(job);
+            self.reactor
+                .spawn(place, Connection::new(self, &pool, seat).run());
         }
     }
 
     /// The request as it goes over the wire: a forwarding proxy wants the whole address, a server its path.
     fn addressed(&self, mut request: Request<Bytes>) -> Request<Bytes> {
         let headers = request.headers_mut();
-        headers.insert(header::HOST, self.shared.host.clone());
-        match self.shared.connector.forwarding() {
+        headers.insert(header::HOST, self.host.clone());
+        match self.connector.forwarding() {
             Some(authorization) => {
                 if let Some(value) = authorization {
                     headers.insert(header::PROXY_AUTHORIZATION, value.clone());
@@ -159,33 +129,45 @@ impl<R: Reactor> HttpClient<R> {
         }
         request
     }
-}
 
-/// An exchange that is waited for.
-struct Waited<'a, R: Reactor> {
-    pool: &'a Pool<R>,
-    number: u64,
-}
+    /// How long a call waits for the user's runtime to begin it: a second, unless that were all the time for connecting.
+    fn patience(&self) -> Duration {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        PATIENCE.min(self.connector.timeout() / 2)
+    }
 
-impl<R: Reactor> Drop for Waited<'_, R> {
-    fn drop(&mut self) {
-        self.pool.end(self.number);
+    /// Closes what was idle for long enough, makes what no runtime of the user's came to begin, and says when to look again;
+    /// never if there is nothing to look after.
+    fn look_after(self: &Arc<Self>) -> Option<Duration> {
+        let (now, patience) = (self.reactor.now(), self.patience());
+        let (all, is_used) = self.pools().all();
+        let mut next = is_used.then_some(patience);
+        for pool in &all {
+            let idle = pool.close_old(now).map(|until| until.saturating_sub(now));
+            next = next.into_iter().chain(idle).min();
+            if pool.place != Place::Own {
+                let (late, more) = pool.take_late(now.saturating_sub(patience));
+                next = next.into_iter().chain(more.then_some(patience)).min();
+                for job in late {
+                    self.start_at(&Place::Own, job);
+                }
+            }
+        }
+        let mut pools = self.pools();
+        pools.is_kept = next.is_some();
+        next.map(|next| next.min(patience))
+    }
+
+    fn pools(&self) -> MutexGuard<'_, Pools<R::RuntimeId, W>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What comes of `work` in a task of its own, which ends when nobody waits for it any more; none if its runtime ended.
-async fn on_task<R: Reactor, T: Send + 'static>(
-    reactor: &R,
-    work: impl Future<Output = T> + Send + 'static,
-) -> Option<T> {
-    let (mut tell, told) = oneshot::channel();
-    reactor.spawn(async move {
-        let done = match select(pin!(work), tell.cancellation()).await {
-            Either::Left((done, _)) => done,
-            Either::Right(_) => return,
-        };
-        // If nobody waits for it, it is dropped.
-        let _ = tell.send(done);
-    });
-    told.await.ok()
+/// Looks after the connections of a client for as long as there are any.
+async fn keep<R: Reactor, W: Waiter>(client: Weak<Shared<R, W>>, reactor: R) {
+    let mut pause = client.upgrade().map(|client| client.patience());
+    while let Some(time) = pause {
+        reactor.sleep(time).await;
+        pause = client.upgrade().and_then(|client| client.look_after());
+    }
 }

@@ -79,11 +79,21 @@ impl Connector {
         }
     }
 
-    /// A stream to the server, before `end` and within the time for connecting.
-    pub(crate) async fn connect<R: Reactor>(&self, reactor: &R, end: Duration) -> Result<Stream, Failure> {
-        let now = reactor.now();
-        let end = end.min(now.saturating_add(self.timeout));
-        match within(reactor, end.saturating_sub(now), self.reach(reactor, end)).await {
+    /// How long connecting may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A stream to the server, before `end` and within the time for connecting, which began at `since`.
+    pub(crate) async fn connect<R: Reactor>(
+        &self,
+        reactor: &R,
+        since: Duration,
+        end: Duration,
+    ) -> Result<Stream, Failure> {
+        let end = end.min(since.saturating_add(self.timeout));
+        let left = end.saturating_sub(reactor.now());
+        match within(reactor, left, self.reach(reactor, end)).await {
             Some(connected) => connected,
             None => Err(Failure::new(FailureKind::ConnectTimeout)),
         }

@@ -1,179 +1,163 @@
-//! One HTTP/1.1 connection, which takes one request after the other.
+//! The task of a connection: it makes it, and then one call after the other.
 
-use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
-use std::mem;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
 use std::task::Poll;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use cycles_proto::{Failure, FailureKind};
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use cycles_proto::Failure;
 
-use crate::driver::{Driver, Limit};
-use crate::reactor::{DrivenBy, Reactor};
-use crate::wire::{Stream, Wire};
+use crate::client::Shared;
+use crate::exchange::{Http, NoAnswer};
+use crate::pool::Pool;
+use crate::reactor::{Place, Reactor};
+use crate::seat::{Job, Seat};
+use crate::waiter::Waiter;
 
-/// The end of a connection that requests go into. Dropped, it closes the connection.
-pub(crate) struct Connection<R: Reactor> {
-    sender: SendRequest<Full<Bytes>>,
-    limit: Arc<Limit>,
-    /// What moves the bytes, where no task does. It is dropped when it is over.
-    driver: Option<Box<Driver<R>>>,
+/// A connection, in its own task. However that ends, with its runtime or by a panic: a call that has not begun is made
+/// elsewhere.
+pub(crate) struct Connection<R: Reactor, W: Waiter> {
+    client: Weak<Shared<R, W>>,
+    pool: Weak<Pool<R::RuntimeId, W>>,
+    place: Place<R::RuntimeId>,
+    seat: Arc<Seat<W>>,
 }
 
-/// Why there is no answer.
-pub(crate) enum NoAnswer {
-    /// The connection was closed before a byte of the request was written. Here it is again.
-    Unsent(Box<Request<Full<Bytes>>>, Failure),
-    /// It may have been sent.
-    Failed(Failure),
-}
-
-impl<R: Reactor> Connection<R> {
-    /// A connection over `stream`, for an exchange that ends at `end`.
-    pub(crate) async fn new(stream: Stream, reactor: &R, end: Duration) -> Result<Self, Failure> {
-        let (sender, connection) = http1::handshake(Wire::new(stream))
-            .await
-            .map_err(|error| Failure::caused_by(FailureKind::Connect, &error))?;
-        let limit = Arc::new(Limit::new(end));
-        let driver = Driver::new(connection, Arc::clone(&limit), reactor.clone());
-        let driver = match R::DRIVEN_BY {
-            DrivenBy::Task => {
-                reactor.spawn(driver);
-                None
-            }
-            DrivenBy::Caller => Some(Box::new(driver)),
-        };
-        Ok(Self {
-            sender,
-            limit,
-            driver,
-        })
-    }
-
-    /// Whether it can take a request, as far as is known. That the other end has closed it is found out by who drives
-    /// it, before anything is written.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-
-    /// Waits for the next request until `end`.
-    pub(crate) fn rest(&mut self, end: Duration) {
-        self.limit.set(end);
-        if let Some(driver) = &mut self.driver {
-            driver.rest();
+impl<R: Reactor, W: Waiter> Connection<R, W> {
+    pub(crate) fn new(
+        client: &Arc<Shared<R, W>>,
+        pool: &Arc<Pool<R::RuntimeId, W>>,
+        seat: Arc<Seat<W>>,
+    ) -> Self {
+        Self {
+            client: Arc::downgrade(client),
+            pool: Arc::downgrade(pool),
+            place: pool.place.clone(),
+            seat,
         }
     }
 
-    /// Until when it waits for the next request.
-    pub(crate) fn end(&self) -> Duration {
-        self.limit.end()
+    pub(crate) async fn run(self) {
+        match self.connect().await {
+            Some(Ok(http)) => self.serve(http).await,
+            Some(Err(failure)) => {
+                // Unless it is made elsewhere by now.
+                if let Some(job) = self.seat.close() {
+                    job.waiter.finish(Err(failure));
+                }
+            }
+            None => {}
+        }
     }
 
-    /// Sends the request and reads an answer of at most `max_response` bytes before `end`.
-    pub(crate) fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-        end: Duration,
-        max_response: usize,
-    ) -> impl Future<Output = Result<Response<Bytes>, NoAnswer>> {
-        self.limit.set(end);
-        let Self {
-            sender,
-            limit,
-            driver,
-        } = self;
-        // Here and not in the future, which need not hold the request then.
-        let sending = sender.try_send_request(request);
-        async move {
-            let answer = async {
-                let response = sending.await.map_err(|mut error| match error.take_message() {
-                    Some(request) => {
-                        let failure = Failure::caused_by(FailureKind::Connect, error.error());
-                        NoAnswer::Unsent(Box::new(request), failure)
-                    }
-                    None => NoAnswer::Failed(failed(error.error(), limit)),
-                })?;
-                let answer = read(response, max_response, limit)
-                    .await
-                    .map_err(NoAnswer::Failed)?;
-                // On another thread the driver may not be done with it yet. If it is over, nobody minds.
-                let _ = sender.ready().await;
-                Ok(answer)
+    /// Makes it, for as long as somebody wants it.
+    async fn connect(&self) -> Option<Result<Http, Failure>> {
+        let (reactor, connector) = {
+            let client = self.client.upgrade()?;
+            (client.reactor.clone(), Arc::clone(&client.connector))
+        };
+        if self.place != Place::Own && !reactor.is_able().await {
+            // The end of this has the call made elsewhere.
+            return None;
+        }
+        let terms = self.seat.terms()?;
+        // Most of the time there is a connection, and what makes it need not be kept with it.
+        let mut connecting = Box::pin(async move {
+            let stream = connector.connect(&reactor, terms.since, terms.end).await?;
+            Http::over(stream).await
+        });
+        poll_fn(|cx| match connecting.as_mut().poll(cx) {
+            Poll::Ready(connected) => Poll::Ready(Some(connected)),
+            Poll::Pending => self.seat.poll_unwanted(cx).map(|()| {
+                drop(self.seat.close());
+                None
+            }),
+        })
+        .await
+    }
+
+    async fn serve(self, mut http: Http) {
+        let mut is_kept = false;
+        loop {
+            let next = poll_fn(|cx| match self.seat.poll_take(cx) {
+                Poll::Ready(job) => Poll::Ready(job),
+                Poll::Pending => http.poll_over(cx).map(|()| None),
+            });
+            let Some(job) = next.await else {
+                return self.make_elsewhere(self.seat.close(), &self.place);
             };
-            let mut answer = pin!(answer);
-            poll_fn(|cx| {
-                // The request first, so that the bytes of it are there to be moved; then what the bytes have told.
-                if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(answer);
-                }
-                let Some(driving) = driver.as_mut() else {
-                    return Poll::Pending;
-                };
-                if Pin::new(&mut **driving).poll(cx).is_ready() {
-                    *driver = None;
-                }
-                answer.as_mut().poll(cx)
+            if !self.make(&mut http, job, is_kept).await {
+                return;
+            }
+            is_kept = true;
+        }
+    }
+
+    /// Makes a call, and says whether there may be another.
+    async fn make(&self, http: &mut Http, job: Box<Job<W>>, is_kept: bool) -> bool {
+        let Job {
+            request,
+            terms,
+            mut waiter,
+        } = *job;
+        if !waiter.begin() {
+            drop(waiter);
+            return self.rest();
+        }
+        let answer = {
+            let mut exchange = pin!(http.exchange(request, terms.max_response));
+            poll_fn(|cx| match exchange.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => waiter.poll_withdrawn(cx).map(|()| None),
             })
             .await
+        };
+        let result = match answer {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(NoAnswer::Unsent(request, _))) if is_kept => {
+                let request = *request;
+                let unsent = Job {
+                    request,
+                    terms,
+                    waiter,
+                };
+                self.make_elsewhere(Some(Box::new(unsent)), &self.place);
+                return false;
+            }
+            Some(Err(NoAnswer::Unsent(_, failure) | NoAnswer::Failed(failure))) => Err(failure),
+            None => return false,
+        };
+        // Before the answer is told, so that what follows from it finds this connection.
+        let is_kept = result.is_ok() && http.is_ready() && self.rest();
+        waiter.finish(result);
+        is_kept
+    }
+
+    /// Waits for the next call, unless nobody can give one.
+    fn rest(&self) -> bool {
+        let Some((client, pool)) = self.client.upgrade().zip(self.pool.upgrade()) else {
+            return false;
+        };
+        pool.rest(client.reactor.now(), &self.seat);
+        true
+    }
+
+    fn make_elsewhere(&self, job: Option<Box<Job<W>>>, place: &Place<R::RuntimeId>) {
+        if let Some((job, client)) = job.zip(self.client.upgrade()) {
+            client.start_at(place, job);
         }
     }
 }
 
-async fn read(
-    response: Response<Incoming>,
-    max_response: usize,
-    limit: &Limit,
-) -> Result<Response<Bytes>, Failure> {
-    let (head, body) = response.into_parts();
-    if body.size_hint().lower() > max_response as u64 {
-        return Err(Failure::new(FailureKind::TooLarge));
-    }
-    match whole(body, max_response).await {
-        Ok(Some(body)) => Ok(Response::from_parts(head, body)),
-        Ok(None) => Err(Failure::new(FailureKind::TooLarge)),
-        Err(error) => Err(failed(&error, limit)),
-    }
-}
-
-/// The body, nothing if it is longer than `most` bytes. Nearly all come in one piece, which is what this returns then.
-async fn whole(mut body: Incoming, most: usize) -> Result<Option<Bytes>, hyper::Error> {
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame?.into_data() else { continue };
-        if first.len() + all.len() + piece.len() > most {
-            return Ok(None);
+impl<R: Reactor, W: Waiter> Drop for Connection<R, W> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.remove(&self.seat);
         }
-        if first.is_empty() && all.is_empty() {
-            first = piece;
-        } else {
-            all.extend_from_slice(&mem::take(&mut first));
-            all.extend_from_slice(&piece);
+        let left = self.seat.close();
+        // Where our own thread is gone there is no other place.
+        if self.place != Place::Own {
+            self.make_elsewhere(left, &Place::Own);
         }
     }
-    Ok(Some(if all.is_empty() { first } else { all.freeze() }))
-}
-
-/// What an error means after the request may have been sent.
-fn failed(error: &(dyn StdError + 'static), limit: &Limit) -> Failure {
-    if limit.is_over() {
-        return Failure::new(FailureKind::Timeout);
-    }
-    let of_http = error.downcast_ref::<hyper::Error>();
-    if of_http.is_some_and(is_head_too_large) {
-        return Failure::new(FailureKind::TooLarge);
-    }
-    Failure::caused_by(FailureKind::Lost, error)
-}
-
-/// Whether a head was larger, or had more lines, than hyper reads. It has a method for this, for servers only.
-fn is_head_too_large(error: &hyper::Error) -> bool {
-    error.is_parse() && error.to_string() == "message head is too large"
 }

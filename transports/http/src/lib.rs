@@ -4,12 +4,15 @@
 mod client;
 mod connect;
 mod connection;
-mod driver;
+mod exchange;
 mod pool;
 mod reactor;
+mod seat;
 mod tcp;
 mod tunnel;
+mod waiter;
 mod wire;
 
 pub use client::HttpClient;
-pub use reactor::{DrivenBy, Reactor};
+pub use reactor::{Place, Reactor};
+pub use waiter::Waiter;

@@ -1,15 +1,15 @@
-//! Connections that wait for the next request, for a while. They belong to the runtime that made them, and are deaf while
-//! that one does not run.
+//! Connections, by the runtime that made them.
 
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::connection::Connection;
-use crate::reactor::{DrivenBy, Reactor};
+use crate::reactor::Place;
+use crate::seat::{Job, Seat};
+use crate::waiter::Waiter;
 
 /// Load balancers close idle connections after a minute or so: be earlier.
-pub(crate) const IDLE: Duration = Duration::from_secs(15);
+const IDLE: Duration = Duration::from_secs(15);
 
 /// As many as there are exchanges at once in a busy program.
 const MAX_IDLE: usize = 64;
@@ -17,198 +17,150 @@ const MAX_IDLE: usize = 64;
 /// Programs have one runtime or two, tests have many, one after the other.
 const MAX_POOLS: usize = 4;
 
-/// A pool for each of the runtimes that were used last.
-pub(crate) struct Pools<R: Reactor> {
+/// The pools of the runtimes that were used last.
+pub(crate) struct Pools<Id, W: Waiter> {
     /// The one used last at the end.
-    known: Mutex<Vec<PoolOf<R>>>,
+    known: Vec<PoolOf<Id, W>>,
+    /// Whether somebody looks after them.
+    pub(crate) is_kept: bool,
+    /// Whether one was asked for since somebody looked.
+    is_used: bool,
 }
 
-type PoolOf<R> = (<R as Reactor>::RuntimeId, Arc<Pool<R>>);
+type PoolOf<Id, W> = Arc<Pool<Id, W>>;
 
-/// The pool of one runtime.
-pub(crate) struct Pool<R: Reactor> {
-    reactor: R,
-    waiting: Mutex<Waiting<R>>,
+/// The connections of one place.
+pub(crate) struct Pool<Id, W: Waiter> {
+    pub(crate) place: Place<Id>,
+    state: Mutex<State<W>>,
 }
 
-struct Waiting<R: Reactor> {
-    /// The one that waits longest first.
-    connections: Vec<Connection<R>>,
-    /// How often those that waited were closed.
-    closings: u64,
-    /// Whether a task looks after those that have none of their own.
-    is_swept: bool,
-    under_way: Vec<UnderWay>,
-    last: u64,
+struct State<W> {
+    all: Vec<Arc<Seat<W>>>,
+    /// Those that wait for a call, each until a time; the one that waits longest first.
+    idle: Vec<(Duration, Arc<Seat<W>>)>,
 }
 
-/// An exchange that is waited for.
-struct UnderWay {
-    number: u64,
-    since: Since,
-    /// From when on its time counts as over.
-    late: Duration,
-}
-
-/// When an exchange began: before or after those that waited were closed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Since(u64);
-
-impl<R: Reactor> Pools<R> {
+impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
     pub(crate) fn new() -> Self {
         Self {
-            known: Mutex::default(),
+            known: Vec::new(),
+            is_kept: false,
+            is_used: false,
         }
     }
 
-    /// The pool of a runtime, a new one if it is not known.
-    pub(crate) fn of(&self, runtime: R::RuntimeId, reactor: &R) -> Arc<Pool<R>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((last, pool)) = known.last()
-            && *last == runtime
+    /// The pool of a place, a new one if it is not known; and the one that is forgotten for it.
+    pub(crate) fn of(&mut self, place: &Place<Id>) -> (PoolOf<Id, W>, Option<PoolOf<Id, W>>) {
+        self.is_used = true;
+        if let Some(last) = self.known.last()
+            && last.place == *place
         {
-            return Arc::clone(pool);
+            return (Arc::clone(last), None);
         }
-        let position = known.iter().position(|(id, _)| *id == runtime);
-        let pool = position.map(|position| known.remove(position).1);
-        let pool = pool.unwrap_or_else(|| Arc::new(Pool::new(reactor.clone())));
-        let forgotten = (known.len() == MAX_POOLS).then(|| known.remove(0));
-        known.push((runtime, Arc::clone(&pool)));
-        drop(known);
-        drop(forgotten);
-        pool
+        let position = self.known.iter().position(|pool| pool.place == *place);
+        let pool = match position {
+            Some(position) => self.known.remove(position),
+            None => Arc::new(Pool::new(place.clone())),
+        };
+        let forgotten = (self.known.len() == MAX_POOLS).then(|| self.known.remove(0));
+        self.known.push(Arc::clone(&pool));
+        (pool, forgotten)
+    }
+
+    /// All of them, and whether one was asked for since the last time: then a call may be on its way to one.
+    pub(crate) fn all(&mut self) -> (Vec<PoolOf<Id, W>>, bool) {
+        (self.known.clone(), mem::take(&mut self.is_used))
     }
 }
 
-/// Connections are dropped when the lock is free: that wakes their tasks.
-impl<R: Reactor> Pool<R> {
-    fn new(reactor: R) -> Self {
+impl<Id, W: Waiter> Pool<Id, W> {
+    fn new(place: Place<Id>) -> Self {
         Self {
-            reactor,
-            waiting: Mutex::new(Waiting {
-                connections: Vec::new(),
-                closings: 0,
-                is_swept: false,
-                under_way: Vec::new(),
-                last: 0,
+            place,
+            state: Mutex::new(State {
+                all: Vec::new(),
+                idle: Vec::new(),
             }),
         }
     }
 
-    /// The connection that was used last, if one can still be used.
-    pub(crate) fn take(&self, now: Duration) -> (Option<Connection<R>>, Since) {
-        self.doubt_what_is_late(now);
+    /// Leaves a call to the connection that was used last. Gives it back if there is none.
+    pub(crate) fn give(&self, mut job: Box<Job<W>>) -> Option<Box<Job<W>>> {
         loop {
-            let mut waiting = self.lock();
-            let (last, since) = (waiting.connections.pop(), Since(waiting.closings));
-            drop(waiting);
-            match last {
-                Some(over) if now >= over.end() || !over.is_ready() => {}
-                last => return (last, since),
+            let last = self.lock().idle.pop();
+            let Some((until, seat)) = last else {
+                return Some(job);
+            };
+            if job.terms.since >= until {
+                seat.close();
+                continue;
+            }
+            match seat.put(job) {
+                Ok(()) => return None,
+                Err(back) => job = back,
             }
         }
     }
 
-    /// Keeps a connection whose exchange is over, if it can be used again.
-    pub(crate) fn put(self: &Arc<Self>, mut connection: Connection<R>) {
-        if !connection.is_ready() {
-            return;
-        }
-        connection.rest(self.reactor.now().saturating_add(IDLE));
-        let mut waiting = self.lock();
-        let longest = (waiting.connections.len() == MAX_IDLE).then(|| waiting.connections.remove(0));
-        waiting.connections.push(connection);
-        let is_swept = R::DRIVEN_BY == DrivenBy::Task || mem::replace(&mut waiting.is_swept, true);
-        drop(waiting);
-        drop(longest);
-        if !is_swept {
-            self.reactor
-                .spawn(sweep(Arc::downgrade(self), self.reactor.clone()));
-        }
+    /// A place for a connection, which is made for this call.
+    pub(crate) fn add(&self, first: Box<Job<W>>) -> Arc<Seat<W>> {
+        let seat = Arc::new(Seat::new(first));
+        self.lock().all.push(Arc::clone(&seat));
+        seat
     }
 
-    /// Closes all that wait.
-    pub(crate) fn close_waiting(&self) -> Since {
-        let mut waiting = self.lock();
-        waiting.closings += 1;
-        let (closed, since) = (mem::take(&mut waiting.connections), Since(waiting.closings));
-        drop(waiting);
-        drop(closed);
-        since
+    /// A connection waits for the next call from now on.
+    pub(crate) fn rest(&self, now: Duration, seat: &Arc<Seat<W>>) {
+        let mut state = self.lock();
+        let longest = (state.idle.len() == MAX_IDLE).then(|| state.idle.remove(0));
+        state.idle.push((now.saturating_add(IDLE), Arc::clone(seat)));
+        drop(state);
+        longest.map(|(_, seat)| seat.close());
     }
 
-    /// Closes those that wait, as an exchange failed that began then. If that was done already, the ones that wait
-    /// now are others.
-    pub(crate) fn doubt(&self, since: Since) {
-        if Since(self.lock().closings) == since {
-            self.close_waiting();
+    /// A connection is over.
+    pub(crate) fn remove(&self, seat: &Arc<Seat<W>>) {
+        let mut state = self.lock();
+        state.all.retain(|known| !Arc::ptr_eq(known, seat));
+        state.idle.retain(|(_, known)| !Arc::ptr_eq(known, seat));
+    }
+
+    /// Closes those that wait.
+    pub(crate) fn close_idle(&self) {
+        let idle = mem::take(&mut self.lock().idle);
+        for (_, seat) in idle {
+            seat.close();
         }
     }
 
-    /// An exchange begins, which has an answer by its end.
-    pub(crate) fn begin(&self, since: Since, now: Duration, end: Duration) -> u64 {
-        /// The limit of whoever waits began a little earlier.
-        const EARLIER: Duration = Duration::from_millis(50);
-        let earlier = (end.saturating_sub(now) / 8).min(EARLIER);
-        let late = end.saturating_sub(earlier);
-        let mut waiting = self.lock();
-        waiting.last += 1;
-        let number = waiting.last;
-        waiting.under_way.push(UnderWay { number, since, late });
-        number
-    }
-
-    /// It is not waited for any more.
-    pub(crate) fn end(&self, number: u64) {
-        let mut waiting = self.lock();
-        let position = waiting.under_way.iter().position(|it| it.number == number);
-        let Some(UnderWay { since, late, .. }) =
-            position.map(|position| waiting.under_way.swap_remove(position))
-        else {
-            return;
-        };
-        drop(waiting);
-        if self.reactor.now() >= late {
-            self.doubt(since);
+    /// Closes what has waited long enough, and says until when the next one waits.
+    pub(crate) fn close_old(&self, now: Duration) -> Option<Duration> {
+        let mut state = self.lock();
+        let over = state.idle.partition_point(|(until, _)| *until <= now);
+        let old: Vec<_> = state.idle.drain(..over).collect();
+        let next = state.idle.first().map(|(until, _)| *until);
+        drop(state);
+        for (_, seat) in old {
+            seat.close();
         }
-    }
-
-    /// Whoever waits for an exchange has a limit too, and gives it up where that is over. What the exchange would have found
-    /// out in the same moment, that its connection is dead and others may be, is known before the next one takes one of them.
-    fn doubt_what_is_late(&self, now: Duration) {
-        let waiting = self.lock();
-        let late = waiting.under_way.iter().find(|it| now >= it.late);
-        let since = late.map(|it| it.since);
-        drop(waiting);
-        if let Some(since) = since {
-            self.doubt(since);
-        }
-    }
-
-    /// Closes what waited long enough, and tells when to look again, unless nothing waits.
-    fn close_idle(&self) -> Option<Duration> {
-        let now = self.reactor.now();
-        let mut waiting = self.lock();
-        let over = waiting
-            .connections
-            .partition_point(|connection| connection.end() <= now);
-        let closed: Vec<_> = waiting.connections.drain(..over).collect();
-        let next = waiting.connections.first();
-        let next = next.map(|connection| connection.end().saturating_sub(now));
-        waiting.is_swept = next.is_some();
-        drop(waiting);
-        drop(closed);
         next
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting<R>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What was left to connections before then, and has not begun since; and whether more waits.
+    pub(crate) fn take_late(&self, then: Duration) -> (Vec<Box<Job<W>>>, bool) {
+        let all = self.lock().all.clone();
+        let late = all.iter().filter_map(|seat| seat.take_late(then)).collect();
+        (late, all.iter().any(|seat| seat.terms().is_some()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Closes connections that nobody comes to use, until there are none.
-async fn sweep<R: Reactor>(pool: Weak<Pool<R>>, reactor: R) {
-    while let Some(next) = pool.upgrade().and_then(|pool| pool.close_idle()) {
-        reactor.sleep(next).await;
+impl<Id, W: Waiter> Drop for Pool<Id, W> {
+    fn drop(&mut self) {
+        self.close_idle();
     }
 }

@@ -9,7 +9,6 @@ use cycles_http::HttpClient;
 use cycles_proto::{ConfigError, CyclesConfig, Now};
 use tokio::runtime::{Builder, Handle};
 
-use crate::hyper::Hyper;
 use crate::reactor::TokioReactor;
 
 /// One for all clients of a process.
@@ -28,9 +27,9 @@ fn prepare() -> io::Result<(Handle, Run)> {
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
     let clock = cycles_host::Clock::new();
     let runtime = Arc::<OnceLock<Handle>>::default();
-    let http = HttpClient::new(config, options, TokioReactor::new(clock, Arc::clone(&runtime)))?;
-    let transport = Hyper::new(http, Arc::clone(&runtime));
-    Ok((Arc::new(transport), Arc::new(Timer { clock, runtime })))
+    let reactor = TokioReactor::new(clock, Arc::clone(&runtime));
+    let http: HttpClient<_> = HttpClient::new(config, options, reactor)?;
+    Ok((Arc::new(http), Arc::new(Timer { clock, runtime })))
 }
 
 /// The machine's clock, and the thread's timer.

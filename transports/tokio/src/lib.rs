@@ -4,7 +4,6 @@
 mod background;
 mod client;
 mod default_client;
-mod hyper;
 mod reactor;
 
 pub use client::{CyclesClient, CyclesClientBuilder};

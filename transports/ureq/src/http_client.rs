@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -27,8 +26,6 @@ pub(crate) struct HttpClient {
     naming: Option<FailureKind>,
     /// For name, TCP and TLS together.
     connect_timeout: Duration,
-    /// Whether connections that wait may be dead: the next exchange closes them.
-    is_in_doubt: AtomicBool,
 }
 
 /// Load balancers close idle connections after a minute or so: be earlier.
@@ -97,20 +94,11 @@ impl HttpClient {
             names,
             naming,
             connect_timeout: config.connect_timeout(),
-            is_in_doubt: AtomicBool::new(false),
         })
     }
 
     /// Makes the call, once, within its time.
     pub(crate) fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
-        let answer = self.attempt(call);
-        if matches!(&answer, Err(failure) if failure.kind().casts_doubt_on_connections()) {
-            self.is_in_doubt.store(true, Ordering::SeqCst);
-        }
-        answer
-    }
-
-    fn attempt(&self, call: Call) -> Result<Response<Bytes>, Failure> {
         let began = Instant::now();
         if let Some(stage) = self.naming {
             // Here, so that the name and the connection share their time. ureq asks again and is answered at once.
@@ -120,12 +108,7 @@ impl HttpClient {
         }
         let elapsed = began.elapsed();
         // Those that waited for any time are too old then, and are closed.
-        let is_in_doubt = self.is_in_doubt.swap(false, Ordering::SeqCst);
-        let idle = if call.fresh || is_in_doubt {
-            Duration::ZERO
-        } else {
-            IDLE
-        };
+        let idle = if call.fresh { Duration::ZERO } else { IDLE };
         let time = Time {
             whole: call.timeout.saturating_sub(elapsed),
             connect: self.connect_timeout.saturating_sub(elapsed),

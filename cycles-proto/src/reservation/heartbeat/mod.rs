@@ -165,7 +165,6 @@ impl Heart {
     pub(super) fn handle(&mut self, scene: &mut Scene<'_>, answer: Attempted) -> Option<UnixMillis> {
         let (extension, flight) = self.flight.filter(|(_, flight)| flight.ticket == answer.ticket)?;
         self.flight = None;
-        scene.common.was_lost = answer.said.is_failure();
         // An answer after the attempt's time is none: its round trip would swell the reserve for ever.
         let result = match answer.said.verdict::<ReservationExtendResponse>() {
             Ok(_) if flight.deadline < scene.now.mono => Err(Failure::new(FailureKind::Timeout)),

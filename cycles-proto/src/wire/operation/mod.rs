@@ -44,8 +44,6 @@ pub struct Operation<T> {
     /// Whether an attempt before this one may have been acted on.
     may_be_done: bool,
     timeout: Duration,
-    /// Whether the attempt before had no answer.
-    was_lost: bool,
     result: fn(CallContext, Verdict<T>, bool) -> Result<T, Error>,
     /// What of a result is no success of the server.
     trouble: fn(&Result<T, Error>) -> Option<&Error>,
@@ -68,12 +66,8 @@ pub enum Progress<T> {
 impl<T: 'static> Operation<T> {
     /// The call to make now. Each one has the same request.
     pub fn call(&self) -> Call {
-        Call {
-            fresh: self.was_lost,
-            ..self
-                .encoded
-                .call(&self.config, Ticket(self.attempt), self.timeout)
-        }
+        self.encoded
+            .call(&self.config, Ticket(self.attempt), self.timeout)
     }
 
     pub(crate) fn trouble(&self) -> fn(&Result<T, Error>) -> Option<&Error> {
@@ -98,13 +92,13 @@ impl<T: 'static> Operation<T> {
         let result = match answer.verdict::<T>() {
             Ok(verdict) => {
                 if may_repeat && is_worth_repeating(&verdict) {
-                    return self.again(whole - elapsed, false);
+                    return self.again(whole - elapsed);
                 }
                 (self.result)(self.context, verdict, self.may_be_done)
             }
             Err(failure) => {
                 if may_repeat && failure.kind().may_have_been_sent() {
-                    return self.again(whole - elapsed, true);
+                    return self.again(whole - elapsed);
                 }
                 let failure = self.described(failure);
                 Err(Error::transport(self.context, failure, self.may_be_done))
@@ -113,9 +107,8 @@ impl<T: 'static> Operation<T> {
         Progress::Done(result)
     }
 
-    fn again(mut self, time_left: Duration, was_lost: bool) -> Progress<T> {
+    fn again(mut self, time_left: Duration) -> Progress<T> {
         self.attempt += 1;
-        self.was_lost = was_lost;
         self.may_be_done = true;
         self.timeout = time_left;
         Progress::Again(self)
@@ -191,7 +184,6 @@ impl<T: Reply> Operation<T> {
             attempt: 0,
             may_be_done: false,
             timeout,
-            was_lost: false,
             result: Error::of::<T>,
             trouble: |result| result.as_ref().err(),
         })

@@ -173,7 +173,6 @@ impl<T: Reply> Operation<T> {
             attempt: self.attempt,
             may_be_done: self.may_be_done,
             timeout: self.timeout,
-            was_lost: self.was_lost,
             result: conclude,
             trouble: |result| result.as_ref().map_or_else(Some, RawResponse::error),
         }

@@ -1,6 +1,7 @@
 //! A session as its driver and its callers see it: the sandbox's ledger answers, and time is what a test says.
 
 mod closing;
+mod connections;
 mod desk;
 mod ending;
 mod flushing;

@@ -27,6 +27,21 @@ fn no_more_calls_are_out_than_there_are_places_and_who_waits_in_vain_is_told_so(
 }
 
 #[test]
+fn plain_calls_that_hang_leave_half_of_the_places_to_others() {
+    let mut desk = Desk::new();
+    desk.session.set_places(8);
+    desk.calls = |_| Fate::Held;
+    for _ in 0..10 {
+        let _ = desk.health();
+        desk.settle();
+    }
+    assert_eq!(desk.open.len(), 4);
+    desk.reserve();
+    desk.settle();
+    assert_eq!(desk.open.len(), 5);
+}
+
+#[test]
 fn a_call_that_waits_goes_out_when_another_has_its_answer_and_its_time_begins_then() {
     let mut desk = Desk::new();
     desk.session.set_places(1);

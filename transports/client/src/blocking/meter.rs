@@ -306,7 +306,7 @@ impl Settling {
     /// Any [`Error`] if the cost was not taken, was refused, or is in no record.
     pub fn wait(&self) -> Result<Option<Receipt>, Error> {
         self.0.check()?;
-        let settled = self.0.wait_for(|session, _, key| session.settled(key));
+        let settled = self.0.wait_for(|session, key| session.settled(key));
         block_on(self.0.shared(), settled)
     }
 }

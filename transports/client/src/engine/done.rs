@@ -38,6 +38,15 @@ impl Attempt {
         self.is_withdrawn.store(true, Ordering::SeqCst);
         self.waker.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+
+    fn is_told_by(&self, cx: &Context<'_>) {
+        let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            let before = known.replace(cx.waker().clone());
+            drop(known);
+            drop(before);
+        }
+    }
 }
 
 impl Done {
@@ -98,12 +107,7 @@ impl Done {
     /// woken when that may have changed.
     pub fn poll_withdrawn(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_withdrawn() {
-            let waker = Some(cx.waker().clone());
-            let before = core::mem::replace(
-                &mut *self.attempt.waker.lock().unwrap_or_else(PoisonError::into_inner),
-                waker,
-            );
-            drop(before);
+            self.attempt.is_told_by(cx);
         }
         // After the waker is there, so that none is missed.
         if self.is_withdrawn() {

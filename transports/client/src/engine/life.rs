@@ -5,6 +5,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::Arc;
 
+#[cfg(any(feature = "async", feature = "blocking"))]
 use cycles_proto::meter::{End, Meter, Settle};
 use cycles_proto::models::{Amount, CommitRequest, ReservationCreateRequest};
 use cycles_proto::outcome::ReleaseReason;
@@ -83,32 +84,7 @@ impl Life {
             state.session.extend(now, self.key, by)
         });
         let extending = extending.ok_or(InvalidCommit::NotHeld)?;
-        self.wait_for(|session, _, _| session.extended(extending)).await
-    }
-
-    pub(crate) fn meter(&self) -> Meter {
-        match self.check() {
-            Ok(()) => self.shared().look(|session, now| session.meter(now, self.key)),
-            // Nothing will be taken, in whatever unit.
-            Err(_) => Meter::new(Amount::tokens(0), self.now()),
-        }
-    }
-
-    /// So much was counted. What is refused is not counted either, and told at the end.
-    pub(crate) fn counted(&self, amount: &Amount) {
-        if self.check().is_ok() {
-            let _ = self.shared().with(|session, _| session.counted(self.key, amount));
-        }
-    }
-
-    /// What is metered has ended.
-    pub(crate) fn end_meter(&self, meter: Meter, end: End) -> Settle {
-        self.shared().with(|session, now| {
-            if let Some(why) = meter.uncounted() {
-                session.not_counted(self.key, why.clone());
-            }
-            session.end_meter(now, self.key, meter, end)
-        })
+        self.wait_for(|session, _| session.extended(extending)).await
     }
 
     #[cfg(shuttle)]
@@ -125,17 +101,17 @@ impl Life {
     pub(crate) fn poll_for<T>(
         &self,
         cx: &Context<'_>,
-        look: impl FnOnce(&mut Session, Now, ReservationKey) -> Option<T>,
+        look: impl FnOnce(&mut Session, ReservationKey) -> Option<T>,
     ) -> Poll<T> {
-        let look = |session: &mut Session, now| look(session, now, self.key);
+        let look = |session: &mut Session| look(session, self.key);
         self.shared().poll_for(Key::Reservation(self.key), cx, look)
     }
 
     pub(crate) fn wait_for<T>(
         &self,
-        mut look: impl FnMut(&mut Session, Now, ReservationKey) -> Option<T>,
+        mut look: impl FnMut(&mut Session, ReservationKey) -> Option<T>,
     ) -> impl Future<Output = T> {
-        let look = move |session: &mut Session, now| look(session, now, self.key);
+        let look = move |session: &mut Session| look(session, self.key);
         self.shared().wait_for(Key::Reservation(self.key), look)
     }
 
@@ -160,13 +136,41 @@ impl Life {
             // The panic may end the process.
             let ended = async {
                 end();
-                self.wait_for(|session, _, key| session.released(key)).await
+                self.wait_for(|session, key| session.released(key)).await
             };
             let _ = super::block_on(self.shared(), ended);
             return;
         }
         end();
         self.shared().see_to_writes(self.key);
+    }
+}
+
+#[cfg(any(feature = "async", feature = "blocking"))]
+impl Life {
+    pub(crate) fn meter(&self) -> Meter {
+        match self.check() {
+            Ok(()) => self.shared().look(|session, now| session.meter(now, self.key)),
+            // Nothing will be taken, in whatever unit.
+            Err(_) => Meter::new(Amount::tokens(0), self.now()),
+        }
+    }
+
+    /// So much was counted. What is refused is not counted either, and told at the end.
+    pub(crate) fn counted(&self, amount: &Amount) {
+        if self.check().is_ok() {
+            let _ = self.shared().with(|session, _| session.counted(self.key, amount));
+        }
+    }
+
+    /// What is metered has ended.
+    pub(crate) fn end_meter(&self, meter: Meter, end: End) -> Settle {
+        self.shared().with(|session, now| {
+            if let Some(why) = meter.uncounted() {
+                session.not_counted(self.key, why.clone());
+            }
+            session.end_meter(now, self.key, meter, end)
+        })
     }
 }
 

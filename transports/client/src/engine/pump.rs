@@ -145,6 +145,10 @@ impl Shared {
             }
             None => (call, done),
         };
+        if batch.sends.is_empty() {
+            // Nearly always there is one, and each is large.
+            batch.sends.reserve_exact(1);
+        }
         batch.sends.push((call, done));
     }
 
@@ -156,11 +160,11 @@ impl Shared {
         let carrying = Carrying::begin(self.address());
         loop {
             self.set_going(batch);
-            let now = self.now();
             let mail = self.mail();
             if mail.is_empty() {
                 break;
             }
+            let now = self.now();
             batch = Batch::default();
             let mut state = self.lock();
             for (ticket, answer) in mail {

@@ -3,7 +3,6 @@
 use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
 
-use cycles_proto::Now;
 use cycles_proto::session::{Key, Session};
 
 use super::Shared;
@@ -14,12 +13,11 @@ impl Shared {
         &self,
         key: Key,
         cx: &Context<'_>,
-        look: impl FnOnce(&mut Session, Now) -> Option<T>,
+        look: impl FnOnce(&mut Session) -> Option<T>,
     ) -> Poll<T> {
-        let now = self.now();
         let waker = cx.waker().clone();
         let mut state = self.lock();
-        if let Some(found) = look(&mut state.session, now) {
+        if let Some(found) = look(&mut state.session) {
             return Poll::Ready(found);
         }
         let waiting = state.waiting.entry(key).or_default();
@@ -33,7 +31,7 @@ impl Shared {
     pub(crate) fn wait_for<T>(
         &self,
         key: Key,
-        mut look: impl FnMut(&mut Session, Now) -> Option<T>,
+        mut look: impl FnMut(&mut Session) -> Option<T>,
     ) -> impl Future<Output = T> {
         poll_fn(move |cx| self.poll_for(key, cx, &mut look))
     }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use futures::{join, poll};
-use http::HeaderValue;
+use futures::poll;
 
-use crate::network::{CALL, CONNECT, Net, OK, SERVER, call, settle};
+use crate::network::{CONNECT, Net, OK, SERVER, call, settle};
 
-for_both_drivers! {
+in_virtual_time! {
     async fn an_exchange_that_is_dropped_closes_its_connection_and_disturbs_no_other(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             while peer.request().await.is_some() {
@@ -37,7 +36,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn an_exchange_that_is_dropped_while_it_connects_leaves_nothing_behind(net: Net) {
         net.silence(SERVER);
         let client = net.client();
@@ -48,11 +47,13 @@ for_both_drivers! {
         drop(exchange);
         settle().await;
         assert_eq!((net.connecting(), net.connections()), (0, (0, 0)));
+        // Who looks after connections comes to know that there are none.
+        tokio::time::sleep(CONNECT * 2).await;
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn an_exchange_that_is_not_polled_sends_nothing(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -63,7 +64,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn an_exchange_that_is_dropped_after_any_number_of_polls_leaves_a_client_that_works(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -81,42 +82,5 @@ for_both_drivers! {
         tokio::time::sleep(CONNECT).await;
         let (made, closed) = net.connections();
         assert_eq!(made - closed, 1, "{made} were made");
-    }
-}
-
-for_both_drivers! {
-    async fn an_exchange_that_is_dropped_when_its_time_is_over_casts_doubt_as_one_that_timed_out(net: Net) {
-        // Whoever waits has a limit that began a moment before.
-        for (waited, are_closed) in [(CALL / 2, false), (CALL - Duration::from_millis(1), true)] {
-            net.serve(SERVER, |mut peer| async move {
-                while let Some(request) = peer.request().await {
-                    if request.contains("hang") {
-                        return peer.closed().await;
-                    }
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                    peer.answer(OK).await;
-                }
-            });
-            let client = net.client();
-            let (one, two, three) = join!(
-                client.clone().exchange(call()),
-                client.clone().exchange(call()),
-                client.clone().exchange(call())
-            );
-            assert!(one.is_ok() && two.is_ok() && three.is_ok());
-            let (made, closed) = net.connections();
-            let mut hanging = call();
-            let headers = hanging.request.headers_mut();
-            headers.insert("x-hang", HeaderValue::from_static("hang"));
-            let mut exchange = Box::pin(client.clone().exchange(hanging));
-            assert!(poll!(&mut exchange).is_pending());
-            tokio::time::sleep(waited).await;
-            drop(exchange);
-            settle().await;
-            let expected = if are_closed { 3 } else { 1 };
-            assert_eq!(net.connections(), (made, closed + expected), "{waited:?}");
-            drop(client);
-            settle().await;
-        }
     }
 }

@@ -5,7 +5,7 @@ use cycles_proto::FailureKind;
 
 use crate::network::{Net, SERVER, call, call_of, kind};
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_refused_connection_or_a_name_without_an_address_was_never_sent(net: Net) {
         net.name("nowhere.example", &[]);
         for (url, expected) in [
@@ -21,7 +21,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn what_happens_after_a_request_was_written_is_lost_or_too_large(net: Net) {
         let many: String = (0..150).map(|number| format!("x-{number}: 1\r\n")).collect();
         let long = format!("x-large: {}\r\n", "x".repeat(1 << 20));
@@ -51,7 +51,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_body_without_a_length_ends_with_its_connection(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             peer.request().await;

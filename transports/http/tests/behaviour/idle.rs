@@ -9,7 +9,7 @@ use crate::network::{CALL, Net, OK, SERVER, call, call_within, settle};
 
 const IDLE: Duration = Duration::from_secs(15);
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_connection_waits_for_fifteen_seconds_and_is_closed_then(net: Net) {
         for timeout in [Duration::from_millis(1), CALL, Duration::from_secs(3600)] {
             net.answering(SERVER, OK);
@@ -32,7 +32,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn the_time_that_the_machine_slept_counts(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -44,7 +44,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn at_most_64_wait(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -56,7 +56,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn those_that_wait_are_closed_with_the_last_clone_of_the_client(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -72,7 +72,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_client_that_nobody_uses_wakes_nobody(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();

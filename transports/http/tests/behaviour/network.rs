@@ -5,16 +5,19 @@ use std::future::{Future, pending};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_host::HttpOptions;
-use cycles_http::{DrivenBy, HttpClient, Reactor};
+use cycles_http::{HttpClient, Place, Reactor, Waiter};
 use cycles_proto::models::{Action, Amount, DecisionRequest, Subject};
 use cycles_proto::{Call, CyclesConfig, Failure, FailureKind, Operation, Seed};
+use futures::channel::oneshot;
 use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
 use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::runtime::{Builder, Handle, Id};
@@ -37,18 +40,20 @@ pub(crate) fn in_virtual_time(test: impl Future<Output = ()>) {
     runtime.unwrap().block_on(test);
 }
 
-/// A network as a reactor. Tasks drive its connections, or their callers.
+/// A network as a reactor.
 #[derive(Clone)]
-pub(crate) struct Net<const TASK: bool>(Arc<Inner>);
+pub(crate) struct Net(Arc<Inner>);
 
 struct Inner {
-    start: std::sync::OnceLock<Instant>,
+    start: OnceLock<Instant>,
     /// The time that the machine slept.
     slept: Mutex<Duration>,
     hosts: Mutex<BTreeMap<SocketAddr, Host>>,
     names: Mutex<BTreeMap<String, Vec<IpAddr>>>,
     connecting: Arc<AtomicUsize>,
     seen: Seen,
+    own: OnceLock<Handle>,
+    has_no_io: AtomicBool,
 }
 
 /// What servers saw.
@@ -75,15 +80,17 @@ pub(crate) struct Peer {
     seen: Seen,
 }
 
-impl<const TASK: bool> Net<TASK> {
+impl Net {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
-            start: std::sync::OnceLock::new(),
+            start: OnceLock::new(),
             slept: Mutex::default(),
             hosts: Mutex::default(),
             names: Mutex::default(),
             connecting: Arc::default(),
             seen: Seen::default(),
+            own: OnceLock::new(),
+            has_no_io: AtomicBool::new(false),
         }))
     }
 
@@ -119,12 +126,26 @@ impl<const TASK: bool> Net<TASK> {
         names.insert(name.to_owned(), addresses.collect());
     }
 
-    pub(crate) fn client(&self) -> HttpClient<Self> {
+    /// With a runtime of its own beside those that calls are begun in.
+    pub(crate) fn with_own(own: &Handle) -> Self {
+        let net = Self::new();
+        net.0.own.set(own.clone()).unwrap();
+        net
+    }
+
+    pub(crate) fn client(&self) -> Client {
         self.client_of(URL, HttpOptions::new().no_proxy())
     }
 
-    pub(crate) fn client_of(&self, url: &str, options: HttpOptions) -> HttpClient<Self> {
-        HttpClient::new(&config(url), &options, self.clone()).unwrap()
+    pub(crate) fn client_of(&self, url: &str, options: HttpOptions) -> Client {
+        Client(Arc::new(
+            HttpClient::new(&config(url), &options, self.clone()).unwrap(),
+        ))
+    }
+
+    /// From now on the runtimes of users have no I/O.
+    pub(crate) fn take_io(&self) {
+        self.0.has_no_io.store(true, Ordering::SeqCst);
     }
 
     /// The machine sleeps: its clock goes on, and no timer does.
@@ -148,21 +169,28 @@ impl<const TASK: bool> Net<TASK> {
     }
 }
 
-impl<const TASK: bool> Reactor for Net<TASK> {
+impl Reactor for Net {
     type Stream = DuplexStream;
     type Sleep = Pin<Box<Sleep>>;
     type RuntimeId = Id;
 
-    const DRIVEN_BY: DrivenBy = if TASK { DrivenBy::Task } else { DrivenBy::Caller };
-
-    fn runtime(&self) -> Result<Id, Failure> {
-        let runtime = Handle::try_current();
-        let runtime = runtime.map_err(|error| Failure::caused_by(FailureKind::NoRuntime, &error))?;
-        Ok(runtime.id())
+    fn place(&self) -> Place<Id> {
+        match Handle::try_current().map(|here| here.id()) {
+            Ok(here) if self.0.own.get().is_none_or(|own| own.id() != here) => Place::Here(here),
+            Ok(_) | Err(_) => Place::Own,
+        }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
+    fn spawn(&self, place: &Place<Id>, task: impl Future<Output = ()> + Send + 'static) {
+        match (self.0.own.get(), place) {
+            (Some(own), Place::Own) => drop(own.spawn(task)),
+            _ if Handle::try_current().is_ok() => drop(tokio::spawn(task)),
+            _ => {}
+        }
+    }
+
+    async fn is_able(&self) -> bool {
+        !self.0.has_no_io.load(Ordering::SeqCst)
     }
 
     fn now(&self) -> Duration {
@@ -200,6 +228,85 @@ impl<const TASK: bool> Reactor for Net<TASK> {
                 Ok(ours)
             }
         }
+    }
+}
+
+/// What makes calls, and somebody who waits for them as a session does.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<HttpClient<Net, Told>>);
+
+pub(crate) struct Told {
+    tell: oneshot::Sender<Answer>,
+    attempt: Arc<Attempt>,
+}
+
+type Answer = Result<Response<Bytes>, Failure>;
+
+#[derive(Default)]
+struct Attempt {
+    has_begun: AtomicBool,
+    is_withdrawn: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Client {
+    /// Begins to make the call when it is polled, and withdraws it when it is dropped, or when its time is over.
+    pub(crate) async fn exchange(self, call: Call) -> Answer {
+        struct Withdrawing(Arc<Attempt>);
+        impl Drop for Withdrawing {
+            fn drop(&mut self) {
+                self.0.is_withdrawn.store(true, Ordering::SeqCst);
+                self.0.waker.wake();
+            }
+        }
+        let timeout = call.timeout;
+        let withdrawing = Withdrawing(Arc::default());
+        let attempt = Arc::clone(&withdrawing.0);
+        let (tell, mut told) = oneshot::channel();
+        self.0.make(call, Told { tell, attempt });
+        let nobody = match futures::poll!(&mut told) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending if timeout == Duration::MAX => told.await,
+            Poll::Pending => match tokio::time::timeout(timeout, told).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    return Err(Failure::new(
+                        match withdrawing.0.has_begun.load(Ordering::SeqCst) {
+                            true => FailureKind::Timeout,
+                            false => FailureKind::ConnectTimeout,
+                        },
+                    ));
+                }
+            },
+        };
+        nobody.unwrap_or_else(|_| {
+            Err(Failure::new(
+                match withdrawing.0.has_begun.load(Ordering::SeqCst) {
+                    true => FailureKind::Lost,
+                    false => FailureKind::NoRuntime,
+                },
+            ))
+        })
+    }
+}
+
+impl Waiter for Told {
+    fn begin(&mut self) -> bool {
+        let may_begin = !self.attempt.is_withdrawn.load(Ordering::SeqCst);
+        self.attempt.has_begun.fetch_or(may_begin, Ordering::SeqCst);
+        may_begin
+    }
+
+    fn poll_withdrawn(&self, cx: &Context<'_>) -> Poll<()> {
+        self.attempt.waker.register(cx.waker());
+        match self.attempt.is_withdrawn.load(Ordering::SeqCst) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    fn finish(self, result: Answer) {
+        let _ = self.tell.send(result);
     }
 }
 

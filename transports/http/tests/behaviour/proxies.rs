@@ -10,7 +10,7 @@ fn through(user: &str) -> HttpOptions {
     HttpOptions::new().proxy(format!("http://{user}{PROXY}"), "")
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_server_sees_the_path_and_its_own_name(net: Net) {
         net.name("cycles.example", &["192.0.2.1"]);
         for (url, address, path, host) in [
@@ -32,7 +32,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_proxy_that_forwards_sees_the_whole_address_and_its_password(net: Net) {
         net.answering(PROXY, OK);
         for (url, user, host) in [
@@ -53,7 +53,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_proxy_out_of_reach_was_never_sent_to(net: Net) {
         let url = "http://cycles.example";
         let failure = net.client_of(url, through("")).exchange(call_of(url)).await.unwrap_err();
@@ -62,7 +62,7 @@ for_both_drivers! {
 }
 
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-for_both_drivers! {
+in_virtual_time! {
     async fn a_proxy_is_asked_for_a_tunnel_and_sees_nothing_of_the_call(net: Net) {
         for (url, user, server) in [
             ("https://cycles.example", "user:secret@", "cycles.example:443"),

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use cycles_proto::{Call, FailureKind};
 use futures::future::join_all;
-use futures::{join, poll};
+use futures::join;
 
 use crate::network::{Net, OK, SERVER, call, fresh, kind, settle};
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_connection_whose_answer_was_read_to_the_end_is_used_again(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -20,7 +20,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn an_answer_that_comes_in_pieces_is_one(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             while peer.request().await.is_some() {
@@ -38,7 +38,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn calls_at_once_have_connections_of_their_own_which_are_all_kept(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -51,7 +51,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_connection_that_the_answer_ends_is_not_used_again(net: Net) {
         for end in [
             "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}",
@@ -69,7 +69,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_connection_whose_answer_was_not_read_to_the_end_is_closed(net: Net) {
         for head in ["content-length: 3000", "transfer-encoding: chunked"] {
             net.serve(SERVER, move |mut peer| async move {
@@ -98,7 +98,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_connection_that_was_closed_while_it_waited_costs_no_call_and_no_second_request(net: Net) {
         let peers = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&peers);
@@ -124,7 +124,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_request_that_may_have_been_written_is_not_written_again(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             peer.request().await;
@@ -138,7 +138,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn what_a_server_says_unasked_ends_a_connection(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             while peer.request().await.is_some() {
@@ -156,7 +156,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_fresh_call_makes_a_connection_and_closes_those_that_wait(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();
@@ -171,56 +171,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
-    async fn a_failure_closes_those_that_wait_and_not_those_in_use_or_made_since(net: Net) {
-        let answers = Arc::new(tokio::sync::Notify::new());
-        let answering = Arc::clone(&answers);
-        net.serve(SERVER, move |mut peer| {
-            let answers = Arc::clone(&answering);
-            async move {
-                peer.request().await;
-                if peer.number <= 3 {
-                    answers.notified().await;
-                }
-                // Two are lost, one after the other, and one had to wait.
-                if peer.number <= 2 {
-                    return;
-                }
-                peer.answer(OK).await;
-                while peer.request().await.is_some() {
-                    peer.answer(OK).await;
-                }
-            }
-        });
-        let client = net.client();
-        let exchange = || Box::pin(client.clone().exchange(call()));
-        let (mut first, mut second, mut slow) = (exchange(), exchange(), exchange());
-        for call in [&mut first, &mut second, &mut slow] {
-            assert!(poll!(call).is_pending());
-            settle().await;
-        }
-        let (waits, waits_too) = join!(exchange(), exchange());
-        assert!(waits.is_ok() && waits_too.is_ok());
-        assert_eq!(net.connections(), (5, 0));
-
-        answers.notify_one();
-        assert_eq!(kind(first.await), FailureKind::Lost);
-        settle().await;
-        assert_eq!(net.connections(), (5, 2), "those that waited");
-        exchange().await.unwrap();
-        answers.notify_one();
-        assert_eq!(kind(second.await), FailureKind::Lost);
-        settle().await;
-        assert_eq!(net.connections(), (6, 2), "the one that was made since waits");
-        answers.notify_one();
-        slow.await.unwrap();
-        let (one, two) = join!(exchange(), exchange());
-        assert!(one.is_ok() && two.is_ok());
-        assert_eq!(net.connections(), (6, 2), "both are used again");
-    }
-}
-
-for_both_drivers! {
+in_virtual_time! {
     async fn an_answer_that_is_too_large_casts_no_doubt_on_those_that_wait(net: Net) {
         net.answering(SERVER, OK);
         let client = net.client();

@@ -1,13 +1,14 @@
-//! Connections belong to the runtime that made them. Where they are driven by tasks they end with it.
+//! Connections belong to the runtime that made them, and end with it.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use cycles_proto::FailureKind;
+use cycles_proto::{Call, FailureKind, Urgency};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::network::{Net, OK, SERVER, call, kind, settle};
+use crate::network::{Net, OK, SERVER, call, call_within, fresh, kind, settle};
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().unwrap()
@@ -19,7 +20,7 @@ fn poll_outside<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Poll<T> {
 
 #[test]
 fn a_connection_is_not_used_in_another_runtime() {
-    let net = Net::<true>::new();
+    let net = Net::new();
     net.answering(SERVER, OK);
     let client = net.client();
     let (first, second) = (runtime(), runtime());
@@ -31,29 +32,23 @@ fn a_connection_is_not_used_in_another_runtime() {
 }
 
 #[test]
-fn a_failure_in_one_runtime_closes_nothing_of_another() {
-    let net = Net::<true>::new();
-    net.serve(SERVER, |mut peer| async move {
-        while peer.request().await.is_some() {
-            if peer.number == 3 {
-                return;
-            }
-            peer.answer(OK).await;
-        }
-    });
+fn a_fresh_call_closes_what_waits_in_every_runtime() {
+    let net = Net::new();
+    net.answering(SERVER, OK);
     let client = net.client();
     let (first, second) = (runtime(), runtime());
     first.block_on(client.clone().exchange(call())).unwrap();
     second.block_on(client.clone().exchange(call())).unwrap();
-    let lost = Box::pin(client.clone().exchange(crate::network::fresh()));
-    assert_eq!(kind(second.block_on(lost)), FailureKind::Lost);
+    second.block_on(client.clone().exchange(fresh())).unwrap();
     first.block_on(client.clone().exchange(call())).unwrap();
-    assert_eq!(net.connections(), (3, 1));
+    first.block_on(settle());
+    second.block_on(settle());
+    assert_eq!(net.connections(), (4, 2));
 }
 
 #[test]
 fn a_client_outlives_many_runtimes_and_keeps_the_pools_of_four() {
-    let net = Net::<true>::new();
+    let net = Net::new();
     net.answering(SERVER, OK);
     let client = net.client();
     for _ in 0..10 {
@@ -75,7 +70,7 @@ fn a_client_outlives_many_runtimes_and_keeps_the_pools_of_four() {
 
 #[test]
 fn outside_of_any_runtime_nothing_is_sent() {
-    let net = Net::<true>::new();
+    let net = Net::new();
     net.answering(SERVER, OK);
     let client = net.client();
     let answer = poll_outside(&mut Box::pin(client.clone().exchange(call())));
@@ -89,7 +84,7 @@ fn outside_of_any_runtime_nothing_is_sent() {
 #[test]
 fn an_exchange_outlives_its_runtime_with_a_failure_and_no_panic() {
     for polls in 0..8 {
-        let net = Net::<true>::new();
+        let net = Net::new();
         net.serve(SERVER, |mut peer| async move {
             peer.request().await;
             peer.answer("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{").await;
@@ -124,7 +119,7 @@ fn an_exchange_outlives_its_runtime_with_a_failure_and_no_panic() {
 
 #[test]
 fn an_exchange_goes_on_wherever_it_is_polled_while_its_runtime_runs() {
-    let net = Net::<true>::new();
+    let net = Net::new();
     net.answering(SERVER, OK);
     let client = net.client();
     let runs = Builder::new_multi_thread()
@@ -135,5 +130,67 @@ fn an_exchange_goes_on_wherever_it_is_polled_while_its_runtime_runs() {
     let mut exchange = Box::pin(client.clone().exchange(call()));
     runs.block_on(async { assert!(futures::poll!(&mut exchange).is_pending()) });
     futures::executor::block_on(exchange).unwrap();
+    assert_eq!(net.requests().len(), 1);
+}
+
+/// Our own runtime, which always runs.
+fn own() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).enable_time().build().unwrap()
+}
+
+/// Begins a call in a runtime that does not run on, and waits for the answer elsewhere.
+fn made_elsewhere(net: &Net, call: Call, meanwhile: impl FnOnce(Runtime)) {
+    let users = runtime();
+    let mut exchange = Box::pin(net.client().exchange(call));
+    users.block_on(async { assert!(futures::poll!(&mut exchange).is_pending()) });
+    meanwhile(users);
+    futures::executor::block_on(exchange).unwrap();
+}
+
+#[test]
+fn what_a_users_runtime_does_not_begin_within_a_second_is_made_on_our_own() {
+    let own = own();
+    let net = Net::with_own(own.handle());
+    net.answering(SERVER, OK);
+    let mut blocked = None;
+    made_elsewhere(&net, call(), |users| blocked = Some(users));
+    assert_eq!(net.requests().len(), 1);
+    // It comes to it in the end, and there is nothing left to be done.
+    blocked.unwrap().block_on(settle());
+    assert_eq!(net.requests().len(), 1);
+}
+
+#[test]
+fn what_a_users_runtime_that_ends_did_not_begin_is_made_on_our_own() {
+    let own = own();
+    let net = Net::with_own(own.handle());
+    net.answering(SERVER, OK);
+    made_elsewhere(&net, call_within(Duration::MAX), drop);
+    assert_eq!(net.requests().len(), 1);
+}
+
+#[test]
+fn a_lease_depends_on_no_runtime_of_a_user() {
+    let own = own();
+    let net = Net::with_own(own.handle());
+    net.answering(SERVER, OK);
+    let extension = Call {
+        urgency: Urgency::Lease(Duration::ZERO),
+        ..call()
+    };
+    let mut blocked = None;
+    made_elsewhere(&net, extension, |users| blocked = Some(users));
+    assert_eq!(net.requests().len(), 1);
+}
+
+#[test]
+fn a_call_in_a_runtime_without_io_is_made_on_our_own() {
+    let own = own();
+    let net = Net::with_own(own.handle());
+    net.answering(SERVER, OK);
+    net.take_io();
+    let users = runtime();
+    users.block_on(net.client().exchange(call())).unwrap();
     assert_eq!(net.requests().len(), 1);
 }

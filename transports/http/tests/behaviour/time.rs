@@ -14,7 +14,7 @@ fn is_about(took: Duration, expected: Duration) -> bool {
     (expected..=expected + Duration::from_millis(2)).contains(&took)
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_silent_server_times_out_at_the_very_time(net: Net) {
         net.serve(SERVER, |mut peer| async move { peer.closed().await });
         let client = net.client();
@@ -30,7 +30,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn bytes_that_drip_put_no_limit_off(net: Net) {
         for head in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
             net.serve(SERVER, move |mut peer| async move {
@@ -49,7 +49,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn each_exchange_of_a_connection_has_its_own_time(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             while let Some(_request) = peer.request().await {
@@ -71,7 +71,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn many_at_once_end_each_at_its_time(net: Net) {
         net.serve(SERVER, |mut peer| async move { peer.closed().await });
         let client = net.client();
@@ -88,7 +88,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn connecting_has_a_shorter_limit_of_its_own_within_that_of_the_call(net: Net) {
         net.silence(SERVER);
         let client = net.client();
@@ -97,12 +97,13 @@ for_both_drivers! {
             assert_eq!(kind(client.clone().exchange(call_within(timeout)).await), FailureKind::ConnectTimeout);
             let took = net.now() - began;
             assert!(is_about(took, timeout.min(CONNECT)), "{took:?} of {timeout:?}");
-            assert_eq!(net.connecting(), 0);
+            settle().await;
+        assert_eq!(net.connecting(), 0);
         }
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn an_address_that_does_not_answer_leaves_time_for_the_next(net: Net) {
         let url = "http://cycles.example:7878";
         net.name("cycles.example", &["192.0.2.9", "2001:db8::9", "192.0.2.1", "192.0.2.8"]);
@@ -117,7 +118,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn where_no_address_answers_the_failure_is_that_of_the_last(net: Net) {
         let url = "http://cycles.example:7878";
         net.silence("192.0.2.9:7878");
@@ -134,7 +135,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_call_whose_time_is_over_before_it_began_is_not_sent(net: Net) {
         net.silence(SERVER);
         let answer = net.client().exchange(call_within(Duration::ZERO)).await;
@@ -143,7 +144,7 @@ for_both_drivers! {
     }
 }
 
-for_both_drivers! {
+in_virtual_time! {
     async fn a_call_whose_time_is_over_is_not_sent_over_a_kept_connection_either(net: Net) {
         net.serve(SERVER, |mut peer| async move {
             while let Some(_request) = peer.request().await {
