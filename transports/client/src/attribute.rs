@@ -2,7 +2,7 @@
 
 use core::future::Future;
 use core::ops::Deref;
-use core::pin::pin;
+use core::pin::{Pin, pin};
 
 use cycles_host::ambient;
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
@@ -15,7 +15,8 @@ use futures::stream::Stream;
 use crate::client::Client;
 use crate::context::{CURRENT, GuardContext};
 use crate::guard::ReservationGuard;
-use crate::meter::Metered;
+use crate::meter;
+use crate::metered::Metered;
 use crate::with_cycles::try_with_cycles;
 
 /// The stream that the body of a guarded function made, and who tells what an item says about its cost; nothing if it
@@ -66,7 +67,7 @@ pub async fn metered<C, S, E, B, F>(
     client: Result<C, Error>,
     config: WithCyclesConfig,
     body: B,
-) -> Result<Metered<S, F>, NotCompleted<E>>
+) -> Result<Metered<Pin<Box<S>>, F>, NotCompleted<E>>
 where
     C: Deref<Target = Client>,
     S: Stream,
@@ -74,7 +75,7 @@ where
     F: FnMut(&S::Item) -> Option<Reading>,
 {
     let (guard, (stream, read), context) = open(client, &config, body).await?;
-    Ok(Metered::new(guard, stream, read).within(context))
+    Ok(meter::metered(guard, stream, read).within(context))
 }
 
 /// The reservation, what the body made under it, and the context that this goes on in.

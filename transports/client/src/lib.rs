@@ -16,7 +16,7 @@ mod guard;
 #[cfg(feature = "async")]
 mod meter;
 #[cfg(any(feature = "async", feature = "blocking"))]
-mod metering;
+mod metered;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
@@ -30,8 +30,8 @@ pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Running, Tick, Ticker};
 pub use guard::{Committing, Releasing, ReservationGuard};
-#[cfg(feature = "async")]
-pub use meter::{Metered, Settling};
+#[cfg(any(feature = "async", feature = "blocking"))]
+pub use metered::{Metered, Settling};
 pub use transport::{Clock, Transport};
 pub use with_cycles::{try_with_cycles, with_cycles};
 

@@ -10,7 +10,7 @@ use cycles_proto::models::{Amount, Unit};
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 
-use super::{Client, Metered, ReservationGuard, try_with_cycles};
+use super::{Client, Metered, ReservationGuard, meter, try_with_cycles};
 use crate::context::{CURRENT, GuardContext};
 
 /// The iterator that the body of a guarded function made, and who tells what an item says about its cost; nothing if
@@ -84,7 +84,7 @@ where
     F: FnMut(&I::Item) -> Option<Reading>,
 {
     let (guard, (items, read), context) = open(client, &config, body)?;
-    Ok(Metered::new(guard, items, read).within(context))
+    Ok(meter::metered(guard, items, read).within(context))
 }
 
 /// As [`metered`] for what makes a reader.
@@ -102,7 +102,7 @@ where
     F: FnMut(&[u8]) -> Option<Reading>,
 {
     let (guard, (source, read), context) = open(client, &config, body)?;
-    Ok(Metered::new(guard, source, read).within(context))
+    Ok(meter::metered(guard, source, read).within(context))
 }
 
 /// The reservation, what the body made under it, and the context that this goes on in. A panic gives the budget back

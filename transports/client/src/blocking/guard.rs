@@ -36,7 +36,7 @@ impl Client {
 }
 
 impl ReservationGuard {
-    pub(super) fn new(guard: crate::ReservationGuard) -> Self {
+    pub(crate) fn new(guard: crate::ReservationGuard) -> Self {
         Self(guard)
     }
 

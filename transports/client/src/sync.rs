@@ -3,6 +3,7 @@
 //! `tests/shuttle` sees what no machine shows in a year, and a run that failed can be repeated.
 
 #[cfg(shuttle)]
+#[path = "../tests/shuttle/stand_ins.rs"]
 mod shuttled;
 
 #[cfg(shuttle)]
