@@ -18,12 +18,15 @@ mod scene;
 mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
+#[path = "../../../client/tests/adapter/given.rs"]
+mod world;
 
 #[cfg(feature = "macros")]
 mod attribute;
 mod cancellation;
 mod crash;
 mod getting_started;
+mod given;
 mod proxy;
 #[cfg(feature = "macros")]
 mod python_page;

@@ -19,6 +19,8 @@ mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
 mod wait;
+#[path = "../../../client/tests/adapter/given.rs"]
+mod world;
 
 #[cfg(feature = "macros")]
 mod attribute;
@@ -26,6 +28,7 @@ mod cancellation;
 mod crash;
 mod flush;
 mod getting_started;
+mod given;
 mod inference;
 mod journal_interop;
 mod late_costs;

@@ -8,6 +8,8 @@ mod adapter;
 mod alone;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../../client/tests/adapter/given.rs"]
+mod world;
 
 #[cfg(feature = "macros")]
 mod attribute;
@@ -17,6 +19,7 @@ mod crash;
 mod dropped_meanwhile;
 mod forked;
 mod getting_started;
+mod given;
 mod guarded;
 #[cfg(unix)]
 mod killed;
