@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_examples::{Scene, end};
+use cycles_examples::{Scene, end, http10};
 use cycles_host::journal::{Claim, Journal};
 use cycles_host::{Clock, seed};
 use cycles_proto::Event;
@@ -170,24 +170,8 @@ fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure>
     let address = addresses.next().ok_or_else(|| Failure::new(FailureKind::Dns))?;
     let mut stream = TcpStream::connect_timeout(&address, call.timeout).map_err(never_sent)?;
 
-    let target = call
-        .request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    let method = call.request.method();
-    // The older version: no chunks, and the server closes when it is done.
-    let mut message = format!("{method} {target} HTTP/1.0\r\nhost: {server}\r\n").into_bytes();
-    for (name, value) in call.request.headers() {
-        message.extend_from_slice(name.as_str().as_bytes());
-        message.extend_from_slice(b": ");
-        message.extend_from_slice(value.as_bytes());
-        message.extend_from_slice(b"\r\n");
-    }
-    message.extend_from_slice(b"\r\n");
-    message.extend_from_slice(call.request.body());
     stream.set_write_timeout(Some(left()?)).map_err(maybe_sent)?;
-    stream.write_all(&message).map_err(maybe_sent)?;
+    stream.write_all(&http10::request(call)).map_err(maybe_sent)?;
 
     let (mut answer, mut buffer) = (Vec::new(), [0; 4_096]);
     loop {
@@ -198,29 +182,13 @@ fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure>
             read => read.map_err(maybe_sent)?,
         };
         if read == 0 {
-            return parse(&answer).ok_or_else(|| Failure::new(FailureKind::Lost));
+            return http10::response(&answer).ok_or_else(|| Failure::new(FailureKind::Lost));
         }
         answer.extend_from_slice(&buffer[..read]);
         if answer.len() > call.max_response {
             return Err(Failure::new(FailureKind::TooLarge));
         }
     }
-}
-
-/// A whole answer; `None` if it was cut.
-fn parse(answer: &[u8]) -> Option<http::Response<Bytes>> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let (head, body) = (std::str::from_utf8(&answer[..end]).ok()?, &answer[end + 4..]);
-    let mut lines = head.lines();
-    let status = lines.next()?.split(' ').nth(1)?;
-    let mut response = http::Response::builder().status(status);
-    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
-        response = response.header(name, value);
-    }
-    let response = response.body(Bytes::copy_from_slice(body)).ok()?;
-    let length = response.headers().get(http::header::CONTENT_LENGTH);
-    let is_whole = length.is_none_or(|length| length.as_bytes() == body.len().to_string().as_bytes());
-    is_whole.then_some(response)
 }
 
 fn reason(error: Option<&Error>) -> String {

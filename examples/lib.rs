@@ -1,5 +1,7 @@
-//! What the examples have in common and is not their story: a server for the run, and how a program ends.
+//! What the examples have in common and is not their story: a server for the run, HTTP by hand, and how a program ends.
 #![allow(clippy::print_stderr)]
+
+pub mod http10;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,11 +35,25 @@ impl Scene {
     /// # Errors
     /// As there.
     pub fn with(example: &str, server: SandboxBuilder) -> Result<Self, Failure> {
-        let journal = journal(example);
+        Self::make(server, Some(journal(example)))
+    }
+
+    /// As [`new`](Self::new), but nothing is kept on disk.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn without_journal() -> Result<Self, Failure> {
+        Self::make(Sandbox::builder(), None)
+    }
+
+    fn make(server: SandboxBuilder, journal: Option<PathBuf>) -> Result<Self, Failure> {
         if std::env::var_os("CYCLES_BASE_URL").is_some() {
-            let or_there = |name: &str| (name == "CYCLES_JOURNAL_DIR").then(|| journal.clone().into());
-            let config = CyclesConfig::from_lookup("CYCLES_", |name| {
-                std::env::var_os(name).or_else(|| or_there(name))
+            let config = CyclesConfig::from_lookup("CYCLES_", |name| match (name, &journal) {
+                ("CYCLES_JOURNAL_ENABLED", None) => Some("false".into()),
+                ("CYCLES_JOURNAL_DIR", Some(journal)) => {
+                    std::env::var_os(name).or_else(|| Some(journal.into()))
+                }
+                _ => std::env::var_os(name),
             })?;
             return Ok(Self {
                 config,
@@ -47,10 +63,13 @@ impl Scene {
         let sandbox = server.start()?;
         let config = CyclesConfig::builder(sandbox.api_key(), sandbox.base_url())
             .tenant(sandbox.tenant())
-            .journal_dir(journal)
-            .build()?;
+            .journal_enabled(journal.is_some());
+        let config = match journal {
+            Some(journal) => config.journal_dir(journal),
+            None => config,
+        };
         Ok(Self {
-            config,
+            config: config.build()?,
             sandbox: Some(sandbox),
         })
     }

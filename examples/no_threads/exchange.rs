@@ -1,0 +1,99 @@
+//! One call over a socket that never makes anybody wait.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::task::{Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use cycles_client::Done;
+use cycles_client::proto::{Call, Failure, FailureKind};
+use cycles_examples::http10;
+
+/// A call on its way over a connection of its own.
+pub(crate) struct Exchange {
+    done: Done,
+    stream: TcpStream,
+    unsent: Bytes,
+    answer: Vec<u8>,
+    /// How long the answer may be.
+    limit: usize,
+}
+
+impl Exchange {
+    /// `None` if it has ended already.
+    pub(crate) fn begin((call, mut done): (Call, Done)) -> Option<Self> {
+        println!("  {} {}", call.request.method(), call.request.uri().path());
+        let stream = match connect(&call) {
+            Ok(stream) => stream,
+            Err(error) => {
+                done.finish(Err(Failure::caused_by(FailureKind::Connect, &error)));
+                return None;
+            }
+        };
+        let may_be_sent = done.begin();
+        may_be_sent.then(|| Self {
+            done,
+            stream,
+            unsent: http10::request(&call).into(),
+            answer: Vec::new(),
+            limit: call.max_response,
+        })
+    }
+
+    /// Goes on, unless it has ended or nobody waits for it any more: dropped, it closes its connection.
+    pub(crate) fn go_on(mut self) -> Option<Self> {
+        if self.done.is_withdrawn() {
+            return None;
+        }
+        match self.advance() {
+            Poll::Pending => Some(self),
+            Poll::Ready(result) => {
+                self.done.finish(result);
+                None
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Poll<Result<http::Response<Bytes>, Failure>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(at_once(self.stream.write(&self.unsent)))?;
+            self.unsent.advance(sent);
+        }
+        let mut buffer = [0; 4_096];
+        loop {
+            let read = ready!(at_once(self.stream.read(&mut buffer)))?;
+            self.answer.extend_from_slice(&buffer[..read]);
+            if self.answer.len() > self.limit {
+                return Poll::Ready(Err(Failure::new(FailureKind::TooLarge)));
+            }
+            if read == 0 {
+                let whole = http10::response(&self.answer);
+                return Poll::Ready(whole.ok_or_else(|| Failure::new(FailureKind::Lost)));
+            }
+        }
+    }
+}
+
+/// The one thing here that makes the loop wait: the standard library looks names up and connects in no other way.
+fn connect(call: &Call) -> io::Result<TcpStream> {
+    let uri = call.request.uri();
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80)))?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// What was done on a socket, if it could be done without waiting.
+fn at_once(done: io::Result<usize>) -> Poll<Result<usize, Failure>> {
+    match done {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+            ) =>
+        {
+            Poll::Pending
+        }
+        done => Poll::Ready(done.map_err(|error| Failure::caused_by(FailureKind::Lost, &error))),
+    }
+}
