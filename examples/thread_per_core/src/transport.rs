@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use compio::runtime::Runtime;
 use cycles_client::proto::{Call, Now};
-use cycles_client::{Background, Clock, ConfigError, Done, Running, Ticker, Transport};
+use cycles_client::{Background, Clock, ConfigError, Done, Run, Running, Ticker, Transport};
 use futures::StreamExt as _;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
@@ -18,9 +18,7 @@ type Calls = UnboundedSender<(Call, Done)>;
 /// The thread: one for all clients of the process, for as long as there are any.
 static BACKGROUND: Background<Calls> = Background::new("cycles-compio", prepare);
 
-type Run = Box<dyn FnOnce(Running<Calls>) + Send>;
-
-fn prepare() -> io::Result<(Calls, Run)> {
+fn prepare() -> io::Result<(Calls, Run<Calls>)> {
     let (handle, calls) = unbounded();
     Ok((handle, Box::new(|running| keep(running, calls))))
 }

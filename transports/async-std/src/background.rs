@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, OnceLock, Weak};
 
 use async_executor::Executor;
-use cycles_client::{Adapter, Background, Clock, Running, Ticker};
+use cycles_client::{Adapter, Background, Clock, Run, Running, Ticker};
 use cycles_host::HttpOptions;
 use cycles_http::HttpClient;
 use cycles_proto::{ConfigError, CyclesConfig, Now};
@@ -18,9 +18,7 @@ pub(crate) type Tasks = Weak<Executor<'static>>;
 /// One thread for all clients of a process. It runs no tasks of the user's, so none can hold it up.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
 
-type Run = Box<dyn FnOnce(Running<Tasks>) + Send>;
-
-fn prepare() -> io::Result<(Tasks, Run)> {
+fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
     let tasks = Arc::new(Executor::new());
     let handle = Arc::downgrade(&tasks);
     let run = move |running: Running<Tasks>| {

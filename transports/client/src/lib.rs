@@ -28,7 +28,7 @@ pub use builder::{Adapter, Options};
 pub use client::{Client, Parts};
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
-pub use engine::{Background, Done, Running, Tick, Ticker};
+pub use engine::{Background, Done, Run, Running, Tick, Ticker};
 pub use guard::{Committing, Releasing, ReservationGuard};
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered::{Metered, Settling};

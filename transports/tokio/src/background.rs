@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use cycles_client::{Adapter, Background, Clock, Running, Ticker};
+use cycles_client::{Adapter, Background, Clock, Run, Running, Ticker};
 use cycles_host::HttpOptions;
 use cycles_http::HttpClient;
 use cycles_proto::{ConfigError, CyclesConfig, Now};
@@ -14,9 +14,7 @@ use crate::reactor::TokioReactor;
 /// One for all clients of a process.
 static BACKGROUND: Background<Handle> = Background::new("cycles-tokio", prepare);
 
-type Run = Box<dyn FnOnce(Running<Handle>) + Send>;
-
-fn prepare() -> io::Result<(Handle, Run)> {
+fn prepare() -> io::Result<(Handle, Run<Handle>)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let run = move |running: Running<Handle>| runtime.block_on(running.serve(tokio::time::sleep));

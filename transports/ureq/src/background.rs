@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use cycles_client::{Adapter, Background, Clock, Done, Running, Ticker, Transport};
+use cycles_client::{Adapter, Background, Clock, Done, Run, Running, Ticker, Transport};
 use cycles_host::HttpOptions;
 use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
 
@@ -13,13 +13,11 @@ use crate::workers::{Workers, keep_next_job};
 /// One for all clients of a process.
 static BACKGROUND: Background<()> = Background::new("cycles-ureq", prepare);
 
-type Run = Box<dyn FnOnce(Running<()>) + Send>;
-
 #[expect(
     clippy::unnecessary_wraps,
     reason = "other adapters need something of the system"
 )]
-fn prepare() -> io::Result<((), Run)> {
+fn prepare() -> io::Result<((), Run<()>)> {
     Ok(((), Box::new(Running::serve_here)))
 }
 

@@ -25,8 +25,8 @@ pub struct Background<H: 'static> {
     first: OnceLock<Node<H>>,
 }
 
-/// What runs on the thread.
-type Run<H> = Box<dyn FnOnce(Running<H>) + Send>;
+/// What runs on the thread: it serves what it is given, and ends with that.
+pub type Run<H> = Box<dyn FnOnce(Running<H>) + Send>;
 
 /// What there is in one process. A fork copies neither the thread nor those who held its locks: the child has the next.
 struct Node<H: 'static> {
@@ -45,7 +45,8 @@ struct State<H> {
 }
 
 impl<H: Clone + Send> Background<H> {
-    /// `prepare` makes what gives the thread work, and what the thread then runs, which [serves](Running::serve).
+    /// `prepare` makes what gives the thread work, and what the thread then runs, which [serves](Running::serve). Should that fail to
+    /// make what it needs there, it is to [serve all the same](Running::serve_here): who keeps no time leaves clients waiting.
     pub const fn new(name: &'static str, prepare: fn() -> io::Result<(H, Run<H>)>) -> Self {
         Self {
             name,

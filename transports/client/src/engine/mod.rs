@@ -27,7 +27,7 @@ use cycles_host::journal::Claim;
 use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Key, Principal, Session};
 use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
 
-pub use self::background::{Background, Running};
+pub use self::background::{Background, Run, Running};
 use self::done::Attempt;
 pub use self::done::Done;
 #[cfg(feature = "blocking")]

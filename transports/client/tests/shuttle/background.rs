@@ -23,10 +23,8 @@ thread_local! {
     static THREADS: RefCell<Arc<Threads>> = RefCell::default();
 }
 
-type Run = Box<dyn FnOnce(Running<()>) + Send>;
-
 #[expect(clippy::unnecessary_wraps, reason = "that is its form")]
-fn prepare() -> io::Result<((), Run)> {
+fn prepare() -> io::Result<((), Run<()>)> {
     let threads = THREADS.with_borrow(Arc::clone);
     *threads.running.lock().unwrap() += 1;
     let run = move |running: Running<()>| {
