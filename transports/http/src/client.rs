@@ -146,8 +146,9 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
             let idle = pool.close_old(now).map(|until| until.saturating_sub(now));
             next = next.into_iter().chain(idle).min();
             if pool.place != Place::Own {
-                let (late, more) = pool.take_late(now.saturating_sub(patience));
-                next = next.into_iter().chain(more.then_some(patience)).min();
+                let (late, oldest) = pool.take_late(now.saturating_sub(patience));
+                let oldest = oldest.map(|since| since.saturating_add(patience).saturating_sub(now));
+                next = next.into_iter().chain(oldest).min();
                 for job in late {
                     self.start_at(&Place::Own, job);
                 }

@@ -147,11 +147,12 @@ impl<Id, W: Waiter> Pool<Id, W> {
         next
     }
 
-    /// What was left to connections before then, and has not begun since; and whether more waits.
-    pub(crate) fn take_late(&self, then: Duration) -> (Vec<Box<Job<W>>>, bool) {
+    /// What was left to connections by then, and has not begun since; and when the oldest of the rest was.
+    pub(crate) fn take_late(&self, then: Duration) -> (Vec<Box<Job<W>>>, Option<Duration>) {
         let all = self.lock().all.clone();
         let late = all.iter().filter_map(|seat| seat.take_late(then)).collect();
-        (late, all.iter().any(|seat| seat.terms().is_some()))
+        let rest = all.iter().filter_map(|seat| seat.terms());
+        (late, rest.map(|terms| terms.since).min())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use cycles_client::proto::Now;
-use cycles_client::{Background, Clock, ConfigError, Error, Running, Ticker};
+use cycles_client::{Background, Clock, ConfigError, Error, Run, Running, Ticker};
 use shuttle::sync::{Condvar, Mutex};
 
 use crate::support::{How, Wire, World, ask, check, live};
