@@ -97,7 +97,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
         let (pool, forgotten, is_kept) = {
             let mut pools = self.pools();
             let (pool, forgotten) = pools.of(place);
-            (pool, forgotten, mem::replace(&mut pools.is_kept, true))
+            (pool, forgotten, pools.keep())
         };
         // Closing its connections wakes their tasks.
         drop(forgotten);
@@ -154,9 +154,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
                 }
             }
         }
-        let mut pools = self.pools();
-        pools.is_kept = next.is_some();
-        next.map(|next| next.min(patience))
+        self.pools().kept_for(next).map(|next| next.min(patience))
     }
 
     fn pools(&self) -> MutexGuard<'_, Pools<R::RuntimeId, W>> {

@@ -22,7 +22,7 @@ pub(crate) struct Pools<Id, W: Waiter> {
     /// The one used last at the end.
     known: Vec<PoolOf<Id, W>>,
     /// Whether somebody looks after them.
-    pub(crate) is_kept: bool,
+    is_kept: bool,
     /// Whether one was asked for since somebody looked.
     is_used: bool,
 }
@@ -66,6 +66,19 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         let forgotten = (self.known.len() == MAX_POOLS).then(|| self.known.remove(0));
         self.known.push(Arc::clone(&pool));
         (pool, forgotten)
+    }
+
+    /// Whether somebody looked after them already, as somebody does from now on.
+    pub(crate) fn keep(&mut self) -> bool {
+        mem::replace(&mut self.is_kept, true)
+    }
+
+    /// Whoever looks after them looks again after this time; if never, it is not needed any more, unless one was asked for
+    /// meanwhile.
+    pub(crate) fn kept_for(&mut self, next: Option<Duration>) -> Option<Duration> {
+        let next = next.or(self.is_used.then_some(Duration::MAX));
+        self.is_kept = next.is_some();
+        next
     }
 
     /// All of them, and whether one was asked for since the last time: then a call may be on its way to one.
