@@ -13,7 +13,7 @@ use http_body_util::Full;
 
 use crate::connect::Connector;
 use crate::connection::Connection;
-use crate::pool::Pools;
+use crate::pool::{Pool, Pools};
 use crate::reactor::{Place, Reactor};
 use crate::seat::{Job, Terms};
 use crate::waiter::Waiter;
@@ -68,16 +68,18 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
             end: since.saturating_add(call.timeout),
         };
         let request = self.0.addressed(call.request).map(Full::new);
-        let job = Job {
+        let job = Box::new(Job {
             request,
             terms,
             waiter,
-        };
+        });
         if call.fresh {
-            let (pools, _) = self.0.pools().all();
+            let pools = self.0.pools().all();
             pools.iter().for_each(|pool| pool.close_idle());
+            let pool = self.0.pool_of(&place);
+            return self.0.connect_for(&pool, job);
         }
-        self.0.start_at(&place, Box::new(job));
+        self.0.start_at(&place, since, job);
     }
 }
 
@@ -93,7 +95,28 @@ impl<R: Reactor> Transport for HttpClient<R> {
 
 impl<R: Reactor, W: Waiter> Shared<R, W> {
     /// Gives a call to a connection of that place.
-    pub(crate) fn start_at(self: &Arc<Self>, place: &Place<R::RuntimeId>, job: Box<Job<W>>) {
+    pub(crate) fn start_at(
+        self: &Arc<Self>,
+        place: &Place<R::RuntimeId>,
+        now: Duration,
+        mut job: Box<Job<W>>,
+    ) {
+        let pool = self.pool_of(place);
+        job.terms.since = now;
+        if let Some(job) = pool.give(now, job) {
+            self.connect_for(&pool, job);
+        }
+    }
+
+    /// Makes a connection for a call.
+    fn connect_for(self: &Arc<Self>, pool: &Arc<Pool<R::RuntimeId, W>>, job: Box<Job<W>>) {
+        let seat = pool.add(job);
+        self.reactor
+            .spawn(&pool.place, Connection::new(self, pool, seat).run());
+    }
+
+    /// The pool of a place; that of our own thread, if the place stands still.
+    fn pool_of(self: &Arc<Self>, place: &Place<R::RuntimeId>) -> Arc<Pool<R::RuntimeId, W>> {
         let (pool, forgotten, is_kept) = {
             let mut pools = self.pools();
             let (pool, forgotten) = pools.of(place);
@@ -105,10 +128,9 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
             let keeping = keep(Arc::downgrade(self), self.reactor.clone());
             self.reactor.spawn(&Place::Own, keeping);
         }
-        if let Some(job) = pool.give(job) {
-            let seat = pool.add(job);
-            self.reactor
-                .spawn(place, Connection::new(self, &pool, seat).run());
+        match pool.stands_still() {
+            true => self.pool_of(&Place::Own),
+            false => pool,
         }
     }
 
@@ -132,29 +154,38 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
 
     /// How long a call waits for the user's runtime to begin it: a second, unless that were all the time for connecting.
     fn patience(&self) -> Duration {
-        const PATIENCE: Duration = Duration::from_secs(1);
-        PATIENCE.min(self.connector.timeout() / 2)
+        const LEAST: Duration = Duration::from_millis(50);
+        const MOST: Duration = Duration::from_secs(1);
+        (self.connector.timeout() / 2).clamp(LEAST, MOST)
     }
 
     /// Closes what was idle for long enough, makes what no runtime of the user's came to begin, and says when to look again;
     /// never if there is nothing to look after.
     fn look_after(self: &Arc<Self>) -> Option<Duration> {
         let (now, patience) = (self.reactor.now(), self.patience());
-        let (all, is_used) = self.pools().all();
-        let mut next = is_used.then_some(patience);
+        let (all, mut is_used) = {
+            let mut pools = self.pools();
+            (pools.all(), pools.was_used())
+        };
+        let mut next = patience;
         for pool in &all {
-            let idle = pool.close_old(now).map(|until| until.saturating_sub(now));
-            next = next.into_iter().chain(idle).min();
-            if pool.place != Place::Own {
-                let (late, oldest) = pool.take_late(now.saturating_sub(patience));
-                let oldest = oldest.map(|since| since.saturating_add(patience).saturating_sub(now));
-                next = next.into_iter().chain(oldest).min();
-                for job in late {
-                    self.start_at(&Place::Own, job);
-                }
+            is_used |= !pool.is_empty();
+            if let Some(until) = pool.close_old(now) {
+                next = next.min(until.saturating_sub(now));
+            }
+            if pool.place == Place::Own {
+                continue;
+            }
+            for job in pool.take_late(now, patience) {
+                self.start_at(&Place::Own, now, job);
+            }
+            if let Some(since) = pool.oldest() {
+                let left = since.saturating_add(patience).saturating_sub(now);
+                // One that was asked whether it runs answers until then.
+                next = next.min(left.max(patience / 4));
             }
         }
-        self.pools().kept_for(next).map(|next| next.min(patience))
+        self.pools().kept_for(is_used.then_some(next))
     }
 
     fn pools(&self) -> MutexGuard<'_, Pools<R::RuntimeId, W>> {

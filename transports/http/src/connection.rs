@@ -144,7 +144,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
 
     fn make_elsewhere(&self, job: Option<Box<Job<W>>>, place: &Place<R::RuntimeId>) {
         if let Some((job, client)) = job.zip(self.client.upgrade()) {
-            client.start_at(place, job);
+            client.start_at(place, client.reactor.now(), job);
         }
     }
 }
@@ -156,7 +156,7 @@ impl<R: Reactor, W: Waiter> Drop for Connection<R, W> {
         }
         let left = self.seat.close();
         // Where our own thread is gone there is no other place.
-        if self.place != Place::Own {
+        if self.place != Place::Own || std::thread::panicking() {
             self.make_elsewhere(left, &Place::Own);
         }
     }

@@ -78,12 +78,8 @@ impl Http {
             answer.as_mut().poll(cx)
         })
         .await?;
-        // What the end of the answer has told, whether there may be another request among it.
-        poll_fn(|cx| match self.poll_over(cx) {
-            Poll::Pending => self.sender.poll_ready(cx).map(drop),
-            Poll::Ready(()) => Poll::Ready(()),
-        })
-        .await;
+        // What the end of the answer has told, whether there may be another request among it. Nobody waits for more.
+        let _ = poll_fn(|cx| Poll::Ready(self.poll_over(cx))).await;
         Ok(answer)
     }
 }

@@ -1,6 +1,7 @@
 //! Connections, by the runtime that made them.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ type PoolOf<Id, W> = Arc<Pool<Id, W>>;
 /// The connections of one place.
 pub(crate) struct Pool<Id, W: Waiter> {
     pub(crate) place: Place<Id>,
+    stands_still: AtomicBool,
     state: Mutex<State<W>>,
 }
 
@@ -63,7 +65,11 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
             Some(position) => self.known.remove(position),
             None => Arc::new(Pool::new(place.clone())),
         };
-        let forgotten = (self.known.len() == MAX_POOLS).then(|| self.known.remove(0));
+        // Not one that somebody is at, or that has a call which nobody has begun.
+        let is_at_rest = |pool: &PoolOf<Id, W>| Arc::strong_count(pool) == 1 && pool.oldest().is_none();
+        let oldest = self.known.iter().position(is_at_rest);
+        let oldest = oldest.filter(|_| self.known.len() >= MAX_POOLS);
+        let forgotten = oldest.map(|oldest| self.known.remove(oldest));
         self.known.push(Arc::clone(&pool));
         (pool, forgotten)
     }
@@ -81,9 +87,13 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         next
     }
 
-    /// All of them, and whether one was asked for since the last time: then a call may be on its way to one.
-    pub(crate) fn all(&mut self) -> (Vec<PoolOf<Id, W>>, bool) {
-        (self.known.clone(), mem::take(&mut self.is_used))
+    pub(crate) fn all(&self) -> Vec<PoolOf<Id, W>> {
+        self.known.clone()
+    }
+
+    /// Whether one was asked for since the last time: then a call may be on its way to it.
+    pub(crate) fn was_used(&mut self) -> bool {
+        mem::take(&mut self.is_used)
     }
 }
 
@@ -91,6 +101,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
     fn new(place: Place<Id>) -> Self {
         Self {
             place,
+            stands_still: AtomicBool::new(false),
             state: Mutex::new(State {
                 all: Vec::new(),
                 idle: Vec::new(),
@@ -99,13 +110,13 @@ impl<Id, W: Waiter> Pool<Id, W> {
     }
 
     /// Leaves a call to the connection that was used last. Gives it back if there is none.
-    pub(crate) fn give(&self, mut job: Box<Job<W>>) -> Option<Box<Job<W>>> {
+    pub(crate) fn give(&self, now: Duration, mut job: Box<Job<W>>) -> Option<Box<Job<W>>> {
         loop {
             let last = self.lock().idle.pop();
             let Some((until, seat)) = last else {
                 return Some(job);
             };
-            if job.terms.since >= until {
+            if now >= until {
                 seat.close();
                 continue;
             }
@@ -132,8 +143,9 @@ impl<Id, W: Waiter> Pool<Id, W> {
         longest.map(|(_, seat)| seat.close());
     }
 
-    /// A connection is over.
+    /// A connection is over: its task has run.
     pub(crate) fn remove(&self, seat: &Arc<Seat<W>>) {
+        self.stands_still.store(false, Ordering::Relaxed);
         let mut state = self.lock();
         state.all.retain(|known| !Arc::ptr_eq(known, seat));
         state.idle.retain(|(_, known)| !Arc::ptr_eq(known, seat));
@@ -160,12 +172,34 @@ impl<Id, W: Waiter> Pool<Id, W> {
         next
     }
 
-    /// What was left to connections by then, and has not begun since; and when the oldest of the rest was.
-    pub(crate) fn take_late(&self, then: Duration) -> (Vec<Box<Job<W>>>, Option<Duration>) {
+    /// What was left to connections for longer than `patience`, and nobody came to begin.
+    pub(crate) fn take_late(&self, now: Duration, patience: Duration) -> Vec<Box<Job<W>>> {
         let all = self.lock().all.clone();
-        let late = all.iter().filter_map(|seat| seat.take_late(then)).collect();
-        let rest = all.iter().filter_map(|seat| seat.terms());
-        (late, rest.map(|terms| terms.since).min())
+        let late = all.iter().filter_map(|seat| seat.take_late(now, patience));
+        let late: Vec<_> = late.collect();
+        if !late.is_empty() {
+            self.stands_still.store(true, Ordering::Relaxed);
+        }
+        late
+    }
+
+    /// When the oldest of the calls was left that nobody has begun.
+    pub(crate) fn oldest(&self) -> Option<Duration> {
+        let all = self.lock().all.clone();
+        all.iter()
+            .filter_map(|seat| seat.terms())
+            .map(|terms| terms.since)
+            .min()
+    }
+
+    /// Whether there is no connection, nor one in the making.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().all.is_empty()
+    }
+
+    /// Whether nothing has run here since something was taken away.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.stands_still.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {

@@ -146,12 +146,15 @@ impl<H> Running<H> {
             let mut state = lock(&self.state);
             let before = state.waker.replace(waker.clone());
             self.tickers.append(&mut state.new);
-            if self.tickers.is_empty() {
+            let is_over = self.tickers.is_empty();
+            if is_over {
                 state.handle = None;
-                return None;
             }
             drop(state);
             drop(before);
+            if is_over {
+                return None;
+            }
             let mut pause: Option<Duration> = None;
             self.tickers.retain(|ticker| {
                 // One that panics is asked again in a second.

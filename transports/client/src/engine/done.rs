@@ -65,8 +65,9 @@ impl Done {
     /// to be dropped.
     #[must_use = "what was withdrawn must not be sent"]
     pub fn begin(&mut self) -> bool {
-        self.has_begun |= self.shared.look(|session, now| session.begun(now, self.ticket));
-        self.has_begun
+        let may_begin = self.shared.look(|session, now| session.begun(now, self.ticket));
+        self.has_begun |= may_begin;
+        may_begin
     }
 
     /// What came of it: the answer as it came, whatever its status, or how far it got.

@@ -84,3 +84,21 @@ in_virtual_time! {
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     }
 }
+
+in_virtual_time! {
+    async fn a_connection_whose_answer_took_its_time_is_closed_as_any_other(net: Net) {
+        net.serve(SERVER, |mut peer| async move {
+            while peer.request().await.is_some() {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                peer.answer(OK).await;
+            }
+        });
+        net.client().exchange(call()).await.unwrap();
+        let client = net.client();
+        client.clone().exchange(call()).await.unwrap();
+        tokio::time::sleep(IDLE * 2).await;
+        settle().await;
+        assert_eq!(net.connections(), (2, 2));
+        drop(client);
+    }
+}

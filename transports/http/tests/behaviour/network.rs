@@ -67,6 +67,8 @@ struct Seen {
 #[derive(Clone)]
 enum Host {
     Silent,
+    /// It takes so long to connect.
+    Slow(Duration, Script),
     Serves(Script),
 }
 
@@ -118,6 +120,15 @@ impl Net {
     pub(crate) fn silence(&self, address: &str) {
         let mut hosts = self.0.hosts.lock().unwrap();
         hosts.insert(address.parse().unwrap(), Host::Silent);
+    }
+
+    /// From now on it takes so long to connect to a server.
+    pub(crate) fn slow_down(&self, address: &str, time: Duration) {
+        let mut hosts = self.0.hosts.lock().unwrap();
+        let host = hosts.get_mut(&address.parse().unwrap()).unwrap();
+        if let Host::Serves(script) = host {
+            *host = Host::Slow(time, Arc::clone(script));
+        }
     }
 
     pub(crate) fn name(&self, name: &str, addresses: &[&str]) {
@@ -213,21 +224,24 @@ impl Reactor for Net {
     async fn connect(&self, address: SocketAddr) -> io::Result<DuplexStream> {
         let host = self.0.hosts.lock().unwrap().get(&address).cloned();
         let _connecting = Connecting::new(&self.0.connecting);
-        match host {
-            None => Err(io::ErrorKind::ConnectionRefused.into()),
+        let script = match host {
+            None => return Err(io::ErrorKind::ConnectionRefused.into()),
             Some(Host::Silent) => pending().await,
-            Some(Host::Serves(script)) => {
-                let (ours, theirs) = duplex(1 << 16);
-                let seen = self.0.seen.clone();
-                let number = seen.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                tokio::spawn(script(Peer {
-                    stream: theirs,
-                    number,
-                    seen,
-                }));
-                Ok(ours)
+            Some(Host::Slow(time, script)) => {
+                tokio::time::sleep(time).await;
+                script
             }
-        }
+            Some(Host::Serves(script)) => script,
+        };
+        let (ours, theirs) = duplex(1 << 16);
+        let seen = self.0.seen.clone();
+        let number = seen.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::spawn(script(Peer {
+            stream: theirs,
+            number,
+            seen,
+        }));
+        Ok(ours)
     }
 }
 

@@ -162,6 +162,42 @@ fn what_a_users_runtime_does_not_begin_within_a_second_is_made_on_our_own() {
 }
 
 #[test]
+fn a_kept_connection_of_a_runtime_that_was_blocked_meanwhile_ends() {
+    let own = own();
+    let net = Net::with_own(own.handle());
+    net.answering(SERVER, OK);
+    let (client, users) = (net.client(), runtime());
+    users.block_on(async {
+        client.clone().exchange(call()).await.unwrap();
+        settle().await;
+    });
+    for made in 2..4 {
+        let mut exchange = Box::pin(client.clone().exchange(call()));
+        users.block_on(async { assert!(futures::poll!(&mut exchange).is_pending()) });
+        futures::executor::block_on(exchange).unwrap();
+        assert_eq!(
+            net.requests().len(),
+            made,
+            "the second is not left to that runtime at all"
+        );
+    }
+    assert_eq!(net.connections(), (2, 0));
+    // It goes on, and is used again.
+    users.block_on(settle());
+    assert_eq!(net.connections(), (2, 1));
+    users.block_on(async {
+        client.clone().exchange(call()).await.unwrap();
+        settle().await;
+    });
+    assert_eq!(net.connections(), (3, 1));
+    drop(client);
+    users.block_on(settle());
+    while net.connections().1 < 3 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn what_a_users_runtime_that_ends_did_not_begin_is_made_on_our_own() {
     let own = own();
     let net = Net::with_own(own.handle());

@@ -104,6 +104,15 @@ in_virtual_time! {
 }
 
 in_virtual_time! {
+    async fn connecting_may_take_nearly_all_of_its_time_in_a_runtime_that_runs(net: Net) {
+        net.answering(SERVER, OK);
+        net.slow_down(SERVER, CONNECT - Duration::from_millis(50));
+        net.client().exchange(call()).await.unwrap();
+        assert_eq!(net.connections().0, 1);
+    }
+}
+
+in_virtual_time! {
     async fn an_address_that_does_not_answer_leaves_time_for_the_next(net: Net) {
         let url = "http://cycles.example:7878";
         net.name("cycles.example", &["192.0.2.9", "2001:db8::9", "192.0.2.1", "192.0.2.8"]);
