@@ -2,7 +2,7 @@
 
 use core::future::Future;
 use core::ops::Deref;
-use core::pin::{Pin, pin};
+use core::pin::pin;
 
 use cycles_host::ambient;
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
@@ -67,7 +67,7 @@ pub async fn metered<C, S, E, B, F>(
     client: Result<C, Error>,
     config: WithCyclesConfig,
     body: B,
-) -> Result<Metered<Pin<Box<S>>, F>, NotCompleted<E>>
+) -> Result<Metered<S, F>, NotCompleted<E>>
 where
     C: Deref<Target = Client>,
     S: Stream,

@@ -10,7 +10,7 @@ use crate::guard::ReservationGuard;
 use crate::metered::Metered;
 
 impl ReservationGuard {
-    /// Charges what `stream` yields, by what `cost` says of each item: an [`Amount`] is what the item costs, a
+    /// Charges what `stream` yields, by what `cost` says of each item: an [`Amount`](crate::models::Amount) is what the item costs, a
     /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
     ///
     /// ```
@@ -26,11 +26,7 @@ impl ReservationGuard {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn meter<S, F, C>(
-        self,
-        stream: S,
-        mut cost: F,
-    ) -> Metered<Pin<Box<S>>, impl FnMut(&S::Item) -> Option<Reading>>
+    pub fn meter<S, F, C>(self, stream: S, mut cost: F) -> Metered<S, impl FnMut(&S::Item) -> Option<Reading>>
     where
         S: Stream,
         F: FnMut(&S::Item) -> C,
@@ -45,7 +41,7 @@ impl ReservationGuard {
         self,
         stream: S,
         mut cost: F,
-    ) -> Metered<Pin<Box<S>>, impl FnMut(&S::Item) -> Option<Reading>>
+    ) -> Metered<S, impl FnMut(&S::Item) -> Option<Reading>>
     where
         S: Stream<Item = Result<T, E>>,
         F: FnMut(&T) -> C,
@@ -57,11 +53,11 @@ impl ReservationGuard {
     }
 }
 
-pub(crate) fn metered<S, F>(guard: ReservationGuard, stream: S, read: F) -> Metered<Pin<Box<S>>, F> {
+pub(crate) fn metered<S, F>(guard: ReservationGuard, stream: S, read: F) -> Metered<S, F> {
     Metered::new(guard, Box::pin(stream), read, false)
 }
 
-impl<S, F> Stream for Metered<Pin<Box<S>>, F>
+impl<S, F> Stream for Metered<S, F>
 where
     S: Stream,
     F: FnMut(&S::Item) -> Option<Reading>,
@@ -95,7 +91,7 @@ where
     }
 }
 
-impl<S, F> FusedStream for Metered<Pin<Box<S>>, F>
+impl<S, F> FusedStream for Metered<S, F>
 where
     S: Stream,
     F: FnMut(&S::Item) -> Option<Reading>,

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::future::Future;
+use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::sync::Arc;
@@ -35,29 +36,31 @@ use crate::guard::ReservationGuard;
 /// record after a first attempt; its drop waits for the record only. [`settling`](Self::settling) tells what became of the
 /// cost.
 #[must_use = "streams and iterators do nothing unless consumed; dropped, this gives the budget back"]
-pub struct Metered<S, F> {
-    live: Option<Live<S>>,
+pub struct Metered<S, F, P = Pin<Box<S>>> {
+    live: Option<Live<P>>,
     consumed: Amount,
     life: Arc<Life>,
     pub(crate) read: F,
     /// Whether who consumes the last item waits until its cost is settled.
     waits: bool,
+    /// `P` is how the source is kept: a stream in its place, anything else as it is.
+    source: PhantomData<fn() -> S>,
     /// What a reader failed with: one that asks again is not to take what it has for the whole.
     #[cfg(feature = "blocking")]
     pub(crate) failed: Option<(std::io::ErrorKind, String)>,
 }
 
 /// What there is until the end.
-pub(crate) struct Live<S> {
+pub(crate) struct Live<P> {
     guard: ReservationGuard,
     meter: Meter,
-    source: S,
+    source: P,
     /// What the source runs under, if it is that of a guarded function.
     context: Option<GuardContext>,
 }
 
-impl<S, F> Metered<S, F> {
-    pub(crate) fn new(guard: ReservationGuard, source: S, read: F, waits: bool) -> Self {
+impl<S, F, P> Metered<S, F, P> {
+    pub(crate) fn new(guard: ReservationGuard, source: P, read: F, waits: bool) -> Self {
         let life = Arc::clone(&guard.held.life);
         let meter = life.meter();
         Self {
@@ -71,6 +74,7 @@ impl<S, F> Metered<S, F> {
             }),
             read,
             waits,
+            source: PhantomData,
             #[cfg(feature = "blocking")]
             failed: None,
         }
@@ -98,7 +102,7 @@ impl<S, F> Metered<S, F> {
         self.with(|live| live.context = context)
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Live<S>)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut Live<P>)) -> Self {
         if let Some(live) = &mut self.live {
             change(live);
         }
@@ -120,12 +124,12 @@ impl<S, F> Metered<S, F> {
         Settling(Arc::clone(&self.life))
     }
 
-    pub(crate) fn source(&self) -> Option<&S> {
+    pub(crate) fn source(&self) -> Option<&P> {
         self.live.as_ref().map(|live| &live.source)
     }
 
     /// What is still to be consumed from, with who reads what an item costs; nothing once it is over.
-    pub(crate) fn open(&mut self) -> Option<(&mut Live<S>, &mut F)> {
+    pub(crate) fn open(&mut self) -> Option<(&mut Live<P>, &mut F)> {
         if self.is_full() {
             self.end(End::Finished);
         }
@@ -191,9 +195,9 @@ impl<S, F> Metered<S, F> {
     }
 }
 
-impl<S> Live<S> {
+impl<P> Live<P> {
     /// Runs `f` under the context that there is; where that was made by hand it is the caller's.
-    pub(crate) fn within<O>(&mut self, f: impl FnOnce(&mut S, &mut Meter) -> O) -> O {
+    pub(crate) fn within<O>(&mut self, f: impl FnOnce(&mut P, &mut Meter) -> O) -> O {
         let (source, meter) = (&mut self.source, &mut self.meter);
         if self.context.is_some() {
             ambient::enter(&CURRENT, &mut self.context, || f(source, meter))
@@ -203,14 +207,14 @@ impl<S> Live<S> {
     }
 }
 
-impl<S, F> Drop for Metered<S, F> {
+impl<S, F, P> Drop for Metered<S, F, P> {
     fn drop(&mut self) {
         self.end(End::Dropped);
     }
 }
 
 /// Nothing in it is pinned in place.
-impl<S, F> Unpin for Metered<S, F> {}
+impl<S, F, P> Unpin for Metered<S, F, P> {}
 
 /// Waits for what becomes of a metered cost; see [`Metered::settling`]. It waits for the end of what is metered first, so it
 /// is awaited beside that or after it, and waited for on another thread or after it.
@@ -229,7 +233,7 @@ impl Future for Settling {
     }
 }
 
-impl<S, F> fmt::Debug for Metered<S, F> {
+impl<S, F, P> fmt::Debug for Metered<S, F, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metered")
             .field("guard", &self.guard())

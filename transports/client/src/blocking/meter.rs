@@ -7,10 +7,13 @@ use cycles_proto::{Error, Receipt};
 
 use super::ReservationGuard;
 use crate::engine::block_on;
-use crate::metered::{Metered, Settling};
+use crate::metered::{self, Settling};
+
+/// An iterator or a reader whose items are charged to a reservation.
+pub type Metered<S, F> = metered::Metered<S, F, S>;
 
 impl ReservationGuard {
-    /// Charges what `items` yields, by what `cost` says of each item: an [`Amount`] is what the item costs, a
+    /// Charges what `items` yields, by what `cost` says of each item: an [`Amount`](crate::models::Amount) is what the item costs, a
     /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
     ///
     /// ```

@@ -15,10 +15,11 @@ use cycles_host::Observer;
 use cycles_proto::{CyclesConfig, Error, Flushed, TraceParent};
 
 pub use self::guard::ReservationGuard;
+pub use self::meter::Metered;
 
 pub use self::with_cycles::{try_with_cycles, with_cycles};
+pub use crate::Settling;
 use crate::engine::block_on;
-pub use crate::{Metered, Settling};
 
 /// A client whose methods block the thread that calls them, which makes the calls itself. May be used from any thread, also
 /// one of an async runtime. Clones are cheap.
