@@ -122,6 +122,8 @@ impl Driver {
         let ms = [1, 40, 900, 1_000, 5_000, 7_000, 50_000, 4_000_000][self.dice.below(8)];
         let step = Duration::from_millis(ms);
         if self.dice.one_in(8) {
+            // It knows what time it is, to see that it goes backwards.
+            self.poll();
             let was = self.now;
             self.now.mono = was.mono.saturating_sub(step);
             // It stands still for the session.

@@ -1,12 +1,14 @@
 //! Many lives for a long time, and what must not wait for what, to the millisecond.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{Virtual, Watched};
 use cycles_client::models::{
     Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
 };
-use cycles_client::{Client, Event, Receipt, ReservationGuard, RetryPolicy};
+use cycles_client::proto::Call;
+use cycles_client::{Client, Done, Event, Receipt, ReservationGuard, RetryPolicy, Transport};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
 use futures::future::join_all;
 
@@ -28,7 +30,7 @@ async fn reserve(client: &Client, ttl_ms: u64) -> ReservationGuard {
 }
 
 #[test]
-fn ten_thousand_guards_are_kept_alive_at_once() {
+fn ten_thousand_guards_that_were_made_at_once_are_kept_alive_by_extensions_that_take_their_time() {
     const GUARDS: usize = 10_000;
     let world = Virtual::default();
     let watched = Watched::new(&world.client(|config| config));
@@ -36,6 +38,7 @@ fn ten_thousand_guards_are_kept_alive_at_once() {
     world.block_on(async {
         let guards = join_all((0..GUARDS).map(|_| reserve(&client, 60_000))).await;
         // Six leases long.
+        world.slow(Operation::ExtendReservation, Duration::from_millis(100));
         world.sleep(Duration::from_secs(360)).await;
         world.with_ledger(|ledger| {
             for guard in &guards {
@@ -327,5 +330,52 @@ fn thousands_of_commits_that_take_a_second_cost_no_lease() {
         assert_eq!(receipts.len(), 6_000);
         assert!(watched.losses().await.is_empty());
         assert!(leases.iter().all(|guard| !guard.lease().is_lost()));
+    });
+}
+
+/// A transport whose first calls never come to an end, whatever they are told.
+struct Hanging {
+    world: Virtual,
+    left: Mutex<usize>,
+    kept: Mutex<Vec<Done>>,
+}
+
+impl Transport for Hanging {
+    fn start(&self, call: Call, mut done: Done) {
+        let mut left = self.left.lock().unwrap();
+        if *left > 0 {
+            *left -= 1;
+            drop(left);
+            assert!(done.begin());
+            self.kept.lock().unwrap().push(done);
+        } else {
+            drop(left);
+            self.world.start(call, done);
+        }
+    }
+}
+
+#[test]
+fn sockets_that_hang_for_ever_in_all_places_stop_no_client_and_cost_no_lease() {
+    let world = Virtual::default();
+    let hanging = Arc::new(Hanging {
+        world: world.clone(),
+        left: Mutex::new(0),
+        kept: Mutex::default(),
+    });
+    let client = world.client_on(Arc::clone(&hanging) as Arc<dyn Transport>, |config| config);
+    world.block_on(async {
+        let lease = reserve(&client, 60_000).await;
+        *hanging.left.lock().unwrap() = 64;
+        let asked = join_all((0..100).map(|_| client.reserve(request(60_000)))).await;
+        assert!(asked.iter().any(Result::is_err) && asked.len() == 100);
+        while *hanging.left.lock().unwrap() > 0 {
+            let _ = client.reserve(request(60_000)).await;
+        }
+        assert_eq!(hanging.kept.lock().unwrap().len(), 64);
+        let after = reserve(&client, 60_000).await;
+        assert!(after.commit(commit(1)).await.unwrap().is_settled());
+        world.sleep(Duration::from_secs(120)).await;
+        assert!(!lease.lease().is_lost());
     });
 }
