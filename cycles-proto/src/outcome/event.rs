@@ -172,14 +172,15 @@ pub enum Event {
         /// What was charged.
         charged: Amount,
     },
-    /// The cost is neither in the ledger nor in a file, and the client has given up on it. The ledger refused it, could not
-    /// be reached, or may have forgotten its key; and there is no journal, or it cannot be written. It is counted in
-    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded).
+    /// The cost is in no file, and the client has given up on it. The ledger refused it, could not be reached, or may have
+    /// forgotten its key; and there is no journal, or it cannot be written. It is not in the ledger either, as far as is known: the
+    /// receipt's error says whether an attempt may have got through. It is counted in
+    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded), unless its record is made after all by a disk that hung.
     #[non_exhaustive]
     CostUnrecorded {
         /// Whose cost it is.
         reservation_id: ReservationId,
-        /// What it is, to be charged by hand.
+        /// What it is. To be charged by hand under the same key, which cannot count twice.
         actual: Option<Amount>,
         /// What became of it.
         receipt: Box<Receipt>,

@@ -12,7 +12,8 @@ pub struct Flushed {
     /// Records in the journal that are not settled; a later run settles them. Those that were set aside as stale
     /// count here after a `flush_stale`.
     pub recorded: usize,
-    /// Costs of this process that are neither in the ledger nor in a record, and will not be. Either every attempt failed
+    /// Costs of this process that are in no record, and in the ledger only if an attempt got through whose answer was lost:
+    /// nothing more is tried. Either every attempt failed
     /// and there is no journal, or it could not be written; or a cost or an item of a stream could not be taken
     /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)). Whoever handed them over was told, and so were observers.
     pub unrecorded: usize,

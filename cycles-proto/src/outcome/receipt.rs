@@ -55,7 +55,8 @@ impl Receipt {
         }
     }
 
-    /// Whether the cost is in no ledger and in no record: nothing more is tried for it.
+    /// Whether the cost is in no record and nothing more is tried for it. It is in no ledger as far as is known: where the last
+    /// answers were lost it may be, as the [error](Self::error) says.
     pub fn is_unrecorded(&self) -> bool {
         match self {
             Self::Pending { is_recorded, .. } | Self::Rejected { is_recorded, .. } => !is_recorded,

@@ -44,7 +44,7 @@ impl Session {
         seed: Seed,
     ) -> Result<ReservationKey, Error> {
         self.at(now);
-        self.check_open()?;
+        self.check(caller)?;
         let own_key = request.idempotency_key.clone().map(Box::new);
         let machine = Lifecycle::new(Arc::clone(&caller.config), request, seed)?;
         let mut reservation = Reservation::new(machine, caller.principal, caller.observer);
@@ -110,6 +110,7 @@ impl Session {
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_forgotten = true;
         }
+        self.nobody_waits(Key::Reservation(key));
         self.remove_if_done_with(key.0);
     }
 
@@ -182,7 +183,7 @@ impl Session {
         operation: Operation<T>,
     ) -> Result<CallKey<T>, Error> {
         let now = self.at(now);
-        self.check_open()?;
+        self.check(caller)?;
         let kind = match caller.is_blocking {
             true => Kind::Own,
             false => Kind::Plain,
@@ -197,12 +198,17 @@ impl Session {
     pub fn forget_call(&mut self, now: Now, key: CallId) {
         let now = self.at(now);
         let attempt = self.calls.remove(key.0).and_then(|plain| plain.attempt);
+        self.nobody_waits(Key::Call(key));
         if let Some(attempt) = attempt {
             self.withdraw(now, attempt);
         }
     }
 
-    fn check_open(&self) -> Result<(), Error> {
+    fn check(&self, caller: &Caller) -> Result<(), Error> {
+        let state = self.principals.get(caller.principal);
+        if state.is_none_or(|state| state.config.base_url() != caller.config.base_url()) {
+            return Err(ConfigError::OtherServer.into());
+        }
         match self.closed {
             Some(_) => Err(ConfigError::Closed.into()),
             None => Ok(()),
@@ -319,6 +325,7 @@ impl Session {
         }
         let answer = plain.take();
         self.calls.remove(key.id().0);
+        self.nobody_waits(Key::Call(key.id()));
         Some(answer.unwrap_or(Err(Error::Defect)))
     }
 

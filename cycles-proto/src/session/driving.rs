@@ -121,7 +121,7 @@ impl Session {
         if let Some(reservation) = self.reservations.get_mut(key) {
             self.timers
                 .change(Timed::Reservation(key), &mut reservation.armed, until);
-            if !reservation.is_forgotten {
+            if !reservation.is_forgotten && !core::mem::replace(&mut reservation.is_changed, true) {
                 self.changed.push_back(Key::Reservation(ReservationKey(key)));
             }
         }

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use super::Session;
 use super::caller::{Caller, Principal};
 use super::slab::SlabKey;
 use super::timers::Timed;
+use super::{Key, Session};
 use crate::outcome::Flushed;
 use crate::session::replay::Replayer;
 use crate::time::Now;
@@ -36,6 +36,8 @@ impl Session {
     /// another process or could not be read, for a last look at it. A cost whose attempts have failed is left to the next
     /// reading of the journal, and not waited for.
     ///
+    /// Of a session that was [closed](Self::close) it is over when what was under way is: its journal is not read any more.
+    ///
     /// `is_forced` sends those costs too whose keys the server may have forgotten: **it may charge a cost twice**.
     pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {
         let now = self.at(now);
@@ -54,7 +56,7 @@ impl Session {
         FlushKey(key)
     }
 
-    /// What a flush left, once it is over.
+    /// What a flush left, once it is over. It is kept until it is [forgotten](Self::forget_flush).
     pub fn flushed(&self, key: FlushKey) -> Option<Flushed> {
         match self.flushes.get(key.0)?.stage {
             Stage::Over(left) => Some(left),
@@ -66,6 +68,7 @@ impl Session {
     pub fn forget_flush(&mut self, key: FlushKey) {
         self.arm_flush(key.0, None);
         self.flushes.remove(key.0);
+        self.nobody_waits(Key::Flush(key));
     }
 
     /// What is not settled by now of this principal's costs.
@@ -81,8 +84,12 @@ impl Session {
 
     /// Ends those flushes whose time has come. To be asked when nothing else is to be done.
     pub(super) fn poll_flushes(&mut self, now: Now) {
-        let all: Vec<SlabKey> = self.flushes.iter().map(|(key, _)| key).collect();
-        for key in all {
+        let is_open = |(key, flush): (SlabKey, &Flush)| match flush.stage {
+            Stage::Settling(_) | Stage::Looking(_) => Some(key),
+            Stage::Over(_) => None,
+        };
+        let open: Vec<SlabKey> = self.flushes.iter().filter_map(is_open).collect();
+        for key in open {
             self.poll_flush(now, key);
         }
     }
@@ -94,16 +101,24 @@ impl Session {
         let Some(state) = self.principals.get(principal) else {
             return;
         };
+        // Then no journal is read any more.
+        let is_closed = self.closed.is_some();
         let next = match stage {
             Stage::Settling(until) => {
-                let is_quiet = |replayer: &Replayer| replayer.is_quiet(now, until);
+                let is_quiet = |replayer: &Replayer| match is_closed {
+                    true => !replayer.is_settling(),
+                    false => replayer.is_quiet(now, until),
+                };
                 let is_over = !state.tally.is_ending() && state.replayer.as_ref().is_none_or(is_quiet);
                 if !is_over && now.mono < until {
                     return;
                 }
                 let left = state.left(now);
                 let look_again = |replayer: &mut Replayer| replayer.look_again(now);
-                match !left.is_certain && self.principals.replay(principal, look_again) == Some(true) {
+                match !left.is_certain
+                    && !is_closed
+                    && self.principals.replay(principal, look_again) == Some(true)
+                {
                     true => Stage::Looking(now.mono.saturating_add(Flushed::LAST_LOOK)),
                     false => Stage::Over(left),
                 }
@@ -113,7 +128,7 @@ impl Session {
                     .replayer
                     .as_ref()
                     .is_none_or(|replayer| replayer.is_complete(now));
-                if !is_certain && now.mono < until {
+                if !is_certain && !is_closed && now.mono < until {
                     return;
                 }
                 Stage::Over(state.left(now))
@@ -127,7 +142,7 @@ impl Session {
             Stage::Looking(until) => self.arm_flush(key, Some(until)),
             Stage::Over(_) | Stage::Settling(_) => {
                 self.arm_flush(key, None);
-                self.changed.push_back(super::Key::Flush(FlushKey(key)));
+                self.changed.push_back(Key::Flush(FlushKey(key)));
             }
         }
     }

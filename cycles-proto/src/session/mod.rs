@@ -153,7 +153,18 @@ impl Session {
     /// Something that somebody may wait for has changed: whoever does is to look again. To be asked until there is nothing
     /// more, whenever the session was polled to its rest.
     pub fn pop_changed(&mut self) -> Option<Key> {
-        self.changed.pop_front()
+        let changed = self.changed.pop_front()?;
+        if let Key::Reservation(key) = changed
+            && let Some(reservation) = self.reservations.get_mut(key.0)
+        {
+            reservation.is_changed = false;
+        }
+        Some(changed)
+    }
+
+    /// Nobody will look for this any more.
+    fn nobody_waits(&mut self, key: Key) {
+        self.changed.retain(|changed| *changed != key);
     }
 
     /// Time that goes backwards stands still.

@@ -7,6 +7,7 @@ use super::caller::Principal;
 use super::doubt::Since;
 use super::places::Kind;
 use super::slab::{Slab, SlabKey};
+use crate::journal::record::RecordId;
 use crate::ticket::Ticket;
 use crate::wire::Call;
 
@@ -75,8 +76,8 @@ pub(super) struct Write {
     pub(super) reservation: SlabKey,
     pub(super) principal: Principal,
     pub(super) inner: Ticket,
-    /// Whether it makes a record.
-    pub(super) puts: bool,
+    /// The record that it makes.
+    pub(super) puts: Option<Box<RecordId>>,
     /// Whether nobody waits for it any more.
     pub(super) is_late: bool,
     pub(super) armed: Option<Duration>,
@@ -164,7 +165,7 @@ impl OutsideWorld {
 
     /// Whether a record of this reservation is being made.
     pub(super) fn has_record_of(&self, reservation: SlabKey) -> bool {
-        let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if write.puts && write.reservation == reservation);
+        let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if write.puts.is_some() && write.reservation == reservation);
         self.known.iter().any(|(_, outside)| is_its(outside))
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Places {
     /// How many of them have leases and plain calls.
     leases: usize,
     plain: usize,
+    /// Whether a plain call had the last place that was not a lease's.
+    was_plain: bool,
     settlements_wait: VecDeque<SlabKey>,
     leases_wait: BTreeSet<(Duration, SlabKey)>,
     reservations_wait: VecDeque<SlabKey>,
@@ -59,6 +61,7 @@ impl Places {
             taken: 0,
             leases: 0,
             plain: 0,
+            was_plain: false,
             settlements_wait: VecDeque::new(),
             leases_wait: BTreeSet::new(),
             reservations_wait: VecDeque::new(),
@@ -115,8 +118,12 @@ impl Places {
         self.taken += usize::from(kind != Kind::Own);
         match kind {
             Kind::Lease(_) => self.leases += 1,
-            Kind::Plain => self.plain += 1,
-            Kind::Settlement | Kind::Reservation | Kind::Own => {}
+            Kind::Plain => {
+                self.plain += 1;
+                self.was_plain = true;
+            }
+            Kind::Settlement | Kind::Reservation => self.was_plain = false,
+            Kind::Own => {}
         }
     }
 
@@ -148,7 +155,9 @@ impl Places {
         if self.taken + self.kept_for_leases() >= self.all {
             return None;
         }
-        let share_of_plain = if self.plain < share {
+        // Where that is all that others can have, they take turns.
+        let is_their_turn = self.all > 2 * share || !self.was_plain;
+        let share_of_plain = if self.plain < share && is_their_turn {
             self.plain_wait.pop_front()
         } else {
             None

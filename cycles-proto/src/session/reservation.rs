@@ -37,6 +37,8 @@ pub(super) struct Reservation {
     /// Whether it waits to be polled.
     pub(super) is_due: bool,
     pub(super) is_over: bool,
+    /// Whether whoever waits for it is to look, and was not told so.
+    pub(super) is_changed: bool,
     /// Whether nobody will ask for it any more.
     pub(super) is_forgotten: bool,
 }
@@ -58,6 +60,7 @@ impl Reservation {
             is_ending: false,
             is_due: false,
             is_over: false,
+            is_changed: false,
             is_forgotten: false,
         })
     }

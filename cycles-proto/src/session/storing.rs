@@ -33,7 +33,7 @@ impl Session {
         }
         let is_made = stored.as_ref().map_or_else(|failure| failure.is_made, |()| true);
         if let Some(reservation) = self.reservations.get_mut(write.reservation) {
-            reservation.has_record |= write.puts && is_made;
+            reservation.has_record |= write.puts.is_some() && is_made;
         }
         match write.is_late {
             false => {
@@ -70,6 +70,9 @@ impl Session {
             return false;
         };
         state.tally.note_scan(scanned.set_aside, scanned.unread);
+        for record in &scanned.records {
+            state.tally.note_found(record.id());
+        }
         match scanned.has_claim {
             true => replayer.handle_scanned(now, inner, scanned.records),
             false => replayer.handle_claimed(now, inner, scanned.records),
@@ -87,7 +90,10 @@ impl Session {
             return;
         };
         let principal = reservation.principal;
-        let puts = matches!(write, JournalWrite::Put(_));
+        let puts = match &write {
+            JournalWrite::Put(record) => Some(Box::new(record.id().clone())),
+            JournalWrite::Remove(_) | JournalWrite::SetAside(..) => None,
+        };
         if let (JournalWrite::Put(record), None) = (&write, &reservation.record) {
             reservation.record = Some(Box::new(record.id().clone()));
             self.principals
@@ -165,8 +171,9 @@ impl Session {
 
     /// A record was made after all.
     fn stored_late(&mut self, now: Now, write: &Write) {
-        if !write.puts {
-            return;
+        let Some(record) = &write.puts else { return };
+        if let Some(state) = self.principals.get_mut(write.principal) {
+            state.tally.note_late_record(record);
         }
         let is_over = self
             .reservations

@@ -22,7 +22,9 @@ fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
     let tasks = Arc::new(Executor::new());
     let handle = Arc::downgrade(&tasks);
     let run = move |running: Running<Tasks>| {
-        let serving = running.serve(Sleep::lasting);
+        // A task among the others, so that it is polled when it is woken, and no task that always has something to do keeps it
+        // from its turn.
+        let serving = tasks.spawn(running.serve(Sleep::lasting));
         async_io::block_on(tasks.run(serving));
     };
     Ok((handle, Box::new(run)))

@@ -27,7 +27,7 @@ const LANDING: usize = 8 * 1024;
 
 /// Then it is somebody else's turn: hyper reads on for as long as there is something, and a server that sends without end
 /// would keep whoever polls from looking at the time.
-const READS_IN_A_ROW: u32 = 64;
+const READS_IN_A_ROW: u32 = 8;
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {

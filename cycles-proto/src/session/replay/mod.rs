@@ -325,6 +325,11 @@ impl Replayer {
         self.wake(now);
     }
 
+    /// Whether a record is being settled.
+    pub fn is_settling(&self) -> bool {
+        !self.settling.is_empty()
+    }
+
     /// How many records are not settled, as far as is known.
     pub fn unsettled(&self) -> usize {
         self.queue.len() + self.settling.len() + self.left

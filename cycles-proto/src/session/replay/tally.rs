@@ -12,6 +12,10 @@ use crate::time::Now;
 pub struct Tally {
     ending: usize,
     unrecorded: usize,
+    /// Those among them whose records may still come.
+    missing: BTreeSet<RecordId>,
+    /// Records that came after their costs were given up, and that no scan has found yet.
+    late: BTreeSet<RecordId>,
     charged_less: usize,
     /// The costs whose records are for a person now.
     set_aside: BTreeSet<RecordId>,
@@ -65,8 +69,24 @@ impl Tally {
         self.unread = unread;
     }
 
+    /// A scan found this record.
+    pub fn note_found(&mut self, record: &RecordId) {
+        self.late.remove(record);
+    }
+
+    /// A record was made after it was given up: its cost is settled by whoever reads the journal next.
+    pub fn note_late_record(&mut self, record: &RecordId) {
+        if self.missing.remove(record) {
+            self.unrecorded = self.unrecorded.saturating_sub(1);
+            self.late.insert(record.clone());
+        }
+    }
+
     fn note_receipt(&mut self, record: Option<&RecordId>, receipt: &Receipt) {
-        self.unrecorded += usize::from(receipt.is_unrecorded());
+        if receipt.is_unrecorded() {
+            self.unrecorded += 1;
+            self.missing.extend(record.cloned());
+        }
         if let (Some(record), true) = (record, receipt.is_set_aside()) {
             self.set_aside.insert(record.clone());
         }
@@ -80,14 +100,16 @@ impl Flushed {
             ending,
             unrecorded,
             charged_less,
+            ref late,
             ref set_aside,
             corrupt,
             unread,
+            ..
         } = tally;
         let is_read = !has_journal || journal.is_some_and(|replayer| replayer.is_complete(now));
         Self {
             ending,
-            recorded: journal.map_or(0, Replayer::unsettled),
+            recorded: journal.map_or(0, Replayer::unsettled) + late.len(),
             unrecorded,
             charged_less,
             set_aside: set_aside.len() + corrupt,

@@ -133,3 +133,26 @@ fn a_closed_session_is_not_idle_while_a_call_is_out() {
     desk.settle();
     assert!(desk.session.is_idle() && desk.session.answer(key).unwrap().is_ok());
 }
+
+#[test]
+fn a_flush_of_a_closed_session_ends_with_what_was_under_way_and_does_not_wait_for_its_time() {
+    for how in [Close::WhenDone, Close::Leaving, Close::WritingOnly] {
+        for is_closed_first in [true, false] {
+            let mut desk = Desk::new();
+            desk.scans = Fate::Held;
+            let caller = desk.caller.clone();
+            let hour = desk.mono + std::time::Duration::from_secs(3_600);
+            if is_closed_first {
+                desk.session.close(desk.now(), how);
+            }
+            let flush = desk.session.flush(desk.now(), &caller, hour, false);
+            if !is_closed_first {
+                desk.session.close(desk.now(), how);
+            }
+            desk.settle();
+            let left = desk.session.flushed(flush).unwrap();
+            assert!(!left.is_certain, "{how:?}: nobody has read the journal");
+            assert!(desk.session.is_idle(), "{how:?}");
+        }
+    }
+}

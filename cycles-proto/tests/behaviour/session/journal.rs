@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cycles_proto::journal::JournalWrite;
+use cycles_proto::session::Close;
 use cycles_proto::{CyclesConfig, Event, Receipt};
 
 use super::desk::{Desk, Fate, KEY};
@@ -238,4 +239,46 @@ fn without_a_journal_nothing_is_read_or_written_and_a_flush_is_certain() {
     assert!(desk.session.flushed(flush).unwrap().is_complete());
     assert_eq!(desk.charged(), [Some(5)]);
     assert!(desk.open_scans.is_empty() && desk.open_stores.is_empty());
+}
+
+#[test]
+fn a_cost_that_was_given_up_and_is_recorded_after_all_is_missing_no_more() {
+    for is_closed in [true, false] {
+        let mut desk = Desk::new();
+        let key = desk.held();
+        let caller = desk.caller.clone();
+        desk.stores = Fate::Held;
+        desk.calls = |_| Fate::Fails;
+        desk.commit(key, 5);
+        while !desk.session.is_over(key) {
+            desk.pass_ms(1_000);
+        }
+        assert!(desk.receipt(key).unwrap().is_unrecorded());
+        let left = desk.session.left(desk.now(), &caller);
+        assert_eq!((left.unrecorded, left.recorded), (1, 0));
+        if is_closed {
+            desk.session.close(desk.now(), Close::WhenDone);
+        }
+        // The disk comes back.
+        let open: Vec<_> = desk.open_stores.drain(..).collect();
+        for (ticket, principal, write) in open {
+            desk.store(ticket, principal, write);
+        }
+        let left = desk.session.left(desk.now(), &caller);
+        assert_eq!((left.unrecorded, left.recorded), (0, 1), "closed: {is_closed}");
+        desk.stores = Fate::Done;
+        desk.calls = |_| Fate::Done;
+        desk.pass_ms(600_000);
+        let left = desk.session.left(desk.now(), &caller);
+        match is_closed {
+            true => {
+                assert_eq!((left.unrecorded, left.recorded), (0, 1));
+                assert_eq!(desk.journal.len(), 1, "a later run settles it");
+            }
+            false => {
+                assert_eq!((left.unrecorded, left.recorded), (0, 0));
+                assert!(desk.journal.is_empty());
+            }
+        }
+    }
 }

@@ -356,3 +356,33 @@ fn whoever_asked_is_told_of_a_place_that_is_not_given_back_and_of_which_reservat
         [(seven, Some(desk.ids[0].clone())), (seven, None)]
     );
 }
+
+#[test]
+fn however_few_places_there_are_a_cost_is_sent_before_questions_that_never_end() {
+    for places in 1..5 {
+        let mut desk = Desk::new();
+        desk.session.set_places(places);
+        let key = desk.held();
+        desk.calls = |_| Fate::Held;
+        for _ in 0..10 {
+            let _ = desk.health();
+        }
+        desk.settle();
+        desk.commit(key, 5);
+        // Each answer makes room for one call, and there is always another question.
+        for _ in 0..3 {
+            let _ = desk.health();
+            desk.settle();
+            let call = desk.open.remove(0);
+            desk.answer(call);
+            desk.settle();
+            if desk.open.iter().any(|call| is_of(call, "/commit")) {
+                break;
+            }
+        }
+        assert!(
+            desk.open.iter().any(|call| is_of(call, "/commit")),
+            "{places} places"
+        );
+    }
+}

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use cycles_proto::config::ConfigError;
 use cycles_proto::models::Subject;
-use cycles_proto::session::{Caller, ObserverId};
+use cycles_proto::session::{Caller, ObserverId, Session};
+use cycles_proto::{CyclesConfig, Error, Seed};
 
 use super::desk::{Desk, Fate, OTHER_KEY, config, is_of, request};
 
@@ -158,4 +160,20 @@ fn an_observer_may_be_told_of_something_for_as_long_as_something_is_asked_in_its
     desk.session.forget(desk.now(), held);
     desk.settle();
     assert_eq!(named(&desk), [].into());
+}
+
+#[test]
+fn a_caller_of_a_session_for_another_server_is_refused() {
+    let mut desk = Desk::new();
+    let elsewhere = CyclesConfig::builder("cyc_live_0123456789", "http://elsewhere.example");
+    let elsewhere = Arc::new(elsewhere.tenant("acme-corp").build().unwrap());
+    let stranger = Session::new(Arc::clone(&elsewhere), Seed([2; 16]))
+        .caller(elsewhere)
+        .unwrap();
+    let seed = desk.seed();
+    let refused = desk.session.reserve(desk.now(), &stranger, request(), seed);
+    assert!(
+        matches!(refused, Err(Error::Config(ConfigError::OtherServer))),
+        "{refused:?}"
+    );
 }

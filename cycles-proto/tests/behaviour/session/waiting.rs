@@ -104,3 +104,25 @@ fn a_call_has_a_key_of_its_own_that_can_be_compared_and_shown() {
     assert!(first == again && first != second);
     assert_eq!(format!("{first:?}"), format!("CallKey({:?})", first.id()));
 }
+
+#[test]
+fn a_driver_that_never_asks_what_has_changed_holds_on_to_nothing_that_is_over() {
+    let mut desk = Desk::new();
+    let held = desk.held();
+    for _ in 0..100 {
+        let key = desk.held();
+        desk.commit(key, 5);
+        desk.settle();
+        desk.session.forget(desk.now(), key);
+        let call = desk.health();
+        desk.settle();
+        assert!(desk.session.answer(call).unwrap().is_ok());
+        let caller = desk.caller.clone();
+        let flush = desk.session.flush(desk.now(), &caller, desk.mono, false);
+        desk.settle();
+        desk.session.forget_flush(flush);
+    }
+    desk.pass_ms(300_000);
+    assert_eq!(desk.session.pop_changed(), Some(Key::Reservation(held)));
+    assert_eq!(desk.session.pop_changed(), None);
+}
