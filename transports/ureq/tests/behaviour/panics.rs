@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::world::{World, builder, commit, guarded, reserve};
 use cycles_sandbox::{ReservationState, ReservationStatus, Sandbox};
@@ -413,6 +413,12 @@ fn sweep_events(fault: &str, listen: impl Fn(&mut World, Listener, &dyn Fn(&Cycl
         world.sandbox.clear_faults();
         world.flush();
         assert_ended_once(&world, &script, fault == "commit:410", &what);
+        // Observers are told on a thread of their own, which may come late.
+        let patience = Duration::from_secs(if nth == 0 { 20 } else { 1 });
+        let began = Instant::now();
+        while !listener.has_panicked() && began.elapsed() < patience {
+            thread::sleep(Duration::from_millis(1));
+        }
         if !listener.has_panicked() {
             assert!(nth > 0, "{what}: the sweep covers something");
             break;
