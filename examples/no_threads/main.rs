@@ -160,7 +160,7 @@ impl Loop {
     }
 }
 
-/// That somebody was woken.
+/// Set when the agent is woken.
 #[derive(Default)]
 struct Flag(AtomicBool);
 

@@ -173,14 +173,14 @@ pub enum Event {
         charged: Amount,
     },
     /// The cost is in no file, and the client has given up on it. The ledger refused it, could not be reached, or may have
-    /// forgotten its key; and there is no journal, or it cannot be written. It is not in the ledger either, as far as is known: the
-    /// receipt's error says whether an attempt may have got through. It is counted in
-    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded), unless its record is made after all by a disk that hung.
+    /// forgotten its key; and there is no journal, or it cannot be written. As far as the client knows the ledger does not have it
+    /// either; the receipt's error says whether an attempt may have got through. It is counted in
+    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded), until a disk that hung makes its record after all.
     #[non_exhaustive]
     CostUnrecorded {
         /// Whose cost it is.
         reservation_id: ReservationId,
-        /// What it is. To be charged by hand under the same key, which cannot count twice.
+        /// What it is. Charge it by hand, under the same key: while the server remembers that, it counts once.
         actual: Option<Amount>,
         /// What became of it.
         receipt: Box<Receipt>,

@@ -17,14 +17,13 @@ pub(super) struct Since(u64);
 
 impl Doubt {
     /// A call goes out. Whether it is to make a connection, and to close those that wait.
-    pub(super) fn goes_out(&mut self, is_fresh: bool) -> (bool, Since) {
-        let is_fresh = core::mem::take(&mut self.is_in_doubt) || is_fresh;
+    pub(super) fn goes_out(&mut self) -> (bool, Since) {
+        let is_fresh = core::mem::take(&mut self.is_in_doubt);
         self.closings += u64::from(is_fresh);
         (is_fresh, Since(self.closings))
     }
 
-    /// There is no answer to an attempt that began then. If those that waited then were closed already, the ones that wait now
-    /// are others.
+    /// There is no answer to an attempt that began then. It says nothing of connections that were made since the last closing.
     pub(super) fn failed(&mut self, since: Since, kind: FailureKind) {
         self.is_in_doubt |= kind.casts_doubt_on_connections() && since == Since(self.closings);
     }

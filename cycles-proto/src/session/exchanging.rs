@@ -113,7 +113,7 @@ impl Session {
         let Some(exchange) = self.outside.exchange(key) else {
             return;
         };
-        let (fresh, since) = self.doubt.goes_out(call.fresh);
+        let (fresh, since) = self.doubt.goes_out();
         let end = now.mono.saturating_add(exchange.timeout);
         (exchange.since, exchange.end) = (since, end);
         let (of, inner, asked) = (exchange.of, exchange.inner, exchange.asked);

@@ -37,7 +37,7 @@ pub(super) struct Reservation {
     /// Whether it waits to be polled.
     pub(super) is_due: bool,
     pub(super) is_over: bool,
-    /// Whether whoever waits for it is to look, and was not told so.
+    /// Whether it stands in the session's list of what has changed.
     pub(super) is_changed: bool,
     /// Whether nobody will ask for it any more.
     pub(super) is_forgotten: bool,

@@ -216,8 +216,8 @@ impl<S, F, P> Drop for Metered<S, F, P> {
 /// Nothing in it is pinned in place.
 impl<S, F, P> Unpin for Metered<S, F, P> {}
 
-/// Waits for what becomes of a metered cost; see [`Metered::settling`]. It waits for the end of what is metered first, so it
-/// is awaited beside that or after it, and waited for on another thread or after it.
+/// Waits for what becomes of a metered cost; see [`Metered::settling`]. It is ready when what is metered has ended and its cost is
+/// settled: await it after the end, or beside the consumer.
 #[derive(Clone)]
 #[must_use = "the cost is settled without it; await this to learn what became of it"]
 pub struct Settling(pub(crate) Arc<Life>);

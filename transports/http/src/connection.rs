@@ -50,7 +50,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         }
     }
 
-    /// Makes it, for as long as somebody wants it.
+    /// Makes the connection. Nothing if the call that it was made for is withdrawn meanwhile, or made elsewhere.
     async fn connect(&self) -> Option<Result<Http, Failure>> {
         let (reactor, connector) = {
             let client = self.client.upgrade()?;

@@ -74,7 +74,8 @@ impl Tally {
         self.late.remove(record);
     }
 
-    /// A record was made after it was given up: its cost is settled by whoever reads the journal next.
+    /// The record of a cost that was given up is there after all. The next reading of the journal finds it, and the cost is
+    /// settled then.
     pub fn note_late_record(&mut self, record: &RecordId) {
         if self.missing.remove(record) {
             self.unrecorded = self.unrecorded.saturating_sub(1);

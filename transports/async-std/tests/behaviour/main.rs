@@ -18,7 +18,7 @@ mod scene;
 mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
-#[path = "../../../client/tests/adapter/given.rs"]
+#[path = "../../../client/tests/adapter/world.rs"]
 mod world;
 
 #[cfg(feature = "macros")]

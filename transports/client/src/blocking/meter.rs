@@ -156,8 +156,8 @@ where
 }
 
 impl Settling {
-    /// Blocks until the end of what is metered, which has to come on another thread or to have come, and then
-    /// until the cost is settled, or safe after a first attempt. Returns its receipt, or nothing if nothing was
+    /// Blocks until what is metered has ended, and then until the cost is settled, or safe after a first attempt. Call it
+    /// after the end, or on another thread than the one that consumes. Returns its receipt, or nothing if nothing was
     /// consumed, so that the budget was given back.
     ///
     /// # Errors

@@ -1,88 +1,45 @@
-//! A ledger in the process, and a time that a test drives, in place of an adapter's transport and clock. The tests of each
-//! adapter have it as a module.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+// A transport and a clock that are given in place of the adapter's own.
+//
+// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `world` are beside it.
 
-use std::sync::{Arc, Mutex};
-use std::task::Waker;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use cycles_client::proto::{Call, Now};
-use cycles_client::{Clock, ConfigError, Done, Tick, Ticker, Transport, UnixMillis};
-use cycles_sandbox::{ApiKey, Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Unit};
+use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT};
+use runcycles::{CyclesClient, CyclesClientBuilder, Error};
+use world::{World, cost, request};
 
-/// Both sides.
-#[derive(Clone)]
-pub struct World(Arc<Inner>);
-
-struct Inner {
-    began: SystemTime,
-    passed: Mutex<Duration>,
-    ledger: Mutex<Ledger>,
-    ticker: Mutex<Option<Ticker>>,
+fn builder() -> CyclesClientBuilder {
+    let builder = CyclesClient::builder(DEFAULT_API_KEY, "http://ledger.example");
+    builder.tenant(DEFAULT_TENANT).journal_enabled(false)
 }
 
-impl World {
-    pub fn new() -> Self {
-        let mut ledger = Ledger::new(1);
-        ledger.add_api_key(ApiKey::new(DEFAULT_API_KEY, DEFAULT_TENANT));
-        ledger.add_budget(Budget::new(DEFAULT_TENANT_SCOPE, Unit::Tokens, 1_000));
-        Self(Arc::new(Inner {
-            began: SystemTime::now(),
-            passed: Mutex::default(),
-            ledger: Mutex::new(ledger),
-            ticker: Mutex::default(),
-        }))
-    }
-
-    /// Lets time pass, and has the client do what is due meanwhile.
-    pub fn pass(&self, time: Duration) {
-        let end = self.now().mono + time;
-        let ticker = self.0.ticker.lock().unwrap();
-        let ticker = ticker
-            .as_ref()
-            .expect("the client has asked for its time to be kept");
-        loop {
-            let next = match ticker.tick(Waker::noop()) {
-                Tick::Until(next) => next.filter(|next| *next < end),
-                Tick::Over => None,
-            };
-            *self.0.passed.lock().unwrap() = next.unwrap_or(end);
-            if next.is_none() {
-                break;
-            }
-        }
-        ticker.tick(Waker::noop());
-    }
-
-    /// What is spent and what is held.
-    pub fn budget(&self) -> (i64, i64) {
-        let ledger = self.0.ledger.lock().unwrap();
-        let budget = ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap();
-        (budget.spent, budget.reserved)
+on_executor! {
+    async fn an_agent_runs_for_five_minutes_of_its_tests_own_time() {
+        let world = World::new();
+        let client = builder().transport(world.clone()).clock(world.clone()).build();
+        let guard = client.reserve(request()).await.unwrap();
+        world.pass(Duration::from_secs(300));
+        assert!(!guard.lease().is_lost());
+        assert_eq!(world.budget(), (0, 10));
+        assert!(guard.commit(cost()).await.unwrap().is_settled());
+        assert_eq!(world.budget(), (7, 0));
     }
 }
 
-impl Clock for World {
-    fn now(&self) -> Now {
-        let mono = *self.0.passed.lock().unwrap();
-        Now {
-            mono,
-            wall: UnixMillis::from(self.0.began).saturating_add(mono),
-        }
-    }
-
-    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
-        *self.0.ticker.lock().unwrap() = Some(ticker);
-        Ok(())
+on_executor! {
+    async fn a_transport_alone_has_the_adapters_time() {
+        let world = World::new();
+        let client = builder().transport(world.clone()).build();
+        let guard = client.reserve(request()).await.unwrap();
+        assert!(guard.commit(cost()).await.unwrap().is_settled());
+        assert_eq!(world.budget(), (7, 0));
     }
 }
 
-impl Transport for World {
-    fn start(&self, call: Call, mut done: Done) {
-        if done.begin() {
-            let now = self.now().wall;
-            let answer = self.0.ledger.lock().unwrap().handle(now, &call.request);
-            done.finish(Ok(answer));
-        }
-    }
+#[test]
+fn a_clock_alone_is_refused_with_what_is_missing() {
+    let Err(Error::Config(error)) = builder().clock(World::new()).try_build() else {
+        panic!("the adapter's own transport has its own time");
+    };
+    assert!(error.to_string().contains("`transport`"), "{error}");
 }

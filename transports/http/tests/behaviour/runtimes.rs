@@ -133,10 +133,13 @@ fn an_exchange_goes_on_wherever_it_is_polled_while_its_runtime_runs() {
     assert_eq!(net.requests().len(), 1);
 }
 
-/// Our own runtime, which always runs.
-fn own() -> Runtime {
+/// A network with a runtime of our own, which always runs, and a server that answers.
+fn with_own() -> (Runtime, Net) {
     let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(1).enable_time().build().unwrap()
+    let own = builder.worker_threads(1).enable_time().build().unwrap();
+    let net = Net::with_own(own.handle());
+    net.answering(SERVER, OK);
+    (own, net)
 }
 
 /// Begins a call in a runtime that does not run on, and waits for the answer elsewhere.
@@ -150,9 +153,7 @@ fn made_elsewhere(net: &Net, call: Call, meanwhile: impl FnOnce(Runtime)) {
 
 #[test]
 fn what_a_users_runtime_does_not_begin_within_a_second_is_made_on_our_own() {
-    let own = own();
-    let net = Net::with_own(own.handle());
-    net.answering(SERVER, OK);
+    let (_own, net) = with_own();
     let mut blocked = None;
     made_elsewhere(&net, call(), |users| blocked = Some(users));
     assert_eq!(net.requests().len(), 1);
@@ -163,9 +164,7 @@ fn what_a_users_runtime_does_not_begin_within_a_second_is_made_on_our_own() {
 
 #[test]
 fn a_kept_connection_of_a_runtime_that_was_blocked_meanwhile_ends() {
-    let own = own();
-    let net = Net::with_own(own.handle());
-    net.answering(SERVER, OK);
+    let (_own, net) = with_own();
     let (client, users) = (net.client(), runtime());
     users.block_on(async {
         client.clone().exchange(call()).await.unwrap();
@@ -199,18 +198,14 @@ fn a_kept_connection_of_a_runtime_that_was_blocked_meanwhile_ends() {
 
 #[test]
 fn what_a_users_runtime_that_ends_did_not_begin_is_made_on_our_own() {
-    let own = own();
-    let net = Net::with_own(own.handle());
-    net.answering(SERVER, OK);
+    let (_own, net) = with_own();
     made_elsewhere(&net, call_within(Duration::MAX), drop);
     assert_eq!(net.requests().len(), 1);
 }
 
 #[test]
 fn a_lease_depends_on_no_runtime_of_a_user() {
-    let own = own();
-    let net = Net::with_own(own.handle());
-    net.answering(SERVER, OK);
+    let (_own, net) = with_own();
     let extension = Call {
         urgency: Urgency::Lease(Duration::ZERO),
         ..call()
@@ -222,9 +217,7 @@ fn a_lease_depends_on_no_runtime_of_a_user() {
 
 #[test]
 fn a_call_in_a_runtime_without_io_is_made_on_our_own() {
-    let own = own();
-    let net = Net::with_own(own.handle());
-    net.answering(SERVER, OK);
+    let (_own, net) = with_own();
     net.take_io();
     let users = runtime();
     users.block_on(net.client().exchange(call())).unwrap();

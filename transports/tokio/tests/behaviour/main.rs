@@ -19,7 +19,7 @@ mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
 mod wait;
-#[path = "../../../client/tests/adapter/given.rs"]
+#[path = "../../../client/tests/adapter/world.rs"]
 mod world;
 
 #[cfg(feature = "macros")]

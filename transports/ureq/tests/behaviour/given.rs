@@ -3,27 +3,13 @@
 use std::time::Duration;
 
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT};
-use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_ureq::{CyclesClient, CyclesClientBuilder, Error};
 
-use crate::world::World;
+use crate::world::{World, cost, request};
 
 fn builder() -> CyclesClientBuilder {
     let builder = CyclesClient::builder(DEFAULT_API_KEY, "http://ledger.example");
     builder.tenant(DEFAULT_TENANT).journal_enabled(false)
-}
-
-fn request() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::default())
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(10))
-        .ttl_ms(60_000_u64)
-        .build()
-}
-
-fn cost() -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(7)).build()
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod adapter;
 mod alone;
 #[path = "../support/mod.rs"]
 mod support;
-#[path = "../../../client/tests/adapter/given.rs"]
+#[path = "../../../client/tests/adapter/world.rs"]
 mod world;
 
 #[cfg(feature = "macros")]
