@@ -13,16 +13,13 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug)]
 pub struct Backoff {
     waits: u32,
-    dice: u64,
+    seed: Seed,
 }
 
 impl Backoff {
     /// No wait so far.
-    pub fn new(seed: &Seed) -> Self {
-        let number = u128::from_be_bytes(seed.0);
-        // Both halves of the seed count, and equal halves do not cancel.
-        let dice = ((number >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number as u64;
-        Self { waits: 0, dice }
+    pub fn new(seed: Seed) -> Self {
+        Self { waits: 0, seed }
     }
 
     /// How many waits there were.
@@ -37,8 +34,8 @@ impl Backoff {
             return None;
         }
         let whole = self.whole_wait(policy);
+        let wait = whole / 2 + (whole / 2).mul_f64(self.seed.fraction(self.waits.into()));
         self.waits += 1;
-        let wait = whole / 2 + (whole / 2).mul_f64(self.roll());
         let pause = retry_after.unwrap_or_default().min(LONGEST_PAUSE);
         Some(wait.max(pause))
     }
@@ -52,16 +49,6 @@ impl Backoff {
             .unwrap_or(policy.max_delay)
             .min(policy.max_delay)
     }
-
-    /// A number from 0 to 1 (splitmix64).
-    fn roll(&mut self) -> f64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.dice;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        // 53 bits are what a float holds exactly.
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 #[cfg(test)]
@@ -69,7 +56,7 @@ mod tests {
     use super::*;
 
     fn waits(policy: &RetryPolicy, seed: u8) -> Vec<Duration> {
-        let mut backoff = Backoff::new(&Seed([seed; 16]));
+        let mut backoff = Backoff::new(Seed([seed; 16]));
         std::iter::from_fn(|| backoff.next(policy, None)).collect()
     }
 
@@ -108,7 +95,7 @@ mod tests {
     fn a_pause_that_the_server_asks_for_is_kept_up_to_an_hour() {
         let policy = RetryPolicy::default();
         let next = |pause| {
-            Backoff::new(&Seed([1; 16]))
+            Backoff::new(Seed([1; 16]))
                 .next(&policy, Some(Duration::from_secs(pause)))
                 .unwrap()
         };

@@ -35,6 +35,19 @@ impl Seed {
         String::from_utf8(hex).ok()
     }
 
+    /// The `n`-th of its random numbers, from 0 to 1 (splitmix64): for waits that clients must not have in common.
+    pub(crate) fn fraction(self, n: u64) -> f64 {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let number = u128::from_be_bytes(self.0);
+        // Both halves of the seed count, and equal halves do not cancel.
+        let start = ((number >> 64) as u64).wrapping_mul(GOLDEN) ^ number as u64;
+        let mut mixed = start.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN));
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // 53 bits are what a float holds exactly.
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Whether it names a trace: all but zeros do.
     pub(crate) fn is_a_trace(&self) -> bool {
         self.0 != [0; 16]

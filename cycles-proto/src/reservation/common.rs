@@ -19,6 +19,8 @@ use crate::wire::{Answer, Call, Encoded};
 pub(super) struct Common {
     pub(super) config: Arc<CyclesConfig>,
     pub(super) seed: Seed,
+    /// Whether its beats go up to an eighth of their wait early.
+    pub(super) spreads_beats: bool,
     pub(super) tickets: Tickets,
     pub(super) events: Events,
     /// How many attempts to reserve were handed out. They come before everything else of a life, so their
@@ -33,6 +35,7 @@ impl Common {
         Self {
             config,
             seed,
+            spreads_beats: false,
             tickets: Tickets::default(),
             events: Events::default(),
             attempts_to_reserve: 0,

@@ -38,7 +38,7 @@ impl Held {
             response,
             observed,
         } = granted;
-        let heart = Heart::new(about.ttl_ms, common.config.attempt_timeout(), observed);
+        let heart = Heart::new(common, about.ttl_ms, observed);
         let grant = Grant {
             reservation_id: id,
             decision: response.decision.clone(),

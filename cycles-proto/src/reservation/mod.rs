@@ -97,6 +97,13 @@ impl Lifecycle {
         Ok(Self { common, phase })
     }
 
+    /// Beats up to an eighth of the wait earlier than the protocol has it, by its seed: so leases that were made
+    /// together do not all beat at once.
+    pub fn spread_beats(mut self) -> Self {
+        self.common.spreads_beats = true;
+        self
+    }
+
     /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats. The record
     /// has to be one of [this server](JournalRecord::base_url); the [`Replayer`](crate::session::replay::Replayer) sees to that.
     pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
@@ -179,6 +186,14 @@ impl Lifecycle {
         }
         let said = answer;
         self.attempted(now, Attempted { ticket, sent, said });
+    }
+
+    /// An extension has to wait for a place, which it does until then.
+    pub(crate) fn queued(&mut self, now: Now, ticket: Ticket, until: Duration) {
+        self.at(now);
+        if let Some(flight) = self.flight_mut().filter(|flight| flight.ticket == ticket) {
+            flight.deadline = until;
+        }
     }
 
     /// A call was given a place, having waited for it: its time begins now.

@@ -80,7 +80,7 @@ impl Releasing {
         };
         let timeout = common.config.attempt_timeout();
         let (call, flight) = common.attempt(&encoded, now, timeout);
-        self.backoff.get_or_insert_with(|| Backoff::new(&common.seed));
+        self.backoff.get_or_insert_with(|| Backoff::new(common.seed));
         self.stage = Stage::InFlight(flight);
         Ok(Step::Send(call))
     }
@@ -147,7 +147,7 @@ impl Releasing {
             max_attempts: u32::MAX,
             ..common.config.retry().clone()
         };
-        let backoff = self.backoff.get_or_insert_with(|| Backoff::new(&common.seed));
+        let backoff = self.backoff.get_or_insert_with(|| Backoff::new(common.seed));
         let retry_in = pause
             .and_then(|pause| backoff.next(&policy, Some(pause)))
             // There is no limit to the number, so a policy without waits would have no end of them.

@@ -46,7 +46,7 @@ impl Session {
         self.at(now);
         self.check(caller)?;
         let own_key = request.idempotency_key.clone().map(Box::new);
-        let machine = Lifecycle::new(Arc::clone(&caller.config), request, seed)?;
+        let machine = Lifecycle::new(Arc::clone(&caller.config), request, seed)?.spread_beats();
         let mut reservation = Reservation::new(machine, caller.principal, caller.observer);
         reservation.own_key = own_key;
         reservation.is_helped = caller.is_blocking;

@@ -88,7 +88,13 @@ impl Session {
         } else if self.places.take(kind) {
             self.goes_out(now, key, call);
         } else {
-            let deadline = now.mono.saturating_add(call.timeout);
+            let inner = call.ticket;
+            let mut deadline = now.mono.saturating_add(call.timeout);
+            // A lease has its turn by when it ends: one that gave up before would lose it.
+            if let (Kind::Lease(ends), Of::Reservation(reservation)) = (kind, of) {
+                deadline = deadline.max(ends);
+                self.act(reservation, |machine| machine.queued(now, inner, deadline));
+            }
             if let Some(exchange) = self.outside.exchange(key) {
                 exchange.state = State::Queued(Box::new(call));
             }

@@ -134,7 +134,7 @@ impl Settlement {
             config,
             seed,
             record,
-            backoff: Backoff::new(&seed),
+            backoff: Backoff::new(seed),
             may_have_counted: false,
             only_in_memory: true,
             was_stored: false,
@@ -412,7 +412,7 @@ impl Settlement {
         self.record = record;
         self.is_late = true;
         self.may_have_counted = false;
-        self.backoff = Backoff::new(&self.seed);
+        self.backoff = Backoff::new(self.seed);
         let reservation_id = self.reservation_id().clone();
         self.events.push(Event::SettlingByEvent { reservation_id });
         self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));

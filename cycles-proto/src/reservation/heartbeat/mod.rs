@@ -66,10 +66,10 @@ pub(super) struct Scene<'a> {
 }
 
 impl Heart {
-    pub(super) fn new(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> Self {
-        let (lease, next) = Lease::granted(ttl_ms, attempt_timeout, observed);
+    pub(super) fn new(common: &Common, ttl_ms: u64, observed: Observation) -> Self {
+        let (lease, next) = Lease::granted(ttl_ms, common.config.attempt_timeout(), observed);
         let beat = match next {
-            Next::Beat(at) | Next::Retry(at) => Beat::At(at),
+            Next::Beat(at) | Next::Retry(at) => Beat::At(early(common, 0, observed.received, at)),
             Next::Stop(_) => Beat::Stopped,
         };
         Self {
@@ -223,7 +223,9 @@ impl Heart {
             remaining_ttl_ms: response.remaining_ttl_ms,
         });
         match next {
-            Next::Beat(at) | Next::Retry(at) => self.beat = Beat::At(at),
+            Next::Beat(at) | Next::Retry(at) => {
+                self.beat = Beat::At(early(scene.common, self.named, scene.now.mono, at));
+            }
             Next::Stop(reason) => self.stop(scene, reason, None),
         }
     }
@@ -314,6 +316,16 @@ impl Heart {
             scene.common.events.push(Event::LeaseLost { reservation_id });
         }
     }
+}
+
+/// When to beat instead of at `due`: up to an eighth of the wait earlier, if beats are spread. The shortest wait stays
+/// as it is.
+fn early(common: &Common, beat: u64, now: Duration, due: Duration) -> Duration {
+    if !common.spreads_beats {
+        return due;
+    }
+    let wait = due.saturating_sub(now).saturating_sub(lease::SHORTEST_WAIT);
+    due.saturating_sub((wait / 8).mul_f64(common.seed.fraction(beat)))
 }
 
 /// Whether the ledger says that the reservation has ended. A bare 410 may be a proxy's.

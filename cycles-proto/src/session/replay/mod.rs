@@ -106,7 +106,7 @@ impl Replayer {
             is_forced: false,
             tickets: Tickets::default(),
             scan: Scan::At(Duration::ZERO),
-            pauses: Backoff::new(&seed),
+            pauses: Backoff::new(seed),
             queue: VecDeque::new(),
             settling: BTreeSet::new(),
             live: BTreeSet::new(),
@@ -437,7 +437,7 @@ impl Replayer {
             return;
         }
         if self.left == 0 && self.was_read {
-            self.pauses = Backoff::new(&self.seed);
+            self.pauses = Backoff::new(self.seed);
             return;
         }
         self.tried_before = self.started;

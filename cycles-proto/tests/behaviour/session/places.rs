@@ -85,6 +85,57 @@ fn a_beat_has_a_place_while_settlements_hang_in_all_others() {
 }
 
 #[test]
+fn leases_that_were_made_at_once_beat_up_to_an_eighth_of_the_wait_early_and_not_at_once() {
+    let mut desk = Desk::new();
+    for _ in 0..800 {
+        desk.held();
+    }
+    // A lease of a minute, of which two attempts of five seconds and a margin of one are kept in reserve.
+    let (wait, early) = (49_000, 49_000 / 8);
+    let beats = |desk: &mut Desk, ms: u64| {
+        let before = desk.sent.len();
+        desk.pass_ms(ms);
+        desk.sent.len() - before
+    };
+    assert_eq!(beats(&mut desk, wait - early), 0);
+    for _ in 0..4 {
+        let in_a_quarter = beats(&mut desk, early.div_ceil(4));
+        assert!((140..=260).contains(&in_a_quarter), "{in_a_quarter}");
+    }
+    assert_eq!(desk.sent.len(), 1_600);
+    // The ledger adds a minute to each, so that the next are due together again, at 109 s, and are spread again.
+    let latest = Duration::from_secs(109);
+    desk.pass(latest - Duration::from_secs(9) - desk.mono);
+    assert_eq!(desk.sent.len(), 1_600);
+    let most_in_250_ms = (0..36).map(|_| beats(&mut desk, 250)).max();
+    assert!(most_in_250_ms < Some(60), "{most_in_250_ms:?}");
+    assert_eq!(desk.sent.len(), 2_400);
+}
+
+#[test]
+fn an_extension_waits_for_a_place_as_long_as_its_lease_lasts() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    let keys: Vec<_> = (0..20).map(|_| desk.held()).collect();
+    desk.calls = |_| Fate::Held;
+    // Twenty that want a place within six seconds of the last seventeen, and have it for 700 ms each.
+    while desk.mono < Duration::from_secs(60) {
+        desk.pass_ms(700);
+        for call in std::mem::take(&mut desk.open) {
+            desk.answer(call);
+        }
+    }
+    let failed = |event: &_| matches!(event, Event::BeatFailed { .. });
+    assert_eq!(desk.told(failed), 0);
+    let lost = |desk: &Desk, key: &&ReservationKey| desk.session.lease_is_lost(desk.now(), **key);
+    assert_eq!(keys.iter().filter(|key| lost(&desk, key)).count(), 0);
+    // An answer that never comes ends its own attempt; the others wait on, until their leases end.
+    desk.pass(Duration::from_secs(60));
+    assert!(desk.told(failed) > 0);
+    assert_eq!(keys.iter().filter(|key| lost(&desk, key)).count(), 20);
+}
+
+#[test]
 fn a_call_that_was_withdrawn_before_it_began_is_not_sent() {
     let mut desk = Desk::new();
     desk.calls = |_| Fate::Held;

@@ -306,6 +306,7 @@ fn later(time: Duration, ms: u64) -> Duration {
 const SECOND_MS: u64 = 1_000;
 
 /// The shortest wait before a beat or a retry, where there is time for it.
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(SHORTEST_DELAY_MS);
 const SHORTEST_DELAY_MS: u64 = 250;
 
 /// The longest wait before a retry.

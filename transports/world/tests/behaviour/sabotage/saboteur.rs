@@ -63,6 +63,8 @@ pub(crate) struct Saboteur {
     polls: Option<u64>,
     has_told: bool,
     was_throttled: bool,
+    /// How many calls, writes and readings are out.
+    out: usize,
     has_failed: bool,
     /// Whether its own callers have asked for anything.
     has_reserved: bool,
@@ -105,6 +107,7 @@ impl Saboteur {
             polls: (sabotage == Sabotage::CountsPolls).then_some(0),
             has_told: false,
             was_throttled: false,
+            out: 0,
             has_failed: false,
             has_reserved: false,
             has_journal: false,
@@ -148,7 +151,10 @@ impl Saboteur {
                 Step::Store(ticket, whose, JournalWrite::Put(record))
             }
             (_, Step::Send(call)) => self.tamper_call(now, call),
-            (Sabotage::ImpatientAfterThrottling, Step::Wait(Some(at))) if self.was_throttled => {
+            // The time of what is out would be over too, which is another defect.
+            (Sabotage::ImpatientAfterThrottling, Step::Wait(Some(at)))
+                if self.was_throttled && self.out == 0 =>
+            {
                 self.was_throttled = false;
                 self.inner.poll(Now { mono: at, ..now })
             }
@@ -251,6 +257,8 @@ impl Machine for Saboteur {
         }
         let told = self.told(now);
         let step = self.inner.poll(told);
+        let goes_out = matches!(step, Step::Send(_) | Step::Store(..) | Step::Scan { .. });
+        self.out += usize::from(goes_out);
         if let (Sabotage::Repeats, Step::Wait(_)) = (self.sabotage, &step) {
             let event = Event::record_unreadable("v2-1.json", "again and again");
             return Step::Notify(Default::default(), event);
@@ -265,6 +273,7 @@ impl Machine for Saboteur {
         reader: &Reader,
         result: Result<&Response<Bytes>, Failure>,
     ) {
+        self.out = self.out.saturating_sub(1);
         let key = self.tickets.get(&ticket);
         let of = key.and_then(|key| self.of.get_mut(key));
         self.was_throttled |= result.as_ref().is_ok_and(|response| response.status() == 429);
@@ -289,10 +298,12 @@ impl Machine for Saboteur {
 
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.has_journal = true;
+        self.out = self.out.saturating_sub(1);
         self.inner.handle_stored(now, ticket, stored);
     }
 
     fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
+        self.out = self.out.saturating_sub(1);
         self.inner.handle_scanned(self.told(now), ticket, scanned)
     }
 
