@@ -16,7 +16,6 @@ use http::Response;
 use bytes::Bytes;
 
 use super::*;
-use crate::journal::STORE_DEADLINE;
 use crate::models::{Amount, ReservationStatus};
 
 #[test]
@@ -411,35 +410,4 @@ fn a_long_pause_of_a_cost_from_an_earlier_run_is_recorded_and_waited_for_by_nobo
             assert!(desk.outcome().is_settled() && desk.mono.as_secs() >= 3_600);
         }
     }
-}
-
-/// A disk that hangs: the ledger is well, and nobody knows of a record that another process could send.
-#[test]
-#[ignore = "needs one engine"]
-fn a_record_that_is_not_stored_within_five_seconds_does_not_hold_up_the_commit() {
-    let mut settlement = Settlement::new(config(), record(), SEED, now(Duration::ZERO));
-    let Step::Store(put, _) = settlement.poll(now(Duration::ZERO)) else {
-        panic!("nothing is stored")
-    };
-    let Step::Wait(until) = settlement.poll(now(Duration::ZERO)) else {
-        panic!("it does not wait")
-    };
-    assert_eq!(until, Some(STORE_DEADLINE));
-    let late = now(STORE_DEADLINE);
-    let told = settlement.poll(late);
-    assert!(
-        matches!(told, Step::Notify(Event::JournalFailed { .. })),
-        "{told:?}"
-    );
-    let sent = settlement.poll(late);
-    assert!(matches!(sent, Step::Send(_)), "{sent:?}");
-    // Written at last, it is a record to be cleared away.
-    settlement.handle_stored(put, Ok(()));
-    let Step::Send(call) = sent else { unreachable!() };
-    settlement.handle_response(late, call.ticket, &answer(200, COMMITTED).unwrap());
-    let cleared = settlement.poll(late);
-    assert!(
-        matches!(cleared, Step::Store(_, JournalWrite::Remove(_))),
-        "{cleared:?}"
-    );
 }
