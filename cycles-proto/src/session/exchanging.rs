@@ -73,7 +73,6 @@ impl Session {
             inner: call.ticket,
             kind,
             asks_for_a_reservation: call.reader.asks_for_a_reservation(),
-            asked: now.mono,
             timeout: call.timeout,
             end: Duration::MAX,
             since: Since::default(),
@@ -108,9 +107,26 @@ impl Session {
         let exchange = self.outside.exchange(key);
         let state = exchange.map(|exchange| core::mem::replace(&mut exchange.state, State::Placed));
         match state {
-            Some(State::Queued(call)) => self.goes_out(now, key, *call),
+            Some(State::Queued(call)) => {
+                self.waits_no_more(now, key);
+                self.goes_out(now, key, *call);
+            }
             // It does not wait any more.
             Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(kind),
+        }
+    }
+
+    /// A reservation keeps the time of its calls itself, which begins now, however short the wait was.
+    fn waits_no_more(&mut self, now: Now, key: SlabKey) {
+        if let Some(Exchange {
+            of: Of::Reservation(reservation),
+            inner,
+            ..
+        }) = self.outside.exchange(key)
+        {
+            let (reservation, inner) = (*reservation, *inner);
+            self.act(reservation, |machine| machine.placed(now, inner));
+            self.schedule(reservation);
         }
     }
 
@@ -122,16 +138,9 @@ impl Session {
         let (fresh, since) = self.doubt.goes_out();
         let end = now.mono.saturating_add(exchange.timeout);
         (exchange.since, exchange.end) = (since, end);
-        let (of, inner, asked) = (exchange.of, exchange.inner, exchange.asked);
-        match of {
+        match exchange.of {
             // It keeps the time itself.
-            Of::Reservation(reservation) => {
-                self.arm_exchange(key, None);
-                if asked != now.mono {
-                    self.act(reservation, |machine| machine.placed(now, inner));
-                    self.schedule(reservation);
-                }
-            }
+            Of::Reservation(_) => self.arm_exchange(key, None),
             Of::Call(call) => {
                 self.arm_exchange(key, Some(end));
                 if let Some(plain) = self.calls.get_mut(call) {

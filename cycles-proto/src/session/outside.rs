@@ -29,8 +29,6 @@ pub(super) struct Exchange {
     /// Whether a grant may come of it, which is given back if nobody waits for it any more.
     pub(super) asks_for_a_reservation: bool,
     pub(super) state: State,
-    /// When it was asked for.
-    pub(super) asked: Duration,
     /// How long it may take, from when it has a place.
     pub(super) timeout: Duration,
     /// When its time is over, once it has a place.

@@ -9,7 +9,7 @@ mod expired;
 mod verdicts;
 
 use self::desk::{
-    APPLIED, Answered, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, now, record, refusal,
+    APPLIED, Answered, COMMITTED, DAY_MS, Desk, SEED, WALL, answer, config, detail, record, refusal,
 };
 use http::Response;
 

@@ -136,6 +136,29 @@ fn an_extension_waits_for_a_place_as_long_as_its_lease_lasts() {
 }
 
 #[test]
+fn an_extension_that_hardly_waited_for_its_place_has_no_more_time_than_any_other() {
+    let mut desk = Desk::new();
+    desk.session.set_places(1);
+    let keys = [desk.held(), desk.held()];
+    desk.calls = |_| Fate::Held;
+    for key in keys {
+        desk.session
+            .extend(desk.now(), key, Duration::from_secs(60))
+            .unwrap();
+    }
+    desk.settle();
+    let first = desk.open.remove(0);
+    desk.answer(first);
+    desk.settle();
+    assert_eq!(desk.open.len(), 1);
+    // Seven eighths of five seconds.
+    desk.pass_ms(4_374);
+    assert!(desk.withdrawn.is_empty());
+    desk.pass_ms(1);
+    assert_eq!(desk.withdrawn, [desk.open[0].ticket]);
+}
+
+#[test]
 fn a_call_that_was_withdrawn_before_it_began_is_not_sent() {
     let mut desk = Desk::new();
     desk.calls = |_| Fate::Held;
