@@ -24,6 +24,11 @@ impl Decision {
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allow | Self::AllowWithCaps)
     }
+
+    /// Whether the ledger says no. An unknown decision is neither allowed nor denied: nothing runs all the same.
+    pub fn is_denied(&self) -> bool {
+        *self == Self::Deny
+    }
 }
 
 open_enum! {
@@ -224,7 +229,8 @@ mod tests {
     #[test]
     fn an_unknown_decision_fails_closed_and_keeps_its_text() {
         let decision: Decision = serde_json::from_str(r#""MAYBE""#).unwrap();
-        assert!(!decision.is_allowed());
+        assert!(!decision.is_allowed() && !decision.is_denied());
+        assert!(Decision::Deny.is_denied() && !Decision::Allow.is_denied());
         assert_eq!(decision.to_string(), "MAYBE");
         assert_eq!(serde_json::to_string(&decision).unwrap(), r#""MAYBE""#);
     }

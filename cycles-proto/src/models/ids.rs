@@ -15,9 +15,19 @@ macro_rules! string_id {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// From its text as it is on the wire.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into().into())
+            }
+
             /// The text as it is on the wire.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The text as it is on the wire.
+            pub fn into_inner(self) -> String {
+                self.into()
             }
         }
 

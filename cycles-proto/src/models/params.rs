@@ -128,15 +128,19 @@ impl BalanceParams {
         turn(&mut self.cursor, page.next_cursor.as_ref(), page.has_more)
     }
 
+    /// Whether it names a level of a subject, which it has to.
+    pub fn has_filter(&self) -> bool {
+        self.levels().iter().any(|(_, value)| value.is_some())
+    }
+
     pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
-        let levels = self.levels();
-        if levels.iter().all(|(_, value)| value.is_none()) {
+        if !self.has_filter() {
             return Err(InvalidRequest::new(
                 "balances",
                 "has no filter: give at least one of tenant, workspace, app, workflow, agent, toolset",
             ));
         }
-        check_filters(&levels)?;
+        check_filters(&self.levels())?;
         check_page(self.limit, self.cursor.as_deref())
     }
 

@@ -55,6 +55,27 @@ impl Receipt {
         }
     }
 
+    /// Whether the reservation was over, and an event was charged in its place.
+    pub fn is_recovered_via_event(&self) -> bool {
+        match self {
+            Self::RecoveredViaEvent(_) => true,
+            Self::LeaseLost(inner) => inner.is_recovered_via_event(),
+            Self::Committed(_) | Self::Pending { .. } | Self::Rejected { .. } | Self::Stale => false,
+        }
+    }
+
+    /// What the ledger has charged, where it told: a reservation that was found committed by an earlier attempt does
+    /// not.
+    pub fn charged(&self) -> Option<&Amount> {
+        match self {
+            Self::Committed(Some(reply)) => Some(&reply.charged),
+            Self::RecoveredViaEvent(reply) => reply.charged.as_ref(),
+            Self::Rejected { charged, .. } => charged.as_ref(),
+            Self::LeaseLost(inner) => inner.charged(),
+            Self::Committed(None) | Self::Pending { .. } | Self::Stale => None,
+        }
+    }
+
     /// Whether the cost is in no record and nothing more is tried for it. It is in no ledger as far as is known: where the last
     /// answers were lost it may be, as the [error](Self::error) says.
     pub fn is_unrecorded(&self) -> bool {

@@ -155,6 +155,14 @@ pub struct ReleaseRequestBuilder {
 }
 
 impl ReleaseRequest {
+    /// A release, and why.
+    pub fn new(reason: Option<String>) -> Self {
+        Self {
+            idempotency_key: None,
+            reason,
+        }
+    }
+
     /// Starts a request; nothing is required.
     pub fn builder() -> ReleaseRequestBuilder {
         ReleaseRequestBuilder::default()
