@@ -9,7 +9,7 @@ mod careless;
 mod input;
 pub mod lease;
 pub mod ledger;
-pub mod lifecycle;
+pub mod reservation;
 pub mod record;
 pub mod reply;
 pub mod request;

@@ -39,8 +39,8 @@ fn what_was_found_by_lease_stays_mended() {
 }
 
 #[test]
-fn what_was_found_by_lifecycle_stays_mended() {
-    each("lifecycle", cycles_fuzz::lifecycle::check);
+fn what_was_found_by_reservation_stays_mended() {
+    each("reservation", cycles_fuzz::reservation::check);
 }
 
 #[test]

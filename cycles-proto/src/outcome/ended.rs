@@ -1,4 +1,4 @@
-//! What is public of a life besides its machine: what was granted, and how it can end.
+//! What is public of a reservation besides its machine: what was granted, and how it can end.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub struct Grant {
     pub expires_at: Option<UnixMillis>,
 }
 
-/// How a life ended.
+/// How a reservation ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome {

@@ -1,4 +1,4 @@
-//! What all phases of a life share.
+//! What all phases of a reservation share.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(super) struct Common {
     pub(super) spreads_beats: bool,
     pub(super) tickets: Tickets,
     pub(super) events: Events,
-    /// How many attempts to reserve were handed out. They come before everything else of a life, so their
+    /// How many attempts to reserve were handed out. They come before everything else of a reservation, so their
     /// tickets are 1 up to this.
     pub(super) attempts_to_reserve: u64,
     /// The latest time that the driver told.
@@ -53,16 +53,21 @@ impl Common {
     }
 
     /// A fresh attempt at a request, and how it is waited for.
-    pub(super) fn attempt(&mut self, encoded: &Encoded, now: Now, timeout: Duration) -> (Call, Flight) {
+    pub(super) fn start_attempt(
+        &mut self,
+        encoded: &Encoded,
+        now: Now,
+        timeout: Duration,
+    ) -> (Call, Attempt) {
         let ticket = self.tickets.take();
         let deadline = now.mono.saturating_add(timeout);
         let call = encoded.call(&self.config, ticket, timeout);
-        let flight = Flight {
+        let attempt = Attempt {
             ticket,
             timeout,
             deadline,
         };
-        (call, flight)
+        (call, attempt)
     }
 
     pub(super) fn is_of_a_reservation(&self, ticket: Ticket) -> bool {
@@ -90,28 +95,28 @@ impl Common {
 
 /// An attempt that is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
+pub(super) struct Attempt {
     pub(super) ticket: Ticket,
     timeout: Duration,
     pub(super) deadline: Duration,
 }
 
-impl Flight {
+impl Attempt {
     /// Its time begins now.
     pub(super) fn begins(&mut self, now: Now) {
         self.deadline = now.mono.saturating_add(self.timeout);
     }
 
     /// The attempt whose time is over, if one is.
-    pub(super) fn overdue(flight: Option<Self>, now: Now) -> Option<Ticket> {
-        flight
-            .filter(|flight| flight.deadline <= now.mono)
-            .map(|flight| flight.ticket)
+    pub(super) fn overdue(attempt: Option<Self>, now: Now) -> Option<Ticket> {
+        attempt
+            .filter(|attempt| attempt.deadline <= now.mono)
+            .map(|attempt| attempt.ticket)
     }
 
-    /// Whether `ticket` is that of `flight`.
-    pub(super) fn is(flight: Option<Self>, ticket: Ticket) -> bool {
-        flight.is_some_and(|flight| flight.ticket == ticket)
+    /// Whether `ticket` is that of `attempt`.
+    pub(super) fn is(attempt: Option<Self>, ticket: Ticket) -> bool {
+        attempt.is_some_and(|attempt| attempt.ticket == ticket)
     }
 }
 

@@ -5,8 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Phase;
-use super::common::{About, Attempted, Common, Flight};
-use super::heartbeat::{Heart, Scene};
+use super::common::{About, Attempt, Attempted, Common};
+use super::heartbeat::{Heartbeat, Scene};
 use super::releasing::Releasing;
 use super::reserving::Granted;
 use crate::meter::{Meter, partial};
@@ -21,7 +21,7 @@ use crate::time::Now;
 pub(super) struct Held {
     pub(super) grant: Grant,
     about: About,
-    heart: Heart,
+    heartbeat: Heartbeat,
     /// A lower bound of the cost so far.
     spent: i64,
     /// The cost so far of what is metered.
@@ -38,7 +38,7 @@ impl Held {
             response,
             observed,
         } = granted;
-        let heart = Heart::new(common, about.ttl_ms, observed);
+        let heartbeat = Heartbeat::new(common, about.ttl_ms, observed);
         let grant = Grant {
             reservation_id: id,
             decision: response.decision.clone(),
@@ -51,7 +51,7 @@ impl Held {
         Self {
             grant,
             about,
-            heart,
+            heartbeat,
             spent: 0,
             counted: 0,
             untaken: None,
@@ -67,8 +67,8 @@ impl Held {
                 Step::Wait(at) => wake = at,
                 Step::Done => {
                     if let Some(receipt) = settlement.receipt() {
-                        let (heart, mut scene) = self.heart(common, now);
-                        heart.dismiss(&mut scene);
+                        let (heartbeat, mut scene) = self.heartbeat(common, now);
+                        heartbeat.dismiss(&mut scene);
                         return Err(Phase::ended(Outcome::Settled(receipt)));
                     }
                 }
@@ -77,44 +77,44 @@ impl Held {
         }
         self.tell_if_lost(common, now);
         let is_settling = self.settlement.is_some();
-        let (heart, mut scene) = self.heart(common, now);
-        if let Some(step) = heart.poll(&mut scene) {
+        let (heartbeat, mut scene) = self.heartbeat(common, now);
+        if let Some(step) = heartbeat.poll(&mut scene) {
             return Ok(Some(step));
         }
         if !scene.common.events.is_empty() {
             return Ok(None);
         }
         Ok(Some(Step::Wait(
-            wake.into_iter().chain(heart.wake(is_settling)).min(),
+            wake.into_iter().chain(heartbeat.wake(is_settling)).min(),
         )))
     }
 
     /// Tells that the lease is over, if it is while nothing is settled yet.
     pub(super) fn tell_if_lost(&mut self, common: &mut Common, now: Now) {
         if self.is_lost(now) {
-            let (heart, mut scene) = self.heart(common, now);
-            heart.tell_lost(&mut scene);
+            let (heartbeat, mut scene) = self.heartbeat(common, now);
+            heartbeat.tell_lost(&mut scene);
         }
     }
 
     /// Whether the lease is over while nothing is settled yet.
     pub(super) fn is_lost(&self, now: Now) -> bool {
-        self.settlement.is_none() && self.heart.is_lost(now)
+        self.settlement.is_none() && self.heartbeat.is_lost(now)
     }
 
     /// The extension that is waited for.
-    pub(super) fn flight(&self) -> Option<Flight> {
-        self.heart.flight()
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.heartbeat.attempt()
     }
 
-    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
-        self.heart.flight_mut()
+    pub(super) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        self.heartbeat.attempt_mut()
     }
 
     /// Takes an answer to anything but the settlement.
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) {
-        let (heart, mut scene) = self.heart(common, now);
-        if let Some(expires_at) = heart.handle(&mut scene, answer) {
+        let (heartbeat, mut scene) = self.heartbeat(common, now);
+        if let Some(expires_at) = heartbeat.handle(&mut scene, answer) {
             self.grant.expires_at = Some(expires_at);
         }
     }
@@ -128,7 +128,7 @@ impl Held {
     }
 
     pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
-        self.heart.extend(common, by_ms)
+        self.heartbeat.extend(common, by_ms)
     }
 
     /// What it was made for.
@@ -213,15 +213,15 @@ impl Held {
         if let Some(why) = untaken {
             self.tell_untaken(common, why, None);
             // Something was spent: the budget is not given back before the lease ends.
-            let (heart, mut scene) = self.heart(common, now);
-            heart.dismiss(&mut scene);
+            let (heartbeat, mut scene) = self.heartbeat(common, now);
+            heartbeat.dismiss(&mut scene);
             return Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None))));
         }
-        let until = self.heart.lasts_until();
+        let until = self.heartbeat.lasts_until();
         let ttl = Duration::from_millis(self.about.ttl_ms);
         let until = until.unwrap_or_else(|| now.mono.saturating_add(ttl));
-        let (heart, mut scene) = self.heart(common, now);
-        heart.dismiss(&mut scene);
+        let (heartbeat, mut scene) = self.heartbeat(common, now);
+        heartbeat.dismiss(&mut scene);
         let id = self.grant.reservation_id.clone();
         Some(Phase::Releasing(Box::new(Releasing::new(id, reason, until))))
     }
@@ -234,13 +234,13 @@ impl Held {
         });
     }
 
-    fn heart<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heart, Scene<'a>) {
+    fn heartbeat<'a>(&'a mut self, common: &'a mut Common, now: Now) -> (&'a mut Heartbeat, Scene<'a>) {
         let scene = Scene {
             common,
             id: &self.grant.reservation_id,
             now,
             is_settling: self.settlement.is_some(),
         };
-        (&mut self.heart, scene)
+        (&mut self.heartbeat, scene)
     }
 }

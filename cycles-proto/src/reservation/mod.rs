@@ -4,41 +4,42 @@
 //!           ┌───────────── Reserving ──── refused, failed, dry run ───────────────┐
 //!           │ granted,         │ granted                                          │
 //!           │ no time left     ▼                                                  ▼
-//!           │               Running ◄─┐ beats, extensions by hand               Ended
-//!           ▼                │  │  └──┘                                         ▲ ▲ ▲
-//!       Doubting ─ extended ►│  │ commit, or left with a known cost             │ │ │
-//!           │                │  └─────────► Settling (and beats) ── receipt ────┘ │ │
-//!           │                │ release, or left                                   │ │
-//!           │                └────────────► Releasing ── confirmed, or expired ───┘ │
+//!           │                 Held ◄──┐ beats, extensions by hand               Ended
+//!           ▼                │   │ └──┘                                       ▲ ▲ ▲ ▲
+//!      Verifying ─ extended ►│   │ commit, or left with a known cost          │ │ │ │
+//!           │                │   └───► its Settlement (and beats) ─ receipt ──┘ │ │ │
+//!           │                │ release, or left                                 │ │ │
+//!           │                └───────► Releasing ───── confirmed, or expired ───┘ │ │
+//!           │                          Resumed, from a record ── receipt ─────────┘ │
 //!           └── over, or not extended: a stale replay, the action must not run ─────┘
 //! ```
 //!
-//! The machine is driven by one loop: [`poll`](Lifecycle::poll) says what to do, `handle_*` tells what came of
-//! it, and the caller's own acts ([`commit`](Lifecycle::commit), [`release`](Lifecycle::release), …) may come at
+//! The machine is driven by one loop: [`poll`](Reservation::poll) says what to do, `handle_*` tells what came of
+//! it, and the caller's own acts ([`commit`](Reservation::commit), [`release`](Reservation::release), …) may come at
 //! any time in between. Any input is legal at any time; one that nobody waits for is ignored, except a grant
 //! that comes too late: it is released.
 
 mod common;
-mod doubting;
 pub(crate) mod heartbeat;
 mod held;
 mod releasing;
 mod reserving;
 mod told;
+mod verifying;
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use self::common::{Attempted, Common, Flight};
-use self::doubting::Doubting;
+use self::common::{Attempt, Attempted, Common};
 #[cfg(feature = "parts")]
 pub use self::heartbeat::lease;
 use self::held::Held;
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
 pub use self::told::Told;
+use self::verifying::Verifying;
 use crate::config::CyclesConfig;
 use crate::journal::record::JournalRecord;
 use crate::keys::Seed;
@@ -59,7 +60,7 @@ use crate::wire::{Answer, Reader, Reads};
 
 /// One reservation.
 #[derive(Debug)]
-pub struct Lifecycle {
+pub struct Reservation {
     common: Common,
     phase: Phase,
 }
@@ -67,7 +68,7 @@ pub struct Lifecycle {
 #[derive(Debug)]
 enum Phase {
     Reserving(Box<Reserving>),
-    Doubting(Box<Doubting>),
+    Verifying(Box<Verifying>),
     Held(Box<Held>),
     /// A cost that an earlier run left.
     Resumed(Box<Settlement>),
@@ -81,8 +82,8 @@ impl Phase {
     }
 }
 
-impl Lifecycle {
-    /// A life that starts with a reservation. What the request's subject leaves out is taken from the
+impl Reservation {
+    /// Asks for a reservation. What the request's subject leaves out is taken from the
     /// configuration.
     ///
     /// # Errors
@@ -104,7 +105,7 @@ impl Lifecycle {
         self
     }
 
-    /// The rest of a life whose cost an earlier run left in a record. It has no lease and no beats. The record
+    /// A reservation whose cost an earlier run left in a record. It has no lease and no beats. The record
     /// has to be one of [this server](JournalRecord::base_url); the [`Replayer`](crate::session::replay::Replayer) sees to that.
     pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
@@ -128,7 +129,7 @@ impl Lifecycle {
     /// The next thing to do. A needless call changes nothing.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
-        if let Some(ticket) = Flight::overdue(self.flight(), now) {
+        if let Some(ticket) = Attempt::overdue(self.attempt(), now) {
             let said = self.reader(ticket).read(Err(Failure::new(FailureKind::Timeout)));
             let sent = None;
             self.attempted(now, Attempted { ticket, sent, said });
@@ -140,7 +141,7 @@ impl Lifecycle {
             let common = &mut self.common;
             let step = match &mut self.phase {
                 Phase::Reserving(reserving) => Ok(Some(reserving.poll(common, now))),
-                Phase::Doubting(doubting) => Ok(Some(doubting.poll(common, now))),
+                Phase::Verifying(verifying) => Ok(Some(verifying.poll(common, now))),
                 Phase::Held(held) => held.poll(common, now),
                 Phase::Releasing(releasing) => releasing.poll(common, now).map(Some),
                 Phase::Ended(_) => Ok(Some(Step::Done)),
@@ -191,8 +192,8 @@ impl Lifecycle {
     /// An extension has to wait for a place, which it does until then.
     pub(crate) fn queued(&mut self, now: Now, ticket: Ticket, until: Duration) {
         self.at(now);
-        if let Some(flight) = self.flight_mut().filter(|flight| flight.ticket == ticket) {
-            flight.deadline = until;
+        if let Some(attempt) = self.attempt_mut().filter(|attempt| attempt.ticket == ticket) {
+            attempt.deadline = until;
         }
     }
 
@@ -202,8 +203,8 @@ impl Lifecycle {
         if let Some(settlement) = self.settlement_mut() {
             settlement.placed(now, ticket);
         }
-        if let Some(flight) = self.flight_mut().filter(|flight| flight.ticket == ticket) {
-            flight.begins(now);
+        if let Some(attempt) = self.attempt_mut().filter(|attempt| attempt.ticket == ticket) {
+            attempt.begins(now);
         }
     }
 
@@ -214,14 +215,14 @@ impl Lifecycle {
                 .settlement()
                 .is_some_and(|settlement| settlement.awaits(ticket));
         }
-        Flight::is(self.flight(), ticket)
+        Attempt::is(self.attempt(), ticket)
     }
 
     /// Whether there may be a reservation: it was granted, or an attempt to make it may have been acted on.
     pub(crate) fn may_be_reserved(&self) -> bool {
         match &self.phase {
             Phase::Reserving(reserving) => reserving.may_be_done(),
-            Phase::Doubting(_)
+            Phase::Verifying(_)
             | Phase::Held(_)
             | Phase::Resumed(_)
             | Phase::Releasing(_)
@@ -244,7 +245,7 @@ impl Lifecycle {
                 let dry_run = matches!(&self.phase, Phase::Reserving(reserving) if reserving.is_dry_run());
                 Reads::of::<ReservationCreateResponse>(OperationKind::CreateReservation { dry_run })
             }
-            (Phase::Doubting(doubting), _) => doubting.reads(),
+            (Phase::Verifying(verifying), _) => verifying.reads(),
             (Phase::Releasing(_), _) => Reads::of::<ReleaseResponse>(OperationKind::ReleaseReservation),
             _ => Reads::of::<ReservationExtendResponse>(OperationKind::ExtendReservation),
         };
@@ -275,7 +276,7 @@ impl Lifecycle {
             Phase::Held(held) => held.estimate().clone(),
             // Nothing is held, so that nothing will be taken, in whatever unit.
             Phase::Reserving(_)
-            | Phase::Doubting(_)
+            | Phase::Verifying(_)
             | Phase::Resumed(_)
             | Phase::Releasing(_)
             | Phase::Ended(_) => Amount::tokens(0),
@@ -323,7 +324,7 @@ impl Lifecycle {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.abandon(common),
-            Phase::Doubting(doubting) => doubting.abandon(reason),
+            Phase::Verifying(verifying) => verifying.abandon(reason),
             Phase::Held(held) => held.end(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
@@ -350,7 +351,7 @@ impl Lifecycle {
         match &self.phase {
             Phase::Held(held) => Some(&held.grant),
             Phase::Reserving(_)
-            | Phase::Doubting(_)
+            | Phase::Verifying(_)
             | Phase::Resumed(_)
             | Phase::Releasing(_)
             | Phase::Ended(_) => None,
@@ -362,19 +363,19 @@ impl Lifecycle {
         match &self.phase {
             Phase::Held(held) => held.is_lost(now),
             Phase::Reserving(_)
-            | Phase::Doubting(_)
+            | Phase::Verifying(_)
             | Phase::Resumed(_)
             | Phase::Releasing(_)
             | Phase::Ended(_) => false,
         }
     }
 
-    /// How the life ended, once it has.
+    /// How the reservation ended, once it has.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {
             Phase::Ended(outcome) => Some(outcome),
             Phase::Releasing(releasing) => releasing.outcome(),
-            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Held(_) | Phase::Resumed(_) => None,
+            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Held(_) | Phase::Resumed(_) => None,
         }
     }
 
@@ -408,7 +409,7 @@ impl Lifecycle {
         let common = &mut self.common;
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.handle(common, now, answer),
-            Phase::Doubting(doubting) => doubting.handle(common, now, answer),
+            Phase::Verifying(verifying) => verifying.handle(common, now, answer),
             Phase::Releasing(releasing) => releasing.handle(common, now, answer),
             Phase::Held(held) => {
                 held.handle(common, now, answer);
@@ -427,22 +428,22 @@ impl Lifecycle {
     }
 
     /// The attempt that is waited for. A settlement keeps its own time.
-    fn flight(&self) -> Option<Flight> {
+    fn attempt(&self) -> Option<Attempt> {
         match &self.phase {
-            Phase::Reserving(reserving) => reserving.flight(),
-            Phase::Doubting(doubting) => doubting.flight(),
-            Phase::Held(held) => held.flight(),
-            Phase::Releasing(releasing) => releasing.flight(),
+            Phase::Reserving(reserving) => reserving.attempt(),
+            Phase::Verifying(verifying) => verifying.attempt(),
+            Phase::Held(held) => held.attempt(),
+            Phase::Releasing(releasing) => releasing.attempt(),
             Phase::Resumed(_) | Phase::Ended(_) => None,
         }
     }
 
-    fn flight_mut(&mut self) -> Option<&mut Flight> {
+    fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match &mut self.phase {
-            Phase::Reserving(reserving) => reserving.flight_mut(),
-            Phase::Doubting(doubting) => doubting.flight_mut(),
-            Phase::Held(held) => held.flight_mut(),
-            Phase::Releasing(releasing) => releasing.flight_mut(),
+            Phase::Reserving(reserving) => reserving.attempt_mut(),
+            Phase::Verifying(verifying) => verifying.attempt_mut(),
+            Phase::Held(held) => held.attempt_mut(),
+            Phase::Releasing(releasing) => releasing.attempt_mut(),
             Phase::Resumed(_) | Phase::Ended(_) => None,
         }
     }
@@ -454,7 +455,7 @@ impl Lifecycle {
                 Err(InvalidCommit::AlreadyCommitted)
             }
             Phase::Resumed(_) => Err(InvalidCommit::AlreadyCommitted),
-            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => {
+            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => {
                 Err(InvalidCommit::NotHeld)
             }
         }
@@ -464,7 +465,7 @@ impl Lifecycle {
         match &self.phase {
             Phase::Held(held) => held.settlement(),
             Phase::Resumed(settlement) => Some(settlement),
-            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         }
     }
 
@@ -472,7 +473,7 @@ impl Lifecycle {
         match &mut self.phase {
             Phase::Held(held) => held.settlement_mut(),
             Phase::Resumed(settlement) => Some(settlement),
-            Phase::Reserving(_) | Phase::Doubting(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
+            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use super::Phase;
-use super::common::{Attempted, Common, Flight};
+use super::common::{Attempt, Attempted, Common};
 use super::reserving::Granted;
 use crate::backoff::Backoff;
 use crate::config::RetryPolicy;
@@ -25,14 +25,14 @@ pub(super) struct Releasing {
     backoff: Option<Backoff>,
     may_be_done: bool,
     stage: Stage,
-    /// How the life ends whatever becomes of the release.
+    /// How the reservation ends whatever becomes of the release.
     then: Option<Outcome>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Due(Duration),
-    InFlight(Flight),
+    InFlight(Attempt),
 }
 
 impl Releasing {
@@ -71,7 +71,7 @@ impl Releasing {
     pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Result<Step, Phase> {
         match self.stage {
             Stage::Due(at) if at > now.mono => return Ok(Step::Wait(Some(at))),
-            Stage::InFlight(flight) => return Ok(Step::Wait(Some(flight.deadline))),
+            Stage::InFlight(attempt) => return Ok(Step::Wait(Some(attempt.deadline))),
             Stage::Due(_) => {}
         }
         let encoded = match self.encode(common) {
@@ -79,29 +79,29 @@ impl Releasing {
             Err(error) => return Err(self.ended(Released::LeftToExpire(Some(Box::new(error))))),
         };
         let timeout = common.config.attempt_timeout();
-        let (call, flight) = common.attempt(&encoded, now, timeout);
+        let (call, attempt) = common.start_attempt(&encoded, now, timeout);
         self.backoff.get_or_insert_with(|| Backoff::new(common.seed));
-        self.stage = Stage::InFlight(flight);
+        self.stage = Stage::InFlight(attempt);
         Ok(Step::Send(call))
     }
 
-    pub(super) fn flight(&self) -> Option<Flight> {
+    pub(super) fn attempt(&self) -> Option<Attempt> {
         match self.stage {
-            Stage::InFlight(flight) => Some(flight),
+            Stage::InFlight(attempt) => Some(attempt),
             Stage::Due(_) => None,
         }
     }
 
-    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
+    pub(super) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match &mut self.stage {
-            Stage::InFlight(flight) => Some(flight),
+            Stage::InFlight(attempt) => Some(attempt),
             Stage::Due(_) => None,
         }
     }
 
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
         match self.stage {
-            Stage::InFlight(flight) if flight.ticket == answer.ticket => {}
+            Stage::InFlight(attempt) if attempt.ticket == answer.ticket => {}
             Stage::InFlight(_) | Stage::Due(_) => return None,
         }
         let kind = OperationKind::ReleaseReservation;

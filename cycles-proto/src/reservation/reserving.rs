@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Phase;
-use super::common::{About, Attempted, Common, Flight};
-use super::doubting::Doubting;
+use super::common::{About, Attempt, Attempted, Common};
 use super::held::Held;
 use super::releasing::Releasing;
+use super::verifying::Verifying;
 use crate::journal::record::Purpose;
 use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
 use crate::outcome::{
@@ -24,7 +24,7 @@ pub(super) struct Reserving {
     encoded: Encoded,
     about: About,
     kind: OperationKind,
-    flight: Option<Flight>,
+    attempt: Option<Attempt>,
     /// Whether an attempt may have been acted on.
     may_be_done: bool,
     caller_left: bool,
@@ -64,29 +64,29 @@ impl Reserving {
             encoded,
             about,
             kind,
-            flight: None,
+            attempt: None,
             may_be_done: false,
             caller_left: false,
         })
     }
 
     pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Step {
-        if let Some(flight) = self.flight {
-            return Step::Wait(Some(flight.deadline));
+        if let Some(attempt) = self.attempt {
+            return Step::Wait(Some(attempt.deadline));
         }
         let timeout = common.config.attempt_timeout();
-        let (call, flight) = common.attempt(&self.encoded, now, timeout);
+        let (call, attempt) = common.start_attempt(&self.encoded, now, timeout);
         common.attempts_to_reserve += 1;
-        self.flight = Some(flight);
+        self.attempt = Some(attempt);
         Step::Send(call)
     }
 
-    pub(super) fn flight(&self) -> Option<Flight> {
-        self.flight
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.attempt
     }
 
-    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
-        self.flight.as_mut()
+    pub(super) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        self.attempt.as_mut()
     }
 
     /// Whether an attempt may have been acted on, so that there may be something to give back.
@@ -106,12 +106,12 @@ impl Reserving {
     }
 
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
-        if !Flight::is(self.flight, answer.ticket) {
+        if !Attempt::is(self.attempt, answer.ticket) {
             // An attempt that was given up. Only a grant is news.
             let granted = Granted::late(common, now, answer)?;
             return Some(self.decided(common, granted));
         }
-        self.flight = None;
+        self.attempt = None;
         let sent = answer.sent;
         let (error, is_open, is_worth_repeating) = match answer.said.verdict::<ReservationCreateResponse>() {
             Ok(verdict) => match verdict {
@@ -177,8 +177,8 @@ impl Reserving {
         if !granted.observed.is_over() {
             return granted.held(common, &self.about);
         }
-        Doubting::new(common, self.about.clone(), granted, self.context(common))
-            .map_or_else(Phase::ended, |doubting| Phase::Doubting(Box::new(doubting)))
+        Verifying::new(common, self.about.clone(), granted, self.context(common))
+            .map_or_else(Phase::ended, |verifying| Phase::Verifying(Box::new(verifying)))
     }
 
     fn denied(&self, common: &Common, response: ReservationCreateResponse) -> Outcome {

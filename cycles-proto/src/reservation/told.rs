@@ -1,14 +1,14 @@
-//! What somebody who waits for a life gets to know: the same in every adapter.
+//! What somebody who waits for a reservation gets to know: the same in every adapter.
 
 use std::sync::Arc;
 
-use super::{InvalidCommit, Lifecycle, Outcome};
+use super::{InvalidCommit, Outcome, Reservation};
 use crate::models::{ReservationCreateResponse, ReservationId};
 use crate::outcome::{Error, Event, Receipt};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 
-/// What the events of one life told that somebody may wait for. Its driver [notes](Self::note) each event; who
+/// What the events of one reservation told that somebody may wait for. Its driver [notes](Self::note) each event; who
 /// waits asks again whenever the machine got ahead, and an answer of `None` is to wait on.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -51,14 +51,14 @@ impl Told {
 
     /// Whether the lease is over, by the ledger's word or by the clock. This does not depend on whether the machine
     /// was polled meanwhile.
-    pub fn lease_is_lost(&self, machine: &Lifecycle, now: Now) -> bool {
+    pub fn lease_is_lost(&self, machine: &Reservation, now: Now) -> bool {
         self.lease_is_lost || machine.is_lost(now)
     }
 
     /// The grant, once; or why there is none.
     pub fn granted(
         &mut self,
-        machine: &Lifecycle,
+        machine: &Reservation,
     ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
         if let Some(grant) = machine.grant() {
             let response = self.granted.take()?;
@@ -79,7 +79,7 @@ impl Told {
 
     /// Whether the ledger confirmed a release, after the first attempt. What was spent nevertheless is
     /// committed, which counts as confirmed.
-    pub fn released(&self, machine: &Lifecycle) -> Option<Result<bool, Error>> {
+    pub fn released(&self, machine: &Reservation) -> Option<Result<bool, Error>> {
         match machine.outcome() {
             Some(Outcome::Released(released)) => Some(Ok(released.is_confirmed())),
             Some(Outcome::Settled(receipt)) => Some(receipt.clone().into_result().map(|_| true)),
@@ -93,7 +93,7 @@ impl Told {
 
     /// What became of the cost, however it was handed over: its receipt after the first attempt, or nothing if
     /// nothing was spent and the budget is given back.
-    pub fn settled(&self, machine: &Lifecycle) -> Option<Result<Option<Receipt>, Error>> {
+    pub fn settled(&self, machine: &Reservation) -> Option<Result<Option<Receipt>, Error>> {
         let settled = match (machine.receipt(), machine.outcome()) {
             (Some(receipt), _) => receipt.into_result().map(Some),
             (None, Some(outcome)) => outcome.refusal().map_or(Ok(None), Err),

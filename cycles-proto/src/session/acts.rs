@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::caller::{Caller, ObserverId};
+use super::entry::{Entry, ReservationKey};
 use super::outside::{self, Of, Outside};
 use super::places::Kind;
 use super::plain::{CallId, CallKey, Plain};
-use super::reservation::{Reservation, ReservationKey};
 use super::slab::SlabKey;
 use super::{Key, Session};
 use crate::config::ConfigError;
@@ -18,7 +18,7 @@ use crate::models::{
     Amount, CommitRequest, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
 use crate::outcome::{Error, Grant, InvalidCommit, Outcome, Receipt, ReleaseReason};
-use crate::reservation::{Lifecycle, Told};
+use crate::reservation::{Reservation, Told};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 use crate::wire::operation::Operation;
@@ -46,8 +46,8 @@ impl Session {
         self.at(now);
         self.check(caller)?;
         let own_key = request.idempotency_key.clone().map(Box::new);
-        let machine = Lifecycle::new(Arc::clone(&caller.config), request, seed)?.spread_beats();
-        let mut reservation = Reservation::new(machine, caller.principal, caller.observer);
+        let machine = Reservation::new(Arc::clone(&caller.config), request, seed)?.spread_beats();
+        let mut reservation = Entry::new(machine, caller.principal, caller.observer);
         reservation.own_key = own_key;
         reservation.is_helped = caller.is_blocking;
         self.principals.start_replay(caller.principal);
@@ -220,7 +220,7 @@ impl Session {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
-        let is_done = reservation.machine().is_none_or(Lifecycle::is_done);
+        let is_done = reservation.machine().is_none_or(Reservation::is_done);
         if !is_done
             && !core::mem::replace(&mut reservation.is_ending, true)
             && let Some(principal) = self.principals.get_mut(reservation.principal)
@@ -230,7 +230,7 @@ impl Session {
     }
 
     /// Has the machine of a reservation do something. One that panics is gone, and nothing else is.
-    pub(super) fn act<T>(&mut self, key: SlabKey, act: impl FnOnce(&mut Lifecycle) -> T) -> Option<T> {
+    pub(super) fn act<T>(&mut self, key: SlabKey, act: impl FnOnce(&mut Reservation) -> T) -> Option<T> {
         let mut machine = self.reservations.get_mut(key)?.take_machine()?;
         self.lost.extend(self.acting.replace(key));
         let done = act(&mut machine);
@@ -250,11 +250,11 @@ impl Session {
         self.act(key.0, |_| std::panic::resume_unwind(Box::new("a defect")));
     }
 
-    pub(super) fn reservation(&self, key: ReservationKey) -> Option<&Reservation> {
+    pub(super) fn reservation(&self, key: ReservationKey) -> Option<&Entry> {
         self.reservations.get(key.0).map(|reservation| &**reservation)
     }
 
-    fn machine(&self, key: ReservationKey) -> Option<&Lifecycle> {
+    fn machine(&self, key: ReservationKey) -> Option<&Reservation> {
         self.reservation(key)?.machine()
     }
 }
@@ -333,7 +333,7 @@ impl Session {
     fn look<T>(
         &mut self,
         key: ReservationKey,
-        look: impl FnOnce(&mut Told, &Lifecycle) -> Option<Result<T, Error>>,
+        look: impl FnOnce(&mut Told, &Reservation) -> Option<Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
         let (told, machine) = self.reservations.get_mut(key.0)?.told_and_machine();
         match machine {

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
+use super::entry::ReservationKey;
 use super::outside::Of;
 use super::places::Kind;
-use super::reservation::ReservationKey;
 use super::slab::SlabKey;
 use super::step::Step;
 use super::timers::Timed;

@@ -13,7 +13,7 @@ use super::timers::Timed;
 use super::{Key, Session};
 use crate::models::ReservationId;
 use crate::outcome::{Event, Failure, FailureKind};
-use crate::reservation::Lifecycle;
+use crate::reservation::Reservation;
 use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::{Answer, Call};
@@ -250,7 +250,7 @@ impl Session {
                 }
                 if let Some(reservation) = self.reservations.get_mut(key) {
                     // A grant that comes too late is given back.
-                    reservation.is_over &= reservation.machine().is_none_or(Lifecycle::is_done);
+                    reservation.is_over &= reservation.machine().is_none_or(Reservation::is_done);
                 }
                 self.schedule(key);
             }
@@ -294,7 +294,7 @@ impl Session {
     /// The caller left: what it asked for and what did not begin is not sent. Where a reservation may have been made all the
     /// same, that has to be learnt, so that it can be given back.
     pub(super) fn withdraw_what_did_not_begin(&mut self, now: Now, key: SlabKey) {
-        let is_sure = |machine: &Lifecycle| !machine.may_be_reserved();
+        let is_sure = |machine: &Reservation| !machine.may_be_reserved();
         let reservation = self.reservations.get(key);
         let Some(reservation) = reservation.filter(|it| it.machine().is_some_and(is_sure)) else {
             return;

@@ -26,6 +26,7 @@ mod caller;
 mod close;
 mod doubt;
 mod driving;
+mod entry;
 mod exchanging;
 mod flush;
 mod outside;
@@ -33,7 +34,6 @@ mod places;
 mod plain;
 mod principal;
 pub(crate) mod replay;
-mod reservation;
 mod slab;
 mod step;
 mod storing;
@@ -47,6 +47,8 @@ pub use self::acts::ExtendKey;
 pub use self::caller::{Caller, ObserverId, Principal};
 pub use self::close::Close;
 use self::doubt::Doubt;
+use self::entry::Entry;
+pub use self::entry::ReservationKey;
 use self::flush::Flush;
 pub use self::flush::FlushKey;
 use self::outside::OutsideWorld;
@@ -54,8 +56,6 @@ use self::places::Places;
 use self::plain::Plain;
 pub use self::plain::{CallId, CallKey};
 use self::principal::{PrincipalState, Principals};
-use self::reservation::Reservation;
-pub use self::reservation::ReservationKey;
 use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
@@ -70,7 +70,7 @@ pub struct Session {
     /// The latest time that the driver told.
     latest: Duration,
     principals: Principals,
-    reservations: Slab<Box<Reservation>>,
+    reservations: Slab<Box<Entry>>,
     calls: Slab<Plain>,
     flushes: Slab<Flush>,
     outside: OutsideWorld,

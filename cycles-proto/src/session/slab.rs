@@ -1,6 +1,6 @@
 //! Values under keys that are never given twice.
 
-/// Names one value for as long as the slab lives.
+/// Names one value for as long as the slab does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SlabKey {
     index: u32,

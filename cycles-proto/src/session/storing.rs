@@ -4,14 +4,14 @@ use core::time::Duration;
 
 use super::Session;
 use super::caller::{ObserverId, Principal};
+use super::entry::Entry;
 use super::outside::{self, Outside, Reading, Write};
-use super::reservation::Reservation;
 use super::slab::SlabKey;
 use super::step::{Scanned, Step};
 use super::timers::Timed;
 use crate::journal::{JournalWrite, STORE_DEADLINE};
 use crate::outcome::StoreFailure;
-use crate::reservation::Lifecycle;
+use crate::reservation::Reservation;
 use crate::session::replay::Replay;
 use crate::ticket::Ticket;
 use crate::time::Now;
@@ -180,7 +180,7 @@ impl Session {
             .get(write.reservation)
             .is_none_or(|reservation| reservation.is_over);
         if !is_over {
-            self.act(write.reservation, Lifecycle::note_late_record);
+            self.act(write.reservation, Reservation::note_late_record);
         } else {
             // Whoever had the cost is gone: what there is of it by now is seen to.
             self.principals
@@ -212,9 +212,9 @@ impl Session {
                     with_stale,
                 });
             }
-            Replay::Settle(id, life) => {
+            Replay::Settle(id, reservation) => {
                 self.principals.schedule(principal);
-                let mut reservation = Reservation::new(*life, principal, ObserverId::default());
+                let mut reservation = Entry::new(*reservation, principal, ObserverId::default());
                 reservation.record = Some(Box::new(id));
                 reservation.is_resumed = true;
                 reservation.is_forgotten = true;

@@ -16,8 +16,9 @@ use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::{Call, Encoded, Reads, Urgency};
 
+/// What is sent for a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(super) enum Request {
     /// The commit or the event, whichever the record is for.
     Settle,
     /// A look at the reservation, to see whether it is committed already.
@@ -26,44 +27,45 @@ pub(super) enum Attempt {
     Compare(Why),
 }
 
+/// An attempt that is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
+pub(super) struct Attempt {
     pub(super) ticket: Ticket,
     pub(super) deadline: Duration,
 }
 
 impl Settlement {
-    pub(super) fn send(&mut self, now: Now, attempt: Attempt) -> Step {
+    pub(super) fn send(&mut self, now: Now, request: Request) -> Step {
         let ticket = self.tickets.take();
-        let encoded = match self.encode(attempt) {
+        let encoded = match self.encode(request) {
             Ok(encoded) => encoded,
             Err(error) => {
                 // An id that no path can carry came from elsewhere: no attempt will ever fare better.
                 self.last_error = Some(Box::new(error));
-                self.apply(now, attempt, Move::Reject);
+                self.apply(now, request, Move::Reject);
                 return self.poll(now);
             }
         };
         let timeout = self.config.attempt_timeout();
         let deadline = now.mono.saturating_add(timeout);
-        self.stage = Stage::InFlight(attempt, Flight { ticket, deadline });
+        self.stage = Stage::InFlight(request, Attempt { ticket, deadline });
         Step::Send(Call {
             urgency: Urgency::Settlement,
             ..encoded.into_call(&self.config, ticket, timeout)
         })
     }
 
-    fn encode(&self, attempt: Attempt) -> Result<Encoded, Error> {
+    fn encode(&self, request: Request) -> Result<Encoded, Error> {
         let id = self.record.reservation_id();
-        let path = match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Compare(_), _) => reservation_path(id, "").map(Cow::from),
-            (Attempt::Settle, Mode::Commit) => reservation_path(id, "/commit").map(Cow::from),
-            (Attempt::Settle, Mode::Event) => Ok("/v1/events".into()),
+        let path = match (request, self.record.mode()) {
+            (Request::Look | Request::Compare(_), _) => reservation_path(id, "").map(Cow::from),
+            (Request::Settle, Mode::Commit) => reservation_path(id, "/commit").map(Cow::from),
+            (Request::Settle, Mode::Event) => Ok("/v1/events".into()),
         };
-        let reads = self.reads_of(attempt);
-        let encoded = path.and_then(|path| match attempt {
-            Attempt::Look | Attempt::Compare(_) => Encoded::get(&self.config, reads, path, &self.seed),
-            Attempt::Settle => {
+        let reads = self.reads_of(request);
+        let encoded = path.and_then(|path| match request {
+            Request::Look | Request::Compare(_) => Encoded::get(&self.config, reads, path, &self.seed),
+            Request::Settle => {
                 let body = Bytes::copy_from_slice(self.record.body().as_bytes());
                 let key = self
                     .record
@@ -76,28 +78,28 @@ impl Settlement {
         encoded.map_err(|problem| Error::invalid(reads.kind, problem))
     }
 
-    pub(super) fn reads_of(&self, attempt: Attempt) -> Reads {
-        let kind = self.kind(attempt);
-        match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Compare(_), _) => Reads::of::<ReservationDetail>(kind),
-            (Attempt::Settle, Mode::Commit) => Reads::of::<CommitResponse>(kind),
-            (Attempt::Settle, Mode::Event) => Reads::of::<EventCreateResponse>(kind),
+    pub(super) fn reads_of(&self, request: Request) -> Reads {
+        let kind = self.kind(request);
+        match (request, self.record.mode()) {
+            (Request::Look | Request::Compare(_), _) => Reads::of::<ReservationDetail>(kind),
+            (Request::Settle, Mode::Commit) => Reads::of::<CommitResponse>(kind),
+            (Request::Settle, Mode::Event) => Reads::of::<EventCreateResponse>(kind),
         }
     }
 
-    fn kind(&self, attempt: Attempt) -> OperationKind {
-        match (attempt, self.record.mode()) {
-            (Attempt::Look | Attempt::Compare(_), _) => OperationKind::GetReservation,
-            (Attempt::Settle, Mode::Commit) => OperationKind::CommitReservation,
-            (Attempt::Settle, Mode::Event) => OperationKind::CreateEvent,
+    fn kind(&self, request: Request) -> OperationKind {
+        match (request, self.record.mode()) {
+            (Request::Look | Request::Compare(_), _) => OperationKind::GetReservation,
+            (Request::Settle, Mode::Commit) => OperationKind::CommitReservation,
+            (Request::Settle, Mode::Event) => OperationKind::CreateEvent,
         }
     }
 
-    pub(super) fn context(&self, attempt: Attempt) -> CallContext {
+    pub(super) fn context(&self, request: Request) -> CallContext {
         CallContext {
             is_recorded: false,
             server: self.config.server(),
-            operation: self.kind(attempt),
+            operation: self.kind(request),
             reservation_id: Some(self.record.reservation_id().clone()),
             idempotency_key: self.record.idempotency_key().cloned(),
             trace_id: self.seed.trace_id(),
@@ -106,9 +108,9 @@ impl Settlement {
     }
 
     /// The attempt that `ticket` is the answer to, if it is waited for.
-    pub(super) fn landed(&self, ticket: Ticket) -> Option<Attempt> {
+    pub(super) fn landed(&self, ticket: Ticket) -> Option<Request> {
         match &self.stage {
-            Stage::InFlight(attempt, flight) if flight.ticket == ticket => Some(*attempt),
+            Stage::InFlight(request, attempt) if attempt.ticket == ticket => Some(*request),
             Stage::Write(..)
             | Stage::Writing(..)
             | Stage::Attempt(..)
@@ -117,17 +119,17 @@ impl Settlement {
         }
     }
 
-    pub(super) fn attempt_failed(&mut self, now: Now, attempt: Attempt, failure: Failure) {
-        if attempt == Attempt::Compare(Why::Finalized) {
+    pub(super) fn attempt_failed(&mut self, now: Now, request: Request, failure: Failure) {
+        if request == Request::Compare(Why::Finalized) {
             // One look, and no more: what the ledger said of the commit is what counts.
-            return self.apply(now, attempt, Move::Reject);
+            return self.apply(now, request, Move::Reject);
         }
         let may_be_done = failure.kind().may_have_been_sent();
-        let error = Error::transport(self.context(attempt), failure, self.may_have_counted);
+        let error = Error::transport(self.context(request), failure, self.may_have_counted);
         self.last_error = Some(Box::new(error));
         self.apply(
             now,
-            attempt,
+            request,
             Move::TryAgain {
                 may_be_done,
                 pause: None,

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! What holds whatever comes: nothing is sent before its record was stored (or could not be, which is told);
-//! every attempt has the bytes of the record; no event is sent while a commit of the same life may have been
+//! every attempt has the bytes of the record; no event is sent while a commit of the same reservation may have been
 //! applied; and a cost is never given up for a release.
 
 mod attempt;
@@ -24,7 +24,7 @@ mod judge;
 use core::time::Duration;
 use std::sync::Arc;
 
-use self::attempt::{Attempt, Flight};
+use self::attempt::{Attempt, Request};
 use self::judge::{Found, Move};
 use crate::backoff::Backoff;
 use crate::config::CyclesConfig;
@@ -76,8 +76,8 @@ enum Stage {
     Write(JournalWrite, Then),
     Writing(Ticket, Then),
     /// An attempt is to be made at this time.
-    Attempt(Attempt, Duration),
-    InFlight(Attempt, Flight),
+    Attempt(Request, Duration),
+    InFlight(Request, Attempt),
     Done(Receipt),
 }
 
@@ -98,7 +98,7 @@ impl Settlement {
         let stage = if config.journal_enabled() {
             Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono))
         } else {
-            Stage::Attempt(Attempt::Settle, now.mono)
+            Stage::Attempt(Request::Settle, now.mono)
         };
         Self::at(config, record, seed, stage)
     }
@@ -116,7 +116,7 @@ impl Settlement {
             let aside = JournalWrite::SetAside(record.clone(), Aside::Stale);
             Stage::Write(aside, Then::Finish(Receipt::Stale))
         } else {
-            Stage::Attempt(Attempt::Settle, not_before(&record, now))
+            Stage::Attempt(Request::Settle, not_before(&record, now))
         };
         Self {
             // Whoever left it may have sent it.
@@ -182,11 +182,11 @@ impl Settlement {
 
     /// The next thing to do.
     pub fn poll(&mut self, now: Now) -> Step {
-        if let Stage::InFlight(attempt, flight) = &self.stage
-            && now.mono >= flight.deadline
+        if let Stage::InFlight(request, attempt) = &self.stage
+            && now.mono >= attempt.deadline
         {
-            let attempt = *attempt;
-            self.attempt_failed(now, attempt, Failure::new(FailureKind::Timeout));
+            let request = *request;
+            self.attempt_failed(now, request, Failure::new(FailureKind::Timeout));
         }
         if let Some(event) = self.events.pop() {
             return Step::Notify(event);
@@ -204,56 +204,56 @@ impl Settlement {
             Stage::Writing(..) => Step::Wait(None),
             Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
             // A record grows old while it waits, and one for a commit is older than the event that takes its place.
-            Stage::Attempt(Attempt::Settle, _) if !self.force && judge::is_stale(&self.record, now.wall) => {
+            Stage::Attempt(Request::Settle, _) if !self.force && judge::is_stale(&self.record, now.wall) => {
                 self.set_aside(Aside::Stale, Receipt::Stale);
                 self.poll(now)
             }
-            Stage::Attempt(attempt, _) => {
-                let attempt = *attempt;
-                self.send(now, attempt)
+            Stage::Attempt(request, _) => {
+                let request = *request;
+                self.send(now, request)
             }
-            Stage::InFlight(_, flight) => Step::Wait(Some(flight.deadline)),
+            Stage::InFlight(_, attempt) => Step::Wait(Some(attempt.deadline)),
             Stage::Done(_) => Step::Done,
         }
     }
 
     /// What came of a call.
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
-        let Some(attempt) = self.landed(ticket) else {
+        let Some(request) = self.landed(ticket) else {
             return;
         };
-        let judged = match (attempt, self.record.mode()) {
-            (Attempt::Look, _) => answer.verdict().map(judge::look),
-            (Attempt::Compare(why), _) => answer.verdict().map(|verdict| {
+        let judged = match (request, self.record.mode()) {
+            (Request::Look, _) => answer.verdict().map(judge::look),
+            (Request::Compare(why), _) => answer.verdict().map(|verdict| {
                 let (judgement, found) = judge::compare(why, &self.record, verdict);
                 self.found = found;
                 judgement
             }),
-            (Attempt::Settle, Mode::Commit) => answer
+            (Request::Settle, Mode::Commit) => answer
                 .verdict()
                 .map(|verdict| judge::commit(&self.record, verdict)),
-            (Attempt::Settle, Mode::Event) => answer
+            (Request::Settle, Mode::Event) => answer
                 .verdict()
                 .map(|verdict| judge::event(&self.record, verdict)),
         };
         let (next, reply) = match judged {
             Ok(judgement) => judgement,
-            Err(failure) => return self.attempt_failed(now, attempt, failure),
+            Err(failure) => return self.attempt_failed(now, request, failure),
         };
         if let Some(reply) = reply {
-            let error = Error::of_reply(self.context(attempt), reply, self.may_have_counted);
+            let error = Error::of_reply(self.context(request), reply, self.may_have_counted);
             self.last_error = Some(Box::new(error));
         }
-        self.apply(now, attempt, next);
+        self.apply(now, request, next);
     }
 
     /// A call was given a place, having waited for it: its time begins now.
     pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
         let timeout = self.config.attempt_timeout();
-        if let Stage::InFlight(_, flight) = &mut self.stage
-            && flight.ticket == ticket
+        if let Stage::InFlight(_, attempt) = &mut self.stage
+            && attempt.ticket == ticket
         {
-            flight.deadline = now.mono.saturating_add(timeout);
+            attempt.deadline = now.mono.saturating_add(timeout);
         }
     }
 
@@ -269,11 +269,11 @@ impl Settlement {
 
     /// What is read of the answer to the call that is under way.
     pub(crate) fn reads(&self) -> Reads {
-        let attempt = match &self.stage {
-            Stage::InFlight(attempt, _) => *attempt,
-            Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::Done(_) => Attempt::Settle,
+        let request = match &self.stage {
+            Stage::InFlight(request, _) => *request,
+            Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::Done(_) => Request::Settle,
         };
-        self.reads_of(attempt)
+        self.reads_of(request)
     }
 
     /// A change of the journal was made, or could not be.
@@ -312,7 +312,7 @@ impl Settlement {
 
     fn go_on(&mut self, then: Then) {
         self.stage = match then {
-            Then::Settle(at) | Then::Leave(at) => Stage::Attempt(Attempt::Settle, at),
+            Then::Settle(at) | Then::Leave(at) => Stage::Attempt(Request::Settle, at),
             Then::Keep => self.finish(self.pending()),
             Then::Finish(receipt) => self.finish(receipt.stored(!self.only_in_memory, || self.pending())),
         };
@@ -358,14 +358,14 @@ impl Settlement {
         Step::Store(ticket, write)
     }
 
-    fn apply(&mut self, now: Now, attempt: Attempt, next: Move) {
+    fn apply(&mut self, now: Now, request: Request, next: Move) {
         match next {
             Move::Finish(settled) => {
                 let write = JournalWrite::Remove(self.record.id().clone());
                 self.stage = Stage::Write(write, Then::Finish(settled));
             }
             Move::TryAgain { may_be_done, pause } => {
-                self.may_have_counted |= attempt == Attempt::Settle && may_be_done;
+                self.may_have_counted |= request == Request::Settle && may_be_done;
                 self.try_again(now, pause);
             }
             // Without a record there is nobody else to try it.
@@ -392,11 +392,11 @@ impl Settlement {
                 };
                 self.set_aside(Aside::Rejected, rejected);
             }
-            Move::Look => self.stage = Stage::Attempt(Attempt::Look, now.mono),
+            Move::Look => self.stage = Stage::Attempt(Request::Look, now.mono),
             Move::Compare(why) => {
                 // Whatever comes of it, it is told.
                 self.is_late = true;
-                self.stage = Stage::Attempt(Attempt::Compare(why), now.mono);
+                self.stage = Stage::Attempt(Request::Compare(why), now.mono);
             }
             Move::Event => self.switch_to_event(now),
         }

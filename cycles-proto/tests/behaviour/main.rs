@@ -10,7 +10,7 @@ mod careless;
 
 mod folders;
 mod hostile;
-mod lifecycle_fuzz;
+mod reservation_fuzz;
 mod session;
 mod session_fuzz;
 mod unruly;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
-use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::parts::{Reservation, Step};
 use cycles_proto::session::{self, Session};
 use cycles_proto::{CyclesConfig, Now, Seed, UnixMillis};
 use cycles_sandbox::{
@@ -24,7 +24,7 @@ fn a_live_reservation_holds_at_most_1_2_kib_all_told() {
     let bytes = bytes_of(granted);
     println!(
         "{bytes} bytes, {} of them the machine itself",
-        size_of::<Lifecycle>()
+        size_of::<Reservation>()
     );
     assert!(bytes <= MOST_BYTES, "{bytes} bytes");
 }
@@ -120,7 +120,7 @@ fn bytes_of(life: &mut Life) -> i64 {
 
 /// One reservation on a ledger, with nothing left out that a program usually says.
 struct Life {
-    machine: Box<Lifecycle>,
+    machine: Box<Reservation>,
     /// All machines of a program share it.
     config: Arc<CyclesConfig>,
     ledger: Ledger,
@@ -156,7 +156,7 @@ impl Life {
             .ttl_ms(60_000_u64)
             .build();
         Self {
-            machine: Box::new(Lifecycle::new(Arc::clone(&config), request, Seed([7; 16])).unwrap()),
+            machine: Box::new(Reservation::new(Arc::clone(&config), request, Seed([7; 16])).unwrap()),
             config,
             ledger,
             now: Duration::ZERO,

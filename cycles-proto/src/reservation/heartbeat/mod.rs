@@ -5,7 +5,7 @@ pub mod lease;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use super::common::{Attempted, Common, Flight};
+use super::common::{Attempt, Attempted, Common};
 use crate::models::{
     ErrorCode, IdempotencyKey, ReservationExtendRequest, ReservationExtendResponse, ReservationId,
 };
@@ -19,12 +19,12 @@ use crate::wire::reply::Verdict;
 use crate::wire::{Call, Encoded, Reads, Urgency};
 
 #[derive(Debug)]
-pub(super) struct Heart {
+pub(super) struct Heartbeat {
     lease: Lease,
     beat: Beat,
     /// How many extensions were named: each has a key of its own, and its repetitions have the same.
     named: u64,
-    flight: Option<(Extension, Flight)>,
+    attempt: Option<(Extension, Attempt)>,
     /// Asked for by hand, in turn.
     by_hand: VecDeque<Extension>,
     /// Whether the caller was told that the lease is over.
@@ -56,7 +56,7 @@ struct Extension {
     by_hand: Option<Ticket>,
 }
 
-/// Where and when something happens to a heart.
+/// Where and when something happens to a heartbeat.
 pub(super) struct Scene<'a> {
     pub(super) common: &'a mut Common,
     pub(super) id: &'a ReservationId,
@@ -65,7 +65,7 @@ pub(super) struct Scene<'a> {
     pub(super) is_settling: bool,
 }
 
-impl Heart {
+impl Heartbeat {
     pub(super) fn new(common: &Common, ttl_ms: u64, observed: Observation) -> Self {
         let (lease, next) = Lease::granted(ttl_ms, common.config.attempt_timeout(), observed);
         let beat = match next {
@@ -76,7 +76,7 @@ impl Heart {
             lease,
             beat,
             named: 0,
-            flight: None,
+            attempt: None,
             by_hand: VecDeque::new(),
             told_lost: false,
         }
@@ -89,8 +89,8 @@ impl Heart {
 
     /// When there is something to do next, if nothing comes from outside.
     pub(super) fn wake(&self, is_settling: bool) -> Option<Duration> {
-        let beat = match (self.flight, self.beat) {
-            (Some((_, flight)), _) => Some(flight.deadline),
+        let beat = match (self.attempt, self.beat) {
+            (Some((_, attempt)), _) => Some(attempt.deadline),
             (None, Beat::At(at) | Beat::Again(at, _)) => Some(at),
             (None, Beat::InFlight | Beat::Stopped) => None,
         };
@@ -112,25 +112,25 @@ impl Heart {
         ticket
     }
 
-    pub(super) fn flight(&self) -> Option<Flight> {
-        self.flight.map(|(_, flight)| flight)
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.attempt.map(|(_, attempt)| attempt)
     }
 
-    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
-        self.flight.as_mut().map(|(_, flight)| flight)
+    pub(super) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        self.attempt.as_mut().map(|(_, attempt)| attempt)
     }
 
     /// An extension that is due.
     pub(super) fn poll(&mut self, scene: &mut Scene<'_>) -> Option<Step> {
-        if self.flight.is_some() {
+        if self.attempt.is_some() {
             return None;
         }
         let extension = self.due(scene.now)?;
         match encode(scene, &extension) {
             Ok(encoded) => {
                 let timeout = self.lease.attempt_timeout();
-                let (call, flight) = scene.common.attempt(&encoded, scene.now, timeout);
-                self.flight = Some((extension, flight));
+                let (call, attempt) = scene.common.start_attempt(&encoded, scene.now, timeout);
+                self.attempt = Some((extension, attempt));
                 let urgency = Urgency::Lease(self.lasts_until().unwrap_or(scene.now.mono));
                 Some(Step::Send(Call { urgency, ..call }))
             }
@@ -149,7 +149,7 @@ impl Heart {
 
     /// The reservation ends: what was asked for by hand and is not answered will not be.
     pub(super) fn dismiss(&mut self, scene: &mut Scene<'_>) {
-        let in_flight = self.flight.take().map(|(extension, _)| extension);
+        let in_flight = self.attempt.take().map(|(extension, _)| extension);
         let open = in_flight.into_iter().chain(core::mem::take(&mut self.by_hand));
         for ticket in open.filter_map(|extension| extension.by_hand) {
             let reservation_id = scene.id.clone();
@@ -163,11 +163,13 @@ impl Heart {
 
     /// Takes the answer to an extension: when the lease ends now, if it was prolonged.
     pub(super) fn handle(&mut self, scene: &mut Scene<'_>, answer: Attempted) -> Option<UnixMillis> {
-        let (extension, flight) = self.flight.filter(|(_, flight)| flight.ticket == answer.ticket)?;
-        self.flight = None;
+        let (extension, attempt) = self
+            .attempt
+            .filter(|(_, attempt)| attempt.ticket == answer.ticket)?;
+        self.attempt = None;
         // An answer after the attempt's time is none: its round trip would swell the reserve for ever.
         let result = match answer.said.verdict::<ReservationExtendResponse>() {
-            Ok(_) if flight.deadline < scene.now.mono => Err(Failure::new(FailureKind::Timeout)),
+            Ok(_) if attempt.deadline < scene.now.mono => Err(Failure::new(FailureKind::Timeout)),
             other => other,
         };
         let kind = OperationKind::ExtendReservation;

@@ -1,4 +1,4 @@
-//! The heartbeat within a life. Its arithmetic is tested with the lease.
+//! The heartbeat within a reservation. Its arithmetic is tested with the lease.
 
 use http::Response;
 
@@ -25,7 +25,7 @@ fn every_beat_has_a_key_of_its_own_and_asks_for_the_first_ttl() {
         ["POST r-1/extend", "extended"].repeat(3),
         "each success is told"
     );
-    let expires_at = desk.life.grant().unwrap().expires_at;
+    let expires_at = desk.reservation.grant().unwrap().expires_at;
     assert_eq!(expires_at.unwrap().0, WALL + 7_000, "the ledger's last word");
 }
 
@@ -79,7 +79,7 @@ fn a_beat_that_failed_is_told_and_repeated_with_the_same_bytes() {
 #[test]
 fn an_extension_that_is_answered_late_counts_as_a_time_out_and_does_not_swell_the_reserve() {
     let mut desk = Desk::held();
-    desk.life.extend(60 * SECOND).unwrap();
+    desk.reservation.extend(60 * SECOND).unwrap();
     desk.settle();
     desk.mono += Duration::from_millis(5_100);
     desk.reply(extended(60_000));
@@ -119,7 +119,7 @@ fn the_keys_of_extensions_are_counted_from_zero() {
 #[test]
 fn an_extension_that_is_answered_in_the_last_moment_counts() {
     let mut desk = Desk::held();
-    desk.life.extend(60 * SECOND).unwrap();
+    desk.reservation.extend(60 * SECOND).unwrap();
     desk.settle();
     desk.mono += desk.calls[0].timeout;
     desk.reply(extended(60_000));
@@ -164,7 +164,7 @@ fn an_adapter_that_never_answers_a_beat_stops_the_heartbeat_and_not_the_life() {
             "lease lost"
         ]
     );
-    assert!(desk.life.grant().is_some());
+    assert!(desk.reservation.grant().is_some());
     desk.open.clear();
     desk.commit(5).unwrap();
     desk.run([ok(COMMITTED)]);

@@ -1,4 +1,4 @@
-//! A life, virtual time, and answers that a test hands it.
+//! A reservation, virtual time, and answers that a test hands it.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -32,9 +32,9 @@ pub(super) enum Journal {
     Silent,
 }
 
-/// A life, the time, and what was asked of the driver.
+/// A reservation, the time, and what was asked of the driver.
 pub(super) struct Desk {
-    pub(super) life: Lifecycle,
+    pub(super) reservation: Reservation,
     pub(super) mono: Duration,
     pub(super) log: Vec<String>,
     pub(super) calls: Vec<Call>,
@@ -53,12 +53,12 @@ impl Desk {
     }
 
     pub(super) fn with(config: CyclesConfig, request: ReservationCreateRequest) -> Self {
-        Self::of(Lifecycle::new(Arc::new(config), request, SEED).unwrap())
+        Self::of(Reservation::new(Arc::new(config), request, SEED).unwrap())
     }
 
-    pub(super) fn of(life: Lifecycle) -> Self {
+    pub(super) fn of(reservation: Reservation) -> Self {
         Self {
-            life,
+            reservation,
             mono: Duration::ZERO,
             log: Vec::new(),
             calls: Vec::new(),
@@ -93,10 +93,10 @@ impl Desk {
         }
     }
 
-    /// Does all that is asked now, and lets no time pass; when the life wants to be polled next.
+    /// Does all that is asked now, and lets no time pass; when the reservation wants to be polled next.
     pub(super) fn settle(&mut self) -> Option<Duration> {
         for _ in 0..1_000 {
-            match self.life.poll(self.now()) {
+            match self.reservation.poll(self.now()) {
                 Step::Send(call) => {
                     let request = &call.request;
                     self.log
@@ -110,10 +110,10 @@ impl Desk {
                         self.records.push(record.clone());
                     }
                     match self.journal {
-                        Journal::Works => self.life.handle_stored(self.now(), ticket, Ok(())),
+                        Journal::Works => self.reservation.handle_stored(self.now(), ticket, Ok(())),
                         Journal::Fails => {
                             let failure = StoreFailure::new("disk full");
-                            self.life.handle_stored(self.now(), ticket, Err(failure));
+                            self.reservation.handle_stored(self.now(), ticket, Err(failure));
                         }
                         Journal::Silent => self.stores.push((ticket, write)),
                     }
@@ -133,7 +133,7 @@ impl Desk {
                 Step::Wait(None) => {
                     let is_outstanding = !self.open.is_empty() || !self.stores.is_empty();
                     assert!(
-                        is_outstanding || self.life.grant().is_some(),
+                        is_outstanding || self.reservation.grant().is_some(),
                         "nothing is outstanding"
                     );
                     return None;
@@ -144,7 +144,7 @@ impl Desk {
         panic!("it asks without end: {:?}", self.log)
     }
 
-    /// Gives `answers` to the calls one after the other, each after 5 ms, and lets time pass as the life asks,
+    /// Gives `answers` to the calls one after the other, each after 5 ms, and lets time pass as the reservation asks,
     /// until there is no answer left.
     pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answered>) -> &mut Self {
         for answer in answers {
@@ -168,9 +168,9 @@ impl Desk {
     pub(super) fn hand_in(&mut self, ticket: Ticket, sent: Duration, answer: Answered) {
         let now = self.now();
         match answer {
-            Ok(response) => self.life.handle_response(now, ticket, sent, &response),
+            Ok(response) => self.reservation.handle_response(now, ticket, sent, &response),
             Err(kind) => self
-                .life
+                .reservation
                 .handle_failure(now, ticket, Some(sent), Failure::new(kind)),
         }
     }
@@ -191,11 +191,11 @@ impl Desk {
     }
 
     pub(super) fn commit(&mut self, tokens: i64) -> Result<(), InvalidCommit> {
-        self.life.commit(self.now(), cost(tokens))
+        self.reservation.commit(self.now(), cost(tokens))
     }
 
     pub(super) fn release(&mut self) {
-        self.life.release(self.now(), ReleaseReason::ACTION_FAILED);
+        self.reservation.release(self.now(), ReleaseReason::ACTION_FAILED);
     }
 
     /// What was done since the last time it was asked.
@@ -205,7 +205,7 @@ impl Desk {
     }
 
     pub(super) fn outcome(&self) -> &Outcome {
-        self.life.outcome().expect("an outcome")
+        self.reservation.outcome().expect("an outcome")
     }
 
     pub(super) fn receipt(&self) -> Receipt {
@@ -223,7 +223,7 @@ impl Desk {
     }
 
     pub(super) fn is_done(&mut self) -> bool {
-        matches!(self.life.poll(self.now()), Step::Done)
+        matches!(self.reservation.poll(self.now()), Step::Done)
     }
 
     /// The body of the last call to a path that ends so.

@@ -3,10 +3,10 @@
 use super::super::*;
 use super::desk::*;
 
-/// Makes a life in a state, which has this name.
+/// Makes a reservation in a state, which has this name.
 type Arrange = (&'static str, fn() -> Desk);
 
-/// Every state in which a life waits for something.
+/// Every state in which a reservation waits for something.
 fn waiting() -> [Arrange; 9] {
     [
         ("reserving", || quiet(Desk::new())),
@@ -15,7 +15,7 @@ fn waiting() -> [Arrange; 9] {
             desk.run([Err(FailureKind::Lost)]);
             quiet(desk)
         }),
-        ("doubting", || {
+        ("verifying", || {
             let mut desk = Desk::new();
             desk.run([granted(0)]);
             quiet(desk)
@@ -60,12 +60,12 @@ fn quiet(mut desk: Desk) -> Desk {
 fn a_spurious_poll_changes_nothing() {
     for (name, arrange) in waiting() {
         let mut desk = arrange();
-        let before = format!("{:?}", desk.life);
+        let before = format!("{:?}", desk.reservation);
         for _ in 0..3 {
-            let step = desk.life.poll(desk.now());
+            let step = desk.reservation.poll(desk.now());
             assert!(matches!(step, Step::Wait(_) | Step::Done), "{name}: {step:?}");
         }
-        assert_eq!(format!("{:?}", desk.life), before, "{name}");
+        assert_eq!(format!("{:?}", desk.reservation), before, "{name}");
     }
 }
 
@@ -73,7 +73,7 @@ fn a_spurious_poll_changes_nothing() {
 fn a_ticket_that_nobody_waits_for_changes_nothing() {
     for (name, arrange) in waiting() {
         let mut desk = arrange();
-        let before = format!("{:?}", desk.life);
+        let before = format!("{:?}", desk.reservation);
         let expected: Vec<Ticket> = desk.open.iter().map(|(call, _)| call.ticket).collect();
         let of_calls = desk.calls.iter().map(|call| call.ticket);
         let settlement = Ticket((1 << 63) | 77);
@@ -91,9 +91,9 @@ fn a_ticket_that_nobody_waits_for_changes_nothing() {
             ] {
                 desk.hand_in(ticket, desk.mono, reply);
             }
-            desk.life.handle_stored(desk.now(), ticket, Ok(()));
+            desk.reservation.handle_stored(desk.now(), ticket, Ok(()));
         }
-        assert_eq!(format!("{:?}", desk.life), before, "{name}");
+        assert_eq!(format!("{:?}", desk.reservation), before, "{name}");
     }
 }
 
@@ -122,11 +122,11 @@ fn the_callers_acts_are_legal_in_every_state() {
             for act in (first..first + 5).map(|act| act % 5) {
                 let now = desk.now();
                 match act {
-                    0 => drop(desk.life.commit(now, cost(1))),
-                    1 => drop(desk.life.spent(&Amount::tokens(1))),
-                    2 => desk.life.release(now, ReleaseReason::ACTION_FAILED),
-                    3 => desk.life.abandon(now),
-                    _ => drop(desk.life.extend(Duration::from_secs(1))),
+                    0 => drop(desk.reservation.commit(now, cost(1))),
+                    1 => drop(desk.reservation.spent(&Amount::tokens(1))),
+                    2 => desk.reservation.release(now, ReleaseReason::ACTION_FAILED),
+                    3 => desk.reservation.abandon(now),
+                    _ => drop(desk.reservation.extend(Duration::from_secs(1))),
                 }
                 desk.settle();
             }
@@ -146,16 +146,16 @@ fn time_that_goes_backwards_stands_still() {
         mono: Duration::from_secs(1),
         wall: crate::time::UnixMillis(1),
     };
-    let Step::Wait(Some(at)) = desk.life.poll(early) else {
+    let Step::Wait(Some(at)) = desk.reservation.poll(early) else {
         panic!()
     };
     assert_eq!(at, beat, "the plan stands");
-    desk.life.commit(early, cost(5)).unwrap();
+    desk.reservation.commit(early, cost(5)).unwrap();
     let mut steps = Vec::new();
     for _ in 0..4 {
-        steps.push(desk.life.poll(early));
+        steps.push(desk.reservation.poll(early));
         if let Some(Step::Store(ticket, _)) = steps.last() {
-            desk.life.handle_stored(early, *ticket, Ok(()));
+            desk.reservation.handle_stored(early, *ticket, Ok(()));
         }
     }
     assert!(matches!(steps[1], Step::Send(_)), "{steps:?}");
@@ -182,7 +182,7 @@ fn a_wait_is_always_for_later_and_a_poll_at_its_time_does_something() {
             assert!(
                 desk.log.len() > before || desk.is_done(),
                 "{name}: {:?}",
-                desk.life
+                desk.reservation
             );
         }
     }

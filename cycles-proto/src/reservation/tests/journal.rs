@@ -1,4 +1,4 @@
-//! Lives with a journal, without one, with one that fails, and from one.
+//! Reservations with a journal, without one, with one that fails, and from one.
 
 use super::super::*;
 use super::desk::*;
@@ -13,7 +13,7 @@ fn nothing_is_sent_before_the_store_was_answered_and_the_lease_is_kept_meanwhile
     desk.run([extended(60_000)]);
     assert_eq!(desk.log(), ["POST r-1/extend", "extended"]);
     let (ticket, _) = desk.stores.remove(0);
-    desk.life.handle_stored(desk.now(), ticket, Ok(()));
+    desk.reservation.handle_stored(desk.now(), ticket, Ok(()));
     desk.journal = Journal::Works;
     desk.run([ok(COMMITTED)]);
     assert_eq!(desk.log(), ["POST r-1/commit", "remove"]);
@@ -25,7 +25,7 @@ fn a_journal_that_fails_is_told_and_the_cost_is_committed_all_the_same() {
     desk.journal = Journal::Fails;
     desk.commit(5).unwrap();
     desk.run([answer(503, "")]);
-    assert!(desk.life.receipt().is_none(), "the cost is nowhere else");
+    assert!(desk.reservation.receipt().is_none(), "the cost is nowhere else");
     desk.run([ok(COMMITTED)]);
     assert_eq!(
         desk.log(),
@@ -50,7 +50,7 @@ fn without_a_journal_nothing_is_stored_and_the_caller_waits_for_the_outcome() {
     desk.commit(5).unwrap();
     for _ in 0..5 {
         desk.run([answer(503, "")]);
-        assert!(desk.life.receipt().is_none());
+        assert!(desk.reservation.receipt().is_none());
     }
     desk.run([answer(503, "")]);
     assert!(matches!(
@@ -83,16 +83,16 @@ fn a_record_is_settled_by_another_process_with_the_same_bytes() {
 
     let record = JournalRecord::parse(file.as_bytes()).unwrap();
     let other_seed = Seed([9; 16]);
-    let mut second = Desk::of(Lifecycle::resume(
+    let mut second = Desk::of(Reservation::resume(
         Arc::new(config()),
         record,
         other_seed,
         first.now(),
     ));
-    assert!(second.life.grant().is_none());
+    assert!(second.reservation.grant().is_none());
     assert_eq!(second.commit(6), Err(InvalidCommit::AlreadyCommitted));
-    assert!(second.life.extend(Duration::from_secs(1)).is_none());
-    second.life.abandon(second.now());
+    assert!(second.reservation.extend(Duration::from_secs(1)).is_none());
+    second.reservation.abandon(second.now());
     second.run([answer(503, ""), ok(COMMITTED)]);
     assert_eq!(
         second.log(),
@@ -118,7 +118,7 @@ fn a_record_that_an_earlier_process_may_have_sent_is_pending_at_once_and_beats_n
     let mut first = Desk::held();
     first.commit(5).unwrap();
     first.settle();
-    let mut second = Desk::of(Lifecycle::resume(
+    let mut second = Desk::of(Reservation::resume(
         Arc::new(config()),
         first.records.remove(0),
         SEED,
@@ -146,7 +146,7 @@ fn a_record_that_is_too_old_is_set_aside_unless_it_is_forced() {
         wall: crate::time::UnixMillis(WALL + 7 * 86_400_000),
     };
     let config = Arc::new(config());
-    let mut kept = Desk::of(Lifecycle::resume(
+    let mut kept = Desk::of(Reservation::resume(
         Arc::clone(&config),
         record.clone(),
         SEED,
@@ -154,7 +154,7 @@ fn a_record_that_is_too_old_is_set_aside_unless_it_is_forced() {
     ));
     assert_eq!(kept.log(), ["set aside stale", "told aside"]);
     assert!(matches!(kept.receipt(), Receipt::Stale));
-    let mut forced = Desk::of(Lifecycle::resume_forced(config, record, SEED, week_later));
+    let mut forced = Desk::of(Reservation::resume_forced(config, record, SEED, week_later));
     forced.run([answer(201, APPLIED)]);
     assert!(matches!(forced.receipt(), Receipt::RecoveredViaEvent(_)));
 }

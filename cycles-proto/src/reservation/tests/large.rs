@@ -12,7 +12,7 @@ use crate::time::UnixMillis;
 /// What the record of this commit is, and what was left out of it.
 fn recorded(request: CommitRequest) -> (JournalRecord, Vec<String>) {
     let mut desk = Desk::held();
-    desk.life.commit(desk.now(), request).unwrap();
+    desk.reservation.commit(desk.now(), request).unwrap();
     desk.settle();
     let mut trimmed = Vec::new();
     for event in &desk.events {

@@ -7,11 +7,11 @@ use crate::outcome::Event;
 
 #[test]
 fn what_was_spent_is_committed_as_partial_when_the_caller_goes_away() {
-    let leave: [fn(&mut Desk); 2] = [|desk| desk.life.abandon(desk.now()), |desk| desk.release()];
+    let leave: [fn(&mut Desk); 2] = [|desk| desk.reservation.abandon(desk.now()), |desk| desk.release()];
     for leave in leave {
         let mut desk = Desk::held();
         for tokens in [3, 7, 5, 0] {
-            desk.life.spent(&Amount::tokens(tokens)).unwrap();
+            desk.reservation.spent(&Amount::tokens(tokens)).unwrap();
         }
         leave(&mut desk);
         desk.run([committed(7)]);
@@ -26,8 +26,8 @@ fn what_was_spent_is_committed_as_partial_when_the_caller_goes_away() {
 #[test]
 fn where_nothing_was_spent_the_budget_is_given_back() {
     let mut desk = Desk::held();
-    desk.life.spent(&Amount::tokens(0)).unwrap();
-    desk.life.abandon(desk.now());
+    desk.reservation.spent(&Amount::tokens(0)).unwrap();
+    desk.reservation.abandon(desk.now());
     desk.run([ok(RELEASED)]);
     assert_eq!(desk.log(), ["POST r-1/release"]);
     assert_eq!(desk.body("/release")["reason"], "abandoned");
@@ -36,9 +36,9 @@ fn where_nothing_was_spent_the_budget_is_given_back() {
 #[test]
 fn what_the_caller_says_at_last_counts_and_not_what_was_spent_so_far() {
     let mut desk = Desk::held();
-    desk.life.spent(&Amount::tokens(7)).unwrap();
+    desk.reservation.spent(&Amount::tokens(7)).unwrap();
     desk.commit(5).unwrap();
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     desk.run([ok(COMMITTED)]);
     let body = desk.body("/commit");
     assert_eq!(body["actual"]["amount"], 5);
@@ -50,28 +50,34 @@ fn nothing_more_is_spent_once_the_cost_was_handed_over() {
     let hand_over: [fn(&mut Desk); 4] = [
         |desk| desk.commit(5).unwrap(),
         // What was spent by then is the cost.
-        |desk| desk.life.abandon(desk.now()),
+        |desk| desk.reservation.abandon(desk.now()),
         |desk| desk.release(),
         |desk| {
-            let mut meter = desk.life.meter(desk.now());
+            let mut meter = desk.reservation.meter(desk.now());
             let _ = meter.read(Amount::tokens(5).into());
-            let Settle::Commit(request) = desk.life.end_meter(desk.now(), meter, End::Finished) else {
+            let Settle::Commit(request) = desk.reservation.end_meter(desk.now(), meter, End::Finished) else {
                 panic!("it cost something");
             };
-            desk.life.commit(desk.now(), request).unwrap();
+            desk.reservation.commit(desk.now(), request).unwrap();
         },
     ];
     for hand_over in hand_over {
         let mut desk = Desk::held();
-        desk.life.spent(&Amount::tokens(5)).unwrap();
+        desk.reservation.spent(&Amount::tokens(5)).unwrap();
         hand_over(&mut desk);
         // Whether it is about to be sent, under way, or in the ledger.
         for _ in 0..2 {
             for amount in [Amount::tokens(700), Amount::tokens(1), Amount::credits(1)] {
-                assert_eq!(desk.life.spent(&amount), Err(InvalidCommit::AlreadyCommitted));
-                assert_eq!(desk.life.counted(&amount), Err(InvalidCommit::AlreadyCommitted));
+                assert_eq!(
+                    desk.reservation.spent(&amount),
+                    Err(InvalidCommit::AlreadyCommitted)
+                );
+                assert_eq!(
+                    desk.reservation.counted(&amount),
+                    Err(InvalidCommit::AlreadyCommitted)
+                );
             }
-            if desk.life.outcome().is_none() {
+            if desk.reservation.outcome().is_none() {
                 desk.run([ok(COMMITTED)]);
             }
         }
@@ -85,12 +91,12 @@ fn nothing_more_is_spent_once_the_cost_was_handed_over() {
 fn an_amount_that_could_not_be_committed_is_not_taken_for_spent_and_nothing_is_released() {
     for wrong in [Amount::credits(7), Amount::tokens(-7)] {
         let mut desk = Desk::held();
-        assert!(desk.life.spent(&wrong).is_err());
-        desk.life.abandon(desk.now());
+        assert!(desk.reservation.spent(&wrong).is_err());
+        desk.reservation.abandon(desk.now());
         desk.run([]);
         assert_eq!(desk.log(), ["not taken"], "{wrong:?}");
         assert!(matches!(
-            desk.life.outcome(),
+            desk.reservation.outcome(),
             Some(Outcome::Released(Released::LeftToExpire(None)))
         ));
     }
@@ -101,12 +107,12 @@ fn after_a_cost_that_could_not_be_taken_nothing_is_released() {
     for wrong in [Amount::credits(7), Amount::tokens(-7)] {
         let mut desk = Desk::held();
         let request = CommitRequest::builder().actual(wrong).build();
-        desk.life.commit(desk.now(), request).unwrap_err();
+        desk.reservation.commit(desk.now(), request).unwrap_err();
         desk.release();
         desk.run([]);
         assert_eq!(desk.log(), ["not taken"]);
         assert!(matches!(
-            desk.life.outcome(),
+            desk.reservation.outcome(),
             Some(Outcome::Released(Released::LeftToExpire(None)))
         ));
         assert_eq!(untaken(&desk), Some(None), "nothing is charged");
@@ -116,9 +122,9 @@ fn after_a_cost_that_could_not_be_taken_nothing_is_released() {
 #[test]
 fn of_a_cost_that_could_not_be_taken_it_is_told_what_was_charged_instead() {
     let mut desk = Desk::held();
-    desk.life.spent(&Amount::tokens(7)).unwrap();
+    desk.reservation.spent(&Amount::tokens(7)).unwrap();
     let request = CommitRequest::builder().actual(Amount::credits(9)).build();
-    desk.life.commit(desk.now(), request).unwrap_err();
+    desk.reservation.commit(desk.now(), request).unwrap_err();
     desk.release();
     desk.run([committed(7)]);
     assert_eq!(
@@ -132,15 +138,15 @@ fn of_a_cost_that_could_not_be_taken_it_is_told_what_was_charged_instead() {
 fn a_cost_that_was_put_right_is_not_told_and_an_item_that_was_not_counted_is() {
     for is_item in [false, true] {
         let mut desk = Desk::held();
-        desk.life.spent(&Amount::credits(9)).unwrap_err();
+        desk.reservation.spent(&Amount::credits(9)).unwrap_err();
         if is_item {
-            let mut meter = desk.life.meter(desk.now());
+            let mut meter = desk.reservation.meter(desk.now());
             let _ = meter.read(Amount::credits(9).into());
             let _ = meter.read(Amount::tokens(5).into());
-            let Settle::Commit(request) = desk.life.end_meter(desk.now(), meter, End::Finished) else {
+            let Settle::Commit(request) = desk.reservation.end_meter(desk.now(), meter, End::Finished) else {
                 panic!("it cost something");
             };
-            desk.life.commit(desk.now(), request).unwrap();
+            desk.reservation.commit(desk.now(), request).unwrap();
         } else {
             desk.commit(5).unwrap();
         }
@@ -160,17 +166,17 @@ fn an_item_that_a_later_total_covers_is_not_told_and_one_after_it_is() {
         ([wrong(), total(), wrong()], true),
     ] {
         let mut desk = Desk::held();
-        let mut meter = desk.life.meter(desk.now());
+        let mut meter = desk.reservation.meter(desk.now());
         for item in items {
             if let Some(counted) = meter.read(item) {
-                let _ = desk.life.counted(&counted);
+                let _ = desk.reservation.counted(&counted);
             }
         }
-        let Settle::Commit(request) = desk.life.end_meter(desk.now(), meter, End::Finished) else {
+        let Settle::Commit(request) = desk.reservation.end_meter(desk.now(), meter, End::Finished) else {
             panic!("it cost something");
         };
         assert_eq!(request.metadata.is_some(), is_told, "it is a part");
-        desk.life.commit(desk.now(), request).unwrap();
+        desk.reservation.commit(desk.now(), request).unwrap();
         desk.run([committed(50)]);
         assert_eq!(desk.body("/commit")["actual"]["amount"], 50);
         assert_eq!(untaken(&desk), is_told.then_some(Some(Amount::tokens(50))));
@@ -187,13 +193,13 @@ fn what_was_told_to_be_spent_is_part_of_what_a_meter_counted() {
         (0, vec![], End::Failed, None),
     ] {
         let mut desk = Desk::held();
-        let mut meter = desk.life.meter(desk.now());
-        desk.life.spent(&Amount::tokens(spent)).unwrap();
+        let mut meter = desk.reservation.meter(desk.now());
+        desk.reservation.spent(&Amount::tokens(spent)).unwrap();
         for tokens in counted {
             let counted = meter.read(Amount::tokens(tokens).into()).unwrap();
-            desk.life.counted(&counted).unwrap();
+            desk.reservation.counted(&counted).unwrap();
         }
-        let settled = match desk.life.end_meter(desk.now(), meter, end) {
+        let settled = match desk.reservation.end_meter(desk.now(), meter, end) {
             Settle::Commit(request) => {
                 let is_partial = request.metadata.is_some();
                 Some((request.actual.amount, is_partial))
@@ -208,9 +214,9 @@ fn what_was_told_to_be_spent_is_part_of_what_a_meter_counted() {
 fn a_meter_that_never_ends_is_charged_what_it_counted_last() {
     let mut desk = Desk::held();
     for counted in [9, 7] {
-        desk.life.counted(&Amount::tokens(counted)).unwrap();
+        desk.reservation.counted(&Amount::tokens(counted)).unwrap();
     }
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     desk.run([ok(COMMITTED)]);
     assert_eq!(desk.body("/commit")["actual"]["amount"], 7);
 }

@@ -1,4 +1,4 @@
-//! A life against answers that a test hands it, in virtual time. Files are named after what the life is doing.
+//! A reservation against answers that a test hands it, in virtual time. Files are named after what the reservation is doing.
 //!
 //! The rules of the money and of the machine, and where they are tested:
 //!
@@ -12,13 +12,12 @@
 //! | what is written can be read | `large` |
 //! | the amount is sacred | `settling::a_cost_that_cannot_be_charged_*`, `settling::what_breaks_a_limit_*` |
 //! | partial cost | `leaving` |
-//! | create | `reserving`, `doubting`, `releasing` |
+//! | create | `reserving`, `verifying`, `releasing` |
 //! | the heartbeat | `beating`, `extending` |
 //! | any input, at any time, of any driver | `driver` |
 
 mod beating;
 mod desk;
-mod doubting;
 mod driver;
 mod extending;
 mod journal;
@@ -29,3 +28,4 @@ mod reserving;
 mod secrets;
 mod settling;
 mod telling;
+mod verifying;

@@ -9,8 +9,8 @@ use crate::outcome::Event;
 #[test]
 fn what_is_given_back_ends_with_the_ledgers_word() {
     let mut desk = Desk::held();
-    desk.life.release(desk.now(), "the tool is gone".into());
-    assert!(desk.life.grant().is_none());
+    desk.reservation.release(desk.now(), "the tool is gone".into());
+    assert!(desk.reservation.grant().is_none());
     desk.run([ok(RELEASED)]);
     assert_eq!(desk.log(), ["POST r-1/release"]);
     assert_eq!(desk.body("/release")["reason"], "the tool is gone");
@@ -23,7 +23,7 @@ fn what_is_given_back_ends_with_the_ledgers_word() {
 #[test]
 fn a_reason_is_cut_to_what_the_protocol_takes() {
     let mut desk = Desk::held();
-    desk.life.release(desk.now(), "ä".repeat(300).into());
+    desk.reservation.release(desk.now(), "ä".repeat(300).into());
     desk.run([ok(RELEASED)]);
     assert_eq!(
         desk.body("/release")["reason"].as_str().unwrap().chars().count(),
@@ -179,8 +179,8 @@ fn a_life_that_releases_beats_no_more_and_a_late_beat_changes_nothing() {
 fn after_the_first_release_another_changes_nothing() {
     let mut desk = Desk::held();
     desk.release();
-    desk.life.release(desk.now(), "again".into());
-    desk.life.abandon(desk.now());
+    desk.reservation.release(desk.now(), "again".into());
+    desk.reservation.abandon(desk.now());
     desk.run([ok(RELEASED)]);
     desk.release();
     assert_eq!(desk.log(), ["POST r-1/release"]);

@@ -11,15 +11,15 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn what_the_ledger_grants_is_held() {
     let mut desk = Desk::new();
-    assert!(desk.life.grant().is_none() && desk.life.outcome().is_none());
+    assert!(desk.reservation.grant().is_none() && desk.reservation.outcome().is_none());
     desk.run([granted(60_000)]);
     assert_eq!(desk.log(), ["POST reservations", "granted"]);
-    let grant = desk.life.grant().unwrap();
+    let grant = desk.reservation.grant().unwrap();
     assert_eq!(
         (grant.reservation_id.as_str(), &grant.decision),
         ("r-1", &Decision::Allow)
     );
-    assert!(desk.life.outcome().is_none() && desk.life.receipt().is_none());
+    assert!(desk.reservation.outcome().is_none() && desk.reservation.receipt().is_none());
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn nothing_is_repeated_when_retries_are_off() {
 fn a_request_that_breaks_a_limit_is_refused_before_anything_is_sent() {
     let mut request = reserve();
     request.ttl_ms = Some(999);
-    let life = Lifecycle::new(Arc::new(config()), request, SEED);
-    assert!(matches!(life.unwrap_err(), Error::Invalid { .. }));
+    let reservation = Reservation::new(Arc::new(config()), request, SEED);
+    assert!(matches!(reservation.unwrap_err(), Error::Invalid { .. }));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn denied_by(answer: Answered) -> Error {
     let mut desk = Desk::new();
     desk.run([answer]);
     assert_eq!(desk.log(), ["POST reservations"]);
-    assert!(desk.is_done() && desk.life.grant().is_none());
+    assert!(desk.is_done() && desk.reservation.grant().is_none());
     desk.error().clone()
 }
 
@@ -285,7 +285,7 @@ fn an_adapter_that_never_answers_ends_in_an_error() {
         desk.log(),
         ["POST reservations", "reserving again", "POST reservations"]
     );
-    assert!(desk.life.outcome().is_none());
+    assert!(desk.reservation.outcome().is_none());
     desk.pass_s(1);
     assert!(desk.is_done() && desk.error().outcome_is_unknown());
 }
@@ -293,7 +293,7 @@ fn an_adapter_that_never_answers_ends_in_an_error() {
 #[test]
 fn a_caller_that_leaves_before_anything_was_sent_holds_nothing() {
     let mut desk = Desk::new();
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     assert!(desk.is_done());
     assert!(matches!(desk.outcome(), Outcome::Released(Released::NothingHeld)));
 }
@@ -302,7 +302,7 @@ fn a_caller_that_leaves_before_anything_was_sent_holds_nothing() {
 fn a_caller_that_leaves_during_the_first_attempt_gives_its_grant_back() {
     let mut desk = Desk::new();
     desk.settle();
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     desk.run([granted(60_000), ok(RELEASED)]);
     assert_eq!(desk.log(), ["POST reservations", "POST r-1/release"]);
     assert_eq!(desk.body("/release")["reason"], "abandoned");
@@ -320,7 +320,7 @@ fn the_retry_for_a_caller_that_left_learns_what_to_give_back() {
         if leaves_during_the_retry {
             desk.run([Err(FailureKind::Lost)]);
         }
-        desk.life.abandon(desk.now());
+        desk.reservation.abandon(desk.now());
         if !leaves_during_the_retry {
             desk.run([Err(FailureKind::Lost)]);
         }
@@ -335,7 +335,7 @@ fn the_retry_for_a_caller_that_left_learns_what_to_give_back() {
             ]
         );
         assert!(desk.is_done());
-        assert!(desk.life.grant().is_none());
+        assert!(desk.reservation.grant().is_none());
     }
 }
 
@@ -350,7 +350,7 @@ fn a_grant_that_comes_after_the_error_was_told_is_given_back_and_the_error_stand
         desk.hand_in(call.ticket, sent, granted(60_000));
         desk.settle();
         assert!(desk.error().outcome_is_unknown(), "it stands all the time");
-        assert!(desk.life.grant().is_none());
+        assert!(desk.reservation.grant().is_none());
         let (call, sent) = desk.open.pop_back().unwrap();
         desk.hand_in(call.ticket, sent, ok(RELEASED));
         assert_eq!(desk.log(), ["POST r-1/release"]);
@@ -393,9 +393,9 @@ fn a_refusal_of_the_first_attempt_says_nothing_while_the_second_is_in_flight() {
     let mut desk = Desk::new();
     desk.pass_s(10);
     desk.reply(refusal(409, "BUDGET_EXCEEDED"));
-    assert!(desk.life.outcome().is_none());
+    assert!(desk.reservation.outcome().is_none());
     desk.reply(granted(60_000));
-    assert!(desk.life.grant().is_some());
+    assert!(desk.reservation.grant().is_some());
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn a_late_answer_that_allows_nothing_is_no_permission() {
         let mut desk = Desk::new();
         desk.pass_s(10);
         desk.reply(decided(decision, "r-1", 60_000));
-        assert!(desk.life.grant().is_none());
+        assert!(desk.reservation.grant().is_none());
         assert!(desk.error().is_denied());
         desk.settle();
         desk.reply(granted(60_000));

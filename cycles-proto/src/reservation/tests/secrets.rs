@@ -35,7 +35,7 @@ fn a_key_that_a_server_echoes_is_in_no_error_event_outcome_or_debug() {
     doubted.run([granted(0), page(), page()]);
     for desk in [refused, released, settled, doubted] {
         assert_quiet(&desk);
-        assert!(desk.life.outcome().is_some());
+        assert!(desk.reservation.outcome().is_some());
     }
 }
 
@@ -47,7 +47,8 @@ fn a_key_in_the_words_of_an_http_client_is_in_no_error_event_or_debug() {
         desk.settle();
         let (call, _) = desk.open.pop_front().unwrap();
         let now = desk.now();
-        desk.life.handle_failure(now, call.ticket, None, failure(kind));
+        desk.reservation
+            .handle_failure(now, call.ticket, None, failure(kind));
         desk.settle();
     };
     let mut unreserved = Desk::new();
@@ -69,11 +70,11 @@ fn a_key_in_the_words_of_an_http_client_is_in_no_error_event_or_debug() {
 }
 
 fn assert_quiet(desk: &Desk) {
-    let mut said = format!("{:?} {:?} {:?}", desk.life, desk.events, desk.calls);
+    let mut said = format!("{:?} {:?} {:?}", desk.reservation, desk.events, desk.calls);
     let errors = desk.events.iter().map(|event| format!("{event:?}"));
     said.extend(errors);
-    said.push_str(&format!("{:?}", desk.life.outcome()));
-    if let Some(Outcome::NotReserved(error)) = desk.life.outcome() {
+    said.push_str(&format!("{:?}", desk.reservation.outcome()));
+    if let Some(Outcome::NotReserved(error)) = desk.reservation.outcome() {
         said.push_str(&error.to_string());
     }
     for record in &desk.records {
@@ -110,7 +111,11 @@ fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it() {
         for expires in [false, true] {
             let mut desk = Desk::with(config(), reserve());
             desk.run([decided("ALLOW", id, 60_000)]);
-            assert_eq!(desk.life.grant().unwrap().reservation_id.as_str(), id, "{key}");
+            assert_eq!(
+                desk.reservation.grant().unwrap().reservation_id.as_str(),
+                id,
+                "{key}"
+            );
             desk.run([extended(60_000)]);
             desk.commit(5).unwrap();
             if expires {

@@ -1,4 +1,4 @@
-//! Costs within a life. How a cost gets into the ledger is tested with the settlement.
+//! Costs within a reservation. How a cost gets into the ledger is tested with the settlement.
 
 use super::super::*;
 use super::desk::*;
@@ -44,7 +44,7 @@ fn a_cost_is_stored_then_committed_under_a_key_of_the_life() {
     assert_eq!(bodies[0], bodies[1]);
     assert_eq!(bodies[0], desk.records[0].body().as_bytes());
     assert!(desk.is_done() && desk.receipt().is_settled());
-    assert!(desk.life.grant().is_none());
+    assert!(desk.reservation.grant().is_none());
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn the_callers_own_key_is_kept() {
     let mut desk = Desk::held();
     let mut request = cost(5);
     request.idempotency_key = Some("mine".into());
-    desk.life.commit(desk.now(), request).unwrap();
+    desk.reservation.commit(desk.now(), request).unwrap();
     desk.run([ok(COMMITTED)]);
     assert_eq!(desk.keys("/commit"), ["mine"]);
 }
@@ -60,13 +60,13 @@ fn the_callers_own_key_is_kept() {
 #[test]
 fn the_caller_hears_that_a_cost_is_pending_once_it_is_stored_and_the_first_attempt_failed() {
     let mut desk = Desk::held();
-    assert!(desk.life.receipt().is_none());
+    assert!(desk.reservation.receipt().is_none());
     desk.commit(5).unwrap();
-    assert!(desk.life.receipt().is_none(), "not stored");
+    assert!(desk.reservation.receipt().is_none(), "not stored");
     desk.settle();
-    assert!(desk.life.receipt().is_none(), "not answered");
+    assert!(desk.reservation.receipt().is_none(), "not answered");
     desk.reply(answer(503, ""));
-    let receipt = desk.life.receipt().unwrap();
+    let receipt = desk.reservation.receipt().unwrap();
     assert!(matches!(
         receipt,
         Receipt::Pending {
@@ -75,9 +75,9 @@ fn the_caller_hears_that_a_cost_is_pending_once_it_is_stored_and_the_first_attem
             ..
         }
     ));
-    assert!(desk.life.outcome().is_none(), "attempts go on");
+    assert!(desk.reservation.outcome().is_none(), "attempts go on");
     desk.run([ok(COMMITTED)]);
-    assert!(desk.life.receipt().unwrap().is_settled());
+    assert!(desk.reservation.receipt().unwrap().is_settled());
 }
 
 #[test]
@@ -87,11 +87,11 @@ fn the_caller_hears_that_a_cost_is_committed_before_its_record_is_gone() {
     desk.settle();
     desk.journal = Journal::Silent;
     desk.reply(ok(COMMITTED));
-    assert!(desk.life.receipt().unwrap().is_settled());
+    assert!(desk.reservation.receipt().unwrap().is_settled());
     assert_eq!(desk.log(), ["put commit", "POST r-1/commit", "remove"]);
-    assert!(desk.life.receipt().unwrap().is_settled());
+    assert!(desk.reservation.receipt().unwrap().is_settled());
     assert!(
-        desk.life.outcome().is_none(),
+        desk.reservation.outcome().is_none(),
         "the record is not known to be gone"
     );
 }
@@ -121,7 +121,7 @@ fn a_cost_that_cannot_be_charged_changes_nothing_and_another_can_be_handed_over(
     ];
     for (request, is_expected) in wrong {
         let mut desk = Desk::held();
-        let error = desk.life.commit(desk.now(), request).unwrap_err();
+        let error = desk.reservation.commit(desk.now(), request).unwrap_err();
         assert!(is_expected(&error), "{error:?}");
         assert!(
             error.to_string().contains("his cost was not sent. What was told"),
@@ -146,7 +146,7 @@ fn what_breaks_a_limit_beside_the_amount_is_left_out_and_told() {
         .metrics(metrics)
         .metadata(metadata);
     let mut desk = Desk::held();
-    desk.life.commit(desk.now(), request.build()).unwrap();
+    desk.reservation.commit(desk.now(), request.build()).unwrap();
     desk.run([ok(COMMITTED)]);
     assert_eq!(
         desk.log(),
@@ -175,7 +175,10 @@ fn a_reservation_is_committed_once() {
 fn where_nothing_is_held_nothing_is_committed() {
     let mut desk = Desk::new();
     assert_eq!(desk.commit(5), Err(InvalidCommit::NotHeld));
-    assert_eq!(desk.life.spent(&Amount::tokens(5)), Err(InvalidCommit::NotHeld));
+    assert_eq!(
+        desk.reservation.spent(&Amount::tokens(5)),
+        Err(InvalidCommit::NotHeld)
+    );
     desk.run([granted(60_000)]).release();
     assert_eq!(desk.commit(5), Err(InvalidCommit::NotHeld));
     desk.run([ok(RELEASED)]);
@@ -187,10 +190,10 @@ fn where_nothing_is_held_nothing_is_committed() {
 fn a_cost_that_was_handed_over_survives_its_caller() {
     let mut desk = Desk::held();
     desk.commit(5).unwrap();
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     desk.release();
     desk.run([answer(503, "")]);
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     desk.run([ok(COMMITTED)]);
     assert!(desk.receipt().is_settled());
     assert!(desk.bodies("/release").is_empty());

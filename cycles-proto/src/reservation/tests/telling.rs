@@ -1,4 +1,4 @@
-//! What those who wait for a life are told.
+//! What those who wait for a reservation are told.
 
 use super::super::*;
 use super::desk::*;
@@ -6,7 +6,7 @@ use crate::models::ReservationId;
 use crate::outcome::{Aside, Event, StoreFailure};
 use crate::time::UnixMillis;
 
-/// All that the events of a life have told by now.
+/// All that the events of a reservation have told by now.
 fn told(desk: &Desk) -> Told {
     let mut told = Told::default();
     for event in &desk.events {
@@ -16,48 +16,51 @@ fn told(desk: &Desk) -> Told {
 }
 
 fn is_lost(desk: &Desk) -> bool {
-    told(desk).lease_is_lost(&desk.life, desk.now())
+    told(desk).lease_is_lost(&desk.reservation, desk.now())
 }
 
 #[test]
 fn whoever_waits_for_a_grant_gets_it_once() {
     let mut desk = Desk::new();
     desk.settle();
-    assert!(told(&desk).granted(&desk.life).is_none(), "it is still asked for");
+    assert!(
+        told(&desk).granted(&desk.reservation).is_none(),
+        "it is still asked for"
+    );
     desk.run([granted(60_000)]);
     let mut told = told(&desk);
-    let (id, response) = told.granted(&desk.life).unwrap().unwrap();
+    let (id, response) = told.granted(&desk.reservation).unwrap().unwrap();
     assert_eq!((id.as_str(), response.remaining_ttl_ms), ("r-1", Some(60_000)));
-    assert!(told.granted(&desk.life).is_none());
+    assert!(told.granted(&desk.reservation).is_none());
 }
 
 #[test]
 fn whoever_waits_for_a_grant_is_told_why_there_is_none() {
     let mut desk = Desk::new();
     desk.run([refusal(409, "BUDGET_EXCEEDED")]);
-    let error = told(&desk).granted(&desk.life).unwrap().unwrap_err();
+    let error = told(&desk).granted(&desk.reservation).unwrap().unwrap_err();
     assert!(error.is_budget_exceeded());
 
     let mut request = reserve();
     request.dry_run = true;
     let mut desk = Desk::with(config(), request);
     desk.run([ok(r#"{"decision":"DENY","affected_scopes":[]}"#)]);
-    let error = told(&desk).granted(&desk.life).unwrap().unwrap_err();
+    let error = told(&desk).granted(&desk.reservation).unwrap().unwrap_err();
     assert!(matches!(error, Error::DryRun(_)), "{error:?}");
-    assert!(desk.life.outcome().unwrap().refusal().is_some());
+    assert!(desk.reservation.outcome().unwrap().refusal().is_some());
 
     let mut desk = Desk::new();
-    desk.life.abandon(desk.now());
-    let error = told(&desk).granted(&desk.life).unwrap().unwrap_err();
+    desk.reservation.abandon(desk.now());
+    let error = told(&desk).granted(&desk.reservation).unwrap().unwrap_err();
     assert_eq!(error.to_string(), Error::from(InvalidCommit::NotHeld).to_string());
-    assert!(desk.life.outcome().unwrap().refusal().is_none());
+    assert!(desk.reservation.outcome().unwrap().refusal().is_none());
 }
 
 #[test]
 fn an_extension_by_hand_is_told_once_under_its_ticket() {
     let mut desk = Desk::held();
     let by = Duration::from_secs(1);
-    let [first, second, third] = [(); 3].map(|()| desk.life.extend(by).unwrap());
+    let [first, second, third] = [(); 3].map(|()| desk.reservation.extend(by).unwrap());
     desk.run([extended(60_000), refusal(409, "MAX_EXTENSIONS_EXCEEDED")]);
     desk.commit(5).unwrap();
     desk.settle();
@@ -91,7 +94,7 @@ fn a_lease_that_was_lost_is_so_until_it_is_prolonged_by_hand() {
     assert!(!is_lost(&desk));
     desk.pass_s(60);
     assert!(is_lost(&desk));
-    desk.life.extend(Duration::from_secs(60)).unwrap();
+    desk.reservation.extend(Duration::from_secs(60)).unwrap();
     desk.run([extended(60_000)]);
     assert!(!is_lost(&desk));
 }
@@ -114,20 +117,20 @@ fn a_lease_that_ended_while_nobody_polled_is_told_as_lost_whatever_comes_next() 
         ("a cost", |desk| desk.commit(7).unwrap()),
         ("a cost that is not taken", |desk| {
             let request = CommitRequest::builder().actual(Amount::usd_microcents(1));
-            desk.life.commit(desk.now(), request.build()).unwrap_err();
+            desk.reservation.commit(desk.now(), request.build()).unwrap_err();
         }),
         ("a release", Desk::release),
-        ("a caller who leaves", |desk| desk.life.abandon(desk.now())),
+        ("a caller who leaves", |desk| desk.reservation.abandon(desk.now())),
         ("a caller who leaves after a part", |desk| {
-            desk.life.spent(&Amount::tokens(3)).unwrap();
-            desk.life.abandon(desk.now());
+            desk.reservation.spent(&Amount::tokens(3)).unwrap();
+            desk.reservation.abandon(desk.now());
         }),
         ("an extension by hand", |desk| {
-            desk.life.extend(Duration::from_secs(60)).unwrap();
+            desk.reservation.extend(Duration::from_secs(60)).unwrap();
         }),
         ("the end of a stream", |desk| {
-            let meter = desk.life.meter(desk.now());
-            drop(desk.life.end_meter(desk.now(), meter, End::Dropped));
+            let meter = desk.reservation.meter(desk.now());
+            drop(desk.reservation.end_meter(desk.now(), meter, End::Dropped));
             desk.release();
         }),
         ("an answer that is waited for", |desk| {
@@ -166,32 +169,32 @@ fn whoever_waits_for_a_release_is_told_after_the_first_attempt() {
     let mut desk = Desk::held();
     desk.release();
     desk.settle();
-    assert!(told(&desk).released(&desk.life).is_none());
+    assert!(told(&desk).released(&desk.reservation).is_none());
     desk.run([ok(RELEASED)]);
-    assert!(told(&desk).released(&desk.life).unwrap().unwrap());
+    assert!(told(&desk).released(&desk.reservation).unwrap().unwrap());
 
     let mut desk = Desk::held();
     desk.release();
     desk.run([Err(FailureKind::Lost)]);
-    assert!(desk.life.outcome().is_none(), "it is tried again");
-    assert!(!told(&desk).released(&desk.life).unwrap().unwrap());
+    assert!(desk.reservation.outcome().is_none(), "it is tried again");
+    assert!(!told(&desk).released(&desk.reservation).unwrap().unwrap());
 
     let mut desk = Desk::held();
     desk.release();
     desk.run([refusal(409, "RESERVATION_FINALIZED")]);
     assert!(desk.is_done());
-    assert!(!told(&desk).released(&desk.life).unwrap().unwrap());
+    assert!(!told(&desk).released(&desk.reservation).unwrap().unwrap());
 }
 
 #[test]
 fn what_was_spent_nevertheless_is_committed_and_counts_as_released() {
     let spent = || {
         let mut desk = Desk::held();
-        desk.life.spent(&Amount::tokens(5)).unwrap();
+        desk.reservation.spent(&Amount::tokens(5)).unwrap();
         desk.release();
         desk
     };
-    let released = |desk: &Desk| told(desk).released(&desk.life);
+    let released = |desk: &Desk| told(desk).released(&desk.reservation);
     let mut desk = spent();
     desk.settle();
     assert!(released(&desk).is_none());
@@ -212,7 +215,7 @@ fn what_was_spent_nevertheless_is_committed_and_counts_as_released() {
 fn a_release_of_what_was_not_reserved_is_told_as_the_refusal() {
     let mut desk = Desk::new();
     desk.run([refusal(409, "BUDGET_EXCEEDED")]);
-    assert!(told(&desk).released(&desk.life).unwrap().is_err());
+    assert!(told(&desk).released(&desk.reservation).unwrap().is_err());
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn every_event_names_the_reservation_that_it_is_about() {
 
 #[test]
 fn whoever_waits_for_what_became_of_a_cost_is_told_after_the_first_attempt() {
-    let settled = |desk: &Desk| told(desk).settled(&desk.life);
+    let settled = |desk: &Desk| told(desk).settled(&desk.reservation);
     let mut desk = Desk::held();
     desk.commit(5).unwrap();
     desk.settle();
@@ -325,7 +328,7 @@ fn whoever_waits_for_what_became_of_a_cost_is_told_after_the_first_attempt() {
 
 #[test]
 fn nothing_became_of_a_cost_where_the_budget_was_given_back() {
-    let settled = |desk: &Desk| told(desk).settled(&desk.life);
+    let settled = |desk: &Desk| told(desk).settled(&desk.reservation);
     for answer in [
         ok(RELEASED),
         Err(FailureKind::Lost),
@@ -351,7 +354,7 @@ fn a_cost_that_was_not_counted_is_told_once_the_rest_is_settled() {
     let not_counted = |desk: &Desk| {
         let mut told = told(desk);
         told.not_counted(InvalidCommit::NotTold);
-        told.settled(&desk.life)
+        told.settled(&desk.reservation)
     };
     assert!(not_counted(&desk).is_none());
     desk.run([ok(COMMITTED)]);

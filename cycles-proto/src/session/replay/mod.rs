@@ -1,9 +1,9 @@
 //! When the journal is read, and which of its records are settled.
 //!
 //! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
-//! minutes, and at once when the server can be reached again. Each record is settled by a [`Lifecycle`] that is
+//! minutes, and at once when the server can be reached again. Each record is settled by a [`Reservation`] that is
 //! driven like any other, a few at a time. Where some in a row get an answer that says nothing of them, such as a refused
-//! key, or the server asks for a pause, the rest is left for the next scan, which begins with those. Records of lives that
+//! key, or the server asks for a pause, the rest is left for the next scan, which begins with those. Records of reservations that
 //! run in this process are left to them, and those that the server may have forgotten are sent when a caller
 //! [forces](Replayer::force) it. While another process is at
 //! them they are left to it, but not for long.
@@ -22,7 +22,7 @@ use crate::config::{CyclesConfig, RetryPolicy};
 use crate::journal::record::{JournalRecord, RecordId};
 use crate::keys::Seed;
 use crate::outcome::{Error, Outcome, Receipt};
-use crate::reservation::Lifecycle;
+use crate::reservation::Reservation;
 use crate::ticket::{Ticket, Tickets};
 use crate::time::{Now, UnixMillis};
 
@@ -46,7 +46,7 @@ pub struct Replayer {
     settling: BTreeSet<RecordId>,
     /// The costs that are settled by reservations of this process.
     live: BTreeSet<RecordId>,
-    /// Those that were settled by their own lives while the journal was read: what was read of them is history.
+    /// Those that were settled by their own reservations while the journal was read: what was read of them is history.
     settled_meanwhile: BTreeSet<RecordId>,
     /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
     /// clock that they were written by may have gone back since.
@@ -82,8 +82,8 @@ pub enum Replay {
         /// [stale](crate::outcome::Aside::Stale).
         with_stale: bool,
     },
-    /// Drive this life to its end, beside the others, and report its outcome.
-    Settle(RecordId, Box<Lifecycle>),
+    /// Drive this reservation to its end, beside the others, and report its outcome.
+    Settle(RecordId, Box<Reservation>),
     /// Poll again at this time, or when something was reported; with `None` only then.
     Wait(Option<Duration>),
 }
@@ -239,7 +239,7 @@ impl Replayer {
         }
     }
 
-    /// A life that was started for a record has ended. Tells whether its record is left for a later scan.
+    /// A reservation that was started for a record has ended. Tells whether its record is left for a later scan.
     pub fn handle_ended(&mut self, now: Now, id: &RecordId, outcome: Option<&Outcome>) -> bool {
         if !self.settling.remove(id) {
             return false;
@@ -417,12 +417,12 @@ impl Replayer {
         self.started += 1;
         self.tried.insert(id.clone(), self.started);
         let (config, seed) = (Arc::clone(&self.config), self.seed.nth(self.started));
-        let life = if self.is_forced {
-            Lifecycle::resume_forced(config, record, seed, now)
+        let reservation = if self.is_forced {
+            Reservation::resume_forced(config, record, seed, now)
         } else {
-            Lifecycle::resume(config, record, seed, now)
+            Reservation::resume(config, record, seed, now)
         };
-        Replay::Settle(id, Box::new(life))
+        Replay::Settle(id, Box::new(reservation))
     }
 
     fn leave(&mut self, until: Option<Duration>) {

@@ -55,7 +55,7 @@ impl Tally {
         self.unrecorded += 1;
     }
 
-    /// A life that was started for a record has ended so. One that is left for a later scan counts as recorded.
+    /// A reservation that was started for a record has ended so. One that is left for a later scan counts as recorded.
     pub fn note_replayed(&mut self, record: &RecordId, outcome: Option<&Outcome>, is_left: bool) {
         if let (Some(Outcome::Settled(receipt)), false) = (outcome, is_left) {
             self.set_aside.remove(record);

@@ -132,10 +132,10 @@ impl Desk {
         panic!("no end: {:?}", self.log)
     }
 
-    /// The attempt in flight.
+    /// The attempt in attempt.
     pub(super) fn ticket(&self) -> Ticket {
         match &self.settlement.stage {
-            Stage::InFlight(_, flight) => flight.ticket,
+            Stage::InFlight(_, attempt) => attempt.ticket,
             other @ (Stage::Write(..) | Stage::Writing(..) | Stage::Attempt(..) | Stage::Done(_)) => {
                 panic!("no attempt but {other:?}")
             }

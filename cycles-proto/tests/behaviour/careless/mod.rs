@@ -1,4 +1,4 @@
-//! A driver without manners, and the rules that a life keeps with it: it never panics, never asks for a poll in
+//! A driver without manners, and the rules that a reservation keeps with it: it never panics, never asks for a poll in
 //! the past, asks for a bounded number of things without anything new from outside, charges what it was told to
 //! under one key of its own, never both charges and releases, sends no cost before its record was stored or could
 //! not be, gives nothing back that may have cost something, believes no grant that has no time left before it was prolonged, gives one back that
@@ -26,7 +26,7 @@ use cycles_proto::config::RetryPolicy;
 use cycles_proto::journal::JournalWrite;
 use cycles_proto::models::*;
 use cycles_proto::outcome::StoreFailure;
-use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::parts::{Reservation, Step};
 use cycles_proto::record::JournalRecord;
 use cycles_proto::{Call, CyclesConfig, Failure, Now, Outcome, Seed, Ticket, UnixMillis};
 use http::Response;
@@ -40,7 +40,7 @@ const WALL: u64 = 1_795_000_000_000;
 pub struct Driver {
     dice: Dice,
     config: Arc<CyclesConfig>,
-    life: Lifecycle,
+    reservation: Reservation,
     now: Now,
     open: Vec<(Call, Duration)>,
     stores: Vec<(Ticket, JournalWrite)>,
@@ -99,7 +99,7 @@ impl Driver {
             .build();
         request.ttl_ms = Some([1_000, 4_000, 60_000, 86_400_000][dice.below(4)]);
         request.dry_run = dice.one_in(16);
-        let life = Lifecycle::new(Arc::clone(&config), request, seed_of(seed)).unwrap();
+        let reservation = Reservation::new(Arc::clone(&config), request, seed_of(seed)).unwrap();
         let now = Now {
             mono: Duration::from_secs(5),
             wall: UnixMillis(WALL),
@@ -107,7 +107,7 @@ impl Driver {
         Self {
             dice,
             config,
-            life,
+            reservation,
             now,
             open: Vec::new(),
             stores: Vec::new(),
@@ -154,8 +154,8 @@ impl Driver {
                 _ => self.poll(),
             }
         }
-        assert!(!format!("{:?}", self.life).contains(KEY));
-        match self.life.outcome() {
+        assert!(!format!("{:?}", self.reservation).contains(KEY));
+        match self.reservation.outcome() {
             None => 0,
             Some(Outcome::NotReserved(_)) => 1,
             Some(Outcome::Evaluated(_)) => 2,
@@ -167,8 +167,8 @@ impl Driver {
 
     fn poll(&mut self) {
         self.asked += 1;
-        assert!(self.asked < 200, "it asks without end: {:?}", self.life);
-        match self.life.poll(self.now) {
+        assert!(self.asked < 200, "it asks without end: {:?}", self.reservation);
+        match self.reservation.poll(self.now) {
             Step::Send(call) => self.sent(call),
             Step::Store(ticket, write) => {
                 assert!(self.config.journal_enabled(), "no journal, no store");
@@ -180,12 +180,12 @@ impl Driver {
             }
             Step::Notify(event) => assert!(!format!("{event:?}").contains(KEY)),
             Step::Wait(_) | Step::Done if self.is_owed => {
-                panic!("a grant that came too late is kept: {:?}", self.life)
+                panic!("a grant that came too late is kept: {:?}", self.reservation)
             }
             Step::Wait(Some(at)) => {
                 assert!(at > self.now.mono, "a wait that is over");
                 self.asked = 0;
-                let again = self.life.poll(self.now);
+                let again = self.reservation.poll(self.now);
                 assert!(
                     matches!(again, Step::Wait(Some(same)) if same == at),
                     "a needless poll: {again:?}"
@@ -193,13 +193,17 @@ impl Driver {
             }
             Step::Wait(None) => {
                 let is_outstanding = !self.open.is_empty() || !self.stores.is_empty();
-                assert!(is_outstanding || self.life.grant().is_some(), "{:?}", self.life);
+                assert!(
+                    is_outstanding || self.reservation.grant().is_some(),
+                    "{:?}",
+                    self.reservation
+                );
                 self.asked = 0;
             }
             Step::Done => {
                 self.asked = 0;
                 self.is_over = true;
-                let outcome = format!("{:?}", self.life.outcome().expect("it ended somehow"));
+                let outcome = format!("{:?}", self.reservation.outcome().expect("it ended somehow"));
                 assert!(!outcome.contains(KEY), "{outcome}");
                 let told = self.told.get_or_insert_with(|| outcome.clone());
                 assert_eq!(*told, outcome, "how it ended does not change");
@@ -236,7 +240,7 @@ impl Driver {
             let key = body["idempotency_key"].as_str().unwrap().to_owned();
             assert!(
                 key.starts_with(&self.seed.to_string()),
-                "the key of another life: {key}"
+                "the key of another reservation: {key}"
             );
             self.keys.insert(key);
         }
@@ -276,12 +280,12 @@ impl Driver {
     }
 
     fn respond(&mut self, ticket: Ticket, sent: Duration, response: &Response<Bytes>) {
-        let was_held = self.life.grant().is_some();
+        let was_held = self.reservation.grant().is_some();
         let is_late = self.is_over
             && self.creates.contains(&ticket)
-            && matches!(self.life.outcome(), Some(Outcome::NotReserved(_)));
+            && matches!(self.reservation.outcome(), Some(Outcome::NotReserved(_)));
         self.is_over = false;
-        self.life.handle_response(self.now, ticket, sent, response);
+        self.reservation.handle_response(self.now, ticket, sent, response);
         let said: serde_json::Value = serde_json::from_slice(response.body()).unwrap_or_default();
         if response.status() == 200 && said["status"] == "ACTIVE" {
             self.beat = None;
@@ -289,7 +293,7 @@ impl Driver {
         if response.status() == 200 && said["decision"] == "ALLOW" && said["reservation_id"] == "r-1" {
             let has_time = said["remaining_ttl_ms"] != 0;
             assert!(
-                has_time || was_held || self.life.grant().is_none(),
+                has_time || was_held || self.reservation.grant().is_none(),
                 "a grant without time left is believed"
             );
             self.is_owed |= is_late && has_time;
@@ -299,7 +303,7 @@ impl Driver {
         let is_prolonged = response.status() == 200 && is_extension;
         self.is_doubtful &= !is_prolonged && !was_held;
         assert!(
-            !self.is_doubtful || self.life.grant().is_none(),
+            !self.is_doubtful || self.reservation.grant().is_none(),
             "a grant is believed that was not prolonged"
         );
     }
@@ -319,7 +323,8 @@ impl Driver {
         if self.dice.one_in(5) {
             let failure = Failure::new(self.dice.failure_kind());
             let sent = Some(sent).filter(|_| self.dice.one_in(2));
-            self.life.handle_failure(self.now, call.ticket, sent, failure);
+            self.reservation
+                .handle_failure(self.now, call.ticket, sent, failure);
         } else {
             let response = self.dice.response(call.request.uri().path(), "r-1", KEY);
             self.respond(call.ticket, sent, &response);
@@ -340,10 +345,10 @@ impl Driver {
         } else {
             Ok(())
         };
-        self.life.handle_stored(self.now, ticket, stored);
+        self.reservation.handle_stored(self.now, ticket, stored);
     }
 
-    /// Time passes a little, or to when the life wants it, or by far, or backwards.
+    /// Time passes a little, or to when the reservation wants it, or by far, or backwards.
     fn pass(&mut self) {
         self.asked = 0;
         let ms = [1, 40, 900, 5_000, 7_000, 50_000, 4_000_000][self.dice.below(7)];
@@ -375,10 +380,10 @@ impl Driver {
         }
         self.asked = 0;
         match self.dice.below(3) {
-            0 => self.life.handle_stored(self.now, ticket, Ok(())),
+            0 => self.reservation.handle_stored(self.now, ticket, Ok(())),
             1 => {
                 let failure = Failure::new(self.dice.failure_kind());
-                self.life.handle_failure(self.now, ticket, None, failure);
+                self.reservation.handle_failure(self.now, ticket, None, failure);
             }
             _ => {
                 let paths = [
@@ -407,7 +412,7 @@ impl Driver {
         match self.dice.below(8) {
             0 | 1 => {
                 // Once somebody has said the last word, what was spent so far says nothing any more.
-                let told = self.life.spent(&amount);
+                let told = self.reservation.spent(&amount);
                 if told.is_ok() && !self.is_decided {
                     self.spent = self.spent.max(amount.amount);
                 }
@@ -415,7 +420,7 @@ impl Driver {
             }
             2 | 3 => {
                 let request = CommitRequest::builder().actual(amount.clone()).build();
-                let told = self.life.commit(self.now, request);
+                let told = self.reservation.commit(self.now, request);
                 if told.is_ok() {
                     assert_eq!(self.cost, None, "one cost is handed over");
                     self.cost = Some(amount.amount);
@@ -424,16 +429,16 @@ impl Driver {
                 self.untaken |= is_untaken(told);
             }
             4 => {
-                self.is_decided |= self.life.grant().is_some();
-                self.life.release(self.now, "because".into());
+                self.is_decided |= self.reservation.grant().is_some();
+                self.reservation.release(self.now, "because".into());
             }
             5 => {
-                self.is_decided |= self.life.grant().is_some();
-                self.life.abandon(self.now);
+                self.is_decided |= self.reservation.grant().is_some();
+                self.reservation.abandon(self.now);
             }
             _ => {
                 let by = Duration::from_millis([0, 1, 60_000, 86_400_001][self.dice.below(4)]);
-                self.tickets.extend(self.life.extend(by));
+                self.tickets.extend(self.reservation.extend(by));
                 self.by_hand = true;
             }
         }
@@ -448,7 +453,7 @@ impl Driver {
         let Some(record) = stored else { return };
         let record = JournalRecord::parse(record.to_json().as_bytes()).unwrap();
         let seed = seed_of(self.dice.next());
-        self.life = Lifecycle::resume(Arc::clone(&self.config), record, seed, self.now);
+        self.reservation = Reservation::resume(Arc::clone(&self.config), record, seed, self.now);
         self.told = None;
         self.is_over = false;
         self.creates.clear();

@@ -142,7 +142,7 @@ impl Lease {
         (lease, next)
     }
 
-    /// The longest that an attempt to extend may take; fixed for the lease's life.
+    /// The longest that an attempt to extend may take; fixed as long as the lease is kept.
     pub fn attempt_timeout(&self) -> Duration {
         self.attempt_limit - self.attempt_limit / 8
     }

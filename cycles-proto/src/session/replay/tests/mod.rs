@@ -212,11 +212,11 @@ fn a_pause_is_an_hour_at_most_also_when_the_clock_that_it_was_written_by_has_gon
         scan(&mut replayer, now, [stuck(day_ms)]);
     }
     assert_eq!(now.mono, Duration::from_secs(3_600));
-    let Replay::Settle(_, mut life) = replayer.poll(now) else {
+    let Replay::Settle(_, mut reservation) = replayer.poll(now) else {
         panic!()
     };
     assert!(
-        matches!(life.poll(now), crate::step::Step::Send(_)),
+        matches!(reservation.poll(now), crate::step::Step::Send(_)),
         "and then at once"
     );
 }
@@ -295,7 +295,11 @@ fn a_scan_that_was_not_asked_for_and_an_end_that_is_not_known_change_nothing() {
     replayer.handle_scanned(at(0), Ticket(99), [record("x")]);
     assert_eq!(replayer.unsettled(), 0);
     replayer.handle_scanned(at(0), ticket, [record("a"), record("a")]);
-    assert_eq!(started(&mut replayer, at(0)), ["a"], "one life for a reservation");
+    assert_eq!(
+        started(&mut replayer, at(0)),
+        ["a"],
+        "one reservation for a reservation"
+    );
     replayer.handle_scanned(at(0), ticket, [record("b")]);
     replayer.handle_ended(at(0), &id("b"), Some(&settled()));
     assert_eq!(replayer.unsettled(), 1);
@@ -357,7 +361,7 @@ fn a_record_that_is_being_settled_is_not_taken_for_a_reservation_that_lives_here
     let mut replayer = replayer();
     scan(&mut replayer, at(0), [record("a")]);
     assert_eq!(started(&mut replayer, at(0)), ["a"]);
-    // Its life writes it once more, with a pause, and gives up.
+    // Its reservation writes it once more, with a pause, and gives up.
     replayer.live(id("a"));
     replayer.ended(at(1), &id("a"), Some(&pending()));
     replayer.handle_ended(at(1), &id("a"), Some(&Outcome::Settled(pending())));
@@ -451,8 +455,11 @@ fn what_is_too_old_is_sent_once_when_it_is_forced_and_what_stays_is_known() {
     let records = [record("b"), old("a"), old("b")];
     replayer.handle_scanned(at(1), ticket, records);
     let mut sent = Vec::new();
-    while let Replay::Settle(id, mut life) = replayer.poll(at(1)) {
-        assert!(matches!(life.poll(at(1)), crate::step::Step::Send(_)), "{id}");
+    while let Replay::Settle(id, mut reservation) = replayer.poll(at(1)) {
+        assert!(
+            matches!(reservation.poll(at(1)), crate::step::Step::Send(_)),
+            "{id}"
+        );
         sent.push(id.reservation.to_string());
     }
     assert_eq!(sent, ["b", "a"]);
@@ -469,11 +476,11 @@ fn what_is_too_old_is_sent_once_when_it_is_forced_and_what_stays_is_known() {
         panic!("once is once")
     };
     replayer.handle_scanned(at(3), ticket, [old("c")]);
-    let Replay::Settle(_, mut life) = replayer.poll(at(3)) else {
+    let Replay::Settle(_, mut reservation) = replayer.poll(at(3)) else {
         panic!()
     };
     assert!(
-        matches!(life.poll(at(3)), crate::step::Step::Store(..)),
+        matches!(reservation.poll(at(3)), crate::step::Step::Store(..)),
         "set aside"
     );
     replayer.handle_ended(at(3), &id("c"), Some(&Outcome::Settled(Receipt::Stale)));

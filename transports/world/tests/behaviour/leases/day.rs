@@ -1,4 +1,4 @@
-//! A day, or some hours, of a real [`Lifecycle`] against a model server, in virtual time.
+//! A day, or some hours, of a real [`Reservation`] against a model server, in virtual time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cycles_proto::models::{Action, Amount, ReservationCreateRequest, Subject};
 use cycles_proto::outcome::Stop;
-use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::parts::{Reservation, Step};
 use cycles_proto::{Call, Ticket};
 use cycles_proto::{CyclesConfig, Event, Now, Seed, UnixMillis};
 
@@ -62,7 +62,7 @@ impl Day {
             tally.lives += 1;
             let mut random = [0; 16];
             random[..8].copy_from_slice(&tally.lives.to_be_bytes());
-            let machine = Lifecycle::new(Arc::clone(&config), self.request(), Seed(random)).unwrap();
+            let machine = Reservation::new(Arc::clone(&config), self.request(), Seed(random)).unwrap();
             let life = Life {
                 day: self,
                 machine,
@@ -154,7 +154,7 @@ impl Day {
 
 struct Life {
     day: Day,
-    machine: Lifecycle,
+    machine: Reservation,
     server: LeaseServer,
     now: Duration,
     flight: Option<Flight>,

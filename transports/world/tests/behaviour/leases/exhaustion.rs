@@ -9,7 +9,7 @@ use cycles_proto::models::{
     Action, Amount, CommitRequest, ErrorCode, ReservationCreateRequest, ReservationId, Subject,
 };
 use cycles_proto::outcome::Stop;
-use cycles_proto::parts::{Lifecycle, Step};
+use cycles_proto::parts::{Reservation, Step};
 use cycles_proto::{CyclesConfig, Now, Outcome, Receipt, Seed, UnixMillis};
 use cycles_sandbox::{
     ApiKey, Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Tenant, Unit,
@@ -65,7 +65,7 @@ fn after_ten_extensions_the_heartbeat_stops_and_says_so_and_the_cost_is_charged_
 
 /// One life on a ledger with its default settings.
 struct Run {
-    machine: Lifecycle,
+    machine: Reservation,
     ledger: Ledger,
     now: Duration,
     extended: u64,
@@ -89,7 +89,7 @@ impl Run {
             .ttl_ms(60_000_u64)
             .build();
         Self {
-            machine: Lifecycle::new(Arc::new(config), request, Seed([7; 16])).unwrap(),
+            machine: Reservation::new(Arc::new(config), request, Seed([7; 16])).unwrap(),
             ledger,
             now: Duration::ZERO,
             extended: 0,

@@ -6,16 +6,16 @@ use super::caller::{ObserverId, Principal};
 use super::slab::SlabKey;
 use crate::journal::RecordId;
 use crate::models::IdempotencyKey;
-use crate::reservation::{Lifecycle, Told};
+use crate::reservation::{Reservation, Told};
 
 /// Names a reservation of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationKey(pub(super) SlabKey);
 
 #[derive(Debug)]
-pub(super) struct Reservation {
+pub(super) struct Entry {
     /// Not here while it does something: one that panics does not come back.
-    machine: Option<Lifecycle>,
+    machine: Option<Reservation>,
     pub(super) told: Told,
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
@@ -43,8 +43,8 @@ pub(super) struct Reservation {
     pub(super) is_forgotten: bool,
 }
 
-impl Reservation {
-    pub(super) fn new(machine: Lifecycle, principal: Principal, observer: ObserverId) -> Box<Self> {
+impl Entry {
+    pub(super) fn new(machine: Reservation, principal: Principal, observer: ObserverId) -> Box<Self> {
         Box::new(Self {
             machine: Some(machine),
             told: Told::default(),
@@ -66,19 +66,19 @@ impl Reservation {
     }
 
     /// The machine, unless it was lost in a panic.
-    pub(super) fn machine(&self) -> Option<&Lifecycle> {
+    pub(super) fn machine(&self) -> Option<&Reservation> {
         self.machine.as_ref()
     }
 
-    pub(super) fn told_and_machine(&mut self) -> (&mut Told, Option<&Lifecycle>) {
+    pub(super) fn told_and_machine(&mut self) -> (&mut Told, Option<&Reservation>) {
         (&mut self.told, self.machine.as_ref())
     }
 
-    pub(super) fn take_machine(&mut self) -> Option<Lifecycle> {
+    pub(super) fn take_machine(&mut self) -> Option<Reservation> {
         self.machine.take()
     }
 
-    pub(super) fn put_back(&mut self, machine: Lifecycle) {
+    pub(super) fn put_back(&mut self, machine: Reservation) {
         self.machine = Some(machine);
     }
 

@@ -1,13 +1,13 @@
-//! Whatever a driver, a server and a caller do, in whatever order: a life keeps its rules (see `careless`).
+//! Whatever a driver, a server and a caller do, in whatever order: a reservation keeps its rules (see `careless`).
 //!
-//! `CYCLES_LIVES` is the number of lives, `CYCLES_SEED` the first seed; a failure names the seed of its life.
+//! `CYCLES_LIVES` is the number of lives, `CYCLES_SEED` the first seed; a failure names the seed of its reservation.
 
 use std::env;
 
 use crate::careless::{Dice, Driver};
 
 #[test]
-fn whatever_happens_a_life_keeps_its_rules() {
+fn whatever_happens_a_reservation_keeps_its_rules() {
     let number = |name, default| env::var(name).map_or(default, |text| text.parse::<u64>().unwrap());
     let (first, lives) = (number("CYCLES_SEED", 1), number("CYCLES_LIVES", 10_000));
     let mut ends = [0_u64; 6];

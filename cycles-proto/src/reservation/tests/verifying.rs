@@ -84,7 +84,7 @@ fn a_question_without_an_answer_is_repeated_once() {
     ] {
         let mut desk = Desk::new();
         desk.run([granted(0), silence.clone(), extended(60_000)]);
-        assert!(desk.life.grant().is_some(), "{silence:?}");
+        assert!(desk.reservation.grant().is_some(), "{silence:?}");
         let bodies = desk.bodies("/extend");
         assert_eq!((bodies.len(), &bodies[0]), (2, &bodies[1]));
         let mut desk = Desk::new();
@@ -109,11 +109,11 @@ fn a_replay_that_can_be_prolonged_is_held() {
     let mut desk = Desk::new();
     desk.run([granted(0)]);
     assert_eq!(desk.log(), ASKED);
-    assert!(desk.life.grant().is_none(), "not before it was prolonged");
+    assert!(desk.reservation.grant().is_none(), "not before it was prolonged");
     assert_eq!(desk.body("/extend")["extend_by_ms"], 60_000);
     desk.run([extended(60_000)]);
     assert_eq!(desk.log(), ["granted"]);
-    let grant = desk.life.grant().unwrap();
+    let grant = desk.reservation.grant().unwrap();
     assert_eq!(grant.expires_at, Some(UnixMillis(WALL + 7_000)), "as it is now");
     desk.run([extended(60_000)]);
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_replay_that_is_active_but_cannot_be_prolonged_is_not_believed() {
         desk.run([granted(0), refused, detail("ACTIVE")]);
         assert_eq!(desk.log(), [&ASKED[..], &["GET r-1"]].concat(), "{what}");
         assert_eq!(status(&desk), None, "{what}");
-        assert!(desk.is_done() && desk.life.grant().is_none(), "{what}");
+        assert!(desk.is_done() && desk.reservation.grant().is_none(), "{what}");
     }
 }
 
@@ -154,9 +154,9 @@ fn a_grant_whose_time_passed_on_its_way_is_prolonged_first_too() {
         let mut desk = Desk::new();
         // The round trip of an answer is 5 ms.
         desk.run([granted(remaining)]);
-        assert_eq!(desk.life.grant().is_some(), is_believed, "{remaining}");
+        assert_eq!(desk.reservation.grant().is_some(), is_believed, "{remaining}");
         desk.run([extended(60_000)]);
-        assert!(desk.life.grant().is_some(), "{remaining}");
+        assert!(desk.reservation.grant().is_some(), "{remaining}");
     }
 }
 
@@ -176,7 +176,7 @@ fn a_rest_that_is_less_than_nothing_is_no_grant() {
 fn a_fresh_grant_that_took_too_long_is_given_back_if_the_caller_leaves() {
     let mut desk = Desk::new();
     desk.run([granted(3)]);
-    desk.life.abandon(desk.now());
+    desk.reservation.abandon(desk.now());
     assert_eq!(desk.log(), [&ASKED[..], &["POST r-1/release"]].concat());
 }
 
@@ -191,10 +191,10 @@ fn an_adapter_that_never_answers_ends_in_a_stale_replay() {
 fn a_caller_that_leaves_meanwhile_takes_it_from_nobody() {
     let mut leaves_late = Desk::new();
     leaves_late.run([granted(0)]);
-    leaves_late.life.abandon(leaves_late.now());
+    leaves_late.reservation.abandon(leaves_late.now());
     let mut leaves_early = Desk::new();
     leaves_early.settle();
-    leaves_early.life.abandon(leaves_early.now());
+    leaves_early.reservation.abandon(leaves_early.now());
     leaves_early.run([granted(0)]);
     for mut desk in [leaves_late, leaves_early] {
         assert!(desk.is_done());

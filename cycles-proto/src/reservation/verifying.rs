@@ -3,7 +3,7 @@
 //! over is `ACTIVE` until the server's sweep comes to it. Where the extension is refused a look tells why.
 
 use super::Phase;
-use super::common::{About, Attempted, Common, Flight};
+use super::common::{About, Attempt, Attempted, Common};
 use super::heartbeat::encode_extension;
 use super::reserving::Granted;
 use crate::models::{
@@ -18,7 +18,7 @@ use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
 
 #[derive(Debug)]
-pub(super) struct Doubting {
+pub(super) struct Verifying {
     question: Question,
     request: Encoded,
     about: About,
@@ -27,7 +27,7 @@ pub(super) struct Doubting {
     asked: CallContext,
     /// How often the question was asked.
     attempts: u8,
-    flight: Option<Flight>,
+    attempt: Option<Attempt>,
 }
 
 /// What is asked, one after the other.
@@ -49,7 +49,7 @@ enum Found {
     Nothing,
 }
 
-impl Doubting {
+impl Verifying {
     /// An outcome instead if the reservation cannot be asked for.
     pub(super) fn new(
         common: &Common,
@@ -66,29 +66,29 @@ impl Doubting {
                 granted: Some(granted),
                 asked,
                 attempts: 0,
-                flight: None,
+                attempt: None,
             }),
             Err(_) => Err(stale(asked, None)),
         }
     }
 
     pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Step {
-        if let Some(flight) = self.flight {
-            return Step::Wait(Some(flight.deadline));
+        if let Some(attempt) = self.attempt {
+            return Step::Wait(Some(attempt.deadline));
         }
         let timeout = common.config.attempt_timeout();
-        let (call, flight) = common.attempt(&self.request, now, timeout);
+        let (call, attempt) = common.start_attempt(&self.request, now, timeout);
         self.attempts += 1;
-        self.flight = Some(flight);
+        self.attempt = Some(attempt);
         Step::Send(call)
     }
 
-    pub(super) fn flight(&self) -> Option<Flight> {
-        self.flight
+    pub(super) fn attempt(&self) -> Option<Attempt> {
+        self.attempt
     }
 
-    pub(super) fn flight_mut(&mut self) -> Option<&mut Flight> {
-        self.flight.as_mut()
+    pub(super) fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        self.attempt.as_mut()
     }
 
     pub(super) fn reads(&self) -> Reads {
@@ -105,10 +105,10 @@ impl Doubting {
     }
 
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
-        if !Flight::is(self.flight, answer.ticket) {
+        if !Attempt::is(self.attempt, answer.ticket) {
             return None;
         }
-        self.flight = None;
+        self.attempt = None;
         let found = match self.question {
             Question::Extension => prolonged(now, answer),
             Question::Look => looked(answer),

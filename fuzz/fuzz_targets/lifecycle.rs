@@ -1,4 +1,0 @@
-//! The target `lifecycle`: see its module.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| cycles_fuzz::lifecycle::check(data));
