@@ -77,8 +77,8 @@ async fn ask(client: &CyclesClient, estimate: Amount) -> String {
         }
         Err(Error::Denied { message, .. }) => format!("a policy denies it: {message}"),
         Err(Error::BudgetNotFound { unit, .. }) => format!("somebody has to set up a budget in {unit}"),
-        Err(Error::Invalid { problem, .. }) => format!("a bug of ours: {problem}"),
-        Err(error) if error.is_unauthorized() => format!("have the key looked at. {error}"),
+        Err(Error::Validation(call)) => format!("a bug of ours: {}", call.problem),
+        Err(error) if error.is_auth_error() => format!("have the key looked at. {error}"),
         Err(error) if error.is_retryable() => format!("try again later. {error}"),
         Err(error) => format!("give up. {error}"),
     }

@@ -105,7 +105,7 @@ pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
 /// The client, if the estimate is in the unit that integers are said to be of.
 ///
 /// # Errors
-/// Why there is no client, or [`Error::Invalid`], so that nothing is sent.
+/// Why there is no client, or [`Error::Validation`], so that nothing is sent.
 pub fn in_unit<C>(client: Result<C, Error>, config: &WithCyclesConfig, unit: &Unit) -> Result<C, Error> {
     let estimate = &config.estimate().unit;
     if estimate != unit {

@@ -6,30 +6,25 @@ use crate::config::RetryPolicy;
 use crate::keys::Seed;
 
 /// The longest pause that a server can ask for and get: an hour.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// The waits of one settlement: each longer than the one before, up to a longest one, and each spread over its
 /// upper half so that clients that failed together do not come back together. The same seed waits the same.
 #[derive(Clone, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     waits: u32,
     seed: Seed,
 }
 
 impl Backoff {
     /// No wait so far.
-    pub fn new(seed: Seed) -> Self {
+    pub(crate) fn new(seed: Seed) -> Self {
         Self { waits: 0, seed }
-    }
-
-    /// How many waits there were.
-    pub fn waits(&self) -> u32 {
-        self.waits
     }
 
     /// The next wait; `None` once the policy's number of repetitions is used up. `Retry-After` makes it longer,
     /// by an hour at most.
-    pub fn next(&mut self, policy: &RetryPolicy, retry_after: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn next(&mut self, policy: &RetryPolicy, retry_after: Option<Duration>) -> Option<Duration> {
         if !policy.enabled || self.waits >= policy.max_attempts {
             return None;
         }

@@ -12,7 +12,7 @@
 mod api_key;
 #[doc(hidden)]
 pub mod attribute;
-pub mod backoff;
+mod backoff;
 pub mod config;
 pub mod guarded;
 pub mod journal;
@@ -29,7 +29,7 @@ mod step;
 mod text;
 mod ticket;
 pub mod time;
-pub mod wire;
+mod wire;
 
 pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
 #[doc(no_inline)]
@@ -37,21 +37,23 @@ pub use journal::record;
 pub use keys::{Seed, TraceParent};
 pub use meter::Reading;
 pub use outcome::{
-    ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCommit,
-    OperationKind, Outcome, Receipt, TransportError, Unsuccessful,
+    ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCall,
+    InvalidCommit, OperationKind, Outcome, Receipt, TransportError, UnreadableReply,
 };
 pub use session::Session;
 pub use ticket::Ticket;
 pub use time::{Now, UnixMillis};
-pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reader, Urgency, Verdict};
+pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reader, Urgency};
 
 /// The parts of a [`Session`], for fuzz targets and for drivers that have not come over to it. Nothing of it is promised.
 #[cfg(feature = "parts")]
 #[doc(hidden)]
 pub mod parts {
+    pub use crate::outcome::Unsuccessful;
     pub use crate::reservation::lease;
     pub use crate::reservation::{Reservation, Told};
     pub use crate::session::replay::{AT_A_TIME, Replay, Replayer, Tally};
     pub use crate::settlement::Settlement;
     pub use crate::step::Step;
+    pub use crate::wire::reply::{Reply, Verdict, verdict};
 }

@@ -20,9 +20,9 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use cycles_proto::models::*;
-use cycles_proto::wire::reply::{Reply, verdict};
+use cycles_proto::parts::{Reply, Verdict, verdict};
 use cycles_proto::{
-    CyclesConfig, Error, Failure, FailureKind, Operation, OperationKind, Progress, Seed, Verdict,
+    CyclesConfig, Error, Failure, FailureKind, Operation, OperationKind, Progress, Seed,
 };
 use http::Response;
 use serde_json::Value;
@@ -309,7 +309,7 @@ fn ends<T: Reply + Debug>(
             let is_outage = status == 401 && told.is_some() && says_outage;
             assert_eq!(error.is_outage(), is_outage, "{error:?}");
             assert_eq!(
-                error.is_unauthorized(),
+                error.is_auth_error(),
                 matches!(status, 401 | 403) && !is_outage,
                 "{error:?}"
             );

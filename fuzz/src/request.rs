@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use cycles_proto::models::*;
-use cycles_proto::wire::reply::Reply;
+use cycles_proto::parts::Reply;
 use cycles_proto::{Call, CyclesConfig, Error, Operation, Seed, UnixMillis};
 use cycles_sandbox::{ApiKey, Ledger, Tenant};
 use http::Method;
@@ -328,7 +328,7 @@ fn sent_if<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) ->
             Some(twice(operation))
         }
         Err(error) => {
-            assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+            assert!(matches!(error, Error::Validation(_)), "{error:?}");
             assert!(!format!("{error} {error:?}").contains(KEY));
             assert!(error.to_string().len() < 2_000, "an error is a sentence");
             None

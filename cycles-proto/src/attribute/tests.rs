@@ -92,7 +92,7 @@ fn an_estimate_of_another_unit_than_the_attribute_says_is_refused_and_nothing_is
     let config = WithCyclesConfig::new(Amount::usd_microcents(5)).action("k", "n");
     assert_eq!(in_unit(Ok(1), &config, &Unit::UsdMicrocents).unwrap(), 1);
     let error = in_unit(Ok(1), &config, &UNIT).unwrap_err();
-    assert!(matches!(error, Error::Invalid { .. }));
+    assert!(matches!(error, Error::Validation(_)));
     let told = error.to_string();
     for part in ["estimate.unit", "is USD_MICROCENTS", "`unit` is TOKENS"] {
         assert!(told.contains(part), "{part} is not in {told}");
@@ -101,7 +101,7 @@ fn an_estimate_of_another_unit_than_the_attribute_says_is_refused_and_nothing_is
     let none = || Err::<(), _>(Error::from(InvalidCommit::NotHeld));
     assert!(matches!(
         in_unit(none(), &config, &UNIT),
-        Err(Error::Invalid { .. })
+        Err(Error::Validation(_))
     ));
     assert!(matches!(
         in_unit(none(), &config, &Unit::UsdMicrocents),

@@ -12,7 +12,9 @@ mod stored;
 mod unsuccessful;
 
 pub use self::ended::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
-pub use self::error::{ActionError, CallContext, Error, ErrorReply, TransportError};
+pub use self::error::{
+    ActionError, CallContext, Error, ErrorReply, InvalidCall, TransportError, UnreadableReply,
+};
 pub use self::event::Event;
 pub use self::failure::{Failure, FailureKind};
 pub use self::flushed::Flushed;

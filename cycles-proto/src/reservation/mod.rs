@@ -87,7 +87,7 @@ impl Reservation {
     /// configuration.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the request breaks a limit; nothing is sent then.
+    /// [`Error::Validation`] if the request breaks a limit; nothing is sent then.
     pub fn new(
         config: Arc<CyclesConfig>,
         request: ReservationCreateRequest,

@@ -21,7 +21,7 @@ use crate::outcome::{Error, Grant, InvalidCommit, Outcome, Receipt, ReleaseReaso
 use crate::reservation::{Reservation, Told};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
-use crate::wire::operation::Operation;
+use crate::wire::Operation;
 
 /// Names an extension that was asked for by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Session {
     /// Asks for a reservation. What the request's subject leaves out is taken from the caller's configuration.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the request breaks a limit, [`Error::Config`] if the session is closed; nothing is sent then.
+    /// [`Error::Validation`] if the request breaks a limit, [`Error::Config`] if the session is closed; nothing is sent then.
     pub fn reserve(
         &mut self,
         now: Now,

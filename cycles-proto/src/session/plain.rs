@@ -9,7 +9,7 @@ use super::caller::{Caller, ObserverId, Principal};
 use super::places::Kind;
 use super::slab::SlabKey;
 use crate::outcome::Error;
-use crate::wire::operation::{Operation, Progress};
+use crate::wire::{Operation, Progress};
 use crate::wire::{Answer, Call};
 
 /// Names a call, whatever its answer is.

@@ -9,7 +9,7 @@ use crate::ticket::Ticket;
 use crate::wire::Reader;
 
 /// The largest response body that is read: 1 MiB.
-pub const MAX_RESPONSE: usize = 1 << 20;
+pub(super) const MAX_RESPONSE: usize = 1 << 20;
 
 /// One HTTP exchange to make: send the request as it is, once, without following redirects.
 ///

@@ -3,12 +3,12 @@
 mod answer;
 mod call;
 mod encode;
-pub mod operation;
-pub mod reply;
+mod operation;
+pub(crate) mod reply;
 
 pub(crate) use self::answer::Reads;
 pub use self::answer::{Answer, Reader};
-pub use self::call::{Call, MAX_RESPONSE, Urgency};
+use self::call::MAX_RESPONSE;
+pub use self::call::{Call, Urgency};
 pub(crate) use self::encode::Encoded;
 pub use self::operation::{Operation, Progress, RawRequest, RawResponse};
-pub use self::reply::{Reply, Verdict};

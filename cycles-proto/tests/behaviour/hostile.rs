@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cycles_proto::models::*;
-use cycles_proto::wire::reply::Reply;
+use cycles_proto::parts::Reply;
 use cycles_proto::{CyclesConfig, Error, Operation, Progress, Seed};
 use http::Response;
 

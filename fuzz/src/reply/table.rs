@@ -1,7 +1,8 @@
 //! The table from answers to verdicts, once more, from the protocol's text and not from the core's.
 
 use cycles_proto::models::ErrorCode;
-use cycles_proto::{OperationKind, Unsuccessful, Verdict};
+use cycles_proto::OperationKind;
+use cycles_proto::parts::{Unsuccessful, Verdict};
 use serde_json::Value;
 
 /// The table once more, with its code read by other means where that can be done.

@@ -167,7 +167,7 @@ impl Client {
     /// Any operation, with its answer as it came: a status that says no is no error here.
     ///
     /// # Errors
-    /// Only if there is no answer: [`Error::Config`], [`Error::Invalid`] and [`Error::Transport`].
+    /// Only if there is no answer: [`Error::Config`], [`Error::Validation`] and [`Error::Transport`].
     pub async fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
         let request = request.into();
         self.run(|config, seed| Operation::raw(config, request, seed))

@@ -128,7 +128,7 @@ pub fn a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs<A: Adap
     stage.inject("reserve:page=502");
     let error = stage.client.reserve(request(100)).unwrap_err();
     assert_eq!(error.status(), Some(502), "{error}");
-    assert!(error.code().is_none(), "{error}");
+    assert!(error.error_code().is_none(), "{error}");
     assert!(stage.reservations().is_empty());
 }
 

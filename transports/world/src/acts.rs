@@ -21,7 +21,7 @@ impl World {
     /// Asks for a reservation, by the first caller of a process.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the request breaks a limit.
+    /// [`Error::Validation`] if the request breaks a limit.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -36,7 +36,7 @@ impl World {
     /// Asks for a reservation, and blocks until there is one, or not.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the request breaks a limit; [`Error::Config`] if the session is closed.
+    /// [`Error::Validation`] if the request breaks a limit; [`Error::Config`] if the session is closed.
     ///
     /// # Panics
     /// If the caller is not of this world.

@@ -11,12 +11,12 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variant = match self {
             Self::Config(_) => "Config",
-            Self::Invalid { .. } => "Invalid",
+            Self::Validation(_) => "Validation",
             Self::BudgetExceeded { .. } => "BudgetExceeded",
             Self::BudgetNotFound { .. } => "BudgetNotFound",
             Self::Denied { .. } => "Denied",
             Self::Api { .. } => "Api",
-            Self::Unreadable { .. } => "Unreadable",
+            Self::Deserialization(_) => "Deserialization",
             Self::Transport(_) => "Transport",
             Self::DryRun(_) => "DryRun",
             Self::Action(_) => "Action",

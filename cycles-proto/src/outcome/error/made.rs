@@ -3,13 +3,13 @@
 use core::time::Duration;
 
 use super::display::{self, excerpt};
-use super::{CallContext, Error, ErrorReply, TransportError};
+use super::{CallContext, Error, ErrorReply, InvalidCall, TransportError, UnreadableReply};
 use crate::models::{DecisionReasonCode, ErrorCode, InvalidRequest, ReservationCreateResponse};
 use crate::outcome::{Failure, OperationKind, Unsuccessful, is_open};
 
 impl Error {
     pub(crate) fn invalid(operation: OperationKind, problem: InvalidRequest) -> Self {
-        Self::Invalid { operation, problem }
+        Self::Validation(InvalidCall { operation, problem })
     }
 
     pub(crate) fn transport(call: CallContext, failure: Failure, may_be_done: bool) -> Self {
@@ -35,12 +35,12 @@ impl Error {
             Self::BudgetExceeded { reply, .. }
             | Self::BudgetNotFound { reply, .. }
             | Self::Denied { reply, .. }
-            | Self::Api { reply, .. }
-            | Self::Unreadable { reply, .. } => Some(&mut reply.call),
+            | Self::Api { reply, .. } => Some(&mut reply.call),
+            Self::Deserialization(unreadable) => Some(&mut unreadable.reply.call),
             Self::StaleReplay { call, .. } => Some(call),
             Self::Unrecorded(last) => last.call_mut(),
             Self::Config(_)
-            | Self::Invalid { .. }
+            | Self::Validation(_)
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
@@ -76,6 +76,8 @@ impl Error {
     ) -> Self {
         let decision = reply.decision.as_deref();
         let affected_scopes = decision.map_or_else(Vec::new, |response| response.affected_scopes.clone());
+        let request_id = reply.request_id().map(str::to_owned);
+        let status = Some(reply.info().status());
         match (reason, reply.call.unit.clone()) {
             (Some(DecisionReasonCode::BudgetNotFound), Some(unit)) => {
                 Self::BudgetNotFound { message, unit, reply }
@@ -85,6 +87,8 @@ impl Error {
                 reason,
                 affected_scopes,
                 retry_after,
+                request_id,
+                status,
                 reply,
             },
             (reason, _) => Self::Denied {
@@ -92,6 +96,8 @@ impl Error {
                 reason,
                 affected_scopes,
                 retry_after,
+                request_id,
+                status,
                 reply,
             },
         }
@@ -112,25 +118,24 @@ impl Error {
     }
 
     fn from_reply(reply: ErrorReply) -> Self {
-        let reply = Box::new(reply);
-        let info = &reply.reply.info;
-        let (status, retry_after) = (info.status(), info.retry_after());
+        let (status, retry_after) = (reply.info().status(), reply.info().retry_after());
         if let Some(problem) = reply.reply.unreadable.clone() {
-            return Self::Unreadable {
-                status,
-                problem,
-                reply,
-            };
+            return Self::Deserialization(Box::new(UnreadableReply { problem, reply }));
         }
-        let Some(error) = &reply.reply.error else {
+        let reply = Box::new(reply);
+        let request_id = reply.request_id().map(str::to_owned);
+        let Some(error) = reply.error() else {
             return Self::Api {
                 status,
                 code: None,
-                message: excerpt(info),
+                message: excerpt(reply.info()),
+                request_id,
                 retry_after,
+                details: None,
                 reply,
             };
         };
+        let details = error.details.clone();
         let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
         if let Some(reason) = code.denial().filter(|_| !is_open(status)) {
             return Self::denial(Some(reason), message, retry_after, reply);
@@ -148,7 +153,9 @@ impl Error {
             status,
             code: Some(code),
             message,
+            request_id,
             retry_after,
+            details,
             reply,
         }
     }

@@ -12,8 +12,8 @@ pub use self::action::ActionError;
 use self::display::Sentence;
 use crate::config::ConfigError;
 use crate::models::{
-    CyclesEvidenceRef, DecisionReasonCode, ErrorCode, IdempotencyKey, InvalidRequest, JsonObject,
-    ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
+    CyclesEvidenceRef, DecisionReasonCode, ErrorCode, ErrorResponse, IdempotencyKey, InvalidRequest,
+    JsonObject, ReservationCreateResponse, ReservationId, ReservationStatus, ResponseInfo, Unit,
 };
 use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsuccessful, is_open};
 
@@ -21,7 +21,7 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 ///
 /// | variant | whose word it is | was anything changed? |
 /// |---|---|---|
-/// | [`Config`](Self::Config), [`Invalid`](Self::Invalid) | ours, before sending | no |
+/// | [`Config`](Self::Config), [`Validation`](Self::Validation) | ours, before sending | no |
 /// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger's | no |
 /// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | ours | no |
 /// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action's, the lease's | what was spent is charged |
@@ -29,7 +29,7 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
 /// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 /// | [`Defect`](Self::Defect) | this client's | not known |
-/// | [`Unreadable`](Self::Unreadable) | nobody's: a success that cannot be read | not known |
+/// | [`Deserialization`](Self::Deserialization) | nobody's: a success that cannot be read | not known |
 /// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
 ///
 /// Its `Debug` is its sentence too, because that is what a `main` that returns it and an `unwrap` show; `{:#?}` adds
@@ -49,14 +49,8 @@ pub enum Error {
     Config(#[from] ConfigError),
 
     /// The request breaks a limit of the protocol.
-    #[error("{operation}: {problem}. Nothing was sent", operation = operation.operation_id())]
-    #[non_exhaustive]
-    Invalid {
-        /// What was asked.
-        operation: OperationKind,
-        /// Which field, and what would be right.
-        problem: InvalidRequest,
-    },
+    #[error(transparent)]
+    Validation(InvalidCall),
 
     /// The budget does not allow the spending: exceeded, frozen, closed, over its limit, or in debt.
     #[error("{}", Sentence(.reply, .message))]
@@ -70,6 +64,10 @@ pub enum Error {
         affected_scopes: Vec<String>,
         /// When asking again may help, if the server says so.
         retry_after: Option<Duration>,
+        /// The server's name for the request.
+        request_id: Option<String>,
+        /// The HTTP status: 200 for a decision, else a refusal's.
+        status: Option<u16>,
         /// The whole reply.
         reply: Box<ErrorReply>,
     },
@@ -87,6 +85,10 @@ pub enum Error {
         affected_scopes: Vec<String>,
         /// When asking again may help, if the server says so.
         retry_after: Option<Duration>,
+        /// The server's name for the request.
+        request_id: Option<String>,
+        /// The HTTP status: 200 for a decision, else a refusal's.
+        status: Option<u16>,
         /// The whole reply.
         reply: Box<ErrorReply>,
     },
@@ -113,23 +115,19 @@ pub enum Error {
         code: Option<ErrorCode>,
         /// The server's words; the start of the body if it is none of the protocol's.
         message: String,
+        /// The server's name for the request.
+        request_id: Option<String>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
+        /// Details of the error, where the server gives any.
+        details: Option<JsonObject>,
         /// The whole reply.
         reply: Box<ErrorReply>,
     },
 
     /// The server says that it was done, but in a form that cannot be read.
-    #[error("{}", Sentence(.reply, .problem))]
-    #[non_exhaustive]
-    Unreadable {
-        /// The HTTP status.
-        status: u16,
-        /// What is wrong with the answer.
-        problem: String,
-        /// The whole reply.
-        reply: Box<ErrorReply>,
-    },
+    #[error(transparent)]
+    Deserialization(Box<UnreadableReply>),
 
     /// There was no answer.
     #[error(transparent)]
@@ -190,16 +188,37 @@ pub struct CallContext {
     pub is_recorded: bool,
 }
 
+/// A request that breaks a limit of the protocol. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {problem}. Nothing was sent", operation = operation.operation_id())]
+#[non_exhaustive]
+pub struct InvalidCall {
+    /// What was asked.
+    pub operation: OperationKind,
+    /// Which field, and what would be right.
+    pub problem: InvalidRequest,
+}
+
+/// A success that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", Sentence(reply, problem))]
+#[non_exhaustive]
+pub struct UnreadableReply {
+    /// What is wrong with the answer.
+    pub problem: String,
+    /// The whole reply.
+    pub reply: ErrorReply,
+}
+
 /// An error reply and what it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorReply {
     /// What was asked.
     pub call: CallContext,
-    /// What came back, with the error body and its details.
-    pub reply: Unsuccessful,
     /// The decision, if that is what came back.
     pub decision: Option<Box<ReservationCreateResponse>>,
+    reply: Unsuccessful,
     outcome_is_unknown: bool,
 }
 
@@ -221,11 +240,11 @@ impl Error {
             Self::BudgetExceeded { reply, .. }
             | Self::BudgetNotFound { reply, .. }
             | Self::Denied { reply, .. }
-            | Self::Api { reply, .. }
-            | Self::Unreadable { reply, .. } => Some(reply),
+            | Self::Api { reply, .. } => Some(reply),
+            Self::Deserialization(unreadable) => Some(&unreadable.reply),
             Self::Unrecorded(last) => last.reply(),
             Self::Config(_)
-            | Self::Invalid { .. }
+            | Self::Validation(_)
             | Self::Transport(_)
             | Self::StaleReplay { .. }
             | Self::DryRun(_)
@@ -243,12 +262,12 @@ impl Error {
             Self::StaleReplay { call, .. } => Some(call),
             Self::Unrecorded(last) => last.call(),
             Self::Config(_)
-            | Self::Invalid { .. }
+            | Self::Validation(_)
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
             | Self::Denied { .. }
             | Self::Api { .. }
-            | Self::Unreadable { .. }
+            | Self::Deserialization(_)
             | Self::DryRun(_)
             | Self::Action(_)
             | Self::LeaseLost(_)
@@ -274,14 +293,14 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() != FailureKind::Tls || error.outcome_is_unknown(),
-            Self::Unreadable { .. } => true,
+            Self::Deserialization(_) => true,
             Self::Unrecorded(last) => last.is_retryable(),
             Self::Api { status, code, .. } => {
                 let throttled = *status == 429 || *code == Some(ErrorCode::LimitExceeded);
                 throttled || is_open(*status) || self.is_outage() || self.outcome_is_unknown()
             }
             Self::Config(_)
-            | Self::Invalid { .. }
+            | Self::Validation(_)
             | Self::BudgetExceeded { .. }
             | Self::BudgetNotFound { .. }
             | Self::Denied { .. }
@@ -305,8 +324,17 @@ impl Error {
     }
 
     /// The error code, if the reply is an error of the protocol.
-    pub fn code(&self) -> Option<&ErrorCode> {
+    pub fn error_code(&self) -> Option<ErrorCode> {
+        self.code().cloned()
+    }
+
+    pub(crate) fn code(&self) -> Option<&ErrorCode> {
         self.reply()?.reply.code()
+    }
+
+    /// The body of the reply, if it is an error of the protocol.
+    pub fn response(&self) -> Option<&ErrorResponse> {
+        self.reply()?.error()
     }
 
     /// The server's name for the request.
@@ -330,22 +358,18 @@ impl Error {
 
     /// Details of the error, where the server gives any.
     pub fn details(&self) -> Option<&JsonObject> {
-        self.reply()?.reply.error.as_ref()?.details.as_ref()
+        self.response()?.details.as_ref()
     }
 
     /// The evidence that the server recorded for the refusal.
     pub fn evidence(&self) -> Option<&CyclesEvidenceRef> {
-        let ErrorReply { reply, decision, .. } = self.reply()?;
-        let of_the_error = reply
-            .error
-            .as_ref()
-            .and_then(|error| error.cycles_evidence.as_ref());
-        of_the_error.or_else(|| decision.as_ref()?.cycles_evidence.as_ref())
+        let of_the_error = self.response().and_then(|error| error.cycles_evidence.as_ref());
+        of_the_error.or_else(|| self.reply()?.decision.as_ref()?.cycles_evidence.as_ref())
     }
 
     /// Status, headers and body of the reply, if there was one.
     pub fn info(&self) -> Option<&ResponseInfo> {
-        Some(&self.reply()?.reply.info)
+        Some(self.reply()?.info())
     }
 
     /// Whether the server did not answer, or only to say that it cannot or that it does not know the key: until
@@ -375,9 +399,9 @@ impl Error {
             Self::BudgetNotFound { .. } => Some(&DecisionReasonCode::BudgetNotFound),
             Self::Denied { reason, .. } => reason.as_ref(),
             Self::Config(_)
-            | Self::Invalid { .. }
+            | Self::Validation(_)
             | Self::Api { .. }
-            | Self::Unreadable { .. }
+            | Self::Deserialization(_)
             | Self::Transport(_)
             | Self::StaleReplay { .. }
             | Self::Defect
@@ -389,8 +413,13 @@ impl Error {
         }
     }
 
+    /// Whether the tenant is closed.
+    pub fn is_tenant_closed(&self) -> bool {
+        self.reason() == Some(&DecisionReasonCode::TenantClosed)
+    }
+
     /// Whether the API key was refused. An [outage](Self::is_outage) is not.
-    pub fn is_unauthorized(&self) -> bool {
+    pub fn is_auth_error(&self) -> bool {
         matches!(self.status(), Some(401 | 403)) && !self.is_outage()
     }
 
@@ -407,18 +436,24 @@ impl ErrorReply {
         self.outcome_is_unknown && self.call.operation.changes_the_ledger()
     }
 
+    /// Its body, if that is an error of the protocol.
+    pub fn error(&self) -> Option<&ErrorResponse> {
+        self.reply.error.as_ref()
+    }
+
+    /// Status, headers and body as they came.
+    pub fn info(&self) -> &ResponseInfo {
+        &self.reply.info
+    }
+
     fn request_id(&self) -> Option<&str> {
-        let in_body = self
-            .reply
-            .error
-            .as_ref()
-            .and_then(|error| error.request_id.as_deref());
-        in_body.or_else(|| self.reply.info.request_id())
+        let in_body = self.error().and_then(|error| error.request_id.as_deref());
+        in_body.or_else(|| self.info().request_id())
     }
 
     fn trace_id(&self) -> Option<&str> {
-        let in_body = || self.reply.error.as_ref()?.trace_id.as_deref();
-        self.reply.info.trace_id().or_else(in_body)
+        let in_body = || self.error()?.trace_id.as_deref();
+        self.info().trace_id().or_else(in_body)
     }
 }
 

@@ -117,7 +117,7 @@ fn an_extension_beyond_the_limits_fails_and_nothing_is_sent() {
         assert!(matches!(
             &desk.events[0],
             Event::ExtendFailed { ticket: told, error: Some(error), .. }
-                if *told == ticket && matches!(**error, crate::outcome::Error::Invalid { .. })
+                if *told == ticket && matches!(**error, crate::outcome::Error::Validation(_))
         ));
     }
 }

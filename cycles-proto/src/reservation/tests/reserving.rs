@@ -120,7 +120,7 @@ fn a_request_that_breaks_a_limit_is_refused_before_anything_is_sent() {
     let mut request = reserve();
     request.ttl_ms = Some(999);
     let reservation = Reservation::new(Arc::new(config()), request, SEED);
-    assert!(matches!(reservation.unwrap_err(), Error::Invalid { .. }));
+    assert!(matches!(reservation.unwrap_err(), Error::Validation(_)));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_decision_that_denies_is_told_in_its_own_words() {
         (error.status(), error.code(), error.retry_after()),
         (Some(200), None, Some(Duration::from_secs(5)))
     );
-    assert!(reply.reply.error.is_none(), "nobody sent an error");
+    assert!(reply.error().is_none(), "nobody sent an error");
     assert_eq!(error.evidence().unwrap().cycles_evidence_url, "u");
     assert_eq!(error.info().unwrap().body(), body.as_bytes());
     for (body, says) in [

@@ -68,7 +68,7 @@ impl Refusal {
     fn of(error: &Error) -> Option<Self> {
         let status = error.status()?;
         match error.code() {
-            _ if error.is_unauthorized() => Some(Self::Key),
+            _ if error.is_auth_error() => Some(Self::Key),
             _ if status == 429 => Some(Self::Throttled),
             Some(ErrorCode::LimitExceeded) => Some(Self::Throttled),
             None => Some(Self::Foreign(status)),

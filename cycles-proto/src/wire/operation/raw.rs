@@ -76,11 +76,11 @@ impl RawResponse {
             | Error::BudgetNotFound { message, .. }
             | Error::Denied { message, .. }
             | Error::Api { message, .. } => Some(message),
-            Error::Unreadable { problem, .. } => Some(problem),
+            Error::Deserialization(unreadable) => Some(&unreadable.problem),
             Error::Transport(error) => Some(error.failure.detail()),
             // None of these is made of an answer.
             Error::Config(_)
-            | Error::Invalid { .. }
+            | Error::Validation(_)
             | Error::DryRun(_)
             | Error::Action(_)
             | Error::LeaseLost(_)
@@ -134,7 +134,7 @@ impl Operation<RawResponse> {
     /// operations.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the request breaks a limit.
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn raw(config: &Arc<CyclesConfig>, request: RawRequest<'_>, seed: Seed) -> Result<Self, Error> {
         use Operation as O;
         match request {

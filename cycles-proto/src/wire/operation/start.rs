@@ -19,7 +19,7 @@ impl Operation<DecisionResponse> {
     /// Asks whether an action would be allowed; holds nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the request breaks a limit. So for all operations.
+    /// [`Error::Validation`] if the request breaks a limit. So for all operations.
     pub fn decide(config: &Arc<CyclesConfig>, request: &DecisionRequest, seed: Seed) -> Result<Self, Error> {
         Self::post(config, OperationKind::Decide, path("/v1/decide"), request, seed)
     }
@@ -29,7 +29,7 @@ impl Operation<ReservationCreateResponse> {
     /// Holds budget for an action, or evaluates whether it could.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn create_reservation(
         config: &Arc<CyclesConfig>,
         request: &ReservationCreateRequest,
@@ -46,7 +46,7 @@ impl Operation<CommitResponse> {
     /// Charges the actual cost of an action to its reservation.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn commit_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -68,7 +68,7 @@ impl Operation<ReleaseResponse> {
     /// Gives back what a reservation holds.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn release_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -90,7 +90,7 @@ impl Operation<ReservationExtendResponse> {
     /// Prolongs a reservation's lease.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn extend_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -112,7 +112,7 @@ impl Operation<EventCreateResponse> {
     /// Charges an action that was not reserved.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn create_event(
         config: &Arc<CyclesConfig>,
         request: &EventCreateRequest,
@@ -132,7 +132,7 @@ impl Operation<ReservationDetail> {
     /// Looks at one reservation.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn get_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -152,7 +152,7 @@ impl Operation<ReservationListResponse> {
     /// Lists reservations, a page at a time.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn list_reservations(
         config: &Arc<CyclesConfig>,
         params: &ListReservationsParams,
@@ -166,7 +166,7 @@ impl Operation<BalanceResponse> {
     /// Shows balances, a page at a time.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn get_balances(
         config: &Arc<CyclesConfig>,
         params: &BalanceParams,
@@ -180,7 +180,7 @@ impl Operation<CyclesEvidenceEnvelope> {
     /// Fetches a signed envelope. It is public: no key is sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn get_evidence(config: &Arc<CyclesConfig>, id: &EvidenceId, seed: Seed) -> Result<Self, Error> {
         Self::get(config, OperationKind::GetEvidence, evidence_path(id), seed)
     }
@@ -190,7 +190,7 @@ impl Operation<CyclesEvidenceJwks> {
     /// Fetches the keys that verify evidence. They are public: no key is sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn get_evidence_jwks(config: &Arc<CyclesConfig>, seed: Seed) -> Result<Self, Error> {
         Self::get(
             config,
@@ -205,7 +205,7 @@ impl Operation<HealthResponse> {
     /// Asks whether the server is ready. It is public: no key is sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`].
+    /// [`Error::Validation`].
     pub fn health(config: &Arc<CyclesConfig>, seed: Seed) -> Result<Self, Error> {
         Self::get(
             config,

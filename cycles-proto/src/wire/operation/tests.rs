@@ -212,16 +212,10 @@ fn what_breaks_a_limit_is_refused_before_anything_is_sent() {
         "decide: `estimate.amount` is -4: it must be from 0 to 9223372036854775807. Nothing was sent"
     );
     let error = Operation::commit_reservation(&config, &"..".into(), &commit(), SEED).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Invalid {
-                operation: OperationKind::CommitReservation,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let Error::Validation(call) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(call.operation, OperationKind::CommitReservation);
     assert!(Operation::get_evidence(&config, &"../x".into(), SEED).is_err());
     assert!(Operation::get_balances(&config, &BalanceParams::default(), SEED).is_err());
     let params = ListReservationsParams {

@@ -144,7 +144,7 @@ impl Client {
     /// Any operation, with its answer as it came: a status that says no is no error here.
     ///
     /// # Errors
-    /// Only if there is no answer: [`Error::Config`], [`Error::Invalid`] and [`Error::Transport`].
+    /// Only if there is no answer: [`Error::Config`], [`Error::Validation`] and [`Error::Transport`].
     pub fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
         self.wait(self.0.raw(request))
     }

@@ -145,7 +145,7 @@ async fn a_commit_that_is_sent_twice_under_one_key_counts_once() {
     let second = client.commit_reservation(&id, &request).await.unwrap();
     assert_eq!((first.charged, remaining(&sandbox)), (second.charged, 930));
     let error = client.commit_reservation(&id, &commit(70)).await.unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::ReservationFinalized));
+    assert_eq!(error.error_code(), Some(ErrorCode::ReservationFinalized));
 }
 
 #[tokio::test]
@@ -236,7 +236,7 @@ async fn a_budget_in_another_unit_or_none_at_all_is_told_apart() {
     let request = reserve(1);
     let points = request.clone().estimate(Amount::risk_points(1)).build();
     let error = client.create_reservation(&points).await.unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::UnitMismatch));
+    assert_eq!(error.error_code(), Some(ErrorCode::UnitMismatch));
     let units: Vec<String> = error.details().unwrap().get("expected_units").unwrap();
     assert_eq!(units, ["USD_MICROCENTS", "TOKENS", "CREDITS"]);
 
@@ -267,8 +267,8 @@ async fn an_expired_reservation_says_so() {
     sandbox.advance(Duration::from_secs(120));
     let error = client.commit_reservation(&id, &commit(1)).await.unwrap_err();
     assert_eq!(
-        (error.status(), error.code()),
-        (Some(410), Some(&ErrorCode::ReservationExpired))
+        (error.status(), error.error_code()),
+        (Some(410), Some(ErrorCode::ReservationExpired))
     );
     assert_eq!(client.get_reservation(&id).await.unwrap_err().status(), Some(410));
     let list = client
@@ -414,12 +414,12 @@ async fn a_wrong_key_and_a_foreign_tenant_are_refused() {
         .create_reservation(&reserve(1).build())
         .await
         .unwrap_err();
-    assert!(error.is_unauthorized(), "{error}");
+    assert!(error.is_auth_error(), "{error}");
     let foreign = reserve(1).subject(Subject::tenant("other")).build();
     let error = client.create_reservation(&foreign).await.unwrap_err();
     assert_eq!(
-        (error.status(), error.code()),
-        (Some(403), Some(&ErrorCode::Forbidden))
+        (error.status(), error.error_code()),
+        (Some(403), Some(ErrorCode::Forbidden))
     );
 }
 

@@ -142,7 +142,7 @@ fn a_commit_that_is_sent_twice_under_one_key_counts_once() {
     let second = client.commit_reservation(&id, &request).unwrap();
     assert_eq!((first.charged, remaining(&sandbox)), (second.charged, 930));
     let error = client.commit_reservation(&id, &commit(70)).unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::ReservationFinalized));
+    assert_eq!(error.error_code(), Some(ErrorCode::ReservationFinalized));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_budget_in_another_unit_or_none_at_all_is_told_apart() {
     let request = reserve(1);
     let points = request.clone().estimate(Amount::risk_points(1)).build();
     let error = client.create_reservation(&points).unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::UnitMismatch));
+    assert_eq!(error.error_code(), Some(ErrorCode::UnitMismatch));
     let units: Vec<String> = error.details().unwrap().get("expected_units").unwrap();
     assert_eq!(units, ["USD_MICROCENTS", "TOKENS", "CREDITS"]);
 
@@ -256,8 +256,8 @@ fn an_expired_reservation_says_so() {
     sandbox.advance(Duration::from_secs(120));
     let error = client.commit_reservation(&id, &commit(1)).unwrap_err();
     assert_eq!(
-        (error.status(), error.code()),
-        (Some(410), Some(&ErrorCode::ReservationExpired))
+        (error.status(), error.error_code()),
+        (Some(410), Some(ErrorCode::ReservationExpired))
     );
     assert_eq!(client.get_reservation(&id).unwrap_err().status(), Some(410));
     let list = client
@@ -384,12 +384,12 @@ fn a_wrong_key_and_a_foreign_tenant_are_refused() {
         .http(HttpOptions::new().no_proxy())
         .build();
     let error = stranger.create_reservation(&reserve(1).build()).unwrap_err();
-    assert!(error.is_unauthorized(), "{error}");
+    assert!(error.is_auth_error(), "{error}");
     let foreign = reserve(1).subject(Subject::tenant("other")).build();
     let error = client.create_reservation(&foreign).unwrap_err();
     assert_eq!(
-        (error.status(), error.code()),
-        (Some(403), Some(&ErrorCode::Forbidden))
+        (error.status(), error.error_code()),
+        (Some(403), Some(ErrorCode::Forbidden))
     );
 }
 

@@ -126,7 +126,7 @@ fn only_a_call_without_an_answer_is_an_error() {
     assert!(matches!(result, Err(Error::Transport(_))), "{result:?}");
     let too_long = ReservationId::from("");
     let invalid = Operation::raw(&config(), RawRequest::from(&too_long), SEED);
-    assert!(matches!(invalid, Err(Error::Invalid { .. })));
+    assert!(matches!(invalid, Err(Error::Validation(_))));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cycles_conformance::contract;
 use cycles_proto::models::{Amount, ReservationId, Subject};
-use cycles_proto::wire::reply::Reply;
+use cycles_proto::parts::Reply;
 use cycles_proto::{CyclesConfig, Error, Operation, Seed, TraceParent, UnixMillis};
 use cycles_sandbox::{ApiKey, Budget, Ledger, Tenant, Unit};
 use http::Request;

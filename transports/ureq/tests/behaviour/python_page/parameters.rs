@@ -90,7 +90,7 @@ fn p15_a_unit_that_contradicts_the_estimate_is_an_error_and_nothing_is_sent() {
     }
     let page = Page::new();
     let error = with_default_client(page.client(), || guarded(Unit::Tokens)).unwrap_err();
-    assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+    assert!(matches!(error, Error::Validation(_)), "{error:?}");
     assert!(page.asked.lock().unwrap().is_empty());
 }
 

@@ -40,7 +40,7 @@ fn after_ten_extensions_the_heartbeat_stops_and_says_so_and_the_cost_is_charged_
     let state = run.ledger.reservation(reservation_id.as_str()).unwrap();
     assert_eq!((state.extensions, run.extended), (10, 10));
     assert_eq!(*reason, Stop::Refused);
-    let code = error.as_ref().and_then(|error| error.code().cloned());
+    let code = error.as_ref().and_then(|error| error.error_code());
     assert_eq!(code, Some(ErrorCode::MaxExtensionsExceeded));
 
     // It says how long the lease lasts, which is eleven times to live in all.
