@@ -76,7 +76,7 @@ impl Error {
     ) -> Self {
         let decision = reply.decision.as_deref();
         let affected_scopes = decision.map_or_else(Vec::new, |response| response.affected_scopes.clone());
-        let request_id = reply.request_id().map(str::to_owned);
+        let request_id = reply.request_id().map(Box::from);
         let status = Some(reply.info().status());
         match (reason, reply.call.unit.clone()) {
             (Some(DecisionReasonCode::BudgetNotFound), Some(unit)) => {
@@ -123,7 +123,7 @@ impl Error {
             return Self::Deserialization(Box::new(UnreadableReply { problem, reply }));
         }
         let reply = Box::new(reply);
-        let request_id = reply.request_id().map(str::to_owned);
+        let request_id = reply.request_id().map(Box::from);
         let Some(error) = reply.error() else {
             return Self::Api {
                 status,

@@ -65,7 +65,7 @@ pub enum Error {
         /// When asking again may help, if the server says so.
         retry_after: Option<Duration>,
         /// The server's name for the request.
-        request_id: Option<String>,
+        request_id: Option<Box<str>>,
         /// The HTTP status: 200 for a decision, else a refusal's.
         status: Option<u16>,
         /// The whole reply.
@@ -86,7 +86,7 @@ pub enum Error {
         /// When asking again may help, if the server says so.
         retry_after: Option<Duration>,
         /// The server's name for the request.
-        request_id: Option<String>,
+        request_id: Option<Box<str>>,
         /// The HTTP status: 200 for a decision, else a refusal's.
         status: Option<u16>,
         /// The whole reply.
@@ -116,7 +116,7 @@ pub enum Error {
         /// The server's words; the start of the body if it is none of the protocol's.
         message: String,
         /// The server's name for the request.
-        request_id: Option<String>,
+        request_id: Option<Box<str>>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
         /// Details of the error, where the server gives any.
