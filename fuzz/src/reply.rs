@@ -73,7 +73,7 @@ fn ask(kind: u8, answer: &Answer, is_drawn: bool) {
             judge(made, answer, is_drawn);
         }
         5 => {
-            let extend = ReservationExtendRequest::by_ms(1);
+            let extend = ReservationExtendRequest::new(1);
             let made = Operation::extend_reservation(config, &id, &extend, seed);
             judge(made, answer, is_drawn);
         }

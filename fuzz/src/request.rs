@@ -213,7 +213,7 @@ fn release(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
 
 fn extend(input: &mut Input<'_>, seed: Seed, key: Option<IdempotencyKey>) {
     let id = ReservationId::from(input.text());
-    let mut request = ReservationExtendRequest::by_ms(input.number());
+    let mut request = ReservationExtendRequest::new(input.number());
     request.idempotency_key = key;
     request.metadata = input.maybe(metadata);
     let is_fit = fits_key(request.idempotency_key.as_ref())

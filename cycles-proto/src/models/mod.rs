@@ -6,6 +6,7 @@
 //! an open enum or an ignored member, so a newer server is understood.
 
 mod action;
+mod aliases;
 mod amount;
 mod balance;
 mod caps;
@@ -26,6 +27,7 @@ mod retry_after;
 mod subject;
 
 pub use action::Action;
+pub use aliases::{CommitStatus, DryRunResult, ExtendRequest, ExtendResponse, ExtendStatus, ReleaseStatus};
 pub use amount::{Amount, SignedAmount, Unit};
 pub use balance::{Balance, BalanceResponse};
 pub use caps::Caps;

@@ -9,8 +9,8 @@ use super::caller::{Caller, ObserverId, Principal};
 use super::places::Kind;
 use super::slab::SlabKey;
 use crate::outcome::Error;
-use crate::wire::{Operation, Progress};
 use crate::wire::{Answer, Call};
+use crate::wire::{Operation, Progress};
 
 /// Names a call, whatever its answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -96,7 +96,7 @@ fn answer_all(response: &Response<Bytes>) -> Vec<bool> {
         .actual(Amount::tokens(1))
         .build();
     let release = ReleaseRequest::builder().build();
-    let extend = ReservationExtendRequest::by_ms(1);
+    let extend = ReservationExtendRequest::new(1);
     let list = ListReservationsParams::default();
     vec![
         answer(Operation::decide(&config, &decide, seed).unwrap(), response).is_ok(),

@@ -207,7 +207,7 @@ pub struct ReservationExtendRequestBuilder {
 
 impl ReservationExtendRequest {
     /// An extension by this many milliseconds.
-    pub fn by_ms(extend_by_ms: u64) -> Self {
+    pub fn new(extend_by_ms: u64) -> Self {
         Self {
             idempotency_key: None,
             extend_by_ms,
@@ -218,7 +218,7 @@ impl ReservationExtendRequest {
     /// Starts a request for an extension by this many milliseconds.
     pub fn builder(extend_by_ms: u64) -> ReservationExtendRequestBuilder {
         ReservationExtendRequestBuilder {
-            request: Self::by_ms(extend_by_ms),
+            request: Self::new(extend_by_ms),
         }
     }
 

@@ -65,8 +65,8 @@ fn a_request_at_its_limits_is_allowed() {
         .build()
         .check()
         .unwrap();
-    ReservationExtendRequest::by_ms(1).check().unwrap();
-    ReservationExtendRequest::by_ms(86_400_000).check().unwrap();
+    ReservationExtendRequest::new(1).check().unwrap();
+    ReservationExtendRequest::new(86_400_000).check().unwrap();
 }
 
 #[test]
@@ -132,11 +132,8 @@ fn a_request_beyond_a_limit_is_refused_by_the_name_of_its_field() {
                 .check(),
             "idempotency_key",
         ),
-        (ReservationExtendRequest::by_ms(0).check(), "extend_by_ms"),
-        (
-            ReservationExtendRequest::by_ms(86_400_001).check(),
-            "extend_by_ms",
-        ),
+        (ReservationExtendRequest::new(0).check(), "extend_by_ms"),
+        (ReservationExtendRequest::new(86_400_001).check(), "extend_by_ms"),
         (
             event().actual(Amount::usd_microcents(-1)).build().check(),
             "actual.amount",

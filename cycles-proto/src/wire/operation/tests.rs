@@ -119,7 +119,7 @@ fn a_given_key_is_used_in_every_post() {
         .call();
     assert_eq!(call.request.uri().path(), "/base/v1/reservations/r-1/release");
     assert_eq!(key(call), format!("{SEED_HEX}-release-0"));
-    let extend = ReservationExtendRequest::by_ms(5);
+    let extend = ReservationExtendRequest::new(5);
     let call = Operation::extend_reservation(&config, &id, &extend, SEED)
         .unwrap()
         .call();

@@ -77,7 +77,7 @@ async fn a_reservation_is_made_extended_and_committed_for_less() {
 
     let id = made.reservation_id.unwrap();
     let extended = client
-        .extend_reservation(&id, &ReservationExtendRequest::by_ms(10_000))
+        .extend_reservation(&id, &ReservationExtendRequest::new(10_000))
         .await
         .unwrap();
     assert_eq!(

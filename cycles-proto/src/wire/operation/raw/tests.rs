@@ -194,7 +194,7 @@ fn what_is_asked_with_one_value_needs_no_name() {
         kind(RawRequest::ReleaseReservation(&id, &release)),
         OperationKind::ReleaseReservation
     );
-    let extend = ReservationExtendRequest::by_ms(1);
+    let extend = ReservationExtendRequest::new(1);
     assert_eq!(
         kind(RawRequest::ExtendReservation(&id, &extend)),
         OperationKind::ExtendReservation
@@ -224,7 +224,7 @@ fn every_request_that_writes_can_be_sent_raw() {
         .actual(amount())
         .build();
     let commit = CommitRequest::builder().actual(amount()).build();
-    let (release, extend) = (ReleaseRequest::default(), ReservationExtendRequest::by_ms(1));
+    let (release, extend) = (ReleaseRequest::default(), ReservationExtendRequest::new(1));
     for (request, path) in [
         (RawRequest::Decide(&decide), "/v1/decide"),
         (RawRequest::CreateReservation(&create), "/v1/reservations"),

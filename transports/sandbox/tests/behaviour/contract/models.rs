@@ -64,7 +64,7 @@ pub(crate) fn release(dice: &mut Dice) -> ReleaseRequest {
 }
 
 pub(crate) fn extend(dice: &mut Dice) -> ReservationExtendRequest {
-    let mut request = ReservationExtendRequest::by_ms(within(dice, 1, 86_400_000));
+    let mut request = ReservationExtendRequest::new(within(dice, 1, 86_400_000));
     request.idempotency_key = key(dice);
     request.metadata = maybe(dice, 40, object);
     request
