@@ -5,7 +5,7 @@ use core::ops::Deref;
 
 use cycles_client::{Client, Options};
 use cycles_host::{HttpOptions, Observer};
-use cycles_proto::{CyclesConfig, CyclesConfigBuilder, Error, TraceParent};
+use cycles_proto::{ConfigError, CyclesConfig, TraceParent};
 
 use crate::background::connect;
 use crate::executor;
@@ -18,10 +18,7 @@ pub struct CyclesClient(Client);
 impl CyclesClient {
     /// Starts a client from the API key and the server's address.
     pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder {
-        CyclesClientBuilder {
-            config: CyclesConfig::builder(api_key, base_url),
-            options: Options::default(),
-        }
+        CyclesClientBuilder::new(api_key, base_url, make, Self)
     }
 
     /// A client with this configuration.
@@ -31,13 +28,12 @@ impl CyclesClient {
 
     /// A client with this configuration that reaches its server in this way. If it cannot, every call
     /// answers with the reason.
-    pub fn with_http(config: CyclesConfig, options: HttpOptions) -> Self {
-        let http = options;
+    pub fn with_http(config: CyclesConfig, http: HttpOptions) -> Self {
         let options = Options {
             http,
             ..Options::default()
         };
-        Self(options.client(Ok(config), executor::NAME, connect))
+        Self(make(Ok(config), options))
     }
 
     /// The same client, but this is who is told what happens to reservations.
@@ -67,30 +63,9 @@ impl fmt::Debug for CyclesClient {
     }
 }
 
-/// Collects settings; [`build`](Self::build) makes the client.
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct CyclesClientBuilder {
-    config: CyclesConfigBuilder,
-    options: Options,
-}
+/// Collects settings; [`build`](cycles_client::CyclesClientBuilder::build) makes the client.
+pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<CyclesClient>;
 
-impl CyclesClientBuilder {
-    cycles_client::builder_setters!();
-
-    /// The client. If something is wrong with the settings every call answers with that error;
-    /// [`try_build`](Self::try_build) tells now.
-    pub fn build(self) -> CyclesClient {
-        CyclesClient(self.options.client(self.config.build(), executor::NAME, connect))
-    }
-
-    /// The client, or what is wrong with the settings.
-    ///
-    /// # Errors
-    /// [`Error::Config`].
-    pub fn try_build(self) -> Result<CyclesClient, Error> {
-        let client = self.build();
-        client.config()?;
-        Ok(client)
-    }
+fn make(config: Result<CyclesConfig, ConfigError>, options: Options) -> cycles_client::Client {
+    options.client(config, executor::NAME, connect)
 }

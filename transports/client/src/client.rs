@@ -7,8 +7,8 @@ use cycles_host::Observer;
 use cycles_proto::session::Caller;
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
+use crate::builder::Adapter;
 use crate::engine::{Engine, Observed};
-use crate::transport::{Clock, Transport};
 
 /// What every adapter's client is. Clones are cheap, and share connections, journal, thread and observer.
 ///
@@ -30,39 +30,12 @@ pub(crate) struct Ready {
     observed: Arc<Observed>,
 }
 
-/// What a client is made of.
-pub struct Parts {
-    /// What makes its calls.
-    pub transport: Arc<dyn Transport>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Who is told what happens to reservations.
-    pub observer: Option<Arc<dyn Observer>>,
-    /// How many calls go on at once.
-    pub places: usize,
-}
-
 impl Client {
-    /// A client with this configuration, called `name` in `User-Agent`. `parts` is given the configuration and makes the rest, or
-    /// says why it cannot.
-    pub fn new(
-        config: CyclesConfig,
-        name: &'static str,
-        parts: impl FnOnce(&Arc<CyclesConfig>) -> Result<Parts, ConfigError>,
-    ) -> Self {
-        for warning in config.warnings() {
-            tracing::warn!("{warning}");
-        }
-        let config = Arc::new(config.for_adapter(name));
-        let state = parts(&config).and_then(|parts| Ready::new(config, parts));
+    /// With an error every call answers with it.
+    pub(crate) fn new(state: Result<Ready, ConfigError>) -> Self {
         Self {
             state: state.map(Arc::new),
         }
-    }
-
-    /// One whose every call answers with this error.
-    pub fn unusable(error: ConfigError) -> Self {
-        Self { state: Err(error) }
     }
 
     /// The configuration in use.
@@ -118,10 +91,14 @@ impl Client {
 }
 
 impl Ready {
-    fn new(config: Arc<CyclesConfig>, parts: Parts) -> Result<Self, ConfigError> {
-        let engine = Engine::new(&config, parts.transport, parts.clock, parts.places)?;
+    pub(crate) fn new(
+        config: Arc<CyclesConfig>,
+        adapter: Adapter,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, ConfigError> {
+        let engine = Engine::new(&config, adapter)?;
         let caller = engine.caller(config)?;
-        let observed = engine.observe(parts.observer);
+        let observed = engine.observe(observer);
         Ok(Self {
             caller: caller.with_observer(observed.id()),
             engine: Arc::new(engine),
@@ -145,13 +122,5 @@ impl fmt::Debug for Client {
         f.debug_tuple("Client")
             .field(&self.state.as_ref().map(|ready| ready.caller.config()))
             .finish()
-    }
-}
-
-impl fmt::Debug for Parts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parts")
-            .field("places", &self.places)
-            .finish_non_exhaustive()
     }
 }

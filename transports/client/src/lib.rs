@@ -24,8 +24,8 @@ mod sync;
 mod transport;
 mod with_cycles;
 
-pub use builder::{Adapter, Options};
-pub use client::{Client, Parts};
+pub use builder::{Adapter, CyclesClientBuilder, Options};
+pub use client::Client;
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker};

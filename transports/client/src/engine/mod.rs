@@ -37,6 +37,7 @@ pub(crate) use self::observed::Observed;
 use self::observed::Told;
 use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
+use crate::builder::Adapter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
 use crate::transport::{Clock, Transport};
@@ -86,15 +87,8 @@ struct Books {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        config: &Arc<CyclesConfig>,
-        transport: Arc<dyn Transport>,
-        clock: Arc<dyn Clock>,
-        places: usize,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: &Arc<CyclesConfig>, (transport, clock): Adapter) -> Result<Self, ConfigError> {
         let seed = crate::sync::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
-        let mut session = Session::new(Arc::clone(config), seed);
-        session.set_places(places);
         Ok(Self(Arc::new(Shared {
             process: Process::current(),
             clock,
@@ -102,7 +96,7 @@ impl Engine {
             starting: Mutex::default(),
             transport,
             state: Mutex::new(State {
-                session,
+                session: Session::new(Arc::clone(config), seed),
                 next: None,
                 armed: None,
                 waiting: HashMap::new(),
