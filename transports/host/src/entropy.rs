@@ -1,27 +1,23 @@
 //! Randomness that never repeats.
 
-use cycles_proto::{ConfigError, Error, Seed};
-
-/// The system has no randomness to give. Nothing was sent: without it a key could be somebody else's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system has no randomness, so no idempotency key can be made and nothing was sent: {0}")]
-pub struct NoEntropy(getrandom::Error);
+use cycles_proto::{ConfigError, Seed};
 
 /// 16 bytes from the operating system. They are asked for every time and kept nowhere, so a fork or a restored
 /// image of the machine does not repeat them.
 ///
 /// # Errors
 /// If the system has none, which happens in a sandbox that forbids asking.
-pub fn seed() -> Result<Seed, NoEntropy> {
+pub fn seed() -> Result<Seed, ConfigError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(NoEntropy)?;
+    getrandom::fill(&mut bytes).map_err(no_entropy)?;
     Ok(Seed(bytes))
 }
 
-impl From<NoEntropy> for Error {
-    fn from(error: NoEntropy) -> Self {
-        ConfigError::Adapter(error.to_string()).into()
-    }
+/// Without it a key could be somebody else's.
+fn no_entropy(error: getrandom::Error) -> ConfigError {
+    ConfigError::Adapter(format!(
+        "the system has no randomness, so no idempotency key can be made and nothing was sent: {error}"
+    ))
 }
 
 #[cfg(test)]
@@ -38,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_system_without_randomness_is_an_error_that_says_what_did_not_happen() {
-        let error = Error::from(NoEntropy(getrandom::Error::UNSUPPORTED));
+        let error = no_entropy(getrandom::Error::UNSUPPORTED);
         assert!(error.to_string().contains("nothing was sent"), "{error}");
     }
 }

@@ -1,8 +1,17 @@
 //! What an adapter may be told of its way to the server beyond the configuration: proxies and trust.
 
+use core::time::Duration;
+
 use cycles_proto::{ConfigError, CyclesConfig};
 
 use crate::proxy::{self, Proxies, ProxyProtocol, Route};
+
+/// For an adapter: how long a connection waits for its next call. Load balancers close idle connections after a minute or so:
+/// be earlier.
+pub const IDLE: Duration = Duration::from_secs(15);
+
+/// For an adapter: how many connections wait, as many as there are exchanges at once in a busy program.
+pub const MAX_IDLE: usize = 64;
 
 /// What the transport may be told beyond the configuration: proxies and trust.
 ///

@@ -15,8 +15,8 @@ pub mod tls;
 
 pub use ambient::DefaultClient;
 pub use clock::Clock;
-pub use entropy::{NoEntropy, seed};
-pub use http_options::HttpOptions;
+pub use entropy::seed;
+pub use http_options::{HttpOptions, IDLE, MAX_IDLE};
 pub use journal::{Journal, JournalError};
 pub use observer::{Observer, Observers};
 pub use process::Process;

@@ -57,12 +57,6 @@ impl Process {
     }
 }
 
-impl Default for Process {
-    fn default() -> Self {
-        Self::current()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

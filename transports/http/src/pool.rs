@@ -5,15 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cycles_host::{IDLE, MAX_IDLE};
+
 use crate::reactor::Place;
 use crate::seat::{Job, Seat};
 use crate::waiter::Waiter;
-
-/// Load balancers close idle connections after a minute or so: be earlier.
-const IDLE: Duration = Duration::from_secs(15);
-
-/// As many as there are exchanges at once in a busy program.
-const MAX_IDLE: usize = 64;
 
 /// Programs have one runtime or two, tests have many, one after the other.
 const MAX_POOLS: usize = 4;

@@ -15,7 +15,7 @@ use crate::connect::{ConnectError, Directly, ThroughProxy};
 use crate::discreet::Discreetly;
 use crate::names::Names;
 use crate::route;
-use cycles_host::HttpOptions;
+use cycles_host::{HttpOptions, IDLE, MAX_IDLE};
 
 /// A pool of keep-alive connections to one server.
 pub(crate) struct HttpClient {
@@ -27,12 +27,6 @@ pub(crate) struct HttpClient {
     /// For name, TCP and TLS together.
     connect_timeout: Duration,
 }
-
-/// Load balancers close idle connections after a minute or so: be earlier.
-const IDLE: Duration = Duration::from_secs(15);
-
-/// As many as there are exchanges at once in a busy program.
-const MAX_IDLE: usize = 64;
 
 /// What ureq's own buffers hold for each connection. The answers of a ledger are far smaller; a larger one is
 /// read in parts.
@@ -85,7 +79,7 @@ impl HttpClient {
                 .filter(|_| is_proxy_encrypted)
                 .map(|proxy| proxy.uri().clone()),
         });
-        let seed = cycles_host::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
+        let seed = cycles_host::seed()?;
         let discreetly = Discreetly::new(config.api_key(), seed, &server, forwarder);
         let connector = connector.chain(discreetly.clone());
         Ok(Self {

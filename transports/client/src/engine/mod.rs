@@ -88,7 +88,7 @@ struct Books {
 
 impl Engine {
     pub(crate) fn new(config: &Arc<CyclesConfig>, (transport, clock): Adapter) -> Result<Self, ConfigError> {
-        let seed = crate::sync::seed().map_err(|error| ConfigError::Adapter(error.to_string()))?;
+        let seed = crate::sync::seed()?;
         Ok(Self(Arc::new(Shared {
             process: Process::current(),
             clock,

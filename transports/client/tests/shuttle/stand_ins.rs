@@ -3,18 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cycles_host::NoEntropy;
 use cycles_host::journal::Claim;
 use cycles_proto::journal::{JournalWrite, StoreFailure};
 use cycles_proto::session::Scanned;
-use cycles_proto::{CyclesConfig, Event, Seed};
+use cycles_proto::{ConfigError, CyclesConfig, Event, Seed};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 
 use crate::{Client, ReservationGuard};
 
 /// From the schedule, so that a run can be repeated.
-pub(crate) fn seed() -> Result<Seed, NoEntropy> {
+pub(crate) fn seed() -> Result<Seed, ConfigError> {
     Ok(Seed(thread_rng().r#gen()))
 }
 
