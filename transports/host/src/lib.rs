@@ -10,6 +10,7 @@ mod observer;
 mod platform;
 mod process;
 mod proxy;
+mod threads;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -21,3 +22,4 @@ pub use journal::{Journal, JournalError};
 pub use observer::{Observer, Observers};
 pub use process::Process;
 pub use proxy::{Proxy, ProxyProtocol, Route};
+pub use threads::Threads;

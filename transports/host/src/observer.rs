@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::outcome::Aside;
 use cycles_proto::{Event, Receipt};
+
+use crate::threads::Threads;
 
 /// Is told of every [`Event`], in order, one at a time, away from everything that settles or keeps leases
 /// alive: it may block.
@@ -31,81 +32,68 @@ impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
 
 const QUEUE: usize = 1_024;
 
-/// How long the thread that tells an observer waits for more to tell.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// The observer of a client and what it was not told yet. Clones are the same.
 #[derive(Clone)]
-pub struct Observers(Arc<Queue>);
+pub struct Observers(Threads<Queue, Event>);
 
 struct Queue {
     observer: Option<Arc<dyn Observer>>,
-    state: Mutex<State>,
-    /// There is more to tell.
-    more: Condvar,
+    /// How many were dropped since it was told of that.
+    missed: AtomicU64,
+    fresh: Mutex<Fresh>,
 }
 
+/// Events that are not in the log yet.
 #[derive(Default)]
-struct State {
-    /// Those that are not in the log yet.
-    fresh: VecDeque<Event>,
-    is_logged: bool,
-    /// Those that the observer was not told.
+struct Fresh {
     events: VecDeque<Event>,
-    missed: u64,
-    /// Whether there is a thread that tells.
-    is_told: bool,
+    /// Whether somebody is at it.
+    is_logged: bool,
 }
 
 impl Observers {
     /// Whoever it is that is told; without one there is the log. The thread that tells is there while there is something
     /// to tell.
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Self {
-        Self(Arc::new(Queue {
+        let queue = Queue {
             observer,
-            state: Mutex::default(),
-            more: Condvar::new(),
+            missed: AtomicU64::new(0),
+            fresh: Mutex::default(),
+        };
+        Self(Threads::new("cycles-observer", 1, queue, |told, event| {
+            told.common().tell(&event);
         }))
     }
 
     /// Keeps an event, for [`drain`](Self::drain) to do something with it. Nothing is called here, so that this may be done
     /// under a lock, which keeps the order.
     pub fn push(&self, event: Event) {
-        self.0.lock().fresh.push_back(event);
+        self.0.common().lock().events.push_back(event);
     }
 
     /// Logs what was pushed and has the observer told.
     pub fn drain(&self) {
-        let queue = &self.0;
-        let mut state = queue.lock();
-        if core::mem::replace(&mut state.is_logged, true) {
+        let queue = self.0.common();
+        let mut fresh = queue.lock();
+        if core::mem::replace(&mut fresh.is_logged, true) {
             // Whoever is at it sees to this too.
             return;
         }
-        while let Some(event) = state.fresh.pop_front() {
-            drop(state);
+        while let Some(event) = fresh.events.pop_front() {
+            drop(fresh);
             // A log that panics must not hold up whoever settles: the machine goes on.
             let _ = catch_unwind(AssertUnwindSafe(|| log(&event)));
-            state = queue.lock();
-            queue.keep(&mut state, event);
+            if self.0.queued() == QUEUE {
+                queue.missed.fetch_add(1, Ordering::Relaxed);
+            } else if queue.observer.is_some() {
+                self.0.push(event);
+            }
+            fresh = queue.lock();
         }
-        state.is_logged = false;
-        if state.events.is_empty() {
-            return;
-        }
-        if core::mem::replace(&mut state.is_told, true) {
-            drop(state);
-            queue.more.notify_one();
-            return;
-        }
-        drop(state);
-        let telling = Telling {
-            queue: Arc::clone(queue),
-            is_over: false,
-        };
-        let builder = thread::Builder::new().name("cycles-observer".to_owned());
+        fresh.is_logged = false;
+        drop(fresh);
         // Where no thread can be had, what is to be told waits for the next event.
-        let _ = builder.spawn(move || telling.tell_all());
+        let _ = self.0.go();
     }
 
     /// Logs the event and has the observer told.
@@ -120,70 +108,18 @@ impl UnwindSafe for Observers {}
 impl RefUnwindSafe for Observers {}
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, state: &mut State, event: Event) {
-        if self.observer.is_none() {
-            return;
+    /// An observer that panics has seen it; the next event is told all the same.
+    fn tell(&self, event: &Event) {
+        let Some(observer) = &self.observer else { return };
+        match self.missed.swap(0, Ordering::Relaxed) {
+            0 => {}
+            missed => observer.missed(missed),
         }
-        if state.events.len() == QUEUE {
-            state.missed += 1;
-        } else {
-            state.events.push_back(event);
-        }
-    }
-}
-
-/// Tells what is in the queue; if it is dropped before, somebody else may tell the rest.
-struct Telling {
-    queue: Arc<Queue>,
-    is_over: bool,
-}
-
-impl Telling {
-    fn tell_all(mut self) {
-        let queue = Arc::clone(&self.queue);
-        let Some(observer) = &queue.observer else { return };
-        while let Some((event, missed)) = queue.next() {
-            // An observer that panics has seen it; the next event is told all the same.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                if missed > 0 {
-                    observer.missed(missed);
-                }
-                observer.observe(&event);
-            }));
-        }
-        // Since then there may be another thread.
-        self.is_over = true;
-    }
-}
-
-impl Queue {
-    /// The next event, and how many were missed before it; nothing after a while without one.
-    fn next(&self) -> Option<(Event, u64)> {
-        let mut state = self.lock();
-        loop {
-            if let Some(event) = state.events.pop_front() {
-                return Some((event, core::mem::take(&mut state.missed)));
-            }
-            let waited = self.more.wait_timeout(state, PATIENCE);
-            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            if timeout.timed_out() && state.events.is_empty() {
-                state.is_told = false;
-                return None;
-            }
-        }
-    }
-}
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.queue.lock().is_told = false;
-        }
+        observer.observe(event);
     }
 }
 
@@ -308,7 +244,7 @@ fn log(event: &Event) {
 #[cfg(test)]
 mod tests {
     use std::hint::spin_loop;
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
 
     use super::*;
 

@@ -39,11 +39,12 @@ struct Ureq {
 impl Transport for Ureq {
     fn start(&self, call: Call, done: Done) {
         let http = Arc::clone(&self.http);
-        self.workers.submit(Box::new(move || exchange(&http, call, done)));
+        self.workers
+            .submit(move || exchange(&http, call, done, keep_next_job));
     }
 
     fn make(&self, call: Call, done: Done) {
-        exchange(&self.http, call, done);
+        exchange(&self.http, call, done, || {});
     }
 
     fn may_wait_here(&self) -> bool {
@@ -51,10 +52,11 @@ impl Transport for Ureq {
     }
 }
 
-fn exchange(http: &HttpClient, call: Call, mut done: Done) {
+/// Makes the call. `ends` is called when its answer is there.
+fn exchange(http: &HttpClient, call: Call, mut done: Done, ends: impl FnOnce()) {
     if done.begin() {
         let result = http.exchange(call);
-        keep_next_job();
+        ends();
         done.finish(result);
     }
 }

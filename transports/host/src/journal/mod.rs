@@ -39,7 +39,7 @@ pub struct Journal {
 pub struct Pushed(Next);
 
 enum Next {
-    Write(writers::Pushed<Files>),
+    Write(Arc<Writers<Files>>),
     /// There is nothing to write.
     Answer(writers::Done, StoreFailure),
 }
@@ -48,7 +48,7 @@ impl Pushed {
     /// Has the change made. Hold no lock that its answer takes.
     pub fn go(self) {
         match self.0 {
-            Next::Write(pushed) => pushed.go(),
+            Next::Write(writers) => writers.go(),
             Next::Answer(done, failure) => done(Err(failure)),
         }
     }
@@ -126,7 +126,10 @@ impl Journal {
             Some(_) if !self.process.is_current() => {
                 Next::Answer(Box::new(done), JournalError::Forked.of(&write))
             }
-            Some(writers) => Next::Write(writers.push(write, Box::new(done))),
+            Some(writers) => {
+                writers.push(write, Box::new(done));
+                Next::Write(Arc::clone(writers))
+            }
             None => Next::Answer(Box::new(done), JournalError::Off.of(&write)),
         })
     }

@@ -4,20 +4,17 @@
 //! time, which the file system turns into one trip to the disk; and one thread at a time syncs the directory,
 //! for all files that were renamed before it began, while the others write the next ones.
 
-use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::journal::{JournalWrite, StoreFailure};
 use cycles_proto::models::ReservationId;
 
+use crate::threads::Threads;
+
 /// How many threads write at most: more wait for the same disk.
 const MOST: usize = 8;
-
-/// How long a thread waits for more to do.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where changes are made.
 pub(super) trait Shelf: Send + Sync + 'static {
@@ -43,23 +40,17 @@ struct Job {
 }
 
 /// Changes one shelf from any number of threads, with few of its own.
-pub(super) struct Writers<S> {
-    shared: Arc<Shared<S>>,
-}
+pub(super) struct Writers<S>(Threads<Shared<S>, Job>);
 
 struct Shared<S> {
     shelf: S,
     state: Mutex<State>,
-    work: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    ready: VecDeque<Job>,
-    /// The reservations of which a change is ready or being made, with those that have to come after it.
+    /// The reservations of which a change is queued or being made, with those that have to come after it.
     later: HashMap<ReservationId, VecDeque<Job>>,
-    threads: usize,
-    idle: usize,
     /// Who waits for the next sync.
     unsynced: Vec<Done>,
     is_syncing: bool,
@@ -67,148 +58,67 @@ struct State {
 
 impl<S: Shelf> Writers<S> {
     pub(super) fn new(shelf: S) -> Self {
-        let shared = Shared {
-            shelf,
-            state: Mutex::default(),
-            work: Condvar::new(),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let state = Mutex::default();
+        Self(Threads::new(
+            "cycles-journal",
+            MOST,
+            Shared { shelf, state },
+            make,
+        ))
     }
 
     pub(super) fn shelf(&self) -> &S {
-        &self.shared.shelf
+        &self.0.common().shelf
     }
 
-    /// Queues a change, for [`go`](Pushed::go) to see that somebody makes it. Changes of one reservation are made in the
+    /// Queues a change, for [`go`](Self::go) to see that somebody makes it. Changes of one reservation are made in the
     /// order in which they were pushed. What was pushed is done even if `self` is dropped.
-    pub(super) fn push(&self, write: JournalWrite, done: Done) -> Pushed<S> {
-        let shared = &self.shared;
-        let mut state = shared.lock();
-        state.accept(Job { write, done });
-        let next = if state.ready.len() <= state.idle {
-            Next::Wake
-        } else if state.threads < MOST {
-            state.threads += 1;
-            Next::Start
-        } else {
-            return Pushed(None);
-        };
-        Pushed(Some((Arc::clone(shared), next)))
-    }
-}
-
-/// A change that is queued.
-pub(super) struct Pushed<S>(Option<(Arc<Shared<S>>, Next)>);
-
-/// Who makes it.
-enum Next {
-    /// A thread that waits for something to do.
-    Wake,
-    /// A new one.
-    Start,
-}
-
-impl<S: Shelf> Pushed<S> {
-    /// Has it made. Where no thread is to be had, that is done here.
-    pub(super) fn go(self) {
-        match self.0 {
-            Some((shared, Next::Wake)) => shared.work.notify_one(),
-            Some((shared, Next::Start)) => shared.start_thread(),
-            None => {}
-        }
-    }
-}
-
-impl<S: Shelf> Shared<S> {
-    fn start_thread(self: &Arc<Self>) {
-        let shared = Arc::clone(self);
-        let builder = thread::Builder::new().name("cycles-journal".to_owned());
-        if builder.spawn(move || shared.run(Self::wait)).is_ok() {
-            return;
-        }
-        let mut state = self.lock();
-        state.threads -= 1;
-        if state.threads == 0 {
-            // The system has no more threads, so the caller's own has to do.
-            drop(state);
-            self.run(|shared| shared.lock().ready.pop_front());
-        }
-    }
-}
-
-impl State {
-    fn accept(&mut self, job: Job) {
+    pub(super) fn push(&self, write: JournalWrite, done: Done) {
+        let job = Job { write, done };
         let id = reservation_id(&job.write);
-        match self.later.get_mut(id) {
+        let mut state = self.0.common().lock();
+        match state.later.get_mut(id) {
             Some(later) => later.push_back(job),
             None => {
-                self.later.insert(id.clone(), VecDeque::new());
-                self.ready.push_back(job);
+                state.later.insert(id.clone(), VecDeque::new());
+                self.0.push(job);
             }
         }
     }
 
-    /// The reservation's change is made; the next one may follow.
-    fn release(&mut self, id: &ReservationId) {
-        match self.later.get_mut(id).and_then(VecDeque::pop_front) {
-            Some(next) => self.ready.push_back(next),
-            None => {
-                self.later.remove(id);
+    /// Has what is queued made. Where no thread is to be had, that is done here.
+    pub(super) fn go(&self) {
+        if !self.0.go() {
+            while let Some(job) = self.0.take() {
+                make(&self.0, job);
             }
         }
     }
 }
 
+fn make<S: Shelf>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
+    let shared = threads.common();
+    let result = shared.shelf.change(&write);
+    let mut state = shared.lock();
+    // The next one of its reservation may follow.
+    let id = reservation_id(&write);
+    match state.later.get_mut(id).and_then(VecDeque::pop_front) {
+        Some(next) => threads.push(next),
+        None => drop(state.later.remove(id)),
+    }
+    match result {
+        Ok(NeedsSync::Yes) => {
+            state.unsynced.push(done);
+            shared.sync(state);
+        }
+        other => {
+            drop(state);
+            call(done, other.map(|_| ()));
+        }
+    }
+}
+
 impl<S: Shelf> Shared<S> {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run(&self, next: impl Fn(&Self) -> Option<Job>) {
-        while let Some(job) = next(self) {
-            self.make(job);
-        }
-    }
-
-    /// The next job; `None` after a while without one, and then the thread no longer counts.
-    fn wait(&self) -> Option<Job> {
-        let mut state = self.lock();
-        loop {
-            if let Some(job) = state.ready.pop_front() {
-                return Some(job);
-            }
-            state.idle += 1;
-            let (woken, timeout) = self
-                .work
-                .wait_timeout(state, PATIENCE)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if timeout.timed_out() && state.ready.is_empty() {
-                state.threads -= 1;
-                return None;
-            }
-        }
-    }
-
-    fn make(&self, Job { write, done }: Job) {
-        let result = self.shelf.change(&write);
-        let mut state = self.lock();
-        state.release(reservation_id(&write));
-        match result {
-            Ok(NeedsSync::Yes) => {
-                state.unsynced.push(done);
-                self.sync(state);
-            }
-            other => {
-                drop(state);
-                call(done, other.map(|_| ()));
-            }
-        }
-    }
-
     /// Syncs for all who wait, unless a thread does so already: it will see to them next.
     fn sync<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         if state.is_syncing {
@@ -225,6 +135,10 @@ impl<S: Shelf> Shared<S> {
             state = self.lock();
         }
         state.is_syncing = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

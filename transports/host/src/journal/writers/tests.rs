@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar};
+use std::thread;
+use std::time::Duration;
 
 use cycles_proto::models::{Action, Amount, CommitRequest, Subject};
 use cycles_proto::outcome::Aside;
@@ -122,9 +125,8 @@ fn set_aside(writers: &Writers<Notes>, id: &str, answers: &Answers) {
 
 fn submit(writers: &Writers<Notes>, write: JournalWrite, (sender, _): &Answers) {
     let sender = sender.clone();
-    writers
-        .push(write, Box::new(move |result| sender.send(result).unwrap()))
-        .go();
+    writers.push(write, Box::new(move |result| sender.send(result).unwrap()));
+    writers.go();
 }
 
 fn collect((_, answers): &Answers, count: usize) -> Vec<Result<(), StoreFailure>> {
@@ -157,7 +159,7 @@ fn changes_of_one_reservation_are_made_in_the_order_in_which_they_came() {
         .collect();
     assert_eq!(ours, ["set aside held", "remove held"].repeat(50));
     assert!(
-        writers.shared.lock().later.is_empty(),
+        writers.0.common().lock().later.is_empty(),
         "nothing is kept of what is done"
     );
 }
@@ -170,7 +172,7 @@ fn no_more_than_eight_threads_write() {
         remove(&writers, &format!("held-{id}"), &answers);
     }
     writers.shelf().gate.wait_for(8);
-    assert_eq!(writers.shared.lock().threads, 8);
+    assert_eq!(writers.0.count().0, 8);
     writers.shelf().gate.permit(100);
     assert_eq!(collect(&answers, 100).len(), 100);
     assert_eq!(writers.shelf().most_at_once.load(Ordering::SeqCst), 8);
@@ -183,11 +185,11 @@ fn one_after_the_other_takes_one_thread() {
     for id in 0..20 {
         remove(&writers, &format!("r-{id}"), &answers);
         collect(&answers, 1);
-        while writers.shared.lock().idle == 0 {
+        while writers.0.count().1 == 0 {
             thread::yield_now();
         }
     }
-    assert_eq!(writers.shared.lock().threads, 1);
+    assert_eq!(writers.0.count().0, 1);
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn one_sync_serves_all_changes_that_were_made_before_it() {
     for id in 0..30 {
         set_aside(&writers, &format!("r-{id}"), &answers);
     }
-    while writers.shared.lock().unsynced.len() < 30 {
+    while writers.0.common().lock().unsynced.len() < 30 {
         thread::yield_now();
     }
     assert!(
@@ -250,13 +252,13 @@ fn a_change_that_fails_does_not_keep_back_the_next_of_its_reservation() {
 #[test]
 fn what_was_submitted_is_done_even_if_nobody_is_left_to_see_it() {
     let writers = Writers::new(Notes::default());
-    let shared = Arc::clone(&writers.shared);
+    let threads = writers.0.clone();
     let answers = mpsc::channel();
     for id in 0..20 {
         set_aside(&writers, &format!("held-{id}"), &answers);
     }
     drop(writers);
-    shared.shelf.gate.permit(20);
+    threads.common().shelf.gate.permit(20);
     assert!(collect(&answers, 20).iter().all(Result::is_ok));
 }
 
@@ -267,7 +269,8 @@ fn a_caller_that_panics_when_told_costs_no_thread_and_no_change() {
     for id in 0..20 {
         let write = JournalWrite::Remove(RecordId::new(format!("r-{id}"), "key", None));
         let mistake = |_| std::panic::resume_unwind(Box::new("a caller's mistake"));
-        writers.push(write, Box::new(mistake)).go();
+        writers.push(write, Box::new(mistake));
+        writers.go();
         remove(&writers, "after", &answers);
     }
     assert!(collect(&answers, 20).iter().all(Result::is_ok));
@@ -280,10 +283,10 @@ fn threads_that_have_nothing_to_do_end_and_new_ones_start() {
     remove(&writers, "first", &answers);
     collect(&answers, 1);
     // The last owner besides us is the thread.
-    while Arc::strong_count(&writers.shared) > 1 {
+    while writers.0.is_shared() {
         thread::park_timeout(Duration::from_millis(10));
     }
-    assert_eq!(writers.shared.lock().threads, 0);
+    assert_eq!(writers.0.count().0, 0);
     remove(&writers, "second", &answers);
     assert!(collect(&answers, 1)[0].is_ok());
 }
