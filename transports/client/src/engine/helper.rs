@@ -114,7 +114,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
         }
         let call = helping.helper.calls().pop_front();
         match call {
-            Some((call, done)) => shared.transport.make(call, done),
+            Some((call, done)) => shared.send_by(|transport| transport.make(call, done)),
             None => thread::park(),
         }
     }
@@ -193,7 +193,7 @@ impl Drop for Helping<'_> {
         // What was left for the caller is made without it.
         let left = core::mem::take(&mut *self.helper.calls());
         for (call, done) in left {
-            self.shared.transport.start(call, done);
+            self.shared.send_by(|transport| transport.start(call, done));
         }
     }
 }

@@ -14,6 +14,7 @@ use cycles_proto::{Call, Now, Ticket};
 use super::done::{Attempt, Done};
 use super::{Shared, State};
 use crate::sync::{Journal, Pushed, thread, thread_local};
+use crate::transport::Transport;
 
 /// What is to be set going, in this order.
 #[derive(Default)]
@@ -185,8 +186,7 @@ impl Shared {
             pushed.go();
         }
         for (call, done) in batch.sends {
-            // A transport that panics has lost its call.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.transport.start(call, done)));
+            self.send_by(|transport| transport.start(call, done));
         }
         for reading in batch.readings {
             self.read(reading);
@@ -198,6 +198,11 @@ impl Shared {
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
         drop(batch.gone);
+    }
+
+    /// A transport that panics has lost its call, and nothing else.
+    pub(super) fn send_by(&self, send: impl FnOnce(&dyn Transport)) {
+        let _ = catch_unwind(AssertUnwindSafe(|| send(&*self.transport)));
     }
 
     /// Reads a journal on a thread of its own, which is rare and may take long.

@@ -6,6 +6,7 @@ mod support;
 mod attribute_costs;
 mod forked;
 mod metered;
+mod panicking;
 mod shut_down;
 mod two_clients;
 mod unattended;
