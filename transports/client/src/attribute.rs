@@ -2,22 +2,17 @@
 
 use core::future::Future;
 use core::ops::Deref;
-use core::pin::pin;
 
-use cycles_host::ambient;
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
 use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::models::{Amount, Unit};
-use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 use futures::stream::Stream;
 
 use crate::client::Client;
-use crate::context::{CURRENT, GuardContext};
-use crate::guard::ReservationGuard;
 use crate::meter;
 use crate::metered::Metered;
-use crate::with_cycles::try_with_cycles;
+use crate::with_cycles::{open, try_with_cycles};
 
 /// The stream that the body of a guarded function made, and who tells what an item says about its cost; nothing if it
 /// is an error.
@@ -50,10 +45,8 @@ where
     let client = client.map_err(NotCompleted::NotReserved)?;
     let ended = try_with_cycles(&client, config, |context| async move {
         let (value, actual) = body.await?;
-        // The action is done: should it not be possible to tell or to charge what it cost, the estimate is charged.
-        let _ = context.spent(&context.estimate);
-        let actual = actual(&value, &context.estimate.unit);
-        Ok((value, actual.unwrap_or_else(|| context.estimate_as_cost())))
+        let actual = context.cost(&value, actual);
+        Ok((value, actual))
     });
     Ok(ended.await?.value)
 }
@@ -74,33 +67,9 @@ where
     B: Future<Output = Result<(S, F), E>>,
     F: FnMut(&S::Item) -> Option<Reading>,
 {
-    let (guard, (stream, read), context) = open(client, &config, body).await?;
-    Ok(meter::metered(guard, stream, read).within(context))
-}
-
-/// The reservation, what the body made under it, and the context that this goes on in.
-async fn open<C, S, E, B>(
-    client: Result<C, Error>,
-    config: &WithCyclesConfig,
-    body: B,
-) -> Result<(ReservationGuard, S, Option<GuardContext>), NotCompleted<E>>
-where
-    C: Deref<Target = Client>,
-    B: Future<Output = Result<S, E>>,
-{
     let client = client.map_err(NotCompleted::NotReserved)?;
-    let guard = client
-        .reserve(config.request())
-        .await
-        .map_err(NotCompleted::NotReserved)?;
-    let mut context = Some(GuardContext::of(&guard, config));
-    match ambient::follow(&CURRENT, &mut context, pin!(body)).await {
-        Ok(stream) => Ok((guard, stream, context)),
-        Err(error) => {
-            let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
-            Err(NotCompleted::Action(error))
-        }
-    }
+    let (guard, (stream, read), context) = open(&client, &config, body).await?;
+    Ok(meter::metered(guard, stream, read).within(context))
 }
 
 /// The value of a guarded function, to be asked whether it is over. The compiler chooses the answer by what it knows

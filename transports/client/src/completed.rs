@@ -1,13 +1,12 @@
 //! An action that ended well.
 
-use core::fmt;
-
 use cycles_proto::guarded::HeartbeatPolicy;
 use cycles_proto::{InvalidCommit, Receipt};
 
 use crate::guard::Committing;
 
 /// An action that ended well, and what became of its cost.
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct Completed<T> {
     /// What the action returned.
@@ -61,15 +60,5 @@ impl<T> Completed<T> {
         let shared = self.committing.shared();
         let settled = crate::engine::block_until(shared, timeout, self.until_settled());
         settled.unwrap_or_else(|| self.receipt.clone())
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Completed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Completed")
-            .field("value", &self.value)
-            .field("receipt", &self.receipt)
-            .field("lease_was_lost", &self.lease_was_lost)
-            .finish_non_exhaustive()
     }
 }

@@ -115,6 +115,17 @@ impl GuardContext {
     }
 
     /// What will go with the commit, for whoever commits.
+    /// The action is done: should it not be possible to tell or to charge what it cost, the estimate is charged.
+    #[cfg(any(feature = "async", feature = "blocking"))]
+    pub(crate) fn cost<T>(
+        &self,
+        value: &T,
+        actual: impl FnOnce(&T, &cycles_proto::models::Unit) -> Option<Amount>,
+    ) -> Amount {
+        let _ = self.spent(&self.estimate);
+        actual(value, &self.estimate.unit).unwrap_or_else(|| self.estimate_as_cost())
+    }
+
     pub(crate) fn notes(&self) -> Notes {
         self.notes.clone()
     }

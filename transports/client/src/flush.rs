@@ -1,13 +1,12 @@
 //! Ending in good order: waiting until everything is settled that can be.
 
 use core::time::Duration;
-use std::sync::Arc;
 
-use cycles_proto::session::{FlushKey, Key};
+use cycles_proto::session::Key;
 use cycles_proto::{Error, Flushed};
 
 use crate::client::Client;
-use crate::engine::Shared;
+use crate::engine::Waiting;
 
 impl Client {
     /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
@@ -46,22 +45,7 @@ impl Client {
             let until = now.mono.saturating_add(timeout);
             session.flush(now, &ready.caller, until, is_forced)
         });
-        let flushing = Flushing { shared, key };
-        let flushed = shared.wait_for(Key::Flush(flushing.key), |session| session.flushed(key));
-        Ok(flushed.await)
-    }
-}
-
-/// A flush, for as long as somebody waits for it.
-struct Flushing<'a> {
-    shared: &'a Arc<Shared>,
-    key: FlushKey,
-}
-
-impl Drop for Flushing<'_> {
-    fn drop(&mut self) {
-        if self.shared.is_usable() {
-            self.shared.forget_flush(self.key);
-        }
+        let waiting = Waiting::new(shared, Key::Flush(key));
+        Ok(waiting.until(|session| session.flushed(key)).await)
     }
 }

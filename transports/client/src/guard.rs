@@ -153,6 +153,7 @@ impl Drop for Held {
 }
 
 /// Waits for a cost that was taken already; see [`ReservationGuard::commit`].
+#[derive(Debug)]
 #[must_use = "the cost is taken; await this to learn what became of it"]
 pub struct Committing {
     life: Arc<Life>,
@@ -231,6 +232,7 @@ impl Drop for Committing {
 }
 
 /// Waits for a release that was begun already; see [`ReservationGuard::release`].
+#[derive(Debug)]
 #[must_use = "the release is under way; await this to learn whether it was confirmed"]
 pub struct Releasing {
     life: Arc<Life>,
@@ -265,17 +267,5 @@ impl fmt::Debug for ReservationGuard {
         f.debug_struct("ReservationGuard")
             .field("reservation_id", &self.id)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Committing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Committing").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Releasing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Releasing").finish_non_exhaustive()
     }
 }

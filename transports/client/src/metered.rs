@@ -218,7 +218,7 @@ impl<S, F, P> Unpin for Metered<S, F, P> {}
 
 /// Waits for what becomes of a metered cost; see [`Metered::settling`]. It is ready when what is metered has ended and its cost is
 /// settled: await it after the end, or beside the consumer.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 #[must_use = "the cost is settled without it; await this to learn what became of it"]
 pub struct Settling(pub(crate) Arc<Life>);
 
@@ -239,11 +239,5 @@ impl<S, F, P> fmt::Debug for Metered<S, F, P> {
             .field("guard", &self.guard())
             .field("consumed", self.consumed())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Settling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settling").finish_non_exhaustive()
     }
 }

@@ -9,11 +9,11 @@ use cycles_proto::models::{
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
     ReservationExtendResponse, ReservationId, ReservationListResponse, ReservationSummary,
 };
-use cycles_proto::session::{CallId, Key};
+use cycles_proto::session::Key;
 use cycles_proto::{CyclesConfig, Error, Operation, RawRequest, RawResponse, Seed};
 
 use crate::client::Client;
-use crate::engine::Shared;
+use crate::engine::Waiting;
 
 impl Client {
     /// Asks whether an action would be allowed (`decide`). Holds nothing: to be sure, reserve.
@@ -182,22 +182,7 @@ impl Client {
         let operation = start(ready.caller.config(), crate::sync::seed()?)?;
         let shared = ready.engine.shared();
         let key = shared.call(&ready.caller_here(), operation)?;
-        let asking = Asking { shared, id: key.id() };
-        let answer = shared.wait_for(Key::Call(asking.id), |session| session.answer(key));
-        answer.await
-    }
-}
-
-/// A call, for as long as somebody waits for it.
-struct Asking<'a> {
-    shared: &'a Arc<Shared>,
-    id: CallId,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        if self.shared.is_usable() {
-            self.shared.forget_call(self.id);
-        }
+        let waiting = Waiting::new(shared, Key::Call(key.id()));
+        waiting.until(|session| session.answer(key)).await
     }
 }

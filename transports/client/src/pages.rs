@@ -12,15 +12,14 @@ impl Client {
         &self,
         params: ListReservationsParams,
     ) -> impl Stream<Item = Result<ReservationSummary, Error>> + Send + use<> {
-        let client = self.clone();
-        stream::try_unfold(Some(params), move |params| {
-            let client = client.clone();
-            async move {
-                let Some(mut params) = params else { return Ok(None) };
-                let page = client.list_reservations(&params).await?;
-                let next = params.turn_to_next(&page).then_some(params);
-                Ok::<_, Error>(Some((stream::iter(page.reservations.into_iter().map(Ok)), next)))
-            }
+        stream::try_unfold((self.clone(), Some(params)), async |(client, params)| {
+            let Some(mut params) = params else { return Ok(None) };
+            let page = client.list_reservations(&params).await?;
+            let next = params.turn_to_next(&page).then_some(params);
+            Ok::<_, Error>(Some((
+                stream::iter(page.reservations.into_iter().map(Ok)),
+                (client, next),
+            )))
         })
         .try_flatten()
     }
@@ -30,15 +29,14 @@ impl Client {
         &self,
         params: BalanceParams,
     ) -> impl Stream<Item = Result<Balance, Error>> + Send + use<> {
-        let client = self.clone();
-        stream::try_unfold(Some(params), move |params| {
-            let client = client.clone();
-            async move {
-                let Some(mut params) = params else { return Ok(None) };
-                let page = client.get_balances(&params).await?;
-                let next = params.turn_to_next(&page).then_some(params);
-                Ok::<_, Error>(Some((stream::iter(page.balances.into_iter().map(Ok)), next)))
-            }
+        stream::try_unfold((self.clone(), Some(params)), async |(client, params)| {
+            let Some(mut params) = params else { return Ok(None) };
+            let page = client.get_balances(&params).await?;
+            let next = params.turn_to_next(&page).then_some(params);
+            Ok::<_, Error>(Some((
+                stream::iter(page.balances.into_iter().map(Ok)),
+                (client, next),
+            )))
         })
         .try_flatten()
     }

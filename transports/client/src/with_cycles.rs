@@ -13,6 +13,8 @@ use cycles_proto::outcome::ReleaseReason;
 use crate::client::Client;
 use crate::completed::Completed;
 use crate::context::{CURRENT, GuardContext, Lease};
+#[cfg(any(feature = "async", feature = "blocking"))]
+use crate::guard::ReservationGuard;
 
 /// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
 /// value is what is charged. If it fails the budget is given back.
@@ -80,6 +82,27 @@ where
             let lost = Error::LeaseLost(guard.reservation_id().clone());
             let _ = guard.release(ReleaseReason::ABANDONED).await;
             Err(NotCompleted::Cancelled(lost))
+        }
+    }
+}
+
+/// A reservation, what `body` made under it, and the context that this goes on in.
+#[cfg(any(feature = "async", feature = "blocking"))]
+pub(crate) async fn open<S, E>(
+    client: &Client,
+    config: &WithCyclesConfig,
+    body: impl Future<Output = Result<S, E>>,
+) -> Result<(ReservationGuard, S, Option<GuardContext>), NotCompleted<E>> {
+    let guard = client
+        .reserve(config.request())
+        .await
+        .map_err(NotCompleted::NotReserved)?;
+    let mut context = Some(GuardContext::of(&guard, config));
+    match ambient::follow(&CURRENT, &mut context, pin!(body)).await {
+        Ok(source) => Ok((guard, source, context)),
+        Err(error) => {
+            let _ = guard.release(ReleaseReason::ACTION_FAILED).await;
+            Err(NotCompleted::Action(error))
         }
     }
 }

@@ -3,15 +3,14 @@
 use core::ops::Deref;
 use std::io::Read;
 
-use cycles_host::ambient;
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
 use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::models::{Amount, Unit};
-use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::{Error, Reading};
 
 use super::{Client, Metered, ReservationGuard, meter, try_with_cycles};
-use crate::context::{CURRENT, GuardContext};
+use crate::context::GuardContext;
+use crate::engine::{away, block_on};
 
 /// The iterator that the body of a guarded function made, and who tells what an item says about its cost; nothing if
 /// it is an error.
@@ -60,10 +59,8 @@ where
     let client = client.map_err(NotCompleted::NotReserved)?;
     let completed = try_with_cycles(&client, config, |context| {
         let (value, actual) = body()?;
-        // The action is done: should it not be possible to tell or to charge what it cost, the estimate is charged.
-        let _ = context.spent(&context.estimate);
-        let actual = actual(&value, &context.estimate.unit);
-        Ok((value, actual.unwrap_or_else(|| context.estimate_as_cost())))
+        let actual = context.cost(&value, actual);
+        Ok((value, actual))
     })?;
     Ok(completed.value)
 }
@@ -116,17 +113,10 @@ where
     C: Deref<Target = Client>,
 {
     let client = client.map_err(NotCompleted::NotReserved)?;
-    let guard = client
-        .reserve(config.request())
-        .map_err(NotCompleted::NotReserved)?;
-    let mut context = Some(GuardContext::of(&guard, config));
-    match ambient::enter(&CURRENT, &mut context, body) {
-        Ok(items) => Ok((guard, items, context)),
-        Err(error) => {
-            let _ = guard.release(ReleaseReason::ACTION_FAILED);
-            Err(NotCompleted::Action(error))
-        }
-    }
+    let ready = client.0.ready().map_err(NotCompleted::NotReserved)?;
+    let opening = crate::with_cycles::open(&client.0, config, async { away(body) });
+    let (guard, source, context) = block_on(ready.engine.shared(), opening)?;
+    Ok((ReservationGuard::new(guard), source, context))
 }
 
 /// The value of a guarded function, to be asked whether it is over. The compiler chooses the answer by what it knows

@@ -149,8 +149,7 @@ impl Drop for Done {
 impl Shared {
     /// Keeps an answer. The next thread that hands something in hands it in too.
     fn post(&self, ticket: Ticket, answer: Answer) {
-        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
-        mail.push((ticket, answer));
+        self.mail().push((ticket, answer));
     }
 }
 

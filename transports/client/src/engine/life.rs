@@ -1,5 +1,6 @@
 //! A reservation in the hands of whoever holds, watches or ends it.
 
+use core::fmt;
 use core::future::Future;
 use core::task::{Context, Poll};
 use core::time::Duration;
@@ -176,13 +177,12 @@ impl Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        if self.check().is_err() {
-            return;
-        }
-        let wakers = self.shared().change(|state, now| {
-            state.session.forget(now, self.key);
-            state.waiting.remove(&Key::Reservation(self.key))
-        });
-        drop(wakers);
+        self.shared().forget(Key::Reservation(self.key));
+    }
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Life").field(&self.key).finish()
     }
 }

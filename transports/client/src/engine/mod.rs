@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use cycles_host::Process;
 use cycles_host::journal::Claim;
-use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Key, Principal, Session};
+use cycles_proto::session::{CallKey, Caller, Close, Key, Principal, Session};
 use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
 
 pub use self::background::{Background, Run, Running};
@@ -37,6 +37,7 @@ pub(crate) use self::observed::Observed;
 use self::observed::Told;
 use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
+pub(crate) use self::waiting::Waiting;
 use crate::builder::Adapter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
@@ -176,16 +177,28 @@ impl Shared {
     }
 
     fn change<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Now) -> T) -> T {
+        let (batch, done) = self.hand_in(act);
+        self.carry_out(batch);
+        done.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Hands something in, after what was left for whoever does, and says what the session asks for then.
+    fn hand_in<T>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut State, Now) -> T,
+    ) -> (Batch, std::thread::Result<T>) {
         let mut batch = Batch::default();
         let now = self.now();
         let mut state = self.lock();
-        self.take_mail(&mut state, now);
+        let mail = core::mem::take(&mut *self.mail());
+        for (ticket, answer) in mail {
+            // One that panics at its answer is gone, and others have theirs.
+            let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
+        }
         // One that panics ends with its caller, and what was asked for by then is done all the same.
         let done = catch_unwind(AssertUnwindSafe(|| act(&mut state, now)));
         self.poll(&mut state, now, &mut batch);
-        drop(state);
-        self.carry_out(batch);
-        done.unwrap_or_else(|panic| resume_unwind(panic))
+        (batch, done)
     }
 
     /// Begins to make a call.
@@ -201,24 +214,6 @@ impl Shared {
         })
     }
 
-    /// Nobody waits for it any more.
-    pub(crate) fn forget_call(self: &Arc<Self>, id: CallId) {
-        let wakers = self.change(|state, now| {
-            state.session.forget_call(now, id);
-            state.waiting.remove(&Key::Call(id))
-        });
-        drop(wakers);
-    }
-
-    /// Nobody waits for it any more.
-    pub(crate) fn forget_flush(self: &Arc<Self>, key: FlushKey) {
-        let wakers = self.change(|state, _| {
-            state.session.forget_flush(key);
-            state.waiting.remove(&Key::Flush(key))
-        });
-        drop(wakers);
-    }
-
     /// Looks at the session, which is not changed by that.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Session, Now) -> T) -> T {
         let now = self.now();
@@ -230,15 +225,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_mail(&self, state: &mut State, now: Now) {
-        for (ticket, answer) in self.mail() {
-            // One that panics at its answer is gone, and others have theirs.
-            let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
-        }
-    }
-
-    fn mail(&self) -> Vec<(Ticket, Answer)> {
-        core::mem::take(&mut self.mail.lock().unwrap_or_else(PoisonError::into_inner))
+    fn mail(&self) -> MutexGuard<'_, Vec<(Ticket, Answer)>> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whoever keeps the time looks again.

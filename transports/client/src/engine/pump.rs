@@ -154,26 +154,16 @@ impl Shared {
     }
 
     /// Sets it going. What came back on this thread meanwhile is handed in afterwards.
-    pub(super) fn carry_out(self: &Arc<Self>, mut batch: Batch) {
+    pub(super) fn carry_out(self: &Arc<Self>, batch: Batch) {
         if self.is_carrying() {
             return self.set_going(batch);
         }
-        let carrying = Carrying::begin(self.address());
-        loop {
+        let _carrying = Carrying::begin(self.address());
+        self.set_going(batch);
+        while !self.mail().is_empty() {
+            let (batch, _) = self.hand_in(|_, _| ());
             self.set_going(batch);
-            let mail = self.mail();
-            if mail.is_empty() {
-                break;
-            }
-            let now = self.now();
-            batch = Batch::default();
-            let mut state = self.lock();
-            for (ticket, answer) in mail {
-                let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
-            }
-            self.poll(&mut state, now, &mut batch);
         }
-        drop(carrying);
     }
 
     fn set_going(self: &Arc<Self>, batch: Batch) {
