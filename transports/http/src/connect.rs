@@ -7,7 +7,7 @@ use cycles_proto::{ConfigError, CyclesConfig, Failure, FailureKind};
 use http::{HeaderValue, Uri};
 
 use crate::reactor::Reactor;
-use crate::tcp::{self, Endpoint, NoConnection, within};
+use crate::tcp::{self, Endpoint, within};
 use crate::tunnel;
 use crate::wire::Stream;
 
@@ -100,18 +100,15 @@ impl Connector {
     }
 
     async fn reach<R: Reactor>(&self, reactor: &R, end: Duration) -> Result<Stream, Failure> {
+        let of_proxy = |_| FailureKind::Proxy;
         match &self.way {
             Way::Direct => {
-                let stream = tcp::connect(reactor, &self.server, end).await;
-                self.secure(stream.map_err(NoConnection::failure)?).await
+                let stream = tcp::connect(reactor, &self.server, end, |kind| kind).await?;
+                self.secure(stream).await
             }
-            Way::Forward(proxy, _) => {
-                let stream = tcp::connect(reactor, proxy, end).await;
-                Ok(Box::new(stream.map_err(NoConnection::proxy_failure)?))
-            }
+            Way::Forward(proxy, _) => Ok(Box::new(tcp::connect(reactor, proxy, end, of_proxy).await?)),
             Way::Tunnel(proxy, authorization) => {
-                let stream = tcp::connect(reactor, proxy, end).await;
-                let stream = stream.map_err(NoConnection::proxy_failure)?;
+                let stream = tcp::connect(reactor, proxy, end, of_proxy).await?;
                 let tunnel = tunnel::open(stream, &self.server.authority(), authorization.as_ref()).await;
                 let stream = tunnel.map_err(|error| Failure::caused_by(FailureKind::Proxy, &*error))?;
                 self.secure(stream).await

@@ -18,12 +18,6 @@ pub(crate) struct Endpoint {
     pub(crate) port: u16,
 }
 
-/// Why there is no connection.
-pub(crate) struct NoConnection {
-    kind: FailureKind,
-    error: io::Error,
-}
-
 impl Endpoint {
     pub(crate) fn of(uri: &Uri) -> Self {
         let usual = match uri.scheme_str() {
@@ -46,54 +40,32 @@ impl Endpoint {
     }
 }
 
-impl NoConnection {
-    pub(crate) fn failure(self) -> Failure {
-        Failure::caused_by(self.kind, &self.error)
-    }
-
-    /// Of a connection to a proxy.
-    pub(crate) fn proxy_failure(self) -> Failure {
-        Failure::caused_by(FailureKind::Proxy, &self.error)
-    }
-}
-
-impl From<io::Error> for NoConnection {
-    fn from(error: io::Error) -> Self {
-        let kind = if error.kind() == io::ErrorKind::TimedOut {
-            FailureKind::ConnectTimeout
-        } else {
-            FailureKind::Connect
-        };
-        Self { kind, error }
-    }
-}
-
 /// Tries one address after the other, each with an equal share of the time that is left before `end`: one that does
-/// not answer leaves time for the next.
+/// not answer leaves time for the next. `stage` says what a failure here is one of.
 pub(crate) async fn connect<R: Reactor>(
     reactor: &R,
     endpoint: &Endpoint,
     end: Duration,
-) -> Result<R::Stream, NoConnection> {
-    let addresses = resolve(reactor, endpoint).await.map_err(|error| NoConnection {
-        kind: FailureKind::Dns,
-        error,
-    })?;
-    let mut failed = NoConnection {
-        kind: FailureKind::Dns,
-        error: io::Error::other("the name has no address"),
-    };
+    stage: fn(FailureKind) -> FailureKind,
+) -> Result<R::Stream, Failure> {
+    let failed = |kind, error| Failure::caused_by(stage(kind), &error);
+    let addresses = resolve(reactor, endpoint).await;
+    let addresses = addresses.map_err(|error| failed(FailureKind::Dns, error))?;
+    let mut failure = failed(FailureKind::Dns, io::Error::other("the name has no address"));
     let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {
         let share = end.saturating_sub(reactor.now()) / left;
         left = left.saturating_sub(1).max(1);
-        failed = match within(reactor, share, reactor.connect(address)).await {
-            Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => error.into(),
-            None => io::Error::from(io::ErrorKind::TimedOut).into(),
+        let connected = within(reactor, share, reactor.connect(address)).await;
+        failure = match connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(stream) => return Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                failed(FailureKind::ConnectTimeout, error)
+            }
+            Err(error) => failed(FailureKind::Connect, error),
         };
     }
-    Err(failed)
+    Err(failure)
 }
 
 async fn resolve<R: Reactor>(reactor: &R, endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
