@@ -1,6 +1,7 @@
 //! Exchanges one request for one response over pooled connections.
 
 use core::time::Duration;
+use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
 
@@ -15,7 +16,9 @@ use crate::connect::{ConnectError, Directly, ThroughProxy};
 use crate::discreet::Discreetly;
 use crate::names::Names;
 use crate::route;
-use cycles_host::{HttpOptions, IDLE, MAX_IDLE};
+#[cfg(feature = "tls")]
+use cycles_host::ProxyProtocol;
+use cycles_host::{HttpOptions, IDLE, MAX_IDLE, Route};
 
 /// A pool of keep-alive connections to one server.
 pub(crate) struct HttpClient {
@@ -41,13 +44,12 @@ impl HttpClient {
         // A checked configuration has an address that parses.
         let server = config.base_url().parse().unwrap_or_default();
         let way = options.route(config, route::SPOKEN)?;
-        let (tunnel, forwarder) = (route::tunnel(&way)?, route::forwarder(&way));
-        let names = Names::new(forwarder.map(|proxy| proxy.uri().clone()));
-        let (naming, connecting) = match forwarder {
-            Some(_) => (FailureKind::Proxy, FailureKind::Proxy),
-            None => (FailureKind::Dns, FailureKind::Connect),
+        let (tunnel, forwarder, naming, connecting) = match &way {
+            Route::Direct => (None, None, Some(FailureKind::Dns), FailureKind::Connect),
+            Route::Tunnel(proxy) => (Some(route::tunnel(proxy)?), None, None, FailureKind::Connect),
+            Route::Forward(proxy) => (None, Some(proxy), Some(FailureKind::Proxy), FailureKind::Proxy),
         };
-        let naming = tunnel.is_none().then_some(naming);
+        let names = Names::new(forwarder.map(|proxy| proxy.uri().clone()));
         let settings = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -69,16 +71,20 @@ impl HttpClient {
                 .chain(ThroughProxy::<ConnectProxyConnector>::default())
                 .chain(Directly::new(names.clone(), connecting));
         #[cfg(feature = "tls")]
-        let is_proxy_encrypted = route::is_proxy_encrypted(&way);
-        #[cfg(feature = "tls")]
-        let connector = connector.chain(crate::tls::Securely {
-            config: (config.is_https() || is_proxy_encrypted)
-                .then(|| cycles_host::tls::client_config(options.roots()))
-                .transpose()?,
-            proxy: forwarder
-                .filter(|_| is_proxy_encrypted)
-                .map(|proxy| proxy.uri().clone()),
-        });
+        let connector = {
+            let is_proxy_encrypted = matches!(
+                &way,
+                Route::Tunnel(proxy) | Route::Forward(proxy) if proxy.protocol() == ProxyProtocol::Https
+            );
+            connector.chain(crate::tls::Securely {
+                config: (config.is_https() || is_proxy_encrypted)
+                    .then(|| cycles_host::tls::client_config(options.roots()))
+                    .transpose()?,
+                proxy: forwarder
+                    .filter(|_| is_proxy_encrypted)
+                    .map(|proxy| proxy.uri().clone()),
+            })
+        };
         let seed = cycles_host::seed()?;
         let discreetly = Discreetly::new(config.api_key(), seed, &server, forwarder);
         let connector = connector.chain(discreetly.clone());
@@ -166,7 +172,8 @@ fn failure(error: &Error) -> Failure {
     {
         Failure::new(FailureKind::TooLarge)
     } else if matches!(error, Error::TlsRequired) {
-        Failure::caused_by(FailureKind::Tls, &NoTls)
+        let problem = "this program was built without the feature `tls`";
+        Failure::caused_by(FailureKind::Tls, &io::Error::other(problem))
     } else if let Error::Io(error) = error {
         Failure::caused_by(FailureKind::Lost, error)
     } else {
@@ -178,15 +185,3 @@ fn failure(error: &Error) -> Failure {
 fn has_too_many_headers(error: &Error) -> bool {
     matches!(error, Error::Protocol(error) if format!("{error:?}") == "HttpParseTooManyHeaders")
 }
-
-/// A connection to an https server could be made, and nothing here can encrypt it.
-#[derive(Debug)]
-struct NoTls;
-
-impl core::fmt::Display for NoTls {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("this program was built without the feature `tls`")
-    }
-}
-
-impl std::error::Error for NoTls {}

@@ -4,9 +4,8 @@
 //! proxy's addresses where ureq asks for the server's, and [`Discreetly`](crate::discreet::Discreetly) writes the whole
 //! address into the request line.
 
-use cycles_host::{Proxy, ProxyProtocol, Route};
+use cycles_host::{Proxy, ProxyProtocol};
 use cycles_proto::ConfigError;
-use ureq::Error;
 
 /// The kinds of proxy that can be used.
 pub(crate) const SPOKEN: &[ProxyProtocol] = &[
@@ -20,34 +19,7 @@ pub(crate) const SPOKEN: &[ProxyProtocol] = &[
 ];
 
 /// The proxy that tunnels, for ureq.
-pub(crate) fn tunnel(route: &Route) -> Result<Option<ureq::Proxy>, ConfigError> {
-    let Route::Tunnel(proxy) = route else {
-        return Ok(None);
-    };
-    let proxy = to_ureq(proxy);
-    proxy
-        .map(Some)
-        .map_err(|error| ConfigError::Adapter(format!("the proxy cannot be used: {error}")))
-}
-
-/// The proxy that forwards.
-pub(crate) fn forwarder(route: &Route) -> Option<&Proxy> {
-    match route {
-        Route::Forward(proxy) => Some(proxy),
-        Route::Direct | Route::Tunnel(_) => None,
-    }
-}
-
-/// Whether the proxy itself is spoken to over TLS.
-#[cfg(feature = "tls")]
-pub(crate) fn is_proxy_encrypted(route: &Route) -> bool {
-    match route {
-        Route::Forward(proxy) | Route::Tunnel(proxy) => proxy.protocol() == ProxyProtocol::Https,
-        Route::Direct => false,
-    }
-}
-
-fn to_ureq(proxy: &Proxy) -> Result<ureq::Proxy, Error> {
+pub(crate) fn tunnel(proxy: &Proxy) -> Result<ureq::Proxy, ConfigError> {
     let mut builder = ureq::Proxy::builder(match proxy.protocol() {
         ProxyProtocol::Http => ureq::ProxyProtocol::Http,
         ProxyProtocol::Https => ureq::ProxyProtocol::Https,
@@ -66,5 +38,6 @@ fn to_ureq(proxy: &Proxy) -> Result<ureq::Proxy, Error> {
     if let Some(password) = proxy.password() {
         builder = builder.password(password);
     }
-    builder.build()
+    let problem = |error| ConfigError::Adapter(format!("the proxy cannot be used: {error}"));
+    builder.build().map_err(problem)
 }
