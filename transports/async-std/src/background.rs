@@ -1,13 +1,13 @@
 //! The thread that keeps the time, and on which calls are made.
 
 use std::io;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use async_executor::Executor;
-use cycles_client::{Adapter, Background, Clock, Run, Running, Ticker};
+use cycles_client::{Adapter, Background, Run, Running, Timer};
 use cycles_host::HttpOptions;
 use cycles_http::HttpClient;
-use cycles_proto::{ConfigError, CyclesConfig, Now};
+use cycles_proto::{ConfigError, CyclesConfig};
 
 use crate::reactor::AsyncIoReactor;
 use crate::time::Sleep;
@@ -32,28 +32,8 @@ fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
 
 /// What a client is made of.
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
-    let clock = cycles_host::Clock::new();
-    let tasks = Arc::<OnceLock<Tasks>>::default();
-    let reactor = AsyncIoReactor::new(clock, Arc::clone(&tasks));
+    let timer = Timer::new(&BACKGROUND);
+    let reactor = AsyncIoReactor::new(timer.clock, Arc::clone(&timer.handle));
     let http: HttpClient<_> = HttpClient::new(config, options, reactor)?;
-    Ok((Arc::new(http), Arc::new(Timer { clock, tasks })))
-}
-
-/// The machine's clock, and the thread's timer.
-struct Timer {
-    clock: cycles_host::Clock,
-    tasks: Arc<OnceLock<Tasks>>,
-}
-
-impl Clock for Timer {
-    fn now(&self) -> Now {
-        self.clock.now()
-    }
-
-    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
-        let tasks = BACKGROUND.keep(ticker)?;
-        // Once for a client.
-        let _ = self.tasks.set(tasks);
-        Ok(())
-    }
+    Ok((Arc::new(http), Arc::new(timer)))
 }

@@ -28,7 +28,7 @@ pub use builder::{Adapter, CyclesClientBuilder, Options};
 pub use client::Client;
 pub use completed::Completed;
 pub use context::{CyclesContext, GuardContext, Lease};
-pub use engine::{Background, Done, Run, Running, Tick, Ticker};
+pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
 pub use guard::{Committing, Releasing, ReservationGuard};
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub use metered::{Metered, Settling};

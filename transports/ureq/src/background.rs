@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use cycles_client::{Adapter, Background, Clock, Done, Run, Running, Ticker, Transport};
+use cycles_client::{Adapter, Background, Done, Run, Running, Timer, Transport};
 use cycles_host::HttpOptions;
-use cycles_proto::{Call, ConfigError, CyclesConfig, Now};
+use cycles_proto::{Call, ConfigError, CyclesConfig};
 
 use crate::http_client::HttpClient;
 use crate::workers::{Workers, keep_next_job};
@@ -27,7 +27,7 @@ pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Ad
         http: Arc::new(HttpClient::new(config, options)?),
         workers: Workers::new("cycles-call"),
     };
-    Ok((Arc::new(transport), Arc::new(Timer(cycles_host::Clock::new()))))
+    Ok((Arc::new(transport), Arc::new(Timer::new(&BACKGROUND))))
 }
 
 /// Makes calls by ureq, each on a thread that waits for its answer.
@@ -58,18 +58,5 @@ fn exchange(http: &HttpClient, call: Call, mut done: Done, ends: impl FnOnce()) 
         let result = http.exchange(call);
         ends();
         done.finish(result);
-    }
-}
-
-/// The machine's clock, and the thread's timer.
-struct Timer(cycles_host::Clock);
-
-impl Clock for Timer {
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-
-    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
-        BACKGROUND.keep(ticker)
     }
 }

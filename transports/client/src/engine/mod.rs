@@ -13,6 +13,7 @@ mod life;
 mod observed;
 mod pump;
 mod ticker;
+mod timer;
 mod waiting;
 mod writes;
 
@@ -37,6 +38,7 @@ pub(crate) use self::observed::Observed;
 use self::observed::Told;
 use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
+pub use self::timer::Timer;
 pub(crate) use self::waiting::Waiting;
 use crate::builder::Adapter;
 use crate::sync::atomic::{AtomicBool, Ordering};

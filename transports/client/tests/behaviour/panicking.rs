@@ -11,32 +11,19 @@ use std::time::Duration;
 use crate::support::Virtual;
 use cycles_client::blocking::{Client, try_with_cycles};
 use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
-use cycles_client::proto::{Call, Now};
+use cycles_client::proto::Call;
 use cycles_client::{
-    Background, Clock, ConfigError, CyclesConfig, Done, Error, Options, Run, Running, Ticker, Transport,
-    WithCyclesConfig,
+    Background, CyclesConfig, Done, Error, Options, Run, Running, Timer, Transport, WithCyclesConfig,
 };
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, Unit};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Time as it passes.
-struct Real(cycles_host::Clock);
-
+/// Keeps the time as it passes.
 static BACKGROUND: Background<()> = Background::new("cycles-panicking", prepare);
 
 fn prepare() -> io::Result<((), Run<()>)> {
     Ok(((), Box::new(Running::serve_here)))
-}
-
-impl Clock for Real {
-    fn now(&self) -> Now {
-        self.0.now()
-    }
-
-    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
-        BACKGROUND.keep(ticker)
-    }
 }
 
 /// Has the ledger's answer at once. The first calls of an operation panic, before they begin or after.
@@ -96,7 +83,7 @@ impl Panicking {
             .journal_enabled(false);
         let options = Options {
             transport: Some(Arc::new(self.clone())),
-            clock: Some(Arc::new(Real(self.0.clock))),
+            clock: Some(Arc::new(Timer::new(&BACKGROUND))),
             ..Options::default()
         };
         let client = options.client(config.build(), "panicking", |_, _| unreachable!("both are given"));

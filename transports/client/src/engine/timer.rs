@@ -1,0 +1,42 @@
+//! The time of the machine, kept by an adapter's background thread.
+
+use std::sync::{Arc, OnceLock};
+
+use cycles_proto::{ConfigError, Now};
+
+use super::{Background, Ticker};
+use crate::transport::Clock;
+
+/// The [clock](Clock) of an adapter that has a [background thread](Background), for one client.
+#[derive(Debug)]
+pub struct Timer<H: 'static> {
+    background: &'static Background<H>,
+    /// The machine's.
+    pub clock: cycles_host::Clock,
+    /// What gives the thread work, from the client's first call on.
+    pub handle: Arc<OnceLock<H>>,
+}
+
+impl<H> Timer<H> {
+    /// From now on.
+    pub fn new(background: &'static Background<H>) -> Self {
+        Self {
+            background,
+            clock: cycles_host::Clock::new(),
+            handle: Arc::default(),
+        }
+    }
+}
+
+impl<H: Clone + Send + Sync> Clock for Timer<H> {
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
+        let handle = self.background.keep(ticker)?;
+        // Once for a client.
+        let _ = self.handle.set(handle);
+        Ok(())
+    }
+}
