@@ -100,6 +100,30 @@ impl CyclesConfigBuilder {
         self
     }
 
+    /// [`RetryPolicy::max_attempts`]: how often a settlement is repeated; 5 by default.
+    pub fn retry_max_attempts(mut self, max_attempts: u32) -> Self {
+        self.retry.max_attempts = max_attempts;
+        self
+    }
+
+    /// [`RetryPolicy::initial_delay`]: the longest wait before the first repetition; half a second by default.
+    pub fn retry_initial_delay(mut self, delay: Duration) -> Self {
+        self.retry.initial_delay = delay;
+        self
+    }
+
+    /// [`RetryPolicy::multiplier`]: by how much each wait is longer than the one before; 2 by default.
+    pub fn retry_multiplier(mut self, multiplier: f64) -> Self {
+        self.retry.multiplier = multiplier;
+        self
+    }
+
+    /// [`RetryPolicy::max_delay`]: the longest wait; 30 s by default.
+    pub fn retry_max_delay(mut self, delay: Duration) -> Self {
+        self.retry.max_delay = delay;
+        self
+    }
+
     /// Whether unsettled costs are to be kept on disk; yes by default.
     pub fn journal_enabled(mut self, enabled: bool) -> Self {
         self.journal.enabled = enabled;

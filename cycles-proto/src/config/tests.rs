@@ -221,3 +221,22 @@ fn a_base_url_with_the_version_in_it_is_refused_with_the_right_one() {
         assert!(CyclesConfig::new("cyc_live_1", other).is_ok(), "{other}");
     }
 }
+
+#[test]
+fn each_part_of_the_retry_policy_can_be_set_by_itself() {
+    let config = CyclesConfig::builder("cyc_live_0123456789", "http://localhost:7878")
+        .retry_max_attempts(7)
+        .retry_initial_delay(Duration::from_millis(20))
+        .retry_multiplier(3.0)
+        .retry_max_delay(Duration::from_secs(4))
+        .build()
+        .unwrap();
+    let expected = RetryPolicy {
+        max_attempts: 7,
+        initial_delay: Duration::from_millis(20),
+        multiplier: 3.0,
+        max_delay: Duration::from_secs(4),
+        ..RetryPolicy::default()
+    };
+    assert_eq!(config.retry(), &expected);
+}

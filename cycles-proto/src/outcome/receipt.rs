@@ -218,6 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_says_what_was_charged_and_whether_by_an_event() {
+        let commit: CommitResponse =
+            serde_json::from_str(r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#).unwrap();
+        let event: EventCreateResponse = serde_json::from_str(
+            r#"{"status":"APPLIED","event_id":"e-1","charged":{"unit":"TOKENS","amount":3}}"#,
+        )
+        .unwrap();
+        for (receipt, charged, by_event) in [
+            (Receipt::Committed(Some(Arc::new(commit))), Some(5), false),
+            (Receipt::RecoveredViaEvent(Arc::new(event)), Some(3), true),
+            (Receipt::Committed(None), None, false),
+            (Receipt::Stale, None, false),
+        ] {
+            for receipt in [receipt.clone(), Receipt::LeaseLost(Box::new(receipt))] {
+                let amount = receipt.charged().map(|charged| charged.amount);
+                assert_eq!((amount, receipt.is_recovered_via_event()), (charged, by_event));
+            }
+        }
+    }
+
+    #[test]
     fn a_charge_pays_what_it_has_of_the_unit_of_the_cost() {
         for (actual, charged, expected) in [
             (Amount::tokens(5), Amount::tokens(3), 3),

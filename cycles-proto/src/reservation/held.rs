@@ -9,6 +9,7 @@ use super::common::{About, Attempt, Attempted, Common};
 use super::heartbeat::{Heartbeat, Scene};
 use super::releasing::Releasing;
 use super::reserving::Granted;
+use crate::journal::record::Purpose;
 use crate::meter::{Meter, partial};
 use crate::models::{Amount, CommitRequest};
 use crate::outcome::{Event, Grant, InvalidCommit, Outcome, ReleaseReason, Released};
@@ -129,6 +130,10 @@ impl Held {
 
     pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
         self.heartbeat.extend(common, by_ms)
+    }
+
+    pub(super) fn purpose(&self) -> &Arc<Purpose> {
+        &self.about.purpose
     }
 
     /// What it was made for.

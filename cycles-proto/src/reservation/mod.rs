@@ -41,7 +41,7 @@ use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
 pub use self::told::Told;
 use self::verifying::Verifying;
 use crate::config::CyclesConfig;
-use crate::journal::record::JournalRecord;
+use crate::journal::record::{JournalRecord, Purpose};
 use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
@@ -348,8 +348,17 @@ impl Reservation {
 
     /// What is held; `None` before it was granted, and after it was given back or settled.
     pub fn grant(&self) -> Option<&Grant> {
+        Some(&self.holding()?.grant)
+    }
+
+    /// What it is held for: the request's subject, with what the configuration adds, and action.
+    pub fn purpose(&self) -> Option<&Arc<Purpose>> {
+        Some(self.holding()?.purpose())
+    }
+
+    fn holding(&self) -> Option<&Held> {
         match &self.phase {
-            Phase::Held(held) => Some(&held.grant),
+            Phase::Held(held) => Some(held),
             Phase::Reserving(_)
             | Phase::Verifying(_)
             | Phase::Resumed(_)

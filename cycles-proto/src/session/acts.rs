@@ -12,6 +12,7 @@ use super::plain::{CallId, CallKey, Plain};
 use super::slab::SlabKey;
 use super::{Key, Session};
 use crate::config::ConfigError;
+use crate::journal::record::Purpose;
 use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
@@ -272,6 +273,11 @@ impl Session {
     /// What is held by now; `None` also after it was given back or settled.
     pub fn grant(&self, key: ReservationKey) -> Option<&Grant> {
         self.machine(key)?.grant()
+    }
+
+    /// What it is held for; `None` also after it was given back or settled.
+    pub fn purpose(&self, key: ReservationKey) -> Option<&Arc<Purpose>> {
+        self.machine(key)?.purpose()
     }
 
     /// What became of the cost: its receipt after the first attempt, if it is safe. One that is left to its record stays

@@ -152,6 +152,26 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.retry_enabled(enabled))
     }
 
+    /// As [`CyclesConfigBuilder::retry_max_attempts`].
+    pub fn retry_max_attempts(self, max_attempts: u32) -> Self {
+        self.with(|config| config.retry_max_attempts(max_attempts))
+    }
+
+    /// As [`CyclesConfigBuilder::retry_initial_delay`].
+    pub fn retry_initial_delay(self, delay: Duration) -> Self {
+        self.with(|config| config.retry_initial_delay(delay))
+    }
+
+    /// As [`CyclesConfigBuilder::retry_multiplier`].
+    pub fn retry_multiplier(self, multiplier: f64) -> Self {
+        self.with(|config| config.retry_multiplier(multiplier))
+    }
+
+    /// As [`CyclesConfigBuilder::retry_max_delay`].
+    pub fn retry_max_delay(self, delay: Duration) -> Self {
+        self.with(|config| config.retry_max_delay(delay))
+    }
+
     /// As [`CyclesConfigBuilder::journal_enabled`].
     pub fn journal_enabled(self, enabled: bool) -> Self {
         self.with(|config| config.journal_enabled(enabled))

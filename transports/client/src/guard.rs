@@ -8,8 +8,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use cycles_proto::Outcome;
+use cycles_proto::journal::record::Purpose;
 use cycles_proto::models::{
-    Amount, Caps, CommitRequest, Decision, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
+    Action, Amount, Caps, CommitRequest, Decision, ReservationCreateRequest, ReservationCreateResponse,
+    ReservationId, Subject,
 };
 use cycles_proto::outcome::ReleaseReason;
 use cycles_proto::session::{ReservationKey, Session};
@@ -36,6 +38,7 @@ use crate::engine::Life;
 pub struct ReservationGuard {
     pub(crate) held: Held,
     response: Arc<ReservationCreateResponse>,
+    purpose: Arc<Purpose>,
     id: ReservationId,
 }
 
@@ -58,11 +61,21 @@ impl Client {
             life: Arc::new(life),
             has_ended: false,
         };
-        let granted = held.life.wait_for(|session, key| session.granted(key)).await;
+        let granted = |session: &mut Session, key| {
+            let granted = session.granted(key)?;
+            Some((granted, session.purpose(key).cloned()))
+        };
+        let (granted, purpose) = held.life.wait_for(granted).await;
         // Without a grant there is nothing to end.
         held.has_ended = granted.is_err();
         let (id, response) = granted?;
-        Ok(ReservationGuard { held, response, id })
+        let purpose = purpose.ok_or(Error::Defect)?;
+        Ok(ReservationGuard {
+            held,
+            response,
+            purpose,
+            id,
+        })
     }
 }
 
@@ -85,6 +98,26 @@ impl ReservationGuard {
     /// Whether the action has to keep to something.
     pub fn is_capped(&self) -> bool {
         self.decision() == &Decision::AllowWithCaps
+    }
+
+    /// When the lease that was granted ends, on the server's clock. Extensions move it; each returns the new end.
+    pub fn expires_at_ms(&self) -> Option<UnixMillis> {
+        self.response.expires_at_ms
+    }
+
+    /// The scopes that the budget is held on, broadest first.
+    pub fn affected_scopes(&self) -> &[String] {
+        &self.response.affected_scopes
+    }
+
+    /// Whose budget is held: the request's subject, with what the configuration adds.
+    pub fn subject(&self) -> &Subject {
+        &self.purpose.subject
+    }
+
+    /// What it is held for.
+    pub fn action(&self) -> &Action {
+        &self.purpose.action
     }
 
     /// The ledger's answer, with everything else that it says.

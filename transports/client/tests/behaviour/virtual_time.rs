@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{Virtual, Watched};
 use cycles_client::models::{
-    Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
+    Action, Amount, BalanceParams, CommitRequest, Decision, ReservationCreateRequest, Subject,
 };
 use cycles_client::proto::Call;
 use cycles_client::{Client, Done, Event, Receipt, ReservationGuard, RetryPolicy, Transport};
@@ -27,6 +27,28 @@ fn commit(tokens: i64) -> CommitRequest {
 
 async fn reserve(client: &Client, ttl_ms: u64) -> ReservationGuard {
     client.reserve(request(ttl_ms)).await.unwrap()
+}
+
+#[test]
+fn a_guard_says_what_it_holds_for_whom_and_until_when() {
+    let world = Virtual::default();
+    let client = world.client(|config| config.app("chat"));
+    world.block_on(async {
+        let guard = reserve(&client, 60_000).await;
+        let whose = Subject {
+            app: Some("chat".into()),
+            ..Subject::tenant(DEFAULT_TENANT)
+        };
+        assert_eq!(guard.subject(), &whose, "with what the configuration adds");
+        assert_eq!(guard.action(), &Action::new("llm.completion", "gpt-4o"));
+        assert_eq!(guard.decision(), Decision::Allow);
+        assert_eq!(guard.affected_scopes()[0], DEFAULT_TENANT_SCOPE);
+        assert_eq!(guard.expires_at_ms(), guard.response().expires_at_ms);
+        assert!(guard.expires_at_ms().is_some());
+        let receipt = guard.commit(commit(7)).await.unwrap();
+        assert_eq!(receipt.charged(), Some(&Amount::tokens(7)));
+        assert!(!receipt.is_recovered_via_event());
+    });
 }
 
 #[test]
