@@ -25,11 +25,16 @@ impl Partition {
     /// How many rounds it takes.
     pub const ROUNDS: u32 = 30_000;
 
+    /// Whether its password is a tenant, which is no secret, and not an API key.
+    pub fn is_of_a_tenant(&self) -> bool {
+        self.password.starts_with(TENANT)
+    }
+
     /// The partition that this configuration's records lie in.
     pub fn of(config: &CyclesConfig) -> Self {
         // A tenant in a configuration is never blank.
         let password = match &config.subject().tenant {
-            Some(tenant) => format!("tenant\n{tenant}"),
+            Some(tenant) => format!("{TENANT}{tenant}"),
             None => format!("key\n{}", config.api_key().expose()),
         };
         Self {
@@ -38,6 +43,9 @@ impl Partition {
         }
     }
 }
+
+/// What the password of a tenant begins with.
+const TENANT: &str = "tenant\n";
 
 /// The name of the file for a reservation: `v2-<sha256 of the id>.json`, of its UTF-8 to the byte.
 pub fn file_name(reservation: &ReservationId) -> String {

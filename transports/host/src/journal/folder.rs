@@ -1,5 +1,6 @@
 //! The directory of one server and one principal, in the directory of all of them.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -7,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cycles_proto::CyclesConfig;
 use cycles_proto::journal::record::Partition;
-use sha2::Sha256;
 
 use super::JournalError;
+use super::names;
 use super::owner::Owner;
 use crate::platform;
 
@@ -47,10 +48,12 @@ impl Folder {
         }
     }
 
-    /// The directory, whether it exists or not. The first call takes milliseconds: its name is a slow hash.
+    /// The directory, whether it exists or not. The first call for it takes milliseconds: its name is a slow hash.
     pub(super) fn path(&self) -> Result<&Path, JournalError> {
         let base = self.base.as_ref().ok_or(JournalError::NoHome)?;
-        Ok(self.path.get_or_init(|| base.join(fingerprint(&self.partition))))
+        Ok(self
+            .path
+            .get_or_init(|| base.join(names::of(base, &self.partition))))
     }
 
     /// The directory if it exists.
@@ -95,20 +98,15 @@ impl Folder {
         if let (Some(base), true) = (&self.base, self.is_base_ours) {
             let _ = platform::make_private(base);
         }
+        if let (Some(base), Some(name)) = (&self.base, path.file_name().and_then(OsStr::to_str)) {
+            names::keep(base, &self.partition, name);
+        }
         Ok(())
     }
 }
 
 /// In the home directory, for the SDKs of all languages.
 const DEFAULT: &str = ".runcycles/commit-journal";
-
-/// The first 16 hex digits of the partition's hash.
-fn fingerprint(partition: &Partition) -> String {
-    let mut hash = [0; 32];
-    let (password, salt) = (partition.password.as_bytes(), partition.salt.as_bytes());
-    pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, Partition::ROUNDS, &mut hash);
-    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// Creates a directory and those above it, and makes the names of the new ones durable.
 fn create_all(dir: &Path) -> io::Result<()> {
@@ -174,15 +172,6 @@ mod tests {
             let expected = Path::new("/home/somebody/.runcycles/commit-journal").join(expected);
             assert_eq!(path.path().unwrap(), expected, "{url} {key} {tenant:?}");
         }
-    }
-
-    #[test]
-    fn a_principal_is_hashed_as_it_is() {
-        let partition = Partition {
-            password: "tenant\n acme ".to_owned(),
-            salt: "runcycles-commit-journal\nhttp://localhost".to_owned(),
-        };
-        assert_eq!(fingerprint(&partition), "44f607a3271b92a5");
     }
 
     #[test]

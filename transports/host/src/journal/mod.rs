@@ -4,6 +4,7 @@ mod claim;
 mod disk;
 mod error;
 mod folder;
+mod names;
 mod owner;
 mod reading;
 mod shelf;
