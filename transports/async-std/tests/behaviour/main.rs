@@ -12,6 +12,10 @@ mod adapter;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
 mod executor;
+#[path = "../../../client/tests/adapter/given.rs"]
+mod given;
+#[path = "../../../client/tests/adapter/leases.rs"]
+mod leases;
 #[path = "../../../client/tests/adapter/scene.rs"]
 mod scene;
 #[path = "../../../client/tests/adapter/support.rs"]
@@ -26,7 +30,6 @@ mod attribute;
 mod cancellation;
 mod crash;
 mod getting_started;
-mod given;
 mod proxy;
 #[cfg(feature = "macros")]
 mod python_page;

@@ -172,3 +172,17 @@ fn a_commit_that_is_never_polled_is_made() {
     });
     assert_eq!(scene.budget(), (COST, 0));
 }
+
+#[test]
+fn an_action_that_is_cancelled_takes_no_heartbeat_from_later_ones() {
+    crate::leases::later_ones_are_kept_alive("cancelled", |world, client, ttl_ms, lives| {
+        let config = WithCyclesConfig::new(Amount::tokens(10)).action("llm.completion", "gpt-4o");
+        let acting = with_cycles(client, config.ttl_ms(ttl_ms), |_| std::future::pending::<Result<((), _), BoxError>>());
+        let mut acting = Box::pin(acting);
+        block_on(async { assert!(futures::poll!(&mut acting).is_pending()) });
+        assert_eq!(world.budget(), (0, 10), "it acts");
+        world.pass_seconds(lives);
+        drop(acting);
+        assert_eq!(world.budget(), (0, 0));
+    });
+}

@@ -11,3 +11,10 @@ macro_rules! on_executor {
         }
     };
 }
+
+/// What comes of a call of a client, on this thread: tests that all adapters share wait by it.
+macro_rules! wait {
+    ($call:expr) => {
+        crate::executor::block_on($call)
+    };
+}

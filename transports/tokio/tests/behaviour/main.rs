@@ -12,6 +12,10 @@ mod adapter;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
 mod executor;
+#[path = "../../../client/tests/adapter/given.rs"]
+mod given;
+#[path = "../../../client/tests/adapter/leases.rs"]
+mod leases;
 #[path = "../../../client/tests/adapter/scene.rs"]
 mod scene;
 #[path = "../../../client/tests/adapter/support.rs"]
@@ -28,7 +32,6 @@ mod cancellation;
 mod crash;
 mod flush;
 mod getting_started;
-mod given;
 mod inference;
 mod journal_interop;
 mod late_costs;

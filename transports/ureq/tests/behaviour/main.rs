@@ -3,9 +3,20 @@
 
 extern crate cycles_ureq as runcycles;
 
+/// What comes of a call of a client, on this thread: tests that all adapters share wait by it.
+macro_rules! wait {
+    ($call:expr) => {
+        $call
+    };
+}
+
 mod adapter;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
+#[path = "../../../client/tests/adapter/given.rs"]
+mod given;
+#[path = "../../../client/tests/adapter/leases.rs"]
+mod leases;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../../../client/tests/adapter/world.rs"]
@@ -19,7 +30,6 @@ mod crash;
 mod dropped_meanwhile;
 mod forked;
 mod getting_started;
-mod given;
 mod guarded;
 #[cfg(unix)]
 mod killed;
