@@ -58,6 +58,7 @@ struct Inner {
     is_woken: Arc<Woken>,
     /// When somebody looks anyhow.
     looks_at: Mutex<Option<Duration>>,
+    may_wait_here: AtomicBool,
     slow: Mutex<Option<(Operation, Duration)>>,
     /// What is on its way to the ledger, by when it arrives and which it is.
     under_way: Mutex<BTreeMap<(Duration, usize), (Call, Done)>>,
@@ -87,6 +88,7 @@ impl World {
             tickers: Mutex::default(),
             is_woken: Arc::new(Woken(AtomicBool::new(false))),
             looks_at: Mutex::default(),
+            may_wait_here: AtomicBool::new(false),
             slow: Mutex::default(),
             under_way: Mutex::default(),
             other_answers: Mutex::default(),
@@ -131,6 +133,11 @@ impl World {
     /// Nobody runs for so long, and nobody notices.
     pub fn stop_for(&self, time: Duration) {
         *self.0.passed.lock().unwrap() += time;
+    }
+
+    /// From now on whoever drops a guard is let wait until its cost is on the disk.
+    pub fn let_wait(&self) {
+        self.0.may_wait_here.store(true, Ordering::SeqCst);
     }
 
     /// From now on this operation takes so long on its way to the ledger, and nothing that was asked for blocks on it.
@@ -238,6 +245,10 @@ impl Transport for World {
             }
             _ => done.finish(Ok(self.ask(&call))),
         }
+    }
+
+    fn may_wait_here(&self) -> bool {
+        self.0.may_wait_here.load(Ordering::SeqCst)
     }
 }
 

@@ -4,6 +4,8 @@ mod claim;
 mod disk;
 mod error;
 mod folder;
+#[cfg(feature = "parts")]
+mod hanging;
 mod names;
 mod owner;
 mod reading;
@@ -20,6 +22,9 @@ pub use cycles_proto::journal::{Problem, Scan, SetAside};
 
 pub use self::claim::Claim;
 pub use self::error::JournalError;
+#[cfg(feature = "parts")]
+#[doc(hidden)]
+pub use self::hanging::Hanging;
 use self::shelf::Files;
 use self::writers::Writers;
 use crate::process::Process;

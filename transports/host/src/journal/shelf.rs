@@ -67,6 +67,8 @@ impl Files {
 impl Shelf for Files {
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure> {
         let folder = self.folder.path().map_err(|error| error.of(write))?;
+        #[cfg(feature = "parts")]
+        super::hanging::wait(folder);
         let change = journal::change(write, &self.base_url, &self.seen());
         let changed = change.run(|op| self.execute(folder, op));
         let changed = changed.map_err(|failure| JournalError::told(failure, folder))?;

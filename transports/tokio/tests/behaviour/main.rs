@@ -14,6 +14,8 @@ mod alone;
 mod executor;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
+#[path = "../../../client/tests/adapter/hanging_disk.rs"]
+mod hanging_disk;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
 #[path = "../../../client/tests/adapter/scene.rs"]

@@ -1,5 +1,6 @@
 //! Runtimes that end, stand still, lack something or are not there. A client depends on none of them.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::scene::{PATIENCE, Scene};
 use crate::wait::wait_until;
 use cycles_conformance::{commit, request, request_for};
 use cycles_host::Journal;
+use cycles_host::journal::Hanging;
 use cycles_sandbox::ReservationStatus;
 use cycles_tokio::models::Amount;
 use cycles_tokio::{CyclesClient, Event, Receipt, ReservationGuard};
@@ -384,6 +386,29 @@ fn a_runtime_without_timers_or_without_io_is_as_good_as_any() {
         assert!(runtime.block_on(guard.commit(commit(8))).unwrap().is_settled());
         assert_eq!(scene.budget(), (before + 50, 0));
     }
+}
+
+/// Its threads wait for the disk as they end, so this takes five seconds, in which nothing runs.
+#[test]
+fn a_runtime_whose_costs_are_on_their_way_to_a_disk_that_hangs_ends_and_they_are_charged() {
+    let scene = Scene::new();
+    let client = scene.client();
+    let runtime = multi_thread();
+    let guards = runtime.block_on(join_all((0..4).map(|_| reserved(&client, 60_000))));
+    let hanging = Hanging::new(scene.dir.path());
+    for guard in guards {
+        runtime.spawn(async move { drop(guard.commit(commit(10))) });
+    }
+    assert!(hanging.has_caught(4, PATIENCE));
+    let (ended, ends) = mpsc::channel();
+    thread::spawn(move || {
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    ends.recv_timeout(PATIENCE).expect("it ends");
+    wait_until("each is charged", || scene.budget() == (40, 0));
+    // It never goes on.
+    core::mem::forget(hanging);
 }
 
 /// A runtime whose time stands still is one of a test, and leases are not.

@@ -15,6 +15,8 @@ mod adapter;
 mod alone;
 #[path = "../../../client/tests/adapter/given.rs"]
 mod given;
+#[path = "../../../client/tests/adapter/hanging_disk.rs"]
+mod hanging_disk;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
 #[path = "../support/mod.rs"]

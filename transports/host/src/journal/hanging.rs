@@ -1,0 +1,59 @@
+//! A disk that hangs, for tests, which have none: the changes of the journals in a directory wait there until it goes on.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The disk of a directory hangs until this is dropped.
+#[derive(Debug)]
+#[must_use = "dropped, the disk goes on"]
+pub struct Hanging(PathBuf);
+
+/// A directory, and how many changes wait in it.
+static HANGING: Mutex<Vec<(PathBuf, usize)>> = Mutex::new(Vec::new());
+static CHANGED: Condvar = Condvar::new();
+
+impl Hanging {
+    /// From now on the changes of all journals in this directory wait.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        hanging().push((dir.clone(), 0));
+        Self(dir)
+    }
+
+    /// Waits until so many changes wait; false if they do not within the time.
+    pub fn has_caught(&self, changes: usize, patience: Duration) -> bool {
+        let too_few = |hanging: &mut Vec<(PathBuf, usize)>| {
+            let ours = hanging.iter().find(|(dir, _)| *dir == self.0);
+            ours.is_none_or(|(_, waiting)| *waiting < changes)
+        };
+        let waited = CHANGED.wait_timeout_while(hanging(), patience, too_few);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        hanging().retain(|(dir, _)| *dir != self.0);
+        CHANGED.notify_all();
+    }
+}
+
+/// Returns when the disk of this directory goes on.
+pub(super) fn wait(folder: &Path) {
+    let mut hanging = hanging();
+    let ours = hanging.iter_mut().find(|(dir, _)| folder.starts_with(dir));
+    let Some((_, waiting)) = ours else { return };
+    *waiting += 1;
+    CHANGED.notify_all();
+    let hangs = |hanging: &mut Vec<(PathBuf, usize)>| hanging.iter().any(|(dir, _)| folder.starts_with(dir));
+    drop(
+        CHANGED
+            .wait_while(hanging, hangs)
+            .unwrap_or_else(PoisonError::into_inner),
+    );
+}
+
+fn hanging() -> MutexGuard<'static, Vec<(PathBuf, usize)>> {
+    HANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
