@@ -9,6 +9,8 @@ mod on_executor;
 
 #[path = "../../../client/tests/adapter/adapter.rs"]
 mod adapter;
+#[path = "../../../client/tests/adapter/after_a_fork.rs"]
+mod after_a_fork;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
 mod executor;

@@ -11,6 +11,8 @@ macro_rules! wait {
 }
 
 mod adapter;
+#[path = "../../../client/tests/adapter/after_a_fork.rs"]
+mod after_a_fork;
 #[path = "../../../client/tests/adapter/alone.rs"]
 mod alone;
 #[path = "../../../client/tests/adapter/given.rs"]
