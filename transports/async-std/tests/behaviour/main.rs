@@ -26,6 +26,8 @@ mod scene;
 mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
+#[path = "../../../client/tests/adapter/watched.rs"]
+mod watched;
 #[path = "../../../client/tests/adapter/world.rs"]
 mod world;
 
@@ -38,6 +40,7 @@ mod proxy;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
+mod runtimes;
 mod secrets;
 mod suite;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]

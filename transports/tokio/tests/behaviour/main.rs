@@ -27,6 +27,8 @@ mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
 mod wait;
+#[path = "../../../client/tests/adapter/watched.rs"]
+mod watched;
 #[path = "../../../client/tests/adapter/world.rs"]
 mod world;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::executor::{current_thread, multi_thread};
 use crate::scene::{PATIENCE, Scene};
 use crate::wait::wait_until;
-use cycles_conformance::{commit, request, request_for};
+use crate::watched::{assert_kept_for, reserved};
+use cycles_conformance::{commit, request};
 use cycles_host::Journal;
 use cycles_host::journal::Hanging;
-use cycles_sandbox::ReservationStatus;
 use cycles_tokio::models::Amount;
-use cycles_tokio::{CyclesClient, Event, Receipt, ReservationGuard};
+use cycles_tokio::{CyclesClient, Error, Event, Receipt};
 use futures::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 
@@ -68,51 +68,59 @@ fn a_runtime_that_ends_with_a_hundred_reservations_held_loses_none_of_them() {
     let guards = ending.block_on(join_all((0..HELD).map(|_| reserved(&client, 4_000))));
     drop(ending);
     // Two lease lengths in which there is no runtime at all.
-    thread::sleep(Duration::from_secs(8));
-    for guard in &guards {
-        let (_, state) = state_of(&scene, guard);
-        assert_eq!(state, ReservationStatus::Active);
-        assert!(!guard.lease().is_lost());
-    }
+    assert_kept_for(&scene, &guards, Duration::from_secs(8));
     let receipts =
         current_thread().block_on(join_all(guards.into_iter().map(|guard| guard.commit(commit(1)))));
-    for receipt in receipts {
-        assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
-    }
+    receipts.into_iter().for_each(assert_committed);
     assert_eq!(scene.budget(), (100, 0));
-}
-
-async fn reserved(client: &CyclesClient, ttl_ms: u64) -> ReservationGuard {
-    client.reserve(request_for(100, ttl_ms)).await.unwrap()
-}
-
-/// How often its lease was prolonged, and how it stands.
-fn state_of(scene: &Scene, guard: &ReservationGuard) -> (i64, ReservationStatus) {
-    let id = guard.reservation_id().as_str();
-    let state = scene
-        .sandbox
-        .with_ledger(|ledger| ledger.reservation(id).unwrap());
-    (state.extensions, state.status)
 }
 
 #[test]
 fn a_runtime_that_is_blocked_for_three_lease_lengths_loses_no_lease() {
-    let scene = Scene::new();
-    let client = scene.client();
-    current_thread().block_on(async {
-        let guards = [reserved(&client, 2_000).await, reserved(&client, 3_000).await];
-        // Nobody is polled meanwhile: the only thread is busy.
-        thread::sleep(Duration::from_secs(9));
+    const BLOCKED: Duration = Duration::from_secs(9);
+    // Both at once, as they only wait.
+    let (scene, other) = (Scene::new(), Scene::new());
+    thread::scope(|scope| {
+        let of_many_threads = scope.spawn(|| blocked_on_all_its_threads(&other, BLOCKED));
+        let client = scene.client();
+        current_thread().block_on(async {
+            let guards = [reserved(&client, 2_000).await, reserved(&client, 3_000).await];
+            // Nobody is polled meanwhile: the only thread is busy.
+            assert_kept_for(&scene, &guards, BLOCKED);
+            for guard in guards {
+                assert_committed(guard.commit(commit(21)).await);
+            }
+        });
+        of_many_threads.join().unwrap();
+    });
+    assert_eq!((scene.budget(), other.budget()), ((42, 0), (42, 0)));
+}
+
+fn blocked_on_all_its_threads(scene: &Scene, time: Duration) {
+    let (client, runtime) = (scene.client(), multi_thread());
+    let guards = runtime.block_on(async { [reserved(&client, 2_000).await, reserved(&client, 3_000).await] });
+    let (blocked, all_blocked) = mpsc::channel();
+    for _ in 0..2 {
+        let blocked = blocked.clone();
+        runtime.spawn(async move {
+            blocked.send(()).unwrap();
+            thread::sleep(time);
+        });
+    }
+    runtime.block_on(async {
+        for _ in 0..2 {
+            all_blocked.recv_timeout(PATIENCE).expect("each has its thread");
+        }
+        assert_kept_for(scene, &guards, time);
         for guard in guards {
-            assert!(!guard.lease().is_lost());
-            let (extensions, state) = state_of(&scene, &guard);
-            assert_eq!(state, ReservationStatus::Active);
-            assert!(extensions >= 2, "{extensions}");
-            let receipt = guard.commit(commit(21)).await.unwrap();
-            assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
+            assert_committed(guard.commit(commit(21)).await);
         }
     });
-    assert_eq!(scene.budget(), (42, 0));
+}
+
+#[track_caller]
+fn assert_committed(receipt: Result<Receipt, Error>) {
+    assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
 }
 
 #[test]
