@@ -7,8 +7,11 @@ extern crate cycles_async_std as runcycles;
 mod last_line;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use last_line::{act, test};
+use cycles_conformance::{commit, request};
+use last_line::{COST, its_client, test};
+use runcycles::{CyclesClient, Flushed};
 
 fn main() -> ExitCode {
     // Not a task on one of the executor's threads: neither async-std nor smol waits for these when a program ends, so such
@@ -31,4 +34,14 @@ fn the_executor() {
 
 fn another_executor() {
     futures::executor::block_on(act());
+}
+
+/// What the programs do.
+async fn act() {
+    let guard = its_client().reserve(request(100)).await.unwrap();
+    drop(guard.commit(commit(COST)));
+}
+
+fn flush(client: &CyclesClient, patience: Duration) -> Flushed {
+    futures::executor::block_on(client.flush(patience)).unwrap()
 }

@@ -7,8 +7,11 @@ extern crate cycles_tokio as runcycles;
 mod last_line;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use last_line::{act, test};
+use cycles_conformance::{commit, request};
+use last_line::{COST, its_client, test};
+use runcycles::{CyclesClient, Flushed};
 
 fn main() -> ExitCode {
     test(&[
@@ -36,4 +39,14 @@ async fn a_task() {
 
 fn no_runtime() {
     futures::executor::block_on(act());
+}
+
+/// What the programs do.
+async fn act() {
+    let guard = its_client().reserve(request(100)).await.unwrap();
+    drop(guard.commit(commit(COST)));
+}
+
+fn flush(client: &CyclesClient, patience: Duration) -> Flushed {
+    futures::executor::block_on(client.flush(patience)).unwrap()
 }

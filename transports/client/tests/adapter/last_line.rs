@@ -1,16 +1,18 @@
-//! Programs whose last line hands a cost over: `drop(guard.commit(..))`, and `main` returns. The test of each async adapter
-//! runs itself again as such a program; `runcycles` is their crate.
+//! Programs whose last line hands a cost over: `drop(guard.commit(..))`, and `main` returns. The test of each adapter
+//! runs itself again as such a program; `runcycles` is their crate, and beside it is how they wait for a flush.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 use std::env;
 use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::Duration;
 
-use cycles_conformance::{TempDir, commit, records, request};
+use cycles_conformance::{TempDir, records};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 use runcycles::CyclesClient;
 
-const COST: i64 = 42;
+/// What it hands over.
+pub const COST: i64 = 42;
 const ROUNDS: usize = 4;
 const WAY: &str = "CYCLES_TEST_WAY";
 
@@ -29,9 +31,12 @@ pub fn test(ways: &[Way]) -> ExitCode {
     }
     for (way, _) in ways {
         for fault in FAULTS {
-            for round in 0..ROUNDS {
-                ends_with_its_cost_safe(way, fault, &format!("{way}, {fault:?}, round {round}"));
-            }
+            thread::scope(|scope| {
+                for round in 0..ROUNDS {
+                    let what = format!("{way}, {fault:?}, round {round}");
+                    scope.spawn(move || ends_with_its_cost_safe(way, fault, &what));
+                }
+            });
         }
         println!("{way} ... ok");
     }
@@ -62,7 +67,7 @@ fn ends_with_its_cost_safe(way: &str, fault: Option<&str>, what: &str) {
     // Whoever comes next settles it, and it counts once.
     sandbox.clear_faults();
     let flushing = client(&sandbox.base_url(), dir.path().to_str().unwrap());
-    let flushed = futures::executor::block_on(flushing.flush(Duration::from_secs(30))).unwrap();
+    let flushed = crate::flush(&flushing, Duration::from_secs(30));
     assert!(flushed.is_complete(), "{what}: {flushed:?}");
     assert_eq!(spent_and_held(), (COST, 0), "{what}");
 }
@@ -74,10 +79,8 @@ fn client(url: &str, dir: &str) -> CyclesClient {
         .build()
 }
 
-/// What the programs do.
-pub async fn act() {
+/// The client of such a program.
+pub fn its_client() -> CyclesClient {
     let variable = |name| env::var(name).unwrap();
-    let client = client(&variable("CYCLES_TEST_URL"), &variable("CYCLES_TEST_DIR"));
-    let guard = client.reserve(request(100)).await.unwrap();
-    drop(guard.commit(commit(COST)));
+    client(&variable("CYCLES_TEST_URL"), &variable("CYCLES_TEST_DIR"))
 }
