@@ -18,6 +18,8 @@ mod executor;
 mod given;
 #[path = "../../../client/tests/adapter/hanging_disk.rs"]
 mod hanging_disk;
+#[path = "../../../client/tests/adapter/hanging_sockets.rs"]
+mod hanging_sockets;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
 #[path = "../../../client/tests/adapter/scene.rs"]

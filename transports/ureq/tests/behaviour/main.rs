@@ -19,6 +19,8 @@ mod alone;
 mod given;
 #[path = "../../../client/tests/adapter/hanging_disk.rs"]
 mod hanging_disk;
+#[path = "../../../client/tests/adapter/hanging_sockets.rs"]
+mod hanging_sockets;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
 #[path = "../support/mod.rs"]
