@@ -53,6 +53,7 @@ mod python_page;
 mod recovery;
 mod runtimes;
 mod secrets;
+mod shut_down;
 mod suite;
 #[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 mod tls;
