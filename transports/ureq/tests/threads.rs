@@ -197,6 +197,29 @@ fn a_thousand_live_guards_are_kept_alive_by_about_as_many_threads_as_there_are_p
 }
 
 #[test]
+fn a_process_has_one_thread_for_all_its_idle_clients_and_none_that_was_never_used() {
+    let _alone = alone();
+    let world = World::start();
+    let builder = || builder(&world.sandbox.base_url(), world.sandbox.api_key(), world.journal.path());
+    let others = [builder().build(), builder().build()];
+    assert!(threads().is_empty(), "none that was never used: {:?}", threads());
+    for client in others.iter().chain([&world.client]) {
+        let guard = client.reserve(reserve(10, 60_000)).unwrap();
+        guard.extend(1_000).unwrap();
+        assert!(guard.commit(commit(5)).unwrap().is_settled());
+    }
+    let guard = world.client.reserve(reserve(10, 60_000)).unwrap();
+    let one = BTreeMap::from([(TIMER.to_owned(), 1)]);
+    // Threads that make calls or write records wait a moment for the next.
+    until("one keeps the time of all", || threads() == one);
+    drop(others);
+    assert_eq!(threads(), one, "a lease is kept alive");
+    drop(guard);
+    drop(world.client);
+    until("no thread is left", || threads().is_empty());
+}
+
+#[test]
 fn threads_end_with_the_last_client_and_guard_and_a_dropped_guard_is_released_first() {
     let _alone = alone();
     let world = World::start();
