@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cycles_client::{Adapter, Background, Run, Running, Timer};
 use cycles_host::HttpOptions;
@@ -15,7 +16,12 @@ use crate::reactor::TokioReactor;
 static BACKGROUND: Background<Handle> = Background::new("cycles-tokio", prepare);
 
 fn prepare() -> io::Result<(Handle, Run<Handle>)> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Its other threads look up names, each for a moment.
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .thread_name("cycles-lookup")
+        .thread_keep_alive(Duration::from_secs(1))
+        .build()?;
     let handle = runtime.handle().clone();
     let run = move |running: Running<Handle>| runtime.block_on(running.serve(tokio::time::sleep));
     Ok((handle, Box::new(run)))

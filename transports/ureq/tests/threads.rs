@@ -200,7 +200,13 @@ fn a_thousand_live_guards_are_kept_alive_by_about_as_many_threads_as_there_are_p
 fn a_process_has_one_thread_for_all_its_idle_clients_and_none_that_was_never_used() {
     let _alone = alone();
     let world = World::start();
-    let builder = || builder(&world.sandbox.base_url(), world.sandbox.api_key(), world.journal.path());
+    let builder = || {
+        builder(
+            &world.sandbox.base_url(),
+            world.sandbox.api_key(),
+            world.journal.path(),
+        )
+    };
     let others = [builder().build(), builder().build()];
     assert!(threads().is_empty(), "none that was never used: {:?}", threads());
     for client in others.iter().chain([&world.client]) {

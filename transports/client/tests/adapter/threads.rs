@@ -1,6 +1,7 @@
 //! Which threads there are, and when they are gone. Threads belong to the whole process, so each test is alone in one. The
 //! tests of each async adapter have it as a module; `executor` runs what it waits for.
 #![cfg(target_os = "linux")]
+#![allow(unreachable_pub)]
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,17 +13,21 @@ use cycles_conformance::{commit, request};
 
 /// Those of ours, by the names that the system shows. The server in this process has others.
 fn ours() -> Vec<String> {
+    let mut names = all();
+    names.retain(|name| name.starts_with("cycles-") && name != "cycles-sandbox");
+    names
+}
+
+/// All that there are.
+pub fn all() -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     // A thread may be gone by now.
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-    names
-        .map(|name| name.trim().to_owned())
-        .filter(|name| name.starts_with("cycles-") && name != "cycles-sandbox")
-        .collect()
+    names.map(|name| name.trim().to_owned()).collect()
 }
 
 #[track_caller]
-fn wait_for(expected: &[&str]) {
+pub fn wait_for(expected: &[&str]) {
     let since = Instant::now();
     while ours() != expected {
         assert!(

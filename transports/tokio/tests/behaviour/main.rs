@@ -44,6 +44,7 @@ mod inference;
 mod journal_interop;
 mod late_costs;
 mod log;
+mod lookups;
 mod observers;
 mod operations;
 mod probing;
