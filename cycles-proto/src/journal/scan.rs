@@ -89,6 +89,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
         files,
         found: Scan::default(),
         known: BTreeSet::new(),
+        seen: BTreeSet::new(),
         has_moved: false,
     };
     let mut strays = Vec::new();
@@ -107,6 +108,14 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
     }
     for name in names(files, &[Temporary::Written.ending(), Temporary::Taken.ending()]).await? {
         scan.clean_up(&name).await;
+    }
+    // Another process may look through the directory too, and have given a record its name after those were read above.
+    for name in names(files, &[".json", ".waiting"]).await? {
+        if !scan.seen.contains(&name)
+            && let Some((name, record)) = scan.look_at(name).await
+        {
+            scan.bring_home(&name, record).await;
+        }
     }
     if scan.has_moved {
         let synced = files.done(FileOp::Sync).await;
@@ -170,6 +179,8 @@ struct Scanning<'a> {
     found: Scan,
     /// The costs of the records that were found.
     known: BTreeSet<RecordId>,
+    /// The names that need no second look.
+    seen: BTreeSet<OsString>,
     has_moved: bool,
 }
 
@@ -179,10 +190,12 @@ impl Scanning<'_> {
         match self.files.read(&name).await {
             Ok(File::Record(record)) if !self.files.is_ours(&record) => {
                 self.found.of_others += 1;
+                self.seen.insert(name);
                 None
             }
             Ok(File::Record(record)) if *name == *file_name(record.reservation_id()) => {
                 self.find(*record);
+                self.seen.insert(name);
                 None
             }
             Ok(File::Record(record)) => Some((name, *record)),
@@ -223,7 +236,7 @@ impl Scanning<'_> {
                 self.find(record);
             }
             Ok(false) => self.give_way(name, record, &home).await,
-            // Another process has moved it, and it is settled.
+            // Another process has moved it: it is settled, or has a name that is looked at in the end.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 self.report(name, format!("it cannot be given its proper name: {error}"));
@@ -325,6 +338,7 @@ impl Scanning<'_> {
     }
 
     fn report(&mut self, file: &OsStr, reason: String) {
+        self.seen.insert(file.to_owned());
         self.found.problems.push(Problem {
             file: file.into(),
             reason,

@@ -4,7 +4,7 @@
 use super::*;
 
 /// File systems that lack some of the steps, or all.
-fn file_systems() -> [Lacks; 3] {
+pub(super) fn file_systems() -> [Lacks; 3] {
     [(false, false, false), (true, true, false), (true, true, true)].map(|(unless_taken, exchange, links)| {
         Lacks {
             unless_taken,
@@ -15,7 +15,7 @@ fn file_systems() -> [Lacks; 3] {
 }
 
 /// What may lie in the directory before a change of `K1`.
-fn states() -> Vec<Vec<(String, Bytes)>> {
+pub(super) fn states() -> Vec<Vec<(String, Bytes)>> {
     let json = |record: JournalRecord| Bytes::from(record.to_json());
     let (one, two, three) = (json(record("K1")), json(record("K2")), json(record("K3")));
     let torn = one.slice(..one.len() / 2);
@@ -279,7 +279,7 @@ fn an_operation_that_fails_in_the_middle_loses_no_cost_and_leaves_none_twice() {
     }
 }
 
-fn disk(lacks: Lacks, state: &[(String, Bytes)]) -> Disk {
+pub(super) fn disk(lacks: Lacks, state: &[(String, Bytes)]) -> Disk {
     let mut disk = Disk {
         files: Memory::lacking(lacks),
         ended: [7].into(),

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 
+use super::crashes::{disk, file_systems, states};
 use super::*;
 
 /// What a process does, one after the other.
@@ -394,4 +395,59 @@ fn only_a_cost_that_was_brought_forward_under_its_hands_can_be_taken_by_such_an_
         );
     });
     assert!(moments > 0);
+}
+
+/// So many operations of one, then all of the other, then the rest.
+#[test]
+fn of_two_that_look_through_a_directory_at_once_both_find_every_record() {
+    let ids = |scan: Scan| -> BTreeSet<RecordId> {
+        let records = scan.records.iter();
+        records.map(|record| record.id().clone()).collect()
+    };
+    let of_the_gone = |state: &[(String, Bytes)]| {
+        let mut state = state.to_vec();
+        for (name, bytes) in &mut state {
+            // What lies under any name may lie in what a writer left that is gone.
+            if JournalRecord::parse(bytes).is_ok() && !name.ends_with(".tmp") {
+                *name = format!("{name}.7.1.tmp");
+            }
+        }
+        state
+    };
+    for lacks in file_systems() {
+        for state in states()
+            .into_iter()
+            .flat_map(|state| [of_the_gone(&state), state])
+        {
+            let expected = ids(disk(lacks, &state).scan_later());
+            for before in 0.. {
+                let mut disk = disk(lacks, &state);
+                let (mut next, mut is_over) = (scan(URL), false);
+                for _ in 0..before {
+                    match next {
+                        Next::Do(op, paused) => next = paused.resume(disk.execute(1, op)),
+                        Next::Done(_) => {
+                            is_over = true;
+                            break;
+                        }
+                    }
+                }
+                if is_over {
+                    break;
+                }
+                // What one has in its hands the other leaves to it.
+                let in_hand: BTreeSet<_> = disk
+                    .files
+                    .iter()
+                    .filter(|(name, _)| name.to_string_lossy().contains(".1."))
+                    .filter_map(|(_, bytes)| Some(JournalRecord::parse(bytes).ok()?.id().clone()))
+                    .collect();
+                let other = ids(scan(URL).run(|op| disk.execute(2, op)).unwrap());
+                let one = ids(next.run(|op| disk.execute(1, op)).unwrap());
+                let context = format!("after {before} operations, of {state:?}");
+                assert_eq!(one, expected, "{context}");
+                assert_eq!(&other | &(&in_hand & &expected), expected, "{context}");
+            }
+        }
+    }
 }

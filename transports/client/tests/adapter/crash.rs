@@ -162,9 +162,16 @@ fn child() {
     let task = std::env::var("CYCLES_TEST_TASK").unwrap();
     let client = client(&url, dir.as_ref());
     if task == "flush" {
-        // Attempts that fail leave records to the next one.
-        while !flush(&client, PATIENCE).is_complete() {}
-        return;
+        // Attempts that fail leave records to the next one, and no flush says that there are none before it is so.
+        loop {
+            let flushed = flush(&client, PATIENCE);
+            assert!(flushed.is_certain, "{flushed:?}");
+            if flushed.is_complete() {
+                let left = recorded(dir.as_ref());
+                assert!(left.is_empty(), "{flushed:?}, but {left:?}");
+                return;
+            }
+        }
     }
     live_for_ever(&client, task.parse().unwrap());
 }
@@ -253,20 +260,8 @@ impl Scene {
         child.wait().unwrap();
     }
 
-    /// The reservations that have a record, also one whose writer was killed before it could name it.
     fn recorded(&self) -> BTreeSet<String> {
-        let folders = fs::read_dir(self.dir.path()).unwrap();
-        let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).into_iter().flatten());
-        let is_pending = |path: &PathBuf| {
-            let ending = path.extension().and_then(|ending| ending.to_str());
-            matches!(ending, Some("json" | "waiting" | "tmp"))
-        };
-        files
-            .map(|file| file.unwrap().path())
-            .filter(is_pending)
-            .filter_map(|path| JournalRecord::parse(&fs::read(path).ok()?).ok())
-            .map(|record| record.reservation_id().as_str().to_owned())
-            .collect()
+        recorded(self.dir.path())
     }
 
     /// Fails unless each known cost is counted once, and no cost twice.
@@ -301,6 +296,22 @@ impl Scene {
         });
         println!("{} counted, {} of them by event", settled.len(), by_event.len());
     }
+}
+
+/// The reservations that have a record, also one whose writer was killed before it could name it.
+fn recorded(dir: &Path) -> BTreeSet<String> {
+    let folders = fs::read_dir(dir).unwrap();
+    let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).into_iter().flatten());
+    let is_pending = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        matches!(ending, Some("json" | "waiting" | "tmp"))
+    };
+    files
+        .map(|file| file.unwrap().path())
+        .filter(is_pending)
+        .filter_map(|path| JournalRecord::parse(&fs::read(path).ok()?).ok())
+        .map(|record| record.reservation_id().as_str().to_owned())
+        .collect()
 }
 
 fn process(url: &str, dir: &Path, task: &str) -> Child {
