@@ -266,7 +266,8 @@ impl Told {
             }
             thread::sleep(Duration::from_millis(1));
         }
-        panic!("not told in time: {:?}", self.0.lock().unwrap());
+        let told = self.0.lock().unwrap();
+        panic!("not told in time, of {} events: {:?}", told.len(), told.last());
     }
 
     /// How many were told by now.
