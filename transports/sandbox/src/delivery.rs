@@ -1,4 +1,4 @@
-//! How a response gets to the client: whole, cut, or drop by drop; and connections that end with a reset.
+//! The delivery of a response: whole, cut, or byte by byte; and connections that end with a reset.
 
 use std::fmt;
 use std::future::Future as _;
@@ -27,7 +27,7 @@ impl fmt::Display for NoResponse {
 
 impl std::error::Error for NoResponse {}
 
-/// A response body. Its head always promises the whole of it.
+/// A response body. Its size hint, and so `Content-Length`, is always that of the whole body.
 pub(crate) struct Delivery {
     rest: Bytes,
     manner: Manner,
@@ -35,7 +35,7 @@ pub(crate) struct Delivery {
 
 enum Manner {
     Whole,
-    /// Ends the connection when this many bytes are left, once the others are on their way.
+    /// Ends the connection when this many bytes are left, after the others were flushed.
     Cut {
         left: usize,
         sent: bool,
@@ -91,7 +91,7 @@ impl Body for Delivery {
                 let count = length - *left;
                 self.take(count)
             }
-            // An error takes with it what was not flushed, and nothing is flushed before we hesitate.
+            // An error discards what was not flushed, and hyper flushes only when the body is pending.
             Manner::Cut { sent, .. } if !*sent => {
                 *sent = true;
                 cx.waker().wake_by_ref();
@@ -121,7 +121,7 @@ impl Body for Delivery {
     }
 }
 
-/// Whether a connection is to end with a reset instead of a farewell.
+/// Decides whether a connection ends with a reset instead of an orderly close.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResetSwitch(Arc<AtomicBool>);
 
@@ -150,7 +150,7 @@ impl Resettable {
 impl Drop for Resettable {
     fn drop(&mut self) {
         if self.is_on() {
-            // A platform that cannot reset closes instead.
+            // If it fails, the connection is closed instead of reset.
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -172,7 +172,7 @@ impl AsyncWrite for Resettable {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A farewell first would make the reset invisible.
+        // After an orderly shutdown the client would not see the reset.
         if self.is_on() {
             Poll::Ready(Ok(()))
         } else {

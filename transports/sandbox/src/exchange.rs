@@ -1,4 +1,4 @@
-//! What an observer sees: a request that was served, its response and the fault that struck.
+//! The exchanges that an observer sees: a request, its response and the fault that was applied.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,29 +16,29 @@ use crate::operation::Operation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Plane {
-    /// The one that clients use.
+    /// The server for clients.
     Runtime,
-    /// The one that operators use.
+    /// The server for operators.
     Admin,
 }
 
-/// One request and what came of it.
+/// One request, its response and the fault that was applied.
 ///
 /// `Debug` leaves out headers and bodies, since keys and secrets are among them.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Exchange<'a> {
-    /// The server that was asked.
+    /// The server that received the request.
     pub plane: Plane,
-    /// What was asked for; [`Operation::Unknown`] on the admin plane, probes apart.
+    /// The operation that was requested; on the admin plane [`Operation::Unknown`], except for probes.
     pub operation: Operation,
     /// The request as it arrived, its API key included.
     pub request: &'a Request<Bytes>,
-    /// What is sent back; nothing if the connection ends instead.
+    /// The response; `None` if the connection ends without one.
     pub response: Option<&'a Response<Bytes>>,
-    /// What went wrong on purpose.
+    /// The injected fault, if one was applied.
     pub fault: Option<&'a Fault>,
-    /// When that was, by the sandbox's own clock.
+    /// The time of the exchange, by the sandbox's own clock.
     pub at: UnixMillis,
     shared: &'a Shared,
 }
@@ -62,8 +62,8 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The numbers of a budget as they are now, which other requests may have changed since this one; scope
-    /// paths are in lower case.
+    /// The current numbers of a budget, which other requests may have changed since this one. `scope` is a path in
+    /// lower case.
     pub fn budget(&self, scope: &str, unit: Unit) -> Option<BudgetState> {
         self.shared.ledger().budget(scope, unit)
     }
@@ -82,7 +82,7 @@ impl fmt::Debug for Exchange<'_> {
     }
 }
 
-/// Somebody who watches.
+/// The function that [`crate::SandboxBuilder::observe`] registered.
 pub(crate) struct Observer(Box<dyn Fn(&Exchange<'_>) + Send + Sync>);
 
 impl Observer {
@@ -90,7 +90,7 @@ impl Observer {
         Self(Box::new(observe))
     }
 
-    /// An observer that panics has seen it; the client gets its answer all the same.
+    /// Calls the observer. If it panics, the client still gets its answer.
     pub(crate) fn see(&self, exchange: &Exchange<'_>) {
         let _ = catch_unwind(AssertUnwindSafe(|| (self.0)(exchange)));
     }

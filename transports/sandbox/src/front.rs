@@ -1,4 +1,4 @@
-//! The HTTP front: bytes between sockets and the ledger, the faults between them, and who watches.
+//! The HTTP front: connects sockets to the ledger, injects faults between them, and calls the observer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -29,7 +29,7 @@ use crate::operation::Operation;
 /// The largest request body that is read.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
-/// What the front and its owner share: the ledger and the clock that it runs by.
+/// The state that the front shares with the `Sandbox`: the ledger, its clock and the faults.
 #[derive(Debug)]
 pub(crate) struct Shared {
     ledger: Mutex<Ledger>,
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     /// Spares requests a lock while there are no faults.
     has_faults: AtomicBool,
     observer: Option<Observer>,
-    /// Who answers in place of the ledger.
+    /// Answers in place of the ledger.
     deputy: Option<Deputy>,
     clock: Clock,
 }
@@ -54,7 +54,7 @@ impl Shared {
         }
     }
 
-    /// The ledger, even if a panic struck while somebody had it: the server goes on.
+    /// The ledger, even if a thread panicked while it held the lock: the server keeps running.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,7 +63,7 @@ impl Shared {
         self.clock.now()
     }
 
-    /// Moves the clock on for good.
+    /// Moves the clock forward by `by`.
     pub(crate) fn advance(&self, by: Duration) {
         let mut ahead = self.clock.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         *ahead = ahead.saturating_add(by);
@@ -99,7 +99,7 @@ impl Shared {
             Plane::Runtime => None,
             Plane::Admin => {
                 let mut secret = [0; 24];
-                // Without randomness no key can be made, so nothing is served.
+                // Without randomness no key can be created, so the request is refused.
                 if getrandom::fill(&mut secret).is_err() {
                     return bare(StatusCode::INTERNAL_SERVER_ERROR);
                 }
@@ -131,7 +131,7 @@ impl Shared {
     }
 }
 
-/// A function of the owner's, on the front's thread.
+/// The function that `SandboxBuilder::answered_by` registered; it runs on the front's thread.
 pub(crate) struct Deputy(pub(crate) Box<Answer>);
 
 type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
@@ -142,7 +142,7 @@ impl fmt::Debug for Deputy {
     }
 }
 
-/// Wall time that never goes back and can be moved on.
+/// A wall clock that never goes back and can be moved forward.
 #[derive(Debug)]
 struct Clock {
     wall: UnixMillis,
@@ -206,18 +206,18 @@ async fn accept(listener: TcpListener, plane: Plane, shared: Arc<Shared>) -> Inf
 
 /// One connection, over as many requests as the client sends on it.
 async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
-    // Without it small responses wait for acknowledgements; a socket that refuses is merely slower.
+    // Without it small responses wait for acknowledgements; if it fails, they are only slower.
     let _ = stream.set_nodelay(true);
     let reset = ResetSwitch::default();
     let service = service_fn(|request| exchange(request, plane, &shared, &reset));
     let stream = Resettable::new(stream, reset.clone());
-    // An error here is a client that went away or spoke no HTTP, or a fault; there is nobody left to tell.
+    // An error means that the client went away or did not speak HTTP, or that a fault ended the connection.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-/// One request and its response, with what goes wrong on purpose. No response ends the connection.
+/// Serves one request and applies the faults. [`NoResponse`] ends the connection.
 async fn exchange(
     request: Request<Incoming>,
     plane: Plane,
@@ -228,7 +228,7 @@ async fn exchange(
     let request = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Request::from_parts(head, body.to_bytes()),
         Err(fault) if fault.is::<LengthLimitError>() => {
-            // It ends the connection: the rest of the body is still in the pipe and will not be read.
+            // It ends the connection: the rest of the body is still in the socket and will not be read.
             return Ok(ended_if_at_fault(bare(StatusCode::PAYLOAD_TOO_LARGE)).map(Delivery::whole));
         }
         Err(_) => return Err(NoResponse),
@@ -247,7 +247,7 @@ async fn exchange(
     })
 }
 
-/// What is sent back, if anything is.
+/// The response, unless a fault loses the request or the response.
 async fn respond(
     request: &Request<Bytes>,
     plane: Plane,
@@ -282,7 +282,7 @@ async fn respond(
     }
 }
 
-/// After some statuses the reference server's container does not trust the connection any more.
+/// Closes the connection after the statuses after which the reference server's container closes it.
 fn ended_if_at_fault(mut response: Response<Bytes>) -> Response<Bytes> {
     if matches!(
         response.status().as_u16(),

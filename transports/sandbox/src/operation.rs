@@ -1,10 +1,10 @@
-//! The operations of the protocol, as faults and logs name them.
+//! The operations of the protocol and their short names in faults and logs.
 
 use http::Method;
 
 use crate::ledger::operation_of;
 
-/// An operation of the protocol, or a path that is none.
+/// An operation of the protocol, a health probe, or an unknown path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -37,7 +37,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Every one of them.
+    /// All operations.
     pub const ALL: [Self; 13] = [
         Self::Decide,
         Self::CreateReservation,
@@ -54,12 +54,12 @@ impl Operation {
         Self::Unknown,
     ];
 
-    /// The operation that a request is for.
+    /// The operation that a request with this method and path asks for.
     pub fn of(method: &Method, path: &str) -> Self {
         operation_of(method, path)
     }
 
-    /// Its short name: one word, as the protocol's own words go.
+    /// The short name: one word, taken from the protocol.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Decide => "decide",

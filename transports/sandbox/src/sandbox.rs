@@ -23,7 +23,7 @@ pub const DEFAULT_API_KEY: &str = "cyc_live_sandbox_0123456789abcdef";
 /// The scope of the default tenant's own budgets: 1 000 000 `TOKENS` and 10 000 000 000
 /// `USD_MICROCENTS` (100 dollars).
 pub const DEFAULT_TENANT_SCOPE: &str = "tenant:acme-corp";
-/// An agent below it, with a tenth of both.
+/// The scope of an agent below it, with a tenth of both budgets.
 pub const DEFAULT_AGENT_SCOPE: &str = "tenant:acme-corp/agent:support-bot";
 
 /// The budgets of a default sandbox, for any tenant: `TOKENS` and `USD_MICROCENTS` on `tenant:<id>`, and a
@@ -41,8 +41,8 @@ pub fn default_budgets(tenant: &str) -> [Budget; 4] {
 
 /// A Cycles server inside this process, on a loopback port, until it is dropped.
 ///
-/// It has a thread and a runtime of its own, so blocking programs, any async runtime and tests can start
-/// as many as they like. Time is the wall clock plus what [`Sandbox::advance`] added.
+/// Each sandbox has its own thread and runtime, so blocking programs, programs on any async runtime and tests can start
+/// as many as they need. Its time is the wall clock plus whatever [`Sandbox::advance`] added.
 pub struct Sandbox {
     addr: SocketAddr,
     admin_addr: Option<SocketAddr>,
@@ -58,12 +58,12 @@ impl Sandbox {
     /// Starts a sandbox with the default tenant, key and budgets on a free loopback port.
     ///
     /// # Errors
-    /// When no socket or thread can be had.
+    /// If no socket or thread can be created.
     pub fn start() -> io::Result<Self> {
         Self::builder().start()
     }
 
-    /// A sandbox to set up; it begins with the defaults.
+    /// A builder with the default tenant, key and budgets.
     pub fn builder() -> SandboxBuilder {
         let seed = RandomState::new().hash_one("cycles-sandbox");
         let mut ledger = Ledger::new(seed);
@@ -83,13 +83,13 @@ impl Sandbox {
         }
     }
 
-    /// `http://127.0.0.1:<port>`, without a slash at the end; if it listens on every address of this machine, the
-    /// loopback one.
+    /// The URL for clients, such as `http://127.0.0.1:7878`, without a slash at the end. If the sandbox listens on
+    /// every address of this machine, this is the loopback address.
     pub fn base_url(&self) -> String {
         format!("http://{}", reachable(self.addr))
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub const fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -99,7 +99,7 @@ impl Sandbox {
         self.admin_addr.map(|addr| format!("http://{}", reachable(addr)))
     }
 
-    /// Where the admin plane listens.
+    /// The address that the admin plane listens on, if there is one.
     pub const fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin_addr
     }
@@ -114,27 +114,27 @@ impl Sandbox {
         &self.tenant
     }
 
-    /// Looks at the ledger or changes it. Requests wait meanwhile, so `work` must not make any.
+    /// Calls `work` with the ledger, to read or change it. Requests wait meanwhile, so `work` must not make any.
     pub fn with_ledger<T>(&self, work: impl FnOnce(&mut Ledger) -> T) -> T {
         work(&mut self.shared.ledger())
     }
 
-    /// Makes something go wrong from now on. Of several rules that strike a call the first one counts.
+    /// Injects a fault from now on. If several rules match a call, the first one applies.
     pub fn inject(&self, rule: FaultRule) {
         self.shared.inject(rule);
     }
 
-    /// Makes everything go right again.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.clear_faults();
     }
 
-    /// The sandbox's own time, for calls such as [`Ledger::sweep`].
+    /// The sandbox's current time, for calls such as [`Ledger::sweep`].
     pub fn now(&self) -> UnixMillis {
         self.shared.now()
     }
 
-    /// Moves the sandbox's clock on by `by` and runs what is due by then, as if that time had passed.
+    /// Moves the sandbox's clock forward by `by` and runs whatever is due by then, as if that time had passed.
     pub fn advance(&self, by: Duration) {
         self.shared.advance(by);
         let mut ledger = self.shared.ledger();
@@ -156,13 +156,13 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A front that ended early has nothing more to stop.
+            // An error means that the front panicked: it has stopped already.
             let _ = thread.join();
         }
     }
 }
 
-/// A sandbox that is not running yet.
+/// Configures a sandbox and starts it.
 #[derive(Debug)]
 #[must_use = "nothing runs until `start`"]
 pub struct SandboxBuilder {
@@ -176,21 +176,20 @@ pub struct SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    /// Listens here instead of on a free loopback port.
+    /// Listens on `addr` instead of on a free loopback port.
     pub const fn addr(mut self, addr: SocketAddr) -> Self {
         self.addr = addr;
         self
     }
 
-    /// Serves the admin plane here, beside the server proper. Its calls need the key that
-    /// [`Self::admin_key`] sets.
+    /// Serves the admin plane on `addr` as well. Its calls need the key that [`Self::admin_key`] sets.
     pub const fn admin_addr(mut self, addr: SocketAddr) -> Self {
         self.admin_addr = Some(addr);
         self
     }
 
-    /// Calls `observe` after each request on either plane, on the sandbox's thread and before the response
-    /// goes out, so it should be quick; no lock is held meanwhile. Of several observers the last one counts.
+    /// Calls `observe` after each request on either plane, on the sandbox's thread and before the response is sent, so
+    /// it should be quick. No lock is held meanwhile. Replaces any observer set before.
     ///
     /// ```
     /// use cycles_sandbox::Sandbox;
@@ -203,8 +202,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// Has `answer` called in place of the ledger, with all faults before and after it. It holds up all other
-    /// requests.
+    /// Calls `answer` in place of the ledger; faults apply as usual. All other requests wait until `answer` returns.
     pub fn answered_by(
         mut self,
         answer: impl Fn(&http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync + 'static,
@@ -213,8 +211,8 @@ impl SandboxBuilder {
         self
     }
 
-    /// Serves `ledger` instead of the default one. `api_key` and `tenant` are what the accessors of the
-    /// sandbox will say.
+    /// Serves `ledger` instead of the default one. [`Sandbox::api_key`] and [`Sandbox::tenant`] return the given
+    /// `api_key` and `tenant`.
     pub fn ledger(mut self, ledger: Ledger, api_key: impl Into<String>, tenant: impl Into<String>) -> Self {
         self.ledger = ledger;
         self.api_key = api_key.into();
@@ -222,19 +220,19 @@ impl SandboxBuilder {
         self
     }
 
-    /// Adds a tenant, or replaces one of the same id.
+    /// Adds a tenant, or replaces the one with the same id.
     pub fn tenant(mut self, tenant: Tenant) -> Self {
         self.ledger.add_tenant(tenant);
         self
     }
 
-    /// Adds an API key. The accessors keep naming the default one.
+    /// Adds an API key. [`Sandbox::api_key`] keeps returning the default one.
     pub fn api_key(mut self, key: ApiKey) -> Self {
         self.ledger.add_api_key(key);
         self
     }
 
-    /// Adds a budget, or replaces the one of the same scope and unit.
+    /// Adds a budget, or replaces the one with the same scope and unit.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.ledger.add_budget(budget);
         self
@@ -246,10 +244,10 @@ impl SandboxBuilder {
         self
     }
 
-    /// Starts it. When this returns, connections are accepted.
+    /// Starts the sandbox. When this returns, connections are accepted.
     ///
     /// # Errors
-    /// When an address is taken, or no socket or thread can be had.
+    /// If an address is taken, or no socket or thread can be created.
     pub fn start(self) -> io::Result<Sandbox> {
         let (listener, addr) = bind(self.addr)?;
         let (admin, admin_addr) = self.admin_addr.map(bind).transpose()?.unzip();
@@ -259,8 +257,8 @@ impl SandboxBuilder {
         let thread = std::thread::Builder::new()
             .name("cycles-sandbox".to_owned())
             .spawn(move || {
-                // It fails only where the platform gives it no event queue; clients then see a refused
-                // connection, since the listener is dropped here.
+                // It fails only if the platform provides no event queue. The listener is dropped then, so clients
+                // see a refused connection.
                 let _ = front::serve(listener, admin, served, stopped);
             })?;
         Ok(Sandbox {
@@ -275,7 +273,7 @@ impl SandboxBuilder {
     }
 }
 
-/// An address under which a client on this machine finds what listens at `addr`.
+/// The address at which a client on this machine reaches a server that listens on `addr`.
 fn reachable(mut addr: SocketAddr) -> SocketAddr {
     let loopback = match addr.ip() {
         IpAddr::V4(_) => IpAddr::from(Ipv4Addr::LOCALHOST),
@@ -287,7 +285,7 @@ fn reachable(mut addr: SocketAddr) -> SocketAddr {
     addr
 }
 
-/// The error says which address it was.
+/// Binds `addr`. The error names the address.
 fn bind(addr: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let bound = TcpListener::bind(addr).and_then(|listener| {
         listener.set_nonblocking(true)?;

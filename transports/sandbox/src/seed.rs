@@ -1,9 +1,9 @@
-//! Ids and chances from a seed: nothing takes randomness from the outside, so that a run can be repeated.
+//! Ids and random decisions from a seed, so that a run can be repeated.
 
-/// A splitmix64 generator that writes ids in the shapes of the protocol.
+/// A splitmix64 generator of ids in the protocol's formats.
 ///
-/// Good enough to keep ids apart; never a source of secrets. Hidden: it is public for the simulator of this repository,
-/// whose chances are of the same kind.
+/// Good enough to keep ids apart; never a source of secrets. It is public, but hidden, for the simulator of this
+/// repository.
 #[derive(Clone, Debug)]
 pub struct Seed(u64);
 
@@ -33,16 +33,16 @@ impl Seed {
         format!("{:016x}{:016x}", self.bits() | 1, self.bits())
     }
 
-    /// Yes with this probability.
+    /// Returns `true` with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what a float holds exactly.
+        // A float holds 53 bits exactly.
         let draw = (self.bits() >> 11) as f64 / (1_u64 << 53) as f64;
         draw < probability
     }
 
-    /// A number below `end`, which is not 0.
+    /// A random number below `end`, which must not be 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        // The bias of a remainder is far below what a simulation could notice.
+        // The bias of the remainder is too small to matter in a simulation.
         self.bits() % end.max(1)
     }
 

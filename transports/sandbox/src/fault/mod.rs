@@ -1,7 +1,7 @@
-//! Faults: what goes wrong between a client and the ledger, on purpose and repeatably.
+//! Injected faults between a client and the ledger. They are repeatable.
 //!
-//! A [`FaultRule`] says what happens to which operations and when. As a value it drives the running sandbox
-//! and any in-process transport alike; as a text it is what `cycles-sandbox --fault` takes.
+//! A [`FaultRule`] says what happens to which operations and when. It works for the running sandbox and for any
+//! in-process transport; as text, it is the argument of `cycles-sandbox --fault`.
 
 mod parse;
 mod spoilt;
@@ -20,56 +20,56 @@ use crate::seed::Seed;
 pub use parse::FaultSyntax;
 pub use spoilt::Spoilt;
 
-/// What goes wrong.
+/// A fault between a client and the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
     /// The request reaches the ledger this much later.
     Delay(Duration),
-    /// The server answers with this status and an error of the protocol whose code goes with it (401
-    /// `UNAUTHORIZED`, 429 `LIMIT_EXCEEDED`, 5xx `INTERNAL_ERROR`), and the ledger sees nothing.
+    /// The server answers with this status and the protocol's error code for it (401 `UNAUTHORIZED`, 429
+    /// `LIMIT_EXCEEDED`, 5xx `INTERNAL_ERROR`); the ledger never sees the request.
     Status {
         /// 400 to 599.
         status: u16,
         /// `Retry-After` in seconds, if there is one.
         retry_after_s: Option<u64>,
     },
-    /// The ledger does what was asked, and the answer is this status all the same: an error of the protocol, or
-    /// the answer proper if it is a success.
+    /// The ledger executes the request, but the answer has this status: an error of the protocol, or, if the status is
+    /// a success, the real answer with that status.
     StatusAfter(u16),
-    /// The server cannot reach its own store, and answers with 401 `UNAUTHORIZED` and the message
-    /// `INTERNAL_ERROR`, as the reference server does then.
+    /// The server has lost its store, and answers as the reference server does then: 401 `UNAUTHORIZED` with the
+    /// message `INTERNAL_ERROR`.
     Outage,
-    /// Something before the server answers with a page of its own, or with a redirect to the same path elsewhere if the
-    /// status is one; the ledger sees nothing.
+    /// A gateway in front of the server answers with its own HTML page, or, if the status is a redirect, with a
+    /// redirect to the same path elsewhere; the ledger never sees the request.
     ForeignPage(u16),
-    /// Something before the server answers with an error in the protocol's form, but without a request id, and
-    /// repeats the API key in it; the ledger sees nothing.
+    /// A gateway in front of the server answers with an error in the protocol's form, but without a request id, and
+    /// repeats the API key in it; the ledger never sees the request.
     ForeignError(u16),
-    /// The ledger does what was asked, and the answer is a success that cannot be read.
+    /// The ledger executes the request, and the answer is a success with an unreadable body.
     Garbage,
-    /// The ledger does what was asked, and the answer is a success that the protocol does not have.
+    /// The ledger executes the request, and the answer is a success that violates the protocol.
     Spoilt(Spoilt),
-    /// The request reaches the ledger once more this much later, as when a proxy repeats it. The answer is
-    /// the first one.
+    /// The request reaches the ledger a second time, this much later, as if a proxy had repeated it. The client gets
+    /// the first answer.
     Twice(Duration),
     /// The connection is closed before the ledger sees the request.
     LoseRequest,
-    /// The ledger does what was asked, and the connection is closed without an answer.
+    /// The ledger executes the request, and the connection is closed without an answer.
     LoseResponse,
     /// The connection is reset before the ledger sees the request.
     ResetRequest,
-    /// The ledger does what was asked, and the connection is reset without an answer.
+    /// The ledger executes the request, and the connection is reset without an answer.
     ResetResponse,
-    /// The ledger does what was asked, and the connection is closed in the middle of the answer.
+    /// The ledger executes the request, and the connection is closed in the middle of the answer.
     Cut,
-    /// The ledger does what was asked, and the answer comes byte by byte, each after this time.
+    /// The ledger executes the request, and the answer arrives byte by byte, with this pause before each.
     Drip(Duration),
 }
 
 impl Fault {
-    /// What is answered in the ledger's stead, which then sees nothing of the request. `None` if the ledger sees it, or
-    /// if nobody answers.
+    /// The answer that replaces the ledger's, which then must not see the request. `None` if the ledger gets the
+    /// request, or if there is no answer at all.
     pub fn answer_instead(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
         match self {
             Self::Status {
@@ -93,7 +93,8 @@ impl Fault {
         }
     }
 
-    /// What the ledger's answer becomes. How it gets to the client, if at all, is not said here.
+    /// Changes the ledger's answer as the fault requires. Faults of the delivery, such as [`Fault::Cut`], do not change
+    /// it.
     pub fn spoil(&self, answer: Response<Bytes>) -> Response<Bytes> {
         match self {
             Self::StatusAfter(status) => after(*status, answer),
@@ -115,29 +116,29 @@ impl Fault {
     }
 }
 
-/// Which calls of the matching operations a fault strikes.
+/// The calls, among those of the matching operations, that a fault applies to.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum When {
     /// All of them.
     Always,
-    /// Those with these numbers, counted from 1.
+    /// The calls with these numbers, counted from 1.
     Calls(BTreeSet<u64>),
-    /// As many as this, from the first.
+    /// This many calls, from the first one.
     First(u64),
-    /// All for as long as this, counted from the first.
+    /// All calls during this time, which begins with the first one.
     For(Duration),
-    /// Each with this probability, decided by a generator with this seed.
+    /// Each call with this probability, decided by a seeded generator.
     Randomly {
         /// 0 to 1.
         probability: f64,
-        /// The same seed strikes the same calls. A further rule with this seed draws on its own, so that neither
+        /// The same seed selects the same calls. Another rule with this seed draws independently, so that neither
         /// hides the other.
         seed: u64,
     },
 }
 
-/// A fault, the operations it strikes, and when.
+/// A fault, the operations it applies to, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FaultRule {
     fault: Fault,
@@ -147,7 +148,7 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// `fault` for every call of every operation.
+    /// A rule that applies `fault` to every call of every operation.
     pub fn new(fault: Fault) -> Self {
         Self {
             fault,
@@ -156,21 +157,21 @@ impl FaultRule {
         }
     }
 
-    /// Strikes only this operation, and those named before.
+    /// Limits the rule to this operation and those named before.
     #[must_use]
     pub fn on(mut self, operation: Operation) -> Self {
         self.operations.insert(operation);
         self
     }
 
-    /// Strikes only then.
+    /// Limits the rule to these calls.
     #[must_use]
     pub fn when(mut self, when: When) -> Self {
         self.when = when;
         self
     }
 
-    /// The seed of one that strikes at random; 0 for another, which draws nothing.
+    /// The seed of a random rule; 0 for any other rule, which draws nothing.
     const fn seed(&self) -> u64 {
         match self.when {
             When::Randomly { seed, .. } => seed,
@@ -179,7 +180,7 @@ impl FaultRule {
     }
 }
 
-/// The rules in force, and how far each has come: for a transport in the process, as the sandbox has one.
+/// The active rules and their progress. The sandbox has one; an in-process transport can use its own.
 #[derive(Debug, Default)]
 pub struct FaultPlan(Vec<Active>);
 
@@ -192,7 +193,7 @@ struct Active {
 }
 
 impl FaultPlan {
-    /// Adds a rule behind those in force.
+    /// Adds a rule after the active ones.
     pub fn add(&mut self, rule: FaultRule) {
         let seed = rule.seed();
         let alike = self.0.iter().filter(|earlier| earlier.rule.seed() == seed);
@@ -208,12 +209,12 @@ impl FaultPlan {
         });
     }
 
-    /// Ends all of them.
+    /// Removes all rules.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What strikes this call: the first rule that does. Every matching rule counts the call.
+    /// The fault for this call, from the first rule that applies. Every rule for the operation counts the call.
     pub fn strike(&mut self, now: UnixMillis, operation: Operation) -> Option<Fault> {
         let mut struck = None;
         for active in &mut self.0 {
@@ -240,12 +241,12 @@ impl Active {
     }
 }
 
-/// The answer of a server that refuses or fails, in the protocol's form.
+/// An error answer in the protocol's form.
 fn status_response(status: u16, retry_after_s: Option<u64>) -> Response<Bytes> {
     error_response(status, "Injected fault", retry_after_s)
 }
 
-/// The answer that says so although the ledger did what was asked.
+/// The answer with this status although the ledger executed the request.
 fn after(status: u16, mut done: Response<Bytes>) -> Response<Bytes> {
     match StatusCode::from_u16(status) {
         Ok(code) if code.is_success() => {
@@ -277,7 +278,7 @@ fn error_response(status: u16, message: &str, retry_after_s: Option<u64>) -> Res
     response
 }
 
-/// The answer of something that is no Cycles server.
+/// The answer of a gateway that does not speak the protocol.
 fn foreign_page(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
     let page =
         format!("<html><body><h1>{status}</h1><p>The gateway could not serve this page.</p></body></html>");
@@ -289,7 +290,7 @@ fn foreign_page(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
     response
 }
 
-/// An error of something that speaks like a Cycles server and is none, with what it should not repeat.
+/// An error in the protocol's form from a gateway that wrongly repeats the API key.
 fn foreign_error(status: u16, request: &Request<Bytes>) -> Response<Bytes> {
     let key = request.headers().get("x-cycles-api-key");
     let key = key.and_then(|key| key.to_str().ok()).unwrap_or_default();
@@ -314,7 +315,7 @@ fn code_of(status: u16) -> &'static str {
     }
 }
 
-/// A success as far as its status goes; the operation's own, if it was one.
+/// An answer with an unreadable body and a success status: the operation's own, if it succeeded.
 fn garbage(status: StatusCode) -> Response<Bytes> {
     let status = if status.is_success() {
         status

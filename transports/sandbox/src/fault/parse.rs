@@ -1,4 +1,4 @@
-//! Faults as text: `OPERATION:FAULT[@WHEN]`, and the FAULT of it written back.
+//! Fault rules as text: parses `OPERATION:FAULT[@WHEN]` and writes the FAULT.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Fault, FaultRule, Spoilt, When};
 use crate::operation::Operation;
 
-/// A text that describes no fault, and what would.
+/// The text is not a fault rule. The message says what would be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultSyntax(String);
 
@@ -19,7 +19,7 @@ impl fmt::Display for FaultSyntax {
 
 impl std::error::Error for FaultSyntax {}
 
-/// `commit:lose-response@1`, `extend,commit:503@p=0.2`, `*:delay=2s`, `decide:429=7@first=3`.
+/// Reads `commit:lose-response@1`, `extend,commit:503@p=0.2`, `*:delay=2s`, `decide:429=7@first=3`.
 impl FromStr for FaultRule {
     type Err = FaultSyntax;
 
@@ -43,7 +43,7 @@ impl FromStr for FaultRule {
     }
 }
 
-/// As it is written in a rule.
+/// Writes the fault as in a rule.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -76,7 +76,10 @@ impl fmt::Display for Fault {
 fn operation(name: &str) -> Result<Operation, FaultSyntax> {
     Operation::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Operation::ALL.iter().map(|operation| operation.name()).collect();
-        syntax(name, &format!("is no operation: use * or {}", names.join(", ")))
+        syntax(
+            name,
+            &format!("is not an operation: use * or {}", names.join(", ")),
+        )
     })
 }
 
@@ -111,7 +114,7 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSyntax> {
         _ => {
             return Err(syntax(
                 text,
-                "is no fault: use a status such as 503, 429=SECONDS, after=503, page=404, error=410, delay=2s, \
+                "is not a fault: use a status such as 503, 429=SECONDS, after=503, page=404, error=410, delay=2s, \
                  drip=20ms, twice=1s, without=MEMBER, saying=STATUS, trailed, rewritten, outage, garbage, cut, lose-request, \
                  lose-response, reset-request or reset-response",
             ));
@@ -131,12 +134,12 @@ fn parse_when(text: &str) -> Result<When, FaultSyntax> {
                     probability,
                     seed: number(seed)?,
                 }),
-                _ => Err(syntax(probability, "is no probability from 0 to 1")),
+                _ => Err(syntax(probability, "is not a probability from 0 to 1")),
             }
         }
         Some(_) => Err(syntax(
             text,
-            "is no time: use 1,3 or first=3 or for=10s or p=0.2 or p=0.2/SEED",
+            "is not a time: use 1,3 or first=3 or for=10s or p=0.2 or p=0.2/SEED",
         )),
         None => {
             let numbers: Result<_, _> = text.split(',').map(count).collect();
@@ -148,11 +151,11 @@ fn parse_when(text: &str) -> Result<When, FaultSyntax> {
 fn status(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(status @ 400..=599) => Ok(status),
-        _ => Err(syntax(text, "is no status from 400 to 599")),
+        _ => Err(syntax(text, "is not a status from 400 to 599")),
     }
 }
 
-/// A redirect is possible as well.
+/// Accepts redirects as well.
 fn status_of_a_page(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(redirect @ 300..=399) => Ok(redirect),
@@ -160,7 +163,7 @@ fn status_of_a_page(text: &str) -> Result<u16, FaultSyntax> {
     }
 }
 
-/// A success of another kind than the operation's is possible as well.
+/// Accepts success statuses as well.
 fn status_after(text: &str) -> Result<u16, FaultSyntax> {
     match text.parse() {
         Ok(success @ 200..=299) => Ok(success),
@@ -168,17 +171,17 @@ fn status_after(text: &str) -> Result<u16, FaultSyntax> {
     }
 }
 
-/// Digits only: what parses numbers takes signs as well.
+/// Accepts digits only; `str::parse` would accept a sign as well.
 fn number(text: &str) -> Result<u64, FaultSyntax> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|_| digits);
-    number.ok_or_else(|| syntax(text, "is no whole number"))
+    number.ok_or_else(|| syntax(text, "is not a whole number"))
 }
 
-/// How many, or which: calls are counted from 1, so that nothing would ever strike at 0.
+/// The number or the count of calls, which are numbered from 1: a rule for 0 would never apply.
 fn count(text: &str) -> Result<u64, FaultSyntax> {
     match number(text)? {
-        0 => Err(syntax(text, "strikes no call: they are counted from 1")),
+        0 => Err(syntax(text, "matches no call: calls are counted from 1")),
         count => Ok(count),
     }
 }
@@ -189,7 +192,7 @@ fn duration(text: &str) -> Result<Duration, FaultSyntax> {
     let seconds = || text.strip_suffix('s').and_then(whole).map(Duration::from_secs);
     millis
         .or_else(seconds)
-        .ok_or_else(|| syntax(text, "is no duration such as 500ms or 2s"))
+        .ok_or_else(|| syntax(text, "is not a duration such as 500ms or 2s"))
 }
 
 fn syntax(text: &str, problem: &str) -> FaultSyntax {

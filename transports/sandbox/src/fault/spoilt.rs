@@ -1,4 +1,4 @@
-//! Answers that the protocol does not have: a success by its status, but not by what it says or how it is written.
+//! Answers that violate the protocol: their status is a success, but their content or their encoding is wrong.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use bytes::Bytes;
 use http::Response;
 use serde_json::{Map, Value};
 
-/// What is wrong with the answer.
+/// The defect of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spoilt {
     /// This member is missing.
     Without(String),
-    /// Its member `status` says this.
+    /// The member `status` has this value.
     Saying(String),
     /// The JSON is followed by something else.
     Trailed,
-    /// It says what it should, after a byte order mark and with every integer written as a float (`42.0`), as gateways
-    /// write JSON that read it first.
+    /// The content is right, but begins with a byte order mark, and every integer is written as a float (`42.0`), as by
+    /// a gateway that parses JSON and writes it again.
     Rewritten,
 }
 
 impl Spoilt {
-    /// What becomes of an answer. One that is no success stays as it is.
+    /// Spoils a success; other answers stay as they are.
     pub(super) fn of(&self, response: Response<Bytes>) -> Response<Bytes> {
         if !response.status().is_success() {
             return response;
@@ -43,7 +43,7 @@ impl Spoilt {
     }
 }
 
-/// As it is written in a rule.
+/// Writes the defect as in a rule.
 impl fmt::Display for Spoilt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -72,7 +72,7 @@ fn with_floats(value: &Value) -> String {
     }
 }
 
-/// What is no JSON object has no members to change.
+/// Changes the members of a JSON object; any other body stays as it is.
 fn changed(body: &Bytes, change: impl FnOnce(&mut Map<String, Value>)) -> Bytes {
     let Ok(Value::Object(mut members)) = serde_json::from_slice(body) else {
         return body.clone();

@@ -75,21 +75,24 @@ fn a_foreign_error_names_no_request_and_repeats_the_key() {
 fn a_text_that_is_no_rule_is_refused_with_what_would_be() {
     for (text, problem) in [
         ("commit", "`commit` is not OPERATION:FAULT[@WHEN]"),
-        ("comit:cut", "`comit` is no operation: use * or decide, reserve,"),
+        (
+            "comit:cut",
+            "`comit` is not an operation: use * or decide, reserve,",
+        ),
         (
             "commit:explode",
-            "`explode` is no fault: use a status such as 503",
+            "`explode` is not a fault: use a status such as 503",
         ),
-        ("commit:200", "`200` is no status from 400 to 599"),
-        ("commit:delay=2", "`2` is no duration such as 500ms or 2s"),
-        ("commit:cut@sometimes", "`sometimes` is no whole number"),
-        ("commit:cut@often=1", "`often=1` is no time"),
-        ("commit:cut@0", "`0` strikes no call"),
-        ("commit:cut@first=0", "`0` strikes no call"),
-        ("commit:+503", "`+503` is no fault"),
-        ("commit:delay=+5s", "`+5s` is no duration"),
-        ("commit:delay=s", "`s` is no duration"),
-        ("commit:cut@p=1.5", "`1.5` is no probability"),
+        ("commit:200", "`200` is not a status from 400 to 599"),
+        ("commit:delay=2", "`2` is not a duration such as 500ms or 2s"),
+        ("commit:cut@sometimes", "`sometimes` is not a whole number"),
+        ("commit:cut@often=1", "`often=1` is not a time"),
+        ("commit:cut@0", "`0` matches no call"),
+        ("commit:cut@first=0", "`0` matches no call"),
+        ("commit:+503", "`+503` is not a fault"),
+        ("commit:delay=+5s", "`+5s` is not a duration"),
+        ("commit:delay=s", "`s` is not a duration"),
+        ("commit:cut@p=1.5", "`1.5` is not a probability"),
     ] {
         let error = text.parse::<FaultRule>().unwrap_err().to_string();
         assert!(error.starts_with(problem), "{error}");
@@ -153,18 +156,18 @@ fn rules_that_strike_at_random_draw_independently_and_alike_each_time() {
         let least = of("commit:500@p=0.01");
         let both = struck(&[&more, &less, &least]);
         assert_eq!(both, struck(&[&more, &less, &least]));
-        // What an earlier rule has taken is a tenth.
+        // The earlier rule has already taken a tenth of the calls.
         assert!((900..1_100).contains(&count(&both, 503)), "{}", count(&both, 503));
         assert!((380..520).contains(&count(&both, 429)), "{}", count(&both, 429));
         assert!((50..130).contains(&count(&both, 500)), "{}", count(&both, 500));
-        // Two that are equal are two chances.
+        // Two equal rules still draw independently.
         let twice = struck(&[&more, &more]);
         assert!(
             (1_750..2_050).contains(&count(&twice, 503)),
             "{}",
             count(&twice, 503)
         );
-        // What stands beside it changes nothing for the first one, nor for one with a seed of its own.
+        // A second rule changes nothing for the first one, nor for a rule with another seed.
         let alone = struck(&[&more]);
         let strikes = |struck: &[Option<Fault>]| struck.iter().map(Option::is_some).collect::<Vec<_>>();
         assert!(

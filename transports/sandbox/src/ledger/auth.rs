@@ -22,12 +22,12 @@ pub(super) enum Caller {
     Tenant(String),
     /// Authenticated by the admin key: no tenant, no ownership checks.
     Admin,
-    /// Not asked.
+    /// Unknown: the path needs no authentication.
     Public,
 }
 
 impl Caller {
-    /// Refuses what belongs to another tenant.
+    /// Refuses an object that belongs to another tenant.
     pub(super) fn check_owner(&self, owner: &str) -> Result<(), Refusal> {
         match self {
             Self::Tenant(tenant) if tenant != owner => Err(Refusal::foreign_tenant()),
@@ -61,7 +61,7 @@ impl Keys {
         (key.secret == secret).then_some(&mut key.status)
     }
 
-    /// The caller, or the 401 (or 500, if the server itself has no admin key) that it gets.
+    /// Identifies the caller, or returns its 401 (or 500, if the server itself has no admin key).
     pub(super) fn authenticate(
         &self,
         now: i64,
@@ -100,7 +100,7 @@ impl Keys {
         Ok(Caller::Tenant(key.tenant.clone()))
     }
 
-    /// The key whose secret was sent, or why it does not count.
+    /// The key whose secret was sent, or the reason why it is not valid.
     pub(super) fn verify(&self, now: i64, sent: &str, tenants: &Tenants) -> Result<&ApiKey, &'static str> {
         let key = self.by_prefix.get(&ApiKey::prefix(sent)).ok_or("KEY_NOT_FOUND")?;
         let reason = match key.status {
@@ -122,12 +122,12 @@ impl Keys {
         reason.map_or(Ok(key), Err)
     }
 
-    /// Whether a key would be taken for another one, as both begin alike.
+    /// Whether another key has the same prefix, so that the two would be confused.
     pub(super) fn has_prefix_of(&self, secret: &str) -> bool {
         self.by_prefix.contains_key(&ApiKey::prefix(secret))
     }
 
-    /// The key that the admin plane knows by this id.
+    /// The key with this id of the admin plane.
     pub(super) fn by_id_mut(&mut self, id: &str) -> Option<&mut ApiKey> {
         self.by_prefix
             .values_mut()
@@ -159,7 +159,7 @@ impl Throttle {
         }
     }
 
-    /// Counts one request, or says when to come back.
+    /// Counts a request, or returns when the caller may try again.
     pub(super) fn admit(&mut self, now: i64) -> Result<(), Throttled> {
         let Some(limit) = self.limit else { return Ok(()) };
         let now_s = u64::try_from(now).unwrap_or(0) / 1_000;
@@ -179,7 +179,7 @@ impl Throttle {
     }
 }
 
-/// A header as text; bytes that are no UTF-8 become the replacement character and match no key.
+/// A header as text; bytes that are not UTF-8 become the replacement character, which no key contains.
 pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get(name)

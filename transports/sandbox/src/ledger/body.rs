@@ -29,7 +29,7 @@ pub(super) fn check_reservation_id(id: &str) -> Result<(), Refusal> {
     refuse(violations)
 }
 
-/// 400 if there are any.
+/// 400 if there are violations.
 pub(super) fn refuse(violations: Violations) -> Result<(), Refusal> {
     violations
         .message()
@@ -42,7 +42,7 @@ fn parse<B: Body>(bytes: &[u8], violations: &mut Violations) -> Result<B, Refusa
     B::read(members, violations).map_err(|_| Refusal::malformed())
 }
 
-/// Anything but JSON is not foreseen by the server, hence a 500 and no 415.
+/// The reference server does not handle other types, so the answer is a 500 and not a 415.
 pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal> {
     let value = request
         .headers()
@@ -55,7 +55,7 @@ pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Refusal
     if is_json { Ok(()) } else { Err(Refusal::internal()) }
 }
 
-/// The header may be left out; if it is there it must repeat the body's key, even if it is empty.
+/// The header is optional; if it is present, it must repeat the body's key, even if it is empty.
 fn check_header(request: &Request<Bytes>, key: &str) -> Result<(), Refusal> {
     match request.headers().get("x-idempotency-key") {
         Some(header) if header.as_bytes() != key.as_bytes() => Err(Refusal::invalid(

@@ -1,4 +1,4 @@
-//! The budgets and their arithmetic: what a hold, a charge and a release do to each scope.
+//! The budgets and the arithmetic of holds, charges and releases on each scope.
 //!
 //! Every change is computed for all scopes first and applied afterwards, so a refusal changes nothing.
 
@@ -13,21 +13,21 @@ use super::replies::BalanceRow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetState {
-    /// What the operator granted.
+    /// Granted by the operator.
     pub allocated: i64,
-    /// What new reservations can take; negative while debt exceeds it.
+    /// Available to new reservations; negative while debt exceeds it.
     pub remaining: i64,
     /// Held by active reservations.
     pub reserved: i64,
     /// Charged and paid for.
     pub spent: i64,
-    /// Charged beyond what there was.
+    /// Charged beyond the available funds.
     pub debt: i64,
-    /// The most that `debt` may become.
+    /// The limit of `debt`.
     pub overdraft_limit: i64,
     /// Set when a charge was capped; blocks new reservations until the operator funds the budget.
     pub is_over_limit: bool,
-    /// Whether new reservations and events are taken.
+    /// Whether the budget accepts new reservations and events.
     pub status: BudgetStatus,
 }
 
@@ -35,7 +35,7 @@ pub struct BudgetState {
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub(super) state: BudgetState,
-    /// The text from which `caps` of a decision are read.
+    /// The JSON text of the `caps` of a decision.
     pub(super) caps_json: Option<String>,
     pub(super) record: BudgetRecord,
 }
@@ -44,12 +44,12 @@ pub(super) struct Account {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Books(BTreeMap<String, BTreeMap<Unit, Account>>);
 
-/// What a charge takes.
+/// The cost to charge, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Charge {
-    /// What the reservation holds; nothing for an event.
+    /// The amount that the reservation holds; `None` for an event.
     pub(super) hold: Option<i64>,
-    /// What it cost.
+    /// The actual cost.
     pub(super) actual: i64,
     pub(super) policy: OveragePolicy,
 }
@@ -67,7 +67,7 @@ impl Books {
         self.0.entry(scope).or_default().insert(unit, account);
     }
 
-    /// The budgets of every unit on the scopes for which `concerned` says yes.
+    /// The budgets, in every unit, on the scopes for which `concerned` returns true.
     pub(super) fn on_scopes_mut(
         &mut self,
         concerned: impl Fn(&str) -> bool,
@@ -87,7 +87,7 @@ impl Books {
         })
     }
 
-    /// Those of `scopes` that have a budget in `unit`, in the same order.
+    /// The members of `scopes` that have a budget in `unit`, in the same order.
     pub(super) fn budgeted(&self, scopes: &[String], unit: Unit) -> Vec<String> {
         scopes
             .iter()
@@ -223,7 +223,7 @@ impl Books {
         budgeted.collect()
     }
 
-    /// `asked`, lowered to what the poorest of the `capped` scopes has.
+    /// Returns `asked`, or less if one of the `capped` scopes cannot afford it.
     fn affordable(
         &self,
         scopes: &[String],
@@ -247,7 +247,7 @@ impl Books {
             .filter_map(|scope| self.account(scope, unit))
             .map(|account| &account.state);
         for state in states.filter(|state| state.overdraft_limit > 0) {
-            // A scope in the red is short even of nothing, and then its debt as it is counts.
+            // A scope with a negative balance is short even for a charge of 0; then its current debt is what counts.
             let is_short = i128::from(state.remaining) < taken;
             let shortfall = taken - i128::from(state.remaining.max(0));
             if is_short && i128::from(state.debt) + shortfall > i128::from(state.overdraft_limit) {
@@ -298,7 +298,7 @@ impl Change {
         over_limit: false,
     };
 
-    /// Nothing if a number would leave the range of 64 bits.
+    /// The new state, or `None` if a number would exceed 64 bits.
     fn applied_to(self, state: BudgetState) -> Option<BudgetState> {
         let sum = |value: i64, change: i128| i64::try_from(i128::from(value) + change).ok();
         Some(BudgetState {

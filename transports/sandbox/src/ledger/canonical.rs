@@ -1,4 +1,4 @@
-//! Canonical JSON (RFC 8785): one text per value, which is what ids of evidence are hashes of.
+//! Canonical JSON (RFC 8785): one text per value. The ids of evidence are hashes of it.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ pub(super) fn canonical(value: &Value) -> String {
     text
 }
 
-/// Takes members that are null out, at any depth; nulls in arrays stay.
+/// Removes members that are null, at any depth; nulls in arrays stay.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -24,7 +24,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
 fn write(text: &mut String, value: &Value) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
-        // Integers lose what a double cannot hold. Every number that was read is finite.
+        // As RFC 8785 demands, integers are rounded to a double. Every number that was read is finite.
         Value::Number(number) => text.push_str(&ecmascript(number.as_f64().unwrap_or(0.0))),
         Value::Array(items) => {
             text.push('[');
@@ -61,7 +61,7 @@ fn ecmascript(number: f64) -> String {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let digits = mantissa.replace('.', "");
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
-    // The point stands after so many digits.
+    // The number of digits before the decimal point.
     let point = exponent.parse::<i32>().unwrap_or(0).saturating_add(1);
     let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
     let split = |at: i32| {

@@ -1,9 +1,9 @@
-//! Typed reading of JSON members with the lenient coercions of the server's mapper, and the limits
-//! that its bean validation puts on them.
+//! Typed reading of JSON members with the lenient coercions of the server's mapper, and the limits of its bean
+//! validation.
 //!
-//! Two kinds of fault, kept apart because the first hides the second: a member of the wrong type is
-//! [`Malformed`] at once; a value outside its limits is a violation that is collected and reported
-//! together with the others after the whole body was read.
+//! There are two kinds of errors, and the first hides the second: a member of the wrong type is [`Malformed`] at once;
+//! a value outside its limits is a violation, which is collected and reported together with the others after the whole
+//! body was read.
 
 use super::json::{Json, Malformed};
 use super::names::Named;
@@ -18,7 +18,7 @@ impl Violations {
         self.0.push(format!("{path}: {text}"));
     }
 
-    /// All of them in one message, or nothing if there are none.
+    /// All violations in one message, or `None` if there are none.
     pub(super) fn message(self) -> Option<String> {
         (!self.0.is_empty()).then(|| format!("Validation failed: {}", self.0.join(", ")))
     }
@@ -141,7 +141,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// How many UTF-16 code units `text` has.
+/// The length of `text` in UTF-16 code units.
 pub(super) fn utf16_length(text: &str) -> usize {
     text.encode_utf16().count()
 }
@@ -164,7 +164,7 @@ fn text(json: &Json) -> Result<String, Malformed> {
     }
 }
 
-/// Integers also come as digits in a string and as floats, which lose their fraction.
+/// Accepts integers also as digits in a string, and as floats, whose fraction is dropped.
 fn long(json: &Json) -> Result<Option<i64>, Malformed> {
     match json {
         Json::Null => Ok(None),
@@ -179,7 +179,7 @@ fn long(json: &Json) -> Result<Option<i64>, Malformed> {
 fn truncated(number: f64) -> Result<i64, Malformed> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     if (-LIMIT..=LIMIT).contains(&number) {
-        // In range, and the cast stops at the last value: 2^63 itself becomes 2^63 - 1, as on the server.
+        // In range, and the cast saturates: 2^63 becomes 2^63 - 1, as on the server.
         Ok(number as i64)
     } else {
         Err(Malformed)
@@ -201,7 +201,7 @@ fn boolean(json: &Json) -> Result<Option<bool>, Malformed> {
     }
 }
 
-/// Enums come by name, in its exact case, or by ordinal, as a number or as digits.
+/// Accepts an enum by its name, in the exact case, or by its ordinal, as a number or as digits in a string.
 fn choice<T: Named>(json: &Json) -> Result<T, Malformed> {
     let ordinal = match json {
         Json::Int(number) => usize::try_from(*number).map_err(|_| Malformed)?,

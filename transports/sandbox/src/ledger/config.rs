@@ -1,4 +1,4 @@
-//! What an operator sets up before requests come in: tenants, API keys and budgets.
+//! The objects that an operator sets up before requests arrive: tenants, API keys and budgets.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use cycles_proto::time::UnixMillis;
 use super::admin::{KeyRecord, TenantRecord};
 use super::names::{BudgetStatus, KeyStatus, OveragePolicy, TenantStatus, Unit};
 
-/// A tenant record. A tenant without a record works too: unrestricted, with the defaults named here.
+/// A tenant record. A tenant without a record works too: it is unrestricted and has the defaults named here.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     pub(super) id: String,
@@ -33,50 +33,49 @@ impl Tenant {
         }
     }
 
-    /// Its status. Unlike the other settings it takes effect with the next request.
+    /// Sets the status. Unlike the other settings, it takes effect with the next request.
     #[must_use]
     pub const fn status(mut self, status: TenantStatus) -> Self {
         self.status = Some(status);
         self
     }
 
-    /// A record without a valid status: it authenticates, but every mutation is 500.
+    /// Makes the status invalid: the tenant's keys still authenticate, but every mutation is 500.
     #[must_use]
     pub const fn malformed_status(mut self) -> Self {
         self.status = None;
         self
     }
 
-    /// The policy of reservations and events that name none; `ALLOW_IF_AVAILABLE` if unset.
+    /// Sets the policy of reservations and events that name none. Default: `ALLOW_IF_AVAILABLE`.
     #[must_use]
     pub fn default_overage_policy(self, policy: OveragePolicy) -> Self {
         self.default_overage_policy_text(policy.name())
     }
 
-    /// The same as free text: with a policy that does not exist, live reservations and events that name
-    /// none are 400.
+    /// Sets the same as free text. If there is no such policy, live reservations and events that name none are 400.
     #[must_use]
     pub fn default_overage_policy_text(mut self, policy: impl Into<String>) -> Self {
         self.default_policy = Some(policy.into());
         self
     }
 
-    /// The time to live of reservations that name none, in milliseconds; 60 000 if unset.
+    /// Sets the time to live of reservations that name none, in milliseconds. Default: 60 000.
     #[must_use]
     pub const fn default_ttl_ms(mut self, ttl_ms: i64) -> Self {
         self.default_ttl_ms = Some(ttl_ms);
         self
     }
 
-    /// The longest time to live that is granted, in milliseconds; 3 600 000 if unset. Longer requests are
-    /// cut silently; extensions are not limited by it.
+    /// Sets the longest time to live that is granted, in milliseconds. Default: 3 600 000. Longer requests are silently
+    /// shortened to it; extensions are not limited by it.
     #[must_use]
     pub const fn max_ttl_ms(mut self, ttl_ms: i64) -> Self {
         self.max_ttl_ms = Some(ttl_ms);
         self
     }
 
-    /// How often a reservation may be extended; 10 if unset.
+    /// Sets how many times a reservation may be extended. Default: 10.
     #[must_use]
     pub const fn max_extensions(mut self, extensions: i64) -> Self {
         self.max_extensions = Some(extensions);
@@ -84,21 +83,21 @@ impl Tenant {
     }
 }
 
-/// An API key. Keys are found by their first 14 characters, so two keys must differ within them: the
-/// later one replaces the earlier.
+/// An API key. The ledger looks keys up by their first 14 characters: a key with the same 14 characters replaces the
+/// earlier one.
 #[derive(Clone)]
 pub struct ApiKey {
     pub(super) secret: String,
     pub(super) tenant: String,
     pub(super) status: KeyStatus,
     pub(super) expires_at: Option<UnixMillis>,
-    /// Texts, because the admin plane alone reads them.
+    /// Plain strings, because only the admin plane reads them.
     pub(super) permissions: Vec<String>,
     pub(super) record: KeyRecord,
 }
 
 impl ApiKey {
-    /// What a key may do if nothing else is said: everything that the server proper has permissions for.
+    /// The permissions of a key that names none: all those of the client-facing server.
     pub(super) const DEFAULT_PERMISSIONS: [&str; 6] = [
         "reservations:create",
         "reservations:commit",
@@ -121,35 +120,35 @@ impl ApiKey {
         }
     }
 
-    /// Its permissions, such as `budgets:write`. Only the admin plane asks for them; everything else is
-    /// open to every key, as on the reference server.
+    /// Sets the permissions, such as `budgets:write`. Only the admin plane checks them; everything else is open to
+    /// every key, as on the reference server.
     #[must_use]
     pub fn permissions(mut self, permissions: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.permissions = permissions.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Its status.
+    /// Sets the status.
     #[must_use]
     pub const fn status(mut self, status: KeyStatus) -> Self {
         self.status = status;
         self
     }
 
-    /// The time from which it is 401 `KEY_EXPIRED`.
+    /// Sets the time from which calls with the key are 401 `KEY_EXPIRED`.
     #[must_use]
     pub const fn expires_at(mut self, expires_at: UnixMillis) -> Self {
         self.expires_at = Some(expires_at);
         self
     }
 
-    /// The part by which keys are found.
+    /// The part of a secret by which the key is looked up.
     pub(super) fn prefix(secret: &str) -> String {
         secret.chars().take(14).collect()
     }
 }
 
-/// Leaves the secret out.
+/// Omits the secret.
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKey")
@@ -175,7 +174,7 @@ pub struct Budget {
 
 impl Budget {
     /// An active budget of `allocated` units (a negative amount counts as 0) on `scope`, a path such as
-    /// `tenant:acme-corp/agent:bot`; it is put in lower case, as scopes of requests are.
+    /// `tenant:acme-corp/agent:bot`. The path is lower-cased, like the scopes of requests.
     pub fn new(scope: impl Into<String>, unit: Unit, allocated: i64) -> Self {
         Self {
             scope: scope.into().to_lowercase(),
@@ -189,46 +188,46 @@ impl Budget {
         }
     }
 
-    /// The path that it is on, in lower case.
+    /// The scope's path, in lower case.
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// What it counts.
+    /// The unit of its amounts.
     pub const fn unit(&self) -> Unit {
         self.unit
     }
 
-    /// The most debt that it may take on under `ALLOW_WITH_OVERDRAFT`; 0 (and less) is none.
+    /// Sets the limit of its debt under `ALLOW_WITH_OVERDRAFT`. Default: 0, no debt; a negative limit counts as 0.
     #[must_use]
     pub fn overdraft_limit(mut self, limit: i64) -> Self {
         self.overdraft_limit = limit.max(0);
         self
     }
 
-    /// Debt from before; it lowers what remains. 0 (and less) is none.
+    /// Sets an existing debt, which lowers what remains. Default: 0; a negative debt counts as 0.
     #[must_use]
     pub fn debt(mut self, debt: i64) -> Self {
         self.debt = debt.max(0);
         self
     }
 
-    /// Whether it is over its limit from the start, which blocks new reservations.
+    /// Sets whether it is over its limit from the start, which blocks new reservations.
     #[must_use]
     pub const fn over_limit(mut self, is_over_limit: bool) -> Self {
         self.is_over_limit = is_over_limit;
         self
     }
 
-    /// Its status.
+    /// Sets the status.
     #[must_use]
     pub const fn status(mut self, status: BudgetStatus) -> Self {
         self.status = status;
         self
     }
 
-    /// Caps, as JSON of the protocol's `Caps`: decisions whose deepest scope this is become
-    /// `ALLOW_WITH_CAPS`. A text that is no such JSON makes them 500, after the hold was taken.
+    /// Sets the caps, as JSON of the protocol's `Caps`: decisions whose deepest scope is this one become
+    /// `ALLOW_WITH_CAPS`. If the text is not such JSON, they are 500, after the hold was taken.
     #[must_use]
     pub fn caps_json(mut self, caps: impl Into<String>) -> Self {
         self.caps_json = Some(caps.into());

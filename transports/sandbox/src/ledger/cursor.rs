@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a sorted page ended, and under which question.
+/// The position at which a sorted page ended, and the query that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SortedCursor {
     v: u8,
@@ -43,7 +43,7 @@ impl SortedCursor {
     }
 }
 
-/// FNV-1a over `text`: fixed for all time, unlike the hashers of the standard library.
+/// FNV-1a over `text`: stable across versions, unlike the hashers of the standard library.
 pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
@@ -81,7 +81,7 @@ fn from_base64url(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for chunk in digits?.chunks(4) {
         let bits = chunk.iter().fold(0_u32, |bits, digit| bits << 6 | digit) << (6 * (4 - chunk.len()));
-        // Four digits are three bytes, three are two, two are one; one digit is none at all.
+        // Four digits are three bytes, three are two, two are one; a single digit is invalid.
         bytes.extend(
             bits.to_be_bytes()
                 .iter()

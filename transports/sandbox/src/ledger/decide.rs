@@ -11,7 +11,7 @@ use super::shapes::{Amount, Subject};
 
 const KEPT_MS: i64 = 86_400_000;
 
-/// What a reservation would meet.
+/// The decision that a reservation would get.
 pub(super) enum Verdict {
     Allow(Option<Caps>),
     Deny(&'static str),
@@ -29,7 +29,7 @@ impl Verdict {
 }
 
 impl Ledger {
-    /// Decisions, DENY included, are remembered for a day.
+    /// Answers `POST /v1/decide`. Decisions, including DENY, are kept for replays for a day.
     pub(super) fn decide(
         &mut self,
         now: i64,
@@ -56,8 +56,8 @@ impl Ledger {
         Reply::ok(&reply)
     }
 
-    /// What a reservation of `estimate` on `scopes` would meet now. A unit that no scope has is no
-    /// verdict but a fault of the request.
+    /// The decision that a reservation of `estimate` on `scopes` would get now. If no scope has the unit, the request
+    /// is refused instead.
     pub(super) fn verdict(
         &self,
         tenant: &str,
@@ -89,7 +89,7 @@ impl Ledger {
     }
 }
 
-/// A subject may name no tenant, but no other than the caller's, in exactly its case.
+/// A subject may omit the tenant; otherwise it must name the caller's, in the same case.
 pub(super) fn check_subject(subject: &Subject, tenant: &str) -> Result<(), Refusal> {
     match subject.tenant() {
         Some(named) if named != tenant => Err(Refusal::foreign_tenant()),

@@ -1,4 +1,4 @@
-//! The error catalogue: codes, statuses and the texts that go with them.
+//! The error catalogue: codes, statuses and messages.
 
 use serde::Serialize;
 
@@ -60,7 +60,7 @@ impl Code {
     }
 }
 
-/// Why a request was not served.
+/// The error that a request gets.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) code: Code,
@@ -68,7 +68,7 @@ pub(super) struct Refusal {
     pub(super) details: Option<UnitDetails>,
 }
 
-/// The only details the server ever gives: which units the scope does have.
+/// The only details that the server ever gives: the units in which the scope has budgets.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct UnitDetails {
     pub(super) scope: String,
@@ -85,12 +85,12 @@ impl Refusal {
         }
     }
 
-    /// Whatever the server did not foresee, from unknown paths to arithmetic beyond 64 bits.
+    /// Everything that the reference server does not handle, from unknown paths to arithmetic beyond 64 bits.
     pub(super) fn internal() -> Self {
         Self::new(Code::InternalError, "Internal error")
     }
 
-    /// The answer that a repeated key should get was never written.
+    /// The key is a replay, but its original answer was never stored.
     pub(super) fn unavailable_answer() -> Self {
         Self::new(
             Code::InternalError,
@@ -128,7 +128,7 @@ impl Refusal {
         )
     }
 
-    /// The budget exists, but counts something else.
+    /// The scope has a budget, but in another unit.
     pub(super) fn other_unit(details: UnitDetails) -> Self {
         let expected: Vec<&str> = details.expected_units.iter().map(|unit| unit.name()).collect();
         let message = format!(
@@ -144,7 +144,7 @@ impl Refusal {
         }
     }
 
-    /// The commit counts something else than its reservation; the server gives no details here.
+    /// The commit has another unit than its reservation; the server gives no details here.
     pub(super) fn commit_unit() -> Self {
         Self::new(
             Code::UnitMismatch,
@@ -194,7 +194,7 @@ impl Refusal {
         )
     }
 
-    /// A scope stands in the way of a new reservation or event.
+    /// A scope blocks a new reservation or event.
     pub(super) fn blocked(code: Code, scope: &str) -> Self {
         let message = match code {
             Code::BudgetFrozen => format!("Budget is frozen for scope: {scope}"),

@@ -1,4 +1,4 @@
-//! `POST /v1/events`: costs that were never reserved.
+//! `POST /v1/events`: costs without a reservation.
 
 use http::StatusCode;
 
@@ -16,7 +16,7 @@ use super::shapes::Amount;
 const KEPT_MS: i64 = 7 * 86_400_000;
 
 impl Ledger {
-    /// Charges the actual cost at once. Neither debt nor an over-limit scope stands in its way.
+    /// Charges the actual cost at once. Neither debt nor an over-limit scope blocks it.
     pub(super) fn record(&mut self, now: i64, tenant: &str, request: EventRequest) -> Result<Reply, Refusal> {
         check_subject(&request.subject, tenant)?;
         let policy = self
@@ -57,7 +57,7 @@ impl Ledger {
         Reply::json(StatusCode::CREATED, &reply)
     }
 
-    /// Why none of `scopes` has a budget in `unit`.
+    /// The refusal if none of `scopes` has a budget in `unit`.
     pub(super) fn no_budget(&self, scopes: &[String], unit: Unit) -> Refusal {
         match self.books.other_unit(scopes, unit) {
             Some(details) => Refusal::other_unit(details),

@@ -1,7 +1,7 @@
-//! References to evidence: what the server attests about an answer, named by the hash of its envelope.
+//! References to evidence: the server's attestation of an answer, named by the hash of its envelope.
 //!
-//! Only the names are made here. Signing an envelope and storing it under its name is the work of another
-//! service; until somebody publishes it, it cannot be fetched.
+//! This module only computes the names. Another service signs an envelope and stores it under its name; it cannot be
+//! fetched before the operator publishes it.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::error::Code;
 
 const SCHEMA: &str = "cycles-evidence/v0.1";
 
-/// Who attests, and in the course of which trace.
+/// The attesting server, and the trace id of the current request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     identity: Option<Identity>,
@@ -34,7 +34,7 @@ pub(super) struct EvidenceRef {
     cycles_evidence_url: String,
 }
 
-/// The references of a reservation's life.
+/// The references to all evidence of one reservation.
 #[derive(Debug, Serialize)]
 pub(super) struct ReservationEvidence<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,9 +61,9 @@ pub(super) struct Attested {
 }
 
 impl Ledger {
-    /// Turns `cycles_evidence` on: answers then name the envelopes that a server at `server_id` (its base
-    /// address with `/v1`) would publish, signed by `signer_did`. Blank texts turn it off. If `signer_did` is
-    /// an Ed25519 key as 64 lower-case hex digits, it is published as the key set, too.
+    /// Turns `cycles_evidence` on: answers then name the envelopes that a server at `server_id` (its base address with
+    /// `/v1`) would publish, signed by `signer_did`. Blank arguments turn it off. If `signer_did` is an Ed25519 key as
+    /// 64 lower-case hex digits, it is published as the key set as well.
     pub fn set_evidence_identity(&mut self, server_id: &str, signer_did: &str) {
         if let Some(key) = key_of(signer_did) {
             let x = to_base64url(&key);
@@ -81,7 +81,7 @@ impl Ledger {
 }
 
 impl Evidence {
-    /// What follows is part of this trace.
+    /// Sets the trace of the current request.
     pub(super) fn begin(&mut self, trace_id: &str) {
         if self.identity.is_some() {
             trace_id.clone_into(&mut self.trace_id);
@@ -110,7 +110,7 @@ impl Evidence {
         Some(self.name(identity, artifact, now, body))
     }
 
-    /// Keeps what an attested refusal of `request` would need.
+    /// Captures the parts of `request` that the evidence of a refusal would need.
     pub(super) fn note(
         &self,
         endpoint: &'static str,
@@ -125,7 +125,7 @@ impl Evidence {
         })
     }
 
-    /// Names the evidence of a refusal, if it is one about the budget or the state of things.
+    /// Names the evidence of a refusal, if its code is one that the server attests.
     pub(super) fn attest_refusal(
         &self,
         now: i64,

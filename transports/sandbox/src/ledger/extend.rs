@@ -9,8 +9,8 @@ use super::reply::Reply;
 use super::requests::ExtendRequest;
 
 impl Ledger {
-    /// Adds to the current expiry, however far away it is already; the grace period does not count, and
-    /// only the number of extensions is limited. The key is remembered until the new expiry.
+    /// Adds to the current expiry, however far away that already is; only the number of extensions is limited. After
+    /// the expiry it is refused, even within the grace period. The key is remembered until the new expiry.
     pub(super) fn extend(
         &mut self,
         now: i64,

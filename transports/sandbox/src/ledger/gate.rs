@@ -1,12 +1,12 @@
-//! What stands before the server's own code: a container and a firewall that refuse odd addresses, for
-//! everybody and without the protocol's error bodies.
+//! The checks in front of the server's own code: a container and a firewall that refuse odd addresses for every caller,
+//! without the protocol's error bodies.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 
-/// How an address is refused.
+/// The layer that refuses an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     /// 400 with a page, after which the connection ends.
@@ -16,7 +16,7 @@ pub(super) enum Gate {
 }
 
 impl Gate {
-    /// Whether `uri` gets no further than here.
+    /// The layer that refuses `uri`, if any does.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         let (path, query) = (uri.path(), uri.query().unwrap_or(""));
         let lower = path.to_ascii_lowercase();
@@ -46,7 +46,7 @@ impl Gate {
         (is_dotted || is_odd).then_some(Self::Firewall)
     }
 
-    /// The page of a container, or nothing to go by.
+    /// The container's error page, or the firewall's empty answer.
     pub(super) fn response(self) -> Response<Bytes> {
         match self {
             Self::Container => {

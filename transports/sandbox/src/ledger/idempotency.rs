@@ -1,10 +1,10 @@
-//! Remembered answers: what was asked under a key, what was answered, and for how long it is kept.
+//! Remembered answers: the request under a key, its answer, and how long both are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Refusal;
 
-/// Answers to requests of type `Q`, under keys of their own namespace.
+/// Answers to requests of type `Q`, in a separate namespace of keys.
 #[derive(Clone, Debug)]
 pub(super) struct Answers<Q, R> {
     records: BTreeMap<Key, Record<Q, R>>,
@@ -57,7 +57,7 @@ impl<Q: PartialEq, R> Answers<Q, R> {
         }
     }
 
-    /// Forgets what was kept until before `now`.
+    /// Forgets the answers whose time ended before `now`.
     pub(super) fn purge(&mut self, now: i64) {
         while self.ends.first().is_some_and(|(kept_until, _)| *kept_until < now) {
             if let Some((_, key)) = self.ends.pop_first() {

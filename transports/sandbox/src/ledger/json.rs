@@ -1,5 +1,5 @@
-//! A JSON tree that keeps what the server's hash of a request can see: the order of members and
-//! whether a number was written as an integer.
+//! A JSON tree that keeps the details that change the server's hash of a request: the order of members, and whether a
+//! number was written as an integer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,16 +18,17 @@ pub(super) enum Json {
     Float(f64),
     Text(String),
     Array(Vec<Self>),
-    /// In the order of first appearance; of duplicates the last value.
+    /// In the order of first appearance; duplicates have the last value.
     Object(Vec<(String, Self)>),
 }
 
-/// The request's body is not what the operation takes: 400 without a word about the place.
+/// The request's body does not have the shape of the operation: 400, without a hint at the place.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
 impl Json {
-    /// The first value in `bytes`, after a byte order mark if there is one. What follows it is ignored, as the server's parser does.
+    /// Parses the first value in `bytes`, after an optional byte order mark. Ignores anything after it, as the server's
+    /// parser does.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
         let mut source = serde_json::Deserializer::from_slice(bytes);

@@ -119,7 +119,7 @@ impl Page {
     }
 }
 
-/// What a row must be like. Its `Debug` text is what sorted cursors are bound to.
+/// The conditions that a row must meet. Sorted cursors are bound to the `Debug` text of this.
 #[derive(Debug)]
 struct Filters {
     tenant: String,
@@ -206,7 +206,7 @@ impl Window {
         }
     }
 
-    /// An open window takes everything, a bounded one nothing that has no time.
+    /// An unbounded window contains everything; a bounded one does not contain a row without a time.
     fn contains(&self, time: Option<i64>) -> bool {
         let within =
             |time: i64| self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time <= to);
@@ -214,7 +214,7 @@ impl Window {
     }
 }
 
-/// The admin must name a tenant; anyone else may name only its own. A blank name matches nothing.
+/// The admin must name a tenant; other callers may only name their own. A blank name matches nothing.
 fn effective_tenant(caller: &Caller, params: &Params) -> Result<String, Refusal> {
     let asked = params.get("tenant");
     match caller {
@@ -262,7 +262,7 @@ fn read_sorted_cursor(text: &str) -> Result<SortedCursor, Refusal> {
     SortedCursor::decode(text).ok_or_else(invalid_boundary)
 }
 
-/// Where a row stands in an unsorted read: the first half of its id, which orders like the id itself.
+/// The position of a row in an unsorted read: the first half of its id, which sorts like the id itself.
 fn position(id: &str) -> u64 {
     let half: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
     u64::from_str_radix(&half, 16).unwrap_or(0).max(1)

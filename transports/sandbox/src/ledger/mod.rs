@@ -1,5 +1,5 @@
-//! The ledger: everything about the server that a client can observe over HTTP, as one function of its
-//! state, the time and a request.
+//! The ledger: everything about the server that a client can observe over HTTP, as one function of its state, the time
+//! and a request.
 
 mod admin;
 mod auth;
@@ -66,11 +66,10 @@ pub use self::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus,
 pub use self::operator::{Funding, OperatorError, ReservationState};
 pub use self::spec::BudgetSyntax;
 
-/// A Cycles server without the sockets: give it a time and a request, and it answers.
+/// A Cycles server without sockets: it takes a time and a request, and returns the response.
 ///
-/// It reads no clock, draws no randomness and does no I/O, so the same seed, set-up and requests at the
-/// same times give the same answers to the byte. Times should not go back; if they do, nothing that has
-/// expired comes back.
+/// It reads no clock, draws no randomness and does no I/O, so the same seed, set-up and requests at the same times give
+/// the same answers, byte for byte. Times should not go back; if they do, expired reservations stay expired.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     seed: Seed,
@@ -79,7 +78,7 @@ pub struct Ledger {
     books: Books,
     reservations: Reservations,
     decided: Answers<DecideRequest, DecideReply>,
-    /// Live and dry runs share these. An answer that could not be written is kept as nothing.
+    /// Shared by live and dry runs. An answer that could not be built is kept as `None`.
     reserved: Answers<ReserveRequest, Option<ReserveReply>>,
     extended: Answers<ExtendRequest, ExtendReply>,
     recorded: Answers<EventRequest, EventReply>,
@@ -93,7 +92,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An empty ledger whose ids follow from `seed`: no tenants, no keys, no budgets, no admin key.
+    /// An empty ledger, without tenants, keys, budgets or an admin key. Its ids are derived from `seed`.
     pub fn new(seed: u64) -> Self {
         Self {
             seed: Seed::new(seed),
@@ -114,9 +113,9 @@ impl Ledger {
         }
     }
 
-    /// Answers `request` as of `now`, after what is due by then: forgotten keys and the sweep.
+    /// Answers `request` as of `now`, after running whatever is due by then: the sweep, and forgetting old keys.
     ///
-    /// Every request gets a response, whatever its bytes; faults are error bodies with their status.
+    /// Every request gets a response, whatever its bytes; errors are error bodies with their status.
     pub fn handle(&mut self, now: UnixMillis, request: &Request<Bytes>) -> Response<Bytes> {
         let now = millis(now);
         self.pass_time(now);
@@ -145,7 +144,7 @@ impl Ledger {
         reply::render(&envelope, reply)
     }
 
-    /// Notes in `envelope` how far the request came.
+    /// Answers `request`, and notes in `envelope` how far it came.
     fn answer(
         &mut self,
         now: i64,
@@ -213,7 +212,7 @@ pub(crate) fn operation_of(method: &http::Method, path: &str) -> Operation {
     Route::of(method, path).operation()
 }
 
-/// Times inside the ledger are signed, as they are on the wire; the far end of the range is one moment.
+/// Times inside the ledger are signed, as they are on the wire; times beyond that range become its end.
 fn millis(time: UnixMillis) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// An enum whose values have names on the wire; the order of `ALL` is the order of their ordinals.
+/// An enum whose values have names on the wire. `ALL` is in the order of the ordinals.
 pub(super) trait Named: Copy + 'static {
     /// Every value, in the order of declaration.
     const ALL: &'static [Self];
@@ -47,25 +47,25 @@ macro_rules! vocabulary {
 }
 
 vocabulary! {
-    /// What a budget counts. Each (scope, unit) pair is a budget of its own; units are never converted.
+    /// The unit of a budget. Each (scope, unit) pair is a separate budget; units are never converted.
     Unit {
-        /// Millionths of a US cent: 100 000 000 are one dollar.
+        /// Millionths of a US cent: 100 000 000 of them are one dollar.
         UsdMicrocents = "USD_MICROCENTS",
         /// Model tokens.
         Tokens = "TOKENS",
-        /// Credits of the tenant's own definition.
+        /// Credits, as the tenant defines them.
         Credits = "CREDITS",
-        /// Risk points of the tenant's own definition.
+        /// Risk points, as the tenant defines them.
         RiskPoints = "RISK_POINTS",
     }
 }
 
 vocabulary! {
-    /// What happens when the actual cost is above what was reserved.
+    /// What happens when the actual cost exceeds the reserved amount.
     OveragePolicy {
         /// The commit or event is refused.
         Reject = "REJECT",
-        /// As much as every scope can pay is charged; scopes that fell short become over-limit.
+        /// The charge is capped at what every scope can pay; scopes that fell short become over-limit.
         AllowIfAvailable = "ALLOW_IF_AVAILABLE",
         /// The shortfall becomes debt, up to the scope's overdraft limit.
         AllowWithOverdraft = "ALLOW_WITH_OVERDRAFT",
@@ -73,9 +73,9 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// The life of a reservation: active, then exactly one of the others.
+    /// The status of a reservation: active, then exactly one of the others.
     ReservationStatus {
-        /// The hold is in place, even past its expiry until the sweep comes by.
+        /// The hold is in place; past the expiry, until the sweep runs.
         Active = "ACTIVE",
         /// Charged.
         Committed = "COMMITTED",

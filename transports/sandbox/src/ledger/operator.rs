@@ -1,5 +1,5 @@
-//! The operator's side: setting the ledger up, funding and freezing budgets, and looking at the books.
-//! The admin plane does some of it over HTTP.
+//! The operator's methods: setting the ledger up, funding and freezing budgets, and reading the books. The admin plane
+//! offers some of them over HTTP.
 
 use core::fmt;
 
@@ -12,28 +12,28 @@ use super::budget::{Account, BudgetState};
 use super::config::{ApiKey, Budget, Tenant};
 use super::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 
-/// A change of a budget's funds. Each recomputes the over-limit flag as "debt is above the limit".
+/// A change of a budget's funds. Each kind sets the over-limit flag anew, to whether the debt is above the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Funding {
     /// Adds to allocated and remaining.
     Credit(i64),
-    /// Takes from allocated and remaining, which must have it.
+    /// Subtracts from allocated and remaining; remaining must be enough.
     Debit(i64),
-    /// Sets allocated; remaining follows.
+    /// Sets allocated; remaining changes with it.
     Reset(i64),
-    /// Begins a new period: sets allocated and spent; remaining follows. Holds and debt stay.
+    /// Begins a new period: sets allocated and spent; remaining changes with them. Holds and debt stay.
     ResetSpent {
-        /// What is granted from now on.
+        /// The new allocation.
         allocated: i64,
-        /// What counts as spent already.
+        /// The amount that counts as spent already.
         spent: i64,
     },
-    /// Pays debt; what is left over is a credit.
+    /// Pays debt; any surplus is a credit.
     RepayDebt(i64),
 }
 
-/// Why the operator's change was refused.
+/// The reason why an operator's change was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OperatorError {
@@ -41,7 +41,7 @@ pub enum OperatorError {
     NotFound,
     /// The budget is frozen or closed.
     NotActive,
-    /// The amount is negative, more than there is, or leads beyond 64 bits.
+    /// The amount is negative, exceeds the available funds, or leads beyond 64 bits.
     OutOfRange,
 }
 
@@ -57,31 +57,31 @@ impl fmt::Display for OperatorError {
 
 impl std::error::Error for OperatorError {}
 
-/// What a reservation is like, including what the protocol does not show.
+/// The state of a reservation, including parts that the protocol does not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReservationState {
-    /// As stored: active until the sweep, even past the expiry.
+    /// The stored status: active until the sweep, even past the expiry.
     pub status: ReservationStatus,
     /// The unit of the amounts.
     pub unit: Unit,
-    /// What was held.
+    /// The held amount.
     pub estimate: i64,
-    /// What was charged, once it is committed.
+    /// The charged amount, once the reservation is committed.
     pub charged: Option<i64>,
-    /// Milliseconds since 1970.
+    /// The expiry, in milliseconds since 1970.
     pub expires_at_ms: i64,
-    /// How much longer it can be settled, in milliseconds.
+    /// How long after the expiry it can still be settled, in milliseconds.
     pub grace_period_ms: i64,
-    /// How often it was extended.
+    /// The number of extensions so far.
     pub extensions: i64,
-    /// What applies if it costs more than the estimate.
+    /// The policy if the cost exceeds the estimate.
     pub overage_policy: OveragePolicy,
 }
 
 impl Ledger {
-    /// Adds a tenant record, or replaces that of the same id. Settings other than the status can take a
-    /// minute to be seen, because the server caches them.
+    /// Adds a tenant record, or replaces the one with the same id. Settings other than the status can take a minute to
+    /// take effect, because the server caches them.
     pub fn add_tenant(&mut self, tenant: Tenant) {
         self.tenants.insert(tenant);
     }
@@ -91,7 +91,7 @@ impl Ledger {
         self.keys.insert(key);
     }
 
-    /// Adds a budget, or replaces that of the same scope and unit; it starts with nothing spent.
+    /// Adds a budget, or replaces the one with the same scope and unit; it starts with nothing spent.
     pub fn add_budget(&mut self, budget: Budget) {
         let state = BudgetState {
             allocated: budget.allocated,
@@ -115,17 +115,17 @@ impl Ledger {
         );
     }
 
-    /// Sets the admin key, which lists, gets and releases across tenants.
+    /// Sets the admin key, which may list, get and release across tenants.
     pub fn set_admin_key(&mut self, key: impl Into<String>) {
         self.keys.admin = Some(key.into());
     }
 
-    /// Sets how long tenant settings may be out of date, 60 000 ms at first; 0 turns the cache off.
+    /// Sets how long tenant settings are cached, in milliseconds. Default: 60 000; 0 turns the cache off.
     pub fn set_tenant_cache_ms(&mut self, cache_ms: u64) {
         self.tenants.cache_ms = i64::try_from(cache_ms).unwrap_or(i64::MAX);
     }
 
-    /// Sets how many requests per minute the public paths take, 300 at first; `None` is no limit.
+    /// Sets how many requests per minute the public paths accept. Default: 300; `None` means unlimited.
     pub fn set_public_rate_limit(&mut self, requests_per_minute: Option<u32>) {
         self.throttle.limit = requests_per_minute;
     }
@@ -140,7 +140,7 @@ impl Ledger {
         self.published.jwks = Some(jwks.into());
     }
 
-    /// Changes the funds of a budget and returns what it is like afterwards.
+    /// Changes the funds of a budget and returns its new state.
     pub fn fund(&mut self, scope: &str, unit: Unit, funding: Funding) -> Result<BudgetState, OperatorError> {
         let state = &mut self
             .books
@@ -169,7 +169,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Suspends, closes or reopens a tenant; the next request sees it.
+    /// Suspends, closes or reopens a tenant, with effect from the next request.
     pub fn set_tenant_status(&mut self, id: &str, status: TenantStatus) -> Result<(), OperatorError> {
         self.tenants.record_mut(id).ok_or(OperatorError::NotFound)?.status = Some(status);
         Ok(())
@@ -181,7 +181,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The numbers of a budget; scope paths are in lower case.
+    /// The numbers of a budget. `scope` is a path in lower case.
     pub fn budget(&self, scope: &str, unit: Unit) -> Option<BudgetState> {
         self.books.account(scope, unit).map(|account| account.state)
     }
@@ -193,7 +193,7 @@ impl Ledger {
             .map(|(scope, unit, account)| (scope, unit, account.state))
     }
 
-    /// What a reservation is like, until it is forgotten 30 days after its end.
+    /// The state of a reservation, until it is forgotten 30 days after its end.
     pub fn reservation(&self, id: &str) -> Option<ReservationState> {
         self.reservations.get(id).map(|reservation| ReservationState {
             status: reservation.status,
@@ -207,19 +207,19 @@ impl Ledger {
         })
     }
 
-    /// The ids of all reservations that are not forgotten yet.
+    /// The ids of all reservations that are still remembered.
     pub fn reservation_ids(&self) -> impl Iterator<Item = &str> {
         self.reservations
             .iter()
             .map(|reservation| reservation.id.as_str())
     }
 
-    /// How many events were applied, replays not counted.
+    /// The number of applied events, not counting replays.
     pub const fn events_applied(&self) -> u64 {
         self.events_applied
     }
 
-    /// When the grace period of the next active reservation to expire ends, if there is one.
+    /// The end of the grace period of the active reservation that expires next, if there is one.
     pub fn next_expiry(&self) -> Option<UnixMillis> {
         self.reservations
             .next_due()
@@ -227,7 +227,7 @@ impl Ledger {
     }
 }
 
-/// Nothing if the amount is out of range.
+/// The budget after `funding`, or `None` if the amount is out of range.
 fn funded(state: BudgetState, funding: Funding) -> Option<BudgetState> {
     let mut after = state;
     let amount = match funding {

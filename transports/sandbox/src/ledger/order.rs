@@ -1,4 +1,4 @@
-//! The orders of a sorted list: by which member, in which direction, and where a page ended.
+//! The order of a sorted list: the member, the direction, and the position where a page ended.
 
 use core::cmp::Ordering;
 
@@ -14,7 +14,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Equal values are in the order of their ids in both directions.
+    /// Compares two rows. Equal values are ordered by id, in both directions.
     pub(super) fn compare(self, a: (&SortValue, &str), b: (&SortValue, &str)) -> Ordering {
         let values = match self.direction {
             Direction::Ascending => a.0.cmp(b.0),

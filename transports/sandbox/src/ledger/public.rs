@@ -1,4 +1,4 @@
-//! The public paths: signed evidence, the keys it is signed with, and the health probes.
+//! The public paths: signed evidence, its signing keys, and the health probes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::coerce::Violations;
 use super::error::Refusal;
 use super::reply::Reply;
 
-/// What the operator published. The ledger itself signs nothing.
+/// The evidence and keys that the operator published. The ledger itself signs nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Published {
     pub(super) envelopes: BTreeMap<String, Bytes>,
@@ -18,7 +18,7 @@ pub(super) struct Published {
 }
 
 impl Published {
-    /// The stored bytes, for a year and unchanged.
+    /// The stored bytes, unchanged, to be cached for a year.
     pub(super) fn evidence(&self, id: &str) -> Result<Reply, Refusal> {
         let mut violations = Violations::default();
         if id.len() != 64 || !id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {

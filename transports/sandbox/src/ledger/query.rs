@@ -1,5 +1,5 @@
-//! Query parameters, the arbitrary-order paging that unsorted reads share, and two of those reads:
-//! one reservation, and balances.
+//! Query parameters, the paging in arbitrary order that unsorted reads share, and two of those reads: one reservation,
+//! and balances.
 
 use http::Uri;
 use percent_encoding::percent_decode_str;
@@ -25,9 +25,9 @@ pub(super) struct Params(Vec<Param>);
 #[derive(Debug)]
 struct Param {
     name: String,
-    /// What numbers and flags are read from.
+    /// The first value: used for numbers and flags.
     first: String,
-    /// What texts are: all values, with commas between them.
+    /// All values, joined by commas: used for strings.
     all: String,
 }
 
@@ -48,7 +48,7 @@ impl Params {
             .filter(|pair| !pair.is_empty());
         let mut params = Self::default();
         for (name, value) in pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
-            // What is no form is left out.
+            // The server skips pairs that are not form-encoded.
             if let (Some(name), Some(value)) = (form(name), form(value)) {
                 params.add(name, value);
             }
@@ -79,12 +79,12 @@ impl Params {
         self.param(name).map(|param| param.all.as_str())
     }
 
-    /// A parameter for which blank is the same as absent.
+    /// A parameter as text; a blank one counts as absent.
     pub(super) fn non_blank(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.trim().is_empty())
     }
 
-    /// 1 to 200 rows, 50 by default. What is no number at all is not foreseen by the server.
+    /// The limit: 1 to 200 rows, 50 by default. A limit that is not a number is a 500, as on the reference server.
     pub(super) fn limit(&self) -> Result<usize, Refusal> {
         let Some(param) = self.param("limit").filter(|param| !param.all.is_empty()) else {
             return Ok(50);
@@ -136,8 +136,8 @@ pub(super) fn scan<T>(
     (page, None)
 }
 
-/// The position that a numeric cursor stands for, counted from the end if it is negative; anything else is
-/// not foreseen by the server.
+/// The position of a numeric cursor, counted from the end if it is negative. Anything else is a 500, as on the
+/// reference server.
 pub(super) fn scan_position(cursor: Option<&str>) -> Result<u64, Refusal> {
     let number = |text: &str| match text.strip_prefix('-') {
         Some(digits) if !digits.starts_with('+') => digits.parse().map(u64::wrapping_neg),
@@ -187,8 +187,8 @@ impl Ledger {
         ))
     }
 
-    /// `GET /v1/balances`: every budget of the tenant whose path has all segments that are asked for, so
-    /// descendants too, in every unit.
+    /// `GET /v1/balances`: every budget of the tenant whose path has all the requested segments, in every unit; so
+    /// descendants are included.
     pub(super) fn balances(&self, tenant: &str, uri: &Uri) -> Result<Reply, Refusal> {
         let params = Params::of(uri);
         params.check_include_children()?;
@@ -233,7 +233,7 @@ impl Ledger {
     }
 }
 
-/// A 32-bit integer as the server's framework reads one: blanks anywhere, decimal or hexadecimal.
+/// Parses a 32-bit integer like the server's framework: blanks anywhere, decimal or hexadecimal.
 fn integer(text: &str) -> Option<i32> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let (sign, digits) = text
@@ -251,8 +251,8 @@ fn integer(text: &str) -> Option<i32> {
     }
 }
 
-/// A plus is a blank; bytes that are no UTF-8 become the replacement character. Nothing if there is a
-/// percent sign without two digits after it.
+/// Decodes form text: a plus is a blank, and bytes that are not UTF-8 become the replacement character. `None` if a
+/// percent sign is not followed by two digits.
 fn form(text: &str) -> Option<String> {
     is_escaped(text).then(|| {
         percent_decode_str(&text.replace('+', " "))

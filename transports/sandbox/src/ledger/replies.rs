@@ -1,4 +1,4 @@
-//! The response bodies, members in the order in which the server writes them.
+//! The response bodies, with their members in the server's order.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::names::{ReservationStatus, Unit};
 use super::scope::leaf;
 use super::shapes::{Action, Amount, Subject};
 
-/// One budget as its owner sees it: zero debt, zero limit and a false flag are left out.
+/// A budget as its owner sees it: a debt of 0, a limit of 0 and a false flag are omitted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct BalanceRow {
     scope: String,
@@ -45,7 +45,7 @@ impl BalanceRow {
     }
 }
 
-/// Of a decision, live or not.
+/// The result of `decide`, and of live and dry reservations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Decision {
@@ -126,7 +126,7 @@ pub(super) struct ReserveReply {
     pub(super) cycles_evidence: Option<EvidenceRef>,
 }
 
-/// Of commit and release alike; a release charges nothing, a full commit releases nothing.
+/// The answer to commit and release. A release charges nothing, a full commit releases nothing.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SettleReply {
     pub(super) status: ReservationStatus,

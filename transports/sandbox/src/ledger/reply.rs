@@ -1,4 +1,4 @@
-//! From an outcome to an HTTP response: status, headers and body.
+//! Turns an outcome into an HTTP response: status, headers and body.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -8,16 +8,16 @@ use serde::Serialize;
 use super::error::{Refusal, UnitDetails};
 use super::evidence::{Attested, EvidenceRef};
 
-/// What came of a request that was served.
+/// The answer to a request that was served.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
-    /// Set by the operation itself; otherwise responses are not to be stored.
+    /// Set by the operation; without it, responses must not be stored.
     pub(super) cache_control: Option<&'static str>,
 }
 
-/// What is known about an exchange apart from its outcome.
+/// The facts about an exchange, apart from its outcome.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
     pub(super) request_id: String,
@@ -26,7 +26,7 @@ pub(super) struct Envelope {
     pub(super) tenant: Option<String>,
     /// Whether the path is under `/v1/`.
     pub(super) versioned: bool,
-    /// Whether the request came through authentication and throttling to a controller.
+    /// Whether the request passed authentication and throttling.
     pub(super) past_filters: bool,
     /// Set if the request was throttled.
     pub(super) throttled: Option<Throttled>,
@@ -34,7 +34,7 @@ pub(super) struct Envelope {
     pub(super) attested: Option<Attested>,
 }
 
-/// When a throttled caller may come back.
+/// When a throttled caller may try again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Throttled {
     pub(super) retry_after_s: u64,
@@ -43,7 +43,7 @@ pub(super) struct Throttled {
 }
 
 impl Reply {
-    /// A body as JSON. A body that cannot be written is the server's fault.
+    /// A reply with a JSON body. If the body cannot be serialised, the answer is a 500.
     pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Refusal> {
         let body = serde_json::to_vec(body).map_err(|_| Refusal::internal())?;
         Ok(Self {
@@ -74,7 +74,7 @@ pub(super) fn render(envelope: &Envelope, reply: Reply) -> Response<Bytes> {
     response
 }
 
-/// The ids of the exchange.
+/// Adds the headers with the ids of the exchange.
 pub(super) fn identify(envelope: &Envelope, headers: &mut HeaderMap) {
     put(
         headers,
@@ -88,7 +88,7 @@ pub(super) fn identify(envelope: &Envelope, headers: &mut HeaderMap) {
     );
 }
 
-/// What a refused request gets.
+/// The body of an error.
 #[derive(Serialize)]
 pub(super) struct ErrorBody<'a> {
     error: &'a str,
@@ -101,7 +101,7 @@ pub(super) struct ErrorBody<'a> {
     cycles_evidence: Option<EvidenceRef>,
 }
 
-/// A refusal as a reply. `attest` sees the body before it names its own evidence.
+/// Turns a refusal into a reply. `attest` gets the body without evidence and returns the evidence to add.
 pub(super) fn refused(
     envelope: &Envelope,
     refusal: &Refusal,
@@ -134,7 +134,8 @@ fn content_type(envelope: &Envelope) -> HeaderValue {
     HeaderValue::from_static(text)
 }
 
-/// Authenticated calls are never throttled, which the sentinels say; refusals before that say nothing.
+/// Adds the rate-limit headers. Authenticated calls are never throttled, so they get sentinel values; requests that
+/// were refused earlier get no headers.
 fn rate_limit(headers: &mut HeaderMap, envelope: &Envelope) {
     let (remaining, reset) = if let Some(throttled) = envelope.throttled {
         headers.insert(header::RETRY_AFTER, throttled.retry_after_s.into());
@@ -165,7 +166,7 @@ fn security(headers: &mut HeaderMap, cache_control: Option<&'static str>) {
     headers.insert(header::EXPIRES, HeaderValue::from_static("0"));
 }
 
-/// A text that is no header value, such as a tenant id with a line break, is left out.
+/// Adds a header, unless `text` is not a header value, such as a tenant id with a line break.
 fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);

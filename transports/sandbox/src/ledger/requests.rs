@@ -1,8 +1,8 @@
 //! The request bodies of the six POST operations, parsed and validated.
 //!
-//! A parsed body is also its own idempotency fingerprint: two requests are the same exactly if these
-//! values are equal. That is why absent and null are kept apart where the server's mapper folds a
-//! default in (`dry_run`, `grace_period_ms`), and why free maps keep their order.
+//! A parsed body is also its own idempotency fingerprint: two requests are the same if and only if these values are
+//! equal. That is why absent and null stay distinct where the server's mapper fills in a default (`dry_run`,
+//! `grace_period_ms`), and why free maps keep their order.
 
 use serde::Serialize;
 
@@ -15,11 +15,11 @@ const DAY_MS: i64 = 86_400_000;
 
 /// A request body.
 pub(super) trait Body: Sized {
-    /// Names of the members it may have.
+    /// The names of its members.
     const KNOWN: &'static [&'static str];
 
-    /// Reads the members; values outside their limits go to `violations` and leave a neutral value behind,
-    /// which is never used because a request with violations is refused.
+    /// Reads the members. A value outside its limits is added to `violations` and replaced by a neutral value, which is
+    /// never used, because a request with violations is refused.
     fn read(members: Members<'_>, violations: &mut Violations) -> Result<Self, Malformed>;
 
     /// The key in the body, which the header must repeat if it is sent.
@@ -87,7 +87,7 @@ pub(super) struct EventRequest {
     pub(super) metadata: Option<Json>,
 }
 
-/// Standard metrics: stored by the server for nobody to read, so they matter for equality only.
+/// Standard metrics. The server stores them but never shows them, so they matter for equality only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Metrics {
     tokens_input: Option<i32>,
@@ -160,7 +160,7 @@ impl Body for ReserveRequest {
 }
 
 impl ReserveRequest {
-    /// Whether nothing is to be held.
+    /// Whether this is a dry run, which holds nothing.
     pub(super) fn is_dry_run(&self) -> bool {
         self.dry_run == Some(true)
     }
@@ -308,7 +308,7 @@ fn idempotency_key(members: Members<'_>, violations: &mut Violations) -> Result<
     Ok(key.unwrap_or_default())
 }
 
-/// An amount that has to be there.
+/// A required amount.
 pub(super) fn amount(
     members: Members<'_>,
     name: &str,

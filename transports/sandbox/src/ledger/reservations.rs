@@ -1,5 +1,4 @@
-//! The reservations and the two clocks that run on them: when the sweep may expire one, and when a
-//! finished one is forgotten.
+//! The reservations and their two deadlines: when the sweep may expire one, and when a finished one is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ const RETENTION_MS: i64 = 30 * 86_400_000;
 #[derive(Clone, Debug)]
 pub(super) struct Reservation {
     pub(super) id: String,
-    /// The tenant of the API key that made it.
+    /// The tenant of the API key that created it.
     pub(super) tenant: String,
     pub(super) status: ReservationStatus,
     pub(super) idempotency_key: String,
@@ -26,7 +25,7 @@ pub(super) struct Reservation {
     pub(super) action: Action,
     pub(super) estimate: Amount,
     pub(super) affected_scopes: Vec<String>,
-    /// Those that had a budget at the time: settlement touches them and no later ones.
+    /// The scopes that had a budget at its creation: its settlement changes these and no later ones.
     pub(super) budgeted_scopes: Vec<String>,
     pub(super) created_at: i64,
     pub(super) expires_at: i64,
@@ -35,12 +34,12 @@ pub(super) struct Reservation {
     pub(super) extensions: i64,
     pub(super) max_extensions: i64,
     pub(super) metadata: Option<Json>,
-    /// Of its creation.
+    /// The evidence of its creation.
     pub(super) evidence: Option<EvidenceRef>,
     pub(super) settlement: Option<Settlement>,
 }
 
-/// How a reservation was settled, kept for replays as long as the reservation itself.
+/// The settlement of a reservation, kept for replays as long as the reservation itself.
 #[derive(Clone, Debug)]
 pub(super) struct Settlement {
     pub(super) at: i64,
@@ -71,12 +70,12 @@ impl Reservation {
         self.expires_at.saturating_add(self.grace_ms)
     }
 
-    /// What was charged, once it is committed.
+    /// The charged amount, once it is committed.
     pub(super) fn committed(&self) -> Option<Amount> {
         self.settlement.as_ref()?.reply.charged
     }
 
-    /// What attests its creation and its end.
+    /// The evidence of its creation and its end.
     pub(super) fn evidence(&self) -> ReservationEvidence<'_> {
         let settled = self.settlement.as_ref();
         let of = |status| {
@@ -99,13 +98,13 @@ impl Reservation {
     }
 }
 
-/// All reservations that are not forgotten yet, by id.
+/// All reservations that are still remembered, by id.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reservations {
     rows: BTreeMap<String, Reservation>,
-    /// Active ones by the end of their grace.
+    /// Active reservations, by the end of their grace period.
     due: BTreeSet<(i64, String)>,
-    /// Finished ones by the end of their retention.
+    /// Finished reservations, by the end of their retention.
     ends: BTreeSet<(i64, String)>,
 }
 
@@ -114,25 +113,25 @@ impl Reservations {
         self.rows.get(id)
     }
 
-    /// In the order of their ids, which is as good as none.
+    /// In the order of their ids, which is arbitrary.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Reservation> {
         self.rows.values()
     }
 
-    /// A new, active one.
+    /// Adds a new, active reservation.
     pub(super) fn insert(&mut self, reservation: Reservation) {
         self.due.insert((reservation.grace_end(), reservation.id.clone()));
         self.rows.insert(reservation.id.clone(), reservation);
     }
 
-    /// Keeps what attests the creation of one.
+    /// Keeps the evidence of a reservation's creation.
     pub(super) fn note_evidence(&mut self, id: &str, evidence: EvidenceRef) {
         if let Some(row) = self.rows.get_mut(id) {
             row.evidence = Some(evidence);
         }
     }
 
-    /// Moves the expiry of an active one.
+    /// Moves the expiry of an active reservation.
     pub(super) fn extend(&mut self, id: &str, expires_at: i64) {
         if let Some(row) = self.rows.get_mut(id) {
             self.due.remove(&(row.grace_end(), id.to_owned()));
@@ -142,7 +141,7 @@ impl Reservations {
         }
     }
 
-    /// Ends an active one at `now`, with its settlement unless it expired.
+    /// Ends an active reservation at `now`, with its settlement unless it expired.
     pub(super) fn finish(
         &mut self,
         id: &str,
@@ -159,25 +158,25 @@ impl Reservations {
         }
     }
 
-    /// Up to `limit` active ones whose grace ended before `now`, the longest overdue first.
+    /// Up to `limit` active reservations whose grace period ended before `now`, the longest overdue first.
     pub(super) fn overdue(&self, now: i64, limit: usize) -> Vec<String> {
         let due = self.due.iter().take_while(|(grace_end, _)| *grace_end < now);
         due.take(limit).map(|(_, id)| id.clone()).collect()
     }
 
-    /// When the grace of the next active one ends.
+    /// When the next grace period of an active reservation ends.
     pub(super) fn next_due(&self) -> Option<i64> {
         self.due.first().map(|(grace_end, _)| *grace_end)
     }
 
-    /// Takes a row out of the sweep without changing it.
+    /// Removes a reservation from the sweep without changing it.
     pub(super) fn quarantine(&mut self, id: &str) {
         if let Some(row) = self.rows.get(id) {
             self.due.remove(&(row.grace_end(), id.to_owned()));
         }
     }
 
-    /// Forgets finished ones whose retention ended before `now`.
+    /// Forgets finished reservations whose retention ended before `now`.
     pub(super) fn purge(&mut self, now: i64) {
         while self.ends.first().is_some_and(|(end, _)| *end < now) {
             if let Some((_, id)) = self.ends.pop_first() {

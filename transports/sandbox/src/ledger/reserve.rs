@@ -1,4 +1,4 @@
-//! `POST /v1/reservations`: holds, and dry runs that only look.
+//! `POST /v1/reservations`: holds, and dry runs.
 
 use super::Ledger;
 use super::decide::check_subject;
@@ -54,7 +54,7 @@ impl Ledger {
                     .remember(key, request, Some(reply.clone()), kept_until);
                 Reply::ok(&reply)
             }
-            // The hold is taken by now, and the key with it: a replay finds no answer to repeat.
+            // The hold is taken, and the key is used: a replay finds no answer to repeat.
             Err(refusal) => {
                 self.reserved.remember(key, request, None, kept_until);
                 Err(refusal)
@@ -156,7 +156,7 @@ impl Ledger {
         })
     }
 
-    /// The original answer with nothing but its time to live brought up to date.
+    /// The original answer with an updated time to live.
     fn replay(&self, now: i64, reply: Option<ReserveReply>) -> Result<Reply, Refusal> {
         let mut reply = reply.ok_or_else(Refusal::unavailable_answer)?;
         if let (Some(id), Some(expires_at)) = (&reply.reservation_id, reply.expires_at_ms) {
@@ -165,7 +165,7 @@ impl Ledger {
         Reply::ok(&reply)
     }
 
-    /// What is left until `expires_at`, which is 0 for a reservation that is no longer active.
+    /// The time left until `expires_at`, in milliseconds; 0 if the reservation is no longer active.
     pub(super) fn remaining_ttl_ms(&self, now: i64, id: &str, expires_at: i64) -> i64 {
         let status = self.reservations.get(id).map(|reservation| reservation.status);
         if status == Some(ReservationStatus::Active) {

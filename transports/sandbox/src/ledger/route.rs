@@ -1,4 +1,4 @@
-//! Which operation a method and a path name, and who may call it.
+//! The operation that a method and a path name, and the access that it needs.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::operation::Operation;
 
-/// An operation with the id from its path.
+/// An operation, with the id from its path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     Decide,
@@ -22,16 +22,16 @@ pub(super) enum Route<'a> {
     Evidence(Cow<'a, str>),
     Jwks,
     Health,
-    /// No such path, or not with this method: 500, once the caller is authenticated.
+    /// An unknown path or method: 500, after authentication.
     Unknown,
 }
 
-/// What a path asks of its caller. It is decided before the route, and by the path alone.
+/// The authentication that a path needs. It depends on the path alone and is decided before the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Nothing.
+    /// None.
     Open,
-    /// Nothing, but only so often a minute.
+    /// None, but the calls per minute are limited.
     Throttled,
     /// The admin key.
     Admin,
@@ -69,7 +69,7 @@ impl<'a> Route<'a> {
             .collect();
         let names: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let id = || segments.get(2).cloned().unwrap_or_default();
-        // The front leaves the body out.
+        // The front omits the body.
         let method = if *method == Method::HEAD {
             "GET"
         } else {
@@ -115,7 +115,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Whether the admin key counts here instead of an API key.
+    /// Whether the admin key is accepted instead of an API key.
     pub(super) const fn takes_admin(&self) -> bool {
         match self {
             Self::List | Self::Get(_) | Self::Release(_) => true,

@@ -1,9 +1,9 @@
-//! Scopes: from a subject to those that it touches, and what a scope path looks like.
+//! Scopes: the scopes of a subject, and the syntax of scope paths.
 
 use super::shapes::{LEVELS, Subject};
 
-/// The full paths of the scopes of `subject`, broadest first: one per level that is given, values in
-/// lower case. The tenant is not added when the subject leaves it out.
+/// The full paths of the scopes of `subject`, broadest first: one per level that is given, with values in lower case.
+/// If the subject omits the tenant, it is not added.
 pub(super) fn derive(subject: &Subject) -> Vec<String> {
     let mut scopes: Vec<String> = Vec::new();
     for (name, level) in LEVELS.iter().zip(&subject.levels) {
@@ -39,7 +39,7 @@ pub(super) fn tenant_of(path: &str) -> Option<&str> {
     (!tenant.is_empty()).then_some(tenant)
 }
 
-/// Whether a budget can be on `path`, else why not: `tenant:ID`, then further levels in their order.
+/// Checks that `path` can have a budget: `tenant:ID`, then further levels in their order.
 pub(super) fn check_path(path: &str) -> Result<(), String> {
     let mut next_level = 0;
     for segment in path.split('/') {
@@ -48,7 +48,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
             .ok_or_else(|| format!("`{segment}` in `{path}` is not of the form LEVEL:ID"))?;
         let level = LEVELS.iter().position(|level| *level == name).ok_or_else(|| {
             format!(
-                "`{name}` in `{path}` is no level; the levels are {}",
+                "`{name}` in `{path}` is not a level; the levels are {}",
                 LEVELS.join(", ")
             )
         })?;
@@ -63,7 +63,7 @@ pub(super) fn check_path(path: &str) -> Result<(), String> {
         }
         if !is_id(id) {
             return Err(format!(
-                "`{id}` in `{path}` is no id: up to 128 letters, digits, dots, hyphens and underscores, \
+                "`{id}` in `{path}` is not an id: up to 128 letters, digits, dots, hyphens and underscores, \
                  with a letter or digit at both ends"
             ));
         }

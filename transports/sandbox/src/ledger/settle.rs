@@ -93,7 +93,7 @@ impl Ledger {
         Ok(reservation)
     }
 
-    /// The guards that commit, release and extend share: tenant first, then the state.
+    /// The checks that commit, release and extend share: first the tenant, then the state.
     pub(super) fn check_settleable(&self, reservation: &Reservation) -> Result<(), Refusal> {
         self.tenants.check_open(&reservation.tenant)?;
         match reservation.status {
@@ -130,8 +130,8 @@ impl Ledger {
     }
 }
 
-/// The original answer if this very operation settled the reservation under the same key; another
-/// operation or another key is no replay, and meets the state of the reservation instead.
+/// The original answer, if the same operation settled the reservation under the same key. Another operation or another
+/// key is not a replay; the reservation's state decides then.
 fn replay(reservation: &Reservation, request: &SettleRequest) -> Result<Option<SettleReply>, Refusal> {
     let Some(settlement) = &reservation.settlement else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Shapes that go in and out: amount, subject and action.
+//! The shapes that requests and responses share: amount, subject and action.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -16,7 +16,7 @@ pub(super) struct Amount {
     pub(super) amount: i64,
 }
 
-/// Who acts. Written with all seven members, nulls included, as the server's reads do.
+/// The subject of a request. Written with all seven members, including nulls, as in the server's reads.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Subject {
     /// One value per level, in the caller's own case.
@@ -25,7 +25,7 @@ pub(super) struct Subject {
     pub(super) dimensions: Option<Json>,
 }
 
-/// What is done.
+/// The action of a request.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub(super) struct Action {
     pub(super) kind: String,
@@ -34,7 +34,7 @@ pub(super) struct Action {
 }
 
 impl Subject {
-    /// The tenant as sent, which must be that of the API key if there is one.
+    /// The tenant as sent; if present, it must be that of the API key.
     pub(super) fn tenant(&self) -> Option<&str> {
         self.levels[0].as_deref()
     }

@@ -8,7 +8,7 @@ use super::names::{BudgetStatus, Named, Unit};
 use super::replies::Caps;
 use super::scope;
 
-/// A text that describes no budget, and what would.
+/// The text is not a budget. The message says what would be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetSyntax(String);
 
@@ -20,8 +20,8 @@ impl fmt::Display for BudgetSyntax {
 
 impl std::error::Error for BudgetSyntax {}
 
-/// `tenant:acme-corp/agent:a1=TOKENS:6000,overdraft=500`, `tenant:acme-corp=CREDITS:9,status=FROZEN`,
-/// `tenant:acme-corp=TOKENS:100,caps={"max_tokens":50}`: the caps go on to the end of the text.
+/// Reads `tenant:acme-corp/agent:a1=TOKENS:6000,overdraft=500`, `tenant:acme-corp=CREDITS:9,status=FROZEN`,
+/// `tenant:acme-corp=TOKENS:100,caps={"max_tokens":50}`. The caps extend to the end of the text, so they come last.
 impl FromStr for Budget {
     type Err = BudgetSyntax;
 
@@ -42,10 +42,10 @@ impl FromStr for Budget {
         while let Some(option) = options {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             if seen.contains(&name) {
-                return Err(syntax(name, "is there twice"));
+                return Err(syntax(name, "is given twice"));
             }
             seen.push(name);
-            // Caps are JSON and have commas of their own.
+            // Caps are JSON, which contains commas.
             let (value, rest) = if name == "caps" {
                 (value, None)
             } else {
@@ -76,7 +76,7 @@ fn split_comma(text: &str) -> (&str, Option<&str>) {
 fn named<T: Named>(text: &str, kind: &str) -> Result<T, BudgetSyntax> {
     T::from_name(text).ok_or_else(|| {
         let names: Vec<&str> = T::ALL.iter().map(|value| value.wire_name()).collect();
-        syntax(text, &format!("is no {kind}: use {}", names.join(", ")))
+        syntax(text, &format!("is not a {kind}: use {}", names.join(", ")))
     })
 }
 
@@ -85,21 +85,21 @@ fn amount(text: &str) -> Result<i64, BudgetSyntax> {
         Ok(amount) if amount >= 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(amount),
         _ => Err(syntax(
             text,
-            &format!("is no whole number from 0 to {}", i64::MAX),
+            &format!("is not a whole number from 0 to {}", i64::MAX),
         )),
     }
 }
 
 fn caps(text: &str) -> Result<&str, BudgetSyntax> {
-    // The ledger reads the first value and ignores what follows it, which here would be a slip of the pen.
+    // The ledger reads the first value and ignores the rest; here, a rest is a typing error.
     let whole = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     if whole && Caps::parse(text).is_ok() {
         Ok(text)
     } else {
         Err(syntax(
             text,
-            "is no caps: use a JSON object of max_tokens, max_steps_remaining, tool_allowlist, tool_denylist and \
-             cooldown_ms, such as {\"max_tokens\":50}",
+            "is not valid caps: use a JSON object of max_tokens, max_steps_remaining, tool_allowlist, \
+             tool_denylist and cooldown_ms, such as {\"max_tokens\":50}",
         ))
     }
 }

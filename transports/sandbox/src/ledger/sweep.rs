@@ -1,4 +1,4 @@
-//! What time does to the ledger: the sweep that expires reservations, and forgetting.
+//! The ledger's timed work: the sweep that expires reservations, and forgetting.
 
 use cycles_proto::time::UnixMillis;
 
@@ -8,12 +8,12 @@ use super::{Ledger, millis};
 const INTERVAL_MS: i64 = 5_000;
 const ROWS_PER_RUN: usize = 1_000;
 
-/// When the sweep runs.
+/// The schedule of the sweep.
 #[derive(Clone, Debug)]
 pub(super) struct Sweeper {
-    /// Milliseconds between runs; without it the sweep runs by hand alone.
+    /// Milliseconds between runs; `None` if only [`Ledger::sweep`] runs it.
     interval_ms: Option<i64>,
-    /// Unknown until the ledger first hears of the time.
+    /// `None` until the ledger is first given a time.
     next_run: Option<i64>,
 }
 
@@ -27,19 +27,19 @@ impl Default for Sweeper {
 }
 
 impl Ledger {
-    /// Runs the sweep now: up to 1 000 active reservations whose grace period ended before `now` become
-    /// expired and their holds go back. Returns how many. The regular runs keep their own schedule.
+    /// Runs the sweep now: expires up to 1 000 active reservations whose grace period ended before `now`, and gives
+    /// their holds back. Returns how many. The regular runs keep their schedule.
     pub fn sweep(&mut self, now: UnixMillis) -> usize {
         self.sweep_up_to(millis(now), ROWS_PER_RUN)
     }
 
-    /// Lets time pass until `now` without a request: what is due by then happens.
+    /// Lets time pass until `now` without a request, and runs whatever is due by then.
     pub fn tick(&mut self, now: UnixMillis) {
         self.pass_time(millis(now));
     }
 
-    /// Changes the time between regular sweeps, 5 000 ms at first; 0 turns them off and leaves
-    /// [`Ledger::sweep`]. The next one comes one interval after the next request.
+    /// Sets the time between regular sweeps, in milliseconds. Default: 5 000; 0 turns them off, so that only
+    /// [`Ledger::sweep`] runs one. The next sweep runs one interval after the next request.
     pub fn set_sweep_interval_ms(&mut self, interval_ms: u64) {
         let interval_ms = i64::try_from(interval_ms).unwrap_or(i64::MAX);
         self.sweeper = Sweeper {
@@ -56,8 +56,8 @@ impl Ledger {
                 .next_run
                 .get_or_insert(now.saturating_add(interval_ms));
             if now >= next_run {
-                // Runs that nobody saw are made up for as of the last of them: what became due after
-                // it is still active, as it would be had they all run on time.
+                // Missed runs are made up for by one run as of the last of them: a reservation that became
+                // due after it stays active, as if all of them had run on time.
                 let missed = (now - next_run) / interval_ms;
                 let last_run = next_run + missed * interval_ms;
                 let runs = usize::try_from(missed + 1).unwrap_or(usize::MAX);

@@ -16,11 +16,11 @@ const CACHE_MS: i64 = 60_000;
 pub(super) struct Tenants {
     records: BTreeMap<String, Tenant>,
     cache: BTreeMap<String, (i64, Settings)>,
-    /// How long settings may be out of date, in milliseconds; 0 reads them afresh.
+    /// How long settings are cached, in milliseconds; 0 turns the cache off.
     pub(super) cache_ms: i64,
 }
 
-/// What a tenant's record says about new reservations and events.
+/// A tenant's settings for new reservations and events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settings {
     default_policy: Option<String>,
@@ -52,12 +52,12 @@ impl Tenants {
         self.records.get_mut(id)
     }
 
-    /// `None` without a record, `Some(None)` if the record has no valid status. Never cached.
+    /// The status: `None` without a record, `Some(None)` if the record has no valid status. Never cached.
     pub(super) fn status(&self, id: &str) -> Option<Option<TenantStatus>> {
         self.records.get(id).map(|tenant| tenant.status)
     }
 
-    /// Whether the tenant is closed, which stops every mutation. A record without a status is 500.
+    /// Whether the tenant is closed, which blocks every mutation. A record without a valid status is a 500.
     pub(super) fn is_closed(&self, id: &str) -> Result<bool, Refusal> {
         match self.status(id) {
             None | Some(Some(TenantStatus::Active | TenantStatus::Suspended)) => Ok(false),
@@ -66,7 +66,7 @@ impl Tenants {
         }
     }
 
-    /// The guard of live mutations: a closed tenant is 409.
+    /// The check before live mutations: a closed tenant is a 409.
     pub(super) fn check_open(&self, id: &str) -> Result<(), Refusal> {
         if self.is_closed(id)? {
             Err(Refusal::tenant_closed(id))
@@ -75,7 +75,7 @@ impl Tenants {
         }
     }
 
-    /// The settings as they were when last read, absence included.
+    /// The settings as of the last read; a missing record is cached as well.
     pub(super) fn settings(&mut self, id: &str, now: i64) -> Settings {
         if let Some((read_at, settings)) = self.cache.get(id)
             && now < read_at.saturating_add(self.cache_ms)
@@ -99,7 +99,7 @@ impl Settings {
         }
     }
 
-    /// The policy asked for, else the tenant's, which may be no policy at all.
+    /// The requested policy, else the tenant's. A tenant's policy that does not exist is a 400.
     pub(super) fn policy(&self, asked: Option<OveragePolicy>) -> Result<OveragePolicy, Refusal> {
         match (asked, &self.default_policy) {
             (Some(policy), _) => Ok(policy),
@@ -110,7 +110,7 @@ impl Settings {
         }
     }
 
-    /// What is granted of the time to live asked for, in milliseconds.
+    /// The granted time to live for the requested one, in milliseconds.
     pub(super) fn ttl_ms(&self, asked: Option<i64>) -> i64 {
         let wanted = asked.or(self.default_ttl_ms).unwrap_or(DEFAULT_TTL_MS);
         wanted.min(self.max_ttl_ms.unwrap_or(MAX_TTL_MS))

@@ -1,11 +1,11 @@
-//! Instants as text: ISO 8601 with seconds and a zone.
+//! Timestamps as text: ISO 8601 with seconds and a zone.
 
-/// Why a text is no instant.
+/// The reason why a text is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoInstant {
     /// It has another form.
     Malformed,
-    /// It is one, but so far away that its milliseconds do not fit into 64 bits.
+    /// Its milliseconds do not fit into 64 bits.
     OutOfRange,
 }
 
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<i64, NoInstant> {
     i64::try_from(exact).map_err(|_| NoInstant::OutOfRange)
 }
 
-/// Whole days since 1970 and milliseconds beside them.
+/// Whole days since 1970, and the remaining milliseconds.
 fn read(text: &str) -> Option<(i64, i64)> {
     let (date, rest) = text.split_once(['T', 't'])?;
     let (sign, date) = match date.split_at_checked(1)? {
@@ -61,7 +61,7 @@ pub(super) fn format(millis: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{time}{fraction}Z")
 }
 
-/// Year, month and day. Years are taken to begin in March, so that the leap day is the last of its year.
+/// Year, month and day. The calculation begins years in March, so that the leap day is the last of its year.
 const fn date_of(days: i64) -> (i64, i64, i64) {
     const ERA: i64 = 146_097; // days in 400 years
     let since_march_0000 = days + 719_468;
@@ -83,7 +83,7 @@ fn time_of_day(text: &str) -> Option<i64> {
     let mut parts = time.split(':');
     let (hour, minute) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
     let second = digits(parts.next()?, 2)?;
-    // The end of the day is 24:00:00 too, and its leap second the same as the second before it.
+    // The end of the day can be written as 24:00:00, and its leap second counts as the second before.
     let (second, is_valid) = match (hour, minute, second) {
         (23, 59, 60) => (59, true),
         (24, 0, 0) => (0, fraction.bytes().all(|digit| digit == b'0')),

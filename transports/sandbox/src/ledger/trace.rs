@@ -2,8 +2,7 @@
 
 use http::HeaderMap;
 
-/// The trace id of `traceparent`, else that of `X-Cycles-Trace-Id`; in lower case. Unusable values count
-/// as absent.
+/// The trace id of `traceparent`, else of `X-Cycles-Trace-Id`, in lower case. Invalid values count as absent.
 pub(super) fn select(headers: &HeaderMap) -> Option<String> {
     let lowered = |name: &str| {
         headers

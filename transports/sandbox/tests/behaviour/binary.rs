@@ -395,7 +395,7 @@ fn exports_that_cannot_be_written_are_a_sentence_and_exit_code_1() {
         assert_eq!(output.status.code(), Some(1));
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(
-            text.starts_with("cycles-sandbox: standard output could not be written: "),
+            text.starts_with("cycles-sandbox: cannot write to standard output: "),
             "{text}"
         );
     }

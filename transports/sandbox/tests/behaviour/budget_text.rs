@@ -103,37 +103,37 @@ fn a_slip_of_the_pen_is_told_what_would_be_right() {
         ),
         (
             "tenant:acme=TOKENS:-5",
-            "`-5` is no whole number from 0 to 9223372036854775807",
+            "`-5` is not a whole number from 0 to 9223372036854775807",
         ),
-        ("tenant:acme=TOKENS:+5", "`+5` is no whole number"),
-        ("tenant:acme=TOKENS:5k", "`5k` is no whole number"),
-        ("tenant:acme=TOKENS:9223372036854775808", "is no whole number"),
+        ("tenant:acme=TOKENS:+5", "`+5` is not a whole number"),
+        ("tenant:acme=TOKENS:5k", "`5k` is not a whole number"),
+        ("tenant:acme=TOKENS:9223372036854775808", "is not a whole number"),
         ("acme=TOKENS:5", "`acme` in `acme` is not of the form LEVEL:ID"),
         ("agent:a=TOKENS:5", "does not begin with tenant:ID"),
         (
             "tenant:acme/bot:a=TOKENS:5",
-            "`bot` in `tenant:acme/bot:a` is no level",
+            "`bot` in `tenant:acme/bot:a` is not a level",
         ),
         (
             "tenant:acme/agent:a/app:b=TOKENS:5",
             "the order is tenant, workspace, app",
         ),
         ("tenant:acme/tenant:acme=TOKENS:5", "comes too late"),
-        ("tenant:=TOKENS:5", "is no id"),
-        ("tenant:a b=TOKENS:5", "is no id"),
+        ("tenant:=TOKENS:5", "is not an id"),
+        ("tenant:a b=TOKENS:5", "is not an id"),
         (
             "tenant:acme=TOKENS:5,limit=1",
             "`limit=1` is neither overdraft=N, status=STATUS nor caps=JSON",
         ),
         ("tenant:acme=TOKENS:5,", "`` is neither"),
-        ("tenant:acme=TOKENS:5,overdraft=x", "`x` is no whole number"),
+        ("tenant:acme=TOKENS:5,overdraft=x", "`x` is not a whole number"),
         (
             "tenant:acme=TOKENS:5,overdraft=1,overdraft=2",
-            "`overdraft` is there twice",
+            "`overdraft` is given twice",
         ),
         ("tenant:acme=TOKENS:5,status=frozen", "use ACTIVE, FROZEN, CLOSED"),
-        ("tenant:acme=TOKENS:5,caps={\"max\":1}", "is no caps"),
-        ("tenant:acme=TOKENS:5,caps={},status=FROZEN", "is no caps"),
+        ("tenant:acme=TOKENS:5,caps={\"max\":1}", "is not valid caps"),
+        ("tenant:acme=TOKENS:5,caps={},status=FROZEN", "is not valid caps"),
     ] {
         let error = text.parse::<Budget>().unwrap_err().to_string();
         assert!(error.contains(hint), "{text}: {error}");

@@ -1,4 +1,4 @@
-//! The command line. What is wrong with it is said in a sentence that names what would be right.
+//! The command line. Each error is a sentence that also says what would be right.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -11,37 +11,37 @@ use lexopt::{Arg, Parser};
 pub(crate) const DEFAULT_ADMIN_KEY: &str = "admin-bootstrap-key";
 
 pub(crate) const HELP: &str = "\
-A Cycles server for trying out and tests; its state ends with it. It prints what clients
-need as export lines, then closes its standard output, and logs to standard error.
+A Cycles server for tests and experiments; it keeps its state in memory only. It prints
+what clients need as export lines, then closes its standard output and logs to standard error.
 
 Usage: cycles-sandbox [OPTIONS]
 
 Options:
-  --listen ADDR        Where clients connect [default: 127.0.0.1:7878]; port 0 takes a free one
+  --listen ADDR        Address for clients [default: 127.0.0.1:7878]; port 0 picks a free port
   --tenant ID          The tenant [default: acme-corp]
-  --api-key KEY        Its API key [default: cyc_live_sandbox_0123456789abcdef]
-  --budget BUDGET      A budget of the tenant; repeat it for more
+  --api-key KEY        The tenant's API key [default: cyc_live_sandbox_0123456789abcdef]
+  --budget BUDGET      A budget of the tenant; repeat the flag for more
                        [default: 1000000 TOKENS and 10000000000 USD_MICROCENTS on tenant:ID,
                        a tenth of both on tenant:ID/agent:support-bot]
-  --admin-listen ADDR  Where operators connect, usually 127.0.0.1:7979 [default: nowhere]
-  --admin-key KEY      Their key [default: admin-bootstrap-key]
-  --fault RULE         Something that goes wrong on purpose; repeat it for more
-  --quiet              Log no requests
-  --exit-with-parent   End when the process that started it has ended, however that came (not on Windows)
-  --help               Print this
+  --admin-listen ADDR  Address for operators, usually 127.0.0.1:7979 [default: no admin plane]
+  --admin-key KEY      The operators' key [default: admin-bootstrap-key]
+  --fault RULE         A fault to inject; repeat the flag for more
+  --quiet              Do not log requests
+  --exit-with-parent   End when the process that started it ends, even if it is killed (Unix only)
+  --help               Print this help
   --version            Print the version
 
 BUDGET is SCOPE=UNIT:AMOUNT[,overdraft=N][,status=ACTIVE|FROZEN|CLOSED][,caps=JSON], for example
   'tenant:acme-corp/agent:a1=TOKENS:6000,overdraft=500'
-Units are USD_MICROCENTS, TOKENS, CREDITS and RISK_POINTS. The caps go on to the end.
+Units are USD_MICROCENTS, TOKENS, CREDITS and RISK_POINTS. caps must come last.
 
 RULE is OPERATIONS:FAULT[@WHEN], for example
   commit:lose-response@1     the first commit is done, but its answer is lost
-  'extend,commit:503@p=0.2'  one in five of these fails
-  '*:delay=2s@for=10s'       everything is slow for ten seconds from the first call
+  'extend,commit:503@p=0.2'  one in five of these calls fails
+  '*:delay=2s@for=10s'       every call is slow, for ten seconds from the first one
 ";
 
-/// What the command line asks for.
+/// What the command line asks the program to do.
 #[derive(Debug)]
 pub(crate) enum Command {
     Serve(Args),
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     Version,
 }
 
-/// How to serve.
+/// The settings of the server.
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) listen: SocketAddr,
@@ -63,7 +63,7 @@ pub(crate) struct Args {
     pub(crate) exit_with_parent: bool,
 }
 
-/// Reads the arguments after the program's name, or says what is wrong with them.
+/// Parses the arguments after the program's name. The error is a sentence for the user.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut parser = Parser::from_args(args);
     let (mut listen, mut admin_listen, mut admin_key) = (None, None, None);
@@ -86,7 +86,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Arg::Long("exit-with-parent") if cfg!(unix) => exit_with_parent = true,
             Arg::Long("exit-with-parent") => {
                 return Err(
-                    "--exit-with-parent is for Unix: here the process that starts it has to end it"
+                    "--exit-with-parent works on Unix only: here the process that starts the program has to end it"
                         .to_owned(),
                 );
             }
@@ -113,7 +113,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
     }))
 }
 
-/// Each is the tenant's own, and there is one of a scope and unit.
+/// Checks that every budget belongs to the tenant and that no scope and unit is given twice.
 fn check_budgets(tenant: &str, budgets: &[Budget]) -> Result<(), String> {
     let root = format!("tenant:{}", tenant.to_lowercase());
     let below = format!("{root}/");
@@ -121,14 +121,15 @@ fn check_budgets(tenant: &str, budgets: &[Budget]) -> Result<(), String> {
         let (scope, unit) = (budget.scope(), budget.unit());
         if scope != root && !scope.starts_with(&below) {
             return Err(format!(
-                "--budget is for {scope}, but the tenant is {tenant}: begin the scope with {root}, or give another --tenant"
+                "--budget is for {scope}, but the tenant is {tenant}: begin the scope with {root}, or give another \
+                 --tenant"
             ));
         }
         let mut earlier = budgets.iter().take(place);
         if earlier.any(|earlier| (earlier.scope(), earlier.unit()) == (scope, unit)) {
             let unit = unit.name();
             return Err(format!(
-                "--budget is there twice for {unit} on {scope}: give each scope and unit once"
+                "--budget is given twice for {unit} on {scope}: give each scope and unit once"
             ));
         }
     }
@@ -138,7 +139,7 @@ fn check_budgets(tenant: &str, budgets: &[Budget]) -> Result<(), String> {
 fn once<T>(flag: &str, place: &mut Option<T>, value: T) -> Result<(), String> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(format!("{flag} is there twice: give it once")),
+        Some(_) => Err(format!("{flag} is given twice: give it once")),
     }
 }
 
@@ -147,7 +148,7 @@ fn value(flag: &str, parser: &mut Parser) -> Result<String, String> {
     let text = value
         .into_string()
         .map_err(|bytes| sentence(lexopt::Error::NonUnicodeValue(bytes)))?;
-    // No value begins like this: one was forgotten, and the next flag taken for it.
+    // No value begins with `--`: the value was forgotten, and this is the next flag.
     if text.starts_with("--") {
         return Err(missing(flag));
     }
@@ -166,11 +167,11 @@ fn address(flag: &str, parser: &mut Parser) -> Result<SocketAddr, String> {
         .strip_prefix("localhost:")
         .map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST));
     numeric.as_deref().unwrap_or(&text).parse().map_err(|_| {
-        format!("{flag}: `{text}` is no address: use IP:PORT or localhost:PORT, such as 127.0.0.1:7878")
+        format!("{flag}: `{text}` is not an address: use IP:PORT or localhost:PORT, such as 127.0.0.1:7878")
     })
 }
 
-/// As the protocol limits the levels of a subject.
+/// The tenant's id, within the protocol's limits for a level of a subject.
 fn id(parser: &mut Parser) -> Result<String, String> {
     let text = value("--tenant", parser)?;
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -178,12 +179,12 @@ fn id(parser: &mut Parser) -> Result<String, String> {
         Ok(text)
     } else {
         Err(format!(
-            "--tenant: `{text}` is no tenant id: use 3 to 64 lower-case letters, digits and hyphens"
+            "--tenant: `{text}` is not a tenant id: use 3 to 64 lower-case letters, digits and hyphens"
         ))
     }
 }
 
-/// A text that fits into a header. It is a secret, so it is not repeated.
+/// A key that fits into a header. It is a secret, so the error does not quote it.
 fn key(flag: &str, parser: &mut Parser) -> Result<String, String> {
     let text = value(flag, parser)?;
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -204,19 +205,19 @@ fn missing(flag: &str) -> String {
         "--fault" => "RULE, such as commit:lose-response@1",
         _ => "KEY",
     };
-    format!("{flag} lacks its value: {example}")
+    format!("{flag} needs a value: {example}")
 }
 
 fn sentence(error: lexopt::Error) -> String {
     match error {
         lexopt::Error::MissingValue { option: Some(flag) } => missing(&flag),
-        lexopt::Error::MissingValue { option: None } => "a flag lacks its value".to_owned(),
-        lexopt::Error::UnexpectedOption(flag) => format!("there is no flag {flag}"),
+        lexopt::Error::MissingValue { option: None } => "a flag needs a value".to_owned(),
+        lexopt::Error::UnexpectedOption(flag) => format!("unknown flag {flag}"),
         lexopt::Error::UnexpectedArgument(text) => {
-            format!("`{}` belongs to no flag", text.to_string_lossy())
+            format!("`{}` does not belong to a flag", text.to_string_lossy())
         }
         lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
-        lexopt::Error::NonUnicodeValue(text) => format!("`{}` is no UTF-8", text.to_string_lossy()),
+        lexopt::Error::NonUnicodeValue(text) => format!("`{}` is not UTF-8", text.to_string_lossy()),
         lexopt::Error::ParsingFailed { error, .. } | lexopt::Error::Custom(error) => error.to_string(),
     }
 }

@@ -87,30 +87,30 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
     for (args, sentence) in [
         (
             &["--listen"][..],
-            "--listen lacks its value: ADDR, such as 127.0.0.1:7878",
+            "--listen needs a value: ADDR, such as 127.0.0.1:7878",
         ),
         (
             &["--tenant", "--quiet"],
-            "--tenant lacks its value: ID, such as acme-corp",
+            "--tenant needs a value: ID, such as acme-corp",
         ),
         (
             &["--listen", "7878"],
-            "`7878` is no address: use IP:PORT or localhost:PORT",
+            "`7878` is not an address: use IP:PORT or localhost:PORT",
         ),
         (
             &["--listen", "example.com:80"],
-            "--listen: `example.com:80` is no address",
+            "--listen: `example.com:80` is not an address",
         ),
         (
             &["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2"],
-            "--listen is there twice",
+            "--listen is given twice",
         ),
         (
             &["--tenant", "a b"],
-            "`a b` is no tenant id: use 3 to 64 lower-case letters",
+            "`a b` is not a tenant id: use 3 to 64 lower-case letters",
         ),
-        (&["--tenant", "Acme"], "`Acme` is no tenant id"),
-        (&["--tenant", ""], "`` is no tenant id"),
+        (&["--tenant", "Acme"], "`Acme` is not a tenant id"),
+        (&["--tenant", ""], "`` is not a tenant id"),
         (&["--api-key", "a b"], "--api-key takes a key of ASCII letters"),
         (&["--admin-key", ""], "--admin-key takes a key"),
         (
@@ -136,10 +136,10 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
             &["--fault", "commit"],
             "--fault: `commit` is not OPERATION:FAULT[@WHEN]",
         ),
-        (&["--port", "1"], "there is no flag --port"),
-        (&["-p"], "there is no flag -p"),
+        (&["--port", "1"], "unknown flag --port"),
+        (&["-p"], "unknown flag -p"),
         (&["--quiet=1"], "--quiet takes no value"),
-        (&["serve"], "`serve` belongs to no flag"),
+        (&["serve"], "`serve` does not belong to a flag"),
     ] {
         let problem = parse(args.iter().map(Into::into)).unwrap_err();
         assert!(problem.contains(sentence), "{args:?}: {problem}");

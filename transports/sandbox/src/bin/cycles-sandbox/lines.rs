@@ -1,5 +1,5 @@
-//! Writes lines to standard error without ever holding up whoever makes them: a reader that stops reading
-//! costs lines, and is told how many, but no requests.
+//! Writes lines to standard error without ever blocking the caller. If the reader of standard error falls behind,
+//! lines are dropped, and a line says how many; requests never wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,27 +8,27 @@ use std::time::Duration;
 
 use crate::log::note;
 
-/// The way to the writer. Clones share it; the writer ends when the last is gone.
+/// The queue to the writer's thread. Clones share it; the writer ends when the last one is dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines {
     queue: SyncSender<String>,
     left_out: Arc<AtomicU64>,
 }
 
-/// Tells when the writer has written everything.
+/// Reports when the writer has written everything.
 #[derive(Debug)]
 pub(crate) struct Written(Receiver<()>);
 
-/// Lines that wait to be written, at most.
-const WAITING: usize = 4_096;
+/// The most lines that wait to be written.
+const QUEUE_LENGTH: usize = 4_096;
 
 /// How long the last lines may take when the program ends.
-const FAREWELL: Duration = Duration::from_millis(500);
+const FLUSH_TIME: Duration = Duration::from_millis(500);
 
 impl Lines {
     /// Starts the writer.
     pub(crate) fn start() -> (Self, Written) {
-        let (queue, lines) = sync_channel::<String>(WAITING);
+        let (queue, lines) = sync_channel::<String>(QUEUE_LENGTH);
         let left_out = Arc::new(AtomicU64::new(0));
         let (done, written) = sync_channel(1);
         let missing = Arc::clone(&left_out);
@@ -38,7 +38,7 @@ impl Lines {
                 match missing.swap(0, Ordering::Relaxed) {
                     0 => {}
                     count => note(&format!(
-                        "... {count} lines left out: they were not read in time\n"
+                        "... {count} lines dropped: standard error was not read in time\n"
                     )),
                 }
             }
@@ -55,8 +55,8 @@ impl Lines {
 }
 
 impl Written {
-    /// Waits for the last line, but not for a reader that does not read.
+    /// Waits until the last line is written, but not for long: perhaps nothing reads standard error.
     pub(crate) fn wait(self) {
-        let _ = self.0.recv_timeout(FAREWELL);
+        let _ = self.0.recv_timeout(FLUSH_TIME);
     }
 }

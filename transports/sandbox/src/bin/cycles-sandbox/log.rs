@@ -1,4 +1,4 @@
-//! One readable line per request. No line has a key in it, however it was written.
+//! One readable line per request. No line contains a key, in whatever case it was sent.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::lines::Lines;
 use crate::masks::Masks;
 
-/// Makes lines and hands them to the writer.
+/// Formats a line per request and hands it to the writer.
 #[derive(Debug)]
 pub(crate) struct Log {
     colour: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Log {
     masks: Masks,
 }
 
-/// How a request ended, as its colour shows.
+/// How a request ended, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mood {
     Good,
@@ -27,8 +27,7 @@ enum Mood {
 }
 
 impl Log {
-    /// In colour on a terminal, unless `NO_COLOR` asks for none. The keys that the program was given are
-    /// never shown.
+    /// A log in colour if standard error is a terminal and `NO_COLOR` is not set. `keys` are never shown.
     pub(crate) fn new(lines: Lines, keys: [&str; 2]) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = io::stderr().is_terminal() && !refused;
@@ -86,7 +85,7 @@ impl Mood {
     }
 }
 
-/// What a line is made of.
+/// The parts of an exchange that a line shows.
 struct Seen {
     request: Value,
     response: Value,
@@ -109,7 +108,7 @@ impl Seen {
         }
     }
 
-    /// The scope, or what else says what the request was about.
+    /// The scope, or whatever else identifies the object of the request.
     fn place(&self, exchange: &Exchange<'_>) -> String {
         let (uri, operation) = (exchange.request.uri(), exchange.operation);
         if exchange.plane == Plane::Admin || operation == Operation::Unknown {
@@ -117,14 +116,14 @@ impl Seen {
         } else if matches!(operation, Operation::GetBalances | Operation::ListReservations) {
             uri.query().unwrap_or_default().to_owned()
         } else {
-            // Without a scope, the id in the path; probes have neither.
+            // Requests without a scope have an id in the path; probes have neither.
             self.scope()
                 .or_else(|| uri.path().split('/').nth(3).map(str::to_owned))
                 .unwrap_or_default()
         }
     }
 
-    /// The path of the deepest scope: that of the answer, else of the subject, else the deepest with a budget.
+    /// The path of the deepest scope: from the answer, else from the subject, else the deepest one with a budget.
     fn scope(&self) -> Option<String> {
         const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -145,7 +144,7 @@ impl Seen {
         self.response.get("balances")?.as_array()?.last()?.get(member)
     }
 
-    /// Decision, state or status, or status and error code.
+    /// The decision, the state or the HTTP status; for an error, the HTTP status and the error code.
     fn verdict(&self, exchange: &Exchange<'_>) -> (Mood, String) {
         let Some(response) = exchange.response else {
             return (Mood::Bad, "no answer".to_owned());
@@ -161,7 +160,7 @@ impl Seen {
             return (Mood::Bad, verdict);
         }
         let verdict = text("decision").or_else(|| text("status")).filter(|_| {
-            // On the admin plane a status is that of the thing, not of the call.
+            // On the admin plane `status` is the state of the object, not the outcome of the call.
             exchange.plane == Plane::Runtime
         });
         let Some(verdict) = verdict else {
@@ -186,7 +185,7 @@ impl Seen {
         Some((amount.get("amount")?.as_i64()?, amount.get("unit")?.as_str()?))
     }
 
-    /// What it was about in numbers: an amount, a time, or how many rows.
+    /// The number that matters for the operation: an amount, a time, or a count of rows.
     fn amount(&self, plane: Plane) -> Option<String> {
         let rows = |member: &str| self.response.get(member)?.as_array().map(Vec::len);
         if plane == Plane::Admin {
@@ -203,7 +202,7 @@ impl Seen {
         }
     }
 
-    /// Of the deepest scope that has a budget; said with its path if that is not the whole one.
+    /// What remains in the deepest scope that has a budget; with its path, unless that is the scope of the request.
     fn remaining(&self, exchange: &Exchange<'_>) -> Option<String> {
         if exchange.plane == Plane::Admin || exchange.operation == Operation::GetBalances {
             return None;
@@ -229,13 +228,13 @@ impl Seen {
     fn remaining_in_books(&self, exchange: &Exchange<'_>, scope: &str) -> Option<(String, i64)> {
         let unit = unit_named(self.money()?.1)?;
         let parents = std::iter::successors(Some(scope), |path| Some(path.rsplit_once('/')?.0));
-        // As many as there are levels; what a client calls a scope may be anything.
+        // There are six levels, but the scope that a client sent may have any number of segments.
         parents
             .take(6)
             .find_map(|path| Some((path.to_owned(), exchange.budget(path, unit)?.remaining)))
     }
 
-    /// What a client wrote, without what a terminal would obey, and without keys.
+    /// Text from a client, without control characters and without keys; at most 200 characters.
     fn clean(&self, text: &str) -> String {
         let decoded = percent_decode_str(text).decode_utf8_lossy();
         let shown = self.masks.hide(&decoded);
@@ -247,7 +246,7 @@ impl Seen {
     }
 }
 
-/// What is said when the server is there.
+/// The lines that announce the server.
 pub(crate) fn banner(sandbox: &Sandbox) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let (tenant, url) = (sandbox.tenant(), sandbox.base_url());
@@ -263,7 +262,7 @@ pub(crate) fn banner(sandbox: &Sandbox) -> String {
     text
 }
 
-/// Writes to standard error in one piece. Without anybody to read it there is nobody to tell.
+/// Writes `text` to standard error in one piece. There is no other place to report a failure to, so it is ignored.
 pub(crate) fn note(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
@@ -281,7 +280,7 @@ fn unit_named(name: &str) -> Option<Unit> {
     units.into_iter().find(|unit| unit.name() == name)
 }
 
-/// In UTC.
+/// The time of day in UTC.
 fn time_of_day(at: UnixMillis) -> String {
     let (second, milli) = (at.0 / 1_000, at.0 % 1_000);
     let (hour, minute) = (second / 3_600 % 24, second / 60 % 60);

@@ -1,5 +1,5 @@
-//! `cycles-sandbox`: the embedded server as a program. It prints what a client needs to find it, closes its standard
-//! output, logs a line per request, and runs until it is told to stop.
+//! `cycles-sandbox`: the embedded server as a program. It prints the settings that a client needs, closes its standard
+//! output, logs a line per request, and runs until a signal stops it.
 
 mod args;
 mod lines;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         Ok(Command::Version) => output::write(concat!("cycles-sandbox ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Serve(args)) => serve(args),
         Err(problem) => {
-            // It quotes what was typed, and a terminal would obey that.
+            // It quotes the command line, which may contain control sequences for the terminal.
             let problem = problem.replace(char::is_control, "?");
             log::note(&format!(
                 "cycles-sandbox: {problem}\nTry `cycles-sandbox --help`.\n"
@@ -43,13 +43,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves until it is told to stop.
+/// Serves until the program is asked to stop.
 fn serve(args: Args) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
-    // Before anything is said, so that whoever reads it can stop us at once.
+    // Before anything is printed: a reader of the output may send a signal at once.
     let stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
     let (quiet, published) = (args.quiet, args.published_keys());
     let (lines, written) = Lines::start();
@@ -67,9 +67,9 @@ fn serve(args: Args) -> io::Result<()> {
         quoted(sandbox.api_key()),
         quoted(sandbox.tenant()),
     ))?;
-    // A shell reads them to the end: `eval "$(cycles-sandbox &)"`.
+    // A shell reads them until the end of the output: `eval "$(cycles-sandbox &)"`.
     output::close();
-    runtime.block_on(stop.come());
+    runtime.block_on(stop.wait());
     drop(sandbox);
     written.wait();
     Ok(())
@@ -103,14 +103,14 @@ fn start(args: Args, lines: &Lines) -> io::Result<Sandbox> {
 fn explained(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::AddrInUse {
         format!(
-            "{error}; something else listens there, so stop it or give another port with --listen or --admin-listen"
+            "{error}; another program listens there: stop it, or give another port with --listen or --admin-listen"
         )
     } else {
         error.to_string()
     }
 }
 
-/// `text` as one word of a shell.
+/// Returns `text` as one word for a shell.
 fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if !text.is_empty() && text.bytes().all(plain) {

@@ -1,13 +1,13 @@
-//! Hides keys in what is about to be shown.
+//! Hides keys in text that is about to be shown.
 
-/// Keys in lower case, longest first: scopes are lower-cased, and one key may begin another.
+/// The keys to hide, in lower case, because scopes are lower-cased; longest first, because one may begin with another.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Masks(Vec<String>);
 
-/// Shorter ones are no secrets, and parts of too many words.
+/// Shorter keys are not hidden: they are no secrets, and they occur in too many words.
 const SHORTEST: usize = 6;
 
-/// What keys of the protocol begin with; what begins so is hidden although nobody gave it to us.
+/// The prefix of the protocol's keys. Text that begins with it is always hidden, even if the key is not known here.
 const PREFIX: &str = "cyc_";
 
 impl Masks {
@@ -15,7 +15,7 @@ impl Masks {
         Self::default().and(keys)
     }
 
-    /// These and more.
+    /// Returns these masks with `keys` added.
     pub(crate) fn and<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all = self.0.clone();
         all.extend(
@@ -27,9 +27,9 @@ impl Masks {
         Self(all)
     }
 
-    /// `text` without them, whatever their case.
+    /// Replaces every key in `text`, in any case, by `[key]`.
     pub(crate) fn hide(&self, text: &str) -> String {
-        // Lower-casing ASCII moves no byte, so places in one are places in the other.
+        // Lower-casing ASCII does not move bytes, so an offset in one is an offset in the other.
         let lower = text.to_ascii_lowercase();
         let (mut shown, mut at) = (String::new(), 0);
         while let Some(c) = text[at..].chars().next() {
@@ -47,7 +47,7 @@ impl Masks {
         shown
     }
 
-    /// How long the key is that `lower` begins with, if it does.
+    /// The length of the key that `lower` begins with, if any.
     fn length_at(&self, lower: &str) -> Option<usize> {
         if let Some(key) = self.0.iter().find(|key| lower.starts_with(key.as_str())) {
             return Some(key.len());

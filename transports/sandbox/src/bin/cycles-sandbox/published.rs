@@ -1,4 +1,4 @@
-//! Keys that everybody knows, on addresses that others reach.
+//! Warns about the published default keys on addresses that other machines can reach.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use cycles_sandbox::{DEFAULT_API_KEY, Sandbox};
 
 use crate::args::{Args, DEFAULT_ADMIN_KEY};
 
-/// Which keys are those that the documentation shows.
+/// Which keys are the defaults that the documentation shows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PublishedKeys {
     api: bool,
@@ -23,7 +23,7 @@ impl Args {
 }
 
 impl PublishedKeys {
-    /// A line for each that more than this machine can use.
+    /// A warning for each published key that other machines could use.
     pub(crate) fn warnings(self, sandbox: &Sandbox) -> impl Iterator<Item = String> {
         let planes = [
             (self.api, Some(sandbox.addr()), "--api-key"),
@@ -34,7 +34,7 @@ impl PublishedKeys {
             let is_open = !addr.ip().to_canonical().is_loopback();
             (is_published && is_open).then(|| {
                 format!(
-                    "warning: {addr} is reachable from other machines, and its key is the published default: give \
+                    "warning: {addr} is reachable from other machines, and its key is the published default: set \
                      another one with {flag}\n"
                 )
             })

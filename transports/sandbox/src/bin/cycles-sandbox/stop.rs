@@ -1,18 +1,18 @@
-//! What ends the program: Ctrl-C everywhere, SIGTERM where there is one, and the end of its parent if that is asked for.
+//! Waits for the end of the program: Ctrl-C, SIGTERM on Unix, and the end of the parent process if that is asked for.
 
 use std::io;
 
 #[cfg(unix)]
 use std::{os::unix::process::parent_id, time::Duration};
 
-/// Listens from its making on.
+/// Collects stop requests from the moment it is created.
 #[derive(Debug)]
 pub(crate) struct Stop {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
-    /// The process that is not to be outlived.
+    /// The parent process, if the program must not outlive it.
     #[cfg(unix)]
     parent: Option<u32>,
     #[cfg(windows)]
@@ -20,7 +20,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Needs a runtime around it.
+    /// Starts to listen. Must be called within a tokio runtime.
     #[cfg(unix)]
     pub(crate) fn listen(with_parent: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +31,7 @@ impl Stop {
         })
     }
 
-    /// Needs a runtime around it.
+    /// Starts to listen. Must be called within a tokio runtime.
     #[cfg(windows)]
     pub(crate) fn listen(_: bool) -> io::Result<Self> {
         Ok(Self {
@@ -39,9 +39,9 @@ impl Stop {
         })
     }
 
-    /// Returns with the first of them.
+    /// Returns at the first stop request.
     #[cfg(unix)]
-    pub(crate) async fn come(mut self) {
+    pub(crate) async fn wait(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -49,15 +49,15 @@ impl Stop {
         }
     }
 
-    /// Returns with the first of them.
+    /// Returns at the first stop request.
     #[cfg(windows)]
-    pub(crate) async fn come(mut self) {
+    pub(crate) async fn wait(mut self) {
         self.interrupt.recv().await;
     }
 }
 
-/// Returns when that process is the parent no longer: whoever loses a parent is given another one at once. No system
-/// tells, so it is looked at now and then.
+/// Returns when `parent` is no longer the parent process. An orphaned process gets another parent at once; there is no
+/// portable notification, so this polls every 200 ms.
 #[cfg(unix)]
 async fn orphaned(parent: Option<u32>) {
     let Some(parent) = parent else {

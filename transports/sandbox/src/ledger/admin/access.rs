@@ -1,4 +1,4 @@
-//! Who may do what on the admin plane: the admin key everything, API keys their own tenant's budgets.
+//! Access to the admin plane: the admin key may do everything, an API key may change its own tenant's budgets.
 
 use http::{HeaderMap, Method, StatusCode};
 
@@ -10,18 +10,18 @@ use crate::ledger::config::ApiKey;
 /// The caller of the admin plane.
 #[derive(Clone, Debug)]
 pub(super) enum Operator {
-    /// Has the admin key, or calls something that asks for none.
+    /// Has the admin key, or calls a path that needs none.
     Admin,
     /// Has an API key of this tenant that may change budgets.
     Tenant {
         id: String,
-        /// If there are any, scopes need a segment that one of them names.
+        /// If not empty, a scope must have a segment that one of these names.
         scope_filter: Vec<String>,
     },
 }
 
 impl Operator {
-    /// The caller, judged by method, path and headers before anything else.
+    /// Identifies the caller by method, path and headers, before anything else is checked.
     pub(super) fn of(
         ledger: &Ledger,
         now: i64,
@@ -48,14 +48,14 @@ impl Operator {
         }
     }
 
-    /// Refuses scopes that the caller's key is not for.
+    /// Refuses scopes outside the scope filter of the caller's key.
     pub(super) fn check_scope(&self, scope: &str) -> Result<(), AdminRefusal> {
         match self {
             Self::Tenant { scope_filter, .. }
                 if !scope_filter.is_empty() && !scope_filter.iter().any(|filter| names(filter, scope)) =>
             {
                 Err(AdminRefusal::forbidden(format!(
-                    "The scope filter of this API key leaves out {scope}"
+                    "The scope filter of this API key excludes {scope}"
                 )))
             }
             Self::Tenant { .. } | Self::Admin => Ok(()),
@@ -77,7 +77,7 @@ fn check_admin(ledger: &Ledger, sent: Option<&str>) -> Result<Operator, AdminRef
     }
 }
 
-/// A key that does not count is 403 here, where the server proper says 401.
+/// An invalid key is a 403 here; on the client-facing server it is a 401.
 fn check_tenant(
     ledger: &Ledger,
     now: i64,

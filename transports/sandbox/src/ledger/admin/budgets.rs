@@ -1,4 +1,4 @@
-//! Budgets: making them, changing them, freezing and unfreezing them.
+//! Creating, changing, freezing and unfreezing budgets.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -69,13 +69,11 @@ impl Ledger {
         let tenant = match (operator, new.tenant.filter(|tenant| !tenant.trim().is_empty())) {
             (Operator::Admin, Some(tenant)) => tenant,
             (Operator::Admin, None) => {
-                return Err(AdminRefusal::invalid(
-                    "With the admin key, tenant_id says whose budget it is",
-                ));
+                return Err(AdminRefusal::invalid("With the admin key, tenant_id is required"));
             }
             (Operator::Tenant { .. }, Some(_)) => {
                 return Err(AdminRefusal::invalid(
-                    "With an API key, tenant_id must be left out",
+                    "With an API key, tenant_id must be omitted",
                 ));
             }
             (Operator::Tenant { id, .. }, None) => id.clone(),
@@ -95,7 +93,7 @@ impl Ledger {
         }
         let path = new.scope.to_lowercase();
         if self.books.account(&path, new.unit).is_some() {
-            let message = format!("There is a budget of {} on {path} already", new.unit.name());
+            let message = format!("A budget of {} on {path} already exists", new.unit.name());
             return Err(AdminRefusal::conflict("DUPLICATE_RESOURCE", message));
         }
         let limit = new.overdraft_limit.map_or(0, |limit| limit.amount);
@@ -110,7 +108,7 @@ impl Ledger {
         done(StatusCode::CREATED, &reply(&path, new.unit, account))
     }
 
-    /// A limit above the debt ends an over-limit, whatever had caused it.
+    /// A limit above the debt clears the over-limit flag, whatever had set it.
     pub(super) fn update_budget(&mut self, now: i64, request: &Request<Bytes>) -> Done {
         let (path, unit) = read::budget(&Params::of(request.uri()))?;
         let change = BudgetChange::read(request)?;
@@ -134,14 +132,14 @@ impl Ledger {
     }
 
     pub(super) fn freeze_budget(&mut self, now: i64, request: &Request<Bytes>) -> Done {
-        self.turn(now, BudgetStatus::Frozen, "The budget is frozen already", request)
+        self.turn(now, BudgetStatus::Frozen, "The budget is already frozen", request)
     }
 
     pub(super) fn unfreeze_budget(&mut self, now: i64, request: &Request<Bytes>) -> Done {
         self.turn(now, BudgetStatus::Active, "The budget is not frozen", request)
     }
 
-    /// The body may be left out; its reason is for the audit log, which there is none of.
+    /// The body is optional; its reason is for the audit log, which does not exist here.
     fn turn(
         &mut self,
         now: i64,

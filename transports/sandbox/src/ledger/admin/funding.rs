@@ -20,8 +20,8 @@ use crate::ledger::{Ledger, requests, scope, timestamp};
 const KEPT_MS: i64 = 86_400_000;
 const OPERATIONS: &[&str] = &["CREDIT", "DEBIT", "RESET", "REPAY_DEBT", "RESET_SPENT"];
 
-/// The body, which is also what a repeated key is compared by. The budget is no part of it: a key that is
-/// used again for another budget replays the answer about the first.
+/// The body; repeated keys are compared by it. The budget is not part of it: a key that is used again for another
+/// budget replays the answer for the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::ledger) struct FundRequest {
     operation: &'static str,
@@ -32,7 +32,7 @@ pub(in crate::ledger) struct FundRequest {
     metadata: Option<Json>,
 }
 
-/// What the budget was like before and after.
+/// The budget before and after the change.
 #[derive(Clone, Debug, Serialize)]
 pub(in crate::ledger) struct FundReply {
     operation: &'static str,
@@ -57,9 +57,7 @@ impl Ledger {
         let tenant = match operator {
             Operator::Tenant { id, .. } => id.as_str(),
             Operator::Admin => params.non_blank("tenant_id").ok_or_else(|| {
-                AdminRefusal::invalid(
-                    "With the admin key, the query parameter tenant_id says whose budget it is",
-                )
+                AdminRefusal::invalid("With the admin key, the query parameter tenant_id is required")
             })?,
         };
         if self.tenants.status(tenant) == Some(Some(TenantStatus::Closed)) {
@@ -112,7 +110,7 @@ impl Ledger {
                 AdminRefusal::conflict("BUDGET_FROZEN", format!("The budget on {path} is frozen"))
             }
             OperatorError::OutOfRange if matches!(funding, Funding::Debit(_)) => {
-                let message = format!("The budget on {path} has less than that remaining");
+                let message = format!("The budget on {path} has less remaining than this amount");
                 AdminRefusal::conflict("BUDGET_EXCEEDED", message)
             }
             OperatorError::OutOfRange => AdminRefusal::internal(),
@@ -158,7 +156,7 @@ impl FundRequest {
         check_unit(unit, self.amount)?;
         match self.spent {
             Some(_) if self.operation != "RESET_SPENT" => {
-                Err(AdminRefusal::invalid("spent goes with RESET_SPENT only"))
+                Err(AdminRefusal::invalid("spent is allowed with RESET_SPENT only"))
             }
             Some(spent) => check_unit(unit, spent),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! API keys: making them and revoking them.
+//! Creating and revoking API keys.
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
@@ -14,8 +14,8 @@ use crate::ledger::json::Json;
 use crate::ledger::names::{KeyStatus, TenantStatus};
 use crate::ledger::query::Params;
 
-/// A key that names no end is good for 90 days.
-const LIFE_MS: i64 = 90 * 86_400_000;
+/// The lifetime of a key without `expires_at`: 90 days.
+const DEFAULT_LIFETIME_MS: i64 = 90 * 86_400_000;
 
 const PERMISSIONS: [&str; 27] = [
     "reservations:create",
@@ -58,7 +58,7 @@ struct NewKey {
     metadata: Option<Json>,
 }
 
-/// The only answer that ever has the secret.
+/// The only answer that contains the secret.
 #[derive(Serialize)]
 struct NewKeyReply<'a> {
     key_id: &'a str,
@@ -109,7 +109,7 @@ impl Ledger {
             }
             Some(Some(TenantStatus::Active | TenantStatus::Closed) | None) => {}
         }
-        let expires_at = new.expires_at.unwrap_or(now.saturating_add(LIFE_MS));
+        let expires_at = new.expires_at.unwrap_or(now.saturating_add(DEFAULT_LIFETIME_MS));
         let mut key = ApiKey::new(self.unused_secret(secret)?, new.tenant)
             .permissions(permissions)
             .expires_at(UnixMillis(u64::try_from(expires_at).unwrap_or(0)));
@@ -144,7 +144,7 @@ impl Ledger {
             return Err(AdminRefusal::tenant_closed(&key.tenant));
         }
         if key.status == KeyStatus::Revoked {
-            let message = format!("API key {id} is revoked already");
+            let message = format!("API key {id} is already revoked");
             return Err(AdminRefusal::conflict("KEY_REVOKED", message));
         }
         let reason = Params::of(uri).get("reason").map(str::to_owned);
@@ -154,8 +154,8 @@ impl Ledger {
         done(StatusCode::OK, &reply(id, key))
     }
 
-    /// The secret made of `bytes`. Should another key begin alike, which would hide that one, the bytes are
-    /// turned until none does.
+    /// The secret made from `bytes`. A new key with the prefix of an existing one would replace it, so the bytes are
+    /// rotated until the prefix is unused.
     fn unused_secret(&self, mut bytes: [u8; 24]) -> Result<String, AdminRefusal> {
         for _ in 0..bytes.len() {
             let secret = format!("cyc_live_{}", base64url(&bytes));
@@ -199,8 +199,8 @@ fn known_permissions(asked: Option<Vec<Option<String>>>) -> Result<Vec<String>, 
     };
     let known = asked.into_iter().map(|permission| match permission {
         Some(permission) if PERMISSIONS.contains(&permission.as_str()) => Ok(permission),
-        Some(unknown) => Err(AdminRefusal::invalid(format!("{unknown} is no permission"))),
-        None => Err(AdminRefusal::invalid("null is no permission")),
+        Some(unknown) => Err(AdminRefusal::invalid(format!("{unknown} is not a permission"))),
+        None => Err(AdminRefusal::invalid("null is not a permission")),
     });
     known.collect()
 }

@@ -1,5 +1,5 @@
-//! The admin plane: what an operator does over HTTP, which on the reference is a server of its own beside
-//! the one that clients use. Tenants, API keys and budgets; no lists, policies, webhooks or audit log.
+//! The admin plane: the operator's HTTP interface, which the reference runs as a separate server. It has tenants, API
+//! keys and budgets, but no lists, policies, webhooks or audit log.
 
 mod access;
 mod budgets;
@@ -27,7 +27,7 @@ pub(super) use self::records::{BudgetRecord, KeyRecord, TenantRecord};
 /// A success: its status and its body.
 type Done = Result<(StatusCode, Bytes), AdminRefusal>;
 
-/// A call of the admin plane with the id from its path.
+/// A call of the admin plane, with the id from its path.
 #[derive(Debug, PartialEq, Eq)]
 enum Call {
     CreateTenant,
@@ -40,7 +40,7 @@ enum Call {
     Freeze,
     Unfreeze,
     Health,
-    /// The path is known, but takes only this method.
+    /// The path is known, but only with this method.
     OnlyBy(&'static str),
     Unknown,
 }
@@ -75,8 +75,8 @@ impl Call {
 }
 
 impl Ledger {
-    /// Answers a request to the admin plane as of `now`. `secret` becomes the secret of the API key, if the
-    /// request makes one; a ledger that is open to others needs it from a source that nobody can guess.
+    /// Answers a request to the admin plane as of `now`. If the request creates an API key, `secret` becomes its
+    /// secret: it must be unpredictable if others can reach the ledger.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -140,7 +140,7 @@ struct ErrorBody<'a> {
     trace_id: &'a str,
 }
 
-/// A success with a body as JSON. A body that cannot be written is the server's fault.
+/// A success with a JSON body. If the body cannot be serialised, the answer is a 500.
 fn done(status: StatusCode, body: &impl Serialize) -> Done {
     let body = serde_json::to_vec(body).map_err(|_| AdminRefusal::internal())?;
     Ok((status, body.into()))

@@ -1,4 +1,4 @@
-//! Reading bodies and query parameters of the admin plane.
+//! Reads bodies and query parameters of the admin plane.
 
 use bytes::Bytes;
 use http::Request;
@@ -34,7 +34,7 @@ pub(super) fn budget(params: &Params) -> Result<(String, Unit), AdminRefusal> {
     let scope = params.get("scope").ok_or_else(|| missing("scope"))?;
     let unit = params.non_blank("unit").ok_or_else(|| missing("unit"))?;
     let unit = Unit::from_name(unit.trim())
-        .ok_or_else(|| AdminRefusal::invalid("The query parameter unit names no unit"))?;
+        .ok_or_else(|| AdminRefusal::invalid("The query parameter unit is not a unit"))?;
     Ok((scope.to_owned(), unit))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn required_text(
     Ok(text)
 }
 
-/// A text of at most `max` UTF-16 code units, if it is there.
+/// An optional text of at most `max` UTF-16 code units.
 pub(super) fn limited_text(
     members: Members<'_>,
     name: &str,
@@ -68,7 +68,7 @@ pub(super) fn limited_text(
     Ok(text)
 }
 
-/// An amount, if it is there.
+/// An optional amount.
 pub(super) fn optional_amount(
     members: Members<'_>,
     name: &str,
@@ -80,7 +80,7 @@ pub(super) fn optional_amount(
     }
 }
 
-/// A time, if it is there: ISO 8601, or seconds since 1970.
+/// An optional time: ISO 8601, or seconds since 1970.
 pub(super) fn time(members: Members<'_>, name: &str) -> Result<Option<i64>, Malformed> {
     match members.raw(name) {
         None | Some(Json::Null) => Ok(None),
@@ -95,7 +95,7 @@ pub(super) fn time(members: Members<'_>, name: &str) -> Result<Option<i64>, Malf
     }
 }
 
-/// One of a few words that are only kept.
+/// One of a few allowed words, which the ledger only stores.
 pub(super) fn word(
     members: Members<'_>,
     name: &str,
@@ -106,7 +106,7 @@ pub(super) fn word(
         .transpose()
 }
 
-/// Times go out as text.
+/// Formats a time for an answer.
 pub(super) fn written(time: Option<i64>) -> Option<String> {
     time.map(timestamp::format)
 }

@@ -1,10 +1,10 @@
-//! What the admin plane alone knows about tenants, keys and budgets. Those that were set up by method calls
-//! have empty records.
+//! Facts about tenants, keys and budgets that only the admin plane uses. Objects that were set up by method calls have
+//! empty records.
 
 use crate::ledger::json::Json;
 use crate::ledger::names::OveragePolicy;
 
-/// About a tenant. Times are milliseconds since 1970, as everywhere inside the ledger.
+/// Facts about a tenant. Times are milliseconds since 1970, as everywhere inside the ledger.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ledger) struct TenantRecord {
     pub(super) name: Option<String>,
@@ -17,7 +17,7 @@ pub(in crate::ledger) struct TenantRecord {
     pub(super) closed_at: Option<i64>,
 }
 
-/// About an API key.
+/// Facts about an API key.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ledger) struct KeyRecord {
     pub(in crate::ledger) id: Option<String>,
@@ -30,7 +30,7 @@ pub(in crate::ledger) struct KeyRecord {
     pub(super) revoked_reason: Option<String>,
 }
 
-/// About a budget. The policies are kept and shown; nothing acts on them.
+/// Facts about a budget. The policies are stored and shown, but have no effect.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ledger) struct BudgetRecord {
     pub(super) id: Option<String>,

@@ -1,17 +1,17 @@
-//! Refusals of the admin plane. Its codes go with more than one status, unlike those of the server proper.
+//! Refusals of the admin plane. One code can have several statuses here, unlike on the client-facing server.
 
 use http::StatusCode;
 
 use crate::ledger::error::Refusal;
 use crate::ledger::names::Unit;
 
-/// Why an operator's request was not served.
+/// The error that an operator's request gets.
 #[derive(Clone, Debug)]
 pub(super) struct AdminRefusal {
     pub(super) status: StatusCode,
     pub(super) error: &'static str,
     pub(super) message: String,
-    /// The method that the path does take.
+    /// The method that the path accepts, if another one was used.
     pub(super) only_by: Option<&'static str>,
 }
 
@@ -33,7 +33,7 @@ impl AdminRefusal {
         Refusal::invalid(message).into()
     }
 
-    /// 409 for a request that is well formed and comes at the wrong time.
+    /// 409 for a well-formed request that the current state does not allow.
     pub(super) fn conflict(error: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, error, message)
     }
@@ -43,7 +43,7 @@ impl AdminRefusal {
     }
 
     pub(super) fn method(only_by: &'static str) -> Self {
-        let message = format!("This path takes {only_by} only");
+        let message = format!("This path accepts {only_by} only");
         let mut refusal = Self::new(StatusCode::METHOD_NOT_ALLOWED, "INVALID_REQUEST", message);
         refusal.only_by = Some(only_by);
         refusal
@@ -64,7 +64,7 @@ impl AdminRefusal {
         Self::new(StatusCode::NOT_FOUND, "BUDGET_NOT_FOUND", message)
     }
 
-    /// What a closed tenant owns stays as it is.
+    /// The objects of a closed tenant are read-only.
     pub(super) fn tenant_closed(id: &str) -> Self {
         Refusal::tenant_closed(id).into()
     }

@@ -1,4 +1,4 @@
-//! Tenants: making them, changing their settings and their status.
+//! Creating tenants, and changing their settings and status.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -14,7 +14,7 @@ use crate::ledger::json::{Json, Malformed};
 use crate::ledger::names::{BudgetStatus, KeyStatus, Named as _, OveragePolicy, TenantStatus};
 use crate::ledger::tenants::{DEFAULT_TTL_MS, MAX_EXTENSIONS, MAX_TTL_MS};
 
-/// What both calls can set.
+/// The settings that both calls accept.
 #[derive(Debug)]
 struct Settings {
     policy: Option<OveragePolicy>,
@@ -69,13 +69,13 @@ struct TenantReply<'a> {
 }
 
 impl Ledger {
-    /// 201 if it is new; 200 with the one that there is, if it goes by the same name.
+    /// 201 if the tenant is new; 200 with the existing one if that has the same name.
     pub(super) fn create_tenant(&mut self, now: i64, request: &Request<Bytes>) -> Done {
         let new = NewTenant::read(request)?;
         if let Some(tenant) = self.tenants.record_mut(&new.id) {
-            // A tenant that was set up by a method call has no name yet and takes the first one.
+            // A tenant that was set up by a method call has no name yet and gets the first one.
             if *tenant.record.name.get_or_insert_with(|| new.name.clone()) != new.name {
-                let message = format!("Tenant {} goes by another name", new.id);
+                let message = format!("Tenant {} already exists under another name", new.id);
                 return Err(AdminRefusal::conflict("DUPLICATE_RESOURCE", message));
             }
             return done(StatusCode::OK, &reply(tenant));
@@ -107,7 +107,7 @@ impl Ledger {
             .record_mut(id)
             .ok_or_else(|| AdminRefusal::no_tenant(id))?;
         match (tenant.status, change.status) {
-            // Nothing changes, but what it still owns is closed below.
+            // Nothing changes here, but objects that it still owns are closed below.
             (Some(TenantStatus::Closed), Some(TenantStatus::Closed)) => {}
             (Some(TenantStatus::Closed), Some(_)) => {
                 return Err(AdminRefusal::invalid("A closed tenant stays closed"));
@@ -204,7 +204,7 @@ impl TenantChange {
         })
     }
 
-    /// Members that were not sent leave things as they are.
+    /// Members that were not sent change nothing.
     fn apply(&self, now: i64, tenant: &mut Tenant) {
         let policy = self.settings.policy.map(|policy| policy.wire_name().to_owned());
         replace(&mut tenant.record.name, self.name.clone());
