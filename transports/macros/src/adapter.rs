@@ -1,4 +1,4 @@
-//! Whose client an attribute uses, and on which functions it can stand.
+//! The adapters that export the attribute, and the kinds of functions that each can guard.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::quote;
@@ -11,11 +11,11 @@ pub(crate) struct Adapter {
     pub(crate) is_async: bool,
 }
 
-/// The path to what an expansion is made of.
+/// The path to the private items that an expansion uses.
 pub(crate) struct Private(TokenStream);
 
 impl Private {
-    /// The path as it is written for what stands at `span`, so that the compiler points there.
+    /// The path with the location `span`, so that errors point there.
     pub(crate) fn at(&self, span: Span) -> TokenStream {
         let tokens = self.0.clone().into_iter().map(|mut token: TokenTree| {
             token.set_span(span);
@@ -25,8 +25,8 @@ impl Private {
     }
 }
 
-/// Where `tokens` stand, as a place in the expansion: names there are not those of the function, even if they are
-/// spelled the same, and lints leave it alone.
+/// The location of `tokens`, with the hygiene of the expansion: names at this span never refer to names of the
+/// function, even if they are spelled the same, and lints ignore it.
 pub(crate) fn place(tokens: &impl Spanned) -> Span {
     Span::mixed_site().located_at(tokens.span())
 }
@@ -45,14 +45,16 @@ impl Adapter {
         is_async: false,
     };
 
-    /// Where the expansion finds what it is made of.
+    /// The path to the private items of this adapter, or of the crate at `path` if it was renamed.
     pub(crate) fn private(&self, path: Option<&Path>) -> Private {
         let name = Ident::new(self.name, Span::call_site());
         Private(path.map_or_else(|| quote!(::#name::__private), |path| quote!(#path::__private)))
     }
 
+    /// Checks that the function is async if the adapter is, and blocking otherwise.
+    ///
     /// # Errors
-    /// If its client cannot guard that kind of function.
+    /// If the adapter's client cannot guard that kind of function.
     pub(crate) fn check(&self, signature: &Signature) -> Result<(), Error> {
         let name = self.name;
         match (self.is_async, &signature.asyncness) {
@@ -60,7 +62,7 @@ impl Adapter {
             (true, None) => Err(Error::new(
                 signature.fn_token.span,
                 format!(
-                    "`{name}` awaits its server, and this function is not async: write `async fn`, or use the \
+                    "`{name}` guards async functions, and this one is not async: write `async fn`, or use the \
                      attribute of `cycles_ureq`, which blocks. If another attribute takes the `async` away, put \
                      this one above it"
                 ),

@@ -1,5 +1,5 @@
-//! How the body has the arguments when its cost reads some of them after it. Whatever is captured by a reference is
-//! as the body left it; what the body owns the compiler refuses to the cost.
+//! How the body captures the arguments if its cost reads some of them afterwards. The cost sees an argument that was
+//! captured by reference as the body left it; the compiler refuses the cost an argument that the body moved.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
@@ -8,22 +8,22 @@ use crate::adapter::{Adapter, place};
 use crate::function::{Function, Passed};
 use crate::names::Names;
 
-/// What an async body needs beside its own text. A function that blocks has no use for it: it sends nothing to
-/// another thread.
+/// The additional tokens of an async body. A blocking function needs none: it sends nothing to another thread.
 #[derive(Default)]
 pub(crate) struct Captures {
-    /// `move`, where the cost reads no argument.
+    /// `move`, if the cost reads no argument.
     pub(crate) takes: TokenStream,
-    /// What stands in front of the body.
+    /// Statements in front of the body.
     pub(crate) before: TokenStream,
-    /// What stands in the body where nothing is run, and has the compiler choose how arguments are captured.
+    /// Statements in a branch of the body that is never executed; they make the compiler choose how arguments are
+    /// captured.
     pub(crate) hints: TokenStream,
     /// Whether the receiver has to be declared `mut`.
     pub(crate) changes_receiver: bool,
 }
 
 impl Captures {
-    /// `cost` is what is said of the cost, over what the body leaves.
+    /// `cost` holds the names in the expression for the cost.
     pub(crate) fn of(adapter: &Adapter, function: &Function, cost: &Names) -> Self {
         let arguments = function.arguments();
         if !cost.calls_macros && !arguments.iter().any(|argument| cost.has(&argument.name)) {
@@ -42,11 +42,11 @@ impl Captures {
             let span = place(name);
             let hint = match argument.is {
                 Passed::Shared => continue,
-                // A future that has the value itself, or the only reference to it, is `Send` where the value is.
+                // A future that owns the value, or has the only reference to it, is `Send` if the value is.
                 Passed::Value | Passed::Unique if !cost.has(name) => {
                     quote_spanned!(span=> let _moved = (#name,);)
                 }
-                // What only has fields named may be taken apart.
+                // If the cost names only fields of it, the body may move the other fields.
                 Passed::Value | Passed::Unique if !cost.has_whole(name) => continue,
                 Passed::Unique => quote_spanned!(span=> let _ = &mut *#name;),
                 Passed::Value => {

@@ -1,10 +1,10 @@
-//! What to write instead of a closure, out of habit from other languages.
+//! The error for a closure, as in other languages' decorators, where the attribute takes an expression.
 
 use quote::{ToTokens, quote};
 use syn::visit_mut::{VisitMut, visit_expr_mut, visit_field_value_mut, visit_pat_ident_mut};
 use syn::{Error, Expr, ExprClosure, FieldValue, Ident, Macro, Pat, PatIdent};
 
-/// The error, with the expression that does what the closure would.
+/// The error, with the equivalent expression.
 pub(crate) fn instead(name: &str, closure: &ExprClosure) -> Error {
     let (over, named) = match name {
         "actual" => ("`result`", Some("result")),
@@ -15,11 +15,11 @@ pub(crate) fn instead(name: &str, closure: &ExprClosure) -> Error {
         Some(named) => over_its_name(closure, named),
         None => closure.body.to_token_stream(),
     };
-    let problem = format!("this is an expression over {over} and no closure: write `{name} = {body}`");
+    let problem = format!("give an expression over {over}, not a closure: write `{name} = {body}`");
     Error::new_spanned(closure, problem)
 }
 
-/// The body, in which the parameter has the name that the attribute gives it.
+/// The closure's body, with its parameter renamed to the attribute's name for it.
 fn over_its_name(closure: &ExprClosure, named: &str) -> proc_macro2::TokenStream {
     let mut pattern = match closure.inputs.first() {
         Some(pattern) if closure.inputs.len() == 1 => pattern,
@@ -52,11 +52,11 @@ fn over_its_name(closure: &ExprClosure, named: &str) -> proc_macro2::TokenStream
     quote!({ let #pattern = #name; #body })
 }
 
-/// Gives a variable another name.
+/// Renames a variable.
 struct Renamed {
     from: Ident,
     to: Ident,
-    /// Whether each place where the name stands is an expression that is the variable.
+    /// Whether every occurrence of the name is an expression that refers to the variable.
     is_simple: bool,
 }
 
@@ -80,7 +80,7 @@ impl VisitMut for Renamed {
         visit_field_value_mut(self, field);
     }
 
-    // Its tokens may name the variable in any way.
+    // The macro's tokens may use the variable in any way.
     fn visit_macro_mut(&mut self, _: &mut Macro) {
         self.is_simple = false;
     }

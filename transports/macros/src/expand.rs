@@ -1,4 +1,4 @@
-//! The function with its body handed to the adapter.
+//! The expansion: the function, with its body passed to the adapter.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -13,8 +13,8 @@ use crate::names::Names;
 use crate::parameters::Parameters;
 use crate::settings;
 
-/// What takes the place of the attribute and its function. If something is wrong with either, the function stays
-/// as it is, so that nothing is said of its callers.
+/// Expands the attribute and its function. If there is an error in either, the function is emitted unchanged besides
+/// the error, so that its callers cause no further errors.
 pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: TokenStream) -> TokenStream {
     let guarded = syn::parse2::<Function>(function.clone()).and_then(|function| {
         function.check(adapter)?;
@@ -83,8 +83,8 @@ fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> R
     Ok(quote!(#(#attributes)* #visibility #signature { #guarded }))
 }
 
-/// The body as what it is not yet: something to run. Its cost comes after it, so that the compiler knows what it is
-/// the cost of, and that the body has done with its arguments.
+/// The body as a future or a closure. Its cost comes after it, so that the compiler knows the type of the result, and
+/// that the body no longer uses its arguments.
 fn body(
     adapter: &Adapter,
     private: &Private,
@@ -98,7 +98,7 @@ fn body(
     let (return_type, body) = (function.return_type(), &function.body);
     let span = place(&return_type);
     let path = private.at(span);
-    // It is never run, and tells the compiler what `?` and `return` lead to, and whether that can tell of a denial.
+    // Never executed. It gives the compiler the type for `?` and `return`, and checks that this type can hold a denial.
     let typed = quote_spanned! {span=>
         if false {
             #hints
@@ -127,22 +127,23 @@ fn body(
     }
 }
 
-/// What runs the body and charges for it.
+/// How the body is run and charged.
 struct Charge {
+    /// The function that runs the body.
     by: &'static str,
-    /// What it has to know of the configuration.
+    /// Statements that read the configuration first.
     before: TokenStream,
-    /// What the body's end and its cost are put together by.
+    /// The function that combines the body's result with its cost.
     ended: &'static str,
     cost: TokenStream,
-    /// What the cost is said over.
+    /// The names in the expression for the cost.
     names: Names,
-    /// What is charged item by item.
+    /// The stream, iterator or reader that is charged item by item.
     items: Option<Items>,
 }
 
 impl Charge {
-    /// Of what is there when the function returns.
+    /// The charge of a function whose cost is known when it returns.
     fn guarded(cost: TokenStream, names: Names) -> Self {
         Self {
             by: "guarded",
@@ -168,8 +169,8 @@ fn charge(
     }
     match (parameters.get("actual"), parameters.get("actual_per_item")) {
         (Some(_), Some(per_item)) => {
-            let problem = "`actual` is the cost of what is there when the function returns, and this is that of each \
-                           item of a stream: give one of them";
+            let problem = "`actual` is the cost of a value that is complete when the function returns, and \
+                           `actual_per_item` the cost of each item of a stream: give one of them";
             Err(Error::new_spanned(per_item, problem))
         }
         (None, Some(per_item)) => {
@@ -197,7 +198,7 @@ fn charge(
         }
         (None, None) if is_estimate == Some(false) => {
             let flag = parameters.get("use_estimate_if_actual_not_provided");
-            let problem = "then somebody has to say what it cost: give an expression over `result`, such as \
+            let problem = "with `false`, the cost must be given: add an expression over `result`, such as \
                            `actual = result.len() * 5`";
             Err(Error::new_spanned(flag, problem))
         }
@@ -216,7 +217,7 @@ fn charge(
     }
 }
 
-/// A closure that tells the cost of a result, if it is known. Integers are of the unit that it is given.
+/// A closure that returns the cost of a result, if known. Integers have the unit that is passed to it.
 fn cost(private: &Private, actual: &Expr, names: &Names, function: &Function) -> Result<TokenStream> {
     let (span, path) = (place(actual), private.at(place(actual)));
     let (unit, value) = (
@@ -235,10 +236,10 @@ fn cost(private: &Private, actual: &Expr, names: &Names, function: &Function) ->
     })
 }
 
-/// Has the compiler look whether what is called `result` is paid for when it is made, if it knows more of that than
-/// its name: what the signature calls `impl Trait` tells by that.
+/// Makes the compiler check that the result is complete when the function returns, if the signature spells out its
+/// type; for an `impl Trait`, the name of the trait was checked already.
 fn paid(private: &Private, function: &Function) -> TokenStream {
-    // Of what may be no `Result` the compiler has other things to say.
+    // If the type may not be a `Result`, the compiler reports that instead.
     if function.is_inferred() {
         return TokenStream::new();
     }
@@ -254,7 +255,7 @@ fn paid(private: &Private, function: &Function) -> TokenStream {
     }
 }
 
-/// A closure that reads an item; of a result it reads the value.
+/// A closure that reads the cost of an item; if the items are results, of the value inside `Ok`.
 fn read(private: &Private, per_item: &Expr, names: &Names, items: &Items) -> Result<TokenStream> {
     let span = place(per_item);
     let reading = settings::reading(private, per_item, &quote_spanned!(span=> &__cycles_unit))?;
@@ -272,8 +273,8 @@ fn read(private: &Private, per_item: &Expr, names: &Names, items: &Items) -> Res
     })
 }
 
-/// The pattern for what an expression calls `word`: the name as it is written there, so that it is the same one for
-/// the compiler.
+/// The pattern that binds `word` for an expression: the identifier as it is written there, so that both have the same
+/// hygiene.
 fn named(word: &str, names: &Names) -> TokenStream {
     names
         .find(word)

@@ -1,5 +1,4 @@
-//! The function that the attribute stands on. Its body is carried over as it is written: what is wrong in there
-//! is for the compiler to say.
+//! The function below the attribute. Its body is copied unparsed: the compiler reports any error in it.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::ext::IdentExt;
@@ -18,15 +17,17 @@ pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) signature: Signature,
-    /// What stands between the braces.
+    /// The tokens between the braces.
     pub(crate) body: TokenStream,
-    /// Where the braces are.
+    /// The location of the braces.
     pub(crate) braces: Span,
 }
 
 impl Function {
+    /// Checks that the adapter's client can guard this function.
+    ///
     /// # Errors
-    /// If a function of its kind cannot be guarded with this adapter's client.
+    /// If it cannot guard a function of this kind, or the function cannot return a denial.
     pub(crate) fn check(&self, adapter: &Adapter) -> Result<()> {
         let signature = &self.signature;
         if let Some(constness) = &signature.constness {
@@ -44,35 +45,36 @@ impl Function {
                 "a function"
             };
             let problem = format!(
-                "a denial cannot be told across a foreign interface: guard {guarded} without `extern` and call that"
+                "a denial cannot be returned across a foreign interface: guard {guarded} without `extern` and call that"
             );
             return Err(Error::new_spanned(abi, problem));
         }
         adapter.check(signature)?;
         let return_type = match &signature.output {
             ReturnType::Default => {
-                let problem = "this function returns no `Result`, so that a denial could not be told: return \
-                               `Result<(), E>`, where `E` is `Error` or made `From` it";
+                let problem = "this function does not return a `Result`, so it could not return a denial: return \
+                               `Result<(), E>`, where `E` is `Error` or implements `From<Error>`";
                 return Err(Error::new_spanned(&signature.ident, problem));
             }
             ReturnType::Type(_, return_type) => return_type,
         };
         let problem = match groups::ty(return_type) {
             Type::ImplTrait(_) => {
-                "an `impl Trait` is no `Result`, so that a denial could not be told: return `Result<impl Trait, E>`, \
-                 where `E` is `Error` or made `From` it; a function that returns a future becomes an `async fn`"
+                "an `impl Trait` is not a `Result`, so the function could not return a denial: return \
+                 `Result<impl Trait, E>`, where `E` is `Error` or implements `From<Error>`; make a function that \
+                 returns a future an `async fn`"
             }
             Type::Path(path) if !is_known(&path.path) => return Ok(()),
             Type::Macro(_) => return Ok(()),
             _ => {
-                "this is no `Result`, so that a denial could not be told: return a `Result` of it, whose error is \
-                 `Error` or made `From` it"
+                "this is not a `Result`, so the function could not return a denial: return a `Result` of it, whose \
+                 error is `Error` or implements `From<Error>`"
             }
         };
         Err(Error::new_spanned(return_type, problem))
     }
 
-    /// What the body finds by name.
+    /// The names that the parameters bind for the body.
     pub(crate) fn arguments(&self) -> Vec<Argument> {
         let mut named = Named(Vec::new());
         for argument in &self.signature.inputs {
@@ -89,7 +91,7 @@ impl Function {
                 }),
                 FnArg::Typed(argument) => {
                     let before = named.0.len();
-                    // Only looked at: what visits mutably is what there is already.
+                    // Only read: the mutable visitor is the one that this crate uses anyway.
                     named.visit_pat_mut(&mut Pat::clone(&argument.pat));
                     if let (Pat::Ident(_), Some(named)) = (&*argument.pat, named.0.get_mut(before))
                         && named.is == Passed::Value
@@ -102,7 +104,7 @@ impl Function {
         named.0
     }
 
-    /// Whether the signature leaves some of what it returns to the compiler.
+    /// Whether the signature leaves a part of the return type to the compiler.
     pub(crate) fn is_inferred(&self) -> bool {
         let mut inferred = Inferred(false);
         if let ReturnType::Type(_, return_type) = &self.signature.output {
@@ -111,7 +113,7 @@ impl Function {
         inferred.0
     }
 
-    /// What it returns, as it can be written within the body: what the signature calls `impl Trait` is inferred.
+    /// The return type as it can be written within the body: each `impl Trait` is replaced by `_`.
     pub(crate) fn return_type(&self) -> Type {
         match &self.signature.output {
             ReturnType::Default => syn::parse_quote!(()),
@@ -134,7 +136,7 @@ impl Parse for Function {
             return Err(Error::new(begin, problem));
         };
         if input.peek(Token![;]) {
-            let problem = format!("{problem}: put it on what implements this one");
+            let problem = format!("{problem}: put it on the implementation of this one");
             return Err(Error::new_spanned(signature, problem));
         }
         let content;
@@ -154,7 +156,7 @@ impl Parse for Function {
     }
 }
 
-/// Whether it is a type of the language that is certainly no `Result`. Of others the compiler knows.
+/// Whether it is a built-in or standard type that is certainly not a `Result`. The compiler checks other types.
 fn is_known(path: &Path) -> bool {
     const KNOWN: [&str; 20] = [
         "String", "Option", "Vec", "Box", "bool", "char", "str", "f32", "f64", "i8", "i16", "i32", "i64",
@@ -164,7 +166,7 @@ fn is_known(path: &Path) -> bool {
     name.is_some_and(|name| KNOWN.iter().any(|known| name.ident == known))
 }
 
-/// What a function is given under a name.
+/// A named argument of the function.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
     /// Whether the name is declared `mut`.
@@ -172,10 +174,10 @@ pub(crate) struct Argument {
     pub(crate) is: Passed,
 }
 
-/// What is known of the type of an argument.
+/// How an argument is passed, as far as its type shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passed {
-    /// Or by an alias of a reference.
+    /// By value, or by an alias of a reference.
     Value,
     Shared,
     Unique,
@@ -201,7 +203,7 @@ impl VisitMut for Named {
             (Some(_), None) => Passed::Shared,
             (Some(_), Some(_)) => Passed::Unique,
         };
-        // What begins with a capital is a constant or a variant.
+        // A name that begins with a capital is a constant or a variant.
         if !named.ident.unraw().to_string().starts_with(char::is_uppercase) {
             self.0.push(Argument {
                 name: named.ident.clone(),
@@ -213,7 +215,7 @@ impl VisitMut for Named {
     }
 }
 
-/// Replaces each `impl Trait` by `_`, and says whether there was one.
+/// Replaces each `impl Trait` by `_`, and records whether there was one.
 struct Inferred(bool);
 
 impl VisitMut for Inferred {

@@ -1,5 +1,5 @@
-//! What a `macro_rules!` macro was given as a type or an expression stands in its output within a group that has no
-//! delimiters. Whatever asks what a type or an expression is looks through such groups.
+//! Groups without delimiters: `macro_rules!` macros put them around the types and expressions that they were given.
+//! Code that inspects a type or an expression has to look through them.
 
 use syn::{Expr, Type};
 
@@ -14,8 +14,7 @@ pub(crate) fn ty(mut of: &Type) -> &Type {
     }
 }
 
-/// An expression without the groups and parentheses around it and, in a list or a tuple that is written out, around
-/// what that has.
+/// An expression without the groups and parentheses around it and, if it is an array or a tuple, around its elements.
 pub(crate) fn expression(of: Expr) -> Expr {
     match of {
         Expr::Group(group) => expression(*group.expr),

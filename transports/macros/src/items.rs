@@ -1,4 +1,4 @@
-//! What a function makes that is not over when it returns, as far as its return type is written out.
+//! Streams, iterators and readers in return types: values that are consumed after the function returns.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -11,9 +11,9 @@ use crate::adapter::{Adapter, place};
 use crate::function::Function;
 use crate::groups;
 
-/// Something to consume.
+/// A return value that is consumed item by item.
 pub(crate) struct Items {
-    /// The name that tells it.
+    /// The name of its trait or type in the signature.
     name: Ident,
     kind: Kind,
     /// Whether each item is written as a `Result`.
@@ -28,7 +28,7 @@ enum Kind {
     AsyncRead,
 }
 
-/// By their whole names: a `TcpStream` is none.
+/// Compared as whole names: a `TcpStream` is not a stream.
 const TRAITS: [(&str, Kind); 11] = [
     ("Stream", Kind::Stream),
     ("TryStream", Kind::Stream),
@@ -43,16 +43,16 @@ const TRAITS: [(&str, Kind); 11] = [
     ("AsyncBufRead", Kind::AsyncRead),
 ];
 
-/// Those that are types.
+/// The names in [`TRAITS`] that are types.
 const BOXED: [&str; 2] = ["BoxStream", "LocalBoxStream"];
 
 impl Items {
-    /// What there is to consume, if that outlives the functions of this adapter's kind. An async function has no
-    /// use for what blocks, so that this is as good as done.
+    /// The stream, iterator or reader in the return type. `None` for a blocking one in an async function, where it
+    /// counts as complete.
     pub(crate) fn of(adapter: &Adapter, function: &Function) -> Option<Self> {
         let value = value(&function.signature.output)?;
         let mut search = Search::default();
-        // Only looked at: what visits mutably is what there is already.
+        // Only read: the mutable visitor is the one that this crate uses anyway.
         search.visit_type_mut(&mut value.clone());
         let (name, kind) = search.found?;
         let blocks = matches!(kind, Kind::Iterator | Kind::Read);
@@ -63,26 +63,26 @@ impl Items {
         })
     }
 
-    /// Why it cannot be settled as if it were over.
+    /// The error if no cost per item is given.
     pub(crate) fn unpaid(&self, adapter: &Adapter) -> Error {
         let problem = self.foreign(adapter).unwrap_or(match self.kind {
             Kind::Stream | Kind::AsyncRead => {
-                "a stream is not paid for when it is made: say what each item costs, such as \
+                "a stream has cost nothing yet when the function returns: give the cost of each item, such as \
                  `actual_per_item = item.len()`"
             }
             Kind::Iterator => {
-                "an iterator is not paid for when it is made: say what each item costs, such as \
-                 `actual_per_item = item.len()`, or return what there is already, such as a `Vec`"
+                "an iterator has cost nothing yet when the function returns: give the cost of each item, such as \
+                 `actual_per_item = item.len()`, or return a complete value, such as a `Vec`"
             }
             Kind::Read => {
-                "a reader is not paid for when it is made: say what the bytes of each read cost, such as \
-                 `actual_per_item = item.len()`"
+                "a reader has cost nothing yet when the function returns: give the cost of the bytes of each read, \
+                 such as `actual_per_item = item.len()`"
             }
         });
         Error::new_spanned(&self.name, problem)
     }
 
-    /// Why this adapter cannot charge for it in any way.
+    /// The reason why this adapter cannot charge for it at all, if it cannot.
     fn foreign(&self, adapter: &Adapter) -> Option<&'static str> {
         match self.kind {
             Kind::Stream if !adapter.is_async => Some(
@@ -90,18 +90,19 @@ impl Items {
                  `cycles_tokio` or `cycles_async_std`",
             ),
             Kind::AsyncRead if adapter.is_async => Some(
-                "a reader is not paid for when it is made, and only streams are charged item by item: return a \
-                 stream of what is read, and say what each item costs as `actual_per_item`",
+                "a reader has cost nothing yet when the function returns, and only streams are charged item by item: \
+                 return a stream of the bytes, and give the cost of each item as `actual_per_item`",
             ),
             Kind::AsyncRead => Some("this function blocks, and an async reader does not: return `impl Read`"),
             Kind::Stream | Kind::Iterator | Kind::Read => None,
         }
     }
 
-    /// What the function returns in place of `made`, a `Result` of what is charged item by item.
+    /// The return expression: `made`, the `Result` of the wrapped stream, iterator or reader, boxed if the signature
+    /// says so.
     ///
     /// # Errors
-    /// If that cannot stand where the function returns it.
+    /// If the wrapped value does not fit the signature.
     pub(crate) fn returned(
         &self,
         adapter: &Adapter,
@@ -111,12 +112,11 @@ impl Items {
         let is = |name: &str| self.name == name;
         let lost = match self.foreign(adapter) {
             Some(problem) => Some(problem),
-            None if is("DoubleEndedIterator") || is("ExactSizeIterator") => Some(
-                "items are charged from the first on, for as long as somebody wants them: return \
-                 `impl Iterator<Item = ..>`",
-            ),
+            None if is("DoubleEndedIterator") || is("ExactSizeIterator") => {
+                Some("items are charged in order, from the first one: return `impl Iterator<Item = ..>`")
+            }
             None if is("BufRead") => Some(
-                "reads are charged as they come: return `impl Read`, which a caller may put into a `BufReader`",
+                "each read is charged as it happens: return `impl Read`, which a caller may put into a `BufReader`",
             ),
             None => None,
         };
@@ -140,7 +140,7 @@ impl Items {
         })
     }
 
-    /// What runs the body and what that comes to, by their names.
+    /// The names of the function that runs the body, and of the one that combines its result with the cost.
     pub(crate) fn metered(&self) -> (&'static str, &'static str) {
         if self.kind == Kind::Read {
             ("metered_read", "made_read")
@@ -149,7 +149,7 @@ impl Items {
         }
     }
 
-    /// The type of what is asked for its cost, as far as the compiler has to be told.
+    /// The type of an item, as far as the compiler cannot infer it.
     pub(crate) fn item(&self) -> TokenStream {
         if self.kind == Kind::Read {
             quote!([u8])
@@ -159,28 +159,28 @@ impl Items {
     }
 }
 
-/// Why there is nothing to charge item by item.
+/// The error if the return type has no items to charge.
 pub(crate) fn nothing_to_consume(adapter: &Adapter, function: &Function) -> Error {
     let problem = if adapter.is_async {
         "this has no items that could be charged: the value has to be the stream itself, written out as \
          `Result<impl Stream<Item = ..>, E>`, `Result<BoxStream<..>, E>` or `Result<Pin<Box<dyn Stream<Item = ..>>>, E>`; \
-         for a value that is there when the function returns, say what it cost as `actual`"
+         for a value that is complete when the function returns, give its cost as `actual`"
     } else {
         "this has no items that could be charged: the value has to be the iterator or the reader itself, written out \
          as `Result<impl Iterator<Item = ..>, E>`, `Result<impl Read, E>` or a `Box<dyn ..>` of one; for a value that is \
-         there when the function returns, say what it cost as `actual`"
+         complete when the function returns, give its cost as `actual`"
     };
     Error::new_spanned(&function.signature.output, problem)
 }
 
-/// How a function has what it makes.
+/// How the return type wraps the stream, iterator or reader.
 enum Held {
     Plain,
     Boxed,
     Pinned,
 }
 
-/// Nothing if it is part of something else.
+/// `None` if it is a part of another type.
 fn held(value: &Type) -> Option<Held> {
     match groups::ty(value) {
         Type::ImplTrait(_) => Some(Held::Plain),
@@ -206,7 +206,7 @@ fn held(value: &Type) -> Option<Held> {
     }
 }
 
-/// What is inside the `Result`.
+/// The type inside the `Result`.
 pub(crate) fn value(output: &ReturnType) -> Option<&Type> {
     match output {
         ReturnType::Type(_, result) => match groups::ty(result) {
@@ -217,7 +217,7 @@ pub(crate) fn value(output: &ReturnType) -> Option<&Type> {
     }
 }
 
-/// The first type that is given to another one.
+/// The first type argument.
 fn first(path: &Path) -> Option<&Type> {
     let PathArguments::AngleBracketed(arguments) = &path.segments.last()?.arguments else {
         return None;
@@ -260,7 +260,7 @@ impl VisitMut for Search {
     }
 }
 
-/// By its name, which may be that of an alias.
+/// Whether the type is called `Result`, which may be an alias.
 pub(crate) fn is_result(item: &Type) -> bool {
     let Type::Path(item) = groups::ty(item) else {
         return false;

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![allow(
     clippy::wildcard_enum_match_arm,
-    reason = "a syntax tree has more kinds of nodes than anybody names"
+    reason = "a syntax tree has too many kinds of nodes to list"
 )]
 
 mod adapter;
@@ -21,19 +21,19 @@ use proc_macro::TokenStream;
 
 use crate::adapter::Adapter;
 
-/// Guards an async function by a budget, with the client of `cycles-tokio`, which exports this as `cycles`.
+/// Guards an async function with a budget, through the client of `cycles-tokio`, which exports this as `cycles`.
 #[proc_macro_attribute]
 pub fn tokio(parameters: TokenStream, function: TokenStream) -> TokenStream {
     expand::attribute(&Adapter::TOKIO, parameters.into(), function.into()).into()
 }
 
-/// Guards an async function by a budget, with the client of `cycles-async-std`, which exports this as `cycles`.
+/// Guards an async function with a budget, through the client of `cycles-async-std`, which exports this as `cycles`.
 #[proc_macro_attribute]
 pub fn async_std(parameters: TokenStream, function: TokenStream) -> TokenStream {
     expand::attribute(&Adapter::ASYNC_STD, parameters.into(), function.into()).into()
 }
 
-/// Guards a function that blocks by a budget, with the client of `cycles-ureq`, which exports this as `cycles`.
+/// Guards a blocking function with a budget, through the client of `cycles-ureq`, which exports this as `cycles`.
 #[proc_macro_attribute]
 pub fn ureq(parameters: TokenStream, function: TokenStream) -> TokenStream {
     expand::attribute(&Adapter::UREQ, parameters.into(), function.into()).into()

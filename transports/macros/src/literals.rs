@@ -1,5 +1,5 @@
-//! What is wrong with parameters that are written out, so that nobody has to run them to learn it. The limits are the
-//! protocol's, as the client checks them again before it asks a server.
+//! Checks literals at compile time. The limits are the protocol's; at run time the client checks all values again
+//! before it sends anything.
 
 use core::ops::RangeInclusive;
 
@@ -15,8 +15,10 @@ use crate::settings;
 
 const USD: &str = "USD_MICROCENTS";
 
+/// Checks all parameters.
+///
 /// # Errors
-/// All that is wrong at once.
+/// All problems at once.
 pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<()> {
     let mut problems: Option<Error> = None;
     let values = parameters.all().map(|(name, value)| {
@@ -51,7 +53,7 @@ fn one(name: &str, value: &Expr) -> Result<()> {
             Some(Lit::Bool(_)) | None => Ok(()),
             Some(_) => Err(wrong(
                 value,
-                "`dry_run` is `true` or `false`, or an expression that says so",
+                "`dry_run` is `true` or `false`, or an expression of type `bool`",
             )),
         },
         "client" => match literal(value) {
@@ -69,7 +71,7 @@ fn milliseconds(name: &str, value: &Expr, range: RangeInclusive<u64>) -> Result<
     let problem = match literal(value) {
         None if matches!(value, Expr::Unary(negative) if literal(&negative.expr).is_some()) => {
             format!(
-                "`{name}` is from {} to {} milliseconds",
+                "`{name}` must be from {} to {} milliseconds",
                 range.start(),
                 range.end()
             )
@@ -77,7 +79,7 @@ fn milliseconds(name: &str, value: &Expr, range: RangeInclusive<u64>) -> Result<
         None => return Ok(()),
         Some(Lit::Int(ms)) if ms.base10_parse().is_ok_and(|ms| range.contains(&ms)) => return Ok(()),
         Some(Lit::Int(_)) => format!(
-            "`{name}` is from {} to {} milliseconds",
+            "`{name}` must be from {} to {} milliseconds",
             range.start(),
             range.end()
         ),
@@ -93,26 +95,26 @@ fn text(name: &str, value: &Expr, length: RangeInclusive<usize>) -> Result<()> {
             let (text, most) = (text.value(), length.end());
             let is_blank = text.chars().all(|c| c <= ' ' || c.is_whitespace());
             if is_blank && *length.start() > 0 {
-                format!("`{name}` is blank: give it a value, or leave it out")
+                format!("`{name}` is blank: give it a value, or omit it")
             } else if text.chars().count() > *most {
                 format!("`{name}` has more than {most} characters")
             } else {
                 return Ok(());
             }
         }
-        Some(other) => format!("`{name}` is a text: write `\"{}\"`", other.to_token_stream()),
+        Some(other) => format!("`{name}` is a string: write `\"{}\"`", other.to_token_stream()),
     };
     Err(wrong(value, problem))
 }
 
-/// One of a scope path.
+/// A level of a scope path.
 fn level(name: &str, value: &Expr) -> Result<()> {
     text(name, value, 1..=128)?;
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     match literal(value) {
         Some(Lit::Str(text)) if !text.value().chars().all(allowed) => {
             let problem =
-                format!("`{name}` is part of a scope path: only `A-Z a-z 0-9 _ . -` have a place there");
+                format!("`{name}` is part of a scope path: only `A-Z a-z 0-9 _ . -` are allowed there");
             Err(wrong(value, problem))
         }
         _ => Ok(()),
@@ -128,7 +130,7 @@ fn tags(value: &Expr) -> Result<()> {
             .try_for_each(|tag| text("action_tags", tag, 0..=64)),
         _ if literal(value).is_some() => {
             let problem = format!(
-                "this is a list of texts: write `action_tags = [{}]`",
+                "this is a list of strings: write `action_tags = [{}]`",
                 value.to_token_stream()
             );
             Err(wrong(value, problem))
@@ -156,11 +158,11 @@ fn dimensions(value: &Expr) -> Result<()> {
     }
 }
 
-/// Also of what is no expression at all.
+/// Also used if the value is not an expression at all.
 pub(crate) const A_LIST_OF_PAIRS: &str =
     "dimensions are a list of pairs, or a map: `dimensions = [(\"region\", \"eu\"), (\"tier\", tier)]`";
 
-/// What there is only after the body, or for an item, in an expression that comes before or is of something else.
+/// Finds uses of `result` and `item` in expressions that do not have them.
 fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
     let uses = |word: &str| {
         let mut search = Uses {
@@ -175,18 +177,18 @@ fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
     match (name, uses("result"), uses("item")) {
         ("actual_per_item", Some(found), _) => told(
             found,
-            "what an item costs is told over `item`: there is no `result` to name".to_owned(),
+            "the cost of an item is an expression over `item`: there is no `result` here".to_owned(),
         ),
         ("actual", _, Some(found)) => told(
             found,
-            "`actual` is told over `result`; what each item of a stream costs is `actual_per_item`"
+            "`actual` is an expression over `result`; the cost of each item of a stream is `actual_per_item`"
                 .to_owned(),
         ),
         ("actual" | "actual_per_item", ..) | (_, None, None) => Ok(()),
         (_, Some(found), _) | (_, _, Some(found)) => {
             let problem = format!(
-                "`{name}` is needed before the body runs, when there is nothing but the arguments: what it cost in \
-                 the end is `actual`, over `result`, or `actual_per_item`, over `item`"
+                "`{name}` is evaluated before the body runs, when only the arguments exist: the cost in the end is \
+                 `actual`, over `result`, or `actual_per_item`, over `item`"
             );
             told(found, problem)
         }
@@ -197,7 +199,7 @@ fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
 struct Uses<'a> {
     word: &'a str,
     found: Option<ExprPath>,
-    /// Whether it is one of the expression's own.
+    /// Whether the name is an argument or bound in the expression.
     is_bound: bool,
 }
 
@@ -215,7 +217,7 @@ impl VisitMut for Uses<'_> {
     }
 
     fn visit_expr_call_mut(&mut self, call: &mut ExprCall) {
-        // A function of that name is no variable.
+        // A function with that name is not the variable.
         if let Expr::Path(_) = *call.func {
             call.args
                 .iter_mut()
@@ -226,7 +228,7 @@ impl VisitMut for Uses<'_> {
     }
 }
 
-/// What leaves the expression for a cost before it has told one.
+/// Finds `.await`, `?` and `return` in the expression for a cost.
 fn control(name: &str, value: &Expr) -> Result<()> {
     if !matches!(name, "actual" | "actual_per_item") {
         return Ok(());
@@ -239,20 +241,20 @@ fn control(name: &str, value: &Expr) -> Result<()> {
             format!("`{name}` cannot await: await it in the function, and return what the cost depends on")
         }
         _ => format!(
-            "`{name}` is evaluated after the action was done, so that it cannot fail or return: say `None` if the \
-             cost is not known, for example with `.ok()`; then the estimate is charged"
+            "`{name}` is evaluated after the action was done, so it cannot fail or return: give `None` if the cost is \
+             not known, for example with `.ok()`; then the estimate is charged"
         ),
     };
     Err(Error::new_spanned(found, problem))
 }
 
-/// Searches for what can only stand in the function itself.
+/// Searches for expressions that would leave the function.
 struct Leaves(Option<Expr>);
 
 impl VisitMut for Leaves {
     fn visit_expr_mut(&mut self, of: &mut Expr) {
         match of {
-            // They have functions of their own to leave.
+            // There they leave only the closure or the async block.
             Expr::Closure(_) | Expr::Async(_) => {}
             Expr::Await(_) | Expr::Try(_) | Expr::Return(_) => {
                 self.0.get_or_insert_with(|| of.clone());
@@ -264,7 +266,7 @@ impl VisitMut for Leaves {
     fn visit_item_mut(&mut self, _: &mut Item) {}
 }
 
-/// Units that are at odds.
+/// Checks that the units agree.
 fn units(parameters: &Parameters) -> Result<()> {
     let given = parameters.get("unit");
     let estimate = parameters.get("estimate");
@@ -277,7 +279,7 @@ fn units(parameters: &Parameters) -> Result<()> {
         && said != estimated
     {
         let problem = format!(
-            "the estimate is in {estimated}, and this says {said}: leave `unit` out, or give the estimate as an integer"
+            "the estimate is in {estimated}, but `unit` is {said}: omit `unit`, or give the estimate as an integer"
         );
         return Err(wrong(unit, problem));
     }
@@ -292,14 +294,14 @@ fn units(parameters: &Parameters) -> Result<()> {
             && unit != reserved
         {
             let problem =
-                format!("what is reserved is in {reserved}, and a cost in {unit} cannot be charged to it");
+                format!("the reservation is in {reserved}, and a cost in {unit} cannot be charged to it");
             return Err(wrong(actual, problem));
         }
     }
     Ok(())
 }
 
-/// The unit of an amount that is made where it stands.
+/// The unit of an amount that the expression creates in place, such as `Amount::tokens(5)`.
 fn unit_of(value: &Expr) -> Option<&'static str> {
     match value {
         Expr::Paren(inner) => unit_of(&inner.expr),

@@ -1,10 +1,11 @@
-//! The variables that tokens name: as they stand there, and within the braces of a text to format.
+//! The variables that tokens name: as identifiers, and within the braces of a format string.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::Lit;
 use syn::ext::IdentExt;
 
-/// What some tokens name. Too many names are taken rather than too few: a text with braces need not be formatted.
+/// The variables that some tokens name. It takes too many rather than too few: a string with braces may not be a format
+/// string.
 #[derive(Default)]
 pub(crate) struct Names {
     named: Vec<Name>,
@@ -13,7 +14,7 @@ pub(crate) struct Names {
 }
 
 struct Name {
-    /// Without an `r#`.
+    /// The name without `r#`.
     word: String,
     span: Span,
     /// Whether only a field of it is named.
@@ -39,7 +40,7 @@ impl Names {
         self.named.iter().any(|name| word == name.word && !name.is_field)
     }
 
-    /// The variable called `word`, as the tokens see it.
+    /// The variable called `word`, with the hygiene of the tokens.
     pub(crate) fn find(&self, word: &str) -> Option<Ident> {
         let name = self.named.iter().find(|name| name.word == word)?;
         Some(Ident::new(word, name.span))
@@ -82,7 +83,7 @@ impl Names {
     }
 }
 
-/// Whether this, behind a dot, is a field and no method.
+/// Whether the tokens after a dot are a field, not a method.
 fn is_field(tokens: &[TokenTree]) -> bool {
     let is_called = match tokens.get(1) {
         Some(TokenTree::Group(group)) => group.delimiter() == Delimiter::Parenthesis,
@@ -96,7 +97,7 @@ fn is_field(tokens: &[TokenTree]) -> bool {
     }
 }
 
-/// The variables that a text captures if it is formatted: `{name}`, `{name:?}`, `{:name$}`, `{:.name$}`.
+/// The variables that a format string captures: `{name}`, `{name:?}`, `{:name$}`, `{:.name$}`.
 fn captured(text: &str) -> impl Iterator<Item = String> {
     let mut words = Vec::new();
     let mut rest = text;
@@ -116,7 +117,7 @@ fn captured(text: &str) -> impl Iterator<Item = String> {
         rest = after;
     }
     words.into_iter().filter_map(|word| {
-        // A number counts arguments, and a zero in front of a name fills up.
+        // A number is the index of an argument, and a zero before a name is a fill character.
         let name = word.trim_start_matches(|c: char| c.is_ascii_digit());
         (!name.is_empty()).then(|| name.to_owned())
     })

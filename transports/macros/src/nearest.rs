@@ -1,13 +1,13 @@
-//! What somebody may have meant.
+//! Suggestions for misspelled names.
 
-/// The one of `names` that is spelled almost as `word`, if there is one.
+/// The name in `names` that is closest to `word`, if one is close enough.
 pub(crate) fn nearest<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let (distance, name) = names.iter().map(|name| (distance(word, name), *name)).min()?;
     let is_near = distance <= word.len().min(name.len()).div_ceil(3);
     is_near.then_some(name)
 }
 
-/// How many letters to insert, remove or replace, whatever their case.
+/// The number of letters to insert, remove or replace, ignoring case.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to) = (from.to_lowercase(), to.to_lowercase());
     let mut row: Vec<usize> = (0..=to.len()).collect();

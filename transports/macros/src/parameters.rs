@@ -1,4 +1,4 @@
-//! What the attribute is given: `name = expression`, each name once.
+//! The attribute's parameters: `name = expression`, each name once.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -15,11 +15,11 @@ use crate::nearest::nearest;
 #[derive(Default)]
 pub(crate) struct Parameters {
     given: Vec<(Ident, Expr)>,
-    /// Where the adapter is found, if not under its own name.
+    /// The path of the adapter, if it was renamed.
     pub(crate) path: Option<Path>,
 }
 
-/// Every name there is, `crate` excepted.
+/// All names except `crate`.
 const NAMES: [&str; 21] = [
     "estimate",
     "actual",
@@ -45,8 +45,10 @@ const NAMES: [&str; 21] = [
 ];
 
 impl Parameters {
+    /// Parses the parameters.
+    ///
     /// # Errors
-    /// All that is wrong with the names at once; what is wrong with a value is for whoever takes it.
+    /// All problems with the names at once. Values are checked later.
     pub(crate) fn parse(tokens: TokenStream) -> Result<Self> {
         Self::parse_all.parse2(tokens)
     }
@@ -68,7 +70,7 @@ impl Parameters {
         problems.map_or(Ok(parameters), Err)
     }
 
-    /// One parameter; the inner error is one after which the next one can be read.
+    /// Parses one parameter. After an inner error, the next parameter can still be parsed.
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<Result<()>> {
         if !input.peek(Ident::peek_any) {
             let problem = "parameters have names: `estimate = 1000`";
@@ -78,7 +80,7 @@ impl Parameters {
         if !input.peek(Token![=]) {
             let word = name.to_string();
             if input.peek(Token![:]) && (NAMES.contains(&word.as_str()) || nearest(&word, &NAMES).is_none()) {
-                let problem = format!("a parameter has its value after `=`: write `{word} = ..`");
+                let problem = format!("a parameter's value follows `=`: write `{word} = ..`");
                 return Err(input.error(problem));
             }
             let problem = match word.as_str() {
@@ -91,7 +93,10 @@ impl Parameters {
         input.parse::<Token![=]>()?;
         if name == "crate" {
             if let Ok(text) = input.fork().parse::<LitStr>() {
-                let problem = format!("`crate` is a path, not a text: write `crate = {}`", text.value());
+                let problem = format!(
+                    "`crate` is a path, not a string: write `crate = {}`",
+                    text.value()
+                );
                 return Err(Error::new(text.span(), problem));
             }
             self.path = Some(input.call(Path::parse_mod_style)?);
@@ -116,12 +121,12 @@ impl Parameters {
         Ok(Ok(()))
     }
 
-    /// Every name with its value, as they were given.
+    /// All names with their values, in the given order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &(Ident, Expr)> {
         self.given.iter()
     }
 
-    /// The value under a name.
+    /// The value of a parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&Expr> {
         self.given
             .iter()
@@ -129,10 +134,10 @@ impl Parameters {
             .map(|(_, value)| value)
     }
 
-    /// The literal under a name.
+    /// The value of a parameter that must be a literal.
     ///
     /// # Errors
-    /// If it is another expression than `true` or `false`.
+    /// If it is any other expression than `true` or `false`.
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -151,12 +156,15 @@ impl Parameters {
 
 fn unknown(word: &str) -> String {
     match nearest(word, &NAMES).or_else(|| that_has(word)) {
-        Some(name) => format!("there is no parameter `{word}`: is it `{name}`?"),
-        None => format!("there is no parameter `{word}`; there are {}", NAMES.join(", ")),
+        Some(name) => format!("there is no parameter `{word}`: did you mean `{name}`?"),
+        None => format!(
+            "there is no parameter `{word}`; the parameters are {}",
+            NAMES.join(", ")
+        ),
     }
 }
 
-/// The one name that has the word at one of its ends: `ttl_ms` for `ttl`, `action_tags` for `tags`.
+/// The only name that begins or ends with the word: `ttl_ms` for `ttl`, `action_tags` for `tags`.
 fn that_has(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     let has_it = |name: &&&str| {

@@ -1,4 +1,4 @@
-//! Parameters as the code that sets a reservation up.
+//! Turns parameters into the code that configures a reservation.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -11,7 +11,7 @@ use crate::parameters::Parameters;
 /// The levels of a subject.
 const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];
 
-/// Names of values as the protocol writes them, and as the models do.
+/// The names of values in the protocol and in the models.
 type Values<const N: usize> = [(&'static str, &'static str); N];
 
 const UNITS: Values<4> = [
@@ -27,10 +27,10 @@ const POLICIES: Values<3> = [
     ("ALLOW_WITH_OVERDRAFT", "AllowWithOverdraft"),
 ];
 
-/// An expression that makes the `Unit` of integers.
+/// An expression for the `Unit` of integers.
 ///
 /// # Errors
-/// If it is a literal that is none.
+/// If it is a literal that is not a unit.
 pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenStream> {
     match parameters.get("unit") {
         Some(unit) => value(private, "Unit", &UNITS, unit),
@@ -41,14 +41,15 @@ pub(crate) fn unit(parameters: &Parameters, private: &Private) -> Result<TokenSt
     }
 }
 
-/// An expression that makes a `WithCyclesConfig`, where `unit` is the [unit]. Arguments are only looked at, so that the body can have them.
+/// An expression for the `WithCyclesConfig`, in whose scope `__cycles_unit` is the [unit]. It only borrows the
+/// arguments, so the body can still use them.
 ///
 /// # Errors
-/// If there is no estimate, or a literal cannot be what it stands for.
+/// If there is no estimate, or a literal is not valid for its parameter.
 pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<TokenStream> {
     let Some(estimate) = parameters.get("estimate") else {
-        let problem = "how much is to be reserved? Give an estimate, such as `estimate = 1000` or, over an argument, \
-                       `estimate = max_tokens * 10`";
+        let problem = "the amount to reserve is missing: give an estimate, such as `estimate = 1000` or, over an \
+                       argument, `estimate = max_tokens * 10`";
         return Err(Error::new(Span::call_site(), problem));
     };
     let path = private.at(Span::mixed_site());
@@ -80,34 +81,34 @@ pub(crate) fn config(parameters: &Parameters, private: &Private) -> Result<Token
     Ok(config)
 }
 
-/// An expression that makes an `Amount`. An integer is one of `unit`, a `&Unit`.
+/// An expression for an `Amount`. Integers are counted in `unit`, a `&Unit`.
 ///
 /// # Errors
-/// If it is a literal that is no amount.
+/// If it is a literal that is not an amount.
 pub(crate) fn amount(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
     counted(private, "amount", value, unit)
 }
 
-/// An expression that makes an `Option<Amount>`. An integer is one of `unit`, a `&Unit`.
+/// An expression for an `Option<Amount>`. Integers are counted in `unit`, a `&Unit`.
 ///
 /// # Errors
-/// If it is a literal that is no amount.
+/// If it is a literal that is not an amount.
 pub(crate) fn cost(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
     counted(private, "cost", value, unit)
 }
 
-/// An expression that makes a `Reading`. An integer is one of `unit`, a `&Unit`.
+/// An expression for a `Reading`. Integers are counted in `unit`, a `&Unit`.
 ///
 /// # Errors
-/// If it is a literal that is no amount.
+/// If it is a literal that is not an amount.
 pub(crate) fn reading(private: &Private, value: &Expr, unit: &TokenStream) -> Result<TokenStream> {
     counted(private, "reading", value, unit)
 }
 
-/// The text that a name in small letters stands for, out of habit, where no argument has it.
+/// Catches a unit or a policy that was written as a bare name in lower case, unless an argument has that name.
 ///
 /// # Errors
-/// If it is nearly the name of a unit or a policy.
+/// If the name is close to that of a unit or a policy.
 pub(crate) fn bare(name: &str, value: &Expr, is_argument: impl Fn(&str) -> bool) -> Result<()> {
     let names: Vec<_> = match name {
         "unit" => UNITS.iter().map(|(name, _)| *name).collect(),
@@ -139,7 +140,7 @@ fn counted(private: &Private, as_what: &str, value: &Expr, unit: &TokenStream) -
     })
 }
 
-/// An integer that is written out. Amounts are larger than what it is taken for where nothing tells its type.
+/// An integer literal, as an `i64`: without a suffix it would become an `i32`, which is too small for amounts.
 fn integer(value: &Expr) -> Option<LitInt> {
     let Expr::Lit(ExprLit {
         lit: Lit::Int(integer),
@@ -155,14 +156,14 @@ fn integer(value: &Expr) -> Option<LitInt> {
         .then(|| LitInt::new(&format!("{digits}i64"), integer.span()))
 }
 
-/// Why a literal is none, as far as that can be seen.
+/// The reason why a literal is not an amount, if that is certain.
 fn no_amount(value: &Expr) -> Option<&'static str> {
     match value {
         Expr::Lit(ExprLit {
             lit: Lit::Float(_), ..
         }) => Some("an amount is an integer: a US dollar is 100_000_000 of `USD_MICROCENTS`"),
         Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => {
-            Some("an amount is an integer or an `Amount`, and its unit is a parameter: `unit = \"TOKENS\"`")
+            Some("an amount is an integer or an `Amount`; its unit is another parameter: `unit = \"TOKENS\"`")
         }
         Expr::Unary(ExprUnary {
             op: UnOp::Neg(_),
@@ -173,7 +174,7 @@ fn no_amount(value: &Expr) -> Option<&'static str> {
     }
 }
 
-/// The client to use, or why there is none.
+/// The client to use, as a `Result`.
 pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream {
     match parameters.get("client") {
         None => {
@@ -182,7 +183,7 @@ pub(crate) fn client(parameters: &Parameters, private: &Private) -> TokenStream 
         }
         Some(client) => {
             let (span, private) = (place(client), private.at(place(client)));
-            // A name in between, so that what is a reference already is taken as one.
+            // Bound to a name first, so that a value that is a reference already works as well.
             quote_spanned! {span=>
                 match &(#client) {
                     __cycles_client => ::core::result::Result::Ok(#private::client(__cycles_client)),
@@ -197,7 +198,7 @@ fn subject(parameters: &Parameters, private: &Private) -> Result<Option<TokenStr
     if !names.clone().any(|name| parameters.get(name).is_some()) {
         return Ok(None);
     }
-    // Every member, as a lint would tell of a rest that is nothing.
+    // Lists every member, because a lint would complain about a needless `..Default::default()`.
     let members = names.map(|name| {
         let value = match parameters.get(name) {
             None => quote!(::core::option::Option::None),
@@ -212,7 +213,7 @@ fn subject(parameters: &Parameters, private: &Private) -> Result<Option<TokenStr
     Ok(Some(quote!(#path::Subject { #(#members),* })))
 }
 
-/// A value of one of the protocol's enumerations: its name there, or an expression of its type.
+/// A value of one of the protocol's enumerations: its name in the protocol, or an expression of its type.
 fn value(private: &Private, of: &str, values: &[(&str, &str)], given: &Expr) -> Result<TokenStream> {
     let of = Ident::new(of, Span::mixed_site());
     let (span, private) = (place(given), private.at(place(given)));
@@ -223,8 +224,8 @@ fn value(private: &Private, of: &str, values: &[(&str, &str)], given: &Expr) -> 
         let Some((_, variant)) = values.iter().find(|(name, _)| *name == word) else {
             let names: Vec<_> = values.iter().map(|(name, _)| *name).collect();
             let problem = match nearest(&word, &names) {
-                Some(name) => format!("there is no `{word}`: is it `{name}`?"),
-                None => format!("there is no `{word}`; there are {}", names.join(", ")),
+                Some(name) => format!("there is no `{word}`: did you mean `{name}`?"),
+                None => format!("there is no `{word}`; the values are {}", names.join(", ")),
             };
             return Err(Error::new(text.span(), problem));
         };
@@ -238,13 +239,13 @@ fn value(private: &Private, of: &str, values: &[(&str, &str)], given: &Expr) -> 
     })
 }
 
-/// An `Option<String>`.
+/// An expression for an `Option<String>`.
 fn text(private: &Private, value: &Expr) -> TokenStream {
     let (span, private) = (place(value), private.at(place(value)));
     quote_spanned!(span=> #private::text(&(#value)))
 }
 
-/// A `String`, that of an action without a name if there is none.
+/// An expression for a `String`; without a value, the name of an unnamed action.
 fn named(private: &Private, value: Option<&Expr>) -> TokenStream {
     match value {
         None => quote!("unknown"),
@@ -255,7 +256,7 @@ fn named(private: &Private, value: Option<&Expr>) -> TokenStream {
     }
 }
 
-/// An iterator over `String`. The elements of a list that is written out need not be of one type.
+/// An expression for an iterator over `String`. The elements of an array literal may have different types.
 fn texts(private: &Private, list: &Expr) -> TokenStream {
     if let Expr::Array(array) = list {
         let texts = array.elems.iter().map(|element| text(private, element));
@@ -269,8 +270,7 @@ fn texts(private: &Private, list: &Expr) -> TokenStream {
     }
 }
 
-/// An `Option` of a map of texts, from a list of pairs that is written out, or from anything that iterates over
-/// pairs.
+/// An expression for an `Option` of a map of strings, from an array literal of pairs or from any iterator over pairs.
 fn pairs(private: &Private, list: &Expr) -> Result<TokenStream> {
     let (span, path) = (place(list), private.at(place(list)));
     let Expr::Array(array) = list else {

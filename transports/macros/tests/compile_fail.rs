@@ -1,7 +1,7 @@
-//! What does not compile, and what the compiler says about it. The texts are those of the stable compiler of the
-//! day: `OVERWRITE=1 cargo test -p cycles-macros --test compile_fail` writes them anew.
+//! Programs that must not compile, and the errors that the compiler reports for them. The expected texts are those of
+//! the current stable compiler: `OVERWRITE=1 cargo test -p cycles-macros --test compile_fail` rewrites them.
 //!
-//! The compiler is given the libraries that `cargo test --workspace` has built, so that nothing is built twice.
+//! The programs use the libraries that `cargo test --workspace` has built, so nothing is built twice.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -12,13 +12,13 @@ use std::thread;
 
 use serde_json::Value;
 
-/// What the programs may use.
+/// The crates that the programs may use.
 const LIBRARIES: [&str; 3] = ["cycles_tokio", "cycles_ureq", "futures"];
 
-/// Where this crate is in the workspace.
+/// The path of this crate in the workspace.
 const CRATE: &str = "transports/macros/";
 
-/// What stands for the path of the workspace, as its own files are named in a text.
+/// The placeholder for the path of the workspace in the expected texts.
 const WORKSPACE: &str = "$WORKSPACE/";
 
 #[test]
@@ -44,11 +44,11 @@ fn what_cannot_work_is_an_error_that_says_what_to_do() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-/// The arguments that name the libraries to the compiler. Cargo says where they are, and builds them if it has not.
+/// The compiler's arguments for the libraries. Cargo reports where they are, and builds them if necessary.
 fn libraries() -> Vec<String> {
     let mut cargo = Command::new(env!("CARGO"));
     for (name, _) in std::env::vars_os() {
-        // They say which test runs, and would count as changes of what was built.
+        // These variables describe the running test; Cargo would rebuild the libraries because of them.
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "LD_LIBRARY_PATH"
         {
@@ -91,7 +91,7 @@ fn libraries() -> Vec<String> {
     arguments
 }
 
-/// Compiles a program, and compares what is said with the text beside it.
+/// Compiles a program and compares the compiler's output with the expected text beside it.
 fn check(program: &Path, libraries: &[String]) -> Result<(), String> {
     let (name, text) = (program.display(), program.with_extension("stderr"));
     let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
@@ -103,7 +103,8 @@ fn check(program: &Path, libraries: &[String]) -> Result<(), String> {
             env!("CARGO_TARGET_TMPDIR"),
         ])
         .args(libraries)
-        // As Cargo compiles the crates of the workspace, so that the compiler finds what it quotes of them.
+        // The directory in which Cargo compiles the crates of the workspace, so that the compiler finds their sources
+        // to quote them.
         .current_dir(workspace())
         .arg(Path::new(CRATE).join(program))
         .output()
@@ -133,8 +134,8 @@ fn workspace() -> &'static Path {
         .unwrap()
 }
 
-/// What was said, without what changes with other things: at which lines of the workspace something stands, and how many
-/// errors there were.
+/// The output without the parts that change for unrelated reasons: line numbers in the workspace, and the number of
+/// errors.
 fn in_normal_form(said: &str) -> String {
     let is_result = |error: &&str| {
         let words = [
@@ -150,7 +151,8 @@ fn in_normal_form(said: &str) -> String {
     errors.map(error_in_normal_form).collect::<Vec<_>>().join("\n")
 }
 
-/// The lines of the workspace have no numbers, and those of the program are as wide as theirs need.
+/// Removes the line numbers of the workspace's files, and makes the column of the program's line numbers as narrow as
+/// they allow.
 fn error_in_normal_form(error: &str) -> String {
     let number = |line: &str| {
         let number = line.split('|').next().unwrap_or_default().trim();
