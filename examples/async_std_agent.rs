@@ -1,8 +1,8 @@
-//! An agent on async-std that asks its tools all at once: one guarded call each, from one budget, and those that it
-//! cannot pay for do not run.
+//! An agent on async-std that calls all its tools at once: each is one guarded call on the same budget, and tools that
+//! the budget cannot pay for do not run.
 //!
-//! `cargo run -p cycles-examples --features async-std --bin async_std_agent` needs nothing: it starts a server of its
-//! own. async-std is discontinued; `smol_agent` is the same crate on what is maintained.
+//! `cargo run -p cycles-examples --features async-std --bin async_std_agent` needs no setup: it starts its own server.
+//! async-std is discontinued; `smol_agent` uses the same crate on smol, which is maintained.
 #![allow(clippy::print_stdout)]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use cycles_async_std::{CyclesClient, Error, WithCyclesConfig, with_cycles};
 use cycles_examples::{Failure, journal};
 use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 
-/// Each tool with the tokens that it takes.
+/// The tools, with the tokens that each uses.
 const TOOLS: [(&str, i64); 4] = [
     ("search", 420),
     ("weather", 180),
@@ -21,7 +21,7 @@ const TOOLS: [(&str, i64); 4] = [
     ("translate", 510),
 ];
 
-/// What a tool takes at most.
+/// The most that a tool uses.
 const ESTIMATE: i64 = 600;
 
 fn main() -> Result<(), Failure> {
@@ -52,11 +52,11 @@ async fn agent(client: CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The answer of a tool, paid for.
+/// The guarded call of a tool.
 async fn ask(client: &CyclesClient, tool: &'static str, tokens: i64) -> Result<String, Error> {
     let config = WithCyclesConfig::new(Amount::tokens(ESTIMATE)).action("tool.call", tool);
     with_cycles(client, config, |_ctx| async move {
-        // Stands for the tool.
+        // Stands in for the tool.
         task::sleep(Duration::from_millis(200)).await;
         Ok((format!("{tool} took {tokens} tokens"), Amount::tokens(tokens)))
     })

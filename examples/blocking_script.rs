@@ -1,8 +1,8 @@
-//! A batch as a shell script would do it, without an async runtime: one guarded call for each document, a progress
-//! bar, and an end that leaves nothing unsettled.
+//! A batch job without an async runtime: one guarded call per document, a progress bar, and a flush at the end that
+//! leaves nothing unsettled.
 //!
-//! `cargo run --bin blocking_script` needs nothing: it starts a server of its own, whose budget ends before the
-//! documents do. With `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+//! `cargo run --bin blocking_script` needs no setup: it starts its own server, with a budget that is too small for all
+//! documents. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
 #![allow(clippy::print_stdout)]
 
 use std::io::{IsTerminal as _, Write as _};
@@ -45,7 +45,7 @@ fn run() -> Result<(), Failure> {
         println!("Stopped before document {}: {message}", done + 1);
     }
 
-    // Costs that could not be settled at once are settled now, or by the next run.
+    // Settles the remaining costs; any that fail are left for the next run.
     let left = client.flush(flush_timeout)?;
     println!(
         "{done} of {DOCUMENTS} documents, {tokens} tokens, {} costs left for the next run",
@@ -54,7 +54,7 @@ fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What one document cost. The closure runs here, on this thread, and borrows what it likes.
+/// Returns the cost of one document. The closure runs on this thread, so it can borrow anything.
 fn summarize(client: &CyclesClient, document: usize) -> Result<i64, Error> {
     let action = WithCyclesConfig::new(Amount::tokens(600))
         .action("llm.completion", "gpt-4o")
@@ -70,7 +70,7 @@ fn summarize(client: &CyclesClient, document: usize) -> Result<i64, Error> {
     })
 }
 
-/// Stands for a model: takes a moment and some tokens.
+/// Stands in for a model: takes a moment and some tokens.
 fn call_model(document: usize) -> i64 {
     std::thread::sleep(Duration::from_millis(40));
     350 + i64::try_from(document * 37 % 200).unwrap_or(0)
@@ -79,7 +79,7 @@ fn call_model(document: usize) -> i64 {
 fn bar(done: usize, tokens: i64) {
     let filled = "#".repeat(done);
     let mut out = std::io::stdout();
-    // On a terminal it grows in place; in a log there is one line at the end.
+    // On a terminal the bar grows in place; otherwise one line is printed at the end.
     if out.is_terminal() {
         let _ = write!(
             out,

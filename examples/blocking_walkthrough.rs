@@ -1,7 +1,7 @@
 //! The walkthrough of the Python client, without its decorator, in blocking Rust: fixed and dynamic estimates,
 //! balances, a dry run, metrics, denials, and the programmatic client.
 //!
-//! `cargo run --bin blocking_walkthrough` starts a server of its own.
+//! `cargo run --bin blocking_walkthrough` starts its own server.
 #![allow(clippy::print_stdout)]
 
 use cycles_examples::{Failure, journal};
@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The estimate is what is charged.
+/// Charges the estimate.
 fn hello(client: &CyclesClient, name: &str) -> Result<String, Error> {
     let estimate = Amount::usd_microcents(1_000);
     with_cycles(client, WithCyclesConfig::new(estimate.clone()), |_ctx| {
@@ -55,19 +55,19 @@ fn balance(client: &CyclesClient) -> Result<String, Error> {
     ))
 }
 
-/// The closure never runs.
+/// Asks for a decision only: the closure never runs.
 fn dry_run(client: &CyclesClient) -> Result<(), Error> {
     let config = WithCyclesConfig::new(Amount::usd_microcents(500)).dry_run(true);
     match with_cycles(client, config, |_ctx| {
         Ok(("this is not run", Amount::usd_microcents(500)))
     }) {
         Err(Error::DryRun(result)) => println!("3. A dry run: {}", result.decision),
-        other => println!("3. A dry run that was none: {other:?}"),
+        other => println!("3. This was not a dry run: {other:?}"),
     }
     Ok(())
 }
 
-/// The estimate comes from the arguments and the cost from the result; metrics go with the commit.
+/// Takes the estimate from the arguments and the cost from the result, and adds metrics to the commit.
 fn generate(client: &CyclesClient, prompt: &str, max_tokens: i64) -> Result<String, Error> {
     let config =
         WithCyclesConfig::new(Amount::usd_microcents(max_tokens * 10)).action("llm.completion", "gpt-4");
@@ -101,7 +101,7 @@ fn expensive(client: &CyclesClient) -> Result<String, Error> {
     }
 }
 
-/// Every call by hand, under keys of the program's own.
+/// Makes every call by hand, with the program's own idempotency keys.
 fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     let subject = || Subject {
         tenant: Some("acme-corp".into()),
@@ -165,7 +165,7 @@ fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stands for a model.
+/// Stands in for a model.
 fn call_llm(prompt: &str) -> Result<String, Failure> {
     Ok(format!("{prompt} to you"))
 }

@@ -1,11 +1,11 @@
-//! The core driven by hand, without a client and without a runtime: one thread, blocking sockets of the standard
-//! library, and a loop that does what a session asks for.
+//! The core driven by hand, without a client and without a runtime: one thread, the standard library's blocking
+//! sockets, and a loop that does what a session asks for.
 //!
-//! It is for whoever has a kernel or a board for which there is no adapter. Where there are threads, implementing
-//! `cycles_client::Transport` and its `Clock` gives a whole client for less.
+//! It is a template for a kernel or a board that has no adapter. Where there are threads, it is less work to implement
+//! `cycles_client::Transport` and its `Clock`, which gives a complete client.
 //!
-//! `cargo run --bin bring_your_own_runtime` needs nothing: it starts a server of its own. With
-//! `CYCLES_BASE_URL` (plain http), `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+//! `cargo run --bin bring_your_own_runtime` needs no setup: it starts its own server. Set `CYCLES_BASE_URL` (plain
+//! http), `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
 #![allow(clippy::print_stdout)]
 
 use std::io::{self, Read as _, Write as _};
@@ -44,13 +44,13 @@ fn run() -> Result<(), cycles_examples::Failure> {
         .subject(Subject::default()) // the configuration's
         .action(Action::new("llm.completion", "gpt-4o"))
         .estimate(Amount::tokens(2_000))
-        .ttl_ms(5_000) // so short that a beat can be seen
+        .ttl_ms(5_000) // short, to show a beat
         .build();
     let reservation = session.reserve(driver.clock.now(), &caller, request, seed()?)?;
     let (id, granted) = driver.wait_for(&mut session, |session| session.granted(reservation))?;
     println!("{}: {id} is held", granted.decision);
 
-    // The action has a thread of its own; this one keeps the lease alive meanwhile.
+    // The action runs on its own thread; this thread keeps the lease alive meanwhile.
     let (costs, cost) = mpsc::channel();
     thread::spawn(move || {
         let _ = costs.send(think());
@@ -60,7 +60,7 @@ fn run() -> Result<(), cycles_examples::Failure> {
         match cost.recv_timeout(pause) {
             Ok(cost) => session.commit(driver.clock.now(), reservation, cost)?,
             Err(mpsc::RecvTimeoutError::Timeout) => continue,
-            // It panicked: the budget is given back.
+            // The action panicked: give the budget back.
             Err(mpsc::RecvTimeoutError::Disconnected) => session.abandon(driver.clock.now(), reservation),
         }
         break;
@@ -75,7 +75,7 @@ fn run() -> Result<(), cycles_examples::Failure> {
         None => println!("Nothing was charged: {:?}", session.outcome(reservation)),
     }
     println!("Nothing left to settle: {}", flushed.is_complete());
-    // What is not settled is there for the next run.
+    // Costs that are not settled stay there for the next run.
     println!(
         "Records left in the journal: {}",
         driver.journal.scan()?.records.len()
@@ -83,19 +83,19 @@ fn run() -> Result<(), cycles_examples::Failure> {
     Ok(())
 }
 
-/// All that a session needs to have done.
+/// Executes the steps of a session.
 struct Driver {
     clock: Clock,
     journal: Journal,
-    /// While it is held, other processes leave what is in the journal to this one.
+    /// While it is held, other processes leave the records in the journal to this one.
     claim: Option<Claim>,
     server: String,
 }
 
 impl Driver {
-    /// Does all that can be done now, one thing after another, and returns how long there is nothing to do. Here a beat
-    /// that hangs holds up a cost: a driver with more threads than one makes its calls side by side, and reports each when
-    /// it ends.
+    /// Executes all steps that are due, one after another, and returns how long to wait for the next one. Because of
+    /// that, a beat that hangs delays a cost here: a driver with several threads makes its calls concurrently, and
+    /// reports each one when it ends.
     fn drive(&mut self, session: &mut Session) -> Duration {
         loop {
             match session.poll(self.clock.now()) {
@@ -122,7 +122,7 @@ impl Driver {
                 }
                 Step::Unclaim(_) => self.claim = None,
                 Step::Notify(_, event) => tell(&event),
-                // Every call has ended when the next step is taken, so there is none to withdraw.
+                // Every call has ended before the next step, so there is none to withdraw.
                 Step::Withdraw(_) => {}
                 Step::Wait(None) => return Duration::MAX,
                 Step::Wait(Some(until)) => return until.saturating_sub(self.clock.now().mono),
@@ -130,7 +130,7 @@ impl Driver {
         }
     }
 
-    /// Drives it until `look` finds what it looks for.
+    /// Drives the session until `look` returns a value.
     fn wait_for<T>(&mut self, session: &mut Session, look: impl Fn(&mut Session) -> Option<T>) -> T {
         loop {
             let pause = self.drive(session);
@@ -142,8 +142,8 @@ impl Driver {
     }
 }
 
-/// Sends the request as it is, once, within its time, and reads no more than is wanted. It never looks at what
-/// it carries: what a status means is the core's to say.
+/// Sends the request unchanged, once, within the time of the call, and reads at most `max_response` bytes. It does not
+/// look at the content: the core decides what a status means.
 fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure> {
     let clock = Clock::new();
     let left = || {
@@ -177,7 +177,7 @@ fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure>
     loop {
         stream.set_read_timeout(Some(left()?)).map_err(maybe_sent)?;
         let read = match stream.read(&mut buffer) {
-            // As where the machine stood still for a while.
+            // A signal, or the system resumed after a suspend.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read.map_err(maybe_sent)?,
         };
@@ -192,7 +192,7 @@ fn exchange(server: &str, call: &Call) -> Result<http::Response<Bytes>, Failure>
 }
 
 fn reason(error: Option<&Error>) -> String {
-    error.map_or_else(|| "it was not tried yet".to_owned(), ToString::to_string)
+    error.map_or_else(|| "it has not been tried yet".to_owned(), ToString::to_string)
 }
 
 fn tell(event: &Event) {
@@ -203,16 +203,16 @@ fn tell(event: &Event) {
     }
 }
 
-/// The call to a model would stand here.
+/// Stands in for the call to a model.
 fn think() -> CommitRequest {
     thread::sleep(Duration::from_secs(3));
     CommitRequest::builder().actual(Amount::tokens(1_300)).build()
 }
 
-/// `host:port` of a server that is spoken to in plain text.
+/// `host:port` of a server with plain http.
 fn server(config: &CyclesConfig) -> Result<String, cycles_examples::Failure> {
     let plain = config.base_url().strip_prefix("http://");
-    let authority = plain.ok_or("this example speaks plain http only")?;
+    let authority = plain.ok_or("this example supports plain http only")?;
     let authority = authority.split('/').next().unwrap_or(authority);
     let has_port = authority
         .rsplit(':')

@@ -1,8 +1,8 @@
-//! 64 agents on one budget that does not last for all they want to do, over a network that loses some of the
-//! answers. It ends with a ledger that is exact.
+//! 64 agents on one budget that is too small for all of them, over a network that loses some of the answers. In the end
+//! the ledger is exact.
 //!
-//! `cargo run --bin concurrent_agents` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours, where nobody else should spend meanwhile.
+//! `cargo run --bin concurrent_agents` needs no setup: it starts its own server. Set `CYCLES_BASE_URL`,
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours; nothing else should spend from its budget meanwhile.
 #![allow(clippy::print_stdout)]
 
 use std::io::{IsTerminal as _, Write as _};
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 const AGENTS: usize = 64;
 const CALLS: usize = 5;
-/// What one call may cost at most.
+/// The most that one call may cost.
 const ESTIMATE: i64 = 600;
 
 #[tokio::main]
@@ -31,7 +31,7 @@ async fn run() -> Result<(), Failure> {
     let budget = Budget::new(DEFAULT_TENANT_SCOPE, cycles_sandbox::Unit::Tokens, 100_000);
     let scene = Scene::with("concurrent_agents", Sandbox::builder().budget(budget))?;
     if let Some(sandbox) = &scene.sandbox {
-        sandbox.inject("commit:reset-response@p=0.1/7".parse()?); // done, but nobody hears of it
+        sandbox.inject("commit:reset-response@p=0.1/7".parse()?); // done, but the answer is lost
     }
     let client = CyclesClient::new(scene.config.clone());
     let before = balance(&client).await?;
@@ -57,12 +57,12 @@ async fn run() -> Result<(), Failure> {
     }
     println!("{calls} calls; {stopped} of {AGENTS} agents were stopped by the budget");
 
-    // Answers were lost, and what is open is repeated under the same keys until it counts, once.
+    // Answers were lost: those commits are repeated under the same keys, so that each counts once.
     let timeout = client.config()?.retry().flush_timeout;
     let left = client.flush(timeout).await?;
     let after = balance(&client).await?;
     let (charged, held) = (after.spent - before.spent, after.reserved - before.reserved);
-    println!("The agents spent {tokens} tokens; the ledger says {charged}, and {held} still held");
+    println!("The agents spent {tokens} tokens; the ledger has {charged} charged and {held} still held");
     if left.is_complete() && (charged, held) == (tokens, 0) {
         println!("The ledger is exact.");
         Ok(())
@@ -77,8 +77,8 @@ enum Ended {
     BudgetIsUsedUp,
 }
 
-/// One agent. All of them may reserve at once; who holds too much for the moment keeps others waiting, so an
-/// agent that is denied asks again before it gives up.
+/// One agent. While others hold large estimates, a reservation can be denied although money is left, so an agent asks
+/// again before it gives up.
 async fn work(client: CyclesClient, agent: usize, costs: mpsc::UnboundedSender<i64>) -> Result<Ended, Error> {
     let name = format!("agent-{agent}");
     for call in 0..CALLS {
@@ -105,7 +105,7 @@ async fn work(client: CyclesClient, agent: usize, costs: mpsc::UnboundedSender<i
     Ok(Ended::WorkIsDone)
 }
 
-/// Stands for a model: takes a moment and some tokens, and returns how many.
+/// Stands in for a model: takes a moment and some tokens, and returns how many.
 async fn call_model(agent: usize, call: usize) -> Result<(i64, Amount), cycles_tokio::BoxError> {
     let cost = i64::try_from(200 + (agent * 131 + call * 61) % 400)?;
     tokio::time::sleep(Duration::from_millis(20 + (agent * 7 % 30) as u64)).await;
@@ -120,7 +120,7 @@ struct Own {
 /// The tenant's own budget of tokens.
 async fn balance(client: &CyclesClient) -> Result<Own, Failure> {
     let tenant = client.config()?.subject().tenant.clone();
-    let tenant = tenant.ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+    let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
     let scope = format!("tenant:{tenant}").to_lowercase();
     let params = BalanceParams {
         tenant: Some(tenant),
@@ -143,7 +143,7 @@ fn bar(calls: usize, tokens: i64, is_milestone: bool) {
     let all = AGENTS * CALLS;
     let filled = "#".repeat(calls * WIDTH / all);
     let mut out = std::io::stdout();
-    // On a terminal it grows in place; in a log there is a line now and then.
+    // On a terminal the bar grows in place; otherwise a line is printed from time to time.
     if out.is_terminal() {
         let _ = write!(
             out,

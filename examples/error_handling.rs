@@ -1,7 +1,7 @@
-//! What can go wrong, by what a program does about it: stop, ask for less, wait, repeat, or nothing at all.
+//! Errors, grouped by how a program reacts: stop, ask for less, wait, repeat, or do nothing.
 //!
-//! `cargo run --bin error_handling` needs nothing: it starts a server of its own, and faults on purpose. With
-//! `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours, where less goes wrong.
+//! `cargo run --bin error_handling` needs no setup: it starts its own server and injects faults. Set `CYCLES_BASE_URL`,
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours, where less goes wrong.
 #![allow(clippy::print_stdout)]
 
 use std::net::TcpListener;
@@ -38,20 +38,20 @@ async fn run() -> Result<(), Failure> {
     println!("  another key: {}", ask(&stranger, Amount::tokens(500)).await);
     let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let lonely = elsewhere("cyc_live_0123456789abcdef", format!("http://{nobody}"))?;
-    println!("  nobody there: {}", ask(&lonely, Amount::tokens(500)).await);
+    println!("  no server: {}", ask(&lonely, Amount::tokens(500)).await);
 
     println!("The action fails:");
     own_error(&client).await?;
 
-    println!("The action ends well, and then something goes wrong:");
+    println!("The action succeeds, and then something goes wrong:");
     cost_in_another_unit(&client).await?;
     server_goes_away(&client, scene.sandbox.as_ref()).await?;
 
-    println!("It is not known whether it was done:");
+    println!("The outcome of a call is unknown:");
     open_outcome(&client, scene.sandbox.as_ref()).await?;
 
     let left = client.flush(client.config()?.retry().flush_timeout).await?;
-    // The cost in another unit is in no ledger and in no record: a flush does not call that complete.
+    // The cost in the wrong unit is in no ledger and in no record, so the flush is not complete.
     println!(
         "Left to settle: {}; in no ledger and no record: {}; complete: {}",
         left.ending + left.recorded,
@@ -61,8 +61,7 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// An answer for whoever asked, and what to do about an error. The order is that of the questions: is it about
-/// money, about us, about the moment?
+/// The answer, or advice about the error. The order of the arms is: money, our own mistakes, temporary problems.
 async fn ask(client: &CyclesClient, estimate: Amount) -> String {
     let config = WithCyclesConfig::new(estimate).action("llm.completion", "gpt-4o");
     let asked = with_cycles(client, config, |_ctx| async {
@@ -73,12 +72,12 @@ async fn ask(client: &CyclesClient, estimate: Amount) -> String {
         Err(Error::BudgetExceeded {
             reason, retry_after, ..
         }) => {
-            format!("ask for less, or for more budget ({reason}, again after {retry_after:?})")
+            format!("ask for less, or for more budget ({reason}; retry after {retry_after:?})")
         }
         Err(Error::Denied { message, .. }) => format!("a policy denies it: {message}"),
-        Err(Error::BudgetNotFound { unit, .. }) => format!("somebody has to set up a budget in {unit}"),
-        Err(Error::Validation(call)) => format!("a bug of ours: {}", call.problem),
-        Err(error) if error.is_auth_error() => format!("have the key looked at. {error}"),
+        Err(Error::BudgetNotFound { unit, .. }) => format!("an operator has to set up a budget in {unit}"),
+        Err(Error::Validation(call)) => format!("a bug in this program: {}", call.problem),
+        Err(error) if error.is_auth_error() => format!("check the API key. {error}"),
         Err(error) if error.is_retryable() => format!("try again later. {error}"),
         Err(error) => format!("give up. {error}"),
     }
@@ -89,12 +88,12 @@ enum ModelError {
     Overloaded,
 }
 
-/// The action's own error comes back as it is, and the budget is given back.
+/// The action's own error is returned unchanged, and the budget is given back.
 async fn own_error(client: &CyclesClient) -> Result<(), Failure> {
     let config = WithCyclesConfig::new(Amount::tokens(500));
     let action = |_ctx| async { Err::<(String, Amount), _>(ModelError::Overloaded) };
     match try_with_cycles(client, config, action).await {
-        Err(NotCompleted::Action(ModelError::Overloaded)) => println!("  overloaded: another model, perhaps"),
+        Err(NotCompleted::Action(ModelError::Overloaded)) => println!("  overloaded: try another model"),
         Err(NotCompleted::NotReserved(error) | NotCompleted::Cancelled(error)) => return Err(error.into()),
         Err(other) => return Err(format!("{other:?}").into()),
         Ok(completed) => println!("  {}", completed.value),
@@ -102,7 +101,7 @@ async fn own_error(client: &CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A mistake in the accounts is no reason to lose the answer.
+/// The answer is not lost if its cost cannot be charged.
 async fn cost_in_another_unit(client: &CyclesClient) -> Result<(), Failure> {
     let config = WithCyclesConfig::new(Amount::tokens(500));
     let action = |_ctx| async { Ok::<_, BoxError>(("an answer", Amount::usd_microcents(120))) };
@@ -116,7 +115,7 @@ async fn cost_in_another_unit(client: &CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The cost is on disk before it is sent, so it is only a matter of time.
+/// The cost is on disk before it is sent, so it is settled later.
 async fn server_goes_away(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Result<(), Failure> {
     if let Some(sandbox) = sandbox {
         sandbox.inject("commit:reset-request@1".parse()?);
@@ -133,19 +132,19 @@ async fn server_goes_away(client: &CyclesClient, sandbox: Option<&Sandbox>) -> R
         ..
     } = &receipt
     {
-        format!("its cost is in the journal, and is sent again by itself. {error}")
+        format!("its cost is in the journal and will be sent again automatically. {error}")
     } else if receipt.is_settled() {
         "its cost is in the ledger".to_owned()
     } else {
         // Refused for good, or neither settled nor recorded.
-        format!("somebody has to look at its cost: {receipt:?}")
+        format!("its cost needs attention: {receipt:?}")
     };
     println!("  {}, {what}", completed.value);
     Ok(())
 }
 
-/// A call without a guard repeats an open outcome once. What is open then is the caller's: the error names the
-/// key under which it counts once however often it is sent.
+/// A call without a guard is repeated once if its outcome is unknown. If it is still unknown then, the caller decides:
+/// the error has the key under which the call counts only once, however often it is sent.
 async fn open_outcome(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Result<(), Failure> {
     if let Some(sandbox) = sandbox {
         sandbox.inject("event:reset-response@1,2".parse()?);
@@ -165,11 +164,11 @@ async fn open_outcome(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Resul
             Err(error) => return Err(error.into()),
         }
     };
-    println!("  {}: once", event.status);
+    println!("  {}, exactly once", event.status);
     Ok(())
 }
 
-/// A client that has reason to be refused. It writes nothing: there will be nothing to write.
+/// A client that the server will refuse, or that has no server. It needs no journal: it never has a cost.
 fn elsewhere(key: &str, base_url: String) -> Result<CyclesClient, Failure> {
     let client = CyclesClient::builder(key, base_url)
         .tenant("acme-corp")

@@ -1,11 +1,11 @@
-//! HTTP/1.0 by hand, for the examples that move the bytes themselves: servers answer the older version without chunks, and
-//! close when they are done.
+//! HTTP/1.0 by hand, for the examples that move the bytes themselves. Servers answer this version without chunks, and
+//! close the connection at the end.
 
 use bytes::Bytes;
 use cycles_proto::Call;
 use http::Response;
 
-/// The bytes of the request.
+/// Encodes the request.
 pub fn request(call: &Call) -> Vec<u8> {
     let uri = call.request.uri();
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
@@ -23,7 +23,7 @@ pub fn request(call: &Call) -> Vec<u8> {
     message
 }
 
-/// All that came until the server closed, as an answer; `None` if it was cut.
+/// Parses everything that arrived before the server closed the connection; `None` if it is incomplete.
 pub fn response(answer: &[u8]) -> Option<Response<Bytes>> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let (head, body) = (std::str::from_utf8(&answer[..end]).ok()?, &answer[end + 4..]);

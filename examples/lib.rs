@@ -1,4 +1,4 @@
-//! What the examples have in common and is not their story: a server for the run, HTTP by hand, and how a program ends.
+//! Helpers that the examples share: a server for the run, HTTP by hand, and the exit code.
 #![allow(clippy::print_stderr)]
 
 pub mod http10;
@@ -9,39 +9,39 @@ use std::process::ExitCode;
 use cycles_proto::CyclesConfig;
 use cycles_sandbox::{Sandbox, SandboxBuilder};
 
-/// Whatever stops an example.
+/// Any error that ends an example.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The server and the journal of one example.
 pub struct Scene {
-    /// What calls go to.
+    /// The client's configuration.
     pub config: CyclesConfig,
-    /// The server that was started for this run, if it is not yours. Dropped, it stops.
+    /// The server that was started for this run; `None` if the example uses yours. Dropping it stops the server.
     pub sandbox: Option<Sandbox>,
 }
 
 impl Scene {
-    /// As the environment says (`CYCLES_BASE_URL`, `CYCLES_API_KEY`, `CYCLES_TENANT`, …), or with a server for this
-    /// run. The journal is in nobody's home.
+    /// Reads the environment (`CYCLES_BASE_URL`, `CYCLES_API_KEY`, `CYCLES_TENANT`, …), or starts a server for this
+    /// run. The journal is in a temporary directory unless `CYCLES_JOURNAL_DIR` names another.
     ///
     /// # Errors
-    /// What is wrong with the environment, or kept the server from starting.
+    /// If a variable is invalid, or the server cannot start.
     pub fn new(example: &str) -> Result<Self, Failure> {
         Self::with(example, Sandbox::builder())
     }
 
-    /// As [`new`](Self::new), with a server of this kind.
+    /// Does the same as [`new`](Self::new), but starts the given server.
     ///
     /// # Errors
-    /// As there.
+    /// The same as those of [`new`](Self::new).
     pub fn with(example: &str, server: SandboxBuilder) -> Result<Self, Failure> {
         Self::make(server, Some(journal(example)))
     }
 
-    /// As [`new`](Self::new), but nothing is kept on disk.
+    /// Does the same as [`new`](Self::new), but without a journal on disk.
     ///
     /// # Errors
-    /// As there.
+    /// The same as those of [`new`](Self::new).
     pub fn without_journal() -> Result<Self, Failure> {
         Self::make(Sandbox::builder(), None)
     }
@@ -75,12 +75,12 @@ impl Scene {
     }
 }
 
-/// A place for the journal of one run of an example.
+/// A directory for the journal of one run of an example.
 pub fn journal(example: &str) -> PathBuf {
     std::env::temp_dir().join(format!("cycles-{example}-{}", std::process::id()))
 }
 
-/// What the process answers with; what stopped it is on the standard error.
+/// Returns the exit code of the process, after printing the error, if any, to standard error.
 pub fn end(example: &str, ended: Result<(), Failure>) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,7 +91,7 @@ pub fn end(example: &str, ended: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// The examples of the project's README are compiled, so that they stay true.
+/// Compiles the code in the project's README as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

@@ -1,7 +1,7 @@
-//! The page of the Python client, in its order, on tokio: the decorator is an attribute, and so is what follows it.
-//! Above each piece stands its Python.
+//! The Python client's walkthrough, in the same order, on tokio: the decorator becomes an attribute. The Python code is
+//! above each piece.
 //!
-//! `cargo run --bin python_walkthrough` starts a server of its own.
+//! `cargo run --bin python_walkthrough` starts its own server.
 #![allow(clippy::print_stdout)]
 
 use cycles_examples::{Failure, journal};
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Failure> {
     println!("3. Try a dry run");
     match dry_run_func().await {
         Err(Error::DryRun(result)) => println!("   {}, and nothing was run", result.decision),
-        other => println!("   this was no dry run: {other:?}"),
+        other => println!("   this was not a dry run: {other:?}"),
     }
     println!("   {}", balance(&client).await?);
 
@@ -137,7 +137,7 @@ async fn balance(client: &CyclesClient) -> Result<String, Failure> {
         .balances
         .iter()
         .find(of_the_tenant)
-        .ok_or("there is no budget")?;
+        .ok_or("no budget found")?;
     Ok(format!("{}: {} remain", balance.scope, balance.remaining))
 }
 
@@ -215,7 +215,7 @@ async fn programmatic(client: &CyclesClient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stands for a model.
+/// Stands in for a model.
 async fn call_llm(prompt: &str) -> Result<String, Failure> {
     Ok(format!("{prompt} to you"))
 }

@@ -1,7 +1,7 @@
 //! The protocol in one minute: reserve, work, commit less than reserved; then a dry run and a denial.
 //!
-//! `cargo run --bin quickstart` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+//! `cargo run --bin quickstart` needs no setup: it starts its own server. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and
+//! `CYCLES_TENANT` to use yours.
 #![allow(clippy::print_stdout)]
 
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ async fn run() -> Result<(), Failure> {
     let client = CyclesClient::new(config);
 
     let before = balances(&client, &subject).await?;
-    let unit = spendable_unit(&before).ok_or("no budget with anything left; fund one and try again")?;
+    let unit = spendable_unit(&before).ok_or("no budget has anything left; fund one and try again")?;
     let amount = |amount| Amount::new(unit.clone(), amount);
     let available = available(&before, &unit);
     print_balances("Before", &before, &unit);
@@ -114,7 +114,7 @@ async fn run() -> Result<(), Failure> {
             println!("   the server says: {message}");
         }
         Err(other) => return Err(other.into()),
-        Ok(_) => return Err("a reservation of more than there is was allowed".into()),
+        Ok(_) => return Err("a reservation above the available budget was allowed".into()),
     }
 
     println!();
@@ -128,7 +128,7 @@ fn is_configured() -> bool {
         .any(|name| std::env::var(name).is_ok_and(|value| !value.trim().is_empty()))
 }
 
-/// A server with budgets so small that what happens to them can be seen.
+/// A server with budgets small enough to show each change.
 fn start_sandbox() -> std::io::Result<Sandbox> {
     Sandbox::builder()
         .budget(Budget::new(DEFAULT_TENANT_SCOPE, LedgerUnit::Tokens, 10_000))
@@ -142,7 +142,7 @@ struct Answer {
     cost: i64,
 }
 
-/// The call to a model would stand here. It costs less than was estimated, as most calls do.
+/// Stands in for the call to a model. Like most calls, it costs less than the estimate.
 async fn think(estimate: i64) -> Answer {
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let text = "Reserve before you act, commit what you spent.";
@@ -154,12 +154,12 @@ async fn think(estimate: i64) -> Answer {
     }
 }
 
-/// The budgets of the subject's own scopes, from however many pages there are.
+/// The budgets of the subject's scopes, from all pages.
 async fn balances(client: &CyclesClient, subject: &Subject) -> Result<Vec<Balance>, Failure> {
     let tenant = subject
         .tenant
         .clone()
-        .ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+        .ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
     let mut params = BalanceParams {
         tenant: Some(tenant),
         limit: Some(200),
@@ -181,7 +181,7 @@ async fn balances(client: &CyclesClient, subject: &Subject) -> Result<Vec<Balanc
     Ok(own)
 }
 
-/// The deepest scope of the subject, as servers write it.
+/// The deepest scope of the subject, in the server's notation.
 fn scope_path(subject: &Subject) -> String {
     let levels = [
         ("tenant", &subject.tenant),
@@ -197,7 +197,7 @@ fn scope_path(subject: &Subject) -> String {
     segments.collect::<Vec<_>>().join("/").to_lowercase()
 }
 
-/// Tokens if there are any to spend, else whatever there is.
+/// Tokens if any are left, else any unit that is.
 fn spendable_unit(balances: &[Balance]) -> Option<Unit> {
     let units = || {
         balances
@@ -211,7 +211,7 @@ fn spendable_unit(balances: &[Balance]) -> Option<Unit> {
         .cloned()
 }
 
-/// What every scope has left: the least of them.
+/// The amount that can be reserved: the smallest remaining amount of all scopes.
 fn available(balances: &[Balance], unit: &Unit) -> i64 {
     let of_unit = balances.iter().filter(|balance| balance.remaining.unit == *unit);
     of_unit.map(|balance| balance.remaining.amount).min().unwrap_or(0)
@@ -239,7 +239,7 @@ fn print_balances(title: &str, balances: &[Balance], unit: &Unit) {
 fn bar(spent: i64, reserved: i64, allocated: i64) -> String {
     const WIDTH: i128 = 24;
     let cells = |amount: i64| {
-        // Rounded up, so that the smallest amount can be seen.
+        // Rounded up, so that even the smallest amount is visible.
         let share = (i128::from(amount.max(0)) * WIDTH + i128::from(allocated) - 1) / i128::from(allocated);
         usize::try_from(share.min(WIDTH)).unwrap_or(0)
     };

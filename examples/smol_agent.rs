@@ -1,7 +1,7 @@
-//! An agent on smol whose answer is streamed until somebody has read enough: what was said until then is paid for,
-//! and the rest of the estimate is given back.
+//! An agent on smol that streams its answer until the reader has had enough: the words so far are charged, and the rest
+//! of the estimate is given back.
 //!
-//! `cargo run -p cycles-examples --features smol --bin smol_agent` needs nothing: it starts a server of its own.
+//! `cargo run -p cycles-examples --features smol --bin smol_agent` needs no setup: it starts its own server.
 #![allow(clippy::print_stdout)]
 
 use std::future::pending;
@@ -20,7 +20,7 @@ use smol::{LocalExecutor, Timer};
 
 const WORDS: [&str; 9] = ["A", "budget", "is", "a", "promise", "to", "stop", "in", "time."];
 
-/// What a word costs.
+/// The cost of a word.
 const TOKENS: i64 = 10;
 
 fn main() -> Result<(), Failure> {
@@ -29,7 +29,7 @@ fn main() -> Result<(), Failure> {
         .tenant(sandbox.tenant())
         .journal_dir(journal("smol_agent"))
         .build();
-    // One thread, and tasks that cannot leave it; the leases are kept alive elsewhere.
+    // One thread, and tasks that cannot leave it; the client keeps the leases alive on its own thread.
     let executor = Rc::new(LocalExecutor::new());
     let agent = executor.spawn(agent(client, Rc::clone(&executor)));
     smol::block_on(executor.run(agent))
@@ -39,12 +39,12 @@ async fn agent(client: CyclesClient, executor: Rc<LocalExecutor<'_>>) -> Result<
     for patience in [WORDS.len() + 1, 4] {
         let (speaker, listener) = bounded(1);
         let speaking = executor.spawn(speak(client.clone(), speaker));
-        // Whoever is first: the other is dropped, and the guard with the speaker.
+        // The first to end wins; the other is dropped. Dropping the speaker drops its guard.
         let end = speaking.or(listen(listener, patience)).await?;
         println!(" ({end})");
     }
 
-    // The guard that was dropped is settled in the background: a program ends with this.
+    // A dropped guard is settled in the background, so a program has to flush before it ends.
     let left = client.flush(Duration::from_secs(10)).await?;
     println!("Nothing left to settle: {}", left.is_complete());
     let params = BalanceParams {
@@ -59,7 +59,7 @@ async fn agent(client: CyclesClient, executor: Rc<LocalExecutor<'_>>) -> Result<
     Ok(())
 }
 
-/// Says everything, and keeps the guard told what it has cost so far.
+/// Sends every word, and reports the cost so far to the guard.
 async fn speak(client: CyclesClient, listener: Sender<&'static str>) -> Result<&'static str, Failure> {
     let request = ReservationCreateRequest::builder()
         .subject(Subject::default()) // the configuration's tenant
@@ -71,20 +71,20 @@ async fn speak(client: CyclesClient, listener: Sender<&'static str>) -> Result<&
     for word in WORDS {
         Timer::after(Duration::from_millis(30)).await;
         cost += TOKENS;
-        guard.spent(&Amount::tokens(cost))?; // charged if nobody comes to say more
+        guard.spent(&Amount::tokens(cost))?; // charged if the guard is dropped now
         listener.send(word).await?;
     }
     let commit = CommitRequest::builder().actual(Amount::tokens(cost)).build();
     guard.commit(commit).await?;
-    Ok("all was said")
+    Ok("everything was sent")
 }
 
-/// Hears so many words at most, and leaves then.
+/// Receives at most `patience` words.
 async fn listen(speaker: Receiver<&'static str>, patience: usize) -> Result<&'static str, Failure> {
     for _ in 0..patience {
         match speaker.recv().await {
             Ok(word) => print!("{word} "),
-            Err(_) => return pending().await, // the speaker is done, and says so itself
+            Err(_) => return pending().await, // the speaker is done, and returns by itself
         }
     }
     Ok("the listener has heard enough")

@@ -1,7 +1,7 @@
-//! Tokens counted while a stream runs: what was consumed is charged even when the consumer goes away.
+//! Counts tokens while a stream runs: consumed tokens are charged even if the reader goes away.
 //!
-//! `cargo run --bin streaming` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL`,
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+//! `cargo run --bin streaming` needs no setup: it starts its own server. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and
+//! `CYCLES_TENANT` to use yours.
 #![allow(clippy::print_stdout)]
 
 use std::io::Write as _;
@@ -47,9 +47,9 @@ async fn run() -> Result<(), Failure> {
         println!(" …\n   gone after {}", answer.consumed());
     }
     let read = read + answer.consumed().amount;
-    drop(answer); // nobody calls anything, and nobody has to
+    drop(answer); // the drop alone charges the cost so far
 
-    // What goes on in the background is waited for before the program ends.
+    // Costs are settled in the background: wait for that before the program ends.
     let timeout = client.config()?.retry().flush_timeout;
     let left = client.flush(timeout).await?;
     if !left.is_complete() {
@@ -60,8 +60,8 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The answer of a model, word by word, on a budget of its own: reserved for the longest, and charged word by word
-/// before anybody sees it. The lease is kept alive for as long as the stream runs.
+/// A model's answer, word by word. The reservation is for the longest possible answer, and each word is charged before
+/// the reader sees it. The lease is kept alive while the stream runs.
 async fn ask(
     client: &CyclesClient,
 ) -> Result<Metered<impl Stream<Item = String>, impl FnMut(&String) -> Option<Reading>>, Failure> {
@@ -77,7 +77,7 @@ async fn ask(
     Ok(guard.meter(model(), cost).stop_at_tokens(most))
 }
 
-/// Stands for a model that streams. It stops when nobody listens any more.
+/// Stands in for a model that streams. It stops when the reader is gone.
 fn model() -> impl Stream<Item = String> {
     let (words, mut stream) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -97,10 +97,10 @@ fn show(word: &str) {
     let _ = std::io::stdout().flush();
 }
 
-/// What the tenant's own budget of tokens has spent so far.
+/// The amount that the tenant's own budget of tokens has spent so far.
 async fn spent(client: &CyclesClient) -> Result<i64, Failure> {
     let tenant = client.config()?.subject().tenant.clone();
-    let tenant = tenant.ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+    let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
     let scope = format!("tenant:{tenant}").to_lowercase();
     let params = BalanceParams {
         tenant: Some(tenant),

@@ -1,4 +1,4 @@
-//! One call over a socket that never makes anybody wait.
+//! One call over a non-blocking socket.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,18 +9,18 @@ use cycles_client::Done;
 use cycles_client::proto::{Call, Failure, FailureKind};
 use cycles_examples::http10;
 
-/// A call on its way over a connection of its own.
+/// A call in progress, on its own connection.
 pub(crate) struct Exchange {
     done: Done,
     stream: TcpStream,
     unsent: Bytes,
     answer: Vec<u8>,
-    /// How long the answer may be.
+    /// The most bytes that the answer may have.
     limit: usize,
 }
 
 impl Exchange {
-    /// `None` if it has ended already.
+    /// Connects and begins the call. `None` if it has ended already.
     pub(crate) fn begin((call, mut done): (Call, Done)) -> Option<Self> {
         println!("  {} {}", call.request.method(), call.request.uri().path());
         let stream = match connect(&call) {
@@ -40,8 +40,9 @@ impl Exchange {
         })
     }
 
-    /// Goes on, unless it has ended or nobody waits for it any more: dropped, it closes its connection.
-    pub(crate) fn go_on(mut self) -> Option<Self> {
+    /// Continues the call as far as possible without waiting. `None` if it has ended, or its result is no longer
+    /// wanted; then its connection is closed.
+    pub(crate) fn resume(mut self) -> Option<Self> {
         if self.done.is_withdrawn() {
             return None;
         }
@@ -74,7 +75,7 @@ impl Exchange {
     }
 }
 
-/// The one thing here that makes the loop wait: the standard library looks names up and connects in no other way.
+/// The only part that blocks the loop: the standard library has no other way to resolve names and connect.
 fn connect(call: &Call) -> io::Result<TcpStream> {
     let uri = call.request.uri();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -83,7 +84,7 @@ fn connect(call: &Call) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// What was done on a socket, if it could be done without waiting.
+/// The result of a socket operation; pending if it would have blocked.
 fn at_once(done: io::Result<usize>) -> Poll<Result<usize, Failure>> {
     match done {
         Err(error)

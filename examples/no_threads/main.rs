@@ -1,9 +1,8 @@
-//! A client in a program that has one thread and keeps it, as a game loop does: the program makes the calls and keeps the
-//! time in its own loop, a little in each turn, and nothing that the client does starts a thread. At the end the threads are
-//! counted.
+//! A client in a single-threaded program such as a game: the program's own loop makes the calls and keeps the time, a
+//! little in each turn, and the client never starts a thread. At the end the program counts its threads.
 //!
-//! `cargo run --bin no_threads` needs nothing: it starts a server of its own. With `CYCLES_BASE_URL` (plain http),
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+//! `cargo run --bin no_threads` needs no setup: it starts its own server. Set `CYCLES_BASE_URL` (plain http),
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
 #![allow(clippy::print_stdout)]
 
 mod exchange;
@@ -27,7 +26,7 @@ use cycles_examples::{Scene, end};
 
 use crate::exchange::Exchange;
 
-/// The rest of a turn, in which a game would draw.
+/// The rest of a turn, during which a game would draw.
 const REST: Duration = Duration::from_millis(5);
 
 fn main() -> ExitCode {
@@ -35,8 +34,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), cycles_examples::Failure> {
-    // Kept until the end: dropping it stops the server, which has a thread. There is no journal, because threads write it: a
-    // cost that is not settled when the process ends is lost here. For the same reason there is no observer.
+    // Kept until the end: dropping it stops the server, which has a thread. There is no journal, because threads write
+    // it, so a cost that is not settled when the process ends is lost here. There is no observer for the same reason.
     let scene = Scene::without_journal()?;
     let before = threads();
     let (client, mut turns) = Loop::new(scene.config.clone());
@@ -47,12 +46,12 @@ fn run() -> Result<(), cycles_examples::Failure> {
             return Err(format!("there were {before} threads, and with the client {most}").into());
         }
         Some(_) => println!("Threads that the client started: none"),
-        None => println!("Threads that the client started: this system does not say"),
+        None => println!("Threads that the client started: unknown on this system"),
     }
     Ok(())
 }
 
-/// Hands calls to the loop. If that is gone `done` is dropped, which says that the call was not made.
+/// Passes calls to the loop. If the loop is gone, `done` is dropped, which reports that the call was not made.
 struct Calls(mpsc::Sender<(Call, Done)>);
 
 impl Transport for Calls {
@@ -61,7 +60,7 @@ impl Transport for Calls {
     }
 }
 
-/// Hands the ticker to the loop.
+/// Passes the ticker to the loop.
 struct Time(cycles_host::Clock, mpsc::Sender<Ticker>);
 
 impl Clock for Time {
@@ -75,19 +74,19 @@ impl Clock for Time {
     }
 }
 
-/// What goes on beside the agent.
+/// The program's loop: it makes the client's calls and keeps its time.
 struct Loop {
     clock: cycles_host::Clock,
     calls: mpsc::Receiver<(Call, Done)>,
     tickers: mpsc::Receiver<Ticker>,
-    /// While there is a client, or something that it left under way.
+    /// Present while there is a client, or work that it left behind.
     ticker: Option<Ticker>,
-    /// When to ask the ticker, unless it wakes the flag before.
+    /// When to call the ticker, unless it sets the flag earlier.
     due: Option<Duration>,
     is_sooner: Arc<Flag>,
     exchanges: Vec<Exchange>,
     count: u64,
-    /// The most in any turn.
+    /// The largest number of threads in any turn.
     threads: Option<usize>,
 }
 
@@ -100,7 +99,7 @@ impl Loop {
         let client = Options::default().client(Ok(config), "no-threads", |config, _| {
             if config.is_https() {
                 return Err(ConfigError::Adapter(
-                    "this example speaks plain http only".to_owned(),
+                    "this example supports plain http only".to_owned(),
                 ));
             }
             Ok((Arc::new(Calls(call)), Arc::new(time)))
@@ -119,7 +118,7 @@ impl Loop {
         (client, this)
     }
 
-    /// Runs the agent to its end, and what its client has under way then.
+    /// Runs the agent to its end, then its client's remaining work.
     fn run<T>(&mut self, agent: impl Future<Output = T>) -> T {
         let is_woken = Arc::new(Flag(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&is_woken));
@@ -138,7 +137,7 @@ impl Loop {
         output
     }
 
-    /// One turn: everything goes on as far as it can without waiting.
+    /// One turn: everything advances as far as it can without waiting.
     fn turn(&mut self) {
         let new = self.tickers.try_iter().last();
         let is_due = self.due.is_some_and(|due| due <= self.clock.now().mono);
@@ -152,7 +151,7 @@ impl Loop {
         }
         let begun = self.calls.try_iter().filter_map(Exchange::begin);
         let exchanges = mem::take(&mut self.exchanges).into_iter().chain(begun);
-        self.exchanges = exchanges.filter_map(Exchange::go_on).collect();
+        self.exchanges = exchanges.filter_map(Exchange::resume).collect();
 
         self.count += 1;
         self.threads = self.threads.max(threads());
@@ -160,7 +159,7 @@ impl Loop {
     }
 }
 
-/// Set when the agent is woken.
+/// A waker that sets a flag.
 #[derive(Default)]
 struct Flag(AtomicBool);
 
@@ -176,7 +175,7 @@ impl Wake for Flag {
     }
 }
 
-/// How many threads the process has, if the system says so.
+/// The number of threads of the process, if the system reports it.
 fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
 }
@@ -197,16 +196,16 @@ async fn agent(client: Client) -> Result<(), cycles_examples::Failure> {
     let expires_at = client.get_reservation(&id).await?.expires_at_ms;
     let first = guard.response().expires_at_ms;
     if guard.lease().is_lost() || first.is_none_or(|first| expires_at <= first) {
-        return Err(format!("the lease of {id} was not prolonged").into());
+        return Err(format!("the lease of {id} was not extended").into());
     }
-    println!("The lease was prolonged; it lasts until {expires_at} now.");
+    println!("The lease was extended; it now lasts until {expires_at}.");
     let receipt = guard.commit(cost).await?;
     println!("The cost is in the ledger: {}", receipt.is_settled());
 
     match client.reserve(request(1_000_000_000_000)).await {
         Err(Error::BudgetExceeded { reason, .. }) => println!("Too much: {reason}"),
         Err(other) => return Err(other.into()),
-        Ok(_) => return Err("a reservation of more than there is was allowed".into()),
+        Ok(_) => return Err("a reservation above the available budget was allowed".into()),
     }
     let timeout = client.config()?.retry().flush_timeout;
     let flushed = client.flush(timeout).await?;
@@ -218,7 +217,7 @@ async fn agent(client: Client) -> Result<(), cycles_examples::Failure> {
     }
 }
 
-/// The call to a model would stand here. It takes longer than the lease lasts, and looks at the time in each turn.
+/// Stands in for the call to a model. It takes longer than the lease lasts, and checks the time in each turn.
 async fn think() -> CommitRequest {
     let end = Instant::now() + Duration::from_secs(4);
     poll_fn(|cx| {

@@ -1,9 +1,9 @@
-//! A real client of a language model, async-openai, on a budget in US dollars: an answer at once, an answer as a
-//! stream, and a reader who leaves in the middle of one.
+//! async-openai, a client for language models, on a budget in US dollars: an answer in one piece, an answer as a
+//! stream, and a reader who leaves in the middle of a stream.
 //!
-//! `cargo run -p cycles-examples --features openai --bin openai_agent` needs nothing: it starts a Cycles server and
-//! something that speaks like OpenAI. With `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to your
-//! Cycles server; with `OPENAI_API_KEY`, and `OPENAI_BASE_URL` if you like, to your model.
+//! `cargo run -p cycles-examples --features openai --bin openai_agent` needs no setup: it starts a Cycles server and a
+//! stub of OpenAI's API. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` to use your Cycles server, and
+//! `OPENAI_API_KEY`, with an optional `OPENAI_BASE_URL`, to use your model.
 #![allow(clippy::print_stdout)]
 
 mod model;
@@ -27,7 +27,7 @@ type OpenAi = async_openai::Client<OpenAIConfig>;
 const MODEL: &str = "gpt-4o-mini";
 const QUESTION: &str = "What is a budget for?";
 
-/// Yours: prices change.
+/// An example: prices change, so use your own.
 const PRICES: &str = r#"
 version = "2026-11-22"
 
@@ -53,17 +53,17 @@ async fn run() -> Result<(), Failure> {
     let before = agent.spent().await?;
     let mut known = Usd::ZERO;
 
-    println!("1. All at once:");
+    println!("1. In one piece:");
     let (answer, cost) = agent.answer().await?;
     println!("   {answer}\n   it cost ${cost}");
     known = known.checked_add(cost).ok_or("too much")?;
 
     println!("2. As a stream:");
     let cost = agent.stream(usize::MAX).await?;
-    println!("\n   it cost ${cost}, as the model's last chunk says");
+    println!("\n   it cost ${cost}, according to the model's last chunk");
     known = known.checked_add(cost).ok_or("too much")?;
 
-    println!("3. As a stream that nobody reads to its end:");
+    println!("3. As a stream whose reader leaves early:");
     let cost = agent.stream(4).await?;
     println!(" …\n   it had cost ${cost} by then");
     known = known.checked_add(cost).ok_or("too much")?;
@@ -90,9 +90,10 @@ struct Agent {
 }
 
 impl Agent {
-    /// An answer in one piece: reserved for the longest, charged for what it was.
+    /// An answer in one piece. The reservation is for the longest possible answer, the charge for the actual one.
     async fn answer(&self) -> Result<(String, Usd), Failure> {
-        // Before the call: an answer may name a dated model, and is paid for whether that has a price or not.
+        // Looked up before the call: the answer may name a dated version of the model, which may have no price of its
+        // own.
         let prices = *self.prices.model(MODEL)?;
         let config = WithCyclesConfig::new(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
             .action("llm.completion", MODEL)
@@ -100,16 +101,16 @@ impl Agent {
         let answer = with_cycles(&self.cycles, config, async |ctx| {
             let most = ctx.caps.as_ref().map_or(200, |caps| caps.clamp_max_tokens(200));
             let response = self.model.chat().create(request(most)?).await?;
-            // Whatever fails from here on, the answer was bought.
+            // From here on the answer is paid for, whatever fails.
             ctx.spent(&ctx.estimate)?;
-            // Some servers count nothing, or the prompt alone: that is not what it cost.
+            // Some servers report no usage, or only the prompt's: that is not the cost.
             let used = response.usage.as_ref().map(usage);
             let used = used.filter(|used| prompt(used) > 0 && answered(used) > 0);
             if let Some(used) = used {
                 ctx.set_metrics(used.metrics());
             }
             let cost = used.and_then(|used| prices.cost(used));
-            // What nobody tells the usage of is not free.
+            // Without a usable usage, charge the estimate.
             let cost = cost.unwrap_or_else(|| ctx.estimate_as_cost());
             let answer = response
                 .choices
@@ -120,8 +121,8 @@ impl Agent {
         Ok(answer.await?)
     }
 
-    /// The same as a stream, of which at most `take` pieces are read. Until the model tells what was used, a piece
-    /// counts as a token: whoever leaves early is charged for what he saw, and for the prompt.
+    /// The same as a stream, of which at most `take` pieces are read. Until the model reports the usage, each piece
+    /// counts as a token: a reader who leaves early is charged for the pieces so far, and for the prompt.
     async fn stream(&self, take: usize) -> Result<Usd, Failure> {
         let reservation = ReservationCreateRequest::builder()
             .subject(Subject::default()) // the configuration's
@@ -131,7 +132,7 @@ impl Agent {
         let prices = *self.prices.model(MODEL)?;
         let guard = self.cycles.reserve(reservation).await?;
         let most = guard.caps().map_or(200, |caps| caps.clamp_max_tokens(200));
-        // If this fails the guard is dropped, and its budget is given back.
+        // If this fails, the guard is dropped and its budget is given back.
         let mut request = request(most)?;
         request.stream_options = Some(ChatCompletionStreamOptions {
             include_usage: Some(true),
@@ -153,17 +154,17 @@ impl Agent {
         match settling.await? {
             Some(receipt) if !receipt.is_settled() => println!("\n   not settled yet: {receipt:?}"),
             Some(Receipt::RecoveredViaEvent(_)) => {
-                println!("\n   the lease was over, and an event was charged")
+                println!("\n   the lease had expired, and the cost was charged as an event")
             }
             _ => {}
         }
         Ok(cost)
     }
 
-    /// What the tenant's own budget of dollars has spent so far.
+    /// The amount that the tenant's own budget of dollars has spent so far.
     async fn spent(&self) -> Result<Usd, Failure> {
         let tenant = self.cycles.config()?.subject().tenant.clone();
-        let tenant = tenant.ok_or("CYCLES_TENANT is not set: whose budget is to be used?")?;
+        let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
         let scope = format!("tenant:{tenant}").to_lowercase();
         let params = BalanceParams {
             tenant: Some(tenant),
@@ -178,7 +179,7 @@ impl Agent {
     }
 }
 
-/// What the pieces of a stream cost by now, by these prices.
+/// Counts the cost of the pieces of a stream so far, at these prices.
 fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> Option<Reading> {
     let mut so_far = Usage {
         input: prompt_tokens(),
@@ -195,8 +196,8 @@ fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> O
     }
 }
 
-/// What the model tells, but no answer of fewer tokens than were counted here, and no prompt of none: some servers
-/// count nothing, or the prompt alone.
+/// The usage that the model reports, but never fewer tokens in the answer than were counted here, and never an empty
+/// prompt: some servers report no usage, or only the prompt's.
 fn at_least(counted: Usage, told: Usage) -> Usage {
     let mut usage = told;
     if prompt(&told) == 0 {
@@ -231,7 +232,7 @@ fn usage(told: &CompletionUsage) -> Usage {
     )
 }
 
-/// An upper bound without a tokenizer: no token of text is shorter than a byte; the rest is for its wrapping.
+/// An upper bound without a tokenizer: every token is at least one byte long; the rest is for the message's framing.
 fn prompt_tokens() -> u64 {
     QUESTION.len() as u64 + 16
 }
@@ -254,7 +255,7 @@ fn show(piece: &CreateChatCompletionStreamResponse) {
     let _ = std::io::stdout().flush();
 }
 
-/// Yours, or what this run starts.
+/// Your model, or the stub that this run starts.
 fn openai() -> Result<OpenAi, Failure> {
     if std::env::var_os("OPENAI_API_KEY").is_some() {
         return Ok(OpenAi::new());
@@ -262,7 +263,7 @@ fn openai() -> Result<OpenAi, Failure> {
     let config = OpenAIConfig::new()
         .with_api_key("none")
         .with_api_base(model::start()?);
-    // It is on this machine, where no proxy leads to.
+    // The stub is on this machine: do not use a proxy.
     let http = reqwest::Client::builder().no_proxy().build()?;
     Ok(OpenAi::with_config(config).with_http_client(http))
 }
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn a_usage_that_leaves_something_out_does_not_replace_what_was_counted() {
         let usage = Usage::from_totals;
-        // 12 pieces were counted, and 40 for the prompt at most.
+        // 12 pieces were counted, and an upper bound of 40 for the prompt.
         let counted = usage(40, 0, 12, 0);
         for (told, expected) in [
             (usage(21, 0, 0, 0), usage(21, 0, 12, 0)),

@@ -1,5 +1,5 @@
-//! Something that speaks like OpenAI's chat completions, for as long as this program runs: always the same answer,
-//! in one piece or word by word, and the usage at its end.
+//! A stub of OpenAI's chat completions, for as long as this program runs. It always gives the same answer, in one piece
+//! or word by word, with the usage at the end.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Starts it on a port of this machine, and returns its address.
+/// Starts the stub on a port of this machine and returns its address.
 pub(crate) fn start() -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Whoever leaves in the middle of an answer is no trouble.
+            // An error means that the client left in the middle of an answer.
             thread::spawn(move || answer(stream));
         }
     });
@@ -61,7 +61,7 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(b"data: [DONE]\n\n")
 }
 
-/// A word is a token here.
+/// The usage, counting each word as a token.
 fn usage(request: &Value) -> Value {
     let words = |text: &str| text.split(' ').count();
     let prompt = request["messages"][0]["content"].as_str().map_or(0, words) + CACHED;

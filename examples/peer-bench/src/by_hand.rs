@@ -1,5 +1,5 @@
-//! What every floor does beside moving bytes: it encodes the same structs as the client that it stands under, sends
-//! the same headers, and decodes the answers into the same structs. It settles nothing that goes wrong.
+//! The work that every floor does besides moving bytes: it encodes the same structs as the client above it, sends the
+//! same headers, and decodes the answers into the same structs. It does not recover from failures.
 
 use bytes::Bytes;
 use cycles_tokio::models::{
@@ -9,11 +9,11 @@ use cycles_tokio::models::{
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response};
 
-/// One client's way of addressing a server.
+/// How an HTTP client addresses the server.
 pub struct ByHand {
-    /// What stands before the path: with an address an agent finds the server, without one a connection is there.
+    /// The prefix of the path: the server's URL, or empty if the connection is already open.
     pub base: String,
-    /// What `Host` says, where the HTTP client below does not.
+    /// The value of `Host`, if the HTTP client does not set it.
     pub host: Option<HeaderValue>,
     pub user_agent: &'static str,
 }
@@ -60,14 +60,14 @@ impl ByHand {
     }
 }
 
-/// The reservation that was made.
+/// The id of the granted reservation.
 pub fn granted(answer: Response<impl AsRef<[u8]>>) -> ReservationId {
     assert!(answer.status().is_success());
     let granted: ReservationCreateResponse = serde_json::from_slice(answer.body().as_ref()).unwrap();
     granted.reservation_id.unwrap()
 }
 
-/// The commit was taken.
+/// Asserts that the commit was accepted.
 pub fn committed(answer: Response<impl AsRef<[u8]>>) {
     assert!(answer.status().is_success());
     let committed: CommitResponse = serde_json::from_slice(answer.body().as_ref()).unwrap();

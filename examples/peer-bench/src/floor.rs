@@ -1,4 +1,4 @@
-//! The floor on tokio: a pooled hyper client by hand, with one time-out for an attempt.
+//! The floor on tokio: a pooled hyper client by hand, with one timeout per attempt.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Floor {
 }
 
 impl Contender for Floor {
-    async fn lifecycle(&self) {
+    async fn reservation(&self) {
         let reservation = granted(self.send(self.by_hand.reserve()).await);
         committed(self.send(self.by_hand.commit(&reservation)).await);
     }

@@ -1,15 +1,16 @@
-//! What one lifecycle (reserve + commit) costs on each adapter, block by block in one process: A, B, C, A, B, C, …
+//! Measures the cost of one reservation (reserve + commit) on each adapter, block by block in one process: A, B, C, A,
+//! B, C, …
 //!
 //! ```console
-//! $ cargo run --release -- [--blocks 30] [--lifecycles 2000] [--in-flight 64] [--journal-dir DIR]
+//! $ cargo run --release -- [--blocks 30] [--reservations 2000] [--in-flight 64] [--journal-dir DIR]
 //!       [--rows tokio|ureq|async-io]
 //!       [--only floor|ours|ours-plain|ours-journal|peer|ureq|ureq-bare|async-io|async-io-plain|async-io-bare]
 //! $ cargo run --release --no-default-features --features smol -- --rows async-io
 //! ```
 //!
-//! The server is a stub in a process of its own that answers at once. Every floor encodes and decodes the same structs
-//! as the clients. Printed are medians over the blocks of the ratio to the block of the floor in the same round, with
-//! the smallest and the largest beside it. `--only` runs one contender and prints nothing, for a profiler.
+//! The server is a stub in a separate process that answers at once. Every floor encodes and decodes the same structs as
+//! the clients. The output is the median over the blocks of the ratio to the floor's block of the same round, with the
+//! smallest and the largest ratio. `--only` runs one contender and prints nothing, for a profiler.
 
 mod by_hand;
 mod floor;
@@ -28,7 +29,7 @@ use std::process::{Child, Command, Stdio};
 
 pub struct Settings {
     blocks: usize,
-    lifecycles: usize,
+    reservations: usize,
     in_flight: usize,
     journal_dir: PathBuf,
 }
@@ -45,7 +46,7 @@ fn main() {
     let number = |name: &str, default| value(name).map_or(default, |value| value.parse().expect("a number"));
     let settings = Settings {
         blocks: number("--blocks", 30),
-        lifecycles: number("--lifecycles", 2_000),
+        reservations: number("--reservations", 2_000),
         in_flight: number("--in-flight", 64),
         journal_dir: value("--journal-dir").map_or_else(std::env::temp_dir, PathBuf::from),
     };
@@ -75,7 +76,7 @@ fn main() {
     }
 }
 
-/// The server's process, which ends with this one's `main` however that ends.
+/// The server's process; it is killed when this is dropped, also by a panic.
 struct Stub(Child);
 
 impl Drop for Stub {

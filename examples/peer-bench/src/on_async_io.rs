@@ -1,5 +1,5 @@
-//! A guard, and plain calls, on async-std or smol; and a bare connection of hyper over async-io that encodes and decodes
-//! the same, without any time limit.
+//! A guard and plain calls on async-std or smol; and a bare hyper connection over async-io that encodes and decodes the
+//! same structs, without any timeout.
 
 use std::future::poll_fn;
 use std::io;
@@ -49,17 +49,17 @@ fn with_contenders<T>(url: &str, act: impl FnOnce(&[Contender<'_>]) -> T) -> T {
         Contender {
             name: "bare hyper over async-io",
             only: "async-io-bare",
-            life: &|| bare.life(),
+            reservation: &|| bare.calls(),
         },
         Contender {
             name: "ours, plain calls",
             only: "async-io-plain",
-            life: &|| plain_life(&client),
+            reservation: &|| plain_calls(&client),
         },
         Contender {
             name: "ours, no journal",
             only: "async-io",
-            life: &|| life(&client),
+            reservation: &|| guarded(&client),
         },
     ])
 }
@@ -72,14 +72,14 @@ fn client(url: &str) -> CyclesClient {
         .build()
 }
 
-fn life(client: &CyclesClient) {
+fn guarded(client: &CyclesClient) {
     block_on(async {
         let guard = client.reserve(reserve()).await.unwrap();
         assert!(guard.commit(commit()).await.unwrap().is_settled());
     });
 }
 
-fn plain_life(client: &CyclesClient) {
+fn plain_calls(client: &CyclesClient) {
     block_on(async {
         let granted = client.create_reservation(&reserve()).await.unwrap();
         let id = granted.reservation_id.unwrap();
@@ -105,7 +105,7 @@ type Connection = (
     http1::Connection<Socket, Full<Bytes>>,
 );
 
-/// One connection, and nobody beside it.
+/// A single connection, without a pool.
 struct Bare {
     connection: Mutex<Connection>,
     by_hand: ByHand,
@@ -130,7 +130,7 @@ impl Bare {
         }
     }
 
-    fn life(&self) {
+    fn calls(&self) {
         let connection = &mut *self.connection.lock().unwrap();
         block_on(async {
             let reservation = granted(send(connection, self.by_hand.reserve()).await);

@@ -1,4 +1,4 @@
-//! Many lifecycles in flight on tokio: the floor, ours and the other client.
+//! Many concurrent reservations on tokio: the floor, this project's client and the other client.
 
 use std::future::Future;
 
@@ -10,12 +10,12 @@ use crate::ours::{Ours, Plain};
 use crate::peer::Peer;
 use crate::sample::{Began, Sample, report};
 
-/// One way to do it.
+/// One way to reserve and commit.
 pub trait Contender {
-    fn lifecycle(&self) -> impl Future<Output = ()>;
+    fn reservation(&self) -> impl Future<Output = ()>;
 }
 
-/// Runs one contender again and again, for a profiler; whether there is one of that name.
+/// Runs one contender repeatedly, for a profiler. Returns whether there is one called `name`.
 pub async fn repeat(name: &str, url: &str, settings: &Settings) -> bool {
     match name {
         "floor" => again(&Floor::new(url), settings).await,
@@ -57,7 +57,7 @@ async fn without_journal(url: &str, in_flight: usize, settings: &Settings) {
             run(&ours, in_flight, settings).await,
             run(&peer, in_flight, settings).await,
         ];
-        // The first two warm up.
+        // The first two rounds warm up.
         if round >= 2 {
             samples
                 .iter_mut()
@@ -66,15 +66,20 @@ async fn without_journal(url: &str, in_flight: usize, settings: &Settings) {
         }
     }
     println!(
-        "tokio: {in_flight} in flight, {} lifecycles a block, {} blocks",
-        settings.lifecycles, settings.blocks
+        "tokio: {in_flight} in flight, {} reservations a block, {} blocks",
+        settings.reservations, settings.blocks
     );
     for (name, contender) in names.iter().zip(&samples) {
-        report(name, contender, &samples[0], settings.lifecycles);
+        report(name, contender, &samples[0], settings.reservations);
     }
     println!();
     println!("ours to runcycles 0.3.2:");
-    report("ours, no journal", &samples[2], &samples[3], settings.lifecycles);
+    report(
+        "ours, no journal",
+        &samples[2],
+        &samples[3],
+        settings.reservations,
+    );
     println!();
 }
 
@@ -97,8 +102,8 @@ async fn with_journal(url: &str, settings: &Settings) {
         "journal on, in {}; ours to runcycles 0.3.2:",
         dir.path().display()
     );
-    report("runcycles 0.3.2", &of_peer, &of_peer, settings.lifecycles);
-    report("ours", &of_ours, &of_peer, settings.lifecycles);
+    report("runcycles 0.3.2", &of_peer, &of_peer, settings.reservations);
+    report("ours", &of_ours, &of_peer, settings.reservations);
 }
 
 async fn again(contender: &impl Contender, settings: &Settings) {
@@ -109,8 +114,8 @@ async fn again(contender: &impl Contender, settings: &Settings) {
 
 async fn run(contender: &impl Contender, in_flight: usize, settings: &Settings) -> Sample {
     let began = Began::now();
-    stream::iter(0..settings.lifecycles)
-        .for_each_concurrent(in_flight, |_| contender.lifecycle())
+    stream::iter(0..settings.reservations)
+        .for_each_concurrent(in_flight, |_| contender.reservation())
         .await;
     began.sample()
 }

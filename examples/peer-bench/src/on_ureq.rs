@@ -1,5 +1,5 @@
-//! A guard on ureq, and a bare ureq agent without any time limit (with one it starts a thread for every call) that
-//! encodes and decodes the same.
+//! A guard on ureq, and a bare ureq agent that encodes and decodes the same structs, without any timeout (with a
+//! timeout ureq starts a thread for every call).
 
 use bytes::Bytes;
 use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
@@ -46,12 +46,12 @@ fn with_contenders<T>(url: &str, act: impl FnOnce(&[Contender<'_>]) -> T) -> T {
         Contender {
             name: "bare ureq agent",
             only: "ureq-bare",
-            life: &bare,
+            reservation: &bare,
         },
         Contender {
             name: "ours, no journal",
             only: "ureq",
-            life: &|| life(&client),
+            reservation: &|| guarded(&client),
         },
     ])
 }
@@ -64,7 +64,7 @@ fn client(url: &str) -> CyclesClient {
         .build()
 }
 
-fn life(client: &CyclesClient) {
+fn guarded(client: &CyclesClient) {
     let reserve = ReservationCreateRequest::builder()
         .subject(Subject::tenant("acme-corp"))
         .action(Action::new("llm.completion", "gpt-4o"))

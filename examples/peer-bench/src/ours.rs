@@ -7,10 +7,10 @@ use cycles_tokio::models::{Action, Amount, CommitRequest, ReservationCreateReque
 
 use crate::on_tokio::Contender;
 
-/// By guards, whose leases are kept alive.
+/// Guards, whose leases are kept alive.
 pub struct Ours(CyclesClient);
 
-/// By calls that settle nothing which goes wrong, as the floor.
+/// Plain calls, which like the floor do not recover from failures.
 pub struct Plain(pub Ours);
 
 impl Ours {
@@ -25,14 +25,14 @@ impl Ours {
 }
 
 impl Contender for Ours {
-    async fn lifecycle(&self) {
+    async fn reservation(&self) {
         let guard = self.0.reserve(reserve()).await.unwrap();
         assert!(guard.commit(commit()).await.unwrap().is_settled());
     }
 }
 
 impl Contender for Plain {
-    async fn lifecycle(&self) {
+    async fn reservation(&self) {
         let client = &self.0.0;
         let granted = client.create_reservation(&reserve()).await.unwrap();
         let reservation = granted.reservation_id.unwrap();

@@ -21,7 +21,7 @@ impl Peer {
 }
 
 impl Contender for Peer {
-    async fn lifecycle(&self) {
+    async fn reservation(&self) {
         let reserve = ReservationCreateRequest::builder()
             .subject(Subject {
                 tenant: Some("acme-corp".into()),

@@ -1,17 +1,17 @@
-//! What a block of lifecycles took, and how blocks compare.
+//! The time that a block of reservations takes, and the comparison of blocks.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Of one block, in one process.
+/// The times of one block.
 #[derive(Clone, Copy)]
 pub struct Sample {
     cpu: Duration,
     wall: Duration,
 }
 
-/// A clock that was started.
+/// The start of a block.
 pub struct Began {
     cpu: Duration,
     wall: Instant,
@@ -33,9 +33,9 @@ impl Began {
     }
 }
 
-/// Prints the medians over the blocks, and of the ratios to the block of the same round in `to`.
-pub fn report(name: &str, samples: &[Sample], to: &[Sample], lifecycles: usize) {
-    let each = |time: Duration| time.as_secs_f64() * 1e6 / lifecycles as f64;
+/// Prints the medians over the blocks, and the medians of the ratios to the block of the same round in `to`.
+pub fn report(name: &str, samples: &[Sample], to: &[Sample], reservations: usize) {
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / reservations as f64;
     let ratios = |of: fn(&Sample) -> Duration| {
         let ratios = samples
             .iter()
@@ -60,7 +60,7 @@ fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     (values[values.len() / 2], values[0], values[values.len() - 1])
 }
 
-/// Of all threads of the process.
+/// The CPU time of all threads of the process.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)

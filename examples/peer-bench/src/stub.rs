@@ -1,4 +1,4 @@
-//! A server that answers each request at once with a body that its schema allows.
+//! A server that answers each request at once, with a body that matches the schema.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// What is answered to a request with this path.
+/// The answer to a request with this path.
 fn body(path: &str) -> Bytes {
     if path.ends_with("/commit") {
         Bytes::from_static(COMMITTED.as_bytes())
@@ -20,7 +20,7 @@ fn body(path: &str) -> Bytes {
     }
 }
 
-/// Every reservation has an id of its own, or the journals would see one reservation.
+/// Every reservation has its own id; otherwise the journals would see only one reservation.
 fn granted() -> Bytes {
     let number = RESERVATIONS.fetch_add(1, Ordering::Relaxed);
     Bytes::from(format!(

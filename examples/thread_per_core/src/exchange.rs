@@ -1,4 +1,4 @@
-//! One call over one connection: hyper on a socket of compio. None of it is `Send`.
+//! One call over one connection: hyper on a compio socket. Its futures are not `Send`.
 
 use std::cell::RefCell;
 use std::mem;
@@ -15,7 +15,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 
 type Connection = SendRequest<Full<Bytes>>;
 
-/// Connections that wait for their next call.
+/// Idle connections.
 #[derive(Default)]
 pub(crate) struct Idle(RefCell<Vec<Connection>>);
 
@@ -38,7 +38,7 @@ pub(crate) async fn exchange(idle: Rc<Idle>, call: Call) -> Result<Response<Byte
         Some(connection) => connection,
         None => connect(&server).await?,
     };
-    // hyper sends both as they are.
+    // hyper sends the target and `Host` unchanged.
     head.uri = server
         .path_and_query()
         .cloned()
@@ -62,7 +62,7 @@ pub(crate) async fn exchange(idle: Rc<Idle>, call: Call) -> Result<Response<Byte
     Ok(Response::from_parts(head, body.to_bytes()))
 }
 
-/// A connection, and a task that moves its bytes and ends with it.
+/// Opens a connection, and spawns a task that drives it until it ends.
 async fn connect(server: &Uri) -> Result<Connection, Failure> {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
     let stream = TcpStream::connect((host, server.port_u16().unwrap_or(80))).await;
@@ -70,6 +70,6 @@ async fn connect(server: &Uri) -> Result<Connection, Failure> {
     let made = handshake(HyperStream::new_plain(stream)).await;
     let (connection, bytes) = made.map_err(|error| Failure::caused_by(FailureKind::Connect, &error))?;
     compio::runtime::spawn(bytes).detach();
-    println!("  a connection to {host} is made");
+    println!("  connected to {host}");
     Ok(connection)
 }

@@ -1,9 +1,9 @@
-//! A client on [compio], a runtime of which every core has its own, and whose tasks cannot leave their thread: they hold
-//! what is not `Send`. The agents run where they like; all calls go through a channel to one thread, which keeps the leases
-//! alive too, by compio's timers.
+//! A client on [compio], a runtime with one instance per core, whose tasks cannot leave their thread, because they are
+//! not `Send`. The agents run on any core; all calls go through a channel to one thread, which also keeps the leases
+//! alive with compio's timers.
 //!
-//! `cargo run` in this folder needs nothing: it starts a server of its own. With `CYCLES_BASE_URL` (plain http),
-//! `CYCLES_API_KEY` and `CYCLES_TENANT` it talks to yours.
+//! `cargo run` in this folder needs no setup: it starts its own server. Set `CYCLES_BASE_URL` (plain http),
+//! `CYCLES_API_KEY` and `CYCLES_TENANT` to use yours.
 //!
 //! [compio]: https://docs.rs/compio
 
@@ -25,7 +25,7 @@ use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, Unit as LedgerUnit};
 use crate::transport::Compio;
 
 const CORES: i64 = 2;
-/// What each agent spends.
+/// The cost of each agent's call.
 const COST: i64 = 1_300;
 
 fn main() -> ExitCode {
@@ -55,7 +55,7 @@ fn run() -> Result<(), BoxError> {
     let client = options.client(Ok(config), "compio", |config, _| {
         if config.is_https() {
             return Err(ConfigError::Adapter(
-                "this example speaks plain http only".to_owned(),
+                "this example supports plain http only".to_owned(),
             ));
         }
         let compio = Arc::new(Compio::default());
@@ -73,10 +73,10 @@ fn run() -> Result<(), BoxError> {
     })?;
     Runtime::new()?.block_on(finish(&client))?;
 
-    // Observers are told a little later.
+    // Observers run asynchronously, so an event may arrive a little later.
     beats
         .recv_timeout(Duration::from_secs(5))
-        .map_err(|_| "no lease was prolonged")?;
+        .map_err(|_| "no lease was extended")?;
     let budget = |sandbox: &Sandbox| {
         sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, LedgerUnit::Tokens))
     };
@@ -92,13 +92,13 @@ fn run() -> Result<(), BoxError> {
     Ok(())
 }
 
-/// A core, and the agent that never leaves it.
+/// Runs one core's runtime, with an agent that never leaves it.
 fn core(number: i64, client: &Client) -> Result<(), BoxError> {
     Runtime::new()?.block_on(agent(number, client))
 }
 
 async fn agent(number: i64, client: &Client) -> Result<(), BoxError> {
-    // What keeps the agent on its core.
+    // An `Rc`, which keeps the agent on its core.
     let notes = Rc::new(RefCell::new(Vec::new()));
     let guard = client.reserve(request(2_000)).await?;
     println!(
@@ -121,7 +121,7 @@ async fn agent(number: i64, client: &Client) -> Result<(), BoxError> {
     }
 }
 
-/// The call to a model would stand here. It takes longer than the lease lasts.
+/// Stands in for the call to a model. It takes longer than the lease lasts.
 async fn think(notes: Rc<RefCell<Vec<&'static str>>>) {
     for word in ["reserve", "before", "you", "act"] {
         compio::time::sleep(Duration::from_secs(1)).await;
@@ -129,12 +129,12 @@ async fn think(notes: Rc<RefCell<Vec<&'static str>>>) {
     }
 }
 
-/// The end of the story: more than there is is denied, and nothing is left.
+/// Checks the end: a reservation above the budget is denied, and nothing is left to settle.
 async fn finish(client: &Client) -> Result<(), BoxError> {
     match client.reserve(request(1_000_000_000_000)).await {
         Err(Error::BudgetExceeded { reason, .. }) => println!("too much: {reason}"),
         Err(other) => return Err(other.into()),
-        Ok(_) => return Err("a reservation of more than there is was allowed".into()),
+        Ok(_) => return Err("a reservation above the available budget was allowed".into()),
     }
     let flushed = client.flush(client.config()?.retry().flush_timeout).await?;
     println!("Nothing left to settle: {}", flushed.is_complete());
@@ -154,7 +154,7 @@ fn request(tokens: i64) -> ReservationCreateRequest {
         .build()
 }
 
-/// As the environment says, or of a server for this run.
+/// The configuration from the environment, or for a server that is started for this run.
 fn config() -> Result<(CyclesConfig, Option<Sandbox>), BoxError> {
     if std::env::var_os("CYCLES_BASE_URL").is_some() {
         return Ok((CyclesConfig::from_env()?, None));

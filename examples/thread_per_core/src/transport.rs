@@ -1,4 +1,4 @@
-//! The transport and the clock: calls go through a channel to one thread, on which compio makes them and keeps the time.
+//! The transport and the clock: a channel passes calls to one thread, on which compio makes them and keeps the time.
 
 use std::io;
 use std::rc::Rc;
@@ -12,10 +12,10 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use crate::exchange::{Idle, exchange};
 
-/// Calls on their way to the thread that makes them.
+/// The channel to the thread that makes the calls.
 type Calls = UnboundedSender<(Call, Done)>;
 
-/// The thread: one for all clients of the process, for as long as there are any.
+/// The thread that all clients of the process share. It ends with the last of them.
 static BACKGROUND: Background<Calls> = Background::new("cycles-compio", prepare);
 
 fn prepare() -> io::Result<(Calls, Run<Calls>)> {
@@ -23,7 +23,7 @@ fn prepare() -> io::Result<(Calls, Run<Calls>)> {
     Ok((handle, Box::new(|running| keep(running, calls))))
 }
 
-/// What runs on it. The runtime cannot be made elsewhere, as it cannot leave its thread either.
+/// Runs on that thread. The runtime is created here because it cannot be moved to another thread.
 fn keep(running: Running<Calls>, calls: UnboundedReceiver<(Call, Done)>) {
     match Runtime::new() {
         Ok(runtime) => runtime.block_on(async {
@@ -31,19 +31,19 @@ fn keep(running: Running<Calls>, calls: UnboundedReceiver<(Call, Done)>) {
             running.serve(compio::time::sleep).await;
         }),
         Err(error) => {
-            eprintln!("there is no runtime to make calls on: {error}");
-            // Each call says now that it was not made.
+            eprintln!("cannot create a runtime for calls: {error}");
+            // Dropping the channel reports each call as not made.
             drop(calls);
             running.serve_here();
         }
     }
 }
 
-/// Makes each call in a task of its own.
+/// Spawns a task for each call.
 async fn make_all(mut calls: UnboundedReceiver<(Call, Done)>) {
     let idle = Rc::new(Idle::default());
     while let Some((call, done)) = calls.next().await {
-        // It begins the call, hands in what comes of it, and drops the exchange if nobody waits for it any more.
+        // `carry` begins the call, reports its result, and drops the exchange if the result is no longer wanted.
         compio::runtime::spawn(done.carry(Box::pin(exchange(Rc::clone(&idle), call)))).detach();
     }
 }
@@ -57,7 +57,7 @@ pub(crate) struct Compio {
 
 impl Transport for Compio {
     fn start(&self, call: Call, done: Done) {
-        // If there is no thread `done` is dropped, which says that the call was not made.
+        // Without a thread, `done` is dropped, which reports that the call was not made.
         if let Some(calls) = self.calls.get() {
             let _ = calls.unbounded_send((call, done));
         }
