@@ -1,9 +1,9 @@
 //! A million live reservations of one session in one thread:
 //! `cargo bench -p cycles-world --bench machines`.
 //!
-//! It prints and asserts nothing: the figures depend on the machine. Answers are constants, so that no ledger
-//! is measured. Three numbers may follow `--`: how many reservations, how many beats of each, and how many polls when none
-//! is due. Instructions are counted by the difference of two runs:
+//! It prints figures and asserts nothing, because they depend on the machine. Answers are constants, so that the ledger
+//! is not measured. Three optional numbers follow `--`: the reservations, the beats of each, and the polls while no
+//! beat is due. Count instructions as the difference of two runs:
 //!
 //! ```console
 //! $ valgrind --tool=callgrind --callgrind-out-file=/dev/null target/release/deps/machines-<hash> 1000 1 0
@@ -59,7 +59,7 @@ fn main() {
     }
 }
 
-/// A session, and when it wants to be polled.
+/// A session and the time of its next poll.
 struct Fleet {
     session: Session,
     caller: Caller,
@@ -82,23 +82,23 @@ impl Fleet {
         }
     }
 
-    /// They start one after the other, so that their beats are spread.
+    /// Starts reservation number `index`. They start one after the other, so that their beats are spread.
     fn reserve(&mut self, index: usize) {
         let seed = Seed((index as u128 + 1).wrapping_mul(MIXER).to_be_bytes());
         self.now = Duration::from_micros(index as u64);
         let reserved = self.session.reserve(at(self.now), &self.caller, request(), seed);
         self.exchange();
-        // Whoever waits for it takes the grant.
+        // Takes the grant, as a waiting caller does.
         drop(self.session.granted(reserved.unwrap()));
     }
 
-    /// The next beat that is due.
+    /// Sends the next beat that is due.
     fn beat(&mut self) {
         self.now = self.next;
         self.exchange();
     }
 
-    /// Sends what is due, hands in the answer, and knows when there is more to do.
+    /// Sends the call that is due, reports its answer, and notes the time of the next step.
     fn exchange(&mut self) {
         let now = at(self.now);
         loop {
@@ -159,7 +159,7 @@ fn answer(body: &'static str) -> Response<Bytes> {
         .unwrap()
 }
 
-/// Resident memory of this process, where the system tells it.
+/// The resident memory of this process, if the system reports it.
 fn resident_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -171,7 +171,7 @@ fn each(time: Duration, many: usize) -> String {
     format!("{} ns", time.as_nanos() / many.max(1) as u128)
 }
 
-/// Odd and without pattern, so that seeds look like the random ones of a program.
+/// An odd number without a pattern, so that seeds look random.
 const MIXER: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
 
 const GRANTED: &str = r#"{"decision":"ALLOW","reservation_id":"7b0c4e1c-9a4f-4a7e-8a52-6c3a2f1d9b10","affected_scopes":["tenant:acme-corp","tenant:acme-corp/workspace:production"],"expires_at_ms":1700000060000,"remaining_ttl_ms":60000,"scope_path":"tenant:acme-corp/workspace:production/app:support-desk/agent:support-bot-eu","reserved":{"unit":"USD_MICROCENTS","amount":2500000},"balances":[{"scope":"tenant:acme-corp","scope_path":"tenant:acme-corp","remaining":{"unit":"USD_MICROCENTS","amount":997500000},"reserved":{"unit":"USD_MICROCENTS","amount":2500000},"spent":{"unit":"USD_MICROCENTS","amount":0},"allocated":{"unit":"USD_MICROCENTS","amount":1000000000}}]}"#;

@@ -1,4 +1,4 @@
-//! Where every cost is at every moment, and what a flush would say.
+//! Tracks where every cost is at every moment, and checks flushes against that.
 
 use std::time::Duration;
 
@@ -9,46 +9,46 @@ use super::audit::broken;
 use super::life::{Life, LifeId};
 use super::{Rule, World};
 
-/// Where a cost is.
+/// The location of a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Location {
     Ledger,
-    /// A machine has it.
+    /// In a session that is still settling it.
     OnItsWay,
     /// In a record that will be sent.
     Record,
     /// In a file for a person.
     Aside,
-    /// With the only process that ever knew it.
+    /// Lost with the only process that ever knew it.
     Gone,
     Nowhere,
 }
 
 impl World {
-    /// Checks that every cost that was handed over is somewhere, or counted as nowhere, and that no flush would
+    /// Checks that every cost that was handed over has a location, or is counted as unrecorded, and that no flush would
     /// hide it.
     pub(super) fn account(&mut self) {
-        let places: Vec<_> = (0..self.lives.len())
-            .map(|index| self.place(LifeId(index)))
+        let locations: Vec<_> = (0..self.lives.len())
+            .map(|index| self.locate(LifeId(index)))
             .collect();
         let sessions: Vec<_> = self.living_sessions().map(|(index, _)| index).collect();
         for index in sessions {
             for who in 0..self.sessions[index].callers.len() {
                 let flushed = self.left(index, who);
-                self.check_count(index, who, &flushed, &places);
+                self.check_count(index, who, &flushed, &locations);
             }
         }
-        // Those of whom no living process counts anything.
-        let is_forgotten = |(life, place): &(usize, &Option<Place>)| {
-            **place == Some(Place::Nowhere) && self.home(LifeId(*life)).is_none()
+        // Costs in no location whose process is gone, so that no process counts them.
+        let is_forgotten = |(life, location): &(usize, &Option<Location>)| {
+            **location == Some(Location::Nowhere) && self.home(LifeId(*life)).is_none()
         };
-        if let Some((life, _)) = places.iter().enumerate().find(is_forgotten) {
-            let held = broken(Rule::CostKept, "a cost that was recorded is in no file any more");
+        if let Some((life, _)) = locations.iter().enumerate().find(is_forgotten) {
+            let held = broken(Rule::CostKept, "a recorded cost is no longer in any file");
             self.check(Some(LifeId(life)), held);
         }
     }
 
-    /// Checks that what a caller is told of its costs is so. A flush looks at those that ended processes left, too.
+    /// Checks what a flush tells a caller about its costs, including those that ended processes left behind.
     pub(super) fn check_flushed(
         &mut self,
         index: usize,
@@ -56,10 +56,10 @@ impl World {
         flushed: &Flushed,
         since: Option<Duration>,
     ) {
-        let places: Vec<_> = (0..self.lives.len())
-            .map(|index| self.place(LifeId(index)))
+        let locations: Vec<_> = (0..self.lives.len())
+            .map(|index| self.locate(LifeId(index)))
             .collect();
-        self.check_count(index, who, flushed, &places);
+        self.check_count(index, who, flushed, &locations);
         let Some(since) = since.filter(|_| flushed.is_complete()) else {
             return;
         };
@@ -69,46 +69,46 @@ impl World {
             let first = life.book.first_record.as_ref();
             has_ended && !life.book.was_put_back && first.is_some_and(|(of, _)| of == directory)
         };
-        let hidden = places
+        let hidden = locations
             .iter()
             .zip(&self.lives)
-            .position(|(place, life)| *place == Some(Place::Record) && is_hidden(life));
+            .position(|(location, life)| *location == Some(Location::Record) && is_hidden(life));
         if let Some(life) = hidden {
-            let what = format!("{flushed:?} is said, and there is a record of an ended process");
+            let what = format!("the flush reports {flushed:?}, but there is a record of an ended process");
             self.check(Some(LifeId(life)), broken(Rule::FlushIsTrue, what));
         }
     }
 
-    fn check_count(&mut self, index: usize, who: usize, flushed: &Flushed, places: &[Option<Place>]) {
-        let ours: Vec<_> = places
+    fn check_count(&mut self, index: usize, who: usize, flushed: &Flushed, locations: &[Option<Location>]) {
+        let ours: Vec<_> = locations
             .iter()
             .enumerate()
             .filter(|(life, _)| self.is_of(LifeId(*life), index, who))
             .collect();
         let nowhere = ours
             .iter()
-            .filter(|(_, place)| **place == Some(Place::Nowhere))
+            .filter(|(_, location)| **location == Some(Location::Nowhere))
             .count();
         if nowhere > flushed.unrecorded {
-            let what = format!("{nowhere} costs are nowhere, and {flushed:?} is said");
+            let what = format!("the flush reports {flushed:?}, but {nowhere} costs are nowhere");
             self.check(None, broken(Rule::CostKept, what));
         } else if flushed.is_complete()
-            && let Some((life, place)) = ours
+            && let Some((life, location)) = ours
                 .iter()
-                .find(|(life, place)| self.is_open(LifeId(*life), **place))
+                .find(|(life, location)| self.is_open(LifeId(*life), **location))
         {
-            let what = format!("{flushed:?} is said, and a cost is {place:?}");
+            let what = format!("the flush reports {flushed:?}, but a cost is in {location:?}");
             self.check(Some(LifeId(*life)), broken(Rule::FlushIsTrue, what));
         }
     }
 
-    /// Whether a life was begun by this caller.
+    /// Whether this caller began the life.
     fn is_of(&self, life: LifeId, index: usize, who: usize) -> bool {
         let home = self.lives[life.0].book.home.map(|seat| &self.seats[seat]);
         home.is_some_and(|seat| (seat.session, seat.who) == (index, who))
     }
 
-    /// How many costs of this caller nobody knows but the session.
+    /// The number of this caller's costs that only the session knows.
     pub(super) fn only_here(&self, index: usize, who: usize) -> usize {
         let is_only_here = |life: &LifeId| {
             let of = &self.lives[life.0];
@@ -123,39 +123,39 @@ impl World {
             .count()
     }
 
-    /// Whether a flush of the process that the cost was handed over to has to tell of it.
-    fn is_open(&self, id: LifeId, place: Option<Place>) -> bool {
+    /// Whether a flush in the process that the cost was handed over to must not be complete because of it.
+    fn is_open(&self, id: LifeId, location: Option<Location>) -> bool {
         let life = &self.lives[id.0];
-        // What somebody did to the journal by hand, no client can know.
+        // A client cannot know that a record was put back by hand.
         if life.book.was_put_back {
             return false;
         }
         let receipt = life.book.home.and_then(|seat| self.receipt_of(seat));
         let is_untaken = life.book.untaken && self.is_over(id);
-        match place {
+        match location {
             None => is_untaken,
-            Some(Place::Ledger) => {
+            Some(Location::Ledger) => {
                 let charged = life.settled.last().map(|last| last.charged);
                 let is_less = charged < life.cost.as_ref().map(|cost| cost.amount);
-                // One that was settled by another process is told of there.
+                // If another process settled it, that process reports it.
                 let is_ours = self.is_over(id) && receipt.is_some_and(|receipt| receipt.is_settled());
                 is_untaken || is_less && is_ours
             }
-            // So is one that was set aside there, also if a change that hung brings its record back.
-            Some(Place::OnItsWay | Place::Record) if life.book.was_set_aside && self.is_over(id) => {
+            // The same holds for a cost that was set aside, also if a change that hung brings its record back.
+            Some(Location::OnItsWay | Location::Record) if life.book.was_set_aside && self.is_over(id) => {
                 receipt.is_some_and(|receipt| receipt.is_set_aside())
             }
-            Some(Place::Aside) => receipt.is_some_and(|receipt| receipt.is_set_aside()),
-            Some(Place::OnItsWay | Place::Record | Place::Gone | Place::Nowhere) => true,
+            Some(Location::Aside) => receipt.is_some_and(|receipt| receipt.is_set_aside()),
+            Some(Location::OnItsWay | Location::Record | Location::Gone | Location::Nowhere) => true,
         }
     }
 
-    /// Where the cost of a life is, if it has one.
-    fn place(&self, id: LifeId) -> Option<Place> {
+    /// The location of a life's cost, if it has one.
+    fn locate(&self, id: LifeId) -> Option<Location> {
         let life = &self.lives[id.0];
         life.cost.as_ref()?;
         if !life.settled.is_empty() {
-            return Some(Place::Ledger);
+            return Some(Location::Ledger);
         }
         let has_it = |(at, seat): (usize, &super::Seat)| {
             let is_its = |of: &usize| *of == at;
@@ -163,27 +163,31 @@ impl World {
         };
         let home = self.home(id).map(|at| (at, &self.seats[at]));
         if home.is_some_and(has_it) {
-            return Some(Place::OnItsWay);
+            return Some(Location::OnItsWay);
         }
         let file = self.file_of(id);
-        // What one process has set aside another may be trying still.
-        if file != Some(Place::Aside) && self.busy_seats().any(has_it) {
-            return Some(Place::OnItsWay);
+        // One process may have set the record aside while another is still trying to settle it.
+        if file != Some(Location::Aside) && self.busy_seats().any(has_it) {
+            return Some(Location::OnItsWay);
         }
         if file.is_some() {
             return file;
         }
         let is_gone = self.home(id).is_none() && !life.book.was_durable;
-        Some(if is_gone { Place::Gone } else { Place::Nowhere })
+        Some(if is_gone {
+            Location::Gone
+        } else {
+            Location::Nowhere
+        })
     }
 
-    /// In which kind of file the cost of a life is, if it is in one.
-    fn file_of(&self, id: LifeId) -> Option<Place> {
+    /// The kind of file that contains the cost of a life, if any does.
+    fn file_of(&self, id: LifeId) -> Option<Location> {
         let life = &self.lives[id.0];
         let name = life.reservation_id.as_ref().map(file_name).unwrap_or_default();
         let stem = name.trim_end_matches("json");
-        // A record of another cost of the reservation is not this one's; of what is no record nobody can tell, but
-        // that one which is still being written will be removed.
+        // A record of another cost of the reservation is not this one's. A file that is not a record may be this one's,
+        // except a temporary file that is still being written: that one will be removed.
         let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &life.book.key) {
             (Ok(record), Some(key)) => record.id().key.as_str() == key,
             (Ok(_), None) => true,
@@ -195,9 +199,13 @@ impl World {
             .filter(|(_, name, bytes)| name.starts_with(stem) && is_ours(name, bytes))
             .peekable();
         files.peek()?;
-        // A whole one under a temporary name is taken up by the next scan.
+        // The next scan resumes a complete record under a temporary name.
         let endings = [".json", ".waiting", ".tmp", ".taken"];
         let is_record = files.any(|(_, name, _)| endings.iter().any(|ending| name.ends_with(ending)));
-        Some(if is_record { Place::Record } else { Place::Aside })
+        Some(if is_record {
+            Location::Record
+        } else {
+            Location::Aside
+        })
     }
 }

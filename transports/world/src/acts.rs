@@ -1,4 +1,4 @@
-//! What callers do.
+//! The acts of callers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::life::{Life, LifeId, ProcessId};
 use super::machine::Machine;
 use super::session::{Asked, CallerId};
 
-/// What callers do. An act about a life whose process has crashed does nothing, and nobody acts in a process that
-/// sleeps: it wakes up first.
+/// The acts of callers. An act on a life whose process has crashed does nothing. If the process sleeps, an act first
+/// lets time pass until it wakes up.
 impl World {
-    /// Asks for a reservation, by the first caller of a process.
+    /// Asks for a reservation, as the first caller of a process.
     ///
     /// # Errors
     /// [`Error::Validation`] if the request breaks a limit.
@@ -33,7 +33,7 @@ impl World {
         self.reserve_as(self.caller(process), request, false)
     }
 
-    /// Asks for a reservation, and blocks until there is one, or not.
+    /// Asks for a reservation. If `is_blocking`, the caller's thread makes the calls and waits for the grant.
     ///
     /// # Errors
     /// [`Error::Validation`] if the request breaks a limit; [`Error::Config`] if the session is closed.
@@ -48,10 +48,10 @@ impl World {
     ) -> Result<LifeId, Error> {
         let CallerId { session: index, who } = caller;
         let seed = self.seed();
-        let now = self.wakes_up(index).unwrap_or_else(|| self.time_of(index));
+        let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
         let watch = Watch::fresh(session.callers[who].config().journal_enabled());
-        // Each life has an observer of its own, so that its events are known.
+        // Each life has its own observer, so that its events can be told apart.
         let observer = ObserverId(self.seats.len() as u64 + 1);
         let mut caller = session.callers[who].caller.clone().with_observer(observer);
         if is_blocking {
@@ -72,13 +72,13 @@ impl World {
         Ok(id)
     }
 
-    /// Asks for the balances, which is one request and one answer.
+    /// Asks for the balances, with one request and one answer.
     ///
     /// # Panics
     /// If the caller is not of this world.
     pub fn ask(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
         let CallerId { session: index, who } = caller;
-        let now = self.wakes_up(index)?;
+        let now = self.wake_up(index)?;
         let seed = self.seed();
         let session = &mut self.sessions[index];
         let mut caller = session.callers[who].caller.clone();
@@ -104,36 +104,36 @@ impl World {
         Some(key.id())
     }
 
-    /// Whoever asked for the balances waits no more.
+    /// Stops waiting for the balances.
     pub fn forget_ask(&mut self, caller: CallerId, call: CallId) {
         let index = caller.session;
-        let Some(now) = self.wakes_up(index) else { return };
-        self.note(|| format!("session {index}: nobody waits for the balances any more"));
+        let Some(now) = self.wake_up(index) else { return };
+        self.note(|| format!("session {index}: its caller stops waiting for the balances"));
         self.sessions[index].calls.remove(&call);
         self.sessions[index].machine.forget_call(now, call);
         self.drive(index);
     }
 
-    /// Nobody asks for a reservation any more; its caller goes away, if it did not say how the action ended.
+    /// Forgets a reservation. If its caller has not reported how the action ended, it is abandoned.
     pub fn forget(&mut self, life: LifeId) {
         let Some(seat) = self.home(life) else { return };
-        self.wakes_up(self.seats[seat].session);
+        self.wake_up(self.seats[seat].session);
         self.note(|| format!("{life}: its caller forgets it"));
         self.seats[seat].is_forgotten = true;
         self.let_go(life);
         self.act(life, |machine, now, key| machine.forget(now, key));
     }
 
-    /// A defect ends the work on a reservation.
+    /// Makes the state machine of a reservation panic.
     pub fn panic_in(&mut self, life: LifeId) {
         let Some(at) = self.home(life).filter(|seat| !self.seats[*seat].is_done) else {
             return;
         };
-        self.wakes_up(self.seats[at].session);
-        self.note(|| format!("{life}: a defect ends it"));
+        self.wake_up(self.seats[at].session);
+        self.note(|| format!("{life}: its state machine panics"));
         let seat = &mut self.seats[at];
         (seat.was_lost, seat.owes_panic) = (true, true);
-        seat.watch.is_lost();
+        seat.watch.mark_lost();
         self.lives[life.0].book.is_running = false;
         self.lives[life.0].book.was_left = true;
         self.act(life, |machine, _, key| {
@@ -142,10 +142,10 @@ impl World {
         });
     }
 
-    /// The action has spent at least this much.
+    /// Reports that the action has spent at least this much.
     ///
     /// # Errors
-    /// What the machine says.
+    /// The machine's error.
     pub fn spent(&mut self, life: LifeId, amount: &Amount) -> Result<(), InvalidCommit> {
         let told = self
             .act(life, |machine, _, key| machine.spent(key, amount))
@@ -157,10 +157,10 @@ impl World {
         told
     }
 
-    /// The action has cost this much.
+    /// Commits the cost of the action.
     ///
     /// # Errors
-    /// What the machine says.
+    /// The machine's error.
     pub fn commit(&mut self, life: LifeId, request: CommitRequest) -> Result<(), InvalidCommit> {
         let cost = request.actual.clone();
         self.note(|| format!("{life}: its caller commits {cost}"));
@@ -177,19 +177,19 @@ impl World {
         taken
     }
 
-    /// Nothing was spent; if something was nevertheless, that is committed.
+    /// Releases the reservation; if spending was reported, commits that instead.
     pub fn release(&mut self, life: LifeId, reason: ReleaseReason) {
         self.note(|| format!("{life}: its caller releases"));
         self.leave(life, |machine, now, key| machine.release(now, key, reason));
     }
 
-    /// The caller went away.
+    /// Abandons the reservation, as if its guard had been dropped.
     pub fn abandon(&mut self, life: LifeId) {
         self.note(|| format!("{life}: its caller goes away"));
         self.leave(life, |machine, now, key| machine.abandon(now, key));
     }
 
-    /// Prolongs the lease by hand.
+    /// Extends the lease by hand.
     pub fn extend(&mut self, life: LifeId, by: Duration) -> Option<ExtendKey> {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.note(|| format!("{life}: its caller asks for {by:?} more"));
@@ -206,7 +206,7 @@ impl World {
         });
     }
 
-    /// What is known to be spent.
+    /// The spending that was reported, if any.
     fn known_cost(&self, life: LifeId) -> Option<Amount> {
         let spent = self.lives[life.0].book.spent;
         let grant = self.grant_of(self.home(life)?)?;
@@ -214,7 +214,7 @@ impl World {
         (spent > 0).then(|| Amount::new(unit, spent))
     }
 
-    /// The caller is done with the action, at this cost if it has one.
+    /// Ends the action, with this cost if it has one.
     fn hand_over(
         &mut self,
         life: LifeId,
@@ -224,7 +224,7 @@ impl World {
         let seat = self.home(life)?;
         let (index, key) = (self.seats[seat].session, self.seats[seat].key?);
         let before = self.lives[life.0].book.is_running;
-        let now = self.wakes_up(index)?;
+        let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         if done.is_ok() {
             self.note_left(life, before, cost);
@@ -242,7 +242,7 @@ impl World {
         }
     }
 
-    /// Its caller is about to go away, in whatever way.
+    /// Notes that the caller is about to leave the reservation.
     pub(super) fn let_go(&mut self, life: LifeId) {
         if self.home(life).is_some() {
             let cost = self.known_cost(life);
@@ -250,11 +250,11 @@ impl World {
         }
     }
 
-    /// Lets the process of a session wake up, if it sleeps, and gives its time; nothing if it ends meanwhile.
-    pub(super) fn wakes_up(&mut self, index: usize) -> Option<Now> {
+    /// Lets time pass until the session's process is awake, and returns its time; `None` if the process ends meanwhile.
+    pub(super) fn wake_up(&mut self, index: usize) -> Option<Now> {
         let process = self.sessions[index].process;
         let until = self.processes[process.0].asleep_until;
-        // A violation on the way is kept, and told by whatever runs next.
+        // A violation on the way is kept, and the next run returns it.
         let _ = self.run_for(until.saturating_sub(self.now));
         self.is_alive(process).then(|| self.time_of(index))
     }
@@ -266,7 +266,7 @@ impl World {
     ) -> Option<T> {
         let seat = self.home(life)?;
         let (index, key) = (self.seats[seat].session, self.seats[seat].key?);
-        let now = self.wakes_up(index)?;
+        let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         self.drive(index);
         Some(done)

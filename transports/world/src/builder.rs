@@ -1,4 +1,4 @@
-//! Setting a world up.
+//! The configuration of a world.
 
 use core::fmt;
 use std::sync::Arc;
@@ -13,38 +13,38 @@ use http::{Request, Response};
 use super::World;
 use super::machine::Machine;
 
-/// Makes what a world drives out of a [`Session`].
+/// Makes the machine that a world drives out of a [`Session`].
 pub type MakeMachine = Arc<dyn Fn(Session) -> Box<dyn Machine> + Send + Sync>;
 
-/// Sees a request as it reaches the ledger, and the ledger's answer before anything goes wrong with it.
+/// Observes a request as it reaches the ledger, and the ledger's answer before any fault changes it.
 pub type WatchLedger = Arc<dyn Fn(&Request<Bytes>, &Response<Bytes>) + Send + Sync>;
 
-/// How badly the driver of the sessions behaves, in chances from 0 to 1. The default behaves.
+/// The misbehaviour of the sessions' driver, as probabilities from 0 to 1. The default is 0 for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Driver {
-    /// A poll more after each wait.
+    /// An additional poll after a wait.
     pub spurious_polls: f64,
-    /// A poll later than was asked for, by up to five seconds.
+    /// A poll later than requested, by up to five seconds.
     pub late_polls: f64,
-    /// An answer that comes although its time was over.
+    /// An answer that is reported after its deadline.
     pub late_answers: f64,
-    /// An answer that is reported once more, later.
+    /// An answer that is reported a second time, later.
     pub repeated_answers: f64,
-    /// An answer under a ticket that the session never handed out.
+    /// An answer under a ticket that the session never issued.
     pub unknown_answers: f64,
-    /// A step that is carried out up to three seconds after it was taken, so that others overtake it.
+    /// A step that is executed up to three seconds late, so that others overtake it.
     pub late_steps: f64,
-    /// A call whose beginning is told too late, or not at all.
+    /// A call whose beginning is reported too late, or not at all.
     pub untold_beginnings: f64,
-    /// A withdrawn call that does not come back until it is answered, which may be never.
+    /// A withdrawn call that keeps its place until it is answered, which may be never.
     pub kept_places: f64,
     /// A change of the journal that takes up to a minute, or as long as the faults last.
     pub slow_stores: f64,
 }
 
 impl Driver {
-    /// The same chance for all of it.
+    /// A driver with the same probability for all kinds of misbehaviour.
     pub const fn careless(chance: f64) -> Self {
         Self {
             spurious_polls: chance,
@@ -60,7 +60,7 @@ impl Driver {
     }
 }
 
-/// A world that has not begun yet.
+/// Configures a world.
 #[must_use = "nothing happens in a world that is not built"]
 pub struct WorldBuilder {
     pub(super) dice: Seed,
@@ -95,19 +95,19 @@ impl WorldBuilder {
         }
     }
 
-    /// This ledger instead of one with the tenant, key and budgets of a default sandbox.
+    /// Sets the ledger. Default: one with the tenant, key and budgets of a default sandbox.
     pub fn ledger(mut self, ledger: Ledger) -> Self {
         self.ledger = ledger;
         self
     }
 
-    /// Adds a budget, or replaces the one of the same scope and unit.
+    /// Adds a budget, or replaces the one with the same scope and unit.
     pub fn budget(mut self, budget: Budget) -> Self {
         self.ledger.add_budget(budget);
         self
     }
 
-    /// Adds a tenant, or replaces one of the same id.
+    /// Adds a tenant, or replaces the one with the same id.
     pub fn tenant(mut self, tenant: Tenant) -> Self {
         self.ledger.add_tenant(tenant);
         self
@@ -119,50 +119,49 @@ impl WorldBuilder {
         self
     }
 
-    /// A driver that behaves like this.
+    /// Sets how the driver behaves.
     pub const fn driver(mut self, driver: Driver) -> Self {
         self.driver = driver;
         self
     }
 
-    /// Leaves `remaining_ttl_ms` out of this share of the server's answers, from 0 to 1: older servers do not
-    /// know it.
+    /// Omits `remaining_ttl_ms` from this share of the server's answers, from 0 to 1, as older servers do.
     pub const fn unmeasured(mut self, share: f64) -> Self {
         self.unmeasured = share;
         self
     }
 
-    /// Lets sessions claim a directory of the journal, as they do where files can be locked.
+    /// Sets whether sessions can claim a directory of the journal, as they can where files can be locked.
     pub const fn claims(mut self, has_claims: bool) -> Self {
         self.has_claims = has_claims;
         self
     }
 
-    /// As many exchanges of a session go on at once, at least one.
+    /// Sets how many exchanges of a session may run at once, at least one.
     pub fn places(mut self, places: usize) -> Self {
         self.places = places.max(1);
         self
     }
 
-    /// Wraps every session, to see whether the world finds out what the wrapper does.
+    /// Wraps every session, to test that the world detects what the wrapper does wrong.
     pub fn machines(mut self, make: MakeMachine) -> Self {
         self.make = make;
         self
     }
 
-    /// Shows every exchange with the ledger.
+    /// Calls `watch` with every exchange with the ledger.
     pub fn watch_ledger(mut self, watch: WatchLedger) -> Self {
         self.watch = watch;
         self
     }
 
-    /// Keeps a line for everything that happens; [`World::trace`] has them.
+    /// Records a line for everything that happens; [`World::trace`] returns them.
     pub const fn traced(mut self) -> Self {
         self.is_traced = true;
         self
     }
 
-    /// The world, at its beginning: nobody is there yet.
+    /// Builds the world, without any process.
     pub fn build(self) -> World {
         World::begin(self)
     }

@@ -1,4 +1,4 @@
-//! The driver carries out what it took: calls leave, now or later, and are asked back.
+//! The driver executes the steps for calls: it sends them, now or later, and withdraws them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::session::{Exchange, Whose};
 use super::{Rule, World};
 
 impl World {
-    /// A call is handed out.
+    /// The session hands out a call.
     pub(super) fn sends(&mut self, index: usize, now: Now, call: Call) {
         let operation = Operation::of(call.request.method(), call.request.uri().path());
         let Some(whose) = self.whose_call(index, now, &call) else {
@@ -37,7 +37,7 @@ impl World {
         let takes_a_place = is_lease || !self.is_blocking(index, whose);
         let session = &mut self.sessions[index];
         let mut held = session.watch.sending(now, ticket, is_lease, takes_a_place);
-        held = held.and_then(|()| self.is_under_its_key(index, whose, &call));
+        held = held.and_then(|()| self.check_key(index, whose, &call));
         match whose {
             Whose::Call(id) => {
                 if let Some(asked) = self.sessions[index].calls.get_mut(&id) {
@@ -73,27 +73,29 @@ impl World {
         }
     }
 
-    /// Whose call it is, by the session's word.
+    /// The owner of a call, according to the session.
     fn whose_call(&mut self, index: usize, now: Now, call: &Call) -> Option<Whose> {
         match self.sessions[index].machine.whose(call.ticket) {
             Some(Key::Reservation(key)) => {
                 let known = self.seat_of(index, key);
                 let seat = known.or_else(|| self.takes_up(index, now, key, call));
                 if seat.is_none() {
-                    let what = format!("session {index} sends {call:?} of no record that it was given");
+                    let what = format!(
+                        "session {index} sends {call:?}, which belongs to no record that it was given"
+                    );
                     self.check(None, broken(Rule::KnownCost, what));
                 }
                 seat.map(Whose::Seat)
             }
             Some(Key::Call(id)) => Some(Whose::Call(id)),
             Some(Key::Flush(_)) | None => {
-                self.check(None, broken(Rule::Ends, format!("{call:?} is nobody's")));
+                self.check(None, broken(Rule::Ends, format!("{call:?} has no owner")));
                 None
             }
         }
     }
 
-    /// Whether whoever waits for a call makes it, so that it takes no place.
+    /// Whether the waiting caller makes the call itself, so that it takes no place.
     fn is_blocking(&self, index: usize, whose: Whose) -> bool {
         match whose {
             Whose::Seat(seat) => self.seats[seat].is_blocking,
@@ -104,7 +106,7 @@ impl World {
         }
     }
 
-    fn is_under_its_key(&self, index: usize, whose: Whose, call: &Call) -> super::audit::Held {
+    fn check_key(&self, index: usize, whose: Whose, call: &Call) -> super::audit::Held {
         let who = match whose {
             Whose::Seat(seat) => self.seats[seat].who,
             Whose::Call(id) => match self.sessions[index].calls.get(&id) {
@@ -123,7 +125,7 @@ impl World {
         }
     }
 
-    /// The first byte of a call leaves, if it still may.
+    /// The call begins, unless it was withdrawn.
     pub(super) fn leaves(&mut self, index: usize, call: Call) {
         let ticket = call.ticket;
         let now = self.time_of(index);
@@ -135,11 +137,11 @@ impl World {
         let is_told = !self.dice.chance(self.driver.untold_beginnings);
         let may_begin = match is_told {
             true => session.machine.begun(now, ticket),
-            // Told later, or never; but what was asked back is not sent.
+            // Reported later or never; but a withdrawn call is not sent.
             false => !is_withdrawn,
         };
         if may_begin && is_withdrawn {
-            let what = format!("{ticket:?} may begin, and was asked back before");
+            let what = format!("{ticket:?} may begin although it was withdrawn before");
             self.check(None, broken(Rule::WithdrawnNotSent, what));
         }
         if !may_begin {
@@ -171,7 +173,7 @@ impl World {
         self.dispatch(index, &call, whose, fate);
     }
 
-    /// That a call began is told late.
+    /// The beginning of a call is reported late.
     pub(super) fn begins(&mut self, index: usize, ticket: Ticket) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
@@ -193,7 +195,7 @@ impl World {
             heard,
             is_first: true,
         };
-        // Often the driver keeps the time of a call as well.
+        // Often the driver enforces the deadline of a call as well.
         if self.dice.chance(0.5) {
             let heard = Heard::Failure(Failure::new(FailureKind::Timeout));
             let deadline = self.now.saturating_add(call.timeout);
@@ -217,9 +219,9 @@ impl World {
         }
     }
 
-    /// A call is asked back: its connection is closed, if the driver does as it is told.
+    /// A call is withdrawn: a driver that behaves closes its connection.
     pub(super) fn withdraws(&mut self, index: usize, now: Now, ticket: Ticket) {
-        self.note(|| format!("  session {index} asks {ticket:?} back"));
+        self.note(|| format!("  session {index} withdraws {ticket:?}"));
         let session = &mut self.sessions[index];
         session.watch.withdrawing(now, ticket);
         let Some(exchange) = session.exchanges.get_mut(&ticket) else {
@@ -233,7 +235,7 @@ impl World {
             let life = &self.lives[seat.life.0];
             seat.watch.withdrawn(now, ticket, is_held, life);
         }
-        // One that did not leave is seen to when it would.
+        // A call that has not left yet is handled when it would leave.
         if is_sent && !self.dice.chance(self.driver.kept_places) {
             let heard = Heard::Failure(Failure::new(FailureKind::Lost));
             if self.dice.chance(self.driver.late_steps) {
@@ -256,7 +258,7 @@ impl World {
         }
     }
 
-    /// Reports what came of a call that was handed out.
+    /// Reports the result of a call that was handed out.
     pub(super) fn tell(&mut self, index: usize, ticket: Ticket, heard: &Heard) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
@@ -290,7 +292,7 @@ impl World {
         self.report(index, ticket, &exchange.reader, heard);
     }
 
-    /// Says something to a session, whether or not it waits for that.
+    /// Reports an answer to a session, whether or not the session waits for it.
     pub(super) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, heard: &Heard) {
         let now = self.time_of(index);
         let machine = &mut self.sessions[index].machine;

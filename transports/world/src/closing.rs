@@ -1,4 +1,4 @@
-//! Flushes and the end of sessions: whether what they say is so.
+//! Flushes and the end of sessions, and whether their reports are true.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::life::LifeId;
 use super::session::{CallerId, Flushing};
 use super::{ProcessId, Rule, World};
 
-/// How much later than its time a flush may end, for a last look at the journal.
+/// How long after its deadline a flush may end, for a last look at the journal.
 const LAST_LOOK: Duration = Duration::from_secs(1);
-/// How long a flush takes that a world asks for on its own.
+/// The duration of a flush that the world itself asks for.
 const A_WHILE: Duration = Duration::from_secs(20);
 
 impl World {
-    /// Has a process settle what it can: all its callers flush.
+    /// Flushes all callers of a process.
     pub fn flush(&mut self, process: ProcessId) {
         for session in self.sessions_of(process) {
             for who in 0..self.sessions[session].callers.len() {
@@ -26,10 +26,10 @@ impl World {
         }
     }
 
-    /// A caller flushes for so long, and what it is told is held to be so.
+    /// Flushes a caller for this long, and checks the result.
     pub fn flush_for(&mut self, caller: CallerId, time: Duration) {
         let CallerId { session: index, who } = caller;
-        let Some(now) = self.wakes_up(index) else { return };
+        let Some(now) = self.wake_up(index) else { return };
         self.note(|| format!("{caller} flushes for {time:?}"));
         let until = now.mono.saturating_add(time);
         let session = &mut self.sessions[index];
@@ -45,10 +45,10 @@ impl World {
         self.drive(index);
     }
 
-    /// Ends the sessions of a process. It ends itself once nothing is under way, or all is written.
+    /// Closes the sessions of a process. The process ends once nothing is in progress, or everything is written.
     pub fn close(&mut self, process: ProcessId, how: Close) {
         for index in self.sessions_of(process) {
-            let Some(now) = self.wakes_up(index) else { return };
+            let Some(now) = self.wake_up(index) else { return };
             self.note(|| format!("{process} closes session {index}: {how:?}"));
             let session = &mut self.sessions[index];
             session.closed = session.closed.max(Some(how));
@@ -62,7 +62,7 @@ impl World {
                 }
             }
             if how >= Close::Leaving {
-                // Whoever writes only leaves first: its callers end with the process.
+                // A session that only writes leaves first: its callers end with the process.
                 self.sessions[index].machine.close(now, Close::Leaving);
             }
             self.sessions[index].machine.close(now, how);
@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    /// Every flush whose time is over has ended, and says what is so.
+    /// Checks that every flush whose time is over has ended, and that its report is true.
     pub(super) fn flushes_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
         let open = core::mem::take(&mut self.sessions[index].flushes);
         for mut flush in open {
@@ -86,7 +86,7 @@ impl World {
             let end = flush.was_due.unwrap_or(flush.until).saturating_add(LAST_LOOK);
             if now.mono >= end || until.is_none_or(|until| until > end) {
                 let what = format!(
-                    "a wait until {until:?}, and a flush was to be over at {:?}",
+                    "the session waits until {until:?}, but a flush had to end at {:?}",
                     flush.until
                 );
                 self.check(None, broken(Rule::FlushEnds, what));
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// A session that was closed, and whose process can end.
+    /// Ends the process of a closed session, once all its sessions are through.
     pub(super) fn closed_rests(&mut self, index: usize) {
         let process = self.sessions[index].process;
         let is_over = |index: &usize| {
@@ -111,20 +111,20 @@ impl World {
             return;
         }
         for index in sessions {
-            self.has_kept_all(index);
+            self.check_costs_kept(index);
         }
         self.met.closed += 1;
         self.note(|| format!("{process} ends"));
         self.crash_leaving(process, Remains::Nothing);
     }
 
-    /// A session that says that it is through has left no cost that nobody else knows, but those that it tells of.
-    fn has_kept_all(&mut self, index: usize) {
+    /// Checks that a session that is through has left no cost that only it knows, except those that it reports.
+    fn check_costs_kept(&mut self, index: usize) {
         for who in 0..self.sessions[index].callers.len() {
             let left = self.left(index, who);
             let only_here = self.only_here(index, who);
             if only_here > left.unrecorded + left.ending {
-                let what = format!("{only_here} costs end with the session, and {left:?} is said");
+                let what = format!("{only_here} costs end with the session, but it reports {left:?}");
                 self.check(None, broken(Rule::ClosedWithCosts, what));
             }
         }

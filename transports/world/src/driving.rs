@@ -1,4 +1,4 @@
-//! The driver's side: takes the steps of a session, and watches it while it does.
+//! The driver: executes the steps of a session, and checks the session meanwhile.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use super::audit::{Watch, broken};
 use super::session::Seen;
 use super::{ProcessId, Rule, World};
 
-/// The most steps that a session may hand out at one time: far more than any has reason to.
+/// The most steps that a session may hand out at one time: far more than any session needs.
 const STEPS_AT_ONCE: usize = 1_000;
 
 impl World {
-    /// Polls a session until it waits, and does what it asks.
+    /// Polls a session and executes its steps until it waits.
     pub(super) fn drive(&mut self, index: usize) {
         let process = self.sessions[index].process;
         let now = self.processes[process.0].now(self.now);
         self.sessions[index].wake = None;
-        self.is_polled(index, now);
+        self.note_poll(index, now);
         for _ in 0..STEPS_AT_ONCE {
             if self.violation.is_some() || !self.processes[process.0].is_alive {
                 return;
@@ -30,7 +30,7 @@ impl World {
                 *left = left.saturating_sub(1);
                 *left == 0
             });
-            // A process may end before it does what was asked, or after.
+            // A process may end before it executes the step, or after.
             let is_cut = is_last && self.dice.chance(0.5);
             let rests = is_cut || self.does(index, now, step);
             if is_last {
@@ -46,7 +46,7 @@ impl World {
         );
     }
 
-    /// Does what a step asks; whether that is to wait.
+    /// Executes a step. Returns whether it was to wait.
     fn does(&mut self, index: usize, now: Now, step: Step) -> bool {
         let rests = matches!(step, Step::Wait(_));
         match step {
@@ -65,12 +65,12 @@ impl World {
         rests
     }
 
-    /// What nobody waits for any more counts as answered.
-    fn is_polled(&mut self, index: usize, now: Now) {
+    /// Tells the audits about a poll: work that is overdue counts as answered.
+    fn note_poll(&mut self, index: usize, now: Now) {
         for seat in self.busy_of(index) {
             let is_held = self.grant_of(seat).is_some();
             let seat = &mut self.seats[seat];
-            let is_late = seat.watch.is_polled(now, is_held, &self.lives[seat.life.0]);
+            let is_late = seat.watch.note_poll(now, is_held, &self.lives[seat.life.0]);
             let principal = self.sessions[index].callers[seat.who].caller.principal();
             if is_late {
                 self.met.hung += 1;
@@ -86,7 +86,7 @@ impl World {
         for seat in self.busy_of(index) {
             self.seat_rests(index, seat, now, until);
         }
-        self.is_seen(index);
+        self.check_waiters_woken(index);
         self.calls_rest(index, until);
         self.flushes_rest(index, now, until);
         self.closed_rests(index);
@@ -115,13 +115,16 @@ impl World {
         let seat = &mut self.seats[at];
         let life = &self.lives[id.0];
         let held = match seat.is_done {
-            true => seat.watch.has_told(),
+            true => seat.watch.check_told(),
             false => {
                 let is_at_home = life.book.home == Some(at);
                 let held = seat.watch.waits(life, now, until, is_held, is_full);
                 match is_at_home && life.book.is_running && !is_held {
                     true => held.and_then(|()| {
-                        broken(Rule::ActionGoesOn, "its reservation was given up while it ran")
+                        broken(
+                            Rule::ActionGoesOn,
+                            "its reservation was given up while the action ran",
+                        )
                     }),
                     false => held,
                 }
@@ -133,8 +136,8 @@ impl World {
         self.check(Some(id), held);
     }
 
-    /// Whoever waits looks again where it is told to, and there is nothing to see elsewhere.
-    fn is_seen(&mut self, index: usize) {
+    /// Checks that nothing has changed for a waiting caller that was not woken.
+    fn check_waiters_woken(&mut self, index: usize) {
         while let Some(key) = self.sessions[index].machine.pop_changed() {
             if let Key::Reservation(key) = key
                 && let Some(seat) = self.sessions[index].seats.get(&key)
@@ -150,13 +153,16 @@ impl World {
             };
             let seen: Seen = self.sessions[index].seen(key);
             if seen != seat.seen {
-                let what = format!("grant, receipt and outcome were {:?} and are {seen:?}", seat.seen);
+                let what = format!(
+                    "grant, receipt and outcome were {:?} and are now {seen:?}",
+                    seat.seen
+                );
                 self.check(Some(life), broken(Rule::WaiterWoken, what));
             }
         }
     }
 
-    /// Every call that somebody waits for is with somebody, or has a time.
+    /// Checks that every unanswered call is either outside or has a deadline.
     fn calls_rest(&mut self, index: usize, until: Option<Duration>) {
         let session = &mut self.sessions[index];
         let mut held = Ok(());
@@ -167,7 +173,7 @@ impl World {
             } else if until.is_none() && asked.attempts.is_empty() {
                 held = broken(
                     Rule::WaitsOnOutside,
-                    "a wait without end, and a call is not answered",
+                    "the session waits forever, but a call is not answered",
                 );
             }
         }
@@ -175,10 +181,10 @@ impl World {
         self.check(None, held);
     }
 
-    /// A needless poll: at the same time, or one that was before it.
+    /// Polls needlessly, at the same time or at an earlier one.
     fn polls_for_nothing(&mut self, index: usize, now: Now, until: Option<Duration>) {
         let glitch = Duration::from_millis(self.dice.below(3));
-        // All of the state is a long text, so it is compared now and then only.
+        // The whole state is a long text, so it is only compared now and then.
         let is_thorough = self.dice.chance(0.05);
         let machine = &mut self.sessions[index].machine;
         let before = is_thorough.then(|| format!("{machine:?}"));
@@ -199,13 +205,13 @@ impl World {
             | Step::Notify(..)
             | Step::Wait(_)) => broken(
                 Rule::SpuriousPoll,
-                format!("instead of a wait until {until:?} came {other:?}"),
+                format!("instead of waiting until {until:?} it returned {other:?}"),
             ),
         };
         self.check(None, held);
     }
 
-    /// The busy seats of a session, by their numbers.
+    /// The numbers of a session's busy seats.
     fn busy_of(&self, index: usize) -> Vec<usize> {
         self.sessions[index].busy.iter().copied().collect()
     }
@@ -218,7 +224,7 @@ impl World {
         self.sessions[index].seats.get(&key).copied()
     }
 
-    /// The sessions of a process, by their numbers.
+    /// The numbers of a process's sessions.
     pub(super) fn sessions_of(&self, process: ProcessId) -> Vec<usize> {
         self.processes[process.0].sessions.clone()
     }

@@ -11,14 +11,14 @@ use super::session::Who;
 use super::{Rule, Violation, World};
 
 impl World {
-    /// Ends it: callers of actions that still run go away, all faults stop, some process looks at the journal,
-    /// and time passes until everything has come to rest. Then every known cost has to be in the ledger exactly
-    /// once, or told as lost.
+    /// Ends the world: callers of running actions go away, all faults stop, a process looks at each journal, and time
+    /// passes until everything has come to rest. Then every known cost must be in the ledger exactly once, or reported
+    /// as lost.
     ///
-    /// What an operator did (a frozen budget, a revoked key) stays as it is.
+    /// An operator's changes (a frozen budget, a revoked key) stay.
     ///
     /// # Errors
-    /// What did not hold.
+    /// The first invariant that did not hold.
     pub fn finish(&mut self) -> Result<(), Violation> {
         let asleep = self.processes.iter().filter(|process| process.is_alive);
         if let Some(until) = asleep.map(|process| process.asleep_until).max() {
@@ -38,13 +38,13 @@ impl World {
                 self.abandon(LifeId(life));
             }
         }
-        // Those that are closed may leave records to others only when they end.
+        // Twice, because closed sessions may leave records to others only when they end.
         for _ in 0..2 {
             self.start_missing_processes();
             self.run_until_or(REST, Self::has_come_to_rest)?;
         }
         self.run_for(Duration::from_secs(120))?;
-        // A change that hung until now may have brought a record back, which is being seen to.
+        // A change that hung until now may have brought a record back, which has to be settled as well.
         self.run_until_or(REST, Self::has_come_to_rest)?;
         let time = self.server_time();
         self.ledger.tick(time);
@@ -60,7 +60,7 @@ impl World {
             && self.journal.is_quiet()
     }
 
-    /// For every directory with records a process that looks at it.
+    /// Starts a process for every directory with records that has none.
     fn start_missing_processes(&mut self) {
         for index in (0..self.sessions.len()).rev() {
             let is_served = |who: &Who| {
@@ -98,7 +98,7 @@ impl World {
             if process.is_alive && process.sessions.iter().all(is_closed) {
                 let held = broken(
                     Rule::Ends,
-                    format!("process {index} was closed, and has not ended"),
+                    format!("process {index} was closed but has not ended"),
                 );
                 return self.check(None, held);
             }
@@ -111,7 +111,7 @@ impl World {
         }
         for index in 0..self.lives.len() {
             let is_lost = self.home(LifeId(index)).is_none();
-            let held = self.lives[index].is_kept(is_lost);
+            let held = self.lives[index].check_kept(is_lost);
             self.check(Some(LifeId(index)), held);
         }
         let payer = |id: &str| {
@@ -123,6 +123,6 @@ impl World {
     }
 }
 
-/// The longest that a world takes to come to rest once the faults are over: the longest pause that a server can
-/// ask for, several times over.
+/// The longest time that a world takes to come to rest after the faults: several times the longest pause that a server
+/// can ask for.
 const REST: Duration = Duration::from_secs(8 * 3_600);

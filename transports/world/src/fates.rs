@@ -1,4 +1,4 @@
-//! What becomes of processes, clocks and the server.
+//! Starts, crashes and sleep of processes; changes of clocks and of the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,14 @@ use super::life::{LifeId, ProcessId};
 use super::process::Process;
 use super::session::{CallerId, Driven, Who};
 
-/// What becomes of processes.
+/// Processes.
 impl World {
-    /// Starts a process of the default tenant, which first takes up what the journal has for it.
+    /// Starts a process of the default tenant, which first replays its journal.
     pub fn start_process(&mut self) -> ProcessId {
         self.start_process_with(Self::config())
     }
 
-    /// Starts a process with this configuration; [`World::config`] is where to begin. Its address has to be that
-    /// of the world, which it has from there.
+    /// Starts a process with this configuration. Derive it from [`World::config`], because its URL must be the world's.
     pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
         let id = ProcessId(self.processes.len());
         self.processes.push(Process::new(self.now));
@@ -30,7 +29,7 @@ impl World {
         id
     }
 
-    /// Starts a process like this one was, with its sessions and their callers. Its wall clock is wrong by as much.
+    /// Starts a process with the same sessions and callers, and with the same error of the wall clock.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -51,7 +50,7 @@ impl World {
         id
     }
 
-    /// Another client in a process: a session of its own, which first takes up what the journal has for it.
+    /// Adds another client to a process: a separate session, which first replays its journal.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -65,7 +64,7 @@ impl World {
         self.add_caller_to(index, config)
     }
 
-    /// Another key or tenant in the session of a caller.
+    /// Adds another key or tenant to the session of a caller.
     ///
     /// # Panics
     /// If the caller is not of this world.
@@ -107,21 +106,21 @@ impl World {
         id
     }
 
-    /// Ends a process at once. Requests that are on their way arrive all the same; of the changes of the journal
-    /// that are under way remains what chance leaves.
+    /// Crashes a process. Requests that have left still arrive; chance decides what remains of unfinished changes of
+    /// the journal.
     ///
     /// # Panics
     /// If the process is not of this world.
     pub fn crash(&mut self, process: ProcessId) {
         let remains = match self.dice.below(4) {
             0 => Remains::Torn,
-            // More than most changes have.
+            // More operations than most changes have.
             _ => Remains::After(self.dice.below(12) as u32),
         };
         self.crash_leaving(process, remains);
     }
 
-    /// Ends a process at once, and decides what remains of the changes of the journal that are under way.
+    /// Crashes a process; `remains` decides what remains of unfinished changes of the journal.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -146,7 +145,7 @@ impl World {
         }
     }
 
-    /// Ends a process after its sessions handed out this many more steps: before or after the last is done.
+    /// Crashes a process after its sessions handed out this many more steps, before or after the last one is executed.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -154,7 +153,7 @@ impl World {
         self.processes[process.0].steps_left = Some(steps.max(1));
     }
 
-    /// Lets a process sleep, as a suspended computer does: its clocks go on, and nothing runs.
+    /// Lets a process sleep, like a suspended computer: its clocks continue, and nothing runs.
     ///
     /// # Panics
     /// If the process is not of this world.
@@ -165,14 +164,14 @@ impl World {
         process.asleep_until = process.asleep_until.max(until);
     }
 
-    /// Puts the record of a life back as it was stored first, as a process does that knows no better, or a backup
-    /// of the disk. Whatever became of the cost meanwhile, it must not count again.
+    /// Restores the record of a life as it was first stored, like an outdated process or a backup of the disk. Whatever
+    /// happened to the cost meanwhile, it must not be charged again.
     pub fn restore_first_record(&mut self, life: LifeId) {
         let Some((directory, record)) = self.lives[life.0].book.first_record.clone() else {
             return;
         };
         let name = file_name(record.reservation_id());
-        // A cost of the same reservation under another key stays where it is.
+        // The record of another cost of the same reservation is not overwritten.
         let is_anothers = |(of, at, bytes): (&str, &str, &bytes::Bytes)| {
             let there = JournalRecord::parse(bytes);
             (of, at) == (directory.as_str(), name.as_str())
@@ -191,7 +190,7 @@ impl World {
     }
 }
 
-/// What becomes of clocks and the server.
+/// Clocks and the server.
 impl World {
     /// Sets the wall clock of a process forward by this many milliseconds, or back.
     ///
@@ -203,8 +202,8 @@ impl World {
         *ahead_ms = ahead_ms.saturating_add(by_ms);
     }
 
-    /// Sets the server's clock forward by this many milliseconds, or back. What had expired by then has been
-    /// swept.
+    /// Sets the server's clock forward by this many milliseconds, or back. Reservations that had expired by then are
+    /// swept first.
     pub fn jump_server_clock(&mut self, by_ms: i64) {
         self.note(|| format!("the server's clock jumps by {by_ms} ms"));
         let time = self.server_time();
@@ -213,7 +212,7 @@ impl World {
         self.server_ahead_ms = self.server_ahead_ms.saturating_add(by_ms);
     }
 
-    /// Takes the server down, so that nothing connects to it, or brings it back with all that it knew.
+    /// Takes the server down, so that nothing can connect to it, or brings it back with its state.
     pub fn set_server_down(&mut self, is_down: bool) {
         self.note(|| format!("the server is {}", if is_down { "down" } else { "up" }));
         self.is_server_down = is_down;

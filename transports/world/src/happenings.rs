@@ -1,4 +1,4 @@
-//! What happens beside the sessions: requests arrive, answers come, changes of the journal are done.
+//! The events outside the sessions: requests arrive, answers return, changes of the journal are made.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,16 +20,16 @@ use super::network::Answer;
 use super::session::Whose;
 use super::{ProcessId, World};
 
-/// Something that will happen.
+/// A planned event.
 #[derive(Debug)]
 pub(super) enum Happening {
     /// A call of a session leaves.
     Leaves(usize, Box<Call>),
-    /// A session is told that a call began.
+    /// A session gets the report that a call began.
     Begins(usize, Ticket),
     /// A request reaches the server.
     Arrives(Box<Arrival>),
-    /// A session hears of an attempt.
+    /// A session gets the result of an attempt.
     Hears(Box<Hearing>),
     /// A change of the journal is made.
     Stores {
@@ -49,7 +49,7 @@ pub(super) struct Arrival {
     pub(super) ticket: Ticket,
     pub(super) reader: Reader,
     pub(super) request: Request<Bytes>,
-    /// What the client hears, and how long after; nothing if a proxy sent it once more.
+    /// The client's answer, and how long it takes; `None` if a proxy repeated the request.
     pub(super) answer: Option<(Answer, Duration)>,
 }
 
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// The server gets a request.
+    /// A request reaches the server.
     fn arrives(&mut self, arrival: Arrival) {
         let life = match arrival.whose {
             Whose::Seat(seat) => Some(self.seats[seat].life),
@@ -140,7 +140,7 @@ impl World {
             )
         });
         if let (Some(life), Some(before)) = (life, before) {
-            self.is_taken(life, before, operation, time, &response);
+            self.note_taken(life, before, operation, time, &response);
         }
         if let Some((answer, way_back)) = &arrival.answer
             && let Some(heard) = answer.heard(response)
@@ -150,8 +150,8 @@ impl World {
         }
     }
 
-    /// What the ledger did with a request of this life.
-    fn is_taken(
+    /// Notes and checks what the ledger did with a request of this life.
+    fn note_taken(
         &mut self,
         life: LifeId,
         before: (u64, bool),
@@ -160,7 +160,7 @@ impl World {
         response: &Response<Bytes>,
     ) {
         let (events, is_committed) = self.taken(life);
-        // A reservation is forgotten after a month: that it is no longer committed is no news.
+        // The ledger forgets a reservation after a month, so it may cease to be committed.
         if events > before.0 || (is_committed && !before.1) {
             let held = audit::settled(&self.lives[life.0], operation, time);
             let charged = charged(&self.lives[life.0], response);
@@ -172,12 +172,12 @@ impl World {
             self.check(Some(life), held);
         }
         if operation == Operation::CreateReservation {
-            // The reservation that gives a late grant back tells no event of it.
+            // A reservation that gives a late grant back sends no event.
             let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
             if let Some(id) = said.reservation_id {
                 self.by_reservation.insert(id.clone(), life);
-                // A request that is delivered again after the ledger forgot its key makes another reservation. What is
-                // known to be spent stays a cost of the first.
+                // A request that is delivered again after the ledger forgot its key makes another reservation. A known
+                // cost stays with the first one.
                 let life = &mut self.lives[life.0];
                 if life.cost.is_none() {
                     life.reservation_id = Some(id);
@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    /// How often the ledger took a cost, and whether it took that of this life.
+    /// How many events the ledger has applied, and whether this life's reservation is committed.
     fn taken(&self, life: LifeId) -> (u64, bool) {
         let reservation = self.lives[life.0].reservation_id.as_ref();
         let state = reservation.and_then(|id| self.ledger.reservation(id.as_str()));
@@ -194,7 +194,7 @@ impl World {
         (self.ledger.events_applied(), is_committed)
     }
 
-    /// Lets a session hear of an attempt at this time.
+    /// Plans the result of an attempt for this time.
     fn answer(&mut self, at: Duration, arrival: Arrival, heard: Heard) {
         let hearing = Hearing {
             session: arrival.session,
@@ -206,13 +206,13 @@ impl World {
         self.plan(at, Happening::Hears(Box::new(hearing)));
     }
 
-    /// A session hears of an attempt, unless it heard of it before.
+    /// A session gets the result of an attempt, unless it got one before.
     fn hears(&mut self, hearing: Hearing) {
         let (index, ticket) = (hearing.session, hearing.ticket);
         let is_open = self.sessions[index].exchanges.contains_key(&ticket);
         match (hearing.is_first, is_open) {
             (true, true) => self.tell(index, ticket, &hearing.heard),
-            // The connection of what was asked back is closed: only a driver without manners reads on.
+            // The connection of a withdrawn call is closed: only a driver that misbehaves keeps reading.
             (true, false) if !self.dice.chance(self.driver.late_answers) => return,
             (true | false, _) => self.report(index, ticket, &hearing.reader, &hearing.heard),
         }
@@ -236,8 +236,8 @@ impl World {
         self.drive(index);
     }
 
-    /// What is left of the changes of the journal that `process` had under way. Of those of one reservation the next is
-    /// begun when one is made.
+    /// Applies what remains of the unfinished changes of `process` to the journal. Of the changes of one reservation
+    /// only the first has begun.
     pub(super) fn crash_stores(&mut self, process: ProcessId, remains: Remains) {
         let mut begun = BTreeSet::new();
         for happening in self.agenda.values() {
@@ -259,7 +259,7 @@ impl World {
         }
     }
 
-    /// What hangs goes on: the changes of the journal that were not to be made before the faults stop.
+    /// Plans the changes of the journal that hang: they are made now that the faults have stopped.
     pub(super) fn unhang_stores(&mut self) {
         let soon = self.now + Duration::from_secs(60);
         let hanging = self.agenda.split_off(&(soon, 0));
@@ -278,7 +278,7 @@ impl World {
     }
 }
 
-/// Makes the answer one of a server that does not know how to tell the rest of a lease.
+/// Removes `remaining_ttl_ms` from the answer, as if an older server had sent it.
 fn leave_out_remaining(response: &mut Response<Bytes>) {
     let body: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(response.body());
     if let Ok(mut body) = body
@@ -289,7 +289,7 @@ fn leave_out_remaining(response: &mut Response<Bytes>) {
     }
 }
 
-/// What matters of the ledger's answers.
+/// The relevant members of the ledger's answers.
 #[derive(Default, Deserialize)]
 struct Said {
     reservation_id: Option<ReservationId>,
@@ -301,7 +301,7 @@ struct Charged {
     amount: i64,
 }
 
-/// What the ledger says that it took: what was asked, unless it says less.
+/// The charged amount according to the ledger: the requested one, unless the answer has a smaller one.
 fn charged(life: &Life, response: &Response<Bytes>) -> i64 {
     let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
     let asked = life.cost.as_ref().map_or(0, |cost| cost.amount);

@@ -1,6 +1,6 @@
-//! The journal of a world: directories in memory, on which the core's operations are executed, and which can refuse
-//! changes and hold what a crash left of one. Names and contents are those that real clients keep on disk, because the
-//! core decides on them here as there.
+//! The journal of a world: directories in memory. They execute the core's file operations, can refuse changes, and can
+//! hold the remains of a change after a crash. Names and contents are the same as on a real client's disk, because the
+//! core decides on both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,20 +16,20 @@ use cycles_proto::journal::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// How a journal takes changes.
+/// How a journal handles changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JournalHealth {
-    /// As asked.
+    /// Changes are made.
     #[default]
     Works,
-    /// Nothing is changed, and the writer is told so.
+    /// Changes fail, and the writer gets the error.
     Fails,
-    /// The change is made, and the writer is told that it failed.
+    /// Changes are made, but the writer gets an error.
     WorksButSaysNot,
 }
 
-/// Directories of records, which outlive processes.
+/// The directories of records, which outlive processes.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     directories: BTreeMap<String, Memory>,
@@ -41,7 +41,7 @@ pub struct Journal {
     quarantined: Vec<Quarantined>,
 }
 
-/// One process, as its journal knows it.
+/// The journal's view of a client in a process.
 #[derive(Debug)]
 pub(crate) struct Client {
     /// The directory of its server and principal.
@@ -52,27 +52,27 @@ pub(crate) struct Client {
     seen: Seen,
 }
 
-/// A file that was no record, and is kept as `<stem>.corrupt`.
+/// A file that was not a record and is kept as `<stem>.corrupt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quarantined {
-    /// The file as it was called.
+    /// The file's name before.
     pub name: String,
-    /// What is wrong with it.
+    /// The reason why it is not a record.
     pub problem: InvalidRecord,
 }
 
-/// What a crash leaves of a change that was under way.
+/// The remains of an unfinished change after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
-    /// As if it had not begun.
+    /// Nothing, as if it had not begun.
     Nothing,
-    /// The change was made, and nobody was told.
+    /// The whole change, but it was not reported.
     All,
-    /// So many of its operations on files were done, and of a file that was being written its first bytes are there.
+    /// This many of its file operations, and the first bytes of a file that was being written.
     After(u32),
-    /// The first bytes of a file, in place of a whole one, as of a client that writes its record where it stands. A record
-    /// that was there before stays.
+    /// The first bytes of a record under its final name, as from a client that writes its records in place. An existing
+    /// record stays.
     Torn,
 }
 
@@ -82,7 +82,7 @@ impl Client {
         Self {
             directory: Journal::directory(config),
             base_url: config.base_url().to_owned(),
-            // No world has so many processes.
+            // A world never has that many processes.
             process: u32::try_from(process).unwrap_or(u32::MAX),
             seen: Seen::default(),
         }
@@ -92,44 +92,43 @@ impl Client {
 impl Journal {
     /// The directory for the records of this configuration's server and principal.
     ///
-    /// A real client derives its name from the same [`Partition`] with many rounds of PBKDF2; here one round of
-    /// SHA-256 does, as nobody attacks it.
+    /// A real client derives its name from the same [`Partition`] with many rounds of PBKDF2; here one round of SHA-256
+    /// is enough, because there is no attacker.
     pub fn directory(config: &CyclesConfig) -> String {
         let Partition { password, salt, .. } = Partition::of(config);
         let mut name = String::new();
         for byte in Sha256::digest(format!("{password}\0{salt}")).iter().take(8) {
-            // Writing to a string cannot fail.
+            // Writing to a string never fails.
             let _ = write!(name, "{byte:02x}");
         }
         name
     }
 
-    /// Changes how changes are taken from now on.
+    /// Sets how changes are handled from now on.
     pub fn set_health(&mut self, health: JournalHealth) {
         self.health = health;
     }
 
-    /// Reads the records of one reservation as if they were one another's from now on, as nothing must: for tests that a
-    /// world notices.
+    /// From now on confuses the records of different costs of one reservation. For tests that a world detects this.
     pub fn ignore_keys(&mut self) {
         self.ignores_keys = true;
     }
 
-    /// Puts a file there as it is, whatever it holds.
+    /// Adds a file with any content.
     pub fn put_file(&mut self, directory: &str, name: &str, bytes: impl Into<Bytes>) {
         self.open(directory).insert(name, bytes);
     }
 
-    /// Directory, name and content of every file.
+    /// The directory, name and content of every file.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str, &Bytes)> {
         self.directories.iter().flat_map(|(directory, files)| {
-            // All names that are given here are text.
+            // All names here are valid text.
             let text = |(name, bytes)| Some((directory.as_str(), std::ffi::OsStr::to_str(name)?, bytes));
             files.iter().filter_map(text)
         })
     }
 
-    /// The names of the files that a replay would look at, in all directories.
+    /// The names of the files that a replay would read, in all directories.
     pub fn pending(&self) -> Vec<&str> {
         self.files()
             .map(|(_, name, _)| name)
@@ -137,7 +136,7 @@ impl Journal {
             .collect()
     }
 
-    /// What was set aside because it was no record.
+    /// The files that were set aside because they were not records.
     pub fn quarantined(&self) -> &[Quarantined] {
         &self.quarantined
     }
@@ -147,12 +146,12 @@ impl Journal {
         self.now = now;
     }
 
-    /// The process has ended: it is writing no file any more.
+    /// Notes that the process has ended, so that it no longer writes any file.
     pub(crate) fn end(&mut self, client: &Client) {
         self.ended.insert(client.process);
     }
 
-    /// Makes a change, or says why not.
+    /// Makes a change.
     pub(crate) fn apply(&mut self, client: &mut Client, write: &JournalWrite) -> Result<(), StoreFailure> {
         let change = journal::change(write, &client.base_url, &client.seen);
         let changed = change.run(|op| self.execute_for(client, write.id(), op));
@@ -164,7 +163,7 @@ impl Journal {
         }
     }
 
-    /// What a crash in the middle of a change leaves. Of a file that is cut, `cut` says where.
+    /// Leaves the remains of a change after a crash. `cut` is the length of a file that was cut.
     pub(crate) fn crash_during(&mut self, client: &Client, write: &JournalWrite, remains: Remains, cut: u64) {
         let cut = usize::try_from(cut).unwrap_or(0);
         match (remains, write) {
@@ -172,7 +171,7 @@ impl Journal {
             (Remains::Torn, _) if self.health == JournalHealth::Fails => {}
             (Remains::Torn, JournalWrite::Put(record)) => {
                 let json = Bytes::from(record.to_json());
-                // The file is shorter than its text by one byte at least.
+                // The file is at least one byte shorter than the record.
                 let kept = cut % json.len().max(1);
                 let name = file_name(record.reservation_id());
                 let is_there = self.open(&client.directory).get(&name).is_some();
@@ -201,10 +200,10 @@ impl Journal {
         }
     }
 
-    /// The records that this client is to settle. What is no record is quarantined.
+    /// The records that this client has to settle. Quarantines files that are not records.
     pub(crate) fn scan(&mut self, client: &mut Client) -> Vec<JournalRecord> {
         let scan = journal::scan(&client.base_url).run(|op| self.execute(client, op));
-        // A directory in memory can always be read.
+        // Reading a directory in memory never fails.
         let Ok(scan) = scan else { return Vec::new() };
         client.seen.note_scan(&scan);
         let quarantined = scan.problems.into_iter().filter_map(|problem| {
@@ -221,7 +220,7 @@ impl Journal {
         self.pending().is_empty()
     }
 
-    /// As [`execute`](Self::execute), by a disk that is as healthy as the journal is.
+    /// Does the same as [`execute`](Self::execute), but fails if the journal's health says so.
     fn execute_for(&mut self, client: &Client, id: &RecordId, op: FileOp) -> Answer {
         let changes = match op {
             FileOp::Write { .. }
@@ -262,7 +261,7 @@ impl Journal {
     }
 }
 
-/// The record of another cost of the reservation, as if it were of this one.
+/// The record of another cost of the reservation, with this one's key.
 fn as_if_of(id: &RecordId, bytes: Bytes) -> Bytes {
     let Ok(record) = JournalRecord::parse(&bytes) else {
         return bytes;

@@ -52,12 +52,12 @@ pub struct World {
     ledger: Ledger,
     faults: FaultPlan,
     is_server_down: bool,
-    /// How much the server's clock is ahead of the right time, in milliseconds.
+    /// How far the server's clock is ahead of the right time, in milliseconds.
     server_ahead_ms: i64,
     journal: Journal,
-    /// Whether directories can be claimed. Where files cannot be locked everybody has the claim.
+    /// Whether directories can be claimed. Otherwise, as where files cannot be locked, every session has the claim.
     has_claims: bool,
-    /// Who has the claim to a directory.
+    /// The session that has the claim to a directory.
     claims: BTreeMap<String, usize>,
     places: usize,
     processes: Vec<Process>,
@@ -65,18 +65,18 @@ pub struct World {
     seats: Vec<Seat>,
     lives: Vec<Life>,
     by_reservation: BTreeMap<ReservationId, LifeId>,
-    /// What will happen, by when and in which order it was decided.
+    /// The planned events, by time and in the order in which they were planned.
     agenda: BTreeMap<(Duration, u64), Happening>,
     happenings: u64,
     steps: u64,
-    /// Tickets of all sessions, to confuse others with.
+    /// The tickets of all sessions, for answers under unknown tickets.
     tickets: Vec<Ticket>,
     met: Met,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
 }
 
-/// How often it came to what is rare.
+/// Counts of rare events.
 #[derive(Clone, Copy, Debug, Default)]
 struct Met {
     panicked: u64,
@@ -90,13 +90,13 @@ struct Met {
 }
 
 impl World {
-    /// The world of this seed, with the tenant, API key and budgets of a default sandbox and a driver that
-    /// behaves.
+    /// The world of this seed, with the tenant, API key and budgets of a default sandbox, and a driver that behaves
+    /// well.
     pub fn new(seed: u64) -> Self {
         Self::builder(seed).build()
     }
 
-    /// A world of this seed to set up.
+    /// A builder for a world of this seed.
     pub fn builder(seed: u64) -> WorldBuilder {
         WorldBuilder::new(seed)
     }
@@ -109,7 +109,10 @@ impl World {
         let config = CyclesConfig::builder(DEFAULT_API_KEY, BASE_URL)
             .tenant(DEFAULT_TENANT)
             .build();
-        #[expect(clippy::expect_used, reason = "all of it is fixed, and a test builds it")]
+        #[expect(
+            clippy::expect_used,
+            reason = "all values are constants, and a test builds it"
+        )]
         config.expect("the default configuration is valid")
     }
 
@@ -144,12 +147,12 @@ impl World {
         }
     }
 
-    /// How long the world has existed.
+    /// The time since the world's start.
     pub const fn now(&self) -> Duration {
         self.now
     }
 
-    /// How many steps its sessions have handed out.
+    /// The number of steps that its sessions have handed out.
     pub const fn steps(&self) -> u64 {
         self.steps
     }
@@ -159,12 +162,12 @@ impl World {
         &self.ledger
     }
 
-    /// The server, to fund, freeze and revoke.
+    /// The server, for an operator's changes, such as funding, freezing and revoking.
     pub const fn ledger_mut(&mut self) -> &mut Ledger {
         &mut self.ledger
     }
 
-    /// The server's clock.
+    /// The time on the server's clock.
     pub fn server_time(&self) -> UnixMillis {
         shifted(self.now, self.server_ahead_ms)
     }
@@ -174,17 +177,17 @@ impl World {
         &self.journal
     }
 
-    /// The journal, to break it.
+    /// The journal, for faults.
     pub const fn journal_mut(&mut self) -> &mut Journal {
         &mut self.journal
     }
 
-    /// What was seen of a life.
+    /// What the world observed of a life.
     pub fn life(&self, life: LifeId) -> &Life {
         &self.lives[life.0]
     }
 
-    /// Every life, in the order in which the world met them.
+    /// All lives, in the order in which the world first saw them.
     pub fn lives(&self) -> impl Iterator<Item = (LifeId, &Life)> {
         self.lives
             .iter()
@@ -192,32 +195,32 @@ impl World {
             .map(|(index, life)| (LifeId(index), life))
     }
 
-    /// The life of a reservation, also if a record is all that the world knows of it.
+    /// The life of a reservation, even if the world only knows its record.
     pub fn life_of(&self, reservation: &ReservationId) -> Option<LifeId> {
         self.by_reservation.get(reservation).copied()
     }
 
-    /// Whether the reservation is held, so that its action may run or its cost is on its way.
+    /// Whether the reservation is held: its action may run, or its cost is being settled.
     pub fn is_held(&self, life: LifeId) -> bool {
         self.home(life).is_some_and(|seat| self.grant_of(seat).is_some())
     }
 
-    /// Whether the reservation has ended where it was made, by itself or in a crash.
+    /// Whether the reservation has ended in the session that made it, by itself or in a crash.
     pub fn is_over(&self, life: LifeId) -> bool {
         self.home(life).is_none_or(|seat| self.seats[seat].is_done)
     }
 
-    /// Makes something go wrong from now on. Of several rules that strike a call the first one counts.
+    /// Injects a fault from now on. If several rules match a call, the first one applies.
     pub fn inject(&mut self, rule: FaultRule) {
         self.faults.add(rule);
     }
 
-    /// Ends all faults of the network.
+    /// Removes all faults of the network.
     pub fn clear_faults(&mut self) {
         self.faults.clear();
     }
 
-    /// What happened so far, line by line; empty if the world is not [traced](WorldBuilder::traced).
+    /// Everything that happened so far, line by line; empty if the world is not [traced](WorldBuilder::traced).
     pub fn trace(&self) -> &[String] {
         self.trace.as_deref().unwrap_or_default()
     }
@@ -228,7 +231,7 @@ impl World {
         }
     }
 
-    /// The first violation stops the world.
+    /// Keeps the first violation, which stops the world.
     fn check(&mut self, life: Option<LifeId>, held: audit::Held) {
         if let (Err((rule, what)), None) = (held, &self.violation) {
             self.violation = Some(Violation {
@@ -241,31 +244,31 @@ impl World {
         }
     }
 
-    /// The busy seats of living processes, by their numbers.
+    /// The busy seats of living processes, with their numbers.
     fn busy_seats(&self) -> impl Iterator<Item = (usize, &Seat)> {
         self.living_sessions()
             .flat_map(|(_, session)| session.busy.iter().map(|&seat| (seat, &self.seats[seat])))
     }
 
-    /// The sessions of living processes, by their numbers.
+    /// The sessions of living processes, with their numbers.
     fn living_sessions(&self) -> impl Iterator<Item = (usize, &Driven)> {
         let is_alive = |(_, session): &(usize, &Driven)| self.processes[session.process.0].is_alive;
         self.sessions.iter().enumerate().filter(is_alive)
     }
 
-    /// What the reservation of a seat holds.
+    /// The grant of a seat's reservation.
     fn grant_of(&self, seat: usize) -> Option<&Grant> {
         let seat = &self.seats[seat];
         self.sessions[seat.session].machine.grant(seat.key?)
     }
 
-    /// What whoever waits for the cost of a seat is told by now.
+    /// The receipt that a caller waiting for a seat's cost would get now.
     fn receipt_of(&self, seat: usize) -> Option<Receipt> {
         let seat = &self.seats[seat];
         self.sessions[seat.session].machine.receipt(seat.key?)
     }
 
-    /// The seat where the reservation was made, while its process lives.
+    /// The seat in which the reservation was made, while its process is alive.
     fn home(&self, life: LifeId) -> Option<usize> {
         let seat = self.lives[life.0].book.home?;
         let process = self.seats[seat].process;
@@ -273,7 +276,7 @@ impl World {
     }
 }
 
-/// Where the server is, as far as its clients know.
+/// The server's URL in the clients' configurations.
 const BASE_URL: &str = "http://world.test";
 
 impl core::fmt::Debug for World {

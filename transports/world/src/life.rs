@@ -1,4 +1,4 @@
-//! What a world saw of one reservation: across sessions, processes and restarts.
+//! The life of one reservation, as a world observed it across sessions, processes and restarts.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use cycles_proto::record::JournalRecord;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Operation;
 
-/// Names a life in its world.
+/// Identifies a life in its world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LifeId(pub(super) usize);
 
@@ -22,7 +22,7 @@ impl fmt::Display for LifeId {
     }
 }
 
-/// Names a process in its world. A restart is a new one.
+/// Identifies a process in its world. A restarted process is a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessId(pub(super) usize);
 
@@ -36,11 +36,11 @@ impl fmt::Display for ProcessId {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Sent {
-    /// When, since the world's start.
+    /// The time since the world's start.
     pub at: Duration,
-    /// By which process.
+    /// The process that sent it.
     pub process: ProcessId,
-    /// What it asks for.
+    /// The operation that it asks for.
     pub operation: Operation,
     /// Its idempotency key, if it has one.
     pub key: Option<String>,
@@ -48,90 +48,90 @@ pub struct Sent {
     pub body: Bytes,
 }
 
-/// Something that was told.
+/// An event that a session reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Told {
-    /// When, since the world's start.
+    /// The time since the world's start.
     pub at: Duration,
-    /// By which process.
+    /// The process that reported it.
     pub process: ProcessId,
-    /// What.
+    /// The event.
     pub event: Event,
 }
 
-/// A cost that the ledger took.
+/// A cost that the ledger charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settled {
-    /// When, on the server's clock.
+    /// The time on the server's clock.
     pub at: UnixMillis,
     /// A commit or an event.
     pub by: Operation,
-    /// How much was charged: what was asked, unless the ledger capped it.
+    /// The charged amount: the requested one, unless the ledger capped it.
     pub charged: i64,
 }
 
-/// One reservation, as its world saw it.
+/// One reservation, as its world observed it.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Life {
     /// Its id, once it has one.
     pub reservation_id: Option<ReservationId>,
-    /// What it cost, once that is known.
+    /// Its cost, once that is known.
     pub cost: Option<Amount>,
     /// All requests for it, in the order in which they were handed out.
     pub requests: Vec<Sent>,
-    /// All events of it.
+    /// All its events.
     pub events: Vec<Told>,
-    /// How often its cost is in the ledger: once, if all went well.
+    /// The charges of its cost in the ledger: one, if everything is right.
     pub settled: Vec<Settled>,
-    /// How it ended wherever it was driven, in that order. Where a crash ended it, it did not.
+    /// Its outcomes in all sessions that drove it, in order. A session that crashed before has none.
     pub outcomes: Vec<Outcome>,
     pub(super) book: Book,
 }
 
-/// What the audit keeps of a life.
+/// The audit's notes about a life.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// The seat where it was reserved, which the caller's acts go to.
+    /// The seat in which it was reserved, where the caller's acts go.
     pub(super) home: Option<usize>,
-    /// Who pays, unless it is the default tenant.
+    /// The tenant that pays, unless it is the default one.
     pub(super) tenant: Option<String>,
     /// When its process ended, in the world's time.
     pub(super) ended: Option<Duration>,
     pub(super) is_running: bool,
-    /// Whether the caller has said how it ended, or that it went away.
+    /// Whether the caller has ended or abandoned the action.
     pub(super) was_left: bool,
     pub(super) spent: i64,
-    /// Whether the cost that was handed over last could not be taken.
+    /// Whether the session could not accept the last cost that was handed over.
     pub(super) untaken: bool,
     pub(super) key: Option<String>,
     pub(super) recorded_at: Option<UnixMillis>,
-    /// The record as it was stored first, and where.
+    /// The record as it was first stored, and its directory.
     pub(super) first_record: Option<(String, JournalRecord)>,
-    /// The bytes of each kind of request, for an extension by its key.
+    /// The bytes of each kind of request; for extensions, per key.
     pub(super) bytes: BTreeMap<(Operation, String), Bytes>,
-    /// Amounts of extensions by hand, in milliseconds.
+    /// The extensions by hand, in milliseconds.
     pub(super) by_hand: Vec<u64>,
-    /// Whether a record of the cost was durable once.
+    /// Whether a record of the cost was ever durable.
     pub(super) was_durable: bool,
-    /// Whether the caller or a person was told that the cost may stay out of the ledger.
+    /// Whether it was reported, to the caller or for a person, that the cost may stay out of the ledger.
     pub(super) was_surfaced: bool,
-    /// Whether its record was set aside, by whatever process.
+    /// Whether any process set its record aside.
     pub(super) was_set_aside: bool,
     pub(super) released: bool,
-    /// Whether somebody put its first record back by hand, which no client can know.
+    /// Whether its first record was put back by hand, which no client can know.
     pub(super) was_put_back: bool,
 }
 
 impl Life {
-    /// The operations that were asked for, in order.
+    /// The operations of its requests, in order.
     pub fn operations(&self) -> Vec<Operation> {
         self.requests.iter().map(|sent| sent.operation).collect()
     }
 
-    /// How it ended last.
+    /// Its last outcome.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcomes.last()
     }

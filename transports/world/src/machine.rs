@@ -1,4 +1,4 @@
-//! What a world drives: the two sides of a session as a trait, so that a wrapper can spoil what passes.
+//! The interface of a session as a trait, so that a wrapper can misbehave on purpose.
 
 use core::fmt;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use cycles_proto::{CyclesConfig, Error, Failure, Flushed, Now, Receipt, Seed, Ti
 use cycles_proto::{InvalidCommit, Outcome};
 use http::Response;
 
-/// A session, as its driver and its callers see it. [`Session`] is one; a wrapper around it that misbehaves is one too,
-/// and a world should find it out.
+/// A session, as its driver and its callers see it. [`Session`] implements it, and so can a wrapper that misbehaves,
+/// which a world should detect.
 ///
-/// Each method is that of [`Session`] by the same name, and does what that does unless a wrapper does something else.
-/// `Debug` shows all of the state: a needless poll is held to change none of it.
+/// Each method does what the method of [`Session`] with the same name does, unless a wrapper overrides it. `Debug` must
+/// show the whole state: the world checks that a needless poll does not change it.
 pub trait Machine: fmt::Debug {
     /// The session behind it.
     fn session(&self) -> &Session;
-    /// The session behind it, to change it.
+    /// The session behind it, mutable.
     fn session_mut(&mut self) -> &mut Session;
 
-    /// The next thing to do.
+    /// Returns the next step.
     fn poll(&mut self, now: Now) -> Step {
         self.session_mut().poll(now)
     }
-    /// The first byte of a call is about to leave.
+    /// Reports that a call is about to begin. Returns whether it may.
     fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
         self.session_mut().begun(now, ticket)
     }
-    /// What came of a call, and what reads it.
+    /// Reports the result of a call.
     fn handle(
         &mut self,
         now: Now,
@@ -46,34 +46,34 @@ pub trait Machine: fmt::Debug {
     ) {
         self.session_mut().handle(now, ticket, reader.read(result));
     }
-    /// A change of a journal was made, or could not be.
+    /// Reports that a change of a journal was made or failed.
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.session_mut().handle_stored(now, ticket, stored);
     }
-    /// A journal was read.
+    /// Reports the records of a journal.
     fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         self.session_mut().handle_scanned(now, ticket, scanned)
     }
-    /// Whose ticket it is.
+    /// The owner of a ticket.
     fn whose(&self, ticket: Ticket) -> Option<Key> {
         self.session().whose(ticket)
     }
-    /// What somebody may wait for and has changed.
+    /// The next item that has changed and that a caller may wait for.
     fn pop_changed(&mut self) -> Option<Key> {
         self.session_mut().pop_changed()
     }
-    /// As many exchanges go on at once.
+    /// Sets how many exchanges may run at once.
     fn set_places(&mut self, places: usize) {
         self.session_mut().set_places(places);
     }
-    /// Who asks in the name of a configuration.
+    /// The caller for a configuration.
     ///
     /// # Panics
-    /// If that is for another server than the world's.
+    /// If the configuration is for another server than the world's.
     fn caller(&mut self, config: Arc<CyclesConfig>) -> Caller {
         match self.session_mut().caller(config) {
             Ok(caller) => caller,
-            // All configurations of a world are for its one server.
+            // All configurations of a world are for its only server.
             Err(error) => panic!("{error}"),
         }
     }
@@ -81,7 +81,7 @@ pub trait Machine: fmt::Debug {
     /// Asks for a reservation.
     ///
     /// # Errors
-    /// As [`Session::reserve`].
+    /// Those of [`Session::reserve`].
     fn reserve(
         &mut self,
         now: Now,
@@ -91,40 +91,40 @@ pub trait Machine: fmt::Debug {
     ) -> Result<ReservationKey, Error> {
         self.session_mut().reserve(now, caller, request, seed)
     }
-    /// The action has spent at least this much.
+    /// Reports that the action has spent at least this much.
     ///
     /// # Errors
-    /// As [`Session::spent`].
+    /// Those of [`Session::spent`].
     fn spent(&mut self, key: ReservationKey, amount: &Amount) -> Result<(), InvalidCommit> {
         self.session_mut().spent(key, amount)
     }
-    /// The action has cost this much.
+    /// Commits the cost of the action.
     ///
     /// # Errors
-    /// As [`Session::commit`].
+    /// Those of [`Session::commit`].
     fn commit(&mut self, now: Now, key: ReservationKey, request: CommitRequest) -> Result<(), InvalidCommit> {
         self.session_mut().commit(now, key, request)
     }
-    /// Nothing was spent.
+    /// Releases the reservation: nothing was spent.
     fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         self.session_mut().release(now, key, reason);
     }
-    /// The caller went away.
+    /// Abandons the reservation: the caller went away.
     fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.session_mut().abandon(now, key);
     }
-    /// Nobody will ask for the reservation any more.
+    /// Forgets the reservation: no caller will ask for it again.
     fn forget(&mut self, now: Now, key: ReservationKey) {
         self.session_mut().forget(now, key);
     }
-    /// Prolongs the lease by hand.
+    /// Extends the lease by hand.
     fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.session_mut().extend(now, key, by)
     }
-    /// Begins to make a call.
+    /// Begins a call.
     ///
     /// # Errors
-    /// As [`Session::call`].
+    /// Those of [`Session::call`].
     fn call(
         &mut self,
         now: Now,
@@ -133,63 +133,63 @@ pub trait Machine: fmt::Debug {
     ) -> Result<CallKey<BalanceResponse>, Error> {
         self.session_mut().call(now, caller, operation)
     }
-    /// Nobody waits for a call any more.
+    /// Forgets a call: no caller waits for it any more.
     fn forget_call(&mut self, now: Now, key: CallId) {
         self.session_mut().forget_call(now, key);
     }
-    /// Settles what can be settled.
+    /// Begins a flush: settles as many costs as possible until `until`.
     fn flush(&mut self, now: Now, caller: &Caller, until: Duration) -> FlushKey {
         self.session_mut().flush(now, caller, until, false)
     }
-    /// Nobody waits for a flush any more.
+    /// Forgets a flush: no caller waits for it any more.
     fn forget_flush(&mut self, key: FlushKey) {
         self.session_mut().forget_flush(key);
     }
-    /// Ends the session.
+    /// Closes the session.
     fn close(&mut self, now: Now, how: Close) {
         self.session_mut().close(now, how);
     }
-    /// Has the machine of a reservation panic.
+    /// Makes the state machine of a reservation panic.
     ///
     /// # Panics
-    /// If the reservation has a machine: that is what it is for.
+    /// If the reservation still has a state machine; that is its purpose.
     fn panic_in(&mut self, key: ReservationKey) {
         self.session_mut().panic_in(key);
     }
 
-    /// What is held.
+    /// The grant of a reservation, if it is held.
     fn grant(&self, key: ReservationKey) -> Option<&Grant> {
         self.session().grant(key)
     }
-    /// How the reservation ended.
+    /// The outcome of the reservation, once it has ended.
     fn outcome(&self, key: ReservationKey) -> Option<&Outcome> {
         self.session().outcome(key)
     }
-    /// What a caller that waits for its cost is told by now.
+    /// The receipt that a caller waiting for the cost would get now.
     fn receipt(&self, key: ReservationKey) -> Option<Receipt> {
         self.session().receipt(key)
     }
-    /// Whether nothing more will come of the reservation.
+    /// Whether the reservation is completely finished.
     fn is_over(&self, key: ReservationKey) -> bool {
         self.session().is_over(key)
     }
-    /// The answer to a call, once.
+    /// Takes the answer to a call.
     fn answer(&mut self, key: CallKey<BalanceResponse>) -> Option<Result<BalanceResponse, Error>> {
         self.session_mut().answer(key)
     }
-    /// What a flush left, once it is over.
+    /// The result of a flush, once it is over.
     fn flushed(&self, key: FlushKey) -> Option<Flushed> {
         self.session().flushed(key)
     }
-    /// What is not settled by now.
+    /// The costs that are not settled now.
     fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         self.session_mut().left(now, caller)
     }
-    /// Whether no change of a journal is outside.
+    /// Whether no change of a journal is pending.
     fn is_written(&self) -> bool {
         self.session().is_written()
     }
-    /// Whether nothing is under way.
+    /// Whether nothing is in progress.
     fn is_idle(&self) -> bool {
         self.session().is_idle()
     }

@@ -1,4 +1,4 @@
-//! What becomes of a call on its way: how long it takes, and what goes wrong.
+//! The network: how long a call takes, and what goes wrong with it.
 
 use std::time::Duration;
 
@@ -9,32 +9,32 @@ use http::Response;
 
 use super::audit::Heard;
 
-/// What becomes of a call.
+/// The course of a call.
 #[derive(Debug)]
 pub(super) struct Fate {
-    /// When the ledger gets it, from when it was sent; twice if a proxy repeats it.
+    /// When the ledger gets it, after it was sent; twice if a proxy repeats it.
     pub(super) arrives: Vec<Duration>,
-    /// How the client's answer comes about.
+    /// The source of the client's answer.
     pub(super) answer: Answer,
-    /// How long an answer takes from the ledger, or from when the call was sent if the ledger had no part in it.
+    /// How long the answer takes after the ledger has answered, or after the call was sent if the ledger never gets it.
     pub(super) way_back: Duration,
 }
 
-/// What the client hears.
+/// The source of the client's answer.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
-    /// What the ledger says.
+    /// The ledger's answer.
     Ledger,
-    /// This, whatever the ledger says, and after it if it is asked.
+    /// A fixed answer; if the ledger gets the request, it comes after the ledger's and replaces it.
     Fixed(Heard),
-    /// What the ledger says, spoilt by this fault.
+    /// The ledger's answer, changed by this fault.
     Spoilt(Fault),
-    /// Nothing.
+    /// No answer.
     Silence,
 }
 
 impl Fate {
-    /// A call while the server is down.
+    /// The course of a call while the server is down.
     pub(super) fn refused(dice: &mut Seed) -> Self {
         let kind = match dice.below(4) {
             0 => FailureKind::ConnectTimeout,
@@ -48,11 +48,11 @@ impl Fate {
         }
     }
 
-    /// A call under this fault.
+    /// The course of a call with this fault.
     pub(super) fn of(call: &Call, fault: Option<&Fault>, dice: &mut Seed) -> Self {
         let there = latency(dice);
         let back = latency(dice);
-        // Somebody on the way answers, and the ledger sees nothing.
+        // A gateway answers, and the ledger never gets the request.
         let before = |answer| Self {
             arrives: Vec::new(),
             answer,
@@ -88,7 +88,7 @@ impl Fate {
 }
 
 impl Answer {
-    /// What the client hears once the ledger has answered.
+    /// The client's answer once the ledger has answered.
     pub(super) fn heard(&self, response: Response<Bytes>) -> Option<Heard> {
         match self {
             Self::Ledger => Some(Heard::Response(response)),
@@ -99,7 +99,7 @@ impl Answer {
     }
 }
 
-/// A connection that is gone is noticed at once, or only when the time for the call is over.
+/// A lost connection, which is noticed at once or only at the deadline of the call.
 fn lost(dice: &mut Seed) -> Answer {
     match dice.below(3) {
         0 => Answer::Silence,
@@ -107,7 +107,7 @@ fn lost(dice: &mut Seed) -> Answer {
     }
 }
 
-/// One way: mostly a few milliseconds, now and then much of a second.
+/// The latency in one direction: mostly a few milliseconds, sometimes almost a second.
 fn latency(dice: &mut Seed) -> Duration {
     let longest = if dice.chance(0.1) { 900 } else { 60 };
     Duration::from_millis(1 + dice.below(longest))

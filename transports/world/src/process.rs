@@ -1,24 +1,24 @@
-//! A process of the client: its clocks, and how long it lives.
+//! A process of a client: its clocks and its state.
 
 use std::time::Duration;
 
 use cycles_proto::{Now, UnixMillis};
 
-/// When the world begins, on a clock that is right: some time in November 2026.
+/// The right time at the world's start: some time in November 2026.
 pub(super) const EPOCH: UnixMillis = UnixMillis(1_795_000_000_000);
 
-/// One run of a program that uses a client.
+/// One run of a program with clients.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Its sessions: one for each client that it has.
+    /// Its sessions: one per client.
     pub(super) sessions: Vec<usize>,
     pub(super) started: Duration,
-    /// How much its wall clock is wrong, in milliseconds.
+    /// How far its wall clock is ahead of the right time, in milliseconds.
     pub(super) ahead_ms: i64,
     pub(super) is_alive: bool,
-    /// Until when nothing runs.
+    /// The time until which nothing runs.
     pub(super) asleep_until: Duration,
-    /// How many steps it still has before it crashes.
+    /// The number of steps until it crashes.
     pub(super) steps_left: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl Process {
         }
     }
 
-    /// Both clocks at this time of the world.
+    /// The readings of its clocks at this time of the world.
     pub(super) fn now(&self, at: Duration) -> Now {
         Now {
             mono: self.mono(at),
@@ -53,7 +53,7 @@ impl Process {
     }
 }
 
-/// The reading of a wall clock that is this much ahead.
+/// The reading of a wall clock that is this far ahead.
 pub(super) fn shifted(at: Duration, ahead_ms: i64) -> UnixMillis {
     let right = EPOCH.saturating_add(at);
     UnixMillis(right.0.saturating_add_signed(ahead_ms))

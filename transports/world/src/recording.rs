@@ -1,4 +1,4 @@
-//! The driver and the journal: changes, readings, claims; and what is told.
+//! The driver executes the steps for the journal (changes, scans, claims), and delivers events.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::happenings::Happening;
 use super::life::Told;
 use super::{Rule, World};
 
-/// How long a change takes that is not made before the faults stop: longer than any world lasts.
+/// The duration of a change that hangs until the faults stop: longer than any world lasts.
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
 
 impl World {
-    /// A change of the journal is handed out.
+    /// The session asks for a change of the journal.
     pub(super) fn begins_to_store(
         &mut self,
         index: usize,
@@ -26,12 +26,18 @@ impl World {
         write: JournalWrite,
     ) {
         let Some(Key::Reservation(key)) = self.sessions[index].machine.whose(ticket) else {
-            let held = broken(Rule::Ends, format!("{} is nobody's", described(&write)));
+            let held = broken(
+                Rule::Ends,
+                format!("the change ({}) has no owner", described(&write)),
+            );
             return self.check(None, held);
         };
         let known = self.seat_of(index, key);
         let Some(at) = known.or_else(|| self.takes_up_record(index, now, key, principal, write.id())) else {
-            let what = format!("session {index} stores {} of no record", described(&write));
+            let what = format!(
+                "session {index} asks for a change ({}) of an unknown record",
+                described(&write)
+            );
             return self.check(None, broken(Rule::KnownCost, what));
         };
         self.tickets.push(ticket);
@@ -45,7 +51,10 @@ impl World {
         let who = &session.callers[seat.who];
         let mut held = match who.caller.principal() == principal {
             true => Ok(()),
-            false => broken(Rule::PrincipalsApart, "a record goes to another's journal"),
+            false => broken(
+                Rule::PrincipalsApart,
+                "a record goes to another principal's journal",
+            ),
         };
         held = held.and_then(|()| {
             seat.watch
@@ -80,7 +89,7 @@ impl World {
         );
     }
 
-    /// Mostly some milliseconds, now and then as long as a disk that hangs.
+    /// The duration of a change: mostly some milliseconds, sometimes as long as on a disk that hangs.
     fn time_of_a_change(&mut self) -> Duration {
         if self.dice.chance(self.driver.slow_stores) {
             return match self.dice.below(4) {
@@ -117,7 +126,7 @@ impl World {
         self.drive(index);
     }
 
-    /// A journal is to be read.
+    /// The session asks for a scan of a journal.
     pub(super) fn begins_to_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let held = self.sessions[index].watch.scanning(principal);
         self.check(None, held);
@@ -129,7 +138,7 @@ impl World {
         }
     }
 
-    /// A journal is read, with the claim to it if that can be had.
+    /// A journal is read, with its claim if that is free.
     pub(super) fn scans(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let Some(who) = self.sessions[index].who_is(principal) else {
             return;
@@ -149,7 +158,7 @@ impl World {
             )
         });
         let session = &mut self.sessions[index];
-        session.callers[who].has_scanned(now, &records);
+        session.callers[who].note_scan(now, &records);
         session
             .watch
             .scanned(now, principal, has_claim, records.is_empty());
@@ -161,7 +170,7 @@ impl World {
         }
     }
 
-    /// A claim is given back.
+    /// The session gives a claim back.
     pub(super) fn unclaims(&mut self, index: usize, principal: Principal) {
         if let Some(who) = self.sessions[index].who_is(principal) {
             let directory = &self.sessions[index].callers[who].journal.directory;
@@ -171,7 +180,7 @@ impl World {
         }
     }
 
-    /// Something is told.
+    /// The session reports an event.
     pub(super) fn tells(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
         self.met.panicked += u64::from(matches!(event, Event::Panicked { .. }));
         self.met.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
@@ -198,7 +207,10 @@ impl World {
         for at in &seats {
             let is_panic = matches!(event, Event::Panicked { .. });
             if is_panic && !self.seats[*at].was_lost {
-                let held = broken(Rule::PanicStaysAlone, "a defect elsewhere took it along");
+                let held = broken(
+                    Rule::PanicStaysAlone,
+                    "it was lost in another reservation's panic",
+                );
                 self.check(Some(self.seats[*at].life), held);
             }
             let seat = &mut self.seats[*at];
@@ -225,8 +237,9 @@ impl World {
         }
     }
 
-    /// Whose event it is: each reservation of this world has an observer of its own, but those that are taken up have none.
-    /// Of two records of a reservation it is the one of that cost, or it may be either.
+    /// The seats that an event may belong to. Each reservation of this world has its own observer, but resumed records
+    /// have none. If a reservation has two records, the event belongs to the one with its cost, or may belong to
+    /// either.
     fn told_seats(&self, index: usize, observer: ObserverId, event: &Event) -> Vec<usize> {
         if let Some(seat) = observer.0.checked_sub(1) {
             return usize::try_from(seat).into_iter().collect();
@@ -255,8 +268,8 @@ impl World {
 fn described(write: &JournalWrite) -> String {
     match write {
         JournalWrite::Put(record) => format!("a record in {} mode", record.mode()),
-        JournalWrite::Remove(_) => "that the record goes".to_owned(),
-        JournalWrite::SetAside(_, aside) => format!("that the record is {aside:?}"),
+        JournalWrite::Remove(_) => "the removal of the record".to_owned(),
+        JournalWrite::SetAside(_, aside) => format!("the record as {aside:?}"),
     }
 }
 

@@ -1,87 +1,87 @@
-//! What holds in every world, and how it is told that something did not.
+//! The invariants of every world, and their violations.
 
 use core::fmt;
 use std::time::Duration;
 
 use super::LifeId;
 
-/// An invariant of a reservation's life.
+/// An invariant that holds in every world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Rule {
     /// A cost is in the ledger at most once.
     SettledOnce,
-    /// No settlement is sent before its record was stored, or could not be.
+    /// No settlement is sent before its record was stored, or storing it failed or took too long.
     StoredFirst,
-    /// All settlements of a life are under one idempotency key, across restarts.
+    /// All settlements of a life use one idempotency key, across restarts.
     OneKey,
-    /// A repeated request has the bytes of the first.
+    /// A repeated request has the same bytes as the first one.
     SameBytes,
     /// Nothing is sent before the server's pause is over, and the pause of a settlement is stored first.
     NotBefore,
-    /// Nothing is settled but a cost that the caller handed over, in its amount.
+    /// Only costs that the caller handed over are settled, with their exact amounts.
     KnownCost,
     /// No event is sent while a commit of the same life may have been applied.
     NoEventWhileOpen,
-    /// No event is sent that the server may have forgotten.
+    /// No event is sent whose key the server may have forgotten.
     NotStale,
     /// A life is settled or released, never both.
     NeverBoth,
     /// A wait ends in the future.
     WaitsAhead,
-    /// A wait without end is one for somebody outside.
+    /// A session waits without a deadline only if it waits for something outside: an answer, the journal or a caller.
     WaitsOnOutside,
-    /// Every life ends, unless somebody outside keeps it waiting.
+    /// Every life ends, unless something outside keeps it waiting.
     Ends,
     /// No sixth beat leaves within 250 ms of the first, whatever the server answers.
     NoStorm,
-    /// Every failure of a heartbeat is told.
+    /// Every failed beat is reported as an event.
     BeatFailureTold,
-    /// Nothing but its caller ends an action.
+    /// Only its caller ends an action.
     ActionGoesOn,
-    /// A change of the journal that failed is told.
+    /// Every failed change of the journal is reported as an event.
     StoreFailureTold,
-    /// A known cost is at every moment in the ledger, in a file, on its way there, or told as lost and counted so.
+    /// At every moment a known cost is in the ledger, in a file, or on its way, or is reported and counted as lost.
     CostKept,
     /// A flush is complete only if every cost that was handed over to its process is in the ledger.
     FlushIsTrue,
-    /// A cost that could not be taken is told.
+    /// A cost that could not be accepted is reported.
     UntakenTold,
-    /// A cost that was charged for less is told, with both amounts, and no other is.
+    /// A partial charge is reported with both amounts; a full charge is not.
     ShortfallTold,
-    /// What is settled leaves no record to be sent again, and what is refused or stale leaves it aside.
+    /// A settled cost leaves no record that would be sent again; the record of a refused or stale cost is set aside.
     RecordCleared,
-    /// What a life says of its end is so.
+    /// The reported outcome of a life is true.
     TrueReceipt,
     /// The API key is in no event, no record and no `Debug`.
     SecretKept,
     /// A needless poll changes nothing.
     SpuriousPoll,
-    /// While a lease is held somebody wakes for its next beat.
+    /// While a lease is held, the session wakes in time for its next beat.
     BeatAwaited,
-    /// No more exchanges go on at once than there are places.
+    /// No more exchanges run at once than there are places.
     PlacesKept,
-    /// A quarter of the places is for leases, and none of them waits in vain while it is free.
+    /// A quarter of the places is reserved for leases, and no beat fails for lack of a place while one of them is free.
     LeasesInTime,
     /// An attempt that was withdrawn before it began does not begin.
     WithdrawnNotSent,
-    /// A change of the journal that nobody answers is waited for five seconds.
+    /// A session waits at most five seconds for a change of the journal.
     HungStore,
-    /// A flush ends when its time is over, and a second later at the latest.
+    /// A flush ends at its deadline, or a second later at the latest.
     FlushEnds,
-    /// A panic in one reservation is told, and ends no other.
+    /// A panic in one reservation is reported, and affects no other reservation.
     PanicStaysAlone,
-    /// What is of one key is sent under that key, and changes that key's journal.
+    /// Work of one key is sent under that key and changes only that key's journal.
     PrincipalsApart,
-    /// Whoever waits is woken when there is something to see.
+    /// A waiting caller is woken when the state that it waits for has changed.
     WaiterWoken,
-    /// What another has the claim to is left to it, for half a minute.
+    /// Records that another session has claimed are left to it for half a minute.
     ClaimsKept,
-    /// A pass over the journal stops where the key is refused several times in a row.
+    /// A pass over the journal stops after the key was refused several times in a row.
     StopsAtRefusals,
-    /// Once a session is closed nothing of what that ends is begun.
+    /// A closed session begins nothing that closing has ended.
     ClosedForGood,
-    /// A session that was closed has kept every cost that was handed to it.
+    /// A closed session has kept every cost that was handed over to it.
     ClosedWithCosts,
     /// The ledger's books add up to the costs of the lives.
     BooksBalance,
@@ -91,15 +91,15 @@ pub enum Rule {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Violation {
-    /// Which one.
+    /// The invariant.
     pub rule: Rule,
-    /// When, since the world's start.
+    /// The time since the world's start.
     pub at: Duration,
-    /// Whose life it was about, if it was about one.
+    /// The life that it concerns, if it concerns one.
     pub life: Option<LifeId>,
-    /// What happened.
+    /// A description of what happened.
     pub what: String,
-    /// What had happened before, line by line, if the world was [traced](super::WorldBuilder::traced).
+    /// Everything that happened before, line by line, if the world was [traced](super::WorldBuilder::traced).
     pub trace: Vec<String>,
 }
 

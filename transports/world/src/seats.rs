@@ -1,4 +1,4 @@
-//! The reservations of a session: how the world learns of those that are taken up from the journal, and how each ends.
+//! The reservations of a session: how the world learns of those that are resumed from the journal, and how each ends.
 
 use cycles_proto::Outcome;
 use cycles_proto::models::{Amount, Unit};
@@ -13,7 +13,8 @@ use super::session::{Seat, Who};
 use super::{Rule, World};
 
 impl World {
-    /// A reservation of a session that is new to the world sends this: it has taken up the record that says so.
+    /// Finds the record that a session has resumed, from the first request of a reservation that the world does not
+    /// know.
     pub(super) fn takes_up(
         &mut self,
         index: usize,
@@ -31,7 +32,7 @@ impl World {
             let id = record.reservation_id().as_str();
             path.contains(id) || text.contains(id)
         };
-        // Those that send something else than the record says, or under another key, are to be found out.
+        // If the request differs from the record, or has another key, the checks have to detect it.
         let found = self
             .record_of(index, |who, record| is_its_key(who) && is_body(record))
             .or_else(|| self.record_of(index, |_, record| is_body(record)))
@@ -39,7 +40,7 @@ impl World {
         self.resumes(index, now, key_of, found)
     }
 
-    /// The same, of one that changes its record before it sends anything.
+    /// Does the same for a reservation that changes its record before it sends anything.
     pub(super) fn takes_up_record(
         &mut self,
         index: usize,
@@ -85,7 +86,7 @@ impl World {
             .life_of_record(&record)
             .unwrap_or_else(|| self.found(&record, tenant));
         self.check(Some(id), held);
-        // Somebody wrote it, also if its writer was told otherwise or the world did not see it.
+        // The record was written, even if its writer got an error or the world did not see it.
         let life = &mut self.lives[id.0];
         life.book.was_durable = true;
         life.book.recorded_at.get_or_insert(record.recorded_at());
@@ -94,11 +95,11 @@ impl World {
         let at = self.sit(id, index, who, watch);
         self.seats[at].key = Some(key);
         self.sessions[index].seats.insert(key, at);
-        self.note(|| format!("{id}: session {index} takes up its record as seat {at}"));
+        self.note(|| format!("{id}: session {index} resumes its record as seat {at}"));
         Some(at)
     }
 
-    /// The life whose cost this is. A reservation may have several, where a job was done twice.
+    /// The life with this cost. A reservation has several lives if a job was done twice.
     fn life_of_record(&self, record: &JournalRecord) -> Option<LifeId> {
         let key = record.id().key.as_str();
         let is_its = |life: &Life| {
@@ -112,7 +113,7 @@ impl World {
         })
     }
 
-    /// A record that was there before the world knew of it.
+    /// Adds the life of a record that the world did not know.
     fn found(&mut self, record: &JournalRecord, tenant: Option<String>) -> LifeId {
         let mut life = Life {
             reservation_id: Some(record.reservation_id().clone()),
@@ -158,7 +159,7 @@ impl World {
         let is_at_home = life.book.home == Some(at);
         let session = &self.sessions[seat.session];
         let seen = seat.key.and_then(|key| session.machine.outcome(key)).cloned();
-        // Of what nobody asks for any more it is known what was told.
+        // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
         let outcome = seen.or_else(|| Some(Outcome::Settled(seat.watch.told_receipt.clone()?)));
         let held = match outcome {
             None if seat.watch.is_resumed || seat.is_forgotten => Ok(()),
@@ -167,14 +168,14 @@ impl World {
                 match seat.owes_panic {
                     true => broken(
                         Rule::PanicStaysAlone,
-                        "it is lost in a panic, and no event told of it",
+                        "it is lost in a panic, but no event reported that",
                     ),
                     false => Ok(()),
                 }
             }
-            None => broken(Rule::Ends, "it is done, and has no outcome"),
+            None => broken(Rule::Ends, "it is done but has no outcome"),
             Some(_) if is_at_home && life.book.is_running => {
-                broken(Rule::ActionGoesOn, "it ended before its caller said a word")
+                broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
             }
             Some(outcome) => {
                 let held = seat.watch.ended(life, &outcome, is_released);
@@ -187,7 +188,7 @@ impl World {
     }
 }
 
-/// The cost that a record is of.
+/// The cost in a record.
 fn cost(record: &JournalRecord) -> Option<Amount> {
     let said: serde_json::Value = serde_json::from_str(record.body()).ok()?;
     let unit = said["actual"]["unit"].as_str()?;

@@ -1,4 +1,4 @@
-//! A session of a process: its machine, its callers, and what its driver has outside.
+//! A session of a process: its machine, its callers, and the work that its driver has in progress.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ use super::journal::Client;
 use super::life::{LifeId, ProcessId};
 use super::machine::Machine;
 
-/// Names who asks in a session: a key and its tenant.
+/// Identifies a caller of a session: a key and its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId {
     pub(super) session: usize,
@@ -29,27 +29,27 @@ impl fmt::Display for CallerId {
     }
 }
 
-/// A session and all that its driver knows of it.
+/// A session and its driver's state.
 #[derive(Debug)]
 pub(super) struct Driven {
     pub(super) process: ProcessId,
     pub(super) machine: Box<dyn Machine>,
     pub(super) callers: Vec<Who>,
-    /// When it is polled next, in the world's time.
+    /// The time of the next poll, in the world's time.
     pub(super) wake: Option<Duration>,
     pub(super) seats: BTreeMap<ReservationKey, usize>,
-    /// The seats of reservations that have not ended, or that something is outside of all the same. A process that looks
-    /// at its journal for weeks has thousands of others behind it.
+    /// The seats of reservations that have not ended, or that still have work outside. Only these are checked: a
+    /// process that replays its journal for weeks has thousands of others.
     pub(super) busy: BTreeSet<usize>,
     pub(super) calls: BTreeMap<CallId, Asked>,
     pub(super) flushes: Vec<Flushing>,
-    /// The calls that were handed out and not reported.
+    /// The calls that were handed out and not yet reported.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
-    /// The changes of the journal that were handed out and not reported, and whose they are.
+    /// The changes of the journal that were handed out and not yet reported, with their seats.
     pub(super) writes: BTreeMap<Ticket, usize>,
-    /// When the last change of a reservation's records is made: they are made one after the other.
+    /// When the last change of a reservation's records will be made: they are made one after the other.
     pub(super) last_writes: BTreeMap<(usize, ReservationId), Duration>,
-    /// Every ticket that it handed out.
+    /// All tickets that it issued.
     pub(super) tickets: BTreeSet<Ticket>,
     pub(super) closed: Option<Close>,
     pub(super) watch: SessionWatch,
@@ -61,11 +61,11 @@ pub(super) struct Who {
     pub(super) caller: Caller,
     /// Its files.
     pub(super) journal: Client,
-    /// The records that it was given last, and when their pauses are over by what it saw first.
+    /// The records of the last scan, and when their pauses end according to the scan that first found them.
     pub(super) scanned: BTreeMap<RecordId, (JournalRecord, Option<Duration>)>,
 }
 
-/// A call that is one request and one answer.
+/// A call with one request and one answer.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) key: CallKey<BalanceResponse>,
@@ -75,56 +75,56 @@ pub(super) struct Asked {
     pub(super) is_over: bool,
 }
 
-/// A flush that somebody waits for.
+/// A flush that a caller waits for.
 #[derive(Debug)]
 pub(super) struct Flushing {
     pub(super) key: FlushKey,
     pub(super) who: usize,
     /// When it began, in the world's time.
     pub(super) since: Duration,
-    /// By the clock of its process.
+    /// Its deadline, by the clock of its process.
     pub(super) until: Duration,
-    /// When the session rested first after its time was over.
+    /// When the session first rested after the deadline.
     pub(super) was_due: Option<Duration>,
 }
 
-/// A call that was handed out and not reported.
+/// A call that was handed out and not yet reported.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) whose: Whose,
     pub(super) reader: Reader,
-    /// Whether it is on its way.
+    /// Whether it has left.
     pub(super) is_sent: bool,
     pub(super) is_withdrawn: bool,
 }
 
-/// Whose attempt it is.
+/// The owner of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     Seat(usize),
     Call(CallId),
 }
 
-/// The place of a reservation in a session.
+/// A reservation that one session drives.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) life: LifeId,
     pub(super) process: ProcessId,
     pub(super) session: usize,
     pub(super) who: usize,
-    /// Nothing before the session has said it.
+    /// `None` until the session has reported it.
     pub(super) key: Option<ReservationKey>,
     pub(super) watch: Watch,
-    /// Whether its caller blocks until it gets ahead, and makes its calls.
+    /// Whether its caller blocks, and makes its calls itself.
     pub(super) is_blocking: bool,
     pub(super) is_done: bool,
-    /// Whether its caller asks for it no more.
+    /// Whether its caller has forgotten it.
     pub(super) is_forgotten: bool,
-    /// Whether its machine was lost in a panic.
+    /// Whether its state machine was lost in a panic.
     pub(super) was_lost: bool,
-    /// Whether nobody was told so by now.
+    /// Whether the panic has not been reported yet.
     pub(super) owes_panic: bool,
-    /// What a caller that waits for it saw last.
+    /// The state that a waiting caller saw last.
     pub(super) seen: Seen,
 }
 
@@ -157,7 +157,7 @@ impl Driven {
             .position(|who| who.caller.principal() == principal)
     }
 
-    /// What a caller sees of a reservation.
+    /// The state of a reservation that a caller sees.
     pub(super) fn seen(&self, key: ReservationKey) -> Seen {
         (
             self.machine.grant(key).is_some(),
@@ -180,9 +180,9 @@ impl Who {
         self.caller.config()
     }
 
-    /// Notes what a scan found. A pause is over an hour after it was seen at the latest, whatever the wall clock
-    /// does meanwhile.
-    pub(super) fn has_scanned(&mut self, now: Now, records: &[JournalRecord]) {
+    /// Notes the records of a scan. A pause ends at most an hour after it was first seen, whatever the wall clock does
+    /// meanwhile.
+    pub(super) fn note_scan(&mut self, now: Now, records: &[JournalRecord]) {
         let before = core::mem::take(&mut self.scanned);
         for record in records {
             let id = record.id();

@@ -1,4 +1,4 @@
-//! Time: it jumps to the next thing that happens.
+//! Time, which jumps to the next event.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ impl World {
     /// Lets this much time pass.
     ///
     /// # Errors
-    /// What did not hold meanwhile.
+    /// The first invariant that did not hold.
     pub fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
         let until = self.now.saturating_add(time);
         while self.jump(until)? {}
         Ok(())
     }
 
-    /// Lets time pass until `is_reached`, a day at most. Whether it was reached.
+    /// Lets time pass until `is_reached` returns true, at most a day. Returns whether it did.
     ///
     /// # Errors
-    /// What did not hold meanwhile.
+    /// The first invariant that did not hold.
     pub fn run_until(&mut self, is_reached: impl Fn(&Self) -> bool) -> Result<bool, Violation> {
         self.run_until_or(Duration::from_secs(86_400), is_reached)
     }
 
-    /// Lets time pass until `is_reached`, this much at most. Whether it was reached.
+    /// Lets time pass until `is_reached` returns true, at most this long. Returns whether it did.
     ///
     /// # Errors
-    /// What did not hold meanwhile.
+    /// The first invariant that did not hold.
     pub fn run_until_or(
         &mut self,
         longest: Duration,
@@ -41,7 +41,7 @@ impl World {
         Ok(true)
     }
 
-    /// Jumps to the next thing that happens, or to `until` if that is before it. Whether anything happened.
+    /// Jumps to the next event, or to `until` if that is earlier. Returns whether an event happened.
     fn jump(&mut self, until: Duration) -> Result<bool, Violation> {
         self.verdict()?;
         let (at, next) = self.next();
@@ -89,7 +89,7 @@ impl World {
     }
 }
 
-/// What comes next.
+/// The next event.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     Nothing,

@@ -1,4 +1,4 @@
-//! What a live reservation costs in memory: few enough bytes that a program can hold a million of them.
+//! The memory that a live reservation needs: little enough for a program to hold a million of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_enum_match_arm)]
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
     assert_eq!((info.count_total, info.bytes_total), (0, 0));
 }
 
-/// Of the smallest budget, so that ten thousand of them fit.
+/// A small estimate, so that ten thousand of them fit into the budget.
 fn small_request() -> ReservationCreateRequest {
     ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
@@ -109,7 +109,7 @@ fn reading(mono: Duration) -> Now {
     }
 }
 
-/// What comes back when the machine is dropped: everything that it holds and nobody else does.
+/// The memory that is freed when the machine is dropped: everything that only it owns.
 fn bytes_of(life: &mut Life) -> i64 {
     let other = Life::new().machine;
     let machine = std::mem::replace(&mut life.machine, other);
@@ -118,14 +118,14 @@ fn bytes_of(life: &mut Life) -> i64 {
     -info.bytes_current
 }
 
-/// One reservation on a ledger, with nothing left out that a program usually says.
+/// One reservation on a ledger, with all the settings that a program usually has.
 struct Life {
     machine: Box<Reservation>,
     /// All machines of a program share it.
     config: Arc<CyclesConfig>,
     ledger: Ledger,
     now: Duration,
-    /// When the machine wants to be polled again.
+    /// The time of the machine's next poll.
     wake: Duration,
 }
 
@@ -164,7 +164,7 @@ impl Life {
         }
     }
 
-    /// Does what is due, until there is nothing but to wait.
+    /// Executes everything that is due, until the machine waits.
     fn idle(&mut self) -> &mut Self {
         loop {
             match self.machine.poll(self.reading()) {

@@ -1,4 +1,4 @@
-//! What an answer obliges a machine to.
+//! The obligations that an answer creates for a session.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use serde::Deserialize;
 use super::{Attempt, Watch};
 use crate::life::Life;
 
-/// What a machine hears of an attempt.
+/// The result of an attempt, as a session gets it.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
     Response(Response<Bytes>),
     Failure(Failure),
 }
 
-/// What matters of a response's body.
+/// The relevant members of a response's body.
 #[derive(Default, Deserialize)]
 struct Said {
     error: Option<String>,
@@ -33,14 +33,14 @@ struct Said {
 }
 
 enum Sense {
-    /// It was done, and the answer says what was asked for.
+    /// It was done, and the answer has the expected content.
     Done,
     Throttled(Option<Duration>),
-    /// The reservation is over, in an answer that names the request or not.
+    /// The reservation is over; `named` is whether the answer names the request.
     Over {
         named: bool,
     },
-    /// Somebody else ended the reservation.
+    /// The reservation was ended before, by another request.
     Finalized,
     /// It may have been done.
     Open,
@@ -51,8 +51,8 @@ enum Sense {
 }
 
 impl Watch {
-    /// A machine hears of an attempt. Only the first time counts; `is_held` is whether its action runs or is
-    /// being settled.
+    /// A session gets the result of an attempt. Only the first one counts. `is_held` is whether the action runs or its
+    /// cost is being settled.
     pub(crate) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, life: &Life) {
         let Some(attempt) = self.attempts.remove(&ticket) else {
             return;
@@ -71,7 +71,7 @@ impl Watch {
         self.judge(now, &attempt, &sense, is_held, life);
     }
 
-    /// The answer to what makes a lease, or prolongs one, says how long it lasts from when it was asked.
+    /// Notes how long a lease lasts, from an answer that grants or extends it. The time counts from the request.
     fn leased(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
         let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
         let is_of = |operation| attempt.operation == operation;
@@ -83,21 +83,21 @@ impl Watch {
         }
     }
 
-    /// An attempt leaves, or is said to leave, later than it was handed out.
+    /// An attempt begins, or its beginning is reported, later than it was handed out.
     pub(crate) fn begins(&mut self, now: Now, ticket: Ticket) {
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.sent = attempt.sent.max(now.mono);
         }
     }
 
-    /// An attempt is asked back: nobody waits for its answer.
+    /// An attempt is withdrawn: its answer is no longer wanted.
     pub(crate) fn withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, life: &Life) {
         if let Some(attempt) = self.attempts.remove(&ticket) {
             self.judge(now, &attempt, &Sense::Open, is_held, life);
         }
     }
 
-    /// A machine is polled: attempts whose time is over count as failed.
+    /// A session is polled: attempts past their deadline count as failed.
     pub(super) fn polling(&mut self, now: Now, is_held: bool, life: &Life) {
         while let Some((&ticket, _)) = self
             .attempts
@@ -131,7 +131,7 @@ impl Watch {
                 if let Sense::Throttled(Some(pause)) = sense {
                     self.beat_floor = Some(now.mono.saturating_add(*pause));
                 }
-                // A settlement that is under way may have ended the reservation.
+                // A settlement in progress may have ended the reservation.
                 let is_normal = life.cost.is_some() && matches!(sense, Sense::Over { .. } | Sense::Finalized);
                 self.owes_beat_event |= !matches!(sense, Sense::Done) && !is_normal;
             }
@@ -174,7 +174,7 @@ fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {
     }
 }
 
-/// What a 2xx says: only the operation's own status with what was asked for is a success.
+/// The meaning of a 2xx: it is a success only with the operation's own status and the expected content.
 fn succeeded(operation: Operation, status: u16, said: &Said) -> Sense {
     let state = said.status.as_deref();
     if operation == Operation::GetReservation && state == Some("EXPIRED") {

@@ -1,4 +1,4 @@
-//! What has to hold once the faults are over and everybody had time.
+//! The checks at the end of a world, after the faults are over and everything has come to rest.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,22 @@ use crate::life::Life;
 use crate::rule::Rule;
 
 impl Life {
-    /// The cost is where it belongs. `is_lost` is whether the process that alone knew it is gone.
-    pub(crate) fn is_kept(&self, is_lost: bool) -> Held {
+    /// Checks that the cost is in the ledger or reported as lost. `is_lost` is whether the only process that knew it is
+    /// gone.
+    pub(crate) fn check_kept(&self, is_lost: bool) -> Held {
         let Some(cost) = &self.cost else { return Ok(()) };
         if !self.settled.is_empty() || self.book.was_surfaced || (is_lost && !self.book.was_durable) {
             return Ok(());
         }
         broken(
             Rule::CostKept,
-            format!("{cost} are neither in the ledger nor told as lost"),
+            format!("{cost} are neither in the ledger nor reported as lost"),
         )
     }
 }
 
-/// The books of `ledger` add up, and say what the lives of each tenant cost. `payer` tells who holds a reservation.
+/// Checks that the books of `ledger` add up, and that they match the costs of each tenant's lives. `payer` returns the
+/// tenant of a reservation.
 pub(crate) fn books<'a>(
     ledger: &Ledger,
     lives: impl Iterator<Item = &'a Life>,
@@ -50,7 +52,7 @@ pub(crate) fn books<'a>(
         if state.remaining != remaining {
             return broken(Rule::BooksBalance, format!("{scope} does not add up: {state:?}"));
         }
-        // Scopes below the tenant may have been left out by a subject.
+        // A subject may omit scopes below the tenant.
         let Some(tenant) = scope
             .strip_prefix("tenant:")
             .filter(|tenant| !tenant.contains('/'))
@@ -67,7 +69,7 @@ pub(crate) fn books<'a>(
         if (state.reserved, state.spent + state.debt) != (held, cost) {
             return broken(
                 Rule::BooksBalance,
-                format!("{scope} holds {held} and was charged {cost}, and its books say {state:?}"),
+                format!("{scope} holds {held} and was charged {cost}, but its books have {state:?}"),
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Whether somebody wakes for the next beat of a lease that is held.
+//! Checks that a session wakes in time for the next beat of a lease that is held.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use cycles_proto::Now;
 use super::{Held, broken};
 use crate::rule::Rule;
 
-/// What is known of a lease: from when it was asked for and what was answered, as a clock at the door would tell.
+/// The facts about a lease that are visible from outside: when it was requested, and what the server answered.
 #[derive(Debug, Default)]
 pub(super) struct LeaseWatch {
-    /// Until when it lasts at least, if there is one and that is known.
+    /// The earliest time at which it ends, if there is a lease and that time is known.
     lasts: Option<Option<Duration>>,
-    /// Whether it was told that it is prolonged no more.
+    /// Whether the session reported that it is no longer extended.
     has_stopped: bool,
     is_lost: bool,
 }
 
 impl LeaseWatch {
-    /// It lasts so long from when the attempt was made, if the server tells.
+    /// Sets how long it lasts from the time of the attempt, if the server told.
     pub(super) fn lasts(&mut self, sent: Duration, remaining: Option<Duration>) {
         self.lasts = Some(remaining.map(|remaining| sent.saturating_add(remaining)));
         self.is_lost = false;
     }
 
-    /// The ledger says that the reservation is over.
+    /// Notes that the ledger ended the reservation.
     pub(super) fn end(&mut self) {
         self.has_stopped = true;
     }
@@ -36,12 +36,12 @@ impl LeaseWatch {
         } else if let Event::LeaseLost { .. } = event {
             self.is_lost = true;
         } else if let Event::LeaseExtended { ticket: Some(_), .. } = event {
-            // One that had stopped starts again.
+            // A heartbeat that had stopped starts again.
             self.has_stopped = false;
         }
     }
 
-    /// While it is held, a wait ends before it does. Before `floor` the server wants no beat.
+    /// Checks that a wait ends before the lease does. Before `floor` the server wants no beat.
     pub(super) fn waits(&self, now: Now, until: Option<Duration>, floor: Option<Duration>) -> Held {
         let Some(lasts) = self.lasts.filter(|_| !self.has_stopped && !self.is_lost) else {
             return Ok(());
@@ -54,7 +54,7 @@ impl LeaseWatch {
             Some(until) if until <= end => Ok(()),
             Some(_) | None => broken(
                 Rule::BeatAwaited,
-                format!("a wait until {until:?}, and the lease lasts until {lasts:?}"),
+                format!("the session waits until {until:?}, but the lease ends at {lasts:?}"),
             ),
         }
     }

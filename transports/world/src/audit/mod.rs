@@ -1,5 +1,6 @@
-//! The invariants, checked from the outside: from what machines hand out and what they are told. Nothing here
-//! uses the machine's own judgement of an answer, so that what the two agree on was understood twice.
+//! The invariants, checked from the outside: from the steps that sessions hand out and the results that they get. The
+//! audit judges answers independently of the core, so a misreading of the protocol would have to be made twice to go
+//! unnoticed.
 
 mod answers;
 mod end;
@@ -27,55 +28,55 @@ pub(super) use self::session::{SessionWatch, is_queued};
 use super::life::Life;
 use super::rule::Rule;
 
-/// A rule that was broken, and how.
+/// The result of a check; an error has the broken rule and a description.
 pub(super) type Held = Result<(), (Rule, String)>;
 
 pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule, String)> {
     Err((rule, what.into()))
 }
 
-/// What is known of one reservation of a session.
+/// The audit's state for one reservation of a session.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// Its attempts that were not answered yet.
+    /// Its unanswered attempts.
     pub(super) attempts: BTreeMap<Ticket, Attempt>,
-    /// Its changes of the journal that were not answered yet.
+    /// Its unanswered changes of the journal.
     pub(super) stores: BTreeMap<Ticket, Store>,
-    /// How long its lease lasts.
+    /// Its lease.
     lease: LeaseWatch,
-    /// What was told of its end.
+    /// The receipt that was reported as an event.
     pub(super) told_receipt: Option<Receipt>,
     /// Whether it began with a record.
     pub(super) is_resumed: bool,
     /// Whether it keeps records.
     pub(super) has_journal: bool,
-    /// Whether it was told that its record is stored. What another process finds may have been stored all the same.
+    /// Whether the session was told that its record is stored. It may be stored even if the session was told otherwise.
     has_stored: bool,
-    /// Whether the cost was in the ledger when its settlement was attempted last, by whomever.
+    /// Whether the cost was in the ledger at the last attempt to settle it, by any process.
     was_settled: bool,
-    /// The mode and the body of its record, as it was answered last.
+    /// The mode and the body of its record, as of the last answer of the journal.
     record: Option<(Mode, String)>,
-    /// What it asked the journal to do with the record at the end.
+    /// The last request to the journal about the record.
     cleared: Option<Cleared>,
-    /// The server's word that an event is in order.
+    /// Whether the server's answers allow an event.
     may_charge_event: bool,
-    /// Before when no settlement is sent.
+    /// The time before which no settlement may be sent.
     settle_floor: Option<Duration>,
-    /// What a record has to say of the pause before the next settlement.
+    /// The pause that the record must contain before the next settlement.
     owed_pause: Option<UnixMillis>,
     beat_floor: Option<Duration>,
     /// When its last beats left.
     beats: VecDeque<Duration>,
     release_floor: Option<Duration>,
-    /// Whether it told of a cost that it could not take.
+    /// Whether it reported a cost that it could not accept.
     has_told_untaken: bool,
-    /// What it told to be charged in place of the whole cost.
+    /// The partial charge that it reported: the actual and the charged amount.
     told_shortfall: Option<(i64, i64)>,
-    /// A heartbeat failed, and it was not told yet.
+    /// Whether a failed beat has not been reported yet.
     owes_beat_event: bool,
-    /// A change of the journal failed, and it was not told yet.
+    /// Whether a failed change of the journal has not been reported yet.
     owes_store_event: bool,
-    /// Whether a defect ended the work on it.
+    /// Whether its state machine was lost in a panic.
     was_lost: bool,
 }
 
@@ -84,25 +85,25 @@ pub(super) struct Watch {
 pub(super) struct Store {
     write: JournalWrite,
     asked: Duration,
-    /// Whether it is not waited for any more.
+    /// Whether the session no longer waits for it.
     is_late: bool,
 }
 
-/// How a record goes out of the way of later replays.
+/// How a record is kept out of later replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cleared {
     Removed,
     Aside(Aside),
 }
 
-/// How long a change of the journal is waited for.
+/// How long a session waits for a change of the journal.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// An attempt that was handed out.
 #[derive(Debug)]
 pub(super) struct Attempt {
     pub(super) operation: Operation,
-    /// When it was handed out, or left if that is known.
+    /// When it began, or if that is not known, when it was handed out.
     sent: Duration,
     pub(super) deadline: Duration,
     is_beat: bool,
@@ -116,7 +117,7 @@ impl Watch {
         }
     }
 
-    /// A machine that begins with a record, which asks for a pause until then.
+    /// A reservation that begins with a record, which contains this pause.
     pub(super) fn resumed(record: &JournalRecord, has_journal: bool, pause: Option<Duration>) -> Self {
         Self {
             is_resumed: true,
@@ -129,7 +130,7 @@ impl Watch {
         }
     }
 
-    /// A change of the journal is asked for.
+    /// The session asks for a change of the journal.
     pub(super) fn storing(
         &mut self,
         life: &mut Life,
@@ -150,7 +151,7 @@ impl Watch {
                 if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != amount {
                     return broken(
                         Rule::KnownCost,
-                        format!("a record of {amount:?}, which nobody handed over"),
+                        format!("a record of {amount:?}, which was not handed over"),
                     );
                 }
                 if life.book.key.get_or_insert_with(|| key.clone()) != &key {
@@ -166,7 +167,7 @@ impl Watch {
             JournalWrite::Remove(_) if life.settled.is_empty() => {
                 return broken(
                     Rule::CostKept,
-                    "the record of a cost is removed that is not in the ledger",
+                    "the record is removed although its cost is not in the ledger",
                 );
             }
             JournalWrite::Remove(_) => self.cleared = Some(Cleared::Removed),
@@ -188,7 +189,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether a change of the journal is not waited for any more since it was asked for so long ago.
+    /// Marks the changes of the journal that have exceeded their time. Returns whether there were any.
     fn note_late_stores(&mut self, now: Duration) -> bool {
         let mut is_any_late = false;
         let has_stored = self.has_stored;
@@ -207,18 +208,18 @@ impl Watch {
         is_any_late
     }
 
-    /// The session is polled: what nobody waits for any more counts as answered. Whether a change of the journal does.
-    pub(super) fn is_polled(&mut self, now: Now, is_held: bool, life: &Life) -> bool {
+    /// The session is polled: overdue work counts as answered. Returns whether a change of the journal became overdue.
+    pub(super) fn note_poll(&mut self, now: Now, is_held: bool, life: &Life) -> bool {
         self.polling(now, is_held, life);
         self.note_late_stores(now.mono)
     }
 
-    /// A change of the journal is answered. Only the first answer counts.
+    /// The session gets the result of a change of the journal. Only the first result counts.
     pub(super) fn stored(&mut self, life: &mut Life, ticket: Ticket, stored: &Result<(), StoreFailure>) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
         };
-        // Where nothing was stored, a removal that fails is nothing to tell.
+        // If nothing was stored, a failed removal need not be reported.
         let is_needless = matches!(write, JournalWrite::Remove(_)) && !self.has_stored;
         if !is_late {
             self.owes_store_event = stored.is_err() && !is_needless;
@@ -232,8 +233,8 @@ impl Watch {
         }
     }
 
-    /// Whether what is told can be its own, if it is of several that are settled for one reservation: whatever has an end
-    /// has asked for that of its record before.
+    /// Whether what is told can be its own, if it is of several that are settled for one reservation: whatever has an
+    /// end has asked for that of its record before.
     pub(super) fn may_tell(&self, event: &Event) -> bool {
         let asked = if let Event::SettledLate { .. } = event {
             Cleared::Removed
@@ -245,7 +246,7 @@ impl Watch {
         self.cleared == Some(asked)
     }
 
-    /// Something is told.
+    /// The session reports an event.
     pub(super) fn told(&mut self, life: &mut Life, event: &Event) {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
@@ -266,14 +267,15 @@ impl Watch {
         }
         if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
-            // One that was asked for by hand plans the heartbeat anew.
+            // An extension by hand restarts the heartbeat's schedule.
             if ticket.is_some() {
                 self.beats.clear();
             }
         }
     }
 
-    /// The session waits, and the reservation has not ended. Where all places are taken something may wait for one.
+    /// Checks a wait of the session while the reservation has not ended. `is_full` is whether a beat may be waiting for
+    /// a place.
     pub(super) fn waits(
         &self,
         life: &Life,
@@ -282,11 +284,11 @@ impl Watch {
         is_held: bool,
         is_full: bool,
     ) -> Held {
-        self.has_told()?;
+        self.check_told()?;
         if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running {
             return broken(
                 Rule::WaitsOnOutside,
-                "a wait without end, and nobody outside has anything to do",
+                "the session waits forever, but nothing outside is in progress",
             );
         }
         self.waits_for_stores(until)?;
@@ -297,7 +299,7 @@ impl Watch {
         Ok(())
     }
 
-    /// No change of the journal is waited for longer than is right.
+    /// Checks that the session does not wait too long for a change of the journal.
     fn waits_for_stores(&self, until: Option<Duration>) -> Held {
         let waited_for = self.stores.values().filter(|store| !store.is_late);
         for store in waited_for {
@@ -306,7 +308,7 @@ impl Watch {
                 return broken(
                     Rule::HungStore,
                     format!(
-                        "a wait until {until:?} for a change of the journal whose time is over at {end:?}"
+                        "the session waits until {until:?} for a change of the journal whose time ends at {end:?}"
                     ),
                 );
             }
@@ -314,56 +316,53 @@ impl Watch {
         Ok(())
     }
 
-    /// A wait ends in the future.
+    /// Checks that a wait ends in the future.
     pub(super) fn waits_ahead(now: Now, until: Option<Duration>) -> Held {
         match until {
             Some(at) if at <= now.mono => broken(
                 Rule::WaitsAhead,
-                format!("a wait until {at:?}, and it is {:?}", now.mono),
+                format!("the session waits until {at:?}, but it is already {:?}", now.mono),
             ),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// The reservation has ended. A grant that comes later still is released as one of its own.
+    /// Notes that the reservation has ended. If a grant arrives later, another reservation releases it.
     pub(super) fn gives_up_releasing(&mut self) {
         self.release_floor = None;
     }
 
-    /// A defect ended the work on it: nobody is there to tell more.
-    pub(super) fn is_lost(&mut self) {
+    /// Notes that its state machine was lost in a panic: it reports nothing more.
+    pub(super) fn mark_lost(&mut self) {
         self.was_lost = true;
     }
 
-    /// Nothing that had to be told was kept back.
-    pub(super) fn has_told(&self) -> Held {
+    /// Checks that every failure was reported.
+    pub(super) fn check_told(&self) -> Held {
         if self.was_lost {
             return Ok(());
         }
         if self.owes_beat_event {
-            return broken(
-                Rule::BeatFailureTold,
-                "a heartbeat failed, and no event told of it",
-            );
+            return broken(Rule::BeatFailureTold, "a beat failed, but no event reported that");
         }
         if self.owes_store_event {
             return broken(
                 Rule::StoreFailureTold,
-                "the journal could not be changed, and no event told of it",
+                "a change of the journal failed, but no event reported that",
             );
         }
         Ok(())
     }
 }
 
-/// The ledger took a cost: it must not have had it.
+/// Checks that a cost that the ledger charged was not charged before.
 pub(super) fn settled(life: &Life, by: Operation, now: UnixMillis) -> Held {
     /// How long the server remembers the key of an event.
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
     match life.settled.last() {
         None => Ok(()),
-        // By its own clock the machine was in time (that is a rule of its own), and by the server's it was not:
-        // nobody can tell.
+        // The client was in time by its own clock (another rule checks that), but not by the server's: the client
+        // cannot know that.
         Some(last) if (last.by, by) == FORGETFUL && now.saturating_since(last.at) > KEPT => Ok(()),
         Some(last) => broken(
             Rule::SettledOnce,
@@ -376,10 +375,10 @@ pub(super) fn settled(life: &Life, by: Operation, now: UnixMillis) -> Held {
     }
 }
 
-/// What the server takes once more when it has forgotten the first time.
+/// The operations that the server charges twice after it has forgotten the first one.
 const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::CreateEvent);
 
-/// Whether the secret can be read in it.
+/// Checks that `text` does not contain the secret.
 pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
     if text.contains(secret) {
         return broken(Rule::SecretKept, format!("the API key is in {what}"));
@@ -387,7 +386,7 @@ pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
     Ok(())
 }
 
-/// The first request under these names, or whether this one has other bytes.
+/// Notes the first request of an operation and key, and checks that later ones have the same bytes.
 fn same_bytes(life: &mut Life, operation: Operation, key: &str, body: &Bytes) -> Held {
     let first = life
         .book

@@ -1,4 +1,4 @@
-//! Whether what is said of the end of a reservation is so.
+//! Checks that the reported outcome of a reservation is true.
 
 use cycles_proto::models::ReservationStatus;
 use cycles_proto::outcome::{Aside, Released};
@@ -9,15 +9,15 @@ use crate::life::Life;
 use crate::rule::Rule;
 
 impl Watch {
-    /// The reservation has ended with this outcome.
+    /// Checks the outcome with which the reservation has ended.
     pub(crate) fn ended(&self, life: &mut Life, outcome: &Outcome, is_released: bool) -> Held {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
             if receipt.is_settled() && life.settled.is_empty() {
-                return lie("it is said to be settled, and the ledger knows nothing of it");
+                return lie("it is reported as settled, but it is not in the ledger");
             }
             if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
-                return lie("it is said to be refused, and it was in the ledger when it was asked");
+                return lie("it is reported as refused, but it was in the ledger at the last attempt");
             }
             let is_last_word = matches!(
                 receipt,
@@ -37,7 +37,7 @@ impl Watch {
                 }
             ) && !life.book.was_durable
             {
-                return lie("it is said to be recorded, and no record was ever stored");
+                return lie("it is reported as recorded, but no record was ever stored");
             }
             if matches!(
                 receipt,
@@ -48,39 +48,41 @@ impl Watch {
             ) && self.has_journal
                 && self.has_stored
             {
-                return lie("it is said to be in no record, and one was stored, which may yet be settled");
+                return lie(
+                    "it is reported as unrecorded, but a record was stored, which may yet be settled",
+                );
             }
-            self.has_cleared(receipt)?;
-            self.has_told_shortfall(life, receipt)?;
+            self.check_cleared(receipt)?;
+            self.check_shortfall_told(life, receipt)?;
         }
         if life.book.untaken && !self.is_resumed && !self.has_told_untaken {
             return broken(
                 Rule::UntakenTold,
-                "a cost could not be taken, and no event told of it",
+                "a cost could not be accepted, but no event reported that",
             );
         }
         if let Outcome::Released(Released::Confirmed(reply)) = outcome
             && (!is_released || reply.status != ReservationStatus::Released)
         {
-            return lie("it is said to be released, and the ledger does not know");
+            return lie("it is reported as released, but not in the ledger");
         }
         Ok(())
     }
 
-    /// What is over is in nobody's way.
-    fn has_cleared(&self, receipt: &Receipt) -> Held {
+    /// Checks that the record of a finished cost is out of the way of later replays.
+    fn check_cleared(&self, receipt: &Receipt) -> Held {
         let due = match receipt {
             Receipt::Committed(_) | Receipt::RecoveredViaEvent(_) => Some(Cleared::Removed),
             Receipt::Rejected { .. } => Some(Cleared::Aside(Aside::Rejected)),
             Receipt::Stale => Some(Cleared::Aside(Aside::Stale)),
-            // Nothing is decided yet; and a lost lease is for adapters to tell.
+            // Nothing is decided yet; and only adapters report a lost lease.
             Receipt::Pending { .. } | Receipt::LeaseLost(_) | _ => None,
         };
         if self.has_journal && due.is_some() && due != self.cleared {
             return broken(
                 Rule::RecordCleared,
                 format!(
-                    "its record had to be {due:?} and was {:?}: {receipt:?}",
+                    "its record had to be {due:?} but was {:?}: {receipt:?}",
                     self.cleared
                 ),
             );
@@ -88,8 +90,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Of a cost in the ledger it is told whether that is all of it.
-    fn has_told_shortfall(&self, life: &Life, receipt: &Receipt) -> Held {
+    /// Checks that a partial charge, and only that, was reported.
+    fn check_shortfall_told(&self, life: &Life, receipt: &Receipt) -> Held {
         let (Some(cost), Some(last)) = (&life.cost, life.settled.last()) else {
             return Ok(());
         };
@@ -98,7 +100,7 @@ impl Watch {
             return broken(
                 Rule::ShortfallTold,
                 format!(
-                    "{due:?} had to be told as charged for less, and {:?} was",
+                    "the partial charge {due:?} had to be reported, but {:?} was",
                     self.told_shortfall
                 ),
             );

@@ -1,4 +1,4 @@
-//! What has to hold of a request before it leaves.
+//! The checks of a request before it leaves.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Attempt, Held, Watch, broken, same_bytes};
 use crate::life::Life;
 use crate::rule::Rule;
 
-/// What matters of a request's body.
+/// The relevant members of a request's body.
 #[derive(Default, Deserialize)]
 struct Body {
     idempotency_key: Option<String>,
@@ -33,13 +33,16 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
 }
 
 impl Watch {
-    /// A call is handed out.
+    /// Checks a call that is handed out.
     pub(crate) fn sending(&mut self, life: &mut Life, now: Now, operation: Operation, call: &Call) -> Held {
         let body: Body = serde_json::from_slice(call.request.body()).unwrap_or_default();
         let key = body.idempotency_key.as_deref().unwrap_or_default();
         let header = call.request.headers().get("x-idempotency-key");
         if header.is_some_and(|header| header.as_bytes() != key.as_bytes()) {
-            return broken(Rule::OneKey, "the key of the header is not that of the body");
+            return broken(
+                Rule::OneKey,
+                "the key in the header differs from the one in the body",
+            );
         }
         let is_beat = match (operation, body.extend_by_ms) {
             (Operation::ExtendReservation, Some(by)) => !life.book.by_hand.contains(&by),
@@ -86,7 +89,7 @@ impl Watch {
         if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != asked {
             return broken(
                 Rule::KnownCost,
-                format!("a settlement of {asked:?}, which nobody handed over"),
+                format!("a settlement of {asked:?}, which was not handed over"),
             );
         }
         let mode = if operation == Operation::CreateEvent {
@@ -106,7 +109,7 @@ impl Watch {
                 .as_ref()
                 .is_some_and(|(stored, body)| *stored == mode && body.as_bytes() == &bytes[..]);
         if self.has_journal && !is_stored {
-            return broken(Rule::StoredFirst, format!("{mode} mode is sent, and not stored"));
+            return broken(Rule::StoredFirst, format!("{mode} mode is sent but not stored"));
         }
         if life.book.released {
             return broken(Rule::NeverBoth, "a settlement of a reservation that was released");
@@ -124,7 +127,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Where there is hardly time some beats may follow each other at once, but never this many.
+    /// Checks the rate of beats: when little time is left, a few may follow each other at once, but never this many.
     fn beating(&mut self, now: Now) -> Held {
         const MOST: usize = 5;
         if self.beats.len() == MOST
@@ -142,7 +145,7 @@ impl Watch {
         if !self.may_charge_event {
             return broken(
                 Rule::NoEventWhileOpen,
-                "an event is sent, and the server did not say that no commit was applied",
+                "an event is sent although the server did not say that no commit was applied",
             );
         }
         let recorded = life.book.recorded_at.unwrap_or(now.wall);
@@ -169,7 +172,7 @@ fn not_before(now: Now, floor: Option<Duration>, what: &str) -> Held {
         Some(floor) if now.mono < floor => broken(
             Rule::NotBefore,
             format!(
-                "{what} at {:?}, and the server asked for a pause until {floor:?}",
+                "{what} at {:?}, but the server asked for a pause until {floor:?}",
                 now.mono
             ),
         ),

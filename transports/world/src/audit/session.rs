@@ -1,4 +1,4 @@
-//! What has to hold of a session as a whole: of its places, its claims, its end.
+//! The checks of a session as a whole: its places, its claims and its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,22 +9,22 @@ use cycles_proto::{Error, FailureKind, Now, Ticket};
 use super::{Held, broken};
 use crate::rule::Rule;
 
-/// What is known of one session.
+/// The audit's state for one session.
 #[derive(Debug)]
 pub(crate) struct SessionWatch {
     places: usize,
     /// The calls that have a place.
     placed: BTreeMap<Ticket, Placed>,
-    /// When it rested last.
+    /// When it last rested.
     last_rest: Duration,
-    /// How many places leases had then, and how many all had.
+    /// The number of places that leases had then, and the number of all places that were taken.
     leases_at_rest: usize,
     all_at_rest: usize,
-    /// The principals whose journals were late the last time that somebody waited for them.
+    /// The principals whose journals were too slow at the last change.
     late_journals: BTreeSet<Principal>,
-    /// Since when the records of these principals are left to whoever has the claim.
+    /// The principals whose records are left to another session that has the claim, and since when.
     yields: BTreeMap<Principal, Duration>,
-    /// How many records in a row were answered in this pass that the key is refused.
+    /// The number of records in a row, in this pass, for which the key was refused.
     refused: BTreeMap<Principal, u32>,
     closed: Option<Close>,
 }
@@ -35,11 +35,11 @@ struct Placed {
     withdrawn: Option<Duration>,
 }
 
-/// How long a place that is asked back is waited for.
+/// How long a session waits for the place of a withdrawn call.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long records are left to another that has the claim.
+/// How long records are left to another session that has the claim.
 const YIELDS: Duration = Duration::from_secs(30);
-/// How many records in a row whose key is refused end a pass.
+/// The number of records in a row with a refused key that ends a pass.
 const REFUSALS: u32 = 3;
 
 impl SessionWatch {
@@ -57,13 +57,10 @@ impl SessionWatch {
         }
     }
 
-    /// A call is handed out, which takes a place unless whoever waits for it makes it.
+    /// Checks a call that is handed out. It takes a place unless the waiting caller makes it.
     pub(crate) fn sending(&mut self, now: Now, ticket: Ticket, is_lease: bool, takes_a_place: bool) -> Held {
         if self.closed == Some(Close::WritingOnly) {
-            return broken(
-                Rule::ClosedForGood,
-                "something is sent, and the session was closed",
-            );
+            return broken(Rule::ClosedForGood, "a call is sent after the session was closed");
         }
         if !takes_a_place {
             return Ok(());
@@ -75,13 +72,13 @@ impl SessionWatch {
             let places = self.places;
             return broken(
                 Rule::PlacesKept,
-                format!("{taken} exchanges have a place, and there are {places}"),
+                format!("{taken} exchanges have a place, but there are only {places}"),
             );
         }
         let others = self.taken(now.mono, |placed| !placed.is_lease);
         if others > self.places - self.places / 4 {
             let what = format!(
-                "{others} of {} places are taken, and a quarter is for leases",
+                "{others} of {} places are taken, but a quarter is reserved for leases",
                 self.places
             );
             return broken(Rule::LeasesInTime, what);
@@ -89,19 +86,19 @@ impl SessionWatch {
         Ok(())
     }
 
-    /// A call is asked back.
+    /// A call is withdrawn.
     pub(crate) fn withdrawing(&mut self, now: Now, ticket: Ticket) {
         if let Some(placed) = self.placed.get_mut(&ticket) {
             placed.withdrawn.get_or_insert(now.mono);
         }
     }
 
-    /// What came of a call was reported.
+    /// The result of a call was reported.
     pub(crate) fn resolved(&mut self, ticket: Ticket) {
         self.placed.remove(&ticket);
     }
 
-    /// How many such calls have a place by now: those that were asked back have it for a second more.
+    /// The number of such calls that have a place now. Withdrawn calls keep theirs for a second.
     fn taken(&self, now: Duration, is_such: impl Fn(&Placed) -> bool) -> usize {
         let is_placed = |placed: &&Placed| {
             let over = placed.withdrawn.map(|since| since.saturating_add(PATIENCE));
@@ -110,7 +107,7 @@ impl SessionWatch {
         self.placed.values().filter(is_placed).count()
     }
 
-    /// It rests.
+    /// The session rests.
     pub(crate) fn rests(&mut self, now: Now) {
         self.last_rest = now.mono;
         self.leases_at_rest = self.taken(now.mono, |placed| placed.is_lease);
@@ -122,25 +119,25 @@ impl SessionWatch {
         self.all_at_rest >= self.places && self.leases_at_rest >= self.places / 4
     }
 
-    /// A beat failed.
+    /// Checks a beat that failed.
     pub(crate) fn beat_failed(&self, error: &Error) -> Held {
         let share = self.places / 4;
         if is_queued(error) && self.leases_at_rest < share {
             let leases = self.leases_at_rest;
             return broken(
                 Rule::LeasesInTime,
-                format!("a beat had no place, and leases had {leases} of their {share}"),
+                format!("a beat had no place, but leases had only {leases} of their {share}"),
             );
         }
         Ok(())
     }
 
-    /// Whether changes of this principal's journal are not waited for.
+    /// Whether the session does not wait for changes of this principal's journal.
     pub(crate) fn is_journal_late(&self, principal: Principal) -> bool {
         self.late_journals.contains(&principal)
     }
 
-    /// A change of the journal took too long, or one was made.
+    /// Notes that a change of the journal took too long, or that one was made.
     pub(crate) fn journal_is_late(&mut self, principal: Principal, is_late: bool) {
         match is_late {
             true => drop(self.late_journals.insert(principal)),
@@ -148,19 +145,19 @@ impl SessionWatch {
         }
     }
 
-    /// A journal is to be read.
+    /// Checks a scan that the session asks for.
     pub(crate) fn scanning(&mut self, principal: Principal) -> Held {
         self.refused.remove(&principal);
         if self.closed.is_some() {
             return broken(
                 Rule::ClosedForGood,
-                "a journal is read, and the session was closed",
+                "a journal is read after the session was closed",
             );
         }
         Ok(())
     }
 
-    /// A journal was read, with the claim to it or without.
+    /// Notes that a journal was read, with its claim or without.
     pub(crate) fn scanned(&mut self, now: Now, principal: Principal, has_claim: bool, is_empty: bool) {
         if has_claim || is_empty {
             self.yields.remove(&principal);
@@ -169,20 +166,20 @@ impl SessionWatch {
         }
     }
 
-    /// A record that an earlier run left is sent for the first time.
+    /// Checks the first request for a record of an earlier run.
     pub(crate) fn resuming(&self, now: Now, principal: Principal) -> Held {
         if let Some(since) = self.yields.get(&principal)
             && now.mono < since.saturating_add(YIELDS)
         {
             return broken(
                 Rule::ClaimsKept,
-                format!("a record is sent that another has the claim to since {since:?}"),
+                format!("a record is sent although another session has had the claim since {since:?}"),
             );
         }
         match self.refused.get(&principal) {
             Some(refused) if *refused >= REFUSALS => broken(
                 Rule::StopsAtRefusals,
-                format!("one record more is sent after the key of {refused} in a row was refused"),
+                format!("another record is sent after the key of {refused} in a row was refused"),
             ),
             Some(_) | None => Ok(()),
         }
@@ -199,7 +196,7 @@ impl SessionWatch {
     }
 }
 
-/// Whether an attempt had no place in time.
+/// Whether an attempt failed because it got no place in time.
 pub(crate) fn is_queued(error: &Error) -> bool {
     matches!(error, Error::Transport(error) if error.failure.kind() == FailureKind::Queued)
 }

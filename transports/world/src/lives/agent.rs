@@ -1,4 +1,4 @@
-//! An agent with one reservation: what it has in mind, and how far it has come.
+//! An agent with one reservation: its errand and its progress.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use cycles_proto::outcome::ReleaseReason;
 use super::dice::Dice;
 use crate::{LifeId, ProcessId, World};
 
-/// What an agent has in mind.
+/// The plan of an agent.
 pub(super) struct Errand {
     pub(super) begins: Duration,
     request: ReservationCreateRequest,
@@ -23,11 +23,11 @@ pub(super) struct Errand {
     extends_by: Option<Duration>,
     ending: Ending,
     cost: i64,
-    /// Which of the callers of its process asks.
+    /// The caller of its process that it uses.
     caller: u64,
-    /// Whether it blocks until it is granted.
+    /// Whether it blocks until the grant.
     is_blocking: bool,
-    /// Whether nobody asks for the reservation any more once it is told how it ends.
+    /// Whether the agent forgets the reservation after ending the action.
     forgets: bool,
 }
 
@@ -58,7 +58,7 @@ impl Errand {
             work,
             patience: Duration::from_secs(60) + dice.millis(60_000),
             spent_at_first: dice.one_in(3).then(|| dice.amount(500)),
-            // Not the time that heartbeats ask for.
+            // Different from the time that beats ask for.
             extends_by: dice.one_in(6).then(|| Duration::from_millis(ttl_ms + 7)),
             ending: dice.one_of(&endings),
             cost: dice.amount(if costs_more { 3_000 } else { estimate }),
@@ -68,14 +68,14 @@ impl Errand {
         }
     }
 
-    /// What was not thought of first: who asks, and how.
+    /// Draws the caller and its behaviour. Separate from `of`, so that older seeds keep their meaning.
     pub(super) fn mind(&mut self, dice: &mut Dice<'_>) {
         self.caller = dice.below(4);
         self.is_blocking = dice.one_in(4);
         self.forgets = dice.one_in(3);
     }
 
-    /// The same request as another's, under the same key: a job that is delivered again.
+    /// Makes the same request as another errand, under the same key: a job that is delivered again.
     pub(super) fn repeats(&mut self, other: &mut Self) {
         other.request.idempotency_key = Some("job-7".into());
         self.request = other.request.clone();
@@ -114,7 +114,7 @@ enum State {
     Idle,
     /// It asked at this time.
     Asked(LifeId, Duration),
-    /// It was granted at this time.
+    /// It got its grant at this time.
     Works(LifeId, Duration),
     Ended(Option<LifeId>),
 }
@@ -127,7 +127,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// When it does something by itself.
+    /// The time of its next act.
     pub(super) fn next(&self) -> Option<Duration> {
         match self.state {
             State::Idle => Some(self.errand.begins),
@@ -137,7 +137,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Whether it has what it waited for.
+    /// Whether it has the grant that it waited for.
     pub(super) fn is_granted(&self, world: &World) -> bool {
         matches!(self.state, State::Asked(life, _) if world.is_held(life))
     }
@@ -150,7 +150,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Does what it does now, in `process` if that is the beginning.
+    /// Performs the next act; the first one in `process`.
     pub(super) fn act(&mut self, world: &mut World, process: ProcessId) {
         let errand = self.errand;
         let now = world.now();
@@ -183,7 +183,7 @@ impl<'a> Agent<'a> {
 }
 
 impl Errand {
-    /// Nothing if the session is closed: an errand's requests are within the limits.
+    /// Asks for the reservation. `None` if the session is closed: an errand's requests are within the limits.
     fn ask(&self, world: &mut World, process: ProcessId) -> Option<LifeId> {
         let callers = world.callers(process);
         let caller = callers[usize::try_from(self.caller).unwrap_or(0) % callers.len()];
@@ -194,7 +194,7 @@ impl Errand {
 
     fn begin(&self, world: &mut World, life: LifeId) {
         if let Some(amount) = self.spent_at_first {
-            // A lease that was lost meanwhile takes nothing any more.
+            // It fails if the lease was lost meanwhile.
             let _ = world.spent(life, &Amount::tokens(amount));
         }
         if let Some(by) = self.extends_by {
@@ -206,7 +206,7 @@ impl Errand {
         match self.ending {
             Ending::Commits => {
                 let request = CommitRequest::builder().actual(Amount::tokens(self.cost)).build();
-                // A process that has crashed takes nothing.
+                // It fails if the process has crashed.
                 let _ = world.commit(life, request);
             }
             Ending::Releases => {
@@ -220,7 +220,7 @@ impl Errand {
         }
     }
 
-    /// Now and then it hands over a cost first that cannot be taken.
+    /// For some costs, first hands over one that cannot be accepted.
     fn botch(&self, world: &mut World, life: LifeId) {
         let wrong = match self.cost % 6 {
             0 => Amount::credits(self.cost),

@@ -1,17 +1,17 @@
-//! Draws from a seed, or from bytes and then from a seed.
+//! Random draws from a seed, or from bytes and then from a seed.
 
 use std::time::Duration;
 
 use cycles_sandbox::Seed;
 
-/// Draws from bytes while there are any, and then from a seed.
+/// Draws from bytes while there are any left, then from a seed.
 pub(super) struct Dice<'a> {
     bytes: &'a [u8],
     seed: Seed,
 }
 
 impl<'a> Dice<'a> {
-    /// Other numbers than those of the world, which has the same seed.
+    /// Dice with other numbers than the world's, which has the same seed.
     pub(super) const fn new(bytes: &'a [u8], seed: u64) -> Self {
         Self {
             bytes,
@@ -21,7 +21,7 @@ impl<'a> Dice<'a> {
 
     /// A number below `end`.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        // As few bytes as tell all the numbers apart, so that each byte decides one thing.
+        // As few bytes as possible, so that each byte decides one thing.
         let needed = (u64::BITS - end.saturating_sub(1).leading_zeros()).div_ceil(8) as usize;
         match self.bytes.split_at_checked(needed) {
             Some((drawn, rest)) if !self.bytes.is_empty() => {
@@ -55,7 +55,7 @@ impl<'a> Dice<'a> {
         Duration::from_millis(self.below(end))
     }
 
-    /// A time of very different lengths, each doubling as likely as another.
+    /// A duration of any order of magnitude; each doubling is equally likely.
     pub(super) fn time(&mut self, shortest_ms: u64, doublings: u64) -> Duration {
         let whole = shortest_ms << self.below(doublings);
         Duration::from_millis(whole + self.below(whole))

@@ -1,4 +1,4 @@
-//! A plan that comes true.
+//! Executes a plan in a world.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use super::agent::Agent;
 use super::plan::{Fortune, OTHER_KEYS, Plan};
 use crate::{CallerId, ProcessId, Violation, World};
 
-/// A plan on its way.
+/// A plan that is being executed.
 pub(super) struct Living<'a> {
     pub(super) world: World,
     agents: Vec<Agent<'a>>,
     /// Its processes, the latest last.
     processes: Vec<ProcessId>,
-    /// What was asked for last that is no reservation.
+    /// The last call other than a reservation.
     asked: Option<(CallerId, CallId)>,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Living<'a> {
                 } else {
                     BudgetStatus::Active
                 };
-                // The budget is there from the start.
+                // The budget exists from the start.
                 let _ = world
                     .ledger_mut()
                     .set_budget_status(DEFAULT_TENANT_SCOPE, Unit::Tokens, status);
@@ -141,7 +141,7 @@ impl<'a> Living<'a> {
                     KeyStatus::Active
                 };
                 for (key, _) in OTHER_KEYS {
-                    // They are there from the start.
+                    // The keys exist from the start.
                     let _ = world.ledger_mut().set_key_status(key, status);
                 }
             }
@@ -150,7 +150,7 @@ impl<'a> Living<'a> {
     }
 }
 
-/// A process with all that the plan wants in it.
+/// Starts a process with all the plan's sessions and callers.
 fn start(world: &mut World, plan: &Plan) -> ProcessId {
     let process = world.start_process_with(plan.config());
     for config in plan.others() {

@@ -1,4 +1,4 @@
-//! Random lives: from one number a world, an agent that spends in it, and all that goes wrong.
+//! Random lives: one number decides the world, the agents that spend in it, and everything that goes wrong.
 
 mod agent;
 mod dice;
@@ -18,8 +18,8 @@ use self::plan::Plan;
 use super::builder::{MakeMachine, WatchLedger};
 use super::{Driver, Violation, World};
 
-/// A life of a reservation that follows from its seed alone: what the agent does, which faults strike, who
-/// crashes when and how clocks go.
+/// A random life of a reservation, which follows from its seed alone: the agent's acts, the faults, the crashes and the
+/// clocks.
 ///
 /// ```
 /// use cycles_world::RandomLife;
@@ -30,29 +30,29 @@ use super::{Driver, Violation, World};
 /// # Ok::<(), cycles_world::Failed>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "nobody lives before `run`"]
+#[must_use = "nothing happens before `run`"]
 pub struct RandomLife {
     seed: u64,
-    /// What its plan is drawn from before the seed.
+    /// The bytes that its plan is drawn from before the seed.
     bytes: Vec<u8>,
     make: MakeMachine,
     watch: WatchLedger,
     is_traced: bool,
 }
 
-/// What came of a random life.
+/// Counts of what happened in random lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
-    /// Steps that its sessions handed out.
+    /// Steps that the sessions handed out.
     pub steps: u64,
     /// Costs that were settled by a commit.
     pub committed: u64,
     /// Costs that were settled by an event.
     pub by_event: u64,
-    /// Reservations that were given back, or left to expire.
+    /// Reservations that were released, or left to expire.
     pub released: u64,
-    /// Reservations that were not made.
+    /// Reservations that were not granted.
     pub not_reserved: u64,
     /// Costs that were refused for good.
     pub rejected: u64,
@@ -60,39 +60,39 @@ pub struct Tally {
     pub stale: u64,
     /// Costs that were left to a later attempt.
     pub pending: u64,
-    /// Records that were taken up.
+    /// Records that were resumed.
     pub resumed: u64,
     /// Files that a crash had torn.
     pub torn: u64,
-    /// Costs that nobody but a process knew when it crashed.
+    /// Costs that only a process knew when it crashed.
     pub lost: u64,
-    /// Reservations that a defect ended.
+    /// Reservations that ended in a panic.
     pub panicked: u64,
-    /// Places that did not come back.
+    /// Places that were not given back.
     pub written_off: u64,
-    /// Attempts that had no place in time.
+    /// Attempts that got no place in time.
     pub queued: u64,
     /// Attempts that were withdrawn before they began.
     pub not_begun: u64,
-    /// Changes of the journal that were not waited for any more.
+    /// Changes of the journal that took too long to wait for.
     pub hung: u64,
-    /// Readings of a journal that another had the claim to.
+    /// Scans of a journal that another session had claimed.
     pub yielded: u64,
     /// Processes that ended because their sessions were closed.
     pub closed: u64,
-    /// Calls that are one request and one answer, and were answered.
+    /// Calls with one request and one answer that were answered.
     pub asked: u64,
 }
 
-/// A random life in which an invariant did not hold.
+/// The failure of a random life: an invariant did not hold.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failed {
     /// The seed of the life.
     pub seed: u64,
-    /// Whether its plan came from bytes, so that the seed alone does not tell it.
+    /// Whether its plan came from bytes, so that the seed alone does not reproduce it.
     pub is_drawn: bool,
-    /// What did not hold, with all that happened before.
+    /// The violation, with a trace of everything before.
     pub violation: Violation,
 }
 
@@ -108,8 +108,8 @@ impl RandomLife {
         }
     }
 
-    /// The life that these bytes choose, decision by decision: what a fuzzer changes in one place changes the
-    /// life in one place. What they leave open follows from their first eight.
+    /// The life that these bytes choose, decision by decision: a fuzzer's change in one place changes the life in one
+    /// place. The first eight bytes are the seed of all decisions that the others leave open.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let (first, rest) = bytes.split_at(bytes.len().min(8));
         let seed = first.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
@@ -125,16 +125,16 @@ impl RandomLife {
         self
     }
 
-    /// Shows every exchange with the ledger, as it is before the network spoils it.
+    /// Calls `watch` with every exchange with the ledger, before the network changes it.
     pub fn watch_ledger(mut self, watch: WatchLedger) -> Self {
         self.watch = watch;
         self
     }
 
-    /// Lives it.
+    /// Runs the life.
     ///
     /// # Errors
-    /// What did not hold, with a trace: a life that fails is lived once more for it.
+    /// The violation, with a trace: a life that fails is run once more to record it.
     pub fn run(self) -> Result<Tally, Failed> {
         let (seed, is_drawn) = (self.seed, !self.bytes.is_empty());
         self.live().map_err(|violation| {
@@ -142,7 +142,7 @@ impl RandomLife {
                 is_traced: true,
                 ..self
             };
-            // It fails again, as everything follows from the seed.
+            // It fails again, because everything follows from the seed.
             let violation = traced.live().err().unwrap_or(violation);
             Failed {
                 seed,
@@ -195,7 +195,7 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {}
 
 impl Tally {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What a random life has before it: drawn from its seed before it begins.
+//! The plan of a random life, drawn from its seed before it begins.
 
 use std::time::Duration;
 
@@ -13,35 +13,35 @@ use super::agent::Errand;
 use super::dice::Dice;
 use crate::{BASE_URL, JournalHealth};
 
-/// All that is decided before a life begins.
+/// Everything that is decided before a life begins.
 pub(super) struct Plan {
     pub(super) carelessness: f64,
-    /// The share of the answers that do not say how long the lease lasts.
+    /// The share of the answers without `remaining_ttl_ms`.
     pub(super) unmeasured: f64,
     pub(super) faults: Vec<FaultRule>,
-    /// In place of the default tenant's.
+    /// Replaces the default tenant's budget.
     pub(super) budget: Option<Budget>,
     pub(super) tenant: Option<Tenant>,
     has_journal: bool,
-    /// The first process crashes after this many steps.
+    /// The number of steps after which the first process crashes.
     pub(super) crash_after: Option<u64>,
-    /// Mostly one.
+    /// The agents' errands, mostly one.
     pub(super) errands: Vec<Errand>,
-    /// What happens beside them, in order.
+    /// The events beside them, in order.
     pub(super) fortunes: Vec<(Duration, Fortune)>,
     pub(super) places: usize,
     pub(super) has_claims: bool,
     /// Other keys in the session of each process.
     keys: Vec<(&'static str, &'static str)>,
-    /// Whether each process has another client beside.
+    /// Whether each process has a second client.
     pub(super) has_two_sessions: bool,
 }
 
-/// Something that comes over a life from outside.
+/// An event from outside a life.
 pub(super) enum Fortune {
     Crash,
     Restart,
-    /// Another process comes to the same journal.
+    /// Another process starts with the same journal.
     Join,
     Sleep(Duration),
     ClockJumps(i64),
@@ -51,22 +51,22 @@ pub(super) enum Fortune {
     Frozen(bool),
     Rule(FaultRule),
     Calm,
-    /// Somebody puts the record back as it was written first.
+    /// The record is restored as it was first written.
     RestoresStaleRecord,
-    /// Some caller flushes for so long.
+    /// One of the callers flushes for this long.
     Flush(u64, Duration),
     Close(Close),
-    /// A defect strikes a reservation of one of the agents.
+    /// The state machine of one of the agents' reservations panics.
     Panic(u64),
-    /// Some caller asks for the balances, and blocks or not.
+    /// One of the callers asks for the balances, blocking or not.
     Ask(u64, bool),
-    /// Nobody waits for the balances any more.
+    /// The caller stops waiting for the balances.
     ForgetAsk,
-    /// The key of another tenant, or another key of the same, is revoked or valid again.
+    /// The other keys, of this tenant and of another one, are revoked or valid again.
     Revoked(bool),
 }
 
-/// Another key of the same tenant, and that of another one.
+/// Another key of the same tenant, and the key of another tenant.
 pub(super) const OTHER_KEYS: [(&str, &str); 2] = [
     ("cyc_live_second_0123456789abcdef", DEFAULT_TENANT),
     ("cyc_live_globex_0123456789abcdef", "globex"),
@@ -103,12 +103,13 @@ impl Plan {
             keys: Vec::new(),
             has_two_sessions: false,
         };
-        plan.has_more(&mut dice);
+        plan.add_extras(&mut dice);
         plan
     }
 
-    /// What a session has beside one caller's reservations. It is drawn last, so that a life without it is as it was.
-    fn has_more(&mut self, dice: &mut Dice<'_>) {
+    /// Adds the parts of a session beside one caller's reservations. They are drawn last, so that lives without them
+    /// did not change when they were introduced.
+    fn add_extras(&mut self, dice: &mut Dice<'_>) {
         self.places = dice.one_of(&[1, 2, 4, 5, 8, PLACES, PLACES, PLACES]);
         self.has_claims = dice.one_in(2);
         for key in OTHER_KEYS {
@@ -161,14 +162,17 @@ impl Plan {
         keys.map(|(key, tenant)| self.config_of(key, tenant)).collect()
     }
 
-    /// The configuration of all its processes.
+    /// The configuration of all processes.
     pub(super) fn config(&self) -> CyclesConfig {
         self.config_of(DEFAULT_API_KEY, DEFAULT_TENANT)
     }
 
     fn config_of(&self, key: &str, tenant: &str) -> CyclesConfig {
         let config = CyclesConfig::builder(key, BASE_URL).tenant(tenant);
-        #[expect(clippy::expect_used, reason = "all of it is fixed, and every life builds it")]
+        #[expect(
+            clippy::expect_used,
+            reason = "all values are constants, and every life builds it"
+        )]
         config
             .journal_enabled(self.has_journal)
             .build()
@@ -242,7 +246,7 @@ impl Dice<'_> {
 
     fn fortunes(&mut self, work: Duration) -> Vec<(Duration, Fortune)> {
         let mut fortunes = Vec::new();
-        // Around the end of the action is where the money is.
+        // The money is at risk around the end of the action.
         let near = |dice: &mut Self| {
             let spread = dice.millis(25_000);
             work.saturating_sub(Duration::from_secs(2)) + spread
@@ -286,7 +290,7 @@ impl Dice<'_> {
         fortunes
     }
 
-    /// By milliseconds up to a fortnight, forward or back.
+    /// A jump of a clock, from milliseconds to two weeks, forward or back.
     fn jump(&mut self) -> i64 {
         let by = self.time(1, 30).as_millis();
         let by = i64::try_from(by).unwrap_or(0);
@@ -294,5 +298,5 @@ impl Dice<'_> {
     }
 }
 
-/// The health of a journal that a plan may ask for.
+/// The faults of a journal that a plan may choose.
 const ILL: [JournalHealth; 2] = [JournalHealth::Fails, JournalHealth::WorksButSaysNot];
