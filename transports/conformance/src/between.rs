@@ -1,4 +1,4 @@
-//! What speaks between client and server in its own words: balancers, gateways, proxies.
+//! Intermediaries that answer in place of the server: balancers, gateways, proxies.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -100,8 +100,8 @@ pub fn a_server_that_takes_all_its_connections_along_costs_no_call<A: Adapter>()
     }
 }
 
-/// Answers on each connection, the first so many requests together, so that as many connections are pooled; and once it
-/// has gone, it ends each of these connections in place of an answer.
+/// A server that answers its first `pooled` requests together, so that the client pools as many connections. Once it
+/// `has_gone`, it closes each of these connections instead of answering.
 fn server(pooled: usize, has_gone: Arc<AtomicBool>) -> Scripted {
     let (together, connections) = (Barrier::new(pooled), AtomicUsize::new(0));
     Scripted::start(move |connection| {

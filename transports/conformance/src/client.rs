@@ -1,5 +1,5 @@
-//! A client for plain HTTP/1.1 that keeps its connection and understands nothing of what it carries. It is for tests
-//! of this repository alone.
+//! A client for plain HTTP/1.1 that keeps its connection and does not interpret the messages. It is only for the tests
+//! of this repository.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub struct Client {
     authority: String,
-    /// What the base address has after host and port.
+    /// The path of the base URL.
     prefix: String,
     connection: Option<BufReader<TcpStream>>,
 }
@@ -51,7 +51,7 @@ impl Client {
         let message = [head.as_bytes(), b"\r\n", if method == "GET" { b"" } else { body }].concat();
         let was_open = self.connection.is_some();
         match self.attempt(&message) {
-            // The server may end a connection between two requests.
+            // The server may close a connection between two requests.
             Err(_) if was_open => self.attempt(&message),
             outcome => outcome,
         }

@@ -1,4 +1,4 @@
-//! The ways in which an action ends without saying what it cost, or says it wrongly.
+//! Actions that end without a cost, or with an invalid one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,7 +9,7 @@ use cycles_sandbox::ReservationStatus;
 use super::stage::{PATIENCE, Stage, actual, commit, request};
 use super::{ActionFailed, Adapter, Client as _, Guard as _, Left};
 
-/// Fails unless the reservation is given back and nothing spent.
+/// Asserts that the reservation was released and nothing was spent.
 #[track_caller]
 fn assert_released<A: Adapter>(stage: &Stage<A>, id: &ReservationId) {
     stage.flush_everything();
@@ -17,7 +17,7 @@ fn assert_released<A: Adapter>(stage: &Stage<A>, id: &ReservationId) {
     stage.assert_spent(0);
 }
 
-/// Fails unless so much is charged, and said to be a part.
+/// Asserts that exactly `tokens` are charged, and that the commit is marked as partial.
 #[track_caller]
 fn assert_partial<A: Adapter>(stage: &Stage<A>, id: &ReservationId, tokens: i64) {
     stage.flush_everything();
@@ -174,7 +174,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
     assert_eq!((stage.budget().reserved, stage.budget().spent), (150, 0));
     assert!(stage.commits().is_empty());
 
-    // An action's value comes back all the same.
+    // The action's value is returned all the same.
     let (value, receipt) = stage
         .client
         .with_cycles(Amount::tokens(100), |_| Ok(("value", Amount::usd_microcents(1))))
@@ -194,7 +194,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
     stage.wait_until("the action's is told too", || untaken() == 3);
     stage.flush_all_but(3);
 
-    // What was told to be spent before is charged, and the cost itself is nowhere all the same.
+    // The spend that was reported before is charged, but the cost itself stays unrecorded.
     for wrong in [Amount::usd_microcents(9), Amount::tokens(-9)] {
         let (value, receipt) = stage
             .client

@@ -1,4 +1,4 @@
-//! Directories and the journals in them, as they are on the disk.
+//! Temporary directories, and the journals in them as they are on disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cycles_proto::record::JournalRecord;
 
-/// The records with this ending (`json`, `rejected`, `stale`) in a journal's directory, whoever they belong to.
-/// One that is removed meanwhile is none.
+/// The records with this ending (`json`, `rejected`, `stale`) in a journal's directory, of all principals. Records that
+/// are removed meanwhile are skipped.
 pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
     let files = files(dir, ending).into_iter();
     files
@@ -16,7 +16,7 @@ pub fn records(dir: &Path, ending: &str) -> Vec<JournalRecord> {
         .collect()
 }
 
-/// The files with this ending, or all, in a journal's directory, whoever they belong to.
+/// The files with this ending (all files if it is empty) in a journal's directory, of all principals.
 pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in fs::read_dir(dir).unwrap() {
@@ -30,12 +30,12 @@ pub(super) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A directory that goes with the value.
+/// A temporary directory, which is removed on drop.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// A fresh one.
+    /// Creates a new directory.
     #[expect(clippy::new_without_default, reason = "it makes a directory")]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -46,7 +46,7 @@ impl TempDir {
         Self(path)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Costs that the ledger does not take, and two of one reservation: each ends in a file, or is told to be in none.
+//! Costs that the ledger refuses, and two costs of one reservation: each ends in a file, or is reported as unrecorded.
 
 use cycles_proto::models::{Amount, ReservationCreateRequest};
 use cycles_proto::{Event, Receipt};
@@ -6,7 +6,7 @@ use cycles_proto::{Event, Receipt};
 use super::stage::{PATIENCE, Stage};
 use super::{Adapter, Client as _, Guard as _, commit, request};
 
-/// The same job, whenever it is delivered.
+/// The request of a job, with the same key at every delivery.
 fn job() -> ReservationCreateRequest {
     let mut job = request(1_000);
     job.idempotency_key = Some("job-7".into());
@@ -20,7 +20,7 @@ pub fn a_job_that_was_done_twice_has_both_costs_in_the_ledger_or_in_a_file<A: Ad
     let id = first.reservation_id();
     let receipt = first.commit(commit(100)).unwrap();
     assert!(matches!(receipt, Receipt::Pending { .. }), "{receipt:?}");
-    // The process is gone, and the job is delivered again while its lease is alive.
+    // The process is gone, and the job is delivered again while its lease is still held.
     let another = stage.another_client();
     let again = another.reserve(job()).unwrap();
     assert_eq!(again.reservation_id(), id);

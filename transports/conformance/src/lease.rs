@@ -1,4 +1,4 @@
-//! Leases that are kept alive, and extensions that do not come back.
+//! Leases that are kept alive, and extensions that are not answered.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub fn a_heartbeat_keeps_a_lease_alive_beyond_its_length<A: Adapter>() {
 
 pub fn a_lease_so_short_that_its_first_beat_is_due_with_the_grant_is_kept_alive<A: Adapter>() {
     let stage = Stage::<A>::new();
-    // Less than an attempt and the margin: no beat can wait.
+    // Shorter than an attempt plus the margin, so the first beat cannot wait.
     let guard = stage.client.reserve(request_for(100, 2_000)).unwrap();
     assert_kept_alive(&stage, guard);
 }
@@ -36,7 +36,7 @@ pub fn a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive
     assert_kept_alive(&stage, guard);
 }
 
-/// Fails unless the lease outlives its first end and its cost is committed.
+/// Asserts that the lease outlives its first expiry, and that its cost is committed.
 fn assert_kept_alive<A: Adapter>(stage: &Stage<A>, guard: <A::Client as Client>::Guard) {
     let id = guard.reservation_id();
     let first_end = stage.reservation(&id).expires_at_ms;
@@ -54,7 +54,7 @@ fn assert_kept_alive<A: Adapter>(stage: &Stage<A>, guard: <A::Client as Client>:
     stage.assert_spent(42);
 }
 
-/// More extensions at once than an adapter may have threads for: the time in a queue is not an attempt's.
+/// More extensions at once than an adapter may have threads: the time in a queue does not count as part of an attempt.
 pub fn many_leases_are_kept_alive_though_each_extension_takes_long<A: Adapter>() {
     let stage = Stage::<A>::new();
     stage.inject("extend:delay=500ms");
@@ -78,7 +78,7 @@ pub fn many_leases_are_kept_alive_though_each_extension_takes_long<A: Adapter>()
     );
 }
 
-/// Tasks that compute or block are the user's own affair, and no lease may depend on them.
+/// A user's tasks may compute or block, and no lease may depend on them.
 pub fn a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy<A: Adapter>() {
     let stage = Stage::<A>::new();
     let guard = stage.client.reserve(request_for(100, 4_000)).unwrap();
@@ -87,8 +87,8 @@ pub fn a_lease_is_kept_alive_while_all_threads_of_the_runtime_are_busy<A: Adapte
 }
 
 pub fn an_extension_that_hangs_does_not_delay_the_commit<A: Adapter>() {
-    // The lease is so short that it is prolonged at once, and an attempt at that takes a second at most. If the
-    // commit waits for it every time, that second is over every time; a machine that stands still is not.
+    // The lease is so short that it is extended at once, and that attempt takes at most a second. If the commit waited
+    // for it, it would take that second every time; a slow machine does not take it every time.
     for _ in 0..5 {
         let stage = Stage::<A>::new();
         stage.inject("extend:delay=60s");

@@ -47,39 +47,39 @@ pub trait Adapter {
     /// Its client.
     type Client: Client;
 
-    /// A client with this configuration that tells `observer` of every event.
+    /// Creates a client with this configuration that calls `observer` with every event.
     fn client(config: CyclesConfig, observer: impl Fn(&Event) + Send + Sync + 'static) -> Self::Client;
 
-    /// Keeps all threads busy for so long that run the tasks of the caller's runtime, if there is one.
+    /// Keeps all worker threads of the caller's runtime busy for this long, if there is a runtime.
     fn occupy(_time: Duration) {}
 }
 
 /// A client.
 pub trait Client: Debug + Sync {
-    /// What holds a reservation.
+    /// The guard of a reservation.
     type Guard: Guard;
 
-    /// Reserves.
+    /// Makes a reservation.
     fn reserve(&self, request: ReservationCreateRequest) -> Result<Self::Guard, Error>;
 
-    /// Runs an action on `estimate`. What became of its cost is beside its value.
+    /// Runs an action with this estimate. Returns its value and the receipt of its cost.
     fn with_cycles<T>(
         &self,
         estimate: Amount,
         action: impl FnOnce(&dyn Action) -> Result<(T, Amount), ActionFailed>,
     ) -> Result<(T, Result<Receipt, InvalidCommit>), Error>;
 
-    /// Asks anything, for the answer as it came.
+    /// Makes any request, and returns the unparsed answer.
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
 
-    /// Settles what can be settled within the time.
+    /// Settles as many costs as possible within `timeout`.
     fn flush(&self, timeout: Duration) -> Result<Left, Error>;
 
-    /// The same, with what was set aside as stale.
+    /// Does the same, and also settles records that were set aside as stale.
     fn flush_stale(&self, timeout: Duration) -> Result<Left, Error>;
 }
 
-/// A reservation in the hands of a caller.
+/// The guard of a reservation.
 pub trait Guard: Debug + Send {
     fn reservation_id(&self) -> ReservationId;
     fn caps(&self) -> Option<Caps>;
@@ -88,35 +88,35 @@ pub trait Guard: Debug + Send {
     fn commit(self, request: CommitRequest) -> Result<Receipt, Error>;
     fn release(self, reason: &str) -> Result<bool, Error>;
 
-    /// Meters a stream of items that each cost so many tokens, or fail; takes `take` of them, or fewer if it ends
-    /// before, and drops the rest. Returns how many there were and what became of the cost.
+    /// Meters a stream of items, each of which costs this many tokens or fails. Takes `take` of them, or fewer if the
+    /// stream ends before, and drops the rest. Returns the items and the receipt of the cost.
     fn meter(self, items: Vec<Result<i64, ActionFailed>>, metering: Metering) -> Consumed;
 }
 
 /// How a stream is metered and consumed.
 #[derive(Clone, Copy, Debug)]
 pub struct Metering {
-    /// How many items are asked for.
+    /// The number of items to take.
     pub take: usize,
-    /// So many tokens end the stream.
+    /// The number of tokens at which the stream ends.
     pub stop_at: Option<i64>,
     /// Whether the consumer panics instead of leaving.
     pub panics: bool,
 }
 
-/// What was taken of a metered stream.
+/// The result of consuming a metered stream.
 #[derive(Debug)]
 pub struct Consumed {
-    /// The items that were seen; `None` is an error.
+    /// The items that were taken; `None` is an error.
     pub seen: Vec<Option<i64>>,
-    /// What its end told.
+    /// The receipt of its cost.
     pub settled: Result<Option<Receipt>, Error>,
 }
 
 impl Metering {
-    /// Takes the next item, unless no more are asked for; then it panics if it shall.
+    /// Takes the next item. Once `take` items are taken, returns `None`, or panics if `panics` is set.
     ///
-    /// One whose cost closure panics is lost, and the stream is read on.
+    /// An item whose cost closure panics is lost, and the next one is taken.
     pub fn next<T>(self, seen: usize, mut next: impl FnMut() -> Option<T>) -> Option<T> {
         if seen < self.take {
             return loop {
@@ -133,7 +133,7 @@ impl Metering {
         None
     }
 
-    /// What an item costs; that of [`UNTOLD`] panics.
+    /// The cost of an item; panics for [`UNTOLD`].
     pub fn cost(tokens: &i64) -> Amount {
         if *tokens == UNTOLD {
             resume_unwind(Box::new(Untold));
@@ -142,12 +142,12 @@ impl Metering {
     }
 }
 
-/// An item of which the meter's closure does not say what it costs: it panics.
+/// An item for which the meter's closure panics instead of returning a cost.
 pub const UNTOLD: i64 = i64::MIN;
 
 struct Untold;
 
-/// What an action sees of its reservation.
+/// The context of an action: access to its reservation.
 pub trait Action {
     fn reservation_id(&self) -> ReservationId;
     fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit>;
@@ -165,25 +165,25 @@ impl std::fmt::Display for ActionFailed {
 
 impl std::error::Error for ActionFailed {}
 
-/// What a flush left.
+/// The result of a flush: what is not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
     /// Reservations that are still being settled or released.
     pub ending: usize,
     /// Records in the journal.
     pub recorded: usize,
-    /// Costs that are nowhere.
+    /// Costs that are neither in the ledger nor in a record.
     pub unrecorded: usize,
-    /// Costs that were charged for less.
+    /// Costs that were charged only in part.
     pub charged_less: usize,
-    /// Costs that are for a person, in files.
+    /// Costs that were set aside in files, for a person.
     pub set_aside: usize,
-    /// Whether that is all.
+    /// Whether these numbers are known to be complete.
     pub is_certain: bool,
 }
 
 impl Left {
-    /// Nothing at all.
+    /// Nothing is left.
     pub const NOTHING: Self = Self {
         ending: 0,
         recorded: 0,
@@ -193,7 +193,7 @@ impl Left {
         is_certain: true,
     };
 
-    /// The same with so many costs that are nowhere.
+    /// The same with this number of unrecorded costs.
     pub const fn unrecorded(self, unrecorded: usize) -> Self {
         Self { unrecorded, ..self }
     }
@@ -214,7 +214,7 @@ impl From<Flushed> for Left {
     }
 }
 
-/// A test of each behaviour for an [`Adapter`](crate::Adapter).
+/// Creates a test of each behaviour for an [`Adapter`](crate::Adapter).
 #[macro_export]
 macro_rules! adapter_suite {
     ($adapter:ty) => {

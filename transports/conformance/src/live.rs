@@ -1,9 +1,9 @@
-//! A server elsewhere that the behaviours run against, named by `CYCLES_BASE_URL` and set up by the program of
-//! `CYCLES_SEED` (its lines are those of the sandbox's `tests/behaviour/common/setup.rs`).
+//! Another server that the behaviours run against, named by `CYCLES_BASE_URL` and set up by the program of
+//! `CYCLES_SEED` (its lines are described in the sandbox's `tests/behaviour/common/setup.rs`).
 //!
-//! A sandbox stands before it, through which all requests go: it makes things go wrong as ever, and has the server
-//! do what its own ledger does otherwise. Each stage has a tenant and a key of its own there, so that stages and runs
-//! never meet. What a ledger would show is read with the protocol's own operations.
+//! All requests go through a sandbox in front of it, which injects the faults as usual and lets the server answer in
+//! place of its own ledger. Each stage has its own tenant and key on the server, so that stages and runs do not
+//! interfere. The state is read through the protocol's own operations.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -27,17 +27,17 @@ use super::stage::{Money, PATIENCE, Reservation};
 
 const URL: &str = "CYCLES_BASE_URL";
 const SEED: &str = "CYCLES_SEED";
-/// As in a sandbox.
+/// The same as in a default sandbox.
 const ALLOCATED: i64 = 1_000_000;
 
 pub(super) struct Live {
     client: Mutex<Client>,
-    /// The names that clients know, and those that stand for them there.
+    /// The names that clients use, and the names on the server that replace them.
     names: [(&'static str, String); 2],
     done: Mutex<Vec<Done>>,
 }
 
-/// A request that the server has answered, whether or not the client heard of it.
+/// A request that the server has answered, whether or not the client got the answer.
 struct Done {
     operation: Operation,
     path: String,
@@ -47,16 +47,16 @@ struct Done {
 }
 
 impl Live {
-    /// A tenant with a key and the sandbox's budgets on the server, if one is named.
+    /// Creates a tenant with a key and the sandbox's budgets on the server, if a server is named.
     pub(super) fn start() -> Option<Self> {
         static STAGES: AtomicU32 = AtomicU32::new(0);
         let (url, _) = (variable(URL)?, variable(SEED)?);
         static SAID: Once = Once::new();
-        // Past the capture of the test harness.
+        // Directly to standard error, which the test harness does not capture.
         SAID.call_once(|| drop(writeln!(stderr(), "live: the behaviours run against {url}")));
         let now = UnixMillis::from(SystemTime::now()).0;
         let stage = STAGES.fetch_add(1, Ordering::Relaxed);
-        // Keys are told apart by their first 14 characters.
+        // Servers identify keys by their first 14 characters.
         let unique = format!(
             "{:06x}{:04x}{stage:03x}",
             now & 0xff_ffff,
@@ -73,7 +73,7 @@ impl Live {
         })
     }
 
-    /// Has the server answer.
+    /// Sends the request to the server and returns its answer.
     pub(super) fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let target = request
             .uri()
@@ -110,7 +110,7 @@ impl Live {
         });
         let mut response = Response::new(Bytes::from(answer));
         *response.status_mut() = raw.status.try_into().unwrap();
-        // Its framing too: this server sends chunks.
+        // Without the framing: the server sends chunks.
         *response.headers_mut() = raw.headers;
         response.headers_mut().remove(CONTENT_LENGTH);
         for value in response.headers_mut().values_mut() {
@@ -168,7 +168,7 @@ impl Live {
         self.ids::<String>("event_id").len() as u64
     }
 
-    /// Lets every reservation run out, and waits until the server's sweep has found it.
+    /// Waits until every reservation has expired and the server's sweep has found it.
     pub(super) fn expire(&self) {
         for id in self.reservations() {
             if self.reservation(&id).status != ReservationStatus::Active {
@@ -183,7 +183,7 @@ impl Live {
         }
     }
 
-    /// The different ids that answers have under this name, in the order in which they came.
+    /// The distinct ids under this name in the answers, in the order of the answers.
     fn ids<T: From<String> + PartialEq>(&self, name: &str) -> Vec<T> {
         let mut ids = Vec::new();
         for done in self.done.lock().unwrap().iter() {
@@ -219,7 +219,7 @@ impl Live {
     }
 }
 
-/// One line to the program of `CYCLES_SEED`, of which there is one for the whole run.
+/// Sends a line to the program of `CYCLES_SEED`, which runs once for the whole test process.
 fn set_up(line: &str) {
     type Program = (Child, ChildStdin, BufReader<ChildStdout>);
     static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);

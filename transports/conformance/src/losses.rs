@@ -1,4 +1,4 @@
-//! Answers that are lost, that come from elsewhere, or that say no.
+//! Answers that are lost, that come from an intermediary, or that are refusals.
 
 use std::fs;
 use std::thread;
@@ -87,7 +87,7 @@ pub fn a_commit_whose_answer_is_lost_is_charged_once<A: Adapter>() {
         let id = guard.reservation_id();
         let receipt = guard.commit(commit(7)).unwrap();
         assert_pending_and_recorded(&receipt);
-        // The attempts of its own life, and then those from the record.
+        // First the attempts of the reservation itself, then those from the record.
         while stage.client.flush(PATIENCE).unwrap() != Left::NOTHING {}
         assert!(stage.records().is_empty());
         assert_eq!(stage.reservation(&id).charged, Some(7), "{fault}");
@@ -172,7 +172,7 @@ pub fn a_pause_for_one_record_is_one_for_all_of_them<A: Adapter>() {
     let before = stage.commits().len();
     let left = stage.another_client().flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 12));
-    // One, and those that were under way.
+    // One, plus those that were already being sent.
     let asked = stage.commits().len() - before;
     assert!((1..=8).contains(&asked), "{asked}");
 }
@@ -202,7 +202,7 @@ pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
     let another = stage.another_client();
     let left = another.flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 40));
-    // Three, and those that were under way.
+    // Three, plus those that were already being sent.
     let asked = stage.commits().len() - before;
     assert!((3..=10).contains(&asked), "{asked}");
     stage.clear_faults();
@@ -210,7 +210,7 @@ pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
     stage.assert_spent(40);
 }
 
-/// Costs of one token each that the server failed to take.
+/// Leaves records of `count` costs of one token each, because the server fails.
 fn leave_records<A: Adapter>(stage: &Stage<A>, count: usize) {
     stage.inject("commit:503");
     for _ in 0..count {
@@ -239,13 +239,13 @@ pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
         }
     });
     stage.assert_spent(20);
-    // Elsewhere there are no claims, and what is sent twice counts once.
+    // Other systems have no claims, so records may be sent twice, but count once.
     if cfg!(unix) {
         assert_eq!(stage.commits().len() - before, 20);
     }
 }
 
-/// Makes the one record in the journal what another program would have made of it.
+/// Changes the only record in the journal, as another program might have written it.
 fn rewrite<A: Adapter>(stage: &Stage<A>, from: &str, to: &str) {
     let file = stage.files("json").remove(0);
     let text = fs::read_to_string(&file).unwrap();
@@ -333,7 +333,7 @@ pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>()
     assert!(!guard.commit(commit(42)).unwrap().is_settled());
     while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
     stage.clear_faults();
-    // The reservation is over, and for a week nobody was there to say so.
+    // The reservation has expired, and the record was not replayed for a week.
     stage.advance(Duration::from_secs(120));
     stage.age_record(Duration::from_secs(7 * 86_400));
     let key = stage.records()[0].idempotency_key().cloned();
@@ -380,7 +380,7 @@ fn waits_as_long_as_it_was_told<A: Adapter>(busy: &str) {
     let id = guard.reservation_id();
     let receipt = guard.commit(commit(42)).unwrap();
     assert_pending_and_recorded(&receipt);
-    // The pause is in the record before anybody is told, so that no restart forgets it.
+    // The pause is in the record before the receipt reports it, so that it survives a restart.
     stage.wait_until("the pause is recorded", || {
         stage
             .records()

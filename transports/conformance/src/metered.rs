@@ -1,4 +1,4 @@
-//! Streams that are charged for what was consumed of them, whenever that ends.
+//! Streams that are charged for the consumed items, wherever consumption ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -29,7 +29,8 @@ fn seen(costs: &[i64]) -> Vec<Option<i64>> {
     costs.iter().copied().map(Some).collect()
 }
 
-/// Fails unless exactly this is charged, and said to be a part if it is; or all given back if it is nothing.
+/// Asserts that exactly `tokens` are charged, and marked as partial if `is_partial`; or, for 0 tokens, that the
+/// reservation was released.
 #[track_caller]
 fn assert_charged<A: Adapter>(stage: &Stage<A>, tokens: i64, is_partial: bool) {
     stage.flush_everything();
@@ -81,7 +82,7 @@ pub fn a_metered_stream_that_fails_is_charged_what_came_before<A: Adapter>() {
         let mut items = items();
         items[good] = Err(ActionFailed);
         let Consumed { seen: got, settled } = guard.meter(items, ALL);
-        // The error passes through, and is the last.
+        // The error is passed through, as the last item.
         let mut expected = seen(&COSTS[..good]);
         expected.push(None);
         assert_eq!(got, expected);
@@ -140,8 +141,8 @@ pub fn a_metered_stream_that_ends_while_the_server_fails_is_charged_later<A: Ada
     }
 }
 
-/// Meters these items, of which one is not counted, and fails unless the others are charged as a part, and the one is
-/// told and counted.
+/// Meters items of which one cannot be counted. Asserts that the others are charged as partial, and that the uncounted
+/// one is reported as an event and by the flush.
 fn assert_uncounted<A: Adapter>(items: &[i64], metering: Metering) {
     let is_counted = |item: &&i64| **item >= 0;
     let charged: i64 = items.iter().filter(is_counted).sum();

@@ -1,4 +1,4 @@
-//! Answers as they came, for those who judge for themselves.
+//! Raw answers, for callers that interpret them.
 
 use cycles_proto::models::{
     Amount, BalanceParams, CommitResponse, Decision, ErrorCode, ReleaseRequest, ReservationId,
@@ -32,7 +32,7 @@ pub fn a_raw_response_says_what_the_server_said<A: Adapter>() {
     );
     assert_eq!(typed.charged, Amount::tokens(42));
 
-    // What the ledger refuses is an answer like any other.
+    // A refusal is an answer like any other.
     let reason = ReleaseRequest::builder().reason("Processing failed").build();
     let response = stage
         .client
@@ -82,7 +82,7 @@ pub fn a_raw_response_is_had_of_a_page_from_elsewhere_too<A: Adapter>() {
         assert!(!shown.contains(DEFAULT_API_KEY), "{shown}");
         stage.clear_faults();
     }
-    // Nobody answers: that is all that is an error.
+    // Only a missing answer is an error.
     stage.kill_server();
     let nothing = stage.client.raw(RawRequest::Decide(&decide()));
     assert!(matches!(nothing, Err(Error::Transport(_))), "{nothing:?}");

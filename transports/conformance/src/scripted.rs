@@ -1,4 +1,4 @@
-//! A server that does to each connection what a test says, below HTTP.
+//! A server that runs a test's script on each connection, below the level of HTTP.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// Does `script` to every connection, each on a thread of its own.
+    /// Starts a server that runs `script` on every connection, each on its own thread.
     pub fn start(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -48,7 +48,7 @@ impl Scripted {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How many connections were made.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         *self.connections.lock().unwrap()
     }
@@ -61,7 +61,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The next request; `None` when the client has closed.
+    /// The next request; `None` if the client has closed the connection.
     pub fn read_request(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         let mut chunk = [0; 4096];
@@ -89,7 +89,7 @@ impl Connection {
         let _ = self.stream.write_all(text.as_ref());
     }
 
-    /// Holds the connection open without a word until the client gives up.
+    /// Keeps the connection open without answering until the client gives up.
     pub fn hang(&mut self) {
         let _ = self.stream.set_read_timeout(None);
         while !matches!(self.stream.read(&mut [0; 64]), Ok(0) | Err(_)) {}

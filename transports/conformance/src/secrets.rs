@@ -1,4 +1,4 @@
-//! The API key is in nothing that is kept, told or printed.
+//! The API key is in no record, event or debug output.
 
 use std::fs;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub fn the_key_is_nowhere<A: Adapter>() {
             seen.push(String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned());
         }
     }
-    // Its tail, so that a shortened key is found too.
+    // Only its tail, so that a shortened key is found as well.
     let tail = DEFAULT_API_KEY.get(DEFAULT_API_KEY.len() - 8..).unwrap();
     for text in &seen {
         assert!(!text.contains(tail), "{text}");

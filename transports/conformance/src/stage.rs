@@ -1,4 +1,4 @@
-//! A sandbox, a client with a journal of its own, and eyes on all three.
+//! A sandbox, a client with its own journal, and access to the state of all three.
 
 use std::fs;
 use std::io::{Write as _, stderr};
@@ -21,14 +21,14 @@ use super::files::{TempDir, files, records};
 use super::live::Live;
 use super::{Adapter, Client as _, Left};
 
-/// No test waits so long unless it fails.
+/// A test that waits longer than this has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Stage<A: Adapter> {
     pub(super) client: A::Client,
-    /// Until it is [killed](Self::kill_server).
+    /// `None` after it was [killed](Self::kill_server).
     sandbox: Mutex<Option<Sandbox>>,
-    /// The server behind it, if it is not the sandbox's own ledger that answers.
+    /// The server behind it, if another server answers in place of the sandbox's ledger.
     live: Option<Arc<Live>>,
     config: CyclesConfigBuilder,
     events: Arc<Mutex<Vec<Event>>>,
@@ -36,18 +36,18 @@ pub(super) struct Stage<A: Adapter> {
     pub(super) dir: TempDir,
 }
 
-/// A reservation as the server knows it.
+/// The server's state of a reservation.
 #[derive(Clone, Debug)]
 pub(super) struct Reservation {
     pub(super) status: ReservationStatus,
-    /// What was charged, once it is committed.
+    /// The charged amount, once it is committed.
     pub(super) charged: Option<i64>,
     /// Milliseconds since 1970.
     pub(super) expires_at_ms: i64,
     pub(super) extensions: usize,
 }
 
-/// What the tenant has, in tokens.
+/// The tenant's budget, in tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Money {
     pub(super) allocated: i64,
@@ -61,7 +61,7 @@ impl<A: Adapter> Stage<A> {
         Self::with(|config| config)
     }
 
-    /// On which the journal cannot be written.
+    /// A stage whose journal cannot be written.
     pub(super) fn without_journal() -> Self {
         let dir = TempDir::new();
         let file = dir.path().join("a file");
@@ -71,7 +71,7 @@ impl<A: Adapter> Stage<A> {
         })
     }
 
-    /// With another API key of the tenant; nothing if the server cannot be given one.
+    /// A stage with another API key of the tenant; `None` if that cannot be set up on the server.
     pub(super) fn with_key(key: &str) -> Option<Self> {
         let stage = Self::set(TempDir::new(), key, |config| config);
         if stage.live.is_none() {
@@ -124,7 +124,7 @@ impl<A: Adapter> Stage<A> {
         }
     }
 
-    /// Another client like the first, as after a restart.
+    /// A second client with the same configuration, as after a restart.
     pub(super) fn another_client(&self) -> A::Client {
         client::<A>(&self.config, &self.events)
     }
@@ -143,7 +143,7 @@ impl<A: Adapter> Stage<A> {
         *self.sandbox.lock().unwrap() = None;
     }
 
-    /// Makes something go wrong; see the sandbox's README for the words.
+    /// Injects a fault; the sandbox's README describes the syntax.
     pub(super) fn inject(&self, fault: &str) {
         self.server(|sandbox| sandbox.inject(fault.parse().unwrap()));
     }
@@ -152,7 +152,7 @@ impl<A: Adapter> Stage<A> {
         self.server(Sandbox::clear_faults);
     }
 
-    /// Lets this time pass, which is more than any lease and its grace have.
+    /// Lets time pass; `by` must be longer than every lease with its grace period.
     pub(super) fn advance(&self, by: Duration) {
         match &self.live {
             Some(live) => live.expire(),
@@ -160,7 +160,7 @@ impl<A: Adapter> Stage<A> {
         }
     }
 
-    /// Has the tenant's budget ask for these caps, if the server can be told to.
+    /// Sets the caps of the tenant's budget. Returns whether the server supports that.
     pub(super) fn cap(&self, caps: &str) -> bool {
         if self.live.is_some() {
             drop(writeln!(
@@ -174,7 +174,7 @@ impl<A: Adapter> Stage<A> {
         true
     }
 
-    /// By the server's clock.
+    /// The time by the server's clock.
     pub(super) fn now(&self) -> UnixMillis {
         match &self.live {
             Some(_) => SystemTime::now().into(),
@@ -226,7 +226,7 @@ impl<A: Adapter> Stage<A> {
         }
     }
 
-    /// Fails unless the ledger has exactly this spent and nothing held.
+    /// Asserts that exactly this is spent in the ledger, and nothing is held.
     #[track_caller]
     pub(super) fn assert_spent(&self, amount: i64) {
         let budget = self.budget();
@@ -255,12 +255,12 @@ impl<A: Adapter> Stage<A> {
             .collect()
     }
 
-    /// What was told so far.
+    /// The events so far.
     pub(super) fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
     }
 
-    /// Fails unless exactly these events were told, by their names.
+    /// Asserts that exactly the events with these names were reported.
     #[track_caller]
     pub(super) fn assert_told(&self, names: &str) {
         let name = |event: &Event| format!("{event:?}").split(' ').next().unwrap().to_owned();
@@ -268,7 +268,7 @@ impl<A: Adapter> Stage<A> {
         assert_eq!(told.join(" "), names);
     }
 
-    /// Waits until something was told.
+    /// Waits for an event.
     #[track_caller]
     pub(super) fn wait_for_event(&self, what: impl Fn(&Event) -> bool) {
         self.wait_until("the event is told", || self.events().iter().any(&what));
@@ -292,7 +292,7 @@ impl<A: Adapter> Stage<A> {
         records(self.dir.path(), "json")
     }
 
-    /// Makes the one record in the journal one of an event that was recorded so long before.
+    /// Turns the only record in the journal into that of an event, recorded this much earlier.
     pub(super) fn age_record(&self, by: Duration) {
         let (file, records) = (self.files("json").remove(0), self.records());
         let recorded_at = records[0].recorded_at();
@@ -310,7 +310,7 @@ impl<A: Adapter> Stage<A> {
         records(self.dir.path(), ending)
     }
 
-    /// Fails unless the journal holds one record, of this reservation and this cost.
+    /// Asserts that the journal has exactly one record, of this reservation and this cost.
     #[track_caller]
     pub(super) fn assert_recorded(&self, id: &ReservationId, tokens: i64) {
         let records = self.records();
@@ -321,14 +321,14 @@ impl<A: Adapter> Stage<A> {
         assert!(record.body().contains(&actual(tokens)), "{}", record.body());
     }
 
-    /// Settles what is left and fails if anything stays.
+    /// Flushes, and asserts that nothing is left.
     #[track_caller]
     pub(super) fn flush_everything(&self) {
         assert_eq!(self.client.flush(PATIENCE).unwrap(), Left::NOTHING);
         assert!(self.records().is_empty(), "{:?}", self.records());
     }
 
-    /// Settles what is left and fails unless so many costs are nowhere, and nothing else is left.
+    /// Flushes, and asserts that exactly this number of costs is unrecorded, and nothing else is left.
     #[track_caller]
     pub(super) fn flush_all_but(&self, unrecorded: usize) {
         let left = self.client.flush(PATIENCE).unwrap();
@@ -342,7 +342,7 @@ impl<A: Adapter> Stage<A> {
         assert!(self.records().is_empty(), "{:?}", self.records());
     }
 
-    /// The files of the journal with this ending, or all.
+    /// The files of the journal with this ending; all of them if it is empty.
     pub(super) fn files(&self, ending: &str) -> Vec<PathBuf> {
         files(self.dir.path(), ending)
     }
@@ -355,12 +355,12 @@ fn client<A: Adapter>(config: &CyclesConfigBuilder, events: &Arc<Mutex<Vec<Event
     })
 }
 
-/// A reservation by the default tenant, for a minute.
+/// A request for a reservation by the default tenant, for a minute.
 pub fn request(tokens: i64) -> ReservationCreateRequest {
     request_for(tokens, 60_000)
 }
 
-/// A reservation by the default tenant.
+/// A request for a reservation by the default tenant.
 pub fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
     ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
@@ -370,12 +370,12 @@ pub fn request_for(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
         .build()
 }
 
-/// What an action cost.
+/// The commit of a cost.
 pub fn commit(tokens: i64) -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(tokens)).build()
 }
 
-/// Fails unless the cost is not settled yet and safe in its record.
+/// Asserts that the cost is not settled yet, but safe in its record.
 #[track_caller]
 pub(super) fn assert_pending_and_recorded(receipt: &Receipt) {
     let is_kept = matches!(
@@ -388,7 +388,7 @@ pub(super) fn assert_pending_and_recorded(receipt: &Receipt) {
     assert!(is_kept, "{receipt:?}");
 }
 
-/// How a body says what was spent.
+/// The member `actual` of a body.
 pub(super) fn actual(tokens: i64) -> String {
     format!(r#""actual":{{"unit":"TOKENS","amount":{tokens}}}"#)
 }

@@ -1,5 +1,5 @@
-//! The value of an action that succeeded always comes back, whatever becomes of its cost, and the cost is where
-//! it belongs: in the ledger, in a record, or with a person.
+//! The value of a successful action is always returned, whatever happens to its cost; and the cost is in the ledger, in
+//! a record, or reported for a person.
 
 use cycles_proto::models::{Amount, ReservationId};
 use cycles_proto::record::Mode;
@@ -9,7 +9,7 @@ use cycles_sandbox::ReservationStatus;
 use super::stage::{PATIENCE, Stage};
 use super::{Adapter, Client as _, Left};
 
-/// Runs an action that costs 42 of 100 tokens, with `trouble` before its end.
+/// Runs an action that costs 42 of 100 tokens, and calls `trouble` before it ends.
 fn run<A: Adapter>(stage: &Stage<A>, trouble: impl FnOnce()) -> (ReservationId, Receipt) {
     let outcome = stage.client.with_cycles(Amount::tokens(100), |action| {
         trouble();
@@ -53,7 +53,7 @@ pub fn the_value_comes_back_through_server_errors_and_the_cost_is_settled_later<
         stage.flush_everything();
         assert_eq!(stage.reservation(&id).charged, Some(42), "{fault}");
         stage.assert_spent(42);
-        // Whoever was told that it is not settled is told that it is.
+        // After a pending receipt, an event reports the settlement.
         stage.wait_for_event(|event| matches!(event, Event::SettledLate { .. }));
         let ends = stage.events().into_iter().filter(|event| {
             matches!(event, Event::SettledLate { reservation_id, receipt, .. }
@@ -82,7 +82,7 @@ pub fn the_value_comes_back_when_the_reservation_is_over_and_an_event_takes_the_
     stage.flush_everything();
     assert_eq!((stage.events_applied(), stage.budget().spent), (1, 42));
 
-    // The event's answer is lost: its record says that it is one, and it counts once.
+    // The event's answer is lost: the record is in event mode, and the cost counts once.
     let stage = Stage::<A>::new();
     stage.inject("event:lose-response");
     let (id, receipt) = run(&stage, || stage.inject("commit:410"));
@@ -111,7 +111,7 @@ pub fn the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it<A: Ad
         "{rejected:?}"
     );
     assert_eq!(stage.budget().spent, 0);
-    // Once what was refused, once what became of it, and nothing of it is told to the next run.
+    // The refusal is reported once, and its record once; the next run reports nothing.
     assert_eq!(stage.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
     stage.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
     stage.assert_told("Granted SettlementFailed SetAside");
@@ -129,7 +129,7 @@ pub fn the_value_comes_back_when_the_journal_cannot_be_written<A: Adapter>() {
 pub fn the_value_comes_back_with_neither_server_nor_journal<A: Adapter>() {
     let stage = Stage::<A>::without_journal();
     let (id, receipt) = run(&stage, || stage.inject("commit:500"));
-    // There is no record, so the caller waited for all that could be tried.
+    // There is no record, so the caller waited for all attempts.
     assert_pending(&receipt, false);
     assert_eq!(stage.commits().len(), 3);
     assert_eq!(stage.status(&id), ReservationStatus::Active, "it is not released");

@@ -1,4 +1,4 @@
-//! What goes over the wire beside bodies.
+//! The headers of requests.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What stands for the document where the feature `contract` is off: there is none.
+//! Replaces the document when the feature `contract` is off.
 
 use std::path::Path;
 
@@ -7,11 +7,11 @@ use http::{Request, Response};
 
 use super::{FILE, Violation};
 
-/// The protocol's own description; without the feature `contract` nobody can have one.
+/// The protocol's own description; without the feature `contract` it has no values.
 pub enum Spec {}
 
 impl Spec {
-    /// Never returns: a document that is named and not read would be a proof that is left out in silence.
+    /// Always panics: ignoring a document that is named would silently skip the check.
     pub fn read(path: &Path) -> Self {
         panic!(
             "{FILE} names {}, and it is read with the feature `contract` of cycles-conformance only",

@@ -1,4 +1,4 @@
-//! What is wrong with a request or an answer.
+//! Finds the violations in a request or an answer.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::Violation;
 use super::spec::{Operation, Place, Spec};
 
-/// Headers that are HTTP's own.
+/// Headers that HTTP defines.
 const OF_HTTP: [&str; 5] = ["accept", "content-length", "content-type", "host", "user-agent"];
 /// CORRELATION AND TRACING: headers that any request may have.
 const OF_TRACING: [&str; 2] = ["traceparent", "x-cycles-trace-id"];
 
 impl Spec {
-    /// What is wrong with a request; something always is if it belongs to no operation.
+    /// The violations of a request. A request that belongs to no operation is one.
     pub fn request(&self, request: &Request<Bytes>) -> Vec<Violation> {
         let Some((operation, path)) = self.find(request.method(), request.uri().path()) else {
             let found = Found::new(request.method().as_str(), request, None);
@@ -81,7 +81,7 @@ impl Spec {
         found.0
     }
 
-    /// What is wrong with an answer, as far as its request belongs to an operation.
+    /// The violations of an answer; none if its request belongs to no operation.
     pub fn answer(&self, request: &Request<Bytes>, response: &Response<Bytes>) -> Vec<Violation> {
         let Some((operation, _)) = self.find(request.method(), request.uri().path()) else {
             return Vec::new();
@@ -108,7 +108,7 @@ impl Spec {
     }
 }
 
-/// Violations of one exchange.
+/// The violations of one exchange.
 struct Found(Vec<Violation>, Violation);
 
 impl Found {

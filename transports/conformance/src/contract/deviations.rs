@@ -1,10 +1,10 @@
-//! Where the reference server, and the sandbox with it, answers otherwise than the document says.
+//! The deviations of the reference server, and of the sandbox, from the document.
 
 use super::Violation;
 
 pub struct Deviation {
     pub name: &'static str,
-    /// Why it is so, and why that does no harm.
+    /// A description of the deviation.
     pub reason: &'static str,
     pub covers: fn(&Violation) -> bool,
 }

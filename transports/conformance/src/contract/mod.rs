@@ -1,6 +1,6 @@
-//! Requests and answers held against the protocol's own description, an OpenAPI document that `CYCLES_OPENAPI` names.
+//! Checks requests and answers against the protocol's own description, an OpenAPI document that `CYCLES_OPENAPI` names.
 //!
-//! It is read with the feature `contract` only, which brings a validator of JSON Schema along.
+//! Reading it needs the feature `contract`, which adds a validator of JSON Schema.
 
 #[cfg(feature = "contract")]
 mod check;
@@ -20,7 +20,7 @@ pub use self::deviations::{DEVIATIONS, Deviation};
 pub use self::spec::Spec;
 pub use self::violation::Violation;
 
-/// Names the file, by its whole path: tests run in the folder of their crate.
+/// The variable with the full path of the file: tests run in the folder of their crate.
 pub const FILE: &str = "CYCLES_OPENAPI";
 
 static SPEC: LazyLock<Option<Spec>> = LazyLock::new(|| {
@@ -28,7 +28,7 @@ static SPEC: LazyLock<Option<Spec>> = LazyLock::new(|| {
     Some(Spec::read(path.as_ref()))
 });
 
-/// Which deviations were met so far, and how often.
+/// How often each deviation was met so far.
 static MET: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
 
 /// The document, if one is named.
@@ -36,7 +36,8 @@ pub fn spec() -> Option<&'static Spec> {
     SPEC.as_ref()
 }
 
-/// The same; without one the test is left out, and says so past the harness.
+/// The same; without a document it prints that the test is skipped, to standard error, which the test harness does not
+/// capture.
 pub fn spec_or_say() -> Option<&'static Spec> {
     let spec = spec();
     if spec.is_none() {
@@ -47,7 +48,7 @@ pub fn spec_or_say() -> Option<&'static Spec> {
     spec
 }
 
-/// Fails on an answer that is neither as the document says nor a known deviation of the reference server.
+/// Panics if an answer neither matches the document nor is a known deviation of the reference server.
 #[track_caller]
 pub fn check_answer(request: &Request<Bytes>, response: &Response<Bytes>) {
     let Some(spec) = spec() else { return };
@@ -66,7 +67,7 @@ pub fn check_answer(request: &Request<Bytes>, response: &Response<Bytes>) {
     }
 }
 
-/// How often each deviation was met.
+/// How often each deviation was met so far.
 pub fn met() -> BTreeMap<&'static str, u64> {
     MET.lock().unwrap().clone()
 }

@@ -1,4 +1,4 @@
-//! The document as far as it concerns an exchange: per operation its parameters, its bodies, its answers.
+//! The parts of the document that concern exchanges: the parameters, bodies and answers of each operation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,19 +14,19 @@ pub struct Spec {
 pub(super) struct Operation {
     pub(super) id: String,
     pub(super) method: Method,
-    /// The pieces of its path; `{name}` is a parameter.
+    /// The segments of its path; `{name}` is a parameter.
     path: Vec<String>,
     pub(super) parameters: Vec<Parameter>,
-    /// Nothing if it takes no body.
+    /// `None` if it takes no body.
     pub(super) body: Option<Validator>,
     /// By status.
     pub(super) answers: BTreeMap<u16, AnswerRule>,
-    /// The headers of which one has to carry a key; none for a public operation.
+    /// The headers, one of which must carry a key; empty for a public operation.
     pub(super) credentials: Vec<String>,
 }
 
 pub(super) struct Parameter {
-    /// Headers in lower case.
+    /// Its name; for headers, in lower case.
     pub(super) name: String,
     pub(super) place: Place,
     pub(super) is_required: bool,
@@ -58,7 +58,7 @@ impl Spec {
         Self::of(yaml_serde::from_str(&text).unwrap())
     }
 
-    /// What the document says.
+    /// Reads a document.
     pub fn of(mut document: Value) -> Self {
         bound_integers(&mut document);
         let document = Document(document);
@@ -72,7 +72,7 @@ impl Spec {
         Self { operations }
     }
 
-    /// The operation that a path and a method mean, with the path's parameters.
+    /// The operation for a path and a method, with the path's parameters.
     pub(super) fn find<'a>(
         &self,
         method: &Method,
@@ -114,7 +114,7 @@ impl Operation {
 }
 
 impl Text {
-    /// What is wrong with it, if anything is.
+    /// The problem of a value, if it has one.
     pub(super) fn problem(&self, text: &str) -> Option<String> {
         let value = match self.kind.as_str() {
             "integer" => match text.parse::<i64>() {
@@ -125,7 +125,7 @@ impl Text {
                 "true" | "false" => json!(text == "true"),
                 _ => return Some(format!("{text:?} is no boolean")),
             },
-            // Of style `form` and not exploded.
+            // Style `form`, not exploded.
             "array" => text.split(',').collect(),
             _ => json!(text),
         };
@@ -144,7 +144,7 @@ impl Document {
         self.0.pointer(pointer).and_then(Value::as_object).unwrap()
     }
 
-    /// What a reference refers to, or the value itself.
+    /// The target of a reference, or the value itself.
     fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value["$ref"].as_str() {
             Some(reference) => self.resolve(self.0.pointer(&reference[1..]).unwrap()),
@@ -232,7 +232,7 @@ impl Document {
     }
 }
 
-/// JSON Schema knows no `int64`: its bounds are written out.
+/// Replaces the format `int64`, which JSON Schema does not know, by its bounds.
 fn bound_integers(value: &mut Value) {
     match value {
         Value::Object(members) => {

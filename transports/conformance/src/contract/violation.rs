@@ -1,19 +1,19 @@
-//! What is found.
+//! The violations of the document.
 
 use std::fmt;
 
-/// One thing that is not as the document says.
+/// One violation of the document by a request or an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The operation by its `operationId`.
+    /// The `operationId` of the operation.
     pub operation: String,
-    /// The address that was asked, without the server.
+    /// The path and query of the request.
     pub target: String,
-    /// Nothing for a request.
+    /// The status of the answer; `None` for a request.
     pub status: Option<u16>,
     /// `body`, `path NAME`, `query NAME`, `header NAME`, or `status`.
     pub part: String,
-    /// Where in a body, with `*` for the numbers of items.
+    /// The position in a body, with `*` for the indices of items.
     pub at: String,
     pub problem: String,
 }

@@ -104,7 +104,7 @@ pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Ad
 
 fn a_heartbeat_that_fails_is_told_and_goes_on<A: Adapter>() {
     let scene = Scene::<A>::new();
-    // Leases so short that they are prolonged soon.
+    // Leases short enough to be extended soon.
     scene
         .sandbox
         .with_ledger(|ledger| ledger.add_tenant(Tenant::new(DEFAULT_TENANT).max_ttl_ms(4_000)));
@@ -199,7 +199,7 @@ pub fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous<A: Adap
     }
 }
 
-/// The cost is known after this time.
+/// `after` is the time after which the cost is known.
 fn a_nonconformant_success_is_none<A: Adapter>(fault: &str, after: Duration, settlements: &[Operation]) {
     let scene = Scene::<A>::new();
     let client = scene.client();
@@ -230,7 +230,7 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
         Err(ActionFailed)
     });
     assert!(matches!(failed, Err(Error::Action(_))), "{failed:?}");
-    // … says what is no cost of this reservation, …
+    // … commits a cost in another unit than the reservation's, …
     let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
     let guard = client.reserve(request(100)).unwrap();
     let of_the_refused = guard.reservation_id();
@@ -248,13 +248,13 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
             |event| matches!(event, Event::CostNotTaken { reservation_id, .. } if *reservation_id == of_the_refused),
         )
     });
-    // … says nothing, …
+    // … reports nothing, …
     let dropped = client.reserve(request(100)).unwrap();
     let of_the_dropped = dropped.reservation_id();
     drop(dropped);
-    // The cost that could not be taken is nowhere.
+    // The cost that could not be accepted is unrecorded.
     assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING.unrecorded(1));
-    // … of which the ledger hears why, where nobody is left to be told, …
+    // … in which case the ledger gets the reason, because no caller is left, …
     for (id, why) in [
         (of_the_failed.unwrap(), "action_failed"),
         (of_the_dropped, "abandoned"),
@@ -267,7 +267,7 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
         );
         assert_eq!(scene.release_reasons(&id), [why]);
     }
-    // … or is gone together with its process.
+    // … or ends together with its process.
     let mut process = scene.process();
     let gone = process.reserve();
     process.kill();

@@ -1,4 +1,4 @@
-//! The scenarios that outlive a process: what it knew is on the disk, and a fresh one settles it from there.
+//! The scenarios that outlive a process: the cost is on disk, and a new process settles it from there.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ use super::scene::Scene;
 use crate::{Adapter, Left};
 
 pub fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process<A: Adapter>() {
-    // The ledger had heard of the commit when the process ended, or it had not.
+    // Once with a commit that had reached the ledger when the process ended, once with one that had not.
     for has_arrived in [false, true] {
         let scene = Scene::<A>::new();
         let id = scene.crash_committing(40, has_arrived);
@@ -37,7 +37,7 @@ pub fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process<A: 
 }
 
 pub fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode<A: Adapter>() {
-    // The second process ends while its event is in flight, which the ledger had heard of, or had not.
+    // The second process ends during the exchange of its event, which may or may not have reached the ledger.
     for has_arrived in [false, true] {
         let scene = Scene::<A>::new();
         let id = scene.crash_committing(40, false);
@@ -62,7 +62,7 @@ pub fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode<A: 
         assert_eq!((left.len(), left[0].mode()), (1, Mode::Event), "and survives");
         scene.flush();
 
-        // Once it is an event, no process tries a commit again.
+        // Once the record is in event mode, no process tries a commit again.
         scene.assert_settlements(&[CommitReservation, CommitReservation, CreateEvent, CreateEvent]);
         // successful_event_removes_record
         assert!(scene.files("json").is_empty());
@@ -72,7 +72,7 @@ pub fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode<A: 
 }
 
 pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
-    // On a machine that is too slow to restart a process within the pause, the pause is longer.
+    // Repeats with a longer pause if the machine is too slow to restart a process within the first one.
     for pause in [2, 10] {
         let scene = Scene::<A>::new();
         scene.inject(&format!("commit:429={pause}@1"));
@@ -83,7 +83,7 @@ pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
         let recorded = UnixMillis::from(SystemTime::now());
         process.kill();
         let floor = floor(&scene).unwrap();
-        // It is the server's pause, from its answer on, and not something shorter or longer of our own.
+        // It is the server's pause, counted from its answer, neither shorter nor longer.
         let (asked, wait) = (scene.settlements()[0].at, Duration::from_secs(pause));
         let (earliest, latest) = (asked.saturating_add(wait), recorded.saturating_add(wait));
         assert!(
@@ -172,7 +172,7 @@ pub fn cr_durable_005_corrupt_or_unsupported_journal_record_is_quarantined<A: Ad
 
 pub fn cr_durable_006_concurrent_replay_remains_exactly_once<A: Adapter>() {
     one_of_two_workers_replays_while_the_other_waits_for_it::<A>();
-    // Where the workers do not meet in time, the server takes more time to answer.
+    // Repeats with a slower server if the workers did not overlap.
     for wait in [1_000, 4_000] {
         let scene = Scene::<A>::new();
         let id = scene.crash_committing(40, false);
@@ -185,7 +185,7 @@ pub fn cr_durable_006_concurrent_replay_remains_exactly_once<A: Adapter>() {
         for worker in &mut workers {
             assert_eq!(worker.flushed(), Left::NOTHING);
         }
-        // Each came at least that time before it was served: the second before the first had its answer.
+        // Each request arrived at least that long before it was served: the second before the first was answered.
         let served: Vec<_> = scene.settlements()[1..].iter().map(|seen| seen.at).collect();
         let &[first, second] = served.as_slice() else {
             continue;
@@ -219,7 +219,7 @@ fn one_of_two_workers_replays_while_the_other_waits_for_it<A: Adapter>() {
     assert!(scene.files("json").is_empty());
 }
 
-/// The earliest time of the next attempt, if one lies on the disk.
+/// The earliest time of the next attempt according to the record, if there is one.
 fn floor<A: Adapter>(scene: &Scene<A>) -> Option<UnixMillis> {
     scene.records().first()?.not_before(SystemTime::now().into())
 }

@@ -1,8 +1,8 @@
-//! The scenarios of the SDK recovery profile 0.3, each by its id, as every adapter has to play them: on real sockets,
-//! with a journal of real files, and with processes that are killed and started again.
+//! The scenarios of the SDK recovery profile 0.3, by their ids, which every adapter has to pass: with real sockets, a
+//! journal of real files, and processes that are killed and restarted.
 //!
-//! A scenario whose faults end a process plays in children: the test binary runs itself, told to live
-//! [`another_process`]. What such a process leaves is on the disk and in the ledger, and nowhere else.
+//! Scenarios that end a process use child processes: the test binary starts itself to run only [`another_process`].
+//! Such a process leaves traces only on disk and in the ledger.
 
 mod core;
 mod durable;
@@ -15,7 +15,7 @@ pub use self::durable::*;
 pub use self::names::*;
 pub use self::process::another_process;
 
-/// A test of each scenario for an [`Adapter`](crate::Adapter). To be named in the root of a test binary, or in a
+/// Creates a test of each scenario for an [`Adapter`](crate::Adapter). Call it in the root of a test binary, or in a
 /// module `recovery` of it.
 #[macro_export]
 macro_rules! recovery_suite {
@@ -34,7 +34,7 @@ macro_rules! recovery_suite {
             cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_identifiers
             cr_boundary_001_missing_actual_is_surfaced_without_settlement
         }
-        /// No scenario: what the processes of the others do.
+        /// Not a scenario: the code of the other tests' child processes.
         #[test]
         fn another_process() {
             $crate::recovery::another_process::<$adapter>();

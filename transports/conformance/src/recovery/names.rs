@@ -1,5 +1,5 @@
-//! The scenario of the journal's file names: each reservation has a file of its own, whatever its id looks like, and
-//! what becomes of one is no end of another.
+//! The scenario of the journal's file names: each reservation has its own file, whatever its id looks like, and the end
+//! of one does not affect another.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ use super::scene::Scene;
 use crate::Adapter;
 use crate::stage::commit;
 
-/// Each of them is another one to somebody who makes names fit for a path, folds cases, trims, or normalises. A client
-/// settles as many at a time.
+/// Ids that would collide if a client sanitised names for paths, folded case, trimmed, or normalised. They are as many
+/// as a client settles at a time.
 const IDS: [&str; AT_A_TIME] = [
     "rsv/a",
     "rsv_a",
@@ -55,14 +55,14 @@ fn each_identifier_has_a_file_of_its_own_and_is_settled<A: Adapter>() {
     expected.sort();
     expected.dedup();
     assert_eq!(expected.len(), IDS.len());
-    // Each costs another power of two, so that the sum tells which of them were charged.
+    // Each costs a different power of two, so that the sum shows which of them were charged.
     let write_all = || {
         for (place, id) in IDS.iter().enumerate() {
             fs::write(folder.join(name(id)), event(&scene, id, 1 << place).to_json()).unwrap();
         }
     };
     write_all();
-    // The client finds all of them where they are, and writes each of them anew there: the server wants a pause.
+    // The client finds all of them, and rewrites each of them in place, because the server asks for a pause.
     scene.inject("event:429=600");
     let mut throttled = scene.process();
     throttled.flush();
@@ -104,8 +104,8 @@ fn each_identifier_has_a_file_of_its_own_and_is_settled<A: Adapter>() {
     assert!(scene.files("json").is_empty());
 }
 
-/// `matching_legacy_record_migrates_without_deleting_collision`: two that had one name once, of which one has its new
-/// name already. They are paused, so that nothing is asked of the server.
+/// `matching_legacy_record_migrates_without_deleting_collision`: two records whose old names are the same; one has its
+/// new name already. Both are paused, so that nothing is sent.
 fn a_record_under_an_old_name_gets_its_new_one_beside_one_that_shared_it<A: Adapter>() {
     let scene = Scene::<A>::new();
     let folder = folder(&scene);
@@ -124,8 +124,8 @@ fn a_record_under_an_old_name_gets_its_new_one_beside_one_that_shared_it<A: Adap
     assert_eq!(scene.settlements().len(), before, "nothing is sent");
 }
 
-/// While the cost of one is on its way, an older program writes another's under the name that both had once. Then the
-/// first is settled, or refused and set aside.
+/// While the first cost is being sent, an older program writes the record of another one under the old name of both.
+/// Then the first is settled, or refused and set aside.
 fn the_end_of_one_leaves_another_that_shares_its_old_name<A: Adapter>(refusal: Option<&str>) {
     let scene = Scene::<A>::new();
     let folder = folder(&scene);
@@ -156,7 +156,7 @@ fn the_end_of_one_leaves_another_that_shares_its_old_name<A: Adapter>(refusal: O
     assert_eq!(scene.settlements().len(), before + 1);
 }
 
-/// The journal's folder, which a cost of 40 made that is settled by now.
+/// The journal's folder, created by a cost of 40 that is settled already.
 fn folder<A: Adapter>(scene: &Scene<A>) -> PathBuf {
     scene.crash_committing(MADE_BY, true);
     let folder = scene.folder();
@@ -166,7 +166,7 @@ fn folder<A: Adapter>(scene: &Scene<A>) -> PathBuf {
 
 const MADE_BY: i64 = 40;
 
-/// The record of a cost that is to be settled by an event.
+/// The record of a cost in event mode.
 fn event<A: Adapter>(scene: &Scene<A>, id: &str, tokens: i64) -> JournalRecord {
     let purpose = Purpose {
         subject: Subject::tenant(DEFAULT_TENANT),
@@ -186,13 +186,13 @@ fn event<A: Adapter>(scene: &Scene<A>, id: &str, tokens: i64) -> JournalRecord {
     record.unwrap().into_event().unwrap()
 }
 
-/// The file of one that is not to be sent for an hour.
+/// The file of a record that must not be sent for an hour.
 fn paused<A: Adapter>(scene: &Scene<A>, id: &str) -> String {
     let in_an_hour = UnixMillis::from(SystemTime::now()).saturating_add(Duration::from_secs(3_600));
     event(scene, id, 5).with_not_before(in_an_hour).to_json()
 }
 
-/// The name of its file, by the profile and not by the client's word.
+/// The name of a reservation's file, computed from the profile rather than by the client.
 fn name(id: &str) -> String {
     let digest = Sha256::digest(id.as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

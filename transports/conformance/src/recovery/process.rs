@@ -1,5 +1,5 @@
-//! A process of its own with a client in it: the test binary, started once more. It does what it is told line by
-//! line on its standard input, and says on its standard output what came of it and what its observer was told.
+//! A child process with a client: the test binary, started again. It reads commands, one per line, from its standard
+//! input, and writes their results and its observer's events to its standard output.
 
 use std::env;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ const URL: &str = "CYCLES_RECOVERY_URL";
 const KEY: &str = "CYCLES_RECOVERY_KEY";
 const DIR: &str = "CYCLES_RECOVERY_DIR";
 
-/// A running one, which is killed when it is dropped.
+/// A running child process, which is killed on drop.
 pub(super) struct Process {
     child: Child,
     stdin: ChildStdin,
@@ -29,7 +29,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// A fresh client of this server over this journal; it has done nothing yet.
+    /// Starts a process with a new client for this server and this journal.
     pub(super) fn start(url: &str, key: &str, dir: &Path) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args([
@@ -70,12 +70,12 @@ impl Process {
         ReservationId::from(self.hear("reserved "))
     }
 
-    /// Hands over what it cost, and waits for nothing.
+    /// Commits the cost, without waiting for the result.
     pub(super) fn commit(&mut self, tokens: i64) {
         self.tell(&format!("commit {tokens}"));
     }
 
-    /// Settles what is left of all processes before it; [`flushed`](Self::flushed) waits for that.
+    /// Starts to settle the records of all earlier processes; [`flushed`](Self::flushed) waits for that.
     pub(super) fn flush(&mut self) {
         self.tell("flush");
     }
@@ -94,12 +94,12 @@ impl Process {
         }
     }
 
-    /// Waits until its observer was told something that contains all of these, and says what.
+    /// Waits for an event whose text contains all these words, and returns the text.
     pub(super) fn told(&mut self, words: &[&str]) -> String {
         self.hear_one(|line| line.starts_with("told ") && words.iter().all(|word| line.contains(word)))
     }
 
-    /// The end, at once and without a word: nothing of it gets a chance to tidy up.
+    /// Kills the process at once, so that it cannot clean up.
     pub(super) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -110,7 +110,7 @@ impl Process {
         self.stdin.flush().unwrap();
     }
 
-    /// The rest of the next line that begins so.
+    /// The rest of the next line that begins with `start`.
     fn hear(&mut self, start: &str) -> String {
         let line = self.hear_one(|line| line.starts_with(start));
         line[start.len()..].to_owned()
@@ -134,13 +134,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have been killed before.
+        // It may have been killed already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The other side: a client that is told what to do. Without an address there is nobody to tell it.
+/// The child's side: a client that executes commands. Does nothing unless the variable with the server's URL is set.
 pub fn another_process<A: Adapter>() {
     let Ok(url) = env::var(URL) else { return };
     let (key, dir) = (env::var(KEY).unwrap(), env::var_os(DIR).unwrap());
@@ -181,11 +181,11 @@ pub fn another_process<A: Adapter>() {
     }
 }
 
-/// One line in one piece, though the test harness and other threads write as well.
+/// Writes a line in one piece, because the test harness and other threads write as well.
 fn say(line: &str) {
     let mut text = String::new();
     write!(text, "\n{line}\n").unwrap();
     let mut stdout = stdout().lock();
-    // Nobody listens any more: the process is about to be killed.
+    // An error means that the parent no longer reads: this process is about to be killed.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

@@ -1,4 +1,4 @@
-//! A sandbox, a journal, and a log of what was sent with what lay in the journal at that moment.
+//! A sandbox, a journal, and a log of all requests, each with the journal's records at that moment.
 
 use std::fs;
 use std::marker::PhantomData;
@@ -25,7 +25,7 @@ use crate::stage::PATIENCE;
 use crate::{Adapter, Left};
 
 pub(super) struct Scene<A: Adapter> {
-    /// What is held is let go before the sandbox waits for its thread.
+    /// Before `sandbox`, so that it is dropped first: a held request would block the end of the sandbox's thread.
     hold: Arc<Mutex<Option<Hold>>>,
     pub(super) sandbox: Sandbox,
     pub(super) dir: TempDir,
@@ -34,7 +34,7 @@ pub(super) struct Scene<A: Adapter> {
     adapter: PhantomData<A>,
 }
 
-/// A request as the server got it.
+/// A request, as the server received it.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) operation: Operation,
@@ -42,28 +42,28 @@ pub(super) struct Seen {
     pub(super) key: String,
     pub(super) api_key: String,
     pub(super) body: Bytes,
-    /// Whether it got past the faults, to the ledger.
+    /// Whether it reached the ledger, past the faults.
     pub(super) has_arrived: bool,
     pub(super) at: UnixMillis,
-    /// The records in the journal at that time, as they lay on the disk.
+    /// The journal's records on disk at that time.
     pub(super) records: Vec<JournalRecord>,
 }
 
-/// The next request of this operation stays in flight: it is told, and unanswered until it is let go.
+/// Holds the next request of this operation: its arrival is reported, and it is not answered until it is released.
 struct Hold {
     operation: Operation,
     told: Sender<()>,
     let_go: Receiver<()>,
 }
 
-/// A request in flight.
+/// A request that the server holds.
 pub(super) struct InFlight {
     told: Receiver<()>,
     _let_go: Sender<()>,
 }
 
 impl InFlight {
-    /// Waits until it is at the server.
+    /// Waits until it has arrived at the server.
     #[track_caller]
     pub(super) fn wait(&self) {
         self.told.recv_timeout(PATIENCE).expect("the request comes");
@@ -85,7 +85,7 @@ impl<A: Adapter> Scene<A> {
                     .unwrap()
                     .take_if(|hold| hold.operation == exchange.operation);
                 if let Some(hold) = held {
-                    // Whoever asked for it has failed if nobody listens any more.
+                    // An error means that the waiting test has failed already.
                     let _ = hold.told.send(());
                     let _ = hold.let_go.recv_timeout(PATIENCE);
                 }
@@ -111,7 +111,7 @@ impl<A: Adapter> Scene<A> {
         })
     }
 
-    /// A process with a client of its own.
+    /// A process with its own client.
     pub(super) fn process(&self) -> Process {
         self.process_with(DEFAULT_API_KEY)
     }
@@ -120,7 +120,7 @@ impl<A: Adapter> Scene<A> {
         Process::start(&self.sandbox.base_url(), key, self.dir.path())
     }
 
-    /// A process that is killed while its first commit is in flight, which then may or may not have arrived.
+    /// Kills a process while its first commit is unanswered; `has_arrived` is whether the commit reaches the ledger.
     pub(super) fn crash_committing(&self, tokens: i64, has_arrived: bool) -> ReservationId {
         if !has_arrived {
             self.inject("commit:lose-request@1");
@@ -135,7 +135,7 @@ impl<A: Adapter> Scene<A> {
         id
     }
 
-    /// A process that settles everything and finds nothing left.
+    /// Settles everything in a new process, and asserts that nothing is left.
     #[track_caller]
     pub(super) fn flush(&self) {
         let mut process = self.process();
@@ -173,7 +173,8 @@ impl<A: Adapter> Scene<A> {
         self.seen(&[Operation::CommitReservation, Operation::CreateEvent])
     }
 
-    /// Fails unless they are these, all of them under one key and those of an operation to the byte.
+    /// Asserts that these are all settlements, that they have one key, and that those of one operation have the same
+    /// bytes.
     #[track_caller]
     pub(super) fn assert_settlements(&self, expected: &[Operation]) {
         let seen = self.settlements();
@@ -186,7 +187,7 @@ impl<A: Adapter> Scene<A> {
         }
     }
 
-    /// Why this reservation was to be released, at each attempt.
+    /// The reasons of all attempts to release this reservation.
     pub(super) fn release_reasons(&self, id: &ReservationId) -> Vec<String> {
         let mut releases = self.seen(&[Operation::ReleaseReservation]);
         releases.retain(|seen| seen.path.contains(id.as_str()));
@@ -202,7 +203,7 @@ impl<A: Adapter> Scene<A> {
         state.unwrap()
     }
 
-    /// Fails unless the ledger counts this cost once, by a commit or by an event, and holds nothing.
+    /// Asserts that the ledger has charged this cost once, by this operation, and holds nothing.
     #[track_caller]
     pub(super) fn assert_charged_once(&self, id: &ReservationId, tokens: i64, by: Operation) {
         let commits = (by == Operation::CommitReservation).then_some(tokens);
@@ -219,25 +220,25 @@ impl<A: Adapter> Scene<A> {
         records(self.dir.path(), "json")
     }
 
-    /// The files of the journal with this ending, or all.
+    /// The files of the journal with this ending; all of them if it is empty.
     pub(super) fn files(&self, ending: &str) -> Vec<PathBuf> {
         files(self.dir.path(), ending)
     }
 
-    /// The journal's folder of this server and tenant, once something was written there.
+    /// The journal's folder for this server and tenant; it must have been created.
     pub(super) fn folder(&self) -> PathBuf {
         let files = self.files("");
         files.first().and_then(|file| file.parent()).unwrap().to_owned()
     }
 
-    /// As on a file system where nothing can be locked: nobody waits for another's replay.
+    /// Simulates a file system without locks, where no process waits for another's replay.
     pub(super) fn take_away_locks(&self) {
         let lock = self.folder().join("claim.lock");
         let _ = fs::remove_file(&lock);
         fs::create_dir(lock).unwrap();
     }
 
-    /// Everything that is in the journal, names and contents.
+    /// The whole journal: names and contents.
     pub(super) fn journal_text(&self) -> String {
         let files = self.files("").into_iter();
         let texts = files.map(|file| {
@@ -287,7 +288,7 @@ impl Seen {
     }
 }
 
-/// What every client of these scenarios is given.
+/// The configuration of every client in these scenarios.
 pub(super) fn config(url: &str, key: &str, dir: &Path) -> CyclesConfigBuilder {
     let mut retry = RetryPolicy::default();
     retry.max_attempts = 2;
