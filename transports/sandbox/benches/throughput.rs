@@ -1,7 +1,7 @@
 //! Pairs of reserve and commit per second over loopback: `cargo bench -p cycles-sandbox`.
 //!
-//! 64 connections, one request at a time on each, the load generator on the same machine. It prints and
-//! asserts nothing: the figure depends on the machine.
+//! 64 connections with one request at a time on each, and the load generator on the same machine. It prints figures and
+//! asserts nothing, because they depend on the machine.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::{Duration, Instant};
@@ -102,7 +102,7 @@ impl Line {
     }
 }
 
-/// Where the response ends, once all of it is there.
+/// The end of the response, once it is complete.
 fn whole(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;

@@ -1,4 +1,4 @@
-//! What one may write out of habit, each with one sentence at its place.
+//! Habits from other languages, each with one error at its place.
 
 mod on_tokio {
     use cycles_tokio::{Error, cycles};

@@ -1,4 +1,4 @@
-//! Who may do what on the admin plane, and what it does not have.
+//! Access to the admin plane, and the calls that it does not have.
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;

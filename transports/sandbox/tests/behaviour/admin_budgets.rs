@@ -1,4 +1,4 @@
-//! Budgets on the admin plane: making, funding, freezing and changing them.
+//! Budgets on the admin plane: creating, funding, freezing and changing them.
 
 use cycles_sandbox::{Budget, BudgetStatus, TenantStatus, Unit};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Tenants and API keys on the admin plane: statuses, defaults and what the server proper makes of them.
+//! Tenants and API keys on the admin plane: statuses, defaults, and their effect on the client-facing server.
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;

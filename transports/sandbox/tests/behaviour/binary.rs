@@ -1,4 +1,4 @@
-//! The program `cycles-sandbox` as a shell and a client meet it.
+//! The program `cycles-sandbox`, as shells and clients use it.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -19,7 +19,7 @@ fn run(args: &[&str]) -> Output {
     command(args).output().unwrap()
 }
 
-/// The program on a free port, with what it prints.
+/// The program on a free port, with its output.
 struct Program {
     child: Child,
     log: Receiver<String>,
@@ -35,7 +35,7 @@ impl Program {
         Self::of(command(&["--listen", addr]).args(args))
     }
 
-    /// What it prints it prints until its standard output ends, and that ends before the program does.
+    /// Reads its standard output to the end, which comes before the program ends.
     fn of(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -66,7 +66,7 @@ impl Program {
         ask(&self.exports["CYCLES_BASE_URL"], &key, method, path, body)
     }
 
-    /// The first line of the log with this in it.
+    /// The first line of the log that contains this text.
     fn logged(&self, text: &str) -> String {
         loop {
             let line = self.log.recv_timeout(LONG).unwrap();
@@ -84,7 +84,7 @@ impl Drop for Program {
     }
 }
 
-/// Lines as they come, so that none is waited for longer than a test wants to.
+/// The lines as they arrive, so that a test can wait for each with a timeout.
 fn lines(source: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -105,7 +105,7 @@ fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, Stri
     (head[9..12].parse().unwrap(), body.to_owned())
 }
 
-/// The whole of it, to the end of the connection.
+/// The whole response, to the end of the connection.
 fn answered(url: &str, key: &str, method: &str, path: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
@@ -203,7 +203,7 @@ fn no_line_has_the_key_of_a_client_nor_what_a_terminal_would_obey() {
     assert_eq!(log.matches("[key]").count(), 6, "{log}");
 }
 
-/// A read with a time limit is interrupted where the machine stands still for a while.
+/// A read with a timeout can be interrupted when the machine is suspended.
 #[cfg(unix)]
 fn read(stream: &mut TcpStream, into: &mut [u8]) -> io::Result<usize> {
     loop {
@@ -227,7 +227,7 @@ fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
     let url = line.strip_prefix("export CYCLES_BASE_URL=").unwrap().to_owned();
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
-    // Far more than a pipe and the queue before it hold.
+    // Far more than a pipe and the queue before it can hold.
     let mut answer = [0; 1 << 14];
     for _ in 0..8_000 {
         stream
@@ -298,7 +298,7 @@ fn a_head_is_answered_as_a_get_without_its_body() {
         (&*key, "/nowhere"),
         ("x: x", "/v1/balances?tenant=acme-corp"),
     ] {
-        // What differs each time is as long each time.
+        // The parts that differ have the same length each time.
         let ask = |method| {
             let answer = answered(&program.exports["CYCLES_BASE_URL"], key, method, path, "");
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -348,7 +348,7 @@ fn what_listens_everywhere_names_an_address_to_connect_to_and_warns_of_its_keys(
         "{lines:?}"
     );
 
-    // Where there is no IPv6 there is nothing to see.
+    // Without IPv6 there is nothing to test.
     if TcpListener::bind("[::1]:0").is_ok() {
         let program = Program::listening("[::]:0", &[]);
         let url = &program.exports["CYCLES_BASE_URL"];
@@ -415,7 +415,7 @@ fn it_ends_with_a_parent_that_is_killed_if_that_is_asked_for() {
     assert_eq!(end, RecvTimeoutError::Disconnected, "it runs on");
 }
 
-/// A script in which `$0` is the program.
+/// Runs a script in which `$0` is the program.
 #[cfg(unix)]
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");

@@ -1,4 +1,4 @@
-//! Budgets as text: what the grammar takes, and what it says about the rest.
+//! Budgets as text: the grammar, and the errors for anything else.
 
 use cycles_sandbox::{Budget, BudgetStatus, Unit};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Repeatable chance.
+//! Repeatable random numbers.
 
 use cycles_sandbox::Seed;
 
@@ -13,7 +13,7 @@ impl Dice {
         self.0.below(sides)
     }
 
-    /// Yes in so many of a hundred cases.
+    /// Returns true in this many of a hundred cases.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.roll(100) < percent
     }

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose, as a program on the other side of a socket meets it.
+//! Injected faults, as a client on a socket sees them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn with(rule: &str) -> Sandbox {
     sandbox
 }
 
-/// An event that costs 10 tokens, and how its answer ended.
+/// Sends an event that costs 10 tokens, and returns how its answer ended.
 fn event(sandbox: &Sandbox) -> Ending {
     let body = r#"{"idempotency_key":"e","subject":{"tenant":"acme-corp"},"action":{"kind":"k","name":"n"},"actual":{"unit":"TOKENS","amount":10}}"#;
     Line::open(sandbox).exchange(sandbox, "POST", "/v1/events", body)

@@ -1,4 +1,4 @@
-//! The sandbox as a program on the other side of a socket meets it.
+//! The sandbox's HTTP, as a client on a socket sees it.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -107,7 +107,7 @@ fn a_body_beyond_the_limit_is_413_and_ends_the_connection() {
     let sandbox = Sandbox::start().unwrap();
     let mut line = Line::open(&sandbox);
     line.send("POST /v1/decide HTTP/1.1\r\nhost: x\r\ncontent-length: 10485761\r\n\r\n");
-    // The refusal may come before all of the body is written.
+    // The refusal may arrive before the whole body is written.
     line.send_as_far_as_it_goes(&vec![b' '; 10_485_761]);
     assert_eq!(line.response().0, 413);
     assert!(line.has_ended());

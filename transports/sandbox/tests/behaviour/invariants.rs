@@ -1,4 +1,4 @@
-//! What holds after any sequence of operations, and for any bytes.
+//! Invariants after any sequence of operations, and for any bytes.
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
@@ -17,7 +17,7 @@ const SCOPES: [&str; 3] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Operation, subject depth, amount, policy, and which earlier reservation it is about.
+    /// The operation, the subject's depth, the amount, the policy, and the earlier reservation that it concerns.
     Call(Call, usize, i64, Option<&'static str>, usize),
     Wait(u64),
     Fund(usize, Funding),
@@ -70,7 +70,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// The path and body of a step's request, under a fresh key.
+/// The path and body of a step's request, under a new key.
 fn request(desk: &mut Desk, made: &[String], step: &Step) -> Option<(String, Value)> {
     let Step::Call(call, depth, amount, policy, which) = step else {
         return None;
@@ -116,7 +116,7 @@ fn request(desk: &mut Desk, made: &[String], step: &Step) -> Option<(String, Val
     Some((path, body))
 }
 
-/// The books balance, and what is reserved is what active reservations hold.
+/// Asserts that the books balance, and that the reserved amount is the sum of all active reservations.
 fn check(ledger: &Ledger) {
     let held: i64 = ledger
         .reservation_ids()
@@ -150,7 +150,7 @@ proptest! {
             match step {
                 Step::Wait(ms) => desk.pass(*ms),
                 Step::Fund(scope, funding) => {
-                    // Refused fundings are part of the game.
+                    // Some fundings are refused, which is expected.
                     let _ = desk.ledger().fund(SCOPES[*scope], Unit::Tokens, *funding);
                 }
                 Step::Call(..) => {
@@ -160,7 +160,7 @@ proptest! {
                     prop_assert!(matches!(first.status, 200 | 201 | 409 | 410), "{path}: {}", first.body);
                     let after: Vec<_> = desk.ledger().budgets().map(|(_, _, state)| state).collect();
                     if first.status >= 400 {
-                        // The sweep is the one thing that may move the books beside a refusal.
+                        // Only the sweep may change the books along with a refusal.
                         let swept = before.iter().zip(&after).all(|(b, a)| b.spent == a.spent && b.debt == a.debt);
                         prop_assert!(swept, "{path} was refused and charged");
                     } else {

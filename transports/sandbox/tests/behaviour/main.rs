@@ -1,5 +1,5 @@
-//! How the ledger, its HTTP front and the program behave, one module a file. `suite` and `differential` also run against a
-//! server elsewhere.
+//! The behaviour of the ledger, its HTTP front and the program, one module per file. `suite` and `differential` also
+//! run against another server.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ mod invariants;
 mod suite;
 mod watching;
 
-/// By its name it is the last to start.
+/// Its name makes it the last test to start.
 #[test]
 fn zz_a_live_run_is_summed_up() {
     if let Some(url) = common::live::base_url() {

@@ -1,4 +1,4 @@
-//! Short ways to talk to the admin plane of a desk's ledger.
+//! Short ways to call the admin plane of a desk's ledger.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::common::{ADMIN_KEY, Answer, Desk};
 
-/// Sends `body` to the admin plane with one header for the key; the n-th call gets the n-th secret.
+/// Sends `body` to the admin plane with one key header; the n-th call gets the n-th secret.
 pub fn call(desk: &mut Desk, key: (&str, &str), method: &str, path: &str, body: &Value) -> Answer {
     desk.fresh_key();
     let secret = [u8::try_from(desk.keys_made()).unwrap(); 24];
@@ -36,7 +36,7 @@ pub fn admin(desk: &mut Desk, method: &str, path: &str, body: &Value) -> Answer 
     call(desk, ("x-admin-api-key", ADMIN_KEY), method, path, body)
 }
 
-/// What a budget call needs besides its scope.
+/// The members that a budget needs besides its scope.
 pub fn tokens(amount: i64) -> Value {
     json!({"unit": "TOKENS", "amount": amount})
 }

@@ -1,4 +1,4 @@
-//! The second listener and the observer, from the other side of a socket.
+//! The admin listener and the observer, as seen from a socket.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Operation, Plane, Sandbox, Unit};
 use crate::common::wire::{Ending, Line};
 
 const LONG: Duration = Duration::from_secs(30);
-/// The body of the documentation's first call.
+/// The body of the first call in the documentation.
 const NEW_KEY: &str = r#"{
 "tenant_id": "acme-corp",
 "name": "dev-key",
@@ -26,7 +26,7 @@ fn with_admin() -> Sandbox {
         .unwrap()
 }
 
-/// Status and body of a request on a connection of its own.
+/// The status and body of a request on its own connection.
 fn ask(url: &str, key: &str, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();

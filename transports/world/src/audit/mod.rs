@@ -233,8 +233,8 @@ impl Watch {
         }
     }
 
-    /// Whether what is told can be its own, if it is of several that are settled for one reservation: whatever has an
-    /// end has asked for that of its record before.
+    /// Whether the event may be this reservation's own, if several records of one reservation are being settled: before
+    /// a record's final event, the session has asked the journal for the matching change.
     pub(super) fn may_tell(&self, event: &Event) -> bool {
         let asked = if let Event::SettledLate { .. } = event {
             Cleared::Removed

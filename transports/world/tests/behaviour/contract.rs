@@ -1,5 +1,5 @@
-//! Random lives: whatever a machine sends in the worst of worlds is valid by the protocol's own description
-//! (`CYCLES_OPENAPI`), and so is what the ledger answers there. `CYCLES_CONTRACT_SEED` repeats a run.
+//! Random lives: every request that a session sends, in the worst of worlds, is valid by the protocol's own description
+//! (`CYCLES_OPENAPI`), and so is every answer of the ledger. `CYCLES_CONTRACT_SEED` repeats a run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -54,7 +54,7 @@ fn whatever_a_life_sends_is_valid_and_so_is_the_answer() {
     }
 }
 
-/// How often each operation.
+/// The number of calls of each operation.
 type Times = Arc<Mutex<BTreeMap<&'static str, u64>>>;
 
 fn count(times: &Times, request: &Request<Bytes>) {
@@ -62,7 +62,7 @@ fn count(times: &Times, request: &Request<Bytes>) {
     *times.lock().unwrap().entry(operation.name()).or_default() += 1;
 }
 
-/// A session whose requests are looked at.
+/// A session whose requests are checked.
 struct Watched {
     inner: Session,
     spec: &'static Spec,

@@ -1,7 +1,7 @@
 //! Random lives keep the invariants.
 //!
-//! `CYCLES_LIVES` is how many are lived, and `CYCLES_LIVES_SEED` the seed of the first; the others follow it. A
-//! life that fails prints its seed, the command that lives it alone, and its trace.
+//! `CYCLES_LIVES` is the number of lives, and `CYCLES_LIVES_SEED` the seed of the first one; the others follow it. A
+//! life that fails prints its seed, the command that repeats it, and its trace.
 #![allow(clippy::print_stderr)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use cycles_world::{RandomLife, Tally};
 
-/// As many as a debug build lives in some seconds.
+/// As many as a debug build runs in some seconds.
 const LIVES: u64 = 4_000;
 
 pub(crate) fn number(name: &str, default: u64) -> u64 {
@@ -23,7 +23,7 @@ pub(crate) fn number(name: &str, default: u64) -> u64 {
         .unwrap_or_else(|_| panic!("{name} is no number: {text}"))
 }
 
-/// Lives all of them, on as many threads as there are processors.
+/// Runs all of them, on as many threads as there are processors.
 fn live(first: u64, count: u64) -> Tally {
     let next = AtomicU64::new(0);
     let one_thread = || {
@@ -64,7 +64,7 @@ fn random_lives_keep_the_invariants() {
         begun.elapsed()
     );
     if count >= LIVES {
-        // A simulation in which something never comes about does not test it.
+        // A simulation in which something never happens does not test it.
         let Tally {
             committed,
             by_event,

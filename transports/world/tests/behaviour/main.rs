@@ -1,4 +1,4 @@
-//! What the simulation finds, and what it would find: the proofs of the core in virtual time, one module a file.
+//! Tests of the simulation and, through it, of the core, in virtual time; one module per file.
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,

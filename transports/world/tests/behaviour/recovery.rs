@@ -1,5 +1,5 @@
-//! The scenarios of the SDK recovery profile 0.3, each by its id, in virtual time: the choreography of its
-//! requests and every one of its assertions.
+//! The scenarios of the SDK recovery profile 0.3, by their ids, in virtual time: the order of their requests and all of
+//! their assertions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -138,7 +138,7 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
     // final_settlement_is_attempted
     assert_eq!(story.charges(), [(CommitReservation, 40)]);
 
-    // The same with one that stops.
+    // The same with a heartbeat that stops.
     let mut story = Story::with_faults(&["extend:400"]);
     story.world.run_for(Duration::from_secs(59)).unwrap();
     assert!(story.world.is_held(story.life));
@@ -206,8 +206,8 @@ fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process() {
     let sends = |world: &World, life| world.life(life).operations().contains(&CommitReservation);
     let life = story.life;
     story.world.run_until(|world| sends(world, life)).unwrap();
-    // journal_write_precedes_first_settlement_request: a world that sees a send before its store fails; and it lies
-    // there now.
+    // journal_write_precedes_first_settlement_request: a world in which a send precedes its store fails; and the record
+    // is in the journal now.
     assert_eq!(story.world.journal().pending(), [file_name(story.reservation())]);
     story.world.crash(story.process);
     story.world.run_for(Duration::from_secs(600)).unwrap();
@@ -404,7 +404,7 @@ fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_iden
     world.run_for(Duration::from_secs(60)).unwrap();
     world.finish().unwrap();
     assert_eq!(world.journal().files().count(), 0);
-    // Each cost another power of two, so that the sum tells which of them were charged.
+    // Each costs a different power of two, so that the sum shows which of them were charged.
     let budget = world.ledger().budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap();
     assert_eq!(
         (world.ledger().events_applied(), budget.spent),
@@ -416,7 +416,7 @@ fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_iden
     let legacy = legacy_file_name(slash);
     assert_eq!(legacy, legacy_file_name(line), "they collide under the old names");
     let mut world = World::new(1);
-    // Paused, so that nothing is asked of the server.
+    // Paused, so that nothing is sent.
     let paused = |id: &ReservationId| {
         record_of(id, World::new(1).server_time(), 5)
             .with_not_before(UnixMillis(u64::MAX))
@@ -443,7 +443,7 @@ fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_iden
 
 #[test]
 fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
-    // The caller goes away, fails, or hands over something that is no cost of this reservation.
+    // The caller goes away, fails, or hands over a cost that is not valid for this reservation.
     let endings: [fn(&mut Story); 4] = [
         |story| story.world.abandon(story.life),
         |story| story.world.release(story.life, ReleaseReason::ACTION_FAILED),
@@ -475,7 +475,7 @@ fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
         // missing_actual_or_guarded_action_failure_is_surfaced
         let is_told = matches!(story.life().outcome(), Some(Outcome::Released(_)));
         assert_eq!(is_told, index < 3, "whoever crashed is told nothing");
-        // The ledger hears why, or the observer.
+        // The ledger or the observer gets the reason.
         let reasons: Vec<_> = story.requests(ReleaseReservation).map(reason).collect();
         let expected: [&[&str]; 4] = [&["abandoned"], &["action_failed"], &[], &[]];
         assert_eq!(reasons, expected[index]);

@@ -1,4 +1,4 @@
-//! A world with one reservation in it, and what the scenarios of the recovery profile ask of it.
+//! A world with one reservation, and the assertions of the recovery profile's scenarios.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
 use cycles_world::{Life, LifeId, ProcessId, Remains, Sent, World};
 use sha2::{Digest as _, Sha256};
 
-/// A world with one reservation that is held.
+/// A world with one reservation, which is held.
 pub(crate) struct Story {
     pub(crate) world: World,
     pub(crate) process: ProcessId,
@@ -60,7 +60,7 @@ impl Story {
         assert_eq!(self.world.journal().pending(), [file_name(self.reservation())]);
     }
 
-    /// The lease and its grace end while the server cannot be reached.
+    /// The lease and its grace period end while the server cannot be reached.
     pub(crate) fn outlive_the_lease(&mut self) {
         self.world.inject("extend:lose-request".parse().unwrap());
         self.world.run_for(Duration::from_secs(600)).unwrap();
@@ -115,13 +115,13 @@ impl Story {
             .collect()
     }
 
-    /// The different bodies of an operation.
+    /// The distinct bodies of an operation.
     pub(crate) fn bodies(&self, operation: Operation) -> Vec<Bytes> {
         let bodies: BTreeSet<_> = self.requests(operation).map(|sent| sent.body.clone()).collect();
         bodies.into_iter().collect()
     }
 
-    /// What the ledger took, and by what.
+    /// The charges of the ledger, and their operations.
     pub(crate) fn charges(&self) -> Vec<(Operation, i64)> {
         self.life()
             .settled
@@ -130,7 +130,7 @@ impl Story {
             .collect()
     }
 
-    /// After one whose answer was no success, though the ledger had done it.
+    /// The first answer was not a success, although the ledger had executed the request.
     #[track_caller]
     pub(crate) fn assert_settled_at_the_second_attempt(&self, fault: &str, settlements: &[Operation]) {
         assert_eq!(self.settlements(), settlements, "{fault}");
@@ -155,7 +155,7 @@ impl Story {
 
 const SETTLEMENTS: [Operation; 2] = [CommitReservation, CreateEvent];
 
-/// Each of them is another one to somebody who makes names fit for a path, folds cases, trims, or normalises.
+/// Ids that would collide if a client sanitised names for paths, folded case, trimmed, or normalised.
 pub(crate) const IDS: [&str; 12] = [
     "rsv/a",
     "rsv_a",
@@ -171,14 +171,14 @@ pub(crate) const IDS: [&str; 12] = [
     "../../etc",
 ];
 
-/// The name of its file, by the profile and not by the client's word.
+/// The name of a reservation's file, computed from the profile rather than by the client.
 pub(crate) fn name_of(id: &str) -> String {
     let digest = Sha256::digest(id.as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("v2-{hex}.json")
 }
 
-/// Under a key of its own for each cost.
+/// Uses a different key for each cost.
 pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> JournalRecord {
     let purpose = Purpose {
         subject: Subject::tenant(DEFAULT_TENANT),
@@ -197,7 +197,7 @@ pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> Jou
     .unwrap()
 }
 
-/// Why a release says that it is one.
+/// The reason in a release.
 pub(crate) fn reason(sent: &Sent) -> String {
     let body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
     body["reason"].as_str().unwrap_or_default().to_owned()

@@ -1,4 +1,4 @@
-//! One readable line per request. No line contains a key, in whatever case it was sent.
+//! One readable line per request. No line contains a key, in upper or lower case.
 
 use std::io::{self, IsTerminal as _, Write as _};
 

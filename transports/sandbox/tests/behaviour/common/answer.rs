@@ -1,4 +1,4 @@
-//! What a server said.
+//! The answer of a server.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -22,7 +22,7 @@ impl Answer {
         }
     }
 
-    /// Status and error code, the way refusals are compared.
+    /// The status and the error code, by which refusals are compared.
     pub fn fault(&self) -> (u16, &str) {
         (self.status, self.body["error"].as_str().unwrap_or(""))
     }
@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// A budget as its owner reads it.
+/// A budget, as its owner reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbers {
     pub allocated: i64,

@@ -1,4 +1,4 @@
-//! What a desk talks to: a ledger of this process in virtual time.
+//! The server behind a desk: here a ledger of this process in virtual time.
 
 use std::time::{Instant, SystemTime};
 
@@ -22,18 +22,18 @@ pub trait Backend {
 
     fn pass(&mut self, ms: u64);
 
-    /// Keeps the idempotency keys of this run apart from those of others.
+    /// A suffix that keeps the idempotency keys of this run apart from those of others.
     fn salt(&self) -> String {
         String::new()
     }
 
-    /// The ledger itself, where it is in this process.
+    /// The ledger itself, if it is in this process.
     fn ledger(&mut self) -> Option<&mut Ledger> {
         None
     }
 }
 
-/// A ledger with a clock that moves when told to, by itself or not.
+/// A ledger with a clock that is moved by hand, and may also run by itself.
 pub struct Inside {
     ledger: Ledger,
     now: u64,
@@ -52,7 +52,7 @@ impl Inside {
         }
     }
 
-    /// With a clock that also goes by itself, from the present.
+    /// With a clock that also runs by itself, starting now.
     pub fn on_the_wall_clock() -> Self {
         let now = UnixMillis::from(SystemTime::now()).0;
         Self {

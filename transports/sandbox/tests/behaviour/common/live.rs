@@ -1,7 +1,7 @@
-//! A server elsewhere, found by `CYCLES_BASE_URL` and set up by the program that `CYCLES_SEED` names.
+//! Another server, found by `CYCLES_BASE_URL` and set up by the program that `CYCLES_SEED` names.
 //!
-//! Tests say `acme`, `rival` and `nomad` (for names outside any tenant); on the wire each desk has names of
-//! its own in their place, and API keys likewise, so tests and runs never meet.
+//! Tests use the names `acme`, `rival` and `nomad` (for names outside any tenant). On the wire each desk replaces them,
+//! and its API keys, by unique ones, so tests and runs do not interfere.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -19,7 +19,7 @@ use super::backend::Backend;
 use super::setup::Setup;
 use super::{ADMIN_KEY, Answer, KEY};
 
-/// The longest that a live test waits for time to pass.
+/// The longest time that a live test waits.
 const PATIENCE_MS: u64 = 2_000;
 
 static RUN: LazyLock<String> = LazyLock::new(|| {
@@ -30,7 +30,7 @@ static DESKS: AtomicU64 = AtomicU64::new(0);
 static OPEN: AtomicU64 = AtomicU64::new(0);
 static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
 
-/// The server to test, if it is not the ledger of this process.
+/// The server to test, unless it is the ledger of this process.
 pub fn base_url() -> Option<String> {
     variable("CYCLES_BASE_URL")
 }
@@ -39,8 +39,7 @@ pub fn has_seed() -> bool {
     variable("CYCLES_SEED").is_some()
 }
 
-/// That of the server: `CYCLES_EVIDENCE_SERVER_ID` and `CYCLES_EVIDENCE_SIGNER_DID`. Anything will do for a
-/// sandbox.
+/// The server's identity: `CYCLES_EVIDENCE_SERVER_ID` and `CYCLES_EVIDENCE_SIGNER_DID`. A sandbox accepts any.
 pub fn evidence_identity() -> Option<(String, String)> {
     if base_url().is_none() {
         return Some(("https://cycles.example.com/v1/".to_owned(), "ab".repeat(32)));
@@ -64,24 +63,24 @@ pub struct Live {
     client: Client,
     operator: Operator,
     desk: u64,
-    /// The words of the tests and what stands for them on the wire.
+    /// The names in the tests, and their replacements on the wire.
     names: Vec<(&'static str, String)>,
-    /// The same for keys, by the 14 characters that tell them apart.
+    /// The same for keys, by the 14 characters that identify them.
     keys: BTreeMap<String, String>,
     admin_key: String,
 }
 
-/// Who sets things up.
+/// How tenants and budgets are set up.
 enum Operator {
-    /// The program of `CYCLES_SEED`, one for the whole run.
+    /// By the program of `CYCLES_SEED`, which runs once for the whole test process.
     Program,
-    /// Nobody: a tenant that is there already.
+    /// Not at all: the tenant exists already.
     Nobody,
     Sandbox(Sandbox),
 }
 
 impl Live {
-    /// With names of its own, set up by the program.
+    /// A desk with its own names, set up by the program.
     pub fn seeded(base_url: &str) -> Self {
         Self::new(
             base_url,
@@ -90,7 +89,7 @@ impl Live {
         )
     }
 
-    /// The tenant of `CYCLES_TENANT` as it is.
+    /// The tenant of `CYCLES_TENANT`, as it is.
     pub fn unseeded(base_url: &str) -> Self {
         let needed = |name| variable(name).unwrap_or_else(|| panic!("without CYCLES_SEED it needs {name}"));
         let (tenant, key) = (needed("CYCLES_TENANT"), needed("CYCLES_API_KEY"));
@@ -107,7 +106,7 @@ impl Live {
         Self::new(&url, Operator::Sandbox(sandbox), ADMIN_KEY.to_owned())
     }
 
-    /// Changes how the ledger works, if it is a sandbox's.
+    /// Changes the ledger, if the server is a sandbox.
     pub fn tune(&self, work: impl FnOnce(&mut Ledger)) {
         if let Operator::Sandbox(sandbox) = &self.operator {
             sandbox.with_ledger(work);
@@ -145,7 +144,7 @@ impl Live {
         text
     }
 
-    /// A known key in its own form; of an unknown one only the known first part.
+    /// Replaces a known key as a whole; of an unknown one, only a known prefix.
     fn key(&self, sent: &str) -> String {
         if let Some(key) = self.keys.get(sent) {
             return key.clone();
@@ -203,7 +202,7 @@ impl Backend for Live {
                 let now = sandbox.now();
                 sandbox.with_ledger(|ledger| setup.apply(ledger, now));
             }
-            Operator::Nobody => panic!("nobody is there to set up: {line}"),
+            Operator::Nobody => panic!("no program can set this up: {line}"),
         }
     }
 
@@ -236,7 +235,7 @@ struct Program {
     replies: BufReader<ChildStdout>,
 }
 
-/// Has the program do `line` and waits until it is done.
+/// Sends `line` to the program and waits until it is done.
 fn run(line: &str) {
     let mut program = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
     let program = program.get_or_insert_with(|| {
@@ -267,7 +266,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Replaces `word` where it stands alone: no part of a longer name.
+/// Replaces `word`, except as a part of a longer name.
 fn replace_word(text: &str, word: &str, by: &str) -> String {
     let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);

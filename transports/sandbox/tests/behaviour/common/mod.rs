@@ -1,9 +1,8 @@
-//! A desk to talk to a server from: one tenant, short ways to say common requests.
-//!
-//! The server is a ledger in this process and in virtual time. With `CYCLES_BASE_URL` it is the one at that
-//! address instead, where tenants, keys and budgets come from the program of `CYCLES_SEED` (its lines are
-//! described in [`setup`]); without that program only the tests that make do with the funds of the tenant
-//! `CYCLES_TENANT` and its `CYCLES_API_KEY` run. Whatever is left out says so.
+//! A desk to talk to a server: one tenant, and short ways to make common requests. The server is a ledger in this
+//! process, in virtual time. With `CYCLES_BASE_URL` it is the server at that address instead; the program of
+//! `CYCLES_SEED` sets up its tenants, keys and budgets (its lines are described in [`setup`]). Without that program,
+//! only the tests run that need nothing but the funds of the tenant `CYCLES_TENANT` and its `CYCLES_API_KEY`. Tests
+//! that are skipped say so.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -28,7 +27,7 @@ use self::backend::{Backend, Inside};
 use self::live::Live;
 pub use self::setup::{ApiKey, Budget, Setup, Tenant};
 
-/// When virtual time begins.
+/// The start of virtual time.
 pub const START: u64 = 1_795_000_000_000;
 pub const KEY: &str = "cyc_live_acme_0001";
 pub const OTHER_KEY: &str = "cyc_live_rival_0002";
@@ -43,7 +42,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Tenants `acme` and `rival` with a key each, and no budgets. Nothing where that cannot be set up.
+    /// Tenants `acme` and `rival` with a key each, and no budgets. `None` if that cannot be set up.
     pub fn new() -> Option<Self> {
         let backend: Box<dyn Backend> = match live::base_url() {
             None => Box::new(Inside::new()),
@@ -63,7 +62,7 @@ impl Desk {
         Some(desk)
     }
 
-    /// `acme` with more tokens than a test spends, however many those are.
+    /// `acme` with more tokens than any test spends.
     pub fn with_enough_tokens() -> Self {
         match live::base_url() {
             Some(url) if !live::has_seed() => {
@@ -74,7 +73,7 @@ impl Desk {
         }
     }
 
-    /// The same as `with_tokens`, and nothing on a live server, where `reason` stands in the way.
+    /// The same as `with_tokens`, but `None` on a live server, for this `reason`.
     pub fn in_virtual_time(allocated: i64, reason: &str) -> Option<Self> {
         if live::base_url().is_some() {
             tally::skipped(reason);
@@ -83,7 +82,7 @@ impl Desk {
         Self::with_tokens(allocated)
     }
 
-    /// A ledger of this process, come what may.
+    /// A ledger of this process, in any case.
     pub fn inside() -> Self {
         Self::furnished(Box::new(Inside::new()))
     }
@@ -119,7 +118,7 @@ impl Desk {
         self.backend.ledger().is_none()
     }
 
-    /// Whether the server is another process; if so, says why the rest of the test is left out.
+    /// Whether the server is another process; if so, reports why the rest of the test is skipped.
     pub fn ends_live(&mut self, reason: &str) -> bool {
         if self.is_live() {
             tally::skipped(reason);
@@ -127,7 +126,7 @@ impl Desk {
         self.is_live()
     }
 
-    /// Whether requests of the admin can be made; says so if not.
+    /// Whether the admin key can be used; reports it if not.
     pub fn has_admin_key(&mut self) -> bool {
         let known = self.backend.ledger().is_some() || live::has_admin_key();
         if !known {
@@ -181,7 +180,7 @@ impl Desk {
         }
     }
 
-    /// Lets `id` run out, grace and all, and the sweep find it.
+    /// Lets `id` and its grace period expire, and waits for the sweep.
     pub fn expire(&mut self, id: &str) {
         self.backend.set_up(&Setup::Expire(id.to_owned()));
         if self.is_live() {
@@ -196,12 +195,12 @@ impl Desk {
         }
     }
 
-    /// Milliseconds since 1970, by the clock of this side.
+    /// Milliseconds since 1970, by the local clock.
     pub fn now(&self) -> u64 {
         self.backend.now()
     }
 
-    /// Lets time pass: for real on a live server, where it must be two seconds or less.
+    /// Lets time pass: in real time on a live server, where it must be two seconds or less.
     pub fn pass(&mut self, ms: u64) {
         self.backend.pass(ms);
     }
@@ -231,12 +230,12 @@ impl Desk {
         format!("{}key-{}", self.backend.salt(), self.idempotency_key)
     }
 
-    /// How many of them there were so far.
+    /// The number of them so far.
     pub fn keys_made(&self) -> u64 {
         self.idempotency_key
     }
 
-    /// Reserves tokens on `tenant:acme` under a fresh key; `more` replaces or adds members.
+    /// Reserves tokens on `tenant:acme` under a new key; `more` replaces or adds members.
     pub fn reserve(&mut self, amount: i64, more: &Value) -> Answer {
         let body = self.costing("estimate", amount, more);
         self.post("/v1/reservations", &body)
@@ -283,7 +282,7 @@ impl Desk {
         self.post(&format!("/v1/reservations/{id}/extend"), &body)
     }
 
-    /// The tokens of a scope of `acme`, as its balances show them.
+    /// The tokens of a scope of `acme`, from its balances.
     pub fn tokens(&mut self, scope: &str) -> Numbers {
         let headers = [("x-cycles-api-key", KEY)];
         let answer = self.send("GET", "/v1/balances?tenant=acme&limit=200", &headers, b"");
@@ -313,7 +312,7 @@ impl Desk {
         (state.remaining, state.reserved, state.spent, state.debt)
     }
 
-    /// When a reservation of `acme` was made, and when it runs out.
+    /// When a reservation of `acme` was created, and when it expires.
     pub fn times(&mut self, id: &str) -> (u64, u64) {
         let row = self
             .send(
@@ -328,7 +327,7 @@ impl Desk {
     }
 }
 
-/// Members of `more` replace those of `body`.
+/// Merges `more` into `body`; its members win.
 pub fn merge(body: &mut Value, more: &Value) {
     if let Value::Object(members) = more {
         for (name, value) in members {

@@ -1,8 +1,8 @@
-//! What a test asks for before its first request, in words that a ledger and a seeding program both take.
+//! The set-up that a test needs before its first request, in a form for both a ledger and a seeding program.
 //!
-//! For a server elsewhere each item is one line to the program that `CYCLES_SEED` names. The program reads
-//! lines on its standard input, with the quoting of a shell, and answers each with one line on its standard
-//! output once it is done; on a line that it cannot do it ends with a status other than 0. The lines are:
+//! For another server, each item is one line to the program that `CYCLES_SEED` names. The program reads lines from its
+//! standard input, with the quoting of a shell, and answers each with one line on its standard output once it is done.
+//! If it cannot execute a line, it exits with a status other than 0. The lines are:
 //!
 //! ```text
 //! tenant ID [--status TEXT] [--overage-policy TEXT] [--default-ttl MS] [--max-ttl MS] [--max-extensions N]
@@ -12,11 +12,11 @@
 //! expire RESERVATION
 //! ```
 //!
-//! `tenant`, `key` and `budget` make what they name or replace it; a tenant's settings count from the next
-//! request on, so the server must not cache them. `SECRET` is the whole API key, by whose first 14
-//! characters keys are told apart. `SCOPE` is a full path. `patch-budget` sets some of `status`, `allocated`,
-//! `remaining`, `debt`, `overdraft_limit` and `is_over_limit`. `expire` moves the end of a reservation and
-//! of its grace period into the past, for the server's own sweep to find.
+//! `tenant`, `key` and `budget` create an object or replace it. A tenant's settings take effect from the next request,
+//! so the server must not cache them. `SECRET` is the whole API key; its first 14 characters identify it. `SCOPE` is a
+//! full path. `patch-budget` sets some of `status`, `allocated`, `remaining`, `debt`, `overdraft_limit` and
+//! `is_over_limit`. `expire` moves the end of a reservation and of its grace period into the past, for the server's own
+//! sweep to find.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Setup {
     Key(ApiKey),
     Budget(Budget),
     Status(String, Unit, BudgetStatus),
-    /// Allocated, remaining and debt as they become; the over-limit flag is cleared.
+    /// Sets allocated, remaining and debt; the over-limit flag is cleared.
     Funds(String, Unit, [i64; 3]),
     Expire(String),
 }
@@ -37,7 +37,7 @@ pub enum Setup {
 #[derive(Clone, Debug)]
 pub struct Tenant {
     id: String,
-    /// No status is a record whose status is none of the known ones.
+    /// `None` is a record with an unknown status.
     status: Option<TenantStatus>,
     overage_policy: Option<String>,
     default_ttl_ms: Option<i64>,
@@ -232,7 +232,7 @@ fn quoted(text: &str) -> String {
 }
 
 impl Setup {
-    /// The same about other names.
+    /// The same with other names.
     pub fn renamed(mut self, rename: impl Fn(&str) -> String) -> Self {
         match &mut self {
             Self::Tenant(Tenant { id: name, .. })
@@ -245,7 +245,7 @@ impl Setup {
         self
     }
 
-    /// Does it to a ledger of this process, as of `now`.
+    /// Applies it to a ledger of this process, as of `now`.
     pub fn apply(&self, ledger: &mut Ledger, now: UnixMillis) {
         match self {
             Self::Tenant(tenant) => ledger.add_tenant(tenant.record()),

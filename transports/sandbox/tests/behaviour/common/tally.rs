@@ -1,11 +1,11 @@
-//! Which tests ran against a live server, and which said that they could not.
+//! Counts the tests that ran against a live server, and those that were skipped.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Tests by name, with the reasons for which they or parts of them were left out.
+/// Tests by name, with the reason for which they, or parts of them, were skipped.
 static TESTS: Mutex<BTreeMap<String, Option<String>>> = Mutex::new(BTreeMap::new());
 
 pub fn ran() {
@@ -21,7 +21,7 @@ pub fn skipped(reason: &str) {
     });
 }
 
-/// Waits for the tests that are still running, then says how it went.
+/// Waits for the tests that are still running, then prints a summary.
 pub fn sum_up(base_url: &str) {
     let mut before = usize::MAX;
     loop {
@@ -33,10 +33,10 @@ pub fn sum_up(base_url: &str) {
         std::thread::sleep(Duration::from_millis(500));
     }
     with(|tests| {
-        let left_out = tests.values().flatten().count();
-        let live = tests.len() - left_out;
+        let skipped_tests = tests.values().flatten().count();
+        let live = tests.len() - skipped_tests;
         say(&format!(
-            "live: {live} tests ran against {base_url}, {left_out} were left out in whole or part:"
+            "live: {live} tests ran against {base_url}, {skipped_tests} were skipped in whole or in part:"
         ));
         for (name, reason) in tests.iter() {
             if let Some(reason) = reason {
@@ -46,7 +46,7 @@ pub fn sum_up(base_url: &str) {
     });
 }
 
-/// Past the capture of the test harness.
+/// Writes to standard error directly, which the test harness does not capture.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

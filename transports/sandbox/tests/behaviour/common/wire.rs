@@ -1,4 +1,4 @@
-//! One connection, spoken to by hand.
+//! One connection, by hand.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use cycles_sandbox::Sandbox;
 
 pub struct Line(BufReader<TcpStream>);
 
-/// How an exchange ended.
+/// The end of an exchange.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ending {
     Answer {
@@ -16,11 +16,11 @@ pub enum Ending {
         headers: Vec<(String, String)>,
         body: String,
     },
-    /// A head and less of the body than it promised.
+    /// A head, and less of the body than it promised.
     Partial { promised: usize, got: usize },
-    /// Without a word.
+    /// Closed without any answer.
     Closed,
-    /// With a reset.
+    /// Reset.
     Reset,
 }
 
@@ -61,12 +61,12 @@ impl Line {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    /// Sends what the other side still takes.
+    /// Sends as much as the other side still accepts.
     pub fn send_as_far_as_it_goes(&mut self, bytes: &[u8]) {
         let _ = self.0.get_mut().write_all(bytes);
     }
 
-    /// Whether nothing more comes.
+    /// Whether the connection has ended.
     pub fn has_ended(&mut self) -> bool {
         matches!(self.0.read_to_end(&mut Vec::new()), Ok(0) | Err(_))
     }

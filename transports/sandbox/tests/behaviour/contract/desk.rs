@@ -1,5 +1,5 @@
-//! Those who ask: callers who write anything, of a tenant whose money is short; and one of a tenant with enough of it,
-//! who settles what he reserved.
+//! The callers: some send arbitrary requests for a tenant with little money; one has a tenant with enough money, and
+//! settles its reservations.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::models;
 use crate::common::START;
 use crate::dice::Dice;
 
-/// The tenant whose money is short, and the one that has enough.
+/// The tenant with little money, and the tenant with enough.
 const SHORT: (&str, &str) = ("acme", "cyc_live_acme_0001");
 const RICH: (&str, &str) = ("rich", "cyc_live_rich_0001");
 
@@ -29,11 +29,11 @@ pub(crate) struct Desk {
     dice: Dice,
     ledger: Ledger,
     now: u64,
-    /// Of those whose money is short, and of the other.
+    /// The keys of the first tenant, and of the second.
     configs: [Vec<Arc<CyclesConfig>>; 2],
-    /// Whatever was reserved of late, by anybody.
+    /// Recent reservations of any caller.
     reservations: Vec<ReservationId>,
-    /// What the rich one has reserved and not settled, the latest last.
+    /// The second tenant's reservations that are not settled, the latest last.
     held: Vec<Hold>,
     seeds: u128,
 }
@@ -85,7 +85,7 @@ impl Desk {
         }
     }
 
-    /// An operation by its name in the document, and its request if the core makes one.
+    /// An operation by its name in the document, and its request if the core can make it.
     pub(crate) fn next(&mut self) -> (&'static str, Result<Request<Bytes>, Error>) {
         let dice = &mut self.dice;
         let is_rich = dice.percent(60);
@@ -166,7 +166,7 @@ impl Desk {
         }
     }
 
-    /// The ledger's answer, checked, by its status.
+    /// The checked answer of the ledger, by its status.
     pub(crate) fn exchange(&mut self, request: &Request<Bytes>) -> u16 {
         self.now += self.dice.pick(&[0, 0, 1, 100, 9_000]);
         let response = self.ledger.handle(UnixMillis(self.now), request);
@@ -176,7 +176,7 @@ impl Desk {
             .as_str()
             .filter(|_| request.method() == "POST")
         {
-            // The latest are of most interest.
+            // Prefers recent ones.
             self.reservations.truncate(5);
             self.reservations.insert(0, id.into());
             self.hold(id.into(), request);

@@ -1,4 +1,4 @@
-//! Random requests, most of them valid, as a caller may make them.
+//! Random requests of callers, most of them valid.
 
 use std::collections::BTreeMap;
 
@@ -126,7 +126,7 @@ pub(crate) fn list(dice: &mut Dice) -> ListReservationsParams {
     }
 }
 
-/// An id as a server might give it, and as none would.
+/// An id as a server might send it, or as no server would.
 pub(crate) fn reservation_id(dice: &mut Dice) -> ReservationId {
     text(dice, 1, 128).into()
 }

@@ -1,4 +1,4 @@
-//! The check itself: each kind of violation, planted in an exchange that is valid, is found.
+//! Tests of the check itself: it finds each kind of violation in an otherwise valid exchange.
 
 use bytes::Bytes;
 use cycles_conformance::contract::{DEVIATIONS, Spec};
@@ -201,7 +201,7 @@ fn parts(spec: &Spec, target: &str, status: u16, body: &str, headers: &[(&str, &
     found.into_iter().map(|violation| violation.part).collect()
 }
 
-/// A `POST` if there is a body.
+/// A `POST` if there is a body, else a `GET`.
 fn request(target: &str, body: &str, headers: &[(&str, &str)]) -> Request<Bytes> {
     let mut request = Request::builder()
         .uri(target)

@@ -1,5 +1,5 @@
-//! The plain operations: what the core refuses is not sent, and what it sends is valid, as is the ledger's answer;
-//! and each of them is often enough done, because an answer that is never given is never checked.
+//! The plain operations: the core does not send requests that it refuses; the ones it sends are valid, and so are the
+//! ledger's answers. Each operation must succeed often enough, because an answer that never occurs is never checked.
 
 use std::collections::BTreeMap;
 

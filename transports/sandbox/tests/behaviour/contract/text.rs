@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::dice::Dice;
 
-/// A text that is as long as allowed, or a little longer or shorter, in characters of all lengths.
+/// A text of the allowed length, or slightly longer or shorter, with characters of 1 to 4 bytes.
 pub(crate) fn text(dice: &mut Dice, least: usize, most: usize) -> String {
     let length = match dice.roll(12) {
         0 => least,
@@ -26,7 +26,7 @@ pub(crate) fn text(dice: &mut Dice, least: usize, most: usize) -> String {
         .collect()
 }
 
-/// The same, of the characters that names of scopes are made of.
+/// The same, with the characters that are allowed in scope names.
 pub(crate) fn name(dice: &mut Dice, most: usize) -> String {
     match dice.percent(85) {
         true => dice.pick(&["acme", "bot", "Web", "a.b", "x_y-z", "7"]).to_owned(),
@@ -38,7 +38,7 @@ pub(crate) fn maybe<T>(dice: &mut Dice, percent: u64, make: impl FnOnce(&mut Dic
     dice.percent(percent).then(|| make(dice))
 }
 
-/// One of the bounds, a neighbour of it, or something between.
+/// One of the bounds, a neighbour of it, or a value between them.
 pub(crate) fn within(dice: &mut Dice, least: u64, most: u64) -> u64 {
     match dice.roll(10) {
         0 => least,

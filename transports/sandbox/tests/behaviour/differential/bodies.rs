@@ -6,7 +6,7 @@ use crate::dice::Dice;
 
 const UNITS: [&str; 4] = ["USD_MICROCENTS", "TOKENS", "CREDITS", "RISK_POINTS"];
 
-/// Key, subject, action and an amount.
+/// The key, the subject, the action and an amount.
 pub fn common_members(pair: &mut Pair, dice: &mut Dice, amount_name: &str) -> String {
     let actions = [
         r#"{"kind":"llm.completion","name":"m"}"#,
@@ -183,7 +183,7 @@ pub fn metrics(dice: &mut Dice) -> String {
     }
 }
 
-/// Sometimes the text of a body or its headers come out odd.
+/// Sometimes makes the text of a body or its headers odd.
 pub fn odd(mut request: Request, dice: &mut Dice) -> Request {
     if dice.percent(92) {
         return request;
@@ -220,7 +220,7 @@ pub fn odd(mut request: Request, dice: &mut Dice) -> Request {
         }
         6 => request.body = format!(" \n\t{}\r\n", request.body),
         7 if open => request.body = request.body[..request.body.len() - 1].to_owned() + ",}",
-        // What is overridden must still be of its type there, which is not looked at here.
+        // The reference checks the type of overridden values too, which the ledger does not.
         8 if open && !request.body.contains("_key\":[]") => {
             request.body =
                 request.body[..request.body.len() - 1].to_owned() + r#","idempotency_key":"key-1"}"#

@@ -1,4 +1,4 @@
-//! Whether two answers are the same, but for ids, times and the order of what has none.
+//! Compares two answers, ignoring ids, times, and the order of unordered lists.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::pair::Known;
 use crate::common::Answer;
 
-/// How far apart the two sides may be in time.
+/// How far apart the times of the two sides may be.
 const SLACK_MS: u64 = 3_000;
 
-/// Where two answers differ.
+/// The differences between two answers.
 #[derive(Debug)]
 pub struct Difference(pub String);
 
@@ -64,7 +64,7 @@ pub fn values(path: &str, left: &Value, right: &Value, known: &mut Known) -> Res
     let name = path.rsplit('.').next().unwrap_or("");
     match (left, right) {
         (Value::Object(ours), Value::Object(theirs)) => {
-            // Ids before the addresses that end in them.
+            // Ids first, because addresses may end in them.
             for (name, value) in ours.iter().rev() {
                 let Some(other) = theirs.get(name) else {
                     return Err(Difference(format!("{path}.{name}: only here")));
@@ -103,7 +103,7 @@ pub fn values(path: &str, left: &Value, right: &Value, known: &mut Known) -> Res
     }
 }
 
-/// Whether the two sides mean the same thing, which may be a new one.
+/// Whether both sides mean the same object, which may be a new one.
 fn is_same(known: &mut Vec<[String; 2]>, ours: &str, theirs: &str) -> bool {
     match known.iter().find(|[left, right]| left == ours || right == theirs) {
         Some(pair) => *pair == [ours, theirs],
@@ -115,7 +115,7 @@ fn is_same(known: &mut Vec<[String; 2]>, ours: &str, theirs: &str) -> bool {
 }
 
 impl Known {
-    /// An address of evidence as the other side writes it.
+    /// An address of evidence, translated to the other side's id.
     fn ours_as_theirs(&self, url: &str) -> String {
         let id = url.rsplit('/').next().unwrap_or("");
         let pair = self.evidence.iter().find(|[ours, _]| ours == id);
@@ -123,14 +123,14 @@ impl Known {
     }
 }
 
-/// Violations in any order, and ids as numbers.
+/// Sorts violations, and replaces ids by numbers.
 fn message(text: &str, known: &Known, side: usize) -> Vec<String> {
     let mut text = text.to_owned();
     for (number, ids) in known.reservations.iter().enumerate() {
         text = text.replace(&ids[side], &format!("<r{number}>"));
     }
     if text.contains("ISO 8601") || text.contains("less than or equal to to") {
-        // It quotes times.
+        // The message quotes times.
         text.retain(|c| !c.is_ascii_digit());
     }
     match text.strip_prefix("Validation failed: ") {

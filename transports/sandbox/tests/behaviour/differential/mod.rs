@@ -1,10 +1,10 @@
-//! The same random operations to the ledger of this process and to a server elsewhere, answer against answer.
+//! Sends the same random operations to a ledger of this process and to another server, and compares their answers.
 //!
-//! Without an environment the other side is a sandbox behind its HTTP front, and the run is short. With
-//! `CYCLES_BASE_URL` and `CYCLES_SEED` it is the server at that address, for `CYCLES_DIFFERENTIAL_OPS`
-//! operations (20 000). `CYCLES_DIFFERENTIAL_SEED` repeats a run, `CYCLES_DIFFERENTIAL_SEEDS` makes several.
-//! That server has to sweep every 100 ms, or every `CYCLES_DIFFERENTIAL_SWEEP_MS` (0 is never), and to read the
-//! settings of tenants afresh.
+//! Without environment variables, the other side is a sandbox behind its HTTP front, and the run is short. With
+//! `CYCLES_BASE_URL` and `CYCLES_SEED` it is the server at that address, for `CYCLES_DIFFERENTIAL_OPS` operations (20
+//! 000). `CYCLES_DIFFERENTIAL_SEED` repeats a run, `CYCLES_DIFFERENTIAL_SEEDS` makes several runs. That server has to
+//! sweep every 100 ms, or every `CYCLES_DIFFERENTIAL_SWEEP_MS` (0 is never), and must not cache the settings of
+//! tenants.
 
 mod bodies;
 mod compare;
@@ -20,10 +20,10 @@ use crate::common::live::Live;
 use crate::common::{ADMIN_KEY, live, tally};
 use crate::dice::Dice;
 
-/// A run ends when it has found so many differences.
+/// The number of differences at which a run ends.
 const ENOUGH: usize = 10;
 
-/// So many operations, or those up to the first difference, share tenants and budgets.
+/// The number of operations, or those up to the first difference, that share tenants and budgets.
 const EPISODE: u64 = 250;
 
 #[test]

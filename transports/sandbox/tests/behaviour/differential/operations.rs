@@ -18,7 +18,7 @@ pub const SCOPES: [&str; 7] = [
     "agent:nomad",
 ];
 
-/// What happens next.
+/// The next operation.
 pub enum Step {
     Send(Request),
     /// All pages of a read.
@@ -28,7 +28,7 @@ pub enum Step {
     Expiry,
 }
 
-/// A request; `<r5>` stands for the sixth reservation, `<c5>` for the time at which it was made.
+/// A request; `<r5>` stands for the sixth reservation, `<c5>` for its creation time.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: &'static str,
@@ -182,7 +182,7 @@ fn settle(pair: &mut Pair, dice: &mut Dice, operation: &str) -> Request {
     request
 }
 
-/// Commit, release or extend of one reservation.
+/// A commit, release or extension of a reservation.
 pub fn about(pair: &mut Pair, dice: &mut Dice, operation: &str, number: usize) -> Request {
     let mut body = key(pair, dice);
     match operation {
@@ -218,7 +218,7 @@ pub fn about(pair: &mut Pair, dice: &mut Dice, operation: &str, number: usize) -
     Request::post(&path, &caller(dice), format!("{{{body}}}"))
 }
 
-/// Requests that no operation takes.
+/// Requests that belong to no operation.
 fn stray(pair: &mut Pair, dice: &mut Dice) -> Request {
     let mut request = decide(pair, dice);
     match dice.roll(8) {

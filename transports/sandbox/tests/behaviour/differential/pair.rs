@@ -1,4 +1,4 @@
-//! The two sides, what both were told, and one step of them.
+//! The two sides, the objects on both, and one step of them.
 
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::{BudgetStatus, OveragePolicy, TenantStatus, Unit};
@@ -11,7 +11,7 @@ use crate::common::live::{self, Live};
 use crate::common::{ADMIN_KEY, Answer, ApiKey, Budget, KEY, OTHER_KEY, Setup, Tenant};
 use crate::dice::Dice;
 
-/// What has a name of its own on each of the two sides, in the order of appearance.
+/// The objects that have a different id on each side, in the order of their creation.
 #[derive(Default)]
 pub struct Known {
     pub reservations: Vec<[String; 2]>,
@@ -21,10 +21,10 @@ pub struct Known {
 pub struct Pair {
     inside: Inside,
     other: Live,
-    /// Whether the other side's clock moves when told to.
+    /// Whether the other side's clock can be moved.
     is_virtual: bool,
     pub known: Known,
-    /// When those were made.
+    /// When these were created.
     created: Vec<[u64; 2]>,
     /// Requests to repeat.
     pub past: Vec<Request>,
@@ -84,7 +84,7 @@ impl Pair {
     /// One operation on both sides.
     pub fn step(&mut self, dice: &mut Dice) -> Result<(), String> {
         if self.closed {
-            // A closed tenant answers nothing of interest for long.
+            // A closed tenant soon has no more interesting answers.
             if dice.percent(30) {
                 self.closed = false;
                 self.set_up(&Setup::Tenant(tenant_of("acme", dice)));
@@ -140,7 +140,7 @@ impl Pair {
         })
     }
 
-    /// The request as it is for one side, with that side's ids and times.
+    /// The request for one side, with that side's ids and times.
     fn get(&mut self, side: usize, request: &Request) -> Answer {
         let mut path = request.path.clone();
         while let Some(at) = path.find('<') {
@@ -161,7 +161,7 @@ impl Pair {
         backend.exchange(request.method, &path, &headers, request.body.as_bytes())
     }
 
-    /// The moments of creation of what is newly known.
+    /// The creation times of new objects.
     fn note_times(&mut self) {
         for number in self.created.len()..self.known.reservations.len() {
             let mut times = [0; 2];
@@ -177,7 +177,7 @@ impl Pair {
         }
     }
 
-    /// Reservations that run out while nothing else happens.
+    /// Lets reservations expire while nothing else happens.
     fn expiry(&mut self, dice: &mut Dice) -> Result<(), String> {
         let first = self.known.reservations.len();
         for grace_ms in [0, 0, 500, 60_000] {

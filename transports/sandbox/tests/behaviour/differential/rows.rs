@@ -1,4 +1,4 @@
-//! Reads that come in pages: all of them per side, then row against row.
+//! Paged reads: reads all pages on each side, then compares row by row.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::operations::Request;
 use super::pair::Known;
 use crate::common::Answer;
 
-/// No read of an episode has more pages.
+/// The most pages of a read in an episode.
 const ENOUGH: usize = 400;
 
-/// Every page of a read, by its cursors.
+/// All pages of a read, by following its cursors.
 pub fn walk(get: &mut dyn FnMut(&str) -> Answer, request: &Request) -> Vec<Answer> {
     let mut pages = vec![get(&request.path)];
     while let Some(next) = pages.last().and_then(|page| page.body["next_cursor"].as_str()) {
@@ -81,7 +81,7 @@ fn rows(pages: &[Answer]) -> Vec<Value> {
     pages.iter().flat_map(rows).collect()
 }
 
-/// Rows under names that mean the same on both sides.
+/// Rows with names that mean the same on both sides.
 fn by_name(rows: &[Value], side: usize, known: &Known) -> BTreeMap<String, Value> {
     let name = |row: &Value| match row["reservation_id"].as_str() {
         Some(id) => known
@@ -97,7 +97,7 @@ fn by_name(rows: &[Value], side: usize, known: &Known) -> BTreeMap<String, Value
     rows.iter().map(|row| (name(row), row.clone())).collect()
 }
 
-/// By the key and direction that `path` asks for; equal keys by id.
+/// Sorts by the key and direction in `path`; equal keys by id.
 fn in_order(rows: &[Value], path: &str) -> Result<(), Difference> {
     let asked = |name: &str| {
         let value = path.split(['?', '&']).find_map(|pair| pair.strip_prefix(name));

@@ -1,4 +1,4 @@
-//! Which fault is reported when a request has several.
+//! The order of the checks: the error for a request with several faults.
 
 use cycles_sandbox::{BudgetStatus, TenantStatus, Unit};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
-//! References to evidence: on which answers they are, and what a replay does to them.
+//! References to evidence: the answers that have them, and their replays.
 //!
-//! A live server has to be started with an identity, which other tests do not expect, so this is a run of its
-//! own: `CYCLES_EVIDENCE_SERVER_ID=… cargo test -p cycles-sandbox evidence::`.
+//! A live server has to be started with an identity, which other tests do not expect, so these tests need a separate
+//! run: `CYCLES_EVIDENCE_SERVER_ID=… cargo test -p cycles-sandbox evidence::`.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use cycles_sandbox::Unit;
 
 use crate::common::{Answer, Budget, Desk, live, tally};
 
-/// With 100 tokens, on a server with an identity.
+/// A desk with 100 tokens, on a server with an identity.
 fn desk() -> Option<(Desk, String)> {
     let Some((server_id, signer_did)) = live::evidence_identity() else {
         tally::skipped("it needs a server with an evidence identity, named by CYCLES_EVIDENCE_SERVER_ID");
@@ -22,7 +22,7 @@ fn desk() -> Option<(Desk, String)> {
     Some((desk, format!("{}/evidence/", server_id.trim_end_matches('/'))))
 }
 
-/// The id that an answer refers to, after a look at its shape.
+/// Checks the reference in an answer, and returns its id.
 fn evidence(answer: &Answer, base: &str) -> String {
     let reference = &answer.body["cycles_evidence"];
     let id = reference["evidence_id"]

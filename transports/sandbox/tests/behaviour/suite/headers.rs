@@ -287,7 +287,7 @@ fn evidence_and_keys_are_served_as_published() {
     let id = "ab".repeat(32);
     let path = format!("/v1/evidence/{id}");
     let jwks = "/v1/.well-known/cycles-jwks.json";
-    // With the space of whoever wrote it.
+    // With unusual white space, which must be preserved.
     let envelope = include_str!("../../data/evidence/02-reserve-allow.json").replacen('{', "{ ", 1);
     desk.ledger().publish_evidence(id, envelope.clone());
     desk.ledger().publish_jwks(&b"{\"keys\":[]}"[..]);

@@ -1,4 +1,4 @@
-//! What a repeated key gets: the first answer, a mismatch, or a new operation.
+//! Repeated keys: they get the first answer, a mismatch, or a new operation.
 
 use cycles_sandbox::{BudgetStatus, Unit};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn a_repeated_reserve_gets_the_first_answer_with_a_fresh_time_to_live() {
     let first = desk.post("/v1/reservations", &body);
     assert_eq!(first.body["remaining_ttl_ms"], 20_000);
     desk.pass(1_000);
-    // Time goes on by itself on a live server.
+    // On a live server, time passes by itself.
     let left = |answer: &Answer| {
         let left = answer.body["remaining_ttl_ms"].as_i64().unwrap();
         assert!((14_000..=19_000).contains(&left), "{left}");

@@ -1,4 +1,4 @@
-//! How the server behaves, as one suite for the ledger of this process and for any server elsewhere:
+//! The server's behaviour, as one suite for a ledger of this process and for any other server:
 //!
 //! ```text
 //! CYCLES_BASE_URL=… CYCLES_API_KEY=… CYCLES_TENANT=… CYCLES_SEED=… cargo test -p cycles-sandbox

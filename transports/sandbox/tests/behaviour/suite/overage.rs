@@ -1,4 +1,4 @@
-//! What commits and events do to budgets under the three overage policies.
+//! The effect of commits and events on budgets under the three overage policies.
 
 use cycles_sandbox::{BudgetStatus, Funding, OperatorError, OveragePolicy, Unit};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ struct Row {
     /// remaining, reserved, spent, debt
     after: (i64, i64, i64, i64),
     over_limit: bool,
-    /// What a reservation of 0 meets next.
+    /// The answer that a reservation of 0 gets next.
     next: Option<&'static str>,
 }
 

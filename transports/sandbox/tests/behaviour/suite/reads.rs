@@ -108,7 +108,7 @@ fn pages_of_balances_cover_each_budget_once() {
             None => break,
         }
     }
-    // A scan of a store that grows meanwhile may meet a budget again.
+    // A scan of a store that grows meanwhile may return a budget twice.
     assert!(seen.len() == 10 || desk.is_live(), "{seen:?}");
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 10);
 }

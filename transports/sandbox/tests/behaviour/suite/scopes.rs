@@ -1,4 +1,4 @@
-//! From subjects to scopes, and who may see what.
+//! From subjects to scopes, and their visibility.
 
 use cycles_sandbox::Unit;
 use serde_json::{Value, json};

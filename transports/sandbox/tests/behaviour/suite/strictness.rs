@@ -1,10 +1,10 @@
-//! Which request bodies are taken, coerced, or refused, and with which words.
+//! Request bodies that are accepted, coerced or refused, and the messages.
 
 use serde_json::{Value, json};
 
 use crate::common::Desk;
 
-/// A reserve body with `text` in place of one member's value, or added after the others.
+/// A reserve body in which `text` replaces one member's value, or is added after the others.
 fn body(desk: &mut Desk, member: &str, text: &str) -> String {
     let mut members = vec![
         ("idempotency_key", format!("\"{}\"", desk.fresh_key())),
@@ -25,7 +25,7 @@ fn body(desk: &mut Desk, member: &str, text: &str) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// Nothing for an accepted body, else the message of its 400.
+/// `None` for an accepted body, else the message of its 400.
 fn refusal_of(desk: &mut Desk, text: &str) -> Option<String> {
     let answer = desk.post_text("/v1/reservations", text);
     match answer.status {

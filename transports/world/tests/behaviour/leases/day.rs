@@ -1,4 +1,4 @@
-//! A day, or some hours, of a real [`Reservation`] against a model server, in virtual time.
+//! Runs a real [`Reservation`] against a model server for a day or some hours, in virtual time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,39 +21,39 @@ pub struct Day {
     pub is_measured: bool,
     pub ttl_ms: u64,
     pub rtt_ms: u64,
-    /// How many of a hundred attempts to extend are lost, half of them on the way back.
+    /// The percentage of extensions that are lost, half of them on the way back.
     pub loss: u64,
     pub hours: u64,
 }
 
-/// What came of it.
+/// The result of a day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Lives: one, and one more after every stop and every lapse.
+    /// The number of lives: one, and one more after every stop and every lapse.
     pub lives: u64,
-    /// Extensions under a key of their own.
+    /// Extensions with distinct keys.
     pub beats: u64,
-    /// Attempts at them that were not the first.
+    /// Repeated attempts at them.
     pub repeats: u64,
-    /// How the heartbeat stopped by its own rules, in order.
+    /// The reasons for which the heartbeat stopped by its own rules, in order.
     pub stops: Vec<Stop>,
-    /// Leases that ended while the heartbeat had not stopped.
+    /// Leases that expired while the heartbeat had not stopped.
     pub lapses: u64,
-    /// How often a lease that lasted was said to be lost.
+    /// How often a lease that was still held was reported as lost.
     pub false_alarms: u64,
 }
 
-/// The most that the driver is late when it polls, in milliseconds: timers are never on time.
+/// The longest delay of the driver's polls, in milliseconds: timers are never on time.
 const LATE_MS: u64 = 5;
 
 /// The server's clock when the driver's starts.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
 impl Day {
-    /// Lives through the day. A life whose lease is over or will be is followed by another one.
+    /// Runs the day. When the lease of a life has expired, or will, another life follows.
     pub fn live(self, seed: u64) -> Tally {
         let mut tally = Tally::default();
-        // Days that differ have different luck.
+        // Different days have different random numbers.
         let own = (self.rule.grant_ms(self.ttl_ms) << 32) + self.ttl_ms * 1_000 + self.rtt_ms;
         let mut dice = Dice::new(seed ^ own);
         let config = Arc::new(CyclesConfig::new("cyc_live_key", "http://ledger").unwrap());
@@ -68,7 +68,7 @@ impl Day {
                 machine,
                 server: LeaseServer::new(self.rule, self.is_measured),
                 now,
-                flight: None,
+                exchange: None,
                 last_key: String::new(),
             };
             now = life.live(&mut tally, &mut dice) + Duration::from_millis(self.ttl_ms);
@@ -113,21 +113,21 @@ impl Day {
         2 * self.attempt_ms() + (2 * self.rtt_ms).max(1_000)
     }
 
-    /// The longest that an attempt to extend takes.
+    /// The longest duration of an attempt to extend.
     fn attempt_ms(self) -> u64 {
         let limit_ms = (self.rule.grant_ms(self.ttl_ms) / 6).clamp(1_000, 5_000);
         limit_ms.max(2 * self.rtt_ms)
     }
 
-    /// How often two attempts in a row were to be lost.
+    /// The expected number of times that two attempts in a row are lost.
     pub fn two_losses(self, tally: &Tally) -> f64 {
         tally.beats as f64 * (self.loss as f64 / 100.0).powi(2)
     }
 
-    /// How many stops the rules were to demand. The answer to a repeated extension tells the lease that the
-    /// first attempt got, so against a clamped lead a lost answer costs the time since. Where that leaves less
-    /// than the reserve the next beat is due at once: it has no retry, or, if its answer is lost too, is the
-    /// second without a delay.
+    /// The expected number of stops by the rules. The answer to a repeated extension reports the lease that the first
+    /// attempt got, so against a clamped lead a lost answer costs the time since then. If that leaves less than the
+    /// reserve, the next beat is due at once: it has no retry, or, if its answer is lost too, is the second one without
+    /// a delay.
     pub fn demanded_stops(self, tally: &Tally) -> f64 {
         let attempt_ms = self.attempt_ms();
         let left_ms = self
@@ -157,12 +157,12 @@ struct Life {
     machine: Reservation,
     server: LeaseServer,
     now: Duration,
-    flight: Option<Flight>,
+    exchange: Option<Exchange>,
     last_key: String,
 }
 
-/// An answer on its way.
-struct Flight {
+/// An answer in transit.
+struct Exchange {
     ticket: Ticket,
     sent: Duration,
     arrives: Duration,
@@ -170,7 +170,7 @@ struct Flight {
 }
 
 impl Life {
-    /// Until when it went.
+    /// Runs the life, and returns the time at which it ended.
     fn live(mut self, tally: &mut Tally, dice: &mut Dice) -> Duration {
         while self.now < self.day.length() {
             match self.machine.poll(self.reading()) {
@@ -192,13 +192,13 @@ impl Life {
                     let late = Duration::from_millis(dice.roll(LATE_MS + 1));
                     let wake = at.map(|at| at + late);
                     match self
-                        .flight
-                        .take_if(|flight| wake.is_none_or(|wake| flight.arrives <= wake))
+                        .exchange
+                        .take_if(|exchange| wake.is_none_or(|wake| exchange.arrives <= wake))
                     {
-                        Some(flight) => self.arrive(flight),
+                        Some(exchange) => self.arrive(exchange),
                         None => self.now = wake.expect("something to wait for"),
                     }
-                    // The machine has not stopped, so it believes that the lease can be kept.
+                    // The machine has not stopped, so it expects to keep the lease.
                     if self.machine.grant().is_some() && self.server.is_over(server_ms(self.now)) {
                         tally.lapses += 1;
                         return self.now;
@@ -229,7 +229,7 @@ impl Life {
         let rtt = Duration::from_millis(self.day.rtt_ms);
         let response = self.server.handle(server_ms(self.now + rtt / 2), &call.request);
         if !is_lost {
-            self.flight = Some(Flight {
+            self.exchange = Some(Exchange {
                 ticket: call.ticket,
                 sent: self.now,
                 arrives: self.now + rtt,
@@ -238,11 +238,11 @@ impl Life {
         }
     }
 
-    fn arrive(&mut self, flight: Flight) {
-        self.now = flight.arrives;
+    fn arrive(&mut self, exchange: Exchange) {
+        self.now = exchange.arrives;
         let now = self.reading();
         self.machine
-            .handle_response(now, flight.ticket, flight.sent, &flight.response);
+            .handle_response(now, exchange.ticket, exchange.sent, &exchange.response);
     }
 
     fn reading(&self) -> Now {

@@ -1,4 +1,4 @@
-//! A life that outlasts what the ledger allows by default: ten extensions.
+//! A life that needs more extensions than the ledger's default limit of ten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,12 +43,12 @@ fn after_ten_extensions_the_heartbeat_stops_and_says_so_and_the_cost_is_charged_
     let code = error.as_ref().and_then(|error| error.error_code());
     assert_eq!(code, Some(ErrorCode::MaxExtensionsExceeded));
 
-    // It says how long the lease lasts, which is eleven times to live in all.
+    // The event tells how long the lease lasts: eleven times the time to live in total.
     let ends = *told + lease_lasts.unwrap();
     assert!(ends <= TTL * 11 && ends + RTT >= TTL * 11, "{ends:?}");
     assert_eq!(run.lost, [(ends, reservation_id.clone())]);
 
-    // A day later the action is through.
+    // A day later the action ends.
     let cost = CommitRequest::builder().actual(Amount::tokens(420)).build();
     run.machine.commit(run.reading(), cost).unwrap();
     let ended = run.until(Duration::from_secs(25 * 60 * 60));
@@ -71,7 +71,7 @@ struct Run {
     extended: u64,
     stops: Vec<(Duration, Event)>,
     lost: Vec<(Duration, ReservationId)>,
-    /// What was written and called for the settlement.
+    /// The records and calls of the settlement.
     settled: Vec<&'static str>,
 }
 
@@ -99,7 +99,7 @@ impl Run {
         }
     }
 
-    /// Drives the machine until there is nothing left to do by itself, which is by `end`; then it is `end`.
+    /// Runs the machine until it has nothing left to do, which must be by `end`; then the time is `end`.
     fn until(&mut self, end: Duration) -> Step {
         loop {
             match self.machine.poll(self.reading()) {

@@ -1,4 +1,4 @@
-//! Leases that live for a day, in virtual time. All days, checked and printed as Markdown:
+//! Leases that are held for a day, in virtual time. This command checks all days and prints them as Markdown:
 //!
 //! ```console
 //! $ cargo test --release -p cycles-world --test behaviour leases:: -- --ignored --nocapture
@@ -24,7 +24,7 @@ fn while_nothing_is_lost_no_lease_that_holds_the_retry_reserve_stops_or_lapses()
     }
 }
 
-/// The leases that are too short for their own reserve, all of them by the rule of two zero delays.
+/// The leases that are too short for their own reserve; all of them stop by the rule of two zero delays.
 #[test]
 fn the_leases_that_cannot_hold_the_retry_reserve_are_these() {
     let short = days(true, 0, &table::RTTS_MS, 24).filter(|day| !day.can_hold_the_reserve());
@@ -88,7 +88,7 @@ fn a_day_follows_from_its_seed() {
     assert_ne!(day.live(1), day.live(2));
 }
 
-/// What holds on every day.
+/// The assertions for every day.
 fn check(day: Day, tally: &Tally) {
     match (day.is_measured, day.can_hold_the_reserve()) {
         (true, true) => check_measured(day, tally),
@@ -96,7 +96,7 @@ fn check(day: Day, tally: &Tally) {
             assert!(tally.stops.len() > 1, "{day:?}: {tally:?}");
             assert!(tally.stops.iter().all(|stop| *stop == Stop::TooShort), "{day:?}");
         }
-        // Nothing can be promised of a lease that is too short for one loss.
+        // Nothing can be guaranteed for a lease that is too short for one loss.
         (true, false) => {}
         (false, _) => check_fieldless(day, tally),
     }
@@ -121,7 +121,7 @@ fn check_measured(day: Day, tally: &Tally) {
     }
 }
 
-/// What the differences between expiries can promise: nothing where grants are cut.
+/// The lease that differences between expiries can guarantee: none if grants are cut.
 fn check_fieldless(day: Day, tally: &Tally) {
     assert_eq!(tally.false_alarms, 0, "{day:?}");
     let is_cut = matches!(day.rule, Rule::ClampsGrant(_));
@@ -136,7 +136,7 @@ fn check_fieldless(day: Day, tally: &Tally) {
     }
 }
 
-/// Days of two round trips; the shortest leases live for an hour.
+/// Days with two different round-trip times; the shortest leases run for an hour.
 fn quick_days(is_measured: bool, loss: u64) -> impl Iterator<Item = Day> {
     days(is_measured, loss, &[200, 1_000], 24).map(|day| Day {
         hours: if day.ttl_ms < 30_000 { 1 } else { 24 },

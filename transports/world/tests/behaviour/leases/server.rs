@@ -1,4 +1,4 @@
-//! A model of a server that does nothing but grant leases, in the three ways that the protocol knows.
+//! A model of a server that only grants leases, in the three ways that the protocol has.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// How much of what is asked for is granted. Lengths are in milliseconds.
+/// The granted share of a request. Lengths are in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// All of it, on top of what is left.
+    /// All of it, added to the current expiry.
     Adds,
-    /// At most this much per reservation and per extension, on top of what is left.
+    /// At most this much per reservation and per extension, added to the current expiry.
     ClampsGrant(u64),
-    /// As much as leaves this much from now.
+    /// At most this much from now.
     ClampsLead(u64),
 }
 
@@ -24,7 +24,7 @@ pub struct LeaseServer {
     /// Whether responses carry `remaining_ttl_ms`.
     is_measured: bool,
     expires_at_ms: u64,
-    /// What each key was answered.
+    /// The answer to each key.
     answers: BTreeMap<String, u64>,
 }
 
@@ -90,7 +90,7 @@ impl Rule {
         }
     }
 
-    /// The kinds of servers that are asked for `ttl_ms`.
+    /// The kinds of servers to test for `ttl_ms`.
     pub fn all(ttl_ms: u64) -> [Self; 4] {
         [
             Self::Adds,
@@ -100,7 +100,7 @@ impl Rule {
         ]
     }
 
-    /// What is granted when a reservation for `ttl_ms` is made, and at most by an extension of it.
+    /// The length that is granted for a reservation of `ttl_ms`, and at most for an extension of it.
     pub fn grant_ms(self, ttl_ms: u64) -> u64 {
         match self {
             Self::Adds => ttl_ms,

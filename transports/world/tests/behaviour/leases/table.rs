@@ -1,4 +1,4 @@
-//! The days side by side.
+//! Prints the days as a table.
 
 use super::day::{Day, Tally};
 use super::{SEED, check, days};

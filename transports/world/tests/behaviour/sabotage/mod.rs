@@ -1,6 +1,5 @@
-//! A simulation that finds nothing proves nothing: for every rule a machine that breaks it, which random lives
-//! find out.
-// A saboteur spoils one thing, and lets all else pass.
+//! A simulation that finds nothing proves nothing. For every rule there is a machine that breaks it, and random lives
+//! must detect that. A saboteur tampers with one thing and passes everything else on.
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod reckless;
@@ -20,7 +19,7 @@ use self::reckless::{Reckless, Recklessness};
 use self::saboteur::{Sabotage, Saboteur};
 use crate::story::record_of;
 
-/// Far more lives than any of them needs.
+/// Far more lives than any sabotage needs.
 const LIVES: u64 = 4_000;
 
 /// The rule that the first life with this sabotage breaks.
@@ -211,7 +210,7 @@ fn a_charge_that_no_life_made_is_caught() {
     );
 }
 
-/// A job that is delivered again under its key while the commit of its first cost fails, and has another cost then.
+/// A job that is delivered again under its key while the commit of its first cost fails, and then has another cost.
 fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, Violation> {
     let mut world = World::builder(seed).traced().build();
     spoil(&mut world);
@@ -251,7 +250,7 @@ fn a_job_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
         let charged: usize = world.lives().map(|(_, life)| life.settled.len()).sum();
         let kept = world.journal().files();
         let kept = kept.filter(|(_, name, _)| name.ends_with(".rejected")).count();
-        // One by the commit and the other for a person; or each by an event, once the reservation is over.
+        // One by the commit, the other set aside for a person; or each by an event, if the reservation has expired.
         assert_eq!(charged + kept, 2, "{seed}");
         assert!(charged > 0, "{seed}");
     }

@@ -1,5 +1,5 @@
-//! A machine around a good session that breaks what holds of a session as a whole: its timers, its places, its claims, its
-//! principals, its end.
+//! A wrapper around a good session that breaks the rules for a session as a whole: its timers, places, claims,
+//! principals and end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,43 +16,43 @@ use cycles_proto::{Call, Error, Failure, FailureKind, Flushed, Now, Seed, Ticket
 use cycles_world::Machine;
 use http::Response;
 
-/// What a reckless session does.
+/// The misbehaviour of a reckless session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recklessness {
     None,
-    /// A timer is forgotten once somebody has gone.
+    /// It forgets a timer once a caller has gone away.
     ForgetsItsTimer,
-    /// More goes on at once than there are places.
+    /// It runs more exchanges at once than there are places.
     TakesEveryPlace,
-    /// Settlements take the places of leases.
+    /// Its settlements take the places of leases.
     PutsLeasesLast,
-    /// Leases find no place while settlements are out.
+    /// Its leases get no place while settlements are in progress.
     StarvesLeases,
-    /// What was asked back may begin.
+    /// A withdrawn call may begin.
     LetsWithdrawnBegin,
-    /// A store that does not answer is waited for.
+    /// It waits too long for a change of the journal.
     WaitsForStores,
     /// A flush does not end.
     NeverFlushed,
-    /// A flush says that all is settled.
+    /// A flush reports that everything is settled.
     AlwaysFlushed,
-    /// A panic takes the others along.
+    /// A panic affects other reservations.
     PanicsSpread,
-    /// A panic is not told.
+    /// A panic is not reported.
     PanicsInSilence,
     /// A record goes to another principal's journal.
     MixesJournals,
-    /// A call is made under another's key.
+    /// A call is made under another principal's key.
     MixesKeys,
-    /// Whoever waits is not woken.
+    /// A waiting caller is not woken.
     WakesNobody,
-    /// What another has the claim to is sent.
+    /// It sends records that another session has claimed.
     TakesWhatIsClaimed,
-    /// A replay goes on although its key is refused.
+    /// A replay continues although its key is refused.
     GoesOnAgainstRefusals,
-    /// A closed session sends.
+    /// A closed session sends calls.
     SendsWhenClosed,
-    /// A closed session says that it is through before it is.
+    /// A closed session reports that it is through too early.
     EndsTooEarly,
 }
 
@@ -61,14 +61,14 @@ pub(crate) struct Reckless {
     inner: Session,
     how: Recklessness,
     has_forgotten: bool,
-    /// The settlements that are out.
+    /// The settlements in progress.
     settlements: BTreeSet<Ticket>,
     withdrawn: BTreeSet<Ticket>,
     stores: BTreeSet<Ticket>,
     own: BTreeSet<ReservationKey>,
     principals: Vec<Principal>,
     keys: BTreeMap<Principal, http::HeaderValue>,
-    /// What it sends once more when it is closed.
+    /// A call to repeat after it is closed.
     held_back: Vec<Call>,
     closed: Option<Close>,
 }
@@ -217,7 +217,7 @@ impl Machine for Reckless {
     fn set_places(&mut self, places: usize) {
         self.inner.set_places(match self.how {
             Recklessness::TakesEveryPlace => 1_000,
-            // As if none of them were for leases.
+            // Pretends that none of them are for leases.
             Recklessness::PutsLeasesLast => places + places / 4,
             _ => places,
         });

@@ -1,4 +1,4 @@
-//! A machine between the driver and a good session, which tampers with what passes.
+//! A wrapper between the driver and a good session that tampers with what passes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use http::Response;
 
 use super::spoilt::{released, rename, unreadable};
 
-/// What a saboteur does.
+/// The misbehaviour of a saboteur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
     None,
@@ -63,25 +63,25 @@ pub(crate) struct Saboteur {
     polls: Option<u64>,
     has_told: bool,
     was_throttled: bool,
-    /// How many calls, writes and readings are out.
+    /// The number of calls, changes and scans in progress.
     out: usize,
     has_failed: bool,
     /// Whether its own callers have asked for anything.
     has_reserved: bool,
     has_journal: bool,
-    /// How many flushes are not over.
+    /// The number of flushes that are not over.
     flushes: usize,
     lie: Option<Outcome>,
-    /// What it sends once more.
+    /// A call to repeat.
     again: Vec<Call>,
-    /// Whose each ticket is that was handed out.
+    /// The owner of each issued ticket.
     tickets: BTreeMap<Ticket, ReservationKey>,
-    /// Those that callers asked for; all others are taken up from the journal.
+    /// The reservations that callers asked for; all others are resumed from the journal.
     own: BTreeSet<ReservationKey>,
     of: BTreeMap<ReservationKey, Of>,
 }
 
-/// What it keeps of one reservation.
+/// Its state for one reservation.
 #[derive(Debug, Default)]
 struct Of {
     settlements: u32,
@@ -120,7 +120,7 @@ impl Saboteur {
         }
     }
 
-    /// The time as the session behind is told when it is asked what to do.
+    /// The time that the session behind is polled with.
     fn told(&self, now: Now) -> Now {
         const DAYS_MS: u64 = 5 * 86_400_000;
         match self.sabotage {
@@ -151,7 +151,7 @@ impl Saboteur {
                 Step::Store(ticket, whose, JournalWrite::Put(record))
             }
             (_, Step::Send(call)) => self.tamper_call(now, call),
-            // The time of what is out would be over too, which is another defect.
+            // Otherwise the deadlines of calls in progress would pass too, which is another defect.
             (Sabotage::ImpatientAfterThrottling, Step::Wait(Some(at)))
                 if self.was_throttled && self.out == 0 =>
             {
@@ -188,7 +188,7 @@ impl Saboteur {
         let is_resumed = !self.own.contains(&key);
         let of = self.of.entry(key).or_default();
         if of.has_failed && self.sabotage == Sabotage::GivesUpWithTheFirstFailure {
-            // Nobody sends it any more.
+            // It is never sent again.
             return self.poll(now);
         }
         let operation = Operation::of(call.request.method(), call.request.uri().path());
@@ -223,7 +223,7 @@ impl Saboteur {
         Step::Send(call)
     }
 
-    /// Whether it says that a reservation is over when the first attempt has failed.
+    /// Whether it reports the end of a reservation after the first failed attempt.
     fn has_given_up(&self, key: ReservationKey) -> bool {
         self.sabotage == Sabotage::GivesUpWithTheFirstFailure
             && self.of.get(&key).is_some_and(|of| of.has_failed)
@@ -379,5 +379,5 @@ impl Machine for Saboteur {
     }
 }
 
-/// What is said instead of how the cost stands.
+/// The false report about the cost.
 static NOTHING: Outcome = Outcome::Released(Released::NothingHeld);

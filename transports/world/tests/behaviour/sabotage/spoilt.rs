@@ -1,4 +1,4 @@
-//! What a saboteur makes of what passes.
+//! The changes that a saboteur makes.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) fn rename(call: &mut Call, suffix: &str) {
     *call.request.body_mut() = Bytes::from(text);
 }
 
-/// The record of the same cost, with more beside it than any reader takes.
+/// The record of the same cost, with more text than any reader accepts.
 pub(super) fn unreadable(record: &JournalRecord) -> JournalRecord {
     let commit = CommitRequest::builder()
         .actual(record.actual().unwrap())
@@ -42,7 +42,7 @@ pub(super) fn unreadable(record: &JournalRecord) -> JournalRecord {
     .unwrap()
 }
 
-/// A release of the reservation that was to be committed.
+/// A release of the reservation, in place of its commit.
 pub(super) fn released(mut call: Call) -> Call {
     let uri = call.request.uri().to_string().replace("/commit", "/release");
     *call.request.uri_mut() = uri.parse::<Uri>().unwrap();
