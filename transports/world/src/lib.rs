@@ -182,7 +182,7 @@ impl World {
         &mut self.journal
     }
 
-    /// What the world observed of a life.
+    /// A life, as the world observed it.
     pub fn life(&self, life: LifeId) -> &Life {
         &self.lives[life.0]
     }

@@ -92,7 +92,7 @@ mod on_tokio {
         Ok(taken)
     }
 
-    /// What a block within it leaves, it may: all of this is right.
+    /// `?` is allowed inside a function or a closure within the expression: all of this compiles.
     #[cycles(
         estimate = 9,
         actual = {

@@ -1,4 +1,4 @@
-//! Who is calling: API keys, the admin key, and the throttle on the public paths.
+//! Authentication: API keys, the admin key, and the throttle on the public paths.
 
 use std::collections::BTreeMap;
 

@@ -61,7 +61,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// What happens when the actual cost exceeds the reserved amount.
+    /// The policy for costs that exceed the reserved amount.
     OveragePolicy {
         /// The commit or event is refused.
         Reject = "REJECT",

@@ -112,11 +112,11 @@ impl Params {
     }
 }
 
-/// One page of an unsorted read: `rows` come with their positions, ascending; `after` is the position
-/// where the last page ended.
+/// Reads one page of an unsorted read. `rows` have ascending positions; `after` is the position where the last page
+/// ended.
 ///
-/// As with a scan of the server's store, the end is where the rows end and not where the matches end: a
-/// page that fills up before rows which do not match promises more, and the next page is empty.
+/// Like a scan of the server's store, it detects the end of the rows, not of the matches: if a page is full and only
+/// rows that do not match follow, it announces another page, which is empty.
 pub(super) fn scan<T>(
     rows: impl Iterator<Item = (u64, T)>,
     after: u64,

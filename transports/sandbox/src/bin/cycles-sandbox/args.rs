@@ -41,7 +41,7 @@ RULE is OPERATIONS:FAULT[@WHEN], for example
   '*:delay=2s@for=10s'       every call is slow, for ten seconds from the first one
 ";
 
-/// What the command line asks the program to do.
+/// The command that the arguments select.
 #[derive(Debug)]
 pub(crate) enum Command {
     Serve(Args),

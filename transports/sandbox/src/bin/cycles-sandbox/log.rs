@@ -202,7 +202,7 @@ impl Seen {
         }
     }
 
-    /// What remains in the deepest scope that has a budget; with its path, unless that is the scope of the request.
+    /// The remaining amount of the deepest scope that has a budget; with its path, unless it is the request's scope.
     fn remaining(&self, exchange: &Exchange<'_>) -> Option<String> {
         if exchange.plane == Plane::Admin || exchange.operation == Operation::GetBalances {
             return None;
