@@ -97,7 +97,7 @@ impl ReservationGuard {
 
     /// Whether the action has to keep to something.
     pub fn is_capped(&self) -> bool {
-        self.decision() == &Decision::AllowWithCaps
+        self.decision() == Decision::AllowWithCaps
     }
 
     /// When the lease that was granted ends, on the server's clock. Extensions move it; each returns the new end.
