@@ -1,5 +1,4 @@
-//! What the attribute `cycles` makes of its parameters and of the function that it stands on. For its expansion,
-//! not for people.
+//! Support for the expansion of the attribute `cycles`. Not meant to be called directly.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,9 +10,9 @@ use crate::models::{Amount, InvalidRequest, Unit};
 use crate::money::Usd;
 use crate::outcome::{Error, OperationKind};
 
-/// What can be an amount: an integer, of the unit that is given beside it, an amount, or US dollars.
+/// Converts into an amount: an integer in the given unit, an amount, or US dollars.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no amount",
+    message = "`{Self}` is not an amount",
     label = "an integer, an `Amount` or a `Usd` is expected here",
     note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
 )]
@@ -22,9 +21,9 @@ pub trait ToAmount {
     fn to_amount(&self, unit: &Unit) -> Amount;
 }
 
-/// What can be said about the cost of a result: an amount, or an `Option` of one, where nothing is what was estimated.
+/// Converts into the cost of a result: an amount, or an `Option` of one, whose `None` means the estimate.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no cost",
+    message = "`{Self}` is not a cost",
     label = "an integer, an `Amount` or an `Option` of one is expected here",
     note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
 )]
@@ -33,9 +32,9 @@ pub trait ToCost {
     fn to_cost(&self, unit: &Unit) -> Option<Amount>;
 }
 
-/// What an item of a stream can say about its cost: an amount, a [`Reading`], or an `Option` of one.
+/// Converts into the reading of a stream's item: an amount, a [`Reading`], or an `Option` of one.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no cost of an item",
+    message = "`{Self}` is not the cost of an item",
     label = "an integer, an `Amount`, a `Reading` or an `Option` of one is expected here"
 )]
 pub trait ToReading {
@@ -43,38 +42,38 @@ pub trait ToReading {
     fn to_reading(&self, unit: &Unit) -> Reading;
 }
 
-/// What can be a text.
+/// Converts into a text.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no text",
+    message = "`{Self}` is not a text",
     label = "a `str`, a `String` or an `Option` of one is expected here",
-    note = "write `.to_string()` behind what can be displayed"
+    note = "add `.to_string()` to a value that can be displayed"
 )]
 pub trait ToText {
     /// The text, if there is one.
     fn to_text(&self) -> Option<String>;
 }
 
-/// What can be a name and a value.
+/// Converts into a name and a value.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no pair of texts",
+    message = "`{Self}` is not a pair of texts",
     label = "a map or a list of pairs of texts is expected here"
 )]
 pub trait Pair {
-    /// Name and value.
+    /// The name and the value.
     fn texts(self) -> (Option<String>, Option<String>);
 }
 
-/// What a guarded function can return.
+/// The return types that a guarded function can have.
 #[diagnostic::on_unimplemented(
-    message = "a guarded function returns a `Result`, and `{Self}` is none",
-    label = "a denial could not be told",
+    message = "a guarded function returns a `Result`, but `{Self}` is not one",
+    label = "it could not return a denial",
     note = "return `Result<{Self}, Error>` with the `Error` of the client, or with an error made `From` it"
 )]
 pub trait Returned {}
 
-/// An error that can tell that a function was not run.
+/// An error type that can say that a function was not run.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot tell that a budget was denied",
+    message = "`{Self}` cannot say that a budget was denied",
     label = "this error is not made `From` the `Error` of the client",
     note = "implement `From<Error>` for it, with the `Error` of the client"
 )]
@@ -92,17 +91,17 @@ impl<E: From<Error>> FromError for E {
 
 impl<T, E> Returned for Result<T, E> {}
 
-/// Never called: its type is what the function returns.
+/// Never called: only its type counts, which is the function's return type.
 pub fn returned<T: Returned>() -> T {
     unreachable!("it stands where nothing is run")
 }
 
-/// An amount.
+/// Converts a value into an amount.
 pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
     value.to_amount(unit)
 }
 
-/// The client, if the estimate is in the unit that integers are said to be of.
+/// Returns the client if the estimate is in the unit that the attribute gives for integers.
 ///
 /// # Errors
 /// Why there is no client, or [`Error::Validation`], so that nothing is sent.
@@ -121,8 +120,8 @@ pub fn in_unit<C>(client: Result<C, Error>, config: &WithCyclesConfig, unit: &Un
     client
 }
 
-/// What the body of a guarded function has to show, and who tells what it cost, of the unit that is given; nothing if
-/// that is not known.
+/// Pairs the value of a guarded function's body with the closure that computes its cost in the given unit, or `None`
+/// if the cost is not known.
 ///
 /// # Errors
 /// The body's own.
@@ -133,36 +132,36 @@ where
     ended.map(|value| (value, actual))
 }
 
-/// What is there when its function returns.
+/// Marks a value that is complete when its function returns.
 #[derive(Debug)]
 pub struct Whole;
 
-/// What is still to be consumed.
+/// Marks a value that is still to be consumed, such as a stream.
 #[derive(Debug)]
 pub struct Unfinished;
 
-/// Any type, unless more is known.
+/// Any type for which nothing more specific is known.
 pub trait AnyValue {
-    /// What it is when its function returns.
+    /// Whether the value is complete when its function returns.
     fn cycles_when_made(&self) -> Whole;
 }
 
-/// A cost, if it is known.
+/// Converts a value into a cost, if it is known.
 pub fn cost(value: &(impl ToCost + ?Sized), unit: &Unit) -> Option<Amount> {
     value.to_cost(unit)
 }
 
-/// What an item says about its cost.
+/// Converts an item into its reading.
 pub fn reading(value: &(impl ToReading + ?Sized), unit: &Unit) -> Reading {
     value.to_reading(unit)
 }
 
-/// A text, if there is one.
+/// Converts a value into a text, if there is one.
 pub fn text(value: &(impl ToText + ?Sized)) -> Option<String> {
     value.to_text()
 }
 
-/// Dimensions, without those that have no value.
+/// Collects dimensions, and leaves out those without a value.
 pub fn dimensions(
     pairs: impl IntoIterator<Item = (Option<String>, Option<String>)>,
 ) -> Option<BTreeMap<String, String>> {
@@ -170,10 +169,10 @@ pub fn dimensions(
     Some(pairs.filter_map(|(name, value)| Some((name?, value?))).collect())
 }
 
-/// What the function returns.
+/// Converts the result of a guarded action into what the function returns.
 ///
 /// # Errors
-/// The function's own, as it is, or why it was not run.
+/// The function's own error, unchanged, or the reason why it was not run.
 pub fn returning<T, E: FromError>(ended: Result<T, NotCompleted<E>>) -> Result<T, E> {
     ended.map_err(|why| match why {
         NotCompleted::Action(error) => error,
@@ -181,7 +180,7 @@ pub fn returning<T, E: FromError>(ended: Result<T, NotCompleted<E>>) -> Result<T
     })
 }
 
-/// Everything that is an amount.
+/// Implements the conversions for the types that are amounts.
 macro_rules! amounts {
     ($($amount:ty: |$this:ident, $unit:ident| $made:expr;)+) => {
         $(
@@ -210,7 +209,7 @@ macro_rules! amounts {
 macro_rules! integers {
     ($($integer:ty)+) => {
         amounts! {
-            // What is more than any amount is the largest one.
+            // An integer above the largest amount becomes the largest amount.
             $($integer: |this, unit| Amount::new(unit.clone(), i64::try_from(*this).unwrap_or(i64::MAX));)+
         }
     };

@@ -1,15 +1,15 @@
-//! How long to wait before a settlement is tried again.
+//! The waits before a settlement is tried again.
 
 use core::time::Duration;
 
 use crate::config::RetryPolicy;
 use crate::keys::Seed;
 
-/// The longest pause that a server can ask for and get: an hour.
+/// The longest pause that a server gets if it asks for one: an hour.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
-/// The waits of one settlement: each longer than the one before, up to a longest one, and each spread over its
-/// upper half so that clients that failed together do not come back together. The same seed waits the same.
+/// The waits of one settlement. Each is longer than the one before, up to a maximum, and each is spread over its upper
+/// half, so that clients that failed together do not come back together. The same seed gives the same waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     waits: u32,
@@ -17,13 +17,13 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// No wait so far.
+    /// Starts with the first wait.
     pub(crate) fn new(seed: Seed) -> Self {
         Self { waits: 0, seed }
     }
 
-    /// The next wait; `None` once the policy's number of repetitions is used up. `Retry-After` makes it longer,
-    /// by an hour at most.
+    /// Returns the next wait; `None` once the policy's number of repetitions is used up. A longer `Retry-After`
+    /// replaces it, up to an hour.
     pub(crate) fn next(&mut self, policy: &RetryPolicy, retry_after: Option<Duration>) -> Option<Duration> {
         if !policy.enabled || self.waits >= policy.max_attempts {
             return None;

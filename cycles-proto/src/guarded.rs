@@ -1,4 +1,4 @@
-//! An action guarded by a budget: what is reserved for it, what goes with its commit, and how it may end. The
+//! An action guarded by a budget: what to reserve for it, what goes with its commit, and the ways it may end. The
 //! adapters' `with_cycles` runs it.
 
 use core::time::Duration;
@@ -9,10 +9,10 @@ use crate::models::{
 };
 use crate::outcome::{ActionError, Error, Receipt};
 
-/// The error of an action in `with_cycles`: whatever `?` makes of it.
+/// The error type of an action in `with_cycles`, into which `?` converts any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is reserved for an action, and how it is guarded.
+/// The settings of a guarded action: what to reserve for it, and how to guard it.
 #[derive(Clone, Debug)]
 #[must_use = "settings do nothing by themselves"]
 pub struct WithCyclesConfig {
@@ -28,22 +28,22 @@ pub struct WithCyclesConfig {
     notes: CommitNotes,
 }
 
-/// What happens when the lease is lost while the action runs. Its value is never lost.
+/// What happens when the lease is lost while the action runs. The action's value is never lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeartbeatPolicy {
-    /// The action goes on, and observers are told.
+    /// The action continues, and observers are notified.
     #[default]
     Warn,
-    /// The action goes on, and its receipt says [`LeaseLost`](Receipt::LeaseLost).
+    /// The action continues, and its receipt is a [`LeaseLost`](Receipt::LeaseLost).
     FailOnFinalize,
-    /// The action is dropped at its next await; what it had spent is charged. One that blocks its thread cannot
-    /// be dropped: it goes on as with [`FailOnFinalize`](Self::FailOnFinalize), and may ask its lease.
+    /// The action is dropped at its next await, and what it has spent is charged. A blocking action cannot be dropped:
+    /// it continues as with [`FailOnFinalize`](Self::FailOnFinalize), and can check its lease itself.
     Cancel,
 }
 
 impl HeartbeatPolicy {
-    /// What the receipt of an action says, if the lease was or was not lost while it ran.
+    /// Returns the receipt to give to the caller, depending on whether the lease was lost while the action ran.
     #[must_use]
     pub fn receipt(self, receipt: Receipt, lease_was_lost: bool) -> Receipt {
         if lease_was_lost && self != Self::Warn {
@@ -55,7 +55,7 @@ impl HeartbeatPolicy {
 }
 
 impl WithCyclesConfig {
-    /// Reserves `estimate` for an action called `unknown`, by the configuration's subject.
+    /// Creates settings that reserve `estimate` for an action called `unknown`, for the configuration's subject.
     pub fn new(estimate: Amount) -> Self {
         Self {
             estimate,
@@ -71,7 +71,7 @@ impl WithCyclesConfig {
         }
     }
 
-    /// What is done: its kind (`llm.completion`) and its name (`gpt-4o`).
+    /// Sets the action's kind (`llm.completion`) and name (`gpt-4o`).
     pub fn action(mut self, kind: impl Into<String>, name: impl Into<String>) -> Self {
         let tags = self.action.tags.take();
         self.action = Action::new(kind, name);
@@ -79,69 +79,69 @@ impl WithCyclesConfig {
         self
     }
 
-    /// What the action is found by in reports.
+    /// Sets the action's tags, for policies and reports.
     pub fn action_tags(mut self, tags: impl IntoIterator<Item = String>) -> Self {
         self.action = self.action.with_tags(tags);
         self
     }
 
-    /// Who spends. What is left out is taken from the configuration.
+    /// Sets who spends. Levels that are left out come from the configuration.
     pub fn subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
         self
     }
 
-    /// How long a lease lasts, and how much it is prolonged by, in milliseconds; 60,000 if not given.
+    /// Sets how long a lease lasts, and by how much each beat extends it, in milliseconds. Default: 60,000.
     pub fn ttl_ms(mut self, ms: u64) -> Self {
         self.ttl_ms = Some(ms);
         self
     }
 
-    /// How long after the lease a commit is still taken, in milliseconds; the server's default if not given.
+    /// Sets how long after the lease a commit is still accepted, in milliseconds. Default: the server's.
     pub fn grace_period_ms(mut self, ms: u64) -> Self {
         self.grace_period_ms = Some(ms);
         self
     }
 
-    /// What happens when the action costs more than the estimate; the tenant's default if not given.
+    /// Sets what happens when the action costs more than the estimate. Default: the tenant's.
     pub fn overage_policy(mut self, policy: CommitOveragePolicy) -> Self {
         self.overage_policy = Some(policy);
         self
     }
 
-    /// What makes a repetition the same reservation; a fresh one if not given.
+    /// Sets the idempotency key: repeating it repeats the same reservation. Default: a fresh key.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.idempotency_key = Some(key);
         self
     }
 
-    /// Only evaluates: the action does not run, and [`Error::DryRun`] has the decision.
+    /// Sets whether to evaluate only: the action does not run, and [`Error::DryRun`] has the decision.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self
     }
 
-    /// What happens when the lease is lost.
+    /// Sets what happens when the lease is lost.
     pub fn heartbeat(mut self, policy: HeartbeatPolicy) -> Self {
         self.heartbeat = policy;
         self
     }
 
-    /// What goes with the commit, unless the action sets its own.
+    /// Sets the metrics of the commit, unless the action sets its own.
     pub fn metrics(mut self, metrics: CyclesMetrics) -> Self {
         self.notes.set_metrics(metrics);
         self
     }
 
-    /// What is kept with the commit; the action may add to it.
+    /// Sets the metadata that the ledger keeps with the commit; the action may add to it.
     pub fn metadata(mut self, metadata: impl Into<JsonObject>) -> Self {
         self.notes.set_metadata(metadata.into());
         self
     }
 
-    /// The reservation to make for it.
+    /// The reservation request for the action.
     pub fn request(&self) -> ReservationCreateRequest {
-        // All settings by their names: one that is added later has its place here or says that it has none.
+        // Names all settings, so that a new one cannot be forgotten.
         let Self {
             estimate,
             action,
@@ -167,7 +167,7 @@ impl WithCyclesConfig {
         }
     }
 
-    /// What is reserved.
+    /// The amount to reserve.
     pub fn estimate(&self) -> &Amount {
         &self.estimate
     }
@@ -177,13 +177,13 @@ impl WithCyclesConfig {
         self.heartbeat
     }
 
-    /// What goes with the commit before the action adds to it.
+    /// The notes that go with the commit, before the action adds to them.
     pub fn notes(&self) -> &CommitNotes {
         &self.notes
     }
 }
 
-/// What goes with the commit of a guarded action beside the amount.
+/// The metrics and metadata that go with the commit of a guarded action.
 #[derive(Clone, Debug, Default)]
 pub struct CommitNotes {
     metrics: Option<CyclesMetrics>,
@@ -191,29 +191,28 @@ pub struct CommitNotes {
 }
 
 impl CommitNotes {
-    /// What the action consumed, in place of what was set before.
+    /// Sets what the action consumed, in place of what was set before.
     pub fn set_metrics(&mut self, metrics: CyclesMetrics) {
         self.metrics = Some(metrics);
     }
 
-    /// What is kept with the commit, in place of what was set before.
+    /// Sets the metadata of the commit, in place of what was set before.
     pub fn set_metadata(&mut self, metadata: JsonObject) {
         self.metadata = Some(metadata);
     }
 
-    /// Adds to what is kept with the commit.
+    /// Adds a member to the metadata of the commit.
     pub fn insert_metadata(&mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
         self.metadata.get_or_insert_default().insert(name, value);
     }
 
-    /// Sets what the other ones set.
+    /// Overrides these notes with whatever `other` sets.
     pub(crate) fn add(&mut self, other: Self) {
         self.metrics = other.metrics.or(self.metrics.take());
         self.metadata = other.metadata.or(self.metadata.take());
     }
 
-    /// The commit of an action that cost `actual` and took `latency`, which is filled in if the metrics do not
-    /// tell.
+    /// Builds the commit of an action that cost `actual` and took `latency`, which is used if the metrics have none.
     pub fn commit(self, actual: Amount, latency: Duration) -> CommitRequest {
         let Self { metrics, metadata } = self;
         let mut metrics = metrics.unwrap_or_default();
@@ -230,14 +229,15 @@ impl CommitNotes {
     }
 }
 
-/// Why an action has no value.
+/// Why an action returned no value.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotCompleted<E> {
     /// Nothing was reserved, and the action did not run.
     #[error(transparent)]
     NotReserved(Error),
-    /// The action failed with its own error. What it had spent is charged, else its budget is given back.
+    /// The action failed with its own error. If it had spent something, that is charged; if not, its budget is given
+    /// back.
     #[error("the action failed: {0}")]
     Action(E),
     /// The lease was lost and the action was dropped, as [`HeartbeatPolicy::Cancel`] asks. What it had spent is

@@ -1,59 +1,59 @@
-//! Names that the client makes: idempotency keys and trace ids, derived from a seed.
+//! Idempotency keys and trace ids, derived from a seed.
 //!
-//! The core has no randomness. An adapter hands in 16 random bytes per operation or per reservation, and
-//! everything else follows from them, so a run can be repeated to the byte from its seed.
+//! The core has no source of randomness. An adapter provides 16 random bytes per operation or reservation, and
+//! everything else follows from them, so that the same seed repeats a run byte for byte.
 
 use core::fmt::{self, Write as _};
 use core::str::FromStr;
 
 use crate::models::IdempotencyKey;
 
-/// 16 bytes from a source of randomness that never repeats, not even after a fork: a repeated seed would
-/// replay somebody else's reservation.
+/// 16 random bytes. The source must never repeat itself, not even after a fork: a repeated seed would replay another
+/// caller's reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub [u8; 16]);
 
 impl Seed {
-    /// The `n`-th seed after this one, for one of several runs under one seed.
+    /// The `n`-th seed after this one, for several runs under one seed.
     pub(crate) fn nth(self, n: u64) -> Self {
         Self(u128::from_be_bytes(self.0).wrapping_add(n.into()).to_be_bytes())
     }
 
-    /// The key for the `counter`-th call of one kind: `{seed in hex}-{label}-{counter}`.
+    /// The idempotency key for the `counter`-th call of a kind: `{seed in hex}-{label}-{counter}`.
     pub fn idempotency_key(&self, label: &str, counter: u64) -> IdempotencyKey {
-        // Made for every call: room for all of it at once, with the longest counter.
+        // Every call makes a key, so allocate once, with room for the longest counter.
         let mut key = String::with_capacity(32 + 1 + label.len() + 1 + 20);
         // Writing to a string cannot fail.
         let _ = write!(key, "{self}-{label}-{counter}");
         IdempotencyKey::from(key)
     }
 
-    /// The trace id of everything that is done under this seed, 32 lower-case hex digits: the start of its
-    /// idempotency keys, so that one leads to the other. `None` for the one value that is no trace id.
+    /// The trace id of everything that is done under this seed: 32 lower-case hex digits, which its idempotency keys
+    /// start with, so that one leads to the other. `None` if the seed is all zeros, which is not a valid trace id.
     pub fn trace_id(&self) -> Option<String> {
         let hex = self.is_a_trace().then(|| self.hex().to_vec())?;
         String::from_utf8(hex).ok()
     }
 
-    /// The `n`-th of its random numbers, from 0 to 1 (splitmix64): for waits that clients must not have in common.
+    /// The `n`-th random number of the seed, from 0 to 1 (splitmix64), for waits that must differ between clients.
     pub(crate) fn fraction(self, n: u64) -> f64 {
         const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
         let number = u128::from_be_bytes(self.0);
-        // Both halves of the seed count, and equal halves do not cancel.
+        // Both halves of the seed count, and equal halves do not cancel each other out.
         let start = ((number >> 64) as u64).wrapping_mul(GOLDEN) ^ number as u64;
         let mut mixed = start.wrapping_add(n.wrapping_add(1).wrapping_mul(GOLDEN));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        // 53 bits are what a float holds exactly.
+        // A float holds 53 bits exactly.
         ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Whether it names a trace: all but zeros do.
+    /// Whether the seed is a valid trace id, which it is unless it is all zeros.
     pub(crate) fn is_a_trace(&self) -> bool {
         self.0 != [0; 16]
     }
 
-    /// Its bytes as 32 lower-case hex digits.
+    /// The bytes as 32 lower-case hex digits.
     pub(crate) fn hex(&self) -> [u8; 32] {
         let mut text = [0; 32];
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
@@ -85,7 +85,7 @@ impl fmt::Display for Seed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent(String);
 
-/// A text that is no `traceparent`; a server would ignore it silently.
+/// The error for a text that is not a `traceparent`. A server would silently ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a traceparent: it must be 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, in lower case, with a trace id and a span id that are not all zeros"

@@ -5,7 +5,7 @@
     allow(
         dead_code,
         unreachable_pub,
-        reason = "what the feature shows has to be public"
+        reason = "the feature `parts` exports these items"
     )
 )]
 
@@ -45,7 +45,7 @@ pub use ticket::Ticket;
 pub use time::{Now, UnixMillis};
 pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reader, Urgency};
 
-/// The parts of a [`Session`], for fuzz targets and for drivers that have not come over to it. Nothing of it is promised.
+/// The parts of a [`Session`], for tests and fuzz targets. They may change in any release.
 #[cfg(feature = "parts")]
 #[doc(hidden)]
 pub mod parts {

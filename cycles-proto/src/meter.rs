@@ -1,13 +1,14 @@
-//! What a stream consumes, item by item: the adapters' metered streams count with it, and it says how they end.
+//! The meter of a stream: counts what its items consume, and decides how its reservation ends.
 
 use crate::guarded::CommitNotes;
 use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, Unit};
 use crate::outcome::{InvalidCommit, ReleaseReason};
 use crate::time::Now;
 
-/// What one item of a stream says about the cost of all.
+/// What one item of a stream says about the cost of the stream.
 ///
-/// An [`Amount`] by itself is [more](Self::more); an `Option` of one, where most items say nothing, is a reading too.
+/// An [`Amount`] converts into a reading of [more](Self::more), and so does an `Option` of one, for streams in which
+/// most items say nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a reading counts only when the meter's closure returns it"]
 pub struct Reading {
@@ -18,12 +19,12 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The item says nothing.
+    /// Creates a reading that says nothing.
     pub fn nothing() -> Self {
         Self::default()
     }
 
-    /// The item costs this much, beside those before it.
+    /// Creates a reading of an item that costs this much, in addition to the items before it.
     pub fn more(amount: Amount) -> Self {
         Self {
             amount: Some(amount),
@@ -31,9 +32,9 @@ impl Reading {
         }
     }
 
-    /// All items up to this one cost this much, be that more or less than what was counted: the usage that a
-    /// model tells in its last chunk. It covers the items before it that could not be counted, too. A total of 0
-    /// often means that nothing was counted: it takes nothing back and covers nothing.
+    /// Creates a reading of the total: all items up to this one cost this much, whether that is more or less than was
+    /// counted so far. Models report such a usage in their last chunk. The total also covers earlier items that could
+    /// not be counted. A total of 0 often means that nothing was counted, so it takes nothing back and covers nothing.
     pub fn total(amount: Amount) -> Self {
         Self {
             is_total: true,
@@ -41,14 +42,14 @@ impl Reading {
         }
     }
 
-    /// How many tokens that is, where the amount is not in tokens itself. It is what a limit on tokens looks at, and
-    /// tells no price.
+    /// Adds the number of tokens, for amounts that are not in tokens themselves. A limit on tokens counts them; they
+    /// have no effect on the cost.
     pub fn with_tokens(mut self, tokens: i64) -> Self {
         self.tokens = Some(tokens);
         self
     }
 
-    /// What goes with the commit, in place of what earlier items said.
+    /// Sets the metrics of the commit, in place of those of earlier items.
     pub fn with_metrics(mut self, metrics: CyclesMetrics) -> Self {
         self.metrics = Some(metrics);
         self
@@ -67,8 +68,7 @@ impl<T: Into<Self>> From<Option<T>> for Reading {
     }
 }
 
-/// Counts what a stream consumes, in the unit of its reservation; see
-/// [`Session::meter`](crate::Session::meter).
+/// Counts what a stream consumes, in the unit of its reservation. See [`Session::meter`](crate::Session::meter).
 #[derive(Clone, Debug)]
 pub struct Meter {
     estimate: Amount,
@@ -77,40 +77,40 @@ pub struct Meter {
     most_tokens: Option<i64>,
     /// Whether there was an item.
     has_read: bool,
-    /// Whether an item told a price, be it 0.
-    is_told: bool,
+    /// Whether an item reported a price, even if it was 0.
+    has_price: bool,
     /// Whether anything was consumed, even if a later reading took it back.
     has_counted: bool,
     uncounted: Option<Box<InvalidCommit>>,
-    /// Whether an item is there of which nobody has said yet what it costs.
+    /// Whether an item was consumed whose cost is not known yet.
     is_asking: bool,
     notes: CommitNotes,
     began: Now,
 }
 
-/// How a metered stream ends.
+/// How a metered stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It came to its end, or to its limit.
+    /// It reached its end or its limit.
     Finished,
     /// It failed.
     Failed,
-    /// Nobody wants the rest.
+    /// The rest is not wanted any more.
     Dropped,
 }
 
-/// What becomes of the reservation when its stream has ended.
+/// What to do with the reservation when its stream has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the reservation has to be settled"]
 pub enum Settle {
-    /// It is committed.
+    /// Commit this.
     Commit(CommitRequest),
-    /// Nothing is known to be consumed: it is released.
+    /// Release it: nothing is known to have been consumed.
     Release(ReleaseReason),
 }
 
 impl Meter {
-    /// A meter that has counted nothing yet, of a stream that began then and was estimated to cost this much.
+    /// Creates a meter for a stream that began at this time and is estimated to cost this much.
     pub fn new(estimate: Amount, began: Now) -> Self {
         Self {
             estimate,
@@ -118,7 +118,7 @@ impl Meter {
             tokens: 0,
             most_tokens: None,
             has_read: false,
-            is_told: false,
+            has_price: false,
             has_counted: false,
             uncounted: None,
             is_asking: false,
@@ -127,64 +127,64 @@ impl Meter {
         }
     }
 
-    /// The stream ends with the item that reaches so many tokens.
+    /// Sets a limit: the stream ends with the item that reaches this many tokens.
     pub fn stop_at_tokens(&mut self, most: i64) {
         self.most_tokens = Some(most);
     }
 
-    /// What goes with the commit, beside what items say.
+    /// Adds notes to the commit. Those of the items take precedence.
     pub fn add_notes(&mut self, notes: CommitNotes) {
         let of_items = core::mem::replace(&mut self.notes, notes);
         self.notes.add(of_items);
     }
 
-    /// What goes with the commit.
+    /// The notes that go with the commit.
     pub fn notes_mut(&mut self) -> &mut CommitNotes {
         &mut self.notes
     }
 
-    /// What was consumed by now.
+    /// The amount consumed so far.
     pub fn consumed(&self) -> Amount {
         Amount::new(self.estimate.unit.clone(), self.consumed)
     }
 
-    /// Why an item was not counted, if one was not.
+    /// Why an item could not be counted, if there was such an item.
     pub fn uncounted(&self) -> Option<&InvalidCommit> {
         let untold = self.is_asking.then_some(&InvalidCommit::NotTold);
         self.uncounted.as_deref().or(untold)
     }
 
-    /// Asks an item what it says: one that panics has been consumed all the same, and is not counted, unless a total
-    /// after it covers it.
+    /// Runs `item`, which reads the cost of an item. If it panics, the item was consumed all the same and is not
+    /// counted, unless a later total covers it.
     pub fn ask<T>(&mut self, item: impl FnOnce() -> T) -> T {
-        self.remember();
+        self.give_up_on_previous();
         self.is_asking = true;
         let said = item();
         self.is_asking = false;
         said
     }
 
-    /// Nobody says any more what the item before cost, if that is not known yet.
-    fn remember(&mut self) {
+    /// Notes that the cost of the previous item will stay unknown, if it is unknown still.
+    fn give_up_on_previous(&mut self) {
         if core::mem::take(&mut self.is_asking) {
             self.uncounted
                 .get_or_insert_with(|| Box::new(InvalidCommit::NotTold));
         }
     }
 
-    /// Whether the limit is reached, and the stream over.
+    /// Whether the limit is reached, so that the stream is over.
     pub fn is_full(&self) -> bool {
         self.most_tokens.is_some_and(|most| self.tokens >= most)
     }
 
-    /// As much was told to be spent.
-    pub(crate) fn at_least(&mut self, spent: i64) {
+    /// Raises the amount consumed to at least this much.
+    pub(crate) fn raise_to(&mut self, spent: i64) {
         self.consumed = self.consumed.max(spent);
         self.has_counted |= spent > 0;
     }
 
-    /// Counts an item. What comes back is to be told to the reservation as
-    /// [counted](crate::Session::counted), also where that refuses it: then it knows that there is a cost.
+    /// Counts an item. Report the amount that it returns to the reservation as [counted](crate::Session::counted),
+    /// even though that may refuse it: the reservation then knows that there is a cost.
     pub fn read(&mut self, reading: Reading) -> Option<Amount> {
         if let Some(metrics) = reading.metrics {
             self.notes.set_metrics(metrics);
@@ -194,15 +194,15 @@ impl Meter {
             .as_ref()
             .filter(|amount| amount.unit == Unit::Tokens);
         self.has_read = true;
-        // A total of nothing replaces nothing.
+        // A total of 0 replaces nothing.
         let before = |counted, said| if reading.is_total && said != 0 { 0 } else { counted };
         if let Some(tokens) = reading.tokens.or_else(|| in_tokens.map(|amount| amount.amount)) {
             self.tokens = before(self.tokens, tokens).saturating_add(tokens.max(0));
         }
         let given = reading.amount?;
-        // A total of 0 is a price only where somebody counted: that of a model that is free.
+        // A total of 0 is a price only if tokens were counted: the model is free.
         let is_counted = given.amount > 0 || reading.tokens.is_some_and(|tokens| tokens > 0);
-        self.is_told |= !reading.is_total || is_counted;
+        self.has_price |= !reading.is_total || is_counted;
         let is_countable = given.unit == self.estimate.unit && given.amount >= 0;
         let consumed = before(self.consumed, given.amount).checked_add(given.amount);
         match consumed.filter(|_| is_countable) {
@@ -224,15 +224,15 @@ impl Meter {
         }
     }
 
-    /// What could not be counted before is in the total that was told now.
+    /// Forgets the items that could not be counted, because the total covers them.
     fn cover(&mut self) {
         self.uncounted = None;
         self.is_asking = false;
     }
 
-    /// The stream has ended: what was consumed is committed. Unless that is all of it, it is marked as a part,
-    /// and a reservation of which nothing was counted is released. Items of which none told a price are not free:
-    /// read to their end, they cost what was estimated.
+    /// Ends the stream and commits what was consumed. If that is not all, the commit is marked as a part, and a
+    /// reservation for which nothing was counted is released. A stream that was read to its end without any price is
+    /// not free: it costs the estimate.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {
         let mut actual = self.consumed();
         let is_whole = end == End::Finished && self.uncounted().is_none();
@@ -245,7 +245,7 @@ impl Meter {
         let mut notes = self.notes;
         if !is_whole {
             notes.insert_metadata(ACTUAL_SOURCE, PARTIAL);
-        } else if self.has_read && !self.is_told && !self.has_counted {
+        } else if self.has_read && !self.has_price && !self.has_counted {
             notes.insert_metadata(ACTUAL_SOURCE, ESTIMATE);
             actual = self.estimate;
         }
@@ -254,7 +254,7 @@ impl Meter {
     }
 }
 
-/// The metadata of a commit that is no more than a lower bound of the cost.
+/// The metadata of a commit that is only a lower bound of the cost.
 pub(crate) fn partial() -> JsonObject {
     JsonObject::new().with(ACTUAL_SOURCE, PARTIAL)
 }

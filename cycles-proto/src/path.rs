@@ -1,4 +1,4 @@
-//! Paths and queries. Every piece that comes from outside is encoded, so that none can change the route.
+//! Paths and queries. Every part that comes from outside is percent-encoded, so that it cannot change the route.
 
 use core::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::models::{
 pub(crate) fn reservation_path(id: &ReservationId, suffix: &str) -> Result<String, InvalidRequest> {
     id.check()?;
     let before = "/v1/reservations/";
-    // Most ids are sent as they are: room for one of those at once.
+    // Most ids need no encoding, so allocate room for one of those.
     let mut path = String::with_capacity(before.len() + id.as_str().len() + suffix.len());
     path.push_str(before);
     path.extend(utf8_percent_encode(id.as_str(), ENCODED));
@@ -29,7 +29,7 @@ pub(crate) fn evidence_path(id: &EvidenceId) -> Result<String, InvalidRequest> {
 /// Path and query of `getBalances`.
 pub(crate) fn balances_path(params: &BalanceParams) -> Result<String, InvalidRequest> {
     params.check()?;
-    // All parameters by their names, so that one that is added later is not left out. The levels are told by `levels`.
+    // Names all fields, so that a new one cannot be forgotten. `levels` has the levels.
     let BalanceParams {
         tenant: _,
         workspace: _,
@@ -54,7 +54,7 @@ pub(crate) fn balances_path(params: &BalanceParams) -> Result<String, InvalidReq
 /// Path and query of `listReservations`.
 pub(crate) fn list_path(params: &ListReservationsParams) -> Result<String, InvalidRequest> {
     params.check()?;
-    // As above; the times are told by `windows`.
+    // As above; `windows` has the times.
     let ListReservationsParams {
         idempotency_key,
         status,
@@ -127,7 +127,7 @@ impl Query {
     }
 }
 
-/// Everything but the characters that mean themselves in every part of an address (RFC 3986, 2.3).
+/// Everything but the unreserved characters (RFC 3986, 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

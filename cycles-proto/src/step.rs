@@ -1,4 +1,4 @@
-//! What a machine asks its driver to do.
+//! The steps that the machine of a reservation or a settlement asks for.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -12,19 +12,19 @@ use crate::wire::Call;
 #[derive(Clone, Debug)]
 #[must_use = "a step is handed out once; dropping it stalls the machine"]
 pub enum Step {
-    /// Make this call and report the answer under its ticket.
+    /// Make this call, and report the answer under its ticket.
     Send(Call),
-    /// Change the journal and report under this ticket once the change is durable.
+    /// Change the journal, and report under this ticket once the change is durable.
     Store(Ticket, JournalWrite),
-    /// Tell whoever watches; nothing is reported back.
+    /// Pass this event to the observer; there is nothing to report back.
     Notify(Event),
-    /// Poll again at this time, or when something was reported; with `None` only then.
+    /// Poll again at this time or after the next report; with `None`, only after the next report.
     Wait(Option<Duration>),
     /// There is nothing left to do.
     Done,
 }
 
-/// Events that wait to be handed out. Idle it holds no memory.
+/// Events that wait to be handed out. When empty, it holds no memory.
 #[derive(Debug, Default)]
 pub(crate) struct Events(VecDeque<Event>);
 

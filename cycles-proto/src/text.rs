@@ -1,11 +1,11 @@
-//! Text from outside, as it is shown.
+//! Shortens text from outside for display.
 
-/// Text from outside on one line and of bounded length.
+/// Puts a text from outside on one line, cut to [`EXCERPT`] characters.
 pub(crate) fn shortened(text: &str) -> String {
     shortened_to(EXCERPT, text)
 }
 
-/// The same, of another length.
+/// Puts a text from outside on one line, cut to this many characters.
 pub(crate) fn shortened_to(length: usize, text: &str) -> String {
     let mut line: String = text
         .chars()
@@ -18,5 +18,5 @@ pub(crate) fn shortened_to(length: usize, text: &str) -> String {
     line
 }
 
-/// How much of a foreign text is shown.
+/// The most characters of a text from outside that are shown.
 pub(crate) const EXCERPT: usize = 300;

@@ -1,11 +1,11 @@
-//! Names of attempts.
+//! Tickets: the names of attempts and writes.
 
-/// Names one attempt; a machine takes an answer only for the attempt it waits for.
+/// Names one attempt, write or scan. A report under a ticket that nothing waits for is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(crate) u64);
 
 impl Ticket {
-    /// Whether a settlement handed it out, and not the machine around it.
+    /// Whether a settlement handed it out, rather than the machine around it.
     pub(crate) fn is_of_a_settlement(self) -> bool {
         self.0 & SETTLEMENT != 0
     }
@@ -18,7 +18,7 @@ const SETTLEMENT: u64 = 1 << 63;
 pub(crate) struct Tickets(u64);
 
 impl Tickets {
-    /// Tickets that no machine around a settlement hands out.
+    /// Starts the tickets of a settlement, which differ from all those of the machine around it.
     pub(crate) fn of_a_settlement() -> Self {
         Self(SETTLEMENT)
     }

@@ -1,22 +1,23 @@
-//! Time as the core sees it: values that the adapter read from its clocks.
+//! Time as the core sees it: clock readings that the adapter passes in.
 //!
-//! The core never asks what time it is. Everything that depends on time takes a [`Now`], so a test can
-//! run a day in a microsecond and a driver can use whatever clock its platform has.
+//! The core never reads a clock. Everything that depends on time takes a [`Now`], so a test can run a day in a
+//! microsecond, and a driver can use the clocks of its platform.
 
 use core::fmt;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// One reading of both clocks, taken by the adapter at the same moment.
+/// A reading of both clocks, taken at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// Time since the driver's start, on a clock that never goes back and counts suspended time.
+    /// Time since the driver's start, on a clock that never goes backwards and that counts time while the machine is
+    /// suspended.
     pub mono: Duration,
-    /// Wall clock, for records that outlive the process. Never used for lease arithmetic.
+    /// The wall clock, for records that outlive the process. Lease arithmetic never uses it.
     pub wall: UnixMillis,
 }
 
-/// A point in time as the protocol writes it: milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time in the protocol's form: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -32,12 +33,12 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis_ceil(later)))
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// The time from `earlier` to this; zero if this is not later.
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Days, then the milliseconds within the day.
+    /// Splits into days and the milliseconds within the day.
     fn split_day(self) -> (u64, u64) {
         (self.0 / DAY_MS, self.0 % DAY_MS)
     }
@@ -45,8 +46,7 @@ impl UnixMillis {
 
 const DAY_MS: u64 = 86_400_000;
 
-/// RFC 3339 in UTC with milliseconds, the form that time filters of `listReservations` take:
-/// `2026-11-22T17:05:34.120Z`.
+/// RFC 3339 in UTC with milliseconds, as the time filters of `listReservations` expect: `2026-11-22T17:05:34.120Z`.
 impl fmt::Display for UnixMillis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, ms) = self.split_day();
@@ -61,18 +61,18 @@ impl fmt::Display for UnixMillis {
 }
 
 impl From<SystemTime> for UnixMillis {
-    /// A time before 1970 becomes 1970: the protocol has no negative times.
+    /// Turns a time before 1970 into 1970, because the protocol has no negative times.
     fn from(time: SystemTime) -> Self {
         Self(millis_floor(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 }
 
-/// Whole milliseconds in `duration`, rounded down; `u64::MAX` stands for "longer than that".
+/// Returns the milliseconds in `duration`, rounded down; `u64::MAX` if there are more.
 pub fn millis_floor(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whole milliseconds in `duration`, rounded up; `u64::MAX` stands for "longer than that".
+/// Returns the milliseconds in `duration`, rounded up; `u64::MAX` if there are more.
 pub fn millis_ceil(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The API key, which nobody but the server gets to see.
+//! The API key, which only the server may see.
 
 mod spelled;
 
@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use memchr::memmem::Finder;
 
-/// An API key. It has no `Display`, and `Debug` shows that there is one.
+/// An API key. It has no `Display`, and `Debug` does not show the key.
 #[derive(Clone)]
 pub struct ApiKey(Arc<Secret>);
 
 struct Secret {
     header: HeaderValue,
-    /// Every text that comes from outside is searched for it before it is shown.
+    /// Searches text from outside for the key before it is shown.
     finder: Finder<'static>,
 }
 
@@ -35,7 +35,7 @@ impl ApiKey {
         Ok(Self(Arc::new(Secret { header, finder })))
     }
 
-    /// The key itself. Whoever calls this answers for where it goes.
+    /// The key itself. The caller is responsible for where it goes.
     pub fn expose(&self) -> &str {
         self.0.header.to_str().unwrap_or_default()
     }
@@ -45,14 +45,14 @@ impl ApiKey {
         &self.0.header
     }
 
-    /// Whether the key is in it as it is, or may be escaped. It is ASCII, so what is around it need not be text.
+    /// Whether the bytes contain the key, or may contain it escaped. The key is ASCII, so the bytes around it need not
+    /// be text.
     fn may_be_in(&self, bytes: &[u8]) -> bool {
         spelled::has_escapes(bytes) || self.0.finder.find(bytes).is_some()
     }
 
-    /// What is shown of a text from outside: the text without the key, which servers and proxies that echo requests put
-    /// into headers and pages, escaped or not. Nothing that is parsed goes through here: a short key may be a part of an
-    /// id.
+    /// Removes the key from a text from outside that will be shown: servers and proxies that echo requests put it into
+    /// headers and pages, escaped or not. Do not use it on text that is parsed: a short key may be a part of an id.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !self.may_be_in(text.as_bytes()) {
             return Cow::Borrowed(text);
@@ -70,7 +70,7 @@ impl ApiKey {
         }
     }
 
-    /// The body of a reply that is shown, not read. Nothing if the key is not in it.
+    /// Removes the key from the body of a reply that will be shown. `None` if the key is not in it.
     pub(crate) fn redact_body(&self, body: &Bytes) -> Option<Bytes> {
         if !self.may_be_in(body) {
             return None;

@@ -1,9 +1,10 @@
-//! Where a text has a word in it, however its characters are escaped.
+//! Finds a word in a text, however its characters are escaped.
 
 use core::ops::Range;
 
-/// The first place at or after `from` where `text` spells `word`, which is ASCII: each character as it is or escaped as
-/// JSON, Rust, C, URLs and HTML do it, also twice. Nothing around it counts, so that a quote too many hides nothing.
+/// The first range at or after `from` in which `text` spells `word`, which is ASCII. Each character may be plain or
+/// escaped as in JSON, Rust, C, URLs or HTML, even twice. The surrounding text does not matter, so an extra quote
+/// hides nothing.
 pub(super) fn find(text: &str, from: usize, word: &str) -> Option<Range<usize>> {
     let (text, word) = (text.as_bytes(), word.as_bytes());
     let first = *word.first()?;
@@ -18,20 +19,20 @@ pub(super) fn find(text: &str, from: usize, word: &str) -> Option<Range<usize>> 
     }
 }
 
-/// Whether a text may spell words in another way than as they are.
+/// Whether a text may contain escaped characters.
 pub(super) fn has_escapes(text: &[u8]) -> bool {
     text.iter().any(|byte| ESCAPES.contains(byte))
 }
 
 const ESCAPES: &[u8] = br"\%&";
 
-/// How many backslashes are taken for one: each time that a text is quoted there are twice as many.
+/// How many backslashes may stand for one: each time a text is quoted, their number doubles.
 const MOST_BACKSLASHES: usize = 8;
 
-/// How a character is written by its number.
+/// An escape that writes a character as a number.
 struct Form {
     prefix: &'static [u8],
-    /// Without one there are just so many digits, with one at most.
+    /// Without a suffix the number of digits is exact; with one it is the maximum.
     suffix: &'static [u8],
     radix: u32,
     digits: usize,
@@ -60,7 +61,7 @@ const ALONE: [Form; 4] = [
     form(b"&#", b";", 10, 7),
 ];
 
-/// Where the word ends that starts there, if it does.
+/// The end of the word, if it starts at `start`.
 fn end(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     let mut ends = vec![start];
     for byte in word {
@@ -75,7 +76,7 @@ fn end(text: &[u8], start: usize, word: &[u8]) -> Option<usize> {
     ends.last().copied()
 }
 
-/// How long each spelling of the character is that `text` starts with.
+/// Reports the length of each spelling of the character at the start of `text`.
 fn spellings(text: &[u8], byte: u8, mut found: impl FnMut(usize)) {
     let backslashes = text.iter().take_while(|byte| **byte == b'\\').count();
     for skipped in 0..=backslashes.min(MOST_BACKSLASHES) {
@@ -91,7 +92,7 @@ fn spellings(text: &[u8], byte: u8, mut found: impl FnMut(usize)) {
 }
 
 impl Form {
-    /// How long the character is that `text` starts with, if it is written so.
+    /// The length of the character at the start of `text`, if it is written in this form.
     fn length(&self, text: &[u8], byte: u8) -> Option<usize> {
         let rest = text.strip_prefix(self.prefix)?;
         let mut number = 0_u32;

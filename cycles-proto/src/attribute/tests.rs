@@ -4,7 +4,7 @@ use crate::time::{Now, UnixMillis};
 
 const UNIT: Unit = Unit::Tokens;
 
-/// What the first item of a stream of tokens counts.
+/// What a meter counts for the first item of a stream of tokens.
 fn counted(reading: Reading) -> Option<Amount> {
     let now = Now {
         mono: core::time::Duration::ZERO,
@@ -31,7 +31,7 @@ fn an_integer_is_an_amount_of_the_unit_beside_it_and_never_a_smaller_one() {
         assert_eq!(made, five);
     }
     assert_eq!(amount(&u64::MAX, &UNIT), Amount::tokens(i64::MAX));
-    // It is refused where it is used, under the name of its field.
+    // The request that uses it refuses it by the name of its field.
     assert_eq!(amount(&-1_i64, &UNIT), Amount::tokens(-1));
 }
 
@@ -97,7 +97,7 @@ fn an_estimate_of_another_unit_than_the_attribute_says_is_refused_and_nothing_is
     for part in ["estimate.unit", "is USD_MICROCENTS", "`unit` is TOKENS"] {
         assert!(told.contains(part), "{part} is not in {told}");
     }
-    // That there is no client comes first only where the units agree: the attribute is wrong whatever client there is.
+    // The missing client is reported only if the units agree: the attribute is wrong with any client.
     let none = || Err::<(), _>(Error::from(InvalidCommit::NotHeld));
     assert!(matches!(
         in_unit(none(), &config, &UNIT),

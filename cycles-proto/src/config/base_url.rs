@@ -10,8 +10,7 @@ use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
 use super::{ConfigError, copied};
 
-/// Where the server is. The text as it was given is kept beside its parts, because the journal's partition
-/// is named after exactly that text.
+/// The server's address. The text is kept exactly as given, because the name of the journal's partition depends on it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct BaseUrl {
     given: Arc<str>,
@@ -78,11 +77,11 @@ impl BaseUrl {
         let digits = port.strip_prefix(':').unwrap_or_default();
         if !port.is_empty() && (authority.port_u16().is_none() || !digits.bytes().all(|b| b.is_ascii_digit()))
         {
-            return Err(ConfigError::BaseUrl("has a port that is no number up to 65535"));
+            return Err(ConfigError::BaseUrl("has a port that is not a number up to 65535"));
         }
         if authority.port_u16() == Some(0) {
             return Err(ConfigError::BaseUrl(
-                "has port 0, at which no server can be reached: write the port that the server listens on",
+                "has port 0, which no server listens on: write the server's port",
             ));
         }
         let prefix = path_and_query
@@ -123,7 +122,7 @@ impl BaseUrl {
         self.scheme == Scheme::HTTPS
     }
 
-    /// The address of `path`, which starts with a slash and is encoded; `None` if it is too long for one.
+    /// The address of `path`, which starts with a slash and is already encoded; `None` if it is too long.
     pub(crate) fn join(&self, path: impl Into<Cow<'static, str>>) -> Option<Uri> {
         let path = match path.into() {
             path if !self.prefix.is_empty() => Bytes::from(format!("{}{path}", self.prefix)),
@@ -138,7 +137,7 @@ impl BaseUrl {
     }
 }
 
-/// What stands before the `/v1` of an operation's address, or of the version alone. A `/v1` in the middle may be a
+/// The part before the `/v1` of an operation's path, or before a `/v1` at the end. A `/v1` in the middle may be a
 /// gateway's own.
 fn before_version(path: &str) -> Option<&str> {
     let small = path.to_ascii_lowercase();
@@ -148,14 +147,14 @@ fn before_version(path: &str) -> Option<&str> {
     (after.is_empty() || is_of_an_operation).then(|| &path[..before.len()])
 }
 
-/// Whether it is the part of a path that leads to what the server shows to people and monitors.
+/// Whether the segment leads to the server's pages for people and monitors.
 fn is_a_page(segment: &str) -> bool {
     ["actuator", "swagger-ui", "swagger-ui.html", "api-docs"]
         .iter()
         .any(|page| segment.eq_ignore_ascii_case(page))
 }
 
-/// Whether a part of it is `%NAME%`. Nothing that is percent-encoded ends in a `%`.
+/// Whether a part of it is `%NAME%`. Percent-encoded text never ends in a `%`.
 fn has_windows_variable(given: &str) -> bool {
     given.split(['/', ':', '.']).any(copied::is_windows_variable)
 }

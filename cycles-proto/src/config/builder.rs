@@ -1,4 +1,4 @@
-//! Makes a configuration.
+//! The builder of a configuration.
 
 use core::fmt;
 use core::time::Duration;
@@ -9,7 +9,7 @@ use super::{ConfigError, CyclesConfig, JournalConfig, RetryPolicy, parse_key};
 use crate::keys::TraceParent;
 use crate::models::Subject;
 
-/// Collects settings; [`build`](Self::build) checks them.
+/// Builds a [`CyclesConfig`]; [`build`](Self::build) validates the settings.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CyclesConfigBuilder {
@@ -40,113 +40,113 @@ impl CyclesConfigBuilder {
         }
     }
 
-    /// The tenant that requests of helpers are for unless they say otherwise.
+    /// Sets the default tenant, which helpers use unless a request names another.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.subject.tenant = Some(tenant.into());
         self
     }
 
-    /// The default workspace.
+    /// Sets the default workspace.
     pub fn workspace(mut self, workspace: impl Into<String>) -> Self {
         self.subject.workspace = Some(workspace.into());
         self
     }
 
-    /// The default app.
+    /// Sets the default app.
     pub fn app(mut self, app: impl Into<String>) -> Self {
         self.subject.app = Some(app.into());
         self
     }
 
-    /// The default workflow.
+    /// Sets the default workflow.
     pub fn workflow(mut self, workflow: impl Into<String>) -> Self {
         self.subject.workflow = Some(workflow.into());
         self
     }
 
-    /// The default agent.
+    /// Sets the default agent.
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.subject.agent = Some(agent.into());
         self
     }
 
-    /// The default toolset.
+    /// Sets the default toolset.
     pub fn toolset(mut self, toolset: impl Into<String>) -> Self {
         self.subject.toolset = Some(toolset.into());
         self
     }
 
-    /// How long connecting may take; 2 s by default. More than a year counts as a year, as with every duration here.
+    /// Sets how long connecting may take; 2 s by default. This and every other duration here is capped at a year.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long the rest of an attempt may take; 5 s by default.
+    /// Sets how long the rest of an attempt may take; 5 s by default.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// How calls with an unknown outcome are repeated.
+    /// Sets when calls with an unknown outcome are repeated.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Whether calls with an unknown outcome are repeated; yes by default.
+    /// Sets whether calls with an unknown outcome are repeated; yes by default.
     pub fn retry_enabled(mut self, enabled: bool) -> Self {
         self.retry.enabled = enabled;
         self
     }
 
-    /// [`RetryPolicy::max_attempts`]: how often a settlement is repeated; 5 by default.
+    /// Sets [`RetryPolicy::max_attempts`]: how often a settlement is repeated; 5 by default.
     pub fn retry_max_attempts(mut self, max_attempts: u32) -> Self {
         self.retry.max_attempts = max_attempts;
         self
     }
 
-    /// [`RetryPolicy::initial_delay`]: the longest wait before the first repetition; half a second by default.
+    /// Sets [`RetryPolicy::initial_delay`]: the longest wait before the first repetition; half a second by default.
     pub fn retry_initial_delay(mut self, delay: Duration) -> Self {
         self.retry.initial_delay = delay;
         self
     }
 
-    /// [`RetryPolicy::multiplier`]: by how much each wait is longer than the one before; 2 by default.
+    /// Sets [`RetryPolicy::multiplier`]: the factor between one wait and the next; 2 by default.
     pub fn retry_multiplier(mut self, multiplier: f64) -> Self {
         self.retry.multiplier = multiplier;
         self
     }
 
-    /// [`RetryPolicy::max_delay`]: the longest wait; 30 s by default.
+    /// Sets [`RetryPolicy::max_delay`]: the longest wait; 30 s by default.
     pub fn retry_max_delay(mut self, delay: Duration) -> Self {
         self.retry.max_delay = delay;
         self
     }
 
-    /// Whether unsettled costs are to be kept on disk; yes by default.
+    /// Sets whether unsettled costs are kept on disk; yes by default.
     pub fn journal_enabled(mut self, enabled: bool) -> Self {
         self.journal.enabled = enabled;
         self
     }
 
-    /// The directory in which unsettled costs are to be kept. A `~/` at its beginning is the user's home directory; by
-    /// default it is `~/.runcycles/commit-journal`.
+    /// Sets the directory for unsettled costs; `~/.runcycles/commit-journal` by default. A leading `~/` is the user's
+    /// home directory.
     pub fn journal_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.journal.dir = Some(dir.into());
         self
     }
 
-    /// The caller's place in a trace, sent with every call.
+    /// Sets the caller's place in a trace, which is sent with every call.
     pub fn trace_parent(mut self, parent: TraceParent) -> Self {
         self.trace_parent = Some(parent);
         self
     }
 
-    /// Checks everything.
+    /// Validates the settings and builds the configuration.
     ///
     /// # Errors
-    /// The first thing that is wrong, in words that do not quote the key.
+    /// The first thing that is wrong. The message does not quote the key.
     pub fn build(self) -> Result<CyclesConfig, ConfigError> {
         match (looks_like_url(&self.api_key), looks_like_key(&self.base_url)) {
             (true, true) => return Err(ConfigError::Swapped),
@@ -192,7 +192,7 @@ impl CyclesConfigBuilder {
     }
 }
 
-/// Key and URL are unchecked and may be in each other's place, so neither is shown.
+/// Shows neither key nor URL: they are unchecked and may be swapped.
 impl fmt::Debug for CyclesConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CyclesConfigBuilder")
@@ -209,7 +209,7 @@ fn looks_like_key(text: &str) -> bool {
     text.starts_with("cyc_")
 }
 
-/// No clock can count up to the longest duration that there is, and nobody waits for a year.
+/// Caps a duration at a year: clocks overflow with the longest ones, and no one waits for that long.
 fn bounded(duration: Duration) -> Duration {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
     duration.min(YEAR)

@@ -1,14 +1,14 @@
-//! What values have on them that belongs to the place they were copied from.
+//! Checks values for text that was copied along from their source.
 
-/// The first such thing in a value, to be read after its name; it quotes nothing. A file for containers keeps quotes, a
-/// heredoc its line break, a web page zero-width characters, and a template what nobody filled in.
+/// The first problem of a value, to be read after its name; it quotes nothing. An env file for containers keeps
+/// quotes, a heredoc its line break, a web page zero-width characters, and a template its placeholders.
 pub(super) fn along_with(text: &str) -> Option<&'static str> {
     in_any(text)
         .or_else(|| line_break_as_code(text))
         .or_else(|| end_of_an_item(text))
 }
 
-/// The same for an API key, of which only what no key can be is refused: the keys of a gateway may be any text.
+/// Checks an API key, and refuses only what cannot be a key: the keys of a gateway may be any text.
 pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
     let is_of_the_protocol = text.starts_with("cyc_");
     let problem = in_any(text).or_else(|| line_break_as_code(text));
@@ -24,9 +24,9 @@ pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
     end_of_an_item(text).filter(|_| is_of_the_protocol)
 }
 
-/// The same for a directory, and what only a shell understands: it would become a directory's name.
+/// Checks a directory, and also refuses what only a shell would expand: it would become part of the name.
 pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
-    // On Windows a directory may have the name that a line break has in code.
+    // On Windows, a directory's name may look like an escaped line break.
     let code = line_break_as_code(text).filter(|_| !cfg!(windows));
     let problem = in_any(text).or(code).or_else(|| end_of_an_item(text));
     if problem.is_some() {
@@ -53,18 +53,18 @@ pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
     None
 }
 
-/// Whether an API key is that of a README, or was shown in part. A program may have such a key for an example of its own,
-/// so that it is refused in the environment only.
+/// Whether an API key is an example from a README, or only a part of a key. It is refused in the environment only,
+/// because a program may have such a key in an example of its own.
 pub(super) fn as_an_example(key: &str) -> Option<&'static str> {
     let has_gap = key.starts_with("cyc_") && ["...", "***"].iter().any(|gap| key.contains(gap));
     (has_gap || key == "...")
-        .then_some("is an example, or a key of which only a part was shown: write the whole key")
+        .then_some("is an example, or only a part of a key: write the whole key")
 }
 
 const PLACEHOLDER: &str = "holds a placeholder that nobody filled in: write the value itself";
 
 const VARIABLE: &str =
-    "holds the name of a variable that nothing put the value of in its place: write the value itself";
+    "holds the name of a variable instead of its value: write the value itself";
 
 fn in_any(text: &str) -> Option<&'static str> {
     if text.contains(is_invisible) {
@@ -90,7 +90,7 @@ fn in_any(text: &str) -> Option<&'static str> {
     }
     if is_assignment(text) {
         return Some(
-            "starts with the variable's name and `=`, copied along: write only what stands behind it",
+            "starts with the variable's name and `=`, copied along: write only what comes after them",
         );
     }
     if text.trim() != text {
@@ -99,25 +99,25 @@ fn in_any(text: &str) -> Option<&'static str> {
     None
 }
 
-/// What a line break is in code, as `echo` may leave it.
+/// Checks for an escaped line break, as `echo` may leave it.
 fn line_break_as_code(text: &str) -> Option<&'static str> {
     let is_there = text.ends_with("\\n") || text.ends_with("\\r");
-    is_there.then_some("ends in a backslash and a letter, as code writes a line break: remove both")
+    is_there.then_some("ends in a backslash and a letter, which is code for a line break: remove both")
 }
 
-/// What comes after an item in a list or in code.
+/// Checks for the separator after an item in a list or in code.
 fn end_of_an_item(text: &str) -> Option<&'static str> {
     let is_there = text.ends_with([',', ';']);
     is_there.then_some("ends in a comma or semicolon, probably copied along: remove it")
 }
 
-/// Whether the text is that of a file for containers, `CYCLES_TENANT=acme`. Other names may be part of a value.
+/// Whether the text is a line of an env file, `CYCLES_TENANT=acme`. Other names may be part of a value.
 fn is_assignment(text: &str) -> bool {
     let text = text.strip_prefix("export ").unwrap_or(text);
     let Some((name, value)) = text.split_once('=') else {
         return false;
     };
-    // `=` is also what base64 has at its end.
+    // Base64 may end in `=`, too.
     let is_value = !value.is_empty() && !value.starts_with('=');
     is_value
         && is_name(name)
@@ -131,12 +131,12 @@ fn is_behind_a_prefix(name: &str, known: &str) -> bool {
     prefix.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with('_'))
 }
 
-/// Whether all of it is `<..>`.
+/// Whether the whole text is `<..>`.
 fn is_bracketed(text: &str) -> bool {
     text.starts_with('<') && text.ends_with('>')
 }
 
-/// Whether all of it is `%NAME%`.
+/// Whether the whole text is `%NAME%`.
 pub(super) fn is_windows_variable(text: &str) -> bool {
     let inner = text.strip_prefix('%').and_then(|text| text.strip_suffix('%'));
     inner.is_some_and(is_name)
@@ -149,7 +149,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether it is the path of a file. A key in base64 may have slashes, and capitals among its letters.
+/// Whether it is the path of a file. A base64 key may have slashes, but also capital letters.
 fn is_path(text: &str) -> bool {
     let is_relative = ["./", "../", "~/", "/Users/"]
         .iter()
@@ -169,7 +169,7 @@ fn starts_with(text: &str, start: &str) -> bool {
         .is_some_and(|begin| begin.eq_ignore_ascii_case(start))
 }
 
-/// A byte order mark, and what has no width: spaces, joiners, marks of direction.
+/// A byte order mark, or a character without width: spaces, joiners, direction marks.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,

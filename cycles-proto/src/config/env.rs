@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::{ConfigError, CyclesConfig, copied};
 
-/// Every variable's name, without the prefix.
+/// The names of the variables, without the prefix.
 pub(super) const NAMES: [&str; 18] = [
     "BASE_URL",
     "API_KEY",
@@ -29,14 +29,14 @@ pub(super) const NAMES: [&str; 18] = [
 ];
 
 impl CyclesConfig {
-    /// The configuration that the `CYCLES_` variables describe.
+    /// Reads the configuration from the `CYCLES_` environment variables.
     ///
     /// | variable | meaning | default |
     /// |---|---|---|
     /// | `CYCLES_BASE_URL` | the server's address | required |
     /// | `CYCLES_API_KEY` | the key | required |
     /// | `CYCLES_TENANT`, `_WORKSPACE`, `_APP`, `_WORKFLOW`, `_AGENT`, `_TOOLSET` | subject defaults | none |
-    /// | `CYCLES_CONNECT_TIMEOUT`, `CYCLES_READ_TIMEOUT` | time-outs | 2 s, 5 s |
+    /// | `CYCLES_CONNECT_TIMEOUT`, `CYCLES_READ_TIMEOUT` | timeouts | 2 s, 5 s |
     /// | `CYCLES_RETRY_ENABLED` | whether calls are repeated | true |
     /// | `CYCLES_RETRY_MAX_ATTEMPTS` | repetitions after the first attempt | 5 |
     /// | `CYCLES_RETRY_INITIAL_DELAY`, `CYCLES_RETRY_MAX_DELAY` | waits | 500 ms, 30 s |
@@ -45,29 +45,30 @@ impl CyclesConfig {
     /// | `CYCLES_JOURNAL_ENABLED` | whether unsettled costs are kept on disk | true |
     /// | `CYCLES_JOURNAL_DIR` | where | `~/.runcycles/commit-journal` |
     ///
-    /// Durations are `500ms`, `2s` or `0.5s`. A plain number is milliseconds as for the TypeScript client, from 1000 on: a
-    /// smaller one is refused, since it may be seconds, as for the Python client. An empty variable counts as not set.
-    /// A `~/` at the beginning of the directory is the user's home.
+    /// Durations are written as `500ms`, `2s` or `0.5s`. A plain number from 1000 up is in milliseconds, as for the
+    /// TypeScript client; a smaller one is refused, because it may be in seconds, as for the Python client. An empty
+    /// variable counts as not set. A leading `~/` of the directory is the user's home directory.
     ///
     /// # Errors
-    /// A variable that is missing or malformed, by its name. Nothing is replaced by a default silently.
+    /// Names the variable that is missing or malformed. No malformed value is silently replaced by a default.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_env_with_prefix("CYCLES_")
     }
 
-    /// [`from_env`](Self::from_env) with other names: `MYAPP_` reads `MYAPP_BASE_URL` and so on.
+    /// Reads variables with another prefix: `MYAPP_` reads `MYAPP_BASE_URL` and so on. See
+    /// [`from_env`](Self::from_env).
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place where the core looks outside"
+        reason = "the only place where the core reads the environment"
     )]
     pub fn from_env_with_prefix(prefix: &str) -> Result<Self, ConfigError> {
         Self::from_lookup(prefix, |name| std::env::var_os(name))
     }
 
-    /// [`from_env_with_prefix`](Self::from_env_with_prefix) over any source of named values.
+    /// Reads the variables from any source of named values. See [`from_env`](Self::from_env).
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
@@ -159,7 +160,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
         }
     }
 
-    /// The error in terms of the variable that it comes from.
+    /// Rewords the error in terms of the variable that it comes from.
     fn blamed(&self, error: ConfigError) -> ConfigError {
         match &error {
             ConfigError::ApiKey(problem) => self.malformed("API_KEY", *problem),
@@ -208,8 +209,8 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
     }
 }
 
-/// A number and its unit. Without a unit, one client would take it for seconds and another for milliseconds, so that
-/// only what is milliseconds beyond doubt is taken for them.
+/// Parses a number and its unit. Without a unit, one client would read it as seconds and another as milliseconds, so
+/// only a number that must mean milliseconds is accepted.
 fn duration(text: &str) -> Result<Duration, String> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
@@ -225,7 +226,7 @@ fn duration(text: &str) -> Result<Duration, String> {
             ));
         }
         (Some((whole, billionths)), "ms" | "") => {
-            // A billionth of a millisecond is nothing that a clock can tell.
+            // Clocks do not resolve billionths of a millisecond.
             Duration::from_millis(whole).checked_add(Duration::from_nanos(u64::from(billionths / 1000)))
         }
         (Some((whole, billionths)), "s") => Some(Duration::new(whole, billionths)),
@@ -234,7 +235,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| "is not a duration: write 500ms, 2s or 0.5s".to_owned())
 }
 
-/// A number as it is commonly written, and its decimals in billionths.
+/// Parses a decimal number into its whole part and its decimals in billionths.
 fn decimal(text: &str) -> Option<(u64, u32)> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     if decimals.is_empty() || decimals.contains('.') {

@@ -1,4 +1,4 @@
-//! How a client is set up, checked once so that nothing can go wrong with it later.
+//! The configuration of a client, validated once when it is built.
 
 mod base_url;
 mod builder;
@@ -17,7 +17,7 @@ use crate::models::{InvalidRequest, Subject};
 use base_url::BaseUrl;
 use http::HeaderValue;
 
-/// A checked configuration.
+/// A validated configuration.
 ///
 /// ```
 /// use cycles_proto::CyclesConfig;
@@ -39,7 +39,7 @@ pub struct CyclesConfig {
     trace_parent: Option<TraceParent>,
 }
 
-/// How calls with an unknown outcome are repeated.
+/// When calls with an unknown outcome are repeated.
 ///
 /// ```
 /// use cycles_proto::config::RetryPolicy;
@@ -48,22 +48,22 @@ pub struct CyclesConfig {
 /// retry.max_attempts = 3;
 /// ```
 ///
-/// Plain operations look at `enabled` only. Settlements go by the rest, and releases by its waits; flushing is
-/// what adapters do.
+/// Plain operations use `enabled` only. Settlements use the other fields too, and releases use the waits. Adapters use
+/// `flush_timeout`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// Whether they are repeated at all.
+    /// Whether calls are repeated at all; yes by default.
     pub enabled: bool,
-    /// How many times after the first attempt, for settlements.
+    /// How many times a settlement is repeated after the first attempt; 5 by default.
     pub max_attempts: u32,
-    /// The wait before the first repetition.
+    /// The wait before the first repetition; 500 ms by default.
     pub initial_delay: Duration,
-    /// By what each wait is longer than the one before; 1 or more.
+    /// The factor by which each wait is longer than the one before, 1 or more; 2 by default.
     pub multiplier: f64,
-    /// The longest wait.
+    /// The longest wait; 30 s by default.
     pub max_delay: Duration,
-    /// How long a flush waits for what is unsettled.
+    /// How long a flush waits for unsettled costs; 10 s by default.
     pub flush_timeout: Duration,
 }
 
@@ -88,12 +88,12 @@ struct JournalConfig {
     dir: Option<PathBuf>,
 }
 
-/// What is wrong with a configuration, and what would be right. No value is quoted: it may be a secret in
-/// the wrong place.
+/// What is wrong with a configuration, and what would be right. The message quotes no value, because it may be a
+/// secret in the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// An environment variable that must be there is missing or empty.
+    /// A required environment variable is missing or empty.
     #[error("{0} is not set")]
     Missing(String),
     /// An environment variable has a value that cannot be read.
@@ -101,54 +101,54 @@ pub enum ConfigError {
     Malformed {
         /// The variable.
         variable: String,
-        /// What is wrong, to be read after its name.
+        /// What is wrong, to be read after the name.
         problem: String,
     },
-    /// The API key and the base URL were given in each other's place.
+    /// The API key and the base URL were swapped.
     #[error("the API key and the base URL are swapped: the key comes first, then the URL")]
     Swapped,
-    /// The API key cannot be one.
+    /// The API key is not valid.
     #[error("the API key {0}")]
     ApiKey(&'static str),
-    /// The base URL cannot be one.
+    /// The base URL is not valid.
     #[error("the base URL {0}; it should look like http://localhost:7878")]
     BaseUrl(&'static str),
-    /// The base URL has a part of the paths in it, which the client adds; inside is what it should be.
+    /// The base URL contains a part of the paths that the client adds itself; inside is the correct URL.
     #[error("the base URL must end before /v1, which the client adds itself: use {0}")]
     BaseUrlWithPath(String),
     /// A default of the subject breaks a limit.
     #[error("{0}")]
     Subject(InvalidRequest),
-    /// A number is out of its range.
+    /// A setting is out of its range.
     #[error("{name} {problem}")]
     OutOfRange {
         /// The setting.
         name: &'static str,
-        /// What is wrong, to be read after its name.
+        /// What is wrong, to be read after the name.
         problem: &'static str,
     },
-    /// The client was made before its process was forked, and this is the child.
+    /// The client was made before a fork, and this is the child process.
     #[error(
-        "this process was forked from the one that made it, whose connections and threads are not here; make the client \
-         after the fork, in each child"
+        "this process was forked from the one that made the client, whose connections and threads do not exist here; make \
+         the client after the fork, in each child"
     )]
     Forked,
-    /// A session has one server, and this configuration is for another.
+    /// The configuration is for another server than the session's.
     #[error("this configuration is for another server than the client's: make a client for it")]
     OtherServer,
     /// The client was closed.
-    #[error("the client is closed, so nothing was sent; make another, or close it later")]
+    #[error("the client is closed; make another, or close this one later")]
     Closed,
-    /// What the adapter needs cannot be had.
+    /// The adapter cannot be set up.
     #[error("{0}")]
     Adapter(String),
 }
 
 impl CyclesConfig {
-    /// A configuration with the defaults for everything else.
+    /// Creates a configuration with the defaults for everything else.
     ///
     /// # Errors
-    /// Whatever is wrong with the key or the URL.
+    /// What is wrong with the key or the URL.
     pub fn new(api_key: impl Into<String>, base_url: impl Into<String>) -> Result<Self, ConfigError> {
         Self::builder(api_key, base_url).build()
     }
@@ -177,18 +177,18 @@ impl CyclesConfig {
         &self.api_key
     }
 
-    /// What helpers fill in where a request's subject says nothing. Low-level calls send what they are
-    /// given.
+    /// The default subject: helpers use its levels for those that a request leaves out. Low-level calls send what they
+    /// are given.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// How long connecting may take, name resolution and TLS included.
+    /// How long connecting may take, including name resolution and TLS.
     pub fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// How long one attempt may take as a whole: connecting, sending and receiving.
+    /// How long one attempt may take in total: connecting, sending and receiving.
     pub fn attempt_timeout(&self) -> Duration {
         self.connect_timeout.saturating_add(self.read_timeout)
     }
@@ -198,13 +198,12 @@ impl CyclesConfig {
         &self.retry
     }
 
-    /// Whether unsettled costs are to be kept on disk. If not, a [`Session`](crate::Session) never asks for
-    /// its record to be stored.
+    /// Whether unsettled costs are kept on disk. If not, a [`Session`](crate::Session) never asks to store a record.
     pub fn journal_enabled(&self) -> bool {
         self.journal.enabled
     }
 
-    /// Where unsettled costs are to be kept, if it was given. A `~/` at its beginning is the user's home directory.
+    /// The directory for unsettled costs, if it was given. A leading `~/` is the user's home directory.
     pub fn journal_dir(&self) -> Option<&Path> {
         self.journal.dir.as_deref()
     }
@@ -214,10 +213,10 @@ impl CyclesConfig {
         self.trace_parent.as_ref()
     }
 
-    /// The same configuration for another key, with these defaults: of another tenant, say.
+    /// Returns the same configuration for another key with these defaults, for example for another tenant.
     ///
     /// # Errors
-    /// Whatever is wrong with the key or the defaults.
+    /// What is wrong with the key or the defaults.
     pub fn for_principal(&self, api_key: &str, subject: Subject) -> Result<Self, ConfigError> {
         subject.check_partial().map_err(ConfigError::Subject)?;
         Ok(Self {
@@ -227,7 +226,7 @@ impl CyclesConfig {
         })
     }
 
-    /// The same configuration within this trace.
+    /// Returns the same configuration within this trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self {
@@ -236,7 +235,7 @@ impl CyclesConfig {
         }
     }
 
-    /// The same configuration as used by the named adapter, which the `User-Agent` tells.
+    /// Returns the same configuration for the named adapter, which the `User-Agent` mentions.
     #[must_use]
     pub fn for_adapter(mut self, adapter: &'static str) -> Self {
         let text = format!("cycles-rust/{} ({adapter})", env!("CARGO_PKG_VERSION"));
@@ -246,7 +245,7 @@ impl CyclesConfig {
         self
     }
 
-    /// What is allowed but looks like a mistake, in sentences to log once.
+    /// Settings that are allowed but look like mistakes, as sentences to log once.
     pub fn warnings(&self) -> Vec<String> {
         [
             ("connect timeout", self.connect_timeout),
@@ -267,7 +266,7 @@ impl CyclesConfig {
     }
 }
 
-/// The key, if it can be one.
+/// Parses the key.
 fn parse_key(text: &str) -> Result<ApiKey, ConfigError> {
     let problem = copied::along_with_key(text);
     problem
@@ -275,7 +274,7 @@ fn parse_key(text: &str) -> Result<ApiKey, ConfigError> {
         .map_err(ConfigError::ApiKey)
 }
 
-/// Below this a timeout was probably meant in seconds.
+/// A shorter timeout was probably meant in seconds.
 const SUSPICIOUS_TIMEOUT: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a guarded action reserves, what goes with its commit, and how it ends.
+//! The reservation of a guarded action, the notes of its commit, and its end.
 
 use super::*;
 use crate::outcome::{InvalidCommit, Receipt};

@@ -74,7 +74,7 @@ fn a_total_of_nothing_takes_nothing_back() {
         assert_eq!(request.actual, Amount::usd_microcents(7));
         assert_eq!(is_partial(&request), end != End::Finished);
     }
-    // What comes after it goes on from there, for the limit too.
+    // Later items count on from there, towards the limit too.
     let _ = meter.read(Reading::more(Amount::usd_microcents(1)).with_tokens(2));
     assert!(meter.is_full());
     assert_eq!(meter.consumed(), Amount::usd_microcents(8));
@@ -108,11 +108,11 @@ fn items_of_which_none_says_anything_cost_the_estimate() {
             (&request.actual, source(&request).as_deref()),
             (&Amount::tokens(500), Some("estimate"))
         );
-        // Whoever did not come to the end has not heard what is told there.
+        // A total at the end is unknown if the stream did not get there.
         for end in [End::Dropped, End::Failed] {
             assert!(matches!(meter.clone().end(end, at(10)), Settle::Release(_)));
         }
-        meter.at_least(3);
+        meter.raise_to(3);
         let request = committed(meter.end(End::Finished, at(10)));
         assert_eq!(
             (request.actual.clone(), source(&request)),
@@ -120,7 +120,7 @@ fn items_of_which_none_says_anything_cost_the_estimate() {
             "somebody knows"
         );
     }
-    // A cost of nothing can be said, and items of a model that is free have tokens.
+    // A cost of 0 can be reported, and items of a free model have tokens.
     for item in [Reading::more(Amount::tokens(0)), nothing.with_tokens(5)] {
         let mut meter = meter();
         let _ = meter.read(Reading::nothing());
@@ -167,7 +167,7 @@ fn tokens_without_a_price_cost_the_estimate() {
             "{items:?}"
         );
     }
-    // A price that is told later is the price.
+    // A price that is reported later counts.
     for (price, expected) in [
         (Reading::more(Amount::usd_microcents(7)), 7),
         (Reading::more(free.clone()), 0),
@@ -213,7 +213,7 @@ fn what_cannot_be_counted_makes_the_rest_a_part_and_nothing_is_given_back_for_it
             "{meter:?}"
         );
         let sentence = meter.uncounted().unwrap().to_string();
-        let expected = format!("cost {given}, which cannot be counted: {why}. What");
+        let expected = format!("cost {given}, which cannot be counted: {why}. The cost of the other");
         assert!(sentence.contains(&expected), "{sentence}");
         let request = committed(meter.end(End::Finished, at(10)));
         assert_eq!(request.actual, Amount::tokens(7));
@@ -282,7 +282,7 @@ fn an_item_that_panicked_while_it_was_asked_leaves_the_rest_a_part() {
     assert!(is_partial(&request));
 }
 
-/// An item whose cost cannot be told.
+/// An item that panics when it is asked for its cost.
 fn panic_in(meter: &mut Meter) {
     let panicked = std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
         meter.ask(|| panic!("while asked"))
@@ -290,7 +290,7 @@ fn panic_in(meter: &mut Meter) {
     assert!(panicked.is_err());
 }
 
-/// An item that says this.
+/// An item with this reading.
 fn say(meter: &mut Meter, reading: Reading) {
     let reading = meter.ask(|| reading);
     let _ = meter.read(reading);

@@ -1,4 +1,4 @@
-//! What is public of a reservation besides its machine: what was granted, and how it can end.
+//! The grant of a reservation, and the ways a reservation can end.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,7 @@ use crate::models::{
 use crate::outcome::{Error, Receipt};
 use crate::time::UnixMillis;
 
-/// A reservation that is held. The rest of the ledger's answer is in
-/// [`Event::Granted`](crate::outcome::Event::Granted).
+/// A reservation that is held. The ledger's full answer is in [`Event::Granted`](crate::outcome::Event::Granted).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
@@ -17,11 +16,11 @@ pub struct Grant {
     pub reservation_id: ReservationId,
     /// `ALLOW` or `ALLOW_WITH_CAPS`.
     pub decision: Decision,
-    /// What the action has to keep to.
+    /// The limits that the action must keep to.
     pub caps: Option<Box<Caps>>,
-    /// What is held.
+    /// The amount that is held.
     pub reserved: Option<Amount>,
-    /// When the lease ends, on the server's clock, as far as is known by now.
+    /// When the lease ends, on the server's clock, as far as is known so far.
     pub expires_at: Option<UnixMillis>,
 }
 
@@ -29,13 +28,13 @@ pub struct Grant {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing was reserved for the caller: the action must not run.
+    /// Nothing is reserved for the caller: the action must not run.
     NotReserved(Box<Error>),
-    /// It was a dry run: what a reservation would have got. The action must not run.
+    /// The reservation was a dry run: the answer that a real one would have had. The action must not run.
     Evaluated(Box<ReservationCreateResponse>),
     /// Nothing was spent.
     Released(Released),
-    /// What the action spent is settled, or what stands in the way.
+    /// The action has a cost; the receipt says whether it is settled.
     Settled(Receipt),
 }
 
@@ -50,46 +49,46 @@ impl Outcome {
     }
 }
 
-/// What became of budget that was not spent.
+/// How budget that was not spent was released.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Released {
-    /// It was given back.
+    /// The ledger confirmed the release.
     Confirmed(Box<ReleaseResponse>),
-    /// It is free when the lease ends, or is already: the release was not confirmed.
+    /// The release was not confirmed: the budget is free once the lease ends, or is free already.
     LeftToExpire(Option<Box<Error>>),
-    /// Nothing was held: the caller left before anything was sent.
+    /// Nothing was held, because the caller left before anything was sent.
     NothingHeld,
 }
 
 impl Released {
-    /// Whether the ledger said that it was given back.
+    /// Whether the ledger confirmed the release.
     pub fn is_confirmed(&self) -> bool {
         matches!(self, Self::Confirmed(_))
     }
 }
 
-/// Why a reservation is released, in words that the ledger keeps: at most 256 characters.
+/// Why a reservation is released: a text of at most 256 characters, which the ledger keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleaseReason(Cow<'static, str>);
 
 impl ReleaseReason {
     /// The action failed.
     pub const ACTION_FAILED: Self = Self(Cow::Borrowed("action_failed"));
-    /// Whoever reserved went away.
+    /// The caller that reserved went away.
     pub const ABANDONED: Self = Self(Cow::Borrowed("abandoned"));
-    /// The grant came when nobody waited for it any more.
+    /// The grant arrived after the caller had stopped waiting for it.
     pub const LATE_GRANT: Self = Self(Cow::Borrowed("late_grant"));
-    /// The ledger's decision is not one that this client knows.
+    /// This client does not know the ledger's decision.
     pub const UNKNOWN_DECISION: Self = Self(Cow::Borrowed("unknown_decision"));
 
-    /// A reason of the caller's; what is longer than 256 characters is cut. The ledger keeps it, so the text
-    /// of an error of the action has no place in it.
+    /// Creates a reason from the caller's own text, cut after 256 characters. The ledger keeps the text, so do not put
+    /// the message of an action's error into it.
     pub fn new(text: &str) -> Self {
         Self(Cow::Owned(text.chars().take(256).collect()))
     }
 
-    /// The words.
+    /// The text of the reason.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -101,32 +100,32 @@ impl<T: Into<String>> From<T> for ReleaseReason {
     }
 }
 
-/// Why a cost was not taken. Nothing was changed by the attempt; in particular nothing was released.
+/// Why a cost was not accepted. The rejected cost changed nothing; in particular, it released nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCommit {
-    /// There is no reservation to commit: it was not granted (yet), or it was released. What was spent
-    /// nevertheless is charged with an event.
+    /// There is no reservation to commit: it was not granted (yet), or it was released. If something was spent all the
+    /// same, charge it with an event.
     #[error(
         "there is no reservation to charge: it was not granted, or it was released. Charge the cost with an event"
     )]
     NotHeld,
-    /// A cost was handed over before; a reservation is committed once.
+    /// The reservation has already been committed, which is possible only once.
     #[error(
-        "the reservation has its cost already: it is committed once. Charge a further cost with an event"
+        "the reservation has already been committed, which is possible only once. Charge a further cost with an event"
     )]
     AlreadyCommitted,
-    /// The reservation is held by the process that this one was forked from.
+    /// The reservation belongs to the process that this one was forked from.
     #[error(
-        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it: this \
-         cost was not taken. Reserve in the process that acts, with a client that was made after the fork"
+        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it, so this \
+         cost was not accepted. Reserve in the process that runs the action, with a client that was made after the fork"
     )]
     Forked,
-    /// The amount is in another unit than what was reserved.
+    /// The unit of the cost differs from the unit of the reservation.
     #[error(
-        "the cost is in {given}, but the reservation is in {reserved}, so this cost was not sent. What was told to be \
-         spent before is charged; if nothing was, the budget is held until its lease ends. Charge what is missing with \
-         an event"
+        "the cost is in {given}, but the reservation is in {reserved}, so this cost was not sent. Spending that was \
+         reported before is charged; if there is none, the budget is held until its lease ends. Charge what is missing \
+         with an event"
     )]
     #[non_exhaustive]
     WrongUnit {
@@ -135,35 +134,35 @@ pub enum InvalidCommit {
         /// The unit of the cost.
         given: Unit,
     },
-    /// An item of a metered stream was not counted. What the others cost is charged as a part.
+    /// An item of a metered stream could not be counted. The cost of the others is charged as a part.
     #[error(
-        "an item of a metered stream cost {given}, which cannot be counted: {}. What the others cost is charged as a \
-         part; if they cost nothing, the budget is held until its lease ends. Charge this item with an event",
+        "an item of a metered stream cost {given}, which cannot be counted: {}. The cost of the other items is charged as \
+         a part; if they cost nothing, the budget is held until its lease ends. Charge this item with an event",
         uncountable(given, reserved)
     )]
     #[non_exhaustive]
     NotCounted {
-        /// What it cost.
+        /// The cost of the item.
         given: Amount,
         /// The unit of the estimate.
         reserved: Unit,
     },
-    /// An item of a metered stream was consumed, and asking what it costs panicked.
+    /// An item of a metered stream was consumed, and the code that computes its cost panicked.
     #[error(
-        "an item of a metered stream was consumed, but what it costs could not be told: that panicked. What the others \
-         cost is charged as a part; if they cost nothing, the budget is held until its lease ends. Charge this item with \
-         an event"
+        "an item of a metered stream was consumed, but its cost is unknown, because the code that computes it panicked. \
+         The cost of the other items is charged as a part; if they cost nothing, the budget is held until its lease ends. \
+         Charge this item with an event"
     )]
     NotTold,
     /// The amount or the key breaks a limit.
     #[error(
-        "{0}. This cost was not sent. What was told to be spent before is charged; if nothing was, the budget is held \
+        "{0}. This cost was not sent. Spending that was reported before is charged; if there is none, the budget is held \
          until its lease ends. Charge what is missing with an event"
     )]
     Invalid(InvalidRequest),
 }
 
-/// Why an item that cost this is not counted.
+/// Why an item with this cost cannot be counted.
 fn uncountable(given: &Amount, reserved: &Unit) -> String {
     if given.unit != *reserved {
         format!("the reservation is in {reserved}")
@@ -175,7 +174,7 @@ fn uncountable(given: &Amount, reserved: &Unit) -> String {
 }
 
 impl InvalidCommit {
-    /// Whether it stays untaken when another cost is handed over.
+    /// Whether it is about one item of a stream, so that a later cost does not replace it.
     pub(crate) fn is_of_an_item(&self) -> bool {
         matches!(self, Self::NotCounted { .. } | Self::NotTold)
     }

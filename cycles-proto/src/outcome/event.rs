@@ -1,4 +1,4 @@
-//! What is told of reservations while they live.
+//! Events: what observers are told about reservations and costs.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use crate::models::{Amount, IdempotencyKey, InvalidRequest, ReservationCreateRes
 use crate::ticket::Ticket;
 use crate::time::UnixMillis;
 
-/// Something worth knowing that ends nothing by itself.
+/// Something that an observer may want to know. An event ends nothing by itself.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The reservation could not be made at the first attempt, and is asked for once more under the same key.
+    /// The first attempt to reserve failed, and the client asks once more under the same key.
     #[non_exhaustive]
     ReservingAgain {
         /// What came back.
@@ -21,20 +21,20 @@ pub enum Event {
     /// The reservation is held, and the action may run.
     #[non_exhaustive]
     Granted {
-        /// The ledger's answer, with all that the machine itself has no use for.
+        /// The ledger's full answer.
         response: Arc<ReservationCreateResponse>,
     },
-    /// The lease was prolonged.
+    /// The lease was extended.
     #[non_exhaustive]
     LeaseExtended {
         /// Whose lease it is.
         reservation_id: ReservationId,
-        /// The extension that was asked for by hand; `None` for the heartbeat's.
+        /// The extension that was asked for by hand; `None` if the heartbeat sent it.
         ticket: Option<Ticket>,
         /// When the lease ends now, on the server's clock.
         expires_at: UnixMillis,
     },
-    /// An extension that was asked for by hand failed. The heartbeat goes on as before.
+    /// An extension that was asked for by hand failed. The heartbeat continues as before.
     #[non_exhaustive]
     ExtendFailed {
         /// Whose lease it is.
@@ -44,50 +44,50 @@ pub enum Event {
         /// What came back; `None` if the reservation ended first.
         error: Option<Box<Error>>,
     },
-    /// A beat failed and is tried again. The action is not concerned.
+    /// A beat failed and will be tried again. The action is not affected.
     #[non_exhaustive]
     BeatFailed {
         /// Whose lease it is.
         reservation_id: ReservationId,
         /// What came back.
         error: Box<Error>,
-        /// After how long it is tried again.
+        /// The wait before the next attempt.
         retry_in: Duration,
     },
-    /// The lease is not prolonged any more. The action goes on, and its cost is still taken: by a commit until
-    /// the lease and its grace are over, by an event after that.
+    /// The heartbeat no longer extends the lease. The action continues, and its cost is still accepted: by a commit
+    /// until the lease and its grace period are over, by an event after that.
     #[non_exhaustive]
     HeartbeatStopped {
         /// Whose lease it is.
         reservation_id: ReservationId,
         /// Which rule stopped it.
         reason: Stop,
-        /// What came back, if that is why.
+        /// What came back, if that is the reason.
         error: Option<Box<Error>>,
-        /// How long the lease lasts at least; `None` if that is not known.
+        /// How long the lease still lasts at least; `None` if that is not known.
         lease_lasts: Option<Duration>,
     },
-    /// The lease is over, by the ledger's word or by the clock, while the action runs: what it spends is not
-    /// held any more. Where the ledger does not tell how long a lease lasts, the clock counts only once the
+    /// The lease ended while the action runs, according to the ledger or to the clock: budget is no longer held for
+    /// what the action spends. If the ledger does not say how long a lease lasts, the clock decides only once the
     /// heartbeat has stopped.
     #[non_exhaustive]
     LeaseLost {
         /// Whose lease it was.
         reservation_id: ReservationId,
     },
-    /// A cost was handed over that could not be taken, or an item of a metered stream could not be counted, and the
-    /// reservation has ended without it.
+    /// A cost could not be accepted, or an item of a metered stream could not be counted, and the reservation has
+    /// ended without it.
     #[non_exhaustive]
     CostNotTaken {
         /// Whose cost it is.
         reservation_id: ReservationId,
         /// What is wrong with it.
         why: Box<InvalidCommit>,
-        /// What is charged instead: what was told to be spent before, or what the other items cost. With `None`
-        /// nothing is, and the budget is held until its lease ends.
+        /// What is charged instead: the spending that was reported before, or the cost of the other items. With
+        /// `None`, nothing is charged, and the budget is held until its lease ends.
         charged: Option<Amount>,
     },
-    /// Something beside the amount broke a limit and was left out of the commit, which goes on.
+    /// Something other than the amount broke a limit and was left out of the commit. The commit continues.
     #[non_exhaustive]
     CommitTrimmed {
         /// Whose cost it is.
@@ -95,8 +95,8 @@ pub enum Event {
         /// What was left out, and which limit it broke.
         problem: InvalidRequest,
     },
-    /// The journal could not be changed. The settlement goes on; if no record of the cost was stored before, it
-    /// lives in this process only until then.
+    /// The journal could not be changed. The settlement continues; if no record of the cost was stored before, only
+    /// this process knows of the cost until it is settled.
     #[non_exhaustive]
     JournalFailed {
         /// Whose record it is.
@@ -104,18 +104,18 @@ pub enum Event {
         /// What the system said.
         failure: StoreFailure,
     },
-    /// A file in the journal cannot be read as a record. It was renamed and kept, because it may hold a cost. Or the
+    /// A file in the journal is not a readable record; it was renamed and kept, because it may hold a cost. Or the
     /// journal's directory cannot be read.
     #[non_exhaustive]
     RecordUnreadable {
-        /// The file where it is now, or the directory.
+        /// The path of the file after the renaming, or of the directory.
         file: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The journal has a second cost of a reservation, under another key: its action was done twice, say by a job that
-    /// was delivered again. Both are sent, and neither replaces the other. The ledger takes one cost of a reservation,
-    /// so the other is refused and set aside, if it does not end up in an event.
+    /// The journal has a second cost of a reservation, under another key: the action ran twice, for example because a
+    /// job was delivered again. Both costs are sent, and neither replaces the other. The ledger accepts one cost of a
+    /// reservation, so the other is refused and set aside, unless an event charges it.
     #[non_exhaustive]
     SecondCost {
         /// Whose cost it is.
@@ -125,14 +125,14 @@ pub enum Event {
         /// The file where it waits.
         file: String,
     },
-    /// The journal has records that this client does not settle: they were written under another base URL, be it by a
-    /// slash at its end, under another tenant or another API key. A client that is configured as theirs was settles
-    /// them. It is told once by each client.
+    /// The journal has records that this client does not settle, because they were written with another base URL (even
+    /// if only a slash at its end differs), another tenant or another API key. A client with the same configuration as
+    /// theirs settles them. Each client reports this once.
     #[non_exhaustive]
     RecordsElsewhere {
         /// How many there are.
         records: usize,
-        /// The directory that they lie in, or below.
+        /// The directory that contains them, directly or further down.
         directory: String,
     },
     /// An attempt to settle failed.
@@ -142,7 +142,7 @@ pub enum Event {
         reservation_id: ReservationId,
         /// What came back.
         error: Box<Error>,
-        /// After how long it is tried again; `None` if not by this machine.
+        /// The wait before the next attempt; `None` if this settlement makes no more attempts.
         retry_in: Option<Duration>,
     },
     /// The reservation is over, so its cost is settled by an event under the same key.
@@ -151,8 +151,8 @@ pub enum Event {
         /// Whose cost it is.
         reservation_id: ReservationId,
     },
-    /// A cost that took more than one attempt, or that an earlier run left, is in the ledger now: what was told of
-    /// it before is over.
+    /// A cost that took more than one attempt, or that an earlier run left, is in the ledger now. Earlier events about
+    /// it are no longer a concern.
     #[non_exhaustive]
     SettledLate {
         /// Whose cost it is.
@@ -160,9 +160,10 @@ pub enum Event {
         /// What became of it.
         receipt: Box<Receipt>,
     },
-    /// A cost is settled, but less was charged than the action cost: the budget had no more, and its overage policy
-    /// lets that pass. The rest is in no ledger and is tried no more; charge it with an event when the budget has it.
-    /// A charge in another unit than the cost pays nothing of it: look at what the server did before you charge again.
+    /// A cost is settled, but the ledger charged less than the action cost, because the budget had no more and its
+    /// overage policy permits that. The rest is in no ledger, and the client does not try again; charge it with an
+    /// event once the budget has enough. A charge in another unit than the cost pays nothing of it: find out what the
+    /// server did before you charge again.
     #[non_exhaustive]
     ChargedLess {
         /// Whose cost it is.
@@ -172,58 +173,61 @@ pub enum Event {
         /// What was charged.
         charged: Amount,
     },
-    /// The cost is in no file, and the client has given up on it. The ledger refused it, could not be reached, or may have
-    /// forgotten its key; and there is no journal, or it cannot be written. As far as the client knows the ledger does not have it
-    /// either; the receipt's error says whether an attempt may have got through. It is counted in
-    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded), until a disk that hung makes its record after all.
+    /// The cost is not on disk, and the client has given up on it. The ledger refused it, could not be reached, or may
+    /// have forgotten its key; and there is no journal, or it cannot be written. As far as the client knows, the
+    /// ledger does not have the cost either; the receipt's error says whether an attempt may have got through.
+    /// [`Flushed::unrecorded`](crate::Flushed::unrecorded) counts it, unless a disk that hung writes its record after
+    /// all.
     #[non_exhaustive]
     CostUnrecorded {
         /// Whose cost it is.
         reservation_id: ReservationId,
-        /// What it is. Charge it by hand, under the same key: while the server remembers that, it counts once.
+        /// The cost. Charge it by hand under the same key: while the server remembers the key, it counts once.
         actual: Option<Amount>,
         /// What became of it.
         receipt: Box<Receipt>,
     },
-    /// The cost is not sent any more. Its record, if there is one, is kept under another name, for a person to
-    /// decide.
+    /// The client no longer sends this cost. Its record, if there is one, is kept under another name for a person to
+    /// decide about.
     #[non_exhaustive]
     SetAside {
         /// Whose cost it is.
         reservation_id: ReservationId,
-        /// Why.
+        /// Why it was set aside.
         reason: Aside,
-        /// What became of it: of a [rejected](Receipt::Rejected) one what it cost, and what the ledger has instead.
+        /// What became of it. If it was [rejected](Receipt::Rejected), the receipt has the cost, and what the ledger
+        /// has instead.
         receipt: Box<Receipt>,
     },
-    /// An attempt that nobody waits for any more did not give its place back for a second, so the place counts as free:
-    /// there may be one exchange more than the transport should make. The transport is at fault.
+    /// A withdrawn attempt did not give its place back within a second, so the place counts as free, and there may be
+    /// one exchange more than the limit allows. The transport is at fault.
     #[non_exhaustive]
     PlaceWrittenOff {
-        /// Whose attempt it was, if it was a reservation's that has an id by now.
+        /// The reservation that the attempt was for, if it was for one and its id is known.
         reservation_id: Option<ReservationId>,
     },
-    /// A defect of this client ended its work on a reservation, and nothing else of it. A cost that has a record is settled
-    /// from there; one that has none is counted in [`Flushed::unrecorded`](crate::Flushed::unrecorded) if it was handed over.
+    /// A bug in this client ended its work on one reservation; everything else continues. A cost that has a record is
+    /// settled from it; a cost without a record is counted in [`Flushed::unrecorded`](crate::Flushed::unrecorded) if
+    /// it was handed over.
     #[non_exhaustive]
     Panicked {
         /// The reservation, if it had a cost with a record.
         reservation_id: Option<ReservationId>,
     },
-    /// An attempt to release failed. Whatever comes, the budget is free again when the lease ends.
+    /// An attempt to release failed. In any case the budget is free again when the lease ends.
     #[non_exhaustive]
     ReleaseFailed {
         /// Whose budget it is.
         reservation_id: ReservationId,
         /// What came back.
         error: Box<Error>,
-        /// After how long it is tried again; `None` if not any more.
+        /// The wait before the next attempt; `None` if there is none.
         retry_in: Option<Duration>,
     },
 }
 
 impl Event {
-    /// The event for a file in the journal that is not a record. Whoever reads the journal tells it.
+    /// Creates the event for a file in the journal that is not a record, for code that reads the journal.
     pub fn record_unreadable(file: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::RecordUnreadable {
             file: file.into(),
@@ -231,7 +235,7 @@ impl Event {
         }
     }
 
-    /// The event for records of other clients below this directory. Whoever reads the journal tells it.
+    /// Creates the event for records of other clients below this directory, for code that reads the journal.
     pub fn records_elsewhere(records: usize, directory: impl Into<String>) -> Self {
         Self::RecordsElsewhere {
             records,
@@ -239,7 +243,7 @@ impl Event {
         }
     }
 
-    /// The reservation that it is about, if there is one yet.
+    /// The reservation that the event is about, if there is one yet.
     pub fn reservation_id(&self) -> Option<&ReservationId> {
         match self {
             Self::ReservingAgain { .. } | Self::RecordUnreadable { .. } | Self::RecordsElsewhere { .. } => {

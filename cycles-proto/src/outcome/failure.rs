@@ -3,36 +3,37 @@
 use core::fmt;
 use std::error::Error as StdError;
 
-/// What went wrong with an exchange that has no response.
+/// What went wrong with an exchange that got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// The server's name could not be resolved.
     Dns,
-    /// No connection: refused, unreachable, or aborted while it was made.
+    /// No connection: refused, unreachable, or aborted before it was established.
     Connect,
-    /// No connection within the time for it.
+    /// No connection within the connect timeout.
     ConnectTimeout,
     /// TLS failed: an untrusted certificate, another name, no common version.
     Tls,
     /// The proxy did not let the call through.
     Proxy,
-    /// No complete response within the time of the attempt.
+    /// No complete response within the attempt's time.
     Timeout,
-    /// The connection was lost, before or within the response.
+    /// The connection was lost before or during the response.
     Lost,
-    /// The response was larger than allowed, its body or its head.
+    /// The head or the body of the response was larger than allowed.
     TooLarge,
     /// The async runtime that would have sent it has ended, or there is none.
     NoRuntime,
-    /// It was withdrawn before it began: nobody waited for it any more, or nothing is to be sent.
+    /// The call was withdrawn before it began, because nobody waited for it any more or there was nothing left to
+    /// send.
     Withdrawn,
-    /// As many exchanges as may go on at once were under way for as long as it could wait.
+    /// All places were taken for as long as the call could wait.
     Queued,
 }
 
 impl FailureKind {
-    /// Whether the request may have reached the server. When it is false nothing was sent.
+    /// Whether the request may have reached the server. If `false`, nothing was sent.
     pub fn may_have_been_sent(self) -> bool {
         match self {
             Self::Dns
@@ -47,8 +48,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether connections that wait for the next request may be dead too: what lies between drops them without a word,
-    /// all together.
+    /// Whether idle connections may be dead too: a device on the way can drop all of them at once without notice.
     pub(crate) fn casts_doubt_on_connections(self) -> bool {
         match self {
             Self::Timeout | Self::Lost => true,
@@ -64,7 +64,7 @@ impl FailureKind {
         }
     }
 
-    /// What happened, in words.
+    
     fn phrase(self) -> &'static str {
         match self {
             Self::Dns => "the server's name could not be resolved",
@@ -76,8 +76,8 @@ impl FailureKind {
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
             Self::NoRuntime => "no async runtime is running here",
-            Self::Withdrawn => "it was not to be sent any more",
-            Self::Queued => "as many calls as a client makes at once were under way",
+            Self::Withdrawn => "it was withdrawn before it was sent",
+            Self::Queued => "the client was already making as many calls at once as it may",
         }
     }
 }
@@ -90,7 +90,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure without more to say about it.
+    /// Creates a failure without a detail.
     pub fn new(kind: FailureKind) -> Self {
         Self {
             kind,
@@ -98,7 +98,7 @@ impl Failure {
         }
     }
 
-    /// A failure with what the HTTP client says of it: the messages of the error and of all its causes.
+    /// Creates a failure from an HTTP client's error: the detail has the messages of the error and of all its causes.
     pub fn caused_by(kind: FailureKind, error: &(dyn StdError + 'static)) -> Self {
         let mut detail = String::new();
         let mut next = Some(error);
@@ -121,7 +121,7 @@ impl Failure {
         self.kind
     }
 
-    /// What the HTTP client said of it; may be empty.
+    /// What the HTTP client said about it; may be empty.
     pub fn detail(&self) -> &str {
         &self.detail
     }

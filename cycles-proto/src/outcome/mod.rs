@@ -1,4 +1,4 @@
-//! What callers get: how things ended, what went wrong, what was told meanwhile.
+//! Results for callers: outcomes and receipts, errors, and events.
 
 mod ended;
 mod error;

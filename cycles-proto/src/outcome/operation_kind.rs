@@ -1,6 +1,6 @@
-//! What was asked.
+//! The operations of the protocol.
 
-/// An operation of the protocol, by its `operationId`, and the readiness probe.
+/// An operation of the protocol, named after its `operationId`, or the readiness probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OperationKind {
@@ -8,7 +8,7 @@ pub enum OperationKind {
     Decide,
     /// `POST /v1/reservations`.
     CreateReservation {
-        /// Whether it only evaluates, so that no reservation is expected.
+        /// Whether it is a dry run, which only evaluates and reserves nothing.
         dry_run: bool,
     },
     /// `POST /v1/reservations/{reservation_id}/commit`.
@@ -34,7 +34,7 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
-    /// The protocol's name for it.
+    /// The protocol's name for the operation.
     pub fn operation_id(self) -> &'static str {
         match self {
             Self::Decide => "decide",
@@ -52,7 +52,7 @@ impl OperationKind {
         }
     }
 
-    /// Whether it can change the ledger.
+    /// Whether the operation can change the ledger.
     pub fn changes_the_ledger(self) -> bool {
         match self {
             Self::CreateReservation { dry_run } => !dry_run,
@@ -70,7 +70,7 @@ impl OperationKind {
         }
     }
 
-    /// Whether anybody may ask it, without an API key.
+    /// Whether the operation needs no API key.
     pub fn is_public(self) -> bool {
         matches!(self, Self::GetEvidence | Self::GetEvidenceJwks | Self::Health)
     }
@@ -88,7 +88,7 @@ impl OperationKind {
     pub(crate) fn succeeds_with(self, status: u16) -> bool {
         match self {
             Self::CreateEvent => status == 201,
-            // A server that is not ready says so with 503: that is an answer.
+            // A server that is not ready answers with 503.
             Self::Health => status == 200 || status == 503,
             Self::Decide
             | Self::CreateReservation { .. }

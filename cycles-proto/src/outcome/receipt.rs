@@ -1,4 +1,4 @@
-//! What became of a cost.
+//! The receipt of a cost.
 
 use std::sync::Arc;
 
@@ -9,39 +9,41 @@ use crate::outcome::{Aside, Error};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Receipt {
-    /// The reservation was committed. Without a response it was found committed by an earlier attempt.
+    /// The reservation was committed. Without a response, an earlier attempt had committed it.
     Committed(Option<Arc<CommitResponse>>),
-    /// The reservation was over, and an event was charged in its place.
+    /// The reservation had ended, and an event charged the cost instead.
     RecoveredViaEvent(Arc<EventCreateResponse>),
-    /// It is not settled yet.
+    /// The cost is not settled yet.
     #[non_exhaustive]
     Pending {
-        /// What came back last.
+        /// What came back last, if anything did.
         error: Option<Box<Error>>,
-        /// Whether it is safe in a record, which later attempts settle. Without one this was the last.
+        /// Whether the cost is in a record, from which later attempts settle it. Without a record, this was the last
+        /// attempt.
         is_recorded: bool,
     },
-    /// The ledger refused it for good. The record is set aside, if there is one.
+    /// The ledger refused the cost for good. Its record, if there is one, is set aside.
     #[non_exhaustive]
     Rejected {
         /// What the ledger said.
         error: Option<Box<Error>>,
-        /// What the action cost, unless the record of another program does not tell.
+        /// What the action cost; `None` if the record was written by another program and does not say.
         actual: Option<Amount>,
-        /// If it said that the reservation is finalized, or that the key was answered for another request: how,
-        /// where that could be learnt. `COMMITTED` was a commit under another key, or of another amount under this
-        /// one; `RELEASED` gave the budget back although it was spent.
+        /// The reservation's final status, if the ledger said that the reservation is finalized or that the key was
+        /// used for another request, and if the status could be found out. `COMMITTED`: it was committed under another
+        /// key, or with another amount under this one. `RELEASED`: the budget was given back although it was spent.
         found: Option<ReservationStatus>,
-        /// What the ledger has charged to the reservation in place of the cost, where that could be learnt.
+        /// What the ledger has charged to the reservation instead of the cost, if that could be found out.
         charged: Option<Amount>,
-        /// Whether its record is kept for a person. If not, because there is no journal or it cannot be written, the
-        /// cost is in no file.
+        /// Whether its record is kept for a person. If not, there is no journal or it cannot be written, and the cost
+        /// is not on disk.
         is_recorded: bool,
     },
-    /// The server may have forgotten the key: sending it could count twice. The record is set aside.
+    /// The server may have forgotten the key, so that sending the cost again could count it twice. The record is set
+    /// aside.
     Stale,
-    /// The lease was lost while the action ran, which its policy does not let pass. The cost is settled as the
-    /// inner receipt says.
+    /// The lease was lost while the action ran, and its [policy](crate::guarded::HeartbeatPolicy) asks to report that.
+    /// The inner receipt says what became of the cost.
     LeaseLost(Box<Self>),
 }
 
@@ -64,8 +66,7 @@ impl Receipt {
         }
     }
 
-    /// What the ledger has charged, where it told: a reservation that was found committed by an earlier attempt does
-    /// not.
+    /// What the ledger has charged, if it said so. It did not if an earlier attempt had committed the reservation.
     pub fn charged(&self) -> Option<&Amount> {
         match self {
             Self::Committed(Some(reply)) => Some(&reply.charged),
@@ -76,8 +77,8 @@ impl Receipt {
         }
     }
 
-    /// Whether the cost is in no record and nothing more is tried for it. It is in no ledger as far as is known: where the last
-    /// answers were lost it may be, as the [error](Self::error) says.
+    /// Whether the cost is in no record and the client has given up on it. As far as is known it is in no ledger; if
+    /// the last answers were lost it may be in one, and the [error](Self::error) says so.
     pub fn is_unrecorded(&self) -> bool {
         match self {
             Self::Pending { is_recorded, .. } | Self::Rejected { is_recorded, .. } => !is_recorded,
@@ -86,13 +87,13 @@ impl Receipt {
         }
     }
 
-    /// Whether the cost is in no ledger, and its record is kept for a person to decide.
+    /// Whether the cost is in no ledger and its record is kept for a person to decide about.
     pub fn is_set_aside(&self) -> bool {
         self.aside().is_some() && !self.is_unrecorded()
     }
 
-    /// What of the cost is in no ledger although it is settled: the budget had less left than it cost, and the overage
-    /// policy `ALLOW_IF_AVAILABLE` charges what is left. All of it, where the server charged another unit.
+    /// The part of a settled cost that was not charged, because the budget had less left and the overage policy
+    /// `ALLOW_IF_AVAILABLE` charges only what is left. The whole cost if the server charged another unit.
     pub fn uncharged(&self) -> Option<Amount> {
         let (actual, charged) = self.charged_less()?;
         Some(Amount::new(
@@ -101,7 +102,7 @@ impl Receipt {
         ))
     }
 
-    /// The cost and what was charged for it, if that is less.
+    /// The cost and the charge, if the charge is less.
     pub(crate) fn charged_less(&self) -> Option<(&Amount, &Amount)> {
         let (actual, charged) = match self {
             Self::Committed(Some(reply)) => (reply.actual.as_ref()?, &reply.charged),
@@ -114,7 +115,7 @@ impl Receipt {
         (paid(actual, charged) < actual.amount).then_some((actual, charged))
     }
 
-    /// What stands between the cost and the ledger, where an answer told.
+    /// Why the cost is not in the ledger, if an answer said so.
     pub fn error(&self) -> Option<&Error> {
         match self {
             Self::Pending { error, .. } | Self::Rejected { error, .. } => error.as_deref(),
@@ -123,8 +124,8 @@ impl Receipt {
         }
     }
 
-    /// The same, once it is known whether the cost is in a record; one that was to be set aside and is in none is
-    /// `pending`, without another attempt to follow.
+    /// This receipt, now that it is known whether the cost is in a record. A cost that should have been set aside but
+    /// is in no record becomes `pending`, with no attempt to follow.
     pub(crate) fn stored(self, is_stored: bool, pending: impl FnOnce() -> Self) -> Self {
         match self {
             Self::Stale if !is_stored => pending(),
@@ -149,7 +150,7 @@ impl Receipt {
         }
     }
 
-    /// Why nobody sends it any more, if nobody does.
+    /// Why the cost is set aside, if it is.
     pub(crate) fn aside(&self) -> Option<Aside> {
         match self {
             Self::Rejected { .. } => Some(Aside::Rejected),
@@ -159,7 +160,7 @@ impl Receipt {
         }
     }
 
-    /// The error if the cost is not in the ledger and no record will bring it there.
+    /// Returns the error if the cost is not in the ledger and no record will bring it there, or else the receipt.
     ///
     /// # Errors
     /// What the ledger said, or [`Error::Unrecorded`] with what came back last.
@@ -182,7 +183,7 @@ impl Receipt {
     }
 }
 
-/// What of the cost a charge pays: one in another unit, or of less than nothing, pays nothing.
+/// The part of the cost that a charge pays: nothing if it is in another unit or negative.
 fn paid(actual: &Amount, charged: &Amount) -> i64 {
     if actual.unit == charged.unit {
         charged.amount.max(0)

@@ -1,16 +1,16 @@
-//! Why a heartbeat ends.
+//! Why a heartbeat stops.
 
-/// Why a lease is not prolonged any more. It lasts as long as it lasts, and commits are still taken.
+/// Why the heartbeat no longer extends a lease. The lease runs out in its own time, and commits are still accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
-    /// Two successes in a row left no time to recover from a failure: the lease is shorter than its own
-    /// safety budget.
+    /// Two beats in a row succeeded and still left no time to recover from a failure: the lease is shorter than its
+    /// own safety budget.
     TooShort,
-    /// No whole attempt fits any more before the lease may end.
+    /// A whole attempt no longer fits in before the lease may end.
     NoTimeToRecover,
-    /// The server throttles, and not so that an attempt would still fit.
+    /// The server throttles for so long that no attempt would fit in.
     Throttled,
-    /// The server refused, and would again.
+    /// The server refused, and would refuse again.
     Refused,
 }

@@ -1,6 +1,6 @@
-//! What may become of a record.
+//! What can happen to a record: set aside, or not stored.
 
-/// Why a record is set aside, which is also the ending of its name.
+/// Why a record is set aside; the file name ends in the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aside {
     /// `.rejected`: the ledger refused the cost for good.
@@ -19,20 +19,20 @@ impl Aside {
     }
 }
 
-/// Why a change of the journal could not be made durable, in the words of the system.
+/// Why a change of the journal could not be made durable, in the operating system's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 #[non_exhaustive]
 pub struct StoreFailure {
     /// What happened.
     pub message: String,
-    /// Whether the change was made all the same, and only a machine that goes down may undo it: the cost is in its
-    /// record, and is not to be called lost.
+    /// Whether the change was made all the same, and only a crash of the machine could undo it. The cost is in its
+    /// record then, and does not count as lost.
     pub is_made: bool,
 }
 
 impl StoreFailure {
-    /// The change was not made.
+    /// Creates the failure of a change that was not made.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -40,7 +40,7 @@ impl StoreFailure {
         }
     }
 
-    /// The change was made, and may be undone if the machine goes down.
+    /// Creates the failure of a change that was made, but that a crash of the machine may undo.
     pub fn not_durable(message: impl Into<String>) -> Self {
         Self {
             is_made: true,

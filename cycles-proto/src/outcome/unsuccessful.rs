@@ -10,7 +10,7 @@ pub struct Unsuccessful {
     pub info: ResponseInfo,
     /// The error that the body describes, if it is one of the protocol's.
     pub error: Option<ErrorResponse>,
-    /// Why a success could not be read, if that is the trouble.
+    /// Why the reply could not be read, if it is a success.
     pub unreadable: Option<String>,
 }
 
@@ -21,29 +21,29 @@ shown_without_the_key!(Unsuccessful {
 });
 
 impl Unsuccessful {
-    /// The error code, known or not.
+    /// The error code, whether this version knows it or not.
     pub fn code(&self) -> Option<&ErrorCode> {
         self.error.as_ref().map(|error| &error.error)
     }
 
-    /// Whether the reply is the ledger's own and its code is known to this version.
+    /// Whether the reply is the ledger's own and this version knows its code.
     pub fn is_understood(&self) -> bool {
         self.code()
             .is_some_and(|code| code.is_known() && *code != ErrorCode::InternalError)
     }
 
-    /// Whether the server could not look up the API key because its own store is down: it answers 401 then.
+    /// Whether the server could not look up the API key because its own store is down. It answers 401 then.
     pub(crate) fn is_outage(&self) -> bool {
         let message = self.error.as_ref().and_then(|error| error.message.as_deref());
         self.info.status() == 401 && message == Some(OUTAGE)
     }
 
-    /// Whether the reply tells that the operation was not done, by this attempt nor by an earlier one if one
-    /// may have been (`may_be_done`).
+    /// Whether the reply proves that the operation was not done, neither by this attempt nor by an earlier one
+    /// (`may_be_done`: an earlier attempt may have done it).
     ///
-    /// Only the ledger's own refusal does, by a code that is known; and once an earlier attempt may have been
-    /// acted on, only one that names the request and that it gives after looking for that attempt's key: the API key
-    /// and the rate are checked before that.
+    /// Only a refusal by the ledger itself, with a known code, proves that. If an earlier attempt may have been acted
+    /// on, the refusal must also name the request, and must be one that the ledger gives after it has looked up that
+    /// attempt's key: it checks the API key and the rate before that.
     pub(crate) fn closes_the_outcome(&self, may_be_done: bool) -> bool {
         let (status, code) = (self.info.status(), self.code());
         let is_throttled = status == 429 || code == Some(&ErrorCode::LimitExceeded);
@@ -54,9 +54,9 @@ impl Unsuccessful {
         self.is_understood() && is_refusal && is_its_word && is_last_word
     }
 
-    /// Why nothing was sent, if that is what the reply says.
+    /// The failure, if the reply says that nothing was sent on.
     pub(crate) fn not_sent(&self) -> Option<Failure> {
-        const ADVICE: &str = "407: it wants a user name and a password, which go into its address: http://USER:PASSWORD@HOST:PORT";
+        const ADVICE: &str = "407: it asks for a user name and a password; put them into its address: http://USER:PASSWORD@HOST:PORT";
         let failure = Failure::new(FailureKind::Proxy);
         (self.info.status() == PROXY_WANTS_CREDENTIALS).then(|| failure.with_detail(ADVICE.to_owned()))
     }
@@ -66,23 +66,23 @@ impl Unsuccessful {
         self.info.retry_after().is_some_and(|wait| !wait.is_zero())
     }
 
-    /// Whether an error does not name the request, as all of the ledger's own do: something on the way may have
-    /// spoken in its words.
+    /// Whether the error does not name the request. All of the ledger's own errors do, so this one may come from
+    /// something on the way that speaks in the ledger's words.
     pub(crate) fn is_nameless(&self) -> bool {
         let error = self.error.as_ref();
         error.is_some_and(|error| error.request_id.is_none())
     }
 }
 
-/// What a server says in place of a reason when its own store is down.
+/// The message of a server whose own store is down, in place of a reason.
 pub(crate) const OUTAGE: &str = "INTERNAL_ERROR";
 
-/// Nothing that a server answers.
+/// Only a proxy answers with this status.
 pub(crate) const PROXY_WANTS_CREDENTIALS: u16 = 407;
 
-/// Whether a status says that something went wrong on the way or in the server, and not what became of the request: a
-/// balancer that gave up or closed (408, 444, 460, 494, 499), a connection that was the wrong one or used too early (421, 425), a
-/// redirect, a server that failed.
+/// Whether a status says that something went wrong on the way or in the server, but not what happened to the request:
+/// a load balancer gave up or closed (408, 444, 460, 494, 499), the connection was the wrong one or was used too early
+/// (421, 425), a redirect, or a failed server.
 pub(crate) fn is_open(status: u16) -> bool {
     matches!(
         status,

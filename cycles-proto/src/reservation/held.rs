@@ -155,7 +155,7 @@ impl Held {
         if let Some(why) = meter.uncounted() {
             self.untaken = Some(Box::new(why.clone()));
         }
-        meter.at_least(self.spent);
+        meter.raise_to(self.spent);
     }
 
     /// What a cost so far comes to. Once the cost was handed over it can become no other.

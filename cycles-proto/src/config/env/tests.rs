@@ -212,7 +212,7 @@ fn a_number_that_could_be_seconds_or_milliseconds_is_refused_with_both() {
             ("5", "5"),
             ("99", "99"),
             ("1", "1"),
-            // A minute and more, in seconds, is what another client reads.
+            // Another client would read these as a minute and more, in seconds.
             ("100", "100"),
             ("120", "120"),
             ("300", "300"),

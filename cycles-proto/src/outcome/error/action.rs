@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct ActionError(Arc<dyn StdError + Send + Sync>);
 
 impl ActionError {
-    /// The action's own error, to be looked at or downcast.
+    /// The action's own error, to inspect or downcast.
     pub fn get_ref(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.0
     }

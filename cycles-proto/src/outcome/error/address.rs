@@ -1,4 +1,4 @@
-//! Where a call went, and where a redirect points to.
+//! The address of a call, and the target of a redirect.
 
 use http::{Method, Uri};
 
@@ -26,7 +26,7 @@ impl CallContext {
         }
     }
 
-    /// The address that it was sent to, without its query.
+    /// The address that the call was sent to, without the query.
     pub(super) fn address(&self) -> String {
         format!("{}{}", self.server.trim_end_matches('/'), self.path())
     }
@@ -37,7 +37,7 @@ impl CallContext {
                 .reservation_id
                 .as_ref()
                 .map(|id| reservation_path(id, suffix));
-            // An id that no path can carry was never sent.
+            // A call with an id that cannot be part of a path was never sent.
             path.and_then(Result::ok)
                 .unwrap_or_else(|| format!("/v1/reservations/{{reservation_id}}{suffix}"))
         };
@@ -58,8 +58,8 @@ impl CallContext {
         }
     }
 
-    /// What a redirect in answer to it says, and what to change. Redirects are not followed: the key would go where the
-    /// answer says, and a POST may come out as a GET.
+    /// Describes a redirect, and what to change. Redirects are not followed: the API key would go wherever the answer
+    /// points, and a POST could turn into a GET.
     pub(super) fn redirect(&self, info: &ResponseInfo) -> Option<String> {
         let is_redirect = (300..400).contains(&info.status());
         let location = info.location().filter(|_| is_redirect)?;
@@ -76,12 +76,12 @@ impl CallContext {
         Some(format!("a redirect to {target}, which is not followed{advice}"))
     }
 
-    /// The whole address that a `Location` means, without its query.
+    /// The full address that a `Location` stands for, without the query.
     fn resolved(&self, location: &Uri) -> Option<String> {
         let server = Uri::try_from(&*self.server).ok()?;
         let scheme = location.scheme_str().or(server.scheme_str())?;
         let authority = location.authority().or(server.authority())?;
-        // The host alone: what stands before an `@` is not for an error to show.
+        // The host alone: an error must not show the credentials before an `@`.
         let host = authority.as_str().rsplit('@').next()?;
         Some(format!("{scheme}://{host}{}", location.path()))
     }

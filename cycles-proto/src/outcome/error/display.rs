@@ -1,4 +1,4 @@
-//! The sentences of the errors: what was asked, what came back, what it means for the money, what next.
+//! The sentences of the errors: the call, the reply, what it means for the money, and what to do next.
 
 use core::fmt;
 
@@ -39,19 +39,19 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for TransportError {}
 
-/// What to change, where the words of TLS and HTTP do not say it.
+/// Advice on what to change, if the messages of TLS and HTTP do not say it.
 fn advice(failure: &Failure) -> Option<&'static str> {
     let says = |words: &str| failure.detail().contains(words);
     if failure.kind() == FailureKind::Tls && says("InvalidContentType") {
-        Some("does the server speak plain http there? Then the base URL begins with http://")
-    // The second: an issuer of the same name is trusted, with another key.
+        Some("does the server speak plain http there? If so, the base URL must begin with http://")
+    // `BadSignature`: an issuer with the same name but another key is trusted.
     } else if failure.kind() == FailureKind::Tls && (says("UnknownIssuer") || says("BadSignature")) {
         Some(
-            "nothing here trusts its certificate. Name a file with the issuer's in SSL_CERT_FILE, or give it to \
-             HttpOptions::trust_pem",
+            "its certificate is not trusted here. Put the issuer's certificate into a file and name that in \
+             SSL_CERT_FILE, or give it to HttpOptions::trust_pem",
         )
     } else if failure.kind() == FailureKind::Lost && says("invalid HTTP version") {
-        Some("does the server speak https there? Then the base URL begins with https://")
+        Some("does the server speak https there? If so, the base URL must begin with https://")
     } else {
         None
     }
@@ -85,7 +85,8 @@ impl fmt::Display for CallContext {
 }
 
 impl CallContext {
-    /// What it means for the money and what to do next; `unknown` says why the outcome is not known, if it is not.
+    /// Writes what it means for the money and what to do next; `unknown` says why the outcome is not known, if it is
+    /// not.
     fn write_advice(&self, f: &mut fmt::Formatter<'_>, unknown: Option<&str>) -> fmt::Result {
         match (&self.idempotency_key, unknown) {
             (Some(key), Some(unknown)) => {
@@ -114,11 +115,11 @@ impl CallContext {
 
 const MAY_BE_DONE: &str = "The server may have acted on it";
 
-/// Of a refusal that is not the ledger's.
+/// For a refusal that did not come from the ledger.
 const MAY_HAVE_ARRIVED: &str =
-    "Something between here and the server answered, and whether the server saw the request is not known";
+    "Something between here and the server answered, and it is not known whether the server saw the request";
 
-/// The sentence about a reply: what was asked, what was answered, what it means, how to find it.
+/// The sentence about a reply: the call, the answer, what it means, and the id to find it by.
 pub(super) struct Sentence<'a>(pub(super) &'a ErrorReply, pub(super) &'a str);
 
 impl fmt::Display for Sentence<'_> {
@@ -140,7 +141,7 @@ impl fmt::Display for Sentence<'_> {
             (Some(code), _) => write!(f, "{call}: {status} {}", shown(code.as_str()))?,
             (None, Some(_)) => write!(f, "{call}: the answer ({status}) cannot be read")?,
             (None, None) if redirect.is_none() => {
-                write!(f, "{call}: {status}, not an answer of a Cycles server")?;
+                write!(f, "{call}: {status}, not an answer from a Cycles server")?;
             }
             (None, None) => write!(f, "{call}: {status}")?,
         }
@@ -149,10 +150,10 @@ impl fmt::Display for Sentence<'_> {
         } else if !message.is_empty() {
             write!(f, ": {}", shown(message).trim_end_matches('.'))?;
         }
-        // The words of Go, nginx and Apache for the same.
+        // Go, nginx and Apache all say it with this word.
         let wants_https = reply.code().is_none() && status == 400 && message.contains("HTTPS");
         if wants_https && call.server.starts_with("http://") {
-            f.write_str(" (the base URL has to begin with https://)")?;
+            f.write_str(" (the base URL must begin with https://)")?;
         }
         if reply.unreadable.is_some() {
             write!(f, ". {}", shown(&body_of(&reply.info)))?;
@@ -160,11 +161,11 @@ impl fmt::Display for Sentence<'_> {
         if reply.is_outage() {
             f.write_str(" (the server's own store is down; the API key is not at fault)")?;
         } else if status == 401 && reply.code().is_some() {
-            write!(f, " ({} does not take the API key)", call.server)?;
+            write!(f, " ({} does not accept the API key)", call.server)?;
         }
         if reply.code() == Some(&ErrorCode::IdempotencyMismatch) {
             f.write_str(
-                " (the ledger answered this key before, for a request with other bytes: compare the two ",
+                " (the ledger has already answered this key for a request with other bytes: compare the two ",
             )?;
             f.write_str("before anything is charged under another key)")?;
         }
@@ -186,7 +187,7 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-/// What a decision says that is not a permission.
+/// The message for a decision that is not a permission.
 pub(super) fn denial(response: &ReservationCreateResponse) -> String {
     let shown = |text: &str| shortened(&response.info.shown(text));
     let why = match &response.reason_code {
@@ -200,24 +201,24 @@ pub(super) fn denial(response: &ReservationCreateResponse) -> String {
     }
 }
 
-/// The sentence about a reservation that is another caller's, or was over before it was asked for.
+/// The sentence about a reservation that belongs to another caller, or that had ended before it was asked for.
 pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> String {
     let key = call.idempotency_key.as_ref().map_or("", |key| key.as_str());
     let found = match status {
         Some(status) => format!(
-            "that reservation is {} by now. Nothing is held",
+            "that reservation is now {}. Nothing is held",
             shortened(status.as_str())
         ),
-        None => "what became of that reservation could not be learnt. Nothing was released".to_owned(),
+        None => "the state of that reservation could not be found out. Nothing was released".to_owned(),
     };
     format!(
-        "{call}: the grant under the key {} had no time left, as when a key was used before: {found}, and the action was \
-         not run; reserve under a fresh key.",
+        "{call}: the grant under the key {} had no time left, which is typical of a key that was used before: {found}, and \
+         the action was not run; reserve under a fresh key.",
         shortened(key)
     )
 }
 
-/// The sentence about a cost that nobody settles any more.
+/// The sentence about a cost that the client has given up on.
 pub(super) fn unrecorded(last: &Error) -> String {
     let what = last.to_string();
     let what = what.trim_end_matches('.');
@@ -230,10 +231,10 @@ pub(super) fn unrecorded(last: &Error) -> String {
             "commit it again under the key {key}. An event in its place counts a second time if a commit got through."
         )
     };
-    format!("{what}. The cost is in no record, and the client tries no more: {again}")
+    format!("{what}. The cost is in no record, and the client has stopped trying: {again}")
 }
 
-/// What came in place of a success: `The body is text/html and starts with <!DOCTYPE html>`.
+/// Describes a body that cannot be read: `The body is text/html and starts with <!DOCTYPE html>`.
 fn body_of(info: &ResponseInfo) -> String {
     const SHOWN: usize = 100;
     if info.body().is_empty() {
@@ -252,10 +253,10 @@ fn body_of(info: &ResponseInfo) -> String {
     format!("The body {}", what.join(" and "))
 }
 
-/// The start of a body that is not an error of the protocol. What is not text is shown as bytes.
+/// The start of a body that is not an error of the protocol. If it is not text, its bytes are escaped.
 pub(super) fn excerpt(info: &ResponseInfo) -> String {
     let start = &info.body()[..info.body().len().min(EXCERPT)];
-    // A character may be cut in two at the end.
+    // The cut may split the last character.
     let is_text = core::str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
     if is_text {
         String::from_utf8_lossy(start).trim().to_owned()

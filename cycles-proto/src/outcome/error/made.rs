@@ -1,4 +1,4 @@
-//! How errors are made: what an answer, or none, means to the caller.
+//! Builds errors from answers, or from the lack of one.
 
 use core::time::Duration;
 
@@ -21,7 +21,7 @@ impl Error {
         }))
     }
 
-    /// The same, where the client repeats the call from its record.
+    /// This error, for a call that the client repeats from its record.
     pub(crate) fn recorded(mut self) -> Self {
         if let Some(call) = self.call_mut() {
             call.is_recorded = true;
@@ -49,7 +49,7 @@ impl Error {
         }
     }
 
-    /// A live reservation that was answered, and denied.
+    /// The error of a reservation (not a dry run) that the ledger answered with a denial.
     pub(crate) fn denied(call: CallContext, response: ReservationCreateResponse) -> Self {
         let reply = Unsuccessful {
             info: response.info.clone(),
@@ -67,7 +67,7 @@ impl Error {
         Self::denial(reason, message, retry_after, reply)
     }
 
-    /// The same for a decision and for a refusal, so that nobody has to know which of them a server uses.
+    /// Builds the same error from a decision as from a refusal, because servers may use either.
     fn denial(
         reason: Option<DecisionReasonCode>,
         message: String,
@@ -103,7 +103,7 @@ impl Error {
         }
     }
 
-    /// What a reply means that was no success.
+    /// The error of a reply that is not a success.
     pub(crate) fn of_reply(call: CallContext, reply: Unsuccessful, may_be_done: bool) -> Self {
         if let Some(failure) = reply.not_sent() {
             return Self::transport(call, failure, may_be_done);
@@ -140,7 +140,7 @@ impl Error {
         if let Some(reason) = code.denial().filter(|_| !is_open(status)) {
             return Self::denial(Some(reason), message, retry_after, reply);
         }
-        // Of an operation that names no reservation it is the budget that was not found.
+        // If the operation names no reservation, it is the budget that was not found.
         if code == ErrorCode::NotFound && reply.call.unit.is_some() && reply.call.reservation_id.is_none() {
             return Self::denial(
                 Some(DecisionReasonCode::BudgetNotFound),

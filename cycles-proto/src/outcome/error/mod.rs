@@ -1,4 +1,4 @@
-//! What can go wrong, by whose fault it is, in sentences for the person who has to act on it.
+//! Errors, sorted by whose fault they are, with sentences for the person who has to act on them.
 
 mod action;
 mod address;
@@ -17,34 +17,34 @@ use crate::models::{
 };
 use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsuccessful, is_open};
 
-/// Why an operation has no result.
+/// Why an operation did not succeed.
 ///
-/// | variant | whose word it is | was anything changed? |
+/// | variant | who says so | was anything changed? |
 /// |---|---|---|
-/// | [`Config`](Self::Config), [`Validation`](Self::Validation) | ours, before sending | no |
-/// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger's | no |
-/// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | ours | no |
-/// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action's, the lease's | what was spent is charged |
-/// | [`Unrecorded`](Self::Unrecorded) | what came last | as that tells |
-/// | [`StaleReplay`](Self::StaleReplay) | the ledger's | no, not by this call |
-/// | [`Api`](Self::Api) | the server's, or a proxy's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
-/// | [`Defect`](Self::Defect) | this client's | not known |
-/// | [`Deserialization`](Self::Deserialization) | nobody's: a success that cannot be read | not known |
-/// | [`Transport`](Self::Transport) | the network's | [`outcome_is_unknown`](Self::outcome_is_unknown) tells |
+/// | [`Config`](Self::Config), [`Validation`](Self::Validation) | this client, before sending | no |
+/// | [`BudgetExceeded`](Self::BudgetExceeded), [`BudgetNotFound`](Self::BudgetNotFound), [`Denied`](Self::Denied) | the ledger | no |
+/// | [`DryRun`](Self::DryRun), [`InvalidCommit`](Self::InvalidCommit) | this client | no |
+/// | [`Action`](Self::Action), [`LeaseLost`](Self::LeaseLost) | the action, the lease | known spending is charged |
+/// | [`Unrecorded`](Self::Unrecorded) | the error that came last | as that error says |
+/// | [`StaleReplay`](Self::StaleReplay) | the ledger | no, not by this call |
+/// | [`Api`](Self::Api) | the server, or a proxy | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
+/// | [`Defect`](Self::Defect) | this client | not known |
+/// | [`Deserialization`](Self::Deserialization) | the server, but its success cannot be read | not known |
+/// | [`Transport`](Self::Transport) | the network | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
 ///
-/// Its `Debug` is its sentence too, because that is what a `main` that returns it and an `unwrap` show; `{:#?}` adds
-/// what was asked and what came back.
+/// `Debug` shows the same sentence, because that is what a failed `main` or `unwrap` prints; `{:#?}` adds the request
+/// and the reply.
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A defect of this client ended what it did, and nothing else of it.
+    /// A bug in this client ended this call or reservation; everything else continues.
     #[error(
-        "a defect of the Cycles client ended this call or reservation. Whether the ledger acted on it is not known; a cost that \
-         has a record is settled from there. Please report it"
+        "a bug in the Cycles client ended this call or reservation. Whether the ledger acted on it is not known; a cost that \
+         has a record is settled from its record. Please report the bug"
     )]
     Defect,
 
-    /// The client is set up wrongly.
+    /// The client is configured wrongly.
     #[error("the Cycles client cannot be used: {0}. Nothing was sent")]
     Config(#[from] ConfigError),
 
@@ -56,38 +56,38 @@ pub enum Error {
     #[error("{}", Sentence(.reply, .message))]
     #[non_exhaustive]
     BudgetExceeded {
-        /// The server's words; of a decision its reason and its scope.
+        /// The server's message; for a decision, its reason and its scope.
         message: String,
-        /// Which of them it is.
+        /// Which of these it is.
         reason: DecisionReasonCode,
-        /// The scopes that were looked at, broadest first, if the server names them.
+        /// The scopes that were checked, broadest first, if the server names them.
         affected_scopes: Vec<String>,
-        /// When asking again may help, if the server says so.
+        /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
         /// The server's name for the request.
         request_id: Option<Box<str>>,
-        /// The HTTP status: 200 for a decision, else a refusal's.
+        /// The HTTP status: 200 for a decision, otherwise the status of the refusal.
         status: Option<u16>,
         /// The whole reply.
         reply: Box<ErrorReply>,
     },
 
-    /// The ledger denies the action for another reason than its budget: the tenant is closed, a policy denies this
-    /// kind of action or a quota is used up, or the decision is one that this version does not know.
+    /// The ledger denies the action for a reason other than its budget: the tenant is closed, a policy denies this
+    /// kind of action, a quota is used up, or this version does not know the decision.
     #[error("{}", Sentence(.reply, .message))]
     #[non_exhaustive]
     Denied {
-        /// The server's words; of a decision its reason and its scope.
+        /// The server's message; for a decision, its reason and its scope.
         message: String,
         /// Why, if the server says so.
         reason: Option<DecisionReasonCode>,
-        /// The scopes that were looked at, broadest first, if the server names them.
+        /// The scopes that were checked, broadest first, if the server names them.
         affected_scopes: Vec<String>,
-        /// When asking again may help, if the server says so.
+        /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
         /// The server's name for the request.
         request_id: Option<Box<str>>,
-        /// The HTTP status: 200 for a decision, else a refusal's.
+        /// The HTTP status: 200 for a decision, otherwise the status of the refusal.
         status: Option<u16>,
         /// The whole reply.
         reply: Box<ErrorReply>,
@@ -97,7 +97,7 @@ pub enum Error {
     #[error("{} The amount was in {unit}; does the scope have its budget in another unit?", Sentence(.reply, .message))]
     #[non_exhaustive]
     BudgetNotFound {
-        /// The server's words, which name the scope.
+        /// The server's message, which names the scope.
         message: String,
         /// The unit that was sent.
         unit: Unit,
@@ -105,7 +105,7 @@ pub enum Error {
         reply: Box<ErrorReply>,
     },
 
-    /// The server, or something before it, answered with an error.
+    /// The server, or something in front of it, answered with an error.
     #[error("{}", Sentence(.reply, .message))]
     #[non_exhaustive]
     Api {
@@ -113,19 +113,19 @@ pub enum Error {
         status: u16,
         /// The error code, if the body is an error of the protocol.
         code: Option<ErrorCode>,
-        /// The server's words; the start of the body if it is none of the protocol's.
+        /// The server's message, or the start of the body if it is not an error of the protocol.
         message: String,
         /// The server's name for the request.
         request_id: Option<Box<str>>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
-        /// Details of the error, where the server gives any.
+        /// Details of the error, if the server gives any.
         details: Option<JsonObject>,
         /// The whole reply.
         reply: Box<ErrorReply>,
     },
 
-    /// The server says that it was done, but in a form that cannot be read.
+    /// The server reported success, but in a form that cannot be read.
     #[error(transparent)]
     Deserialization(Box<UnreadableReply>),
 
@@ -133,42 +133,42 @@ pub enum Error {
     #[error(transparent)]
     Transport(Box<TransportError>),
 
-    /// The reservation was a dry run: what it would have got. Nothing is held, and the action was not run.
-    #[error("it was a dry run with the decision {}: nothing is held, and the action was not run", .0.info.shown(.0.decision.as_str()))]
+    /// The reservation was a dry run, with this answer. Nothing is held, and the action was not run.
+    #[error("this was a dry run with the decision {}: nothing is held, and the action was not run", .0.info.shown(.0.decision.as_str()))]
     DryRun(Box<ReservationCreateResponse>),
 
-    /// The guarded action failed. What it had [spent](crate::Session::spent) is charged, else its budget is
-    /// given back.
+    /// The guarded action failed. If it had [spent](crate::Session::spent) something, that is charged; if not, its
+    /// budget is given back.
     #[error("the action failed: {0}")]
     Action(#[source] ActionError),
 
-    /// The lease was lost, and the action was stopped because of it. What it had
-    /// [spent](crate::Session::spent) is charged.
-    #[error("the lease of {} was lost, and the action was stopped: its budget was not held any more", crate::text::shortened(.0.as_str()))]
+    /// The lease was lost, and the action was stopped because of that. What it had [spent](crate::Session::spent) is
+    /// charged.
+    #[error("the lease of {} was lost, and the action was stopped: its budget was no longer held", crate::text::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
 
-    /// A cost is not settled, is in no record, and is tried no more. It is for the caller to repeat: under the
-    /// [key](Self::idempotency_key) of the error that came last, which is inside.
+    /// A cost is not settled and is in no record, and the client has given up on it. The caller has to repeat it,
+    /// under the [key](Self::idempotency_key) of the error that came last, which is inside.
     #[error("{}", display::unrecorded(.0))]
     Unrecorded(#[source] Box<Self>),
 
-    /// The cost was not taken.
+    /// The cost was not accepted.
     #[error(transparent)]
     InvalidCommit(#[from] InvalidCommit),
 
-    /// The key of a reservation was used before, and what was reserved then is over: nothing is held now, and
-    /// the action must not run.
+    /// The key of a reservation was used before, and the reservation that was made then has ended: nothing is held
+    /// now, and the action must not run.
     #[error("{}", display::stale(.call, .status))]
     #[non_exhaustive]
     StaleReplay {
-        /// What the reservation is by now, if the ledger still tells.
+        /// The reservation's present status, if the ledger still knows it.
         status: Option<ReservationStatus>,
-        /// What was asked.
+        /// The call.
         call: Box<CallContext>,
     },
 }
 
-/// What was asked: enough to find it in logs and to ask it again.
+/// A call, with enough to find it in logs and to make it again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallContext {
@@ -176,15 +176,15 @@ pub struct CallContext {
     pub server: Arc<str>,
     /// The operation.
     pub operation: OperationKind,
-    /// The reservation it names.
+    /// The reservation that it names.
     pub reservation_id: Option<ReservationId>,
-    /// The key it was made under: repeat it under the same one.
+    /// The key that it was made under. Repeat it under the same key.
     pub idempotency_key: Option<IdempotencyKey>,
     /// The trace it belongs to: 32 hex digits.
     pub trace_id: Option<String>,
     /// The unit of its amount.
     pub unit: Option<Unit>,
-    /// Whether it is for a cost in a record, from which the client repeats it: nobody else has to.
+    /// Whether it is for a cost in a record. The client repeats it from there, so the caller need not.
     pub is_recorded: bool,
 }
 
@@ -193,13 +193,13 @@ pub struct CallContext {
 #[error("{operation}: {problem}. Nothing was sent", operation = operation.operation_id())]
 #[non_exhaustive]
 pub struct InvalidCall {
-    /// What was asked.
+    /// The call.
     pub operation: OperationKind,
     /// Which field, and what would be right.
     pub problem: InvalidRequest,
 }
 
-/// A success that cannot be read.
+/// A success whose body cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", Sentence(reply, problem))]
 #[non_exhaustive]
@@ -210,13 +210,13 @@ pub struct UnreadableReply {
     pub reply: ErrorReply,
 }
 
-/// An error reply and what it answers.
+/// An error reply, and the call that it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ErrorReply {
-    /// What was asked.
+    /// The call.
     pub call: CallContext,
-    /// The decision, if that is what came back.
+    /// The decision, if the reply is one.
     pub decision: Option<Box<ReservationCreateResponse>>,
     reply: Unsuccessful,
     outcome_is_unknown: bool,
@@ -226,9 +226,9 @@ pub struct ErrorReply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportError {
-    /// What was asked.
+    /// The call.
     pub call: CallContext,
-    /// What the adapter saw of the last attempt.
+    /// What went wrong with the last attempt.
     pub failure: Failure,
     may_have_been_sent: bool,
 }
@@ -255,7 +255,7 @@ impl Error {
         }
     }
 
-    /// What was asked, if it was sent.
+    /// The call, if one was made.
     pub fn call(&self) -> Option<&CallContext> {
         match self {
             Self::Transport(error) => Some(&error.call),
@@ -288,8 +288,8 @@ impl Error {
         matches!(self, Self::Defect) || self.reply().is_some_and(ErrorReply::outcome_is_unknown)
     }
 
-    /// Whether the same request may succeed later: there was no answer, the server was busy or failed, or the
-    /// outcome is open. A server that cannot be trusted will not be later either.
+    /// Whether the same request may succeed later: there was no answer, the server was busy or failed, or the outcome
+    /// is unknown. A failed TLS handshake does not count, because an untrusted server stays untrusted.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Transport(error) => error.kind() != FailureKind::Tls || error.outcome_is_unknown(),
@@ -342,7 +342,7 @@ impl Error {
         self.reply()?.request_id()
     }
 
-    /// The trace that the call belongs to: the server's word for it, or what was sent.
+    /// The trace that the call belongs to: as the server named it, or else as it was sent.
     pub fn trace_id(&self) -> Option<&str> {
         let of_the_server = self.reply().and_then(ErrorReply::trace_id);
         of_the_server.or_else(|| self.call()?.trace_id.as_deref())
@@ -356,7 +356,7 @@ impl Error {
         self.info()?.retry_after()
     }
 
-    /// Details of the error, where the server gives any.
+    /// Details of the error, if the server gives any.
     pub fn details(&self) -> Option<&JsonObject> {
         self.response()?.details.as_ref()
     }
@@ -372,8 +372,8 @@ impl Error {
         Some(self.reply()?.info())
     }
 
-    /// Whether the server did not answer, or only to say that it cannot or that it does not know the key: until
-    /// that changes no other call will fare better.
+    /// Whether the server did not answer, failed, or does not know the key: until that changes, other calls will fail
+    /// too.
     pub(crate) fn is_out_of_reach(&self) -> bool {
         let is_shut = self.status().is_some_and(|status| status == 401 || status >= 500);
         matches!(self, Self::Transport(_)) || is_shut
@@ -384,7 +384,7 @@ impl Error {
         matches!(self, Self::BudgetExceeded { .. })
     }
 
-    /// Whether the ledger denies the action, for whatever reason and in whichever form.
+    /// Whether the ledger denies the action, for any reason and in any form.
     pub fn is_denied(&self) -> bool {
         matches!(
             self,
@@ -418,7 +418,7 @@ impl Error {
         self.reason() == Some(&DecisionReasonCode::TenantClosed)
     }
 
-    /// Whether the API key was refused. An [outage](Self::is_outage) is not.
+    /// Whether the API key was refused. An [outage](Self::is_outage) does not count.
     pub fn is_auth_error(&self) -> bool {
         matches!(self.status(), Some(401 | 403)) && !self.is_outage()
     }
@@ -436,12 +436,12 @@ impl ErrorReply {
         self.outcome_is_unknown && self.call.operation.changes_the_ledger()
     }
 
-    /// Its body, if that is an error of the protocol.
+    /// The body, if it is an error of the protocol.
     pub fn error(&self) -> Option<&ErrorResponse> {
         self.reply.error.as_ref()
     }
 
-    /// Status, headers and body as they came.
+    /// Status, headers and body as received.
     pub fn info(&self) -> &ResponseInfo {
         &self.reply.info
     }
@@ -463,8 +463,8 @@ impl TransportError {
         self.failure.kind()
     }
 
-    /// Whether the request may have reached the server, in the last attempt or in one before it. When it is
-    /// false nothing was sent.
+    /// Whether the request may have reached the server, in the last attempt or in an earlier one. If `false`, nothing
+    /// was sent.
     pub fn may_have_been_sent(&self) -> bool {
         self.may_have_been_sent
     }

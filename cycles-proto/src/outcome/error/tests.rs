@@ -1,4 +1,4 @@
-//! Errors are read by people: the sentences are part of the interface.
+//! People read errors, so the sentences are part of the interface.
 
 use bytes::Bytes;
 
@@ -134,7 +134,7 @@ fn what_may_succeed_later_is_retryable() {
     assert!(of(status(409), &body("LIMIT_EXCEEDED", "m")).is_retryable());
     assert!(of(status(410), "").is_retryable(), "an open outcome");
     assert!(!of(status(410), &body("RESERVATION_EXPIRED", "m")).is_retryable());
-    // What the client itself repeats, of a question too, where no outcome is open.
+    // The client repeats these itself, for reads as well, whose outcome is never unknown.
     for open in [100, 302, 408, 421, 425, 444, 460, 494, 499, 500, 503] {
         for words in [
             "<html>",
@@ -173,7 +173,7 @@ fn a_server_that_failed_leaves_the_outcome_open_and_says_how_to_close_it() {
     assert!(error.outcome_is_unknown() && error.is_retryable());
     assert_eq!(
         error.to_string(),
-        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 503, not an answer of a Cycles server. The server may have acted on it; \
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 503, not an answer from a Cycles server. The server may have acted on it; \
          repeat it under the key k-1 and it counts once."
     );
 }
@@ -184,8 +184,8 @@ fn a_refusal_that_is_not_the_servers_does_not_say_that_the_server_acted() {
         let text = of(status(refused), "<html>").to_string();
         assert!(
             text.ends_with(
-                "not an answer of a Cycles server: <html>. Something between here and the server answered, and whether \
-                 the server saw the request is not known; repeat it under the key k-1 and it counts once."
+                "not an answer from a Cycles server: <html>. Something between here and the server answered, and it is \
+                 not known whether the server saw the request; repeat it under the key k-1 and it counts once."
             ),
             "{text}"
         );
@@ -199,7 +199,7 @@ fn a_foreign_page_is_shown_on_one_line_and_shortened() {
     assert!(error.outcome_is_unknown());
     let text = error.to_string();
     assert!(
-        text.contains("404, not an answer of a Cycles server: <html> <p> Forbidden"),
+        text.contains("404, not an answer from a Cycles server: <html> <p> Forbidden"),
         "{text}"
     );
     assert!(text.len() < 600 && !text.contains(['\n', '\u{7}']), "{text}");
@@ -217,7 +217,7 @@ fn a_server_without_its_store_does_not_blame_the_key() {
     assert!(error.is_auth_error() && !error.is_retryable() && !error.is_outage());
     assert_eq!(
         error.to_string(),
-        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 401 UNAUTHORIZED: KEY_NOT_FOUND (http://ledger does not take the API key). The ledger is unchanged. Request q-7."
+        "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 401 UNAUTHORIZED: KEY_NOT_FOUND (http://ledger does not accept the API key). The ledger is unchanged. Request q-7."
     );
 }
 
@@ -301,7 +301,7 @@ fn a_tls_port_that_was_asked_in_plain_http_is_named_so() {
     ] {
         let text = of(status(400), page).to_string();
         assert!(
-            text.contains("(the base URL has to begin with https://). Something between here"),
+            text.contains("(the base URL must begin with https://). Something between here"),
             "{text}"
         );
         assert!(!text.contains(".."), "{text}");
@@ -404,7 +404,7 @@ fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
     for kind in [OperationKind::CommitReservation, OperationKind::GetReservation] {
         assert!(
             sentence(kind).ends_with(
-                "The cost is in no record, and the client tries no more: commit it again under the key k-1. An event in its \
+                "The cost is in no record, and the client has stopped trying: commit it again under the key k-1. An event in its \
                  place counts a second time if a commit got through."
             ),
             "{}",

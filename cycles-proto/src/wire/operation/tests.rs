@@ -309,7 +309,7 @@ fn a_proxy_that_wants_credentials_has_sent_nothing() {
         assert_eq!(
             error.to_string(),
             "commitReservation of r-1 (POST http://localhost:7878/base/v1/reservations/r-1/commit): the proxy did not \
-             let the call through (407: it wants a user name and a password, which go into its address: \
+             let the call through (407: it asks for a user name and a password; put them into its address: \
              http://USER:PASSWORD@HOST:PORT). Nothing was sent"
         );
         let open = again(start().handle(SOON, Err(Failure::new(FailureKind::Lost))));

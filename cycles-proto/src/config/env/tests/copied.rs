@@ -1,8 +1,8 @@
-//! What was copied along with a value, and what only looks like it.
+//! Text that was copied along with a value, and values that only look like that.
 
 use super::*;
 
-/// What the value of any variable may have on it, and what the error says.
+/// Text around the value of any variable, and the words of the error.
 const COPIED_ALONG: [(&str, &str, &str); 19] = [
     ("\"", "\"", "is in quotes"),
     ("'", "'", "is in quotes"),
@@ -80,7 +80,7 @@ fn what_was_copied_along_with_a_value_is_named_and_the_value_is_not() {
     }
 }
 
-/// A line that names the variable, and other things around a value that can stand in a key as well.
+/// A line that names the variable, and other text around a value that a key may contain as well.
 #[test]
 fn what_a_line_or_a_template_has_around_a_value_is_named_and_the_value_is_not() {
     for (before, after, expected) in [
@@ -151,7 +151,7 @@ fn what_stands_for_a_key_is_no_key_and_what_may_be_one_is() {
     }
     for key in [
         KEY,
-        // In a program it may be an example's own.
+        // In a program, it may belong to an example.
         "cyc_live_...",
         "cyc_live_a.b-c_D",
         "QUJDREVGRw==",
