@@ -1,10 +1,10 @@
-//! What is done.
+//! Actions.
 
 use serde::{Deserialize, Serialize};
 
 use super::limits::{InvalidRequest, not_blank};
 
-/// What is done (schema `Action`).
+/// An action that spends budget (schema `Action`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     /// The kind of action, `<category>.<operation>`: `llm.completion`, `tool.search`; 1 to 64 characters.
@@ -17,7 +17,7 @@ pub struct Action {
 }
 
 impl Action {
-    /// An action without tags.
+    /// Creates an action without tags.
     pub fn new(kind: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             kind: kind.into(),
@@ -26,7 +26,7 @@ impl Action {
         }
     }
 
-    /// The same action with these tags.
+    /// Returns the same action with these tags.
     #[must_use]
     pub fn with_tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags = Some(tags.into_iter().map(Into::into).collect());

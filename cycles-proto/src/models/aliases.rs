@@ -1,4 +1,4 @@
-//! The names that the `runcycles` crate has for types of the protocol, for programs that come from there.
+//! The names of the `runcycles` crate for types of the protocol, for programs that migrate from it.
 
 use super::codes::ReservationStatus;
 use super::requests::ReservationExtendRequest;

@@ -9,7 +9,7 @@ use super::limits::{InvalidRequest, within};
 use super::open_enum::open_enum;
 
 open_enum! {
-    /// What an amount counts (schema `UnitEnum`).
+    /// The unit of an amount (schema `UnitEnum`).
     pub enum Unit {
         /// Millionths of a US cent: 100,000,000 to the dollar, 1,000,000 to the cent.
         UsdMicrocents = "USD_MICROCENTS",
@@ -25,34 +25,34 @@ open_enum! {
 /// An amount of at least 0 (schema `Amount`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Amount {
-    /// What is counted.
+    /// The unit.
     pub unit: Unit,
-    /// How many; 0 to 2⁶³ − 1.
+    /// The number of units: 0 to 2⁶³ − 1.
     pub amount: i64,
 }
 
 impl Amount {
-    /// `amount` of `unit`.
+    /// Creates an amount of this unit.
     pub fn new(unit: Unit, amount: i64) -> Self {
         Self { unit, amount }
     }
 
-    /// An amount in [`Unit::UsdMicrocents`]: 100,000,000 is one US dollar.
+    /// Creates an amount in [`Unit::UsdMicrocents`]: 100,000,000 is one US dollar.
     pub fn usd_microcents(amount: i64) -> Self {
         Self::new(Unit::UsdMicrocents, amount)
     }
 
-    /// An amount in [`Unit::Tokens`].
+    /// Creates an amount in [`Unit::Tokens`].
     pub fn tokens(amount: i64) -> Self {
         Self::new(Unit::Tokens, amount)
     }
 
-    /// An amount in [`Unit::Credits`].
+    /// Creates an amount in [`Unit::Credits`].
     pub fn credits(amount: i64) -> Self {
         Self::new(Unit::Credits, amount)
     }
 
-    /// An amount in [`Unit::RiskPoints`].
+    /// Creates an amount in [`Unit::RiskPoints`].
     pub fn risk_points(amount: i64) -> Self {
         Self::new(Unit::RiskPoints, amount)
     }
@@ -62,7 +62,7 @@ impl Amount {
             return Ok(());
         }
         within(&format!("{field}.amount"), self.amount, 0..=i64::MAX)?;
-        let problem = format!("is `{}`, which is no unit of the protocol", self.unit);
+        let problem = format!("is `{}`, which is not a unit of the protocol", self.unit);
         Err(InvalidRequest::new(format!("{field}.unit"), problem))
     }
 }
@@ -87,20 +87,19 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// Checked where the member is, so that an error can say which it is.
+/// Checks the member while it is read, so that the error can name it.
 fn zero_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let amount = i64::deserialize(deserializer)?;
     let problem = || de::Error::invalid_value(de::Unexpected::Signed(amount), &"an amount that is 0 or more");
     if amount < 0 { Err(problem()) } else { Ok(amount) }
 }
 
-/// An amount that may be negative, as the remaining balance of a scope in overdraft is (schema
-/// `SignedAmount`).
+/// An amount that may be negative, such as the remaining balance of a scope in overdraft (schema `SignedAmount`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct SignedAmount {
-    /// What is counted.
+    /// The unit.
     pub unit: Unit,
-    /// How many; −2⁶³ to 2⁶³ − 1.
+    /// The number of units: −2⁶³ to 2⁶³ − 1.
     pub amount: i64,
 }
 

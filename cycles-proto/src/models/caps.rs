@@ -1,4 +1,4 @@
-//! Soft limits that come with a permission.
+//! The soft limits of an `ALLOW_WITH_CAPS` decision.
 
 use core::time::Duration;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::decode::non_negative;
 
-/// What the holder of an `ALLOW_WITH_CAPS` decision is asked to keep to (schema `Caps`).
+/// The soft limits that an `ALLOW_WITH_CAPS` decision asks the action to keep to (schema `Caps`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Caps {
-    /// The most tokens to use.
+    /// The maximum number of tokens to use.
     #[serde(
         default,
         deserialize_with = "non_negative",
@@ -24,10 +24,10 @@ pub struct Caps {
         skip_serializing_if = "Option::is_none"
     )]
     pub max_steps_remaining: Option<i64>,
-    /// When it is there and not empty: the only tools allowed.
+    /// If given and not empty: the only tools that are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_allowlist: Option<Vec<String>>,
-    /// When no allowlist counts: the tools that are not allowed.
+    /// If there is no allowlist or it is empty: the tools that are not allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_denylist: Option<Vec<String>>,
     /// How long to wait before the next action, in milliseconds.
@@ -40,8 +40,8 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// Whether the tool may be used (PRECEDENCE RULES): a non-empty allowlist decides alone, otherwise the
-    /// denylist does, otherwise everything is allowed. Names are case-sensitive.
+    /// Whether the tool may be used (PRECEDENCE RULES). A non-empty allowlist decides alone; otherwise the denylist
+    /// decides; otherwise everything is allowed. Names are case-sensitive.
     pub fn is_tool_allowed(&self, tool: &str) -> bool {
         let names =
             |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| list.iter().any(|t| t == tool));
@@ -51,18 +51,18 @@ impl Caps {
         !names(&self.tool_denylist)
     }
 
-    /// The most tokens to ask a model for where the caller wants up to `wanted`: that, or the cap if it is lower.
+    /// Returns the maximum number of tokens to ask a model for: `wanted`, or the cap if it is lower.
     pub fn clamp_max_tokens(&self, wanted: i64) -> i64 {
         self.max_tokens.map_or(wanted, |most| most.min(wanted))
     }
 
-    /// How long to wait before the next action; not at all if nothing is said.
+    /// How long to wait before the next action; zero without a cap.
     pub fn cooldown(&self) -> Duration {
         let ms = self.cooldown_ms.and_then(|ms| u64::try_from(ms).ok());
         Duration::from_millis(ms.unwrap_or(0))
     }
 
-    /// How many further steps the agent may take; as many as it likes if nothing is said.
+    /// How many further steps the agent may take; `None` means no limit.
     pub fn steps_left(&self) -> Option<u64> {
         self.max_steps_remaining
             .map(|steps| u64::try_from(steps).unwrap_or(0))

@@ -8,13 +8,13 @@ use super::json_object::JsonObject;
 use super::open_enum::open_enum;
 
 open_enum! {
-    /// Whether an action may run (schema `DecisionEnum`). What is not known allows nothing.
+    /// Whether an action may run (schema `DecisionEnum`). An unknown decision allows nothing.
     pub enum Decision {
-        /// It may.
+        /// The action may run.
         Allow = "ALLOW",
-        /// It may, within [`Caps`](super::Caps).
+        /// The action may run within [`Caps`](super::Caps).
         AllowWithCaps = "ALLOW_WITH_CAPS",
-        /// It may not.
+        /// The action must not run.
         Deny = "DENY",
     }
 }
@@ -25,7 +25,8 @@ impl Decision {
         matches!(self, Self::Allow | Self::AllowWithCaps)
     }
 
-    /// Whether the ledger says no. An unknown decision is neither allowed nor denied: nothing runs all the same.
+    /// Whether the ledger denies the action. An unknown decision is neither allowed nor denied, and the action does
+    /// not run either.
     pub fn is_denied(&self) -> bool {
         *self == Self::Deny
     }
@@ -52,13 +53,13 @@ open_enum! {
         ActionQuotaExceeded = "ACTION_QUOTA_EXCEEDED",
         /// A policy denies this kind of action.
         ActionKindDenied = "ACTION_KIND_DENIED",
-        /// A policy allows other kinds of action only.
+        /// A policy allows only other kinds of action.
         ActionKindNotAllowed = "ACTION_KIND_NOT_ALLOWED",
     }
 }
 
 impl DecisionReasonCode {
-    /// Whether there is a budget, and it does not allow the spending.
+    /// Whether a budget exists but does not allow the spending.
     pub(crate) fn is_about_the_budget(&self) -> bool {
         match self {
             Self::BudgetExceeded
@@ -77,13 +78,13 @@ impl DecisionReasonCode {
 }
 
 open_enum! {
-    /// What the server refused (schema `ErrorCode`).
+    /// Why the server refused a request (schema `ErrorCode`).
     pub enum ErrorCode {
         /// The request is malformed or breaks a limit.
         InvalidRequest = "INVALID_REQUEST",
         /// The API key is missing, unknown, revoked or expired.
         Unauthorized = "UNAUTHORIZED",
-        /// The key may not touch this tenant's resources.
+        /// The key has no access to this tenant's resources.
         Forbidden = "FORBIDDEN",
         /// No such reservation, evidence, or budget.
         NotFound = "NOT_FOUND",
@@ -95,7 +96,7 @@ open_enum! {
         BudgetClosed = "BUDGET_CLOSED",
         /// The reservation's lease and grace period are over.
         ReservationExpired = "RESERVATION_EXPIRED",
-        /// The reservation was committed or released already.
+        /// The reservation has already been committed or released.
         ReservationFinalized = "RESERVATION_FINALIZED",
         /// The key was used with another payload.
         IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
@@ -123,7 +124,7 @@ impl ErrorCode {
         self.denial().is_some_and(|reason| reason.is_about_the_budget())
     }
 
-    /// The reason of a decision that says the same, if the code says that the action is denied.
+    /// The decision reason with the same meaning, if the code says that the action is denied.
     pub(crate) fn denial(&self) -> Option<DecisionReasonCode> {
         match self {
             Self::BudgetExceeded => Some(DecisionReasonCode::BudgetExceeded),
@@ -132,12 +133,12 @@ impl ErrorCode {
             Self::OverdraftLimitExceeded => Some(DecisionReasonCode::OverdraftLimitExceeded),
             Self::DebtOutstanding => Some(DecisionReasonCode::DebtOutstanding),
             Self::TenantClosed => Some(DecisionReasonCode::TenantClosed),
-            // A server may refuse in the words of a decision.
+            // A server may refuse with the reason of a decision.
             Self::Unknown(text) => Some(DecisionReasonCode::from(&**text)).filter(|reason| reason.is_known()),
             Self::InvalidRequest
             | Self::Unauthorized
             | Self::Forbidden
-            // What was not found may be anything.
+            // It is not clear what was not found.
             | Self::NotFound
             | Self::ReservationExpired
             | Self::ReservationFinalized
@@ -173,7 +174,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// What a server says of its own health.
+    /// The health that a server reports.
     pub enum HealthStatus {
         /// Ready for requests.
         Up = "UP",
@@ -185,11 +186,11 @@ open_enum! {
 }
 
 open_enum! {
-    /// What happens when more was spent than reserved (schema `CommitOveragePolicy`).
+    /// What happens when more is spent than was reserved (schema `CommitOveragePolicy`).
     pub enum CommitOveragePolicy {
         /// The commit or event is refused.
         Reject = "REJECT",
-        /// What remains is charged and the scope is closed for new reservations. The server's default.
+        /// The rest of the budget is charged, and the scope is closed for new reservations. The server's default.
         AllowIfAvailable = "ALLOW_IF_AVAILABLE",
         /// Everything is charged, as debt up to the scope's overdraft limit.
         AllowWithOverdraft = "ALLOW_WITH_OVERDRAFT",
@@ -198,14 +199,14 @@ open_enum! {
 
 /// Why the server refused a request (schema `ErrorResponse`).
 ///
-/// Only the code is needed to understand a refusal, so only a missing code spoils the body. Texts are cut at
-/// 1,000 characters; the body as it came is in [`ResponseInfo::body`](super::ResponseInfo::body).
+/// Only the code is required, so a body is invalid only without a code. Texts are cut at 1,000 characters; the
+/// original body is in [`ResponseInfo::body`](super::ResponseInfo::body).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ErrorResponse {
-    /// What was refused.
+    /// The error code.
     pub error: ErrorCode,
-    /// The server's words.
+    /// The server's message.
     #[serde(default, deserialize_with = "text")]
     pub message: Option<String>,
     /// The server's name for the request.
@@ -214,7 +215,7 @@ pub struct ErrorResponse {
     /// The trace that the request belongs to: 32 hex digits.
     #[serde(default, deserialize_with = "text")]
     pub trace_id: Option<String>,
-    /// More about some errors; a `UNIT_MISMATCH` names `scope`, `requested_unit` and `expected_units`.
+    /// Details of some errors; a `UNIT_MISMATCH` has `scope`, `requested_unit` and `expected_units`.
     #[serde(default, deserialize_with = "if_valid")]
     pub details: Option<JsonObject>,
     /// The evidence that the server recorded for the refusal.

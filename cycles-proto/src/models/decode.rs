@@ -31,7 +31,7 @@ where
     Ok(text)
 }
 
-/// A struct from an object only: by itself serde also takes a list of the members' values.
+/// Reads a struct from an object only: by default, serde also accepts a list of the members' values.
 pub(super) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -50,7 +50,7 @@ where
     deserializer.deserialize_map(Members(PhantomData))
 }
 
-/// A text that helps but decides nothing: left out when it is none, cut when it is long.
+/// Reads a text that is informative only: left out if it is not a string, cut if it is long.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text: Option<String> = if_valid(deserializer)?;
     Ok(text.map(|text| cut(&text).to_owned()))
@@ -63,8 +63,8 @@ pub(super) fn cut(text: &str) -> &str {
         .map_or(text, |(end, _)| &text[..end])
 }
 
-/// A member that helps but decides nothing: when it is malformed, or larger than 64 KiB, it is left out
-/// instead of spoiling the members that do.
+/// Reads a member that is informative only. If it is malformed or larger than 64 KiB, it is left out, so that it does
+/// not invalidate the rest.
 pub(super) fn if_valid<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,

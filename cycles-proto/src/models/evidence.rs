@@ -1,4 +1,4 @@
-//! Signed evidence of what the server decided, and the keys that verify it.
+//! Signed evidence of the server's decisions, and the keys that verify it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::response_info::{ResponseInfo, shown_without_the_key};
 
 /// Where the evidence for an operation can be fetched (schema `CyclesEvidenceRef`).
 ///
-/// The envelope is signed after the response was sent, so a first fetch may find nothing yet.
+/// The server signs the envelope after it has sent the response, so an early fetch may find nothing yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CyclesEvidenceRef {
@@ -22,13 +22,13 @@ pub struct CyclesEvidenceRef {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ReservationEvidence {
-    /// Of the reservation.
+    /// The evidence of the reservation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserve: Option<CyclesEvidenceRef>,
-    /// Of the commit.
+    /// The evidence of the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<CyclesEvidenceRef>,
-    /// Of the release.
+    /// The evidence of the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<CyclesEvidenceRef>,
 }
@@ -58,7 +58,7 @@ pub struct CyclesEvidenceEnvelope {
     pub evidence_id: EvidenceId,
     /// Ed25519 signature: 128 hex digits.
     pub signature: String,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -82,14 +82,14 @@ shown_without_the_key!(CyclesEvidenceEnvelope {
 pub struct CyclesEvidenceJwks {
     /// Present and retired keys.
     pub keys: Vec<CyclesEvidenceJwk>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
 
 shown_without_the_key!(CyclesEvidenceJwks { keys, info });
 
-/// One Ed25519 key and the time for which it counts (schema `CyclesEvidenceJwk`).
+/// An Ed25519 key and the period in which it is valid (schema `CyclesEvidenceJwk`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CyclesEvidenceJwk {
@@ -97,19 +97,19 @@ pub struct CyclesEvidenceJwk {
     pub kty: String,
     /// `Ed25519`.
     pub crv: String,
-    /// `EdDSA` where it is there.
+    /// `EdDSA`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alg: Option<String>,
     /// The public key: base64url of 32 bytes, without padding.
     pub x: String,
     /// The key's name.
     pub kid: String,
-    /// Valid from here, inclusive, in milliseconds since 1970.
+    /// The start of the validity, inclusive, in milliseconds since 1970.
     pub cycles_nbf_ms: i64,
-    /// Valid until here, exclusive; a key without it is in use.
+    /// The end of the validity, exclusive, in milliseconds since 1970; `None` for a key that is in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cycles_exp_ms: Option<i64>,
-    /// `active` or `retired`; advice only, the times decide.
+    /// `active` or `retired`; informative only, since the times decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }

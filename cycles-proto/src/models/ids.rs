@@ -1,11 +1,11 @@
-//! Names of things on the wire: opaque strings that the ledger compares byte by byte.
+//! Ids and keys: opaque strings that the ledger compares byte by byte.
 
 use std::sync::Arc;
 
 use super::limits::{InvalidRequest, length};
 
-/// Declares a string newtype. It is checked when it is sent, not when it is made: a request builder stays
-/// infallible, and an id that a server returned is kept whatever it looks like.
+/// Declares a string newtype. It is checked when it is sent, not when it is created, so that request builders stay
+/// infallible and any id that a server returns is kept.
 macro_rules! string_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -15,17 +15,17 @@ macro_rules! string_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// From its text as it is on the wire.
+            /// Creates it from its text on the wire.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into().into())
             }
 
-            /// The text as it is on the wire.
+            /// The text on the wire.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The text as it is on the wire.
+            /// The text on the wire.
             pub fn into_inner(self) -> String {
                 self.into()
             }
@@ -88,13 +88,13 @@ string_id! {
     EvidenceId
 }
 string_id! {
-    /// What makes a repeated call the same call (IDEMPOTENCY): 1 to 256 characters.
+    /// The key by which the server recognizes a repeated call (IDEMPOTENCY): 1 to 256 characters.
     ///
     /// The server compares the whole request under a key, so a repeat must carry the same body.
     IdempotencyKey
 }
 
-/// Reads a string without a copy in between.
+/// Reads a string without an intermediate copy.
 struct Text;
 
 impl serde::de::Visitor<'_> for Text {
@@ -110,8 +110,8 @@ impl serde::de::Visitor<'_> for Text {
 }
 
 impl ReservationId {
-    /// The limits of the path parameter `reservation_id`. `.` and `..` are refused because no encoding
-    /// keeps every proxy from resolving them to another route.
+    /// Checks the limits of the path parameter `reservation_id`. `.` and `..` are refused, because no encoding stops
+    /// every proxy from resolving them to another route.
     pub(crate) fn check(&self) -> Result<(), InvalidRequest> {
         length("reservation_id", &self.0, 1, 128)?;
         if matches!(self.as_str(), "." | "..") {

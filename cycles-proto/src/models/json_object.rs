@@ -8,10 +8,10 @@ use serde_json::value::{RawValue, Value, to_raw_value};
 
 use super::limits::{InvalidRequest, MAX_NESTING};
 
-/// A JSON object that keeps its members in order and their values as they were written.
+/// A JSON object that keeps the order of its members and the spelling of their values.
 ///
-/// The server compares a repeated request byte by byte inside such objects, member order and number
-/// spelling included, so neither may change between an attempt and its repetition.
+/// The server compares a repeated request byte by byte inside such objects, so the order of members and the spelling
+/// of numbers must not change between an attempt and its repetition.
 ///
 /// ```
 /// use cycles_proto::models::JsonObject;
@@ -24,36 +24,36 @@ use super::limits::{InvalidRequest, MAX_NESTING};
 pub struct JsonObject(Vec<(String, Box<RawValue>)>);
 
 impl JsonObject {
-    /// An object without members.
+    /// Creates an object without members.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The object with one more member; an earlier member of that name is replaced.
+    /// Returns the object with this member added; it replaces an earlier member of the same name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.insert(name, value);
         self
     }
 
-    /// Adds a member; an earlier member of that name is replaced in its place.
+    /// Adds a member; it replaces an earlier member of the same name, at the same position.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         // A `Value` has string keys and finite numbers, so writing it cannot fail.
         let raw = to_raw_value(&value.into()).unwrap_or_else(|_| RawValue::NULL.to_owned());
         self.insert_raw(name.into(), raw);
     }
 
-    /// The object that `value` serializes to; `None` if that is not an object.
+    /// Serializes `value`; `None` if the result is not an object.
     pub fn from_serialize(value: &impl Serialize) -> Option<Self> {
         serde_json::from_str(&serde_json::to_string(value).ok()?).ok()
     }
 
-    /// The member called `name`, if it is there and decodes as `T`. Of repeated members the last counts.
+    /// The member called `name`, if it exists and decodes as `T`. If the name is repeated, the last one counts.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_str(self.get_raw(name)?).ok()
     }
 
-    /// The JSON text of the member called `name`. Of repeated members the last counts.
+    /// The JSON text of the member called `name`. If the name is repeated, the last one counts.
     pub fn get_raw(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -62,17 +62,17 @@ impl JsonObject {
             .map(|(_, value)| value.get())
     }
 
-    /// Names and JSON texts of the members, in order.
+    /// Iterates over the names and JSON texts of the members, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// How many bytes its members take.
+    /// The size of its members in bytes.
     pub(crate) fn size(&self) -> usize {
         self.0
             .iter()
@@ -80,7 +80,7 @@ impl JsonObject {
             .sum()
     }
 
-    /// It is nested no deeper than servers read.
+    /// Checks that it is not nested deeper than servers accept.
     pub(crate) fn check_nesting(&self, field: &str) -> Result<(), InvalidRequest> {
         let depth = 1 + self.iter().map(|(_, value)| nesting(value)).max().unwrap_or(0);
         if depth <= MAX_NESTING {
@@ -90,7 +90,7 @@ impl JsonObject {
         Err(InvalidRequest::new(field, problem))
     }
 
-    /// Leaves out the members that are nested deeper than servers read, and tells of it.
+    /// Removes the members that are nested deeper than servers accept, and returns the limit that they broke.
     pub(crate) fn leave_out_deep(&mut self, field: &str) -> Option<InvalidRequest> {
         let problem = self.check_nesting(field).err();
         self.0.retain(|(_, value)| nesting(value.get()) < MAX_NESTING);
@@ -110,7 +110,7 @@ impl JsonObject {
     }
 }
 
-/// How many objects and lists are open at once at most, in a valid JSON text.
+/// The maximum nesting of objects and lists in a valid JSON text.
 fn nesting(json: &str) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     let (mut in_text, mut is_escaped) = (false, false);
@@ -136,8 +136,8 @@ impl From<serde_json::Map<String, Value>> for JsonObject {
     }
 }
 
-/// Metadata never keeps a cost out of the ledger: a value that is not an object becomes one, as its member `value`, and
-/// null one without members.
+/// Converts any value, because metadata must never keep a cost out of the ledger: a value that is not an object
+/// becomes the member `value` of one, and null becomes an object without members.
 ///
 /// ```
 /// use cycles_proto::models::JsonObject;
@@ -168,7 +168,7 @@ impl<K: Into<String>, V: Into<Value>> FromIterator<(K, V)> for JsonObject {
 }
 
 impl PartialEq for JsonObject {
-    /// Equal when they are written the same: same members, same order, same spelling.
+    /// Compares the text: same members, same order, same spelling.
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_carried_without_recursion() {
-        // Miri takes minutes for what is the same at any depth.
+        // Any depth tests the same, and Miri is slow.
         let depth = if cfg!(miri) { 500 } else { 50_000 };
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         let object: JsonObject = serde_json::from_str(&deep).unwrap();

@@ -1,13 +1,13 @@
-//! The limits that the protocol sets on request fields, checked before anything is sent.
+//! The protocol's limits on request fields, checked before anything is sent.
 
 use core::fmt::Display;
 use core::ops::RangeInclusive;
 
-/// The most levels of objects and lists in metadata and custom metrics: many JSON parsers refuse a body of more than 128
-/// levels, and with it the amount.
+/// The maximum nesting in metadata and custom metrics. Many JSON parsers refuse a body with more than 128 levels, and
+/// the amount with it.
 pub(crate) const MAX_NESTING: usize = 100;
 
-/// A request that the protocol does not allow; nothing was sent.
+/// A limit of the protocol that a request breaks. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {problem}")]
 pub struct InvalidRequest {
@@ -17,7 +17,7 @@ pub struct InvalidRequest {
 
 impl InvalidRequest {
     pub(crate) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        // Names of dimensions and values of enums are the caller's, of any length and on any number of lines.
+        // Names of dimensions and values of enums come from the caller, with any length and any number of lines.
         let tidy = |text: String| crate::text::shortened(&text);
         Self {
             field: tidy(field.into()),
@@ -30,13 +30,13 @@ impl InvalidRequest {
         &self.field
     }
 
-    /// What is wrong with it and what would be right, to be read after the field's name.
+    /// What is wrong with the field and what would be right, to be read after its name.
     pub fn problem(&self) -> &str {
         &self.problem
     }
 }
 
-/// `text` has between `min` and `max` characters.
+/// Checks that `text` has between `min` and `max` characters.
 pub(crate) fn length(field: &str, text: &str, min: usize, max: usize) -> Result<(), InvalidRequest> {
     let count = text.chars().count();
     if count < min {
@@ -49,8 +49,8 @@ pub(crate) fn length(field: &str, text: &str, min: usize, max: usize) -> Result<
     Ok(())
 }
 
-/// `text` is neither empty nor only white space, and has at most `max` characters. Control characters are blank
-/// too: the reference server takes everything up to the space for nothing.
+/// Checks that `text` is not blank and has at most `max` characters. Control characters are blank too: the reference
+/// server treats every character up to the space as white space.
 pub(crate) fn not_blank(field: &str, text: &str, max: usize) -> Result<(), InvalidRequest> {
     if text.chars().all(|c| c <= ' ' || c.is_whitespace()) {
         return Err(InvalidRequest::new(field, "is blank: give it a value"));
@@ -58,7 +58,7 @@ pub(crate) fn not_blank(field: &str, text: &str, max: usize) -> Result<(), Inval
     length(field, text, 1, max)
 }
 
-/// `value` lies in `range`.
+/// Checks that `value` lies in `range`.
 pub(crate) fn within<T: PartialOrd + Display>(
     field: &str,
     value: T,

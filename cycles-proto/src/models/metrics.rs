@@ -1,14 +1,13 @@
-//! What an action consumed, for reports.
+//! Metrics of an action, for reports.
 
 use serde::{Deserialize, Serialize};
 
 use super::json_object::JsonObject;
 use super::limits::{InvalidRequest, length, within};
 
-/// Measurements that a commit or an event carries (schema `StandardMetrics`).
+/// The metrics of a commit or an event (schema `StandardMetrics`).
 ///
-/// The counts are sent as 32-bit integers because the reference server reads them as such: 0 to
-/// 2,147,483,647.
+/// The reference server reads the counts as 32-bit integers, so the limits are 0 to 2,147,483,647.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CyclesMetrics {
     /// Input tokens.

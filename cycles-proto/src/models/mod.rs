@@ -1,9 +1,9 @@
-//! The protocol's schemas: what is sent, what is received, and the limits of each field.
+//! The protocol's schemas: requests, responses, and the limits of each field.
 //!
-//! Structs that a caller writes (`Subject`, `CyclesMetrics`, the query parameters) can be written as
-//! literals with `..Default::default()`; requests are made by builders on which a missing required field
-//! does not compile; responses are only read and may gain fields. Everything that the server may extend is
-//! an open enum or an ignored member, so a newer server is understood.
+//! Structs that a caller fills in (`Subject`, `CyclesMetrics`, the query parameters) can be written as literals with
+//! `..Default::default()`. Requests have builders, with which a missing required field is a compile error. Responses
+//! are only read and may gain fields. Enums that the server may extend are open, and unknown members are ignored, so
+//! the client understands newer servers.
 
 mod action;
 mod aliases;

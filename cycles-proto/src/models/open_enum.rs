@@ -1,7 +1,7 @@
 //! Enums whose set of values may grow on the server's side.
 
-/// Declares a string enum of the protocol. A value that this version does not know is kept as the server
-/// wrote it, so that decoding never fails on a newer server and nothing is lost from logs.
+/// Declares a string enum of the protocol. A value that this version does not know is kept as the server wrote it, so
+/// that decoding works with newer servers and logs show the value.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])*

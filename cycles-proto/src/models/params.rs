@@ -1,4 +1,4 @@
-//! What can be asked of lists and balances.
+//! The query parameters of lists and balances.
 
 use core::fmt::Display;
 
@@ -11,7 +11,7 @@ use super::reservation::ReservationListResponse;
 use crate::time::UnixMillis;
 
 open_enum! {
-    /// What a list of reservations is sorted by.
+    /// The sort key of a list of reservations.
     pub enum ReservationSortKey {
         /// The id.
         ReservationId = "reservation_id",
@@ -21,7 +21,7 @@ open_enum! {
         ScopePath = "scope_path",
         /// The state's name.
         Status = "status",
-        /// The reserved amount, whatever its unit.
+        /// The reserved amount, regardless of its unit.
         Reserved = "reserved",
         /// When it was created.
         CreatedAtMs = "created_at_ms",
@@ -31,7 +31,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// Which way a list is sorted (schema `SortDirection`).
+    /// The direction of sorting (schema `SortDirection`).
     pub enum SortDirection {
         /// Smallest first.
         Asc = "asc",
@@ -41,7 +41,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// A heavy member that a list shows only when asked to.
+    /// A large member that a list includes only on request.
     pub enum ReservationField {
         /// Metadata of the reservation.
         Metadata = "metadata",
@@ -52,11 +52,11 @@ open_enum! {
     }
 }
 
-/// Which balances to show (`getBalances`): at least one level of a subject, all of them matched anywhere in
-/// a scope's path.
+/// The query of `getBalances`: at least one level of a subject is required, and all of them must match somewhere in a
+/// scope's path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BalanceParams {
-    /// Must be the key's own tenant.
+    /// The tenant, which must be the key's own.
     pub tenant: Option<String>,
     /// A workspace.
     pub workspace: Option<String>,
@@ -72,21 +72,21 @@ pub struct BalanceParams {
     pub include_children: Option<bool>,
     /// Rows per page, 1 to 200; the server's default is 50.
     pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     pub cursor: Option<String>,
 }
 
-/// Which reservations to list (`listReservations`).
+/// The query of `listReservations`.
 ///
-/// With neither `sort_by` nor `sort_dir` the order is the server's own. A cursor belongs to the other
-/// parameters it was made with.
+/// Without `sort_by` and `sort_dir`, the order is the server's own. A cursor is valid only with the other parameters
+/// that it was made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListReservationsParams {
-    /// The key a reservation was created under: finds the one whose answer was lost.
+    /// The key that a reservation was created under, to find one whose answer was lost.
     pub idempotency_key: Option<IdempotencyKey>,
     /// A state.
     pub status: Option<ReservationStatus>,
-    /// Must be the key's own tenant.
+    /// The tenant, which must be the key's own.
     pub tenant: Option<String>,
     /// A workspace.
     pub workspace: Option<String>,
@@ -114,21 +114,21 @@ pub struct ListReservationsParams {
     pub sort_by: Option<ReservationSortKey>,
     /// Which way to sort.
     pub sort_dir: Option<SortDirection>,
-    /// Heavy members to show.
+    /// Large members to include.
     pub include: Vec<ReservationField>,
     /// Rows per page, 1 to 200; the server's default is 50.
     pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     pub cursor: Option<String>,
 }
 
 impl BalanceParams {
-    /// Asks for the page after this one from here on; false if it was the last.
+    /// Moves on to the page after this one; returns `false` if it was the last.
     pub fn turn_to_next(&mut self, page: &BalanceResponse) -> bool {
         turn(&mut self.cursor, page.next_cursor.as_ref(), page.has_more)
     }
 
-    /// Whether it names a level of a subject, which it has to.
+    /// Whether it names at least one level of a subject, which the protocol requires.
     pub fn has_filter(&self) -> bool {
         self.levels().iter().any(|(_, value)| value.is_some())
     }
@@ -157,7 +157,7 @@ impl BalanceParams {
 }
 
 impl ListReservationsParams {
-    /// Asks for the page after this one from here on; false if it was the last.
+    /// Moves on to the page after this one; returns `false` if it was the last.
     pub fn turn_to_next(&mut self, page: &ReservationListResponse) -> bool {
         turn(&mut self.cursor, page.next_cursor.as_ref(), page.has_more)
     }
@@ -223,7 +223,7 @@ fn named(levels: [&Option<String>; 6]) -> [(&'static str, Option<&str>); 6] {
     ]
 }
 
-/// An empty filter matches nothing on the server, which is never what was meant.
+/// Refuses an empty filter: it matches nothing on the server, which is never intended.
 fn check_filters(filters: &[(&'static str, Option<&str>)]) -> Result<(), InvalidRequest> {
     filters.iter().try_for_each(|(name, value)| match value {
         Some(value) => length(name, value, 1, 128),
@@ -231,7 +231,7 @@ fn check_filters(filters: &[(&'static str, Option<&str>)]) -> Result<(), Invalid
     })
 }
 
-/// An empty cursor is the first page again: following it would never end.
+/// Checks the page parameters. An empty cursor would request the first page again and never end.
 fn check_page(limit: Option<u32>, cursor: Option<&str>) -> Result<(), InvalidRequest> {
     limit.map_or(Ok(()), |limit| within("limit", limit, 1..=200))?;
     cursor.map_or(Ok(()), |cursor| length("cursor", cursor, 1, usize::MAX))
@@ -247,8 +247,8 @@ fn known<T: Display>(name: &str, value: Option<&T>, is_known: fn(&T) -> bool) ->
     }
 }
 
-/// Turns to the page after this one, as long as it leads on: a server that knows no cursor but the one that it was
-/// asked with, or a blank one, would be asked for the same page for ever.
+/// Moves the cursor to the next page, unless the new cursor is blank or the one that was just used, with which a
+/// server would return the same page for ever.
 fn turn(cursor: &mut Option<String>, next: Option<&String>, has_more: Option<bool>) -> bool {
     let leads_on = |next: &&String| !next.is_empty() && cursor.as_ref() != Some(*next);
     *cursor = next.filter(leads_on).filter(|_| has_more != Some(false)).cloned();

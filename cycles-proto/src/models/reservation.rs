@@ -1,4 +1,4 @@
-//! Reservations as the server shows them.
+//! Reservations as the server reports them.
 
 use serde::Deserialize;
 
@@ -15,7 +15,7 @@ use crate::time::UnixMillis;
 
 /// A reservation in a list (schema `ReservationSummary`).
 ///
-/// `metadata`, `committed_metadata` and `evidence` are there only when
+/// `metadata`, `committed_metadata` and `evidence` are present only if
 /// [`ListReservationsParams::include`](super::ListReservationsParams::include) asks for them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
@@ -24,12 +24,12 @@ pub struct ReservationSummary {
     pub reservation_id: ReservationId,
     /// Its state.
     pub status: ReservationStatus,
-    /// The key it was created under, where the server keeps it.
+    /// The key that it was created under, if the server keeps it.
     #[serde(default)]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Who spends.
+    /// The subject that spends.
     pub subject: Subject,
-    /// What is done.
+    /// The action.
     pub action: Action,
     /// The amount that was reserved.
     pub reserved: Amount,
@@ -58,13 +58,13 @@ pub struct ReservationSummary {
     pub evidence: Option<ReservationEvidence>,
 }
 
-/// One reservation (schema `ReservationDetail`). It has the members of a summary, which it derefs to.
+/// One reservation (schema `ReservationDetail`). It derefs to a summary and so has all its members.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReservationDetail {
     /// The reservation.
     pub reservation: ReservationSummary,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     pub info: ResponseInfo,
 }
 
@@ -92,15 +92,15 @@ impl<'de> Deserialize<'de> for ReservationDetail {
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReservationListResponse {
-    /// The reservations, sorted as asked, otherwise in an order that the server chooses.
+    /// The reservations, sorted as requested, or else in an order of the server's choice.
     pub reservations: Vec<ReservationSummary>,
-    /// Names the next page.
+    /// The cursor of the next page.
     #[serde(default)]
     pub next_cursor: Option<String>,
     /// Whether there may be another page.
     #[serde(default)]
     pub has_more: Option<bool>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }

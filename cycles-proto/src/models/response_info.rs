@@ -1,4 +1,4 @@
-//! What a response says beside its body.
+//! Status, headers and body of a response.
 
 use core::fmt;
 use core::time::Duration;
@@ -10,8 +10,8 @@ use crate::api_key::ApiKey;
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// Status, headers and body of the response that a result or an error came from. Texts that are for showing are without
-/// the API key, if a server repeats it.
+/// Status, headers and body of the response that a result or an error came from. If a server echoes the API key, it is
+/// removed from the texts that are meant for display.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ResponseInfo {
     status: u16,
@@ -25,24 +25,24 @@ pub struct ResponseInfo {
     content_type: Option<Box<str>>,
     content_encoding: Option<Box<str>>,
     body: Bytes,
-    /// What is left out where a part of the reply is shown.
+    /// The key to remove from any part of the reply that is shown.
     key: Option<ApiKey>,
 }
 
 impl ResponseInfo {
-    /// What `response` says.
+    /// Reads status, headers and body of `response`.
     pub fn of(response: &http::Response<Bytes>) -> Self {
         Self::with_key(None, response)
     }
 
-    /// What `response` says, with the key that is left out where it is shown.
+    /// Reads `response`, and keeps the key to remove it from any part that is shown.
     pub(crate) fn with_key(key: Option<&ApiKey>, response: &http::Response<Bytes>) -> Self {
         let shown = |value: &HeaderValue| {
             let text = value.to_str().ok()?;
             Some(key.map_or(text.into(), |key| key.redact(text)).into())
         };
         let mut first = First::default();
-        // A look at each of the few that there are costs less than a search for each that there may be.
+        // Looking at the few headers present is cheaper than searching for each known name.
         for (name, value) in response.headers() {
             let place = match name.as_str() {
                 "x-request-id" => &mut first.request_id,
@@ -78,7 +78,7 @@ impl ResponseInfo {
         self.status
     }
 
-    /// The server's name for the request (`X-Request-Id`): what to quote to its operators.
+    /// The server's id of the request (`X-Request-Id`), to quote to its operators.
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
     }
@@ -93,51 +93,51 @@ impl ResponseInfo {
         self.tenant.as_ref()?.to_str().ok()
     }
 
-    /// Requests left in this window (`X-RateLimit-Remaining`); −1 where there is no limit.
+    /// Requests left in this window (`X-RateLimit-Remaining`); −1 if there is no limit.
     pub fn rate_limit_remaining(&self) -> Option<i64> {
         self.rate_limit_remaining
     }
 
-    /// When the window ends, in seconds since 1970 (`X-RateLimit-Reset`); 0 where there is no limit.
+    /// When the window ends, in seconds since 1970 (`X-RateLimit-Reset`); 0 if there is no limit.
     pub fn rate_limit_reset(&self) -> Option<i64> {
         self.rate_limit_reset
     }
 
-    /// How long to wait (`Retry-After`): seconds, a fraction of one rounded up, or until a date. A heartbeat waits for
-    /// the whole seconds of a 429 only, as the protocol has it.
+    /// How long to wait (`Retry-After`): seconds, with a fraction rounded up, or until a date. A heartbeat honours
+    /// only whole seconds of a 429, as the protocol says.
     pub fn retry_after(&self) -> Option<Duration> {
         Some(self.retry_after?.wait)
     }
 
-    /// The same if it is what the protocol knows: whole seconds.
+    /// The `Retry-After`, if it is in the protocol's form: whole seconds.
     pub(crate) fn retry_after_of_the_protocol(&self) -> Option<Duration> {
         let asked = self.retry_after.filter(|asked| asked.is_of_the_protocol);
         Some(asked?.wait)
     }
 
-    /// Where a redirect points to (`Location`), without the API key. It is not followed.
+    /// The target of a redirect (`Location`), without the API key. Redirects are not followed.
     pub fn location(&self) -> Option<&str> {
         self.location.as_deref()
     }
 
-    /// What the body is said to be (`Content-Type`).
+    /// The declared type of the body (`Content-Type`).
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
     }
 
-    /// How the body is said to be encoded (`Content-Encoding`). None is asked for.
+    /// The declared encoding of the body (`Content-Encoding`). The client requests none.
     pub fn content_encoding(&self) -> Option<&str> {
         self.content_encoding.as_deref()
     }
 
-    /// The body as it came. That of a reply which is not a success is without the API key, if the server repeated it.
+    /// The body as received. If the reply is not a success and the server echoed the API key, the key is removed.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 }
 
 impl ResponseInfo {
-    /// A text of the reply as it is shown: without the API key.
+    /// A text of the reply for display, without the API key.
     pub(crate) fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.key {
             Some(key) => key.redact(text),
@@ -145,7 +145,7 @@ impl ResponseInfo {
         }
     }
 
-    /// The `Debug` of a reply, without the API key.
+    /// Writes the `Debug` of a reply, without the API key.
     pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, reply: &dyn fmt::Debug) -> fmt::Result {
         let Some(key) = &self.key else {
             return reply.fmt(f);
@@ -158,7 +158,7 @@ impl ResponseInfo {
         f.write_str(&key.redact(&text))
     }
 
-    /// The same for a reply that is not a success: its body is only shown, so the API key is left out.
+    /// Removes the API key from the body, for a reply that is not a success: its body is only for display.
     pub(crate) fn without_key(mut self) -> Self {
         if let Some(clean) = self.key.as_ref().and_then(|key| key.redact_body(&self.body)) {
             self.body = clean;
@@ -167,7 +167,7 @@ impl ResponseInfo {
     }
 }
 
-/// Implements `Debug` for a reply: all of its members, and the API key in none.
+/// Implements `Debug` for a reply, with all its members and without the API key.
 macro_rules! shown_without_the_key {
     ($reply:ident { $($member:ident),+ }) => {
         impl core::fmt::Debug for $reply {
@@ -175,7 +175,7 @@ macro_rules! shown_without_the_key {
                 struct Members<'a>(&'a $reply);
                 impl core::fmt::Debug for Members<'_> {
                     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                        // Without a member that is forgotten it does not compile.
+                        // A forgotten member does not compile.
                         let $reply { $($member),+ } = self.0;
                         f.debug_struct(stringify!($reply))$(.field(stringify!($member), $member))+.finish()
                     }
@@ -203,7 +203,7 @@ impl fmt::Debug for ResponseInfo {
     }
 }
 
-/// The first value of each header that is read, which is the one that counts.
+/// The first value of each header of interest; further values do not count.
 #[derive(Default)]
 struct First<'a> {
     request_id: Option<&'a HeaderValue>,

@@ -1,4 +1,4 @@
-//! What the server answers to the operations that change or ask the ledger.
+//! The server's answers to operations that change or query the ledger.
 
 use core::time::Duration;
 
@@ -14,29 +14,28 @@ use super::ids::{EventId, ReservationId};
 use super::response_info::{ResponseInfo, shown_without_the_key};
 use crate::time::UnixMillis;
 
-/// The answer to `decide` (schema `DecisionResponse`). It holds nothing: a reservation made later may
-/// still be refused.
+/// The answer to `decide` (schema `DecisionResponse`). No budget is held: a later reservation may still be refused.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct DecisionResponse {
     /// Whether the action would be allowed.
     pub decision: Decision,
-    /// What to keep to when it is `ALLOW_WITH_CAPS`.
+    /// The limits to keep to if the decision is `ALLOW_WITH_CAPS`.
     #[serde(default)]
     pub caps: Option<Caps>,
-    /// Why it is `DENY`.
+    /// The reason if the decision is `DENY`.
     #[serde(default)]
     pub reason_code: Option<DecisionReasonCode>,
-    /// When asking again may help, in milliseconds from now.
+    /// How long to wait before another try, in milliseconds.
     #[serde(default, deserialize_with = "non_negative")]
     pub retry_after_ms: Option<i64>,
-    /// The scopes that were looked at, broadest first.
+    /// The scopes that were checked, broadest first.
     #[serde(default)]
     pub affected_scopes: Option<Vec<String>>,
     /// The evidence of the decision.
     #[serde(default)]
     pub cycles_evidence: Option<CyclesEvidenceRef>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -51,7 +50,7 @@ shown_without_the_key!(DecisionResponse {
     info
 });
 
-/// The answer to a reservation, live or dry (schema `ReservationCreateResponse`).
+/// The answer to a reservation or its dry run (schema `ReservationCreateResponse`).
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct ReservationCreateResponse {
@@ -66,8 +65,8 @@ pub struct ReservationCreateResponse {
     /// When the lease ends, on the server's clock.
     #[serde(default)]
     pub expires_at_ms: Option<UnixMillis>,
-    /// How long the lease lasted when the answer was made. 0 on the replay of a key whose reservation is
-    /// over: then nothing is held.
+    /// How long the lease had left when the answer was made, in milliseconds. 0 if the key was used before and that
+    /// reservation has ended: nothing is held then.
     #[serde(default)]
     pub remaining_ttl_ms: Option<u64>,
     /// The deepest scope.
@@ -75,22 +74,22 @@ pub struct ReservationCreateResponse {
     pub scope_path: Option<String>,
     /// All scopes, broadest first.
     pub affected_scopes: Vec<String>,
-    /// What to keep to when it is `ALLOW_WITH_CAPS`.
+    /// The limits to keep to if the decision is `ALLOW_WITH_CAPS`.
     #[serde(default)]
     pub caps: Option<Caps>,
-    /// The balances after the reservation; of a dry run, as they are.
+    /// The balances after the reservation; after a dry run, the present ones.
     #[serde(default)]
     pub balances: Option<Vec<Balance>>,
-    /// Why it is `DENY`.
+    /// The reason if the decision is `DENY`.
     #[serde(default)]
     pub reason_code: Option<DecisionReasonCode>,
-    /// When asking again may help, in milliseconds from now.
+    /// How long to wait before another try, in milliseconds.
     #[serde(default, deserialize_with = "non_negative")]
     pub retry_after_ms: Option<i64>,
     /// The evidence of the reservation.
     #[serde(default)]
     pub cycles_evidence: Option<CyclesEvidenceRef>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -125,12 +124,12 @@ impl ReservationCreateResponse {
 pub struct CommitResponse {
     /// `COMMITTED`.
     pub status: ReservationStatus,
-    /// What was charged; less than the actual amount when `ALLOW_IF_AVAILABLE` capped it.
+    /// The amount that was charged; less than the actual amount if `ALLOW_IF_AVAILABLE` capped it.
     pub charged: Amount,
-    /// What the action cost, in a [receipt](crate::outcome::Receipt).
+    /// The cost of the action; set in a [receipt](crate::outcome::Receipt) only.
     #[serde(skip)]
     pub actual: Option<Amount>,
-    /// What was given back, if less was charged than reserved.
+    /// The amount that was given back, if less was charged than reserved.
     #[serde(default)]
     pub released: Option<Amount>,
     /// The balances after the commit.
@@ -139,7 +138,7 @@ pub struct CommitResponse {
     /// The evidence of the commit.
     #[serde(default)]
     pub cycles_evidence: Option<CyclesEvidenceRef>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -160,7 +159,7 @@ shown_without_the_key!(CommitResponse {
 pub struct ReleaseResponse {
     /// `RELEASED`.
     pub status: ReservationStatus,
-    /// What was given back.
+    /// The amount that was given back.
     pub released: Amount,
     /// The balances after the release.
     #[serde(default)]
@@ -168,7 +167,7 @@ pub struct ReleaseResponse {
     /// The evidence of the release.
     #[serde(default)]
     pub cycles_evidence: Option<CyclesEvidenceRef>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -189,13 +188,13 @@ pub struct ReservationExtendResponse {
     pub status: ReservationStatus,
     /// When the lease ends now, on the server's clock.
     pub expires_at_ms: UnixMillis,
-    /// How long the lease lasted when the answer was made.
+    /// How long the lease had left when the answer was made, in milliseconds.
     #[serde(default)]
     pub remaining_ttl_ms: Option<u64>,
     /// The balances, unchanged.
     #[serde(default)]
     pub balances: Option<Vec<Balance>>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -217,16 +216,16 @@ pub struct EventCreateResponse {
     /// The event.
     #[serde(deserialize_with = "not_empty")]
     pub event_id: EventId,
-    /// What was charged, if that is less than the actual amount.
+    /// The amount that was charged, if it is less than the actual amount.
     #[serde(default)]
     pub charged: Option<Amount>,
-    /// What the action cost, in a [receipt](crate::outcome::Receipt).
+    /// The cost of the action; set in a [receipt](crate::outcome::Receipt) only.
     #[serde(skip)]
     pub actual: Option<Amount>,
     /// The balances after the debit.
     #[serde(default)]
     pub balances: Option<Vec<Balance>>,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }
@@ -246,7 +245,7 @@ shown_without_the_key!(EventCreateResponse {
 pub struct HealthResponse {
     /// Whether the server is ready.
     pub status: HealthStatus,
-    /// What the transport saw.
+    /// Status, headers and body of the response.
     #[serde(skip)]
     pub info: ResponseInfo,
 }

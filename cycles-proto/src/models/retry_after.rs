@@ -1,4 +1,4 @@
-//! `Retry-After` and `Date`, as the servers and balancers of this world write them (RFC 9110, 5.6.7 and 10.2.3).
+//! `Retry-After` and `Date`, in every form that servers and load balancers use (RFC 9110, 5.6.7 and 10.2.3).
 
 use core::time::Duration;
 
@@ -7,15 +7,15 @@ use http::header::{DATE, HeaderMap, RETRY_AFTER};
 /// How long a reply asks to wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetryAfter {
-    /// At least as long as was asked for. It is not bounded: whoever waits bounds it.
+    /// The wait, rounded up. It has no upper bound; the code that waits applies one.
     pub(crate) wait: Duration,
-    /// Whether it is whole seconds and nothing else, as the protocol has it.
+    /// Whether it is in the protocol's form: whole seconds and nothing else.
     pub(crate) is_of_the_protocol: bool,
 }
 
 impl RetryAfter {
-    /// What the headers ask for; of several values the longest. A date counts from the reply's own `Date`, so that no
-    /// clock of ours is involved; without one it says nothing. What is none of these is ignored.
+    /// Reads the headers; the longest of several values counts. A date is relative to the reply's own `Date`, so that
+    /// the client's clock does not matter; without a `Date` it is ignored. Any other text is ignored.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         let lines = || headers.get_all(RETRY_AFTER).iter();
         let first = lines().next()?.as_bytes().trim_ascii();
@@ -23,7 +23,7 @@ impl RetryAfter {
         let waits = lines().filter_map(|value| {
             let text = value.to_str().ok()?.trim();
             match date(text) {
-                // A moment that is over asks for no wait.
+                // A moment in the past asks for no wait.
                 Some(at) => now.map(|now| Duration::from_secs(at.saturating_sub(now))),
                 None => text.split(',').filter_map(seconds).max(),
             }
@@ -36,7 +36,7 @@ impl RetryAfter {
     }
 }
 
-/// Seconds, a fraction of one rounded up. A number that does not fit waits for ever.
+/// Parses seconds, with a fraction rounded up. A number that does not fit becomes the longest wait.
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -48,8 +48,8 @@ fn seconds(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT` and of the two forms that came before it,
-/// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. The day of the week is not looked at.
+/// Parses `Sun, 06 Nov 1994 08:49:37 GMT` and the two older forms, `Sunday, 06-Nov-94 08:49:37 GMT` and
+/// `Sun Nov  6 08:49:37 1994`, into seconds since 1970. The day of the week is ignored.
 fn date(text: &str) -> Option<u64> {
     let words: Vec<&str> = text.split([' ', '-']).filter(|word| !word.is_empty()).collect();
     let (day, month, year, time) = match words[..] {
@@ -58,7 +58,7 @@ fn date(text: &str) -> Option<u64> {
         _ => return None,
     };
     let year = match (year.len(), digits(year)?) {
-        // Two digits are of this century, unless that is long from now.
+        // A year of two digits is in this century, unless that is far in the future.
         (2, year @ 0..70) => 2_000 + year,
         (2, year) => 1_900 + year,
         (4, year @ 1_970..) => year,
@@ -74,13 +74,13 @@ fn date(text: &str) -> Option<u64> {
     Some(((days(year, month, day)? * 24 + hours) * 60 + minutes) * 60 + seconds)
 }
 
-/// At most four digits.
+/// Parses at most four digits.
 fn digits(text: &str) -> Option<u64> {
     let is_number = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)
 }
 
-/// Days since 1970-01-01 of a day of the Gregorian calendar, whose year is taken to begin in March.
+/// Converts a Gregorian date into days since 1970-01-01, with years that begin in March.
 fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     let (year, month) = if month > 2 {
         (year, month - 3)

@@ -1,4 +1,4 @@
-//! Who spends.
+//! Subjects.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::limits::{InvalidRequest, length};
 
-/// Who spends (schema `Subject`): up to six levels from the tenant down, each of them a budget scope.
+/// The subject that spends (schema `Subject`): up to six levels from the tenant down, each of them a budget scope.
 ///
-/// At least one level must be there. Values have at most 128 of the characters `A-Z a-z 0-9 _ . -`; the
-/// server lower-cases them in scope paths.
+/// At least one level is required. A value has at most 128 of the characters `A-Z a-z 0-9 _ . -`; the server
+/// lower-cases it in scope paths.
 ///
 /// ```
 /// use cycles_proto::models::Subject;
@@ -36,7 +36,7 @@ pub struct Subject {
     /// A group of tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolset: Option<String>,
-    /// Up to 16 values of at most 256 characters for reports; they never select a budget.
+    /// Up to 16 values of at most 256 characters, for reports; they never select a budget.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "dimensions",
@@ -46,7 +46,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The subject of a whole tenant.
+    /// Creates the subject of a whole tenant.
     pub fn tenant(tenant: impl Into<String>) -> Self {
         Self {
             tenant: Some(tenant.into()),
@@ -54,7 +54,7 @@ impl Subject {
         }
     }
 
-    /// This subject, with every level it leaves out taken from `defaults`. Dimensions are merged by name.
+    /// Fills in the missing levels from `defaults`. Dimensions are merged by name.
     #[must_use]
     pub fn or(self, defaults: &Self) -> Self {
         let mut dimensions = defaults.dimensions.clone().unwrap_or_default();
@@ -87,7 +87,7 @@ impl Subject {
         self.check_dimensions()
     }
 
-    /// The checks of [`Self::check`] for defaults that a request completes: nothing has to be there.
+    /// Does the checks of [`Self::check`] for defaults that a request completes: no level is required.
     pub(crate) fn check_partial(&self) -> Result<(), InvalidRequest> {
         if self.levels().iter().all(|(_, value)| value.is_none()) {
             self.check_dimensions()
@@ -136,13 +136,13 @@ fn check_level(field: &str, value: &str) -> Result<(), InvalidRequest> {
     match value.chars().find(|&c| !allowed(c)) {
         None => Ok(()),
         Some(c) => {
-            let problem = format!("contains {c:?}: only A-Z a-z 0-9 _ . - have a place in a scope path");
+            let problem = format!("contains {c:?}: a scope path may contain only A-Z a-z 0-9 _ . -");
             Err(InvalidRequest::new(field, problem))
         }
     }
 }
 
-/// The server returns a dimension that was sent as null as null: it says nothing, so it is left out.
+/// Leaves out dimensions that are null: a server returns those that were sent as null.
 fn dimensions<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<BTreeMap<String, String>>, D::Error> {

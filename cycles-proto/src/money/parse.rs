@@ -1,4 +1,4 @@
-//! Price tables from TOML. Numbers are taken as they are written, so that none passes through a float.
+//! Price tables from TOML. Numbers are parsed from their text, so that they never pass through a float.
 
 use core::ops::Range;
 use core::str::FromStr;
@@ -12,8 +12,8 @@ use super::table::{PriceError, PriceTable};
 use super::usd::Usd;
 use crate::text::shortened;
 
-/// A table of prices in TOML; see [`PriceTable`]. What it does not know is an error, as a misspelt price would be
-/// another one.
+/// Parses a table of prices in TOML; see [`PriceTable`]. Unknown keys are errors, because a misspelt key would change
+/// a price.
 impl FromStr for PriceTable {
     type Err = PriceError;
 
@@ -40,7 +40,7 @@ impl FromStr for PriceTable {
         for (name, prices) in models.iter() {
             let place = place.at(name.span()).model(name.get_ref());
             if name.get_ref().trim().is_empty() {
-                return Err(place.invalid("has no name: write what the program calls the model by"));
+                return Err(place.invalid("has no name: write the name that the program asks for"));
             }
             let prices = place.prices(place.table(prices)?)?;
             table = table.with_model(name.get_ref().as_ref(), prices);
@@ -49,7 +49,7 @@ impl FromStr for PriceTable {
     }
 }
 
-/// Where in the text something is.
+/// A place in the text, for errors.
 #[derive(Clone, Debug)]
 struct Place<'a> {
     text: &'a str,
@@ -121,7 +121,7 @@ impl<'a> Place<'a> {
                 "output" => &mut output,
                 "reasoning" => &mut reasoning,
                 _ => {
-                    let known = "is not known: a model has `input`, `cached_input`, `output` and `reasoning`, each for a million tokens, and a name with dots stands in quotes";
+                    let known = "is not known: a model has `input`, `cached_input`, `output` and `reasoning`, each per million tokens, and a name with dots must be in quotes";
                     return Err(place.invalid(known));
                 }
             };
@@ -129,7 +129,7 @@ impl<'a> Place<'a> {
         }
         let missing = |key| {
             let place = self.clone().key(key);
-            move || place.invalid("is missing: US dollars for a million tokens")
+            move || place.invalid("is missing: write US dollars per million tokens")
         };
         Ok(Prices {
             cached_input,
@@ -147,7 +147,7 @@ impl<'a> Place<'a> {
         let number = value.as_float().map(DeFloat::as_str);
         let number = number.or_else(|| integer.map(DeInteger::as_str));
         let Some(text) = value.as_str().or(number) else {
-            return Err(self.invalid("must be US dollars for a million tokens, as in 2.50"));
+            return Err(self.invalid("must be US dollars per million tokens, as in 2.50"));
         };
         match scale::problem(text) {
             Some(problem) => Err(self.invalid(problem)),
@@ -227,12 +227,12 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = '2,50'\noutput = 1",
                 3,
-                "model `m`, key `input`: `2,50` is no amount of US dollars",
+                "model `m`, key `input`: `2,50` is not an amount of US dollars",
             ),
             (
                 "input = 1\noutput = -1.5",
                 4,
-                "model `m`, key `output`: `-1.5` is no amount",
+                "model `m`, key `output`: `-1.5` is not an amount",
             ),
             ("input = 1\noutput = nan", 4, "key `output`: `nan`"),
             ("input = 1\noutput = 1e3", 4, "key `output`: `1e3`"),
@@ -245,7 +245,7 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 6e-07",
                 4,
-                "key `output`: `6e-07` looks like the price of one token, and prices are US dollars for a million tokens: did you mean 0.6?",
+                "key `output`: `6e-07` looks like the price of one token, but prices are in US dollars per million tokens: did you mean 0.6?",
             ),
             (
                 "input = 1\noutput = 1\ncached_input = '7.5e-8'",
@@ -255,24 +255,24 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\nreasoning = '0.0006'",
                 5,
-                "did you mean 600 (or 0.6, if it is that of a thousand)?",
+                "did you mean 600 (or 0.6, if that is the price of a thousand)?",
             ),
             (
                 "input = 0x10\noutput = 1",
                 3,
-                "key `input`: must be US dollars for a million tokens",
+                "key `input`: must be US dollars per million tokens",
             ),
             ("input = true\noutput = 1", 3, "key `input`: must be US dollars"),
             ("input = [1]\noutput = 1", 3, "key `input`: must be US dollars"),
             (
                 "input = 1.123456789\noutput = 1",
                 3,
-                "key `input`: `1.123456789` is no amount",
+                "key `input`: `1.123456789` is not an amount",
             ),
             (
                 "input = 92233720369\noutput = 1",
                 3,
-                "key `input`: `92233720369` is no amount",
+                "key `input`: `92233720369` is not an amount",
             ),
             ("input = 1", 2, "model `m`, key `output`: is missing"),
             ("output = 1", 2, "model `m`, key `input`: is missing"),

@@ -1,40 +1,40 @@
-//! What one model costs, and what was used of it.
+//! The prices of one model, and its usage.
 
 use super::usd::Usd;
 use crate::models::{Amount, CyclesMetrics};
 
-/// What a model costs, in US dollars for a million tokens.
+/// The prices of a model, in US dollars per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Prices {
-    /// Of a prompt.
+    /// Price of the input tokens.
     pub input: Usd,
-    /// Of what of a prompt the model had in its cache; `input` if it is not given.
+    /// Price of the input tokens that the provider read from its cache; `input` if not given.
     pub cached_input: Option<Usd>,
-    /// Of an answer.
+    /// Price of the output tokens.
     pub output: Usd,
-    /// Of what the model thought before its answer; `output` if it is not given.
+    /// Price of the reasoning tokens; `output` if not given.
     pub reasoning: Option<Usd>,
 }
 
-/// How many tokens were used, each counted once: a cached one is not in `input` too, and a reasoned one not in
-/// `output`. Where a model's totals contain them, see [`from_totals`](Self::from_totals).
+/// The number of tokens used. Each token counts once: `input` does not include cached tokens, and `output` does not
+/// include reasoning. If a model's totals do include them, use [`from_totals`](Self::from_totals).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Of the prompt, without those from the cache.
+    /// Input tokens, without those from the cache.
     pub input: u64,
-    /// Of the prompt, from the cache.
+    /// Input tokens from the cache.
     pub cached_input: u64,
-    /// Of the answer, without reasoning.
+    /// Output tokens, without reasoning.
     pub output: u64,
-    /// Of reasoning.
+    /// Reasoning tokens.
     pub reasoning: u64,
 }
 
 const MILLION: u128 = 1_000_000;
 
 impl Prices {
-    /// So much for a million tokens of a prompt, and of an answer.
+    /// Creates prices per million input and output tokens.
     pub fn new(input: Usd, output: Usd) -> Self {
         Self {
             input,
@@ -44,21 +44,21 @@ impl Prices {
         }
     }
 
-    /// So much for a million tokens of a prompt that come from the cache.
+    /// Sets the price per million input tokens from the cache.
     #[must_use]
     pub fn with_cached_input(mut self, price: Usd) -> Self {
         self.cached_input = Some(price);
         self
     }
 
-    /// So much for a million tokens of reasoning.
+    /// Sets the price per million reasoning tokens.
     #[must_use]
     pub fn with_reasoning(mut self, price: Usd) -> Self {
         self.reasoning = Some(price);
         self
     }
 
-    /// What `usage` costs, rounded up to the microcent once for all of it; `None` if that does not fit.
+    /// Returns the cost of `usage`; the sum is rounded up to the microcent once. `None` if it does not fit.
     pub fn cost(&self, usage: Usage) -> Option<Amount> {
         sum([
             (usage.input, self.input),
@@ -68,9 +68,9 @@ impl Prices {
         ])
     }
 
-    /// What a prompt of `input` tokens and an answer of at most `max_tokens` come to at most by these prices, whatever
-    /// of them is cached or reasoned; `None` if that does not fit. What a provider charges beside them (writes to its
-    /// cache, a higher price for long prompts, other service tiers) is not in it.
+    /// Returns the highest cost of a prompt of `input` tokens and an answer of at most `max_tokens` at these prices,
+    /// however many of them are cached or reasoning. `None` if it does not fit. It does not include a provider's other
+    /// charges (writes to its cache, a higher price for long prompts, other service tiers).
     pub fn estimate(&self, input: u64, max_tokens: u64) -> Option<Amount> {
         let dearest = |price: Usd, other: Option<Usd>| other.map_or(price, |other| price.max(other));
         sum([
@@ -81,9 +81,9 @@ impl Prices {
 }
 
 impl Usage {
-    /// Of a model whose `input` counts the `cached` tokens too, and whose `output` those of `reasoning`, as OpenAI
-    /// tells them (`prompt_tokens`, `cached_tokens`, `completion_tokens`, `reasoning_tokens`). A part that is
-    /// larger than its whole is taken as it is: never less than either says.
+    /// Converts totals in which `input` includes the `cached` tokens and `output` includes those of `reasoning`, as
+    /// OpenAI reports them (`prompt_tokens`, `cached_tokens`, `completion_tokens`, `reasoning_tokens`). A part that is
+    /// larger than its total counts in full, so that neither number is undercounted.
     pub fn from_totals(input: u64, cached: u64, output: u64, reasoning: u64) -> Self {
         Self {
             input: input.saturating_sub(cached),
@@ -93,7 +93,7 @@ impl Usage {
         }
     }
 
-    /// The same for a commit: tokens of the prompt, and of answer and reasoning.
+    /// The metrics for a commit: all input tokens, and all output tokens including reasoning.
     pub fn metrics(&self) -> CyclesMetrics {
         let count = |tokens: u64, more: u64| i64::try_from(tokens.saturating_add(more)).ok();
         CyclesMetrics {
@@ -107,7 +107,7 @@ impl Usage {
 fn sum<const N: usize>(parts: [(u64, Usd); N]) -> Option<Amount> {
     let mut millionths: u128 = 0;
     for (tokens, price) in parts {
-        // A price is never less than 0.
+        // A price is never negative.
         let price = u128::from(price.microcents().unsigned_abs());
         millionths = millionths.checked_add(u128::from(tokens).checked_mul(price)?)?;
     }

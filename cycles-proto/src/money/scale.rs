@@ -1,10 +1,11 @@
-//! Prices that were written for another number of tokens than a million, or with an exponent: what is to be written
+//! Recognizes prices that were written per token or per thousand tokens, or with an exponent, and says what to write
 //! instead.
 
-/// What is less than a thousandth of a dollar is no price of a million tokens; the dearest models cost as much for one.
+/// A million tokens never cost less than a thousandth of a dollar; with the most expensive models, that is the price
+/// of one token.
 const LEAST: i32 = -3;
 
-/// Why a number is not taken as the price of a million tokens, if it looks like another one.
+/// Why a number is refused as a price per million tokens, if it looks like another price.
 pub(super) fn problem(text: &str) -> Option<String> {
     let number = Decimal::read(text)?;
     if number.digits.is_empty() {
@@ -13,29 +14,29 @@ pub(super) fn problem(text: &str) -> Option<String> {
     if number.point <= LEAST {
         let (of_one, of_thousand) = (number.shifted(6), number.shifted(3));
         let or = match &of_thousand {
-            dollars if dollars.point > LEAST => format!(" (or {dollars}, if it is that of a thousand)"),
+            dollars if dollars.point > LEAST => format!(" (or {dollars}, if that is the price of a thousand)"),
             _ => String::new(),
         };
         return Some(format!(
-            "`{text}` looks like the price of one token, and prices are US dollars for a million tokens: did you mean \
+            "`{text}` looks like the price of one token, but prices are in US dollars per million tokens: did you mean \
              {of_one}{or}?"
         ));
     }
     let has_exponent = text.contains(['e', 'E']);
     has_exponent.then(|| {
-        format!("`{text}` has an exponent: write {number}, if it is US dollars for a million tokens")
+        format!("`{text}` has an exponent: write {number}, if that is in US dollars per million tokens")
     })
 }
 
-/// 0.DIGITS times ten to the power of `point`.
+/// 0.DIGITS times 10 to the power of `point`.
 struct Decimal {
-    /// Neither begins nor ends with a zero.
+    /// Without leading and trailing zeros.
     digits: String,
     point: i32,
 }
 
 impl Decimal {
-    /// Nothing if it is no number, or one that is not written out by anybody.
+    /// Parses a number; `None` if it is not one, or is absurdly long.
     fn read(text: &str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -49,7 +50,7 @@ impl Decimal {
         }
         let significant = digits.trim_start_matches('0');
         let zeros = digits.len() - significant.len();
-        // Both are at most as long as the digits.
+        // Both are at most the number of digits.
         let point = i32::try_from(whole.len()).ok()? - i32::try_from(zeros).ok()? + exponent;
         Some(Self {
             digits: significant.trim_end_matches('0').to_owned(),
@@ -65,7 +66,7 @@ impl Decimal {
     }
 }
 
-/// Without an exponent.
+/// Writes the number without an exponent.
 impl core::fmt::Display for Decimal {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
@@ -96,20 +97,20 @@ mod tests {
             ("0.000000075", "did you mean 0.075?"),
             (
                 "0.00000250",
-                "did you mean 2.5 (or 0.0025, if it is that of a thousand)?",
+                "did you mean 2.5 (or 0.0025, if that is the price of a thousand)?",
             ),
             ("0.00001", "did you mean 10 ("),
             ("0.0006", "did you mean 600 ("),
             (
                 "0.00015",
-                "did you mean 150 (or 0.15, if it is that of a thousand)?",
+                "did you mean 150 (or 0.15, if that is the price of a thousand)?",
             ),
             ("0.000999", "did you mean 999 ("),
             ("1e-30", "did you mean 0.000000000000000000000001?"),
         ] {
             let problem = problem(text).unwrap();
             assert!(problem.contains(words), "{problem}");
-            assert!(problem.contains("US dollars for a million tokens"), "{problem}");
+            assert!(problem.contains("US dollars per million tokens"), "{problem}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What models cost, by their names.
+//! The prices of models, by name.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use super::prices::{Prices, Usage};
 use crate::models::Amount;
 use crate::text::shortened;
 
-/// What models cost. It is yours, as prices change: made by hand, or with the feature `prices` read from TOML.
+/// A table of the prices of models. Prices change, so you provide the table: in code, or from TOML with the feature
+/// `prices`.
 ///
 /// ```toml
 /// version = "2026-11-22"       # yours, to be told in a commit's metadata
@@ -18,7 +19,7 @@ use crate::text::shortened;
 /// reasoning = "10.00"          # the price of `output` if it is not given; text is as good as a number
 /// ```
 ///
-/// A price below 0.001 that is not 0 is refused, since it looks like that of a single token.
+/// A price below 0.001, other than 0, is refused, because it looks like the price of a single token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
     version: String,
@@ -26,7 +27,7 @@ pub struct PriceTable {
 }
 
 impl PriceTable {
-    /// A table without models.
+    /// Creates a table without models.
     pub fn new(version: impl Into<String>) -> Self {
         Self {
             version: version.into(),
@@ -34,24 +35,24 @@ impl PriceTable {
         }
     }
 
-    /// The table with one more model, or with other prices of one.
+    /// Returns the table with this model added, or with its prices replaced.
     #[must_use]
     pub fn with_model(mut self, name: impl Into<String>, prices: Prices) -> Self {
         self.models.insert(name.into(), prices);
         self
     }
 
-    /// Its version: whatever its author calls it.
+    /// The version, a text of its author's choice.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The models and their prices, by name.
+    /// The models and their prices, sorted by name.
     pub fn models(&self) -> impl Iterator<Item = (&str, &Prices)> {
         self.models.iter().map(|(name, prices)| (name.as_str(), prices))
     }
 
-    /// The prices of a model, whose name is matched exactly.
+    /// Returns the prices of a model. The name must match exactly.
     ///
     /// # Errors
     /// [`PriceError::UnknownModel`].
@@ -62,18 +63,18 @@ impl PriceTable {
         })
     }
 
-    /// What `usage` of a model costs, rounded up to the microcent. After a call, better ask the prices that were
-    /// [looked up](Self::model) before it: an unknown name is no reason to lose an answer that was paid for.
+    /// Returns the cost of a model's `usage`, rounded up to the microcent. After a call, prefer the prices that were
+    /// [looked up](Self::model) before it: an unknown name should not lose an answer that was paid for.
     ///
     /// # Errors
-    /// [`PriceError::UnknownModel`], and [`PriceError::TooMuch`] if it does not fit.
+    /// [`PriceError::UnknownModel`], or [`PriceError::TooMuch`] if the cost does not fit.
     pub fn cost(&self, model: &str, usage: Usage) -> Result<Amount, PriceError> {
         let cost = self.model(model)?.cost(usage);
         cost.ok_or_else(|| PriceError::TooMuch(shortened(model)))
     }
 
-    /// What a prompt of `input` tokens and an answer of at most `max_tokens` come to at most by these prices: what to
-    /// reserve. What a provider charges beside them is not in it; see the [module](super).
+    /// Returns the amount to reserve: the highest cost of a prompt of `input` tokens and an answer of at most
+    /// `max_tokens` at these prices. It does not include a provider's other charges; see the [module](super).
     ///
     /// # Errors
     /// As [`cost`](Self::cost).
@@ -87,7 +88,7 @@ impl PriceTable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
-    /// The table does not know the model.
+    /// The table does not have the model.
     #[error("the price table `{version}` has no model `{model}`")]
     #[non_exhaustive]
     UnknownModel {
@@ -97,9 +98,9 @@ pub enum PriceError {
         version: String,
     },
     /// The cost is more than an amount can be.
-    #[error("what was used of the model `{0}` costs more than 92233720368.54775807 US dollars")]
+    #[error("the usage of the model `{0}` costs more than 92233720368.54775807 US dollars")]
     TooMuch(String),
-    /// The text is no price table.
+    /// The text is not a price table.
     #[error(
         "the price table cannot be read: line {line}{}{}: {problem}",
         named(", model", model),
@@ -107,11 +108,11 @@ pub enum PriceError {
     )]
     #[non_exhaustive]
     Invalid {
-        /// Which line, from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// The model that it is about.
+        /// The model that the error is about.
         model: Option<String>,
-        /// The key that it is about.
+        /// The key that the error is about.
         key: Option<String>,
         /// What is wrong, and what would be right.
         problem: String,

@@ -7,10 +7,9 @@ use crate::meter::Reading;
 use crate::models::{Amount, Unit};
 use crate::text::shortened;
 
-/// An amount of US dollars from 0 to 92,233,720,368.54775807, exact to the microcent: 100,000,000 to the dollar.
+/// An amount of US dollars from 0 to 92,233,720,368.54775807, exact to the microcent (100,000,000 to the dollar).
 ///
-/// Arithmetic is checked: what does not fit is `None`, and nothing wraps. It is read and shown as dollars with two
-/// to eight decimals.
+/// Arithmetic is checked: a result that does not fit is `None`. The text form is dollars with two to eight decimals.
 ///
 /// ```
 /// use cycles_proto::money::Usd;
@@ -27,29 +26,29 @@ pub struct Usd(i64);
 const MICROCENTS_PER_CENT: i64 = 1_000_000;
 const MICROCENTS_PER_DOLLAR: i64 = 100 * MICROCENTS_PER_CENT;
 
-/// As many as a dollar has in microcents.
+/// A dollar has 10⁸ microcents.
 const DECIMALS: usize = 8;
 
 impl Usd {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(0);
 
-    /// The most there is.
+    /// The largest amount.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// So many dollars.
+    /// Creates an amount from whole dollars.
     pub const fn dollars(dollars: u32) -> Self {
         // `From` is not const; 2³² dollars are far from the limit.
         Self(dollars as i64 * MICROCENTS_PER_DOLLAR)
     }
 
-    /// So many cents.
+    /// Creates an amount from whole cents.
     pub const fn cents(cents: u32) -> Self {
         // `From` is not const; 2³² cents are far from the limit.
         Self(cents as i64 * MICROCENTS_PER_CENT)
     }
 
-    /// So many microcents; `None` if that is less than 0.
+    /// Creates an amount from microcents; `None` if they are negative.
     pub const fn from_microcents(microcents: i64) -> Option<Self> {
         if microcents < 0 {
             return None;
@@ -57,31 +56,31 @@ impl Usd {
         Some(Self(microcents))
     }
 
-    /// How many microcents it is.
+    /// The amount in microcents.
     pub const fn microcents(self) -> i64 {
         self.0
     }
 
-    /// The sum, if it fits.
+    /// Returns the sum, if it fits.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// The difference, if it is not less than 0.
+    /// Returns the difference, if it is not negative.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Self::from_microcents(self.0.checked_sub(other.0)?)
     }
 
-    /// So many times as much, if it fits.
+    /// Returns the product, if it fits.
     #[must_use]
     pub fn checked_mul(self, times: u32) -> Option<Self> {
         self.0.checked_mul(i64::from(times)).map(Self)
     }
 }
 
-/// Dollars, with as many decimals as it takes and two at least.
+/// Writes dollars, with as many decimals as necessary and at least two.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dollars, rest) = (self.0 / MICROCENTS_PER_DOLLAR, self.0 % MICROCENTS_PER_DOLLAR);
@@ -92,9 +91,9 @@ impl fmt::Display for Usd {
     }
 }
 
-/// Text that is no amount of US dollars, or an amount that is none.
+/// The error for a text or an [`Amount`] that is not an amount of US dollars.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no amount of US dollars: {problem}")]
+#[error("`{text}` is not an amount of US dollars: {problem}")]
 pub struct InvalidUsd {
     text: String,
     problem: &'static str,
@@ -108,13 +107,14 @@ impl InvalidUsd {
         }
     }
 
-    /// What is wrong with it.
+    /// What is wrong with the text or amount.
     pub fn problem(&self) -> &'static str {
         self.problem
     }
 }
 
-/// Digits, and after a point up to eight more and any number of zeros: `12`, `12.34`, `0.00000001`. Nothing is rounded.
+/// Parses digits, with up to eight decimals after a point and then any number of zeros: `12`, `12.34`, `0.00000001`.
+/// Nothing is rounded.
 impl FromStr for Usd {
     type Err = InvalidUsd;
 
@@ -132,14 +132,14 @@ impl FromStr for Usd {
         if whole.is_empty() || !is_digits(whole) || !is_digits(decimals) {
             return Err(invalid("write digits, and a point before decimals, as in 12.34"));
         }
-        // Zeros beyond them are exact.
+        // Further zeros are exact.
         let decimals = match decimals.split_at_checked(DECIMALS) {
             Some((known, more)) if more.bytes().all(|byte| byte == b'0') => known,
             Some(_) | None => decimals,
         };
         if decimals.len() > DECIMALS {
             return Err(invalid(
-                "it has more than eight decimals, and less than a microcent is nothing",
+                "it has more than eight decimals, and a microcent is the smallest amount",
             ));
         }
         // Up to eight digits always fit.
@@ -167,7 +167,7 @@ impl From<Usd> for Reading {
     }
 }
 
-/// An amount in USD_MICROCENTS that is not less than 0.
+/// Converts an amount in USD_MICROCENTS that is not negative.
 impl TryFrom<&Amount> for Usd {
     type Error = InvalidUsd;
 

@@ -1,4 +1,4 @@
-//! Requests made before an action: may it run, and hold its budget.
+//! Requests before an action: reservations and decisions.
 
 use serde::Serialize;
 
@@ -21,34 +21,34 @@ use crate::models::{Action, Amount, CommitOveragePolicy, IdempotencyKey, JsonObj
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReservationCreateRequest {
-    /// What makes a repeat the same reservation; a fresh one if none is given.
+    /// The idempotency key: repeating it repeats the same reservation. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Who spends.
+    /// The subject that spends.
     pub subject: Subject,
-    /// What is done.
+    /// The action.
     pub action: Action,
-    /// The most it is expected to cost: what is held.
+    /// The highest expected cost, which is held.
     pub estimate: Amount,
-    /// How long the lease lasts, 1,000 to 86,400,000 ms; the server's default is 60,000 and it may grant
-    /// less (the reference server at most an hour).
+    /// How long the lease lasts, 1,000 to 86,400,000 ms. The server's default is 60,000, and it may grant less (the
+    /// reference server at most an hour).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
-    /// How long after the lease a commit is still taken, 0 to 60,000 ms; the server's default is 5,000.
+    /// How long after the lease a commit is still accepted, 0 to 60,000 ms. The server's default is 5,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace_period_ms: Option<u64>,
-    /// What happens when the action costs more; the tenant's default if not given.
+    /// What happens when the action costs more than the estimate. Default: the tenant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overage_policy: Option<CommitOveragePolicy>,
-    /// Whether to only evaluate: nothing is held and no reservation is made.
+    /// Whether to evaluate only: nothing is held and no reservation is made.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub dry_run: bool,
-    /// Anything worth keeping with the reservation.
+    /// Free-form data to keep with the reservation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
 }
 
-/// Makes a [`ReservationCreateRequest`].
+/// Builds a [`ReservationCreateRequest`].
 pub type ReservationCreateRequestBuilder<S = Unset, A = Unset, C = Unset> =
     ActionRequestBuilder<ReservationOptions, S, A, C>;
 
@@ -82,7 +82,7 @@ impl ReservationCreateRequest {
 }
 
 impl<S, A, C> ReservationCreateRequestBuilder<S, A, C> {
-    /// The most the action is expected to cost: what is held.
+    /// Sets the highest expected cost of the action, which is held.
     pub fn estimate(self, estimate: Amount) -> ReservationCreateRequestBuilder<S, A, Amount> {
         self.amount(estimate)
     }
@@ -98,7 +98,7 @@ impl<S, A, C> ReservationCreateRequestBuilder<S, A, C> {
 }
 
 impl ReservationCreateRequestBuilder<Subject, Action, Amount> {
-    /// The request.
+    /// Builds the request.
     pub fn build(self) -> ReservationCreateRequest {
         let Self {
             subject,
@@ -132,22 +132,22 @@ impl ReservationCreateRequestBuilder<Subject, Action, Amount> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DecisionRequest {
-    /// What makes a repeat the same question; a fresh one if none is given. The answer under a key is
-    /// remembered, so a repeat says nothing about the budget as it is now.
+    /// The idempotency key. Default: a fresh key. The server remembers the answer under a key, so a repeat does not
+    /// reflect the present budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Who would spend.
+    /// The subject that would spend.
     pub subject: Subject,
-    /// What would be done.
+    /// The action that would run.
     pub action: Action,
-    /// The most it is expected to cost.
+    /// The highest expected cost.
     pub estimate: Amount,
-    /// Anything worth keeping with the question.
+    /// Free-form data to keep with the decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
 }
 
-/// Makes a [`DecisionRequest`].
+/// Builds a [`DecisionRequest`].
 pub type DecisionRequestBuilder<S = Unset, A = Unset, C = Unset> =
     ActionRequestBuilder<DecisionOptions, S, A, C>;
 
@@ -174,7 +174,7 @@ impl DecisionRequest {
 }
 
 impl<S, A, C> DecisionRequestBuilder<S, A, C> {
-    /// The most the action is expected to cost.
+    /// Sets the highest expected cost of the action.
     pub fn estimate(self, estimate: Amount) -> DecisionRequestBuilder<S, A, Amount> {
         self.amount(estimate)
     }
@@ -183,7 +183,7 @@ impl<S, A, C> DecisionRequestBuilder<S, A, C> {
 }
 
 impl DecisionRequestBuilder<Subject, Action, Amount> {
-    /// The request.
+    /// Builds the request.
     pub fn build(self) -> DecisionRequest {
         let Self {
             subject,

@@ -1,4 +1,4 @@
-//! The direct debit.
+//! Events, which are direct debits.
 
 use serde::Serialize;
 
@@ -8,34 +8,35 @@ use crate::models::{
     Action, Amount, CommitOveragePolicy, CyclesMetrics, IdempotencyKey, JsonObject, Subject,
 };
 
-/// Charges an action that was not reserved: a direct debit (schema `EventCreateRequest`).
+/// Charges an action that has no reservation: a direct debit (schema `EventCreateRequest`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EventCreateRequest {
-    /// What makes a repeat the same debit; a fresh one if none is given.
+    /// The idempotency key: repeating it repeats the same debit. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Who spent.
+    /// The subject that spent.
     pub subject: Subject,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// What it cost.
+    /// The cost of the action.
     pub actual: Amount,
-    /// What happens when it cost more than remains; the tenant's default if not given.
+    /// What happens when the cost is more than the rest of the budget. Default: the tenant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overage_policy: Option<CommitOveragePolicy>,
-    /// What it consumed.
+    /// Metrics of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<CyclesMetrics>,
-    /// When it happened by the caller's clock, in milliseconds since 1970; kept, never relied on.
+    /// When it happened by the caller's clock, in milliseconds since 1970. The server keeps it, but does not rely on
+    /// it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_time_ms: Option<u64>,
-    /// Anything worth keeping with the event.
+    /// Free-form data to keep with the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
 }
 
-/// Makes an [`EventCreateRequest`].
+/// Builds an [`EventCreateRequest`].
 pub type EventCreateRequestBuilder<S = Unset, A = Unset, C = Unset> =
     ActionRequestBuilder<EventOptions, S, A, C>;
 
@@ -72,7 +73,7 @@ impl EventCreateRequest {
 }
 
 impl<S, A, C> EventCreateRequestBuilder<S, A, C> {
-    /// What the action cost.
+    /// Sets the cost of the action.
     pub fn actual(self, actual: Amount) -> EventCreateRequestBuilder<S, A, Amount> {
         self.amount(actual)
     }
@@ -87,7 +88,7 @@ impl<S, A, C> EventCreateRequestBuilder<S, A, C> {
 }
 
 impl EventCreateRequestBuilder<Subject, Action, Amount> {
-    /// The request.
+    /// Builds the request.
     pub fn build(self) -> EventCreateRequest {
         let Self {
             subject,

@@ -1,13 +1,13 @@
-//! What is sent to the ledger, and the builders that make it.
+//! Requests to the ledger, and their builders.
 //!
-//! A builder's `build` exists only once everything required was given. Limits are checked when the request
-//! is sent, before anything leaves the process.
+//! A builder has `build` only once all required fields are set. Limits are checked when the request is sent, before
+//! anything leaves the process.
 //!
 //! A request without an idempotency key gets a fresh one each time it is sent, so sending it twice is two
 //! operations. To repeat one whose outcome is unknown, take its key from the error
 //! ([`Error::idempotency_key`](crate::Error::idempotency_key)) and give it to an otherwise equal request.
 //!
-//! Whole, it compiles:
+//! With all required fields, this compiles:
 //!
 //! ```
 //! # use cycles_proto::models::*;
@@ -15,7 +15,7 @@
 //! ReservationCreateRequest::builder().subject(who).action(what).estimate(how_much).build();
 //! ```
 //!
-//! Without any one of its required fields it does not:
+//! Without any one of them, it does not:
 //!
 //! ```compile_fail,E0599
 //! # use cycles_proto::models::*;
@@ -67,15 +67,15 @@ use super::json_object::JsonObject;
 use super::limits::InvalidRequest;
 use super::subject::Subject;
 
-/// A day, the longest lease and the longest extension.
+/// A day: the longest lease and the longest extension.
 const DAY_MS: u64 = 86_400_000;
 
-/// In a builder's type: a required field that was not given yet.
+/// Marks a required field that is not set yet, in the type of a builder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unset;
 
-/// Makes a request about an action: who, what and how much are required and show in its type, `O` holds
-/// what is optional.
+/// Builds a request about an action. The required fields, subject, action and amount, show in its type; `O` holds the
+/// optional ones.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ActionRequestBuilder<O, S = Unset, A = Unset, C = Unset> {
@@ -97,7 +97,7 @@ impl<O: Default> ActionRequestBuilder<O> {
 }
 
 impl<O, S, A, C> ActionRequestBuilder<O, S, A, C> {
-    /// Who spends.
+    /// Sets the subject that spends.
     pub fn subject(self, subject: Subject) -> ActionRequestBuilder<O, Subject, A, C> {
         let Self {
             action,
@@ -113,7 +113,7 @@ impl<O, S, A, C> ActionRequestBuilder<O, S, A, C> {
         }
     }
 
-    /// What is done.
+    /// Sets the action.
     pub fn action(self, action: Action) -> ActionRequestBuilder<O, S, Action, C> {
         let Self {
             subject,
@@ -145,8 +145,8 @@ impl<O, S, A, C> ActionRequestBuilder<O, S, A, C> {
     }
 }
 
-/// Setters of optional fields, each documented by the field of the request that it sets. A field marked
-/// `into` takes whatever converts into its type.
+/// Declares setters of optional fields; the documentation refers to the field of the request. A field marked `into`
+/// accepts anything that converts into its type.
 macro_rules! optional {
     ($options:ident, $request:ident: $($rest:tt)*) => {
         $crate::models::requests::optional!(@ $options, $request, $($rest)*);
@@ -184,7 +184,7 @@ fn check_metadata(metadata: &Option<JsonObject>) -> Result<(), InvalidRequest> {
 fn check_policy(policy: &Option<CommitOveragePolicy>) -> Result<(), InvalidRequest> {
     match policy {
         Some(unknown) if !unknown.is_known() => {
-            let problem = format!("is `{unknown}`, which is no policy of the protocol");
+            let problem = format!("is `{unknown}`, which is not a policy of the protocol");
             Err(InvalidRequest::new("overage_policy", problem))
         }
         _ => Ok(()),

@@ -1,4 +1,4 @@
-//! Requests about a reservation that exists: charge it, give it back, prolong it.
+//! Requests about an existing reservation: commit, release, extend.
 
 use serde::Serialize;
 
@@ -10,23 +10,23 @@ use crate::models::{Amount, CyclesMetrics, IdempotencyKey, JsonObject};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CommitRequest {
-    /// What makes a repeat the same commit; a fresh one if none is given.
+    /// The idempotency key: repeating it repeats the same commit. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// What the action cost, in the unit of the estimate.
+    /// The cost of the action, in the unit of the estimate.
     pub actual: Amount,
-    /// What it consumed.
+    /// Metrics of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<CyclesMetrics>,
-    /// Anything worth keeping with the commit.
+    /// Free-form data to keep with the commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
 }
 
-/// The most metadata that goes with a cost, in bytes: beyond it a proxy may refuse the whole commit.
+/// The maximum size of metadata in bytes. With more, a proxy may refuse the whole commit.
 const MAX_METADATA: usize = 512 * 1024;
 
-/// Makes a [`CommitRequest`].
+/// Builds a [`CommitRequest`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CommitRequestBuilder<C = Unset> {
@@ -57,7 +57,7 @@ impl CommitRequest {
         check_metadata(&self.metadata)
     }
 
-    /// Leaves out what beside the amount and the key breaks a limit, and tells which.
+    /// Removes everything but the amount and the key that breaks a limit, and returns what it removed.
     pub(crate) fn trim(&mut self) -> impl Iterator<Item = InvalidRequest> + use<> {
         let custom = self.metrics.as_mut().and_then(|metrics| metrics.custom.as_mut());
         let deep = [(custom, "metrics.custom"), (self.metadata.as_mut(), "metadata")]
@@ -72,7 +72,7 @@ impl CommitRequest {
         deep.into_iter().flatten().chain(metrics).chain(metadata)
     }
 
-    /// How many bytes there are in what may be of any size.
+    /// The size of the metadata and the custom metrics in bytes, which have no fixed limit.
     pub(crate) fn bulk(&self) -> usize {
         let custom = self.metrics.as_ref().and_then(|metrics| metrics.custom.as_ref());
         [custom, self.metadata.as_ref()]
@@ -82,7 +82,8 @@ impl CommitRequest {
             .sum()
     }
 
-    /// Leaves out the metadata or the custom metrics, whichever is larger, because the record would be too large; says which.
+    /// Removes the metadata or the custom metrics, whichever is larger, because the record would be too large. Returns
+    /// what it removed.
     pub(crate) fn leave_out_bulk(&mut self, record: usize, limit: usize) -> Option<InvalidRequest> {
         let size = |object: &Option<JsonObject>| object.as_ref().map(JsonObject::size);
         let custom = self.metrics.as_mut().map(|metrics| &mut metrics.custom);
@@ -119,7 +120,7 @@ impl<C> CommitRequestBuilder<C> {
 }
 
 impl CommitRequestBuilder<Amount> {
-    /// The request.
+    /// Builds the request.
     pub fn build(self) -> CommitRequest {
         let CommitOptions {
             idempotency_key,
@@ -135,19 +136,19 @@ impl CommitRequestBuilder<Amount> {
     }
 }
 
-/// Gives back what a reservation holds, because nothing was spent (schema `ReleaseRequest`).
+/// Gives back the budget of a reservation, because nothing was spent (schema `ReleaseRequest`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReleaseRequest {
-    /// What makes a repeat the same release; a fresh one if none is given.
+    /// The idempotency key: repeating it repeats the same release. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Why, in at most 256 characters.
+    /// The reason, at most 256 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Makes a [`ReleaseRequest`].
+/// Builds a [`ReleaseRequest`].
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ReleaseRequestBuilder {
@@ -155,7 +156,7 @@ pub struct ReleaseRequestBuilder {
 }
 
 impl ReleaseRequest {
-    /// A release, and why.
+    /// Creates a release with its reason.
     pub fn new(reason: Option<String>) -> Self {
         Self {
             idempotency_key: None,
@@ -177,28 +178,28 @@ impl ReleaseRequest {
 impl ReleaseRequestBuilder {
     optional! { request, ReleaseRequest: idempotency_key: IdempotencyKey, reason: into String, }
 
-    /// The request.
+    /// Builds the request.
     pub fn build(self) -> ReleaseRequest {
         self.request
     }
 }
 
-/// Prolongs a reservation's lease (schema `ReservationExtendRequest`).
+/// Extends a reservation's lease (schema `ReservationExtendRequest`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReservationExtendRequest {
-    /// What makes a repeat the same extension; a fresh one if none is given.
+    /// The idempotency key: repeating it repeats the same extension. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// How much later than now the lease shall end than it would have: 1 to 86,400,000 ms, counted from
-    /// its present end and not from the time of the call.
+    /// By how much to extend the lease, 1 to 86,400,000 ms, counted from its present end and not from the time of the
+    /// call.
     pub extend_by_ms: u64,
-    /// Anything worth keeping with the extension.
+    /// Free-form data to keep with the extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<JsonObject>,
 }
 
-/// Makes a [`ReservationExtendRequest`].
+/// Builds a [`ReservationExtendRequest`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ReservationExtendRequestBuilder {
@@ -206,7 +207,7 @@ pub struct ReservationExtendRequestBuilder {
 }
 
 impl ReservationExtendRequest {
-    /// An extension by this many milliseconds.
+    /// Creates an extension by this many milliseconds.
     pub fn new(extend_by_ms: u64) -> Self {
         Self {
             idempotency_key: None,
@@ -235,7 +236,7 @@ impl ReservationExtendRequestBuilder {
         metadata: into JsonObject,
     }
 
-    /// The request.
+    /// Builds the request.
     pub fn build(self) -> ReservationExtendRequest {
         self.request
     }
