@@ -77,7 +77,9 @@ impl BaseUrl {
         let digits = port.strip_prefix(':').unwrap_or_default();
         if !port.is_empty() && (authority.port_u16().is_none() || !digits.bytes().all(|b| b.is_ascii_digit()))
         {
-            return Err(ConfigError::BaseUrl("has a port that is not a number up to 65535"));
+            return Err(ConfigError::BaseUrl(
+                "has a port that is not a number up to 65535",
+            ));
         }
         if authority.port_u16() == Some(0) {
             return Err(ConfigError::BaseUrl(

@@ -57,14 +57,12 @@ pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
 /// because a program may have such a key in an example of its own.
 pub(super) fn as_an_example(key: &str) -> Option<&'static str> {
     let has_gap = key.starts_with("cyc_") && ["...", "***"].iter().any(|gap| key.contains(gap));
-    (has_gap || key == "...")
-        .then_some("is an example, or only a part of a key: write the whole key")
+    (has_gap || key == "...").then_some("is an example, or only a part of a key: write the whole key")
 }
 
 const PLACEHOLDER: &str = "holds a placeholder that nobody filled in: write the value itself";
 
-const VARIABLE: &str =
-    "holds the name of a variable instead of its value: write the value itself";
+const VARIABLE: &str = "holds the name of a variable instead of its value: write the value itself";
 
 fn in_any(text: &str) -> Option<&'static str> {
     if text.contains(is_invisible) {

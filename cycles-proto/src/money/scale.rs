@@ -14,7 +14,9 @@ pub(super) fn problem(text: &str) -> Option<String> {
     if number.point <= LEAST {
         let (of_one, of_thousand) = (number.shifted(6), number.shifted(3));
         let or = match &of_thousand {
-            dollars if dollars.point > LEAST => format!(" (or {dollars}, if that is the price of a thousand)"),
+            dollars if dollars.point > LEAST => {
+                format!(" (or {dollars}, if that is the price of a thousand)")
+            }
             _ => String::new(),
         };
         return Some(format!(

@@ -10,13 +10,13 @@ use crate::text::shortened;
 /// `prices`.
 ///
 /// ```toml
-/// version = "2026-11-22"       # yours, to be told in a commit's metadata
+/// version = "2026-11-22"       # your own, for a commit's metadata
 ///
-/// [models."gpt-4o"]            # US dollars for a million tokens
+/// [models."gpt-4o"]            # US dollars per million tokens
 /// input = 2.50
-/// cached_input = 1.25          # the price of `input` if it is not given
+/// cached_input = 1.25          # the price of `input` if not given
 /// output = 10.00
-/// reasoning = "10.00"          # the price of `output` if it is not given; text is as good as a number
+/// reasoning = "10.00"          # the price of `output` if not given; a number or text
 /// ```
 ///
 /// A price below 0.001, other than 0, is refused, because it looks like the price of a single token.

@@ -49,7 +49,7 @@ impl FailureKind {
     }
 
     /// Whether idle connections may be dead too: a device on the way can drop all of them at once without notice.
-    pub(crate) fn casts_doubt_on_connections(self) -> bool {
+    pub(crate) fn suggests_dead_connections(self) -> bool {
         match self {
             Self::Timeout | Self::Lost => true,
             Self::Dns
@@ -64,7 +64,6 @@ impl FailureKind {
         }
     }
 
-    
     fn phrase(self) -> &'static str {
         match self {
             Self::Dns => "the server's name could not be resolved",

@@ -1,4 +1,4 @@
-//! What callers do, and what they wait for.
+//! The callers' side: what they do, and what they wait for.
 
 use core::time::Duration;
 use std::fmt;
@@ -24,19 +24,20 @@ use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 use crate::wire::Operation;
 
-/// Names an extension that was asked for by hand.
+/// The key of an extension that was asked for by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtendKey {
     reservation: ReservationKey,
     ticket: Ticket,
 }
 
-/// What callers do with reservations. Each act takes effect at once.
+/// Actions of callers. Each takes effect at once.
 impl Session {
-    /// Asks for a reservation. What the request's subject leaves out is taken from the caller's configuration.
+    /// Requests a reservation. Levels that the request's subject leaves out come from the caller's configuration.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit, [`Error::Config`] if the session is closed; nothing is sent then.
+    /// [`Error::Validation`] if the request breaks a limit, [`Error::Config`] if the session is closed. In both cases
+    /// nothing is sent.
     pub fn reserve(
         &mut self,
         now: Now,
@@ -57,22 +58,22 @@ impl Session {
         Ok(ReservationKey(key))
     }
 
-    /// The action has spent at least this much by now. Lower amounts than before change nothing. It is what is
-    /// committed if nobody says more.
+    /// Raises the reported spend to at least this amount; lower amounts than before change nothing. If no cost is
+    /// handed over later, this amount is committed.
     ///
     /// # Errors
-    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once the cost was
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost was
     /// handed over.
     pub fn spent(&mut self, key: ReservationKey, amount: &Amount) -> Result<(), InvalidCommit> {
         self.act(key.0, |machine| machine.spent(amount))
             .unwrap_or(Err(InvalidCommit::NotHeld))
     }
 
-    /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept where a person
-    /// finds it.
+    /// Commits the cost of the action. From now on the cost is known: it is settled in any case, or kept where a
+    /// person finds it.
     ///
     /// # Errors
-    /// [`InvalidCommit`]; the reservation is as it was.
+    /// [`InvalidCommit`]; the reservation is unchanged.
     pub fn commit(
         &mut self,
         now: Now,
@@ -87,8 +88,8 @@ impl Session {
         Ok(())
     }
 
-    /// The action did not run, or spent nothing: the budget is given back. If it [spent](Self::spent) something
-    /// nevertheless that is committed.
+    /// Gives the budget back, because the action did not run or spent nothing. If it did report
+    /// [spending](Self::spent), that is committed instead.
     pub fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         let now = self.at(now);
         if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
@@ -98,25 +99,26 @@ impl Session {
         }
     }
 
-    /// The caller went away: what is known to be [spent](Self::spent) is committed, else the budget is given back. A
-    /// cost that was handed over before is settled as it would have been.
+    /// Ends a reservation whose caller has gone away: reported [spending](Self::spent) is committed; if there is none,
+    /// the budget is given back. A cost that was handed over before is settled as usual.
     pub fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.release(now, key, ReleaseReason::ABANDONED);
     }
 
-    /// Nobody will ask for the reservation any more. If it was not told how it ends, it is [abandoned](Self::abandon).
+    /// Forgets the reservation: the caller will not ask for it any more. If its end is still open, it is
+    /// [abandoned](Self::abandon).
     pub fn forget(&mut self, now: Now, key: ReservationKey) {
         let now = self.at(now);
         self.abandon(now, key);
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_forgotten = true;
         }
-        self.nobody_waits(Key::Reservation(key));
+        self.drop_wake(Key::Reservation(key));
         self.remove_if_done_with(key.0);
     }
 
-    /// Prolongs the lease by hand, beside the heartbeat and after a beat that is on its way: 1 ms to a day. `None` if
-    /// nothing is held.
+    /// Extends the lease by hand, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
+    /// `None` if nothing is held.
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.at(now);
         let ticket = self.act(key.0, |machine| machine.extend(by))??;
@@ -125,7 +127,7 @@ impl Session {
         Some(ExtendKey { reservation, ticket })
     }
 
-    /// Counts what the action consumes, if that is a stream.
+    /// Returns a meter that counts what the action consumes, for streams.
     pub fn meter(&self, now: Now, key: ReservationKey) -> Meter {
         let machine = self.machine(key);
         machine.map_or_else(
@@ -134,7 +136,7 @@ impl Session {
         )
     }
 
-    /// A [meter](Self::meter) has counted this much by now, be that more or less than before.
+    /// Reports the amount that a [meter](Self::meter) has counted so far, which may be more or less than before.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
@@ -143,7 +145,7 @@ impl Session {
             .unwrap_or(Err(InvalidCommit::NotHeld))
     }
 
-    /// What becomes of the reservation when what is metered has ended.
+    /// Ends the metered stream, and returns what to do with the reservation.
     pub fn end_meter(&mut self, now: Now, key: ReservationKey, meter: Meter, end: End) -> Settle {
         let now = self.at(now);
         let mut meter = Some(meter);
@@ -158,22 +160,22 @@ impl Session {
         }
     }
 
-    /// An item of a metered stream was not counted: whoever waits for its end is told.
+    /// Reports an item of a metered stream that could not be counted, for the caller that waits for the end.
     pub fn not_counted(&mut self, key: ReservationKey, why: InvalidCommit) {
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.told.not_counted(why);
         }
     }
 
-    /// Somebody blocks until this reservation gets ahead and makes its calls on its own thread, so that they take no place;
-    /// or does so no more. Extensions have their places all the same.
+    /// Sets whether a blocked caller makes the calls of this reservation on its own thread, so that they take no
+    /// place. Extensions take places all the same.
     pub fn helps(&mut self, key: ReservationKey, is_helped: bool) {
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_helped = is_helped;
         }
     }
 
-    /// Begins to make a call: decide, events, balances, lists and what else is one request and one answer.
+    /// Starts a call: decide, events, balances, lists, and any other operation with one request and one answer.
     ///
     /// # Errors
     /// [`Error::Config`] if the session is closed.
@@ -195,11 +197,11 @@ impl Session {
         Ok(CallKey::new(key))
     }
 
-    /// Nobody waits for this call any more. An attempt of it that did not begin is not sent.
+    /// Forgets a call that nobody waits for any more. If its attempt has not begun, it is not sent.
     pub fn forget_call(&mut self, now: Now, key: CallId) {
         let now = self.at(now);
         let attempt = self.calls.remove(key.0).and_then(|plain| plain.attempt);
-        self.nobody_waits(Key::Call(key));
+        self.drop_wake(Key::Call(key));
         if let Some(attempt) = attempt {
             self.withdraw(now, attempt);
         }
@@ -216,7 +218,7 @@ impl Session {
         }
     }
 
-    /// It was told how it ends, and whoever flushes waits for that.
+    /// Notes that the reservation is ending, so that flushes wait for it.
     fn note_ending(&mut self, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
@@ -230,7 +232,7 @@ impl Session {
         }
     }
 
-    /// Has the machine of a reservation do something. One that panics is gone, and nothing else is.
+    /// Runs the machine of a reservation. If it panics, only this machine is lost.
     pub(super) fn act<T>(&mut self, key: SlabKey, act: impl FnOnce(&mut Reservation) -> T) -> Option<T> {
         let mut machine = self.reservations.get_mut(key)?.take_machine()?;
         self.lost.extend(self.acting.replace(key));
@@ -240,8 +242,8 @@ impl Session {
         Some(done)
     }
 
-    /// Has the machine of a reservation panic, as a defect in it would, without a word from the panic hook: for tests of
-    /// what holds nevertheless.
+    /// Makes the machine of a reservation panic, as a bug in it would, without calling the panic hook. For tests of
+    /// what must hold in spite of that.
     ///
     /// # Panics
     /// If the reservation has a machine.
@@ -260,9 +262,9 @@ impl Session {
     }
 }
 
-/// What whoever waits looks at. `None` is to wait on.
+/// Results for waiting callers. `None` means to keep waiting.
 impl Session {
-    /// The grant, once, or why there is none: then the action must not run.
+    /// Returns the grant, once, or the reason why there is none; then the action must not run.
     pub fn granted(
         &mut self,
         key: ReservationKey,
@@ -270,18 +272,18 @@ impl Session {
         self.look(key, |told, machine| told.granted(machine))
     }
 
-    /// What is held by now; `None` also after it was given back or settled.
+    /// The present grant; `None` also after it was released or settled.
     pub fn grant(&self, key: ReservationKey) -> Option<&Grant> {
         self.machine(key)?.grant()
     }
 
-    /// What it is held for; `None` also after it was given back or settled.
+    /// What the reservation is for; `None` also after it was given back or settled.
     pub fn purpose(&self, key: ReservationKey) -> Option<&Arc<Purpose>> {
         self.machine(key)?.purpose()
     }
 
-    /// What became of the cost: its receipt after the first attempt, if it is safe. One that is left to its record stays
-    /// pending here, whatever becomes of it later.
+    /// The receipt of the cost: after the first attempt, if the cost is safe by then. The receipt of a cost that is
+    /// left to its record stays pending here, whatever happens later.
     pub fn receipt(&self, key: ReservationKey) -> Option<Receipt> {
         self.machine(key)?.receipt()
     }
@@ -291,39 +293,40 @@ impl Session {
         self.machine(key)?.outcome()
     }
 
-    /// What became of the cost, however it was handed over; or nothing, if nothing was spent and the budget is given back.
+    /// Returns the receipt of the cost, however it was handed over, or `Ok(None)` if nothing was spent and the budget
+    /// is given back.
     pub fn settled(&mut self, key: ReservationKey) -> Option<Result<Option<Receipt>, Error>> {
         self.look(key, |told, machine| told.settled(machine))
     }
 
-    /// Whether the ledger confirmed a release, after the first attempt.
+    /// Returns whether the ledger confirmed the release, after the first attempt.
     pub fn released(&mut self, key: ReservationKey) -> Option<Result<bool, Error>> {
         self.look(key, |told, machine| told.released(machine))
     }
 
-    /// When the lease ends now, after an extension by hand, once.
+    /// Returns the end of the lease after an extension by hand, once.
     pub fn extended(&mut self, key: ExtendKey) -> Option<Result<UnixMillis, Error>> {
         self.look(key.reservation, |told, _| told.extended(key.ticket))
     }
 
-    /// Whether the lease is over, by the ledger's word or by the clock. This does not depend on whether the session was
-    /// polled meanwhile.
+    /// Whether the lease has ended, according to the ledger or to the clock. This does not depend on when the session
+    /// was last polled.
     pub fn lease_is_lost(&self, now: Now, key: ReservationKey) -> bool {
         let Some(reservation) = self.reservation(key) else {
             return false;
         };
         let machine = reservation.machine();
-        // Nobody keeps that of one that was lost in a panic.
+        // If the machine was lost in a panic, nothing extends its lease.
         machine.is_none_or(|machine| reservation.told.lease_is_lost(machine, now))
     }
 
-    /// Whether nothing more will come of the reservation.
+    /// Whether the reservation is over, with nothing left to do.
     pub fn is_over(&self, key: ReservationKey) -> bool {
         self.reservation(key)
             .is_none_or(|reservation| reservation.is_over)
     }
 
-    /// The answer to a call, once: the call is forgotten with it.
+    /// Returns the answer to a call, once, and forgets the call.
     pub fn answer<T: 'static>(&mut self, key: CallKey<T>) -> Option<Result<T, Error>> {
         let plain = self.calls.get_mut(key.id().0)?;
         if !plain.is_over() {
@@ -331,11 +334,12 @@ impl Session {
         }
         let answer = plain.take();
         self.calls.remove(key.id().0);
-        self.nobody_waits(Key::Call(key.id()));
+        self.drop_wake(Key::Call(key.id()));
         Some(answer.unwrap_or(Err(Error::Defect)))
     }
 
-    /// What a reservation told, beside its machine. If that was lost in a panic, nothing more will come.
+    /// Looks at the results and the machine of a reservation. If the machine was lost in a panic, the result is an
+    /// error.
     fn look<T>(
         &mut self,
         key: ReservationKey,
@@ -348,13 +352,13 @@ impl Session {
         }
     }
 
-    /// Who may still be told of something that was asked for.
+    /// The observers that may still get events.
     pub fn observers(&self) -> impl Iterator<Item = ObserverId> {
         let reservations = self.reservations.iter().map(|(_, it)| it.observer);
         reservations.chain(self.calls.iter().map(|(_, it)| it.observer))
     }
 
-    /// Whose ticket it is, for whoever logs.
+    /// What the ticket belongs to, for log messages.
     pub fn whose(&self, ticket: Ticket) -> Option<Key> {
         match self.outside.get(outside::key(ticket))? {
             Outside::Exchange(exchange) => Some(match exchange.of {

@@ -1,19 +1,19 @@
-//! In whose name something is asked.
+//! Callers: the configuration, principal and observer of a request.
 
 use std::sync::Arc;
 
 use crate::config::CyclesConfig;
 use crate::keys::TraceParent;
 
-/// A key and the tenant that it is for. Its journal, its pauses and what it is refused are its own.
+/// One API key and its tenant. Each principal has its own journal, its own pauses and its own refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal(pub(super) usize);
 
-/// Who is told of events; what the number stands for is the driver's to know.
+/// The id of an observer of events. Its meaning is up to the driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObserverId(pub u64);
 
-/// One handle of a client: in whose name it asks, in which trace, and who is told of it.
+/// One handle of a client: its configuration and principal, its trace, and its observer.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub(super) config: Arc<CyclesConfig>,
@@ -23,23 +23,23 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The configuration, with its key, its defaults and its trace.
+    /// The configuration, with the API key, the defaults and the trace.
     pub fn config(&self) -> &Arc<CyclesConfig> {
         &self.config
     }
 
-    /// Whose key it is.
+    /// The principal.
     pub fn principal(&self) -> Principal {
         self.principal
     }
 
-    /// The same, but this observer is told.
+    /// Returns the same caller with this observer.
     #[must_use]
     pub fn with_observer(self, observer: ObserverId) -> Self {
         Self { observer, ..self }
     }
 
-    /// The same, but it blocks until it has what it asks for, and makes its calls on its own thread: they take no place.
+    /// Returns the same caller as one that blocks and makes its calls on its own thread, so that they take no place.
     /// See [`Session::helps`](super::Session::helps).
     #[must_use]
     pub fn blocking(self) -> Self {
@@ -47,7 +47,7 @@ impl Caller {
         Self { is_blocking, ..self }
     }
 
-    /// The same within this trace.
+    /// Returns the same caller within this trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self {

@@ -6,20 +6,21 @@ use super::{ReservationKey, Session};
 use crate::outcome::{Failure, FailureKind};
 use crate::time::Now;
 
-/// How a session ends. Nothing new is begun in any of these ways: neither reservations nor calls, and no journal is read.
+/// How a session ends. In all of these ways, no reservation and no call is started, and no journal is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Close {
-    /// What is under way goes on to its end: leases are kept, costs are taken and settled.
+    /// Everything under way continues to its end: leases are extended, and costs are accepted and settled.
     WhenDone,
-    /// The same, but whoever holds a reservation has left it: what it spent is committed, else its budget is given back.
+    /// The same, but reservations are abandoned: reported spending is committed; if there is none, the budget is given
+    /// back.
     Leaving,
-    /// Nothing is sent any more. What has to be on disk is written, and settled by a later run. Costs are taken as before,
-    /// and budgets that are given back are free when their leases end.
+    /// Nothing is sent any more. Costs are still accepted and written to disk, and a later run settles them. Released
+    /// budgets are free when their leases end.
     WritingOnly,
 }
 
 impl Session {
-    /// Ends the session. A way that leaves less to be done may follow.
+    /// Closes the session. Calling it again can only tighten the way of closing, in the order of [`Close`].
     pub fn close(&mut self, now: Now, how: Close) {
         let now = self.at(now);
         if self.closed.is_some_and(|before| before >= how) {
@@ -28,7 +29,7 @@ impl Session {
         self.closed = Some(how);
         if how == Close::Leaving {
             for key in self.reservation_keys() {
-                // What was told before stands, and nobody holds what an earlier run left.
+                // An end that is already decided stands, and nobody holds the reservations of earlier runs.
                 if self.reservation(key).is_some_and(|it| !it.is_resumed) {
                     self.abandon(now, key);
                 }
@@ -40,27 +41,27 @@ impl Session {
         self.principals.schedule_all();
     }
 
-    /// How it was closed, if it was.
+    /// How the session was closed, if it was.
     pub fn closed(&self) -> Option<Close> {
         self.closed
     }
 
-    /// Whether every change of a journal that was asked for was reported. A disk that hangs keeps this false.
+    /// Whether all requested changes of journals have been reported. This stays `false` while a disk hangs.
     pub fn is_written(&self) -> bool {
         self.outside.is_written()
     }
 
-    /// Whether a change of a journal is waited for: one that was asked for, is not reported, and is not too late.
+    /// Whether the session waits for a change of a journal: requested, not reported, and not overdue.
     pub fn awaits_writes(&self) -> bool {
         self.outside.awaits_writes()
     }
 
-    /// Whether one of this reservation is.
+    /// Whether the session waits for a change of this reservation's record.
     pub fn awaits_write_of(&self, key: ReservationKey) -> bool {
         self.outside.awaits_write_of(key.0)
     }
 
-    /// Whether nothing is under way: it was closed, and all has come to its end.
+    /// Whether nothing is under way, so that a closed session is finished.
     pub fn is_idle(&self) -> bool {
         let is_over = |key: &ReservationKey| self.reservation(*key).is_none_or(|it| it.is_over);
         self.outside.is_empty()
@@ -76,7 +77,7 @@ impl Session {
             .collect()
     }
 
-    /// What is sent is withdrawn, and what waits for a place is not sent.
+    /// Withdraws all exchanges that are sent, and drops those that wait for a place.
     fn fail_all(&mut self, now: Now) {
         let open: Vec<(SlabKey, Of)> = self.outside.exchanges().map(|(key, it)| (key, it.of)).collect();
         for (key, of) in open {
@@ -84,7 +85,7 @@ impl Session {
         }
     }
 
-    /// Nobody will answer this exchange.
+    /// Fails an exchange that will get no answer.
     fn fail(&mut self, now: Now, key: SlabKey, of: Of) {
         let Some(exchange) = self.outside.exchange(key) else {
             return;

@@ -1,4 +1,4 @@
-//! The driver's side: what is to be done next, and what came of it.
+//! The driver's side: polling the session.
 
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::step::Step as Asked;
 use crate::time::Now;
 
 impl Session {
-    /// The next thing to do. A needless call changes nothing. Any thread that has the session may ask.
+    /// Returns the next thing to do. A needless call changes nothing. Any thread that has the session may call it.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.at(now);
         self.lost.extend(self.acting.take());
@@ -23,7 +23,7 @@ impl Session {
         }
         loop {
             if let Some(step) = self.steps.pop_front() {
-                if self.hands_out(now, &step) {
+                if self.hand_out(now, &step) {
                     return step;
                 }
                 continue;
@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// Whether polling it again would change nothing.
+    /// Whether polling again would change nothing.
     fn is_at_rest(&self) -> bool {
         self.steps.is_empty() && self.due.is_empty() && !self.principals.is_any_due()
     }
@@ -55,26 +55,26 @@ impl Session {
             Timed::Outside(key) => self.run_out_of_time(now, key),
             Timed::Reservation(key) => {
                 if let Some(reservation) = self.reservations.get_mut(key) {
-                    reservation.armed = None;
+                    reservation.timer = None;
                 }
                 self.schedule(key);
             }
             Timed::Principal(principal) => {
                 if let Some(state) = self.principals.get_mut(principal) {
-                    state.armed = None;
+                    state.timer = None;
                 }
                 self.principals.schedule(principal);
             }
             // All flushes are polled once there is nothing else to do.
             Timed::Flush(key) => {
                 if let Some(flush) = self.flushes.get_mut(key) {
-                    flush.armed = None;
+                    flush.timer = None;
                 }
             }
         }
     }
 
-    /// It is polled as soon as the session is.
+    /// Schedules a reservation for the next poll of the session.
     pub(super) fn schedule(&mut self, key: SlabKey) {
         if let Some(reservation) = self.reservations.get_mut(key)
             && !core::mem::replace(&mut reservation.is_due, true)
@@ -110,7 +110,7 @@ impl Session {
         };
         self.withdraw_what_is_not_awaited(now, key);
         if goes_on && let Some(reservation) = self.reservations.get_mut(key) {
-            // Before others: what one act leads to stays together.
+            // To the front, so that the consequences of one action stay together.
             reservation.is_due = true;
             self.due.push_front(key);
         }
@@ -120,7 +120,7 @@ impl Session {
     fn rest(&mut self, key: SlabKey, until: Option<Duration>) -> bool {
         if let Some(reservation) = self.reservations.get_mut(key) {
             self.timers
-                .change(Timed::Reservation(key), &mut reservation.armed, until);
+                .change(Timed::Reservation(key), &mut reservation.timer, until);
             if !reservation.is_forgotten && !core::mem::replace(&mut reservation.is_changed, true) {
                 self.changed.push_back(Key::Reservation(ReservationKey(key)));
             }
@@ -179,14 +179,14 @@ impl Session {
         }
     }
 
-    /// A panic took the machine of a reservation along: nothing else is concerned.
+    /// Recovers from a panic that destroyed the machine of a reservation; everything else is unaffected.
     fn recover(&mut self, now: Now, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
         reservation.is_over = true;
         reservation.is_due = false;
-        // It may have panicked at the answer to one.
+        // The machine may have panicked while it handled an answer.
         reservation
             .exchanges
             .retain(|exchange| self.outside.exchange(*exchange).is_some());
@@ -200,8 +200,8 @@ impl Session {
         self.remove_if_done_with(key);
     }
 
-    /// What is left of a cost whose reservation was lost in a panic: its record, if it was made. Until that is known the
-    /// reservation counts as one that is ending.
+    /// Accounts for the cost of a reservation that was lost in a panic: its record, if it was written, is all that is
+    /// left. Until that is known, the reservation counts as ending.
     pub(super) fn account_for_lost(&mut self, now: Now, key: SlabKey) {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;

@@ -1,4 +1,4 @@
-//! A reservation of the session, and what its callers wait for.
+//! A reservation of the session, with the results that its callers wait for.
 
 use core::time::Duration;
 
@@ -8,38 +8,38 @@ use crate::journal::RecordId;
 use crate::models::IdempotencyKey;
 use crate::reservation::{Reservation, Told};
 
-/// Names a reservation of a session.
+/// The key of a reservation in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationKey(pub(super) SlabKey);
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Not here while it does something: one that panics does not come back.
+    /// Taken out while it runs: a machine that panics does not come back.
     machine: Option<Reservation>,
     pub(super) told: Told,
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
-    /// The key that it was asked for under, if that was the caller's own: others may have asked under it too.
+    /// The idempotency key, if the caller chose it: other reservations may have the same one.
     pub(super) own_key: Option<Box<IdempotencyKey>>,
-    /// The cost that has a record, or had one.
+    /// The record of the cost, if there is or was one.
     pub(super) record: Option<Box<RecordId>>,
-    /// Whether the record was made.
+    /// Whether the record was written.
     pub(super) has_record: bool,
-    /// What is outside and not reported.
+    /// Exchanges that are not reported yet.
     pub(super) exchanges: Vec<SlabKey>,
-    pub(super) armed: Option<Duration>,
-    /// Whether somebody blocks until it gets ahead, and makes its calls.
+    pub(super) timer: Option<Duration>,
+    /// Whether a blocked caller makes its calls.
     pub(super) is_helped: bool,
-    /// Whether it was left by an earlier run.
+    /// Whether an earlier run left it.
     pub(super) is_resumed: bool,
-    /// Whether it was told how it ends, and has not.
+    /// Whether its end is decided but not reached.
     pub(super) is_ending: bool,
     /// Whether it waits to be polled.
     pub(super) is_due: bool,
     pub(super) is_over: bool,
-    /// Whether it stands in the session's list of what has changed.
+    /// Whether it is in the session's list of changes.
     pub(super) is_changed: bool,
-    /// Whether nobody will ask for it any more.
+    /// Whether the caller has forgotten it.
     pub(super) is_forgotten: bool,
 }
 
@@ -54,7 +54,7 @@ impl Entry {
             record: None,
             has_record: false,
             exchanges: Vec::new(),
-            armed: None,
+            timer: None,
             is_helped: false,
             is_resumed: false,
             is_ending: false,
@@ -65,7 +65,7 @@ impl Entry {
         })
     }
 
-    /// The machine, unless it was lost in a panic.
+    /// The machine, unless it is running or was lost in a panic.
     pub(super) fn machine(&self) -> Option<&Reservation> {
         self.machine.as_ref()
     }
@@ -82,7 +82,7 @@ impl Entry {
         self.machine = Some(machine);
     }
 
-    /// Whether nothing will come of it any more.
+    /// Whether it can be removed.
     pub(super) fn is_done_with(&self) -> bool {
         let is_accounted_for = self.machine.is_some() || self.record.is_none();
         self.is_forgotten && self.is_over && self.exchanges.is_empty() && !self.is_due && is_accounted_for

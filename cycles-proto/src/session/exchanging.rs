@@ -1,9 +1,9 @@
-//! Calls on their way: from when they are asked for to what came of them.
+//! Exchanges: from the request for a call to its result.
 
 use core::time::Duration;
 
 use super::caller::ObserverId;
-use super::doubt::Since;
+use super::idle_connections::Since;
 use super::outside::{self, Exchange, Of, Outside, State};
 use super::places::Kind;
 use super::plain::{CallId, Next};
@@ -18,12 +18,12 @@ use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::{Answer, Call};
 
-/// How long a place that is asked back is waited for.
+/// How long a withdrawn exchange may keep its place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// The first byte of a call is about to leave. If it must not, because nobody waits for it any more, that is told, and
-    /// the call is [handled](Self::handle) as one that was not sent.
+    /// Reports that the first byte of a call is about to be sent. If this returns `false`, nobody waits for the call
+    /// any more: do not send it, and [report](Self::handle) it as not sent.
     pub fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
         let now = self.at(now);
         let Some(exchange) = self.outside.exchange(outside::key(ticket)) else {
@@ -36,11 +36,11 @@ impl Session {
         may_begin
     }
 
-    /// What came of a call, as its [reader](Call::reader) read it.
+    /// Reports the result of a call, as its [reader](Call::reader) read it.
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let now = self.at(now);
         let key = outside::key(ticket);
-        // What was not handed out cannot have come to anything.
+        // An exchange that was not handed out cannot have a result.
         let is_known = |exchange: &mut Exchange| exchange.handed_out.is_some();
         if !self.outside.exchange(key).is_some_and(is_known) {
             return;
@@ -48,24 +48,24 @@ impl Session {
         let Some(mut exchange) = self.outside.take_exchange(key) else {
             return;
         };
-        self.timers.change(Timed::Outside(key), &mut exchange.armed, None);
+        self.timers.change(Timed::Outside(key), &mut exchange.timer, None);
         if matches!(exchange.state, State::Placed | State::Withdrawn) {
             self.places.leave(exchange.kind);
         }
-        // Of an attempt whose beginning was not told it is known when it was handed out.
+        // If the beginning was not reported, the time of handing it out is the best guess.
         let sent = match answer.failure() {
             Some(_) => exchange.begun,
             None => exchange.begun.or(exchange.handed_out),
         };
-        // Of one that was withdrawn it is known already.
+        // If it was withdrawn, its failure is already noted.
         if let (State::Placed, Some(failure)) = (&exchange.state, answer.failure()) {
-            self.doubt.failed(exchange.since, failure.kind());
+            self.idle_connections.note_failure(exchange.since, failure.kind());
         }
         self.deliver(now, exchange.of, exchange.inner, sent, answer);
         self.unlink(key, exchange.of);
     }
 
-    /// Has a call made as soon as there is a place for it.
+    /// Queues a call, to be made as soon as there is a place for it.
     pub(super) fn ask(&mut self, now: Now, of: Of, kind: Kind, call: Call) {
         let kind = self.kind_for(of, kind);
         let key = self.outside.insert(Outside::Exchange(Exchange {
@@ -79,17 +79,17 @@ impl Session {
             state: State::Placed,
             handed_out: None,
             begun: None,
-            armed: None,
+            timer: None,
         }));
         self.link(key, of);
         if self.sends_nothing() {
             self.fail_unsent(now, key, FailureKind::Withdrawn);
         } else if self.places.take(kind) {
-            self.goes_out(now, key, call);
+            self.send_out(now, key, call);
         } else {
             let inner = call.ticket;
             let mut deadline = now.mono.saturating_add(call.timeout);
-            // A lease has its turn by when it ends: one that gave up before would lose it.
+            // An extension waits for a place until its lease ends: giving up earlier would lose the lease.
             if let (Kind::Lease(ends), Of::Reservation(reservation)) = (kind, of) {
                 deadline = deadline.max(ends);
                 self.act(reservation, |machine| machine.queued(now, inner, deadline));
@@ -97,27 +97,28 @@ impl Session {
             if let Some(exchange) = self.outside.exchange(key) {
                 exchange.state = State::Queued(Box::new(call));
             }
-            self.arm_exchange(key, Some(deadline));
+            self.set_exchange_timer(key, Some(deadline));
             self.places.wait(kind, key);
         }
     }
 
-    /// Its turn has come.
+    /// Gives a place to an exchange whose turn has come.
     pub(super) fn place(&mut self, now: Now, kind: Kind, key: SlabKey) {
         let exchange = self.outside.exchange(key);
         let state = exchange.map(|exchange| core::mem::replace(&mut exchange.state, State::Placed));
         match state {
             Some(State::Queued(call)) => {
-                self.waits_no_more(now, key);
-                self.goes_out(now, key, *call);
+                self.end_wait(now, key);
+                self.send_out(now, key, *call);
             }
-            // It does not wait any more.
+            // The exchange does not wait any more.
             Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(kind),
         }
     }
 
-    /// A reservation keeps the time of its calls itself, which begins now, however short the wait was.
-    fn waits_no_more(&mut self, now: Now, key: SlabKey) {
+    /// Tells a reservation that its call has a place. It keeps the time of its calls itself, and the time begins now,
+    /// however short the wait was.
+    fn end_wait(&mut self, now: Now, key: SlabKey) {
         if let Some(Exchange {
             of: Of::Reservation(reservation),
             inner,
@@ -130,19 +131,19 @@ impl Session {
         }
     }
 
-    /// It has a place: its time begins.
-    fn goes_out(&mut self, now: Now, key: SlabKey, call: Call) {
+    /// Sends an exchange that has a place; its time begins now.
+    fn send_out(&mut self, now: Now, key: SlabKey, call: Call) {
         let Some(exchange) = self.outside.exchange(key) else {
             return;
         };
-        let (fresh, since) = self.doubt.goes_out();
+        let (fresh, since) = self.idle_connections.note_call();
         let end = now.mono.saturating_add(exchange.timeout);
         (exchange.since, exchange.end) = (since, end);
         match exchange.of {
-            // It keeps the time itself.
-            Of::Reservation(_) => self.arm_exchange(key, None),
+            // A reservation keeps the time itself.
+            Of::Reservation(_) => self.set_exchange_timer(key, None),
             Of::Call(call) => {
-                self.arm_exchange(key, Some(end));
+                self.set_exchange_timer(key, Some(end));
                 if let Some(plain) = self.calls.get_mut(call) {
                     plain.began.get_or_insert(now.mono);
                 }
@@ -156,7 +157,7 @@ impl Session {
         }));
     }
 
-    /// What whoever helps a reservation makes for it takes no place.
+    /// Calls that a blocked caller makes for its reservation take no place.
     fn kind_for(&self, of: Of, kind: Kind) -> Kind {
         let is_helped = match of {
             Of::Reservation(key) => self.reservations.get(key).is_some_and(|it| it.is_helped),
@@ -184,9 +185,9 @@ impl Session {
         }
     }
 
-    /// Whether there is still something to do: what is sent may have been withdrawn by now, and what is withdrawn may have
-    /// been answered.
-    pub(super) fn hands_out(&mut self, now: Now, step: &Step) -> bool {
+    /// Marks a step as handed out. Returns `false` if it is obsolete: the call has been withdrawn, or the withdrawn
+    /// call answered.
+    pub(super) fn hand_out(&mut self, now: Now, step: &Step) -> bool {
         match step {
             Step::Send(call) => {
                 let exchange = self.outside.exchange(outside::key(call.ticket));
@@ -200,10 +201,10 @@ impl Session {
         }
     }
 
-    /// The time of something outside is over.
+    /// Handles the deadline of an exchange, a write or a scan.
     pub(super) fn run_out_of_time(&mut self, now: Now, key: SlabKey) {
         if let Some(exchange) = self.outside.exchange(key) {
-            exchange.armed = None;
+            exchange.timer = None;
             let of = exchange.of;
             match exchange.state {
                 State::Queued(_) => self.fail_unsent(now, key, FailureKind::Queued),
@@ -215,17 +216,17 @@ impl Session {
                 State::WrittenOff => {}
             }
         } else if let Some(write) = self.outside.write(key) {
-            write.armed = None;
+            write.timer = None;
             self.give_up_write(now, key);
         } else if let Some(reading) = self.outside.reading(key) {
-            reading.armed = None;
+            reading.timer = None;
             self.give_up_reading(now, key);
         }
     }
 
-    /// It had no place, or none that is of use.
+    /// Fails an exchange that was not sent.
     fn fail_unsent(&mut self, now: Now, key: SlabKey, why: FailureKind) {
-        self.arm_exchange(key, None);
+        self.set_exchange_timer(key, None);
         if let Some(exchange) = self.outside.take_exchange(key) {
             let answer = Answer::none(Failure::new(why));
             self.deliver(now, exchange.of, exchange.inner, None, answer);
@@ -233,7 +234,7 @@ impl Session {
         }
     }
 
-    /// Whoever waits for its answer gets none.
+    /// Delivers a failure to the reservation or call that waits for an answer.
     pub(super) fn unanswered(&mut self, now: Now, key: SlabKey, of: Of, failure: Failure) {
         let Some(exchange) = self.outside.exchange(key) else {
             return;
@@ -245,11 +246,11 @@ impl Session {
     fn deliver(&mut self, now: Now, of: Of, inner: Ticket, sent: Option<Duration>, answer: Answer) {
         match of {
             Of::Reservation(key) => {
-                if !self.is_somebody_elses(key, inner, &answer) {
+                if !self.belongs_to_another(key, inner, &answer) {
                     self.act(key, |machine| machine.handle(now, inner, sent, answer));
                 }
                 if let Some(reservation) = self.reservations.get_mut(key) {
-                    // A grant that comes too late is given back.
+                    // A grant that arrives too late is given back.
                     reservation.is_over &= reservation.machine().is_none_or(Reservation::is_done);
                 }
                 self.schedule(key);
@@ -258,8 +259,9 @@ impl Session {
         }
     }
 
-    /// Whether a grant that nobody waits for any more is another's of this session: the callers gave both the same key.
-    fn is_somebody_elses(&self, key: SlabKey, inner: Ticket, answer: &Answer) -> bool {
+    /// Whether a grant that nobody waits for belongs to another reservation of this session, because the callers used
+    /// the same key for both.
+    fn belongs_to_another(&self, key: SlabKey, inner: Ticket, answer: &Answer) -> bool {
         let Some((reservation, id)) = self.reservations.get(key).zip(answer.grants()) else {
             return false;
         };
@@ -291,8 +293,8 @@ impl Session {
         }
     }
 
-    /// The caller left: what it asked for and what did not begin is not sent. Where a reservation may have been made all the
-    /// same, that has to be learnt, so that it can be given back.
+    /// Withdraws exchanges that have not begun, because the caller left. If the reservation may have been made all the
+    /// same, they are still sent, so that it can be given back.
     pub(super) fn withdraw_what_did_not_begin(&mut self, now: Now, key: SlabKey) {
         let is_sure = |machine: &Reservation| !machine.may_be_reserved();
         let reservation = self.reservations.get(key);
@@ -309,7 +311,7 @@ impl Session {
         }
     }
 
-    /// Nobody waits for it any more.
+    /// Withdraws an exchange that nobody waits for any more.
     pub(super) fn withdraw(&mut self, now: Now, key: SlabKey) {
         let Some(exchange) = self.outside.exchange(key) else {
             return;
@@ -319,9 +321,10 @@ impl Session {
             State::Placed if is_handed_out => {
                 exchange.state = State::Withdrawn;
                 if now.mono >= exchange.end {
-                    self.doubt.failed(exchange.since, FailureKind::Timeout);
+                    self.idle_connections
+                        .note_failure(exchange.since, FailureKind::Timeout);
                 }
-                self.arm_exchange(key, Some(now.mono.saturating_add(PATIENCE)));
+                self.set_exchange_timer(key, Some(now.mono.saturating_add(PATIENCE)));
                 self.steps.push_back(Step::Withdraw(outside::ticket(key)));
             }
             State::Placed => {
@@ -339,7 +342,7 @@ impl Session {
             if !is_awaited {
                 self.withdraw(now, exchange);
             }
-            // One that went makes room for the next.
+            // A removed exchange makes room for the next.
             let is_still_there = self.nth_exchange(key, at).is_some_and(|(now, _)| now == exchange);
             at += usize::from(is_still_there);
         }
@@ -353,7 +356,7 @@ impl Session {
         Some((exchange, machine.is_some_and(|machine| machine.awaits(inner))))
     }
 
-    /// It did not give its place back in time.
+    /// Writes off the place of an exchange that did not give it back in time.
     fn write_off(&mut self, key: SlabKey) {
         let Some(exchange) = self.outside.exchange(key) else {
             return;
@@ -384,9 +387,9 @@ impl Session {
         }
     }
 
-    /// It is outside no more, and nothing came of it.
+    /// Removes an exchange without a result.
     fn drop_exchange(&mut self, key: SlabKey, of: Of) {
-        self.arm_exchange(key, None);
+        self.set_exchange_timer(key, None);
         self.outside.take_exchange(key);
         self.unlink(key, of);
     }
@@ -396,7 +399,7 @@ impl Session {
             if let Some(reservation) = self.reservations.get_mut(reservation) {
                 reservation.exchanges.retain(|exchange| *exchange != key);
                 if reservation.exchanges.is_empty() {
-                    // At rest it holds no memory.
+                    // Hold no memory when empty.
                     reservation.exchanges = Vec::new();
                 }
             }
@@ -404,9 +407,9 @@ impl Session {
         }
     }
 
-    fn arm_exchange(&mut self, key: SlabKey, at: Option<Duration>) {
+    fn set_exchange_timer(&mut self, key: SlabKey, at: Option<Duration>) {
         if let Some(exchange) = self.outside.exchange(key) {
-            self.timers.change(Timed::Outside(key), &mut exchange.armed, at);
+            self.timers.change(Timed::Outside(key), &mut exchange.timer, at);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting until everything is settled that can be.
+//! Flushes: waiting until everything that can be settled is settled.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::outcome::Flushed;
 use crate::session::replay::Replayer;
 use crate::time::Now;
 
-/// Names a flush.
+/// The key of a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlushKey(pub(super) SlabKey);
 
@@ -18,27 +18,28 @@ pub struct FlushKey(pub(super) SlabKey);
 pub(super) struct Flush {
     principal: Principal,
     stage: Stage,
-    pub(super) armed: Option<Duration>,
+    pub(super) timer: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// Until all is quiet, or the time is over.
+    /// Until nothing is under way, or the time is up.
     Settling(Duration),
-    /// The time was over: until it is certain what is left, or that is over too.
+    /// The time was up: until it is certain what is left, or this time is up too.
     Looking(Duration),
     Over(Flushed),
 }
 
 impl Session {
-    /// Settles what can be settled of this principal's costs, of this process and in its journal. [Over](Self::flushed)
-    /// when nothing more is under way or at `until`; up to [a second](Flushed::LAST_LOOK) later if the journal was left to
-    /// another process or could not be read, for a last look at it. A cost whose attempts have failed is left to the next
-    /// reading of the journal, and not waited for.
+    /// Starts a flush: settles this principal's costs, both of this process and in its journal. It is
+    /// [over](Self::flushed) when nothing is under way any more, or at `until`; up to [a second](Flushed::LAST_LOOK)
+    /// later, for a last look at the journal, if that was left to another process or could not be read. A flush does
+    /// not wait for a cost whose attempts have failed: the next scan of the journal tries it again.
     ///
-    /// Of a session that was [closed](Self::close) it is over when what was under way is: its journal is not read any more.
+    /// In a [closed](Self::close) session it is over when everything under way is over: the journal is not read any
+    /// more.
     ///
-    /// `is_forced` sends those costs too whose keys the server may have forgotten: **it may charge a cost twice**.
+    /// `is_forced` also sends costs whose keys the server may have forgotten: **it may charge a cost twice**.
     pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {
         let now = self.at(now);
         self.principals.start_replay(caller.principal);
@@ -50,13 +51,13 @@ impl Session {
         let key = self.flushes.insert(Flush {
             principal: caller.principal,
             stage: Stage::Settling(until),
-            armed: None,
+            timer: None,
         });
-        self.arm_flush(key, Some(until));
+        self.set_flush_timer(key, Some(until));
         FlushKey(key)
     }
 
-    /// What a flush left, once it is over. It is kept until it is [forgotten](Self::forget_flush).
+    /// The result of a flush, once it is over. It is kept until you [forget](Self::forget_flush) the flush.
     pub fn flushed(&self, key: FlushKey) -> Option<Flushed> {
         match self.flushes.get(key.0)?.stage {
             Stage::Over(left) => Some(left),
@@ -64,14 +65,14 @@ impl Session {
         }
     }
 
-    /// Nobody waits for this flush any more.
+    /// Forgets a flush that nobody waits for any more.
     pub fn forget_flush(&mut self, key: FlushKey) {
-        self.arm_flush(key.0, None);
+        self.set_flush_timer(key.0, None);
         self.flushes.remove(key.0);
-        self.nobody_waits(Key::Flush(key));
+        self.drop_wake(Key::Flush(key));
     }
 
-    /// What is not settled by now of this principal's costs.
+    /// What is not settled yet of this principal's costs.
     pub fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         let now = self.at(now);
         self.left_of(now, caller.principal)
@@ -82,7 +83,7 @@ impl Session {
         principal.map_or_else(Flushed::nothing, |principal| principal.left(now))
     }
 
-    /// Ends those flushes whose time has come. To be asked when nothing else is to be done.
+    /// Ends the flushes that are due. Call it when there is nothing else to do.
     pub(super) fn poll_flushes(&mut self, now: Now) {
         let is_open = |(key, flush): (SlabKey, &Flush)| match flush.stage {
             Stage::Settling(_) | Stage::Looking(_) => Some(key),
@@ -101,7 +102,7 @@ impl Session {
         let Some(state) = self.principals.get(principal) else {
             return;
         };
-        // Then no journal is read any more.
+        // A closed session reads no journal.
         let is_closed = self.closed.is_some();
         let next = match stage {
             Stage::Settling(until) => {
@@ -139,17 +140,17 @@ impl Session {
             flush.stage = next;
         }
         match next {
-            Stage::Looking(until) => self.arm_flush(key, Some(until)),
+            Stage::Looking(until) => self.set_flush_timer(key, Some(until)),
             Stage::Over(_) | Stage::Settling(_) => {
-                self.arm_flush(key, None);
+                self.set_flush_timer(key, None);
                 self.changed.push_back(Key::Flush(FlushKey(key)));
             }
         }
     }
 
-    fn arm_flush(&mut self, key: SlabKey, at: Option<Duration>) {
+    fn set_flush_timer(&mut self, key: SlabKey, at: Option<Duration>) {
         if let Some(flush) = self.flushes.get_mut(key) {
-            self.timers.change(Timed::Flush(key), &mut flush.armed, at);
+            self.timers.change(Timed::Flush(key), &mut flush.timer, at);
         }
     }
 }

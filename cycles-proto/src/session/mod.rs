@@ -1,8 +1,9 @@
-//! All that one client has: its reservations, its calls, the journal of earlier runs.
+//! A session: everything that belongs to one client, that is its reservations, its calls, and the journal of earlier
+//! runs.
 //!
-//! A session is driven by one loop: [`poll`](Session::poll) says what to do, and what came of it is reported. Callers act in
-//! between, at any time and from any thread that has the session. Any input is legal at any time: one that nobody waits for
-//! is ignored, except a grant that comes too late, which is given back.
+//! One loop drives a session: [`poll`](Session::poll) says what to do, and the driver reports the results. Callers act
+//! in between, at any time and from any thread that has the session. Any input is legal at any time. An input that
+//! nothing waits for is ignored, except a grant that arrives too late, which is given back.
 //!
 //! ```text
 //!  reserve, commit, call, flush ──►┌─────────────────────────────┐──► Send, Withdraw, Store, Scan, Notify
@@ -12,23 +13,24 @@
 //!                                  └─────────────────────────────┘
 //! ```
 //!
-//! What holds at every moment:
+//! Invariants:
 //!
 //! - While a lease is held, [`Step::Wait`] is never later than its next beat.
-//! - At most as many exchanges are outside as there are [places](Session::set_places). A quarter of them is for leases.
-//! - A settlement is sent once the journal has answered, or after [five seconds](crate::journal::STORE_DEADLINE) if there is no
-//!   durable record of it yet.
-//! - A panic in one reservation ends no other.
-//! - Principals share places and nothing else.
+//! - There are never more exchanges under way than [places](Session::set_places). A quarter of the places is for
+//!   leases.
+//! - A settlement is sent once the journal has answered, or after [five seconds](crate::journal::STORE_DEADLINE) even
+//!   without a durable record.
+//! - A panic in one reservation does not end any other.
+//! - Principals share the places and nothing else.
 
 mod acts;
 mod caller;
 mod close;
-mod doubt;
 mod driving;
 mod entry;
 mod exchanging;
 mod flush;
+mod idle_connections;
 mod outside;
 mod places;
 mod plain;
@@ -46,11 +48,11 @@ use std::sync::Arc;
 pub use self::acts::ExtendKey;
 pub use self::caller::{Caller, ObserverId, Principal};
 pub use self::close::Close;
-use self::doubt::Doubt;
 use self::entry::Entry;
 pub use self::entry::ReservationKey;
 use self::flush::Flush;
 pub use self::flush::FlushKey;
+use self::idle_connections::IdleConnections;
 use self::outside::OutsideWorld;
 use self::places::Places;
 use self::plain::Plain;
@@ -63,11 +65,11 @@ use crate::config::{ConfigError, CyclesConfig};
 use crate::keys::Seed;
 use crate::time::Now;
 
-/// All that one client has.
+/// Everything that belongs to one client: reservations, calls, timers, and the replay of its journals.
 #[derive(Debug)]
 pub struct Session {
     seed: Seed,
-    /// The latest time that the driver told.
+    /// The latest time that the driver passed in.
     latest: Duration,
     principals: Principals,
     reservations: Slab<Box<Entry>>,
@@ -75,22 +77,22 @@ pub struct Session {
     flushes: Slab<Flush>,
     outside: OutsideWorld,
     places: Places,
-    doubt: Doubt,
+    idle_connections: IdleConnections,
     timers: Timers,
-    /// What was decided and not handed out.
+    /// Steps that are decided but not handed out yet.
     steps: VecDeque<Step>,
-    /// The reservations that are to be polled.
+    /// The reservations to poll.
     due: VecDeque<SlabKey>,
-    /// Whoever waits for these is to look again.
+    /// Wakes for callers that wait for these.
     changed: VecDeque<Key>,
-    /// The reservation whose machine does something. It stays here if that panics.
+    /// The reservation whose machine is running. It stays here if that panics.
     acting: Option<SlabKey>,
-    /// The reservations whose machines were lost in that way, and nobody was told.
+    /// Reservations whose machines were lost in a panic that is not reported yet.
     lost: Vec<SlabKey>,
     closed: Option<Close>,
 }
 
-/// What somebody may wait for.
+/// Something that a caller may wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     /// A reservation.
@@ -101,12 +103,12 @@ pub enum Key {
     Flush(FlushKey),
 }
 
-/// How many exchanges go on at once, unless the transport says something else.
+/// The default number of places, which are exchanges at the same time.
 pub const PLACES: usize = 64;
 
 impl Session {
-    /// A session of one principal to begin with. The seed is for what is settled from the journal; every reservation and
-    /// call brings its own.
+    /// Creates a session with one principal. The seed is for settlements from the journal; every reservation and call
+    /// brings its own.
     pub fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
         Self {
             seed,
@@ -117,7 +119,7 @@ impl Session {
             flushes: Slab::new(),
             outside: OutsideWorld::new(),
             places: Places::new(PLACES),
-            doubt: Doubt::default(),
+            idle_connections: IdleConnections::default(),
             timers: Timers::default(),
             steps: VecDeque::new(),
             due: VecDeque::new(),
@@ -128,15 +130,15 @@ impl Session {
         }
     }
 
-    /// As many exchanges go on at once, at least one.
+    /// Sets how many exchanges may be under way at the same time; at least one, [`PLACES`] by default.
     pub fn set_places(&mut self, places: usize) {
         self.places.set_all(places);
     }
 
-    /// Who asks in the name of this configuration. A key and a tenant that are known already are the same principal.
+    /// Returns a caller for this configuration. The same key and tenant always give the same principal.
     ///
     /// # Errors
-    /// [`ConfigError::OtherServer`] if it is for another base URL than the session's.
+    /// [`ConfigError::OtherServer`] if its base URL differs from the session's.
     pub fn caller(&mut self, config: Arc<CyclesConfig>) -> Result<Caller, ConfigError> {
         if self.principals.base_url() != Some(config.base_url()) {
             return Err(ConfigError::OtherServer);
@@ -150,8 +152,8 @@ impl Session {
         })
     }
 
-    /// Something that somebody may wait for has changed: whoever does is to look again. To be asked until there is nothing
-    /// more, whenever the session was polled to its rest.
+    /// Returns the next thing that has changed: wake the callers that wait for it. Call it until it returns `None`,
+    /// whenever [`poll`](Self::poll) has returned [`Step::Wait`].
     pub fn pop_changed(&mut self) -> Option<Key> {
         let changed = self.changed.pop_front()?;
         if let Key::Reservation(key) = changed
@@ -162,12 +164,12 @@ impl Session {
         Some(changed)
     }
 
-    /// Nobody will look for this any more.
-    fn nobody_waits(&mut self, key: Key) {
+    /// Drops the pending wake for something that nobody waits for any more.
+    fn drop_wake(&mut self, key: Key) {
         self.changed.retain(|changed| *changed != key);
     }
 
-    /// Time that goes backwards stands still.
+    /// Makes time monotonic: if it goes backwards, it stands still.
     fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
         Now {

@@ -1,17 +1,17 @@
-//! What is outside of the machine: exchanges, writes and readings that were asked for and not reported yet.
+//! Work in the driver's hands: exchanges, writes and scans that are not reported yet.
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::caller::Principal;
-use super::doubt::Since;
+use super::idle_connections::Since;
 use super::places::Kind;
 use super::slab::{Slab, SlabKey};
 use crate::journal::record::RecordId;
 use crate::ticket::Ticket;
 use crate::wire::Call;
 
-/// Something that was asked for, by its ticket.
+/// One piece of work in the driver's hands.
 #[derive(Debug)]
 pub(super) enum Outside {
     Exchange(Exchange),
@@ -23,25 +23,25 @@ pub(super) enum Outside {
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) of: Of,
-    /// Its name within what it is of.
+    /// The ticket within its reservation or call.
     pub(super) inner: Ticket,
     pub(super) kind: Kind,
-    /// Whether a grant may come of it, which is given back if nobody waits for it any more.
+    /// Whether it may bring a grant, which is given back if nobody waits for it any more.
     pub(super) asks_for_a_reservation: bool,
     pub(super) state: State,
-    /// How long it may take, from when it has a place.
+    /// How long it may take once it has a place.
     pub(super) timeout: Duration,
-    /// When its time is over, once it has a place.
+    /// When its time is up, once it has a place.
     pub(super) end: Duration,
     pub(super) since: Since,
     /// When its step was handed out.
     pub(super) handed_out: Option<Duration>,
     /// When its first byte left.
     pub(super) begun: Option<Duration>,
-    pub(super) armed: Option<Duration>,
+    pub(super) timer: Option<Duration>,
 }
 
-/// Whose attempt it is.
+/// What an attempt belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Reservation(SlabKey),
@@ -54,18 +54,18 @@ pub(super) enum State {
     Queued(Box<Call>),
     /// It has a place.
     Placed,
-    /// It has one, and nobody waits for its answer.
+    /// It has a place, but nobody waits for its answer.
     Withdrawn,
     /// It did not give its place back in time.
     WrittenOff,
 }
 
-/// A journal that is read.
+/// A scan of a journal.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) principal: Principal,
     pub(super) inner: Ticket,
-    pub(super) armed: Option<Duration>,
+    pub(super) timer: Option<Duration>,
 }
 
 /// One change of a journal.
@@ -74,22 +74,22 @@ pub(super) struct Write {
     pub(super) reservation: SlabKey,
     pub(super) principal: Principal,
     pub(super) inner: Ticket,
-    /// The record that it makes.
+    /// The record that it creates, if it does.
     pub(super) puts: Option<Box<RecordId>>,
-    /// Whether nobody waits for it any more.
+    /// Whether it is overdue, so that nothing waits for it any more.
     pub(super) is_late: bool,
-    pub(super) armed: Option<Duration>,
+    pub(super) timer: Option<Duration>,
 }
 
-/// All of it.
+/// All work in the driver's hands.
 #[derive(Debug)]
 pub(super) struct OutsideWorld {
     known: Slab<Outside>,
-    /// Exchanges whose places were written off and that may bring a grant nevertheless.
+    /// Exchanges whose places were written off, but which may still bring a grant.
     written_off: VecDeque<SlabKey>,
 }
 
-/// How many exchanges are remembered whose places were written off. A grant of one before them is held until its lease
+/// How many exchanges with written-off places are remembered. A late grant of an older one stays held until its lease
 /// ends.
 const REMEMBERED: usize = 1_024;
 
@@ -154,38 +154,40 @@ impl OutsideWorld {
         }
     }
 
-    /// A grant that it brings is still to be given back. The oldest of the others that is not any more.
+    /// Remembers a written-off exchange, so that a late grant is given back. Returns the oldest one if that no longer
+    /// fits.
     pub(super) fn remember_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Exchange)> {
         self.written_off.push_back(key);
         let oldest = (self.written_off.len() > REMEMBERED).then(|| self.written_off.pop_front())??;
         Some((oldest, self.take_exchange(oldest)?))
     }
 
-    /// Whether a record of this reservation is being made.
+    /// Whether a record of this reservation is being written.
     pub(super) fn has_record_of(&self, reservation: SlabKey) -> bool {
         let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if write.puts.is_some() && write.reservation == reservation);
         self.known.iter().any(|(_, outside)| is_its(outside))
     }
 
-    /// Whether every write was reported.
+    /// Whether all writes have been reported.
     pub(super) fn is_written(&self) -> bool {
         let is_write = |outside: &Outside| matches!(outside, Outside::Write(_));
         !self.known.iter().any(|(_, outside)| is_write(outside))
     }
 
-    /// Whether one of them is waited for.
+    /// Whether a write is waited for.
     pub(super) fn awaits_writes(&self) -> bool {
         let is_awaited = |outside: &Outside| matches!(outside, Outside::Write(write) if !write.is_late);
         self.known.iter().any(|(_, outside)| is_awaited(outside))
     }
 
-    /// Whether one of this reservation is.
+    /// Whether a write of this reservation is waited for.
     pub(super) fn awaits_write_of(&self, reservation: SlabKey) -> bool {
         let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if !write.is_late && write.reservation == reservation);
         self.known.iter().any(|(_, outside)| is_its(outside))
     }
 
-    /// Whether nothing of it is waited for: what was written off, or is too late, may never be reported.
+    /// Whether nothing is waited for. Exchanges that were written off and writes that are overdue may never be
+    /// reported.
     pub(super) fn is_empty(&self) -> bool {
         self.known.iter().all(|(_, outside)| match outside {
             Outside::Exchange(exchange) => matches!(exchange.state, State::WrittenOff),

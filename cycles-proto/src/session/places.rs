@@ -1,4 +1,4 @@
-//! How many exchanges go on at once, and which goes first when not all can.
+//! Places: how many exchanges may be under way, and which goes first.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -6,23 +6,23 @@ use std::collections::{BTreeSet, VecDeque};
 use super::slab::SlabKey;
 use crate::wire::Urgency;
 
-/// What an exchange is for.
+/// The purpose of an exchange, which decides its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A cost on its way into the ledger.
     Settlement,
     /// An extension of a lease that lasts until this time.
     Lease(Duration),
-    /// A reservation that is asked for or given back.
+    /// The creation or release of a reservation.
     Reservation,
-    /// A call of its own.
+    /// A plain call.
     Plain,
-    /// Any but a lease's, made by whoever waits for it: it takes no place.
+    /// Anything but an extension, made by the blocked caller itself: it takes no place.
     Own,
 }
 
 impl Kind {
-    /// Of a call that a reservation asks for.
+    /// The kind of a reservation's call.
     pub(super) fn of(urgency: Urgency) -> Self {
         match urgency {
             Urgency::Settlement => Self::Settlement,
@@ -32,21 +32,21 @@ impl Kind {
     }
 }
 
-/// The places, who has one and who waits.
+/// The places, and the exchanges that wait for one.
 ///
-/// A quarter of them, and one of two or three, is for leases alone, so that no burst of settlements costs one; a lease has
-/// the first that is free as long as leases have less. Of the others settlements have the first that is free, but for
-/// plain calls as long as these have less than a quarter; then leases, the one first that ends first, then reservations,
-/// then more plain calls, but never so many that less than a quarter is left to the others: a server that is slow to
-/// answer questions holds up no cost and no reservation.
+/// A quarter of them (one of two or three) is reserved for leases, so that a burst of settlements cannot cost a lease.
+/// While leases have less than their quarter, they get the first free place. The other places go, in this order, to
+/// plain calls as long as these have less than a quarter, settlements, leases (the one that ends first goes first),
+/// reservations, and more plain calls. Plain calls always leave at least a quarter to the others, so that a server
+/// that is slow to answer queries does not hold up costs and reservations.
 #[derive(Debug)]
 pub(super) struct Places {
     all: usize,
     taken: usize,
-    /// How many of them have leases and plain calls.
+    /// How many places leases have, and how many plain calls have.
     leases: usize,
     plain: usize,
-    /// Whether a plain call had the last place that was not a lease's.
+    /// Whether the last place that did not go to a lease went to a plain call.
     was_plain: bool,
     settlements_wait: VecDeque<SlabKey>,
     leases_wait: BTreeSet<(Duration, SlabKey)>,
@@ -73,7 +73,7 @@ impl Places {
         self.all = all.max(1);
     }
 
-    /// A place at once, if there is one and nobody waits.
+    /// Takes a place at once, if one is free and nothing waits.
     pub(super) fn take(&mut self, kind: Kind) -> bool {
         if kind == Kind::Own {
             return true;
@@ -94,19 +94,19 @@ impl Places {
         true
     }
 
-    /// Has the exchange wait for a place. Whoever [is next](Self::next) may be it at once.
+    /// Queues an exchange for a place. It may be the [next](Self::next) at once.
     pub(super) fn wait(&mut self, kind: Kind, exchange: SlabKey) {
         match kind {
             Kind::Settlement => self.settlements_wait.push_back(exchange),
             Kind::Lease(until) => drop(self.leases_wait.insert((until, exchange))),
             Kind::Reservation => self.reservations_wait.push_back(exchange),
             Kind::Plain => self.plain_wait.push_back(exchange),
-            // It has its place at once.
+            // It needs no place.
             Kind::Own => {}
         }
     }
 
-    /// The next that may go on, if there is a place for it. One that does not wait any more has to
+    /// Gives a place to the next exchange, if one is free. If that exchange does not wait any more, it has to
     /// [leave](Self::leave) again.
     pub(super) fn next(&mut self) -> Option<(Kind, SlabKey)> {
         let next = self.pop()?;
@@ -127,17 +127,17 @@ impl Places {
         }
     }
 
-    /// What leases, and plain calls, have before others.
+    /// The quarter in which leases, and also plain calls, have priority.
     fn share(&self) -> usize {
         (self.all / 4).max(1)
     }
 
-    /// How many plain calls there may be at once.
+    /// The maximum number of plain calls at the same time.
     fn most_plain(&self) -> usize {
         self.all.saturating_sub(2 * self.share()).max(1)
     }
 
-    /// How many places nobody but a lease may have, of those that are free.
+    /// How many free places are reserved for leases.
     fn kept_for_leases(&self) -> usize {
         self.share().min(self.all - 1).saturating_sub(self.leases)
     }
@@ -155,7 +155,7 @@ impl Places {
         if self.taken + self.kept_for_leases() >= self.all {
             return None;
         }
-        // Where that is all that others can have, they take turns.
+        // If the others have no more places than that, they take turns.
         let is_their_turn = self.all > 2 * share || !self.was_plain;
         let share_of_plain = if self.plain < share && is_their_turn {
             self.plain_wait.pop_front()
@@ -179,7 +179,7 @@ impl Places {
         Some((Kind::Lease(until), exchange))
     }
 
-    /// A place is free that this had.
+    /// Frees a place.
     pub(super) fn leave(&mut self, kind: Kind) {
         self.taken = self.taken.saturating_sub(usize::from(kind != Kind::Own));
         match kind {
@@ -217,7 +217,7 @@ mod tests {
         waiting(&mut places, &[LEASE; 3]);
         assert_eq!(admitted(&mut places), [LEASE; 2]);
         assert_eq!(places.taken, 8);
-        // One that a lease has left is a lease's again.
+        // A place that a lease leaves goes to a lease again.
         places.leave(LEASE);
         assert_eq!(admitted(&mut places), [LEASE]);
     }

@@ -1,4 +1,4 @@
-//! Calls that are one request and one answer.
+//! Calls: operations with one request and one answer.
 
 use core::any::Any;
 use core::fmt;
@@ -12,30 +12,30 @@ use crate::outcome::Error;
 use crate::wire::{Answer, Call};
 use crate::wire::{Operation, Progress};
 
-/// Names a call, whatever its answer is.
+/// The key of a call, without the type of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(pub(super) SlabKey);
 
-/// Names a call, whose answer is a `T`.
+/// The key of a call whose answer is a `T`.
 pub struct CallKey<T> {
     id: CallId,
     answer: PhantomData<fn() -> T>,
 }
 
-/// An operation on its way.
+/// A call under way.
 #[derive(Debug)]
 pub(super) struct Plain {
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
     pub(super) kind: Kind,
     operation: Option<Box<dyn Asking>>,
-    /// When its first attempt was given a place.
+    /// When its first attempt got a place.
     pub(super) began: Option<Duration>,
     pub(super) attempt: Option<SlabKey>,
     result: Option<Box<dyn Any + Send>>,
 }
 
-/// An operation, whatever it answers with.
+/// An operation, without the type of its answer.
 trait Asking: fmt::Debug + Send {
     fn call(&self) -> Call;
 
@@ -92,7 +92,7 @@ impl Plain {
         (plain, call)
     }
 
-    /// Takes what came of its attempt. An operation that panics at it is over, without a result.
+    /// Handles the answer to an attempt. If the operation panics, it is over without a result.
     pub(super) fn answered(&mut self, now: Duration, answer: Answer) -> Option<Next> {
         let elapsed = now.saturating_sub(self.began.unwrap_or(now));
         match self.operation.take()?.answered(elapsed, answer) {
@@ -108,7 +108,7 @@ impl Plain {
         }
     }
 
-    /// Its result, once.
+    /// Returns its result, once.
     pub(super) fn take<T: 'static>(&mut self) -> Option<Result<T, Error>> {
         self.result.take()?.downcast().ok().map(|result| *result)
     }
@@ -126,7 +126,7 @@ impl<T> CallKey<T> {
         }
     }
 
-    /// The call, for whoever does not know what its answer is.
+    /// The key without the type of the answer.
     pub fn id(self) -> CallId {
         self.id
     }

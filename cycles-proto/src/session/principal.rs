@@ -1,4 +1,4 @@
-//! What each key and tenant has of its own: a journal, its replay, and the count of what became of its costs.
+//! The state of each principal: its journal, its replay, and the tally of its costs.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -16,20 +16,20 @@ use crate::time::Now;
 pub(super) struct PrincipalState {
     pub(super) config: Arc<CyclesConfig>,
     seed: Seed,
-    /// From the first reservation or flush on, if there is a journal.
+    /// Set from the first reservation or flush on, if there is a journal.
     pub(super) replayer: Option<Replayer>,
     pub(super) tally: Tally,
     /// Whether the driver holds the claim to the journal.
     pub(super) has_claim: bool,
-    /// Whether the last change of the journal that was waited for came too late, and none was made since: a disk that
-    /// hangs is waited for once.
+    /// Whether the last awaited change of the journal was overdue, and none has been made since. The session waits
+    /// only once for a disk that hangs.
     pub(super) is_journal_late: bool,
-    pub(super) armed: Option<Duration>,
-    /// Whether its replay may have something new to say, and waits to be polled.
+    pub(super) timer: Option<Duration>,
+    /// Whether its replay is due to be polled.
     is_due: bool,
 }
 
-/// All of them, each under its number.
+/// All principals, by number.
 #[derive(Debug)]
 pub(super) struct Principals {
     all: Vec<PrincipalState>,
@@ -44,18 +44,18 @@ impl Principals {
         }
     }
 
-    /// The one of this configuration, which is made if it is not known.
+    /// Finds or creates the principal of this configuration.
     pub(super) fn of(&mut self, config: &Arc<CyclesConfig>, seed: Seed) -> Principal {
         let known = self.all.iter().position(|principal| principal.is_of(config));
         Principal(known.unwrap_or_else(|| {
-            // So that their trace ids are not the same.
+            // Gives them different trace ids.
             let seed = seed.nth((self.all.len() as u64) << 32);
             self.all.push(PrincipalState::new(Arc::clone(config), seed));
             self.all.len() - 1
         }))
     }
 
-    /// The server of all of them.
+    /// The server that they share.
     pub(super) fn base_url(&self) -> Option<&str> {
         self.all.first().map(|principal| principal.config.base_url())
     }
@@ -68,7 +68,7 @@ impl Principals {
         self.all.get_mut(principal.0)
     }
 
-    /// The next whose replay may have something new to say.
+    /// Removes and returns the next principal whose replay is due.
     pub(super) fn pop_due(&mut self) -> Option<Principal> {
         let index = self.due.pop_front()?;
         if let Some(principal) = self.all.get_mut(index) {
@@ -95,14 +95,14 @@ impl Principals {
         }
     }
 
-    /// Has the journal read, if there is one and it is not under way.
+    /// Starts the replay of the journal, if there is one and it has not started.
     pub(super) fn start_replay(&mut self, principal: Principal) {
         if self.get_mut(principal).is_some_and(PrincipalState::start_replay) {
             self.schedule(principal);
         }
     }
 
-    /// Something that concerns the replay.
+    /// Runs `act` on the replay, if there is one, and schedules the replay.
     pub(super) fn replay<T>(
         &mut self,
         principal: Principal,
@@ -114,7 +114,7 @@ impl Principals {
         Some(done)
     }
 
-    /// How a call ended.
+    /// Notes how a call ended.
     pub(super) fn observe(&mut self, now: Now, principal: Principal, error: Option<&Error>) {
         let Some(replayer) = self.get_mut(principal).and_then(|state| state.replayer.as_mut()) else {
             return;
@@ -126,7 +126,7 @@ impl Principals {
         }
     }
 
-    /// A reservation has ended, or nobody drives it any more.
+    /// Notes that a reservation has ended or is not driven any more.
     pub(super) fn ended(
         &mut self,
         now: Now,
@@ -143,7 +143,7 @@ impl Principals {
         }
     }
 
-    /// One that was left by an earlier run has ended.
+    /// Notes that a reservation of an earlier run has ended.
     pub(super) fn replayed(
         &mut self,
         now: Now,
@@ -169,12 +169,12 @@ impl PrincipalState {
             tally: Tally::default(),
             has_claim: false,
             is_journal_late: false,
-            armed: None,
+            timer: None,
             is_due: false,
         }
     }
 
-    /// Whether it is that of this configuration. Two keys of one tenant have a journal each.
+    /// Whether it belongs to this configuration. Two keys of one tenant have separate journals.
     fn is_of(&self, config: &CyclesConfig) -> bool {
         let of = |config: &CyclesConfig| {
             (
@@ -195,7 +195,7 @@ impl PrincipalState {
         starts
     }
 
-    /// What is left by now.
+    /// What is left at this time.
     pub(super) fn left(&self, now: Now) -> Flushed {
         Flushed::new(
             self.replayer.as_ref(),

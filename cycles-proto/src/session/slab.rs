@@ -1,13 +1,13 @@
-//! Values under keys that are never given twice.
+//! A slab whose keys are never used twice.
 
-/// Names one value for as long as the slab does.
+/// The key of a value, unique for the lifetime of the slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SlabKey {
     index: u32,
     generation: u32,
 }
 
-/// Values that come and go. A place is used again under another key.
+/// A slab of values. A free slot is reused under another key.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     slots: Vec<Slot<T>>,
@@ -72,7 +72,7 @@ impl<T> Slab<T> {
             return None;
         }
         let value = slot.value.take()?;
-        // One whose generations are used up is not used any more.
+        // A slot whose generations are used up is retired.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
             self.free.push(key.index);

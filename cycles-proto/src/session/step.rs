@@ -1,4 +1,4 @@
-//! What a session asks of its driver.
+//! The steps that a session asks its driver for.
 
 use core::time::Duration;
 
@@ -8,57 +8,56 @@ use crate::outcome::Event;
 use crate::ticket::Ticket;
 use crate::wire::Call;
 
-/// The next thing to do. A step is handed out once; what is asked may be done side by side with everything else, and
-/// reported in whatever order it ends.
+/// The next thing to do. A step is handed out once. Steps may run concurrently, and their results may be reported in
+/// any order.
 #[derive(Clone, Debug)]
 #[must_use = "a step is handed out once; dropping it stalls what waits for it"]
 pub enum Step {
-    /// Make this call. Say that it [begins](super::Session::begun) right before its first byte, and
-    /// [what came of it](super::Session::handle).
+    /// Make this call. Report its [beginning](super::Session::begun) right before its first byte, and then its
+    /// [result](super::Session::handle).
     Send(Call),
-    /// Nobody waits for this call any more: do not begin it, or close its connection, and say what came of it. Its place
-    /// is free then.
+    /// Nobody waits for this call any more: do not begin it, or close its connection, and report its result. That
+    /// frees its place.
     Withdraw(Ticket),
-    /// Change this principal's journal, and [say](super::Session::handle_stored) once the change is durable. Changes of
-    /// one reservation are made in this order.
+    /// Change this principal's journal, and [report](super::Session::handle_stored) once the change is durable. Make
+    /// the changes of one reservation in the order of their steps.
     Store(Ticket, Principal, JournalWrite),
-    /// Claim this principal's journal, read it, and [say](super::Session::handle_scanned) what is there.
+    /// Claim this principal's journal, read it, and [report](super::Session::handle_scanned) its contents.
     Scan {
-        /// To be reported under.
+        /// The ticket to report under.
         ticket: Ticket,
-        /// Whose journal it is.
+        /// The principal that the journal belongs to.
         principal: Principal,
-        /// Whether those are wanted too, after the others, that were set aside as
-        /// [stale](crate::outcome::Aside::Stale).
+        /// Whether to add, after the others, the records that were set aside as [stale](crate::outcome::Aside::Stale).
         with_stale: bool,
     },
-    /// Give back the claim to this principal's journal: nothing of it is being settled.
+    /// Give back the claim to this principal's journal: none of its records is being settled.
     Unclaim(Principal),
-    /// Tell this observer; nothing is reported back.
+    /// Pass this event to this observer; there is nothing to report back.
     Notify(ObserverId, Event),
-    /// Poll again at this time, or when something was reported or asked; with `None` only then.
+    /// Poll again at this time, or after the next report or action of a caller; with `None`, only after that.
     Wait(Option<Duration>),
 }
 
-/// What there is in a journal.
+/// The contents of a journal.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Scanned {
-    /// The records to be settled.
+    /// The records to settle.
     pub records: Vec<JournalRecord>,
-    /// How many files that may be records were set aside, because they are none.
+    /// How many files that may be records were set aside because they are not valid.
     pub set_aside: usize,
     /// How many files that may be records could not be read.
     pub unread: usize,
-    /// Whether the claim to them was had, before they were read: at most one process has it, and settles what is there.
-    /// Without it they are left to whoever has it for half a minute.
+    /// Whether this process took the claim before it read the records. At most one process has the claim and settles
+    /// the records. Without it, they are left to the process that has it, for half a minute.
     pub has_claim: bool,
-    /// What is to be told of what was found.
+    /// Events about what was found.
     pub events: Vec<Event>,
 }
 
 impl Scanned {
-    /// These records, with a claim to them or without.
+    /// Creates the result of a scan with these records, with or without the claim.
     pub fn new(records: Vec<JournalRecord>, has_claim: bool) -> Self {
         Self {
             records,

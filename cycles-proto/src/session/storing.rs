@@ -1,4 +1,4 @@
-//! The journals: what is written, how long that is waited for, and what was found in them.
+//! The journals: writes, their deadlines, and scans.
 
 use core::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::session::replay::Replay;
 use crate::ticket::Ticket;
 use crate::time::Now;
 
-/// How long a journal is waited for that is read. After that it could not be, and is read again later.
+/// The deadline of a scan. After it, the journal counts as unreadable and is read again later.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Session {
-    /// A change of a journal was made, or could not be.
+    /// Reports that a change of a journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let now = self.at(now);
         let key = outside::key(ticket);
         let Some(mut write) = self.outside.take_write(key) else {
             return;
         };
-        self.timers.change(Timed::Outside(key), &mut write.armed, None);
+        self.timers.change(Timed::Outside(key), &mut write.timer, None);
         if let (Ok(()), Some(principal)) = (&stored, self.principals.get_mut(write.principal)) {
             principal.is_journal_late = false;
         }
@@ -48,15 +48,15 @@ impl Session {
         self.schedule(write.reservation);
     }
 
-    /// A journal was read; `None` if it could not be. Tells whether the claim that came with it is to be kept, until it is
-    /// [given back](Step::Unclaim).
+    /// Reports the contents of a journal; `None` if it could not be read. Returns whether to keep the claim until the
+    /// session [gives it back](Step::Unclaim).
     pub fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         let now = self.at(now);
         let key = outside::key(ticket);
         let Some(mut reading) = self.outside.take_reading(key) else {
             return false;
         };
-        self.timers.change(Timed::Outside(key), &mut reading.armed, None);
+        self.timers.change(Timed::Outside(key), &mut reading.timer, None);
         let Reading { principal, inner, .. } = reading;
         self.principals.schedule(principal);
         let Some(state) = self.principals.get_mut(principal) else {
@@ -105,7 +105,7 @@ impl Session {
             inner,
             puts,
             is_late: false,
-            armed: None,
+            timer: None,
         }));
         self.steps
             .push_back(Step::Store(outside::ticket(outside), principal, write));
@@ -119,11 +119,11 @@ impl Session {
         let deadline = now.mono.saturating_add(STORE_DEADLINE);
         if let Some(write) = self.outside.write(outside) {
             self.timers
-                .change(Timed::Outside(outside), &mut write.armed, Some(deadline));
+                .change(Timed::Outside(outside), &mut write.timer, Some(deadline));
         }
     }
 
-    /// A reading begins. Whether it is still to be made.
+    /// Starts the deadline of a scan. Returns `false` if the scan is not needed any more.
     pub(super) fn begin_reading(&mut self, now: Now, key: SlabKey) -> bool {
         if self.closed.is_some() {
             self.outside.take_reading(key);
@@ -132,12 +132,12 @@ impl Session {
         let deadline = now.mono.saturating_add(READ_DEADLINE);
         if let Some(reading) = self.outside.reading(key) {
             self.timers
-                .change(Timed::Outside(key), &mut reading.armed, Some(deadline));
+                .change(Timed::Outside(key), &mut reading.timer, Some(deadline));
         }
         true
     }
 
-    /// A reading takes too long.
+    /// Gives up on a scan that takes too long.
     pub(super) fn give_up_reading(&mut self, now: Now, key: SlabKey) {
         let Some(Reading { principal, inner, .. }) = self.outside.take_reading(key) else {
             return;
@@ -146,7 +146,7 @@ impl Session {
             .replay(principal, |replayer| replayer.handle_unreadable(now, inner));
     }
 
-    /// A change of the journal takes too long: what waits for it goes on.
+    /// Gives up on a change of the journal that takes too long, so that the settlement continues.
     pub(super) fn give_up_write(&mut self, now: Now, key: SlabKey) {
         let Some(write) = self.outside.write(key) else {
             return;
@@ -169,7 +169,7 @@ impl Session {
         self.schedule(reservation);
     }
 
-    /// A record was made after all.
+    /// Handles a record that was written after its deadline.
     fn stored_late(&mut self, now: Now, write: &Write) {
         let Some(record) = &write.puts else { return };
         if let Some(state) = self.principals.get_mut(write.principal) {
@@ -182,7 +182,7 @@ impl Session {
         if !is_over {
             self.act(write.reservation, Reservation::note_late_record);
         } else {
-            // Whoever had the cost is gone: what there is of it by now is seen to.
+            // The reservation is gone, so the replay looks at the record.
             self.principals
                 .replay(write.principal, |replayer| replayer.wake(now));
         }
@@ -202,7 +202,7 @@ impl Session {
                 let reading = Reading {
                     principal,
                     inner: ticket,
-                    armed: None,
+                    timer: None,
                 };
                 let key = self.outside.insert(Outside::Reading(reading));
                 let ticket = outside::ticket(key);
@@ -223,7 +223,7 @@ impl Session {
             }
             Replay::Wait(until) => {
                 self.timers
-                    .change(Timed::Principal(principal), &mut state.armed, until);
+                    .change(Timed::Principal(principal), &mut state.timer, until);
                 let is_at_work = state
                     .replayer
                     .as_ref()

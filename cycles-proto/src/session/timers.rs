@@ -1,4 +1,4 @@
-//! When somebody has something to do, the next one first.
+//! Timers, sorted by deadline.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -6,36 +6,36 @@ use std::collections::BTreeSet;
 use super::caller::Principal;
 use super::slab::SlabKey;
 
-/// Whose time it is.
+/// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timed {
-    /// An exchange, a write or a reading that is outside: its time there is over.
+    /// The deadline of an exchange, a write or a scan.
     Outside(SlabKey),
     Reservation(SlabKey),
     Principal(Principal),
     Flush(SlabKey),
 }
 
-/// By deadline, so that whoever is not due costs nothing.
+/// Sorted by deadline, so that timers that are not due cost nothing.
 #[derive(Debug, Default)]
 pub(super) struct Timers(BTreeSet<(Duration, Timed)>);
 
 impl Timers {
-    /// From `armed` to `at`, both of which may be never.
-    pub(super) fn change(&mut self, timed: Timed, armed: &mut Option<Duration>, at: Option<Duration>) {
-        if *armed == at {
+    /// Moves a timer to `at` and updates `timer`; `None` means that it is not set.
+    pub(super) fn change(&mut self, timed: Timed, timer: &mut Option<Duration>, at: Option<Duration>) {
+        if *timer == at {
             return;
         }
-        if let Some(before) = *armed {
+        if let Some(before) = *timer {
             self.0.remove(&(before, timed));
         }
         if let Some(at) = at {
             self.0.insert((at, timed));
         }
-        *armed = at;
+        *timer = at;
     }
 
-    /// One whose time has come. It has no timer any more.
+    /// Removes and returns a timer that is due.
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<Timed> {
         let (at, _) = self.0.first()?;
         if *at > now {

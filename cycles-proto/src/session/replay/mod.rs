@@ -1,12 +1,11 @@
-//! When the journal is read, and which of its records are settled.
+//! The replay: when the journal is read, and which of its records are settled.
 //!
-//! The journal is scanned at first use, and then as long as records are left: after 30 s, 60 s, … up to 15
-//! minutes, and at once when the server can be reached again. Each record is settled by a [`Reservation`] that is
-//! driven like any other, a few at a time. Where some in a row get an answer that says nothing of them, such as a refused
-//! key, or the server asks for a pause, the rest is left for the next scan, which begins with those. Records of reservations that
-//! run in this process are left to them, and those that the server may have forgotten are sent when a caller
-//! [forces](Replayer::force) it. While another process is at
-//! them they are left to it, but not for long.
+//! The journal is scanned at first use, and again while records are left: after 30 s, 60 s, … up to 15 minutes, and at
+//! once when the server can be reached again. A [`Reservation`] that is driven like any other settles each record, a
+//! few at a time. If several records in a row get an answer that is not about them, such as a refused key, or if the
+//! server asks for a pause, the rest waits for the next scan, which begins with them. Records of reservations that run
+//! in this process are left to these. Records that the server may have forgotten are sent only if a caller
+//! [forces](Replayer::force) it. Records that another process is settling are left to it, but not for long.
 
 mod refusals;
 mod tally;
@@ -29,62 +28,64 @@ use crate::time::{Now, UnixMillis};
 /// How many records are settled at the same time.
 pub const AT_A_TIME: usize = 8;
 
-/// Settles what earlier runs left in one directory of the journal. One at a time is enough for a directory.
+/// Settles what earlier runs left in one directory of the journal. A directory needs only one replayer at a time.
 #[derive(Debug)]
 pub struct Replayer {
     config: Arc<CyclesConfig>,
     seed: Seed,
     /// Whether the next scan is [forced](Self::force).
     forces_next: bool,
-    /// Whether the last one was.
+    /// Whether the last scan was forced.
     is_forced: bool,
     tickets: Tickets,
     scan: Scan,
     pauses: Backoff,
-    /// To be settled, in the order of the scan.
+    /// Records to settle.
     queue: VecDeque<JournalRecord>,
     settling: BTreeSet<RecordId>,
-    /// The costs that are settled by reservations of this process.
+    /// Costs that reservations of this process settle.
     live: BTreeSet<RecordId>,
-    /// Those that were settled by their own reservations while the journal was read: what was read of them is history.
+    /// Costs that their own reservations settled while the journal was read, so that the records that were read are
+    /// outdated.
     settled_meanwhile: BTreeSet<RecordId>,
-    /// The pauses that records of the last scan ask for, and when they are over on the monotonic clock. The wall
-    /// clock that they were written by may have gone back since.
+    /// The pauses that records of the last scan ask for, and their ends on the monotonic clock. The wall clock that
+    /// wrote them may have been set back since.
     paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
-    /// How many records of the last scan are left for the next.
+    /// How many records of the last scan are left for the next one.
     left: usize,
     refusals: Refusals,
-    /// When each record that is left was sent last: by how many were before. Those of the longest ago go first.
+    /// When each record that is left was last sent, counted in records sent. The one that was sent longest ago goes
+    /// first.
     tried: BTreeMap<RecordId, u64>,
-    /// How many had been sent when the next scan was asked for: those since need not be sent by it once more.
+    /// How many records had been sent when the next scan was requested. That scan does not repeat those that were sent
+    /// later.
     tried_before: u64,
-    /// Until when the nearest of them asks to be left alone.
+    /// The earliest end of a pause of the records that are left.
     left_until: Option<Duration>,
-    /// Since when all of them are left to another process.
+    /// Since when all records are left to another process.
     yields_since: Option<Duration>,
     started: u64,
     is_reachable: bool,
     /// Whether the last attempt to read the journal succeeded.
     was_read: bool,
-    /// Whether it is to be read again as soon as it was read.
+    /// Whether to read the journal again as soon as it has been read.
     reads_again: bool,
 }
 
-/// What a [`Replayer`] asks of its driver.
+/// The steps that a [`Replayer`] asks its driver for.
 #[derive(Debug)]
 #[must_use = "a step is handed out once; dropping it stalls the replayer"]
 pub enum Replay {
     /// Read the journal and report its records.
     Scan {
-        /// To be reported under.
+        /// The ticket to report under.
         ticket: Ticket,
-        /// Whether those are wanted too, after the others, that were set aside as
-        /// [stale](crate::outcome::Aside::Stale).
+        /// Whether to add, after the others, the records that were set aside as [stale](crate::outcome::Aside::Stale).
         with_stale: bool,
     },
-    /// Drive this reservation to its end, beside the others, and report its outcome.
+    /// Drive this reservation to its end, along with the others, and report its outcome.
     Settle(RecordId, Box<Reservation>),
-    /// Poll again at this time, or when something was reported; with `None` only then.
+    /// Poll again at this time or after the next report; with `None`, only after the next report.
     Wait(Option<Duration>),
 }
 
@@ -92,12 +93,12 @@ pub enum Replay {
 enum Scan {
     At(Duration),
     Reading(Ticket),
-    /// Not before something is known to be there.
+    /// Not planned: nothing is known to be left.
     Idle,
 }
 
 impl Replayer {
-    /// Starts with a scan.
+    /// Creates a replayer, which begins with a scan.
     pub fn new(config: Arc<CyclesConfig>, seed: Seed) -> Self {
         Self {
             config,
@@ -125,7 +126,7 @@ impl Replayer {
         }
     }
 
-    /// The next thing to do.
+    /// Returns the next thing to do.
     pub fn poll(&mut self, now: Now) -> Replay {
         if let Some(record) = self.next_record() {
             return self.settle(record, now);
@@ -148,14 +149,14 @@ impl Replayer {
         }
     }
 
-    /// The journal was read.
+    /// Handles the records of a scan.
     pub fn handle_scanned(
         &mut self,
         now: Now,
         ticket: Ticket,
         records: impl IntoIterator<Item = JournalRecord>,
     ) {
-        if !self.has_read(now, ticket) {
+        if !self.end_scan(now, ticket) {
             return;
         }
         self.was_read = true;
@@ -196,9 +197,9 @@ impl Replayer {
         self.rest(now);
     }
 
-    /// The journal was read, and another process has the claim to settle what is there. It is left to that for
-    /// half a minute, in which the journal is read again now and then. After that it is settled from here all
-    /// the same: whoever has the claim may stand still, and what is sent twice counts once.
+    /// Handles the records of a scan while another process has the claim. They are left to that process for half a
+    /// minute, in which the journal is read again from time to time. After that they are settled from here all the
+    /// same: the other process may be stuck, and a cost that is sent twice counts once.
     pub fn handle_claimed(
         &mut self,
         now: Now,
@@ -210,7 +211,7 @@ impl Replayer {
         if end <= now.mono {
             return self.handle_scanned(now, ticket, records);
         }
-        if !self.has_read(now, ticket) {
+        if !self.end_scan(now, ticket) {
             return;
         }
         self.was_read = true;
@@ -230,16 +231,17 @@ impl Replayer {
         self.rest(now);
     }
 
-    /// The journal could not be read: it is tried again later.
+    /// Handles a journal that could not be read: it is read again later.
     pub fn handle_unreadable(&mut self, now: Now, ticket: Ticket) {
-        if self.has_read(now, ticket) {
+        if self.end_scan(now, ticket) {
             self.settled_meanwhile.clear();
             self.was_read = false;
             self.rest(now);
         }
     }
 
-    /// A reservation that was started for a record has ended. Tells whether its record is left for a later scan.
+    /// Handles the end of a reservation that was started for a record. Returns whether its record is left for a later
+    /// scan.
     pub fn handle_ended(&mut self, now: Now, id: &RecordId, outcome: Option<&Outcome>) -> bool {
         if !self.settling.remove(id) {
             return false;
@@ -267,29 +269,29 @@ impl Replayer {
         is_left
     }
 
-    /// A reservation of this process has this cost to settle: its record is left to it. A record that is being
-    /// settled from here stays where it is, and that of another key is settled from here.
+    /// Leaves the record of this cost to a reservation of this process. A record that is already being settled from
+    /// here continues, and a record with another key is settled from here.
     pub fn live(&mut self, id: RecordId) {
         if !self.settling.contains(&id) {
             self.live.insert(id);
         }
     }
 
-    /// A reservation of this process has ended, or nobody drives it any more; what it left is settled from its
+    /// Notes that a reservation of this process has ended or is not driven any more; what it left is settled from its
     /// record.
     pub fn ended(&mut self, now: Now, id: &RecordId, receipt: Option<&Receipt>) {
         if !self.live.remove(id) {
             return;
         }
         if receipt.is_none() {
-            // It did not fail: whoever drove it went away. What is known of it by now is its record.
+            // It did not fail, but is not driven any more. Its record is all that is left.
             self.leave(None);
             self.wake(now);
         } else if receipt.is_some_and(is_pending) {
             if !receipt.is_some_and(Receipt::is_unrecorded) {
                 self.leave(None);
             }
-            // It may have been written after the names were read.
+            // The record may have been written after the file names were read.
             self.reads_again |= matches!(self.scan, Scan::Reading(_));
             self.rest(now);
         } else if let Scan::Reading(_) = self.scan {
@@ -297,7 +299,7 @@ impl Replayer {
         }
     }
 
-    /// How a call ended. Once the server can be reached again, what is left is tried at once.
+    /// Notes how a call ended. Once the server can be reached again, the records that are left are tried at once.
     pub fn observe(&mut self, now: Now, error: Option<&Error>) {
         let is_reachable = !error.is_some_and(Error::is_out_of_reach);
         if is_reachable && !self.is_reachable && self.left > 0 {
@@ -306,20 +308,20 @@ impl Replayer {
         self.is_reachable = is_reachable;
     }
 
-    /// Scans as soon as what is being settled has ended.
+    /// Requests a scan, to begin as soon as the records under way are settled.
     pub fn wake(&mut self, now: Now) {
         self.tried_before = self.started;
         if let Scan::Reading(_) = self.scan {
-            // What is being read may be older than what there is by now.
+            // The scan under way may miss the latest records.
             self.reads_again = true;
         } else {
             self.scan = Scan::At(now.mono);
         }
     }
 
-    /// As [`wake`](Self::wake), and once it sends records too whose keys the server may have forgotten, so that
-    /// they may count twice: those that are too old, and those that were set aside for that. Which of them stay
-    /// is [known](Self::unsettled) until the next scan.
+    /// Like [`wake`](Self::wake), but the scan also sends, once, records whose keys the server may have forgotten, so
+    /// that they may count twice: those that are too old, and those that were set aside for that reason.
+    /// [`unsettled`](Self::unsettled) counts those that remain, until the next scan.
     pub fn force(&mut self, now: Now) {
         self.forces_next = true;
         self.wake(now);
@@ -330,13 +332,13 @@ impl Replayer {
         !self.settling.is_empty()
     }
 
-    /// How many records are not settled, as far as is known.
+    /// How many records are known to be unsettled.
     pub fn unsettled(&self) -> usize {
         self.queue.len() + self.settling.len() + self.left
     }
 
-    /// When the journal is scanned next, as far as it is planned. Where an input changed it,
-    /// [`poll`](Self::poll) has something new to say.
+    /// When the next scan is planned, if it is. If an input has changed this, [`poll`](Self::poll) has something new
+    /// to return.
     pub fn next_look(&self) -> Option<Duration> {
         match self.scan {
             Scan::At(at) => Some(at),
@@ -344,15 +346,16 @@ impl Replayer {
         }
     }
 
-    /// Whether nothing is on its way and nothing is due by now, nor a pause over by `until` that a record asks for.
-    /// What failed is left for later: it is not waited for.
+    /// Whether nothing is under way, nothing is due, and no pause of a record ends by `until`. Records that failed are
+    /// left for later and do not count.
     pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
         let is_due = matches!(self.scan, Scan::At(at) if at <= now.mono);
         !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
     }
 
-    /// The time of a flush is over. Tells whether to wait for [`Flushed::LAST_LOOK`] until it is certain what is left: not
-    /// if records are still being settled. What was left to another process, or could not be read, is read once more.
+    /// Decides, when the time of a flush is up, whether to wait for [`Flushed::LAST_LOOK`] until it is certain what is
+    /// left; not if records are still being settled. If the journal was left to another process or could not be read,
+    /// it is read once more.
     pub fn look_again(&mut self, now: Now) -> bool {
         if !self.queue.is_empty() || !self.settling.is_empty() {
             return false;
@@ -363,20 +366,20 @@ impl Replayer {
         !self.is_complete(now)
     }
 
-    /// Whether it reads the journal or settles what it read. For so long, and no longer, it is to have the claim
-    /// that was taken before the journal was read.
+    /// Whether it is reading the journal or settling its records. Exactly for that long it needs the claim that was
+    /// taken before the journal was read.
     pub fn is_at_work(&self) -> bool {
         !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
     }
 
-    /// Whether [`unsettled`](Self::unsettled) is all there is: the journal could be read, and is not due again.
+    /// Whether [`unsettled`](Self::unsettled) is complete: the journal was read and no scan is due.
     pub fn is_complete(&self, now: Now) -> bool {
         self.was_read && self.is_quiet(now, now.mono)
     }
 
-    /// Those of the records that are to be settled from here, one for each cost.
+    /// The records to settle from here, one for each cost.
     fn ours(&mut self, records: impl IntoIterator<Item = JournalRecord>) -> Vec<JournalRecord> {
-        // What was settled already is history, and of two records of a cost the first counts.
+        // Records of settled costs are outdated, and of two records of a cost the first counts.
         let mut known = core::mem::take(&mut self.settled_meanwhile);
         let is_ours = |record: &JournalRecord| {
             // A cost belongs to the ledger that it was recorded for.
@@ -387,8 +390,8 @@ impl Replayer {
         records.into_iter().filter(is_ours).collect()
     }
 
-    /// Whether this is the end of the scan that is waited for.
-    fn has_read(&mut self, now: Now, ticket: Ticket) -> bool {
+    /// Ends the scan under way. Returns `false` if the ticket is not that of the scan.
+    fn end_scan(&mut self, now: Now, ticket: Ticket) -> bool {
         let is_awaited = matches!(self.scan, Scan::Reading(expected) if expected == ticket);
         if is_awaited {
             self.scan = match core::mem::take(&mut self.reads_again) {
@@ -399,8 +402,8 @@ impl Replayer {
         is_awaited
     }
 
-    /// The first record whose cost does not live here. None is being settled already: those are settled before the journal
-    /// is read again.
+    /// The first record that is not left to a reservation of this process. None of them is being settled already,
+    /// because the journal is read only when nothing is.
     fn next_record(&mut self) -> Option<JournalRecord> {
         while self.settling.len() < AT_A_TIME {
             let record = self.queue.pop_front()?;
@@ -431,7 +434,7 @@ impl Replayer {
         self.left_until = nearest;
     }
 
-    /// Plans the next scan once nothing is on its way.
+    /// Plans the next scan once nothing is under way.
     fn rest(&mut self, now: Now) {
         if self.is_at_work() || !matches!(self.scan, Scan::Idle) {
             return;
@@ -448,8 +451,8 @@ impl Replayer {
     }
 }
 
-/// The pause that a record asks for, as it is written and when it is over: at the latest when it was to be over as
-/// it was `seen` first.
+/// The pause that a record asks for, as written, and its end: no later than the end computed when the pause was first
+/// `seen`.
 fn pause(
     record: &JournalRecord,
     now: Now,
@@ -475,7 +478,7 @@ fn pauses() -> RetryPolicy {
     }
 }
 
-/// What came back last for a cost that is not settled.
+/// The last error of a cost that is not settled.
 fn last_error(outcome: &Outcome) -> Option<&Error> {
     match outcome {
         Outcome::Settled(Receipt::Pending { error, .. }) => error.as_deref(),

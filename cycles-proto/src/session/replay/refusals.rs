@@ -1,4 +1,4 @@
-//! When a pass over the journal stops: at answers that every record would get.
+//! Refusals that stop a pass over the journal, because every record would get them.
 
 use core::time::Duration;
 
@@ -7,25 +7,26 @@ use crate::models::ErrorCode;
 use crate::outcome::Error;
 use crate::time::Now;
 
-/// How many records in a row get the same answer until the others are left for later: they would get it too.
+/// How many records in a row must get the same answer before the others are left for later, because they would get it
+/// too.
 const MOST: u8 = 3;
 
-/// What the records of a pass were answered, as far as it says nothing of them.
+/// The latest answers in a pass that were not about the records themselves.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     last: Option<Refusal>,
     times: u8,
-    /// Until when the server asks the API key to pause. Other passes are held up by it too.
+    /// Until when the server asks the API key to pause. This also holds up later passes.
     paused_until: Duration,
 }
 
-/// An answer that says nothing of the record that was sent.
+/// An answer that is not about the record that was sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
     /// The API key is refused.
     Key,
     Throttled,
-    /// Something between here and the server answered, or the server is not one.
+    /// Something between this client and the server answered, or it is not a Cycles server.
     Foreign(u16),
     /// A code that this version does not know.
     Unknown(u16, ErrorCode),
@@ -36,7 +37,7 @@ impl Refusals {
         (self.last, self.times) = (None, 0);
     }
 
-    /// A record was answered so last, or was settled.
+    /// Notes the last answer to a record, or that it was settled.
     pub(super) fn note(&mut self, now: Now, error: Option<&Error>) {
         let refusal = error.and_then(Refusal::of);
         if refusal == Some(Refusal::Throttled)
@@ -58,7 +59,7 @@ impl Refusals {
         self.times >= MOST || self.pause(now).is_some()
     }
 
-    /// Until when nothing is sent, if the server asks for that.
+    /// Until when to send nothing, if the server asks for a pause.
     pub(super) fn pause(&self, now: Now) -> Option<Duration> {
         Some(self.paused_until).filter(|until| *until > now.mono)
     }

@@ -1,4 +1,4 @@
-//! What became of the costs of a process.
+//! The tally of the costs of a process.
 
 use std::collections::BTreeSet;
 
@@ -7,31 +7,31 @@ use crate::journal::record::RecordId;
 use crate::outcome::{Event, Flushed, Outcome, Receipt};
 use crate::time::Now;
 
-/// What became of the costs of a process, as far as a flush has to say so. One for a client and its clones.
+/// Counts what became of the costs of a process, for the result of a flush. A client and its clones share one.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     ending: usize,
     unrecorded: usize,
-    /// Those among them whose records may still come.
+    /// The unrecorded costs whose records may still appear.
     missing: BTreeSet<RecordId>,
-    /// Records that came after their costs were given up, and that no scan has found yet.
+    /// Records that appeared after the client had given up on their costs, and that no scan has found yet.
     late: BTreeSet<RecordId>,
     charged_less: usize,
-    /// The costs whose records are for a person now.
+    /// The costs whose records were set aside for a person.
     set_aside: BTreeSet<RecordId>,
-    /// Files that may be records and are none.
+    /// Files that may be records but are not valid.
     corrupt: usize,
-    /// Files that may be records and could not be read last.
+    /// Files that may be records but could not be read in the last scan.
     unread: usize,
 }
 
 impl Tally {
-    /// A reservation was told how it ends.
+    /// Counts a reservation that is ending.
     pub fn begin_ending(&mut self) {
         self.ending += 1;
     }
 
-    /// It has ended, or nobody drives it any more; with a record of its cost or without.
+    /// Counts the end of such a reservation, with or without a record of its cost.
     pub fn end(&mut self, record: Option<&RecordId>, receipt: Option<&Receipt>) {
         self.ending = self.ending.saturating_sub(1);
         if let Some(receipt) = receipt {
@@ -39,23 +39,24 @@ impl Tally {
         }
     }
 
-    /// Whether a reservation is on its way to its end.
+    /// Whether a reservation is ending.
     pub fn is_ending(&self) -> bool {
         self.ending > 0
     }
 
-    /// Takes note of an event, of a reservation of this process or of a record: each once.
+    /// Notes an event of a reservation of this process or of a record. Call it once per event.
     pub fn note(&mut self, event: &Event) {
         self.unrecorded += usize::from(matches!(event, Event::CostNotTaken { .. }));
         self.charged_less += usize::from(matches!(event, Event::ChargedLess { .. }));
     }
 
-    /// A cost of this process is in no ledger and in no record, and nobody is left who could settle it.
+    /// Notes a cost that is in no ledger and in no record, and that nothing can settle any more.
     pub(crate) fn note_lost(&mut self) {
         self.unrecorded += 1;
     }
 
-    /// A reservation that was started for a record has ended so. One that is left for a later scan counts as recorded.
+    /// Notes the end of a reservation that was started for a record. If the record is left for a later scan, it counts
+    /// as recorded.
     pub fn note_replayed(&mut self, record: &RecordId, outcome: Option<&Outcome>, is_left: bool) {
         if let (Some(Outcome::Settled(receipt)), false) = (outcome, is_left) {
             self.set_aside.remove(record);
@@ -63,19 +64,19 @@ impl Tally {
         }
     }
 
-    /// Of the files that may be records a scan put so many out of the way, and could not read so many.
+    /// Notes the files that may be records, but that a scan set aside or could not read.
     pub fn note_scan(&mut self, corrupt: usize, unread: usize) {
         self.corrupt += corrupt;
         self.unread = unread;
     }
 
-    /// A scan found this record.
+    /// Notes that a scan found this record.
     pub fn note_found(&mut self, record: &RecordId) {
         self.late.remove(record);
     }
 
-    /// The record of a cost that was given up is there after all. The next reading of the journal finds it, and the cost is
-    /// settled then.
+    /// Notes that the record of a cost that was given up exists after all. The next scan of the journal finds it and
+    /// settles the cost.
     pub fn note_late_record(&mut self, record: &RecordId) {
         if self.missing.remove(record) {
             self.unrecorded = self.unrecorded.saturating_sub(1);
@@ -95,7 +96,7 @@ impl Tally {
 }
 
 impl Flushed {
-    /// What is known of the journal by now, if there is one, and of the costs of this process.
+    /// Builds the result from what is known about the journal, if there is one, and the costs of this process.
     pub fn new(journal: Option<&Replayer>, has_journal: bool, now: Now, tally: &Tally) -> Self {
         let &Tally {
             ending,

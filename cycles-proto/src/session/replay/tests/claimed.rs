@@ -1,4 +1,4 @@
-//! Records that another process settles.
+//! Records that another process is settling.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn what_another_process_is_at_is_left_to_it_for_half_a_minute_and_looked_at_now_
     assert!(replayer.is_at_work());
     replayer.handle_ended(now, &id("a"), Some(&settled()));
     replayer.handle_ended(now, &id("b"), Some(&Outcome::Settled(pending())));
-    // The next time it is as patient as before.
+    // The next time, it waits as long as before.
     now.mono += next_scan(&mut replayer, now);
     let Replay::Scan { ticket, .. } = replayer.poll(now) else {
         panic!("no scan")

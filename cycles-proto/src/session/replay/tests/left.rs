@@ -1,4 +1,4 @@
-//! What is known of the journal from outside: when it is looked at next, and what is left in it.
+//! What others can see of the replay: when it scans next, and what is left.
 
 use super::*;
 use crate::models::ReservationId;

@@ -23,7 +23,7 @@ fn replayer() -> Replayer {
     Replayer::new(Arc::new(config), Seed([3; 16]))
 }
 
-/// The cost of a reservation that [`record`] is of.
+/// The id of the cost in [`record`].
 fn id(reservation: &str) -> RecordId {
     record(reservation).id().clone()
 }
@@ -94,7 +94,7 @@ fn scan(replayer: &mut Replayer, now: Now, records: impl IntoIterator<Item = Jou
     }
 }
 
-/// The reservations that are to be settled now.
+/// The reservations that are started now.
 fn started(replayer: &mut Replayer, now: Now) -> Vec<String> {
     let mut ids = Vec::new();
     while let Replay::Settle(id, _) = replayer.poll(now) {
@@ -177,7 +177,7 @@ fn a_reservation_that_lives_here_settles_its_own_record() {
     scan(&mut replayer, at(0), [record("a"), record("b")]);
     assert_eq!(started(&mut replayer, at(0)), ["b"]);
     replayer.handle_ended(at(0), &id("b"), Some(&settled()));
-    // What it could not settle is scanned for later.
+    // A cost that it could not settle is left for a later scan.
     replayer.ended(at(5), &id("a"), Some(&pending()));
     assert_eq!(replayer.unsettled(), 1);
     let pause = next_scan(&mut replayer, at(5));
@@ -259,7 +259,7 @@ fn once_the_server_can_be_reached_again_what_is_left_is_tried_at_once() {
     assert!(next_scan(&mut replayer, at(2)) > Duration::ZERO);
     replayer.observe(at(3), None);
     scan(&mut replayer, at(3), []);
-    // It can be reached all the time, and nothing is left: no reason to scan.
+    // The server was reachable all the time, and nothing is left, so there is no reason to scan.
     replayer.observe(at(4), None);
     replayer.observe(at(5), Some(&out_of_reach()));
     replayer.observe(at(6), None);
@@ -278,7 +278,7 @@ fn once_the_key_is_taken_again_what_is_left_is_tried_at_once() {
         matches!(replayer.poll(at(2)), Replay::Scan { .. })
     };
     assert!(is_tried_after(refused(401, "UNAUTHORIZED")));
-    // A key that may reserve but not commit works as well as before.
+    // A key that may reserve but not commit was never out of reach.
     assert!(!is_tried_after(refused(403, "FORBIDDEN")));
 }
 
@@ -331,7 +331,7 @@ fn two_costs_of_a_reservation_are_two_whatever_becomes_of_one() {
     assert_eq!(id, key("K2"));
     assert!(matches!(replayer.poll(at(3)), Replay::Wait(_)));
 
-    // A pause of one holds up only that one.
+    // The pause of one record holds up only that record.
     replayer.handle_ended(at(4), &key("K2"), None);
     replayer.wake(at(4));
     let [first, second] = two();
@@ -361,7 +361,7 @@ fn a_record_that_is_being_settled_is_not_taken_for_a_reservation_that_lives_here
     let mut replayer = replayer();
     scan(&mut replayer, at(0), [record("a")]);
     assert_eq!(started(&mut replayer, at(0)), ["a"]);
-    // Its reservation writes it once more, with a pause, and gives up.
+    // The reservation writes its record once more, with a pause, and gives up.
     replayer.live(id("a"));
     replayer.ended(at(1), &id("a"), Some(&pending()));
     replayer.handle_ended(at(1), &id("a"), Some(&Outcome::Settled(pending())));
@@ -408,10 +408,10 @@ fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
     replayer.ended(at(1), &id("settled"), Some(&Receipt::Committed(None)));
     replayer.ended(at(1), &id("left"), Some(&pending()));
     replayer.handle_scanned(at(2), ticket, ["settled", "left", "living", "old"].map(record));
-    // While these are settled the living one ends well.
+    // While these are being settled, the reservation of this process ends well.
     replayer.ended(at(2), &id("living"), Some(&Receipt::Committed(None)));
     assert_eq!(started(&mut replayer, at(2)), ["left", "old"]);
-    // What is left may have been written after its directory was read, so that is read again.
+    // The record may have been written after the directory was read, so the journal is read again.
     replayer.handle_ended(at(3), &id("left"), Some(&settled()));
     replayer.handle_ended(at(3), &id("old"), Some(&settled()));
     scan(&mut replayer, at(3), [record("settled")]);
@@ -425,7 +425,7 @@ fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
     let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!("no scan")
     };
-    // Its record was written when the list of files was made already.
+    // Its record was written after the files were listed.
     replayer.ended(at(1), &id("b"), Some(&pending()));
     replayer.handle_scanned(at(2), ticket, [record("a")]);
     assert_eq!(started(&mut replayer, at(2)), ["a"]);
@@ -451,7 +451,7 @@ fn what_is_too_old_is_sent_once_when_it_is_forced_and_what_stays_is_known() {
         let long_ago = (WALL - 7 * 86_400_000).to_string();
         JournalRecord::parse(event.replace(&WALL.to_string(), &long_ago).as_bytes()).unwrap()
     };
-    // Of the last there is a record that was set aside beside the one that was not.
+    // The last cost has two records, one of them set aside.
     let records = [record("b"), old("a"), old("b")];
     replayer.handle_scanned(at(1), ticket, records);
     let mut sent = Vec::new();

@@ -1,4 +1,4 @@
-//! What the server says to many records alike: a key that is refused, pages of something else, and pauses.
+//! Answers that many records get alike: a refused key, foreign pages, and pauses.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn busy(seconds: u64) -> Outcome {
     answered(429, Some(seconds), "")
 }
 
-/// A record is left after this answer.
+/// The outcome of a record that is left after this answer.
 fn answered(status: u16, pause: Option<u64>, body: &'static str) -> Outcome {
     let mut response = http::Response::builder().status(status);
     if let Some(seconds) = pause {
@@ -28,7 +28,7 @@ fn answered(status: u16, pause: Option<u64>, body: &'static str) -> Outcome {
     })
 }
 
-/// Settles what is started, in order, until nothing is; how many were started in all.
+/// Settles the records that are started, in order, until there are no more. Returns how many were started.
 fn pass(replayer: &mut Replayer, now: Now, mut outcome: impl FnMut(usize) -> Outcome) -> usize {
     let mut started = VecDeque::new();
     let mut count = 0;
@@ -71,7 +71,7 @@ fn where_the_key_is_refused_a_few_records_tell_and_the_others_wait_for_the_next_
             assert!(replayer.is_complete(now), "and that is all that is known");
             assert!(next_scan(&mut replayer, now) >= Duration::from_secs(15));
         }
-        // With another key all are settled.
+        // With another key, all are settled.
         let now = at(1_000_000);
         replayer.wake(now);
         scan(&mut replayer, now, many());
@@ -130,7 +130,7 @@ fn a_few_answers_that_say_nothing_of_the_records_stop_the_pass_and_the_next_begi
         let asked = pass(&mut replayer, at(0), |_| server());
         assert_eq!((asked, replayer.unsettled()), (AT_A_TIME + 2, 3_000), "{what}");
         assert!(replayer.is_complete(at(0)), "{what}");
-        // Those that may be the cause do not hold up the others.
+        // The records that may be the cause do not hold up the others.
         replayer.wake(at(1));
         scan(&mut replayer, at(1), many());
         assert_eq!(started(&mut replayer, at(1))[0], "r-10", "{what}");
@@ -150,7 +150,7 @@ fn a_pause_belongs_to_the_key_and_holds_up_every_record_until_it_is_over() {
         let before = over - Duration::from_secs(1);
         assert!(replayer.is_quiet(at(0), before), "{pause_s}");
         assert!(!replayer.is_quiet(at(0), over), "who flushes waits for it");
-        // Neither a scan nor a caller ends it.
+        // Neither a scan nor a caller ends the pause.
         let early = at(pause_s - 1);
         replayer.wake(early);
         scan(&mut replayer, early, many());
@@ -168,7 +168,7 @@ fn what_was_sent_since_a_scan_was_asked_for_is_not_sent_by_it_once_more() {
     let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
         panic!("no scan")
     };
-    // A flush that starts the replayer asks for a scan while the first one reads.
+    // A flush that starts the replayer requests a scan while the first one is under way.
     replayer.wake(at(0));
     replayer.handle_scanned(at(0), ticket, many());
     let frozen = |_| refusal(409, "BUDGET_FROZEN");
@@ -188,7 +188,7 @@ fn what_was_sent_since_a_scan_was_asked_for_is_not_sent_by_it_once_more() {
     }
     let asked = replayer.started;
     assert_eq!((asked, replayer.unsettled()), (3_001, 3_001), "each once");
-    // Asked for after that, they are sent again.
+    // A scan that is requested after that sends them again.
     replayer.wake(at(1));
     scan(&mut replayer, at(1), many());
     assert_eq!(pass(&mut replayer, at(1), frozen), 3_000);
