@@ -1,5 +1,5 @@
-//! What a change of the journal does to the files. It concerns the record of one cost; what else has a name that it wants
-//! stays where it is.
+//! Changes of the journal, as file operations. A change concerns the record of one cost; any other file with a name
+//! that it needs stays where it is.
 
 use core::fmt;
 use std::ffi::{OsStr, OsString};
@@ -15,32 +15,33 @@ use super::temp::{Temp, remove_superseded};
 use super::write::JournalWrite;
 use crate::outcome::{Aside, StoreFailure};
 
-/// What a change did, for [`Seen::note`].
+/// The result of a change, for [`Seen::note`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Changed {
-    /// The costs whose records wait now, or do not any more.
+    /// The costs whose records have begun or ceased to wait.
     pub(super) waiting: Vec<(RecordId, bool)>,
     needs_sync: bool,
 }
 
-/// Why a change was not made, or may not last.
+/// Why a change was not made, or may not be durable.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}. {consequence}")]
 #[non_exhaustive]
 pub struct ChangeFailure {
     /// What failed.
     pub why: Failure,
-    /// What that means for the cost.
+    /// What the failure means for the cost.
     pub consequence: &'static str,
-    /// Whether the change was made all the same, and only a machine that goes down may undo it.
+    /// Whether the change was made all the same, and only a crash of the machine could undo it.
     pub is_made: bool,
 }
 
-/// Makes a change in the directory of `base_url`, the server's address as it stands in the records. Once this is over the
-/// change outlives the process, and after a [`Sync`](FileOp::Sync), if it [needs](Changed::needs_sync) one, the machine.
+/// Makes a change in the directory of `base_url`, which is the server's address exactly as in the records. Once this
+/// is done, the change survives the process, and after a [`Sync`](FileOp::Sync), if it [needs](Changed::needs_sync)
+/// one, a crash of the machine.
 ///
-/// Changes of one reservation are to be made one after the other.
+/// Make the changes of one reservation one after the other.
 pub fn change<'a>(
     write: &'a JournalWrite,
     base_url: &'a str,
@@ -50,8 +51,8 @@ pub fn change<'a>(
         JournalWrite::Put(_) => None,
         JournalWrite::Remove(_) | JournalWrite::SetAside(..) => seen.next_after(write.id()),
     };
-    Next::of(move |desk| async move {
-        let files = Files::new(desk, base_url);
+    Next::of(move |mailbox| async move {
+        let files = Files::new(mailbox, base_url);
         let changed = match write {
             JournalWrite::Put(record) => put(&files, record).await,
             JournalWrite::Remove(id) => remove(&files, id, next).await,
@@ -69,7 +70,7 @@ async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, Failu
     let home = OsString::from(file_name(record.reservation_id()));
     prepare(files).await?;
     let result = match write(files, &home, record).await {
-        // Somebody deleted the directory, or cleaned up the temporary file of a process that slept.
+        // The directory was deleted, or the temporary file of a suspended process was cleaned up.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             prepare(files).await?;
             write(files, &home, record).await
@@ -83,7 +84,7 @@ async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, Failu
     })
 }
 
-/// Whether it waits beside another cost.
+/// Writes the record. Returns whether it waits beside another cost.
 async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::Result<bool> {
     let mut temp = Temp::write(files, home, record).await?;
     let waits = place(files, &mut temp, home, record.id()).await;
@@ -91,7 +92,7 @@ async fn write(files: &Files<'_>, home: &OsStr, record: &JournalRecord) -> io::R
     waits
 }
 
-/// Under the reservation's name if that is free or its own, else beside it.
+/// Moves the file to the reservation's name if that is free or has the same cost, and otherwise beside it.
 async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) -> io::Result<bool> {
     for _ in 0..LOOKS {
         let is_named = match files.read(home).await {
@@ -100,7 +101,7 @@ async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) 
             Ok(File::Record(_) | File::Invalid(_)) | Err(_) => break,
         };
         if is_named {
-            // An older record of this cost, from when the name was another's.
+            // An older record of this cost, from when another cost had the name.
             let waiting = OsString::from(waiting_file_name(id));
             remove_superseded(files, &waiting, id, [home, &waiting]).await?;
             return Ok(false);
@@ -109,7 +110,8 @@ async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) 
     temp.let_wait(files, id).await.map(|()| true)
 }
 
-/// Also one that was set aside as stale and settled by force, one that waits, and one under an outdated name.
+/// Removes the record, including one that was set aside as stale and settled by force, one that waits, and one under
+/// an outdated name.
 async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Result<Changed, Failure> {
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
@@ -121,12 +123,12 @@ async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Res
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
-        // A record that comes back is sent under its old key, which counts once.
+        // If the record comes back, it is sent under its old key, which counts once.
         needs_sync: false,
     })
 }
 
-/// Under a name of its own, from wherever it is; written from memory if it is nowhere.
+/// Moves the record to a name of its own, from wherever it is; if there is none, writes it from memory.
 async fn set_aside(
     files: &Files<'_>,
     record: &JournalRecord,
@@ -139,7 +141,7 @@ async fn set_aside(
     let mut is_kept = false;
     let stale = stale(id).into_iter().filter(|name| !names.contains(name));
     for from in places(id).into_iter().chain(stale) {
-        // The record proper, if there is one, comes first; what is found after it is removed.
+        // The record proper, if there is one, comes first; any later ones are removed.
         let moved = match Temp::take(files, &from, id).await {
             Ok(Some(temp)) if is_kept => temp.remove(files).await.map(|()| true),
             Ok(Some(temp)) => keep_as(files, temp, &names, id).await.map(|()| true),
@@ -163,7 +165,7 @@ async fn set_aside(
     })
 }
 
-/// Under the first of the names that no other cost has.
+/// Keeps the file under the first of these names that no other cost has.
 async fn keep_as(files: &Files<'_>, mut temp: Temp, names: &[OsString], id: &RecordId) -> io::Result<()> {
     let result = name_one_of(files, &mut temp, names, id).await;
     temp.put_down(files).await;
@@ -197,12 +199,12 @@ async fn is_at_one(files: &Files<'_>, names: &[OsString], id: &RecordId) -> bool
     false
 }
 
-/// A cost of a reservation has ended: the next has the name that other SDKs look for.
+/// Gives the reservation's name, which other SDKs look for, to its next cost when one has ended.
 async fn bring_forward(files: &Files<'_>, ended: &RecordId, next: Option<RecordId>) -> Vec<(RecordId, bool)> {
     let mut waiting = vec![(ended.clone(), false)];
     if let Some(id) = next {
         let (from, to) = (waiting_file_name(&id), file_name(&id.reservation));
-        // If it cannot be, it waits for the next scan, which settles it where it is.
+        // If that fails, it waits for the next scan, which settles it where it is.
         let moved = files.move_unless_taken(from.as_ref(), to.as_ref()).await;
         waiting.push((id, matches!(moved, Ok(false))));
     }
@@ -214,12 +216,12 @@ async fn prepare(files: &Files<'_>) -> Result<(), Failure> {
     prepared.map_err(|cause| Failure::of_directory("use as a directory", cause))
 }
 
-/// Where the record of a cost may lie that is to be settled, the record proper first.
+/// The names that the record of an unsettled cost may have, the record proper first.
 fn places(id: &RecordId) -> [OsString; 3] {
     [
         file_name(&id.reservation),
         waiting_file_name(id),
-        // Several reservations may share a name of older versions.
+        // Several reservations may share a name in the old format.
         legacy_file_name(&id.reservation),
     ]
     .map(OsString::from)
@@ -230,15 +232,15 @@ fn stale(id: &RecordId) -> [OsString; 2] {
 }
 
 impl Changed {
-    /// Whether only a [`Sync`](FileOp::Sync) makes it survive a machine that goes down. One sync serves every change made
-    /// before it began.
+    /// Whether only a [`Sync`](FileOp::Sync) makes it survive a crash of the machine. One sync serves all changes that
+    /// were made before it began.
     pub fn needs_sync(&self) -> bool {
         self.needs_sync
     }
 }
 
 impl ChangeFailure {
-    /// The change was made, and the sync after it failed so.
+    /// Creates the failure of a change that was made, but whose sync failed.
     pub fn not_durable(cause: io::Error) -> Self {
         Self {
             why: Failure::of_directory("sync", cause),
@@ -247,8 +249,8 @@ impl ChangeFailure {
         }
     }
 
-    /// The answer to the machine that asked for the change. `describe` puts the failed operation into words: a driver
-    /// knows the path of the directory, and what to do about the error.
+    /// Converts into the report for the machine that asked for the change. `describe` puts the failed operation into
+    /// words, because a driver knows the path of the directory and what to do about the error.
     pub fn into_store_failure<D: fmt::Display>(self, describe: impl FnOnce(Failure) -> D) -> StoreFailure {
         StoreFailure {
             message: format!("{}. {}", describe(self.why), self.consequence),

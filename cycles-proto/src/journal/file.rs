@@ -1,5 +1,4 @@
-//! The files of a directory, as a procedure uses them: each is read with suspicion, and given a name without replacing
-//! another.
+//! The files of a directory, as procedures use them: they trust no content, and renaming never replaces another file.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -7,19 +6,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::op::{FileOp, Found, How, Looks, Outcome, with_room_for_more};
-use super::procedure::Desk;
+use super::procedure::Mailbox;
 use super::record::{InvalidRecord, JournalRecord, RecordId};
 
-/// How often a name is looked at anew that other processes give and take.
+/// How often to look at a name again while other processes change it.
 pub(super) const LOOKS: usize = 8;
 
-/// The directory of one server and one principal.
+/// The files of one server and one principal.
 pub(super) struct Files<'a> {
-    desk: Arc<Desk>,
+    mailbox: Arc<Mailbox>,
     base_url: &'a str,
 }
 
-/// What a file holds.
+/// The content of a file.
 pub(super) enum File {
     Record(Box<JournalRecord>),
     Invalid(InvalidRecord),
@@ -27,16 +26,16 @@ pub(super) enum File {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(desk: Arc<Desk>, base_url: &'a str) -> Self {
-        Self { desk, base_url }
+    pub(super) fn new(mailbox: Arc<Mailbox>, base_url: &'a str) -> Self {
+        Self { mailbox, base_url }
     }
 
-    /// Whether it is a record of this server.
+    /// Whether the record belongs to this server.
     pub(super) fn is_ours(&self, record: &JournalRecord) -> bool {
         record.base_url() == self.base_url
     }
 
-    /// Whether it is a record of this cost, and of this server: settling one settles the other.
+    /// Whether the record is of this cost and this server, so that settling one settles the other.
     pub(super) fn is_of(&self, record: &JournalRecord, id: &RecordId) -> bool {
         record.id() == id && self.is_ours(record)
     }
@@ -45,10 +44,10 @@ impl<'a> Files<'a> {
         let op = FileOp::Read {
             name: name.to_owned(),
         };
-        let found = match self.desk.ask(op).await {
+        let found = match self.mailbox.ask(op).await {
             Ok(Outcome::Found(found)) => found,
             Ok(_) => return Err(unexpected()),
-            // The outdated name of a reservation with a long id is one that no file can have.
+            // The outdated name of a reservation with a long id may be too long for a file.
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Found::Nothing,
             Err(error) => return Err(error),
         };
@@ -62,7 +61,7 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Whether this name leads to a record of this cost.
+    /// Whether the file of this name is a record of this cost.
     pub(super) async fn holds(&self, name: &OsStr, id: &RecordId) -> bool {
         matches!(self.read(name).await, Ok(File::Record(there)) if self.is_of(&there, id))
     }
@@ -71,33 +70,33 @@ impl<'a> Files<'a> {
         let op = FileOp::Look {
             name: name.to_owned(),
         };
-        let Outcome::Looks(looks) = self.desk.ask(op).await? else {
+        let Outcome::Looks(looks) = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         Ok(looks)
     }
 
-    /// The names in the directory, or in another one, in order.
+    /// The names in the directory, or in one beside it, in order.
     pub(super) async fn list(&self, beside: Option<OsString>) -> io::Result<Vec<OsString>> {
         self.names(FileOp::List { beside }).await
     }
 
-    /// The names of the directories beside this one.
+    /// The names of the neighbouring directories.
     pub(super) async fn neighbours(&self) -> io::Result<Vec<OsString>> {
         self.names(FileOp::Neighbours).await
     }
 
     async fn names(&self, op: FileOp) -> io::Result<Vec<OsString>> {
-        let Outcome::Names(mut names) = self.desk.ask(op).await? else {
+        let Outcome::Names(mut names) = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         names.sort();
         Ok(names)
     }
 
-    /// Writes or takes a file, and gives its temporary name.
+    /// Writes or takes a file, and returns its temporary name.
     pub(super) async fn temporary(&self, op: FileOp) -> io::Result<OsString> {
-        let Outcome::Name(name) = self.desk.ask(op).await? else {
+        let Outcome::Name(name) = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         Ok(name)
@@ -105,8 +104,8 @@ impl<'a> Files<'a> {
 
     pub(super) async fn is_at_work(&self, process: u32, number: Option<u32>) -> bool {
         let op = FileOp::IsAtWork { process, number };
-        // Where nobody can tell it may be.
-        !matches!(self.desk.ask(op).await, Ok(Outcome::IsSo(false)))
+        // If that cannot be determined, it may be.
+        !matches!(self.mailbox.ask(op).await, Ok(Outcome::IsSo(false)))
     }
 
     pub(super) async fn rename(&self, from: &OsStr, to: &OsStr, how: How) -> io::Result<()> {
@@ -118,7 +117,7 @@ impl<'a> Files<'a> {
         .await
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(super) async fn remove(&self, name: &OsStr) -> io::Result<()> {
         match self
             .done(FileOp::Remove {
@@ -132,19 +131,19 @@ impl<'a> Files<'a> {
     }
 
     pub(super) async fn done(&self, op: FileOp) -> io::Result<()> {
-        let Outcome::Done = self.desk.ask(op).await? else {
+        let Outcome::Done = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         Ok(())
     }
 
-    /// Gives a file another name unless that is taken. False if it is.
+    /// Renames a file unless the new name is taken. Returns `false` if it is.
     pub(super) async fn move_unless_taken(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         match self.rename(from, to, How::UnlessTaken).await {
             Ok(()) => return Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
-            // Where this way does not work, another may.
+            // Try the next way.
             Err(_) => {}
         }
         let link = FileOp::Link {
@@ -154,12 +153,13 @@ impl<'a> Files<'a> {
         match self.done(link).await {
             Ok(()) => self.remove(from).await.map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // No hard links here, or not of this.
+            // No hard links here, or not for this file.
             Err(_) => self.move_if_free(from, to).await,
         }
     }
 
-    /// The same where no step refuses to replace a file: a moment remains in which the name may get taken.
+    /// Does the same on file systems without a rename that refuses to replace a file. A moment remains in which
+    /// another process may take the name.
     async fn move_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         if matches!(self.look(to).await, Ok(Some(_))) {
             return Ok(false);
@@ -167,8 +167,8 @@ impl<'a> Files<'a> {
         self.rename(from, to, How::Replace).await.map(|()| true)
     }
 
-    /// Sets a file aside that was called `was`, as `<stem>.corrupt`, or under a number if there is one of that name
-    /// already: it may be a cost. Gives the new name, or nothing if the file is gone.
+    /// Sets a file aside, which was called `was`, as `<stem>.corrupt`, or with a number if that name is taken: it may
+    /// be a cost. Returns the new name, or `None` if the file is gone.
     pub(super) async fn call_corrupt(&self, name: &OsStr, was: &OsStr) -> io::Result<Option<OsString>> {
         let stem = Path::new(was).file_stem().unwrap_or_default();
         for number in 1..=MOST_OF_A_NAME {
@@ -177,7 +177,7 @@ impl<'a> Files<'a> {
                 Ok(()) => Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-                // Unlike a second link, a new name cannot be given twice, by two processes that look at the same time.
+                // Unlike a hard link, a rename cannot succeed for two processes at the same time.
                 Err(_) => self.move_if_free(name, &free).await,
             };
             match moved {
@@ -204,7 +204,7 @@ fn corrupt_name(stem: &OsStr, number: u32) -> OsString {
     name
 }
 
-/// Whoever executes the operations made a mistake.
+/// The error for a driver that returns the wrong kind of outcome.
 fn unexpected() -> io::Error {
     io::Error::other("the operation has no such outcome")
 }

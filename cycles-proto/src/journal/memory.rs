@@ -1,4 +1,5 @@
-//! A directory in memory: what the operations mean, for simulations, for tests, and for programs that have no disk.
+//! A directory in memory, with the exact meaning of the operations: for simulations, for tests, and for programs
+//! without a disk.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -9,17 +10,17 @@ use bytes::Bytes;
 
 use super::op::{Answer, FileOp, Found, How, LONGEST_NAME, Looks, Outcome, Temporary};
 
-/// The files of a directory. Clones are independent: a clone is what a crash leaves.
+/// A directory in memory. Clones are independent, so a clone can serve as the state that a crash leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Memory {
     files: BTreeMap<OsString, File>,
     lacks: Lacks,
     now: Duration,
-    /// How many temporary names each process has given.
+    /// How many temporary names each process has used.
     numbers: BTreeMap<u32, u32>,
 }
 
-/// What a file system cannot do.
+/// Features that a file system lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lacks {
     /// [`How::UnlessTaken`].
@@ -32,14 +33,14 @@ pub struct Lacks {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct File {
-    /// `None` for what is not a file.
+    /// `None` if it is not a regular file.
     bytes: Option<Bytes>,
     written: Duration,
     changed: Duration,
 }
 
 impl Memory {
-    /// An empty directory on a file system that cannot do everything.
+    /// Creates an empty directory on a file system that lacks features.
     pub fn lacking(lacks: Lacks) -> Self {
         Self {
             lacks,
@@ -52,17 +53,17 @@ impl Memory {
         self.now = now;
     }
 
-    /// Puts a file there as it is, whatever it holds.
+    /// Adds a file with any content.
     pub fn insert(&mut self, name: impl Into<OsString>, bytes: impl Into<Bytes>) {
         self.add(name.into(), Some(bytes.into()));
     }
 
-    /// Puts something there that is not a file.
+    /// Adds something that is not a regular file.
     pub fn insert_obstacle(&mut self, name: impl Into<OsString>) {
         self.add(name.into(), None);
     }
 
-    /// What the file of this name holds.
+    /// The content of the file with this name.
     pub fn get(&self, name: impl AsRef<OsStr>) -> Option<&Bytes> {
         self.files.get(name.as_ref())?.bytes.as_ref()
     }
@@ -73,7 +74,7 @@ impl Memory {
         files.filter_map(|(name, file)| Some((name.as_os_str(), file.bytes.as_ref()?)))
     }
 
-    /// Leaves as much of a file as a crash leaves of one that is being written.
+    /// Cuts a file off after `kept` bytes, as a crash does while a file is written.
     pub fn tear(&mut self, name: impl AsRef<OsStr>, kept: usize) {
         if let Some(File {
             bytes: Some(bytes), ..
@@ -83,10 +84,10 @@ impl Memory {
         }
     }
 
-    /// Executes an operation of the process with this number. All processes are at work for all it knows.
+    /// Executes an operation of the process with this number. All processes count as running.
     ///
     /// # Errors
-    /// Those that a disk has, in the same cases.
+    /// The same errors as a disk, in the same cases.
     pub fn execute(&mut self, process: u32, op: FileOp) -> Answer {
         if op.names().any(|name| name.len() > LONGEST_NAME) {
             return Err(ErrorKind::InvalidFilename.into());
@@ -173,7 +174,7 @@ impl Memory {
         why.name(name, process, *number)
     }
 
-    /// Gives a file another name, and what had that.
+    /// Renames a file, and returns the file that had the new name.
     fn rename(&mut self, from: &OsStr, to: OsString) -> io::Result<Option<File>> {
         let mut file = self.files.remove(from).ok_or(ErrorKind::NotFound)?;
         file.changed = self.now;

@@ -1,8 +1,8 @@
 //! The journal: known costs that are not settled yet, one file each, in a directory that the SDKs of all languages share.
 //!
-//! Everything that is decided about its files is decided here: what they are called, what a change does to them, what a
-//! scan makes of a directory. Nothing here touches a disk. [`change`], [`scan`], [`read`] and [`set_aside`] ask for
-//! [one operation](FileOp) at a time, and go on with what came of it:
+//! All decisions about its files are made here: their names, the steps of a change, and the reading of a directory.
+//! Nothing here touches a disk. [`change`], [`scan`], [`read`] and [`set_aside`] ask for [one operation](FileOp) at a
+//! time, and continue with its result:
 //!
 //! ```
 //! use cycles_proto::journal::{self, JournalWrite, Memory, RecordId, Seen};
@@ -18,22 +18,22 @@
 //!
 //! # Names
 //!
-//! | ending | what it is | |
+//! | ending | content | for |
 //! |---|---|---|
-//! | `.json` | a cost to be settled: `v2-<sha256 of the reservation's id>.json`, and under older names | every SDK looks at it |
-//! | `.waiting` | a second cost of a reservation, under another key or of another amount | |
-//! | `.stale`, `.rejected` | not sent any more: see [`Aside`] | for a person |
-//! | `.corrupt` | no record, or one of a newer format | for a person |
-//! | `.tmp` | being written | every SDK removes what is old |
-//! | `.taken` | on its way to another name | |
+//! | `.json` | a cost to settle: `v2-<sha256 of the reservation's id>.json`, and older names | every SDK |
+//! | `.waiting` | a second cost of a reservation, under another key or of another amount | this SDK |
+//! | `.stale`, `.rejected` | a cost that is not sent any more: see [`Aside`] | a person |
+//! | `.corrupt` | not a record, or one of a newer format | a person |
+//! | `.tmp` | a file that is being written | every SDK, which removes old ones |
+//! | `.taken` | a file that is being renamed | this SDK |
 //!
-//! # What holds at every moment
+//! # Invariants
 //!
-//! - A change concerns one cost. What another one has, or what may be one, is not replaced, removed or overwritten.
-//! - A record that was there is at every moment in some file that the next scan finds: a process may end between any
-//!   two operations, and another may do its own between them.
-//! - A name is given in one step that replaces nothing, or that exchanges two files, as far as the file system has such
-//!   steps. Where it has none, a moment remains in which two processes could take the same name.
+//! - A change concerns one cost. It never replaces, removes or overwrites a file that has, or may have, another cost.
+//! - An existing record is at every moment in some file that the next scan finds, although a process may end, and
+//!   other processes may act, between any two operations.
+//! - A file gets its name in a single step that replaces nothing or exchanges two files, if the file system has such
+//!   steps. If it has none, a moment remains in which two processes could take the same name.
 
 mod change;
 mod file;

@@ -1,4 +1,4 @@
-//! One operation on the files of a directory, and what came of it.
+//! The operations on the files of a directory, and their results.
 
 use core::time::Duration;
 use std::ffi::{OsStr, OsString};
@@ -6,57 +6,57 @@ use std::io;
 
 use bytes::Bytes;
 
-/// Something to do in the directory. A name is that of a file in it, and never leads out of it.
+/// An operation in the directory. All names are names of files in it, and never lead out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FileOp {
-    /// Make the directory if it is not there, and see that it may be used: [`Outcome::Done`].
+    /// Create the directory if it does not exist, and check that it may be used: [`Outcome::Done`].
     Prepare,
-    /// Every name in the directory, or in the one of this name beside it: [`Outcome::Names`].
+    /// List all names in the directory, or in the neighbouring directory of this name: [`Outcome::Names`].
     List {
-        /// Another directory than the own one.
+        /// The neighbouring directory to list instead.
         beside: Option<OsString>,
     },
-    /// The names of the directories beside this one: [`Outcome::Names`].
+    /// List the names of the neighbouring directories: [`Outcome::Names`].
     Neighbours,
-    /// What there is under a name, without opening it: [`Outcome::Looks`].
+    /// Look at a name without opening it: [`Outcome::Looks`].
     Look {
         /// The name.
         name: OsString,
     },
-    /// What a file holds, or so much of it that it is seen to be larger than
-    /// [any record](super::JournalRecord::LARGEST): [`Outcome::Found`]. Only what is a file under this very name is
-    /// opened, and only what belongs to whom the directory does is read.
+    /// Read a file, but no more of it than proves that it is larger than [any record](super::JournalRecord::LARGEST):
+    /// [`Outcome::Found`]. Open only a regular file under this very name, and read it only if its owner is that of the
+    /// directory.
     Read {
         /// The name.
         name: OsString,
     },
-    /// Write a new file under a [temporary name](Temporary) that no other has, to the disk: [`Outcome::Name`]. Where that
-    /// fails nothing of it stays.
+    /// Write a new file under a unique [temporary name](Temporary), and sync it to the disk: [`Outcome::Name`]. If
+    /// that fails, leave nothing behind.
     Write {
-        /// What it is to be called later.
+        /// The name that it will get later.
         name: OsString,
-        /// What it holds.
+        /// The content.
         bytes: Bytes,
     },
-    /// Give a file a [temporary name](Temporary) that no other has: [`Outcome::Name`].
+    /// Rename a file to a unique [temporary name](Temporary): [`Outcome::Name`].
     Take {
-        /// Its name so far.
+        /// Its present name.
         name: OsString,
     },
-    /// Give a file another name: [`Outcome::Done`].
+    /// Rename a file: [`Outcome::Done`].
     Rename {
-        /// Its name so far.
+        /// Its present name.
         from: OsString,
-        /// Its name from now on.
+        /// Its new name.
         to: OsString,
-        /// What becomes of a file that has that name.
+        /// What to do with a file that has the new name.
         how: How,
     },
-    /// Give a file a second name unless that is taken: [`Outcome::Done`].
+    /// Add a second name to a file unless that name is taken: [`Outcome::Done`].
     Link {
         /// Its name.
         from: OsString,
-        /// Its name too from now on.
+        /// Its second name.
         to: OsString,
     },
     /// Remove a file: [`Outcome::Done`].
@@ -64,25 +64,25 @@ pub enum FileOp {
         /// Its name.
         name: OsString,
     },
-    /// Whether a process may still be at the temporary file that it gave this number: [`Outcome::IsSo`].
+    /// Check whether a process may still be using its temporary file with this number: [`Outcome::IsSo`].
     IsAtWork {
         /// The process.
         process: u32,
-        /// Its number of the file.
+        /// The process's number for the file.
         number: Option<u32>,
     },
-    /// Make every name durable that was given before: [`Outcome::Done`]. One such operation may serve many changes.
+    /// Make all earlier renames durable: [`Outcome::Done`]. One sync may serve many changes.
     Sync,
 }
 
 impl FileOp {
-    /// The names of files in it.
+    /// The names of files in the operation.
     pub(super) fn names(&self) -> impl Iterator<Item = &OsStr> {
         let (first, second) = match self {
             Self::Prepare | Self::Neighbours | Self::Sync | Self::List { .. } | Self::IsAtWork { .. } => {
                 (None, None)
             }
-            // A file is not written under this name but under a temporary one.
+            // The file is written under a temporary name, not under this one.
             Self::Write { .. } => (None, None),
             Self::Look { name } | Self::Read { name } | Self::Take { name } | Self::Remove { name } => {
                 (Some(name), None)
@@ -93,75 +93,76 @@ impl FileOp {
     }
 }
 
-/// What becomes of a file whose name is given to another.
+/// What to do with a file whose name another file gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
-    /// It keeps its name, and the operation fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists).
+    /// Keep it; the operation fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists).
     UnlessTaken,
-    /// It gets the other's name in the same step; [`NotFound`](io::ErrorKind::NotFound) if one of the two is not there.
+    /// Exchange the two names in one step; [`NotFound`](io::ErrorKind::NotFound) if one of the two does not exist.
     Exchange,
-    /// It is gone.
+    /// Replace it.
     Replace,
 }
 
-/// The result of an operation. Four kinds of error are decided upon: [`NotFound`](io::ErrorKind::NotFound),
-/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), [`InvalidFilename`](io::ErrorKind::InvalidFilename) for a name that no
-/// file here can have, and [`Unsupported`](io::ErrorKind::Unsupported) for what this file system cannot do.
+/// The result of an operation. Four kinds of error matter: [`NotFound`](io::ErrorKind::NotFound),
+/// [`AlreadyExists`](io::ErrorKind::AlreadyExists), [`InvalidFilename`](io::ErrorKind::InvalidFilename) for a name
+/// that is not possible here, and [`Unsupported`](io::ErrorKind::Unsupported) for an operation that this file system
+/// does not have.
 pub type Answer = io::Result<Outcome>;
 
-/// What an operation gives.
+/// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// It is done.
+    /// The operation is done.
     Done,
-    /// It is done, and the file is called so now.
+    /// The operation is done, and the file now has this name.
     Name(OsString),
-    /// These are the names, in any order.
+    /// The names, in any order.
     Names(Vec<OsString>),
-    /// What there is to read.
+    /// What the file has, opened.
     Found(Found),
-    /// What is there, if anything.
+    /// What the name leads to, if anything.
     Looks(Option<Looks>),
-    /// Whether it is so.
+    /// The answer to a yes-or-no question.
     IsSo(bool),
 }
 
-/// What a name leads to, opened.
+/// The result of opening a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Found {
-    /// There is nothing.
+    /// There is no such file.
     Nothing,
-    /// A link, a directory, a pipe: whatever is not a file.
+    /// Not a regular file but a link, a directory, a pipe or the like.
     NoFile,
-    /// What it holds.
+    /// The content.
     Bytes(Bytes),
 }
 
-/// What a name leads to, from outside.
+/// The properties of a file, without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Looks {
-    /// Whether it is a file.
+    /// Whether it is a regular file.
     pub is_file: bool,
-    /// How long ago it was written; `None` if that is not known, or is to come.
+    /// How long ago it was written; `None` if that is unknown or in the future.
     pub written: Option<Duration>,
-    /// How long ago it was changed in any way, its name included; `None` likewise.
+    /// How long ago it was changed in any way, including its name; `None` likewise.
     pub changed: Option<Duration>,
 }
 
-/// Why a file has a name for a moment.
+/// Why a file has a temporary name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Temporary {
-    /// It was written. Every SDK removes such a file when it is old.
+    /// It was just written. Every SDK removes such a file when it is old.
     Written,
-    /// It was taken away from its name. No other SDK looks at it, so that what a process leaves which ends in that
-    /// moment is there for the next scan of ours.
+    /// It was taken away from its name. No other SDK looks at such a file, so if the process ends at that moment, our
+    /// next scan finds it.
     Taken,
 }
 
 /// The longest name that the usual file systems allow, in bytes.
 pub(super) const LONGEST_NAME: usize = 255;
 
-/// The name, or so much of a long one that 32 bytes can be added to it.
+/// The name, cut so that 32 bytes can be added to it.
 pub(super) fn with_room_for_more(name: &OsStr) -> OsString {
     const MOST: usize = LONGEST_NAME - 32;
 
@@ -175,8 +176,8 @@ pub(super) fn with_room_for_more(name: &OsStr) -> OsString {
 }
 
 impl Temporary {
-    /// The name for a file that is, or is to be, called `name`. It is unique by process and number, so a long `name` may
-    /// be cut.
+    /// The temporary name for a file that is, or will be, called `name`. It is unique by process and number, so a long
+    /// `name` may be cut.
     pub fn name(self, name: &OsStr, process: u32, number: u32) -> OsString {
         let mut temporary = with_room_for_more(name);
         temporary.push(format!(".{process}.{number:08x}{}", self.ending()));

@@ -1,7 +1,7 @@
-//! Decisions about files that are taken one operation after the other.
+//! Procedures: series of file operations, each decided by the results of those before it.
 //!
-//! They are written as `async` functions, because they are procedures: what is awaited in them is an operation, and
-//! nothing else. No runtime is behind it. [`Next`] runs one until it wants an operation, and again with what came of that.
+//! They are written as `async` functions that await nothing but operations; no runtime is involved. [`Next`] runs a
+//! procedure until it needs an operation, and continues it with the result.
 
 use core::fmt;
 use core::future::poll_fn;
@@ -11,32 +11,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::op::{Answer, FileOp};
 
-/// What a procedure does next.
+/// The next step of a procedure.
 #[derive(Debug)]
 #[must_use = "a procedure does nothing by itself"]
 pub enum Next<'a, T> {
-    /// Execute this operation, and hand over what came of it. Whoever drops it instead stops as a process does that ends
-    /// here: what was done is done, and the next scan finds it.
+    /// Execute this operation, and resume with its result. Dropping it instead has the effect of a process that ends
+    /// here: completed operations stand, and the next scan finds their results.
     Do(FileOp, Paused<'a, T>),
-    /// It is over.
+    /// The procedure is over.
     Done(T),
 }
 
-/// A procedure that waits for what came of its operation.
+/// A procedure that waits for the result of its operation.
 #[must_use = "a procedure does nothing by itself"]
 pub struct Paused<'a, T> {
     procedure: Procedure<'a, T>,
-    desk: Arc<Desk>,
+    mailbox: Arc<Mailbox>,
 }
 
 type Procedure<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Where a procedure asks for operations. The lock is never waited for: one side of the desk runs at a time.
+/// Passes operations and results between a procedure and its driver. The lock is never contended, because only one
+/// side runs at a time.
 #[derive(Default)]
-pub(super) struct Desk(Mutex<Lies>);
+pub(super) struct Mailbox(Mutex<Message>);
 
 #[derive(Default)]
-enum Lies {
+enum Message {
     #[default]
     Nothing,
     Op(FileOp),
@@ -44,17 +45,17 @@ enum Lies {
 }
 
 impl<'a, T> Next<'a, T> {
-    /// Begins a procedure.
-    pub(super) fn of<F>(begin: impl FnOnce(Arc<Desk>) -> F) -> Self
+    /// Starts a procedure.
+    pub(super) fn of<F>(begin: impl FnOnce(Arc<Mailbox>) -> F) -> Self
     where
         F: Future<Output = T> + Send + 'a,
     {
-        let desk = Arc::default();
-        let procedure = Box::pin(begin(Arc::clone(&desk)));
-        Paused { procedure, desk }.go_on()
+        let mailbox = Arc::default();
+        let procedure = Box::pin(begin(Arc::clone(&mailbox)));
+        Paused { procedure, mailbox }.go_on()
     }
 
-    /// Runs it to its end.
+    /// Runs the procedure to its end.
     pub fn run(self, mut execute: impl FnMut(FileOp) -> Answer) -> T {
         let mut next = self;
         loop {
@@ -67,9 +68,9 @@ impl<'a, T> Next<'a, T> {
 }
 
 impl<'a, T> Paused<'a, T> {
-    /// Goes on with what came of the operation.
+    /// Continues with the result of the operation.
     pub fn resume(self, answer: Answer) -> Next<'a, T> {
-        self.desk.lay(Lies::Answer(answer));
+        self.mailbox.put(Message::Answer(answer));
         self.go_on()
     }
 
@@ -81,7 +82,7 @@ impl<'a, T> Paused<'a, T> {
         {
             Poll::Ready(result) => Next::Done(result),
             Poll::Pending => {
-                let Lies::Op(op) = self.desk.pick_up() else {
+                let Message::Op(op) = self.mailbox.take() else {
                     unreachable!("a procedure waits for operations only")
                 };
                 Next::Do(op, self)
@@ -90,27 +91,27 @@ impl<'a, T> Paused<'a, T> {
     }
 }
 
-impl Desk {
-    /// Asks for an operation, and waits for what came of it.
+impl Mailbox {
+    /// Asks for an operation, and waits for its result.
     pub(super) fn ask(&self, op: FileOp) -> impl Future<Output = Answer> {
         let mut op = Some(op);
         poll_fn(move |_| match op.take() {
             Some(op) => {
-                self.lay(Lies::Op(op));
+                self.put(Message::Op(op));
                 Poll::Pending
             }
-            None => match self.pick_up() {
-                Lies::Answer(answer) => Poll::Ready(answer),
-                Lies::Nothing | Lies::Op(_) => Poll::Pending,
+            None => match self.take() {
+                Message::Answer(answer) => Poll::Ready(answer),
+                Message::Nothing | Message::Op(_) => Poll::Pending,
             },
         })
     }
 
-    fn lay(&self, lies: Lies) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lies;
+    fn put(&self, message: Message) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = message;
     }
 
-    fn pick_up(&self) -> Lies {
+    fn take(&self) -> Message {
         core::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,4 +1,4 @@
-//! Reads a directory for a replayer: the records to settle, and the events about everything else.
+//! Reads a directory for a replayer: the records to settle, and events about everything else.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::scan::{Failure, Scan, SetAside, beside, kept, look_through};
 use super::seen::Seen;
 use crate::outcome::{Aside, Event};
 
-/// The records that a replayer is to settle, and what else was found.
+/// The records for a replayer to settle, and everything else that was found.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     scan: Scan,
@@ -18,12 +18,12 @@ pub struct Reading {
     beside: usize,
 }
 
-/// [Scans](super::scan()) for a [`Session`](crate::Session), and looks at what was set aside as stale if it wants that.
-/// The first time it also looks at what lies beside the directory.
+/// [Scans](super::scan()) for a [`Session`](crate::Session), including the records that were set aside as stale if
+/// requested. The first time, it also looks into the neighbouring directories.
 pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Result<Reading, Failure>> {
     let is_first = !seen.was_read();
-    Next::of(move |desk| async move {
-        let files = Files::new(desk, base_url);
+    Next::of(move |mailbox| async move {
+        let files = Files::new(mailbox, base_url);
         let scan = look_through(&files).await?;
         let beside = if is_first { beside(&files).await } else { 0 };
         let stale = if with_stale {
@@ -36,7 +36,7 @@ pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Re
 }
 
 impl Reading {
-    /// What is to be told: what cannot be read every time, all else once.
+    /// The events to report: about unreadable files every time, about everything else once.
     pub fn events(&self, seen: &mut Seen, directory: &Path) -> Vec<Event> {
         seen.note_scan(&self.scan);
         let show = |file: &PathBuf| directory.join(file).display().to_string();
@@ -74,7 +74,7 @@ impl Reading {
         self.scan.problems.len() - self.set_aside() + stale.count()
     }
 
-    /// The records, those that were set aside last.
+    /// The records; those that were set aside come last.
     pub fn into_records(self) -> Vec<JournalRecord> {
         let mut records = self.scan.records;
         records.extend(self.stale.into_iter().filter_map(|aside| aside.record));
@@ -83,7 +83,7 @@ impl Reading {
 }
 
 impl Event {
-    /// The event for a second cost of a reservation, found in this file. Whoever reads the journal tells it.
+    /// Creates the event for a second cost of a reservation, found in this file, for code that reads the journal.
     pub fn second_cost(id: RecordId, file: impl Into<String>) -> Self {
         Self::SecondCost {
             reservation_id: id.reservation,

@@ -1,4 +1,4 @@
-//! What a scan makes of a directory: the records to settle, found among whatever else lies there.
+//! The scan of a directory: finds the records to settle among all other files.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,7 +14,7 @@ use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_f
 use super::temp::{Temp, has_ending, is_abandoned, quarantine, remove_superseded, was_taken};
 use crate::outcome::Aside;
 
-/// What was found. Files are told by their names, and by their paths once it is known [where](Self::within) they lie.
+/// The result of a scan. Files are given by name, or by path after [`within`](Self::within).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Scan {
@@ -22,13 +22,13 @@ pub struct Scan {
     pub records: Vec<JournalRecord>,
     /// Files that need a person's attention.
     pub problems: Vec<Problem>,
-    /// Those of the records that wait beside another cost of their reservation, and their files.
+    /// The records that wait beside another cost of their reservation, with their files.
     pub waiting: Vec<(RecordId, PathBuf)>,
-    /// How many records there are of other addresses.
+    /// How many records belong to other addresses.
     pub of_others: usize,
 }
 
-/// A file that should be a record and is not, or that could not be dealt with. `Display` is a sentence.
+/// A file that should be a record and is not, or that could not be handled. `Display` is a sentence.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Problem {
@@ -38,7 +38,7 @@ pub struct Problem {
     pub reason: String,
     /// Why it is not a record; `None` if it may be one.
     pub invalid: Option<InvalidRecord>,
-    /// Where it was moved to, if it was: out of the way, for a person to look at.
+    /// Where it was moved to for a person to look at, if it was moved.
     pub moved_to: Option<PathBuf>,
 }
 
@@ -46,42 +46,41 @@ pub struct Problem {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SetAside {
-    /// Its file: the name, or the path once it is known where it lies.
+    /// The file, by name, or by path after [`within`](Self::within).
     pub path: PathBuf,
     /// The record; `None` if the file cannot be read as one any more.
     pub record: Option<JournalRecord>,
 }
 
-/// An operation that failed, and that nothing can stand in for.
+/// An operation that failed and that nothing can replace.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempt} {}: {cause}", shown(.file.as_deref()))]
 #[non_exhaustive]
 pub struct Failure {
-    /// What was attempted, to be read before the file.
+    /// The attempted operation, to be read before the file.
     pub attempt: &'static str,
-    /// With which file; `None` for the directory itself.
+    /// The file; `None` for the directory itself.
     pub file: Option<OsString>,
-    /// What the system said.
+    /// The system's error.
     pub cause: io::Error,
 }
 
-/// Reads what is to be settled. Files that are no records are renamed to `.corrupt` and told; records under names of older
-/// versions get their new ones, and those that waited for another cost of their reservation get its name once it is free; a
-/// whole record of a writer that is gone is taken up, and what it left otherwise is removed after an hour. Records of
-/// another address than `base_url` are left alone.
+/// Finds the records to settle. Files that are not records are renamed to `.corrupt` and reported. Records under old
+/// names get their new ones, and a record that waited for another cost of its reservation gets the reservation's name
+/// once it is free. A complete record of a writer that is gone is used; its other temporary files are removed after an
+/// hour. Records of other addresses than `base_url` are left alone.
 ///
-/// It renames files that are not records or have outdated names, and changes nothing else. Hand the result to
-/// [`Seen::note_scan`](super::Seen::note_scan).
+/// Pass the result to [`Seen::note_scan`](super::Seen::note_scan).
 pub fn scan(base_url: &str) -> Next<'_, Result<Scan, Failure>> {
-    Next::of(move |desk| async move { look_through(&Files::new(desk, base_url)).await })
+    Next::of(move |mailbox| async move { look_through(&Files::new(mailbox, base_url)).await })
 }
 
-/// The records that were set aside for this reason, by name.
+/// Lists the records that were set aside for this reason, by name.
 pub fn set_aside(base_url: &str, reason: Aside) -> Next<'_, Result<Vec<SetAside>, Failure>> {
-    Next::of(move |desk| async move { kept(&Files::new(desk, base_url), reason).await })
+    Next::of(move |mailbox| async move { kept(&Files::new(mailbox, base_url), reason).await })
 }
 
-/// How old a temporary file has to be that is no record to be removed: what every SDK waits.
+/// The age at which a temporary file that is not a record is removed, the same in every SDK.
 const STALE: Duration = Duration::from_secs(3600);
 
 pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
@@ -96,12 +95,12 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
     for name in names(files, &[".json"]).await? {
         strays.extend(scan.look_at(name).await);
     }
-    // Only now: a name may have been freed above.
+    // Only now, because a name may have been freed above.
     for (name, record) in strays {
         scan.bring_home(&name, record).await;
     }
     for name in names(files, &[".waiting"]).await? {
-        // None of them has the name of the record proper.
+        // None of these has the name of the record proper.
         if let Some((name, record)) = scan.look_at(name).await {
             scan.bring_home(&name, record).await;
         }
@@ -143,7 +142,7 @@ pub(super) async fn kept(files: &Files<'_>, reason: Aside) -> Result<Vec<SetAsid
     Ok(kept)
 }
 
-/// The names with these endings, in order; none if there is no directory.
+/// The names with these endings, in order; empty if there is no directory.
 async fn names(files: &Files<'_>, endings: &[&str]) -> Result<Vec<OsString>, Failure> {
     let mut names = match files.list(None).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -153,8 +152,8 @@ async fn names(files: &Files<'_>, endings: &[&str]) -> Result<Vec<OsString>, Fai
     Ok(names)
 }
 
-/// How many files there are that look like records in the other directories beside this one. What is in them is not read:
-/// it may be anybody's.
+/// Counts the files in the neighbouring directories that look like records. It does not read them, because they may
+/// belong to anyone.
 pub(super) async fn beside(files: &Files<'_>) -> usize {
     let is_partition = |name: &OsStr| {
         let name = name.as_encoded_bytes();
@@ -185,7 +184,7 @@ struct Scanning<'a> {
 }
 
 impl Scanning<'_> {
-    /// Takes a record that lies under its own name; gives back one that does not.
+    /// Accepts a record under its proper name, and returns a record under any other name.
     async fn look_at(&mut self, name: OsString) -> Option<(OsString, JournalRecord)> {
         match self.files.read(&name).await {
             Ok(File::Record(record)) if !self.files.is_ours(&record) => {
@@ -203,7 +202,7 @@ impl Scanning<'_> {
                 self.quarantine(&name, invalid).await;
                 None
             }
-            // It was settled since the directory was read.
+            // It was settled after the directory was read.
             Ok(File::Nothing) => None,
             Err(error) => {
                 self.report(&name, format!("it cannot be read: {error}"));
@@ -227,7 +226,7 @@ impl Scanning<'_> {
         });
     }
 
-    /// Gives a record the name that it should have, unless a record of its reservation has it.
+    /// Gives a record its proper name, unless another record of its reservation has it.
     async fn bring_home(&mut self, name: &OsStr, record: JournalRecord) {
         let home = OsString::from(file_name(record.reservation_id()));
         match self.files.move_unless_taken(name, &home).await {
@@ -236,7 +235,7 @@ impl Scanning<'_> {
                 self.find(record);
             }
             Ok(false) => self.give_way(name, record, &home).await,
-            // Another process has moved it: it is settled, or has a name that is looked at in the end.
+            // Another process has settled it, or moved it to a name that is looked at in the end.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 self.report(name, format!("it cannot be given its proper name: {error}"));
@@ -245,11 +244,11 @@ impl Scanning<'_> {
         }
     }
 
-    /// Removes a record if one under a better name settles the same cost; one of another cost waits.
+    /// Removes a record if one under a better name has the same cost; a record of another cost waits.
     async fn give_way(&mut self, name: &OsStr, record: JournalRecord, home: &OsStr) {
         let result = match self.files.read(home).await {
             Ok(File::Record(there)) if self.files.is_of(&there, record.id()) => {
-                // Another process may have brought it there just now.
+                // Another process may just have moved it there.
                 self.find(*there);
                 self.remove(name, record.id()).await
             }
@@ -272,7 +271,7 @@ impl Scanning<'_> {
             return Ok(());
         }
         if self.files.holds(&waiting, record.id()).await {
-            // That one is looked at later.
+            // The other one is looked at later.
             return self.remove(name, record.id()).await;
         }
         let Some(mut temp) = Temp::take(self.files, name, record.id()).await? else {
@@ -298,7 +297,7 @@ impl Scanning<'_> {
         }
     }
 
-    /// Takes it unless it was found before.
+    /// Accepts a record unless its cost was found before.
     fn find(&mut self, record: JournalRecord) -> bool {
         let is_new = self.known.insert(record.id().clone());
         if is_new {
@@ -307,8 +306,8 @@ impl Scanning<'_> {
         is_new
     }
 
-    /// What an interrupted writer left: a record that it had written to the end is a cost that would be lost with it,
-    /// so that one is taken up. The rest is removed when no writer can be at it any more.
+    /// Cleans up after an interrupted writer. A complete record is a cost that would be lost, so it is used. Anything
+    /// else is removed once no writer can be using it any more.
     async fn clean_up(&mut self, temp: &OsStr) {
         let Ok(Some(looks)) = self.files.look(temp).await else {
             return;
@@ -348,8 +347,8 @@ impl Scanning<'_> {
     }
 }
 
-/// How long ago a file was written last, or got its name if that was later; nothing for what is not a file. One from the
-/// future, as after a clock was set back, is as good as new: it is still looked at whose it is.
+/// How long ago a file was last written or renamed; `None` if it is not a regular file. A file from the future, as
+/// after a clock was set back, counts as new.
 fn age(temp: &OsStr, looks: Looks) -> Option<Duration> {
     if !looks.is_file {
         return None;
@@ -363,7 +362,7 @@ fn age(temp: &OsStr, looks: Looks) -> Option<Duration> {
 }
 
 impl Scan {
-    /// The same, with the files' paths in this directory.
+    /// Turns the files' names into paths in this directory.
     #[must_use]
     pub fn within(mut self, directory: &Path) -> Self {
         for problem in &mut self.problems {
@@ -378,7 +377,7 @@ impl Scan {
 }
 
 impl SetAside {
-    /// The same, with the file's path in this directory.
+    /// Turns the file's name into a path in this directory.
     #[must_use]
     pub fn within(self, directory: &Path) -> Self {
         Self {
@@ -411,7 +410,7 @@ impl Failure {
 }
 
 impl Problem {
-    /// Where a person finds the file.
+    /// The path where a person finds the file.
     pub fn found_at(&self) -> &Path {
         self.moved_to.as_deref().unwrap_or(&self.file)
     }
@@ -423,7 +422,7 @@ impl fmt::Display for Problem {
         match &self.moved_to {
             Some(moved) => write!(
                 f,
-                "{file:?} is no record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
+                "{file:?} is not a record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
                  that cost is not in the ledger"
             ),
             None => write!(

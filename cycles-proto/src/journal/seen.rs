@@ -1,4 +1,4 @@
-//! What a process has seen of a directory.
+//! What a client has seen in its directory.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,19 @@ use super::change::Changed;
 use super::record::RecordId;
 use super::scan::Scan;
 
-/// What a client knows of its directory: which second costs wait in it, and which of them it has told. One per client.
+/// What a client knows about its directory: which second costs wait in it, and which of them it has reported. One per
+/// client.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The second costs of reservations that are known to wait.
     waiting: BTreeSet<RecordId>,
-    /// Those of them that were told.
+    /// The waiting costs that were reported.
     told: BTreeSet<RecordId>,
     was_read: bool,
 }
 
 impl Seen {
-    /// A change was made.
+    /// Notes a change.
     pub fn note(&mut self, changed: &Changed) {
         for (id, waits) in &changed.waiting {
             if *waits {
@@ -28,12 +29,12 @@ impl Seen {
         }
     }
 
-    /// The directory was scanned.
+    /// Notes a scan of the directory.
     pub fn note_scan(&mut self, scan: &Scan) {
         self.waiting.extend(scan.waiting.iter().map(|(id, _)| id.clone()));
     }
 
-    /// Which cost has the reservation's name when this one has ended.
+    /// The cost that gets the reservation's name when this one has ended.
     pub(super) fn next_after(&self, ended: &RecordId) -> Option<RecordId> {
         let mut waiting = self.waiting.iter();
         waiting
@@ -41,7 +42,7 @@ impl Seen {
             .cloned()
     }
 
-    /// Notes that this second cost is told. False if it was told before.
+    /// Notes that this second cost is reported. Returns `false` if it was reported before.
     pub(super) fn note_told(&mut self, id: &RecordId) -> bool {
         self.told.insert(id.clone())
     }
@@ -51,7 +52,7 @@ impl Seen {
         self.was_read
     }
 
-    /// Notes that the directory was read. False if it was read before.
+    /// Notes that the directory was read. Returns `false` if it was read before.
     pub(super) fn note_reading(&mut self) -> bool {
         !core::mem::replace(&mut self.was_read, true)
     }

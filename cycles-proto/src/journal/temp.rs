@@ -1,4 +1,4 @@
-//! A file under a temporary name: one that was written, or one that was taken away from where it was.
+//! A file under a temporary name: either newly written, or taken away from its name.
 
 use core::time::Duration;
 use std::ffi::{OsStr, OsString};
@@ -9,17 +9,17 @@ use super::file::{File, Files, LOOKS};
 use super::op::{FileOp, How, Temporary};
 use super::record::{JournalRecord, RecordId, waiting_file_name};
 
-/// What becomes of it has to be said in the end: [`put_down`](Self::put_down) or [`remove`](Self::remove).
+/// A temporary file. Finish with [`put_down`](Self::put_down) or [`remove`](Self::remove).
 #[must_use]
 pub(super) struct Temp {
     /// `None` once it has another name.
     name: Option<OsString>,
-    /// Where it was taken from.
+    /// The name that it was taken from.
     place: Option<OsString>,
 }
 
 impl Temp {
-    /// Writes a new file beside the one that it is to become: a crash leaves one of them whole.
+    /// Writes a new file beside the one that it will replace, so that a crash leaves one of them complete.
     pub(super) async fn write(files: &Files<'_>, name: &OsStr, record: &JournalRecord) -> io::Result<Self> {
         let json = record.to_json();
         if json.len() > JournalRecord::LARGEST {
@@ -36,8 +36,8 @@ impl Temp {
         })
     }
 
-    /// Takes the file of this name away, if it is the record of this cost: from then on no other process finds it there.
-    /// If the process ends before it has a name again, the next scan finds a whole record.
+    /// Takes the file of this name away if it is the record of this cost, so that no other process finds it there. If
+    /// the process ends before the file has a name again, the next scan finds a complete record.
     pub(super) async fn take(files: &Files<'_>, name: &OsStr, id: &RecordId) -> io::Result<Option<Self>> {
         let is_it = |file: File| matches!(file, File::Record(record) if files.is_of(&record, id));
         if !is_it(files.read(name).await?) {
@@ -50,7 +50,7 @@ impl Temp {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             result => result?,
         };
-        // Another process may have settled that one and brought another cost to its place meanwhile.
+        // Another process may have settled it meanwhile and moved another cost to its place.
         let is_it = files.read(&taken).await.map(is_it);
         let temp = Self {
             name: Some(taken),
@@ -66,7 +66,7 @@ impl Temp {
         }
     }
 
-    /// Gives it this name unless that is taken. False if it is.
+    /// Renames the file unless the name is taken. Returns `false` if it is.
     pub(super) async fn name_unless_taken(&mut self, files: &Files<'_>, to: &OsStr) -> io::Result<bool> {
         let Some(name) = &self.name else { return Ok(true) };
         let is_named = files.move_unless_taken(name, to).await?;
@@ -76,12 +76,12 @@ impl Temp {
         Ok(is_named)
     }
 
-    /// Gives it this name, in place of an older record of the same cost. False if that is gone: look again.
+    /// Replaces an older record of the same cost under this name. Returns `false` if that is gone: look again.
     pub(super) async fn replace(&mut self, files: &Files<'_>, to: &OsStr, id: &RecordId) -> io::Result<bool> {
         let Some(name) = &self.name else { return Ok(true) };
         match files.rename(name, to, How::Exchange).await {
             Ok(()) => {
-                // If it is not the older one, another process has settled that and brought another cost to its place.
+                // If it is not the older record, another process has settled that and moved another cost to its place.
                 self.place = (!files.holds(name, id).await).then(|| to.to_owned());
                 Ok(true)
             }
@@ -98,7 +98,7 @@ impl Temp {
         }
     }
 
-    /// Gives it the name under which its cost waits beside another one.
+    /// Gives the file the name under which its cost waits beside another one.
     pub(super) async fn let_wait(&mut self, files: &Files<'_>, id: &RecordId) -> io::Result<()> {
         let waiting = OsString::from(waiting_file_name(id));
         for _ in 0..LOOKS {
@@ -113,7 +113,7 @@ impl Temp {
                         return Ok(());
                     }
                 }
-                // Whoever called it so did not know the names.
+                // Another program named it wrongly.
                 File::Record(there) if files.is_ours(&there) => {
                     let own = OsString::from(waiting_file_name(there.id()));
                     if !files.move_unless_taken(&waiting, &own).await? {
@@ -128,7 +128,7 @@ impl Temp {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Removes it, wherever it came from.
+    /// Removes the file, wherever it came from.
     pub(super) async fn remove(self, files: &Files<'_>) -> io::Result<()> {
         match &self.name {
             Some(name) => {
@@ -142,8 +142,8 @@ impl Temp {
         }
     }
 
-    /// If it has no other name by now: a file that was written is removed, and one that was taken away is a cost and goes
-    /// back to its place. Where this fails the file keeps its name, and the next scan finds it.
+    /// Disposes of the file if it still has its temporary name: a newly written file is removed; one that was taken
+    /// away is a cost and goes back to its place. If this fails, the file keeps its name, and the next scan finds it.
     pub(super) async fn put_down(self, files: &Files<'_>) {
         let _ = match (&self.name, &self.place) {
             (Some(_), Some(_)) => self.give_back(files).await,
@@ -152,7 +152,7 @@ impl Temp {
         };
     }
 
-    /// Back to its place, or to where it waits.
+    /// Moves the file back to its place, or to where it waits.
     async fn give_back(mut self, files: &Files<'_>) -> io::Result<()> {
         let (Some(name), Some(place)) = (self.name.clone(), self.place.take()) else {
             return Ok(());
@@ -166,7 +166,7 @@ impl Temp {
         }
     }
 
-    /// Waits, and what it replaced is gone or stays under the temporary name.
+    /// Lets the cost wait. A file that it replaces is removed, or keeps the temporary name.
     async fn let_wait_or_keep(mut self, files: &Files<'_>, record: &JournalRecord) -> io::Result<()> {
         self.let_wait(files, record.id()).await?;
         match (&self.name, &self.place) {
@@ -176,8 +176,8 @@ impl Temp {
     }
 }
 
-/// Removes the record of a cost from this name if it has a better one. It is taken away before that is looked at: another
-/// process may move the one from the better name to this.
+/// Removes the record of a cost from this name if there is one under a better name. The record is taken away before
+/// the better name is checked, because another process may move that one to this name.
 pub(super) async fn remove_superseded(
     files: &Files<'_>,
     name: &OsStr,
@@ -196,8 +196,8 @@ pub(super) async fn remove_superseded(
     Ok(())
 }
 
-/// Sets aside what is no record: it may be a cost. Gives the new name, or nothing if another process has done it or has
-/// put a record in its place, which stays.
+/// Sets aside a file that is not a record, because it may be a cost. Returns the new name, or `None` if another
+/// process has done that or has put a record in its place, which stays.
 pub(super) async fn quarantine(files: &Files<'_>, name: &OsStr) -> io::Result<Option<OsString>> {
     let take = FileOp::Take {
         name: name.to_owned(),
@@ -220,8 +220,8 @@ pub(super) async fn quarantine(files: &Files<'_>, name: &OsStr) -> io::Result<Op
     moved
 }
 
-/// Whether whoever wrote this temporary file is gone: its process is not at it, or did not touch the file for a minute. A
-/// process that runs elsewhere or slept writes the file once more if it finds that it has gone.
+/// Whether the writer of this temporary file is gone: its process has ended or has not touched the file for a minute.
+/// A process on another machine, or one that was suspended, writes the file again if it finds it gone.
 pub(super) async fn is_abandoned(files: &Files<'_>, temp: &OsStr, age: Duration) -> bool {
     const SLOW: Duration = Duration::from_secs(60);
 
@@ -237,7 +237,7 @@ pub(super) async fn is_abandoned(files: &Files<'_>, temp: &OsStr, age: Duration)
     }
 }
 
-/// Whether the file is one that was taken away for a moment.
+/// Whether the file was taken away from its name.
 pub(super) fn was_taken(temp: &OsStr) -> bool {
     has_ending(temp, Temporary::Taken.ending())
 }

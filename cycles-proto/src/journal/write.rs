@@ -1,25 +1,25 @@
-//! What a machine asks of the journal, and how that fails.
+//! The changes of the journal that a machine asks for, and what it means if they fail.
 
 use core::time::Duration;
 
 use super::record::{JournalRecord, RecordId, stem, stem_of_cost};
 use crate::outcome::Aside;
 
-/// A change of the journal. It concerns the record of one cost: that of another key, also of the same reservation, is
-/// never replaced, removed or overwritten by it.
+/// A change of the journal. It concerns the record of one cost, and never replaces, removes or overwrites a record
+/// under another key, even of the same reservation.
 #[derive(Clone, Debug)]
 pub enum JournalWrite {
-    /// Write the record, in place of an older one of the same cost.
+    /// Write the record, replacing an older one of the same cost.
     Put(JournalRecord),
     /// The cost is settled: remove its record.
     Remove(RecordId),
-    /// The cost cannot be settled: keep its record under another name, where no replay finds it and a person does. If
-    /// there is none by now, it is written from this one.
+    /// The cost cannot be settled: keep its record under another name, where a person finds it and no replay does. If
+    /// there is no record, write this one.
     SetAside(JournalRecord, Aside),
 }
 
 impl JournalWrite {
-    /// The cost that it concerns.
+    /// The cost that the change concerns.
     pub fn id(&self) -> &RecordId {
         match self {
             Self::Put(record) | Self::SetAside(record, _) => record.id(),
@@ -27,7 +27,7 @@ impl JournalWrite {
         }
     }
 
-    /// What it means for the cost if the change cannot be made.
+    /// What it means for the cost if the change cannot be made, as a sentence.
     pub fn consequence(&self) -> &'static str {
         match self {
             Self::Put(_) => "Until it is settled, the cost is known to this process only",
@@ -43,13 +43,13 @@ impl JournalWrite {
 }
 
 impl Aside {
-    /// The names for the record of this cost, in the order of preference: the first may be taken by another cost of the
-    /// reservation.
+    /// The names for the record of this cost, in order of preference: another cost of the reservation may have the
+    /// first.
     pub fn file_names(self, id: &RecordId) -> [String; 2] {
         [stem(&id.reservation), stem_of_cost(id)].map(|stem| format!("{stem}.{}", self.ending()))
     }
 }
 
-/// How long anybody waits for a change of the journal. One that takes longer, as on a disk that hangs, counts as failed;
-/// if it is made later all the same, that does no harm.
+/// The deadline of a change of the journal. A change that takes longer, as on a disk that hangs, counts as failed; if
+/// it is made later all the same, that does no harm.
 pub const STORE_DEADLINE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What all phases of a reservation share.
+//! State that all phases of a reservation share.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::wire::{Answer, Call, Encoded};
 pub(super) struct Common {
     pub(super) config: Arc<CyclesConfig>,
     pub(super) seed: Seed,
-    /// Whether its beats go up to an eighth of their wait early.
+    /// Whether beats are sent up to an eighth of their wait early.
     pub(super) spreads_beats: bool,
     pub(super) tickets: Tickets,
     pub(super) events: Events,
     /// How many attempts to reserve were handed out. They come before everything else of a reservation, so their
-    /// tickets are 1 up to this.
+    /// tickets are 1 to this number.
     pub(super) attempts_to_reserve: u64,
-    /// The latest time that the driver told.
+    /// The latest time that the driver passed in.
     pub(super) latest: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Common {
         }
     }
 
-    /// Time that goes backwards stands still.
+    /// Makes time monotonic: if it goes backwards, it stands still.
     pub(super) fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
         Now {
@@ -52,7 +52,7 @@ impl Common {
         }
     }
 
-    /// A fresh attempt at a request, and how it is waited for.
+    /// Starts an attempt at a request: the step, and the state to wait with.
     pub(super) fn start_attempt(
         &mut self,
         encoded: &Encoded,
@@ -74,7 +74,7 @@ impl Common {
         (1..=self.attempts_to_reserve).contains(&ticket.0)
     }
 
-    /// What an error about a reservation that is held says of its call.
+    /// The context of a call about a held reservation, for errors.
     pub(super) fn context(
         &self,
         operation: OperationKind,
@@ -93,7 +93,7 @@ impl Common {
     }
 }
 
-/// An attempt that is waited for.
+/// An attempt that the machine waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     pub(super) ticket: Ticket,
@@ -102,12 +102,12 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Its time begins now.
+    /// Starts its time now.
     pub(super) fn begins(&mut self, now: Now) {
         self.deadline = now.mono.saturating_add(self.timeout);
     }
 
-    /// The attempt whose time is over, if one is.
+    /// The ticket of the attempt, if its time is up.
     pub(super) fn overdue(attempt: Option<Self>, now: Now) -> Option<Ticket> {
         attempt
             .filter(|attempt| attempt.deadline <= now.mono)
@@ -120,26 +120,27 @@ impl Attempt {
     }
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(super) struct Attempted {
     pub(super) ticket: Ticket,
-    /// When the attempt left, as far as the driver knows.
+    /// When the attempt was sent, as far as the driver knows.
     pub(super) sent: Option<Duration>,
     pub(super) said: Answer,
 }
 
-/// What a reservation is made for and how.
+/// The request of a reservation, as far as its later phases need it.
 #[derive(Clone, Debug)]
 pub(super) struct About {
     pub(super) purpose: Arc<Purpose>,
     pub(super) estimate: Amount,
-    /// The lease that is asked for, in milliseconds.
+    /// The requested lease, in milliseconds.
     pub(super) ttl_ms: u64,
 }
 
 impl About {
-    /// The record of a cost. The amount is sacred: what else breaks a limit is left out and told.
+    /// Builds the record of a cost. The amount is never changed; anything else that breaks a limit is left out and
+    /// reported.
     pub(super) fn record(
         &self,
         common: &mut Common,
@@ -174,7 +175,7 @@ impl About {
             )
             .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
         };
-        // Its bulk is written twice, in the worst case with ten bytes for one.
+        // The record contains the bulk twice, and in the worst case each byte takes ten.
         while request.bulk() > JournalRecord::LARGEST / 32 {
             let size = record(request.clone())?.to_json().len();
             if size <= JournalRecord::LARGEST_NEW {
@@ -188,7 +189,7 @@ impl About {
         record(request)
     }
 
-    /// An amount that may be charged to the reservation.
+    /// Checks that an amount may be charged to the reservation.
     pub(super) fn check_amount(&self, field: &str, amount: &Amount) -> Result<(), InvalidCommit> {
         if amount.unit != self.estimate.unit {
             return Err(InvalidCommit::WrongUnit {

@@ -1,5 +1,5 @@
-//! A reservation that is held: the action runs, or its cost is on its way into the ledger. In both the lease
-//! is kept alive.
+//! A held reservation: the action runs, or its cost is on its way into the ledger. In both cases the heartbeat extends
+//! the lease.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub(super) struct Held {
     heartbeat: Heartbeat,
     /// A lower bound of the cost so far.
     spent: i64,
-    /// The cost so far of what is metered.
+    /// The cost so far of a metered stream.
     counted: i64,
-    /// Why a cost that was handed over, or told so far, could not be taken: then it is known that there is one.
+    /// Why a cost that was handed over or reported could not be accepted. It proves that there is a cost.
     untaken: Option<Box<InvalidCommit>>,
     settlement: Option<Box<Settlement>>,
 }
@@ -60,7 +60,7 @@ impl Held {
         }
     }
 
-    /// The next thing to do; `None` if there are events first.
+    /// Returns the next thing to do; `None` if there are events first.
     pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Result<Option<Step>, Phase> {
         let mut wake = None;
         if let Some(settlement) = &mut self.settlement {
@@ -90,7 +90,7 @@ impl Held {
         )))
     }
 
-    /// Tells that the lease is over, if it is while nothing is settled yet.
+    /// Reports the lease as lost if it is over while nothing is settled yet.
     pub(super) fn tell_if_lost(&mut self, common: &mut Common, now: Now) {
         if self.is_lost(now) {
             let (heartbeat, mut scene) = self.heartbeat(common, now);
@@ -103,7 +103,7 @@ impl Held {
         self.settlement.is_none() && self.heartbeat.is_lost(now)
     }
 
-    /// The extension that is waited for.
+    /// The extension that the machine waits for.
     pub(super) fn attempt(&self) -> Option<Attempt> {
         self.heartbeat.attempt()
     }
@@ -112,7 +112,7 @@ impl Held {
         self.heartbeat.attempt_mut()
     }
 
-    /// Takes an answer to anything but the settlement.
+    /// Handles an answer to anything but the settlement.
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) {
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         if let Some(expires_at) = heartbeat.handle(&mut scene, answer) {
@@ -132,11 +132,12 @@ impl Held {
         self.heartbeat.extend(common, by_ms)
     }
 
+    /// The subject and the action.
     pub(super) fn purpose(&self) -> &Arc<Purpose> {
         &self.about.purpose
     }
 
-    /// What it was made for.
+    /// The reserved estimate.
     pub(super) fn estimate(&self) -> &Amount {
         &self.about.estimate
     }
@@ -158,7 +159,7 @@ impl Held {
         meter.raise_to(self.spent);
     }
 
-    /// What a cost so far comes to. Once the cost was handed over it can become no other.
+    /// Checks a cost so far and returns its amount. Once a cost was handed over, it cannot change any more.
     fn check(&mut self, amount: &Amount) -> Result<i64, InvalidCommit> {
         if self.settlement.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
@@ -183,7 +184,7 @@ impl Held {
             .about
             .record(common, &self.grant.reservation_id, request, now)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
-        // Another cost takes the place of one that was wrong, but not of an item's.
+        // A new cost replaces one that was wrong, but not an item that could not be counted.
         let untaken = self.untaken.take();
         if let Some(why) = untaken.filter(|why| why.is_of_an_item()) {
             self.tell_untaken(common, why, Some(actual));
@@ -193,7 +194,8 @@ impl Held {
         Ok(())
     }
 
-    /// Nobody will say more about the cost: what is known of it is committed, else the budget is given back.
+    /// Ends the reservation without a further cost: known spending is committed; if there is none, the budget is given
+    /// back.
     pub(super) fn end(&mut self, common: &mut Common, now: Now, reason: ReleaseReason) -> Option<Phase> {
         if self.settlement.is_some() {
             return None;
@@ -207,7 +209,7 @@ impl Held {
                 .actual(actual.clone())
                 .metadata(metadata)
                 .build();
-            // The amount was checked when it was told, and there is no settlement yet.
+            // The amount was checked when it was reported, and there is no settlement yet.
             if self.commit(common, now, request).is_ok() {
                 if let Some(why) = untaken {
                     self.tell_untaken(common, why, Some(actual));
@@ -217,7 +219,7 @@ impl Held {
         }
         if let Some(why) = untaken {
             self.tell_untaken(common, why, None);
-            // Something was spent: the budget is not given back before the lease ends.
+            // Something was spent, so the budget is not given back before the lease ends.
             let (heartbeat, mut scene) = self.heartbeat(common, now);
             heartbeat.dismiss(&mut scene);
             return Some(Phase::ended(Outcome::Released(Released::LeftToExpire(None))));

@@ -14,10 +14,10 @@
 //!           └── over, or not extended: a stale replay, the action must not run ─────┘
 //! ```
 //!
-//! The machine is driven by one loop: [`poll`](Reservation::poll) says what to do, `handle_*` tells what came of
-//! it, and the caller's own acts ([`commit`](Reservation::commit), [`release`](Reservation::release), …) may come at
-//! any time in between. Any input is legal at any time; one that nobody waits for is ignored, except a grant
-//! that comes too late: it is released.
+//! One loop drives the machine: [`poll`](Reservation::poll) says what to do, `handle_*` reports the result, and the
+//! caller's own actions ([`commit`](Reservation::commit), [`release`](Reservation::release), …) may come at any time
+//! in between. Any input is legal at any time. An input that nothing waits for is ignored, except a grant that arrives
+//! too late, which is released.
 
 mod common;
 pub(crate) mod heartbeat;
@@ -58,7 +58,7 @@ use crate::ticket::Ticket;
 use crate::time::{Now, millis_ceil};
 use crate::wire::{Answer, Reader, Reads};
 
-/// One reservation.
+/// One reservation, from its request to its end.
 #[derive(Debug)]
 pub struct Reservation {
     common: Common,
@@ -83,11 +83,10 @@ impl Phase {
 }
 
 impl Reservation {
-    /// Asks for a reservation. What the request's subject leaves out is taken from the
-    /// configuration.
+    /// Requests a reservation. Levels that the request's subject leaves out come from the configuration.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit; nothing is sent then.
+    /// [`Error::Validation`] if the request breaks a limit. Nothing is sent then.
     pub fn new(
         config: Arc<CyclesConfig>,
         request: ReservationCreateRequest,
@@ -98,22 +97,23 @@ impl Reservation {
         Ok(Self { common, phase })
     }
 
-    /// Beats up to an eighth of the wait earlier than the protocol has it, by its seed: so leases that were made
-    /// together do not all beat at once.
+    /// Sends each beat up to an eighth of its wait earlier than the protocol says, depending on the seed, so that
+    /// leases that were made together do not all beat at the same time.
     pub fn spread_beats(mut self) -> Self {
         self.common.spreads_beats = true;
         self
     }
 
-    /// A reservation whose cost an earlier run left in a record. It has no lease and no beats. The record
-    /// has to be one of [this server](JournalRecord::base_url); the [`Replayer`](crate::session::replay::Replayer) sees to that.
+    /// Resumes a reservation whose cost an earlier run left in a record. It has no lease and no beats. The record must
+    /// belong to [this server](JournalRecord::base_url), which the [`Replayer`](crate::session::replay::Replayer)
+    /// ensures.
     pub fn resume(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, false);
         Self::resumed(config, seed, settlement)
     }
 
-    /// As [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key, so that
-    /// it may count twice.
+    /// Like [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key, so that it may
+    /// count twice.
     pub fn resume_forced(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, true);
         Self::resumed(config, seed, settlement)
@@ -126,7 +126,7 @@ impl Reservation {
         }
     }
 
-    /// The next thing to do. A needless call changes nothing.
+    /// Returns the next thing to do. A needless call changes nothing.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
         if let Some(ticket) = Attempt::overdue(self.attempt(), now) {
@@ -158,7 +158,7 @@ impl Reservation {
         }
     }
 
-    /// A call was answered; `sent` is when it left, on the monotonic clock.
+    /// Reports the response to a call; `sent` is when it was sent, on the monotonic clock.
     pub fn handle_response(
         &mut self,
         now: Now,
@@ -170,13 +170,13 @@ impl Reservation {
         self.handle(now, ticket, Some(sent), answer);
     }
 
-    /// A call has no answer; `sent` is when it left, if it did.
+    /// Reports that a call got no answer; `sent` is when it was sent, if it was.
     pub fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
         let answer = self.reader(ticket).read(Err(failure));
         self.handle(now, ticket, sent, answer);
     }
 
-    /// What came of a call; `sent` is when it left, if it did.
+    /// Reports the result of a call; `sent` is when it was sent, if it was.
     pub fn handle(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, answer: Answer) {
         let now = self.at(now);
         if ticket.is_of_a_settlement() {
@@ -189,7 +189,7 @@ impl Reservation {
         self.attempted(now, Attempted { ticket, sent, said });
     }
 
-    /// An extension has to wait for a place, which it does until then.
+    /// Notes that an extension waits for a place, until this time at the latest.
     pub(crate) fn queued(&mut self, now: Now, ticket: Ticket, until: Duration) {
         self.at(now);
         if let Some(attempt) = self.attempt_mut().filter(|attempt| attempt.ticket == ticket) {
@@ -197,7 +197,7 @@ impl Reservation {
         }
     }
 
-    /// A call was given a place, having waited for it: its time begins now.
+    /// Notes that a call got a place: its time begins now.
     pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
         let now = self.at(now);
         if let Some(settlement) = self.settlement_mut() {
@@ -208,7 +208,7 @@ impl Reservation {
         }
     }
 
-    /// Whether the answer to this call is waited for. One that is not is told all the same if it is a grant.
+    /// Whether the machine waits for the answer to this call. Report a grant even if it does not.
     pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
         if ticket.is_of_a_settlement() {
             return self
@@ -230,14 +230,14 @@ impl Reservation {
         }
     }
 
-    /// A record of the cost was made that was waited for in vain.
+    /// Notes that a record was written after its deadline.
     pub(crate) fn note_late_record(&mut self) {
         if let Some(settlement) = self.settlement_mut() {
             settlement.note_late_record();
         }
     }
 
-    /// What reads the answer to this call.
+    /// The reader of the answer to this call.
     fn reader(&self, ticket: Ticket) -> Reader {
         let reads = match (&self.phase, self.settlement()) {
             (_, Some(settlement)) if ticket.is_of_a_settlement() => settlement.reads(),
@@ -252,7 +252,7 @@ impl Reservation {
         Reader::new(self.common.config.api_key(), reads)
     }
 
-    /// A change of the journal was made, or could not be.
+    /// Reports that a change of the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.common.at(now);
         if let Some(settlement) = self.settlement_mut() {
@@ -260,21 +260,21 @@ impl Reservation {
         }
     }
 
-    /// The action has spent at least this much by now. Lower amounts than before change nothing. It is what is
-    /// committed if nobody says more.
+    /// Raises the reported spend to at least this amount; lower amounts than before change nothing. If no cost is
+    /// handed over later, this amount is committed.
     ///
     /// # Errors
-    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once the cost was
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost was
     /// handed over.
     pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.held()?.1.spent(amount)
     }
 
-    /// Counts what the action consumes, if that is a stream.
+    /// Returns a meter that counts what the action consumes, for streams.
     pub fn meter(&self, now: Now) -> Meter {
         let estimate = match &self.phase {
             Phase::Held(held) => held.estimate().clone(),
-            // Nothing is held, so that nothing will be taken, in whatever unit.
+            // Nothing is held, so nothing will be accepted, in any unit.
             Phase::Reserving(_)
             | Phase::Verifying(_)
             | Phase::Resumed(_)
@@ -284,8 +284,9 @@ impl Reservation {
         Meter::new(estimate, now)
     }
 
-    /// A [meter](Self::meter) has counted this much by now, be that more or less than before. It is what is committed
-    /// if the meter does not come to its [end](Self::end_meter), unless more was [spent](Self::spent).
+    /// Reports the amount that a [meter](Self::meter) has counted so far, which may be more or less than before. If
+    /// the meter does not come to its [end](Self::end_meter), this amount is committed, unless more was
+    /// [spent](Self::spent).
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
@@ -293,9 +294,9 @@ impl Reservation {
         self.held()?.1.counted(amount)
     }
 
-    /// What becomes of the reservation when what is metered has ended. If more was told to be [spent](Self::spent)
-    /// than the meter counted, that is the cost. An item that was [not counted](Meter::uncounted) is told as an
-    /// [event](crate::outcome::Event::CostNotTaken) when the rest is settled.
+    /// Ends the metered stream, and returns what to do with the reservation. If more was reported as
+    /// [spent](Self::spent) than the meter counted, that is the cost. An item that was [not counted](Meter::uncounted)
+    /// is reported by an [event](crate::outcome::Event::CostNotTaken) when the rest is settled.
     pub fn end_meter(&mut self, now: Now, mut meter: Meter, end: End) -> Settle {
         let now = self.at(now);
         if let Ok((_, held)) = self.held() {
@@ -304,21 +305,21 @@ impl Reservation {
         meter.end(end, now)
     }
 
-    /// The action has cost this much. From here on the cost is known: it is settled whatever comes, or kept
-    /// where a person finds it.
+    /// Commits the cost of the action. From now on the cost is known: it is settled in any case, or kept where a
+    /// person finds it.
     ///
     /// Metrics and metadata that break a limit are left out, with an event.
     ///
     /// # Errors
-    /// [`InvalidCommit`]; the reservation is as it was.
+    /// [`InvalidCommit`]; the reservation is unchanged.
     pub fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
         let now = self.at(now);
         let (common, held) = self.held()?;
         held.commit(common, now, request)
     }
 
-    /// The action did not run, or spent nothing: the budget is given back. If it [spent](Self::spent)
-    /// something nevertheless that is committed.
+    /// Gives the budget back, because the action did not run or spent nothing. If it did report
+    /// [spending](Self::spent), that is committed instead.
     pub fn release(&mut self, now: Now, reason: ReleaseReason) {
         let now = self.at(now);
         let common = &mut self.common;
@@ -328,25 +329,25 @@ impl Reservation {
             Phase::Held(held) => held.end(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
-        self.phase_is(next);
+        self.enter(next);
     }
 
-    /// The caller went away: what is known to be [spent](Self::spent) is committed, else the budget is given
-    /// back. A cost that was handed over before is settled as it would have been.
+    /// Ends a reservation whose caller has gone away: reported [spending](Self::spent) is committed; if there is none,
+    /// the budget is given back. A cost that was handed over before is settled as usual.
     pub fn abandon(&mut self, now: Now) {
         self.release(now, ReleaseReason::ABANDONED);
     }
 
-    /// Prolongs the lease by hand, beside the heartbeat and after a beat that is on its way: 1 ms to a day. The
-    /// ticket comes back in [`Event::LeaseExtended`](crate::outcome::Event::LeaseExtended) or
-    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). A heartbeat that had stopped starts again.
-    /// `None` if nothing is held.
+    /// Extends the lease by hand, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
+    /// The ticket comes back in [`Event::LeaseExtended`](crate::outcome::Event::LeaseExtended) or
+    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). A heartbeat that had stopped starts again. `None`
+    /// if nothing is held.
     pub fn extend(&mut self, by: Duration) -> Option<Ticket> {
         let (common, held) = self.held().ok()?;
         Some(held.extend(common, millis_ceil(by)))
     }
 
-    /// What is held; `None` before it was granted, and after it was given back or settled.
+    /// The grant; `None` before it was granted, and after it was released or settled.
     pub fn grant(&self) -> Option<&Grant> {
         Some(&self.holding()?.grant)
     }
@@ -367,7 +368,7 @@ impl Reservation {
         }
     }
 
-    /// Whether the lease is over by the clock, even if nobody has polled since.
+    /// Whether the lease is over by the clock, even if the machine was not polled since.
     pub(crate) fn is_lost(&self, now: Now) -> bool {
         match &self.phase {
             Phase::Held(held) => held.is_lost(now),
@@ -388,12 +389,12 @@ impl Reservation {
         }
     }
 
-    /// Whether it has ended and everything was told. Until then it is to be polled.
+    /// Whether it has ended and all its events were handed out. Until then, poll it.
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Ended(_)) && self.common.events.is_empty()
     }
 
-    /// What a caller that waits for its cost is told by now; see [`Settlement::receipt`].
+    /// The receipt for a caller that waits for its cost, if there is one yet; see [`Settlement::receipt`].
     pub fn receipt(&self) -> Option<Receipt> {
         match (&self.phase, self.settlement()) {
             (Phase::Ended(outcome), _) => match outcome.as_ref() {
@@ -404,8 +405,8 @@ impl Reservation {
         }
     }
 
-    /// The time of an input. A lease that was over by then is told as lost, whatever comes of the input: its caller may
-    /// have seen so by the clock.
+    /// Takes the time of an input. A lease that is over by then is reported as lost, whatever the input is: its caller
+    /// may have seen that by the clock.
     fn at(&mut self, now: Now) -> Now {
         let now = self.common.at(now);
         if let Phase::Held(held) = &mut self.phase {
@@ -427,16 +428,16 @@ impl Reservation {
             Phase::Ended(outcome) => released_late(common, now, outcome, answer),
             Phase::Resumed(_) => None,
         };
-        self.phase_is(next);
+        self.enter(next);
     }
 
-    fn phase_is(&mut self, next: Option<Phase>) {
+    fn enter(&mut self, next: Option<Phase>) {
         if let Some(phase) = next {
             self.phase = phase;
         }
     }
 
-    /// The attempt that is waited for. A settlement keeps its own time.
+    /// The attempt that the machine waits for. A settlement keeps its own time.
     fn attempt(&self) -> Option<Attempt> {
         match &self.phase {
             Phase::Reserving(reserving) => reserving.attempt(),
@@ -487,8 +488,8 @@ impl Reservation {
     }
 }
 
-/// A grant that comes after nobody waited for it any more is given back, and the outcome stays as it was told.
-/// One without any time left is the replay of an old key: whoever reserved it before may be settling it.
+/// Releases a grant that arrives after the outcome was reported, which stays as it is. A grant without any time left
+/// is the replay of an old key, and is not released: the caller that reserved it may be settling it.
 fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: Attempted) -> Option<Phase> {
     if !matches!(outcome, Outcome::NotReserved(_)) {
         return None;

@@ -1,5 +1,5 @@
-//! Giving back what was not spent: the same request until it is confirmed or the lease has ended, which frees
-//! the budget too. There is nothing to lose, so nothing is journaled.
+//! Giving back budget that was not spent: the same request is repeated until it is confirmed or the lease has ended,
+//! which also frees the budget. There is nothing to lose, so nothing is recorded.
 
 use core::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::wire::{Encoded, Reads};
 pub(super) struct Releasing {
     id: ReservationId,
     reason: ReleaseReason,
-    /// When the budget is free anyway.
+    /// When the budget becomes free anyway.
     until: Duration,
     backoff: Option<Backoff>,
     may_be_done: bool,
     stage: Stage,
-    /// How the reservation ends whatever becomes of the release.
+    /// How the reservation ends, whatever the result of the release.
     then: Option<Outcome>,
 }
 
@@ -48,14 +48,14 @@ impl Releasing {
         }
     }
 
-    /// The release of a grant that nobody wants.
+    /// Releases a grant that is not wanted.
     pub(super) fn of(granted: &Granted, ttl_ms: u64, reason: ReleaseReason) -> Self {
         let lasts = Duration::from_millis(granted.observed.remaining_ttl_ms.unwrap_or(ttl_ms));
         let until = granted.observed.received.saturating_add(lasts);
         Self::new(granted.id.clone(), reason, until)
     }
 
-    /// With an outcome that was told already, or is decided.
+    /// Sets an outcome that is already reported or decided.
     pub(super) fn and_then(self, outcome: Outcome) -> Self {
         Self {
             then: Some(outcome),
@@ -63,7 +63,7 @@ impl Releasing {
         }
     }
 
-    /// The outcome that is decided whatever becomes of the release.
+    /// The outcome that is decided, whatever the result of the release.
     pub(super) fn outcome(&self) -> Option<&Outcome> {
         self.then.as_ref()
     }
@@ -142,7 +142,7 @@ impl Releasing {
         error: Box<Error>,
         pause: Option<Duration>,
     ) -> Option<Phase> {
-        // As often as there is time for, unless repetitions are off.
+        // As often as time permits, unless retries are off.
         let policy = RetryPolicy {
             max_attempts: u32::MAX,
             ..common.config.retry().clone()
@@ -150,7 +150,7 @@ impl Releasing {
         let backoff = self.backoff.get_or_insert_with(|| Backoff::new(common.seed));
         let retry_in = pause
             .and_then(|pause| backoff.next(&policy, Some(pause)))
-            // There is no limit to the number, so a policy without waits would have no end of them.
+            // There is no maximum number of attempts, so a policy without waits would repeat them without a pause.
             .map(|wait| wait.max(SHORTEST_WAIT))
             .filter(|wait| now.mono.saturating_add(*wait) < self.until);
         common.events.push(Event::ReleaseFailed {

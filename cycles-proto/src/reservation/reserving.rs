@@ -1,4 +1,4 @@
-//! Asking for the reservation, with one repetition under the same key while the outcome is open.
+//! Requesting the reservation, with one repetition under the same key while the outcome is open.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct Reserving {
     caller_left: bool,
 }
 
-/// An answer that names a reservation, and when its attempt left and was answered.
+/// An answer that names a reservation, and when its attempt was sent and answered.
 #[derive(Debug)]
 pub(super) struct Granted {
     pub(super) id: ReservationId,
@@ -98,8 +98,8 @@ impl Reserving {
         self.kind == OperationKind::CreateReservation { dry_run: true }
     }
 
-    /// The caller wants no reservation any more. One that may have been made has to be learnt, so that it can
-    /// be given back.
+    /// Handles a caller that does not want the reservation any more. If it may have been made, the machine has to find
+    /// out, so that it can be given back.
     pub(super) fn abandon(&mut self, common: &Common) -> Option<Phase> {
         self.caller_left = true;
         (common.attempts_to_reserve == 0).then(|| Phase::ended(Outcome::Released(Released::NothingHeld)))
@@ -107,7 +107,7 @@ impl Reserving {
 
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) -> Option<Phase> {
         if !Attempt::is(self.attempt, answer.ticket) {
-            // An attempt that was given up. Only a grant is news.
+            // The attempt was given up, so only a grant matters.
             let granted = Granted::late(common, now, answer)?;
             return Some(self.decided(common, granted));
         }
@@ -160,7 +160,7 @@ impl Reserving {
         }
     }
 
-    /// A decision that is not known is no permission, and what it may hold is given back.
+    /// Acts on a decision. An unknown one is not a permission, and anything that it may hold is given back.
     fn decided(&self, common: &mut Common, granted: Granted) -> Phase {
         if granted.response.decision.is_allowed() {
             return self.granted(common, granted);
@@ -203,7 +203,7 @@ impl Reserving {
 }
 
 impl Granted {
-    /// The answer back if it names no reservation.
+    /// Returns the answer as the error if it names no reservation.
     fn new(
         response: ReservationCreateResponse,
         sent: Option<Duration>,
@@ -225,12 +225,13 @@ impl Granted {
         })
     }
 
-    /// Whether it has no time left, as the replay of an old key has.
+    /// Whether it has no time left, like the replay of an old key.
     pub(super) fn is_old(&self) -> bool {
         self.observed.remaining_ttl_ms == Some(0)
     }
 
-    /// The caller has left. What an old key reserved is free already, or belongs to another caller.
+    /// Handles a grant whose caller has left. A reservation under an old key is free already, or belongs to another
+    /// caller.
     pub(super) fn unwanted(&self, ttl_ms: u64, reason: ReleaseReason) -> Phase {
         if self.is_old() {
             return Phase::ended(Outcome::Released(Released::LeftToExpire(None)));
@@ -238,7 +239,7 @@ impl Granted {
         Phase::Releasing(Box::new(Releasing::of(self, ttl_ms, reason)))
     }
 
-    /// A grant that answers an attempt which nobody waits for any more.
+    /// A grant in the answer to an attempt that nothing waits for any more.
     pub(super) fn late(common: &Common, now: Now, answer: Attempted) -> Option<Self> {
         let said = Some(answer.said).filter(|_| common.is_of_a_reservation(answer.ticket))?;
         match said.verdict::<ReservationCreateResponse>().ok()? {
@@ -252,11 +253,11 @@ impl Granted {
         }
     }
 
-    /// A grant that is believed, and the caller's.
+    /// Accepts the grant for the caller.
     pub(super) fn held(self, common: &mut Common, about: &About) -> Phase {
         Phase::Held(Box::new(Held::new(common, about.clone(), self)))
     }
 }
 
-/// The lease that a server grants if none is asked for.
+/// The lease that a server grants by default.
 pub(super) const DEFAULT_TTL_MS: u64 = 60_000;

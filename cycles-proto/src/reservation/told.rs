@@ -1,4 +1,4 @@
-//! What somebody who waits for a reservation gets to know: the same in every adapter.
+//! Results of a reservation for callers that wait: the same in every adapter.
 
 use std::sync::Arc;
 
@@ -8,23 +8,23 @@ use crate::outcome::{Error, Event, Receipt};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 
-/// What the events of one reservation told that somebody may wait for. Its driver [notes](Self::note) each event; who
-/// waits asks again whenever the machine got ahead, and an answer of `None` is to wait on.
+/// The results of one reservation, collected from its events. Its driver [notes](Self::note) each event. A waiting
+/// caller asks again whenever the machine has made progress; `None` means to keep waiting.
 #[derive(Debug, Default)]
 pub struct Told {
     granted: Option<Arc<ReservationCreateResponse>>,
     lease_is_lost: bool,
     release_failed: bool,
     uncounted: Option<Box<InvalidCommit>>,
-    /// Extensions by hand that were answered and not yet asked for.
+    /// Extensions by hand that were answered, with results that are not taken yet.
     extended: Vec<(Ticket, Extended)>,
 }
 
-/// When the lease ends now; or what came back, nothing if the reservation ended first.
+/// The new end of the lease, or the error; `None` if the reservation ended first.
 type Extended = Result<UnixMillis, Option<Box<Error>>>;
 
 impl Told {
-    /// Keeps of an event what somebody may wait for.
+    /// Keeps the part of an event that a caller may wait for.
     pub fn note(&mut self, event: &Event) {
         if let Event::Granted { response, .. } = event {
             self.granted = Some(Arc::clone(response));
@@ -44,18 +44,18 @@ impl Told {
         }
     }
 
-    /// An item of a metered stream was not counted: whoever waits for its end is told.
+    /// Notes an item of a metered stream that could not be counted, for the caller that waits for the end.
     pub fn not_counted(&mut self, why: InvalidCommit) {
         self.uncounted = Some(Box::new(why));
     }
 
-    /// Whether the lease is over, by the ledger's word or by the clock. This does not depend on whether the machine
-    /// was polled meanwhile.
+    /// Whether the lease has ended, according to the ledger or to the clock. This does not depend on when the machine
+    /// was last polled.
     pub fn lease_is_lost(&self, machine: &Reservation, now: Now) -> bool {
         self.lease_is_lost || machine.is_lost(now)
     }
 
-    /// The grant, once; or why there is none.
+    /// Returns the grant, once, or the reason why there is none.
     pub fn granted(
         &mut self,
         machine: &Reservation,
@@ -70,15 +70,15 @@ impl Told {
             .unwrap_or_else(|| InvalidCommit::NotHeld.into())))
     }
 
-    /// What became of an extension that was asked for by hand, once.
+    /// Returns the result of an extension by hand, once.
     pub fn extended(&mut self, ticket: Ticket) -> Option<Result<UnixMillis, Error>> {
         let position = self.extended.iter().position(|(known, _)| *known == ticket)?;
         let answer = self.extended.swap_remove(position).1;
         Some(answer.map_err(|error| error.map_or_else(|| InvalidCommit::NotHeld.into(), |error| *error)))
     }
 
-    /// Whether the ledger confirmed a release, after the first attempt. What was spent nevertheless is
-    /// committed, which counts as confirmed.
+    /// Returns whether the ledger confirmed the release, after the first attempt. If spending was committed instead,
+    /// that counts as confirmed.
     pub fn released(&self, machine: &Reservation) -> Option<Result<bool, Error>> {
         match machine.outcome() {
             Some(Outcome::Released(released)) => Some(Ok(released.is_confirmed())),
@@ -91,7 +91,7 @@ impl Told {
         }
     }
 
-    /// What became of the cost, however it was handed over: its receipt after the first attempt, or nothing if
+    /// Returns the receipt of the cost after the first attempt, however the cost was handed over, or `Ok(None)` if
     /// nothing was spent and the budget is given back.
     pub fn settled(&self, machine: &Reservation) -> Option<Result<Option<Receipt>, Error>> {
         let settled = match (machine.receipt(), machine.outcome()) {

@@ -1,6 +1,7 @@
-//! A grant that has no time left is what the replay of an old key looks like. It is believed once an extension
-//! succeeded: an action must not run on budget that is not held, and a look alone proves nothing, because a lease that is
-//! over is `ACTIVE` until the server's sweep comes to it. Where the extension is refused a look tells why.
+//! Verifying a grant that has no time left, which is what the replay of an old key looks like. Such a grant is
+//! accepted once an extension has succeeded, because an action must not run on budget that is not held. Looking at the
+//! reservation proves nothing, because an ended lease stays `ACTIVE` until the server's next sweep. If the extension
+//! is refused, a look at the reservation finds out why.
 
 use super::Phase;
 use super::common::{About, Attempt, Attempted, Common};
@@ -23,34 +24,34 @@ pub(super) struct Verifying {
     request: Encoded,
     about: About,
     granted: Option<Granted>,
-    /// What was asked when it was granted.
+    /// The call that was answered with the grant.
     asked: CallContext,
-    /// How often the question was asked.
+    /// How often the present question was asked.
     attempts: u8,
     attempt: Option<Attempt>,
 }
 
-/// What is asked, one after the other.
+/// The questions, in this order.
 #[derive(Clone, Copy, Debug)]
 enum Question {
     Extension,
     Look,
 }
 
-/// What came of a question.
+/// The answer to a question.
 enum Found {
-    /// The lease was prolonged.
-    Prolonged(Observation),
-    /// It was not.
+    /// The lease was extended.
+    Extended(Observation),
+    /// The extension was refused.
     Refused,
-    /// What the reservation is, if that is told.
+    /// The reservation has ended, with this status if that is known.
     Over(Option<ReservationStatus>),
-    /// Nothing that says anything.
+    /// No answer, or one without meaning.
     Nothing,
 }
 
 impl Verifying {
-    /// An outcome instead if the reservation cannot be asked for.
+    /// Returns an outcome instead if the reservation's id cannot be part of a request.
     pub(super) fn new(
         common: &Common,
         about: About,
@@ -98,7 +99,7 @@ impl Verifying {
         }
     }
 
-    /// The caller wants no reservation any more.
+    /// Handles a caller that does not want the reservation any more.
     pub(super) fn abandon(&self, reason: ReleaseReason) -> Option<Phase> {
         let granted = self.granted.as_ref()?;
         Some(granted.unwanted(self.about.ttl_ms, reason))
@@ -110,11 +111,11 @@ impl Verifying {
         }
         self.attempt = None;
         let found = match self.question {
-            Question::Extension => prolonged(now, answer),
+            Question::Extension => extended(now, answer),
             Question::Look => looked(answer),
         };
         let status = match found {
-            Found::Prolonged(observed) => {
+            Found::Extended(observed) => {
                 let granted = Granted {
                     observed,
                     ..self.granted.take()?
@@ -132,7 +133,7 @@ impl Verifying {
             },
             Found::Over(status) => status,
         };
-        // It is not released: whoever reserved it before may be settling it.
+        // It is not released, because the caller that reserved it may be settling it.
         Some(Phase::ended(stale(self.asked.clone(), status)))
     }
 }
@@ -143,13 +144,13 @@ fn look(common: &Common, id: &ReservationId) -> Result<Encoded, InvalidRequest> 
     Encoded::get(&common.config, reads, path, &common.seed)
 }
 
-fn prolonged(now: Now, answer: Attempted) -> Found {
+fn extended(now: Now, answer: Attempted) -> Found {
     let Ok(verdict) = answer.said.verdict::<ReservationExtendResponse>() else {
         return Found::Nothing;
     };
     match verdict {
         Verdict::Success(response) if response.remaining_ttl_ms == Some(0) => Found::Refused,
-        Verdict::Success(response) => Found::Prolonged(Observation {
+        Verdict::Success(response) => Found::Extended(Observation {
             sent: answer.sent,
             received: now.mono,
             expires_at_ms: Some(response.expires_at_ms),
@@ -167,7 +168,7 @@ fn looked(answer: Attempted) -> Found {
         return Found::Nothing;
     };
     match verdict {
-        // It was not prolonged, so nothing shows that there is time left.
+        // It was not extended, so nothing proves that there is time left.
         Verdict::Success(detail) if detail.status == ReservationStatus::Active => Found::Over(None),
         Verdict::Success(detail) => Found::Over(Some(detail.status.clone())),
         Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,

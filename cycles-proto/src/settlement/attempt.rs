@@ -1,4 +1,4 @@
-//! One attempt: what is sent for a cost, and when it has failed.
+//! One attempt to settle: its request, and its failure.
 
 use core::time::Duration;
 use std::borrow::Cow;
@@ -16,18 +16,18 @@ use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::{Call, Encoded, Reads, Urgency};
 
-/// What is sent for a cost.
+/// The requests of a settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// The commit or the event, whichever the record is for.
+    /// The commit or the event, depending on the record.
     Settle,
-    /// A look at the reservation, to see whether it is committed already.
+    /// A look at the reservation, to see whether it is already committed.
     Look,
-    /// A look at what the ledger has in place of the cost.
+    /// A look at the reservation, to see what the ledger has instead of the cost.
     Compare(Why),
 }
 
-/// An attempt that is waited for.
+/// An attempt that the settlement waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     pub(super) ticket: Ticket,
@@ -40,7 +40,7 @@ impl Settlement {
         let encoded = match self.encode(request) {
             Ok(encoded) => encoded,
             Err(error) => {
-                // An id that no path can carry came from elsewhere: no attempt will ever fare better.
+                // The record of another program has an id that cannot be part of a path: no attempt can succeed.
                 self.last_error = Some(Box::new(error));
                 self.apply(now, request, Move::Reject);
                 return self.poll(now);
@@ -107,7 +107,7 @@ impl Settlement {
         }
     }
 
-    /// The attempt that `ticket` is the answer to, if it is waited for.
+    /// The request that `ticket` answers, if the settlement waits for it.
     pub(super) fn landed(&self, ticket: Ticket) -> Option<Request> {
         match &self.stage {
             Stage::InFlight(request, attempt) if attempt.ticket == ticket => Some(*request),
@@ -121,7 +121,7 @@ impl Settlement {
 
     pub(super) fn attempt_failed(&mut self, now: Now, request: Request, failure: Failure) {
         if request == Request::Compare(Why::Finalized) {
-            // One look, and no more: what the ledger said of the commit is what counts.
+            // Look only once: the ledger's answer to the commit is what counts.
             return self.apply(now, request, Move::Reject);
         }
         let may_be_done = failure.kind().may_have_been_sent();

@@ -1,4 +1,4 @@
-//! What an answer means for a cost that is being settled.
+//! What answers mean for a cost that is being settled.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -22,47 +22,48 @@ pub(super) enum Move {
         may_be_done: bool,
         pause: Option<Duration>,
     },
-    /// No attempt of this run will fare better; a later one may.
+    /// No attempt of this run will succeed, but a later run's may.
     Keep,
-    /// The ledger refused for good.
+    /// The ledger refused the cost for good.
     Reject,
-    /// The ledger has another cost in place of this one, or may have this one: see what it has.
+    /// The ledger has another cost instead of this one, or may have this one: look at what it has.
     Compare(Why),
     /// The ledger does not know the reservation any more.
     Forgotten,
     /// Look at the reservation first.
     Look,
-    /// The reservation is over and was not committed by us.
+    /// The reservation has ended without our commit: charge an event.
     Event,
 }
 
-/// Why what the ledger has is compared with the cost.
+/// Why the cost is compared with what the ledger has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// The reservation was finalized under another key. What is found only tells how.
+    /// The reservation was finalized under another key. The comparison only shows how.
     Finalized,
-    /// The key was answered before, for other bytes. The server compares metadata by the order of its members, which
-    /// other SDKs sort: it may be this cost that it has.
+    /// The key was used before with other bytes. The server compares metadata including the order of members, which
+    /// other SDKs sort, so the ledger may have this very cost.
     OtherBytes,
 }
 
-/// How the ledger has the reservation, and what it charged to it.
+/// The reservation's status in the ledger, and what was charged to it.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) status: ReservationStatus,
     pub(super) charged: Option<Amount>,
 }
 
-/// A move, and the reply that it answers if that was no success.
+/// A move, and the reply that led to it if that was not a success.
 pub(super) type Judgement = (Move, Option<Unsuccessful>);
 
-/// Whether the record is too old to be sure of what the server remembers.
+/// Whether the record is so old that the server may have forgotten its key.
 pub(super) fn is_old(record: &JournalRecord, now: UnixMillis) -> bool {
     now.saturating_since(record.recorded_at()) > 6 * DAY
 }
 
-/// Whether sending the record might count twice. Of an event the server remembers the key for 7 days, so one
-/// that is older than 6, or from the future by one, is not sent; a commit is safe, as it names its reservation.
+/// Whether sending the record might count the cost twice. The server remembers the key of an event for 7 days, so an
+/// event that is older than 6 days, or more than a day in the future, is not sent. A commit is safe, because it names
+/// its reservation.
 pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
     let is_from_the_future = record.recorded_at().saturating_since(now) > DAY;
     record.mode() == Mode::Event && (is_old(record, now) || is_from_the_future)
@@ -70,12 +71,12 @@ pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What a settlement does when the ledger refuses it with this code: the whole table, so that a code that is added has
-/// its line. What is not known, and what is no answer to a settlement, never sets money aside: it is kept, told, and
-/// tried again by a later run.
+/// What a settlement does when the ledger refuses it with this code. The table is complete, so that a new code must
+/// get its line. An unknown code, or one that does not fit a settlement, never sets money aside: the cost is kept,
+/// reported, and tried again by a later run.
 fn refused(code: &ErrorCode, mode: Mode) -> Move {
     match (code, mode) {
-        // Nothing that this client could do would change it: a person decides.
+        // This client cannot change the answer: a person decides.
         (
             ErrorCode::InvalidRequest
             | ErrorCode::UnitMismatch
@@ -86,7 +87,7 @@ fn refused(code: &ErrorCode, mode: Mode) -> Move {
             | ErrorCode::TenantClosed,
             Mode::Commit | Mode::Event,
         ) => Move::Reject,
-        // A freeze ends, another key may be allowed, and the server gets better.
+        // A freeze may end, the key may be changed, and the server may recover.
         (
             ErrorCode::BudgetFrozen
             | ErrorCode::Unauthorized
@@ -96,37 +97,37 @@ fn refused(code: &ErrorCode, mode: Mode) -> Move {
             Mode::Commit | Mode::Event,
         ) => Move::Keep,
         (ErrorCode::NotFound, Mode::Commit) => Move::Forgotten,
-        // No scope has a budget.
+        // An event for which no scope has a budget.
         (ErrorCode::NotFound, Mode::Event) => Move::Reject,
-        // Under our own key the ledger would have repeated its answer.
+        // If it were our own key, the ledger would have repeated its answer.
         (ErrorCode::ReservationFinalized, Mode::Commit) => Move::Compare(Why::Finalized),
         (ErrorCode::IdempotencyMismatch, Mode::Commit) => Move::Compare(Why::OtherBytes),
-        // The key of the event was answered too, and events cannot be looked at: sent again under another key the
-        // cost might count twice.
+        // The key was used for an event before, and events cannot be looked up. Under another key, the cost might
+        // count twice.
         (ErrorCode::IdempotencyMismatch, Mode::Event) => Move::Reject,
-        // A verdict of its own, where it is about the reservation.
+        // `commit` handles it as a verdict of its own if it is about the reservation.
         (ErrorCode::ReservationExpired, Mode::Commit) => Move::Look,
-        // No answer to a commit, or to an event, which names no reservation.
+        // Codes that do not fit a commit, or do not fit an event, which names no reservation.
         (ErrorCode::MaxExtensionsExceeded, Mode::Commit | Mode::Event)
         | (ErrorCode::ReservationExpired | ErrorCode::ReservationFinalized, Mode::Event)
         | (ErrorCode::Unknown(_), Mode::Commit | Mode::Event) => Move::Keep,
     }
 }
 
-/// The answer to a commit.
+/// Judges the answer to a commit.
 pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -> Judgement {
     match verdict {
         Verdict::Success(mut reply) => {
             reply.actual = record.actual();
             (Move::Finish(Receipt::Committed(Some(Arc::new(reply)))), None)
         }
-        // The ledger looks for a commit under this key before it looks at the clock.
+        // The ledger looks for a commit under this key before it checks the time.
         Verdict::Expired {
             confirmed: true,
             reply,
         } => (Move::Event, Some(reply)),
-        // Something else may have said so. Then the reservation is not over, and a commit of this attempt, or of
-        // another process with the same record, may yet be applied beside the event.
+        // It may not come from the ledger. Then the reservation has not ended, and the commit of this attempt, or of
+        // another process with the same record, may still be applied in addition to the event.
         Verdict::Expired {
             confirmed: false,
             reply,
@@ -134,7 +135,7 @@ pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -
         Verdict::Rejected(reply) => {
             let next = match reply.code().map(|code| refused(code, Mode::Commit)) {
                 None | Some(Move::Keep) => Move::Keep,
-                // As with an expiry: a cost is not given up on a word that may be somebody else's.
+                // As with an expiry, a cost is not given up for an answer that may not come from the ledger.
                 Some(_) if reply.is_nameless() => Move::Look,
                 Some(next) => next,
             };
@@ -147,7 +148,7 @@ pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -
     }
 }
 
-/// The answer to an event.
+/// Judges the answer to an event.
 pub(super) fn event(record: &JournalRecord, verdict: Verdict<EventCreateResponse>) -> Judgement {
     match verdict {
         Verdict::Success(mut reply) => {
@@ -169,12 +170,12 @@ pub(super) fn event(record: &JournalRecord, verdict: Verdict<EventCreateResponse
     }
 }
 
-/// The answer to a look at a reservation that may be over, and that an earlier attempt may have committed.
+/// Judges the answer to a look at a reservation that may have ended, and that an earlier attempt may have committed.
 pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
     match verdict {
         Verdict::Success(detail) => match detail.status {
-            // The commit again: it is still to be had, or the ledger repeats its answer to our key, or it says in its
-            // own words why not. Whether a commit that it has is ours, its state does not tell.
+            // Commit again: it works, or the ledger repeats its answer to our key, or it says why not. The status
+            // alone does not tell whether an existing commit is ours.
             ReservationStatus::Active | ReservationStatus::Committed | ReservationStatus::Released => {
                 (OPEN, None)
             }
@@ -188,7 +189,7 @@ pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         Verdict::NotSent(reply) => (not_done(&reply), Some(reply)),
-        // Any other refusal is of the look, and not of the cost.
+        // Any other refusal is about the look, not about the cost.
         Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
             let next = match reply.is_nameless() {
                 true => Move::Keep,
@@ -202,7 +203,7 @@ pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
     }
 }
 
-/// The answer to a look at what the ledger has in place of the cost, and what that is.
+/// Judges the answer to a look at what the ledger has instead of the cost.
 pub(super) fn compare(
     why: Why,
     record: &JournalRecord,
@@ -225,7 +226,7 @@ pub(super) fn compare(
         | Verdict::Ambiguous(_) => None,
     };
     let next = match (why, reply) {
-        // What the ledger said of the commit is what counts, whether or not it can be explained.
+        // The ledger's answer to the commit counts, whether or not the look explains it.
         (Why::Finalized, _) => Move::Reject,
         (Why::OtherBytes, Verdict::Success(detail)) => match detail.status {
             ReservationStatus::Committed
@@ -233,24 +234,24 @@ pub(super) fn compare(
             {
                 Move::Finish(Receipt::Committed(None))
             }
-            // A person compares the amounts.
+            // A person has to compare the amounts.
             ReservationStatus::Committed | ReservationStatus::Released | ReservationStatus::Expired => {
                 Move::Reject
             }
-            // Under no key is anything charged to it, as far as one can tell.
+            // As far as is known, nothing is charged to it under any key.
             ReservationStatus::Active | ReservationStatus::Unknown(_) => OPEN,
         },
         (Why::OtherBytes, Verdict::Expired { confirmed: true, .. }) => Move::Reject,
         (Why::OtherBytes, Verdict::Unauthorized(reply)) => unauthorized(&reply),
         (Why::OtherBytes, Verdict::Throttled(reply)) => throttled(&reply),
         (Why::OtherBytes, Verdict::NotSent(reply)) => not_done(&reply),
-        // Nothing is given up that may be in the ledger already.
+        // A cost that may be in the ledger already is not given up.
         (
             Why::OtherBytes,
             Verdict::Expired { reply, .. } | Verdict::Rejected(reply) | Verdict::Ambiguous(reply),
         ) => open(&reply),
     };
-    // The error stays that of the commit.
+    // The commit's error stays the last error.
     ((next, None), found)
 }
 
@@ -273,12 +274,12 @@ fn not_done(reply: &Unsuccessful) -> Move {
     }
 }
 
-/// A pause of no time is none, and nothing has to be remembered of it.
+/// The pause that the server asks for. A pause of 0 is none and need not be recorded.
 fn pause(reply: &Unsuccessful) -> Option<Duration> {
     reply.info.retry_after().filter(|pause| !pause.is_zero())
 }
 
-/// A key that is refused will be again; a server that cannot look it up may soon.
+/// A refused key will be refused again; a server that cannot look it up may recover soon.
 fn unauthorized(reply: &Unsuccessful) -> Move {
     if reply.is_outage() {
         not_done(reply)
@@ -287,7 +288,7 @@ fn unauthorized(reply: &Unsuccessful) -> Move {
     }
 }
 
-/// Without a `Retry-After` the pause is our own.
+/// Without a `Retry-After`, our own backoff applies.
 fn throttled(reply: &Unsuccessful) -> Move {
     Move::TryAgain {
         may_be_done: false,

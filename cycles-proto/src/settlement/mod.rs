@@ -1,5 +1,5 @@
-//! Settling a known cost: the record is stored, the commit is sent until it counts, and when the reservation
-//! is over an event takes its place.
+//! The settlement of a known cost: its record is stored, the commit is repeated until it counts, and if the
+//! reservation has ended, an event takes its place.
 //!
 //! ```text
 //! Store(record) ─► Send(commit) ─► success ─► Store(remove) ─► Committed
@@ -14,9 +14,9 @@
 //!       └──────────────┴─ refused for good ─► Store(set aside) ─► Rejected
 //! ```
 //!
-//! What holds whatever comes: nothing is sent before its record was stored (or could not be, which is told);
-//! every attempt has the bytes of the record; no event is sent while a commit of the same reservation may have been
-//! applied; and a cost is never given up for a release.
+//! Invariants: nothing is sent before its record was stored, or before the failure to store it was reported; every
+//! attempt has the bytes of the record; no event is sent while a commit of the same reservation may have been applied;
+//! and a cost is never given up for a release.
 
 mod attempt;
 mod judge;
@@ -45,25 +45,25 @@ pub struct Settlement {
     seed: Seed,
     record: JournalRecord,
     backoff: Backoff,
-    /// Whether an attempt of the record's present mode may have been acted on without our knowing.
+    /// Whether an attempt in the record's present mode may have been acted on without our knowledge.
     may_have_counted: bool,
-    /// Whether there is no record: the journal is off, or no write of it has succeeded. One that could not be
-    /// changed is still there, as it was.
+    /// Whether there is no record: the journal is off, or no write of the record has succeeded. A record that could
+    /// not be changed still exists unchanged.
     only_in_memory: bool,
     /// Whether the last change of the journal was made.
     was_stored: bool,
-    /// Whether an attempt left it open, so that another is made after a wait.
+    /// Whether an attempt left the outcome open, so that another follows after a wait.
     was_tried: bool,
-    /// Whether somebody knows of it as not settled: an attempt failed, or an earlier run left it.
+    /// Whether it is known as not settled yet: an attempt failed, or an earlier run left it.
     is_late: bool,
-    /// Whether it is sent even if the server may have forgotten the key.
+    /// Whether to send it even if the server may have forgotten the key.
     force: bool,
-    /// Whether a pause that is longer than any wait of our own is waited for elsewhere: an earlier run left the cost, and
-    /// whoever reads the journal takes it up again.
+    /// Whether to leave the cost to a later scan of the journal if a pause is longer than all of our own waits,
+    /// because an earlier run left it.
     leaves_pauses: bool,
-    /// What came back last that was no success.
+    /// The last error.
     last_error: Option<Box<Error>>,
-    /// What the ledger has in place of the cost, if it was asked.
+    /// What the ledger has instead of the cost, if it was looked up.
     found: Option<Found>,
     tickets: Tickets,
     events: Events,
@@ -72,28 +72,28 @@ pub struct Settlement {
 
 #[derive(Debug)]
 enum Stage {
-    /// A change of the journal is to be made.
+    /// A change of the journal has to be made.
     Write(JournalWrite, Then),
     Writing(Ticket, Then),
-    /// An attempt is to be made at this time.
+    /// An attempt has to be made at this time.
     Attempt(Request, Duration),
     InFlight(Request, Attempt),
     Done(Receipt),
 }
 
-/// What follows a change of the journal.
+/// What to do after a change of the journal.
 #[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
-    /// Another attempt at this time, but not by this machine, if the pause until then is recorded.
+    /// Leave the next attempt, at this time, to a later run, if the pause until then is recorded.
     Leave(Duration),
-    /// Not another attempt by this machine. Whether the cost is recorded is known only then.
+    /// No further attempt by this machine. Only now is it known whether the cost is recorded.
     Keep,
     Finish(Receipt),
 }
 
 impl Settlement {
-    /// Settles a cost that was just learnt: its record is not stored yet.
+    /// Settles a new cost, whose record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let stage = if config.journal_enabled() {
             Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono))
@@ -103,8 +103,8 @@ impl Settlement {
         Self::at(config, record, seed, stage)
     }
 
-    /// Settles a cost from its record, which an earlier run left. `force` sends it even if the server may have
-    /// forgotten the key.
+    /// Settles a cost from the record that an earlier run left. `force` sends it even if the server may have forgotten
+    /// the key.
     pub fn resume(
         config: Arc<CyclesConfig>,
         record: JournalRecord,
@@ -119,7 +119,7 @@ impl Settlement {
             Stage::Attempt(Request::Settle, not_before(&record, now))
         };
         Self {
-            // Whoever left it may have sent it.
+            // The earlier run may have sent it.
             may_have_counted: true,
             only_in_memory: !config.journal_enabled(),
             is_late: true,
@@ -155,7 +155,7 @@ impl Settlement {
         self.record.reservation_id()
     }
 
-    /// What became of the cost, once it is over.
+    /// The receipt, once the settlement is over.
     pub fn outcome(&self) -> Option<&Receipt> {
         match &self.stage {
             Stage::Done(settled) => Some(settled),
@@ -163,14 +163,14 @@ impl Settlement {
         }
     }
 
-    /// What a caller that waits for the cost is told by now: what became of it, whether or not its record is
-    /// cleared away already; or, once it waits for another attempt, that it is [pending](Receipt::Pending) and
-    /// safe in its record. An answer that leads straight on, to an event or to a look at the reservation, is no
-    /// such wait. Without a record the caller waits for the outcome.
+    /// The receipt for a caller that waits for the cost: its result, even if the record is not removed yet; or, once
+    /// the settlement waits for another attempt, a [pending](Receipt::Pending) receipt with the cost safe in its
+    /// record. An answer that leads at once to an event or to a look at the reservation does not count as such a wait.
+    /// Without a record, the caller waits for the final result.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
             Stage::Done(receipt) => Some(receipt),
-            // Where there is no record to set aside, whether one can be written belongs to the word.
+            // If there is no record to set aside, the receipt also has to say whether one could be written.
             Stage::Write(_, Then::Finish(receipt)) | Stage::Writing(_, Then::Finish(receipt)) => {
                 Some(receipt).filter(|receipt| receipt.aside().is_none() || !self.only_in_memory)
             }
@@ -180,7 +180,7 @@ impl Settlement {
         decided.cloned().or_else(|| is_safe.then(|| self.pending()))
     }
 
-    /// The next thing to do.
+    /// Returns the next thing to do.
     pub fn poll(&mut self, now: Now) -> Step {
         if let Stage::InFlight(request, attempt) = &self.stage
             && now.mono >= attempt.deadline
@@ -203,7 +203,7 @@ impl Settlement {
             }
             Stage::Writing(..) => Step::Wait(None),
             Stage::Attempt(_, at) if *at > now.mono => Step::Wait(Some(*at)),
-            // A record grows old while it waits, and one for a commit is older than the event that takes its place.
+            // A record ages while it waits, and the record of a commit is older than the event that replaces it.
             Stage::Attempt(Request::Settle, _) if !self.force && judge::is_stale(&self.record, now.wall) => {
                 self.set_aside(Aside::Stale, Receipt::Stale);
                 self.poll(now)
@@ -217,7 +217,7 @@ impl Settlement {
         }
     }
 
-    /// What came of a call.
+    /// Reports the result of a call.
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let Some(request) = self.landed(ticket) else {
             return;
@@ -247,7 +247,7 @@ impl Settlement {
         self.apply(now, request, next);
     }
 
-    /// A call was given a place, having waited for it: its time begins now.
+    /// Notes that a call got a place: its time begins now.
     pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
         let timeout = self.config.attempt_timeout();
         if let Stage::InFlight(_, attempt) = &mut self.stage
@@ -257,17 +257,17 @@ impl Settlement {
         }
     }
 
-    /// Whether the answer to this call is waited for.
+    /// Whether the settlement waits for the answer to this call.
     pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
         self.landed(ticket).is_some()
     }
 
-    /// A record of the cost was made that was waited for in vain.
+    /// Notes that a record was written after its deadline.
     pub(crate) fn note_late_record(&mut self) {
         self.only_in_memory &= matches!(self.stage, Stage::Done(_));
     }
 
-    /// What is read of the answer to the call that is under way.
+    /// How to read the answer to the call that is under way.
     pub(crate) fn reads(&self) -> Reads {
         let request = match &self.stage {
             Stage::InFlight(request, _) => *request,
@@ -276,7 +276,7 @@ impl Settlement {
         self.reads_of(request)
     }
 
-    /// A change of the journal was made, or could not be.
+    /// Reports that a change of the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let then = match &self.stage {
             Stage::Writing(waited_for, then) if *waited_for == ticket => then.clone(),
@@ -296,7 +296,7 @@ impl Settlement {
         self.was_stored = is_made;
         let is_over = matches!(&then, Then::Finish(receipt) if receipt.is_settled());
         match stored {
-            // A write that failed may have left a file all the same, so it was removed to be sure.
+            // A failed write may still have left a file, so it was removed to be safe.
             Err(_) if is_over && self.only_in_memory => {}
             Err(failure) => {
                 let reservation_id = self.reservation_id().clone();
@@ -318,7 +318,7 @@ impl Settlement {
         };
     }
 
-    /// The end, which is told unless its caller alone has to know.
+    /// Ends the settlement, with an event unless only the caller needs to know.
     fn finish(&mut self, receipt: Receipt) -> Stage {
         let reservation_id = self.reservation_id().clone();
         if let Some((actual, charged)) = receipt.charged_less() {
@@ -335,7 +335,7 @@ impl Settlement {
                 receipt: Box::new(receipt.clone()),
             });
         } else if let Some(reason) = receipt.aside() {
-            // Where it could not be, that was told, and a later run tries it again.
+            // If it could not be stored, that was reported, and a later run tries again.
             if self.was_stored {
                 self.events.push(Event::SetAside {
                     reservation_id,
@@ -368,13 +368,13 @@ impl Settlement {
                 self.may_have_counted |= request == Request::Settle && may_be_done;
                 self.try_again(now, pause);
             }
-            // Without a record there is nobody else to try it.
+            // Without a record, no later run could try it.
             Move::Keep if self.only_in_memory => self.try_again(now, None),
             Move::Keep => {
                 self.tell(self.open_error(), None);
                 self.go_on(Then::Keep);
             }
-            // The ledger forgets reservations a month after their end.
+            // The ledger forgets reservations a month after they end.
             Move::Forgotten if judge::is_old(&self.record, now.wall) => {
                 self.tell(self.last_error.clone(), None);
                 self.set_aside(Aside::Stale, Receipt::Stale);
@@ -394,7 +394,7 @@ impl Settlement {
             }
             Move::Look => self.stage = Stage::Attempt(Request::Look, now.mono),
             Move::Compare(why) => {
-                // Whatever comes of it, it is told.
+                // Its result gets an event in any case.
                 self.is_late = true;
                 self.stage = Stage::Attempt(Request::Compare(why), now.mono);
             }
@@ -404,7 +404,7 @@ impl Settlement {
 
     fn switch_to_event(&mut self, now: Now) {
         let Some(record) = self.record.clone().into_event() else {
-            // Other SDKs write records without a body for it; such a cost is a person's to settle.
+            // Other SDKs write records without an event body; a person has to settle such a cost.
             self.tell(self.last_error.clone(), None);
             self.go_on(Then::Keep);
             return;
@@ -418,8 +418,8 @@ impl Settlement {
         self.stage = Stage::Write(JournalWrite::Put(self.record.clone()), Then::Settle(now.mono));
     }
 
-    /// The settlement again after a wait. A pause that the server asked for is stored first, and so is a record
-    /// that could not be before.
+    /// Plans another attempt after a wait. A pause that the server asked for is stored first, and so is a record that
+    /// could not be stored before.
     fn try_again(&mut self, now: Now, pause: Option<Duration>) {
         self.was_tried = true;
         self.is_late = true;
@@ -454,7 +454,7 @@ impl Settlement {
         }
     }
 
-    /// What came back last, of a cost that is not given up.
+    /// The last error of a cost that is not given up.
     fn open_error(&self) -> Option<Box<Error>> {
         let error = self.last_error.clone()?;
         Some(if self.only_in_memory {
@@ -476,7 +476,7 @@ impl Settlement {
     }
 }
 
-/// When the record may be sent, on the monotonic clock.
+/// When the record may be sent at the earliest, on the monotonic clock.
 fn not_before(record: &JournalRecord, now: Now) -> Duration {
     let floor = record.not_before(now.wall).unwrap_or(UnixMillis(0));
     now.mono.saturating_add(floor.saturating_since(now.wall))

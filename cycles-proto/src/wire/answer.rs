@@ -1,6 +1,6 @@
-//! What came of a call, read from its bytes before any machine sees it.
+//! The answer to a call, parsed before any machine sees it.
 //!
-//! To read an answer takes no state and no lock: a driver does it wherever the answer came in.
+//! Reading an answer needs no state and no lock, so a driver can do it wherever the answer arrives.
 
 use core::any::Any;
 use core::fmt;
@@ -13,21 +13,21 @@ use crate::outcome::{Failure, FailureKind, OperationKind};
 use crate::wire::operation::as_it_came;
 use crate::wire::reply::{Reply, Verdict, judged};
 
-/// Reads the answer to one call: [`Call::reader`](crate::Call::reader).
+/// Reads the answer to one call. See [`Call::reader`](crate::Call::reader).
 #[derive(Clone, Debug)]
 pub struct Reader {
     key: ApiKey,
     reads: Reads,
 }
 
-/// What is read of the response to an operation.
+/// How the response to an operation is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reads {
     pub(crate) kind: OperationKind,
     decode: fn(OperationKind, ResponseInfo) -> Box<dyn Any + Send>,
 }
 
-/// What came of a call. Whoever made the call hands it to the machine that asked for it.
+/// The answer to a call, or the failure to get one. Hand it to the machine that asked for the call.
 #[must_use = "a machine waits for it"]
 pub struct Answer {
     result: Result<Box<dyn Any + Send>, Failure>,
@@ -39,7 +39,7 @@ impl Reader {
         Self { key, reads }
     }
 
-    /// What the response says, or that there is none.
+    /// Reads a response, or takes the failure if there is none.
     pub fn read(&self, result: Result<&http::Response<Bytes>, Failure>) -> Answer {
         let result = match result {
             Ok(response) => {
@@ -56,14 +56,14 @@ impl Reader {
 }
 
 impl Reader {
-    /// Whether it may be a grant.
+    /// Whether the answer may be a grant.
     pub(crate) fn asks_for_a_reservation(&self) -> bool {
         matches!(self.reads.kind, OperationKind::CreateReservation { .. })
     }
 }
 
 impl Reads {
-    /// The reply that an operation has by the protocol.
+    /// Reads the reply that the protocol defines for the operation.
     pub(crate) fn of<T: Reply>(kind: OperationKind) -> Self {
         Self {
             kind,
@@ -71,7 +71,7 @@ impl Reads {
         }
     }
 
-    /// The same, but what came is kept as it came.
+    /// Reads the same, but keeps the reply unchanged.
     pub(crate) fn as_it_came<T: Reply>(self) -> Self {
         Self {
             decode: |kind, info| Box::new(as_it_came::<T>(kind, info)),
@@ -81,13 +81,13 @@ impl Reads {
 }
 
 impl Answer {
-    /// There is none, for a reason that does not come from outside.
+    /// Creates an answer from a failure that does not come from outside.
     pub(crate) fn none(failure: Failure) -> Self {
         let result = Err(failure);
         Self { result }
     }
 
-    /// The reservation that it grants, if it does.
+    /// The reservation that the answer grants, if it grants one.
     pub(crate) fn grants(&self) -> Option<&ReservationId> {
         match self.result.as_ref().ok()?.downcast_ref()? {
             Verdict::Success(ReservationCreateResponse { reservation_id, .. }) => reservation_id.as_ref(),
@@ -105,7 +105,7 @@ impl Answer {
         self.result.as_ref().err()
     }
 
-    /// What it says. The answer to another kind of call says nothing to this one.
+    /// The verdict. An answer to another kind of call counts as lost.
     pub(crate) fn verdict<T: 'static>(self) -> Result<Verdict<T>, Failure> {
         let said = self.result?.downcast::<Verdict<T>>();
         said.map(|verdict| *verdict)

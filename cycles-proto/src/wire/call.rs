@@ -1,4 +1,4 @@
-//! What an adapter is asked to do, and what it may say when it could not.
+//! The call that an adapter has to make.
 
 use core::fmt;
 use core::time::Duration;
@@ -8,39 +8,39 @@ use bytes::Bytes;
 use crate::ticket::Ticket;
 use crate::wire::Reader;
 
-/// The largest response body that is read: 1 MiB.
+/// The largest response body to read: 1 MiB.
 pub(super) const MAX_RESPONSE: usize = 1 << 20;
 
-/// One HTTP exchange to make: send the request as it is, once, without following redirects.
+/// An HTTP exchange to make: send the request as it is, once, without following redirects.
 ///
-/// `Debug` shows method, address and sizes: never headers, which hold the API key.
+/// `Debug` shows method, address and sizes, but no headers, because they hold the API key.
 #[derive(Clone)]
 pub struct Call {
-    /// Names this attempt.
+    /// The ticket of this attempt.
     pub ticket: Ticket,
     /// The request, complete with its absolute address and `content-length`.
     pub request: http::Request<Bytes>,
-    /// How long all of it may take, to the last byte of the response.
+    /// How long the exchange may take, up to the last byte of the response.
     pub timeout: Duration,
     /// The largest response body to read, in bytes.
     pub max_response: usize,
-    /// Which of several calls goes first where not all can go at once.
+    /// Which call goes first if not all can be made at once.
     pub urgency: Urgency,
-    /// Whether to make a connection for it, and to close those that wait for another request: an attempt before it, at this
-    /// call or another, went without an answer, and when a server or a balancer goes away it takes them all along.
+    /// Whether to make a new connection and close the idle ones: an earlier attempt, at this call or another, got no
+    /// answer, and a server or load balancer that goes away takes all connections with it.
     pub fresh: bool,
-    /// What reads the answer, wherever that comes in.
+    /// The reader of the answer; it can be used on any thread.
     pub reader: Reader,
 }
 
-/// How urgent a call is; the least goes first.
+/// The urgency of a call; the lowest value goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// A cost on its way into the ledger.
     Settlement,
     /// An extension of a lease that lasts until this time.
     Lease(Duration),
-    /// Anything else, in the order in which it was asked.
+    /// Anything else, in the order of the requests.
     Other,
 }
 

@@ -18,19 +18,19 @@ use crate::ticket::Ticket;
 use crate::wire::reply::Reply;
 use crate::wire::{Call, MAX_RESPONSE, Reader, Reads, Urgency};
 
-/// A request that can be made again and again: every call of it has the same bytes.
+/// A request that can be repeated: every call has the same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     uri: http::Uri,
     body: Body,
     reads: Reads,
-    /// Names the trace that its calls belong to if the caller has none.
+    /// The source of the trace id, if the caller has no trace.
     seed: Seed,
 }
 
 #[derive(Clone, Debug)]
 enum Body {
-    /// A read that anybody may make: no key is sent.
+    /// A public read, for which no API key is sent.
     PublicGet,
     Get,
     Post {
@@ -39,23 +39,23 @@ enum Body {
     },
 }
 
-/// A request that changes or asks the ledger under an idempotency key.
+/// A request to the ledger under an idempotency key.
 pub(crate) trait Post: Serialize {
-    /// What this kind of call is called in the keys that are made for it.
+    /// The name of this kind of call in generated keys.
     const LABEL: &'static str;
 
-    /// The limits of its fields.
+    /// Checks the limits of its fields.
     fn check(&self) -> Result<(), InvalidRequest>;
 
-    /// The key it was given.
+    /// The key that the caller gave it.
     fn idempotency_key(&self) -> Option<&IdempotencyKey>;
 
-    /// The amount it is about.
+    /// The amount in it.
     fn amount(&self) -> Option<&Amount>;
 }
 
 impl Encoded {
-    /// A `POST` of `request` under its own key or one made from `seed`.
+    /// Encodes a `POST` of `request`, under its own key or one derived from `seed`.
     pub(crate) fn post<R: Post>(
         config: &CyclesConfig,
         reads: Reads,
@@ -81,7 +81,7 @@ impl Encoded {
         Self::new(config, reads, path, seed, Body::Post { json, key })
     }
 
-    /// A `POST` of a body that was encoded before, to the byte, under the key in it.
+    /// Encodes a `POST` of an already encoded body, byte for byte, under the key in it.
     pub(crate) fn verbatim(
         config: &CyclesConfig,
         reads: Reads,
@@ -93,7 +93,7 @@ impl Encoded {
         Self::new(config, reads, path, seed, Body::Post { json, key })
     }
 
-    /// A `GET`; of something public without the API key.
+    /// Encodes a `GET`; public ones go without the API key.
     pub(crate) fn get(
         config: &CyclesConfig,
         reads: Reads,
@@ -132,18 +132,18 @@ impl Encoded {
         }
     }
 
-    /// What reads the answers to its calls.
+    /// The reader of the answers to its calls.
     pub(crate) fn reader(&self, config: &CyclesConfig) -> Reader {
         Reader::new(config.api_key(), self.reads)
     }
 
-    /// The same request, whose answers are kept as they come.
+    /// The same request, with its answers kept unchanged.
     pub(crate) fn read_as_it_came<T: Reply>(self) -> Self {
         let reads = self.reads.as_it_came::<T>();
         Self { reads, ..self }
     }
 
-    /// The trace that its calls belong to: the caller's, else ours.
+    /// The trace of its calls: the caller's, or else our own.
     pub(crate) fn trace_id(&self, config: &CyclesConfig) -> Option<String> {
         match config.trace_parent() {
             Some(parent) => Some(parent.trace_id().to_owned()),
@@ -151,12 +151,12 @@ impl Encoded {
         }
     }
 
-    /// One attempt at it.
+    /// Makes a call of it.
     pub(crate) fn call(&self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
         self.clone().into_call(config, ticket, timeout)
     }
 
-    /// The only attempt at it, or the last.
+    /// Makes the only or last call of it.
     pub(crate) fn into_call(self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
         let reader = self.reader(config);
         let mut headers = HeaderMap::with_capacity(HEADERS);
@@ -195,7 +195,7 @@ impl Encoded {
         }
     }
 
-    /// The caller's trace if there is one, else ours, so that even a lost answer can be found in the
+    /// Adds the caller's trace if there is one, or else our own, so that even a lost answer can be found in the
     /// server's logs (CORRELATION AND TRACING).
     fn insert_trace(&self, config: &CyclesConfig, headers: &mut HeaderMap) {
         let (name, value) = match config.trace_parent() {
@@ -236,7 +236,7 @@ post!(ReleaseRequest, "release", |_request| None);
 post!(ReservationExtendRequest, "extend", |_request| None);
 post!(EventCreateRequest, "event", |request| Some(&request.actual));
 
-/// A request's members after its key. They are not flattened into one struct per request so that the key
+/// A request's members after its key. They are flattened here and not in one struct per request, so that the key
 /// always comes first.
 #[derive(Serialize)]
 struct Keyed<'a, T> {
@@ -245,13 +245,13 @@ struct Keyed<'a, T> {
     request: &'a T,
 }
 
-/// The key as a header too, where HTTP carries it unchanged; the body's is the one that counts.
+/// The key as a header, if HTTP carries it unchanged. The key in the body is the one that counts.
 fn header_of(key: &IdempotencyKey) -> Option<HeaderValue> {
     let plain = key.as_str().bytes().all(|byte| byte.is_ascii_graphic());
     plain.then(|| HeaderValue::from_str(key.as_str()).ok()).flatten()
 }
 
-/// The most that a call has, and what the transport adds.
+/// The maximum of a call, plus those that the transport adds.
 const HEADERS: usize = 8 + 2;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -1,4 +1,5 @@
-//! Requests and replies: what is sent where, what a reply means, and every operation that is one of each.
+//! Requests and replies: how operations are encoded, what replies mean, and the operations with one request and one
+//! reply.
 
 mod answer;
 mod call;

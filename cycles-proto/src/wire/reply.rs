@@ -1,18 +1,18 @@
-//! What a response means for the money: one table from (operation, status, error code, body) to a verdict.
+//! What a response means for the money: a table from (operation, status, error code, body) to a verdict.
 //!
 //! | response | verdict |
 //! |---|---|
 //! | the operation's own status with every required member present and valid | [`Verdict::Success`] |
-//! | any other 2xx, a success that cannot be read, 5xx; 408, 421, 425, 444, 460, 494, 499, 1xx and 3xx, which no server of the protocol answers | [`Verdict::Ambiguous`] |
+//! | any other 2xx, a success that cannot be read, 5xx; 408, 421, 425, 444, 460, 494, 499, 1xx and 3xx, which a server of the protocol never sends | [`Verdict::Ambiguous`] |
 //! | 429, or an error with code `LIMIT_EXCEEDED` | [`Verdict::Throttled`] |
 //! | 401, 403 | [`Verdict::Unauthorized`] |
 //! | 410 or code `RESERVATION_EXPIRED`, on an operation that names a reservation | [`Verdict::Expired`] |
-//! | 407, which only a proxy answers | [`Verdict::NotSent`] |
+//! | 407, which only a proxy sends | [`Verdict::NotSent`] |
 //! | any other 4xx | [`Verdict::Rejected`] |
 //!
-//! Members that are not known, nulls where a member is optional, and values that are not known of open
-//! enums never spoil a success: the protocol grows by addition. A known member of the wrong type does: only a
-//! schema-valid success ends a settlement.
+//! Unknown members, nulls for optional members, and unknown values of open enums never invalidate a success, because
+//! the protocol grows by addition. A known member of the wrong type does: only a schema-valid success ends a
+//! settlement.
 
 mod json_text;
 
@@ -34,32 +34,31 @@ use crate::text::shortened;
 /// What a response means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict<T> {
-    /// It was done.
+    /// The operation was done.
     Success(T),
-    /// It was not done, and will not be if it is repeated as it is. Only when the reply was
-    /// [understood](Unsuccessful::is_understood) is that the ledger's word; otherwise somebody on the way
-    /// may have answered.
+    /// The operation was not done, and repeating it unchanged will not help. The ledger itself says so only if the
+    /// reply was [understood](Unsuccessful::is_understood); otherwise something on the way may have answered.
     Rejected(Unsuccessful),
-    /// It was not done because of the API key: with another one it may be.
+    /// The operation was not done because of the API key; another key may work.
     Unauthorized(Unsuccessful),
-    /// It was not done because the reservation is over.
+    /// The operation was not done because the reservation has ended.
     Expired {
-        /// Whether the ledger says so: by its error code, in an error that names the request as all of its
+        /// Whether the ledger itself says so, with its error code, in an error that names the request, as all of its
         /// errors do. A bare 410 may come from a proxy.
         confirmed: bool,
         /// The reply.
         reply: Unsuccessful,
     },
-    /// It was not done because of too many requests: wait for [`ResponseInfo::retry_after`].
+    /// The operation was not done because of too many requests: wait for [`ResponseInfo::retry_after`].
     Throttled(Unsuccessful),
-    /// It was not done: a proxy wants a user name and a password before it sends anything on.
+    /// The operation was not done: a proxy asks for a user name and a password before it sends anything on.
     NotSent(Unsuccessful),
-    /// It may have been done: only a repetition under the same key tells.
+    /// The operation may have been done: only a repetition under the same key can tell.
     Ambiguous(Unsuccessful),
 }
 
 impl<T> Verdict<T> {
-    /// The same, with another success.
+    /// Converts the success.
     pub(crate) fn map<U>(self, success: impl FnOnce(T) -> U) -> Verdict<U> {
         match self {
             Self::Success(reply) => Verdict::Success(success(reply)),
@@ -72,7 +71,7 @@ impl<T> Verdict<T> {
         }
     }
 
-    /// The success, or the reply that is none.
+    /// Returns the success, or the unsuccessful reply.
     #[expect(clippy::result_large_err, reason = "it is taken apart at once")]
     pub(crate) fn into_result(self) -> Result<T, Unsuccessful> {
         match self {
@@ -87,12 +86,12 @@ impl<T> Verdict<T> {
     }
 }
 
-/// What `response` means for an operation that was asked of the ledger.
+/// Returns what `response` means for an operation.
 pub fn verdict<T: Reply>(kind: OperationKind, response: &http::Response<Bytes>) -> Verdict<T> {
     judged(kind, ResponseInfo::of(response))
 }
 
-/// What a response that says this means.
+/// Returns what a response with this status, headers and body means.
 pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdict<T> {
     let status = info.status();
     if kind.succeeds_with(status) {
@@ -109,7 +108,7 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
         };
     }
     if (200..300).contains(&status) {
-        let unreadable = Some("another status than the operation has".to_owned());
+        let unreadable = Some("its status is not the one of the operation".to_owned());
         return Verdict::Ambiguous(Unsuccessful {
             info: info.without_key(),
             error: None,
@@ -147,7 +146,7 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
     }
 }
 
-/// The error with what is for people without the API key; what decides stays as it came.
+/// Removes the API key from the texts for people; texts that decide something stay unchanged.
 fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
     let decides = error.message.as_deref() == Some(OUTAGE);
     for text in [&mut error.message, &mut error.request_id, &mut error.trace_id] {
@@ -155,7 +154,7 @@ fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
             *text = info.shown(text).into_owned();
         }
     }
-    // A code that is not known decides nothing, but where it denies in the words of a decision.
+    // An unknown code decides nothing, unless it is the reason of a decision.
     if !error.error.is_known() && error.error.denial().is_none() {
         error.error = ErrorCode::from(&*info.shown(error.error.as_str()));
     }
@@ -164,13 +163,13 @@ fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
     error
 }
 
-/// A response of the protocol: knows what beyond its JSON types makes it a success.
+/// A response of the protocol, with the checks beyond its JSON types that make it a success.
 pub trait Reply: DeserializeOwned + Send + sealed::Sealed + 'static {
-    /// Keeps what the transport saw beside the body.
+    /// Stores status, headers and body.
     #[doc(hidden)]
     fn set_info(&mut self, info: ResponseInfo);
 
-    /// What of the reply contradicts the operation having been done.
+    /// What in the reply contradicts that the operation was done.
     #[doc(hidden)]
     fn contradiction(&self, kind: OperationKind) -> Option<&'static str>;
 }
@@ -233,18 +232,18 @@ fn read<T: Reply>(kind: OperationKind, body: &Bytes) -> Result<T, String> {
     }
 }
 
-/// One pass for UTF-8 first, then the text: a fifth less work than parsing bytes.
+/// Checks UTF-8 first and then parses the text, which is a fifth less work than parsing bytes.
 pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
     let text = core::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // By itself serde also takes a list of the members' values for a struct.
+    // By default, serde also accepts a list of the members' values for a struct.
     if !text.trim_start().starts_with('{') {
         return Err("it is not a JSON object".to_owned());
     }
     parse_value(text).map_err(|error| describe(text, &error))
 }
 
-/// A value with integers however they are written: something on the way may have made floats of them.
+/// Parses a value whose integers may be written as floats, because something on the way may have rewritten them.
 pub(crate) fn parse_value<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| {
         let plain = json_text::with_plain_integers(text).filter(|_| error.is_data());
@@ -253,7 +252,7 @@ pub(crate) fn parse_value<T: DeserializeOwned>(text: &str) -> Result<T, serde_js
     })
 }
 
-/// What is wrong with a body, without quoting it: a parser's message may repeat values.
+/// Describes what is wrong with a body, without quoting it: a parser's message may repeat values.
 fn describe(text: &str, error: &serde_json::Error) -> String {
     let message = error.to_string();
     if message.starts_with("missing field") {
@@ -270,8 +269,8 @@ fn describe(text: &str, error: &serde_json::Error) -> String {
 }
 
 impl Error {
-    /// What an answer that was no success means to the caller; the success itself otherwise. `may_be_done`
-    /// tells whether an earlier attempt may have been acted on.
+    /// Returns the success, or else the error for the caller. `may_be_done` says whether an earlier attempt may have
+    /// been acted on.
     pub(crate) fn of<T>(call: CallContext, verdict: Verdict<T>, may_be_done: bool) -> Result<T, Self> {
         let result = verdict.into_result();
         result.map_err(|reply| Self::of_reply(call, reply, may_be_done))

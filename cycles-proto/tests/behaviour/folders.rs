@@ -1,4 +1,4 @@
-//! The arrows between the folders go one way.
+//! The imports between the folders go one way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// What each of the core's top-level modules imports of the others, tests left out.
+/// The modules that each of the core's top-level modules imports, without tests.
 fn imports() -> Imports {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Imports::new();

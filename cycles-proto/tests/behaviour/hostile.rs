@@ -1,5 +1,5 @@
-//! Whatever answers, an operation ends with a value or an error and never with a panic; nothing that it
-//! returns shows the API key; and no settlement succeeds unless the answer says so in so many words.
+//! Hostile answers: an operation ends with a value or an error and never with a panic, nothing that it returns shows
+//! the API key, and no settlement succeeds unless the answer explicitly says so.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -67,7 +67,7 @@ fn a_large_error_page_makes_a_small_message() {
     assert!(error.to_string().len() < 1_000 && format!("{error:?}").len() < 3_000);
 }
 
-/// The same response as the answer to every operation; whether each succeeded.
+/// Gives the same response to every operation. Returns whether each succeeded.
 fn answer_all(response: &Response<Bytes>) -> Vec<bool> {
     let (config, seed) = (config(), Seed([1; 16]));
     let id = ReservationId::from("r");
@@ -169,7 +169,7 @@ fn answer<T: Reply + Debug>(mut operation: Operation<T>, response: &Response<Byt
     }
 }
 
-/// A response that starts as a good one and then has something happen to it.
+/// A good response with something done to it.
 fn hostile(dice: &mut Dice) -> Response<Bytes> {
     const GOOD: [&str; 8] = [
         r#"{"decision":"ALLOW","reservation_id":"r","affected_scopes":["tenant:t"],"expires_at_ms":1,"remaining_ttl_ms":60000,"reserved":{"unit":"TOKENS","amount":1},"balances":[{"scope":"s","scope_path":"s","remaining":{"unit":"TOKENS","amount":-1}}]}"#,
@@ -249,7 +249,7 @@ fn hostile(dice: &mut Dice) -> Response<Bytes> {
     response.body(Bytes::from(body)).unwrap()
 }
 
-/// The first member's value becomes `token`.
+/// Replaces the first member's value with `token`.
 fn replace_a_value(body: &[u8], token: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(body);
     match (text.find(':'), text.find(',')) {
@@ -260,7 +260,7 @@ fn replace_a_value(body: &[u8], token: &str) -> Vec<u8> {
     }
 }
 
-/// A small generator (splitmix64): the same rolls in every run.
+/// A small random generator (splitmix64), with the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! What holds for any bytes, in any order, one module a file.
+//! Behaviour with any bytes in any order, one module per topic.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

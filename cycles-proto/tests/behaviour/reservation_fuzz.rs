@@ -1,6 +1,7 @@
-//! Whatever a driver, a server and a caller do, in whatever order: a reservation keeps its rules (see `careless`).
+//! A reservation keeps its rules (see `careless`), whatever a driver, a server and a caller do, in any order.
 //!
-//! `CYCLES_LIVES` is the number of lives, `CYCLES_SEED` the first seed; a failure names the seed of its reservation.
+//! `CYCLES_LIVES` is the number of reservations, `CYCLES_SEED` the first seed; a failure names the seed of its
+//! reservation.
 
 use std::env;
 

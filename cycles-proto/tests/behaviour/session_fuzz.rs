@@ -1,4 +1,4 @@
-//! Whatever a driver, a server, a disk and callers do, in whatever order: a session keeps its rules (see `unruly`).
+//! A session keeps its rules (see `unruly`), whatever a driver, a server, a disk and callers do, in any order.
 //!
 //! `CYCLES_LIVES` is the number of sessions, `CYCLES_SEED` the first seed; a failure names the seed of its session.
 

@@ -1,24 +1,24 @@
-//! Which cost a record is of.
+//! The id of a cost and its record.
 
 use core::fmt;
 
 use crate::models::{Amount, IdempotencyKey, ReservationId, Unit};
 
-/// The name of one cost: its reservation, the key that it is settled under, and how much it is. A reservation may have
-/// two costs, where a job was done twice under one idempotency key; and where the caller gives the key of the commit too,
-/// even under that. The ledger takes one of them, and neither record stands for the other.
+/// The id of one cost: its reservation, the key that it is settled under, and its amount. A reservation may have two
+/// costs if a job ran twice under one idempotency key, and even two under one commit key if the caller chose that too.
+/// The ledger accepts one of them, and neither record replaces the other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
     /// The reservation.
     pub reservation: ReservationId,
-    /// The key of the commit, and of an event in its place; the event's where a record has no commit.
+    /// The key of the commit and of an event in its place; the event's key if the record has no commit.
     pub key: IdempotencyKey,
-    /// The cost; `None` in a record of another program that does not say it in the protocol's words.
+    /// The cost; `None` in a record of another program that does not express it in the protocol's terms.
     pub actual: Option<(Unit, i64)>,
 }
 
 impl RecordId {
-    /// The cost of `reservation` that is settled under `key`.
+    /// Creates the id of the cost of `reservation` that is settled under `key`.
     pub fn new(
         reservation: impl Into<ReservationId>,
         key: impl Into<IdempotencyKey>,

@@ -1,8 +1,8 @@
-//! The journal record: a known cost that is not settled yet, as it is kept on disk.
+//! The journal record: a known cost that is not settled yet, in its form on disk.
 //!
-//! The format is shared by the SDKs of all languages: one JSON object a file, in a directory for each server
-//! and principal. The two bodies are kept to the byte, because the server compares them so: whatever replays
-//! a record sends the bytes that the first attempt sent.
+//! The SDKs of all languages share the format: one JSON object per file, in a directory for each server and principal.
+//! The two bodies are kept byte for byte, because the server compares them that way: a replay sends the same bytes as
+//! the first attempt.
 
 mod id;
 mod name;
@@ -38,37 +38,37 @@ pub struct JournalRecord {
     event_fallback_body: Option<Fallback>,
     recorded_at_ms: i64,
     not_before_ms: Option<i64>,
-    /// The key in the body that is to be sent.
+    /// The key in the body to send.
     #[serde(skip)]
     key: Option<IdempotencyKey>,
     #[serde(skip)]
     id: RecordId,
 }
 
-/// What a reservation is for. An event in its place repeats it.
+/// The subject and action of a reservation, which an event in its place repeats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Purpose {
-    /// Whose budget it is.
+    /// The subject that spends.
     pub subject: Subject,
-    /// What is done with it.
+    /// The action.
     pub action: Action,
 }
 
-/// How a record is to be settled.
+/// How to settle a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// By committing the reservation.
+    /// Commit the reservation.
     Commit,
-    /// By an event, because the reservation is over.
+    /// Charge an event, because the reservation has ended.
     Event,
 }
 
-/// Why a file is no record. It is set aside, never deleted: it may be a cost.
+/// Why a file is not a record. Such a file is set aside and never deleted, because it may be a cost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRecord {
-    /// It is a link, a directory, a pipe: nothing that is read.
+    /// It is a link, a directory, a pipe or the like, and is not read.
     #[error("it is not a regular file")]
     NoFile,
     /// The file is larger than [any record](JournalRecord::LARGEST).
@@ -77,28 +77,28 @@ pub enum InvalidRecord {
     /// The file ends too early: its writer was interrupted.
     #[error("the record is cut off after {0} bytes")]
     Truncated(usize),
-    /// The file is no JSON object.
-    #[error("the file is no JSON object")]
+    /// The file is not a JSON object.
+    #[error("the file is not a JSON object")]
     NotJson,
-    /// The record is of another version than this program reads.
+    /// The record has a version that this program does not read.
     #[error("the record has version {0}, and this program reads version 1")]
     Version(String),
-    /// A member is missing that the record cannot be settled without.
+    /// A member that is necessary to settle the record is missing.
     #[error("the record has no `{0}`")]
     Missing(&'static str),
-    /// A member has a value that it cannot have.
+    /// A member has an invalid value.
     #[error("the record's `{0}` is none")]
     Malformed(&'static str),
 }
 
 impl JournalRecord {
-    /// The most bytes that a record has as it is [written](Self::to_json), and that are to be read of a file: 1 MiB.
+    /// The maximum size of a record as [written](Self::to_json), and of a file to read: 1 MiB.
     pub const LARGEST: usize = 1 << 20;
 
-    /// As large as a new record may be: its [pause](Self::with_not_before) is written later.
+    /// The maximum size of a new record, which leaves room for a [pause](Self::with_not_before).
     pub(crate) const LARGEST_NEW: usize = Self::LARGEST - 64;
 
-    /// The record of an action's cost, written before the first commit is sent. Both bodies carry `key`.
+    /// Creates the record of an action's cost, to be written before the first commit is sent. Both bodies have `key`.
     ///
     /// # Errors
     /// [`InvalidRecord::Malformed`] if a body cannot be written as JSON.
@@ -131,92 +131,92 @@ impl JournalRecord {
         })
     }
 
-    /// The record as it is written: compact JSON.
+    /// Writes the record as compact JSON.
     pub fn to_json(&self) -> String {
-        // Strings, integers and JSON that was parsed before cannot fail to be written.
+        // Writing strings, integers and parsed JSON cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Which cost it is: the same for as long as there is a record of it, also where another SDK gave the event a
-    /// key of its own.
+    /// The id of the cost, which never changes while there is a record of it, even if another SDK gave the event a key
+    /// of its own.
     pub fn id(&self) -> &RecordId {
         &self.id
     }
 
-    /// The reservation whose cost it is.
+    /// The reservation that the cost belongs to.
     pub fn reservation_id(&self) -> &ReservationId {
         &self.reservation_id
     }
 
-    /// The server that it belongs to, as the client that wrote it was configured. A record is settled only by
-    /// a client with exactly this address.
+    /// The address of the server, as configured in the client that wrote the record. Only a client with exactly this
+    /// address settles it.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// How it is to be settled.
+    /// How to settle it.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// The body to send, to the byte.
+    /// The body to send, byte for byte.
     pub fn body(&self) -> &str {
         let body = match (self.mode, &self.event_fallback_body) {
             (Mode::Commit, _) => self.commit_body.as_ref(),
             (Mode::Event, Some(Fallback::Written(body))) => Some(body),
             (Mode::Event, Some(Fallback::Unwritten(_)) | None) => None,
         };
-        // No way of making a record leaves out the body of its mode.
+        // Every record has the body of its mode.
         body.map_or("{}", |body| body.get())
     }
 
-    /// The key in the body, the same in every attempt.
+    /// The key in the body, which is the same in every attempt.
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.key.as_ref()
     }
 
-    /// The cost in the body, if it can be read: a record of another program may have any.
+    /// The cost in the body, if it can be read: a record of another program may have any body.
     pub fn actual(&self) -> Option<Amount> {
         match (self.mode, &self.id.actual) {
-            // The record has its name from this body.
+            // The record's id comes from this body.
             (Mode::Commit, named) => named.clone().map(|(unit, amount)| Amount::new(unit, amount)),
             (Mode::Event, _) => actual_in(self.body()),
         }
     }
 
-    /// When it was written.
+    /// When the record was written.
     pub fn recorded_at(&self) -> UnixMillis {
         millis(self.recorded_at_ms)
     }
 
-    /// Before when it is not to be sent, because the server asked for a pause; an hour from `now` at most,
+    /// The time before which it must not be sent, because the server asked for a pause. At most an hour from `now`,
     /// whatever the record says.
     pub fn not_before(&self, now: UnixMillis) -> Option<UnixMillis> {
         let latest = now.saturating_add(LONGEST_PAUSE);
         self.not_before_ms.map(|ms| millis(ms).min(latest))
     }
 
-    /// Before when it is not to be sent, as it is written.
+    /// The time before which it must not be sent, as written.
     pub(crate) fn floor(&self) -> Option<UnixMillis> {
         self.not_before_ms.map(millis)
     }
 
-    /// The same record, not to be sent before `time`.
+    /// Returns the same record, not to be sent before `time`.
     #[must_use]
     pub fn with_not_before(mut self, time: UnixMillis) -> Self {
         self.not_before_ms = Some(i64::try_from(time.0).unwrap_or(i64::MAX));
         self
     }
 
-    /// The same record, to be settled by an event; `None` if it has no body for one. A pause that the server
-    /// asked for concerned the commit.
+    /// Returns the same record, to be settled by an event; `None` if it has no body for one. The pause is dropped,
+    /// because the server asked for it for the commit.
     #[must_use]
     pub fn into_event(mut self) -> Option<Self> {
         let body = match self.event_fallback_body? {
             Fallback::Written(body) => body,
             Fallback::Unwritten(event) => raw(&event.body(), "event_fallback_body").ok()?,
         };
-        // Ours have one key in both bodies; what another program wrote need not.
+        // Our records have one key in both bodies; those of other programs may not.
         self.key = key_of(&body);
         self.event_fallback_body = Some(Fallback::Written(body));
         self.mode = Mode::Event;
@@ -225,7 +225,7 @@ impl JournalRecord {
     }
 }
 
-/// A commit under the key of its record.
+/// The body of a commit, under the key of its record.
 #[derive(Serialize)]
 struct CommitBody<'a> {
     idempotency_key: &'a IdempotencyKey,
@@ -238,7 +238,7 @@ struct CommitBody<'a> {
 
 impl<'a> CommitBody<'a> {
     fn new(idempotency_key: &'a IdempotencyKey, commit: &'a CommitRequest) -> Self {
-        // Every member by its name: one that is added later has to be sent too. Its own key is that of the record.
+        // Names all members, so that a new one cannot be forgotten. The key is that of the record.
         let CommitRequest {
             idempotency_key: _,
             actual,
@@ -254,8 +254,8 @@ impl<'a> CommitBody<'a> {
     }
 }
 
-/// The body of an event in place of the commit. Most costs never need one, so it is written when it is asked for:
-/// the same bytes each time.
+/// The body of an event in place of the commit. Most costs never need one, so it is written on demand, with the same
+/// bytes each time.
 #[derive(Clone, Debug)]
 enum Fallback {
     Written(Box<RawValue>),
@@ -310,7 +310,7 @@ struct EventBody<'a> {
     metrics: Option<&'a CyclesMetrics>,
 }
 
-/// What an event says about the reservation that it stands for, beside the commit's own metadata.
+/// The metadata of an event in place of a commit: the commit's own, and the reservation that it replaces.
 fn recovery_metadata(metadata: Option<&JsonObject>, reservation: &ReservationId) -> JsonObject {
     metadata
         .cloned()
@@ -323,7 +323,7 @@ fn raw(body: &impl Serialize, name: &'static str) -> Result<Box<RawValue>, Inval
     serde_json::value::to_raw_value(body).map_err(|_| InvalidRecord::Malformed(name))
 }
 
-/// Times before 1970 are 1970.
+/// Turns a time before 1970 into 1970.
 fn millis(ms: i64) -> UnixMillis {
     UnixMillis(u64::try_from(ms).unwrap_or(0))
 }

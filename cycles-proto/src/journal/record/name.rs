@@ -1,4 +1,4 @@
-//! Where records lie: the directory of a server and a principal, and the file of a reservation.
+//! The names of records: the directory of a server and a principal, and the file of a reservation.
 
 use core::fmt::Write as _;
 
@@ -8,29 +8,29 @@ use super::RecordId;
 use crate::config::CyclesConfig;
 use crate::models::ReservationId;
 
-/// The inputs to the name of a directory: the first 16 hex digits of PBKDF2-HMAC-SHA256 over them, with
+/// The inputs to the name of a directory, which is the first 16 hex digits of PBKDF2-HMAC-SHA256 over them, with
 /// [`ROUNDS`](Self::ROUNDS) rounds and 32 bytes of output.
 ///
-/// The principal is the tenant where one is configured, so that records outlive an API key. The password may
-/// be the API key, so there is no `Debug`.
+/// The principal is the tenant if one is configured, so that records outlive an API key. The password may be the API
+/// key, so there is no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Partition {
     /// The password.
     pub password: String,
-    /// The salt, with the server's address exactly as it was configured.
+    /// The salt, which contains the server's address exactly as configured.
     pub salt: String,
 }
 
 impl Partition {
-    /// How many rounds it takes.
+    /// The number of rounds.
     pub const ROUNDS: u32 = 30_000;
 
-    /// Whether its password is a tenant, which is no secret, and not an API key.
+    /// Whether the password is a tenant, which is not a secret, and not an API key.
     pub fn is_of_a_tenant(&self) -> bool {
         self.password.starts_with(TENANT)
     }
 
-    /// The partition that this configuration's records lie in.
+    /// The partition of this configuration's records.
     pub fn of(config: &CyclesConfig) -> Self {
         // A tenant in a configuration is never blank.
         let password = match &config.subject().tenant {
@@ -44,29 +44,29 @@ impl Partition {
     }
 }
 
-/// What the password of a tenant begins with.
+/// The start of a tenant's password.
 const TENANT: &str = "tenant\n";
 
-/// The name of the file for a reservation: `v2-<sha256 of the id>.json`, of its UTF-8 to the byte.
+/// The file name for a reservation: `v2-<sha256 of the id>.json`, with the hash of the id's UTF-8 bytes.
 pub fn file_name(reservation: &ReservationId) -> String {
     stem(reservation) + ".json"
 }
 
-/// The name under which the record of a second cost waits while [`file_name`] belongs to the first, which other SDKs
-/// would remove without a look at its key: `v2-<sha256 of the id>.<half of the sha256 of key and amount>.waiting`.
-/// They look at no file with this ending.
+/// The file name under which the record of a second cost waits while the first has [`file_name`]: `v2-<sha256 of the
+/// id>.<half of the sha256 of key and amount>.waiting`. Other SDKs remove [`file_name`] without checking its key, but
+/// ignore files with this ending.
 pub fn waiting_file_name(id: &RecordId) -> String {
     stem_of_cost(id) + ".waiting"
 }
 
-/// What comes before the ending in the names of a reservation's files.
+/// The part before the ending in the names of a reservation's files.
 pub(in crate::journal) fn stem(reservation: &ReservationId) -> String {
     let mut stem = String::from("v2-");
     push_hex(&mut stem, &Sha256::digest(reservation.as_str().as_bytes()));
     stem
 }
 
-/// As [`stem`], where there may be files of several costs.
+/// Like [`stem`], for files of which several costs may have one each.
 pub(in crate::journal) fn stem_of_cost(id: &RecordId) -> String {
     let RecordId {
         reservation,
@@ -90,7 +90,7 @@ fn push_hex(name: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The name that older versions gave to the file; several reservations may share one.
+/// The file name of older versions, which several reservations may share.
 pub fn legacy_file_name(reservation: &ReservationId) -> String {
     let safe = |c: char| {
         if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') {
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::models::Amount;
 
-    /// The hashes are those of `sha256sum`.
+    /// The hashes come from `sha256sum`.
     #[test]
     fn a_file_is_named_after_the_bytes_of_its_reservations_id() {
         for (id, hash) in [
@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// The hashes are those of `sha256sum`.
+    /// The hashes come from `sha256sum`.
     #[test]
     fn a_record_that_waits_is_named_after_its_key_and_amount_too() {
         let sha = "8f8f2347a914389b8185bbd2e0af6194971aa15f85c74e729426a30404a3ac34";

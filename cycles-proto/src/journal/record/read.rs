@@ -1,4 +1,4 @@
-//! A record as it is read: hostile until every member was looked at.
+//! Parsing of records, which are not trusted until every member is checked.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -8,10 +8,10 @@ use super::{Fallback, InvalidRecord, JournalRecord, Mode, RecordId, VERSION};
 use crate::models::{Amount, IdempotencyKey, ReservationId};
 
 impl JournalRecord {
-    /// Reads a record, from whichever SDK.
+    /// Parses a record of any SDK.
     ///
     /// # Errors
-    /// What makes it unreadable, so that it can be set aside under that reason.
+    /// Why it is not readable, so that it can be set aside for that reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         if bytes.len() > Self::LARGEST {
             return Err(InvalidRecord::TooLarge);
@@ -20,7 +20,7 @@ impl JournalRecord {
             None => InvalidRecord::Truncated(bytes.len()),
             Some(_) => InvalidRecord::NotJson,
         })?;
-        // By itself serde also takes a list of the members' values for a struct.
+        // By default, serde also accepts a list of the members' values for a struct.
         if !text.trim_start().is_empty() && !text.trim_start().starts_with('{') {
             return Err(InvalidRecord::NotJson);
         }
@@ -35,14 +35,14 @@ impl JournalRecord {
     }
 }
 
-/// Whether a number is cut off after its sign, point or exponent: the parser takes that for a wrong number, and with
-/// one more digit for a text that ends too early.
+/// Whether a number is cut off after its sign, point or exponent: the parser reports that as an invalid number, and
+/// with one more digit as a text that ends too early.
 fn ends_in_a_number(text: &str) -> bool {
     let more = serde_json::from_str::<serde::de::IgnoredAny>(&format!("{text}0"));
     more.is_err_and(|error| error.is_eof())
 }
 
-/// Member by member what a file may say; which of them must be there depends on the others.
+/// The members of a file; which of them are required depends on the others.
 #[derive(Deserialize)]
 struct File<'a> {
     #[serde(borrow, default)]
@@ -63,7 +63,7 @@ struct File<'a> {
     not_before_ms: Lenient<i64>,
 }
 
-/// A member that is not there (or null), or there and good, or neither.
+/// A member that is absent (or null), valid, or invalid.
 #[derive(Default)]
 enum Lenient<T> {
     #[default]
@@ -92,7 +92,7 @@ impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
     }
 }
 
-/// A request body under a key, as it was written.
+/// A request body with a key, exactly as written.
 struct Body(Box<RawValue>);
 
 impl<'de> Deserialize<'de> for Body {

@@ -8,7 +8,7 @@ const COMMIT: &str = include_str!("../../../tests/data/journal/python-commit.jso
 const EVENT: &str = include_str!("../../../tests/data/journal/python-event.json");
 const THROTTLED: &str = include_str!("../../../tests/data/journal/python-429.json");
 
-/// The text of a member that is an object, as it stands in the file.
+/// The text of a member that is an object, exactly as in the file.
 fn member<'a>(file: &'a str, name: &str, next: &str) -> &'a str {
     let start = file.find(&format!("\"{name}\": ")).unwrap() + name.len() + 4;
     let end = file.find(&format!(", \"{next}\": ")).unwrap();

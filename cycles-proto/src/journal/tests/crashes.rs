@@ -1,9 +1,9 @@
-//! A process that ends after any operation of any change, in any state of the directory and on file systems that cannot do
-//! everything: no cost is lost, and none is there twice.
+//! A process that ends after any operation of any change, in any state of the directory, and on file systems that lack
+//! features: no cost is lost or duplicated.
 
 use super::*;
 
-/// File systems that lack some of the steps, or all.
+/// File systems that lack none, some or all of the features.
 pub(super) fn file_systems() -> [Lacks; 3] {
     [(false, false, false), (true, true, false), (true, true, true)].map(|(unless_taken, exchange, links)| {
         Lacks {
@@ -14,7 +14,7 @@ pub(super) fn file_systems() -> [Lacks; 3] {
     })
 }
 
-/// What may lie in the directory before a change of `K1`.
+/// Possible states of the directory before a change of `K1`.
 pub(super) fn states() -> Vec<Vec<(String, Bytes)>> {
     let json = |record: JournalRecord| Bytes::from(record.to_json());
     let (one, two, three) = (json(record("K1")), json(record("K2")), json(record("K3")));
@@ -77,7 +77,7 @@ fn changes() -> Vec<JournalWrite> {
     ]
 }
 
-/// Runs so many operations of a change. Says whether that was all, and what the next would have been.
+/// Runs this many operations of a change. Returns the operation that would be next, if there is one.
 fn run(disk: &mut Disk, write: &JournalWrite, seen: &Seen, operations: usize) -> Option<FileOp> {
     let mut next = change(write, URL, seen);
     for _ in 0..operations {
@@ -92,7 +92,7 @@ fn run(disk: &mut Disk, write: &JournalWrite, seen: &Seen, operations: usize) ->
     }
 }
 
-/// Whatever is neither a record nor a file that is being written.
+/// Files that are neither records nor being written.
 fn unknown(files: &Memory) -> BTreeSet<Bytes> {
     let files = files.iter();
     files
@@ -153,7 +153,7 @@ fn check(
             let there: Vec<_> = there.map(|(_, bytes)| bytes.clone()).collect();
             assert_eq!(there, [Bytes::from(record.to_json())], "{context:?}");
         }
-        // What a writer left that ended is taken up, and sent under its key once more.
+        // A record that an ended writer left is used, and sent again under its key.
         JournalWrite::Remove(_) if is_left(before) => {}
         JournalWrite::Remove(_) => assert!(!found.contains(ours), "{context:?}"),
         JournalWrite::SetAside(_, reason) => {
@@ -168,7 +168,7 @@ fn check(
     }
 }
 
-/// Whether the record is what a writer left that ended.
+/// Whether the record was left by a writer that ended.
 fn is_left(files: &Memory) -> bool {
     let ours = (URL.to_owned(), record("K1").id().clone());
     let files = costs(files).remove(&ours).unwrap_or_default();
@@ -195,7 +195,7 @@ fn a_process_that_ends_after_any_operation_of_any_change_loses_no_cost_and_leave
             let next = run(&mut disk, &write, &seen, operations);
             let context = (lacks, &state, &write, operations);
             if let Some(FileOp::Write { name, bytes }) = &next {
-                // It ended while it wrote.
+                // The process ended while writing.
                 for kept in [0, bytes.len() / 2, bytes.len() - 1] {
                     let mut disk = disk.clone();
                     let temp = Temporary::Written.name(name.as_ref(), 1, 77);
@@ -204,7 +204,7 @@ fn a_process_that_ends_after_any_operation_of_any_change_loses_no_cost_and_leave
                 }
             }
             ends += 1;
-            // What an operation that only looks leaves was seen before.
+            // An operation that only looks leaves a state that was checked before.
             if next.is_none() || checked.as_ref() != Some(&disk) {
                 checked = Some(disk.clone());
                 check(&before, disk, &write, next.is_none(), &context);
@@ -219,7 +219,7 @@ fn a_process_that_ends_after_any_operation_of_any_change_loses_no_cost_and_leave
 
 #[test]
 fn a_process_that_ends_after_any_operation_of_a_scan_loses_no_cost_and_leaves_none_twice() {
-    // As a change that was not begun.
+    // Like a change that was not started.
     let nobody = JournalWrite::Remove(RecordId::new("nobody", "K", None));
     for lacks in file_systems() {
         for state in states() {

@@ -1,4 +1,4 @@
-//! Whatever lies in the directory: no change and no scan panics, and every file that may be a cost is still there.
+//! Arbitrary files in the directory: no change and no scan panics, and every file that may be a cost stays.
 
 use core::time::Duration;
 
@@ -9,7 +9,7 @@ use proptest::sample::select;
 use super::*;
 use crate::journal::op::LONGEST_NAME;
 
-/// Names that records have, that they had, and that nobody gives.
+/// Present and old names of records, and names that no program uses.
 fn names() -> Vec<OsString> {
     let mut names: Vec<OsString> = ["K1", "K2"]
         .into_iter()
@@ -105,7 +105,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What may be a cost and is no record: all but what was cut off while it was being written.
+/// Files that are not records but may be costs: all except those that were cut off while being written.
 fn unknown(files: &Memory) -> BTreeSet<Bytes> {
     files
         .iter()
@@ -161,9 +161,9 @@ proptest! {
                 }
             }
         }
-        // Until nobody can be at what was left under a temporary name.
+        // Until no process can be using a leftover temporary file.
         disk.files.set_time(now + Duration::from_secs(61));
-        // Names that nobody gives may take one scan more.
+        // Names that no program uses may take one more scan.
         disk.scan_later();
         let found = assert_settles(&mut disk, &acts);
         let there = costs(&disk.files);

@@ -1,39 +1,39 @@
-//! Processes that change and scan one directory at once, in every order of their operations, any of which may end at any
-//! moment: no cost is lost.
+//! Processes that change and scan one directory at the same time, in every order of their operations; any of them may
+//! end at any moment. No cost is lost.
 
 use std::io::ErrorKind;
 
 use super::crashes::{disk, file_systems, states};
 use super::*;
 
-/// What a process does, one after the other.
+/// An act of a process.
 #[derive(Clone, Debug)]
 enum Act {
     Change(Box<JournalWrite>),
     Scan,
-    /// Another SDK settles what it finds under the reservation's name, and removes that file without a look at it.
+    /// Another SDK settles the cost under the reservation's name, and removes that file without checking it.
     SettleElsewhere,
 }
 
-/// What a process has heard of its operations. With what it does, that is all that it knows.
+/// The results that a process has received. Together with its acts, they are all that it knows.
 type Heard = Vec<Result<Outcome, ErrorKind>>;
 
-/// A moment: the directory, and what each process had heard; by their places among what is [known](Orders).
+/// A moment: the directory, and the results that each process has received, as indices into the [known](Orders) ones.
 type Moment = (usize, Vec<usize>);
 
-/// Where a process stands: how many acts are over, and what it does next.
+/// The state of a process: how many acts are over, and what comes next.
 struct Stand {
     over: usize,
     next: Option<FileOp>,
 }
 
-/// What a later process finds to settle, and what lies in any file.
+/// What a later process finds to settle, and the costs in all files.
 struct Left {
     found: BTreeSet<RecordId>,
     anywhere: BTreeSet<RecordId>,
 }
 
-/// Values, each once and by its place.
+/// Distinct values, by index.
 struct Known<T> {
     places: BTreeMap<T, usize>,
     values: Vec<T>,
@@ -57,13 +57,13 @@ impl<T: Clone + Ord> Known<T> {
     }
 }
 
-/// Brings a process to where it was when it had heard this.
+/// Replays a process up to the point where it had received these results.
 fn stand(acts: &[Act], heard: &Heard) -> Stand {
     let (mut seen, mut heard) = (Seen::default(), heard.iter());
     for (over, act) in acts.iter().enumerate() {
         let next = match act {
             Act::Change(write) => go_on(change(write, URL, &seen), &mut heard).map(|changed| {
-                // What fails here was deleted by the other.
+                // A failure here means that the other SDK has deleted it.
                 changed.iter().for_each(|changed| seen.note(changed));
             }),
             Act::Scan => go_on(scan(URL), &mut heard).map(|scan| seen.note_scan(&scan.unwrap())),
@@ -104,7 +104,7 @@ fn settle_elsewhere() -> Next<'static, ()> {
     })
 }
 
-/// The cost that another SDK took for settled when it had heard this.
+/// The cost that another SDK considered settled after these results.
 fn settled_elsewhere(acts: &[Act], heard: &Heard) -> Option<RecordId> {
     let [Act::SettleElsewhere] = acts else { return None };
     let Some(Ok(Outcome::Found(Found::Bytes(bytes)))) = heard.first() else {
@@ -113,18 +113,18 @@ fn settled_elsewhere(acts: &[Act], heard: &Heard) -> Option<RecordId> {
     Some(JournalRecord::parse(bytes).unwrap().id().clone())
 }
 
-/// All orders of the operations of some processes over one directory.
+/// All orders of the operations of several processes on one directory.
 struct Orders<'a> {
     before: &'a Memory,
     processes: &'a [Vec<Act>],
-    /// Whether one of them may end at any moment.
+    /// Whether a process may end at any moment.
     ends: bool,
     disks: Known<Disk>,
-    /// What is left of each of these directories, once that was looked at.
+    /// What a later process finds in each of these directories, once checked.
     left: BTreeMap<usize, Left>,
-    /// What each process may have heard.
+    /// The results that each process may have received.
     pasts: Known<(usize, Heard)>,
-    /// Where it stands then.
+    /// The state of the process for each of these.
     stands: Vec<Stand>,
 }
 
@@ -141,8 +141,8 @@ impl<'a> Orders<'a> {
         }
     }
 
-    /// Goes through all of them, and looks at the directory at every moment: if all processes ended there, every cost that
-    /// was there or was said to be stored has to be found. Tells those that are not. Gives the number of moments.
+    /// Explores all orders, and checks the directory at every moment: if all processes ended there, every cost that
+    /// existed or was reported as stored must be found. Reports those that are not. Returns the number of moments.
     fn explore(&mut self, lost: &mut dyn FnMut(&Self, &Moment, &RecordId)) -> usize {
         let disk = self.disks.place(Disk {
             files: self.before.clone(),
@@ -167,7 +167,7 @@ impl<'a> Orders<'a> {
         known.len()
     }
 
-    /// The moments that may follow if this process is next.
+    /// The moments that can follow if this process is next.
     fn after(&mut self, (disk, pasts): &Moment, process: usize) -> Vec<Moment> {
         let number = process as u32;
         let disk_now = &self.disks.values[*disk];
@@ -300,7 +300,7 @@ fn lose_nothing(processes: &[Vec<Act>], ends: bool) -> usize {
     moments.sum()
 }
 
-/// What one process does with its cost.
+/// The sequences of acts of one process with its cost.
 fn ways(key: &str) -> [Vec<Act>; 4] {
     [
         vec![switch(key)],
@@ -333,7 +333,7 @@ fn two_processes_with_one_cost_lose_no_other_in_any_order_of_their_operations() 
     println!("{moments} moments");
 }
 
-/// The second settles the cost that the first is at, and gives its name to the next one.
+/// The second process settles the cost that the first is working on, and gives its name to the next one.
 #[test]
 fn a_name_that_another_cost_has_meanwhile_is_taken_from_it_in_no_order_of_the_operations() {
     let only = directory(&[(home(), record("K1"))]);
@@ -360,7 +360,7 @@ fn two_processes_of_which_one_may_end_at_any_moment_lose_no_cost_in_any_order_of
     println!("{moments} moments");
 }
 
-/// It removes what it settled by the name alone.
+/// The other SDK removes what it settled by the name alone.
 #[test]
 fn an_sdk_that_removes_without_a_look_at_the_key_takes_no_cost_of_ours_while_its_own_has_the_name() {
     let before = directory(&[(home(), record("K2"))]);
@@ -377,8 +377,8 @@ fn an_sdk_that_removes_without_a_look_at_the_key_takes_no_cost_of_ours_while_its
     println!("{moments} moments");
 }
 
-/// What remains: both settle the other's cost, ours ends first and the next cost gets the name, and then the other removes
-/// what has it. A cost under any other name is not concerned.
+/// The remaining gap: both settle the same cost, ours ends first, so that the next cost gets the name, and then the
+/// other SDK removes the file of that name. Costs under other names are not affected.
 #[test]
 fn only_a_cost_that_was_brought_forward_under_its_hands_can_be_taken_by_such_an_sdk() {
     let before = directory(&[(home(), record("K2")), (waiting("K1"), record("K1"))]);

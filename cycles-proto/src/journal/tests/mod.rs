@@ -1,5 +1,5 @@
-//! The decisions about files, over directories in memory: after every operation of every change, in every order of two
-//! processes, over whatever may lie there.
+//! The procedures on directories in memory: interrupted after every operation, with two processes in every order, and
+//! with arbitrary files.
 
 mod crashes;
 mod hostile;
@@ -20,7 +20,7 @@ use crate::time::UnixMillis;
 const URL: &str = "http://localhost:7878";
 const ELSEWHERE: &str = "http://elsewhere.test";
 
-/// The reservation that the changes are of. Older versions called its file otherwise.
+/// The reservation of the changes. Older versions gave its file another name.
 const RESERVATION: &str = "r.1";
 
 fn record_of(url: &str, reservation: &str, key: &str) -> JournalRecord {
@@ -79,17 +79,17 @@ impl Disk {
         self.files.execute(process, op)
     }
 
-    /// What a process finds that comes later, when all others have ended.
+    /// The scan of a later process, when all others have ended.
     fn scan_later(&mut self) -> Scan {
         self.ended.extend(0..LATER);
         scan(URL).run(|op| self.execute(LATER, op)).unwrap()
     }
 }
 
-/// The number of a process that comes later.
+/// The number of a later process.
 const LATER: u32 = 99;
 
-/// Every record in the directory, by address and cost, with its files.
+/// All records in the directory, by address and cost, with their files.
 fn costs(files: &Memory) -> BTreeMap<(String, RecordId), Vec<(OsString, Bytes)>> {
     let mut costs = BTreeMap::<_, Vec<_>>::new();
     for (name, bytes) in files.iter() {
@@ -104,7 +104,7 @@ fn costs(files: &Memory) -> BTreeMap<(String, RecordId), Vec<(OsString, Bytes)>>
     costs
 }
 
-/// Whether a replay looks at a file of this name, at once or once its writer is gone.
+/// Whether a replay looks at a file of this name, now or when its writer is gone.
 fn is_pending(name: &OsStr) -> bool {
     let endings: [&[u8]; 4] = [b".json", b".waiting", b".tmp", b".taken"];
     endings
@@ -112,7 +112,7 @@ fn is_pending(name: &OsStr) -> bool {
         .any(|ending| name.as_encoded_bytes().ends_with(ending))
 }
 
-/// Fails unless every cost that is to be settled is found, once, in one file, and stays as it is found.
+/// Fails unless every unsettled cost is found exactly once, in one file, and stays there.
 fn assert_settles(disk: &mut Disk, context: &dyn core::fmt::Debug) -> BTreeSet<RecordId> {
     let found = disk.scan_later();
     let ids: BTreeSet<_> = found.records.iter().map(|record| record.id().clone()).collect();

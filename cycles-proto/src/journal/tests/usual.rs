@@ -1,4 +1,4 @@
-//! How few operations the usual changes take, and what each decides.
+//! The usual changes: how few operations they need, and their results.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Keeping the lease alive: the heartbeat's extensions and those that are asked for by hand, one at a time.
+//! The heartbeat: extends the lease with beats and with extensions that are asked for by hand, one at a time.
 
 pub mod lease;
 
@@ -22,12 +22,12 @@ use crate::wire::{Call, Encoded, Reads, Urgency};
 pub(super) struct Heartbeat {
     lease: Lease,
     beat: Beat,
-    /// How many extensions were named: each has a key of its own, and its repetitions have the same.
+    /// How many extensions have a number so far. Each extension has its own key, which its repetitions share.
     named: u64,
     attempt: Option<(Extension, Attempt)>,
-    /// Asked for by hand, in turn.
+    /// Extensions by hand, in turn.
     by_hand: VecDeque<Extension>,
-    /// Whether the caller was told that the lease is over.
+    /// Whether the loss of the lease was reported.
     told_lost: bool,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Heartbeat {
 enum Beat {
     /// Under a fresh key.
     At(Duration),
-    /// The same once more.
+    /// The same extension once more.
     Again(Duration, Extension),
     InFlight,
     Stopped,
@@ -45,23 +45,23 @@ enum Beat {
 /// One extension.
 #[derive(Clone, Copy, Debug)]
 struct Extension {
-    /// Its number, which its key is made of.
+    /// Its number, which its key contains.
     number: u64,
     by_ms: u64,
     /// Whether it was tried before.
     is_repeated: bool,
     /// Whether an attempt at it may have been acted on.
     may_be_done: bool,
-    /// The ticket of one that was asked for by hand.
+    /// The ticket, if it was asked for by hand.
     by_hand: Option<Ticket>,
 }
 
-/// Where and when something happens to a heartbeat.
+/// The context of a heartbeat's methods.
 pub(super) struct Scene<'a> {
     pub(super) common: &'a mut Common,
     pub(super) id: &'a ReservationId,
     pub(super) now: Now,
-    /// Whether a settlement is on its way, which may end the reservation at any time.
+    /// Whether a settlement is under way, which may end the reservation at any time.
     pub(super) is_settling: bool,
 }
 
@@ -87,7 +87,7 @@ impl Heartbeat {
         self.lease.lasts_until()
     }
 
-    /// When there is something to do next, if nothing comes from outside.
+    /// When there is something to do, if no input comes first.
     pub(super) fn wake(&self, is_settling: bool) -> Option<Duration> {
         let beat = match (self.attempt, self.beat) {
             (Some((_, attempt)), _) => Some(attempt.deadline),
@@ -98,7 +98,7 @@ impl Heartbeat {
         beat.into_iter().chain(end).min()
     }
 
-    /// Asks for an extension beside the heartbeat.
+    /// Queues an extension by hand.
     pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
         let ticket = common.tickets.take();
         let number = self.name();
@@ -120,7 +120,7 @@ impl Heartbeat {
         self.attempt.as_mut().map(|(_, attempt)| attempt)
     }
 
-    /// An extension that is due.
+    /// Sends an extension that is due.
     pub(super) fn poll(&mut self, scene: &mut Scene<'_>) -> Option<Step> {
         if self.attempt.is_some() {
             return None;
@@ -135,19 +135,19 @@ impl Heartbeat {
                 Some(Step::Send(Call { urgency, ..call }))
             }
             Err(error) => {
-                // A limit that the caller broke, or an id that no path can carry: no attempt would fare better.
+                // The caller broke a limit, or the id cannot be part of a path: no attempt would succeed.
                 self.failed(scene, extension, error, BeatFailure::Refused);
                 None
             }
         }
     }
 
-    /// Whether the lease is over, whoever was told.
+    /// Whether the lease is over, reported or not.
     pub(super) fn is_lost(&self, now: Now) -> bool {
         self.lost_at().is_some_and(|end| end <= now.mono)
     }
 
-    /// The reservation ends: what was asked for by hand and is not answered will not be.
+    /// Ends the heartbeat with the reservation: unanswered extensions by hand fail.
     pub(super) fn dismiss(&mut self, scene: &mut Scene<'_>) {
         let in_flight = self.attempt.take().map(|(extension, _)| extension);
         let open = in_flight.into_iter().chain(core::mem::take(&mut self.by_hand));
@@ -161,13 +161,13 @@ impl Heartbeat {
         }
     }
 
-    /// Takes the answer to an extension: when the lease ends now, if it was prolonged.
+    /// Handles the answer to an extension. Returns the new end of the lease if it was extended.
     pub(super) fn handle(&mut self, scene: &mut Scene<'_>, answer: Attempted) -> Option<UnixMillis> {
         let (extension, attempt) = self
             .attempt
             .filter(|(_, attempt)| attempt.ticket == answer.ticket)?;
         self.attempt = None;
-        // An answer after the attempt's time is none: its round trip would swell the reserve for ever.
+        // A reply after the attempt's deadline counts as a timeout: its round trip would inflate the reserve for good.
         let result = match answer.said.verdict::<ReservationExtendResponse>() {
             Ok(_) if attempt.deadline < scene.now.mono => Err(Failure::new(FailureKind::Timeout)),
             other => other,
@@ -249,7 +249,7 @@ impl Heartbeat {
                 ticket,
                 error: Some(error),
             }),
-            // The settlement on its way may have ended the reservation.
+            // The settlement under way may have ended the reservation.
             None if is_over && scene.is_settling => self.beat = Beat::Stopped,
             None => match self.lease.failed(scene.now.mono, failure) {
                 Next::Stop(reason) => self.stop(scene, reason, Some(error)),
@@ -279,8 +279,8 @@ impl Heartbeat {
         });
     }
 
-    /// When the lease counts as lost though the ledger has not said so. What grants add up to is far too little
-    /// against a server that clamps the lead, so it counts only once nothing more will come.
+    /// When the lease counts as lost although the ledger has not said so. With a server that clamps the lead, the sum
+    /// of the grants is far too low, so it decides only once the heartbeat has stopped.
     fn lost_at(&self) -> Option<Duration> {
         let is_telling = self.lease.is_measured() || matches!(self.beat, Beat::Stopped);
         self.lasts_until().filter(|_| is_telling)
@@ -310,7 +310,7 @@ impl Heartbeat {
         self.named - 1
     }
 
-    /// Tells that the lease is over, once.
+    /// Reports the loss of the lease, once.
     pub(super) fn tell_lost(&mut self, scene: &mut Scene<'_>) {
         if !self.told_lost {
             self.told_lost = true;
@@ -320,8 +320,8 @@ impl Heartbeat {
     }
 }
 
-/// When to beat instead of at `due`: up to an eighth of the wait earlier, if beats are spread. The shortest wait stays
-/// as it is.
+/// Moves a beat from `due` up to an eighth of its wait earlier, if beats are spread, but never below the shortest
+/// wait.
 fn early(common: &Common, beat: u64, now: Duration, due: Duration) -> Duration {
     if !common.spreads_beats {
         return due;
@@ -330,7 +330,7 @@ fn early(common: &Common, beat: u64, now: Duration, due: Duration) -> Duration {
     due.saturating_sub((wait / 8).mul_f64(common.seed.fraction(beat)))
 }
 
-/// Whether the ledger says that the reservation has ended. A bare 410 may be a proxy's.
+/// Whether the ledger says that the reservation has ended. A bare 410 may come from a proxy.
 fn is_over(error: &Error) -> bool {
     matches!(
         error.code(),
@@ -343,7 +343,7 @@ fn encode(scene: &Scene<'_>, extension: &Extension) -> Result<Encoded, Error> {
     encode_extension(scene.common, scene.id, key, extension.by_ms)
 }
 
-/// A request to prolong a lease.
+/// Encodes the request to extend a lease.
 pub(super) fn encode_extension(
     common: &Common,
     id: &ReservationId,

@@ -1,4 +1,4 @@
-//! The heartbeat within a reservation. Its arithmetic is tested with the lease.
+//! The heartbeat of a reservation. The tests of the lease cover its arithmetic.
 
 use http::Response;
 
@@ -12,13 +12,13 @@ const SECOND: Duration = Duration::from_secs(1);
 fn every_beat_has_a_key_of_its_own_and_asks_for_the_first_ttl() {
     let mut desk = Desk::held_with(config(), 30_000);
     desk.run([extended(30_000), extended(30_000), extended(30_000)]);
-    // Each beat leaves two attempts of 5 s and a margin of 1 s of the 29.995 s that are certain.
+    // Each beat reserves two attempts of 5 s and a margin of 1 s out of the 29.995 s that are certain.
     assert_eq!(desk.mono, Duration::from_millis(5 + 3 * (18_995 + 5)));
     let mut keys = desk.keys("/extend");
     keys.dedup();
     assert_eq!(keys.len(), 3);
     assert_eq!(desk.body("/extend")["extend_by_ms"], 30_000);
-    // An eighth of the 5 s is kept for timers that are late.
+    // An eighth of the 5 s is reserved for late timers.
     assert_eq!(desk.calls[0].timeout, Duration::from_millis(4_375));
     assert_eq!(
         desk.log(),
@@ -226,7 +226,7 @@ fn a_lease_of_unknown_length_is_lost_by_the_clock_only_once_nothing_prolongs_it(
     let mut request = reserve();
     request.ttl_ms = Some(4_000);
     let mut desk = Desk::with(config(), request);
-    // What the grants add up to is one second, over before the next beat.
+    // The grants add up to one second, which is over before the next beat.
     desk.run([ok(&granted), extended(5_000)]);
     desk.log();
     desk.pass(Duration::from_millis(998));
@@ -235,7 +235,7 @@ fn a_lease_of_unknown_length_is_lost_by_the_clock_only_once_nothing_prolongs_it(
     assert_eq!(
         desk.log(),
         ["POST r-1/extend", "heartbeat stopped", "lease lost"],
-        "nothing prolongs it any more"
+        "nothing extends it any more"
     );
 }
 
@@ -310,7 +310,7 @@ fn a_settled_life_beats_no_more() {
     assert!(desk.is_done());
 }
 
-/// A configuration that tries a commit again for a long time.
+/// A configuration that retries a commit for a long time.
 fn patient() -> CyclesConfig {
     let retry = crate::config::RetryPolicy {
         max_attempts: 100,

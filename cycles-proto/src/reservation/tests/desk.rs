@@ -1,4 +1,4 @@
-//! A reservation, virtual time, and answers that a test hands it.
+//! A reservation in virtual time, with answers from a test.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub(super) const APPLIED: &str = r#"{"status":"APPLIED","event_id":"e"}"#;
 
 pub(super) type Answered = Result<Response<Bytes>, FailureKind>;
 
-/// What the journal of a test does.
+/// The behaviour of a test's journal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Journal {
     Works,
@@ -32,13 +32,13 @@ pub(super) enum Journal {
     Silent,
 }
 
-/// A reservation, the time, and what was asked of the driver.
+/// A reservation, the time, and the steps that it asked for.
 pub(super) struct Desk {
     pub(super) reservation: Reservation,
     pub(super) mono: Duration,
     pub(super) log: Vec<String>,
     pub(super) calls: Vec<Call>,
-    /// Calls without an answer so far, each with the time at which it left.
+    /// Calls without an answer so far, each with the time at which it was sent.
     pub(super) open: VecDeque<(Call, Duration)>,
     pub(super) events: Vec<Event>,
     /// Changes of the journal without a report so far.
@@ -70,7 +70,7 @@ impl Desk {
         }
     }
 
-    /// One that holds a reservation of a minute.
+    /// A desk with a held reservation of a minute.
     pub(super) fn held() -> Self {
         Self::held_with(config(), 60_000)
     }
@@ -93,7 +93,8 @@ impl Desk {
         }
     }
 
-    /// Does all that is asked now, and lets no time pass; when the reservation wants to be polled next.
+    /// Carries out all steps that are due, without letting time pass. Returns when the reservation wants to be polled
+    /// next.
     pub(super) fn settle(&mut self) -> Option<Duration> {
         for _ in 0..1_000 {
             match self.reservation.poll(self.now()) {
@@ -144,8 +145,8 @@ impl Desk {
         panic!("it asks without end: {:?}", self.log)
     }
 
-    /// Gives `answers` to the calls one after the other, each after 5 ms, and lets time pass as the reservation asks,
-    /// until there is no answer left.
+    /// Gives `answers` to the calls in order, each after 5 ms, and lets time pass as the reservation asks, until there
+    /// is no answer left.
     pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answered>) -> &mut Self {
         for answer in answers {
             while let (Some(at), true) = (self.settle(), self.open.is_empty()) {
@@ -159,7 +160,7 @@ impl Desk {
         self
     }
 
-    /// Answers the call that is open for the longest time.
+    /// Answers the oldest open call.
     pub(super) fn reply(&mut self, answer: Answered) {
         let (call, sent) = self.open.pop_front().expect("an open call");
         self.hand_in(call.ticket, sent, answer);
@@ -175,7 +176,7 @@ impl Desk {
         }
     }
 
-    /// Lets time pass; whoever does not answer goes on not answering.
+    /// Lets time pass, without any answers.
     pub(super) fn pass(&mut self, time: Duration) -> &mut Self {
         let end = self.mono + time;
         while let Some(at) = self.settle().filter(|at| *at <= end) {
@@ -198,7 +199,7 @@ impl Desk {
         self.reservation.release(self.now(), ReleaseReason::ACTION_FAILED);
     }
 
-    /// What was done since the last time it was asked.
+    /// Returns the log since the last time.
     pub(super) fn log(&mut self) -> Vec<String> {
         self.settle();
         core::mem::take(&mut self.log)
@@ -226,7 +227,7 @@ impl Desk {
         matches!(self.reservation.poll(self.now()), Step::Done)
     }
 
-    /// The body of the last call to a path that ends so.
+    /// The body of the last call to a path with this end.
     pub(super) fn body(&self, end: &str) -> serde_json::Value {
         serde_json::from_slice(self.bodies(end).last().expect("a call")).unwrap()
     }
@@ -355,7 +356,7 @@ fn tell(event: &Event) -> &'static str {
     }
 }
 
-/// Paths as the tests call them.
+/// Shortens paths for the tests.
 fn short(line: &str) -> String {
     line.replace("/v1/reservations/", "").replace("/v1/", "")
 }

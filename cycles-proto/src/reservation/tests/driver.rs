@@ -1,12 +1,12 @@
-//! Drivers that do what they should not.
+//! Drivers that misbehave.
 
 use super::super::*;
 use super::desk::*;
 
-/// Makes a reservation in a state, which has this name.
+/// The name of a state, and a function that creates a reservation in it.
 type Arrange = (&'static str, fn() -> Desk);
 
-/// Every state in which a reservation waits for something.
+/// All states in which a reservation waits for something.
 fn waiting() -> [Arrange; 9] {
     [
         ("reserving", || quiet(Desk::new())),

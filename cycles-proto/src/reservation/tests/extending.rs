@@ -56,7 +56,7 @@ fn an_extension_after_the_lease_was_lost_is_told_and_another_loss_too() {
     assert_eq!(desk.log(), ["POST r-1/extend", "heartbeat stopped", "lease lost"]);
     desk.reservation.extend(Duration::from_secs(1)).unwrap();
     desk.run([extended(1_000)]);
-    // A second is too short for beats that recover.
+    // A second is too short for beats that can recover.
     desk.run([refusal(409, "MAX_EXTENSIONS_EXCEEDED")]).pass_s(2);
     assert_eq!(
         desk.log(),

@@ -1,4 +1,4 @@
-//! Reservations with a journal, without one, with one that fails, and from one.
+//! Reservations with a journal, without one, with a failing one, and resumed from one.
 
 use super::super::*;
 use super::desk::*;

@@ -1,4 +1,5 @@
-//! Whatever goes with a cost, its record can be read again: what would make it too large is left out, never the cost.
+//! A record can be read again whatever goes with the cost: data that would make it too large is left out, never the
+//! cost.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject};
 use crate::outcome::Event;
 use crate::time::UnixMillis;
 
-/// What the record of this commit is, and what was left out of it.
+/// The record of this commit, and what was left out of it.
 fn recorded(request: CommitRequest) -> (JournalRecord, Vec<String>) {
     let mut desk = Desk::held();
     desk.reservation.commit(desk.now(), request).unwrap();
@@ -23,7 +24,7 @@ fn recorded(request: CommitRequest) -> (JournalRecord, Vec<String>) {
     (desk.records[0].clone(), trimmed)
 }
 
-/// It is read as it was written, in every form that it takes.
+/// Checks that it can be read as it was written, in each of its forms.
 fn assert_readable(record: &JournalRecord) {
     let event = record.clone().into_event().unwrap();
     for record in [
@@ -54,7 +55,7 @@ fn text(bytes: usize) -> JsonObject {
     JsonObject::new().with("text", "x".repeat(bytes))
 }
 
-/// So many members, each of which takes many more bytes than its name has.
+/// An object with this many members, each of which takes many more bytes in JSON than its name has.
 fn quotes(members: usize) -> JsonObject {
     let name = |number| format!("\u{1}\"\"\"\"{number}");
     (0..members)
@@ -93,7 +94,7 @@ fn what_makes_a_record_too_large_is_left_out_and_told_and_the_rest_stays() {
     }
 }
 
-/// An object with a member that has one level for each of these, a list or an object, and one that has none.
+/// An object with one member nested as given, each level a list or an object, and one flat member.
 fn nested(is_list: &[bool]) -> JsonObject {
     let mut deep = "1".to_owned();
     for is_list in is_list {

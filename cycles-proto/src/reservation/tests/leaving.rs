@@ -1,4 +1,4 @@
-//! Callers that go away with or without something spent.
+//! Callers that leave, with or without something spent.
 
 use super::super::*;
 use super::desk::*;
@@ -49,7 +49,7 @@ fn what_the_caller_says_at_last_counts_and_not_what_was_spent_so_far() {
 fn nothing_more_is_spent_once_the_cost_was_handed_over() {
     let hand_over: [fn(&mut Desk); 4] = [
         |desk| desk.commit(5).unwrap(),
-        // What was spent by then is the cost.
+        // The amount spent so far is the cost.
         |desk| desk.reservation.abandon(desk.now()),
         |desk| desk.release(),
         |desk| {
@@ -65,7 +65,7 @@ fn nothing_more_is_spent_once_the_cost_was_handed_over() {
         let mut desk = Desk::held();
         desk.reservation.spent(&Amount::tokens(5)).unwrap();
         hand_over(&mut desk);
-        // Whether it is about to be sent, under way, or in the ledger.
+        // Whether the cost is about to be sent, under way, or in the ledger.
         for _ in 0..2 {
             for amount in [Amount::tokens(700), Amount::tokens(1), Amount::credits(1)] {
                 assert_eq!(
@@ -221,7 +221,7 @@ fn a_meter_that_never_ends_is_charged_what_it_counted_last() {
     assert_eq!(desk.body("/commit")["actual"]["amount"], 7);
 }
 
-/// What is told to be charged in place of a cost that was not taken, if there was one.
+/// The amount that an event reports as charged instead of a cost that was not accepted, if there was one.
 fn untaken(desk: &Desk) -> Option<Option<Amount>> {
     desk.events.iter().find_map(|event| {
         if let Event::CostNotTaken { charged, .. } = event {

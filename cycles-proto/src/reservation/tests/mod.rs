@@ -1,6 +1,6 @@
-//! A reservation against answers that a test hands it, in virtual time. Files are named after what the reservation is doing.
+//! A reservation with answers from a test, in virtual time. Files are named after what the reservation is doing.
 //!
-//! The rules of the money and of the machine, and where they are tested:
+//! The rules for the money and the machine, and their tests:
 //!
 //! | rule | tests |
 //! |---|---|

@@ -137,7 +137,7 @@ fn what_the_subject_leaves_out_comes_from_the_configuration() {
     );
 }
 
-/// The error of a reservation that is answered so.
+/// The error of a reservation that gets this answer.
 fn denied_by(answer: Answered) -> Error {
     let mut desk = Desk::new();
     desk.run([answer]);

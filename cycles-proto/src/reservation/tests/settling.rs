@@ -1,4 +1,4 @@
-//! Costs within a reservation. How a cost gets into the ledger is tested with the settlement.
+//! Costs of a reservation. The tests of the settlement cover how a cost gets into the ledger.
 
 use super::super::*;
 use super::desk::*;

@@ -1,4 +1,4 @@
-//! What those who wait for a reservation are told.
+//! Results for callers that wait for a reservation.
 
 use super::super::*;
 use super::desk::*;
@@ -6,7 +6,7 @@ use crate::models::ReservationId;
 use crate::outcome::{Aside, Event, StoreFailure};
 use crate::time::UnixMillis;
 
-/// All that the events of a reservation have told by now.
+/// The results from all events of the reservation so far.
 fn told(desk: &Desk) -> Told {
     let mut told = Told::default();
     for event in &desk.events {
@@ -108,7 +108,7 @@ fn a_lease_is_lost_by_the_clock_though_nobody_polled_until_then() {
     assert!(is_lost(&desk));
 }
 
-/// A process that was stopped for longer than its lease finds out by the clock, on whichever call comes first.
+/// A process that was suspended for longer than its lease finds out by the clock, on whichever call comes first.
 #[test]
 fn a_lease_that_ended_while_nobody_polled_is_told_as_lost_whatever_comes_next() {
     type Act = (&'static str, fn(&mut Desk));

@@ -109,7 +109,7 @@ fn a_replay_that_can_be_prolonged_is_held() {
     let mut desk = Desk::new();
     desk.run([granted(0)]);
     assert_eq!(desk.log(), ASKED);
-    assert!(desk.reservation.grant().is_none(), "not before it was prolonged");
+    assert!(desk.reservation.grant().is_none(), "not before it was extended");
     assert_eq!(desk.body("/extend")["extend_by_ms"], 60_000);
     desk.run([extended(60_000)]);
     assert_eq!(desk.log(), ["granted"]);
@@ -129,7 +129,7 @@ fn a_replay_that_can_be_prolonged_is_held() {
     assert!(desk.receipt().is_settled());
 }
 
-/// The server's sweep has not come to it yet, or its extensions are used up.
+/// The server has not swept it yet, or its extensions are used up.
 #[test]
 fn a_replay_that_is_active_but_cannot_be_prolonged_is_not_believed() {
     for refused in [

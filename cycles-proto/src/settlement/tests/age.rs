@@ -41,7 +41,7 @@ fn an_event_that_the_server_may_have_forgotten_is_not_sent_unless_it_is_forced()
 fn the_event_for_an_old_commit_is_not_sent_because_another_process_may_have_charged_it() {
     let old = |force| {
         let mut desk = Desk::resumed(record(), 0, force);
-        // What the record says, seen a week later.
+        // The record as it looks a week later.
         desk.wall_ahead_ms = 7 * DAY_MS;
         desk
     };

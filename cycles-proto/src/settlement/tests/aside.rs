@@ -1,4 +1,4 @@
-//! What is refused for good ends in a file for a person, or is said to be nowhere.
+//! A cost that is refused for good ends in a file for a person, or is reported as unrecorded.
 
 use super::desk::*;
 use super::*;
@@ -28,7 +28,7 @@ fn a_cost_without_a_record_is_set_aside_from_memory() {
     for (answers, kept) in refusals() {
         let mut desk = Desk::new();
         desk.journal_works = false;
-        // Until the first attempt is on its way.
+        // Until the first attempt is under way.
         desk.run([]);
         assert!(desk.settlement.receipt().is_none());
         desk.journal_works = true;
@@ -74,7 +74,7 @@ fn whether_a_refused_cost_is_in_a_file_belongs_to_the_word_that_its_caller_waits
     assert!(desk.settlement.receipt().is_none());
     desk.run([]);
     assert!(desk.settlement.receipt().unwrap().is_unrecorded());
-    // With a record there is nothing to wait for.
+    // With a record, there is nothing to wait for.
     let mut desk = Desk::new();
     desk.run([]);
     desk.settlement
@@ -128,7 +128,7 @@ fn without_a_journal_a_refused_cost_is_told_as_being_nowhere() {
     assert!(desk.outcome().is_unrecorded());
 }
 
-/// Whoever is told that a cost is nowhere charges it by hand, and then it counts twice.
+/// A caller that is wrongly told that a cost is unrecorded charges it by hand, and it counts twice.
 #[test]
 fn a_record_that_is_written_and_may_not_outlive_the_machine_is_a_record() {
     let mut desk = Desk::new();

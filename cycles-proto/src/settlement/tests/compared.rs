@@ -1,4 +1,4 @@
-//! What the ledger has in place of a cost, or less of it than it was.
+//! Costs for which the ledger has something else, or has charged less.
 
 use super::desk::{charged, throttled_for};
 use super::*;
@@ -266,7 +266,7 @@ fn a_cost_that_was_charged_for_less_is_told_with_both_amounts() {
     );
 }
 
-/// As the record has it.
+/// The reservation, charged as in the record.
 fn charged_by_us() -> Answered {
     charged(5)
 }

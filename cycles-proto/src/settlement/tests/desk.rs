@@ -1,4 +1,4 @@
-//! A settlement, virtual time, and answers that a test hands it.
+//! A settlement in virtual time, with answers from a test.
 
 use bytes::Bytes;
 use http::Response;
@@ -16,7 +16,7 @@ pub(super) const SEED: Seed = Seed([5; 16]);
 
 pub(super) type Answered = Result<Response<Bytes>, FailureKind>;
 
-/// A settlement, the time, and what was asked of the driver.
+/// A settlement, the time, and the steps that it asked for.
 pub(super) struct Desk {
     pub(super) settlement: Settlement,
     pub(super) mono: Duration,
@@ -24,9 +24,9 @@ pub(super) struct Desk {
     pub(super) bodies: Vec<Bytes>,
     pub(super) keys: Vec<String>,
     pub(super) journal_works: bool,
-    /// Whether what is written survives a machine that goes down.
+    /// Whether writes survive a crash of the machine.
     pub(super) journal_is_durable: bool,
-    /// How much the wall clock is ahead of what the record's writer had.
+    /// How far the wall clock is ahead of that of the record's writer.
     pub(super) wall_ahead_ms: u64,
 }
 
@@ -61,8 +61,8 @@ impl Desk {
         }
     }
 
-    /// Does all that is asked, gives `answers` to the calls one after the other, lets time pass as it is asked
-    /// to, and stops when there is nothing left to do or no answer left.
+    /// Carries out all steps, gives `answers` to the calls in order, lets time pass as requested, and stops when there
+    /// is nothing left to do or no answer left.
     pub(super) fn run(&mut self, answers: impl IntoIterator<Item = Answered>) -> &mut Self {
         let mut answers = answers.into_iter();
         for _ in 0..10_000 {
@@ -132,7 +132,7 @@ impl Desk {
         panic!("no end: {:?}", self.log)
     }
 
-    /// The attempt in attempt.
+    /// The ticket of the attempt under way.
     pub(super) fn ticket(&self) -> Ticket {
         match &self.settlement.stage {
             Stage::InFlight(_, attempt) => attempt.ticket,
@@ -165,7 +165,7 @@ impl Desk {
         }
     }
 
-    /// What was done, with the commit's path shortened.
+    /// The log of steps, with the commit's path shortened.
     pub(super) fn log(&self) -> Vec<String> {
         let shorten = |line: &String| {
             line.replace("/v1/reservations/r-1", "r")
@@ -245,7 +245,7 @@ pub(super) fn detail(status: &str) -> Answered {
     detail_with(status, "")
 }
 
-/// One that was charged so many tokens.
+/// A commit that was charged this many tokens.
 pub(super) fn charged(tokens: i64) -> Answered {
     detail_with(
         "COMMITTED",
@@ -263,12 +263,12 @@ fn detail_with(status: &str, more: &str) -> Answered {
 }
 
 impl Settlement {
-    /// A call was answered.
+    /// Reports the response to a call.
     pub(super) fn handle_response(&mut self, now: Now, ticket: Ticket, response: &http::Response<Bytes>) {
         self.handle(now, ticket, self.reader().read(Ok(response)));
     }
 
-    /// A call has no answer.
+    /// Reports that a call got no answer.
     pub(super) fn handle_failure(&mut self, now: Now, ticket: Ticket, failure: Failure) {
         self.handle(now, ticket, self.reader().read(Err(failure)));
     }

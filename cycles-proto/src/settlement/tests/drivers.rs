@@ -1,4 +1,4 @@
-//! What a driver may do and leave undone.
+//! Careless drivers: what they may do or leave undone.
 
 use super::super::*;
 use super::desk::*;

@@ -1,4 +1,4 @@
-//! Costs whose reservation is over, or may be.
+//! Costs whose reservation has ended, or may have.
 
 use super::*;
 

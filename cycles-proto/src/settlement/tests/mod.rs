@@ -1,4 +1,4 @@
-//! A settlement against answers that a test hands it, in virtual time.
+//! A settlement with answers from a test, in virtual time.
 
 mod age;
 mod aside;
@@ -65,7 +65,7 @@ fn a_cost_that_cannot_be_settled_now_stays_recorded() {
 
 #[test]
 fn the_error_of_a_cost_in_a_record_asks_nobody_to_repeat_it_and_that_of_one_without_does() {
-    // The record is written at once, after the first attempt, never.
+    // The record is written at once, after the first attempt, or never.
     for (works_from, is_recorded) in [(0, true), (1, true), (usize::MAX, false)] {
         let mut desk = Desk::new();
         for attempt in 0..6 {
@@ -395,12 +395,12 @@ fn a_long_pause_of_a_cost_from_an_earlier_run_is_recorded_and_waited_for_by_nobo
         ));
         assert_eq!(desk.mono.as_secs(), 0, "{status}: it makes room at once");
 
-        // One that is as long as our own waits may be is waited for.
+        // A pause within the range of our own waits is waited for.
         let mut desk = Desk::resumed(record(), 0, false);
         desk.run([busy(30), answer(200, COMMITTED)]);
         assert!(desk.outcome().is_settled());
 
-        // And so is one that could not be recorded, or is not an earlier run's, or that somebody forces.
+        // So is a pause that could not be recorded, or of a cost that is not from an earlier run or is forced.
         let mut desk = Desk::resumed(record(), 0, false);
         desk.journal_works = false;
         desk.run([busy(3_600), answer(200, COMMITTED)]);

@@ -1,4 +1,4 @@
-//! What is told of a cost that is not settled yet, and which answers say nothing of it.
+//! Receipts and events of a cost that is not settled yet, and answers that are not about the cost.
 
 use super::super::*;
 use super::desk::*;
@@ -159,7 +159,7 @@ fn a_bare_410_is_no_answer_to_an_event_and_the_record_stays() {
     assert_eq!(desk.log().last().unwrap(), "failed");
 }
 
-/// The first record is stored or not, and so is the pause after the only attempt; then nothing more is tried.
+/// A throttled settlement whose first record and whose pause are stored or not; then nothing more is tried.
 fn throttled_once(first_is_stored: bool, pause_is_stored: bool) -> Desk {
     let config = CyclesConfig::builder("cyc_live_0123456789", "http://h").retry_enabled(false);
     let config = Arc::new(config.build().unwrap());
@@ -191,7 +191,7 @@ fn whether_a_resumed_cost_counted_stays_open_where_its_key_was_not_looked_for() 
     }
 }
 
-/// An error in the ledger's words that does not name the request, as all of its own do.
+/// An error with a code of the ledger that does not name the request, unlike the ledger's own errors.
 fn nameless(status: u16, code: &str) -> Answered {
     answer(status, &format!(r#"{{"error":"{code}","message":"m"}}"#))
 }

@@ -1,16 +1,17 @@
-//! Operations that are one request and one answer.
+//! Operations with one request and one answer.
 //!
-//! An [`Operation`] is a machine with a single thing to do at a time: make its [`call`](Operation::call),
-//! hand the answer to [`handle`](Operation::handle), and do so again if it says so.
+//! An [`Operation`] is a machine with a single thing to do at a time: make its [`call`](Operation::call), hand the
+//! answer to [`handle`](Operation::handle), and repeat that if it asks to.
 //!
-//! The retry rule, the same for all: whatever leaves the outcome open (a connection that was lost, a server or a
-//! balancer that failed, a redirect, a success that cannot be read: all that is [ambiguous](Verdict::Ambiguous)) is
-//! followed by one repetition at once, with the same key and the same bytes, as long as at least half of the
-//! attempt's time is left and the server asks for no pause; both together take no longer than one attempt may. What
-//! never left, what was refused and what was throttled is not repeated, and nothing is with [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled) off.
+//! The retry rule is the same for all. If the outcome is open (a lost connection, a failed server or load balancer, a
+//! redirect, a success that cannot be read: everything [ambiguous](Verdict::Ambiguous)), the call is repeated once,
+//! immediately, with the same key and the same bytes, provided that at least half of the attempt's time is left and
+//! the server asks for no pause. Both attempts together take no longer than one may. A call that was never sent,
+//! refused or throttled is not repeated, and without [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled)
+//! none is.
 //!
-//! An outcome that was open once stays open until the ledger's own word closes it: a repetition that is
-//! refused by a proxy, by a missing key or by a closed port says nothing about the first attempt.
+//! Once open, an outcome stays open until an answer from the ledger itself closes it: a repetition that fails because
+//! of a proxy, a missing key or a closed port says nothing about the first attempt.
 
 mod raw;
 mod start;
@@ -41,20 +42,20 @@ pub struct Operation<T> {
     context: CallContext,
     encoded: Encoded,
     attempt: u64,
-    /// Whether an attempt before this one may have been acted on.
+    /// Whether an earlier attempt may have been acted on.
     may_be_done: bool,
     timeout: Duration,
     result: fn(CallContext, Verdict<T>, bool) -> Result<T, Error>,
-    /// What of a result is no success of the server.
+    /// Finds the error in a result, including an unsuccessful raw response.
     trouble: fn(&Result<T, Error>) -> Option<&Error>,
 }
 
-/// What follows an answer.
+/// What to do after an answer.
 #[derive(Clone, Debug)]
 #[must_use = "an operation that goes on must be called again"]
 #[expect(
     clippy::large_enum_variant,
-    reason = "it is taken apart at once; a box would be an allocation for nothing"
+    reason = "it is taken apart at once; a box would be a needless allocation"
 )]
 pub enum Progress<T> {
     /// Make the operation's call again.
@@ -64,7 +65,7 @@ pub enum Progress<T> {
 }
 
 impl<T: 'static> Operation<T> {
-    /// The call to make now. Each one has the same request.
+    /// The call to make now. Every call has the same request.
     pub fn call(&self) -> Call {
         self.encoded
             .call(&self.config, Ticket(self.attempt), self.timeout)
@@ -74,18 +75,18 @@ impl<T: 'static> Operation<T> {
         self.trouble
     }
 
-    /// What is asked.
+    /// The context of the call, as errors show it.
     pub fn context(&self) -> &CallContext {
         &self.context
     }
 
-    /// Takes the answer to the call. `elapsed` is the time since the operation's first call was made.
+    /// Handles the answer to the call. `elapsed` is the time since the operation's first call was made.
     pub fn handle(self, elapsed: Duration, answer: Result<&http::Response<Bytes>, Failure>) -> Progress<T> {
         let reader = self.encoded.reader(&self.config);
         self.answered(elapsed, reader.read(answer))
     }
 
-    /// As [`handle`](Self::handle), with the answer as it was read.
+    /// Like [`handle`](Self::handle), with an answer that is already read.
     pub(crate) fn answered(self, elapsed: Duration, answer: Answer) -> Progress<T> {
         let whole = self.config.attempt_timeout();
         let may_repeat = self.attempt == 0 && elapsed <= whole / 2 && self.config.retry().enabled;
@@ -114,7 +115,7 @@ impl<T: 'static> Operation<T> {
         Progress::Again(self)
     }
 
-    /// The failure without the API key, and with the time that was given if that is all there is to say.
+    /// Removes the API key from the failure; a timeout without a detail gets the time limit as its detail.
     fn described(&self, failure: Failure) -> Failure {
         if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
             return failure.with_detail(format!("gave up after {:?}", self.timeout));
@@ -123,7 +124,7 @@ impl<T: 'static> Operation<T> {
     }
 }
 
-/// Whether the outcome is open and the server did not ask for a pause.
+/// Whether the outcome is open and the server does not ask for a pause.
 fn is_worth_repeating<T>(verdict: &Verdict<T>) -> bool {
     match verdict {
         Verdict::Ambiguous(reply) => !reply.asks_for_a_pause(),

@@ -1,4 +1,4 @@
-//! Any operation with its answer as it came, whatever that says.
+//! Raw operations, whose answers are returned unchanged.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,40 +17,40 @@ use crate::models::{
 use crate::outcome::{CallContext, Error, OperationKind};
 use crate::wire::reply::{Reply, Verdict, judged, parse, parse_value};
 
-/// What to ask for a [`RawResponse`]. What is asked with one value can be given as that.
+/// A request for a [`RawResponse`]. Requests that consist of one value convert from it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum RawRequest<'a> {
-    /// Whether an action would be allowed.
+    /// Asks whether an action would be allowed.
     Decide(&'a DecisionRequest),
-    /// To hold budget for an action.
+    /// Holds budget for an action.
     CreateReservation(&'a ReservationCreateRequest),
-    /// To charge the actual cost of an action to its reservation.
+    /// Charges the actual cost of an action to its reservation.
     CommitReservation(&'a ReservationId, &'a CommitRequest),
-    /// To give back what a reservation holds.
+    /// Gives back the budget of a reservation.
     ReleaseReservation(&'a ReservationId, &'a ReleaseRequest),
-    /// To prolong a reservation's lease.
+    /// Extends a reservation's lease.
     ExtendReservation(&'a ReservationId, &'a ReservationExtendRequest),
-    /// One reservation.
+    /// Fetches one reservation.
     GetReservation(&'a ReservationId),
-    /// Reservations, a page at a time.
+    /// Lists reservations, one page at a time.
     ListReservations(&'a ListReservationsParams),
-    /// To charge an action that was not reserved.
+    /// Charges an action that has no reservation.
     CreateEvent(&'a EventCreateRequest),
-    /// Balances, a page at a time.
+    /// Fetches balances, one page at a time.
     GetBalances(&'a BalanceParams),
-    /// A signed evidence envelope.
+    /// Fetches a signed evidence envelope.
     GetEvidence(&'a EvidenceId),
-    /// The keys that verify evidence.
+    /// Fetches the keys that verify evidence.
     GetEvidenceJwks,
-    /// Whether the server is ready.
+    /// Asks whether the server is ready.
     Health,
 }
 
-/// An answer of the server as it came, also where it is an error.
+/// The server's answer, unchanged, even if it is an error.
 ///
-/// `Debug` shows the status and the size of the body, and of the body no more than an error does: its start. The API
-/// key is in neither.
+/// `Debug` shows the status, the size of the body and, like an error, only the start of the body. It never shows the
+/// API key.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
     info: ResponseInfo,
@@ -58,8 +58,8 @@ pub struct RawResponse {
 }
 
 impl RawResponse {
-    /// Whether the operation was done: the answer is what the protocol says it is. A decision that denies is a
-    /// success of its operation.
+    /// Whether the operation was done, with an answer as the protocol defines it. A decision that denies is a success
+    /// of its operation.
     pub fn is_success(&self) -> bool {
         self.error.is_none()
     }
@@ -69,7 +69,7 @@ impl RawResponse {
         self.info.status()
     }
 
-    /// What is wrong, in the server's words; the start of the body if it is no error of the protocol.
+    /// The server's error message, or the start of the body if it is not an error of the protocol.
     pub fn error_message(&self) -> Option<&str> {
         match self.error.as_deref()? {
             Error::BudgetExceeded { message, .. }
@@ -78,7 +78,7 @@ impl RawResponse {
             | Error::Api { message, .. } => Some(message),
             Error::Deserialization(unreadable) => Some(&unreadable.problem),
             Error::Transport(error) => Some(error.failure.detail()),
-            // None of these is made of an answer.
+            // These do not come from an answer.
             Error::Config(_)
             | Error::Validation(_)
             | Error::DryRun(_)
@@ -91,7 +91,7 @@ impl RawResponse {
         }
     }
 
-    /// The error that the operation itself would have returned: its code, its details, whether the outcome is
+    /// The error that the operation itself would have returned, with its code, its details, and whether the outcome is
     /// open.
     pub fn error(&self) -> Option<&Error> {
         self.error.as_deref()
@@ -102,12 +102,12 @@ impl RawResponse {
         &self.info
     }
 
-    /// The body as it came.
+    /// The body as received.
     pub fn body(&self) -> &Bytes {
         self.info.body()
     }
 
-    /// The body to be printed: without the API key, and what is not UTF-8 is replaced.
+    /// The body for display: without the API key, and with invalid UTF-8 replaced.
     pub fn text(&self) -> Cow<'_, str> {
         match String::from_utf8_lossy(self.info.body()) {
             Cow::Borrowed(text) => self.info.shown(text),
@@ -115,7 +115,7 @@ impl RawResponse {
         }
     }
 
-    /// A member of the body, if the body is a JSON object that has it and it decodes as `T`.
+    /// Returns a member of the body, if the body is a JSON object with this member and it decodes as `T`.
     ///
     /// ```
     /// # use cycles_proto::{RawResponse, models::ReservationId};
@@ -130,8 +130,7 @@ impl RawResponse {
 }
 
 impl Operation<RawResponse> {
-    /// Any operation. Its result is an error only if there is no answer. The retry rule is that of all
-    /// operations.
+    /// Starts any operation, with the usual retry rule. Its result is an error only if there is no answer.
     ///
     /// # Errors
     /// [`Error::Validation`] if the request breaks a limit.
@@ -179,7 +178,7 @@ impl<T: Reply> Operation<T> {
     }
 }
 
-/// As the operation itself judges it, with what came in place of what was read.
+/// Returns the operation's own verdict, with the raw response in place of the parsed one.
 pub(crate) fn as_it_came<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdict<RawResponse> {
     judged::<T>(kind, info.clone()).map(|_| RawResponse { info, error: None })
 }

@@ -1,4 +1,4 @@
-//! The operations, one constructor each: what is sent where, and what comes back.
+//! The constructors of the operations.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::outcome::{Error, OperationKind};
 use crate::path::{balances_path, evidence_path, list_path, reservation_path};
 
 impl Operation<DecisionResponse> {
-    /// Asks whether an action would be allowed; holds nothing.
+    /// Asks whether an action would be allowed, without holding budget.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit. So for all operations.
+    /// [`Error::Validation`] if the request breaks a limit. The same applies to all operations.
     pub fn decide(config: &Arc<CyclesConfig>, request: &DecisionRequest, seed: Seed) -> Result<Self, Error> {
         Self::post(config, OperationKind::Decide, path("/v1/decide"), request, seed)
     }
@@ -65,7 +65,7 @@ impl Operation<CommitResponse> {
 }
 
 impl Operation<ReleaseResponse> {
-    /// Gives back what a reservation holds.
+    /// Gives back the budget of a reservation.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -87,7 +87,7 @@ impl Operation<ReleaseResponse> {
 }
 
 impl Operation<ReservationExtendResponse> {
-    /// Prolongs a reservation's lease.
+    /// Extends a reservation's lease.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -109,7 +109,7 @@ impl Operation<ReservationExtendResponse> {
 }
 
 impl Operation<EventCreateResponse> {
-    /// Charges an action that was not reserved.
+    /// Charges an action that has no reservation.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -129,7 +129,7 @@ impl Operation<EventCreateResponse> {
 }
 
 impl Operation<ReservationDetail> {
-    /// Looks at one reservation.
+    /// Fetches one reservation.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -149,7 +149,7 @@ impl Operation<ReservationDetail> {
 }
 
 impl Operation<ReservationListResponse> {
-    /// Lists reservations, a page at a time.
+    /// Lists reservations, one page at a time.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -163,7 +163,7 @@ impl Operation<ReservationListResponse> {
 }
 
 impl Operation<BalanceResponse> {
-    /// Shows balances, a page at a time.
+    /// Fetches balances, one page at a time.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -177,7 +177,7 @@ impl Operation<BalanceResponse> {
 }
 
 impl Operation<CyclesEvidenceEnvelope> {
-    /// Fetches a signed envelope. It is public: no key is sent.
+    /// Fetches a signed envelope. It is public, so no API key is sent.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -187,7 +187,7 @@ impl Operation<CyclesEvidenceEnvelope> {
 }
 
 impl Operation<CyclesEvidenceJwks> {
-    /// Fetches the keys that verify evidence. They are public: no key is sent.
+    /// Fetches the keys that verify evidence. They are public, so no API key is sent.
     ///
     /// # Errors
     /// [`Error::Validation`].
@@ -202,7 +202,7 @@ impl Operation<CyclesEvidenceJwks> {
 }
 
 impl Operation<HealthResponse> {
-    /// Asks whether the server is ready. It is public: no key is sent.
+    /// Asks whether the server is ready. This is public, so no API key is sent.
     ///
     /// # Errors
     /// [`Error::Validation`].

@@ -341,7 +341,7 @@ fn a_redirect_is_not_followed_and_the_error_names_the_base_url_that_would_be_rig
     }
 }
 
-/// Every way in which a repetition can end that says nothing about the first attempt.
+/// All the ways in which a repetition can end without saying anything about the first attempt.
 #[test]
 fn an_open_outcome_stays_open_until_the_ledger_closes_it() {
     let error = |code: &str| format!(r#"{{"error":"{code}","message":"m","request_id":"q"}}"#);

@@ -1,7 +1,7 @@
-//! JSON as text: what a parser leaves out when it says no.
+//! JSON as text, to explain what a parser refuses.
 
-/// The text with every integer that is written in another way (`42.0`, `4.2e1`, as gateways do that read and write
-/// numbers as floats) written as digits, or nothing if there is none. No digit goes through a float.
+/// Rewrites integers such as `42.0` and `4.2e1` as digits, because some gateways read and write numbers as floats.
+/// `None` if there are none. No digit passes through a float.
 pub(super) fn with_plain_integers(text: &str) -> Option<String> {
     let mut plain = String::new();
     let mut kept = 0;
@@ -16,7 +16,7 @@ pub(super) fn with_plain_integers(text: &str) -> Option<String> {
     (kept > 0).then(|| plain + &text[kept..])
 }
 
-/// The path of the member that begins last before an offset: `balances[1].remaining.amount`. Nothing outside of all
+/// The path of the last member that begins before an offset: `balances[1].remaining.amount`. `None` outside of all
 /// members.
 pub(super) fn member_at(text: &str, offset: usize) -> Option<String> {
     let mut path: Vec<Step> = Vec::new();
@@ -46,7 +46,7 @@ pub(super) fn member_at(text: &str, offset: usize) -> Option<String> {
     (!shown.is_empty()).then_some(shown)
 }
 
-/// The offset of a line and column as serde_json counts them: from one, in bytes.
+/// The offset of a line and column, which serde_json counts from one and in bytes.
 pub(super) fn offset(text: &str, line: usize, column: usize) -> usize {
     let before = text.split_inclusive('\n').take(line.saturating_sub(1));
     before.map(str::len).sum::<usize>() + column
@@ -62,7 +62,7 @@ struct Token<'a> {
     text: &'a str,
 }
 
-/// Strings, punctuation, and whatever else stands between white space and those.
+/// Splits into strings, punctuation, and anything else between those and white space.
 fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -78,7 +78,7 @@ fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
             b'{' | b'}' | b'[' | b']' | b':' | b',' => 1,
             _ => bytes[at..].iter().take_while(|byte| !is_end(**byte)).count(),
         };
-        // All ends are ASCII, so that no character is cut; a string without an end goes on to the text's.
+        // All ends are ASCII, so no character is cut. A string without an end goes to the end of the text.
         Some(Token {
             start,
             text: text.get(start..at)?,
@@ -86,7 +86,7 @@ fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// With both quotes, and not beyond the end.
+/// The length including both quotes, limited to the text.
 fn string_length(bytes: &[u8]) -> usize {
     let mut length = 1;
     while let Some(byte) = bytes.get(length) {
@@ -103,7 +103,7 @@ fn is_end(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b':' | b',')
 }
 
-/// The digits of a number that is an integer by its value and not by its form.
+/// The digits of a number whose value is an integer although it is not written as one.
 fn integer(number: &str) -> Option<String> {
     let (sign, rest) = match number.strip_prefix('-') {
         Some(rest) => ("-", rest),
@@ -130,7 +130,7 @@ fn integer(number: &str) -> Option<String> {
     let moved = exponent.parse::<i32>().ok()?;
     let zeros = zeros + i64::from(moved) - i64::try_from(fraction.len()).ok()?;
     let digits = digits.trim_start_matches('0');
-    // Longer ones fit no member.
+    // Longer numbers fit no member.
     let zeros = usize::try_from(zeros)
         .ok()
         .filter(|zeros| zeros + digits.len() <= 20)?;

@@ -1,4 +1,4 @@
-//! One test per row of the verdict table.
+//! One test for each row of the verdict table.
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod rewritten;
@@ -22,7 +22,7 @@ fn error(code: &str) -> String {
     format!(r#"{{"error":"{code}","message":"words","request_id":"r-1"}}"#)
 }
 
-/// The verdict's name, so that a row reads as one line.
+/// The verdict's name, so that a row fits on one line.
 fn name<T>(verdict: &Verdict<T>) -> &'static str {
     match verdict {
         Verdict::Success(_) => "success",
@@ -336,7 +336,7 @@ fn only_an_answer_that_the_ledger_gives_after_looking_for_the_key_closes_an_open
         };
         [false, true].map(|may_be_done| reply.closes_the_outcome(may_be_done))
     };
-    // Of a first attempt, and of one after an attempt that may have been acted on.
+    // For a first attempt, and for one after an attempt that may have been acted on.
     for (status, code, expected) in [
         (409, "RESERVATION_FINALIZED", [true, true]),
         (410, "RESERVATION_EXPIRED", [true, true]),

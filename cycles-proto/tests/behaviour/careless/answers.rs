@@ -1,4 +1,4 @@
-//! What a driver without manners hands in as answers.
+//! The answers of a careless driver.
 
 use bytes::Bytes;
 use cycles_proto::FailureKind;
@@ -12,8 +12,8 @@ impl Dice {
         [Dns, Connect, ConnectTimeout, Tls, Proxy, Timeout, Lost, TooLarge][self.below(8)]
     }
 
-    /// Mostly what the operation expects, often a refusal, sometimes anything. What is granted is mostly called
-    /// `id`, and `key` is what a server may echo.
+    /// Mostly what the operation expects, often a refusal, sometimes anything. A granted reservation is mostly called
+    /// `id`, and the server may echo `key`.
     pub fn response(&mut self, path: &str, id: &str, key: &str) -> Response<Bytes> {
         const CODES: [(u16, &str); 12] = [
             (409, "BUDGET_EXCEEDED"),
@@ -31,7 +31,7 @@ impl Dice {
         ];
         const PAGES: [u16; 9] = [200, 201, 302, 401, 404, 410, 429, 500, 503];
         let response = Response::builder();
-        // Most lives shall get beyond their first answer.
+        // Most reservations should get beyond their first answer.
         let luck = if path.ends_with("/reservations") { 6 } else { 10 };
         match self.below(luck) {
             0..=4 => {

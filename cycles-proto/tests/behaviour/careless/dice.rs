@@ -1,10 +1,10 @@
-//! What is drawn, from a seed or from bytes.
+//! Random decisions, from a seed or from bytes.
 
-/// Draws from a seed go on for ever; draws from bytes end with them.
+/// A source of decisions: a seed never runs out, bytes do.
 pub enum Dice {
-    /// A small generator (splitmix64): the same rolls in every run.
+    /// A small random generator (splitmix64), with the same numbers in every run.
     Seeded(u64),
-    /// The bytes that are left, the next one last.
+    /// The remaining bytes, the next one last.
     Drawn(Vec<u8>),
 }
 

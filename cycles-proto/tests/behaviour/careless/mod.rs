@@ -1,10 +1,10 @@
-//! A driver without manners, and the rules that a reservation keeps with it: it never panics, never asks for a poll in
-//! the past, asks for a bounded number of things without anything new from outside, charges what it was told to
-//! under one key of its own, never both charges and releases, sends no cost before its record was stored or could
-//! not be, gives nothing back that may have cost something, believes no grant that has no time left before it was prolonged, gives one back that
-//! comes too late, repeats a beat under its key, and is over when it says so.
+//! A careless driver, and the rules that a reservation keeps in spite of it. It never panics, never asks for a poll in
+//! the past, and asks for a bounded number of steps without new input. It charges the given cost under one key of its
+//! own, and never both charges and releases. It sends no cost before its record is stored or has failed to be stored,
+//! and gives nothing back that may have cost something. It does not accept a grant without time left before it is
+//! extended, and gives a late grant back. It repeats a beat under the same key, and is over when it says so.
 //!
-//! What the driver does is drawn from a seed, or from bytes, where a fuzzer chooses.
+//! A seed decides what the driver does, or bytes from a fuzzer.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -36,7 +36,7 @@ pub use self::dice::Dice;
 const KEY: &str = "cyc_live_0123456789";
 const WALL: u64 = 1_795_000_000_000;
 
-/// A driver without manners.
+/// A careless driver.
 pub struct Driver {
     dice: Dice,
     config: Arc<CyclesConfig>,
@@ -44,46 +44,46 @@ pub struct Driver {
     now: Now,
     open: Vec<(Call, Duration)>,
     stores: Vec<(Ticket, JournalWrite)>,
-    /// Every ticket that there ever was, and some that never were.
+    /// All tickets so far, and some that never existed.
     tickets: Vec<Ticket>,
-    /// Records whose store was answered, by their bodies.
+    /// Records whose writes were reported, by their bodies.
     answered: BTreeSet<String>,
     records: Vec<JournalRecord>,
     keys: BTreeSet<String>,
-    /// What all keys begin with.
+    /// The beginning of all keys.
     seed: Seed,
-    /// The attempts to reserve.
+    /// The tickets of attempts to reserve.
     creates: BTreeSet<Ticket>,
-    /// The key of an extension that was not answered with a success.
+    /// The key of an extension that has not succeeded.
     beat: Option<String>,
-    /// Whether a grant had no time left, and was not prolonged since.
+    /// Whether a grant had no time left and has not been extended since.
     is_doubtful: bool,
-    /// Whether extensions were asked for by hand, which go between the beats.
+    /// Whether extensions by hand were requested, which come between the beats.
     by_hand: bool,
-    /// The one body of every kind of request that is repeated.
+    /// The single body of each kind of repeated request.
     bodies: BTreeMap<&'static str, String>,
-    /// What was told to be spent, while nothing was handed over.
+    /// The reported spend, while no cost was handed over.
     spent: i64,
-    /// Whether a cost was told that could not be taken.
+    /// Whether a cost was reported that could not be accepted.
     untaken: bool,
-    /// Whether nothing came since it was done.
+    /// Whether it is done, and nothing has come since.
     is_over: bool,
-    /// Whether a grant came after that, which is to be given back.
+    /// Whether a grant came after that, which has to be given back.
     is_owed: bool,
-    /// The cost that was handed over, and taken.
+    /// The cost that was handed over and accepted.
     cost: Option<i64>,
-    /// Whether the caller has said the last word.
+    /// Whether the caller has decided its end.
     is_decided: bool,
     has_settled: bool,
     has_released: bool,
-    /// What was asked since something came from outside.
+    /// The number of steps since the last input.
     asked: u32,
-    /// How it said that it ended.
+    /// The outcome that it reported.
     told: Option<String>,
 }
 
 impl Driver {
-    /// A driver whose machine has this seed.
+    /// Creates a driver of a machine with this seed.
     pub fn new(mut dice: Dice, seed: u64) -> Self {
         let mut retry = RetryPolicy::default();
         retry.enabled = !dice.one_in(8);
@@ -134,7 +134,7 @@ impl Driver {
         }
     }
 
-    /// Some hundred things happen; how it ended.
+    /// Makes some hundred things happen. Returns how it ended.
     pub fn live(mut self) -> usize {
         let steps = 20 + self.dice.below(200);
         for _ in 0..steps {
@@ -268,7 +268,7 @@ impl Driver {
         self.open.push((call, self.now.mono));
     }
 
-    /// Until an extension succeeded, the next beat is the same once more.
+    /// Checks that beats repeat the same extension until it succeeds.
     fn beats(&mut self, body: &str) {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         let key = body["idempotency_key"].as_str().unwrap().to_owned();
@@ -300,15 +300,15 @@ impl Driver {
             self.is_doubtful |= !has_time && !was_held;
         }
         let is_extension = said["status"] == "ACTIVE" && said["reservation_id"].is_null();
-        let is_prolonged = response.status() == 200 && is_extension;
-        self.is_doubtful &= !is_prolonged && !was_held;
+        let is_extended = response.status() == 200 && is_extension;
+        self.is_doubtful &= !is_extended && !was_held;
         assert!(
             !self.is_doubtful || self.reservation.grant().is_none(),
-            "a grant is believed that was not prolonged"
+            "a grant was accepted that was not extended"
         );
     }
 
-    /// Something comes back for a call, in whatever order, or comes back twice.
+    /// Answers a call, in any order, or answers it twice.
     fn answer(&mut self) {
         if self.open.is_empty() {
             return;
@@ -348,7 +348,7 @@ impl Driver {
         self.reservation.handle_stored(self.now, ticket, stored);
     }
 
-    /// Time passes a little, or to when the reservation wants it, or by far, or backwards.
+    /// Lets time pass: a little, up to the requested time, by far, or backwards.
     fn pass(&mut self) {
         self.asked = 0;
         let ms = [1, 40, 900, 5_000, 7_000, 50_000, 4_000_000][self.dice.below(7)];
@@ -369,7 +369,7 @@ impl Driver {
         };
     }
 
-    /// Reports about what nobody asked for, or what was answered before.
+    /// Reports things that nobody asked for, or that were answered before.
     fn disturb(&mut self) {
         if self.tickets.is_empty() {
             return;
@@ -411,7 +411,7 @@ impl Driver {
         let amount = Amount::new(unit, self.dice.below(12) as i64 - 2);
         match self.dice.below(8) {
             0 | 1 => {
-                // Once somebody has said the last word, what was spent so far says nothing any more.
+                // Once the end is decided, further reports of spending have no effect.
                 let told = self.reservation.spent(&amount);
                 if told.is_ok() && !self.is_decided {
                     self.spent = self.spent.max(amount.amount);
@@ -444,7 +444,7 @@ impl Driver {
         }
     }
 
-    /// The process dies, and another one goes on from a record that reached the disk, if one did.
+    /// Crashes the process; another one resumes from the record, if it reached the disk.
     fn crash(&mut self) {
         let stored = self
             .records
@@ -464,7 +464,7 @@ impl Driver {
     }
 }
 
-/// Whether there is a cost that was not taken for what it is.
+/// Whether a cost was reported that could not be accepted.
 fn is_untaken(told: Result<(), InvalidCommit>) -> bool {
     matches!(
         told,

@@ -1,4 +1,4 @@
-//! The ends that a session can come to.
+//! The ways in which a session ends.
 
 use cycles_proto::Error;
 use cycles_proto::config::ConfigError;
@@ -18,7 +18,7 @@ fn a_closed_session_begins_nothing_and_ends_what_it_has() {
         matches!(refused, Err(Error::Config(ConfigError::Closed))),
         "{refused:?}"
     );
-    // Its lease is kept, and its cost is taken.
+    // Its lease is extended, and its cost is accepted.
     desk.pass_ms(120_000);
     assert!(!desk.session.lease_is_lost(desk.now(), key) && !desk.session.is_idle());
     desk.commit(key, 5);
@@ -61,7 +61,7 @@ fn where_nothing_can_be_sent_any_more_what_is_handed_over_is_on_disk() {
     desk.session.close(desk.now(), Close::WritingOnly);
     desk.settle();
     assert!(desk.session.is_written());
-    // What was under way is not waited for.
+    // Calls under way are not waited for.
     assert_eq!(desk.withdrawn, [desk.open[0].ticket]);
     assert_eq!(desk.journal.len(), 1);
     // Its action was still running.
@@ -109,7 +109,7 @@ fn a_session_is_written_once_every_change_of_its_journal_was_reported() {
     assert!(desk.session.awaits_writes());
     assert!(desk.session.awaits_write_of(key) && !desk.session.awaits_write_of(other));
     desk.session.close(desk.now(), Close::WritingOnly);
-    // What waits for it goes on, and it is on its way all the same.
+    // The session does not wait any longer, but the write is still under way.
     desk.pass_ms(60_000);
     assert!(!desk.session.is_written() && !desk.session.awaits_writes());
     assert!(!desk.session.awaits_write_of(key));

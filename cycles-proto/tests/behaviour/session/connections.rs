@@ -1,10 +1,10 @@
-//! When connections that wait are closed: after an attempt without an answer they may be dead, all together.
+//! When idle connections are closed: after an attempt without an answer, all of them may be dead.
 
 use cycles_proto::FailureKind;
 
 use super::desk::{Desk, Fate};
 
-/// Asks something, and says whether that is to close what waits. Its answer is held.
+/// Makes a call, and returns whether it has to close idle connections. Its answer is held.
 fn asks_for_a_fresh_one(desk: &mut Desk) -> bool {
     let _ = desk.health();
     desk.settle();
@@ -31,7 +31,7 @@ fn the_call_after_one_that_was_lost_makes_a_connection_and_the_next_uses_what_th
         assert!(desk.session.begun(desk.now(), call.ticket));
         desk.fail(&call, kind);
         desk.settle();
-        // Where it is worth it the call itself is made again, first of all.
+        // If the call is worth repeating, its repetition comes first.
         let repeated: Vec<_> = desk.open.iter().map(|call| call.fresh).collect();
         let next = asks_for_a_fresh_one(&mut desk);
         let fresh = repeated.into_iter().chain([next]).collect::<Vec<_>>();

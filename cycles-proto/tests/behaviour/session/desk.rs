@@ -1,4 +1,4 @@
-//! A session, virtual time, a ledger, and whatever a test holds back.
+//! A session in virtual time with a ledger, in which a test can hold things back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ pub(super) const KEY: &str = "cyc_live_0123456789";
 pub(super) const OTHER_KEY: &str = "cyc_live_9876543210";
 const WALL: u64 = 1_795_000_000_000;
 
-/// What becomes of a step.
+/// What happens to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Done,
-    /// It is kept until the test sees to it.
+    /// Kept until the test handles it.
     Held,
     Fails,
 }
@@ -31,22 +31,22 @@ pub(super) struct Desk {
     pub(super) caller: Caller,
     pub(super) ledger: Ledger,
     pub(super) mono: Duration,
-    /// What becomes of a call.
+    /// What happens to a call.
     pub(super) calls: fn(&Call) -> Fate,
     pub(super) stores: Fate,
     pub(super) scans: Fate,
-    /// Calls that were handed out and not answered.
+    /// Calls that are handed out but not answered.
     pub(super) open: Vec<Call>,
     pub(super) open_stores: Vec<(Ticket, Principal, JournalWrite)>,
     pub(super) open_scans: Vec<(Ticket, Principal)>,
     pub(super) withdrawn: Vec<Ticket>,
     pub(super) events: Vec<(ObserverId, Event)>,
-    /// What was sent, as method and path.
+    /// The requests so far, as method and path.
     pub(super) sent: Vec<String>,
     pub(super) journal: BTreeMap<(Principal, RecordId), JournalRecord>,
-    /// Whether it has the claim to its journal, by principal.
+    /// The principals whose journals it has the claim to.
     pub(super) claims: Vec<Principal>,
-    /// What it asked for by `held`, one after the other.
+    /// The reservations made by `held`, in order.
     pub(super) ids: Vec<ReservationId>,
     seeds: u64,
 }
@@ -105,7 +105,7 @@ impl Desk {
         Seed((u128::from(self.seeds) << 64).to_be_bytes())
     }
 
-    /// Does all that is asked now; when it wants to be polled again.
+    /// Carries out all steps that are due. Returns when the session wants to be polled again.
     pub(super) fn settle(&mut self) -> Option<Duration> {
         for _ in 0..100_000 {
             match self.session.poll(self.now()) {
@@ -142,7 +142,7 @@ impl Desk {
         panic!("it asks without end");
     }
 
-    /// Lets time pass, and does all that is asked meanwhile.
+    /// Lets time pass, and carries out all steps meanwhile.
     pub(super) fn pass(&mut self, time: Duration) {
         let end = self.mono + time;
         while let Some(at) = self.settle().filter(|at| *at <= end) {
@@ -156,7 +156,7 @@ impl Desk {
         self.pass(Duration::from_millis(ms));
     }
 
-    /// The ledger's answer.
+    /// Delivers the ledger's answer.
     pub(super) fn answer(&mut self, call: Call) {
         if !self.session.begun(self.now(), call.ticket) {
             return self.fail(&call, FailureKind::NoRuntime);
@@ -166,7 +166,7 @@ impl Desk {
             .handle(self.now(), call.ticket, call.reader.read(Ok(&response)));
     }
 
-    /// The request gets to the ledger.
+    /// Passes the request to the ledger.
     pub(super) fn reach(&mut self, call: &Call) -> http::Response<bytes::Bytes> {
         self.sent
             .push(format!("{} {}", call.request.method(), call.request.uri().path()));
@@ -217,7 +217,7 @@ impl Desk {
         self.session.reserve(self.now(), caller, request, seed).unwrap()
     }
 
-    /// A reservation that is held.
+    /// Makes a reservation that is held.
     pub(super) fn held(&mut self) -> ReservationKey {
         let key = self.reserve();
         self.settle();
@@ -242,7 +242,7 @@ impl Desk {
         self.session.receipt(key)
     }
 
-    /// The amounts that the ledger charged to what is, or was, held.
+    /// The amounts that the ledger charged to these reservations.
     pub(super) fn charged(&self) -> Vec<Option<i64>> {
         let charged = |id: &ReservationId| self.ledger.reservation(id.as_str())?.charged;
         self.ids.iter().map(charged).collect()
@@ -252,7 +252,7 @@ impl Desk {
         self.events.iter().filter(|(_, event)| is_it(event)).count()
     }
 
-    /// Why there is no reservation.
+    /// The reason why there is no reservation.
     pub(super) fn refusal(&mut self, key: ReservationKey) -> Option<Error> {
         self.session.granted(key)?.err()
     }
@@ -271,7 +271,7 @@ pub(super) fn is_transport(error: &Error, kind: FailureKind) -> bool {
 }
 
 impl Desk {
-    /// The ledger's answer to a call whose beginning was told long ago, or never.
+    /// Delivers the ledger's answer to a call whose beginning was reported long ago or never.
     pub(super) fn answer_late(&mut self, call: &Call) {
         let response = self.reach(call);
         self.session

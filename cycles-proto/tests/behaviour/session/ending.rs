@@ -1,4 +1,4 @@
-//! How callers end their reservations, and what they learn of it.
+//! How callers end their reservations, and the results that they get.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn an_extension_by_hand_tells_when_the_lease_ends_now() {
     let after = desk.session.extended(extended).unwrap().unwrap();
     assert!(after > before, "{before} {after}");
     assert_eq!(desk.session.grant(key).unwrap().expires_at, Some(after));
-    // It is told once.
+    // The result is given once.
     assert!(desk.session.extended(extended).is_none());
     assert_eq!(desk.told(|event| matches!(event, Event::LeaseExtended { .. })), 1);
 }

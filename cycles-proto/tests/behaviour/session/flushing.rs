@@ -1,4 +1,4 @@
-//! Waiting until everything is settled that can be.
+//! Flushes: waiting until everything that can be settled is settled.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Grants that come too late, and whose they are.
+//! Late grants, and to which reservation they belong.
 
 use cycles_proto::FailureKind;
 use cycles_proto::models::IdempotencyKey;
@@ -21,7 +21,7 @@ fn a_grant_that_comes_when_nobody_waits_for_it_any_more_is_given_back() {
     desk.settle();
     assert!(desk.refusal(key).is_some());
     desk.session.forget(desk.now(), key);
-    // The first attempt had got through.
+    // The first attempt did get through.
     let late = desk.open.remove(0);
     desk.answer_late(&late);
     desk.settle();
@@ -132,7 +132,7 @@ fn a_reservation_that_may_have_been_made_is_learnt_and_given_back_though_its_cal
     desk.calls = |_| Fate::Held;
     let key = desk.reserve();
     desk.settle();
-    // It got through, and its answer was lost: it is asked for once more.
+    // It got through and its answer was lost, so the session asks once more.
     let first = desk.open.remove(0);
     assert!(desk.session.begun(desk.now(), first.ticket));
     desk.reach(&first);
@@ -212,7 +212,7 @@ fn of_the_calls_whose_places_were_written_off_the_last_thousand_and_some_may_sti
         for _ in 0..reservations {
             desk.reserve();
         }
-        // Each is asked for twice, and no attempt gives its place back.
+        // Each is requested twice, and no attempt gives its place back.
         desk.pass_ms(20_000);
         let first = desk.open.remove(0);
         desk.calls = |_| Fate::Done;

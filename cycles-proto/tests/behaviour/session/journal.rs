@@ -38,11 +38,11 @@ fn a_disk_that_hangs_costs_five_seconds_once() {
     assert_eq!(desk.charged(), [Some(5), None, None]);
     assert!(desk.receipt(first).unwrap().is_settled());
     assert!(desk.told(|event| matches!(event, Event::JournalFailed { .. })) > 0);
-    // The next does not wait for it.
+    // The next cost does not wait for the disk.
     desk.commit(second, 6);
     desk.settle();
     assert_eq!(desk.charged(), [Some(5), Some(6), None]);
-    // It answers again: from here on records are waited for.
+    // The disk answers again: from now on, the session waits for records.
     let (ticket, principal, write) = desk.open_stores.remove(0);
     desk.store(ticket, principal, write);
     desk.commit(third, 7);
@@ -104,7 +104,7 @@ fn an_event_that_takes_the_place_of_a_recorded_commit_waits_for_its_own_record_a
         true => Fate::Held,
         false => Fate::Done,
     };
-    // The lease is over, and its grace.
+    // The lease and its grace period are over.
     desk.pass_ms(300_000);
     desk.commit(key, 5);
     desk.stores = Fate::Done;
@@ -164,7 +164,7 @@ fn a_journal_that_is_not_read_within_a_minute_could_not_be_and_is_read_again_lat
     assert_eq!(desk.open_scans.len(), 1);
     desk.pass_ms(120_000);
     assert_eq!(desk.open_scans.len(), 2);
-    // Nobody waits for the first any more: its claim is not kept.
+    // The first scan is not needed any more, so its claim is not kept.
     let (ticket, _) = desk.open_scans.remove(0);
     let scanned = cycles_proto::session::Scanned::new(Vec::new(), true);
     assert!(!desk.session.handle_scanned(desk.now(), ticket, Some(scanned)));
@@ -197,7 +197,7 @@ fn what_is_left_is_settled_as_soon_as_the_server_can_be_reached_again() {
     desk.calls = |_| Fate::Done;
     desk.settle();
     assert_eq!(desk.charged(), [None]);
-    // Somebody's call tells that it can.
+    // Another call shows that the server can be reached.
     desk.health();
     desk.settle();
     assert_eq!(desk.charged(), [Some(5)]);

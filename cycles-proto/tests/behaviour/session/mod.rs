@@ -1,4 +1,4 @@
-//! A session as its driver and its callers see it: the sandbox's ledger answers, and time is what a test says.
+//! A session as its driver and its callers see it, with the sandbox's ledger and simulated time.
 
 mod closing;
 mod connections;

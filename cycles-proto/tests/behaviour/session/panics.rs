@@ -1,4 +1,4 @@
-//! What is left when a defect takes the work on one reservation along.
+//! What remains when a bug ends the work on one reservation.
 #![cfg(feature = "parts")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,7 +48,7 @@ fn a_cost_whose_record_is_being_made_is_on_its_way_until_that_is_known() {
         .flush(now, &caller, now.mono + Duration::from_secs(1), false);
     desk.pass_ms(2_500);
     assert!(!desk.session.flushed(flush).unwrap().is_complete());
-    // One record is made after all, and settled from there. The other is not, and its cost is nowhere.
+    // One record is written after all, and its cost is settled from it. The other is not, and its cost is lost.
     desk.stores = Fate::Done;
     let (first, second) = (desk.open_stores.remove(0), desk.open_stores.remove(0));
     desk.store(first.0, first.1, first.2);
@@ -96,7 +96,7 @@ fn what_a_panic_took_along_leaves_nothing_once_it_is_forgotten() {
         desk.session.forget(desk.now(), key);
     }
     assert!(desk.session.settled(lost).is_none());
-    // What becomes of its record is not known.
+    // It is not known whether its record is written.
     assert!(desk.session.settled(lost_with_a_cost).is_some());
     let (ticket, principal, write) = desk.open_stores.remove(0);
     desk.store(ticket, principal, write);
@@ -123,7 +123,7 @@ fn a_record_whose_settlement_panicked_is_settled_after_the_next_look_at_the_jour
         panic!("it settles what was left")
     };
     panic_in(&mut next, settling);
-    // What it was at is not waited for, and left to whoever reads the journal next.
+    // Its work is not waited for, and is left to the next reader of the journal.
     assert!(next.claims.is_empty());
     assert_eq!(next.session.left(next.now(), &caller).recorded, 1);
     next.calls = |_| Fate::Done;

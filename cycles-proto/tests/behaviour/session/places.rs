@@ -1,4 +1,4 @@
-//! How many calls are out at once, and what becomes of those that nobody waits for.
+//! How many calls are under way at once, and what happens to those that nobody waits for.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ fn no_more_calls_are_out_than_there_are_places_and_who_waits_in_vain_is_told_so(
     desk.calls = |_| Fate::Held;
     let keys: Vec<_> = (0..10).map(|_| desk.reserve()).collect();
     desk.settle();
-    // One place is kept for leases.
+    // One place is reserved for leases.
     assert_eq!(desk.open.len(), 3);
-    // The attempts that are out take seven seconds, as long as the others can wait for them.
+    // The attempts under way take seven seconds, as long as the others can wait for them.
     desk.pass_ms(7_000);
     let queued = |desk: &mut Desk, key| {
         let refusal = desk.refusal(key);
@@ -54,7 +54,7 @@ fn a_call_that_waits_goes_out_when_another_has_its_answer_and_its_time_begins_th
     desk.answer(call);
     desk.settle();
     assert!(desk.session.granted(first).unwrap().is_ok());
-    // Twelve seconds after it was asked for, and seven after it went out.
+    // Twelve seconds after it was requested, and seven after it was sent.
     desk.pass_ms(6_999);
     assert!(desk.session.granted(second).is_none());
     let call = desk.open.remove(0);
@@ -90,7 +90,7 @@ fn leases_that_were_made_at_once_beat_up_to_an_eighth_of_the_wait_early_and_not_
     for _ in 0..800 {
         desk.held();
     }
-    // A lease of a minute, of which two attempts of five seconds and a margin of one are kept in reserve.
+    // A lease of a minute, with a reserve of two attempts of five seconds and a margin of one.
     let (wait, early) = (49_000, 49_000 / 8);
     let beats = |desk: &mut Desk, ms: u64| {
         let before = desk.sent.len();
@@ -103,7 +103,7 @@ fn leases_that_were_made_at_once_beat_up_to_an_eighth_of_the_wait_early_and_not_
         assert!((140..=260).contains(&in_a_quarter), "{in_a_quarter}");
     }
     assert_eq!(desk.sent.len(), 1_600);
-    // The ledger adds a minute to each, so that the next are due together again, at 109 s, and are spread again.
+    // The ledger adds a minute to each, so the next beats are due together again, at 109 s, and are spread again.
     let latest = Duration::from_secs(109);
     desk.pass(latest - Duration::from_secs(9) - desk.mono);
     assert_eq!(desk.sent.len(), 1_600);
@@ -118,7 +118,7 @@ fn an_extension_waits_for_a_place_as_long_as_its_lease_lasts() {
     desk.session.set_places(1);
     let keys: Vec<_> = (0..20).map(|_| desk.held()).collect();
     desk.calls = |_| Fate::Held;
-    // Twenty that want a place within six seconds of the last seventeen, and have it for 700 ms each.
+    // Twenty beats want a place within six seconds of the last seventeen, and keep it for 700 ms each.
     while desk.mono < Duration::from_secs(60) {
         desk.pass_ms(700);
         for call in std::mem::take(&mut desk.open) {
@@ -129,7 +129,7 @@ fn an_extension_waits_for_a_place_as_long_as_its_lease_lasts() {
     assert_eq!(desk.told(failed), 0);
     let lost = |desk: &Desk, key: &&ReservationKey| desk.session.lease_is_lost(desk.now(), **key);
     assert_eq!(keys.iter().filter(|key| lost(&desk, key)).count(), 0);
-    // An answer that never comes ends its own attempt; the others wait on, until their leases end.
+    // A lost answer ends its own attempt; the others keep waiting until their leases end.
     desk.pass(Duration::from_secs(60));
     assert!(desk.told(failed) > 0);
     assert_eq!(keys.iter().filter(|key| lost(&desk, key)).count(), 20);
@@ -203,7 +203,7 @@ fn a_place_that_is_not_given_back_counts_as_free_a_second_later_and_that_is_told
         desk.told(|event| matches!(event, Event::PlaceWrittenOff { .. })),
         1
     );
-    // What comes of the first after all takes nobody's place.
+    // The late result of the first call takes no place.
     let late = desk.open.remove(0);
     desk.fail(&late, FailureKind::Lost);
     let third = desk.health();
@@ -238,7 +238,7 @@ fn whoever_blocks_makes_calls_without_a_place() {
     let key = desk.reserve_as(&blocking, super::desk::request());
     desk.settle();
     assert_eq!(desk.open.len(), 2);
-    // Nobody helps it any more: the next call waits.
+    // No blocked caller helps it any more, so the next call waits.
     let call = desk.open.remove(1);
     desk.answer(call);
     desk.session.helps(key, false);
@@ -273,7 +273,7 @@ fn an_answer_to_a_call_that_was_not_handed_out_is_none() {
     desk.reserve();
     let waiting = desk.reserve();
     desk.settle();
-    // Sessions number their calls alike.
+    // Sessions number their calls in the same way.
     let mut other = Desk::new();
     other.calls = |_| Fate::Held;
     other.reserve();
@@ -443,7 +443,7 @@ fn however_few_places_there_are_a_cost_is_sent_before_questions_that_never_end()
         }
         desk.settle();
         desk.commit(key, 5);
-        // Each answer makes room for one call, and there is always another question.
+        // Each answer makes room for one call, and there is always another query.
         for _ in 0..3 {
             let _ = desk.health();
             desk.settle();

@@ -1,4 +1,4 @@
-//! When the session wants to be polled, and what it costs if it need not.
+//! When the session wants to be polled, and the cost of needless polls.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ fn a_lease_that_cannot_be_prolonged_is_lost_and_seen_so_whether_or_not_the_sessi
     assert!(desk.session.lease_is_lost(desk.now(), key));
     desk.settle();
     assert_eq!(desk.told(|event| matches!(event, Event::LeaseLost { .. })), 1);
-    // Its cost is taken all the same.
+    // Its cost is accepted all the same.
     desk.calls = |_| Fate::Done;
     desk.commit(key, 5);
     desk.settle();

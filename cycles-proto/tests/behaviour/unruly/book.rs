@@ -1,4 +1,4 @@
-//! What is known of one reservation from outside.
+//! What is known about one reservation from outside.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use cycles_proto::Event;
 
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// What its ledger calls it.
+    /// Its id in the ledger.
     pub(super) name: String,
     pub(super) spent: i64,
-    /// The cost that was handed over, and taken.
+    /// The cost that was handed over and accepted.
     pub(super) cost: Option<i64>,
-    /// Whether a cost was told that could not be taken.
+    /// Whether a cost was reported that could not be accepted.
     pub(super) is_untaken: bool,
-    /// Whether its lease is held and its heart beats, as far as was told.
+    /// Whether its lease is held and its heartbeat runs, according to the events.
     pub(super) beats: bool,
-    /// Whether the caller has said the last word.
+    /// Whether the caller has decided its end.
     pub(super) is_decided: bool,
     pub(super) is_forgotten: bool,
     pub(super) is_charged: bool,

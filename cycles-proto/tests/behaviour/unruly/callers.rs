@@ -1,4 +1,4 @@
-//! What callers do, and what they look at.
+//! The actions of callers, and the results that they take.
 
 use super::*;
 
@@ -64,7 +64,7 @@ impl Driver {
         }
     }
 
-    /// A reservation more, a call, or a flush.
+    /// Starts another reservation, a call, or a flush.
     pub(super) fn begin(&mut self) {
         self.made += 1;
         let seed = seed_of(self.made, 1);
@@ -100,7 +100,7 @@ impl Driver {
         }
     }
 
-    /// Whoever waits looks.
+    /// Takes the results for waiting callers.
     pub(super) fn look(&mut self) {
         while let Some(key) = self.session.pop_changed() {
             if let Key::Reservation(key) = key {

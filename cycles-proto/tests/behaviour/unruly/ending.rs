@@ -1,9 +1,9 @@
-//! The end: everything is answered, and has to come to rest.
+//! The end: everything is answered, and the session has to come to rest.
 
 use super::*;
 
 impl Driver {
-    /// Everything that is open is answered, and time passes: it comes to an end.
+    /// Answers everything and lets time pass until the session ends.
     pub(super) fn end(&mut self) {
         self.session.close(self.now, Close::Leaving);
         self.is_closed = true;
@@ -11,7 +11,7 @@ impl Driver {
             self.asked = 0;
             while let Some(ticket) = self.out.keys().next().copied() {
                 let path = self.out[&ticket].call.request.uri().path();
-                // What would be tried for as long as a lease lasts, and some last for ever.
+                // A release is repeated for as long as its lease lasts, and some leases last for ever.
                 if path.ends_with("/release") {
                     let released = r#"{"status":"RELEASED","released":{"unit":"TOKENS","amount":9}}"#;
                     self.answer_with(ticket, &http::Response::new(released.into()));
@@ -41,7 +41,7 @@ impl Driver {
                 Step::Notify(_, event) => self.told(&event),
                 Step::Scan { .. } => panic!("it is closed, and reads"),
                 Step::Unclaim(_) => {}
-                // Nothing is sent any more, so it may try for ever; what is to be on disk is there.
+                // Nothing is sent any more, so it may retry for ever; all records are on disk.
                 Step::Wait(_) if self.session.closed() == Some(Close::WritingOnly) => {
                     return assert!(self.session.is_written());
                 }

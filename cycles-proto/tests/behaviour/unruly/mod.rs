@@ -1,10 +1,10 @@
-//! A session in the hands of a driver without manners, and the rules that it keeps with it: it never panics, never asks
-//! for a poll in the past nor for a bounded number of things without an end, has no more calls out than there are places,
-//! begins none that was withdrawn, sends no cost before its record was stored or is late, and none of an event while the
-//! record of the commit stands; charges what it was told to under one key of a reservation, never both charges and
-//! releases, wakes somebody while a lease is held, ends every flush in time, and comes to an end when it is closed.
+//! A session with an unruly driver, and the rules that it keeps in spite of that. It never panics, never asks for a
+//! poll in the past, and never asks for things without an end. It has no more calls under way than places, and begins
+//! none that was withdrawn. It sends no cost before its record is stored or overdue, and no event while the record is
+//! that of a commit. It charges the given cost under one key of the reservation, and never both charges and releases.
+//! It wakes a driver while a lease is held, ends every flush in time, and comes to an end when it is closed.
 //!
-//! What the driver does is drawn from a seed, or from bytes, where a fuzzer chooses.
+//! A seed decides what the driver does, or bytes from a fuzzer.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -41,35 +41,35 @@ const KEYS: [&str; 2] = ["cyc_live_0123456789", "cyc_live_9876543210"];
 const WALL: u64 = 1_795_000_000_000;
 const STORE_DEADLINE: Duration = cycles_proto::journal::STORE_DEADLINE;
 
-/// A driver without manners.
+/// An unruly driver.
 pub struct Driver {
     dice: Dice,
     session: Session,
     callers: Vec<Caller>,
     has_journal: bool,
     now: Now,
-    /// The latest time that the session was told.
+    /// The latest time that the session knows.
     latest: Duration,
     places: usize,
     out: BTreeMap<Ticket, Out>,
     stores: Vec<Store>,
     scans: Vec<(Ticket, Principal, Duration)>,
-    /// Every ticket that there ever was.
+    /// All tickets so far.
     tickets: Vec<Ticket>,
     books: BTreeMap<ReservationKey, Book>,
-    /// The keys by the reservations' names.
+    /// The keys, by the reservations' ids.
     ids: BTreeMap<String, ReservationKey>,
     calls: Vec<CallKey<HealthResponse>>,
     flushes: Vec<(FlushKey, Duration)>,
-    /// The bodies whose writes were answered.
+    /// The bodies whose writes were reported.
     answered: BTreeSet<String>,
-    /// Bodies and when their writes were asked for.
+    /// The bodies, with the times at which their writes were requested.
     asked_for: BTreeMap<String, Duration>,
     journals: BTreeMap<(Principal, RecordId), JournalRecord>,
-    /// Whether a write was late: then others need not be waited for.
+    /// Whether a write was late, so that the session need not wait for others.
     has_hung: bool,
     made: u64,
-    /// What was asked since something came from outside.
+    /// The number of steps since the last input.
     asked: u32,
     is_closed: bool,
 }
@@ -135,7 +135,8 @@ impl Driver {
         }
     }
 
-    /// Some hundred things happen, and then it ends; how many reservations there were, and costs in the ledger.
+    /// Makes some hundred things happen, and then ends. Returns the number of reservations, and of costs in the
+    /// ledger.
     pub fn live(mut self) -> [usize; 2] {
         let steps = 20 + self.dice.below(256);
         for _ in 0..steps {
@@ -179,7 +180,7 @@ impl Driver {
                 ticket, principal, ..
             } => {
                 assert!(self.has_journal && !self.is_closed, "no journal, no reading");
-                // After a minute it counts as one that cannot be read.
+                // After a minute, it counts as unreadable.
                 let minute = Duration::from_secs(60);
                 let is_read = |(_, of, since): &(Ticket, Principal, Duration)| {
                     *of == principal && *since + minute > self.latest
@@ -211,10 +212,10 @@ impl Driver {
         }
     }
 
-    /// While a lease is held and its heart beats, somebody is woken before it is over.
+    /// Checks that the driver is woken before a lease ends whose heartbeat runs.
     fn somebody_is_woken(&self, until: Option<Duration>) {
         for (key, book) in &self.books {
-            // The settlement on its way may have ended the reservation.
+            // The settlement under way may have ended the reservation.
             if book.beats && !book.is_decided && self.session.grant(*key).is_some() {
                 assert!(
                     until.is_some(),
@@ -247,7 +248,7 @@ impl Driver {
         };
         let before = self.out.insert(out.call.ticket, out);
         assert!(before.is_none(), "a ticket is handed out once");
-        // One that was withdrawn has its place for a second more, which is not seen from here.
+        // A withdrawn call keeps its place for up to a second, which is not visible here.
         let taken = self.out.values().filter(|out| !out.is_withdrawn).count();
         assert!(
             taken <= self.places,

@@ -1,9 +1,9 @@
-//! What the driver reports: answers, writes and readings, late, in any order, or of nothing; and the time.
+//! The driver's reports: answers, writes and scans, late, in any order, or about nothing; and the passing of time.
 
 use super::*;
 
 impl Driver {
-    /// Something comes back for a call, in whatever order.
+    /// Answers a call, in any order.
     pub(super) fn answer(&mut self) {
         let Some(ticket) = self.one_that_is_out() else {
             return;
@@ -49,7 +49,7 @@ impl Driver {
         self.session.handle(self.now, ticket, answer);
     }
 
-    /// It is out no more.
+    /// Removes a call from those under way.
     pub(super) fn takes(&mut self, ticket: Ticket) -> Out {
         self.out.remove(&ticket).unwrap()
     }
@@ -116,17 +116,17 @@ impl Driver {
         self.session.handle_scanned(self.now, ticket, Some(scanned));
     }
 
-    /// Time passes a little, or to when the session wants it, or by far, or backwards.
+    /// Lets time pass: a little, up to the requested time, by far, or backwards.
     pub(super) fn pass(&mut self) {
         self.asked = 0;
         let ms = [1, 40, 900, 1_000, 5_000, 7_000, 50_000, 4_000_000][self.dice.below(8)];
         let step = Duration::from_millis(ms);
         if self.dice.one_in(8) {
-            // It knows what time it is, to see that it goes backwards.
+            // The session knows the present time, so it can see that time goes backwards.
             self.poll();
             let was = self.now;
             self.now.mono = was.mono.saturating_sub(step);
-            // It stands still for the session.
+            // For the session, time stands still.
             self.poll();
             self.now = was;
             return;
@@ -142,7 +142,7 @@ impl Driver {
         self.latest = self.now.mono;
     }
 
-    /// Reports about what nobody asked for, or what was answered before.
+    /// Reports things that nobody asked for, or that were answered before.
     pub(super) fn disturb(&mut self) {
         if self.tickets.is_empty() {
             return;

@@ -33,8 +33,8 @@ fn what_is_no_record_is_set_aside_and_told_once_and_the_others_are_replayed() {
     let files: [(&str, Vec<u8>, &str); 7] = [
         ("empty.json", Vec::new(), "cut off after 0 bytes"),
         ("cut.json", good.as_bytes()[..good.len() - 1].to_vec(), "cut off"),
-        ("text.json", b"hello".to_vec(), "no JSON object"),
-        ("bytes.json", vec![0xff; 100], "no JSON object"),
+        ("text.json", b"hello".to_vec(), "not a JSON object"),
+        ("bytes.json", vec![0xff; 100], "not a JSON object"),
         (
             "newer.json",
             good.replacen(":1,", ":2,", 1).into_bytes(),

@@ -1,5 +1,5 @@
-//! The fallback for servers that do not send `remaining_ttl_ms`: what the differences between the expiries
-//! they return allow to guess.
+//! The fallback for servers that do not send `remaining_ttl_ms`: an estimate from the differences between the expiries
+//! that they return.
 
 use core::time::Duration;
 
@@ -7,10 +7,10 @@ use super::{BeatFailure, Next, Observation, SECOND_MS, SHORTEST_DELAY_MS, later}
 use crate::outcome::Stop;
 use crate::time::{UnixMillis, millis_ceil, millis_floor};
 
-/// Differences between returned expiries, which are all in the server's own time.
+/// The differences between returned expiries, all on the server's own clock.
 #[derive(Clone, Debug)]
 pub(super) struct Grants {
-    /// When at least `granted_ms` were left, and what was granted since.
+    /// When at least `granted_ms` were left.
     since: Duration,
     granted_ms: i128,
     expires_at_ms: Option<UnixMillis>,
@@ -19,7 +19,7 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    /// Nothing granted yet, but `lead_ms` left at `since`.
+    /// Starts with `lead_ms` left at `since`, and no grants yet.
     pub(super) fn new(since: Duration, lead_ms: u64, expires_at_ms: Option<UnixMillis>) -> Self {
         Self {
             since,
@@ -30,7 +30,7 @@ impl Grants {
         }
     }
 
-    /// Until when the lease is known to last: never overstated, because only grants count.
+    /// Until when the lease is known to last. It is never overstated, because only grants count.
     pub(super) fn last_until(&self) -> Option<Duration> {
         let granted_ms = u64::try_from(self.granted_ms)
             .ok()
@@ -50,7 +50,7 @@ impl Grants {
 
         let held_ms = (ttl_ms / 2).clamp(SECOND_MS, HELD_CADENCE_MS);
         let Some(grant_ms) = grant_ms.filter(|grant| !is_lead_clamped(*grant, elapsed_ms, ttl_ms)) else {
-            // The extensions that a server allows are used up at this pace; it will say when.
+            // At this pace the permitted extensions are used up; the server will say when.
             self.cadence_ms = held_ms;
             return Next::Beat(later(observed.received, held_ms));
         };
@@ -59,8 +59,8 @@ impl Grants {
         Next::Beat(self.first_beat_worth_making(observed.received, grant_ms))
     }
 
-    /// Nothing can be proved either way, so an answer is asked for again at a bounded pace, until the lease
-    /// would have ended twice over and nothing is known to be left of it.
+    /// Nothing can be proved either way, so the beat is repeated at a bounded pace, until twice the length of the
+    /// lease has passed and none of it is known to be left.
     pub(super) fn failed(&self, now: Duration, ttl_ms: u64, failure: BeatFailure) -> Next {
         let silent_ms = millis_ceil(now.saturating_sub(self.last_success));
         let is_over = self.last_until().is_none_or(|end| end <= now);
@@ -69,7 +69,7 @@ impl Grants {
         }
         match failure {
             BeatFailure::Transient => {
-                // Against a clamped lead only half of it is left when a beat is due.
+                // With a clamped lead, only half of it is left when a beat is due.
                 let pace_ms = (self.cadence_ms / 4).clamp(SHORTEST_DELAY_MS, MAX_PACE_MS);
                 Next::Retry(later(now, pace_ms))
             }
@@ -81,13 +81,13 @@ impl Grants {
         }
     }
 
-    /// Beats are skipped while at least one and a half grants are certainly left.
+    /// Skips beats while at least one and a half grants are certainly left.
     fn first_beat_worth_making(&self, received: Duration, grant_ms: u64) -> Duration {
         let enough_ms = i128::from(grant_ms).saturating_mul(3) / 2;
         let passed_ms = i128::from(millis_ceil(received.saturating_sub(self.since)));
         let spare_ms = self.granted_ms - passed_ms - enough_ms;
         let cadence_ms = i128::from(self.cadence_ms);
-        // The first beat is at one cadence; each one at which there is still enough is skipped.
+        // The first beat comes after one cadence; beats at which enough is still left are skipped.
         let beats = if spare_ms < cadence_ms {
             1
         } else {
@@ -100,8 +100,8 @@ impl Grants {
     }
 }
 
-/// Whether a grant looks as if the server holds the lead at a fixed length: then a grant only echoes the time
-/// since the last one. A grant of about what was asked for is taken for the whole of it.
+/// Whether a grant looks as if the server keeps the lead at a fixed length: each grant then equals the time since the
+/// last one. A grant of about the requested length counts as a full grant.
 fn is_lead_clamped(grant_ms: i128, elapsed_ms: u64, ttl_ms: u64) -> bool {
     let (elapsed, ttl) = (i128::from(elapsed_ms), i128::from(ttl_ms));
     let is_whole = grant_ms.saturating_mul(10) >= ttl.saturating_mul(9);
@@ -110,7 +110,7 @@ fn is_lead_clamped(grant_ms: i128, elapsed_ms: u64, ttl_ms: u64) -> bool {
     grant_ms <= 0 || (!is_whole && echoes)
 }
 
-/// The longest time between beats against a server that clamps the lead.
+/// The longest time between beats with a server that clamps the lead.
 const HELD_CADENCE_MS: u64 = 30_000;
 
 /// The longest wait after a failure.

@@ -1,11 +1,10 @@
-//! The heartbeat: when to prolong a lease, worked out from readings alone (HEARTBEAT GUIDANCE of
-//! `extendReservation`).
+//! The lease: decides when to extend it, from observations alone (HEARTBEAT GUIDANCE of `extendReservation`).
 //!
-//! A [`Lease`] is told what happened and when, and answers with what to do [`Next`]. It knows no clock, no
-//! keys and no requests.
+//! A [`Lease`] takes what happened and when, and returns what to do [`Next`]. It has no clock, no keys and no
+//! requests.
 //!
-//! **Measured lead.** When a response carries `remaining_ttl_ms` the lease has a lower bound on its own
-//! length, and the algorithm is the protocol's, to the letter:
+//! **Measured lead.** If a response has `remaining_ttl_ms`, that gives a lower bound of the lease's length, and the
+//! algorithm is exactly the protocol's:
 //!
 //! ```text
 //! rtt            = received − sent, of this attempt alone
@@ -15,21 +14,20 @@
 //! next_delay     = max(0, lead_floor − 2 × attempt_budget − safety_margin)  rounded down
 //! ```
 //!
-//! After a failure the same key is tried again only while one whole attempt and the margin still fit. The
-//! reserve has room for exactly that, so an attempt's time-out is an eighth shorter than its limit: a timer
-//! that fires a millisecond late would cost the retry otherwise, and the heartbeat would end with the first
-//! loss instead of the second in a row.
+//! After a failure the same key is tried again only while one whole attempt and the margin still fit in. The reserve
+//! has room for exactly that, so an attempt's timeout is an eighth shorter than its limit: otherwise a timer that
+//! fires a millisecond late would cost the retry, and the heartbeat would stop at the first loss instead of the second
+//! in a row.
 //!
-//! **Measured grants.** A server that sends no `remaining_ttl_ms` leaves only the differences between the
-//! expiries it returns. What can be done with them is a heuristic with limits that no refinement removes: a
-//! server that caps every extension and one that caps the lead can look the same. It errs on the side of
-//! beating too often.
+//! **Measured grants.** Without `remaining_ttl_ms`, only the differences between the returned expiries are known. They
+//! allow a heuristic with inherent limits: a server that caps every extension and one that caps the lead can look the
+//! same. It errs on the side of beating too often.
 //!
-//! A response that starts or stops carrying the field switches the way.
+//! A response that starts or stops sending the field switches the algorithm.
 //!
-//! **One deviation.** A beat or its retry waits for at least 250 ms, or as long as leaves room for a whole attempt and
-//! the margin if that is shorter, where the guidance has a shorter delay or none. So no answers of a server can make a
-//! storm: not a lead that is clamped just above the reserve, and not a 429 with `Retry-After: 0`.
+//! **One deviation.** Where the guidance has a shorter delay or none, a beat or its retry waits for at least 250 ms,
+//! or for as long as leaves room for a whole attempt and the margin if that is shorter. So a server cannot cause a
+//! storm of requests, neither with a lead that is clamped just above the reserve nor with a 429 and `Retry-After: 0`.
 
 mod grants;
 
@@ -39,26 +37,26 @@ use self::grants::Grants;
 use crate::outcome::Stop;
 use crate::time::{UnixMillis, millis_ceil};
 
-/// A lease and all that was observed of it.
+/// A lease, and what was observed about it.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// What was asked for at first and is asked for with every extension.
+    /// The length that was requested at first, and that every extension requests.
     ttl_ms: u64,
-    /// The longest that an attempt takes until its failure is dealt with.
+    /// The longest time of an attempt until its failure is handled.
     attempt_limit: Duration,
     max_rtt_ms: u64,
     basis: Basis,
-    /// Whether the last success left no time before the next beat.
+    /// Whether the last success left no delay before the next beat.
     had_no_delay: bool,
     recovery: Recovery,
 }
 
-/// A schema-valid success: what the response said, and when its attempt was sent and answered.
+/// A schema-valid success: the response's fields, and when its attempt was sent and answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// When the attempt left, on the monotonic clock. Without it no delay can be shown to be safe.
+    /// When the attempt was sent, on the monotonic clock. Without it, no delay is provably safe.
     pub sent: Option<Duration>,
-    /// When its response was there.
+    /// When its response arrived.
     pub received: Duration,
     /// `expires_at_ms` of the response.
     pub expires_at_ms: Option<UnixMillis>,
@@ -67,7 +65,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Whether nothing is left for certain: the time that was left passed on the way.
+    /// Whether certainly no time is left: what was left has passed on the way.
     pub fn is_over(&self) -> bool {
         let on_the_way = self.sent.map(|sent| self.received.saturating_sub(sent));
         let on_the_way_ms = millis_ceil(on_the_way.unwrap_or_default());
@@ -83,14 +81,14 @@ pub enum Next {
     Beat(Duration),
     /// Send the last extension again at this time, under its own key.
     Retry(Duration),
-    /// Extend no more.
+    /// Do not extend any more.
     Stop(Stop),
 }
 
 /// How an extension failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BeatFailure {
-    /// A time-out, a lost connection, 5xx or a success that cannot be read.
+    /// A timeout, a lost connection, 5xx, or a success that cannot be read.
     Transient,
     /// 429, with `Retry-After` if it had a valid one.
     Throttled(Option<Duration>),
@@ -107,23 +105,23 @@ enum Basis {
         received: Duration,
         expires_at_ms: Option<UnixMillis>,
     },
-    /// Differences of expiries.
+    /// The differences of expiries.
     Grants(Grants),
 }
 
 /// What happened since the last success.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recovery {
-    /// Time since the success and retry window of the failure before.
+    /// Time since the success, and retry window, of the previous failure.
     last: Option<(Duration, i128)>,
-    /// Whether the one retry without any room was made.
+    /// Whether the single retry without any room was made.
     tried_without_room: bool,
 }
 
 impl Lease {
-    /// The lease that a reservation came with. `ttl_ms` is what was asked for, `attempt_timeout` the longest
-    /// that the caller would let any attempt take. That and the first lease settle how long attempts to extend
-    /// may take.
+    /// Starts with the lease that a reservation came with. `ttl_ms` is the requested length, and `attempt_timeout` the
+    /// longest time that the caller permits any attempt. Together with the first lease, it determines how long
+    /// attempts to extend may take.
     pub fn granted(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> (Self, Next) {
         let callers_limit = attempt_timeout.saturating_add(attempt_timeout / 7);
         let mut lease = Self {
@@ -136,24 +134,24 @@ impl Lease {
         };
         let next = match observed.remaining_ttl_ms {
             Some(remaining) => lease.measured(observed, remaining, attempt_timeout),
-            // Nothing bounds the first lease, so it is prolonged at once.
+            // The first lease has no known bound, so extend it at once.
             None => Next::Beat(observed.received),
         };
         (lease, next)
     }
 
-    /// The longest that an attempt to extend may take; fixed as long as the lease is kept.
+    /// The timeout of an attempt to extend; it is fixed for the lifetime of the lease.
     pub fn attempt_timeout(&self) -> Duration {
         self.attempt_limit - self.attempt_limit / 8
     }
 
-    /// What to ask for with every extension: the time that was asked for at first, 1 ms to a day.
+    /// The length to request with every extension: the one requested at first, 1 ms to a day.
     pub fn extend_by_ms(&self) -> u64 {
         self.ttl_ms
     }
 
-    /// Whether the last success told how long the lease lasts. Otherwise [`lasts_until`](Self::lasts_until) is
-    /// what the grants add up to, and the lease may last much longer.
+    /// Whether the last success said how long the lease lasts. If not, [`lasts_until`](Self::lasts_until) is the sum
+    /// of the grants, and the lease may last much longer.
     pub fn is_measured(&self) -> bool {
         matches!(self.basis, Basis::Lead { .. })
     }
@@ -168,7 +166,7 @@ impl Lease {
         }
     }
 
-    /// An extension succeeded.
+    /// Handles an extension that succeeded.
     pub fn renewed(&mut self, observed: Observation) -> Next {
         self.recovery = Recovery::default();
         match observed.remaining_ttl_ms {
@@ -177,7 +175,7 @@ impl Lease {
         }
     }
 
-    /// An extension failed at `now`.
+    /// Handles an extension that failed at `now`.
     pub fn failed(&mut self, now: Duration, failure: BeatFailure) -> Next {
         if failure == BeatFailure::Refused {
             return Next::Stop(Stop::Refused);
@@ -194,13 +192,13 @@ impl Lease {
         }
     }
 
-    /// The primary algorithm after a success of an attempt that had this long.
+    /// The primary algorithm after a success; `timeout` is that of the attempt.
     fn measured(&mut self, observed: Observation, remaining_ms: u64, timeout: Duration) -> Next {
         let lead_ms = match observed.sent {
             Some(sent) => {
                 let rtt = observed.received.saturating_sub(sent);
                 let rtt_ms = millis_ceil(rtt);
-                // A stall beyond the attempt's time says nothing about the next one.
+                // A stall beyond the attempt's timeout says nothing about the next attempt.
                 if rtt <= timeout {
                     self.max_rtt_ms = self.max_rtt_ms.max(rtt_ms);
                 }
@@ -230,7 +228,7 @@ impl Lease {
         self.had_no_delay = false;
         let mut grants = match &self.basis {
             Basis::Grants(grants) => grants.clone(),
-            // What was measured before is a lower bound still.
+            // The earlier measurement is still a lower bound.
             Basis::Lead {
                 lead_ms,
                 received,
@@ -280,8 +278,9 @@ impl Lease {
     }
 }
 
-/// The limit of attempts to extend: short enough that two of them and the margin fit well into the lease,
-/// wherever a second is. Twice the round trip is reserved for an attempt anyway, if it was no stall.
+/// The limit of attempts to extend: a sixth of the lease, from 1 s to 5 s, so that two of them and the margin fit well
+/// in. It is at least twice the round trip of the grant, which is reserved for an attempt anyway, unless that was a
+/// stall.
 fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Duration {
     let lead_ms = granted.remaining_ttl_ms.unwrap_or(ttl_ms);
     let rtt = granted
@@ -293,19 +292,19 @@ fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Durati
     Duration::from_millis(limit_ms).max(rtt.saturating_mul(2))
 }
 
-/// A delay that makes no storm, in a window that leaves room for one whole attempt.
+/// Raises a delay to the shortest wait, within a window that leaves room for one whole attempt.
 fn at_least(delay_ms: u64, window_ms: u64) -> u64 {
     delay_ms.max(SHORTEST_DELAY_MS.min(window_ms))
 }
 
-/// `ms` after `time`; the end of the range stands for "never".
+/// The time `ms` after `time`; the end of the range means "never".
 fn later(time: Duration, ms: u64) -> Duration {
     time.saturating_add(Duration::from_millis(ms))
 }
 
 const SECOND_MS: u64 = 1_000;
 
-/// The shortest wait before a beat or a retry, where there is time for it.
+/// The shortest wait before a beat or a retry, if there is time for it.
 pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(SHORTEST_DELAY_MS);
 const SHORTEST_DELAY_MS: u64 = 250;
 

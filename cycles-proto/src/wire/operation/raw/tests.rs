@@ -27,7 +27,7 @@ fn answer(status: u16, body: &str) -> Response<Bytes> {
     Response::builder().status(status).body(body).unwrap()
 }
 
-/// The result, when every attempt is answered in the same way.
+/// The result if every attempt gets the same answer.
 fn answered(mut operation: Operation<RawResponse>, answer: &Response<Bytes>) -> RawResponse {
     loop {
         match operation.handle(SOON, Ok(answer)) {
@@ -56,7 +56,7 @@ fn a_success_is_its_body() {
 
 #[test]
 fn no_status_is_an_error_and_every_one_keeps_its_body() {
-    // Miri takes a third of a second for each.
+    // Miri needs a third of a second for each.
     let each = if cfg!(miri) { 25 } else { 1 };
     for status in (201..600).step_by(each) {
         for body in [
@@ -113,7 +113,7 @@ fn the_retry_rule_is_that_of_the_operation() {
         panic!("a lost connection leaves the outcome open");
     };
     assert_eq!(again.call().request.body(), commit().call().request.body());
-    // It stays open when the repetition is stopped on the way.
+    // The outcome stays open if something on the way refuses the repetition.
     let response = answered(again, &answer(401, r#"{"error":"UNAUTHORIZED"}"#));
     assert!(response.error().unwrap().outcome_is_unknown());
 }

@@ -1,8 +1,8 @@
-//! The API key is in nothing that is shown.
+//! The API key is never shown.
 
 use super::*;
 
-/// A server, or something before it, that echoes what it was sent, in each way that such text is written.
+/// A server, or something in front of it, that echoes the request, in every way of writing such text.
 #[test]
 fn an_answer_that_repeats_the_api_key_does_not_spread_it() {
     let escaped = KEY.replace('_', "\\u005f");

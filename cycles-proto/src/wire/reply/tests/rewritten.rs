@@ -1,4 +1,4 @@
-//! Successes that something on the way has written anew.
+//! Successes that something on the way has rewritten.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! No answers of a server make a storm of extensions.
+//! A server cannot cause a storm of extensions.
 
 use super::*;
 
-/// What came of an extension.
+/// The result of an extension.
 enum Reply {
     Measured { lead_ms: u64, rtt_ms: u64 },
     Grants(u64),
@@ -11,7 +11,7 @@ enum Reply {
 
 const AT_ONCE: BeatFailure = BeatFailure::Throttled(Some(Duration::ZERO));
 
-/// The attempts to extend within a minute by their times, against a server that answers each by its number.
+/// The times of the attempts to extend within a minute, with a server that answers each by its number.
 fn attempts(granted: Observation, mut server: impl FnMut(u64) -> Reply) -> Vec<Duration> {
     let (mut lease, mut next) = Lease::granted(60 * S, at(7 * S), granted);
     let mut attempts = Vec::new();
@@ -52,8 +52,8 @@ fn grants() -> [Observation; 5] {
     ]
 }
 
-/// Where the window closes one attempt may follow at once, and then none before the next success; after a success that
-/// leaves no window, one. So no sixth leaves within the shortest wait.
+/// When the window closes, one attempt may follow at once, and then none before the next success; after a success that
+/// leaves no window, one may follow. So a sixth attempt is never sent within the shortest wait.
 fn assert_no_storm(attempts: &[Duration], what: &str) {
     for six in attempts.windows(6) {
         assert!(six[5] - six[0] >= at(250), "{what}: {six:?}");

@@ -1,4 +1,4 @@
-//! Sentence by sentence of the protocol's HEARTBEAT GUIDANCE.
+//! The protocol's HEARTBEAT GUIDANCE, sentence by sentence.
 
 mod floor;
 mod unmeasured;
@@ -68,7 +68,7 @@ fn the_time_of_an_attempt_follows_the_lease_and_never_the_other_way() {
         let (lease, _) = Lease::granted(lead, at(60 * S), seen(10, 10, lead));
         assert_eq!(lease.attempt_timeout(), at(timeout), "{lead}");
         assert_eq!(lease.attempt_budget_ms(), limit, "{lead}");
-        // The protocol's inequality, wherever a whole second fits.
+        // The protocol's inequality, if a whole second fits.
         if lead > 3 * S + 10 {
             assert!(
                 lease.attempt_budget_ms() < (lead - 10 - lease.margin_ms()) / 2,
@@ -111,7 +111,7 @@ fn a_timer_that_is_late_does_not_cost_the_one_retry_that_was_reserved() {
         let Next::Retry(again) = next else {
             panic!("{ttl}: {next:?}")
         };
-        // The second loss in a row is what the reserve has no room for.
+        // The reserve has no room for a second loss in a row.
         let failed = again + late + timeout + late;
         assert_eq!(
             lease.failed(failed, BeatFailure::Transient),
@@ -130,7 +130,7 @@ fn a_lease_of_four_seconds_can_be_kept() {
 #[test]
 fn the_round_trip_of_the_attempt_is_taken_off_and_the_largest_one_counts_for_the_budget() {
     let (mut lease, _) = Lease::granted(60 * S, at(7 * S), seen(2 * S, 2 * S, 60 * S));
-    // Largest round trip 2 s: budget 5 s (the time-out), margin 4 s, reserve 14 s.
+    // Largest round trip 2 s: budget 5 s (the timeout), margin 4 s, reserve 14 s.
     let next = lease.renewed(seen(20 * S, 100, 60 * S));
     assert_eq!(next, Next::Beat(at(20 * S + 60 * S - 100 - 14 * S)));
 }

@@ -1,4 +1,4 @@
-//! Servers that do not tell how much time is left: the fallback.
+//! The fallback, for servers that do not say how much time is left.
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn an_answer_without_an_expiry_grants_nothing_that_is_known() {
         "asked again at a bounded pace"
     );
     assert_eq!(lease.lasts_until(), Some(at(60 * S)));
-    // The next expiry has none before it to be compared with, and the one after that has.
+    // The next expiry has no predecessor to compare it with; the one after that has.
     lease.renewed(unmeasured(50 * S, 300_000));
     assert_eq!(lease.lasts_until(), Some(at(60 * S)));
     lease.renewed(unmeasured(51 * S, 310_000));
@@ -95,8 +95,8 @@ fn a_server_that_clamps_the_lead_is_held_at_a_bounded_pace() {
     );
 }
 
-/// The protocol's counterexample: asked for 24 s, each extension capped at 10 s. Once a grant was measured
-/// across a skipped beat, the server looks as if it clamped the lead, and the lease erodes.
+/// The protocol's counterexample: 24 s requested, each extension capped at 10 s. Once a grant is measured across a
+/// skipped beat, the server looks as if it clamped the lead, and the lease erodes.
 #[test]
 fn the_limit_of_the_fallback_is_the_protocols_own_counterexample() {
     let (mut lease, _) = Lease::granted(24 * S, at(7 * S), unmeasured(0, 24_000));
@@ -149,7 +149,7 @@ fn without_a_measured_lead_failures_are_retried_at_a_bounded_pace_until_the_leas
 fn without_a_measured_lead_one_loss_after_a_long_pause_does_not_end_a_lease_that_has_time_left() {
     let (mut lease, _) = Lease::granted(60 * S, at(7 * S), unmeasured(0, 60_000));
     lease.renewed(unmeasured(0, 3_660_000));
-    // An hour was granted by hand, so that the next beats are skipped until a grant and a half is left of it.
+    // An hour was granted by hand, so beats are skipped until a grant and a half is left.
     let next = beat(lease.renewed(unmeasured(30 * S, 3_720_000)));
     assert_eq!(next, 3_600 * S);
     assert_eq!(lease.lasts_until(), Some(at(3_660 * S)));
