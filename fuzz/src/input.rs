@@ -1,5 +1,5 @@
-//! Draws decisions from the bytes of one execution. Bytes that are used up are zeros, so that every input means
-//! something and a shorter one means less.
+//! Draws decisions from the bytes of one execution. After the end, all bytes are zeros, so every input is valid and a
+//! shorter one means less.
 
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -20,7 +20,7 @@ impl<'a> Input<'a> {
         *first
     }
 
-    /// A number below `end`, which is at most 256.
+    /// Draws a number below `end`, which is at most 256.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
     }
@@ -30,7 +30,7 @@ impl<'a> Input<'a> {
     }
 
     pub(crate) fn one_in(&mut self, n: usize) -> bool {
-        // Zero is the common case, so that a shorter input is a plainer one.
+        // Zero is the common case, so a shorter input is a simpler one.
         self.below(n) == n - 1
     }
 
@@ -38,7 +38,8 @@ impl<'a> Input<'a> {
         values[self.below(values.len())]
     }
 
-    /// Of any size, small ones as likely as large ones; both ends of the ranges of 32, 63 and 64 bits.
+    /// Draws a number of any size, small or large with the same probability, including both ends of the ranges of 32,
+    /// 63 and 64 bits.
     pub(crate) fn number(&mut self) -> u64 {
         const ENDS: [u64; 8] = [
             0,
@@ -59,7 +60,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Mostly short, rarely beyond the limits of any field.
+    /// Draws a text that is mostly short, and rarely longer than all limits of fields.
     pub(crate) fn text(&mut self) -> String {
         const LONG: [usize; 8] = [64, 65, 128, 129, 256, 257, 300, 5_000];
         match self.byte() {

@@ -1,16 +1,16 @@
-//! A heartbeat against a server that tells the truth, and against one that tells anything.
+//! A heartbeat with a truthful server, and with one that may say anything.
 //!
-//! - Nothing is due in the past, and the time of an attempt never changes.
-//! - Of a truthful server the lease is never said to last longer than it does, whatever it leaves out; and of any
-//!   server never longer than its own words add up to.
-//! - Where the lead is measured: a beat leaves room for two attempts and the margin, a retry for one, in the
-//!   protocol's own terms (HEARTBEAT GUIDANCE), and not much more room than that.
-//! - Two beats in a row without a delay end it, and so does a refusal.
-//! - A beat or a retry waits for 250 ms, or as long as leaves room for one attempt and the margin: no sixth attempt
-//!   leaves within 250 ms of the first.
-//! - It gives up in time: no attempt starts that may end after the lease, or after twice its length in silence.
+//! - Nothing is due in the past, and the timeout of an attempt never changes.
+//! - With a truthful server, the lease is never said to last longer than it does, whatever fields are missing; with
+//!   any server, never longer than its own answers add up to.
+//! - With a measured lead, a beat leaves room for two attempts and the margin, and a retry for one, in the protocol's
+//!   own terms (HEARTBEAT GUIDANCE), and not much more room than that.
+//! - Two beats in a row without a delay stop it, and so does a refusal.
+//! - A beat or a retry waits for 250 ms, or for as long as leaves room for one attempt and the margin: a sixth attempt
+//!   is never sent within 250 ms of the first.
+//! - It gives up in time: no attempt starts that may end after the lease, or after twice its length without an answer.
 //!
-//! Bytes: whether the server lies, what it is like, the lease; then what happens, attempt by attempt.
+//! Bytes: whether the server lies, its properties, the lease; then the events, attempt by attempt.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use cycles_proto::parts::lease::{BeatFailure, Lease, Next, Observation};
 
 use crate::input::Input;
 
-/// One execution.
+/// Runs one execution.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     if input.one_in(4) {
@@ -31,12 +31,12 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// The shortest wait before a beat or a retry, where there is time for it.
+/// The shortest wait before a beat or a retry, if there is time for it.
 const FLOOR: Duration = Duration::from_millis(250);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A heart and the server that it beats against, in one time that both agree on.
+/// A heartbeat and its server, with one common time.
 struct Heart {
     lease: Lease,
     ttl_ms: u64,
@@ -46,31 +46,31 @@ struct Heart {
     server: Server,
     longest_rtt: Duration,
     last_success: Duration,
-    /// Whether the lead was shorter than the reserve for certain, and whether it may have been.
+    /// Whether the lead was certainly shorter than the reserve, and whether it may have been.
     was_short: (bool, bool),
     /// The last attempts of the heartbeat.
     attempts: VecDeque<Duration>,
 }
 
-/// What a lead has to hold.
+/// The times that a lead must have room for.
 struct Reserve {
     /// One attempt and the margin.
     one_attempt: Duration,
-    /// Two, and the margin.
+    /// Two attempts and the margin.
     reserve: Duration,
 }
 
-/// What it does with extensions, as the protocol allows it.
+/// A server's handling of extensions, within the protocol.
 struct Server {
     /// When the lease really ends.
     ends: Duration,
-    /// The server's clock at our zero.
+    /// The server's clock at our time zero.
     clock_ms: u64,
-    /// The longest lead that it keeps.
+    /// The longest lead that it permits.
     longest_lead: Option<Duration>,
-    /// The most that it grants at once.
+    /// The largest extension that it grants.
     largest_grant: Option<Duration>,
-    /// How often it tells `remaining_ttl_ms` and `expires_at_ms`.
+    /// How often it sends `remaining_ttl_ms` and `expires_at_ms`.
     tells_rest: Habit,
     tells_end: Habit,
 }
@@ -93,7 +93,7 @@ impl Habit {
 }
 
 impl Server {
-    /// Whether it was done; a lease that is over is not prolonged.
+    /// Extends the lease unless it is over. Returns whether it did.
     fn extend(&mut self, now: Duration, by_ms: u64) -> bool {
         if now > self.ends {
             return false;
@@ -169,7 +169,7 @@ impl Heart {
     fn beats(&mut self, input: &mut Input<'_>) {
         while !input.is_empty() {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {
-                // A lease that was prolonged by hand goes on.
+                // A lease that was extended by hand continues.
                 if input.one_in(3) {
                     self.renewed_by_hand(input);
                 } else {
@@ -226,7 +226,7 @@ impl Heart {
         self.now = received;
         let observed = self.server.observed(input, [sent, processed, received]);
         self.next = self.lease.renewed(observed);
-        // Those by hand have no shortest wait, and each plans the heartbeat anew.
+        // Extensions by hand have no shortest wait, and each replans the heartbeat.
         self.attempts.clear();
         self.succeeded(observed, self.timeout);
     }
@@ -245,7 +245,7 @@ impl Heart {
         let lead = Duration::from_millis(left).saturating_sub(whole(rtt));
         assert!(self.lease.is_measured());
         assert_eq!(self.lease.lasts_until(), Some(self.now + lead));
-        // An attempt's failure is dealt with an eighth later than its time-out, in whole milliseconds.
+        // An attempt's failure is handled up to an eighth later than its timeout, in whole milliseconds.
         let [least, most] = [
             self.reserve(self.timeout),
             self.reserve(self.timeout * 8 / 7 + Duration::from_millis(3)),
@@ -302,11 +302,11 @@ impl Heart {
         self.holds();
     }
 
-    /// What holds after everything.
+    /// Checks the properties that hold after every event.
     fn holds(&self) {
         assert_eq!(self.lease.attempt_timeout(), self.timeout);
         if let Some(until) = self.lease.lasts_until() {
-            // One that is over by the time that it is heard of lasts until then; and the server counts in whole
+            // A lease that is over when its answer arrives lasts until then, and the server counts in whole
             // milliseconds.
             let ends = self.server.ends.max(self.last_success) + Duration::from_millis(1);
             assert!(until <= ends, "it lasts until {ends:?}: {self:?}");
@@ -333,7 +333,7 @@ impl Heart {
         }
     }
 
-    /// When nothing gets through any more it ends by itself, in the time that `holds` knows.
+    /// Checks that it ends by itself when nothing gets through any more, within the time that `holds` checks.
     fn gives_up(&mut self) {
         for _ in 0..200 {
             let (Next::Beat(at) | Next::Retry(at)) = self.next else {
@@ -348,7 +348,7 @@ impl Heart {
         whole(limit).max(SECOND).max(self.longest_rtt * 2)
     }
 
-    /// What an attempt that takes so long leaves of a lead for a retry and the margin.
+    /// The reserve for attempts with this limit.
     fn reserve(&self, limit: Duration) -> Reserve {
         let one_attempt = self.budget(limit) + self.margin();
         Reserve {
@@ -374,7 +374,7 @@ impl core::fmt::Debug for Heart {
     }
 }
 
-/// Readings without any sense.
+/// Meaningless observations.
 fn lies(input: &mut Input<'_>) {
     let ttl_ms = input.number();
     let limit = Duration::from_millis(input.number());
@@ -428,8 +428,8 @@ fn lies(input: &mut Input<'_>) {
     }
 }
 
-/// What a server's words add up to: the last rest that it told, and by how much its expiries moved since. An answer
-/// without an expiry grants nothing.
+/// The sum of a server's answers: the last remaining time that it sent, and by how much its expiries have moved since.
+/// An answer without an expiry grants nothing.
 struct Words {
     since: Duration,
     granted_ms: i128,
@@ -484,7 +484,7 @@ fn time(input: &mut Input<'_>) -> Duration {
     Duration::from_millis(input.number())
 }
 
-/// Mostly short, now and then longer than any attempt, and with parts of milliseconds.
+/// A latency that is mostly short, sometimes longer than any attempt, and has fractions of milliseconds.
 fn latency(input: &mut Input<'_>) -> Duration {
     match input.byte() {
         tag @ 0..200 => Duration::from_millis(tag.into()),
@@ -494,7 +494,7 @@ fn latency(input: &mut Input<'_>) -> Duration {
     }
 }
 
-/// Rounded up to whole milliseconds.
+/// Rounds up to whole milliseconds.
 fn whole(duration: Duration) -> Duration {
     Duration::from_millis(duration.as_nanos().div_ceil(1_000_000) as u64)
 }

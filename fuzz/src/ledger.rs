@@ -1,13 +1,13 @@
-//! The sandbox's ledger under any sequence of requests, against books that are kept here from the answers alone.
+//! The sandbox's ledger under any sequence of requests, compared with books that are kept here from the answers alone.
 //!
-//! - Every scope has, to the unit, what was granted less what its clients were told they were charged.
-//! - What is held is what active reservations hold; nothing is charged or given back twice.
+//! - Every scope has exactly what was granted to it, less the charges that the answers reported.
+//! - The reserved amount is the sum of the active reservations; nothing is charged or given back twice.
 //! - The overage policies charge as much as they may, and never more.
-//! - A refusal changes nothing; a repetition changes nothing and gets the same bytes; another payload under a
-//!   used key is a mismatch.
-//! - Nothing is settled or prolonged after its time.
+//! - A refusal changes nothing; a repetition changes nothing and gets the same bytes; a different payload under a used
+//!   key is a mismatch.
+//! - Nothing is settled or extended after its time.
 //!
-//! Bytes: the budgets, then one request after the other.
+//! Bytes: the budgets, then the requests in order.
 
 mod charge;
 mod wire;
@@ -23,7 +23,7 @@ use self::wire::read;
 use crate::KEY;
 use crate::input::Input;
 
-/// One execution.
+/// Runs one execution.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let mut desk = Desk::new(&mut input);
@@ -47,7 +47,7 @@ const SUBJECTS: [&str; 3] = [
     r#"{"tenant":"acme","agent":"bot","toolset":"t"}"#,
 ];
 const POLICIES: [&str; 3] = ["REJECT", "ALLOW_IF_AVAILABLE", "ALLOW_WITH_OVERDRAFT"];
-/// A sweep comes every five seconds.
+/// The ledger sweeps every five seconds.
 const SWEEP: u64 = 5_000;
 
 struct Desk {
@@ -56,16 +56,16 @@ struct Desk {
     keys: u64,
     books: [Book; 3],
     reservations: Vec<Reservation>,
-    /// What was answered to what, to be asked again.
+    /// Requests and their answers, for repetitions.
     answered: Vec<(String, String, Bytes)>,
 }
 
-/// What a scope must have by what its clients know.
+/// The expected balance of a scope, as its clients know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Book {
     allocated: i128,
     held: i128,
-    /// Charged, whether it was paid for or is debt.
+    /// The charged amount, whether covered or debt.
     charged: i128,
     repaid: i128,
 }
@@ -127,7 +127,7 @@ impl Desk {
         self.swept();
     }
 
-    /// Holds that time gave back: only after their grace, and at the next sweep by all means.
+    /// Reservations that expired: only after their grace period, and at the latest by the next sweep.
     fn swept(&mut self) {
         for reservation in self
             .reservations
@@ -285,7 +285,7 @@ impl Desk {
         }
         let expires = self.reservations[at].expires;
         if self.now > expires {
-            return assert_eq!(status, 410, "prolonged after its end: {answer}");
+            return assert_eq!(status, 410, "extended after its end: {answer}");
         }
         if count == Some(3) {
             return assert_eq!(
@@ -377,7 +377,7 @@ impl Desk {
         assert_eq!(self.states(), before, "a look changes nothing");
     }
 
-    /// The same request once more, or another one under its key.
+    /// Repeats a request, or sends another one under its key.
     fn again(&mut self, input: &mut Input<'_>) {
         if self.answered.is_empty() {
             return;
@@ -385,7 +385,7 @@ impl Desk {
         let (path, body, first) = self.answered[input.below(self.answered.len().min(256))].clone();
         let mut first = read(&first);
         if path.ends_with("/extend") && first["expires_at_ms"].as_u64() < Some(self.now) {
-            // Its key is remembered until the time that it gave.
+            // The key is remembered only until the time that the request gave.
             return;
         }
         let before = self.states();
@@ -405,7 +405,7 @@ impl Desk {
                 "{path}: {answer}"
             );
         }
-        // The one member that tells of the present.
+        // The only member that depends on the present time.
         if !first["remaining_ttl_ms"].is_null() {
             first["remaining_ttl_ms"] = answer["remaining_ttl_ms"].clone();
         }
@@ -441,7 +441,7 @@ impl Desk {
         );
     }
 
-    /// The books here and the books there.
+    /// Compares the books here with the ledger's.
     fn balances(&mut self) {
         self.swept();
         for (book, state) in self.books.iter().zip(self.states()) {
@@ -457,7 +457,7 @@ impl Desk {
         }
     }
 
-    /// Whether the reservation takes nothing any more, and then whether the answer says so.
+    /// Whether the reservation accepts nothing any more; if so, checks that the answer says so.
     fn is_over(&self, at: usize, status: u16, answer: &Value) -> bool {
         let reservation = &self.reservations[at];
         let code = answer["error"].as_str();

@@ -1,15 +1,15 @@
-//! Any bytes as a journal's file, and any cost as a record.
+//! Any bytes as a file of the journal, and any cost as a record.
 //!
-//! - What is read is written and read again without a change, the bodies to the byte.
-//! - A record is settled with exactly the bytes that it holds, under the key that stands in them.
-//! - Its file is named after the bytes of its reservation's id.
-//! - No part of a record is a record: a file that a crash tore is known as torn.
-//! - A file of another version, or whose body has no key, is none; one without a time is from 1970, and so too old for
-//!   an event.
-//! - An event says what the commit said, for the subject and the action of the reservation.
+//! - A record that was read can be written and read again without a change, with the same bytes in its bodies.
+//! - A record is settled with exactly its own bytes, under the key in them.
+//! - Its file name depends on the bytes of its reservation's id.
+//! - No part of a record is a record: a file that a crash cut off is recognized as truncated.
+//! - A file of another version, or whose body has no key, is not a record; one without a time is from 1970, and so too
+//!   old for an event.
+//! - An event has the content of the commit, and the subject and the action of the reservation.
 //! - A pause that a record asks for ends within the hour.
 //!
-//! Bytes: 0 and a file, or 1 and the choices that make a cost.
+//! Bytes: 0 and a file, or 1 and the decisions that make a cost.
 
 use core::time::Duration;
 use std::sync::{Arc, LazyLock};
@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 use crate::KEY;
 use crate::input::Input;
 
-/// One execution.
+/// Runs one execution.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     if input.byte() & 1 == 0 {
@@ -52,9 +52,9 @@ fn read(file: &[u8]) {
     }
 }
 
-/// What the file itself says of the members that decide whether it is a record and how old.
+/// Checks the members that decide whether it is a record, and how old it is, against the file.
 fn says_what_the_file_says(record: &JournalRecord, text: &str) {
-    // A file whose numbers or strings are beyond what a `Value` holds is not looked at.
+    // Skips files with numbers or strings that a `Value` cannot hold.
     let Ok(file) = serde_json::from_str::<Value>(text) else {
         return;
     };
@@ -156,7 +156,7 @@ fn metrics(input: &mut Input<'_>) -> CyclesMetrics {
     }
 }
 
-/// Written and read again it is the same, and it is settled as it stands.
+/// Checks that it is the same after writing and reading, and that it is settled unchanged.
 fn keeps(record: &JournalRecord) {
     let json = record.to_json();
     let again = JournalRecord::parse(json.as_bytes()).expect("what we write we read");
@@ -206,7 +206,7 @@ fn keeps(record: &JournalRecord) {
     settles(record);
 }
 
-/// Whoever takes it up sends its bytes and nothing else.
+/// Checks that a replay sends its bytes and nothing else.
 fn settles(record: &JournalRecord) {
     let mut now = Now {
         mono: Duration::from_secs(1),

@@ -1,14 +1,14 @@
-//! Any response to any operation: what it may mean, by a second reading of the table that the core implements. A body
-//! is held against every operation and under every status that the table knows.
+//! Any response to any operation, compared with a second implementation of the core's table. Each body is tried with
+//! every operation and every status in the table.
 //!
-//! - The verdict is the table's, and a success says in so many words that the operation was done.
-//! - Amounts and times of a success are those of the body, to the unit.
-//! - A member that a newer server adds changes nothing; a body that is cut off, or has more after it, is never a
+//! - The verdict is that of the table, and a success explicitly says that the operation was done.
+//! - Amounts and times of a success are exactly those of the body.
+//! - A new member from a newer server changes nothing; a body that is cut off, or has anything after it, is never a
 //!   success.
-//! - An operation asks twice at most, with the same bytes, whatever the first answer was; what stays open is said to
-//!   be open, and only the ledger's own word closes it.
-//! - An outage is told from a refused API key.
-//! - The API key is in nothing that comes out, whatever echoes it.
+//! - An operation sends at most two requests, with the same bytes, whatever the first answer was. An open outcome is
+//!   reported as open, and only an answer of the ledger itself closes it.
+//! - An outage is distinguished from a refused API key.
+//! - The API key never appears in any output, whatever echoes it.
 //!
 //! Bytes: operation, status (2), header, where the key is echoed (2), where the body is cut; then the body.
 
@@ -21,9 +21,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use cycles_proto::models::*;
 use cycles_proto::parts::{Reply, Verdict, verdict};
-use cycles_proto::{
-    CyclesConfig, Error, Failure, FailureKind, Operation, OperationKind, Progress, Seed,
-};
+use cycles_proto::{CyclesConfig, Error, Failure, FailureKind, Operation, OperationKind, Progress, Seed};
 use http::Response;
 use serde_json::Value;
 
@@ -31,7 +29,7 @@ use self::table::{class, closes, expected, says_so, unsuccessful};
 use crate::KEY;
 use crate::input::Input;
 
-/// One execution.
+/// Runs one execution.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let kind = input.byte() % 13;
@@ -47,12 +45,12 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// What came back, before it is known for what.
+/// A response, independent of the operation.
 struct Answer {
     response: Response<Bytes>,
-    /// Nothing if it is no JSON.
+    /// `None` if it is not JSON.
     body: Option<Value>,
-    /// Where it is cut, in parts of 256.
+    /// Where it is cut, in 256ths.
     cut: u8,
 }
 
@@ -103,7 +101,8 @@ fn ask(kind: u8, answer: &Answer, is_drawn: bool) {
     }
 }
 
-/// Under its own status and all others; for the operation that was drawn also with all that may go before.
+/// Tries the answer under its own status and all others; for the drawn operation, also after every possible first
+/// attempt.
 fn judge<T>(operation: Result<Operation<T>, Error>, answer: &Answer, is_drawn: bool)
 where
     T: Reply + Clone + PartialEq + Debug,
@@ -144,7 +143,7 @@ where
     }
 }
 
-/// What a success says of money and time is what stands in its body; seen through `Debug`, which all share.
+/// Checks that money and times of a success are those of its body, by way of `Debug`, which all replies have.
 fn numbers_are_kept<T: Debug>(kind: OperationKind, reply: &T, body: Option<&Value>) {
     let text = format!("{reply:?}");
     let names: &[&str] = match kind {
@@ -215,7 +214,7 @@ fn nothing_follows_a_success<T: Reply>(kind: OperationKind, response: &Response<
     }
 }
 
-/// What the first attempt met, all of which leaves the outcome open.
+/// The ways in which a first attempt leaves the outcome open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     Nothing,
@@ -347,7 +346,7 @@ fn response(input: &mut Input<'_>) -> (Response<Bytes>, u8) {
         _ => {}
     }
     let response = Response::builder().status(status).header(name, value);
-    // A proxy that repeats the key in a header does no harm, whatever else it says.
+    // A proxy that echoes the key in a header does no harm, whatever else it says.
     let response = response.header("x-cycles-tenant", KEY);
     (response.body(body.into()).expect("the parts are valid"), cut)
 }
@@ -359,7 +358,7 @@ fn with_body(response: &Response<Bytes>, body: Bytes) -> Response<Bytes> {
     other
 }
 
-/// Whether nothing in it can be the key, however it is written.
+/// Whether it cannot contain the key in any spelling.
 fn plain(body: &Bytes) -> bool {
     !body.contains(&b'\\') && !String::from_utf8_lossy(body).contains(KEY)
 }

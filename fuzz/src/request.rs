@@ -1,11 +1,11 @@
 //! Any request that a caller can write.
 //!
-//! - It is refused if it breaks a limit of the protocol, and only then; the limits are read a second time here.
-//! - What is sent says what the caller said: ids, amounts, parameters and metadata come back out of it.
+//! - It is refused exactly if it breaks a limit of the protocol; the limits have a second implementation here.
+//! - The request contains what the caller gave: ids, amounts, parameters and metadata can be read back from it.
 //! - No text changes the route, adds a header or a parameter, or shows the API key.
-//! - A repetition has the same bytes, and the sandbox's ledger never calls it malformed.
+//! - A repetition has the same bytes, and the sandbox's ledger never rejects it as malformed.
 //!
-//! Bytes: the operation, the key, and the choices that make the request.
+//! Bytes: the operation, the key, and the decisions that make the request.
 
 mod inputs;
 mod limits;
@@ -28,7 +28,7 @@ use self::limits::*;
 use crate::KEY;
 use crate::input::Input;
 
-/// One execution.
+/// Runs one execution.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let kind = input.below(10);
@@ -280,7 +280,7 @@ fn list(input: &mut Input<'_>, seed: Seed) {
         cursor: input.maybe(Input::text),
         ..Default::default()
     };
-    // The least that no request may get past.
+    // The minimum that every request must meet.
     let is_wrong = params.status.as_ref().is_some_and(|status| !status.is_known())
         || params.sort_by.as_ref().is_some_and(|key| !key.is_known())
         || !fits_key(params.idempotency_key.as_ref())
@@ -308,7 +308,7 @@ fn list(input: &mut Input<'_>, seed: Seed) {
     assert_eq!(value("cursor"), params.cursor);
 }
 
-/// The call of an operation that is refused exactly if it breaks a limit.
+/// Checks that an operation is refused exactly if it breaks a limit, and returns its call.
 fn sent<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Option<Call> {
     if let (Err(error), true) = (&made, is_fit) {
         panic!("refused, and within the limits: {error}");
@@ -316,7 +316,7 @@ fn sent<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Op
     sent_if(made, is_fit)
 }
 
-/// The same where a text may also be too long for an address.
+/// The same, for a text that may also be too long for an address.
 fn sent_if<T: Reply + Debug>(made: Result<Operation<T>, Error>, is_fit: bool) -> Option<Call> {
     match made {
         Ok(operation) => {
@@ -363,7 +363,7 @@ fn twice<T: Reply + Debug>(operation: Operation<T>) -> Call {
     call
 }
 
-/// A request about a reservation names it in one segment of the path, however it is written.
+/// Checks that a request about a reservation names it in one segment of the path, whatever characters its id has.
 fn about(call: Option<Call>, id: &ReservationId, suffix: &str) -> Option<Call> {
     let call = call?;
     let path = call.request.uri().path();
@@ -380,7 +380,7 @@ fn about(call: Option<Call>, id: &ReservationId, suffix: &str) -> Option<Call> {
     Some(call)
 }
 
-/// The body of a request that changes something: its key comes first, and a ledger can read it.
+/// Checks the body of a request that changes something: its key comes first, and a ledger can read it.
 fn posted(call: &Call, path: &str, key: Option<&IdempotencyKey>) -> Value {
     let request = &call.request;
     assert_eq!((request.method(), request.uri().path()), (&Method::POST, path));
@@ -446,7 +446,7 @@ fn says_action(body: &Value, action: &Action) {
 }
 
 fn says_metrics(call: &Call, metrics: Option<&CyclesMetrics>) {
-    // Not by way of a `Value`, which sorts members.
+    // Without a `Value`, which would sort members.
     let members: BTreeMap<String, &RawValue> =
         serde_json::from_slice(call.request.body()).expect("what is sent is an object");
     let said = members.get("metrics").map(|said| said.get());
@@ -454,7 +454,7 @@ fn says_metrics(call: &Call, metrics: Option<&CyclesMetrics>) {
     assert_eq!(said.as_ref(), metrics);
 }
 
-/// Metadata goes out as it was written, because a repeated request is compared so.
+/// Checks that metadata is sent exactly as written, because the server compares repeated requests byte by byte.
 fn keeps(call: &Call, metadata: Option<&JsonObject>) {
     let text = core::str::from_utf8(call.request.body()).expect("JSON is UTF-8");
     match metadata {
@@ -467,7 +467,7 @@ static CONFIG: LazyLock<Arc<CyclesConfig>> =
     LazyLock::new(|| Arc::new(CyclesConfig::new(KEY, "http://h:7878/p/").expect("it is valid")));
 
 thread_local! {
-    /// It has no budgets: whatever is well-formed is refused for that.
+    /// A ledger without budgets, which refuses every well-formed request for that reason.
     static LEDGER: Ledger = {
         let mut ledger = Ledger::new(1);
         ledger.add_tenant(Tenant::new("acme"));

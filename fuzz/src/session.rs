@@ -1,13 +1,13 @@
-//! A session in the hands of a driver without manners.
+//! A session with an unruly driver.
 //!
-//! The first byte is its seed, and the others are what the driver, the server, the disk and the callers do, one decision
-//! after the other: several reservations, calls and flushes of two principals, few places or many, steps that are carried
-//! out late, in another order, twice or never. The rules of `cycles-proto/tests/behaviour/unruly` hold all the same.
+//! The first byte is its seed, and the others are the decisions of the driver, the server, the disk and the callers,
+//! in order: several reservations, calls and flushes of two principals, few places or many, steps that are carried out
+//! late, in another order, twice or never. The rules of `cycles-proto/tests/behaviour/unruly` hold all the same.
 
 use crate::careless::Dice;
 use crate::unruly::Driver;
 
-/// One execution.
+/// Runs one execution.
 pub fn check(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else {
         return;

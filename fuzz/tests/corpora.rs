@@ -1,4 +1,4 @@
-//! Every file of the corpora keeps what the targets assert: the seeds, and whatever was found once.
+//! All files of the corpora, seeds and former findings, pass the checks of the targets.
 
 use std::{fs, panic, path::Path};
 

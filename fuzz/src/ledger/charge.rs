@@ -1,8 +1,8 @@
-//! The overage policies, read a second time.
+//! A second implementation of the overage policies.
 
 use cycles_sandbox::BudgetState;
 
-/// What the overage policies say, for one charge on scopes as they are.
+/// One charge on scopes in their present state.
 pub(super) struct Charge<'a> {
     pub(super) before: &'a [BudgetState],
     pub(super) hold: i64,
@@ -11,7 +11,7 @@ pub(super) struct Charge<'a> {
 }
 
 impl Charge<'_> {
-    /// What is charged, or nothing if it is refused.
+    /// The amount that the policy charges, or `None` if it refuses.
     pub(super) fn expected(&self) -> Option<i64> {
         let more = self.actual - self.hold;
         if more <= 0 && self.hold > 0 || more == 0 {
@@ -25,7 +25,7 @@ impl Charge<'_> {
                 Some(self.hold + more.min(most))
             }
             _ => {
-                // A scope without overdraft caps; one with it takes debt up to its limit.
+                // A scope without overdraft caps the charge; one with overdraft takes debt up to its limit.
                 let capped = self.before.iter().filter(|state| state.overdraft_limit == 0);
                 let taken = capped.map(available).fold(more, i64::min);
                 let is_beyond = |state: &BudgetState| {

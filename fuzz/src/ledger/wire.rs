@@ -1,4 +1,4 @@
-//! How the ledger is asked, and what any answer has to be.
+//! Requests to the ledger, and the checks that apply to every answer.
 
 use bytes::Bytes;
 use cycles_proto::UnixMillis;

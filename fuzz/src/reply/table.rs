@@ -1,11 +1,11 @@
-//! The table from answers to verdicts, once more, from the protocol's text and not from the core's.
+//! A second implementation of the table from answers to verdicts, from the protocol's text and not from the core's.
 
-use cycles_proto::models::ErrorCode;
 use cycles_proto::OperationKind;
+use cycles_proto::models::ErrorCode;
 use cycles_proto::parts::{Unsuccessful, Verdict};
 use serde_json::Value;
 
-/// The table once more, with its code read by other means where that can be done.
+/// The expected verdict, with the error code read in another way where possible.
 pub(super) fn expected<T>(
     kind: OperationKind,
     status: u16,
@@ -18,7 +18,7 @@ pub(super) fn expected<T>(
         _ => &[200],
     };
     if done.contains(&status) {
-        // Which of the two is for `says_so` and the other checks of a success.
+        // `says_so` and the other checks of a success decide which of the two it is.
         let is_success = matches!(judged, Verdict::Success(_));
         return if is_success { "success" } else { "ambiguous" };
     }
@@ -59,7 +59,7 @@ pub(super) fn expected<T>(
     }
 }
 
-/// A success of an operation that moves money says so, and a grant names what it grants.
+/// Checks that a success of an operation that moves money says so, and that a grant names its reservation.
 pub(super) fn says_so(kind: OperationKind, body: &Value) {
     let status = body["status"].as_str();
     match kind {
@@ -78,10 +78,10 @@ pub(super) fn says_so(kind: OperationKind, body: &Value) {
     }
 }
 
-/// Whether an answer is the ledger's own refusal; and if an earlier attempt may have been acted on, one that it gives
-/// after looking for its key, and in an error that names the request.
+/// Whether an answer is a refusal by the ledger itself. If an earlier attempt may have been acted on, it must be one
+/// that the ledger gives after looking up the key, and must name the request.
 pub(super) fn closes(status: u16, told: Option<&str>, body: Option<&Value>, may_be_done: bool) -> bool {
-    // A proxy that wants a password has sent nothing on.
+    // A proxy that asks for a password has sent nothing on.
     if status == 407 {
         return !may_be_done;
     }
@@ -122,7 +122,7 @@ pub(super) fn unsuccessful<T>(verdict: &Verdict<T>) -> Option<&Unsuccessful> {
     }
 }
 
-/// Values of open enums are kept up to a length.
+/// Cuts a value of an open enum at the core's limit.
 fn cut_as_the_core_does(text: &str) -> String {
     ErrorCode::from(text).as_str().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The parts of a request, of any kind.
+//! Arbitrary parts of a request.
 
 use cycles_proto::models::*;
 use serde_json::Value;

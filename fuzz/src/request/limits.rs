@@ -1,4 +1,4 @@
-//! The limits of the protocol, read a second time.
+//! A second implementation of the protocol's limits.
 
 use cycles_proto::models::*;
 
