@@ -87,7 +87,7 @@ pub enum InvalidRecord {
     #[error("the record has no `{0}`")]
     Missing(&'static str),
     /// A member has an invalid value.
-    #[error("the record's `{0}` is none")]
+    #[error("the record's `{0}` is not valid")]
     Malformed(&'static str),
 }
 

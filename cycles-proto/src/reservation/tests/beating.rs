@@ -23,7 +23,7 @@ fn every_beat_has_a_key_of_its_own_and_asks_for_the_first_ttl() {
     assert_eq!(
         desk.log(),
         ["POST r-1/extend", "extended"].repeat(3),
-        "each success is told"
+        "each success has an event"
     );
     let expires_at = desk.reservation.grant().unwrap().expires_at;
     assert_eq!(expires_at.unwrap().0, WALL + 7_000, "the ledger's last word");

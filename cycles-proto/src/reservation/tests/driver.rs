@@ -165,7 +165,7 @@ fn time_that_goes_backwards_stands_still() {
     assert_eq!(
         at,
         desk.mono + Duration::from_secs(7),
-        "from the latest time that was told"
+        "from the latest time"
     );
 }
 

@@ -95,7 +95,7 @@ fn an_extension_by_hand_without_an_answer_is_repeated_once_under_its_key() {
     assert_eq!(
         desk.log(),
         ["POST r-1/extend", "extended"],
-        "the heartbeat goes on"
+        "the heartbeat continues"
     );
 }
 

@@ -75,7 +75,7 @@ fn the_caller_hears_that_a_cost_is_pending_once_it_is_stored_and_the_first_attem
             ..
         }
     ));
-    assert!(desk.reservation.outcome().is_none(), "attempts go on");
+    assert!(desk.reservation.outcome().is_none(), "attempts continue");
     desk.run([ok(COMMITTED)]);
     assert!(desk.reservation.receipt().unwrap().is_settled());
 }
@@ -124,7 +124,7 @@ fn a_cost_that_cannot_be_charged_changes_nothing_and_another_can_be_handed_over(
         let error = desk.reservation.commit(desk.now(), request).unwrap_err();
         assert!(is_expected(&error), "{error:?}");
         assert!(
-            error.to_string().contains("his cost was not sent. What was told"),
+            error.to_string().contains("his cost was not sent. Spending that was reported"),
             "{error}"
         );
         assert_eq!(desk.log(), [""; 0]);

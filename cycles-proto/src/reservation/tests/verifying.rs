@@ -69,7 +69,7 @@ fn where_nobody_told_what_became_of_the_reservation_the_error_does_not_say_eithe
         refusal(409, "RESERVATION_FINALIZED"),
         detail("COMMITTED"),
     ]);
-    assert!(desk.error().to_string().contains("is COMMITTED by now"));
+    assert!(desk.error().to_string().contains("is now COMMITTED"));
 }
 
 #[test]

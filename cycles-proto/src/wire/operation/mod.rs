@@ -52,7 +52,7 @@ pub struct Operation<T> {
 
 /// What to do after an answer.
 #[derive(Clone, Debug)]
-#[must_use = "an operation that goes on must be called again"]
+#[must_use = "an operation that continues must be called again"]
 #[expect(
     clippy::large_enum_variant,
     reason = "it is taken apart at once; a box would be a needless allocation"

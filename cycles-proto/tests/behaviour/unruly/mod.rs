@@ -219,7 +219,7 @@ impl Driver {
             if book.beats && !book.is_decided && self.session.grant(*key).is_some() {
                 assert!(
                     until.is_some(),
-                    "a lease is held, and nobody is woken: {:?}",
+                    "a lease is held, and the driver is not woken: {:?}",
                     self.session
                 );
             }
