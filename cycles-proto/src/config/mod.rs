@@ -129,8 +129,8 @@ pub enum ConfigError {
     },
     /// The client was made before a fork, and this is the child process.
     #[error(
-        "this process was forked from the one that made the client, whose connections and threads do not exist here; make \
-         the client after the fork, in each child"
+        "this process was forked from the one that made the client, whose connections and threads do not exist here; \
+         make the client after the fork, in each child"
     )]
     Forked,
     /// The configuration is for another server than the session's.

@@ -117,8 +117,9 @@ pub enum InvalidCommit {
     AlreadyCommitted,
     /// The reservation belongs to the process that this one was forked from.
     #[error(
-        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it, so this \
-         cost was not accepted. Reserve in the process that runs the action, with a client that was made after the fork"
+        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it, so \
+         this cost was not accepted. Reserve in the process that runs the action, with a client that was made after the \
+         fork"
     )]
     Forked,
     /// The unit of the cost differs from the unit of the reservation.
@@ -136,8 +137,8 @@ pub enum InvalidCommit {
     },
     /// An item of a metered stream could not be counted. The cost of the others is charged as a part.
     #[error(
-        "an item of a metered stream cost {given}, which cannot be counted: {}. The cost of the other items is charged as \
-         a part; if they cost nothing, the budget is held until its lease ends. Charge this item with an event",
+        "an item of a metered stream cost {given}, which cannot be counted: {}. The cost of the other items is charged \
+         as a part; if they cost nothing, the budget is held until its lease ends. Charge this item with an event",
         uncountable(given, reserved)
     )]
     #[non_exhaustive]
@@ -149,15 +150,15 @@ pub enum InvalidCommit {
     },
     /// An item of a metered stream was consumed, and the code that computes its cost panicked.
     #[error(
-        "an item of a metered stream was consumed, but its cost is unknown, because the code that computes it panicked. \
-         The cost of the other items is charged as a part; if they cost nothing, the budget is held until its lease ends. \
-         Charge this item with an event"
+        "an item of a metered stream was consumed, but its cost is unknown, because the code that computes it \
+         panicked. The cost of the other items is charged as a part; if they cost nothing, the budget is held until its \
+         lease ends. Charge this item with an event"
     )]
     NotTold,
     /// The amount or the key breaks a limit.
     #[error(
-        "{0}. This cost was not sent. Spending that was reported before is charged; if there is none, the budget is held \
-         until its lease ends. Charge what is missing with an event"
+        "{0}. This cost was not sent. Spending that was reported before is charged; if there is none, the budget is \
+         held until its lease ends. Charge what is missing with an event"
     )]
     Invalid(InvalidRequest),
 }

@@ -56,7 +56,8 @@ impl Unsuccessful {
 
     /// The failure, if the reply says that nothing was sent on.
     pub(crate) fn not_sent(&self) -> Option<Failure> {
-        const ADVICE: &str = "407: it asks for a user name and a password; put them into its address: http://USER:PASSWORD@HOST:PORT";
+        const ADVICE: &str = "407: it asks for a user name and a password; put them into its address: \
+                              http://USER:PASSWORD@HOST:PORT";
         let failure = Failure::new(FailureKind::Proxy);
         (self.info.status() == PROXY_WANTS_CREDENTIALS).then(|| failure.with_detail(ADVICE.to_owned()))
     }

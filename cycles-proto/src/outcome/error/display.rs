@@ -212,8 +212,8 @@ pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> S
         None => "the state of that reservation could not be found out. Nothing was released".to_owned(),
     };
     format!(
-        "{call}: the grant under the key {} had no time left, which is typical of a key that was used before: {found}, and \
-         the action was not run; reserve under a fresh key.",
+        "{call}: the grant under the key {} had no time left, which is typical of a key that was used before: {found}, \
+         and the action was not run; reserve under a fresh key.",
         shortened(key)
     )
 }

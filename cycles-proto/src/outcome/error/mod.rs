@@ -39,8 +39,8 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 pub enum Error {
     /// A bug in this client ended this call or reservation; everything else continues.
     #[error(
-        "a bug in the Cycles client ended this call or reservation. Whether the ledger acted on it is not known; a cost that \
-         has a record is settled from its record. Please report the bug"
+        "a bug in the Cycles client ended this call or reservation. Whether the ledger acted on it is not known; a cost \
+         that has a record is settled from its record. Please report the bug"
     )]
     Defect,
 

@@ -404,8 +404,8 @@ fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
     for kind in [OperationKind::CommitReservation, OperationKind::GetReservation] {
         assert!(
             sentence(kind).ends_with(
-                "The cost is in no record, and the client has stopped trying: commit it again under the key k-1. An event in its \
-                 place counts a second time if a commit got through."
+                "The cost is in no record, and the client has stopped trying: commit it again under the key k-1. An \
+                 event in its place counts a second time if a commit got through."
             ),
             "{}",
             sentence(kind)

@@ -162,11 +162,7 @@ fn time_that_goes_backwards_stands_still() {
     let Step::Wait(Some(at)) = steps[3] else {
         panic!("{steps:?}")
     };
-    assert_eq!(
-        at,
-        desk.mono + Duration::from_secs(7),
-        "from the latest time"
-    );
+    assert_eq!(at, desk.mono + Duration::from_secs(7), "from the latest time");
 }
 
 #[test]

@@ -124,7 +124,9 @@ fn a_cost_that_cannot_be_charged_changes_nothing_and_another_can_be_handed_over(
         let error = desk.reservation.commit(desk.now(), request).unwrap_err();
         assert!(is_expected(&error), "{error:?}");
         assert!(
-            error.to_string().contains("his cost was not sent. Spending that was reported"),
+            error
+                .to_string()
+                .contains("his cost was not sent. Spending that was reported"),
             "{error}"
         );
         assert_eq!(desk.log(), [""; 0]);

@@ -2,10 +2,10 @@
 //!
 //! The journal is scanned at first use, and again while records are left: after 30 s, 60 s, … up to 15 minutes, and at
 //! once when the server can be reached again. A [`Reservation`] that is driven like any other settles each record, a
-//! few at a time. If several records in a row get an answer that is not about them, such as a refused key, or if the
-//! server asks for a pause, the rest waits for the next scan, which begins with them. Records of reservations that run
-//! in this process are left to these. Records that the server may have forgotten are sent only if a caller
-//! [forces](Replayer::force) it. Records that another process is settling are left to it, but not for long.
+//! few at a time. If several in a row get an answer that is not about them, such as a refused key, or if the server
+//! asks for a pause, the rest waits for the next scan, which begins with them. A reservation of this process settles
+//! its own record. Records that the server may have forgotten are sent only if a caller [forces](Replayer::force) it.
+//! Another process that is settling records has them to itself, but not for long.
 
 mod refusals;
 mod tally;
@@ -45,8 +45,7 @@ pub struct Replayer {
     settling: BTreeSet<RecordId>,
     /// Costs that reservations of this process settle.
     live: BTreeSet<RecordId>,
-    /// Costs that their own reservations settled while the journal was read, so that the records that were read are
-    /// outdated.
+    /// Costs that their own reservations settled during the scan, so that the records in it are outdated.
     settled_meanwhile: BTreeSet<RecordId>,
     /// The pauses that records of the last scan ask for, and their ends on the monotonic clock. The wall clock that
     /// wrote them may have been set back since.
@@ -57,8 +56,7 @@ pub struct Replayer {
     /// When each record that is left was last sent, counted in records sent. The one that was sent longest ago goes
     /// first.
     tried: BTreeMap<RecordId, u64>,
-    /// How many records had been sent when the next scan was requested. That scan does not repeat those that were sent
-    /// later.
+    /// How many records had been sent when the next scan was requested. It does not repeat those that were sent later.
     tried_before: u64,
     /// The earliest end of a pause of the records that are left.
     left_until: Option<Duration>,
@@ -277,8 +275,7 @@ impl Replayer {
         }
     }
 
-    /// Notes that a reservation of this process has ended or is not driven any more; what it left is settled from its
-    /// record.
+    /// Notes that a reservation of this process has ended or is not driven any more; its record has the rest.
     pub fn ended(&mut self, now: Now, id: &RecordId, receipt: Option<&Receipt>) {
         if !self.live.remove(id) {
             return;
