@@ -31,7 +31,7 @@ const QUESTION: &str = "What is a budget for?";
 const PRICES: &str = r#"
 version = "2026-11-22"
 
-[models.gpt-4o-mini]       # US dollars for a million tokens
+[models.gpt-4o-mini]       # US dollars per million tokens
 input = 0.15
 cached_input = 0.075
 output = 0.60

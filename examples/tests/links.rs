@@ -49,14 +49,22 @@ fn every_link_to_a_file_points_to_one_that_exists() {
             checked += 1;
         }
     }
-    assert!(found.len() > 10 && checked > 60, "{} pages, {checked} links", found.len());
+    assert!(
+        found.len() > 10 && checked > 60,
+        "{} pages, {checked} links",
+        found.len()
+    );
 }
 
 #[test]
 fn every_path_in_the_architecture_page_is_written_out_and_exists() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let table = text.split("## Where would I change").nth(1).unwrap();
-    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let rows: Vec<_> = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
     assert!(rows.len() >= 20, "{} questions", rows.len());
     for row in rows {
         assert!(!links(row).is_empty(), "{row}");
