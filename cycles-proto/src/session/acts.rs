@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::caller::{Caller, ObserverId};
 use super::entry::{Entry, ReservationKey};
-use super::outside::{self, Of, Outside};
+use super::outstanding::{self, Of, Outstanding};
 use super::places::Kind;
 use super::plain::{CallId, CallKey, Plain};
 use super::slab::SlabKey;
@@ -360,13 +360,13 @@ impl Session {
 
     /// What the ticket belongs to, for log messages.
     pub fn whose(&self, ticket: Ticket) -> Option<Key> {
-        match self.outside.get(outside::key(ticket))? {
-            Outside::Exchange(exchange) => Some(match exchange.of {
+        match self.outstanding.get(outstanding::key(ticket))? {
+            Outstanding::Attempt(attempt) => Some(match attempt.of {
                 Of::Reservation(key) => Key::Reservation(ReservationKey(key)),
                 Of::Call(key) => Key::Call(CallId(key)),
             }),
-            Outside::Write(write) => Some(Key::Reservation(ReservationKey(write.reservation))),
-            Outside::Reading(..) => None,
+            Outstanding::Write(write) => Some(Key::Reservation(ReservationKey(write.reservation))),
+            Outstanding::Reading(..) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a session.
 
-use super::outside::{Of, State};
+use super::outstanding::{Of, State};
 use super::slab::SlabKey;
 use super::{ReservationKey, Session};
 use crate::outcome::{Failure, FailureKind};
@@ -48,23 +48,23 @@ impl Session {
 
     /// Whether all requested changes of journals have been reported. This stays `false` while a disk hangs.
     pub fn is_written(&self) -> bool {
-        self.outside.is_written()
+        self.outstanding.is_written()
     }
 
     /// Whether the session waits for a change of a journal: requested, not reported, and not overdue.
     pub fn awaits_writes(&self) -> bool {
-        self.outside.awaits_writes()
+        self.outstanding.awaits_writes()
     }
 
     /// Whether the session waits for a change of this reservation's record.
     pub fn awaits_write_of(&self, key: ReservationKey) -> bool {
-        self.outside.awaits_write_of(key.0)
+        self.outstanding.awaits_write_of(key.0)
     }
 
     /// Whether nothing is under way, so that a closed session is finished.
     pub fn is_idle(&self) -> bool {
         let is_over = |key: &ReservationKey| self.reservation(*key).is_none_or(|it| it.is_over);
-        self.outside.is_empty()
+        self.outstanding.is_empty()
             && self.steps.is_empty()
             && self.due.is_empty()
             && self.reservation_keys().iter().all(is_over)
@@ -77,20 +77,24 @@ impl Session {
             .collect()
     }
 
-    /// Withdraws all exchanges that are sent, and drops those that wait for a place.
+    /// Withdraws all attempts that are sent, and drops those that wait for a place.
     fn fail_all(&mut self, now: Now) {
-        let open: Vec<(SlabKey, Of)> = self.outside.exchanges().map(|(key, it)| (key, it.of)).collect();
+        let open: Vec<(SlabKey, Of)> = self
+            .outstanding
+            .attempts()
+            .map(|(key, it)| (key, it.of))
+            .collect();
         for (key, of) in open {
             self.fail(now, key, of);
         }
     }
 
-    /// Fails an exchange that will get no answer.
+    /// Fails an attempt that will get no answer.
     fn fail(&mut self, now: Now, key: SlabKey, of: Of) {
-        let Some(exchange) = self.outside.exchange(key) else {
+        let Some(attempt) = self.outstanding.attempt(key) else {
             return;
         };
-        let kind = match (&exchange.state, exchange.begun) {
+        let kind = match (&attempt.state, attempt.begun) {
             (State::Withdrawn | State::WrittenOff, _) => return,
             (State::Placed, Some(_)) => FailureKind::Lost,
             (State::Queued(_) | State::Placed, _) => FailureKind::Withdrawn,
@@ -99,7 +103,7 @@ impl Session {
         self.withdraw(now, key);
     }
 
-    /// Whether new exchanges are refused.
+    /// Whether new attempts are refused.
     pub(super) fn sends_nothing(&self) -> bool {
         self.closed == Some(Close::WritingOnly)
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::entry::ReservationKey;
-use super::outside::Of;
+use super::outstanding::Of;
 use super::places::Kind;
 use super::slab::SlabKey;
 use super::step::Step;
@@ -52,7 +52,7 @@ impl Session {
 
     fn fire(&mut self, now: Now, timed: Timed) {
         match timed {
-            Timed::Outside(key) => self.run_out_of_time(now, key),
+            Timed::Outstanding(key) => self.run_out_of_time(now, key),
             Timed::Reservation(key) => {
                 if let Some(reservation) = self.reservations.get_mut(key) {
                     reservation.timer = None;
@@ -188,8 +188,8 @@ impl Session {
         reservation.is_due = false;
         // The machine may have panicked while it handled an answer.
         reservation
-            .exchanges
-            .retain(|exchange| self.outside.exchange(*exchange).is_some());
+            .attempts
+            .retain(|attempt| self.outstanding.attempt(*attempt).is_some());
         let observer = reservation.observer;
         let reservation_id = reservation.record.as_ref().map(|id| id.reservation.clone());
         self.steps
@@ -207,7 +207,7 @@ impl Session {
             return;
         };
         let is_lost = reservation.is_over && reservation.machine().is_none();
-        if !is_lost || self.outside.has_record_of(key) {
+        if !is_lost || self.outstanding.has_record_of(key) {
             return;
         }
         let was_ending = core::mem::take(&mut reservation.is_ending);

@@ -26,7 +26,7 @@ pub(super) struct Entry {
     /// Whether the record was written.
     pub(super) has_record: bool,
     /// Exchanges that are not reported yet.
-    pub(super) exchanges: Vec<SlabKey>,
+    pub(super) attempts: Vec<SlabKey>,
     pub(super) timer: Option<Duration>,
     /// Whether a blocked caller makes its calls.
     pub(super) is_helped: bool,
@@ -53,7 +53,7 @@ impl Entry {
             own_key: None,
             record: None,
             has_record: false,
-            exchanges: Vec::new(),
+            attempts: Vec::new(),
             timer: None,
             is_helped: false,
             is_resumed: false,
@@ -85,6 +85,6 @@ impl Entry {
     /// Whether it can be removed.
     pub(super) fn is_done_with(&self) -> bool {
         let is_accounted_for = self.machine.is_some() || self.record.is_none();
-        self.is_forgotten && self.is_over && self.exchanges.is_empty() && !self.is_due && is_accounted_for
+        self.is_forgotten && self.is_over && self.attempts.is_empty() && !self.is_due && is_accounted_for
     }
 }

@@ -16,7 +16,7 @@
 //! Invariants:
 //!
 //! - While a lease is held, [`Step::Wait`] is never later than its next beat.
-//! - There are never more exchanges under way than [places](Session::set_places). A quarter of the places is for
+//! - There are never more attempts under way than [places](Session::set_places). A quarter of the places is for
 //!   leases.
 //! - A settlement is sent once the journal has answered, or after [five seconds](crate::journal::STORE_DEADLINE) even
 //!   without a durable record.
@@ -24,14 +24,14 @@
 //! - Principals share the places and nothing else.
 
 mod acts;
+mod attempts;
 mod caller;
 mod close;
 mod driving;
 mod entry;
-mod exchanging;
 mod flush;
 mod idle_connections;
-mod outside;
+mod outstanding;
 mod places;
 mod plain;
 mod principal;
@@ -53,7 +53,7 @@ pub use self::entry::ReservationKey;
 use self::flush::Flush;
 pub use self::flush::FlushKey;
 use self::idle_connections::IdleConnections;
-use self::outside::OutsideWorld;
+use self::outstanding::OutstandingWork;
 use self::places::Places;
 use self::plain::Plain;
 pub use self::plain::{CallId, CallKey};
@@ -75,7 +75,7 @@ pub struct Session {
     reservations: Slab<Box<Entry>>,
     calls: Slab<Plain>,
     flushes: Slab<Flush>,
-    outside: OutsideWorld,
+    outstanding: OutstandingWork,
     places: Places,
     idle_connections: IdleConnections,
     timers: Timers,
@@ -103,7 +103,7 @@ pub enum Key {
     Flush(FlushKey),
 }
 
-/// The default number of places, which are exchanges at the same time.
+/// The default number of places, which are attempts at the same time.
 pub const PLACES: usize = 64;
 
 impl Session {
@@ -117,7 +117,7 @@ impl Session {
             reservations: Slab::new(),
             calls: Slab::new(),
             flushes: Slab::new(),
-            outside: OutsideWorld::new(),
+            outstanding: OutstandingWork::new(),
             places: Places::new(PLACES),
             idle_connections: IdleConnections::default(),
             timers: Timers::default(),
@@ -130,7 +130,7 @@ impl Session {
         }
     }
 
-    /// Sets how many exchanges may be under way at the same time; at least one, [`PLACES`] by default.
+    /// Sets how many attempts may be under way at the same time; at least one, [`PLACES`] by default.
     pub fn set_places(&mut self, places: usize) {
         self.places.set_all(places);
     }

@@ -1,4 +1,4 @@
-//! Places: how many exchanges may be under way, and which goes first.
+//! Places: how many attempts may be under way, and which goes first.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::slab::SlabKey;
 use crate::wire::Urgency;
 
-/// The purpose of an exchange, which decides its turn.
+/// The purpose of an attempt, which decides its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A cost on its way into the ledger.
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// The places, and the exchanges that wait for one.
+/// The places, and the attempts that wait for one.
 ///
 /// A quarter of them (one of two or three) is reserved for leases, so that a burst of settlements cannot cost a lease.
 /// While leases have less than their quarter, they get the first free place. The other places go, in this order, to
@@ -94,19 +94,19 @@ impl Places {
         true
     }
 
-    /// Queues an exchange for a place. It may be the [next](Self::next) at once.
-    pub(super) fn wait(&mut self, kind: Kind, exchange: SlabKey) {
+    /// Queues an attempt for a place. It may be the [next](Self::next) at once.
+    pub(super) fn wait(&mut self, kind: Kind, attempt: SlabKey) {
         match kind {
-            Kind::Settlement => self.settlements_wait.push_back(exchange),
-            Kind::Lease(until) => drop(self.leases_wait.insert((until, exchange))),
-            Kind::Reservation => self.reservations_wait.push_back(exchange),
-            Kind::Plain => self.plain_wait.push_back(exchange),
+            Kind::Settlement => self.settlements_wait.push_back(attempt),
+            Kind::Lease(until) => drop(self.leases_wait.insert((until, attempt))),
+            Kind::Reservation => self.reservations_wait.push_back(attempt),
+            Kind::Plain => self.plain_wait.push_back(attempt),
             // It needs no place.
             Kind::Own => {}
         }
     }
 
-    /// Gives a place to the next exchange, if one is free. If that exchange does not wait any more, it has to
+    /// Gives a place to the next attempt, if one is free. If that attempt does not wait any more, it has to
     /// [leave](Self::leave) again.
     pub(super) fn next(&mut self) -> Option<(Kind, SlabKey)> {
         let next = self.pop()?;
@@ -162,7 +162,7 @@ impl Places {
         } else {
             None
         };
-        let plain = |exchange| (Kind::Plain, exchange);
+        let plain = |attempt| (Kind::Plain, attempt);
         share_of_plain
             .map(plain)
             .or_else(|| Some((Kind::Settlement, self.settlements_wait.pop_front()?)))
@@ -175,8 +175,8 @@ impl Places {
     }
 
     fn pop_lease(&mut self) -> Option<(Kind, SlabKey)> {
-        let (until, exchange) = self.leases_wait.pop_first()?;
-        Some((Kind::Lease(until), exchange))
+        let (until, attempt) = self.leases_wait.pop_first()?;
+        Some((Kind::Lease(until), attempt))
     }
 
     /// Frees a place.

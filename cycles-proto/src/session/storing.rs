@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::Session;
 use super::caller::{ObserverId, Principal};
 use super::entry::Entry;
-use super::outside::{self, Outside, Reading, Write};
+use super::outstanding::{self, Outstanding, Reading, Write};
 use super::slab::SlabKey;
 use super::step::{Scanned, Step};
 use super::timers::Timed;
@@ -23,11 +23,12 @@ impl Session {
     /// Reports that a change of a journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let now = self.at(now);
-        let key = outside::key(ticket);
-        let Some(mut write) = self.outside.take_write(key) else {
+        let key = outstanding::key(ticket);
+        let Some(mut write) = self.outstanding.take_write(key) else {
             return;
         };
-        self.timers.change(Timed::Outside(key), &mut write.timer, None);
+        self.timers
+            .change(Timed::Outstanding(key), &mut write.timer, None);
         if let (Ok(()), Some(principal)) = (&stored, self.principals.get_mut(write.principal)) {
             principal.is_journal_late = false;
         }
@@ -52,11 +53,12 @@ impl Session {
     /// session [gives it back](Step::Unclaim).
     pub fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         let now = self.at(now);
-        let key = outside::key(ticket);
-        let Some(mut reading) = self.outside.take_reading(key) else {
+        let key = outstanding::key(ticket);
+        let Some(mut reading) = self.outstanding.take_reading(key) else {
             return false;
         };
-        self.timers.change(Timed::Outside(key), &mut reading.timer, None);
+        self.timers
+            .change(Timed::Outstanding(key), &mut reading.timer, None);
         let Reading { principal, inner, .. } = reading;
         self.principals.schedule(principal);
         let Some(state) = self.principals.get_mut(principal) else {
@@ -99,7 +101,7 @@ impl Session {
             self.principals
                 .replay(principal, |replayer| replayer.live(record.id().clone()));
         }
-        let outside = self.outside.insert(Outside::Write(Write {
+        let outstanding = self.outstanding.insert(Outstanding::Write(Write {
             reservation: key,
             principal,
             inner,
@@ -108,38 +110,38 @@ impl Session {
             timer: None,
         }));
         self.steps
-            .push_back(Step::Store(outside::ticket(outside), principal, write));
+            .push_back(Step::Store(outstanding::ticket(outstanding), principal, write));
         let is_hanging = self
             .principals
             .get(principal)
             .is_some_and(|it| it.is_journal_late);
         if is_hanging {
-            return self.give_up_write(now, outside);
+            return self.give_up_write(now, outstanding);
         }
         let deadline = now.mono.saturating_add(STORE_DEADLINE);
-        if let Some(write) = self.outside.write(outside) {
+        if let Some(write) = self.outstanding.write(outstanding) {
             self.timers
-                .change(Timed::Outside(outside), &mut write.timer, Some(deadline));
+                .change(Timed::Outstanding(outstanding), &mut write.timer, Some(deadline));
         }
     }
 
     /// Starts the deadline of a scan. Returns `false` if the scan is not needed any more.
     pub(super) fn begin_reading(&mut self, now: Now, key: SlabKey) -> bool {
         if self.closed.is_some() {
-            self.outside.take_reading(key);
+            self.outstanding.take_reading(key);
             return false;
         }
         let deadline = now.mono.saturating_add(READ_DEADLINE);
-        if let Some(reading) = self.outside.reading(key) {
+        if let Some(reading) = self.outstanding.reading(key) {
             self.timers
-                .change(Timed::Outside(key), &mut reading.timer, Some(deadline));
+                .change(Timed::Outstanding(key), &mut reading.timer, Some(deadline));
         }
         true
     }
 
     /// Gives up on a scan that takes too long.
     pub(super) fn give_up_reading(&mut self, now: Now, key: SlabKey) {
-        let Some(Reading { principal, inner, .. }) = self.outside.take_reading(key) else {
+        let Some(Reading { principal, inner, .. }) = self.outstanding.take_reading(key) else {
             return;
         };
         self.principals
@@ -148,7 +150,7 @@ impl Session {
 
     /// Gives up on a change of the journal that takes too long, so that the settlement continues.
     pub(super) fn give_up_write(&mut self, now: Now, key: SlabKey) {
-        let Some(write) = self.outside.write(key) else {
+        let Some(write) = self.outstanding.write(key) else {
             return;
         };
         write.is_late = true;
@@ -204,8 +206,8 @@ impl Session {
                     inner: ticket,
                     timer: None,
                 };
-                let key = self.outside.insert(Outside::Reading(reading));
-                let ticket = outside::ticket(key);
+                let key = self.outstanding.insert(Outstanding::Reading(reading));
+                let ticket = outstanding::ticket(key);
                 self.steps.push_back(Step::Scan {
                     ticket,
                     principal,

@@ -9,8 +9,8 @@ use super::slab::SlabKey;
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timed {
-    /// The deadline of an exchange, a write or a scan.
-    Outside(SlabKey),
+    /// The deadline of an attempt, a write or a scan.
+    Outstanding(SlabKey),
     Reservation(SlabKey),
     Principal(Principal),
     Flush(SlabKey),

@@ -1,4 +1,4 @@
-//! Work in the driver's hands: exchanges, writes and scans that are not reported yet.
+//! Work in the driver's hands: attempts, writes and scans that are not reported yet.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -13,15 +13,15 @@ use crate::wire::Call;
 
 /// One piece of work in the driver's hands.
 #[derive(Debug)]
-pub(super) enum Outside {
-    Exchange(Exchange),
+pub(super) enum Outstanding {
+    Attempt(Attempt),
     Write(Write),
     Reading(Reading),
 }
 
 /// One attempt at a call.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Attempt {
     pub(super) of: Of,
     /// The ticket within its reservation or call.
     pub(super) inner: Ticket,
@@ -83,17 +83,17 @@ pub(super) struct Write {
 
 /// All work in the driver's hands.
 #[derive(Debug)]
-pub(super) struct OutsideWorld {
-    known: Slab<Outside>,
+pub(super) struct OutstandingWork {
+    known: Slab<Outstanding>,
     /// Exchanges whose places were written off, but which may still bring a grant.
     written_off: VecDeque<SlabKey>,
 }
 
-/// How many exchanges with written-off places are remembered. A late grant of an older one stays held until its lease
+/// How many attempts with written-off places are remembered. A late grant of an older one stays held until its lease
 /// ends.
 const REMEMBERED: usize = 1_024;
 
-impl OutsideWorld {
+impl OutstandingWork {
     pub(super) const fn new() -> Self {
         Self {
             known: Slab::new(),
@@ -101,106 +101,109 @@ impl OutsideWorld {
         }
     }
 
-    pub(super) fn insert(&mut self, outside: Outside) -> SlabKey {
-        self.known.insert(outside)
+    pub(super) fn insert(&mut self, outstanding: Outstanding) -> SlabKey {
+        self.known.insert(outstanding)
     }
 
-    pub(super) fn exchange(&mut self, key: SlabKey) -> Option<&mut Exchange> {
+    pub(super) fn attempt(&mut self, key: SlabKey) -> Option<&mut Attempt> {
         match self.known.get_mut(key)? {
-            Outside::Exchange(exchange) => Some(exchange),
-            Outside::Write(_) | Outside::Reading(_) => None,
+            Outstanding::Attempt(attempt) => Some(attempt),
+            Outstanding::Write(_) | Outstanding::Reading(_) => None,
         }
     }
 
     pub(super) fn write(&mut self, key: SlabKey) -> Option<&mut Write> {
         match self.known.get_mut(key)? {
-            Outside::Write(write) => Some(write),
-            Outside::Exchange(_) | Outside::Reading(_) => None,
+            Outstanding::Write(write) => Some(write),
+            Outstanding::Attempt(_) | Outstanding::Reading(_) => None,
         }
     }
 
-    pub(super) fn get(&self, key: SlabKey) -> Option<&Outside> {
+    pub(super) fn get(&self, key: SlabKey) -> Option<&Outstanding> {
         self.known.get(key)
     }
 
-    pub(super) fn take_exchange(&mut self, key: SlabKey) -> Option<Exchange> {
-        self.exchange(key)?;
+    pub(super) fn take_attempt(&mut self, key: SlabKey) -> Option<Attempt> {
+        self.attempt(key)?;
         match self.known.remove(key)? {
-            Outside::Exchange(exchange) => Some(exchange),
-            Outside::Write(_) | Outside::Reading(_) => None,
+            Outstanding::Attempt(attempt) => Some(attempt),
+            Outstanding::Write(_) | Outstanding::Reading(_) => None,
         }
     }
 
     pub(super) fn take_write(&mut self, key: SlabKey) -> Option<Write> {
         self.write(key)?;
         match self.known.remove(key)? {
-            Outside::Write(write) => Some(write),
-            Outside::Exchange(_) | Outside::Reading(_) => None,
+            Outstanding::Write(write) => Some(write),
+            Outstanding::Attempt(_) | Outstanding::Reading(_) => None,
         }
     }
 
     pub(super) fn reading(&mut self, key: SlabKey) -> Option<&mut Reading> {
         match self.known.get_mut(key)? {
-            Outside::Reading(reading) => Some(reading),
-            Outside::Exchange(_) | Outside::Write(_) => None,
+            Outstanding::Reading(reading) => Some(reading),
+            Outstanding::Attempt(_) | Outstanding::Write(_) => None,
         }
     }
 
     pub(super) fn take_reading(&mut self, key: SlabKey) -> Option<Reading> {
         self.reading(key)?;
         match self.known.remove(key)? {
-            Outside::Reading(reading) => Some(reading),
-            Outside::Exchange(_) | Outside::Write(_) => None,
+            Outstanding::Reading(reading) => Some(reading),
+            Outstanding::Attempt(_) | Outstanding::Write(_) => None,
         }
     }
 
-    /// Remembers a written-off exchange, so that a late grant is given back. Returns the oldest one if that no longer
+    /// Remembers a written-off attempt, so that a late grant is given back. Returns the oldest one if that no longer
     /// fits.
-    pub(super) fn remember_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Exchange)> {
+    pub(super) fn remember_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Attempt)> {
         self.written_off.push_back(key);
         let oldest = (self.written_off.len() > REMEMBERED).then(|| self.written_off.pop_front())??;
-        Some((oldest, self.take_exchange(oldest)?))
+        Some((oldest, self.take_attempt(oldest)?))
     }
 
     /// Whether a record of this reservation is being written.
     pub(super) fn has_record_of(&self, reservation: SlabKey) -> bool {
-        let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if write.puts.is_some() && write.reservation == reservation);
-        self.known.iter().any(|(_, outside)| is_its(outside))
+        let is_its = |outstanding: &Outstanding| matches!(outstanding, Outstanding::Write(write) if write.puts.is_some() && write.reservation == reservation);
+        self.known.iter().any(|(_, outstanding)| is_its(outstanding))
     }
 
     /// Whether all writes have been reported.
     pub(super) fn is_written(&self) -> bool {
-        let is_write = |outside: &Outside| matches!(outside, Outside::Write(_));
-        !self.known.iter().any(|(_, outside)| is_write(outside))
+        let is_write = |outstanding: &Outstanding| matches!(outstanding, Outstanding::Write(_));
+        !self.known.iter().any(|(_, outstanding)| is_write(outstanding))
     }
 
     /// Whether a write is waited for.
     pub(super) fn awaits_writes(&self) -> bool {
-        let is_awaited = |outside: &Outside| matches!(outside, Outside::Write(write) if !write.is_late);
-        self.known.iter().any(|(_, outside)| is_awaited(outside))
+        let is_awaited =
+            |outstanding: &Outstanding| matches!(outstanding, Outstanding::Write(write) if !write.is_late);
+        self.known.iter().any(|(_, outstanding)| is_awaited(outstanding))
     }
 
     /// Whether a write of this reservation is waited for.
     pub(super) fn awaits_write_of(&self, reservation: SlabKey) -> bool {
-        let is_its = |outside: &Outside| matches!(outside, Outside::Write(write) if !write.is_late && write.reservation == reservation);
-        self.known.iter().any(|(_, outside)| is_its(outside))
+        let is_its = |outstanding: &Outstanding| matches!(outstanding, Outstanding::Write(write) if !write.is_late && write.reservation == reservation);
+        self.known.iter().any(|(_, outstanding)| is_its(outstanding))
     }
 
     /// Whether nothing is waited for. Exchanges that were written off and writes that are overdue may never be
     /// reported.
     pub(super) fn is_empty(&self) -> bool {
-        self.known.iter().all(|(_, outside)| match outside {
-            Outside::Exchange(exchange) => matches!(exchange.state, State::WrittenOff),
-            Outside::Write(write) => write.is_late,
-            Outside::Reading(_) => false,
+        self.known.iter().all(|(_, outstanding)| match outstanding {
+            Outstanding::Attempt(attempt) => matches!(attempt.state, State::WrittenOff),
+            Outstanding::Write(write) => write.is_late,
+            Outstanding::Reading(_) => false,
         })
     }
 
-    pub(super) fn exchanges(&self) -> impl Iterator<Item = (SlabKey, &Exchange)> {
-        self.known.iter().filter_map(|(key, outside)| match outside {
-            Outside::Exchange(exchange) => Some((key, exchange)),
-            Outside::Write(_) | Outside::Reading(_) => None,
-        })
+    pub(super) fn attempts(&self) -> impl Iterator<Item = (SlabKey, &Attempt)> {
+        self.known
+            .iter()
+            .filter_map(|(key, outstanding)| match outstanding {
+                Outstanding::Attempt(attempt) => Some((key, attempt)),
+                Outstanding::Write(_) | Outstanding::Reading(_) => None,
+            })
     }
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::caller::ObserverId;
 use super::idle_connections::Since;
-use super::outside::{self, Exchange, Of, Outside, State};
+use super::outstanding::{self, Attempt, Of, Outstanding, State};
 use super::places::Kind;
 use super::plain::{CallId, Next};
 use super::slab::SlabKey;
@@ -18,7 +18,7 @@ use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::wire::{Answer, Call};
 
-/// How long a withdrawn exchange may keep its place.
+/// How long a withdrawn attempt may keep its place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Session {
@@ -26,12 +26,12 @@ impl Session {
     /// any more: do not send it, and [report](Self::handle) it as not sent.
     pub fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
         let now = self.at(now);
-        let Some(exchange) = self.outside.exchange(outside::key(ticket)) else {
+        let Some(attempt) = self.outstanding.attempt(outstanding::key(ticket)) else {
             return false;
         };
-        let may_begin = matches!(exchange.state, State::Placed);
+        let may_begin = matches!(attempt.state, State::Placed);
         if may_begin {
-            exchange.begun.get_or_insert(now.mono);
+            attempt.begun.get_or_insert(now.mono);
         }
         may_begin
     }
@@ -39,36 +39,37 @@ impl Session {
     /// Reports the result of a call, as its [reader](Call::reader) read it.
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let now = self.at(now);
-        let key = outside::key(ticket);
-        // An exchange that was not handed out cannot have a result.
-        let is_known = |exchange: &mut Exchange| exchange.handed_out.is_some();
-        if !self.outside.exchange(key).is_some_and(is_known) {
+        let key = outstanding::key(ticket);
+        // An attempt that was not handed out cannot have a result.
+        let is_known = |attempt: &mut Attempt| attempt.handed_out.is_some();
+        if !self.outstanding.attempt(key).is_some_and(is_known) {
             return;
         }
-        let Some(mut exchange) = self.outside.take_exchange(key) else {
+        let Some(mut attempt) = self.outstanding.take_attempt(key) else {
             return;
         };
-        self.timers.change(Timed::Outside(key), &mut exchange.timer, None);
-        if matches!(exchange.state, State::Placed | State::Withdrawn) {
-            self.places.leave(exchange.kind);
+        self.timers
+            .change(Timed::Outstanding(key), &mut attempt.timer, None);
+        if matches!(attempt.state, State::Placed | State::Withdrawn) {
+            self.places.leave(attempt.kind);
         }
         // If the beginning was not reported, the time of handing it out is the best guess.
         let sent = match answer.failure() {
-            Some(_) => exchange.begun,
-            None => exchange.begun.or(exchange.handed_out),
+            Some(_) => attempt.begun,
+            None => attempt.begun.or(attempt.handed_out),
         };
         // If it was withdrawn, its failure is already noted.
-        if let (State::Placed, Some(failure)) = (&exchange.state, answer.failure()) {
-            self.idle_connections.note_failure(exchange.since, failure.kind());
+        if let (State::Placed, Some(failure)) = (&attempt.state, answer.failure()) {
+            self.idle_connections.note_failure(attempt.since, failure.kind());
         }
-        self.deliver(now, exchange.of, exchange.inner, sent, answer);
-        self.unlink(key, exchange.of);
+        self.deliver(now, attempt.of, attempt.inner, sent, answer);
+        self.unlink(key, attempt.of);
     }
 
     /// Queues a call, to be made as soon as there is a place for it.
     pub(super) fn ask(&mut self, now: Now, of: Of, kind: Kind, call: Call) {
         let kind = self.kind_for(of, kind);
-        let key = self.outside.insert(Outside::Exchange(Exchange {
+        let key = self.outstanding.insert(Outstanding::Attempt(Attempt {
             of,
             inner: call.ticket,
             kind,
@@ -94,24 +95,24 @@ impl Session {
                 deadline = deadline.max(ends);
                 self.act(reservation, |machine| machine.queued(now, inner, deadline));
             }
-            if let Some(exchange) = self.outside.exchange(key) {
-                exchange.state = State::Queued(Box::new(call));
+            if let Some(attempt) = self.outstanding.attempt(key) {
+                attempt.state = State::Queued(Box::new(call));
             }
             self.set_exchange_timer(key, Some(deadline));
             self.places.wait(kind, key);
         }
     }
 
-    /// Gives a place to an exchange whose turn has come.
+    /// Gives a place to an attempt whose turn has come.
     pub(super) fn place(&mut self, now: Now, kind: Kind, key: SlabKey) {
-        let exchange = self.outside.exchange(key);
-        let state = exchange.map(|exchange| core::mem::replace(&mut exchange.state, State::Placed));
+        let attempt = self.outstanding.attempt(key);
+        let state = attempt.map(|attempt| core::mem::replace(&mut attempt.state, State::Placed));
         match state {
             Some(State::Queued(call)) => {
                 self.end_wait(now, key);
                 self.send_out(now, key, *call);
             }
-            // The exchange does not wait any more.
+            // The attempt does not wait any more.
             Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(kind),
         }
     }
@@ -119,11 +120,11 @@ impl Session {
     /// Tells a reservation that its call has a place. It keeps the time of its calls itself, and the time begins now,
     /// however short the wait was.
     fn end_wait(&mut self, now: Now, key: SlabKey) {
-        if let Some(Exchange {
+        if let Some(Attempt {
             of: Of::Reservation(reservation),
             inner,
             ..
-        }) = self.outside.exchange(key)
+        }) = self.outstanding.attempt(key)
         {
             let (reservation, inner) = (*reservation, *inner);
             self.act(reservation, |machine| machine.placed(now, inner));
@@ -131,15 +132,15 @@ impl Session {
         }
     }
 
-    /// Sends an exchange that has a place; its time begins now.
+    /// Sends an attempt that has a place; its time begins now.
     fn send_out(&mut self, now: Now, key: SlabKey, call: Call) {
-        let Some(exchange) = self.outside.exchange(key) else {
+        let Some(attempt) = self.outstanding.attempt(key) else {
             return;
         };
         let (fresh, since) = self.idle_connections.note_call();
-        let end = now.mono.saturating_add(exchange.timeout);
-        (exchange.since, exchange.end) = (since, end);
-        match exchange.of {
+        let end = now.mono.saturating_add(attempt.timeout);
+        (attempt.since, attempt.end) = (since, end);
+        match attempt.of {
             // A reservation keeps the time itself.
             Of::Reservation(_) => self.set_exchange_timer(key, None),
             Of::Call(call) => {
@@ -149,7 +150,7 @@ impl Session {
                 }
             }
         }
-        let ticket = outside::ticket(key);
+        let ticket = outstanding::ticket(key);
         self.steps.push_back(Step::Send(Call {
             ticket,
             fresh,
@@ -174,7 +175,7 @@ impl Session {
         match of {
             Of::Reservation(reservation) => {
                 if let Some(reservation) = self.reservations.get_mut(reservation) {
-                    reservation.exchanges.push(key);
+                    reservation.attempts.push(key);
                 }
             }
             Of::Call(call) => {
@@ -190,23 +191,23 @@ impl Session {
     pub(super) fn hand_out(&mut self, now: Now, step: &Step) -> bool {
         match step {
             Step::Send(call) => {
-                let exchange = self.outside.exchange(outside::key(call.ticket));
-                exchange
-                    .map(|exchange| exchange.handed_out = Some(now.mono))
+                let attempt = self.outstanding.attempt(outstanding::key(call.ticket));
+                attempt
+                    .map(|attempt| attempt.handed_out = Some(now.mono))
                     .is_some()
             }
-            Step::Withdraw(ticket) => self.outside.exchange(outside::key(*ticket)).is_some(),
-            Step::Scan { ticket, .. } => self.begin_reading(now, outside::key(*ticket)),
+            Step::Withdraw(ticket) => self.outstanding.attempt(outstanding::key(*ticket)).is_some(),
+            Step::Scan { ticket, .. } => self.begin_reading(now, outstanding::key(*ticket)),
             Step::Store(..) | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
         }
     }
 
-    /// Handles the deadline of an exchange, a write or a scan.
+    /// Handles the deadline of an attempt, a write or a scan.
     pub(super) fn run_out_of_time(&mut self, now: Now, key: SlabKey) {
-        if let Some(exchange) = self.outside.exchange(key) {
-            exchange.timer = None;
-            let of = exchange.of;
-            match exchange.state {
+        if let Some(attempt) = self.outstanding.attempt(key) {
+            attempt.timer = None;
+            let of = attempt.of;
+            match attempt.state {
                 State::Queued(_) => self.fail_unsent(now, key, FailureKind::Queued),
                 State::Placed => {
                     self.unanswered(now, key, of, Failure::new(FailureKind::Timeout));
@@ -215,31 +216,31 @@ impl Session {
                 State::Withdrawn => self.write_off(key),
                 State::WrittenOff => {}
             }
-        } else if let Some(write) = self.outside.write(key) {
+        } else if let Some(write) = self.outstanding.write(key) {
             write.timer = None;
             self.give_up_write(now, key);
-        } else if let Some(reading) = self.outside.reading(key) {
+        } else if let Some(reading) = self.outstanding.reading(key) {
             reading.timer = None;
             self.give_up_reading(now, key);
         }
     }
 
-    /// Fails an exchange that was not sent.
+    /// Fails an attempt that was not sent.
     fn fail_unsent(&mut self, now: Now, key: SlabKey, why: FailureKind) {
         self.set_exchange_timer(key, None);
-        if let Some(exchange) = self.outside.take_exchange(key) {
+        if let Some(attempt) = self.outstanding.take_attempt(key) {
             let answer = Answer::none(Failure::new(why));
-            self.deliver(now, exchange.of, exchange.inner, None, answer);
-            self.unlink(key, exchange.of);
+            self.deliver(now, attempt.of, attempt.inner, None, answer);
+            self.unlink(key, attempt.of);
         }
     }
 
     /// Delivers a failure to the reservation or call that waits for an answer.
     pub(super) fn unanswered(&mut self, now: Now, key: SlabKey, of: Of, failure: Failure) {
-        let Some(exchange) = self.outside.exchange(key) else {
+        let Some(attempt) = self.outstanding.attempt(key) else {
             return;
         };
-        let (inner, sent) = (exchange.inner, exchange.begun);
+        let (inner, sent) = (attempt.inner, attempt.begun);
         self.deliver(now, of, inner, sent, Answer::none(failure));
     }
 
@@ -293,7 +294,7 @@ impl Session {
         }
     }
 
-    /// Withdraws exchanges that have not begun, because the caller left. If the reservation may have been made all the
+    /// Withdraws attempts that have not begun, because the caller left. If the reservation may have been made all the
     /// same, they are still sent, so that it can be given back.
     pub(super) fn withdraw_what_did_not_begin(&mut self, now: Now, key: SlabKey) {
         let is_sure = |machine: &Reservation| !machine.may_be_reserved();
@@ -301,76 +302,76 @@ impl Session {
         let Some(reservation) = reservation.filter(|it| it.machine().is_some_and(is_sure)) else {
             return;
         };
-        for exchange in reservation.exchanges.clone() {
-            let did_not_begin = |it: &mut Exchange| it.begun.is_none();
-            if self.outside.exchange(exchange).is_some_and(did_not_begin) {
+        for attempt in reservation.attempts.clone() {
+            let did_not_begin = |it: &mut Attempt| it.begun.is_none();
+            if self.outstanding.attempt(attempt).is_some_and(did_not_begin) {
                 let withdrawn = Failure::new(FailureKind::Withdrawn);
-                self.unanswered(now, exchange, Of::Reservation(key), withdrawn);
-                self.withdraw(now, exchange);
+                self.unanswered(now, attempt, Of::Reservation(key), withdrawn);
+                self.withdraw(now, attempt);
             }
         }
     }
 
-    /// Withdraws an exchange that nobody waits for any more.
+    /// Withdraws an attempt that nobody waits for any more.
     pub(super) fn withdraw(&mut self, now: Now, key: SlabKey) {
-        let Some(exchange) = self.outside.exchange(key) else {
+        let Some(attempt) = self.outstanding.attempt(key) else {
             return;
         };
-        let (of, kind, is_handed_out) = (exchange.of, exchange.kind, exchange.handed_out.is_some());
-        match exchange.state {
+        let (of, kind, is_handed_out) = (attempt.of, attempt.kind, attempt.handed_out.is_some());
+        match attempt.state {
             State::Placed if is_handed_out => {
-                exchange.state = State::Withdrawn;
-                if now.mono >= exchange.end {
+                attempt.state = State::Withdrawn;
+                if now.mono >= attempt.end {
                     self.idle_connections
-                        .note_failure(exchange.since, FailureKind::Timeout);
+                        .note_failure(attempt.since, FailureKind::Timeout);
                 }
                 self.set_exchange_timer(key, Some(now.mono.saturating_add(PATIENCE)));
-                self.steps.push_back(Step::Withdraw(outside::ticket(key)));
+                self.steps.push_back(Step::Withdraw(outstanding::ticket(key)));
             }
             State::Placed => {
                 self.places.leave(kind);
-                self.drop_exchange(key, of);
+                self.drop_attempt(key, of);
             }
-            State::Queued(_) => self.drop_exchange(key, of),
+            State::Queued(_) => self.drop_attempt(key, of),
             State::Withdrawn | State::WrittenOff => {}
         }
     }
 
     pub(super) fn withdraw_what_is_not_awaited(&mut self, now: Now, key: SlabKey) {
         let mut at = 0;
-        while let Some((exchange, is_awaited)) = self.nth_exchange(key, at) {
+        while let Some((attempt, is_awaited)) = self.nth_attempt(key, at) {
             if !is_awaited {
-                self.withdraw(now, exchange);
+                self.withdraw(now, attempt);
             }
-            // A removed exchange makes room for the next.
-            let is_still_there = self.nth_exchange(key, at).is_some_and(|(now, _)| now == exchange);
+            // A removed attempt makes room for the next.
+            let is_still_there = self.nth_attempt(key, at).is_some_and(|(now, _)| now == attempt);
             at += usize::from(is_still_there);
         }
     }
 
-    fn nth_exchange(&mut self, key: SlabKey, at: usize) -> Option<(SlabKey, bool)> {
+    fn nth_attempt(&mut self, key: SlabKey, at: usize) -> Option<(SlabKey, bool)> {
         let reservation = self.reservations.get(key)?;
-        let exchange = *reservation.exchanges.get(at)?;
+        let attempt = *reservation.attempts.get(at)?;
         let machine = reservation.machine();
-        let inner = self.outside.exchange(exchange)?.inner;
-        Some((exchange, machine.is_some_and(|machine| machine.awaits(inner))))
+        let inner = self.outstanding.attempt(attempt)?.inner;
+        Some((attempt, machine.is_some_and(|machine| machine.awaits(inner))))
     }
 
-    /// Writes off the place of an exchange that did not give it back in time.
+    /// Writes off the place of an attempt that did not give it back in time.
     fn write_off(&mut self, key: SlabKey) {
-        let Some(exchange) = self.outside.exchange(key) else {
+        let Some(attempt) = self.outstanding.attempt(key) else {
             return;
         };
-        exchange.state = State::WrittenOff;
-        let (of, kind, may_bring_a_grant) = (exchange.of, exchange.kind, exchange.asks_for_a_reservation);
+        attempt.state = State::WrittenOff;
+        let (of, kind, may_bring_a_grant) = (attempt.of, attempt.kind, attempt.asks_for_a_reservation);
         self.places.leave(kind);
         let (observer, reservation_id) = self.observer_of(of);
         let event = Event::PlaceWrittenOff { reservation_id };
         self.steps.push_back(Step::Notify(observer, event));
         if !may_bring_a_grant {
-            self.drop_exchange(key, of);
-        } else if let Some((oldest, exchange)) = self.outside.remember_written_off(key) {
-            self.unlink(oldest, exchange.of);
+            self.drop_attempt(key, of);
+        } else if let Some((oldest, attempt)) = self.outstanding.remember_written_off(key) {
+            self.unlink(oldest, attempt.of);
         }
     }
 
@@ -387,20 +388,20 @@ impl Session {
         }
     }
 
-    /// Removes an exchange without a result.
-    fn drop_exchange(&mut self, key: SlabKey, of: Of) {
+    /// Removes an attempt without a result.
+    fn drop_attempt(&mut self, key: SlabKey, of: Of) {
         self.set_exchange_timer(key, None);
-        self.outside.take_exchange(key);
+        self.outstanding.take_attempt(key);
         self.unlink(key, of);
     }
 
     fn unlink(&mut self, key: SlabKey, of: Of) {
         if let Of::Reservation(reservation) = of {
             if let Some(reservation) = self.reservations.get_mut(reservation) {
-                reservation.exchanges.retain(|exchange| *exchange != key);
-                if reservation.exchanges.is_empty() {
+                reservation.attempts.retain(|attempt| *attempt != key);
+                if reservation.attempts.is_empty() {
                     // Hold no memory when empty.
-                    reservation.exchanges = Vec::new();
+                    reservation.attempts = Vec::new();
                 }
             }
             self.remove_if_done_with(reservation);
@@ -408,8 +409,9 @@ impl Session {
     }
 
     fn set_exchange_timer(&mut self, key: SlabKey, at: Option<Duration>) {
-        if let Some(exchange) = self.outside.exchange(key) {
-            self.timers.change(Timed::Outside(key), &mut exchange.timer, at);
+        if let Some(attempt) = self.outstanding.attempt(key) {
+            self.timers
+                .change(Timed::Outstanding(key), &mut attempt.timer, at);
         }
     }
 }
