@@ -272,6 +272,20 @@ mod tests {
     }
 
     #[test]
+    fn with_three_places_plain_calls_have_theirs_whoever_had_one_last() {
+        let mut places = Places::new(3);
+        waiting(&mut places, &[Kind::Settlement, Kind::Plain]);
+        assert_eq!(admitted(&mut places), [Kind::Plain, Kind::Settlement]);
+        places.leave(Kind::Plain);
+        places.leave(Kind::Settlement);
+        waiting(&mut places, &[Kind::Plain]);
+        assert_eq!(admitted(&mut places), [Kind::Plain]);
+        places.leave(Kind::Plain);
+        waiting(&mut places, &[Kind::Settlement, Kind::Plain]);
+        assert_eq!(places.next().map(|(kind, _)| kind), Some(Kind::Plain));
+    }
+
+    #[test]
     fn one_place_serves_everybody_in_turn() {
         let mut places = Places::new(0);
         waiting(

@@ -1,5 +1,7 @@
 //! The ways in which a session ends.
 
+use std::time::Duration;
+
 use cycles_proto::Error;
 use cycles_proto::config::ConfigError;
 use cycles_proto::session::Close;
@@ -155,4 +157,34 @@ fn a_flush_of_a_closed_session_ends_with_what_was_under_way_and_does_not_wait_fo
             assert!(desk.session.is_idle(), "{how:?}");
         }
     }
+}
+
+#[test]
+fn a_flush_of_a_closed_session_waits_for_the_cost_of_an_earlier_run_that_is_under_way() {
+    let mut desk = Desk::new();
+    let key = desk.held();
+    desk.calls = |_| Fate::Fails;
+    desk.commit(key, 5);
+    desk.pass_ms(100);
+    let mut next = Desk::new();
+    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
+    next.mono = desk.mono + Duration::from_secs(1);
+    next.calls = |_| Fate::Held;
+    let until = next.mono + Duration::from_secs(60);
+    let caller = next.caller.clone();
+    let flush = next.session.flush(next.now(), &caller, until, false);
+    next.settle();
+    next.session.close(next.now(), Close::WhenDone);
+    next.settle();
+    assert!(
+        next.session.flushed(flush).is_none(),
+        "its commit has no answer yet"
+    );
+    next.calls = |_| Fate::Done;
+    for call in core::mem::take(&mut next.open) {
+        next.answer(call);
+    }
+    next.settle();
+    let left = next.session.flushed(flush).unwrap();
+    assert_eq!((left.recorded, next.charged()[0]), (0, Some(5)));
 }
