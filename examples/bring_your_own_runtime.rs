@@ -101,7 +101,7 @@ impl Driver {
             match session.poll(self.clock.now()) {
                 Step::Send(call) => {
                     let may_begin = session.begun(self.clock.now(), call.ticket);
-                    let not_begun = Err(Failure::new(FailureKind::NoRuntime));
+                    let not_begun = Err(Failure::new(FailureKind::NotMade));
                     let answer = if may_begin {
                         exchange(&self.server, &call)
                     } else {

@@ -24,7 +24,7 @@ pub enum FailureKind {
     /// The head or the body of the response was larger than allowed.
     TooLarge,
     /// The async runtime that would have sent it has ended, or there is none.
-    NoRuntime,
+    NotMade,
     /// The call was withdrawn before it began, because nobody waited for it any more or there was nothing left to
     /// send.
     Withdrawn,
@@ -41,7 +41,7 @@ impl FailureKind {
             | Self::ConnectTimeout
             | Self::Tls
             | Self::Proxy
-            | Self::NoRuntime
+            | Self::NotMade
             | Self::Withdrawn
             | Self::Queued => false,
             Self::Timeout | Self::Lost | Self::TooLarge => true,
@@ -58,7 +58,7 @@ impl FailureKind {
             | Self::Tls
             | Self::Proxy
             | Self::TooLarge
-            | Self::NoRuntime
+            | Self::NotMade
             | Self::Withdrawn
             | Self::Queued => false,
         }
@@ -74,7 +74,9 @@ impl FailureKind {
             Self::Timeout => "no complete answer in time",
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
-            Self::NoRuntime => "no async runtime is running here",
+            Self::NotMade => {
+                "the call was given up before it began: its transport or its runtime ended, or dropped it"
+            }
             Self::Withdrawn => "it was withdrawn before it was sent",
             Self::Queued => "the client was already making as many calls at once as it may",
         }

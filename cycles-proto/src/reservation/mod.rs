@@ -218,6 +218,11 @@ impl Reservation {
         Attempt::is(self.attempt(), ticket)
     }
 
+    /// Whether there is a cost that is neither settled nor in a record.
+    pub(crate) fn has_cost_in_memory(&self) -> bool {
+        self.settlement().is_some_and(Settlement::is_only_in_memory)
+    }
+
     /// Whether there may be a reservation: it was granted, or an attempt to make it may have been acted on.
     pub(crate) fn may_be_reserved(&self) -> bool {
         match &self.phase {

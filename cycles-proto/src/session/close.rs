@@ -2,8 +2,9 @@
 
 use super::outstanding::{Of, State};
 use super::slab::SlabKey;
-use super::{ReservationKey, Session};
+use super::{Entry, ReservationKey, Session};
 use crate::outcome::{Failure, FailureKind};
+use crate::reservation::Reservation;
 use crate::time::Now;
 
 /// How a session ends. In all of these ways, no reservation and no call is started, and no journal is read.
@@ -54,6 +55,13 @@ impl Session {
     /// Whether the session waits for a change of a journal: requested, not reported, and not overdue.
     pub fn awaits_writes(&self) -> bool {
         self.outstanding.awaits_writes()
+    }
+
+    /// Whether a process that ended now could lose a cost: a change of a journal is awaited, or a known cost is neither
+    /// settled nor in a record.
+    pub fn has_costs_at_risk(&self) -> bool {
+        let is_at_risk = |entry: &Entry| entry.machine().is_some_and(Reservation::has_cost_in_memory);
+        self.awaits_writes() || self.reservations.iter().any(|(_, entry)| is_at_risk(entry))
     }
 
     /// Whether the session waits for a change of this reservation's record.

@@ -257,6 +257,11 @@ impl Settlement {
         }
     }
 
+    /// Whether the cost is neither settled nor in a record.
+    pub(crate) fn is_only_in_memory(&self) -> bool {
+        self.only_in_memory && !matches!(self.stage, Stage::Done(_))
+    }
+
     /// Whether the settlement waits for the answer to this call.
     pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
         self.landed(ticket).is_some()

@@ -1,7 +1,7 @@
 //! The thread that keeps the time, and on which calls are made.
 
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_executor::Executor;
 use cycles_client::{Adapter, Background, Run, Running, Timer};
@@ -18,7 +18,17 @@ pub(crate) type Tasks = Weak<Executor<'static>>;
 /// One thread for all clients of a process. It runs no tasks of the user's, so none can hold it up.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
 
+/// The process in which async-io was used first. Its reactor has a thread and locks there, which no child of it gets.
+static PROCESS: OnceLock<u32> = OnceLock::new();
+
 fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
+    let process = std::process::id();
+    if *PROCESS.get_or_init(|| process) != process {
+        return Err(io::Error::other(
+            "async-io does not work in a child of a process that has used it: fork before the first call, or use cycles-tokio or \
+             cycles-ureq in the child",
+        ));
+    }
     let tasks = Arc::new(Executor::new());
     let handle = Arc::downgrade(&tasks);
     let run = move |running: Running<Tasks>| {

@@ -2,15 +2,14 @@
 
 use core::cell::RefCell;
 use core::fmt;
-use core::future::poll_fn;
+use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::ambient;
 use cycles_proto::InvalidCommit;
-use cycles_proto::UnixMillis;
 use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
 use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
-use cycles_proto::session::Session;
+use cycles_proto::{Now, UnixMillis};
 
 use crate::engine::Life;
 use crate::guard::ReservationGuard;
@@ -166,15 +165,17 @@ impl Lease {
 
     /// Waits until the lease is lost; for ever if it never is.
     pub async fn lost(&self) {
-        if self.life.check().is_err() {
+        if self.is_lost() {
             return;
         }
-        poll_fn(|cx| {
-            let now = self.life.now();
-            let is_lost = |session: &mut Session, key| session.lease_is_lost(now, key).then_some(());
-            self.life.poll_for(cx, is_lost)
-        })
-        .await;
+        // From here on the session notices, and its own time is enough.
+        const ITS_OWN: Now = Now {
+            mono: Duration::ZERO,
+            wall: UnixMillis(0),
+        };
+        self.life
+            .wait_for(|session, key| session.lease_is_lost(ITS_OWN, key).then_some(()))
+            .await;
     }
 
     /// Blocks until the lease is lost, or for `timeout`, whichever comes first; says whether it is lost.

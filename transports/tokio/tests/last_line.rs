@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         ("one_thread", one_thread),
         ("a_task", a_task),
         ("no_runtime", no_runtime),
+        ("forgotten", forgotten),
+        ("another_thread", another_thread),
     ])
 }
 
@@ -39,6 +41,19 @@ async fn a_task() {
 
 fn no_runtime() {
     futures::executor::block_on(act());
+}
+
+#[tokio::main]
+async fn forgotten() {
+    let guard = its_client().reserve(request(100)).await.unwrap();
+    std::mem::forget(guard.commit(commit(COST)));
+}
+
+/// The cost is handed over here, and a thread that waits for it is not waited for.
+fn another_thread() {
+    let guard = futures::executor::block_on(its_client().reserve(request(100))).unwrap();
+    let committing = guard.commit(commit(COST));
+    std::thread::spawn(move || futures::executor::block_on(committing));
 }
 
 /// What the programs do.

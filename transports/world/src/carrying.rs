@@ -146,7 +146,7 @@ impl World {
         }
         if !may_begin {
             self.met.not_begun += 1;
-            let heard = Heard::Failure(Failure::new(FailureKind::NoRuntime));
+            let heard = Heard::Failure(Failure::new(FailureKind::NotMade));
             return self.tell(index, ticket, &heard);
         }
         if !is_told && self.dice.chance(0.5) {

@@ -188,3 +188,31 @@ fn a_flush_of_a_closed_session_waits_for_the_cost_of_an_earlier_run_that_is_unde
     let left = next.session.flushed(flush).unwrap();
     assert_eq!((left.recorded, next.charged()[0]), (0, Some(5)));
 }
+
+#[test]
+fn a_cost_is_at_risk_until_it_is_in_a_record_or_settled() {
+    for stores in [Fate::Done, Fate::Fails] {
+        let mut desk = Desk::new();
+        let key = desk.held();
+        desk.settle();
+        assert!(!desk.session.has_costs_at_risk(), "nothing is spent");
+        desk.calls = |_| Fate::Held;
+        desk.stores = Fate::Held;
+        desk.commit(key, 5);
+        desk.settle();
+        assert!(desk.session.has_costs_at_risk(), "it is on its way to the disk");
+        let (ticket, principal, write) = desk.open_stores.remove(0);
+        desk.stores = stores;
+        match stores {
+            Fate::Done => desk.store(ticket, principal, write),
+            _ => desk.store_fails(ticket),
+        }
+        desk.settle();
+        assert_eq!(desk.session.has_costs_at_risk(), stores == Fate::Fails);
+        for call in core::mem::take(&mut desk.open) {
+            desk.answer(call);
+        }
+        desk.settle();
+        assert!(!desk.session.has_costs_at_risk(), "it is settled");
+    }
+}

@@ -159,7 +159,7 @@ impl Desk {
     /// Delivers the ledger's answer.
     pub(super) fn answer(&mut self, call: Call) {
         if !self.session.begun(self.now(), call.ticket) {
-            return self.fail(&call, FailureKind::NoRuntime);
+            return self.fail(&call, FailureKind::NotMade);
         }
         let response = self.reach(&call);
         self.session

@@ -138,7 +138,7 @@ impl Drop for Done {
         }
         let kind = match self.has_begun {
             true => FailureKind::Lost,
-            false => FailureKind::NoRuntime,
+            false => FailureKind::NotMade,
         };
         self.shared
             .post(self.ticket, self.reader.read(Err(Failure::new(kind))));

@@ -63,10 +63,13 @@ impl Life {
     /// Takes the cost, and begins to settle it.
     pub(crate) fn commit(&self, request: CommitRequest) -> Result<(), InvalidCommit> {
         self.check()?;
-        self.shared().change(|state, now| {
+        let taken = self.shared().change(|state, now| {
             state.help_here(self.shared(), Key::Reservation(self.key));
             state.session.commit(now, self.key, request)
-        })
+        });
+        // Whoever is to wait for it may be leaked, or end with another thread.
+        self.shared().see_to_costs_at_the_end();
+        taken
     }
 
     /// Begins to give the budget back.

@@ -39,6 +39,7 @@ use self::observed::Told;
 use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
 pub use self::timer::Timer;
+use self::waiting::Waiter;
 pub(crate) use self::waiting::Waiting;
 use crate::builder::Adapter;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
     starting: Mutex<()>,
     transport: Arc<dyn Transport>,
     state: Mutex<State>,
-    /// A change of the journal was reported.
+    /// The session got ahead while a thread waits for it.
     written: Condvar,
     /// What was reported where the session could not be had.
     mail: Mutex<Vec<(Ticket, Answer)>>,
@@ -72,11 +73,15 @@ struct State {
     next: Option<Duration>,
     /// When whoever keeps the time looks again, if at all.
     armed: Option<Duration>,
-    waiting: HashMap<Key, Vec<Waker>>,
+    waiting: HashMap<Key, Vec<Waiter>>,
+    /// How many of those have had a number.
+    waiters: u64,
     attempts: HashMap<Ticket, Arc<Attempt>>,
     /// Those that ended just now.
     ended: Vec<Arc<Attempt>>,
     journals: BTreeMap<Principal, Books>,
+    /// How many threads wait until costs are safe.
+    waiting_threads: usize,
     told: Told,
     #[cfg(feature = "blocking")]
     helpers: HashMap<Key, Arc<helper::Helper>>,
@@ -103,9 +108,11 @@ impl Engine {
                 next: None,
                 armed: None,
                 waiting: HashMap::new(),
+                waiters: 0,
                 attempts: HashMap::new(),
                 ended: Vec::new(),
                 journals: BTreeMap::new(),
+                waiting_threads: 0,
                 told: Told::new(),
                 #[cfg(feature = "blocking")]
                 helpers: HashMap::new(),
@@ -241,6 +248,11 @@ impl Shared {
 }
 
 impl State {
+    fn next_waiter(&mut self) -> u64 {
+        self.waiters += 1;
+        self.waiters
+    }
+
     /// If this thread blocks for the client, it makes the calls of this.
     #[cfg_attr(
         not(feature = "blocking"),

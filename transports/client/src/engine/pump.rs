@@ -74,9 +74,11 @@ impl Shared {
             }
         }
         while let Some(key) = state.session.pop_changed() {
-            batch
-                .wakers
-                .extend(state.waiting.remove(&key).into_iter().flatten());
+            let waiting = state.waiting.remove(&key).into_iter().flatten();
+            batch.wakers.extend(waiting.map(|(_, waker)| waker));
+        }
+        if state.waiting_threads > 0 {
+            self.written.notify_all();
         }
         let is_sooner = |at| state.armed.is_none_or(|armed| at < armed);
         batch.is_sooner |= state.next.is_some_and(is_sooner);
@@ -102,7 +104,6 @@ impl Shared {
                 let shared = Arc::clone(self);
                 let pushed = books.journal.push(write, move |stored| {
                     shared.with(|session, now| session.handle_stored(now, ticket, stored));
-                    shared.written.notify_all();
                 });
                 batch.writes.push(pushed);
             }
@@ -187,7 +188,7 @@ impl Shared {
         for waker in batch.wakers {
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
-        drop(batch.gone);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(batch.gone)));
     }
 
     /// A transport that panics has lost its call, and nothing else.

@@ -1,7 +1,9 @@
 //! Waiting for the session to get ahead: one waker for each who waits.
 
-use core::future::{Future, poll_fn};
-use core::task::{Context, Poll};
+use core::future::Future;
+use core::mem;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
 
 use std::sync::Arc;
 
@@ -32,6 +34,48 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A waker, and the future that it is of, if that says when it is gone.
+pub(super) type Waiter = (Option<u64>, Waker);
+
+/// A future that takes its waker along when it is dropped: many that come and go while nothing happens leave nothing.
+struct WaitFor<'a, F> {
+    shared: &'a Shared,
+    key: Key,
+    look: F,
+    /// Its number, once its waker is kept.
+    number: Option<u64>,
+}
+
+/// Nothing in it is pinned.
+impl<F> Unpin for WaitFor<'_, F> {}
+
+impl<T, F: FnMut(&mut Session) -> Option<T>> Future for WaitFor<'_, F> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let this = &mut *self;
+        this.shared
+            .poll_numbered(this.key, cx, Some(&mut this.number), &mut this.look)
+    }
+}
+
+impl<F> Drop for WaitFor<'_, F> {
+    fn drop(&mut self) {
+        if self.number.is_none() || !self.shared.is_usable() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        let Some(waiting) = state.waiting.get_mut(&self.key) else {
+            return;
+        };
+        let position = waiting.iter().position(|(number, _)| *number == self.number);
+        let waiter = position.map(|position| waiting.swap_remove(position));
+        drop(state);
+        // Which may run the code of others.
+        drop(waiter);
+    }
+}
+
 impl Shared {
     /// What `look` finds; if nothing, `cx` is woken when there may be something.
     pub(crate) fn poll_for<T>(
@@ -40,15 +84,36 @@ impl Shared {
         cx: &Context<'_>,
         look: impl FnOnce(&mut Session) -> Option<T>,
     ) -> Poll<T> {
+        self.poll_numbered(key, cx, None, look)
+    }
+
+    fn poll_numbered<T>(
+        &self,
+        key: Key,
+        cx: &Context<'_>,
+        number: Option<&mut Option<u64>>,
+        look: impl FnOnce(&mut Session) -> Option<T>,
+    ) -> Poll<T> {
         let waker = cx.waker().clone();
         let mut state = self.lock();
         if let Some(found) = look(&mut state.session) {
             return Poll::Ready(found);
         }
+        let number = number.map(|number| *number.get_or_insert_with(|| state.next_waiter()));
         let waiting = state.waiting.entry(key).or_default();
-        if !waiting.iter().any(|known| known.will_wake(&waker)) {
-            waiting.push(waker);
-        }
+        let known = waiting.iter_mut().find(|(known, waker_of)| match number {
+            Some(_) => *known == number,
+            None => known.is_none() && waker_of.will_wake(&waker),
+        });
+        let before = match known {
+            Some((_, known)) => Some(mem::replace(known, waker)),
+            None => {
+                waiting.push((number, waker));
+                None
+            }
+        };
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 
@@ -56,9 +121,14 @@ impl Shared {
     pub(crate) fn wait_for<T>(
         &self,
         key: Key,
-        mut look: impl FnMut(&mut Session) -> Option<T>,
+        look: impl FnMut(&mut Session) -> Option<T>,
     ) -> impl Future<Output = T> {
-        poll_fn(move |cx| self.poll_for(key, cx, &mut look))
+        WaitFor {
+            shared: self,
+            key,
+            look,
+            number: None,
+        }
     }
 
     /// Nobody waits for it any more, or holds it.

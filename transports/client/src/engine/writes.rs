@@ -10,31 +10,28 @@ use super::Shared;
 use crate::sync::thread_local;
 
 impl Shared {
-    /// A cost was handed over on this thread, and nobody waits for what becomes of it. Where that is let wait, until it is on the disk; else the end of the thread is,
-    /// which may be that of the program.
+    /// A cost was handed over on this thread, and nobody waits for what becomes of it. Waits until it is on the disk, where that
+    /// is allowed. The end of the thread, which may be that of the program, waits in any case.
     pub(crate) fn see_to_writes(self: &Arc<Self>, key: ReservationKey) {
-        if !self.lock().session.awaits_write_of(key) {
-            return;
-        }
-        if self.may_wait_here() {
+        self.see_to_costs_at_the_end();
+        if self.may_wait_here() && self.lock().session.awaits_write_of(key) {
             self.wait_while(|session| session.awaits_write_of(key));
-        } else {
-            self.see_to_writes_at_the_end();
         }
     }
 
-    /// The end of this thread waits for what is on its way to the disk by then.
-    pub(crate) fn see_to_writes_at_the_end(self: &Arc<Self>) {
+    /// The end of this thread waits until every cost is on the disk; where there is no journal, or it does not work, until
+    /// they are settled.
+    pub(crate) fn see_to_costs_at_the_end(self: &Arc<Self>) {
         let _ = AT_THE_END.try_with(|at_the_end| at_the_end.borrow_mut().add(self));
     }
 
-    /// Waits until the journal has answered, or is too late.
+    /// Waits for five seconds at most.
     fn wait_while(&self, is_open: impl Fn(&Session) -> bool) {
         let is_open = |state: &mut super::State| is_open(&state.session);
-        let waited = self
-            .written
-            .wait_timeout_while(self.lock(), STORE_DEADLINE, is_open);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut state = self.lock();
+        state.waiting_threads += 1;
+        let waited = self.written.wait_timeout_while(state, STORE_DEADLINE, is_open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting_threads -= 1;
     }
 }
 
@@ -61,7 +58,7 @@ impl Drop for AtTheEnd {
     fn drop(&mut self) {
         for shared in self.0.iter().filter_map(Weak::upgrade) {
             if shared.is_usable() {
-                shared.wait_while(Session::awaits_writes);
+                shared.wait_while(Session::has_costs_at_risk);
             }
         }
     }

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
 use std::env;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +19,9 @@ const WAY: &str = "CYCLES_TEST_WAY";
 
 /// What the server does to the commit.
 const FAULTS: [Option<&str>; 3] = [None, Some("commit:503"), Some("commit:delay=500ms")];
+
+/// The same where no record can be written, so that the program has to wait for the answer.
+const FAULTS_WITHOUT_A_DISK: [Option<&str>; 2] = [None, Some("commit:delay=500ms")];
 
 /// A way in which a program ends.
 pub type Way = (&'static str, fn());
@@ -38,6 +42,9 @@ pub fn test(ways: &[Way]) -> ExitCode {
                 }
             });
         }
+        for fault in FAULTS_WITHOUT_A_DISK {
+            ends_with_its_cost_charged(way, fault, &format!("{way}, {fault:?}, without a disk"));
+        }
         println!("{way} ... ok");
     }
     ExitCode::SUCCESS
@@ -48,17 +55,8 @@ fn ends_with_its_cost_safe(way: &str, fault: Option<&str>, what: &str) {
     if let Some(fault) = fault {
         sandbox.inject(fault.parse().unwrap());
     }
-    let spent_and_held = || {
-        let budget = sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens));
-        budget.map(|budget| (budget.spent, budget.reserved)).unwrap()
-    };
-    let ended = Command::new(env::current_exe().unwrap())
-        .env(WAY, way)
-        .env("CYCLES_TEST_URL", sandbox.base_url())
-        .env("CYCLES_TEST_DIR", dir.path())
-        .status()
-        .unwrap();
-    assert!(ended.success(), "{what}");
+    let spent_and_held = || spent_and_held(&sandbox);
+    run(way, &sandbox, dir.path(), what);
     let is_recorded = records(dir.path(), "json").len() == 1;
     assert!(
         is_recorded || spent_and_held().0 == COST,
@@ -70,6 +68,34 @@ fn ends_with_its_cost_safe(way: &str, fault: Option<&str>, what: &str) {
     let flushed = crate::flush(&flushing, Duration::from_secs(30));
     assert!(flushed.is_complete(), "{what}: {flushed:?}");
     assert_eq!(spent_and_held(), (COST, 0), "{what}");
+}
+
+fn ends_with_its_cost_charged(way: &str, fault: Option<&str>, what: &str) {
+    let (sandbox, dir) = (Sandbox::start().unwrap(), TempDir::new());
+    if let Some(fault) = fault {
+        sandbox.inject(fault.parse().unwrap());
+    }
+    // A file is where the directory would be.
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    run(way, &sandbox, &file, what);
+    assert_eq!(spent_and_held(&sandbox), (COST, 0), "{what}");
+}
+
+/// Runs the program to its end.
+fn run(way: &str, sandbox: &Sandbox, dir: &Path, what: &str) {
+    let ended = Command::new(env::current_exe().unwrap())
+        .env(WAY, way)
+        .env("CYCLES_TEST_URL", sandbox.base_url())
+        .env("CYCLES_TEST_DIR", dir)
+        .status()
+        .unwrap();
+    assert!(ended.success(), "{what}");
+}
+
+fn spent_and_held(sandbox: &Sandbox) -> (i64, i64) {
+    let budget = sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens));
+    budget.map(|budget| (budget.spent, budget.reserved)).unwrap()
 }
 
 fn client(url: &str, dir: &str) -> CyclesClient {

@@ -1,6 +1,9 @@
 //! Many lives for a long time, and what must not wait for what, to the millisecond.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use crate::support::{Virtual, Watched};
@@ -49,6 +52,32 @@ fn a_guard_says_what_it_holds_for_whom_and_until_when() {
         assert_eq!(receipt.charged(), Some(&Amount::tokens(7)));
         assert!(!receipt.is_recovered_via_event());
     });
+}
+
+#[test]
+fn a_future_that_is_dropped_takes_its_waker_along() {
+    struct Counted;
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {}
+    }
+    let world = Virtual::default();
+    let client = world.client(|config| config);
+    let guard = world.block_on(reserve(&client, 60_000));
+    let counted = Arc::new(Counted);
+    let waker = Waker::from(Arc::clone(&counted));
+    for _ in 0..100 {
+        let lease = guard.lease();
+        let mut lost = pin!(lease.lost());
+        for _ in 0..3 {
+            assert!(lost.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        assert_eq!(
+            Arc::strong_count(&counted),
+            3,
+            "ours, and that of the one who waits"
+        );
+    }
+    assert_eq!(Arc::strong_count(&counted), 2);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use cycles_proto::journal::record::Partition;
 use sha2::{Digest as _, Sha256};
@@ -15,14 +15,19 @@ use super::{disk, owner};
 /// The names that this process has computed, by the hash of what they are made of.
 static KNOWN: Mutex<BTreeMap<[u8; 32], String>> = Mutex::new(BTreeMap::new());
 
-/// The name of the directory in `base`.
+/// The name of the directory in `base`. Nobody waits for the lock, nor holds it while a name is computed: in a child of the
+/// process it may stay locked for ever.
 pub(super) fn of(base: &Path, partition: &Partition) -> String {
     let id = id(partition);
-    // Held meanwhile: several clients that are made at once compute a name once.
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = known.entry(id);
-    name.or_insert_with(|| kept(base, partition).unwrap_or_else(|| hashed(partition)))
-        .clone()
+    let known = || KNOWN.try_lock().ok();
+    if let Some(name) = known().and_then(|known| known.get(&id).cloned()) {
+        return name;
+    }
+    let name = kept(base, partition).unwrap_or_else(|| hashed(partition));
+    if let Some(mut known) = known() {
+        known.insert(id, name.clone());
+    }
+    name
 }
 
 /// Keeps the name for later processes, if this build is slow and the name is no secret. The directory has been made.
@@ -123,6 +128,13 @@ mod tests {
         let is_kept = cfg!(debug_assertions).then(|| "0123456789abcdef".to_owned());
         assert_eq!(kept(base, &tenant), is_kept);
         assert_eq!(kept(base, &key), None);
+    }
+
+    #[test]
+    fn a_name_is_computed_though_somebody_else_holds_the_lock_for_ever() {
+        let _held = KNOWN.lock();
+        let nowhere = Path::new("/nowhere");
+        assert_eq!(of(nowhere, &partition("tenant\n acme ")), "44f607a3271b92a5");
     }
 
     #[test]

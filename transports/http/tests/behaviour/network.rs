@@ -297,7 +297,7 @@ impl Client {
             Err(Failure::new(
                 match withdrawing.0.has_begun.load(Ordering::SeqCst) {
                     true => FailureKind::Lost,
-                    false => FailureKind::NoRuntime,
+                    false => FailureKind::NotMade,
                 },
             ))
         })

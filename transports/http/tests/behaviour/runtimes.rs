@@ -77,7 +77,7 @@ fn outside_of_any_runtime_nothing_is_sent() {
     let Poll::Ready(answer) = answer else {
         panic!("{answer:?}")
     };
-    assert_eq!(kind(answer), FailureKind::NoRuntime);
+    assert_eq!(kind(answer), FailureKind::NotMade);
     assert_eq!(net.connections(), (0, 0));
 }
 
