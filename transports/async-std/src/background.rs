@@ -1,4 +1,4 @@
-//! The thread that keeps the time, and on which calls are made.
+//! The background thread: runs timers and makes calls.
 
 use std::io;
 use std::sync::{Arc, OnceLock, Weak};
@@ -12,10 +12,10 @@ use cycles_proto::{ConfigError, CyclesConfig};
 use crate::reactor::AsyncIoReactor;
 use crate::time::Sleep;
 
-/// What gives the thread work, for as long as there is the thread.
+/// The executor of the thread, while it runs.
 pub(crate) type Tasks = Weak<Executor<'static>>;
 
-/// One thread for all clients of a process. It runs no tasks of the user's, so none can hold it up.
+/// One for all clients of a process. It runs no tasks of the user, which could hold it up.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
 
 /// The process in which async-io was used first. Its reactor has a thread and locks there, which no child of it gets.
@@ -32,15 +32,14 @@ fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {
     let tasks = Arc::new(Executor::new());
     let handle = Arc::downgrade(&tasks);
     let run = move |running: Running<Tasks>| {
-        // A task among the others, so that it is polled when it is woken, and no task that always has something to do keeps it
-        // from its turn.
+        // Spawned as a task among the others, so that a busy task cannot starve it.
         let serving = tasks.spawn(running.serve(Sleep::lasting));
         async_io::block_on(tasks.run(serving));
     };
     Ok((handle, Box::new(run)))
 }
 
-/// What a client is made of.
+/// Makes the transport and the clock of a client.
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
     let timer = Timer::new(&BACKGROUND);
     let reactor = AsyncIoReactor::new(timer.clock, Arc::clone(&timer.handle));

@@ -1,4 +1,4 @@
-//! The client of code that is not handed one.
+//! The default client, for code that is not given one.
 
 use core::cell::RefCell;
 
@@ -12,14 +12,14 @@ thread_local! {
 
 static DEFAULT: DefaultClient<CyclesClient> = DefaultClient::new(&HERE);
 
-/// From now on [`default_client`] is this one. A process sets it when it begins; doing it again replaces the
-/// client, and what is under way keeps its own.
+/// Sets the process's [`default_client`]; there is none by default. Call it once at the start. A later call replaces
+/// the client, but reservations in progress keep theirs.
 pub fn set_default_client(client: CyclesClient) {
     DEFAULT.set(client);
 }
 
-/// The client for code that is not handed one, such as a function with the attribute `cycles` that names no
-/// other: that of the scope, or else of the process.
+/// Returns the client of the surrounding [`with_default_client`], else the one given to [`set_default_client`].
+/// Functions with the attribute `cycles` use it unless they name another.
 ///
 /// # Errors
 /// [`Error::Config`] if there is neither.
@@ -27,8 +27,8 @@ pub fn default_client() -> Result<CyclesClient, Error> {
     Ok(DEFAULT.get()?)
 }
 
-/// Runs a future whose [`default_client`] is this one, for tests that run side by side. Tasks that it spawns are
-/// outside of the scope.
+/// Runs a future whose [`default_client`] is this one, for tests that run in parallel. Does not apply to tasks that the
+/// future spawns.
 pub async fn with_default_client<F: Future>(client: CyclesClient, future: F) -> F::Output {
     DEFAULT.follow(client, future).await
 }

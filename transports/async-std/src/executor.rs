@@ -1,4 +1,4 @@
-//! Work that blocks, on the threads of the executor that the features name.
+//! Blocking work, on the threads of the executor that the features select.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! Sockets and timers of async-io, which async-std and smol have in common.
+//! The sockets and timers of async-io, which async-std and smol share.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
@@ -17,7 +17,7 @@ use crate::background::Tasks;
 use crate::executor;
 use crate::time::Sleep;
 
-/// The reactor of the process, and the thread that calls are made on.
+/// Makes calls on the background thread.
 #[derive(Clone)]
 pub(crate) struct AsyncIoReactor {
     clock: Clock,
@@ -60,7 +60,7 @@ impl Reactor for AsyncIoReactor {
 
     async fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
         let stream = Async::<TcpStream>::connect(address).await?;
-        // A request leaves in one piece; there is nothing to wait for.
+        // A request is written in one piece, so waiting for more data would only delay it.
         let _ = stream.get_ref().set_nodelay(true);
         Ok(Socket(stream))
     }

@@ -1,4 +1,4 @@
-//! Waits.
+//! Timers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use async_io::Timer;
 
-/// A wait on the timers of async-io.
+/// A timer of async-io.
 pub(crate) struct Sleep(Timer);
 
 impl Sleep {
-    /// Waits for so long; longer than a clock can show is a year.
+    /// Waits for `time`, at most a year: longer times may overflow the clock.
     pub(crate) fn lasting(time: Duration) -> Self {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
         Self(Timer::after(time.min(YEAR)))

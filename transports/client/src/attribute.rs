@@ -1,4 +1,4 @@
-//! What the attribute `cycles` makes of an async function.
+//! The expansion of the attribute `cycles` on async functions.
 
 use core::future::Future;
 use core::ops::Deref;
@@ -14,8 +14,7 @@ use crate::meter;
 use crate::metered::Metered;
 use crate::with_cycles::{open, try_with_cycles};
 
-/// The stream that the body of a guarded function made, and who tells what an item says about its cost; nothing if it
-/// is an error.
+/// Pairs the stream that the body of a guarded function made with the function that reads an item's price.
 ///
 /// # Errors
 /// The body's own.
@@ -27,8 +26,8 @@ where
     made.map(|stream| (stream, read))
 }
 
-/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. It
-/// costs what was estimated if nobody knows better.
+/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. If
+/// the cost is unknown, it costs the estimate.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -72,13 +71,13 @@ where
     Ok(meter::metered(guard, stream, read).within(context))
 }
 
-/// The value of a guarded function, to be asked whether it is over. The compiler chooses the answer by what it knows
-/// of the type, and nothing of it is run.
+/// The value of a guarded function, to check at compile time whether it still has to be consumed. Method resolution
+/// picks the answer by the value's type; nothing is run.
 #[derive(Debug)]
 pub struct Value<'a, T: ?Sized>(pub &'a T);
 
 impl<T: Stream + ?Sized> Value<'_, T> {
-    /// In preference to [`AnyValue`].
+    /// Takes precedence over [`AnyValue`].
     pub fn cycles_when_made(&self) -> Unfinished {
         Unfinished
     }
@@ -90,7 +89,7 @@ impl<T: ?Sized> AnyValue for Value<'_, T> {
     }
 }
 
-/// What can be settled when its function returns.
+/// Values whose cost can be settled when their function returns.
 #[diagnostic::on_unimplemented(
     message = "a stream is not paid for when it is made",
     label = "this is consumed only later",
@@ -100,5 +99,5 @@ pub trait Paid {}
 
 impl Paid for Whole {}
 
-/// Compiles for what can be settled when its function returns.
+/// Compiles only for values whose cost can be settled when their function returns.
 pub fn paid(_: impl Paid) {}

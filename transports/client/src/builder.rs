@@ -1,4 +1,4 @@
-//! What a client is told when it is made.
+//! The settings of a client.
 
 use core::fmt;
 use core::time::Duration;
@@ -12,25 +12,25 @@ use cycles_proto::{ConfigError, CyclesConfig, CyclesConfigBuilder, Error, TraceP
 use crate::client::{Client, Ready};
 use crate::transport::{Clock, Transport};
 
-/// What a client is told beside its configuration.
+/// The settings of a client beside its configuration.
 #[derive(Clone, Default)]
 pub struct Options {
-    /// Proxies and trust.
+    /// Proxies and trusted certificates; by default the environment's and the system's.
     pub http: HttpOptions,
-    /// Who is told what happens to reservations.
+    /// Receives events about reservations; none by default. Events are logged in any case.
     pub observer: Option<Arc<dyn Observer>>,
-    /// In place of the adapter's.
+    /// Replaces the adapter's transport.
     pub transport: Option<Arc<dyn Transport>>,
-    /// In place of the adapter's.
+    /// Replaces the adapter's clock. Needs a [`transport`](Self::transport) too.
     pub clock: Option<Arc<dyn Clock>>,
 }
 
-/// What an adapter brings.
+/// An adapter: its transport and its clock.
 pub type Adapter = (Arc<dyn Transport>, Arc<dyn Clock>);
 
 impl Options {
-    /// A client that is called `name` in `User-Agent`, with what `adapter` makes of the configuration where nothing else was
-    /// given. If it cannot be used every call answers with that error.
+    /// Makes a client that is called `name` in `User-Agent`. `adapter` makes the transport and the clock that the
+    /// options do not replace. If the client cannot be set up, every call returns that error.
     pub fn client(
         self,
         config: Result<CyclesConfig, ConfigError>,
@@ -72,7 +72,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Collects settings; [`build`](Self::build) makes the client, which is an adapter's.
+/// Collects the settings of an adapter's client; [`build`](Self::build) makes the client.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CyclesClientBuilder<C> {
@@ -82,11 +82,11 @@ pub struct CyclesClientBuilder<C> {
     named: fn(Client) -> C,
 }
 
-/// How an adapter makes a client.
+/// An adapter's function that makes a client.
 type Make = fn(Result<CyclesConfig, ConfigError>, Options) -> Client;
 
 impl<C> CyclesClientBuilder<C> {
-    /// For an adapter: `make` makes the client that `named` makes one of the adapter's of.
+    /// For an adapter: `make` makes the client, and `named` wraps it in the adapter's own type.
     #[doc(hidden)]
     pub fn new(
         api_key: impl Into<String>,
@@ -102,125 +102,130 @@ impl<C> CyclesClientBuilder<C> {
         }
     }
 
-    /// As [`CyclesConfigBuilder::tenant`].
+    /// Sets the default tenant: reservations of guards, `with_cycles` and the attribute are for it unless they name
+    /// another. Unset by default, as are the other subject fields below.
     pub fn tenant(self, tenant: impl Into<String>) -> Self {
         self.with(|config| config.tenant(tenant))
     }
 
-    /// As [`CyclesConfigBuilder::workspace`].
+    /// Sets the default workspace.
     pub fn workspace(self, workspace: impl Into<String>) -> Self {
         self.with(|config| config.workspace(workspace))
     }
 
-    /// As [`CyclesConfigBuilder::app`].
+    /// Sets the default app.
     pub fn app(self, app: impl Into<String>) -> Self {
         self.with(|config| config.app(app))
     }
 
-    /// As [`CyclesConfigBuilder::workflow`].
+    /// Sets the default workflow.
     pub fn workflow(self, workflow: impl Into<String>) -> Self {
         self.with(|config| config.workflow(workflow))
     }
 
-    /// As [`CyclesConfigBuilder::agent`].
+    /// Sets the default agent.
     pub fn agent(self, agent: impl Into<String>) -> Self {
         self.with(|config| config.agent(agent))
     }
 
-    /// As [`CyclesConfigBuilder::toolset`].
+    /// Sets the default toolset.
     pub fn toolset(self, toolset: impl Into<String>) -> Self {
         self.with(|config| config.toolset(toolset))
     }
 
-    /// As [`CyclesConfigBuilder::connect_timeout`].
+    /// Sets how long connecting may take; 2 s by default. More than a year counts as a year, as with every duration
+    /// here.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.connect_timeout(timeout))
     }
 
-    /// As [`CyclesConfigBuilder::read_timeout`].
+    /// Sets how long the rest of an attempt may take; 5 s by default.
     pub fn read_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.read_timeout(timeout))
     }
 
-    /// As [`CyclesConfigBuilder::retry`].
+    /// Sets the whole [`RetryPolicy`]: whether, how often and after which waits calls with an unknown outcome are
+    /// repeated. By default it is [`RetryPolicy::default`].
     pub fn retry(self, retry: RetryPolicy) -> Self {
         self.with(|config| config.retry(retry))
     }
 
-    /// As [`CyclesConfigBuilder::retry_enabled`].
+    /// Sets whether calls with an unknown outcome are repeated; yes by default.
     pub fn retry_enabled(self, enabled: bool) -> Self {
         self.with(|config| config.retry_enabled(enabled))
     }
 
-    /// As [`CyclesConfigBuilder::retry_max_attempts`].
+    /// Sets how often a settlement is repeated; 5 times by default.
     pub fn retry_max_attempts(self, max_attempts: u32) -> Self {
         self.with(|config| config.retry_max_attempts(max_attempts))
     }
 
-    /// As [`CyclesConfigBuilder::retry_initial_delay`].
+    /// Sets the longest wait before the first repetition; 500 ms by default.
     pub fn retry_initial_delay(self, delay: Duration) -> Self {
         self.with(|config| config.retry_initial_delay(delay))
     }
 
-    /// As [`CyclesConfigBuilder::retry_multiplier`].
+    /// Sets by which factor each wait is longer than the one before; 2 by default.
     pub fn retry_multiplier(self, multiplier: f64) -> Self {
         self.with(|config| config.retry_multiplier(multiplier))
     }
 
-    /// As [`CyclesConfigBuilder::retry_max_delay`].
+    /// Sets the longest wait between two attempts; 30 s by default.
     pub fn retry_max_delay(self, delay: Duration) -> Self {
         self.with(|config| config.retry_max_delay(delay))
     }
 
-    /// As [`CyclesConfigBuilder::journal_enabled`].
+    /// Sets whether unsettled costs are kept on disk; yes by default.
     pub fn journal_enabled(self, enabled: bool) -> Self {
         self.with(|config| config.journal_enabled(enabled))
     }
 
-    /// As [`CyclesConfigBuilder::journal_dir`].
+    /// Sets the directory in which unsettled costs are kept; `~/.runcycles/commit-journal` by default. A leading `~/`
+    /// stands for the user's home directory.
     pub fn journal_dir(self, dir: impl Into<PathBuf>) -> Self {
         self.with(|config| config.journal_dir(dir))
     }
 
-    /// As [`CyclesConfigBuilder::trace_parent`].
+    /// Sets the caller's place in a trace, sent with every call; none by default.
     pub fn trace_parent(self, parent: TraceParent) -> Self {
         self.with(|config| config.trace_parent(parent))
     }
 
-    /// How the server is reached: proxies and trust.
+    /// Sets proxies and trusted certificates; by default those of the environment and of the system.
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.options.http = options;
         self
     }
 
-    /// Who is told what happens to reservations.
+    /// Sets who receives [events](crate::Event) about reservations; nobody by default. They are logged in any case.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.options.observer = Some(Arc::new(observer));
         self
     }
 
-    /// What makes the calls, in place of the adapter's own.
+    /// Replaces the adapter's transport.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.options.transport = Some(Arc::new(transport));
         self
     }
 
-    /// The time, in place of the machine's: a test drives both sides by it.
+    /// Replaces the adapter's clock, such as by one that a test controls. Needs a [`transport`](Self::transport) too,
+    /// because the adapter's own keeps its own time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Some(Arc::new(clock));
         self
     }
 
-    /// The client. If something is wrong with the settings every call answers with that error;
-    /// [`try_build`](Self::try_build) tells now.
+    /// Makes the client; connects to nothing and starts no thread. If the settings cannot be used, every call returns
+    /// that error; [`try_build`](Self::try_build) returns it now.
     pub fn build(self) -> C {
         (self.named)((self.make)(self.config.build(), self.options))
     }
 
-    /// The client, or what is wrong with the settings.
+    /// Makes the client, or says what is wrong with the settings.
     ///
     /// # Errors
-    /// [`Error::Config`].
+    /// [`Error::Config`] if the settings cannot be used.
     pub fn try_build(self) -> Result<C, Error> {
         let client = (self.make)(self.config.build(), self.options);
         client.config()?;

@@ -8,66 +8,70 @@ use cycles_proto::session::Caller;
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
 use crate::builder::Adapter;
-use crate::engine::{Engine, Observed};
+use crate::engine::{Engine, Subscription};
 
-/// What every adapter's client is. Clones are cheap, and share connections, journal, thread and observer.
+/// The client of every adapter. Clones are cheap, and share connections, journal, thread and observer.
 ///
-/// In a child that was forked later every call answers with [`ConfigError::Forked`], and what was reserved before is the
-/// parent's: make the client after a fork.
+/// The first call starts the adapter's background thread. No future of a client has to be polled to keep a lease alive
+/// or to settle a cost, and each may be dropped at any time; its method says what happens then.
 ///
-/// With the last clone and the last guard what is under way is still brought to its end in the background; what is left in
-/// the journal waits for the next client.
+/// Create the client after a fork, not before: in a forked child every call returns [`ConfigError::Forked`], and
+/// existing reservations belong to the parent.
+///
+/// When the last clone and the last guard are dropped, work in progress still finishes in the background. What remains
+/// in the journal waits for the next client.
 #[derive(Clone)]
 pub struct Client {
     state: Result<Arc<Ready>, ConfigError>,
 }
 
-/// A client that can be used.
+/// A client whose configuration is usable.
 pub(crate) struct Ready {
     pub(crate) engine: Arc<Engine>,
     pub(crate) caller: Caller,
-    /// Kept for as long as something may be told to it.
-    observed: Arc<Observed>,
+    /// Keeps the observer subscribed.
+    subscription: Arc<Subscription>,
 }
 
 impl Client {
-    /// With an error every call answers with it.
+    /// If `state` is an error, every call returns it.
     pub(crate) fn new(state: Result<Ready, ConfigError>) -> Self {
         Self {
             state: state.map(Arc::new),
         }
     }
 
-    /// The configuration in use.
+    /// Returns the configuration in use.
     ///
     /// # Errors
-    /// [`Error::Config`] if the client was given one that cannot be used.
+    /// [`Error::Config`] if the configuration cannot be used.
     pub fn config(&self) -> Result<&CyclesConfig, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
         ready.engine.shared().check()?;
         Ok(ready.caller.config())
     }
 
-    /// The same client, but this is who is told what happens to reservations.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
+    /// it.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         self.with(|ready| {
-            let observed = ready.engine.observe(Some(Arc::new(observer)));
+            let subscription = ready.engine.subscribe(Some(Arc::new(observer)));
             Ready {
                 engine: Arc::clone(&ready.engine),
-                caller: ready.caller.clone().with_observer(observed.id()),
-                observed,
+                caller: ready.caller.clone().with_observer(subscription.id()),
+                subscription,
             }
         })
     }
 
-    /// A client on the same connections whose calls belong to the caller's trace.
+    /// Returns a client on the same connections whose calls belong to the caller's trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         self.with(|ready| Ready {
             engine: Arc::clone(&ready.engine),
             caller: ready.caller.with_trace_parent(parent),
-            observed: Arc::clone(&ready.observed),
+            subscription: Arc::clone(&ready.subscription),
         })
     }
 
@@ -80,7 +84,7 @@ impl Client {
         Self { state }
     }
 
-    /// The client's parts, if it can be used. Starts the thread that keeps the time if there is none yet.
+    /// The client's parts. Starts the clock if it does not run yet.
     pub(crate) fn ready(&self) -> Result<&Arc<Ready>, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
         let shared = ready.engine.shared();
@@ -98,15 +102,15 @@ impl Ready {
     ) -> Result<Self, ConfigError> {
         let engine = Engine::new(&config, adapter)?;
         let caller = engine.caller(config)?;
-        let observed = engine.observe(observer);
+        let subscription = engine.subscribe(observer);
         Ok(Self {
-            caller: caller.with_observer(observed.id()),
+            caller: caller.with_observer(subscription.id()),
             engine: Arc::new(engine),
-            observed,
+            subscription,
         })
     }
 
-    /// Who asks, and whether it blocks for the answer.
+    /// The caller, marked if this thread blocks for the answer.
     pub(crate) fn caller_here(&self) -> Caller {
         let caller = self.caller.clone();
         #[cfg(feature = "blocking")]

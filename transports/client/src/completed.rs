@@ -1,27 +1,26 @@
-//! An action that ended well.
+//! The result of a successful guarded action.
 
 use cycles_proto::guarded::HeartbeatPolicy;
 use cycles_proto::{InvalidCommit, Receipt};
 
 use crate::guard::Committing;
 
-/// An action that ended well, and what became of its cost.
+/// The value of a successful action, and the receipt for its cost.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Completed<T> {
-    /// What the action returned.
+    /// The value that the action returned.
     pub value: T,
-    /// What became of its cost by now; an error if the action returned one that cannot be charged to its
-    /// reservation.
+    /// The receipt by now, or an error if the action returned a cost that cannot be charged to its reservation.
     pub receipt: Result<Receipt, InvalidCommit>,
-    /// Whether the lease was lost while it ran.
+    /// Whether the lease was lost while the action ran.
     pub lease_was_lost: bool,
     policy: HeartbeatPolicy,
     committing: Committing,
 }
 
 impl<T> Completed<T> {
-    /// Waits for the first that can be said of the cost.
+    /// Waits until the cost is settled or safe.
     pub(crate) async fn new(
         value: T,
         mut committing: Committing,
@@ -38,9 +37,9 @@ impl<T> Completed<T> {
         }
     }
 
-    /// Waits until the cost is settled, or nothing more is tried before the journal is replayed the next time:
-    /// then the receipt is [pending](Receipt::Pending) still, and its end is told by
-    /// [`Event::SettledLate`](crate::Event::SettledLate). May be dropped, and called again.
+    /// Waits until the cost is settled, or all attempts are made. In the second case the receipt is still
+    /// [pending](Receipt::Pending): the next replay of the journal settles the cost, and reports it as
+    /// [`Event::SettledLate`](crate::Event::SettledLate). The future may be dropped, and this may be called again.
     ///
     /// # Errors
     /// As [`receipt`](Self::receipt).
@@ -49,9 +48,9 @@ impl<T> Completed<T> {
         receipt.map(|receipt| self.policy.receipt(receipt, self.lease_was_lost))
     }
 
-    /// Blocks until the cost is settled or nothing more is tried before the journal is replayed the next time, or
-    /// for `timeout`, whichever comes first. A receipt that is [pending](Receipt::Pending) even then is not the
-    /// end, which is told by [`Event::SettledLate`](crate::Event::SettledLate).
+    /// Blocks until the cost is settled, or all attempts are made, or `timeout` has passed, whichever comes first. If
+    /// the receipt is still [pending](Receipt::Pending), the client or the next replay of the journal settles the cost,
+    /// and reports it as [`Event::SettledLate`](crate::Event::SettledLate).
     ///
     /// # Errors
     /// As [`receipt`](Self::receipt).

@@ -1,4 +1,4 @@
-//! What a guarded action sees of its reservation, and what it may leave for the commit.
+//! The context of a guarded action: its reservation, and notes for the commit.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -11,45 +11,44 @@ use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
 use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
 use cycles_proto::{Now, UnixMillis};
 
-use crate::engine::Life;
+use crate::engine::Handle;
 use crate::guard::ReservationGuard;
 
 thread_local! {
-    /// What the code that runs here is guarded by.
+    /// The context of the action that this thread is polling.
     pub(crate) static CURRENT: RefCell<Option<GuardContext>> = const { RefCell::new(None) };
 }
 
-/// The reservation of a guarded action. Clones are the same.
+/// The reservation of a guarded action, as the action sees it. Clones share one state.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct GuardContext {
-    /// The reservation.
+    /// The reservation's id.
     pub reservation_id: ReservationId,
-    /// `Allow` or `AllowWithCaps`.
+    /// The ledger's decision: `Allow` or `AllowWithCaps`.
     pub decision: Decision,
-    /// What the action has to keep to.
+    /// The limits that the action must respect, if there are any.
     pub caps: Option<Caps>,
-    /// What was asked for.
+    /// The amount that was asked for.
     pub estimate: Amount,
-    /// What is held.
+    /// The amount that is held.
     pub reserved: Option<Amount>,
-    /// When the lease ended when it was granted, on the server's clock.
+    /// When the lease ends as it was granted, on the server's clock. Extensions do not change this value.
     pub expires_at: Option<UnixMillis>,
     /// The deepest scope.
     pub scope_path: Option<String>,
-    /// All scopes, broadest first.
+    /// All scopes whose budget is held, broadest first.
     pub affected_scopes: Vec<String>,
-    /// The balances after the reservation, if the server tells.
+    /// The balances after the reservation; empty if the server did not send them.
     pub balances: Vec<Balance>,
-    life: Arc<Life>,
+    handle: Arc<Handle>,
     notes: Notes,
 }
 
-/// A [`GuardContext`] by the name that other SDKs give to the one of the code that runs:
-/// `CyclesContext::current()`.
+/// Another name of [`GuardContext`], which other SDKs use: `CyclesContext::current()`.
 pub type CyclesContext = GuardContext;
 
-/// What goes with the commit, shared by all clones of a context.
+/// Metrics and metadata for the commit, shared by all clones of a context.
 #[derive(Clone)]
 pub(crate) struct Notes(Arc<Mutex<CommitNotes>>);
 
@@ -66,55 +65,55 @@ impl GuardContext {
             scope_path: response.scope_path.clone(),
             affected_scopes: response.affected_scopes.clone(),
             balances: response.balances.clone().unwrap_or_default(),
-            life: Arc::clone(&guard.held.life),
+            handle: Arc::clone(&guard.held.handle),
             notes: Notes(Arc::new(Mutex::new(config.notes().clone()))),
         }
     }
 
-    /// The context of the guarded action that the caller is part of, the innermost one; none outside of any.
+    /// Returns the context of the innermost guarded action that the caller runs in, or `None` outside of all.
     ///
-    /// It belongs to the action and not to a thread: it follows the action wherever that is polled, and a task
-    /// that the action spawns has none unless it is given a clone. A stream that a function with the attribute
-    /// `cycles` makes has that function's whenever it is polled.
+    /// The context belongs to the action, not to a thread: it follows the action wherever that is polled. A task that
+    /// the action spawns has no context unless it is given a clone. A stream that a function with the attribute
+    /// `cycles` returned has that function's context whenever it is polled.
     pub fn current() -> Option<Self> {
         ambient::current(&CURRENT)
     }
 
-    /// What the action consumed, to go with the commit. `latency_ms` is filled in if it is not given.
+    /// Sets the metrics to send with the commit. `latency_ms` is filled in if it is not set.
     pub fn set_metrics(&self, metrics: CyclesMetrics) {
         self.notes.lock().set_metrics(metrics);
     }
 
-    /// Adds to what is kept with the commit.
+    /// Adds an entry to the metadata of the commit.
     pub fn insert_metadata(&self, name: impl Into<String>, value: impl Into<serde_json::Value>) {
-        // Before the notes are locked: what is the caller's own may ask for them too.
+        // Before the notes are locked, because the caller's conversions may lock them too.
         let (name, value) = (name.into(), value.into());
         self.notes.lock().insert_metadata(name, value);
     }
 
-    /// The action has spent at least this much by now, in all. It is what is committed if the action does not end,
+    /// Raises the reported spend to at least this amount, in total. It is committed if the action fails or is dropped,
     /// or if it is a stream whose items cost less.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.life.spent(amount)
+        self.handle.spent(amount)
     }
 
-    /// The lease, to be asked whether it is lost.
+    /// Returns a handle that tells whether the lease is lost.
     pub fn lease(&self) -> Lease {
-        Lease::new(Arc::clone(&self.life))
+        Lease::new(Arc::clone(&self.handle))
     }
 
-    /// What was estimated, as the cost of an action of which nobody told what it used; the commit says so by
+    /// Returns the estimate, to be charged for an action whose usage is unknown. The commit is then marked
     /// `actual_source: "estimate"` in its metadata.
     pub fn estimate_as_cost(&self) -> Amount {
         self.insert_metadata("actual_source", "estimate");
         self.estimate.clone()
     }
 
-    /// What will go with the commit, for whoever commits.
-    /// The action is done: should it not be possible to tell or to charge what it cost, the estimate is charged.
+    /// The cost of an action that is done: `actual`, or the estimate if that is unknown. The estimate counts as spent
+    /// first, in case `actual` panics or cannot be charged.
     #[cfg(any(feature = "async", feature = "blocking"))]
     pub(crate) fn cost<T>(
         &self,
@@ -146,24 +145,24 @@ impl fmt::Debug for GuardContext {
     }
 }
 
-/// A lease that may get lost while an action runs.
+/// Tells whether the lease of a reservation is lost while its action runs.
 #[derive(Clone)]
 pub struct Lease {
-    life: Arc<Life>,
+    handle: Arc<Handle>,
 }
 
 impl Lease {
-    pub(crate) fn new(life: Arc<Life>) -> Self {
-        Self { life }
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
+        Self { handle }
     }
 
-    /// Whether the lease is over, by the ledger's word or by the clock: what is spent now is not held any more. In a
-    /// child that was forked it is, because what is held is the parent's.
+    /// Whether the lease is over, because the ledger says so or its time has passed. Budget is not held any more then.
+    /// Always true in a forked child, because the reservation belongs to the parent. Does not block.
     pub fn is_lost(&self) -> bool {
-        self.life.is_lost()
+        self.handle.is_lost()
     }
 
-    /// Waits until the lease is lost; for ever if it never is.
+    /// Waits until the lease is lost, forever if it never is. May be dropped at any time.
     pub async fn lost(&self) {
         if self.is_lost() {
             return;
@@ -173,16 +172,16 @@ impl Lease {
             mono: Duration::ZERO,
             wall: UnixMillis(0),
         };
-        self.life
+        self.handle
             .wait_for(|session, key| session.lease_is_lost(ITS_OWN, key).then_some(()))
             .await;
     }
 
-    /// Blocks until the lease is lost, or for `timeout`, whichever comes first; says whether it is lost.
+    /// Blocks until the lease is lost, or for `timeout`, whichever comes first. Returns whether the lease is lost.
     #[cfg(feature = "blocking")]
     pub fn wait_lost(&self, timeout: core::time::Duration) -> bool {
-        self.life.check().is_err()
-            || crate::engine::block_until(self.life.shared(), timeout, self.lost()).is_some()
+        self.handle.check().is_err()
+            || crate::engine::block_until(self.handle.shared(), timeout, self.lost()).is_some()
     }
 }
 

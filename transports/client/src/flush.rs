@@ -1,4 +1,4 @@
-//! Ending in good order: waiting until everything is settled that can be.
+//! Flushing: waiting until everything that can be settled is settled.
 
 use core::time::Duration;
 
@@ -9,10 +9,12 @@ use crate::client::Client;
 use crate::engine::Waiting;
 
 impl Client {
-    /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
-    /// way or after `timeout`, whichever comes first; up to a second later if the journal was left to another process or
-    /// could not be read, for a last look at it. Call it before a program ends; without an argument of its
-    /// own, [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout) is a good one.
+    /// Settles what can be settled, from this process and the journal. Returns when nothing is in progress any more, or
+    /// after `timeout`. It takes up to a second longer if another process is replaying the journal or the journal could
+    /// not be read, for a last look at it. Call this before a program ends; a good `timeout` is
+    /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by default.
+    ///
+    /// The future may be dropped: settling continues in the background.
     ///
     /// # Errors
     /// [`Error::Config`] if the client cannot be used.
@@ -20,17 +22,16 @@ impl Client {
         self.flush_with(false, timeout).await
     }
 
-    /// As [`flush`](Self::flush), and sends what was set aside as [stale](crate::proto::outcome::Aside::Stale) too:
-    /// costs that were in the journal for so long that the server may have forgotten their keys. Each is sent with
-    /// the bytes and the key that were recorded. What stays keeps its file, and is counted in
-    /// [`Flushed::recorded`].
+    /// Like [`flush`](Self::flush), and also sends costs that were set aside as
+    /// [stale](crate::proto::outcome::Aside::Stale): they were in the journal for so long that the server may have
+    /// forgotten their keys. Each is sent with the recorded bytes and key. Costs that cannot be settled keep their
+    /// files, and are counted in [`Flushed::recorded`].
     ///
-    /// **It may charge a cost twice**: if an attempt got through back then and only its answer was lost, the
-    /// server knows no more that it did. It is safe for costs that no attempt can have brought into the ledger,
-    /// as after an outage that began before the first of them; and after somebody compared the `*.stale` files in
-    /// the journal with the ledger and took away those that it has. A reservation that the server does not know
-    /// any more cannot be committed: such a record stays, for a person to charge with
-    /// [`create_event`](Self::create_event).
+    /// **This may charge a cost twice**: if an attempt got through back then and only its response was lost, the server
+    /// may not remember it. Use it only if no attempt can have reached the ledger, such as after an outage that began
+    /// before the first attempt, or after comparing the `*.stale` files in the journal with the ledger and deleting
+    /// those that the ledger has. A reservation that the server does not know any more cannot be committed: its record
+    /// stays, and a person can charge the cost with [`create_event`](Self::create_event).
     ///
     /// # Errors
     /// As [`flush`](Self::flush).

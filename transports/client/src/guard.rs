@@ -1,4 +1,4 @@
-//! A reservation in the hands of a caller.
+//! The guard of a reservation.
 
 use core::fmt;
 use core::future::Future;
@@ -19,13 +19,14 @@ use cycles_proto::{Error, InvalidCommit, Receipt, UnixMillis};
 
 use crate::client::Client;
 use crate::context::Lease;
-use crate::engine::Life;
+use crate::engine::Handle;
 
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
-/// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. They
-/// take effect in the call; the future that they return only waits. Dropped, it commits what was
-/// [spent](Self::spent) so far, or gives the budget back, in the background.
+/// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. They take
+/// effect in the call; the future that they return only waits. A dropped guard commits what was [spent](Self::spent) so
+/// far, or gives the budget back, in the background. Where the transport [lets this thread
+/// wait](crate::Transport::may_wait_here), dropping a guard blocks until a cost is on disk, for five seconds at most.
 ///
 /// ```compile_fail,E0382
 /// # use cycles_client::{ReservationGuard, models::CommitRequest};
@@ -42,31 +43,31 @@ pub struct ReservationGuard {
     id: ReservationId,
 }
 
-/// A reservation, and who has to end it.
+/// A reservation that is abandoned when it is dropped, unless it has ended.
 pub(crate) struct Held {
-    pub(crate) life: Arc<Life>,
+    pub(crate) handle: Arc<Handle>,
     has_ended: bool,
 }
 
 impl Client {
-    /// Reserves budget for an action and keeps the lease alive. What the request's subject leaves out is taken
-    /// from the configuration. The future may be dropped at any time: what was reserved is given back.
+    /// Reserves budget for an action and keeps the lease alive. Subject fields that the request leaves out come from
+    /// the configuration. The future may be dropped at any time: what was reserved is given back.
     ///
     /// # Errors
-    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies it,
-    /// [`Error::DryRun`] if the request was for one.
+    /// Any [`Error`]; the action must not run then. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies
+    /// the reservation, [`Error::DryRun`] if the request was a dry run.
     pub async fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard, Error> {
-        let life = Life::new(self.ready()?, request, crate::sync::seed()?)?;
+        let handle = Handle::new(self.ready()?, request, crate::sync::seed()?)?;
         let mut held = Held {
-            life: Arc::new(life),
+            handle: Arc::new(handle),
             has_ended: false,
         };
         let granted = |session: &mut Session, key| {
             let granted = session.granted(key)?;
             Some((granted, session.purpose(key).cloned()))
         };
-        let (granted, purpose) = held.life.wait_for(granted).await;
-        // Without a grant there is nothing to end.
+        let (granted, purpose) = held.handle.wait_for(granted).await;
+        // Without a grant there is no reservation to end.
         held.has_ended = granted.is_err();
         let (id, response) = granted?;
         let purpose = purpose.ok_or(Error::Defect)?;
@@ -80,99 +81,101 @@ impl Client {
 }
 
 impl ReservationGuard {
-    /// The reservation.
+    /// Returns the reservation's id.
     pub fn reservation_id(&self) -> &ReservationId {
         &self.id
     }
 
-    /// `ALLOW` or `ALLOW_WITH_CAPS`.
+    /// Returns the ledger's decision: `ALLOW` or `ALLOW_WITH_CAPS`.
     pub fn decision(&self) -> &Decision {
         &self.response.decision
     }
 
-    /// What the action has to keep to.
+    /// Returns the limits that the action must respect, if there are any.
     pub fn caps(&self) -> Option<&Caps> {
         self.response.caps.as_ref()
     }
 
-    /// Whether the action has to keep to something.
+    /// Whether the decision is `ALLOW_WITH_CAPS`.
     pub fn is_capped(&self) -> bool {
         self.decision() == Decision::AllowWithCaps
     }
 
-    /// When the lease that was granted ends, on the server's clock. Extensions move it; each returns the new end.
+    /// Returns when the lease ends as it was granted, in Unix milliseconds on the server's clock. Extensions do not
+    /// change this value; [`extend`](Self::extend) returns the new end.
     pub fn expires_at_ms(&self) -> Option<UnixMillis> {
         self.response.expires_at_ms
     }
 
-    /// The scopes that the budget is held on, broadest first.
+    /// Returns the scopes whose budget is held, broadest first.
     pub fn affected_scopes(&self) -> &[String] {
         &self.response.affected_scopes
     }
 
-    /// Whose budget is held: the request's subject, with what the configuration adds.
+    /// Returns whose budget is held: the request's subject, completed from the configuration.
     pub fn subject(&self) -> &Subject {
         &self.purpose.subject
     }
 
-    /// What it is held for.
+    /// Returns the action that the budget is held for.
     pub fn action(&self) -> &Action {
         &self.purpose.action
     }
 
-    /// The ledger's answer, with everything else that it says.
+    /// Returns the ledger's whole response.
     pub fn response(&self) -> &ReservationCreateResponse {
         &self.response
     }
 
-    /// The lease, to be asked whether it is lost.
+    /// Returns a handle that tells whether the lease is lost.
     pub fn lease(&self) -> Lease {
-        Lease::new(Arc::clone(&self.held.life))
+        Lease::new(Arc::clone(&self.held.handle))
     }
 
-    /// The action has spent at least this much by now. It is what is committed if the guard is dropped.
+    /// Raises the reported spend to at least this amount, in total. It is committed if the guard is dropped.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed.
     pub fn spent(&self, amount: &Amount) -> Result<(), InvalidCommit> {
-        self.held.life.spent(amount)
+        self.held.handle.spent(amount)
     }
 
-    /// Prolongs the lease by this many milliseconds, beside the heartbeat, and returns when it ends now, on the
-    /// server's clock.
+    /// Extends the lease by this many milliseconds (1 ms to a day), in addition to the heartbeat, and returns its new
+    /// end on the server's clock. If the future is dropped after it was polled, the extension is still sent.
     ///
     /// # Errors
-    /// Any [`Error`]. The reservation and its heartbeat are not concerned.
+    /// Any [`Error`]. The reservation and its heartbeat continue as before.
     pub async fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
-        self.held.life.extend(Duration::from_millis(ms)).await
+        self.held.handle.extend(Duration::from_millis(ms)).await
     }
 
-    /// The action has cost this much. The cost is taken in the call, whether or not the future is polled; the
-    /// future waits until it is settled, or safe in its record after a first attempt, so that retries go on in
-    /// the background.
+    /// Commits the cost of the action. The cost is taken in the call, whether or not the future is polled. The future
+    /// waits until the cost is settled, or is on disk after a first attempt; retries then continue in the background.
+    /// Dropping the future changes nothing for the cost.
     pub fn commit(self, request: CommitRequest) -> Committing {
         let mut held = self.held;
-        // What is not taken is not known, so nothing is settled; the end of what held it is the reservation's.
-        let taken = held.life.commit(request);
+        // A cost that was not taken is not known: dropping `held` then ends the reservation.
+        let taken = held.handle.commit(request);
         held.has_ended = taken.is_ok();
         Committing {
-            life: Arc::clone(&held.life),
+            handle: Arc::clone(&held.handle),
             invalid: taken.err(),
-            is_left: true,
+            is_unreported: true,
         }
     }
 
-    /// Nothing was spent: the budget is given back. This is done in the call, whether or not the future is
-    /// polled; the future waits for the first attempt. What was [spent](Self::spent) nevertheless is committed.
+    /// Gives the budget back, because nothing was spent. This takes effect in the call, whether or not the future is
+    /// polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent)
+    /// nevertheless, that is committed instead.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Releasing {
         let mut held = self.held;
-        if held.life.check().is_ok() {
-            held.life.release(reason.into());
+        if held.handle.check().is_ok() {
+            held.handle.release(reason.into());
             held.has_ended = true;
         }
         Releasing {
-            life: Arc::clone(&held.life),
-            is_left: true,
+            handle: Arc::clone(&held.handle),
+            is_unreported: true,
         }
     }
 }
@@ -180,33 +183,35 @@ impl ReservationGuard {
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.life.abandon();
+            self.handle.abandon();
         }
     }
 }
 
-/// Waits for a cost that was taken already; see [`ReservationGuard::commit`].
+/// Waits for a cost that was taken already; see [`ReservationGuard::commit`]. May be dropped at any time: the cost is
+/// settled in the background.
 #[derive(Debug)]
 #[must_use = "the cost is taken; await this to learn what became of it"]
 pub struct Committing {
-    life: Arc<Life>,
+    handle: Arc<Handle>,
     invalid: Option<InvalidCommit>,
-    /// Whether nobody was told yet what became of it.
-    is_left: bool,
+    /// Whether the caller has not seen the outcome yet.
+    is_unreported: bool,
 }
 
 impl Committing {
-    /// Waits until nothing more is tried, where awaiting this returns as soon as the cost is safe.
+    /// Waits until all attempts are made, where awaiting this future itself returns as soon as the cost is safe. May be
+    /// dropped too.
     ///
     /// # Errors
-    /// As the future.
+    /// As the future itself.
     pub async fn until_settled(mut self) -> Result<Receipt, Error> {
         let settled = self.settled().await;
-        self.is_left = false;
+        self.is_unreported = false;
         settled?.into_result()
     }
 
-    /// What came of it when nothing more is tried, or why it was not taken.
+    /// The receipt once all attempts are made, or why the cost was not taken.
     pub(crate) async fn settled(&self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| {
             self.poll_taken(cx, |session, key| match session.outcome(key) {
@@ -217,19 +222,19 @@ impl Committing {
         .await
     }
 
-    /// What came of it by now, or why it was not taken, without the judgement whether that is an error.
+    /// The receipt once the cost is safe, or why it was not taken. A refusal is not turned into an error here.
     pub(crate) async fn receipt(&mut self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| self.poll_receipt(cx)).await
     }
 
     #[cfg(feature = "blocking")]
     pub(crate) fn shared(&self) -> &Arc<crate::engine::Shared> {
-        self.life.shared()
+        self.handle.shared()
     }
 
     fn poll_receipt(&mut self, cx: &Context<'_>) -> Poll<Result<Receipt, InvalidCommit>> {
         let receipt = ready!(self.poll_taken(cx, |session, key| session.receipt(key)));
-        self.is_left = false;
+        self.is_unreported = false;
         Poll::Ready(receipt)
     }
 
@@ -238,16 +243,16 @@ impl Committing {
         cx: &Context<'_>,
         look: impl FnOnce(&mut Session, ReservationKey) -> Option<Receipt>,
     ) -> Poll<Result<Receipt, InvalidCommit>> {
-        let forked = self.life.check().err();
+        let forked = self.handle.check().err();
         match self.invalid.as_ref().or(forked.as_ref()) {
             Some(invalid) => Poll::Ready(Err(invalid.clone())),
-            None => self.life.poll_for(cx, |session, key| look(session, key)).map(Ok),
+            None => self.handle.poll_for(cx, |session, key| look(session, key)).map(Ok),
         }
     }
 }
 
 impl Future for Committing {
-    /// An error if the cost was not taken, was refused, or is not settled and in no record either.
+    /// An error if the cost was not taken, was refused, or is neither settled nor recorded.
     type Output = Result<Receipt, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -258,39 +263,40 @@ impl Future for Committing {
 
 impl Drop for Committing {
     fn drop(&mut self) {
-        if self.is_left && self.invalid.is_none() {
-            self.life.leave();
+        if self.is_unreported && self.invalid.is_none() {
+            self.handle.detach();
         }
     }
 }
 
-/// Waits for a release that was begun already; see [`ReservationGuard::release`].
+/// Waits for a release that has begun already; see [`ReservationGuard::release`]. May be dropped at any time: the
+/// release continues in the background.
 #[derive(Debug)]
 #[must_use = "the release is under way; await this to learn whether it was confirmed"]
 pub struct Releasing {
-    life: Arc<Life>,
-    /// Whether nobody was told yet what became of it.
-    is_left: bool,
+    handle: Arc<Handle>,
+    /// Whether the caller has not seen the outcome yet.
+    is_unreported: bool,
 }
 
 impl Drop for Releasing {
     fn drop(&mut self) {
-        // What was spent nevertheless is a cost.
-        if self.is_left {
-            self.life.leave();
+        // If something was spent, this release is a commit, whose record may still be on its way to the disk.
+        if self.is_unreported {
+            self.handle.detach();
         }
     }
 }
 
 impl Future for Releasing {
-    /// Whether the ledger confirmed it by now. Otherwise it is tried in the background until the lease ends,
-    /// which frees the budget too.
+    /// Whether the ledger has confirmed the release. If not, it is retried in the background until the lease ends,
+    /// which frees the budget too. An error if a cost that was spent could not be committed.
     type Output = Result<bool, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.life.check()?;
-        let released = ready!(self.life.poll_for(cx, |session, key| session.released(key)));
-        self.is_left = false;
+        self.handle.check()?;
+        let released = ready!(self.handle.poll_for(cx, |session, key| session.released(key)));
+        self.is_unreported = false;
         Poll::Ready(released)
     }
 }

@@ -1,4 +1,4 @@
-//! Streams whose items are paid for.
+//! Streams whose items are charged.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -10,8 +10,10 @@ use crate::guard::ReservationGuard;
 use crate::metered::Metered;
 
 impl ReservationGuard {
-    /// Charges what `stream` yields, by what `cost` says of each item: an [`Amount`](crate::models::Amount) is what the item costs, a
-    /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
+    /// Charges the items of `stream`. `cost` returns the price of an item as an [`Amount`](crate::models::Amount), or a
+    /// [`Reading`], which can also be the total so far, as models report it in their last chunk.
+    ///
+    /// The stream may be dropped at any time; see [`Metered`] for what is charged then.
     ///
     /// ```
     /// # use cycles_client::{ReservationGuard, models::Amount};
@@ -35,8 +37,8 @@ impl ReservationGuard {
         metered(self, stream, move |item: &S::Item| Some(cost(item).into()))
     }
 
-    /// As [`meter`](Self::meter) for a stream of results: `cost` is asked of each value, and an error is the
-    /// last item.
+    /// Like [`meter`](Self::meter), for a stream of results: `cost` is called for each value, and an error is the last
+    /// item.
     pub fn try_meter<S, F, C, T, E>(
         self,
         stream: S,

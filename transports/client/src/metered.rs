@@ -1,4 +1,4 @@
-//! What is consumed item by item, and charged to a reservation that lives as long, however the items come.
+//! Streams, iterators and readers whose items are charged to a reservation.
 
 use core::fmt;
 use core::future::Future;
@@ -13,59 +13,59 @@ use cycles_proto::models::{Amount, CyclesMetrics, JsonObject};
 use cycles_proto::{Error, Receipt};
 
 use crate::context::{CURRENT, GuardContext};
-use crate::engine::Life;
+use crate::engine::Handle;
 use crate::guard::ReservationGuard;
 
-/// A stream, an iterator or a reader whose items pass through unchanged while they are charged to a reservation. The lease is
-/// kept alive for as long as it lives; made by a guard's `meter` and `try_meter`, and by `meter_read` of one that blocks.
+/// A stream, an iterator or a reader whose items are charged to a reservation. Items pass through unchanged, and the
+/// lease is kept alive until the end or the drop. Made by a guard's `meter` and `try_meter`, and by `meter_read` of a
+/// blocking guard.
 ///
-/// | it … | … and this is committed |
+/// | it … | … and commits |
 /// |---|---|
 /// | ends | what was consumed |
-/// | reaches [a limit](Self::stop_at_tokens), with the item that does | what was consumed; the rest is dropped, and it is over |
+/// | reaches [a limit](Self::stop_at_tokens), which ends it after that item | what was consumed; the source is dropped |
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
-/// | is dropped before, in a panic too | the same |
+/// | is dropped before its end, also in a panic | what was consumed, marked `actual_source: "partial"` |
 ///
-/// One that fails or is dropped gives the budget back if no item had told a price by then, also where items were
-/// read: tell what an item costs where it is read, or what was [spent](ReservationGuard::spent). One that comes to its
-/// end, and of which no item told a price, or only that all of it costs 0, costs what was estimated, marked
-/// `actual_source: "estimate"`: a usage that is missing is not free. An item is charged when it
-/// is yielded, before anybody sees it.
+/// If it fails or is dropped before any item had a price, the budget is given back, even if items were read: return a
+/// price for each item, or report what was [spent](ReservationGuard::spent). If it was read to its end and no item had
+/// a price, or only a total of 0, it costs the estimate, marked `actual_source: "estimate"`: missing usage is not free.
+/// An item is charged before it is yielded.
 ///
-/// A stream commits at once and in the background. An iterator or a reader waits at its end until the cost is settled, or safe in its
-/// record after a first attempt; its drop waits for the record only. [`settling`](Self::settling) tells what became of the
-/// cost.
+/// A stream commits at its end without blocking; the cost is settled in the background. An iterator or a reader blocks
+/// at its end until the cost is settled, or safe after a first attempt; its drop waits only until the cost is on disk.
+/// [`settling`](Self::settling) returns the receipt.
 #[must_use = "streams and iterators do nothing unless consumed; dropped, this gives the budget back"]
 pub struct Metered<S, F, P = Pin<Box<S>>> {
     live: Option<Live<P>>,
     consumed: Amount,
-    life: Arc<Life>,
+    handle: Arc<Handle>,
     pub(crate) read: F,
-    /// Whether who consumes the last item waits until its cost is settled.
+    /// Whether its end blocks until the cost is settled.
     waits: bool,
-    /// `P` is how the source is kept: a stream in its place, anything else as it is.
+    /// `P` is how the source is stored: a stream is pinned, anything else is not.
     source: PhantomData<fn() -> S>,
-    /// What a reader failed with: one that asks again is not to take what it has for the whole.
+    /// The error of a reader, which later reads return too: a truncated body must not look complete.
     #[cfg(feature = "blocking")]
     pub(crate) failed: Option<(std::io::ErrorKind, String)>,
 }
 
-/// What there is until the end.
+/// The parts that exist until the end.
 pub(crate) struct Live<P> {
     guard: ReservationGuard,
     meter: Meter,
     source: P,
-    /// What the source runs under, if it is that of a guarded function.
+    /// The context to run the source in, if a guarded function made it.
     context: Option<GuardContext>,
 }
 
 impl<S, F, P> Metered<S, F, P> {
     pub(crate) fn new(guard: ReservationGuard, source: P, read: F, waits: bool) -> Self {
-        let life = Arc::clone(&guard.held.life);
-        let meter = life.meter();
+        let handle = Arc::clone(&guard.held.handle);
+        let meter = handle.meter();
         Self {
             consumed: meter.consumed(),
-            life,
+            handle,
             live: Some(Live {
                 guard,
                 meter,
@@ -80,24 +80,25 @@ impl<S, F, P> Metered<S, F, P> {
         }
     }
 
-    /// Ends with the item that reaches so many tokens: those of the items' amounts, or where these are in another
-    /// unit, those that their [readings](Reading::with_tokens) say. For what a reservation's caps ask, see
-    /// [`Caps::clamp_max_tokens`](cycles_proto::models::Caps::clamp_max_tokens).
+    /// Ends after the item that reaches this many tokens; no limit by default. Counts the tokens of the items' amounts,
+    /// or, if these are in another unit, the tokens of their [readings](Reading::with_tokens). To apply a reservation's
+    /// caps, see [`Caps::clamp_max_tokens`](cycles_proto::models::Caps::clamp_max_tokens).
     pub fn stop_at_tokens(self, most: i64) -> Self {
         self.with(|live| live.meter.stop_at_tokens(most))
     }
 
-    /// What goes with the commit, unless an item says [more](Reading::with_metrics). `latency_ms` is filled in.
+    /// Sets the metrics to send with the commit; [metrics of items](Reading::with_metrics) take precedence.
+    /// `latency_ms` is filled in if it is not set.
     pub fn metrics(self, metrics: CyclesMetrics) -> Self {
         self.with(|live| live.meter.notes_mut().set_metrics(metrics))
     }
 
-    /// What is kept with the commit.
+    /// Sets the metadata of the commit.
     pub fn metadata(self, metadata: impl Into<JsonObject>) -> Self {
         self.with(|live| live.meter.notes_mut().set_metadata(metadata.into()))
     }
 
-    /// What the source finds as its context, and tells it, up to its end.
+    /// Sets the context that the source runs in.
     pub(crate) fn within(self, context: Option<GuardContext>) -> Self {
         self.with(|live| live.context = context)
     }
@@ -109,26 +110,27 @@ impl<S, F, P> Metered<S, F, P> {
         self
     }
 
-    /// What was consumed by now.
+    /// Returns the amount consumed so far.
     pub fn consumed(&self) -> &Amount {
         &self.consumed
     }
 
-    /// The reservation, as long as this is not over.
+    /// Returns the reservation, or `None` after the end.
     pub fn guard(&self) -> Option<&ReservationGuard> {
         self.live.as_ref().map(|live| &live.guard)
     }
 
-    /// Waits for what becomes of the cost, wherever this goes itself. Any number may be had, at any time.
+    /// Returns a future for the receipt, which does not borrow from `self`. May be called at any time, and several
+    /// times.
     pub fn settling(&self) -> Settling {
-        Settling(Arc::clone(&self.life))
+        Settling(Arc::clone(&self.handle))
     }
 
     pub(crate) fn source(&self) -> Option<&P> {
         self.live.as_ref().map(|live| &live.source)
     }
 
-    /// What is still to be consumed from, with who reads what an item costs; nothing once it is over.
+    /// The open parts and the function that reads an item's price; `None` after the end.
     pub(crate) fn open(&mut self) -> Option<(&mut Live<P>, &mut F)> {
         if self.is_full() {
             self.end(End::Finished);
@@ -136,12 +138,12 @@ impl<S, F, P> Metered<S, F, P> {
         Some((self.live.as_mut()?, &mut self.read))
     }
 
-    /// Counts an item, before anybody sees it. One that says nothing is an error, and the last.
+    /// Counts an item before it is yielded. An item without a reading is an error, and the last one.
     pub(crate) fn count(&mut self, reading: Option<Reading>) {
         match (reading, &mut self.live) {
             (Some(reading), Some(live)) => {
                 if let Some(amount) = live.meter.read(reading) {
-                    self.life.counted(&amount);
+                    self.handle.count(&amount);
                     self.consumed = live.meter.consumed();
                 }
             }
@@ -153,15 +155,15 @@ impl<S, F, P> Metered<S, F, P> {
         }
     }
 
-    /// Whether as much was consumed as may be.
+    /// Whether a limit is reached.
     fn is_full(&self) -> bool {
         self.live.as_ref().is_some_and(|live| live.meter.is_full())
     }
 
-    /// Nothing more is consumed, and what was is charged, once.
+    /// Ends the metering and charges what was consumed, once.
     pub(crate) fn end(&mut self, end: End) {
         let Some(live) = self.live.take() else { return };
-        if self.life.check().is_err() {
+        if self.handle.check().is_err() {
             return;
         }
         let Live {
@@ -174,18 +176,18 @@ impl<S, F, P> Metered<S, F, P> {
             let notes = context.notes().lock().clone();
             meter.add_notes(notes);
         }
-        let settle = self.life.end_meter(meter, end);
+        let settle = self.handle.end_meter(meter, end);
         #[cfg(feature = "blocking")]
         if self.waits && end != End::Dropped {
             let guard = crate::blocking::ReservationGuard::new(guard);
-            // What comes of it is for whoever asks.
+            // The outcome is reported by `settling`.
             match settle {
                 Settle::Commit(request) => drop(guard.commit(request)),
                 Settle::Release(reason) => drop(guard.release(reason)),
             }
             return drop(source);
         }
-        // Takes effect in the call.
+        // A commit takes effect in the call: dropping its future loses nothing.
         match settle {
             Settle::Release(_) if self.waits => drop(guard),
             Settle::Commit(request) => drop(guard.commit(request)),
@@ -196,7 +198,7 @@ impl<S, F, P> Metered<S, F, P> {
 }
 
 impl<P> Live<P> {
-    /// Runs `f` under the context that there is; where that was made by hand it is the caller's.
+    /// Runs `f` in the function's context, or in the caller's if the guard was made by hand.
     pub(crate) fn within<O>(&mut self, f: impl FnOnce(&mut P, &mut Meter) -> O) -> O {
         let (source, meter) = (&mut self.source, &mut self.meter);
         if self.context.is_some() {
@@ -213,18 +215,18 @@ impl<S, F, P> Drop for Metered<S, F, P> {
     }
 }
 
-/// Nothing in it is pinned in place.
+/// No field is structurally pinned.
 impl<S, F, P> Unpin for Metered<S, F, P> {}
 
-/// Waits for what becomes of a metered cost; see [`Metered::settling`]. It is ready when what is metered has ended and its cost is
-/// settled: await it after the end, or beside the consumer.
+/// Waits for the receipt of a metered cost; see [`Metered::settling`]. Ready when the metered source has ended and its
+/// cost is settled or safe: await it after the end, or concurrently with the consumer. May be dropped at any time.
 #[derive(Clone, Debug)]
 #[must_use = "the cost is settled without it; await this to learn what became of it"]
-pub struct Settling(pub(crate) Arc<Life>);
+pub struct Settling(pub(crate) Arc<Handle>);
 
 impl Future for Settling {
-    /// The receipt, as soon as the cost is settled or safe after a first attempt. Nothing if nothing was consumed,
-    /// so that the budget was given back. An error if the cost was not taken, was refused, or is in no record.
+    /// The receipt, as soon as the cost is settled, or safe after a first attempt. `None` if nothing was consumed and
+    /// the budget was given back. An error if the cost was not taken, was refused, or is neither settled nor recorded.
     type Output = Result<Option<Receipt>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -1,4 +1,4 @@
-//! The plain operations: one request and one answer each.
+//! The low-level operations: one request and one response each.
 
 use std::sync::Arc;
 
@@ -15,23 +15,27 @@ use cycles_proto::{CyclesConfig, Error, Operation, RawRequest, RawResponse, Seed
 use crate::client::Client;
 use crate::engine::Waiting;
 
+/// Low-level operations: one request and one response each.
+///
+/// If the future of an operation is dropped, its call is withdrawn: it is not sent if it had not begun; otherwise the
+/// server may have executed it.
 impl Client {
-    /// Asks whether an action would be allowed (`decide`). Holds nothing: to be sure, reserve.
+    /// Asks whether an action would be allowed (`decide`). Holds no budget: reserve to be sure.
     ///
     /// # Errors
-    /// Any [`Error`]. A refusal is no error here but a decision.
+    /// Any [`Error`]. A denial is not an error here, but a decision.
     pub async fn decide(&self, request: &DecisionRequest) -> Result<DecisionResponse, Error> {
         self.run(|config, seed| Operation::decide(config, request, seed))
             .await
     }
 
-    /// Holds budget for an action (`createReservation`), or with `dry_run` evaluates whether it could.
-    /// What is held must be committed or released, or it stays held until the lease ends. The action may run
-    /// only if the [decision](ReservationCreateResponse::decision) allows it.
+    /// Reserves budget for an action (`createReservation`), or with `dry_run` evaluates whether that is possible. The
+    /// budget stays held until the reservation is committed or released, or until its lease ends; nothing extends the
+    /// lease. The action may run only if the [decision](ReservationCreateResponse::decision) allows it.
     ///
     /// # Errors
-    /// [`Error::BudgetExceeded`] or [`Error::Denied`] when a server refuses a live reservation, and any other
-    /// [`Error`].
+    /// Any [`Error`]; [`Error::BudgetExceeded`] or [`Error::Denied`] if the server denies a reservation that is not a
+    /// dry run.
     pub async fn create_reservation(
         &self,
         request: &ReservationCreateRequest,
@@ -40,10 +44,10 @@ impl Client {
             .await
     }
 
-    /// Charges what an action cost to its reservation (`commitReservation`).
+    /// Charges the cost of an action to its reservation (`commitReservation`). The cost is not recorded in the journal.
     ///
     /// # Errors
-    /// Any [`Error`]; see [`Error::outcome_is_unknown`] before giving up a cost.
+    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up a cost.
     pub async fn commit_reservation(
         &self,
         id: &ReservationId,
@@ -53,7 +57,7 @@ impl Client {
             .await
     }
 
-    /// Gives back what a reservation holds (`releaseReservation`).
+    /// Gives back the budget of a reservation (`releaseReservation`).
     ///
     /// # Errors
     /// Any [`Error`].
@@ -66,7 +70,7 @@ impl Client {
             .await
     }
 
-    /// Prolongs a reservation's lease (`extendReservation`).
+    /// Extends the lease of a reservation (`extendReservation`).
     ///
     /// # Errors
     /// Any [`Error`].
@@ -79,10 +83,10 @@ impl Client {
             .await
     }
 
-    /// Looks at one reservation (`getReservation`).
+    /// Fetches one reservation (`getReservation`).
     ///
     /// # Errors
-    /// Any [`Error`]; an expired reservation is a 410 here, and a row in a list.
+    /// Any [`Error`]; an expired reservation is a 410 here, but still a row in a list.
     pub async fn get_reservation(&self, id: &ReservationId) -> Result<ReservationDetail, Error> {
         self.run(|config, seed| Operation::get_reservation(config, id, seed))
             .await
@@ -100,16 +104,16 @@ impl Client {
             .await
     }
 
-    /// Charges an action that was not reserved (`createEvent`).
+    /// Charges an action that was not reserved (`createEvent`). The cost is not recorded in the journal.
     ///
     /// # Errors
-    /// Any [`Error`]; see [`Error::outcome_is_unknown`] before giving up a cost.
+    /// Any [`Error`]; check [`Error::outcome_is_unknown`] before giving up a cost.
     pub async fn create_event(&self, request: &EventCreateRequest) -> Result<EventCreateResponse, Error> {
         self.run(|config, seed| Operation::create_event(config, request, seed))
             .await
     }
 
-    /// Shows balances, a page at a time (`getBalances`).
+    /// Lists balances, a page at a time (`getBalances`).
     ///
     /// # Errors
     /// Any [`Error`].
@@ -118,8 +122,8 @@ impl Client {
             .await
     }
 
-    /// Fetches a signed evidence envelope (`getEvidence`). It may not be there yet: a 404 shortly after the
-    /// operation is no loss.
+    /// Fetches a signed evidence envelope (`getEvidence`). Shortly after the operation it may not exist yet: a 404 then
+    /// does not mean that it is lost.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -131,7 +135,7 @@ impl Client {
     /// Fetches the keys that verify evidence (`getEvidenceJwks`).
     ///
     /// # Errors
-    /// Any [`Error`]; a server that publishes none answers 404.
+    /// Any [`Error`]; a server that publishes no keys returns 404.
     pub async fn get_evidence_jwks(&self) -> Result<CyclesEvidenceJwks, Error> {
         self.run(Operation::get_evidence_jwks).await
     }
@@ -139,12 +143,13 @@ impl Client {
     /// Asks whether the server is ready.
     ///
     /// # Errors
-    /// Any [`Error`]; a server that is up but not ready is no error.
+    /// Any [`Error`]; a server that is up but not ready is not an error.
     pub async fn health(&self) -> Result<HealthResponse, Error> {
         self.run(Operation::health).await
     }
 
-    /// The reservation that was made under this key, however it ended, if the server still knows it.
+    /// Finds the reservation that was made under this key, in whatever state it is. `None` if the server does not know
+    /// it, or not any more.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -164,10 +169,10 @@ impl Client {
             .next())
     }
 
-    /// Any operation, with its answer as it came: a status that says no is no error here.
+    /// Runs any operation and returns the raw response. An error status is not an error here.
     ///
     /// # Errors
-    /// Only if there is no answer: [`Error::Config`], [`Error::Validation`] and [`Error::Transport`].
+    /// Only if there is no response: [`Error::Config`], [`Error::Validation`] and [`Error::Transport`].
     pub async fn raw<'a>(&self, request: impl Into<RawRequest<'a>>) -> Result<RawResponse, Error> {
         let request = request.into();
         self.run(|config, seed| Operation::raw(config, request, seed))

@@ -7,7 +7,8 @@ use futures::stream::{self, Stream, TryStreamExt as _};
 use crate::client::Client;
 
 impl Client {
-    /// All reservations that `params` select, page after page as they are asked for. An error ends it.
+    /// Lists all reservations that `params` select. Each page is fetched when the stream reaches it. An error ends the
+    /// stream, which may be dropped at any time.
     pub fn reservations(
         &self,
         params: ListReservationsParams,
@@ -24,7 +25,8 @@ impl Client {
         .try_flatten()
     }
 
-    /// All balances that `params` select, page after page as they are asked for. An error ends it.
+    /// Lists all balances that `params` select. Each page is fetched when the stream reaches it. An error ends the
+    /// stream, which may be dropped at any time.
     pub fn balances(
         &self,
         params: BalanceParams,

@@ -1,6 +1,6 @@
-//! What shuttle takes the place of: locks and threads, which are the standard library's otherwise, and what lives in threads
-//! of its own or is random. Under `cfg(shuttle)` each run of a test chooses anew which thread goes on at every lock, so that
-//! `tests/shuttle` sees what no machine shows in a year, and a run that failed can be repeated.
+//! The locks, threads and other parts that shuttle replaces: the standard library's otherwise, with the journal and the
+//! randomness of `cycles-host`. Under `cfg(shuttle)` every run of a test chooses anew which thread continues at each
+//! lock, so that `tests/shuttle` finds interleavings that a machine rarely shows, and a failed run can be repeated.
 
 #[cfg(shuttle)]
 #[path = "../tests/shuttle/stand_ins.rs"]

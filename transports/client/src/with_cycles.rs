@@ -1,4 +1,4 @@
-//! Reserve, run, settle: an action guarded by a budget.
+//! Runs actions on reserved budget: reserve, run, settle.
 
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -16,17 +16,17 @@ use crate::context::{CURRENT, GuardContext, Lease};
 #[cfg(any(feature = "async", feature = "blocking"))]
 use crate::guard::ReservationGuard;
 
-/// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
-/// value is what is charged. If it fails the budget is given back.
+/// Runs an action on reserved budget. Its lease is kept alive while it runs, and the amount that it returns beside its
+/// value is charged. If it fails, the budget is given back, or what it had [spent](GuardContext::spent) is charged.
 ///
-/// The value of an action that ended well is always returned. Trouble with its settlement goes to observers
-/// and the log; [`try_with_cycles`] returns it beside the value.
+/// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
+/// [`try_with_cycles`] returns them beside the value.
 ///
-/// The action stays in the caller's task: it needs to be neither `Send` nor `'static`. Dropping the future
-/// drops the action, and charges what it had [spent](GuardContext::spent) or gives the budget back.
+/// The action stays in the caller's task: it needs to be neither `Send` nor `'static`. Dropping the future drops the
+/// action, and charges what it had [spent](GuardContext::spent) or gives the budget back.
 ///
 /// # Errors
-/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own.
+/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own error.
 pub async fn with_cycles<T, F, A>(client: &Client, config: WithCyclesConfig, action: F) -> Result<T, Error>
 where
     F: FnOnce(GuardContext) -> A,
@@ -36,8 +36,8 @@ where
     Ok(completed.value)
 }
 
-/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value; where that is
-/// pending, [`Completed::until_settled`] waits for its end.
+/// Like [`with_cycles`], with the action's own error type, and with the receipt beside the value. If the receipt is
+/// pending, [`Completed::until_settled`] waits for the final one.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, failed, or was stopped.
@@ -58,8 +58,8 @@ where
     let notes = context.notes();
     let handed = context.clone();
     let current = &mut Some(context);
-    let began = guard.held.life.now().mono;
-    // Whatever the action holds is dropped before its budget is settled.
+    let began = guard.held.handle.now().mono;
+    // In a block, so that everything the action holds is dropped before its budget is settled.
     let ended = {
         let action = pin!(ambient::enter(&CURRENT, current, || action(handed)));
         let action = pin!(ambient::follow(&CURRENT, current, action));
@@ -67,8 +67,8 @@ where
     };
     match ended {
         Some(Ok((value, actual))) => {
-            // In the same poll in which the action ended: nothing comes between the cost and the machine.
-            let latency = guard.held.life.now().mono.saturating_sub(began);
+            // In the same poll in which the action ended, so that a drop cannot come between and lose the cost.
+            let latency = guard.held.handle.now().mono.saturating_sub(began);
             let commit = notes.lock().clone().commit(actual, latency);
             let lease_was_lost = guard.lease().is_lost();
             let committing = guard.commit(commit);
@@ -86,7 +86,8 @@ where
     }
 }
 
-/// A reservation, what `body` made under it, and the context that this goes on in.
+/// Reserves budget and runs `body` on it. Returns the guard, the stream or iterator that the body made, and its
+/// context.
 #[cfg(any(feature = "async", feature = "blocking"))]
 pub(crate) async fn open<S, E>(
     client: &Client,
@@ -107,14 +108,14 @@ pub(crate) async fn open<S, E>(
     }
 }
 
-/// The action's end; nothing if it was stopped because the lease is lost.
+/// Runs the action to its end. `None` if it was stopped because the lease is lost.
 async fn run<A: Future>(action: Pin<&mut A>, lease: Lease, policy: HeartbeatPolicy) -> Option<A::Output> {
     if policy != HeartbeatPolicy::Cancel {
         return Some(action.await);
     }
     let (mut action, mut lost) = (action, pin!(lease.lost()));
     poll_fn(|cx| {
-        // An action that has ended is never stopped: it is looked at first.
+        // Polled first: an action that has ended is never stopped.
         if let Poll::Ready(ended) = action.as_mut().poll(cx) {
             return Poll::Ready(Some(ended));
         }

@@ -15,7 +15,7 @@ use crate::connect::Connector;
 use crate::connection::Connection;
 use crate::pool::{Pool, Pools};
 use crate::reactor::{Place, Reactor};
-use crate::seat::{Job, Terms};
+use crate::mailbox::{Job, Terms};
 use crate::waiter::Waiter;
 
 /// Connections to one server.
@@ -67,7 +67,7 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
             since,
             end: since.saturating_add(call.timeout),
         };
-        let request = self.0.addressed(call.request).map(Full::new);
+        let request = self.0.with_target(call.request).map(Full::new);
         let job = Box::new(Job {
             request,
             terms,
@@ -110,32 +110,32 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
 
     /// Makes a connection for a call.
     fn connect_for(self: &Arc<Self>, pool: &Arc<Pool<R::RuntimeId, W>>, job: Box<Job<W>>) {
-        let seat = pool.add(job);
+        let mailbox = pool.add(job);
         self.reactor
-            .spawn(&pool.place, Connection::new(self, pool, seat).run());
+            .spawn(&pool.place, Connection::new(self, pool, mailbox).run());
     }
 
     /// The pool of a place; that of our own thread, if the place stands still.
     fn pool_of(self: &Arc<Self>, place: &Place<R::RuntimeId>) -> Arc<Pool<R::RuntimeId, W>> {
-        let (pool, forgotten, is_kept) = {
+        let (pool, forgotten, is_maintained) = {
             let mut pools = self.pools();
             let (pool, forgotten) = pools.of(place);
-            (pool, forgotten, pools.keep())
+            (pool, forgotten, pools.start_maintaining())
         };
         // Closing its connections wakes their tasks.
         drop(forgotten);
-        if !is_kept {
-            let keeping = keep(Arc::downgrade(self), self.reactor.clone());
-            self.reactor.spawn(&Place::Own, keeping);
+        if !is_maintained {
+            let maintenance = maintain(Arc::downgrade(self), self.reactor.clone());
+            self.reactor.spawn(&Place::Own, maintenance);
         }
-        match pool.stands_still() {
+        match pool.is_stalled() {
             true => self.pool_of(&Place::Own),
             false => pool,
         }
     }
 
     /// The request as it goes over the wire: a forwarding proxy wants the whole address, a server its path.
-    fn addressed(&self, mut request: Request<Bytes>) -> Request<Bytes> {
+    fn with_target(&self, mut request: Request<Bytes>) -> Request<Bytes> {
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
         match self.connector.forwarding() {
@@ -161,11 +161,11 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
 
     /// Closes what was idle for long enough, makes what no runtime of the user's came to begin, and says when to look again;
     /// never if there is nothing to look after.
-    fn look_after(self: &Arc<Self>) -> Option<Duration> {
+    fn maintain(self: &Arc<Self>) -> Option<Duration> {
         let (now, patience) = (self.reactor.now(), self.patience());
         let (all, mut is_used) = {
             let mut pools = self.pools();
-            (pools.all(), pools.was_used())
+            (pools.all(), pools.take_used())
         };
         let mut next = patience;
         for pool in &all {
@@ -185,7 +185,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
                 next = next.min(left.max(patience / 4));
             }
         }
-        self.pools().kept_for(is_used.then_some(next))
+        self.pools().schedule_look(is_used.then_some(next))
     }
 
     fn pools(&self) -> MutexGuard<'_, Pools<R::RuntimeId, W>> {
@@ -194,10 +194,10 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
 }
 
 /// Looks after the connections of a client for as long as there are any.
-async fn keep<R: Reactor, W: Waiter>(client: Weak<Shared<R, W>>, reactor: R) {
+async fn maintain<R: Reactor, W: Waiter>(client: Weak<Shared<R, W>>, reactor: R) {
     let mut pause = client.upgrade().map(|client| client.patience());
     while let Some(time) = pause {
         reactor.sleep(time).await;
-        pause = client.upgrade().and_then(|client| client.look_after());
+        pause = client.upgrade().and_then(|client| client.maintain());
     }
 }

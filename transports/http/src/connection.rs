@@ -11,7 +11,7 @@ use crate::client::Shared;
 use crate::exchange::{Http, NoAnswer};
 use crate::pool::Pool;
 use crate::reactor::{Place, Reactor};
-use crate::seat::{Job, Seat};
+use crate::mailbox::{Job, Mailbox};
 use crate::waiter::Waiter;
 
 /// A connection, in its own task. However that ends, with its runtime or by a panic: a call that has not begun is made
@@ -20,20 +20,20 @@ pub(crate) struct Connection<R: Reactor, W: Waiter> {
     client: Weak<Shared<R, W>>,
     pool: Weak<Pool<R::RuntimeId, W>>,
     place: Place<R::RuntimeId>,
-    seat: Arc<Seat<W>>,
+    mailbox: Arc<Mailbox<W>>,
 }
 
 impl<R: Reactor, W: Waiter> Connection<R, W> {
     pub(crate) fn new(
         client: &Arc<Shared<R, W>>,
         pool: &Arc<Pool<R::RuntimeId, W>>,
-        seat: Arc<Seat<W>>,
+        mailbox: Arc<Mailbox<W>>,
     ) -> Self {
         Self {
             client: Arc::downgrade(client),
             pool: Arc::downgrade(pool),
             place: pool.place.clone(),
-            seat,
+            mailbox,
         }
     }
 
@@ -42,7 +42,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
             Some(Ok(http)) => self.serve(http).await,
             Some(Err(failure)) => {
                 // Unless it is made elsewhere by now.
-                if let Some(job) = self.seat.close() {
+                if let Some(job) = self.mailbox.close() {
                     job.waiter.finish(Err(failure));
                 }
             }
@@ -60,7 +60,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
             // The end of this has the call made elsewhere.
             return None;
         }
-        let terms = self.seat.terms()?;
+        let terms = self.mailbox.terms()?;
         // Most of the time there is a connection, and what makes it need not be kept with it.
         let mut connecting = Box::pin(async move {
             let stream = connector.connect(&reactor, terms.since, terms.end).await?;
@@ -68,8 +68,8 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         });
         poll_fn(|cx| match connecting.as_mut().poll(cx) {
             Poll::Ready(connected) => Poll::Ready(Some(connected)),
-            Poll::Pending => self.seat.poll_unwanted(cx).map(|()| {
-                drop(self.seat.close());
+            Poll::Pending => self.mailbox.poll_unwanted(cx).map(|()| {
+                drop(self.mailbox.close());
                 None
             }),
         })
@@ -77,24 +77,24 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
     }
 
     async fn serve(self, mut http: Http) {
-        let mut is_kept = false;
+        let mut is_reused = false;
         loop {
-            let next = poll_fn(|cx| match self.seat.poll_take(cx) {
+            let next = poll_fn(|cx| match self.mailbox.poll_take(cx) {
                 Poll::Ready(job) => Poll::Ready(job),
                 Poll::Pending => http.poll_over(cx).map(|()| None),
             });
             let Some(job) = next.await else {
-                return self.make_elsewhere(self.seat.close(), &self.place);
+                return self.make_elsewhere(self.mailbox.close(), &self.place);
             };
-            if !self.make(&mut http, job, is_kept).await {
+            if !self.make(&mut http, job, is_reused).await {
                 return;
             }
-            is_kept = true;
+            is_reused = true;
         }
     }
 
     /// Makes a call, and says whether there may be another.
-    async fn make(&self, http: &mut Http, job: Box<Job<W>>, is_kept: bool) -> bool {
+    async fn make(&self, http: &mut Http, job: Box<Job<W>>, is_reused: bool) -> bool {
         let Job {
             request,
             terms,
@@ -114,7 +114,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         };
         let result = match answer {
             Some(Ok(response)) => Ok(response),
-            Some(Err(NoAnswer::Unsent(request, _))) if is_kept => {
+            Some(Err(NoAnswer::Unsent(request, _))) if is_reused => {
                 let request = *request;
                 let unsent = Job {
                     request,
@@ -128,9 +128,9 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
             None => return false,
         };
         // Before the answer is told, so that what follows from it finds this connection.
-        let is_kept = result.is_ok() && http.is_ready() && self.rest();
+        let may_continue = result.is_ok() && http.is_ready() && self.rest();
         waiter.finish(result);
-        is_kept
+        may_continue
     }
 
     /// Waits for the next call, unless nobody can give one.
@@ -138,7 +138,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         let Some((client, pool)) = self.client.upgrade().zip(self.pool.upgrade()) else {
             return false;
         };
-        pool.rest(client.reactor.now(), &self.seat);
+        pool.rest(client.reactor.now(), &self.mailbox);
         true
     }
 
@@ -152,9 +152,9 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
 impl<R: Reactor, W: Waiter> Drop for Connection<R, W> {
     fn drop(&mut self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.remove(&self.seat);
+            pool.remove(&self.mailbox);
         }
-        let left = self.seat.close();
+        let left = self.mailbox.close();
         // Where our own thread is gone there is no other place.
         if self.place != Place::Own || std::thread::panicking() {
             self.make_elsewhere(left, &Place::Own);

@@ -7,7 +7,7 @@ mod connection;
 mod exchange;
 mod pool;
 mod reactor;
-mod seat;
+mod mailbox;
 mod tcp;
 mod tunnel;
 mod waiter;

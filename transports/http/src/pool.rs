@@ -8,7 +8,7 @@ use std::time::Duration;
 use cycles_host::{IDLE, MAX_IDLE};
 
 use crate::reactor::Place;
-use crate::seat::{Job, Seat};
+use crate::mailbox::{Job, Mailbox};
 use crate::waiter::Waiter;
 
 /// Programs have one runtime or two, tests have many, one after the other.
@@ -19,7 +19,7 @@ pub(crate) struct Pools<Id, W: Waiter> {
     /// The one used last at the end.
     known: Vec<PoolOf<Id, W>>,
     /// Whether somebody looks after them.
-    is_kept: bool,
+    is_maintained: bool,
     /// Whether one was asked for since somebody looked.
     is_used: bool,
 }
@@ -29,21 +29,21 @@ type PoolOf<Id, W> = Arc<Pool<Id, W>>;
 /// The connections of one place.
 pub(crate) struct Pool<Id, W: Waiter> {
     pub(crate) place: Place<Id>,
-    stands_still: AtomicBool,
+    is_stalled: AtomicBool,
     state: Mutex<State<W>>,
 }
 
 struct State<W> {
-    all: Vec<Arc<Seat<W>>>,
+    all: Vec<Arc<Mailbox<W>>>,
     /// Those that wait for a call, each until a time; the one that waits longest first.
-    idle: Vec<(Duration, Arc<Seat<W>>)>,
+    idle: Vec<(Duration, Arc<Mailbox<W>>)>,
 }
 
 impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
     pub(crate) fn new() -> Self {
         Self {
             known: Vec::new(),
-            is_kept: false,
+            is_maintained: false,
             is_used: false,
         }
     }
@@ -71,15 +71,15 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
     }
 
     /// Whether somebody looked after them already, as somebody does from now on.
-    pub(crate) fn keep(&mut self) -> bool {
-        mem::replace(&mut self.is_kept, true)
+    pub(crate) fn start_maintaining(&mut self) -> bool {
+        mem::replace(&mut self.is_maintained, true)
     }
 
     /// Whoever looks after them looks again after this time; if never, it is not needed any more, unless one was asked for
     /// meanwhile.
-    pub(crate) fn kept_for(&mut self, next: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn schedule_look(&mut self, next: Option<Duration>) -> Option<Duration> {
         let next = next.or(self.is_used.then_some(Duration::MAX));
-        self.is_kept = next.is_some();
+        self.is_maintained = next.is_some();
         next
     }
 
@@ -88,7 +88,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
     }
 
     /// Whether one was asked for since the last time: then a call may be on its way to it.
-    pub(crate) fn was_used(&mut self) -> bool {
+    pub(crate) fn take_used(&mut self) -> bool {
         mem::take(&mut self.is_used)
     }
 }
@@ -97,7 +97,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
     fn new(place: Place<Id>) -> Self {
         Self {
             place,
-            stands_still: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
             state: Mutex::new(State {
                 all: Vec::new(),
                 idle: Vec::new(),
@@ -109,14 +109,14 @@ impl<Id, W: Waiter> Pool<Id, W> {
     pub(crate) fn give(&self, now: Duration, mut job: Box<Job<W>>) -> Option<Box<Job<W>>> {
         loop {
             let last = self.lock().idle.pop();
-            let Some((until, seat)) = last else {
+            let Some((until, mailbox)) = last else {
                 return Some(job);
             };
             if now >= until {
-                seat.close();
+                mailbox.close();
                 continue;
             }
-            match seat.put(job) {
+            match mailbox.put(job) {
                 Ok(()) => return None,
                 Err(back) => job = back,
             }
@@ -124,34 +124,34 @@ impl<Id, W: Waiter> Pool<Id, W> {
     }
 
     /// A place for a connection, which is made for this call.
-    pub(crate) fn add(&self, first: Box<Job<W>>) -> Arc<Seat<W>> {
-        let seat = Arc::new(Seat::new(first));
-        self.lock().all.push(Arc::clone(&seat));
-        seat
+    pub(crate) fn add(&self, first: Box<Job<W>>) -> Arc<Mailbox<W>> {
+        let mailbox = Arc::new(Mailbox::new(first));
+        self.lock().all.push(Arc::clone(&mailbox));
+        mailbox
     }
 
     /// A connection waits for the next call from now on.
-    pub(crate) fn rest(&self, now: Duration, seat: &Arc<Seat<W>>) {
+    pub(crate) fn rest(&self, now: Duration, mailbox: &Arc<Mailbox<W>>) {
         let mut state = self.lock();
         let longest = (state.idle.len() == MAX_IDLE).then(|| state.idle.remove(0));
-        state.idle.push((now.saturating_add(IDLE), Arc::clone(seat)));
+        state.idle.push((now.saturating_add(IDLE), Arc::clone(mailbox)));
         drop(state);
-        longest.map(|(_, seat)| seat.close());
+        longest.map(|(_, mailbox)| mailbox.close());
     }
 
     /// A connection is over: its task has run.
-    pub(crate) fn remove(&self, seat: &Arc<Seat<W>>) {
-        self.stands_still.store(false, Ordering::Relaxed);
+    pub(crate) fn remove(&self, mailbox: &Arc<Mailbox<W>>) {
+        self.is_stalled.store(false, Ordering::Relaxed);
         let mut state = self.lock();
-        state.all.retain(|known| !Arc::ptr_eq(known, seat));
-        state.idle.retain(|(_, known)| !Arc::ptr_eq(known, seat));
+        state.all.retain(|known| !Arc::ptr_eq(known, mailbox));
+        state.idle.retain(|(_, known)| !Arc::ptr_eq(known, mailbox));
     }
 
     /// Closes those that wait.
     pub(crate) fn close_idle(&self) {
         let idle = mem::take(&mut self.lock().idle);
-        for (_, seat) in idle {
-            seat.close();
+        for (_, mailbox) in idle {
+            mailbox.close();
         }
     }
 
@@ -162,8 +162,8 @@ impl<Id, W: Waiter> Pool<Id, W> {
         let old: Vec<_> = state.idle.drain(..over).collect();
         let next = state.idle.first().map(|(until, _)| *until);
         drop(state);
-        for (_, seat) in old {
-            seat.close();
+        for (_, mailbox) in old {
+            mailbox.close();
         }
         next
     }
@@ -171,10 +171,10 @@ impl<Id, W: Waiter> Pool<Id, W> {
     /// What was left to connections for longer than `patience`, and nobody came to begin.
     pub(crate) fn take_late(&self, now: Duration, patience: Duration) -> Vec<Box<Job<W>>> {
         let all = self.lock().all.clone();
-        let late = all.iter().filter_map(|seat| seat.take_late(now, patience));
+        let late = all.iter().filter_map(|mailbox| mailbox.take_late(now, patience));
         let late: Vec<_> = late.collect();
         if !late.is_empty() {
-            self.stands_still.store(true, Ordering::Relaxed);
+            self.is_stalled.store(true, Ordering::Relaxed);
         }
         late
     }
@@ -183,7 +183,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
     pub(crate) fn oldest(&self) -> Option<Duration> {
         let all = self.lock().all.clone();
         all.iter()
-            .filter_map(|seat| seat.terms())
+            .filter_map(|mailbox| mailbox.terms())
             .map(|terms| terms.since)
             .min()
     }
@@ -194,8 +194,8 @@ impl<Id, W: Waiter> Pool<Id, W> {
     }
 
     /// Whether nothing has run here since something was taken away.
-    pub(crate) fn stands_still(&self) -> bool {
-        self.stands_still.load(Ordering::Relaxed)
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.is_stalled.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {

@@ -1,4 +1,4 @@
-//! The thread that keeps the time, and on which calls are made that no runtime of the user's is to make.
+//! The background thread: runs timers, and makes calls that no runtime of the user can make.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::reactor::TokioReactor;
 static BACKGROUND: Background<Handle> = Background::new("cycles-tokio", prepare);
 
 fn prepare() -> io::Result<(Handle, Run<Handle>)> {
-    // Its other threads look up names, each for a moment.
+    // The runtime's other threads only resolve names, and end soon after.
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_name("cycles-lookup")
@@ -27,7 +27,7 @@ fn prepare() -> io::Result<(Handle, Run<Handle>)> {
     Ok((handle, Box::new(run)))
 }
 
-/// What a client is made of.
+/// Makes the transport and the clock of a client.
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
     let timer = Timer::new(&BACKGROUND);
     let reactor = TokioReactor::new(timer.clock, Arc::clone(&timer.handle));

@@ -9,24 +9,24 @@ use cycles_proto::{ConfigError, CyclesConfig, TraceParent};
 
 use crate::background::connect;
 
-/// A client of a Cycles server on hyper and tokio. Its methods are those of [`Client`], and can be awaited anywhere: what it needs run
-/// runs on a thread of its own.
+/// A client of a Cycles server on hyper and tokio. Its methods are those of [`Client`], and can be awaited in any
+/// executor: timers and background work run on a thread of its own.
 #[derive(Clone)]
 pub struct CyclesClient(Client);
 
 impl CyclesClient {
-    /// Starts a client from the API key and the server's address.
+    /// Returns a builder of a client for this API key and server address.
     pub fn builder(api_key: impl Into<String>, base_url: impl Into<String>) -> CyclesClientBuilder {
         CyclesClientBuilder::new(api_key, base_url, make, Self)
     }
 
-    /// A client with this configuration.
+    /// Makes a client with this configuration, and with the proxies and certificates of the environment and the system.
     pub fn new(config: CyclesConfig) -> Self {
         Self::with_http(config, HttpOptions::default())
     }
 
-    /// A client with this configuration that reaches its server in this way. If it cannot, every call
-    /// answers with the reason.
+    /// Makes a client with this configuration, and with these proxies and certificates. If they cannot be used, every
+    /// call returns that error.
     pub fn with_http(config: CyclesConfig, http: HttpOptions) -> Self {
         let options = Options {
             http,
@@ -35,13 +35,14 @@ impl CyclesClient {
         Self(make(Ok(config), options))
     }
 
-    /// The same client, but this is who is told what happens to reservations.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
+    /// it.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         Self(self.0.with_observer(observer))
     }
 
-    /// A client on the same connections whose calls belong to the caller's trace.
+    /// Returns a client on the same connections whose calls belong to the caller's trace.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
@@ -62,7 +63,7 @@ impl fmt::Debug for CyclesClient {
     }
 }
 
-/// Collects settings; [`build`](cycles_client::CyclesClientBuilder::build) makes the client.
+/// Collects the settings of a client; [`build`](cycles_client::CyclesClientBuilder::build) makes it.
 pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<CyclesClient>;
 
 fn make(config: Result<CyclesConfig, ConfigError>, options: Options) -> cycles_client::Client {

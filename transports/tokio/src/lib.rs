@@ -26,7 +26,7 @@ pub use cycles_proto::{
 #[cfg(feature = "macros")]
 pub use cycles_macros::tokio as cycles;
 
-/// What the attribute `cycles` expands to.
+/// For the expansion of the attribute `cycles`.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
@@ -38,7 +38,7 @@ pub mod __private {
 
     pub use crate::{CyclesClient, WithCyclesConfig, default_client};
 
-    /// A client of the function's own.
+    /// The client that a function names.
     pub fn client(client: &CyclesClient) -> CyclesClient {
         client.clone()
     }

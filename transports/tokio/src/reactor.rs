@@ -1,4 +1,4 @@
-//! Sockets, tasks and timers of tokio.
+//! The sockets, tasks and timers of tokio.
 
 use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
@@ -16,16 +16,16 @@ use tokio::sync::oneshot;
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Programs have one runtime or two, tests have many, one after the other.
+/// How many runtimes are remembered. Programs have one or two; tests have many, one after the other.
 const MOST_MET: usize = 16;
 
-/// Calls are made in the user's runtime where there is one with I/O. The timers are those of our own thread, so that they go on
-/// where that stands still, or has none.
+/// Makes calls in the user's runtime if that has I/O. Timers run on our own thread, because the user's runtime may be
+/// blocked or have no timers.
 #[derive(Clone)]
 pub(crate) struct TokioReactor {
     clock: Clock,
     own: Arc<OnceLock<Handle>>,
-    /// The user's runtimes that were met last, and whether they have I/O.
+    /// The user's runtimes that were used last, and whether they have I/O.
     met: Arc<Mutex<Vec<(Id, bool)>>>,
 }
 
@@ -59,7 +59,7 @@ impl Reactor for TokioReactor {
     type RuntimeId = Id;
 
     fn place(&self) -> Place<Id> {
-        // Where a panic ends the process it is not found out whether a runtime has I/O.
+        // Whether a runtime has I/O can only be found out by a panic, so not if a panic ends the process.
         match Handle::try_current().map(|here| here.id()) {
             Ok(here) if !cfg!(panic = "abort") && !self.is_own(here) && self.has_io(here) != Some(false) => {
                 Place::Here(here)
@@ -76,14 +76,14 @@ impl Reactor for TokioReactor {
         }
     }
 
-    /// tokio does not tell, but panics where I/O is missed: a task that has no call finds out.
+    /// tokio panics if I/O is missing, and has no other way to tell: a task without a call tries it.
     async fn is_able(&self) -> bool {
         let here = Handle::current();
         if let Some(has_io) = self.has_io(here.id()) {
             return has_io;
         }
         let trial = here.spawn(async { drop(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await) });
-        // Not if the runtime ends meanwhile.
+        // If the runtime ends meanwhile, this counts as no I/O.
         let has_io = trial.await.is_ok();
         let mut met = self.met();
         if met.len() == MOST_MET {
@@ -107,12 +107,12 @@ impl Reactor for TokioReactor {
         let Some(own) = self.own.get().filter(is_elsewhere) else {
             return Box::pin(tokio::time::sleep(time));
         };
-        // As a task there: a timer must not outlive its runtime, and that one ends with the last client.
+        // As a task of our runtime: a timer must not outlive its runtime, and ours ends with the last client.
         let (mut over, is_over) = oneshot::channel::<()>();
         own.spawn(async move {
             let mut timer = pin!(tokio::time::sleep(time));
             poll_fn(|cx| match timer.as_mut().poll(cx) {
-                // Or nobody waits for it any more.
+                // Ends early if the waiter is dropped.
                 Poll::Pending => over.poll_closed(cx),
                 Poll::Ready(()) => Poll::Ready(()),
             })
@@ -121,7 +121,7 @@ impl Reactor for TokioReactor {
         });
         Box::pin(async move {
             if is_over.await.is_err() {
-                // The last client is gone, and with it whatever this was waited for.
+                // The last client is gone, and with it the purpose of this wait.
                 pending().await
             }
         })
@@ -133,7 +133,7 @@ impl Reactor for TokioReactor {
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address).await?;
-        // A request leaves in one piece; there is nothing to wait for.
+        // A request is written in one piece, so waiting for more data would only delay it.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }

@@ -1,4 +1,4 @@
-//! The thread that keeps the time, and those that make calls.
+//! The background thread, which runs timers, and the transport, whose threads make calls.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn prepare() -> io::Result<((), Run<()>)> {
     Ok(((), Box::new(Running::serve_here)))
 }
 
-/// What a client is made of.
+/// Makes the transport and the clock of a client.
 pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Adapter, ConfigError> {
     let transport = Ureq {
         http: Arc::new(HttpClient::new(config, options)?),
@@ -30,7 +30,7 @@ pub(crate) fn connect(config: &CyclesConfig, options: &HttpOptions) -> Result<Ad
     Ok((Arc::new(transport), Arc::new(Timer::new(&BACKGROUND))))
 }
 
-/// Makes calls by ureq, each on a thread that waits for its answer.
+/// Makes calls with ureq, each on a thread that blocks for the response.
 struct Ureq {
     http: Arc<HttpClient>,
     workers: Workers,
@@ -52,7 +52,7 @@ impl Transport for Ureq {
     }
 }
 
-/// Makes the call. `ends` is called when its answer is there.
+/// Makes the call. `ends` runs when the response is there, before it is reported.
 fn exchange(http: &HttpClient, call: Call, mut done: Done, ends: impl FnOnce()) {
     if done.begin() {
         let result = http.exchange(call);

@@ -84,9 +84,9 @@ impl From<ConnectError> for Error {
 
 /// Connects through the proxy, if there is one and it is of the kind that the connector within knows.
 #[derive(Debug, Default)]
-pub(crate) struct ThroughProxy<C>(C);
+pub(crate) struct ViaProxy<C>(C);
 
-impl<In: Transport, C: Connector<In>> Connector<In> for ThroughProxy<C> {
+impl<In: Transport, C: Connector<In>> Connector<In> for ViaProxy<C> {
     type Out = C::Out;
 
     fn connect(
@@ -101,14 +101,14 @@ impl<In: Transport, C: Connector<In>> Connector<In> for ThroughProxy<C> {
 
 /// Connects directly, if nothing before it did.
 #[derive(Debug)]
-pub(crate) struct Directly {
+pub(crate) struct DirectConnector {
     tcp: TcpConnector,
     names: Names,
     /// What a failure is a failure of: of connecting, or of the proxy that is connected to in place of the server.
     stage: FailureKind,
 }
 
-impl Directly {
+impl DirectConnector {
     pub(crate) fn new(names: Names, stage: FailureKind) -> Self {
         Self {
             tcp: TcpConnector::default(),
@@ -118,7 +118,7 @@ impl Directly {
     }
 }
 
-impl<In: Transport> Connector<In> for Directly {
+impl<In: Transport> Connector<In> for DirectConnector {
     type Out = <TcpConnector as Connector<In>>::Out;
 
     fn connect(
@@ -128,7 +128,7 @@ impl<In: Transport> Connector<In> for Directly {
     ) -> Result<Option<Self::Out>, Error> {
         let connection = self.tcp.connect(details, chained);
         connection.map_err(|error| {
-            self.names.doubt(details.uri);
+            self.names.expire(details.uri);
             ConnectError::at(self.stage, error).into()
         })
     }

@@ -12,8 +12,8 @@ use ureq::config::AutoHeaderValue;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksConnector};
 use ureq::{Agent, AsSendBody, Error};
 
-use crate::connect::{ConnectError, Directly, ThroughProxy};
-use crate::discreet::Discreetly;
+use crate::connect::{ConnectError, DirectConnector, ViaProxy};
+use crate::redact::Redactor;
 use crate::names::Names;
 use crate::route;
 #[cfg(feature = "tls")]
@@ -23,7 +23,7 @@ use cycles_host::{HttpOptions, IDLE, MAX_IDLE, Route};
 /// A pool of keep-alive connections to one server.
 pub(crate) struct HttpClient {
     agent: Agent,
-    discreetly: Discreetly,
+    redactor: Redactor,
     names: Names,
     /// What a name without an address is a failure of; nothing if a tunnel leads to the server.
     naming: Option<FailureKind>,
@@ -67,16 +67,16 @@ impl HttpClient {
             .max_response_header_size(BUFFER - 1)
             .build();
         let connector =
-            ().chain(ThroughProxy::<SocksConnector>::default())
-                .chain(ThroughProxy::<ConnectProxyConnector>::default())
-                .chain(Directly::new(names.clone(), connecting));
+            ().chain(ViaProxy::<SocksConnector>::default())
+                .chain(ViaProxy::<ConnectProxyConnector>::default())
+                .chain(DirectConnector::new(names.clone(), connecting));
         #[cfg(feature = "tls")]
         let connector = {
             let is_proxy_encrypted = matches!(
                 &way,
                 Route::Tunnel(proxy) | Route::Forward(proxy) if proxy.protocol() == ProxyProtocol::Https
             );
-            connector.chain(crate::tls::Securely {
+            connector.chain(crate::tls::TlsConnector {
                 config: (config.is_https() || is_proxy_encrypted)
                     .then(|| cycles_host::tls::client_config(options.roots()))
                     .transpose()?,
@@ -86,11 +86,11 @@ impl HttpClient {
             })
         };
         let seed = cycles_host::seed()?;
-        let discreetly = Discreetly::new(config.api_key(), seed, &server, forwarder);
-        let connector = connector.chain(discreetly.clone());
+        let redactor = Redactor::new(config.api_key(), seed, &server, forwarder);
+        let connector = connector.chain(redactor.clone());
         Ok(Self {
             agent: Agent::with_parts(settings, connector, names.clone()),
-            discreetly,
+            redactor,
             names,
             naming,
             connect_timeout: config.connect_timeout(),
@@ -115,13 +115,13 @@ impl HttpClient {
             idle,
         };
         let (mut head, body) = call.request.into_parts();
-        self.discreetly.hide(&mut head.headers);
+        self.redactor.hide(&mut head.headers);
         if head.method == Method::GET {
             self.run(Request::from_parts(head, ()), time, call.max_response)
         } else {
             self.run(Request::from_parts(head, &body[..]), time, call.max_response)
         }
-        .map(|answer| self.discreetly.restore(answer))
+        .map(|answer| self.redactor.restore(answer))
         .map_err(|error| failure(&error))
     }
 

@@ -5,7 +5,7 @@ mod background;
 mod client;
 mod connect;
 mod default_client;
-mod discreet;
+mod redact;
 mod http_client;
 mod names;
 mod route;
@@ -35,7 +35,7 @@ pub use cycles_proto::{
 #[cfg(feature = "macros")]
 pub use cycles_macros::ureq as cycles;
 
-/// What the attribute `cycles` expands to.
+/// For the expansion of the attribute `cycles`.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod __private {
@@ -49,7 +49,7 @@ pub mod __private {
 
     pub use crate::{CyclesClient, WithCyclesConfig, default_client};
 
-    /// A client of the function's own.
+    /// The client that a function names.
     pub fn client(client: &CyclesClient) -> CyclesClient {
         client.clone()
     }

@@ -35,7 +35,7 @@ struct Name {
     /// When they were learnt.
     learnt: Option<Instant>,
     /// Whether a thread is asking, so that no second one does.
-    is_asked: bool,
+    is_being_asked: bool,
     problem: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl Names {
                 return Ok(list(&name.addresses));
             }
             let left = time.saturating_sub(asked_at.elapsed());
-            let has_answer = !name.is_asked && name.problem.is_some();
+            let has_answer = !name.is_being_asked && name.problem.is_some();
             if has_answer || left.is_zero() {
                 let problem = name.problem.take();
                 if name.addresses.is_empty() {
@@ -82,11 +82,11 @@ impl Names {
                 name.learnt = Some(Instant::now());
                 return Ok(list(&name.addresses));
             }
-            if name.is_asked {
+            if name.is_being_asked {
                 let waited = self.0.changed.wait_timeout(known, left);
                 known = waited.unwrap_or_else(PoisonError::into_inner).0;
             } else {
-                name.is_asked = true;
+                name.is_being_asked = true;
                 drop(known);
                 self.ask(host_and_port.clone());
                 known = self.lock();
@@ -95,10 +95,10 @@ impl Names {
     }
 
     /// Nobody was there: the next call asks again.
-    pub(crate) fn doubt(&self, uri: &Uri) {
-        let doubted = self.host_and_port(uri);
+    pub(crate) fn expire(&self, uri: &Uri) {
+        let expired = self.host_and_port(uri);
         for name in self.lock().iter_mut() {
-            if doubted.as_ref() == Some(&name.host_and_port) {
+            if expired.as_ref() == Some(&name.host_and_port) {
                 name.learnt = None;
             }
         }
@@ -117,7 +117,7 @@ impl Names {
         let answer = host_and_port.to_socket_addrs();
         let mut known = self.lock();
         let name = entry(&mut known, host_and_port);
-        name.is_asked = false;
+        name.is_being_asked = false;
         match answer.map(Iterator::collect::<Vec<_>>) {
             Ok(addresses) if !addresses.is_empty() => {
                 name.addresses = addresses;
@@ -159,7 +159,7 @@ fn entry<'a>(known: &'a mut Vec<Name>, host_and_port: &str) -> &'a mut Name {
             host_and_port: host_and_port.to_owned(),
             addresses: Vec::new(),
             learnt: None,
-            is_asked: false,
+            is_being_asked: false,
             problem: None,
         });
         known.len() - 1
@@ -227,7 +227,7 @@ mod tests {
             name.problem = Some("the resolver is down".to_owned());
         }
         assert_eq!(names.resolve(&uri, PATIENCE).unwrap()[..], [known]);
-        names.doubt(&uri);
+        names.expire(&uri);
         assert!(names.lock()[0].learnt.is_none(), "it is asked for again");
     }
 

@@ -1,7 +1,7 @@
 //! How ureq is told of the proxy before the server.
 //!
 //! ureq itself only tunnels. A forwarding proxy is not told to it at all: [`Names`](crate::names::Names) says the
-//! proxy's addresses where ureq asks for the server's, and [`Discreetly`](crate::discreet::Discreetly) writes the whole
+//! proxy's addresses where ureq asks for the server's, and [`Redactor`](crate::redact::Redactor) writes the whole
 //! address into the request line.
 
 use cycles_host::{Proxy, ProxyProtocol};

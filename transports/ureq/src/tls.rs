@@ -18,12 +18,12 @@ use cycles_proto::FailureKind;
 use crate::connect::ConnectError;
 
 /// Encrypts connections to https servers, and to a proxy that forwards and is spoken to over TLS.
-pub(crate) struct Securely {
+pub(crate) struct TlsConnector {
     pub(crate) config: Option<Arc<ClientConfig>>,
     pub(crate) proxy: Option<Uri>,
 }
 
-impl<In: Transport> Connector<In> for Securely {
+impl<In: Transport> Connector<In> for TlsConnector {
     type Out = Either<In, Encrypted>;
 
     fn connect(
@@ -113,9 +113,9 @@ impl Transport for Encrypted {
     }
 }
 
-impl fmt::Debug for Securely {
+impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Securely").finish_non_exhaustive()
+        f.debug_struct("TlsConnector").finish_non_exhaustive()
     }
 }
 

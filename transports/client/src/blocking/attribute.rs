@@ -1,4 +1,4 @@
-//! What the attribute `cycles` makes of a function.
+//! The expansion of the attribute `cycles` on blocking functions.
 
 use core::ops::Deref;
 use std::io::Read;
@@ -10,10 +10,9 @@ use cycles_proto::{Error, Reading};
 
 use super::{Client, Metered, ReservationGuard, meter, try_with_cycles};
 use crate::context::GuardContext;
-use crate::engine::{away, block_on};
+use crate::engine::{without_helping, block_on};
 
-/// The iterator that the body of a guarded function made, and who tells what an item says about its cost; nothing if
-/// it is an error.
+/// Pairs the iterator that the body of a guarded function made with the function that reads an item's price.
 ///
 /// # Errors
 /// The body's own.
@@ -25,7 +24,7 @@ where
     made.map(|items| (items, read))
 }
 
-/// As [`made`] for a reader, of the bytes of each read.
+/// Like [`made`], for a reader; the function reads the price of the bytes of each read.
 ///
 /// # Errors
 /// The body's own.
@@ -37,13 +36,13 @@ where
     made.map(|source| (source, read))
 }
 
-/// What a function returns.
+/// Calls the function.
 pub fn called<O>(function: impl FnOnce() -> O) -> O {
     function()
 }
 
-/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. It
-/// costs what was estimated if nobody knows better.
+/// Runs the body of a guarded function, and returns the value that it [ended](cycles_proto::attribute::ended) with. If
+/// the cost is unknown, it costs the estimate.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -84,7 +83,7 @@ where
     Ok(meter::metered(guard, items, read).within(context))
 }
 
-/// As [`metered`] for what makes a reader.
+/// Like [`metered`], for a body that makes a reader.
 ///
 /// # Errors
 /// The body's own, as it is, or why it did not run.
@@ -102,8 +101,8 @@ where
     Ok(meter::metered(guard, source, read).within(context))
 }
 
-/// The reservation, what the body made under it, and the context that this goes on in. A panic gives the budget back
-/// when the guard is dropped.
+/// Reserves budget and runs `body` on it. Returns the guard, the iterator or reader that the body made, and its
+/// context. If the body panics, dropping the guard gives the budget back.
 fn open<C, I, E>(
     client: Result<C, Error>,
     config: &WithCyclesConfig,
@@ -114,18 +113,18 @@ where
 {
     let client = client.map_err(NotCompleted::NotReserved)?;
     let ready = client.0.ready().map_err(NotCompleted::NotReserved)?;
-    let opening = crate::with_cycles::open(&client.0, config, async { away(body) });
+    let opening = crate::with_cycles::open(&client.0, config, async { without_helping(body) });
     let (guard, source, context) = block_on(ready.engine.shared(), opening)?;
     Ok((ReservationGuard::new(guard), source, context))
 }
 
-/// The value of a guarded function, to be asked whether it is over. The compiler chooses the answer by what it knows
-/// of the type, and nothing of it is run.
+/// The value of a guarded function, to check at compile time whether it still has to be consumed. Method resolution
+/// picks the answer by the value's type; nothing is run.
 #[derive(Debug)]
 pub struct Value<'a, T: ?Sized>(pub &'a T);
 
 impl<T: Iterator + ?Sized> Value<'_, T> {
-    /// In preference to [`AnyValue`].
+    /// Takes precedence over [`AnyValue`].
     pub fn cycles_when_made(&self) -> Unfinished {
         Unfinished
     }
@@ -137,7 +136,7 @@ impl<T: ?Sized> AnyValue for Value<'_, T> {
     }
 }
 
-/// What can be settled when its function returns.
+/// Values whose cost can be settled when their function returns.
 #[diagnostic::on_unimplemented(
     message = "an iterator is not paid for when it is made",
     label = "this is consumed only later",
@@ -147,5 +146,5 @@ pub trait Paid {}
 
 impl Paid for Whole {}
 
-/// Compiles for what can be settled when its function returns.
+/// Compiles only for values whose cost can be settled when their function returns.
 pub fn paid(_: impl Paid) {}

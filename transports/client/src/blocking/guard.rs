@@ -1,4 +1,4 @@
-//! A reservation in the hands of a caller who waits.
+//! The guard of a reservation, for callers that block.
 
 use core::future::Future;
 use core::ops::Deref;
@@ -13,23 +13,23 @@ use crate::engine::block_on;
 
 /// A reservation whose lease is kept alive until it is committed, released or dropped.
 ///
-/// [`commit`](Self::commit) and [`release`](Self::release) take it, so that it cannot be settled twice. Dropped,
-/// it commits what was [spent](crate::ReservationGuard::spent) so far, as soon as that is on disk, or gives the budget
-/// back, both in the background. It waits for the disk, for five seconds at most.
-/// While its thread panics it waits for the first attempt, because the process may be about to end.
+/// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. A dropped
+/// guard commits what was [spent](crate::ReservationGuard::spent) so far, or gives the budget back, both in the
+/// background. The drop blocks until a cost is on disk, for five seconds at most. While its thread panics it blocks
+/// until the first attempt has ended, because the process may be about to end.
 ///
-/// It may be moved to another thread, and [extended](Self::extend) from several.
+/// A guard may be moved to another thread, and [extended](Self::extend) from several.
 #[derive(Debug)]
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard(crate::ReservationGuard);
 
 impl Client {
-    /// Reserves budget for an action and keeps the lease alive. What the request's subject leaves out is taken
-    /// from the configuration.
+    /// Reserves budget for an action and keeps the lease alive. Subject fields that the request leaves out come from
+    /// the configuration. Blocks until the ledger has decided.
     ///
     /// # Errors
-    /// Any [`Error`]; the action must not run. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies it,
-    /// [`Error::DryRun`] if the request was for one.
+    /// Any [`Error`]; the action must not run then. [`Error::BudgetExceeded`] or [`Error::Denied`] if the ledger denies
+    /// the reservation, [`Error::DryRun`] if the request was a dry run.
     pub fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard, Error> {
         self.wait(self.0.reserve(request)).map(ReservationGuard)
     }
@@ -44,42 +44,43 @@ impl ReservationGuard {
         self.0
     }
 
-    /// Prolongs the lease by this many milliseconds, beside the heartbeat, and returns when it ends now, on the
-    /// server's clock.
+    /// Extends the lease by this many milliseconds (1 ms to a day), in addition to the heartbeat, and returns its new
+    /// end on the server's clock. Blocks until the ledger has answered.
     ///
     /// # Errors
-    /// Any [`Error`]. The reservation and its heartbeat are not concerned.
+    /// Any [`Error`]. The reservation and its heartbeat continue as before.
     pub fn extend(&self, ms: u64) -> Result<UnixMillis, Error> {
-        block_on(self.0.held.life.shared(), self.0.extend(ms))
+        block_on(self.0.held.handle.shared(), self.0.extend(ms))
     }
 
-    /// The action has cost this much. Waits until that is settled, or safe in its record after a first attempt,
-    /// so that retries go on in the background.
+    /// Commits the cost of the action. Blocks until the cost is settled, or is on disk after a first attempt; retries
+    /// then continue in the background.
     ///
     /// # Errors
-    /// Any [`Error`] if the cost was not taken, was refused, or is not settled and in no record either.
+    /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.
     pub fn commit(self, request: CommitRequest) -> Result<Receipt, Error> {
         self.wait(|guard| guard.commit(request))
     }
 
-    /// Nothing was spent: the budget is given back. Waits for the first attempt and says whether the ledger
-    /// confirmed it; otherwise it is tried in the background until the lease ends, which frees the budget too.
-    /// What was [spent](crate::ReservationGuard::spent) nevertheless is committed.
+    /// Gives the budget back, because nothing was spent. Blocks for the first attempt, and returns whether the ledger
+    /// has confirmed the release. If not, it is retried in the background until the lease ends, which frees the budget
+    /// too. If something was [spent](crate::ReservationGuard::spent) nevertheless, that is committed instead.
     ///
     /// # Errors
-    /// If what was spent could not be committed.
+    /// If a cost that was spent could not be committed.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Result<bool, Error> {
         self.wait(|guard| guard.release(reason))
     }
 
-    /// Ends the reservation and blocks until that is done. It is ended within the wait, so that this thread makes the calls.
+    /// Ends the reservation and blocks until that is done. `end` is called inside of `block_on`, so that this thread
+    /// makes the calls.
     fn wait<T, F: Future<Output = T>>(self, end: impl FnOnce(crate::ReservationGuard) -> F) -> T {
-        let life = Arc::clone(&self.0.held.life);
-        block_on(life.shared(), async move { end(self.0).await })
+        let handle = Arc::clone(&self.0.held.handle);
+        block_on(handle.shared(), async move { end(self.0).await })
     }
 }
 
-/// What can be asked of it without waiting.
+/// The methods that do not block.
 impl Deref for ReservationGuard {
     type Target = crate::ReservationGuard;
 

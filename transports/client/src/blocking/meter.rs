@@ -1,4 +1,4 @@
-//! Iterators and readers whose items are paid for.
+//! Iterators and readers whose items are charged.
 
 use std::io::{self, Read};
 
@@ -13,8 +13,10 @@ use crate::metered::{self, Settling};
 pub type Metered<S, F> = metered::Metered<S, F, S>;
 
 impl ReservationGuard {
-    /// Charges what `items` yields, by what `cost` says of each item: an [`Amount`](crate::models::Amount) is what the item costs, a
-    /// [`Reading`] can also be the total so far, as models tell it in their last chunk.
+    /// Charges the items of `items`. `cost` returns the price of an item as an [`Amount`](crate::models::Amount), or a
+    /// [`Reading`], which can also be the total so far, as models report it in their last chunk.
+    ///
+    /// At its end the iterator blocks until the cost is settled or safe; see [`Metered`](metered::Metered).
     ///
     /// ```
     /// # use cycles_client::{blocking::ReservationGuard, models::Amount};
@@ -43,7 +45,7 @@ impl ReservationGuard {
         })
     }
 
-    /// As [`meter`](Self::meter) for an iterator of results: `cost` is asked of each value, and an error is the
+    /// Like [`meter`](Self::meter), for an iterator of results: `cost` is called for each value, and an error is the
     /// last item.
     pub fn try_meter<I, F, C, T, E>(
         self,
@@ -60,9 +62,10 @@ impl ReservationGuard {
         })
     }
 
-    /// Charges what is read from `source`, by what `cost` says of the bytes of each read. An error ends it, and is
-    /// what later reads return too, so that nobody takes a body that was cut for the whole. One that asks to read
-    /// again ([`Interrupted`](io::ErrorKind::Interrupted), [`WouldBlock`](io::ErrorKind::WouldBlock)) is no end.
+    /// Charges the bytes read from `source`; `cost` returns the price of each read. After an error the reader is over,
+    /// and later reads return the error again, so that a truncated body is not mistaken for a complete one. Errors that
+    /// ask for another read ([`Interrupted`](io::ErrorKind::Interrupted), [`WouldBlock`](io::ErrorKind::WouldBlock)) do
+    /// not end it.
     pub fn meter_read<S, F, C>(
         self,
         source: S,
@@ -156,12 +159,12 @@ where
 }
 
 impl Settling {
-    /// Blocks until what is metered has ended, and then until the cost is settled, or safe after a first attempt. Call it
-    /// after the end, or on another thread than the one that consumes. Returns its receipt, or nothing if nothing was
-    /// consumed, so that the budget was given back.
+    /// Blocks until the iterator or reader has ended, and its cost is settled or safe after a first attempt. Call it
+    /// after the end, or on another thread than the one that consumes. Returns the receipt, or `None` if nothing was
+    /// consumed and the budget was given back.
     ///
     /// # Errors
-    /// Any [`Error`] if the cost was not taken, was refused, or is in no record.
+    /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.
     pub fn wait(&self) -> Result<Option<Receipt>, Error> {
         self.0.check()?;
         block_on(self.0.shared(), self.clone())

@@ -1,4 +1,4 @@
-//! The same client for threads that wait: no runtime, no `await`.
+//! The blocking client: no runtime, no `await`.
 
 #[doc(hidden)]
 pub mod attribute;
@@ -21,42 +21,43 @@ pub use self::with_cycles::{try_with_cycles, with_cycles};
 pub use crate::Settling;
 use crate::engine::block_on;
 
-/// A client whose methods block the thread that calls them, which makes the calls itself. May be used from any thread, also
-/// one of an async runtime. Clones are cheap.
+/// A client whose methods block the calling thread. That thread makes the calls itself. May be used from any thread,
+/// also one of an async runtime. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Client(crate::Client);
 
 impl Client {
-    /// The same client, waited for.
+    /// Makes a blocking client of an async one.
     pub fn new(client: crate::Client) -> Self {
         Self(client)
     }
 
-    /// The configuration in use.
+    /// Returns the configuration in use. Does not block.
     ///
     /// # Errors
-    /// [`Error::Config`] if the client was given one that cannot be used.
+    /// [`Error::Config`] if the configuration cannot be used.
     pub fn config(&self) -> Result<&CyclesConfig, Error> {
         self.0.config()
     }
 
-    /// The same client, but this is who is told what happens to reservations.
+    /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
+    /// it. Does not block.
     #[must_use]
     pub fn with_observer(&self, observer: impl Observer) -> Self {
         Self(self.0.with_observer(observer))
     }
 
-    /// A client on the same connections whose calls belong to the caller's trace.
+    /// Returns a client on the same connections whose calls belong to the caller's trace. Does not block.
     #[must_use]
     pub fn with_trace_parent(&self, parent: TraceParent) -> Self {
         Self(self.0.with_trace_parent(parent))
     }
 
-    /// Settles what can be settled, of this process and in the journal, and returns when nothing more is under
-    /// way or after `timeout`, whichever comes first; up to a second later if the journal was left to another process or
-    /// could not be read, for a last look at it. It is what a short script ends with: a process that ends
-    /// takes its threads along. Without an argument of its own,
-    /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout) is a good one.
+    /// Settles what can be settled, from this process and the journal. Blocks until nothing is in progress any more, or
+    /// for `timeout`. It takes up to a second longer if another process is replaying the journal or the journal could
+    /// not be read, for a last look at it. Call this at the end of a short script, because background threads end with
+    /// the process. A good `timeout` is [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by
+    /// default.
     ///
     /// # Errors
     /// [`Error::Config`] if the client cannot be used.
@@ -64,17 +65,16 @@ impl Client {
         self.wait(self.0.flush(timeout))
     }
 
-    /// As [`flush`](Self::flush), and sends what was set aside as [stale](crate::proto::outcome::Aside::Stale) too:
-    /// costs that were in the journal for so long that the server may have forgotten their keys. Each is sent with
-    /// the bytes and the key that were recorded. What stays keeps its file, and is counted in
-    /// [`Flushed::recorded`].
+    /// Like [`flush`](Self::flush), and also sends costs that were set aside as
+    /// [stale](crate::proto::outcome::Aside::Stale): they were in the journal for so long that the server may have
+    /// forgotten their keys. Each is sent with the recorded bytes and key. Costs that cannot be settled keep their
+    /// files, and are counted in [`Flushed::recorded`].
     ///
-    /// **It may charge a cost twice**: if an attempt got through back then and only its answer was lost, the
-    /// server knows no more that it did. It is safe for costs that no attempt can have brought into the ledger,
-    /// as after an outage that began before the first of them; and after somebody compared the `*.stale` files in
-    /// the journal with the ledger and took away those that it has. A reservation that the server does not know
-    /// any more cannot be committed: such a record stays, for a person to charge with
-    /// [`create_event`](Self::create_event).
+    /// **This may charge a cost twice**: if an attempt got through back then and only its response was lost, the server
+    /// may not remember it. Use it only if no attempt can have reached the ledger, such as after an outage that began
+    /// before the first attempt, or after comparing the `*.stale` files in the journal with the ledger and deleting
+    /// those that the ledger has. A reservation that the server does not know any more cannot be committed: its record
+    /// stays, and a person can charge the cost with [`create_event`](Self::create_event).
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -82,7 +82,7 @@ impl Client {
         self.wait(self.0.flush_stale(timeout))
     }
 
-    /// Blocks until it is over.
+    /// Blocks until the future is ready.
     fn wait<T>(&self, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         block_on(self.0.ready()?.engine.shared(), asking)
     }

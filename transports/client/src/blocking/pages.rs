@@ -8,7 +8,7 @@ use cycles_proto::models::{Balance, BalanceParams, ListReservationsParams, Reser
 use super::Client;
 
 impl Client {
-    /// All reservations that `params` select, page after page as they are asked for. An error ends it.
+    /// Lists all reservations that `params` select. `next` blocks while a page is fetched. An error ends the iterator.
     pub fn reservations(
         &self,
         params: ListReservationsParams,
@@ -21,7 +21,7 @@ impl Client {
         })
     }
 
-    /// All balances that `params` select, page after page as they are asked for. An error ends it.
+    /// Lists all balances that `params` select. `next` blocks while a page is fetched. An error ends the iterator.
     pub fn balances(
         &self,
         params: BalanceParams,
@@ -35,12 +35,12 @@ impl Client {
     }
 }
 
-/// The rows of one page after the other.
+/// An iterator over the rows of all pages.
 struct Pages<P, T, F> {
-    /// What selects the next page, if there is one.
+    /// Selects the next page, if there is one.
     next: Option<P>,
     page: vec::IntoIter<T>,
-    /// Fetches a page and says whether there is another.
+    /// Fetches a page and says whether there is another one.
     fetch: F,
 }
 

@@ -1,4 +1,4 @@
-//! Reserve, run, settle: an action guarded by a budget.
+//! Runs actions on reserved budget: reserve, run, settle.
 
 use cycles_proto::Error;
 use cycles_proto::guarded::{BoxError, NotCompleted, WithCyclesConfig};
@@ -7,18 +7,20 @@ use cycles_proto::models::Amount;
 use super::Client;
 use crate::completed::Completed;
 use crate::context::GuardContext;
-use crate::engine::{away, block_on};
+use crate::engine::{without_helping, block_on};
 
-/// Runs an action on reserved budget: its lease is kept alive while it runs, and what it returns beside its
-/// value is what is charged. If it fails or panics the budget is given back.
+/// Runs an action on reserved budget. Its lease is kept alive while it runs, and the amount that it returns beside its
+/// value is charged. If it fails or panics, the budget is given back, or what it had [spent](GuardContext::spent) is
+/// charged.
 ///
-/// The value of an action that ended well is always returned. Trouble with its settlement goes to observers
-/// and the log; [`try_with_cycles`] returns it beside the value.
+/// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
+/// [`try_with_cycles`] returns them beside the value.
 ///
-/// The action runs on the caller's thread: it needs to be neither `Send` nor `'static`.
+/// The action runs on the caller's thread: it needs to be neither `Send` nor `'static`. Before and after the action
+/// this blocks for the reservation, and until the cost is settled or safe after a first attempt.
 ///
 /// # Errors
-/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own.
+/// Any [`Error`] if nothing was reserved: the action did not run then. [`Error::Action`] with the action's own error.
 pub fn with_cycles<T, F>(client: &Client, config: WithCyclesConfig, action: F) -> Result<T, Error>
 where
     F: FnOnce(GuardContext) -> Result<(T, Amount), BoxError>,
@@ -27,8 +29,8 @@ where
     Ok(completed.value)
 }
 
-/// As [`with_cycles`], with the action's own error type, and with the receipt beside the value; where that is
-/// pending, [`Completed::wait_settled`] waits for its end.
+/// Like [`with_cycles`], with the action's own error type, and with the receipt beside the value. If the receipt is
+/// pending, [`Completed::wait_settled`] waits for the final one.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, or failed.
@@ -41,6 +43,6 @@ where
     F: FnOnce(GuardContext) -> Result<(T, Amount), E>,
 {
     let ready = client.0.ready().map_err(NotCompleted::NotReserved)?;
-    let guarded = crate::try_with_cycles(&client.0, config, |context| async { away(|| action(context)) });
+    let guarded = crate::try_with_cycles(&client.0, config, |context| async { without_helping(|| action(context)) });
     block_on(ready.engine.shared(), guarded)
 }

@@ -1,4 +1,4 @@
-//! The thread that an adapter has in a process: it keeps the time of all its clients, and runs what they need run.
+//! The background thread of an adapter, one per process: runs the timers of all clients.
 
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -17,18 +17,19 @@ use super::ticker::{Tick, Ticker};
 use crate::sync::thread::{self, Thread};
 use crate::sync::{Mutex, MutexGuard};
 
-/// One thread for all clients of an adapter. It starts with the first call of the first, and ends when everything of the last
-/// has ended. `H` is what gives it work to do.
+/// One thread for all clients of an adapter. It starts with the first call of the first client, and ends when the last
+/// client is dropped and its work is done. `H` is the handle that gives work to the thread.
 pub struct Background<H: 'static> {
     name: &'static str,
     prepare: fn() -> io::Result<(H, Run<H>)>,
     first: OnceLock<Node<H>>,
 }
 
-/// What runs on the thread: it serves what it is given, and ends with that.
+/// The main function of the thread: it must serve the [`Running`] and return when that returns.
 pub type Run<H> = Box<dyn FnOnce(Running<H>) + Send>;
 
-/// What there is in one process. A fork copies neither the thread nor those who held its locks: the child has the next.
+/// The state of one process. A fork copies neither the thread nor the owners of its locks, so a child uses the next
+/// node.
 struct Node<H: 'static> {
     process: Process,
     state: Arc<Mutex<State<H>>>,
@@ -36,17 +37,18 @@ struct Node<H: 'static> {
 }
 
 struct State<H> {
-    /// Those that the thread has not taken yet.
+    /// Tickers that the thread has not taken yet.
     new: Vec<Ticker>,
-    /// While there is a thread.
+    /// Set while the thread runs.
     handle: Option<H>,
     /// Wakes the thread.
     waker: Option<Waker>,
 }
 
 impl<H: Clone + Send> Background<H> {
-    /// `prepare` makes what gives the thread work, and what the thread then runs, which [serves](Running::serve). Should that fail to
-    /// make what it needs there, it is to [serve all the same](Running::serve_here): who keeps no time leaves clients waiting.
+    /// Names the thread. `prepare` makes the handle that gives work to the thread, and the function that the thread
+    /// runs, which must [serve](Running::serve) its argument. If that function cannot set up its executor, it must
+    /// still [serve](Running::serve_here): without timers clients would wait forever.
     pub const fn new(name: &'static str, prepare: fn() -> io::Result<(H, Run<H>)>) -> Self {
         Self {
             name,
@@ -55,10 +57,11 @@ impl<H: Clone + Send> Background<H> {
         }
     }
 
-    /// Has the time of a client kept, and says what gives the thread work for as long as that client has anything under way.
+    /// Adds a client's ticker to the thread, starting it if necessary. Returns the handle that gives work to the
+    /// thread; it is valid until the ticker is over.
     ///
     /// # Errors
-    /// If the system has no thread to give, or nothing to wait with.
+    /// If the system has no thread left, or `prepare` fails.
     pub fn keep(&'static self, ticker: Ticker) -> Result<H, ConfigError> {
         let shared = &self.here().state;
         let mut state = lock(shared);
@@ -74,7 +77,7 @@ impl<H: Clone + Send> Background<H> {
             ConfigError::Adapter(format!("the system has no thread for the heartbeat: {error}"))
         };
         let (handle, run) = (self.prepare)().map_err(failed)?;
-        // It takes what is new, as it takes the others: without a thread nothing is left behind in it.
+        // The thread takes the ticker from `new`; if there is no thread, none is left behind.
         let running = Running {
             state: Arc::clone(shared),
             tickers: Vec::new(),
@@ -104,14 +107,14 @@ impl<H: Clone + Send> Background<H> {
     }
 }
 
-/// What the thread keeps the time of.
+/// The timers that the thread runs.
 pub struct Running<H> {
     state: Arc<Mutex<State<H>>>,
     tickers: Vec<Ticker>,
 }
 
 impl<H> Running<H> {
-    /// Keeps the time until there is nothing more to keep it of. `sleep` waits for so long.
+    /// Runs the timers until all clients are done. `sleep` makes a future that waits for a duration.
     pub async fn serve<S: Future<Output = ()>>(mut self, sleep: impl Fn(Duration) -> S) {
         let mut sleeping: Option<Pin<Box<S>>> = None;
         poll_fn(|cx| {
@@ -127,7 +130,7 @@ impl<H> Running<H> {
         .await;
     }
 
-    /// The same on a thread that has nothing else to do.
+    /// Like [`serve`](Self::serve), on a thread that does nothing else; blocks it.
     pub fn serve_here(mut self) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let cx = Context::from_waker(&waker);
@@ -139,7 +142,7 @@ impl<H> Running<H> {
         }
     }
 
-    /// Does what is due, and says how long there is nothing to do then; nothing if there never will be.
+    /// Runs what is due, and returns how long to pause then, if for a limited time; `None` if all clients are done.
     fn tick(&mut self, cx: &Context<'_>) -> Option<Option<Duration>> {
         let waker = cx.waker();
         loop {
@@ -157,7 +160,7 @@ impl<H> Running<H> {
             }
             let mut pause: Option<Duration> = None;
             self.tickers.retain(|ticker| {
-                // One that panics is asked again in a second.
+                // After a panic, call it again in a second.
                 let tick = catch_unwind(AssertUnwindSafe(|| ticker.tick(waker)));
                 let tick = tick.unwrap_or(Tick::Until(Some(Duration::MAX)));
                 let next = ticker.pause(tick);
@@ -173,7 +176,7 @@ impl<H> Running<H> {
 
 impl<H> Drop for Running<H> {
     fn drop(&mut self) {
-        // Not if it came to its end, and there may be another by now.
+        // After a regular end another thread may run by now, whose handle must stay.
         if !self.tickers.is_empty() {
             lock(&self.state).handle = None;
         }

@@ -1,4 +1,4 @@
-//! What came of a call, on its way back.
+//! The result of an attempt, on its way from the transport to the session.
 
 use core::fmt;
 use core::future::{Future, poll_fn};
@@ -13,9 +13,10 @@ use super::Shared;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 
-/// Takes what came of a call. Dropped before it [began](Self::begin) it says that the call was not made, and after that that
-/// its answer was lost. That is noticed a little later, so that a runtime that ends, and drops many, is not held up.
-#[must_use = "dropped, it says that the answer was lost"]
+/// Takes the result of an attempt. If it is dropped before it [began](Self::begin), the call counts as not made; if it
+/// is dropped later, its response counts as lost. The session learns of a drop a little later, so that a runtime that
+/// ends and drops many is not held up. May be dropped or used on any thread.
+#[must_use = "dropped, it reports that the response was lost"]
 pub struct Done {
     shared: Arc<Shared>,
     ticket: Ticket,
@@ -25,7 +26,7 @@ pub struct Done {
     is_over: bool,
 }
 
-/// A call that is under way.
+/// The state that an attempt shares with the session: whether it is withdrawn.
 #[derive(Default)]
 pub(super) struct Attempt {
     is_withdrawn: AtomicBool,
@@ -33,13 +34,13 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Nobody waits for it any more. Whoever makes it, if he is to be told.
+    /// Marks the attempt as withdrawn. Returns the waker of the task that makes it, for the caller to wake.
     pub(super) fn withdraw(&self) -> Option<Waker> {
         self.is_withdrawn.store(true, Ordering::SeqCst);
         self.waker.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn is_told_by(&self, cx: &Context<'_>) {
+    fn register(&self, cx: &Context<'_>) {
         let mut known = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             let before = known.replace(cx.waker().clone());
@@ -61,8 +62,8 @@ impl Done {
         }
     }
 
-    /// To be asked right before the first byte leaves: whether it may. If not, nobody waits for the call any more, and this is
-    /// to be dropped.
+    /// Returns whether the call may be sent; call it right before the first byte is written. If not, the call is
+    /// withdrawn: drop this without sending.
     #[must_use = "what was withdrawn must not be sent"]
     pub fn begin(&mut self) -> bool {
         let may_begin = self.shared.look(|session, now| session.begun(now, self.ticket));
@@ -70,7 +71,7 @@ impl Done {
         may_begin
     }
 
-    /// What came of it: the answer as it came, whatever its status, or how far it got.
+    /// Reports the result: the response, whatever its status, or how far the attempt got.
     pub fn finish(mut self, result: Result<http::Response<Bytes>, Failure>) {
         log(&result);
         let answer = self.reader.read(result.as_ref().map_err(Clone::clone));
@@ -83,8 +84,8 @@ impl Done {
         }
     }
 
-    /// Takes what comes of an exchange that begins with this, unless nobody waits for it any more: then it is dropped, which is
-    /// to close its connection.
+    /// Runs `exchange` and reports its result. If the call is withdrawn, drops `exchange`, which must close its
+    /// connection. If this future is dropped, the response counts as lost.
     pub async fn carry<E>(mut self, mut exchange: Pin<Box<E>>)
     where
         E: Future<Output = Result<http::Response<Bytes>, Failure>>,
@@ -104,13 +105,13 @@ impl Done {
         }
     }
 
-    /// Whether nobody waits for the call any more: then its connection is to be closed, and this to be dropped. If not, `cx` is
-    /// woken when that may have changed.
+    /// Ready when the call is withdrawn: close its connection and drop this. Until then `cx` is woken when that
+    /// changes.
     pub fn poll_withdrawn(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_withdrawn() {
-            self.attempt.is_told_by(cx);
+            self.attempt.register(cx);
         }
-        // After the waker is there, so that none is missed.
+        // Checked after the waker is registered, so that no withdrawal is missed.
         if self.is_withdrawn() {
             Poll::Ready(())
         } else {
@@ -118,7 +119,7 @@ impl Done {
         }
     }
 
-    /// Whether nobody waits for the call any more.
+    /// Whether the call is withdrawn.
     pub fn is_withdrawn(&self) -> bool {
         self.attempt.is_withdrawn.load(Ordering::SeqCst)
     }
@@ -142,14 +143,14 @@ impl Drop for Done {
         };
         self.shared
             .post(self.ticket, self.reader.read(Err(Failure::new(kind))));
-        self.shared.rouse();
+        self.shared.wake_clock();
     }
 }
 
 impl Shared {
-    /// Keeps an answer. The next thread that hands something in hands it in too.
+    /// Puts an answer into the inbox. It is applied with the next change.
     fn post(&self, ticket: Ticket, answer: Answer) {
-        self.mail().push((ticket, answer));
+        self.inbox().push((ticket, answer));
     }
 }
 

@@ -1,4 +1,5 @@
-//! A caller who blocks, and makes the calls that it waits for itself: no thread is woken for them, and they take no place.
+//! Blocking callers, which make the calls that they wait for themselves: no thread is woken for these, and they take no
+//! place.
 
 use core::future::Future;
 use core::pin::pin;
@@ -15,22 +16,22 @@ use super::background::Unpark;
 use super::{Done, Shared, State};
 use crate::sync::{Mutex, MutexGuard, thread, thread_local};
 
-/// A thread that blocks, be it in several calls, one within the other.
+/// A thread that blocks, possibly in several nested calls.
 pub(super) struct Helper {
     shared: Arc<Shared>,
     waker: Waker,
     calls: Mutex<VecDeque<(Call, Done)>>,
-    /// What it waits for, the innermost call's last.
+    /// What it waits for; the keys of the innermost call are last.
     keys: Mutex<Vec<Key>>,
 }
 
 thread_local! {
-    /// This thread, while it blocks.
+    /// The helper of this thread, while it blocks.
     static HERE: RefCell<Option<Arc<Helper>>> = const { RefCell::new(None) };
 }
 
 impl Helper {
-    /// Leaves it a call, and says how to wake it.
+    /// Gives it a call, and returns the waker of its thread.
     pub(super) fn take(&self, call: Call, done: Done) -> Waker {
         self.calls().push_back((call, done));
         self.waker.clone()
@@ -44,7 +45,7 @@ impl Helper {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This thread, if it blocks for this client.
+    /// The helper of this thread, if it blocks for this client.
     fn here(shared: &Arc<Shared>) -> Option<Arc<Self>> {
         let here = HERE.try_with(|here| here.borrow().clone()).ok().flatten();
         here.filter(|helper| Arc::ptr_eq(&helper.shared, shared))
@@ -52,7 +53,8 @@ impl Helper {
 }
 
 impl State {
-    /// Who makes this call. Extensions never wait for a caller to come back.
+    /// The thread that makes this call, if one blocks for it. Never for extensions, because a caller may be busy with
+    /// its own code for long.
     pub(super) fn helper_of(&self, call: &Call) -> Option<&Arc<Helper>> {
         if self.helpers.is_empty() || matches!(call.urgency, Urgency::Lease(_)) {
             return None;
@@ -60,10 +62,10 @@ impl State {
         self.helpers.get(&self.session.whose(call.ticket)?)
     }
 
-    /// If this thread blocks for the client, it makes the calls of this.
+    /// If this thread blocks for the client, it makes the calls of `key`.
     pub(super) fn help(&mut self, shared: &Arc<Shared>, key: Key) {
         if let Some(helper) = Helper::here(shared) {
-            helps(&mut self.session, key, true);
+            mark_helped(&mut self.session, key, true);
             helper.keys().push(key);
             self.helpers.insert(key, helper);
         }
@@ -75,26 +77,26 @@ pub(crate) fn is_here(shared: &Arc<Shared>) -> bool {
     Helper::here(shared).is_some()
 }
 
-/// Runs the caller's own code. While it runs, other threads make the client's calls.
-pub(crate) fn away<T>(act: impl FnOnce() -> T) -> T {
-    struct Away(Option<Arc<Helper>>);
-    impl Drop for Away {
+/// Runs the caller's own code. Meanwhile other threads make the client's calls.
+pub(crate) fn without_helping<T>(act: impl FnOnce() -> T) -> T {
+    struct Stopped(Option<Arc<Helper>>);
+    impl Drop for Stopped {
         fn drop(&mut self) {
             let helper = self.0.take();
             let _ = HERE.try_with(|here| here.replace(helper));
         }
     }
-    let _away = Away(HERE.try_with(|here| here.take()).ok().flatten());
+    let _stopped = Stopped(HERE.try_with(|here| here.take()).ok().flatten());
     act()
 }
 
-fn helps(session: &mut Session, key: Key, is_helped: bool) {
+fn mark_helped(session: &mut Session, key: Key, is_helped: bool) {
     if let Key::Reservation(key) = key {
         session.helps(key, is_helped);
     }
 }
 
-/// Wakes this thread, by the same waker each time: who waits again and again is not taken for many.
+/// The waker of this thread. Always the same one, so that repeated waits register one waker.
 fn unpark() -> Waker {
     thread_local! {
         static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -103,7 +105,7 @@ fn unpark() -> Waker {
     waker.unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))))
 }
 
-/// Blocks until the future is over. Meanwhile this thread makes the calls that the future waits for.
+/// Blocks until the future is ready. Meanwhile this thread makes the calls that the future waits for.
 pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     let helping = Helping::begin(shared);
     let mut future = pin!(future);
@@ -120,7 +122,7 @@ pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output 
     }
 }
 
-/// Blocks until the future is over, or for so long; others make its calls.
+/// Blocks until the future is ready, or for `timeout`. Other threads make its calls.
 pub(crate) fn block_until<F: Future>(shared: &Shared, timeout: Duration, future: F) -> Option<F::Output> {
     let end = shared.now().mono.saturating_add(timeout);
     let waker = unpark();
@@ -142,9 +144,9 @@ pub(crate) fn block_until<F: Future>(shared: &Shared, timeout: Duration, future:
 struct Helping<'a> {
     shared: &'a Arc<Shared>,
     helper: Arc<Helper>,
-    /// What blocked here before, if this is not within it.
+    /// The previous helper of this thread, if this call has one of its own.
     outer: Option<Option<Arc<Helper>>>,
-    /// How many keys are the outer ones'.
+    /// How many keys belong to the outer calls.
     keys: usize,
 }
 
@@ -186,11 +188,11 @@ impl Drop for Helping<'_> {
                 let helper = state.helpers.get(&key);
                 if helper.is_some_and(|helper| Arc::ptr_eq(helper, &self.helper)) {
                     state.helpers.remove(&key);
-                    helps(&mut state.session, key, false);
+                    mark_helped(&mut state.session, key, false);
                 }
             }
         });
-        // What was left for the caller is made without it.
+        // Calls that this thread did not get to are made by others.
         let left = core::mem::take(&mut *self.helper.calls());
         for (call, done) in left {
             self.shared.send_by(|transport| transport.start(call, done));

@@ -1,16 +1,17 @@
-//! What drives the session of a client, whatever its transport is.
+//! The engine: drives the session of a client, whatever its transport is.
 //!
-//! Whoever changes the session pumps it: a caller's act, an answer, a finished change of the journal, the timer. Under the lock
-//! the input is handed in, the session is polled to its rest, and what it asks for is collected; what goes to the journal and
-//! to observers is queued there, so that its order is kept. Then, without the lock, all of it is set going. Nothing is waited
-//! for, no code of others runs under the lock, and nobody has to drive.
+//! Every change of the session pumps it: a caller's act, an answer, a finished write of the journal, the timer. Under
+//! the lock the change is applied, the session is polled until it has nothing more to do, and its steps are collected
+//! in a batch. Writes and events are queued under the lock too, which keeps their order. Then the lock is released and
+//! the batch is carried out. The engine waits for nothing, runs no foreign code under the lock, and needs no driver
+//! task.
 
 mod background;
 mod done;
 #[cfg(feature = "blocking")]
 mod helper;
-mod life;
-mod observed;
+mod handle;
+mod subscriptions;
 mod pump;
 mod ticker;
 mod timer;
@@ -32,10 +33,10 @@ pub use self::background::{Background, Run, Running};
 use self::done::Attempt;
 pub use self::done::Done;
 #[cfg(feature = "blocking")]
-pub(crate) use self::helper::{away, block_on, block_until, is_here as is_helped_here};
-pub(crate) use self::life::Life;
-pub(crate) use self::observed::Observed;
-use self::observed::Told;
+pub(crate) use self::helper::{without_helping, block_on, block_until, is_here as is_helped_here};
+pub(crate) use self::handle::Handle;
+pub(crate) use self::subscriptions::Subscription;
+use self::subscriptions::Subscriptions;
 use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
 pub use self::timer::Timer;
@@ -46,51 +47,51 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
 use crate::transport::{Clock, Transport};
 
-/// All that a client and its clones share, in the hands of them and of their reservations. With the last of these the session
-/// is closed: what is under way is still brought to its end.
+/// The engine as a client, its clones and their reservations hold it. When the last of them is dropped the session is
+/// closed; work in progress still finishes.
 pub(crate) struct Engine(Arc<Shared>);
 
-/// The same in the hands of whoever brings something back, or keeps the time.
+/// The engine as attempts, journal threads and the clock hold it: this does not keep the session open.
 pub(crate) struct Shared {
     process: Process,
     clock: Arc<dyn Clock>,
-    /// Whether somebody keeps the time.
+    /// Whether the clock was started.
     is_timed: AtomicBool,
     starting: Mutex<()>,
     transport: Arc<dyn Transport>,
     state: Mutex<State>,
-    /// The session got ahead while a thread waits for it.
+    /// Notified when the session got ahead while a thread waits for it.
     written: Condvar,
-    /// What was reported where the session could not be had.
-    mail: Mutex<Vec<(Ticket, Answer)>>,
-    /// Wakes whoever keeps the time.
-    sleeper: Mutex<Option<Waker>>,
+    /// Answers that arrived where the session's lock must not be taken, to be applied with the next change.
+    inbox: Mutex<Vec<(Ticket, Answer)>>,
+    /// Wakes the clock, which then ticks.
+    clock_waker: Mutex<Option<Waker>>,
 }
 
 struct State {
     session: Session,
-    /// When the session is to be polled again at the latest.
-    next: Option<Duration>,
-    /// When whoever keeps the time looks again, if at all.
-    armed: Option<Duration>,
+    /// When the session has to be polled again at the latest.
+    deadline: Option<Duration>,
+    /// When the clock ticks next, as it was told.
+    timer: Option<Duration>,
     waiting: HashMap<Key, Vec<Waiter>>,
-    /// How many of those have had a number.
+    /// The number of the last waiter that has one.
     waiters: u64,
     attempts: HashMap<Ticket, Arc<Attempt>>,
-    /// Those that ended just now.
+    /// Attempts that have ended, to be dropped without the lock.
     ended: Vec<Arc<Attempt>>,
-    journals: BTreeMap<Principal, Books>,
+    journals: BTreeMap<Principal, OpenJournal>,
     /// How many threads wait until costs are safe.
     waiting_threads: usize,
-    told: Told,
+    subscriptions: Subscriptions,
     #[cfg(feature = "blocking")]
     helpers: HashMap<Key, Arc<helper::Helper>>,
 }
 
 /// The journal of one key and tenant.
-struct Books {
+struct OpenJournal {
     journal: Journal,
-    /// Held while its records are settled here, so that other processes leave them alone.
+    /// Held while its records are settled here, so that other processes do not replay them.
     claim: Option<Claim>,
 }
 
@@ -105,21 +106,21 @@ impl Engine {
             transport,
             state: Mutex::new(State {
                 session: Session::new(Arc::clone(config), seed),
-                next: None,
-                armed: None,
+                deadline: None,
+                timer: None,
                 waiting: HashMap::new(),
                 waiters: 0,
                 attempts: HashMap::new(),
                 ended: Vec::new(),
                 journals: BTreeMap::new(),
                 waiting_threads: 0,
-                told: Told::new(),
+                subscriptions: Subscriptions::new(),
                 #[cfg(feature = "blocking")]
                 helpers: HashMap::new(),
             }),
             written: Condvar::new(),
-            mail: Mutex::default(),
-            sleeper: Mutex::default(),
+            inbox: Mutex::default(),
+            clock_waker: Mutex::default(),
         })))
     }
 
@@ -127,11 +128,11 @@ impl Engine {
         &self.0
     }
 
-    /// Who asks with this configuration.
+    /// Registers a caller with this configuration, and opens its journal.
     pub(crate) fn caller(&self, config: Arc<CyclesConfig>) -> Result<Caller, ConfigError> {
         let mut state = self.0.lock();
         let caller = state.session.caller(Arc::clone(&config))?;
-        state.journals.entry(caller.principal()).or_insert_with(|| Books {
+        state.journals.entry(caller.principal()).or_insert_with(|| OpenJournal {
             journal: Journal::open(&config),
             claim: None,
         });
@@ -148,8 +149,8 @@ impl Drop for Engine {
 }
 
 impl Shared {
-    /// To be asked before anything else: in a child of the process that made it, somebody who is not there may hold a lock for
-    /// ever.
+    /// Must be called before any lock is taken: in a forked child, a thread that does not exist there may hold it
+    /// forever.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.process.check()
     }
@@ -166,12 +167,12 @@ impl Shared {
         self.transport.may_wait_here()
     }
 
-    /// Makes sure that somebody keeps the time.
+    /// Starts the clock if it does not run yet.
     pub(crate) fn start(self: &Arc<Self>) -> Result<(), ConfigError> {
         if self.is_timed.load(Ordering::Acquire) {
             return Ok(());
         }
-        // Whoever comes meanwhile has to wait until there is somebody.
+        // Other callers have to wait until the clock runs.
         let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_timed.load(Ordering::Acquire) {
             self.clock.start(Ticker::new(Arc::clone(self)))?;
@@ -180,37 +181,37 @@ impl Shared {
         Ok(())
     }
 
-    /// Hands something in, and does what follows.
+    /// Changes the session, and carries out the steps that follow.
     pub(crate) fn with<T>(self: &Arc<Self>, act: impl FnOnce(&mut Session, Now) -> T) -> T {
         self.change(|state, now| act(&mut state.session, now))
     }
 
     fn change<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Now) -> T) -> T {
-        let (batch, done) = self.hand_in(act);
+        let (batch, done) = self.apply(act);
         self.carry_out(batch);
         done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Hands something in, after what was left for whoever does, and says what the session asks for then.
-    fn hand_in<T>(
+    /// Applies the answers in the inbox and then `act`, and polls the session. Returns its steps.
+    fn apply<T>(
         self: &Arc<Self>,
         act: impl FnOnce(&mut State, Now) -> T,
     ) -> (Batch, std::thread::Result<T>) {
         let mut batch = Batch::default();
         let now = self.now();
         let mut state = self.lock();
-        let mail = core::mem::take(&mut *self.mail());
-        for (ticket, answer) in mail {
-            // One that panics at its answer is gone, and others have theirs.
+        let inbox = core::mem::take(&mut *self.inbox());
+        for (ticket, answer) in inbox {
+            // If a reservation panics at its answer, only that reservation is gone.
             let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
         }
-        // One that panics ends with its caller, and what was asked for by then is done all the same.
+        // The panic goes to the caller after the session's steps are carried out.
         let done = catch_unwind(AssertUnwindSafe(|| act(&mut state, now)));
         self.poll(&mut state, now, &mut batch);
         (batch, done)
     }
 
-    /// Begins to make a call.
+    /// Starts a call.
     pub(crate) fn call<T: core::fmt::Debug + Send + 'static>(
         self: &Arc<Self>,
         caller: &Caller,
@@ -223,26 +224,26 @@ impl Shared {
         })
     }
 
-    /// Looks at the session, which is not changed by that.
+    /// Reads from the session, without pumping it.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Session, Now) -> T) -> T {
         let now = self.now();
         look(&mut self.lock().session, now)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Whatever a panic elsewhere left is still the session, which every input keeps in order.
+        // After a panic the session is still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mail(&self) -> MutexGuard<'_, Vec<(Ticket, Answer)>> {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inbox(&self) -> MutexGuard<'_, Vec<(Ticket, Answer)>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever keeps the time looks again.
-    fn rouse(&self) {
-        let sleeper = self.sleeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sleeper) = sleeper {
-            sleeper.wake();
+    /// Makes the clock tick.
+    fn wake_clock(&self) {
+        let clock_waker = self.clock_waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(clock_waker) = clock_waker {
+            clock_waker.wake();
         }
     }
 }
@@ -253,7 +254,7 @@ impl State {
         self.waiters
     }
 
-    /// If this thread blocks for the client, it makes the calls of this.
+    /// If this thread blocks for the client, it makes the calls of `key`.
     #[cfg_attr(
         not(feature = "blocking"),
         expect(clippy::unused_self, reason = "nobody blocks")
@@ -266,12 +267,12 @@ impl State {
     }
 
     fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
-        // To be dropped without the lock, for what is in it is somebody else's.
+        // Its waker is foreign code: dropped without the lock.
         self.ended.extend(self.attempts.remove(&ticket));
         self.session.handle(now, ticket, answer);
     }
 }
 
-/// A panic leaves the session in order, and a transport's ends with its call.
+/// After a panic the session is still consistent, and a panic of a transport loses only its call.
 impl UnwindSafe for Shared {}
 impl RefUnwindSafe for Shared {}

@@ -1,4 +1,4 @@
-//! What the session asks for: collected under the lock, set going without it.
+//! The steps of the session: collected under the lock, carried out without it.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use super::{Shared, State};
 use crate::sync::{Journal, Pushed, thread, thread_local};
 use crate::transport::Transport;
 
-/// What is to be set going, in this order.
+/// Steps to carry out, in the order of [`Shared::dispatch`].
 #[derive(Default)]
 pub(super) struct Batch {
     writes: Vec<Pushed>,
@@ -24,17 +24,17 @@ pub(super) struct Batch {
     readings: Vec<Reading>,
     claims: Vec<Claim>,
     observers: Vec<Observers>,
-    /// What is to be dropped, which may run somebody else's code.
+    /// Values to drop without the lock, because that may run foreign code.
     gone: (Vec<Observers>, Vec<Arc<Attempt>>),
-    /// Whether whoever keeps the time is to look sooner.
+    /// Whether the clock has to tick sooner than it was told.
     is_sooner: bool,
     wakers: Vec<Waker>,
 }
 
-/// So many at once are no reservation's. The rest is left to whoever comes next, so that nothing goes round in circles.
+/// The number of panics after which one pump stops, in case the session panics without end. The next pump continues.
 const PANICS: usize = 10_000;
 
-/// A journal that is to be read.
+/// A journal to read.
 struct Reading {
     ticket: Ticket,
     principal: Principal,
@@ -48,8 +48,8 @@ thread_local! {
 }
 
 impl Shared {
-    /// Whether a batch of this client is being carried out on this thread. Its answers that come meanwhile are left to that,
-    /// so that no chain of answers becomes a chain of calls; those of another client are not.
+    /// Whether this thread is carrying out a batch of this client. Answers that arrive on it meanwhile go to the inbox,
+    /// so that a chain of answers does not become a recursion. Answers of other clients are applied at once.
     pub(super) fn is_carrying(&self) -> bool {
         CARRYING.try_with(Cell::get) == Ok(self.address())
     }
@@ -58,15 +58,15 @@ impl Shared {
         core::ptr::from_ref(self).addr()
     }
 
-    /// Polls the session to its rest.
+    /// Polls the session until it has nothing more to do.
     pub(super) fn poll(self: &Arc<Self>, state: &mut State, now: Now, batch: &mut Batch) {
         let mut panics = 0;
         while panics < PANICS {
-            // A reservation that panics is gone, and the session goes on without it.
+            // A reservation that panics is gone; the session continues without it.
             let step = catch_unwind(AssertUnwindSafe(|| state.session.poll(now)));
             match step {
                 Ok(Step::Wait(at)) => {
-                    state.next = at;
+                    state.deadline = at;
                     break;
                 }
                 Ok(step) => self.collect(state, step, batch),
@@ -80,11 +80,11 @@ impl Shared {
         if state.waiting_threads > 0 {
             self.written.notify_all();
         }
-        let is_sooner = |at| state.armed.is_none_or(|armed| at < armed);
-        batch.is_sooner |= state.next.is_some_and(is_sooner);
-        // Then there is nothing more to keep the time of.
+        let is_sooner = |at| state.timer.is_none_or(|timer| at < timer);
+        batch.is_sooner |= state.deadline.is_some_and(is_sooner);
+        // The clock has to learn that the client is done.
         batch.is_sooner |= state.session.closed().is_some() && state.session.is_idle();
-        batch.gone.0.extend(state.let_observers_go(now));
+        batch.gone.0.extend(state.remove_unused_subscriptions(now));
         batch.gone.1.append(&mut state.ended);
     }
 
@@ -98,11 +98,11 @@ impl Shared {
                     .extend(attempt.and_then(|attempt| attempt.withdraw()));
             }
             Step::Store(ticket, principal, write) => {
-                let Some(books) = state.journals.get(&principal) else {
+                let Some(open) = state.journals.get(&principal) else {
                     return;
                 };
                 let shared = Arc::clone(self);
-                let pushed = books.journal.push(write, move |stored| {
+                let pushed = open.journal.push(write, move |stored| {
                     shared.with(|session, now| session.handle_stored(now, ticket, stored));
                 });
                 batch.writes.push(pushed);
@@ -112,22 +112,22 @@ impl Shared {
                 principal,
                 with_stale,
             } => {
-                let Some(books) = state.journals.get(&principal) else {
+                let Some(open) = state.journals.get(&principal) else {
                     return;
                 };
                 batch.readings.push(Reading {
                     ticket,
                     principal,
-                    journal: books.journal.clone(),
+                    journal: open.journal.clone(),
                     with_stale,
                 });
             }
             Step::Unclaim(principal) => {
-                let books = state.journals.get_mut(&principal);
-                batch.claims.extend(books.and_then(|books| books.claim.take()));
+                let open = state.journals.get_mut(&principal);
+                batch.claims.extend(open.and_then(|open| open.claim.take()));
             }
             Step::Notify(id, event) => {
-                let observers = state.told.of(id);
+                let observers = state.subscriptions.of(id);
                 observers.push(event);
                 batch.observers.push(observers.clone());
             }
@@ -148,30 +148,30 @@ impl Shared {
             None => (call, done),
         };
         if batch.sends.is_empty() {
-            // Nearly always there is one, and each is large.
+            // Calls are large, and nearly always there is only one.
             batch.sends.reserve_exact(1);
         }
         batch.sends.push((call, done));
     }
 
-    /// Sets it going. What came back on this thread meanwhile is handed in afterwards.
+    /// Carries out a batch. Answers that arrive on this thread meanwhile are applied afterwards.
     pub(super) fn carry_out(self: &Arc<Self>, batch: Batch) {
         if self.is_carrying() {
-            return self.set_going(batch);
+            return self.dispatch(batch);
         }
         let _carrying = Carrying::begin(self.address());
-        self.set_going(batch);
-        while !self.mail().is_empty() {
-            let (batch, _) = self.hand_in(|_, _| ());
-            self.set_going(batch);
+        self.dispatch(batch);
+        while !self.inbox().is_empty() {
+            let (batch, _) = self.apply(|_, _| ());
+            self.dispatch(batch);
         }
     }
 
-    fn set_going(self: &Arc<Self>, batch: Batch) {
+    fn dispatch(self: &Arc<Self>, batch: Batch) {
         if batch.is_sooner {
-            self.rouse();
+            self.wake_clock();
         }
-        // Before the readings, which take them anew.
+        // Before the readings, which take new claims.
         drop(batch.claims);
         for pushed in batch.writes {
             pushed.go();
@@ -191,12 +191,12 @@ impl Shared {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(batch.gone)));
     }
 
-    /// A transport that panics has lost its call, and nothing else.
+    /// Calls the transport. If it panics, only its call is lost.
     pub(super) fn send_by(&self, send: impl FnOnce(&dyn Transport)) {
         let _ = catch_unwind(AssertUnwindSafe(|| send(&*self.transport)));
     }
 
-    /// Reads a journal on a thread of its own, which is rare and may take long.
+    /// Reads a journal on a thread of its own: this is rare and may take long.
     fn read(self: &Arc<Self>, reading: Reading) {
         let Reading {
             ticket,
@@ -211,7 +211,7 @@ impl Shared {
             let (scanned, claim) = match read {
                 Ok(Ok((scanned, claim))) => (Some(scanned), claim),
                 Ok(Err(event)) => {
-                    let observers = shared.lock().told.of(ObserverId::default()).clone();
+                    let observers = shared.lock().subscriptions.of(ObserverId::default()).clone();
                     observers.tell(*event);
                     (None, None)
                 }
@@ -220,7 +220,7 @@ impl Shared {
             let unwanted = shared.change(|state, now| {
                 let is_kept = state.session.handle_scanned(now, ticket, scanned);
                 match state.journals.get_mut(&principal) {
-                    Some(books) if is_kept => core::mem::replace(&mut books.claim, claim),
+                    Some(open) if is_kept => core::mem::replace(&mut open.claim, claim),
                     _ => claim,
                 }
             });
@@ -233,17 +233,17 @@ impl Shared {
 }
 
 impl State {
-    /// Nothing more can be told to those whose clients are gone, once nothing of them is under way.
-    fn let_observers_go(&mut self, now: Now) -> Vec<Observers> {
-        if !self.told.look_if_due(now.mono) {
+    /// Removes observers whose clients are gone and that can receive no more events.
+    fn remove_unused_subscriptions(&mut self, now: Now) -> Vec<Observers> {
+        if !self.subscriptions.mark_looked_if_due(now.mono) {
             return Vec::new();
         }
         let wanted: BTreeSet<_> = self.session.observers().collect();
-        self.told.let_go(&wanted)
+        self.subscriptions.remove_unused(&wanted)
     }
 }
 
-/// The outermost batch of a client on this thread, and whose was carried out before.
+/// Marks this thread as carrying out a batch of a client; restores the previous mark when it is dropped.
 struct Carrying {
     before: usize,
 }

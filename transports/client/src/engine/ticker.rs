@@ -1,4 +1,4 @@
-//! The time of a client, for whoever keeps it.
+//! The timers of a client, as a clock sees them.
 
 use core::fmt;
 use core::task::Waker;
@@ -7,15 +7,15 @@ use std::sync::{Arc, PoisonError};
 
 use super::Shared;
 
-/// What is due of a client, for the [clock](crate::Clock) to ask it.
+/// Runs what is due in a client. The [clock](crate::Clock) calls it.
 pub struct Ticker(Arc<Shared>);
 
-/// When a ticker is to be asked again.
+/// When to call [`Ticker::tick`] again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tick {
-    /// At this time of the monotonic clock, or when it wakes whoever asked; with `None` only then.
+    /// At this time of the monotonic clock, or earlier if the waker is woken; with `None` only when it is woken.
     Until(Option<Duration>),
-    /// Never: the client is gone, and so is everything that it had under way.
+    /// Never: the client is dropped and its work is done.
     Over,
 }
 
@@ -24,13 +24,13 @@ impl Ticker {
         Self(shared)
     }
 
-    /// Does what is due by now, and says when to ask again. `waker` is woken if that is to be sooner. To ask too often costs
-    /// little and changes nothing.
+    /// Runs what is due by now, and returns when to call this again. `waker` is woken if that has to be sooner. Does
+    /// not block; extra calls cost little and change nothing.
     pub fn tick(&self, waker: &Waker) -> Tick {
         let shared = &self.0;
-        // Before the look, so that nothing after it is missed.
+        // Before the session is polled, so that no wake-up is missed.
         let before = shared
-            .sleeper
+            .clock_waker
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .replace(waker.clone());
@@ -40,12 +40,12 @@ impl Ticker {
         if state.session.closed().is_some() && state.session.is_idle() {
             return Tick::Over;
         }
-        state.armed = state.next;
-        Tick::Until(state.next)
+        state.timer = state.deadline;
+        Tick::Until(state.deadline)
     }
 
-    /// How long there is nothing to do, unless it wakes whoever asked; `None` for ever. No more than a second where something
-    /// is under way: timers stand still while the machine sleeps, and leases do not.
+    /// Returns how long to wait before the next tick, unless the waker is woken earlier; `None` if there is no timer.
+    /// At most a second: timers stop while the machine sleeps, but leases do not.
     pub fn pause(&self, tick: Tick) -> Option<Duration> {
         const SLICE: Duration = Duration::from_secs(1);
         match tick {

@@ -1,4 +1,4 @@
-//! The time of the machine, kept by an adapter's background thread.
+//! The clock of an adapter that has a background thread.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,14 +11,14 @@ use crate::transport::Clock;
 #[derive(Debug)]
 pub struct Timer<H: 'static> {
     background: &'static Background<H>,
-    /// The machine's.
+    /// The machine's clock.
     pub clock: cycles_host::Clock,
-    /// What gives the thread work, from the client's first call on.
+    /// The handle that gives work to the thread; set with the client's first call.
     pub handle: Arc<OnceLock<H>>,
 }
 
 impl<H> Timer<H> {
-    /// From now on.
+    /// Makes a clock whose monotonic time starts now.
     pub fn new(background: &'static Background<H>) -> Self {
         Self {
             background,
@@ -35,7 +35,7 @@ impl<H: Clone + Send + Sync> Clock for Timer<H> {
 
     fn start(&self, ticker: Ticker) -> Result<(), ConfigError> {
         let handle = self.background.keep(ticker)?;
-        // Once for a client.
+        // `start` is called once per client.
         let _ = self.handle.set(handle);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Waiting for the session to get ahead: one waker for each who waits.
+//! Waiting for the session: the wakers of callers, by what they wait for.
 
 use core::future::Future;
 use core::mem;
@@ -11,7 +11,7 @@ use cycles_proto::session::{Key, Session};
 
 use super::Shared;
 
-/// What somebody waits for; dropped, nobody does any more.
+/// A wait for a call or a flush. When it is dropped, the session forgets that.
 pub(crate) struct Waiting<'a> {
     shared: &'a Arc<Shared>,
     key: Key,
@@ -77,7 +77,7 @@ impl<F> Drop for WaitFor<'_, F> {
 }
 
 impl Shared {
-    /// What `look` finds; if nothing, `cx` is woken when there may be something.
+    /// Ready when `look` finds something; until then `cx` is woken when that may have changed.
     pub(crate) fn poll_for<T>(
         &self,
         key: Key,
@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Nobody waits for it any more, or holds it.
+    /// Makes the session forget `key`: no caller waits for it or holds it any more.
     pub(crate) fn forget(self: &Arc<Self>, key: Key) {
         if !self.is_usable() {
             return;
@@ -144,7 +144,7 @@ impl Shared {
             }
             state.waiting.remove(&key)
         });
-        // Which may run the code of others.
+        // Without the lock, because dropping a waker may run foreign code.
         drop(wakers);
     }
 }

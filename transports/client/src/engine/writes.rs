@@ -1,4 +1,4 @@
-//! Costs on their way to the disk, and threads that end meanwhile.
+//! Sees that costs are on disk before the thread that handed them over ends.
 
 use std::cell::RefCell;
 use std::sync::{Arc, PoisonError, Weak};
@@ -10,22 +10,21 @@ use super::Shared;
 use crate::sync::thread_local;
 
 impl Shared {
-    /// A cost was handed over on this thread, and nobody waits for what becomes of it. Waits until it is on the disk, where that
-    /// is allowed. The end of the thread, which may be that of the program, waits in any case.
-    pub(crate) fn see_to_writes(self: &Arc<Self>, key: ReservationKey) {
-        self.see_to_costs_at_the_end();
+    /// Sees that a cost that this thread handed over, and that nobody awaits, is safe. Blocks until it is on the disk, if the
+    /// transport allows that here. The end of this thread, which may be the end of the program, waits in any case.
+    pub(crate) fn await_writes(self: &Arc<Self>, key: ReservationKey) {
+        self.await_costs_at_thread_end();
         if self.may_wait_here() && self.lock().session.awaits_write_of(key) {
             self.wait_while(|session| session.awaits_write_of(key));
         }
     }
 
-    /// The end of this thread waits until every cost is on the disk; where there is no journal, or it does not work, until
-    /// they are settled.
-    pub(crate) fn see_to_costs_at_the_end(self: &Arc<Self>) {
-        let _ = AT_THE_END.try_with(|at_the_end| at_the_end.borrow_mut().add(self));
+    /// Makes the end of this thread wait until every cost is on the disk or, without a journal that works, settled.
+    pub(crate) fn await_costs_at_thread_end(self: &Arc<Self>) {
+        let _ = AT_THREAD_END.try_with(|at_thread_end| at_thread_end.borrow_mut().add(self));
     }
 
-    /// Waits for five seconds at most.
+    /// Blocks for at most [`STORE_DEADLINE`].
     fn wait_while(&self, is_open: impl Fn(&Session) -> bool) {
         let is_open = |state: &mut super::State| is_open(&state.session);
         let mut state = self.lock();
@@ -36,14 +35,14 @@ impl Shared {
 }
 
 thread_local! {
-    static AT_THE_END: RefCell<AtTheEnd> = const { RefCell::new(AtTheEnd(Vec::new())) };
+    static AT_THREAD_END: RefCell<AtThreadEnd> = const { RefCell::new(AtThreadEnd(Vec::new())) };
 }
 
-/// A program that returns from `main` right after a cost was handed over has its record on the disk: the main thread ends
-/// last, and those of a runtime end with it.
-struct AtTheEnd(Vec<Weak<Shared>>);
+/// Waits for writes when its thread ends. So a program that returns from `main` right after it committed a cost has the
+/// record on disk: the main thread ends last, and the threads of a runtime end before it.
+struct AtThreadEnd(Vec<Weak<Shared>>);
 
-impl AtTheEnd {
+impl AtThreadEnd {
     fn add(&mut self, shared: &Arc<Shared>) {
         let last = Arc::as_ptr(shared);
         if self.0.iter().any(|known| known.as_ptr() == last) {
@@ -54,7 +53,7 @@ impl AtTheEnd {
     }
 }
 
-impl Drop for AtTheEnd {
+impl Drop for AtThreadEnd {
     fn drop(&mut self) {
         for shared in self.0.iter().filter_map(Weak::upgrade) {
             if shared.is_usable() {

@@ -140,7 +140,7 @@ impl ReservationGuard {
     /// A defect in this reservation, which panics here.
     #[doc(hidden)]
     pub fn panic_in(&self) {
-        self.held.life.panic_in();
+        self.held.handle.panic_in();
     }
 }
 

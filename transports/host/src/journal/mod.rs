@@ -3,13 +3,14 @@
 mod claim;
 mod disk;
 mod error;
+mod files;
 mod folder;
 #[cfg(feature = "parts")]
 mod hanging;
 mod names;
 mod owner;
 mod reading;
-mod shelf;
+
 mod writers;
 
 use core::fmt;
@@ -25,7 +26,7 @@ pub use self::error::JournalError;
 #[cfg(feature = "parts")]
 #[doc(hidden)]
 pub use self::hanging::Hanging;
-use self::shelf::Files;
+use self::files::Files;
 use self::writers::Writers;
 use crate::process::Process;
 
@@ -185,7 +186,7 @@ impl Journal {
     }
 
     fn files(&self) -> Option<&Files> {
-        self.writers.as_ref().map(|writers| writers.shelf())
+        self.writers.as_ref().map(|writers| writers.store())
     }
 
     /// The files and their directory, if there is anything to look at.

@@ -17,7 +17,7 @@ use crate::threads::Threads;
 const MOST: usize = 8;
 
 /// Where changes are made.
-pub(super) trait Shelf: Send + Sync + 'static {
+pub(super) trait Store: Send + Sync + 'static {
     /// Makes a change, and says whether it needs [`sync`](Self::sync) to last.
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure>;
 
@@ -39,11 +39,11 @@ struct Job {
     done: Done,
 }
 
-/// Changes one shelf from any number of threads, with few of its own.
+/// Changes one store from any number of threads, with few of its own.
 pub(super) struct Writers<S>(Threads<Shared<S>, Job>);
 
 struct Shared<S> {
-    shelf: S,
+    store: S,
     state: Mutex<State>,
 }
 
@@ -56,19 +56,19 @@ struct State {
     is_syncing: bool,
 }
 
-impl<S: Shelf> Writers<S> {
-    pub(super) fn new(shelf: S) -> Self {
+impl<S: Store> Writers<S> {
+    pub(super) fn new(store: S) -> Self {
         let state = Mutex::default();
         Self(Threads::new(
             "cycles-journal",
             MOST,
-            Shared { shelf, state },
+            Shared { store, state },
             make,
         ))
     }
 
-    pub(super) fn shelf(&self) -> &S {
-        &self.0.common().shelf
+    pub(super) fn store(&self) -> &S {
+        &self.0.common().store
     }
 
     /// Queues a change, for [`go`](Self::go) to see that somebody makes it. Changes of one reservation are made in the
@@ -96,9 +96,9 @@ impl<S: Shelf> Writers<S> {
     }
 }
 
-fn make<S: Shelf>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
+fn make<S: Store>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
     let shared = threads.common();
-    let result = shared.shelf.change(&write);
+    let result = shared.store.change(&write);
     let mut state = shared.lock();
     // The next one of its reservation may follow.
     let id = reservation_id(&write);
@@ -118,7 +118,7 @@ fn make<S: Shelf>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
     }
 }
 
-impl<S: Shelf> Shared<S> {
+impl<S: Store> Shared<S> {
     /// Syncs for all who wait, unless a thread does so already: it will see to them next.
     fn sync<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         if state.is_syncing {
@@ -128,7 +128,7 @@ impl<S: Shelf> Shared<S> {
         while !state.unsynced.is_empty() {
             let group = std::mem::take(&mut state.unsynced);
             drop(state);
-            let result = self.shelf.sync();
+            let result = self.store.sync();
             for done in group {
                 call(done, result.clone());
             }

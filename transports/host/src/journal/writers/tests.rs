@@ -1,4 +1,4 @@
-//! The threads, over a shelf that only notes what was done.
+//! The threads, over a store that only notes what was done.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -56,7 +56,7 @@ impl Gate {
     }
 }
 
-impl Shelf for Notes {
+impl Store for Notes {
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
@@ -134,7 +134,7 @@ fn collect((_, answers): &Answers, count: usize) -> Vec<Result<(), StoreFailure>
 }
 
 fn log(writers: &Writers<Notes>) -> Vec<String> {
-    writers.shelf().log.lock().unwrap().clone()
+    writers.store().log.lock().unwrap().clone()
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn changes_of_one_reservation_are_made_in_the_order_in_which_they_came() {
     }
     assert!(collect(&answers, 50).iter().all(Result::is_ok));
     assert!(!log(&writers).iter().any(|line| line.ends_with("held")));
-    writers.shelf().gate.permit(100);
+    writers.store().gate.permit(100);
     assert!(collect(&answers, 100).iter().all(Result::is_ok));
     let ours: Vec<_> = log(&writers)
         .into_iter()
@@ -171,11 +171,11 @@ fn no_more_than_eight_threads_write() {
     for id in 0..100 {
         remove(&writers, &format!("held-{id}"), &answers);
     }
-    writers.shelf().gate.wait_for(8);
+    writers.store().gate.wait_for(8);
     assert_eq!(writers.0.count().0, 8);
-    writers.shelf().gate.permit(100);
+    writers.store().gate.permit(100);
     assert_eq!(collect(&answers, 100).len(), 100);
-    assert_eq!(writers.shelf().most_at_once.load(Ordering::SeqCst), 8);
+    assert_eq!(writers.store().most_at_once.load(Ordering::SeqCst), 8);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn one_sync_serves_all_changes_that_were_made_before_it() {
     };
     let writers = Writers::new(notes);
     let answers = mpsc::channel();
-    let sync_gate = writers.shelf().sync_gate.as_ref().unwrap();
+    let sync_gate = writers.store().sync_gate.as_ref().unwrap();
     set_aside(&writers, "first", &answers);
     sync_gate.wait_for(1);
     for id in 0..30 {
@@ -258,7 +258,7 @@ fn what_was_submitted_is_done_even_if_nobody_is_left_to_see_it() {
         set_aside(&writers, &format!("held-{id}"), &answers);
     }
     drop(writers);
-    threads.common().shelf.gate.permit(20);
+    threads.common().store.gate.permit(20);
     assert!(collect(&answers, 20).iter().all(Result::is_ok));
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Terms {
 }
 
 /// The place of one connection, which its task takes one call after the other from.
-pub(crate) struct Seat<W>(Mutex<State<W>>);
+pub(crate) struct Mailbox<W>(Mutex<State<W>>);
 
 struct State<W> {
     job: Option<Box<Job<W>>>,
@@ -39,7 +39,7 @@ struct State<W> {
     asked: Option<Duration>,
 }
 
-impl<W: Waiter> Seat<W> {
+impl<W: Waiter> Mailbox<W> {
     pub(crate) fn new(first: Box<Job<W>>) -> Self {
         Self(Mutex::new(State {
             job: Some(first),

@@ -1,4 +1,4 @@
-//! A reservation in the hands of whoever holds, watches or ends it.
+//! The handle of a reservation, shared by its guard, its futures and its context.
 
 use core::fmt;
 use core::future::Future;
@@ -16,14 +16,14 @@ use cycles_proto::{Error, InvalidCommit, Now, Seed, UnixMillis};
 use super::Shared;
 use crate::client::Ready;
 
-/// Shared by all of them; with the last of them the session forgets the reservation.
-pub(crate) struct Life {
+/// A reservation of the session. When it is dropped, the session forgets the reservation.
+pub(crate) struct Handle {
     ready: Arc<Ready>,
     key: ReservationKey,
 }
 
-impl Life {
-    /// Asks for a reservation.
+impl Handle {
+    /// Starts a reservation.
     pub(crate) fn new(
         ready: &Arc<Ready>,
         request: ReservationCreateRequest,
@@ -46,7 +46,7 @@ impl Life {
         self.ready.engine.shared()
     }
 
-    /// To be asked before anything else.
+    /// Must be called before any lock is taken.
     pub(crate) fn check(&self) -> Result<(), InvalidCommit> {
         self.shared().check().map_err(|_| InvalidCommit::Forked)
     }
@@ -60,7 +60,7 @@ impl Life {
         self.shared().with(|session, _| session.spent(self.key, amount))
     }
 
-    /// Takes the cost, and begins to settle it.
+    /// Hands the cost to the session, which starts to settle it.
     pub(crate) fn commit(&self, request: CommitRequest) -> Result<(), InvalidCommit> {
         self.check()?;
         let taken = self.shared().change(|state, now| {
@@ -68,11 +68,11 @@ impl Life {
             state.session.commit(now, self.key, request)
         });
         // Whoever is to wait for it may be leaked, or end with another thread.
-        self.shared().see_to_costs_at_the_end();
+        self.shared().await_costs_at_thread_end();
         taken
     }
 
-    /// Begins to give the budget back.
+    /// Starts to give the budget back.
     pub(crate) fn release(&self, reason: ReleaseReason) {
         self.shared().change(|state, now| {
             state.help_here(self.shared(), Key::Reservation(self.key));
@@ -80,7 +80,7 @@ impl Life {
         });
     }
 
-    /// Prolongs the lease.
+    /// Extends the lease.
     pub(crate) async fn extend(&self, by: Duration) -> Result<UnixMillis, Error> {
         self.check()?;
         let extending = self.shared().change(|state, now| {
@@ -101,7 +101,7 @@ impl Life {
         self.check().is_err() || self.shared().look(is_lost)
     }
 
-    /// What `look` finds; if nothing, `cx` is woken when there may be something.
+    /// Ready when `look` finds something; until then `cx` is woken when that may have changed.
     pub(crate) fn poll_for<T>(
         &self,
         cx: &Context<'_>,
@@ -119,25 +119,26 @@ impl Life {
         self.shared().wait_for(Key::Reservation(self.key), look)
     }
 
-    /// Whoever held it has left: what is known to be spent is charged, else the budget is given back.
+    /// Ends a reservation whose guard was dropped: charges what is known to be spent, or gives the budget back.
     pub(crate) fn abandon(&self) {
         if self.check().is_ok() {
-            self.ends(|| self.release(ReleaseReason::ABANDONED));
+            self.end_unattended(|| self.release(ReleaseReason::ABANDONED));
         }
     }
 
-    /// It is ending, and nobody waits for what becomes of it.
-    pub(crate) fn leave(&self) {
+    /// Called when the future of a commit or release is dropped before it is ready.
+    pub(crate) fn detach(&self) {
         if self.check().is_ok() {
-            self.ends(|| {});
+            self.end_unattended(|| {});
         }
     }
 
-    /// It ends by this, and nobody waits for what becomes of it.
-    fn ends(&self, end: impl FnOnce()) {
+    /// Runs `end` for a reservation that nobody awaits, and sees that its record gets to the disk before this thread
+    /// ends.
+    fn end_unattended(&self, end: impl FnOnce()) {
         #[cfg(feature = "blocking")]
         if std::thread::panicking() && self.shared().may_wait_here() {
-            // The panic may end the process.
+            // Wait for the first attempt: the panic may end the process.
             let ended = async {
                 end();
                 self.wait_for(|session, key| session.released(key)).await
@@ -146,28 +147,28 @@ impl Life {
             return;
         }
         end();
-        self.shared().see_to_writes(self.key);
+        self.shared().await_writes(self.key);
     }
 }
 
 #[cfg(any(feature = "async", feature = "blocking"))]
-impl Life {
+impl Handle {
     pub(crate) fn meter(&self) -> Meter {
         match self.check() {
             Ok(()) => self.shared().look(|session, now| session.meter(now, self.key)),
-            // Nothing will be taken, in whatever unit.
+            // Nothing will be charged, so the unit does not matter.
             Err(_) => Meter::new(Amount::tokens(0), self.now()),
         }
     }
 
-    /// So much was counted. What is refused is not counted either, and told at the end.
-    pub(crate) fn counted(&self, amount: &Amount) {
+    /// Reports the amount that a meter has counted so far. A refused amount is reported at the end.
+    pub(crate) fn count(&self, amount: &Amount) {
         if self.check().is_ok() {
             let _ = self.shared().with(|session, _| session.counted(self.key, amount));
         }
     }
 
-    /// What is metered has ended.
+    /// Ends a meter and returns how to settle what it counted.
     pub(crate) fn end_meter(&self, meter: Meter, end: End) -> Settle {
         self.shared().with(|session, now| {
             if let Some(why) = meter.uncounted() {
@@ -178,14 +179,14 @@ impl Life {
     }
 }
 
-impl Drop for Life {
+impl Drop for Handle {
     fn drop(&mut self) {
         self.shared().forget(Key::Reservation(self.key));
     }
 }
 
-impl fmt::Debug for Life {
+impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Life").field(&self.key).finish()
+        f.debug_tuple("Handle").field(&self.key).finish()
     }
 }

@@ -22,7 +22,7 @@ use cycles_proto::config::ApiKey;
 
 /// Wraps connections, the last of all.
 #[derive(Clone)]
-pub(crate) struct Discreetly(Arc<Secret>);
+pub(crate) struct Redactor(Arc<Secret>);
 
 struct Secret {
     key: String,
@@ -43,7 +43,7 @@ struct Forwarding {
 }
 
 /// A connection of which ureq sees everything but the key.
-pub(crate) struct Discreet<T> {
+pub(crate) struct Redacted<T> {
     connection: T,
     secret: Arc<Secret>,
     buffers: LazyBuffers,
@@ -53,7 +53,7 @@ pub(crate) struct Discreet<T> {
     is_between: bool,
 }
 
-impl Discreetly {
+impl Redactor {
     /// For requests to `server`, which `forwarder` forwards if there is one. What nobody can guess is made of `seed`.
     pub(crate) fn new(key: &ApiKey, seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
         let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
@@ -136,15 +136,15 @@ fn replace(bytes: &mut [u8], part: &[u8], by: &[u8]) {
     }
 }
 
-impl<In: Transport> Connector<In> for Discreetly {
-    type Out = Discreet<In>;
+impl<In: Transport> Connector<In> for Redactor {
+    type Out = Redacted<In>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        Ok(chained.map(|connection| Discreet {
+        Ok(chained.map(|connection| Redacted {
             connection,
             secret: Arc::clone(&self.0),
             buffers: LazyBuffers::new(
@@ -157,7 +157,7 @@ impl<In: Transport> Connector<In> for Discreetly {
     }
 }
 
-impl<T: Transport> Discreet<T> {
+impl<T: Transport> Redacted<T> {
     /// Takes over a part of what ureq wrote, with the key where it has stars.
     fn append(&mut self, part: Range<usize>, timeout: NextTimeout) -> Result<(), Error> {
         self.make_room(part.len(), timeout)?;
@@ -197,7 +197,7 @@ impl<T: Transport> Discreet<T> {
     }
 }
 
-impl<T: Transport> Transport for Discreet<T> {
+impl<T: Transport> Transport for Redacted<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -258,15 +258,15 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     }
 }
 
-impl fmt::Debug for Discreetly {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Discreetly").finish_non_exhaustive()
+        f.debug_struct("Redactor").finish_non_exhaustive()
     }
 }
 
-impl<T> fmt::Debug for Discreet<T> {
+impl<T> fmt::Debug for Redacted<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Discreet").finish_non_exhaustive()
+        f.debug_struct("Redacted").finish_non_exhaustive()
     }
 }
 
@@ -287,11 +287,11 @@ mod tests {
         ] {
             let config = cycles_proto::CyclesConfig::new(key, "http://localhost").unwrap();
             let mut bytes = seen.to_owned().into_bytes();
-            let discreetly = Discreetly::new(config.api_key(), Seed([0xab; 16]), &Uri::default(), None);
-            discreetly.0.mask(&mut bytes);
+            let redactor = Redactor::new(config.api_key(), Seed([0xab; 16]), &Uri::default(), None);
+            redactor.0.mask(&mut bytes);
             assert_eq!(core::str::from_utf8(&bytes).unwrap(), masked);
             let answer = Response::builder().header("x", &bytes[..]);
-            let restored = discreetly.restore(answer.body(bytes.clone().into()).unwrap());
+            let restored = redactor.restore(answer.body(bytes.clone().into()).unwrap());
             assert_eq!(
                 (&restored.body()[..], restored.headers()["x"].as_bytes()),
                 (seen.as_bytes(), seen.as_bytes())

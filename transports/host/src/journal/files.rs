@@ -10,7 +10,7 @@ use cycles_proto::journal::{
 };
 
 use super::folder::Folder;
-use super::writers::{NeedsSync, Shelf};
+use super::writers::{NeedsSync, Store};
 use super::{JournalError, disk};
 
 /// The files of one server and one principal.
@@ -64,7 +64,7 @@ impl Files {
     }
 }
 
-impl Shelf for Files {
+impl Store for Files {
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure> {
         let folder = self.folder.path().map_err(|error| error.of(write))?;
         #[cfg(feature = "parts")]

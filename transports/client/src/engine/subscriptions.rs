@@ -1,4 +1,4 @@
-//! Who is told of what.
+//! The observers of a client and its clones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,59 +9,59 @@ use cycles_proto::session::ObserverId;
 
 use super::{Engine, Shared};
 
-/// Everybody who is told, and the log.
-pub(super) struct Told {
-    /// The numbers begin with one.
+/// All observers, and the log.
+pub(super) struct Subscriptions {
+    /// Ids begin with one.
     observers: BTreeMap<ObserverId, Entry>,
     last: u64,
     log: Observers,
     retired: usize,
-    /// When to look next whether those can be let go.
-    looks_at: Duration,
+    /// When to look next whether retired entries can be removed.
+    next_look: Duration,
 }
 
 struct Entry {
     observers: Observers,
-    has_one: bool,
-    /// Whether no client has it any more.
+    has_observer: bool,
+    /// Whether no client uses it any more.
     is_retired: bool,
 }
 
-impl Told {
+impl Subscriptions {
     pub(super) fn new() -> Self {
         Self {
             observers: BTreeMap::new(),
             last: 0,
             log: Observers::new(None),
             retired: 0,
-            looks_at: Duration::ZERO,
+            next_look: Duration::ZERO,
         }
     }
 
-    /// Whoever asked under this number. What nobody asked for, because an earlier run left it, is told to the first observer
-    /// that there is.
+    /// The observer with this id. Events that belong to no observer, because an earlier run left their records, go to
+    /// the first observer that there is.
     pub(super) fn of(&self, id: ObserverId) -> &Observers {
         let first = || {
             self.observers
                 .values()
-                .find(|entry| entry.has_one && !entry.is_retired)
+                .find(|entry| entry.has_observer && !entry.is_retired)
         };
         let entry = self.observers.get(&id).or_else(first);
         entry.map_or(&self.log, |entry| &entry.observers)
     }
 
-    /// Looks, at most once a second because that is not free, whether somebody can be let go. Says whether this is the time.
-    pub(super) fn look_if_due(&mut self, now: Duration) -> bool {
+    /// Whether to look for entries that can be removed. At most once a second, because that is not free.
+    pub(super) fn mark_looked_if_due(&mut self, now: Duration) -> bool {
         const EVERY: Duration = Duration::from_secs(1);
-        let is_due = self.retired > 0 && now >= self.looks_at;
+        let is_due = self.retired > 0 && now >= self.next_look;
         if is_due {
-            self.looks_at = now.saturating_add(EVERY);
+            self.next_look = now.saturating_add(EVERY);
         }
         is_due
     }
 
-    /// Nothing more can be told to those whose clients are gone.
-    pub(super) fn let_go(&mut self, wanted: &BTreeSet<ObserverId>) -> Vec<Observers> {
+    /// Removes the retired entries that are not in `wanted`. The caller drops them without the lock.
+    pub(super) fn remove_unused(&mut self, wanted: &BTreeSet<ObserverId>) -> Vec<Observers> {
         let is_gone = |(id, entry): (&ObserverId, &Entry)| {
             let is_gone = entry.is_retired && !wanted.contains(id);
             is_gone.then_some(*id)
@@ -74,47 +74,48 @@ impl Told {
     }
 }
 
-/// One of those who are told, for as long as a client has it. What its reservations lead to later is told all the same.
-pub(crate) struct Observed {
+/// A client's subscription to events. After it is dropped, the observer still receives events of reservations made with
+/// it.
+pub(crate) struct Subscription {
     id: ObserverId,
     shared: Arc<Shared>,
 }
 
 impl Engine {
-    /// Somebody more to be told.
-    pub(crate) fn observe(&self, observer: Option<Arc<dyn Observer>>) -> Arc<Observed> {
+    /// Adds an observer.
+    pub(crate) fn subscribe(&self, observer: Option<Arc<dyn Observer>>) -> Arc<Subscription> {
         let mut state = self.0.lock();
-        state.told.last += 1;
-        let id = ObserverId(state.told.last);
+        state.subscriptions.last += 1;
+        let id = ObserverId(state.subscriptions.last);
         let entry = Entry {
-            has_one: observer.is_some(),
+            has_observer: observer.is_some(),
             observers: Observers::new(observer),
             is_retired: false,
         };
-        state.told.observers.insert(id, entry);
+        state.subscriptions.observers.insert(id, entry);
         drop(state);
-        Arc::new(Observed {
+        Arc::new(Subscription {
             id,
             shared: Arc::clone(&self.0),
         })
     }
 }
 
-impl Observed {
+impl Subscription {
     pub(crate) fn id(&self) -> ObserverId {
         self.id
     }
 }
 
-impl Drop for Observed {
+impl Drop for Subscription {
     fn drop(&mut self) {
         if !self.shared.is_usable() {
             return;
         }
         let mut state = self.shared.lock();
-        if let Some(entry) = state.told.observers.get_mut(&self.id) {
+        if let Some(entry) = state.subscriptions.observers.get_mut(&self.id) {
             entry.is_retired = true;
-            state.told.retired += 1;
+            state.subscriptions.retired += 1;
         }
     }
 }
