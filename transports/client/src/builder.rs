@@ -54,7 +54,7 @@ impl Options {
             (Some(transport), Some(clock)) => (transport, clock),
             (None, Some(_)) => {
                 let problem =
-                    "`clock` needs `transport` beside it: the adapter's own transport has its own time";
+                    "`clock` also needs `transport`: the adapter's own transport keeps its own time";
                 return Err(ConfigError::Adapter(problem.to_owned()));
             }
             (transport, None) => {

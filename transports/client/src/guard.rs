@@ -246,7 +246,10 @@ impl Committing {
         let forked = self.handle.check().err();
         match self.invalid.as_ref().or(forked.as_ref()) {
             Some(invalid) => Poll::Ready(Err(invalid.clone())),
-            None => self.handle.poll_for(cx, |session, key| look(session, key)).map(Ok),
+            None => self
+                .handle
+                .poll_for(cx, |session, key| look(session, key))
+                .map(Ok),
         }
     }
 }

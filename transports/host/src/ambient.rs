@@ -1,4 +1,4 @@
-//! Values that code finds without being handed them, for as long as somebody runs it.
+//! Ambient values: available to code without being passed to it, while a caller runs it under them.
 
 use core::cell::RefCell;
 use core::future::{Future, poll_fn};
@@ -8,21 +8,21 @@ use std::thread::LocalKey;
 
 use cycles_proto::ConfigError;
 
-/// Where a thread has its value of a kind.
+/// The thread-local variable of an ambient value.
 pub type Place<T> = LocalKey<RefCell<Option<T>>>;
 
-/// The value that the caller runs under, if there is one.
+/// Returns the value that the caller runs under, if there is one.
 pub fn current<T: Clone>(place: &'static Place<T>) -> Option<T> {
     place.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Runs `f` under `value`; what was there before is there again afterwards, also after a panic.
+/// Runs `f` under `value`. Afterwards the previous value is restored, also after a panic.
 pub fn enter<T, O>(place: &'static Place<T>, value: &mut Option<T>, f: impl FnOnce() -> O) -> O {
     let _entered = Entered::new(place, value);
     f()
 }
 
-/// Runs `future` under `value`, wherever it is polled: other tasks of its threads see nothing of it.
+/// Runs `future` under `value`, on whichever threads it is polled. Other tasks on these threads do not see the value.
 pub async fn follow<T, F: Future>(
     place: &'static Place<T>,
     value: &mut Option<T>,
@@ -31,7 +31,7 @@ pub async fn follow<T, F: Future>(
     poll_fn(|cx| enter(place, value, || future.as_mut().poll(cx))).await
 }
 
-/// The value has changed places with the thread's. Nothing is copied, and both go back when this is dropped.
+/// Has swapped the value with the thread's, without a copy. Swaps back when it is dropped.
 struct Entered<'a, T: 'static> {
     place: &'static Place<T>,
     value: &'a mut Option<T>,
@@ -44,7 +44,7 @@ impl<'a, T> Entered<'a, T> {
         entered
     }
 
-    /// A thread that ends has no place any more, and then nothing is entered.
+    /// Does nothing on a thread that is ending, which has no thread-local variables any more.
     fn swap(&mut self) {
         let value = &mut *self.value;
         let _ = self
@@ -59,7 +59,7 @@ impl<T> Drop for Entered<'_, T> {
     }
 }
 
-/// The client of code that is not handed one: the process's, or another one within a scope.
+/// The client of code that is not given one: the process's, or that of a scope.
 #[derive(Debug)]
 pub struct DefaultClient<C: 'static> {
     everywhere: RwLock<Option<C>>,
@@ -67,7 +67,7 @@ pub struct DefaultClient<C: 'static> {
 }
 
 impl<C: Clone> DefaultClient<C> {
-    /// None yet; scopes are kept in `here`.
+    /// Makes a default without a client; scopes are stored in `here`.
     pub const fn new(here: &'static Place<C>) -> Self {
         Self {
             everywhere: RwLock::new(None),
@@ -75,16 +75,16 @@ impl<C: Clone> DefaultClient<C> {
         }
     }
 
-    /// From now on it is this one, outside of scopes.
+    /// Sets the process's client, which applies outside of scopes.
     pub fn set(&self, client: C) {
         let mut everywhere = self.everywhere.write().unwrap_or_else(PoisonError::into_inner);
         let before = everywhere.replace(client);
         drop(everywhere);
-        // A client's end may take time, which is nobody else's.
+        // Without the lock, because dropping a client may take time.
         drop(before);
     }
 
-    /// The scope's client, or else the process's.
+    /// Returns the scope's client, or else the process's.
     ///
     /// # Errors
     /// If there is neither.
@@ -96,7 +96,8 @@ impl<C: Clone> DefaultClient<C> {
                 .clone()
         };
         current(self.here).or_else(everywhere).ok_or_else(|| {
-            let problem = "there is no default client: call `set_default_client` before, or name one with `client = ..`";
+            let problem =
+                "there is no default client: call `set_default_client` first, or name one with `client = ..`";
             ConfigError::Adapter(problem.to_owned())
         })
     }

@@ -1,4 +1,4 @@
-//! What time it is, on both clocks at once.
+//! Monotonic and wall time.
 
 use core::time::Duration;
 use std::time::SystemTime;
@@ -7,24 +7,24 @@ use cycles_proto::{Now, UnixMillis};
 
 use crate::platform;
 
-/// The machine's clocks. Copies share their start, so their readings can be compared.
+/// The machine's clocks. Copies share their start, so their readings are comparable.
 ///
-/// Monotonic time includes the time that the machine slept where the system can tell (Linux, Android, Apple),
-/// because a lease on the server goes on meanwhile. Elsewhere it is [`std::time::Instant`].
+/// Monotonic time includes the time that the machine slept, because leases run out on the server meanwhile. That works
+/// on Linux, Android and Apple systems; elsewhere it is [`std::time::Instant`].
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Duration,
 }
 
 impl Clock {
-    /// A clock whose monotonic time starts now.
+    /// Makes a clock whose monotonic time starts now.
     pub fn new() -> Self {
         Self {
             start: platform::boot_time(),
         }
     }
 
-    /// The time since the start, which never goes back, and the time of day, which may.
+    /// Returns the time since the start, which never goes back, and the time of day, which may.
     pub fn now(&self) -> Now {
         Now {
             mono: self.mono(),
@@ -32,7 +32,7 @@ impl Clock {
         }
     }
 
-    /// The time since the start alone.
+    /// Returns only the time since the start.
     pub fn mono(&self) -> Duration {
         platform::boot_time().saturating_sub(self.start)
     }

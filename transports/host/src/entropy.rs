@@ -1,19 +1,19 @@
-//! Randomness that never repeats.
+//! Randomness from the operating system.
 
 use cycles_proto::{ConfigError, Seed};
 
-/// 16 bytes from the operating system. They are asked for every time and kept nowhere, so a fork or a restored
-/// image of the machine does not repeat them.
+/// Returns 16 random bytes from the operating system. They are requested each time and stored nowhere, so a fork or a
+/// restored machine image does not repeat them.
 ///
 /// # Errors
-/// If the system has none, which happens in a sandbox that forbids asking.
+/// If the system provides no randomness, such as in a sandbox that forbids the system call.
 pub fn seed() -> Result<Seed, ConfigError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(no_entropy)?;
     Ok(Seed(bytes))
 }
 
-/// Without it a key could be somebody else's.
+/// Without randomness a key could be another caller's.
 fn no_entropy(error: getrandom::Error) -> ConfigError {
     ConfigError::Adapter(format!(
         "the system has no randomness, so no idempotency key can be made and nothing was sent: {error}"

@@ -1,4 +1,4 @@
-//! What an adapter may be told of its way to the server beyond the configuration: proxies and trust.
+//! HTTP settings that are not part of the configuration: proxies and trusted certificates.
 
 use core::time::Duration;
 
@@ -6,19 +6,19 @@ use cycles_proto::{ConfigError, CyclesConfig};
 
 use crate::proxy::{self, Proxies, ProxyProtocol, Route};
 
-/// For an adapter: how long a connection waits for its next call. Load balancers close idle connections after a minute or so:
-/// be earlier.
+/// For adapters: how long an idle connection is kept. Must be less than a load balancer keeps one, which is often a
+/// minute.
 pub const IDLE: Duration = Duration::from_secs(15);
 
-/// For an adapter: how many connections wait, as many as there are exchanges at once in a busy program.
+/// For adapters: how many idle connections are kept. As many as a busy client makes attempts at once.
 pub const MAX_IDLE: usize = 64;
 
-/// What the transport may be told beyond the configuration: proxies and trust.
+/// Proxies and trusted certificates.
 ///
-/// By default proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`; which of
-/// them counts when is in the README of `cycles-host`, and the kinds of proxy there are in that of the adapter), except
-/// for a server on this machine, which no proxy could reach. The certificates that the operating system trusts are
-/// trusted.
+/// By default proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`), except for a
+/// server on this machine, which no proxy could reach. The README of `cycles-host` says which variable applies, and
+/// that of the adapter which kinds of proxy it supports. By default the operating system's root certificates are
+/// trusted, or Mozilla's with the feature `webpki-roots`.
 #[derive(Clone, Debug, Default)]
 pub struct HttpOptions {
     proxies: Proxies,
@@ -27,20 +27,20 @@ pub struct HttpOptions {
 }
 
 impl HttpOptions {
-    /// The defaults.
+    /// Returns the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Connects directly, whatever the environment says.
+    /// Connects directly, and ignores the environment. Off by default.
     #[must_use]
     pub fn no_proxy(mut self) -> Self {
         self.proxies = Proxies::None;
         self
     }
 
-    /// Connects through this proxy (`http://user:password@host:port`), whatever the environment says, except to the
-    /// hosts in `except`, which is written like `NO_PROXY`.
+    /// Connects through this proxy (`http://user:password@host:port`), and ignores the environment, except to the hosts
+    /// in `except`, which is written like `NO_PROXY`. No proxy is set by default.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<String>, except: impl Into<String>) -> Self {
         self.proxies = Proxies::All {
@@ -50,27 +50,27 @@ impl HttpOptions {
         self
     }
 
-    /// Trusts these certificates (PEM, one or more) in addition to the others: those of a private
-    /// authority.
+    /// Trusts these certificates too (PEM, one or more), such as those of a private authority. None by default.
     ///
     /// # Errors
-    /// [`ConfigError::Adapter`] if the text holds no certificate or one that cannot be read.
+    /// [`ConfigError::Adapter`] if the text contains no certificate, or one that cannot be read.
     #[cfg(feature = "tls")]
     pub fn trust_pem(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
         self.roots.extend(crate::tls::roots_of_pem(pem)?);
         Ok(self)
     }
 
-    /// For an adapter: the certificates to trust in addition.
+    /// For adapters: returns the additional certificates to trust.
     #[cfg(feature = "tls")]
     pub fn roots(&self) -> &[rustls_pki_types::CertificateDer<'static>] {
         &self.roots
     }
 
-    /// For an adapter: how to reach the configuration's server by one of the kinds of proxy that it speaks.
+    /// For adapters: returns how to reach the configuration's server, given the proxy protocols that the adapter
+    /// supports.
     ///
     /// # Errors
-    /// If the proxy that applies cannot be used, by the name of the variable. That is never taken for "no proxy".
+    /// If the proxy that applies cannot be used; the error names its variable. This never means "no proxy".
     pub fn route(&self, config: &CyclesConfig, spoken: &[ProxyProtocol]) -> Result<Route, ConfigError> {
         // A checked configuration has an address that parses.
         let server = config.base_url().parse().unwrap_or_default();

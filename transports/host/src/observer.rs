@@ -1,4 +1,4 @@
-//! Who wants to know what happens to reservations.
+//! Observers: receive events about reservations, through a queue.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
@@ -10,15 +10,16 @@ use cycles_proto::{Event, Receipt};
 
 use crate::threads::Threads;
 
-/// Is told of every [`Event`], in order, one at a time, away from everything that settles or keeps leases
-/// alive: it may block.
+/// Receives every [`Event`], in order, one at a time, on a thread of its own. It may block: nothing that settles costs
+/// or keeps leases alive waits for it.
 ///
-/// Its queue holds 1,024 events; what comes while it is full is dropped and counted.
+/// Its queue holds 1,024 events; events that arrive while it is full are dropped and counted.
 pub trait Observer: Send + Sync + 'static {
-    /// Something happened.
+    /// Receives an event.
     fn observe(&self, event: &Event);
 
-    /// So many events were dropped because the queue was full.
+    /// Called before the next event if `count` events were dropped because the queue was full. By default logs a
+    /// warning.
     fn missed(&self, count: u64) {
         tracing::warn!(count, "the observer is too slow: events were dropped");
     }
@@ -32,13 +33,13 @@ impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
 
 const QUEUE: usize = 1_024;
 
-/// The observer of a client and what it was not told yet. Clones are the same.
+/// The observer of a client with its queue of events. Clones share one queue.
 #[derive(Clone)]
 pub struct Observers(Threads<Queue, Event>);
 
 struct Queue {
     observer: Option<Arc<dyn Observer>>,
-    /// How many were dropped since it was told of that.
+    /// How many events were dropped since `missed` was called.
     missed: AtomicU64,
     fresh: Mutex<Fresh>,
 }
@@ -47,13 +48,13 @@ struct Queue {
 #[derive(Default)]
 struct Fresh {
     events: VecDeque<Event>,
-    /// Whether somebody is at it.
+    /// Whether a thread is logging them.
     is_logged: bool,
 }
 
 impl Observers {
-    /// Whoever it is that is told; without one there is the log. The thread that tells is there while there is something
-    /// to tell.
+    /// Makes a queue for this observer; without one, events are only logged. The thread that calls the observer runs
+    /// while there are events.
     pub fn new(observer: Option<Arc<dyn Observer>>) -> Self {
         let queue = Queue {
             observer,
@@ -65,23 +66,23 @@ impl Observers {
         }))
     }
 
-    /// Keeps an event, for [`drain`](Self::drain) to do something with it. Nothing is called here, so that this may be done
-    /// under a lock, which keeps the order.
+    /// Queues an event for [`drain`](Self::drain). Calls nothing and does not block, so it may be used under a lock to
+    /// keep the order.
     pub fn push(&self, event: Event) {
         self.0.common().lock().events.push_back(event);
     }
 
-    /// Logs what was pushed and has the observer told.
+    /// Logs the queued events and passes them to the observer's thread. Does not wait for the observer.
     pub fn drain(&self) {
         let queue = self.0.common();
         let mut fresh = queue.lock();
         if core::mem::replace(&mut fresh.is_logged, true) {
-            // Whoever is at it sees to this too.
+            // The thread that is logging logs these too.
             return;
         }
         while let Some(event) = fresh.events.pop_front() {
             drop(fresh);
-            // A log that panics must not hold up whoever settles: the machine goes on.
+            // A panic of the log must not stop a settlement.
             let _ = catch_unwind(AssertUnwindSafe(|| log(&event)));
             if self.0.queued() == QUEUE {
                 queue.missed.fetch_add(1, Ordering::Relaxed);
@@ -92,18 +93,18 @@ impl Observers {
         }
         fresh.is_logged = false;
         drop(fresh);
-        // Where no thread can be had, what is to be told waits for the next event.
+        // If no thread can be started, the events wait for the next one.
         let _ = self.0.go();
     }
 
-    /// Logs the event and has the observer told.
+    /// Logs an event and passes it to the observer's thread.
     pub fn tell(&self, event: Event) {
         self.push(event);
         self.drain();
     }
 }
 
-/// A panic of an observer is caught where it is told, away from every caller.
+/// A panic of an observer is caught on its thread, and reaches no caller.
 impl UnwindSafe for Observers {}
 impl RefUnwindSafe for Observers {}
 
@@ -112,7 +113,7 @@ impl Queue {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An observer that panics has seen it; the next event is told all the same.
+    /// Calls the observer. If it panics, it still gets the next event.
     fn tell(&self, event: &Event) {
         let Some(observer) = &self.observer else { return };
         match self.missed.swap(0, Ordering::Relaxed) {
@@ -123,14 +124,14 @@ impl Queue {
     }
 }
 
-/// The event as a line for `tracing`: what costs money is a warning, the rest is for who looks for it.
+/// Logs an event through `tracing`: as a warning or an error if it may cost money, else for information or debugging.
 fn log(event: &Event) {
     let reservation = event.reservation_id().map_or("", |id| id.as_str());
     if let Event::JournalFailed { failure, .. } = event {
         tracing::error!(
             reservation,
             failure = failure.message,
-            "the journal could not be changed; the cost lives in this process only"
+            "could not change the journal; the cost is only in this process"
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
@@ -142,7 +143,7 @@ fn log(event: &Event) {
     } else if let Event::SettledLate { .. } = event {
         tracing::info!(
             reservation,
-            "a cost that could not be settled at once is in the ledger"
+            "a cost that could not be settled at first is now in the ledger"
         );
     } else if let Event::ChargedLess { actual, charged, .. } = event {
         tracing::error!(
@@ -166,7 +167,7 @@ fn log(event: &Event) {
             kept_as,
             actual = actual.map(tracing::field::display),
             charged_instead = charged.map(tracing::field::display),
-            "a cost is not sent any more; a person has to decide about its record"
+            "a cost is no longer sent; a person has to decide about its record"
         );
     } else if let Event::CostUnrecorded { actual, receipt, .. } = event {
         let actual = actual.as_ref().map(tracing::field::display);
@@ -175,14 +176,14 @@ fn log(event: &Event) {
             reservation,
             actual,
             error,
-            "a cost is in no ledger and in no file, and the client tries no more: once its error is mended send the same call \
-             again under its key; under another key, or as an event, it may count a second time"
+            "a cost is neither in the ledger nor on disk, and the client does not retry it: fix the error, then send the same \
+             call again under its key; under another key, or as an event, it may be charged twice"
         );
     } else if let Event::RecordUnreadable { file, reason, .. } = event {
         tracing::error!(
             file,
             reason,
-            "the journal cannot be read in full; what is there may be a cost"
+            "a part of the journal cannot be read; it may contain a cost"
         );
     } else if let Event::SecondCost {
         idempotency_key,
@@ -195,7 +196,7 @@ fn log(event: &Event) {
             reservation,
             key,
             file,
-            "the reservation has a second cost under another key; both are sent, and the ledger takes one"
+            "the reservation has a second cost under another key; both are sent, and the ledger charges one of them"
         );
     } else if let Event::RecordsElsewhere {
         records, directory, ..
@@ -204,7 +205,7 @@ fn log(event: &Event) {
         tracing::warn!(
             records,
             directory,
-            "the journal has costs of another base URL, tenant or API key, which this client does not settle"
+            "the journal contains costs for another base URL, tenant or API key, which this client does not settle"
         );
     } else if let Event::HeartbeatStopped {
         reason,
@@ -219,20 +220,20 @@ fn log(event: &Event) {
             ?reason,
             error,
             ?lease_lasts,
-            "the lease is not prolonged any more"
+            "the lease is no longer extended"
         );
     } else if let Event::BeatFailed { error, retry_in, .. } = event {
-        tracing::warn!(reservation, %error, ?retry_in, "a beat failed");
+        tracing::warn!(reservation, %error, ?retry_in, "could not extend the lease");
     } else if let Event::LeaseLost { .. } = event {
-        tracing::warn!(reservation, "the lease is over while the action runs");
+        tracing::warn!(reservation, "the lease ended while the action is still running");
     } else if let Event::ReleaseFailed { error, retry_in, .. } = event {
-        tracing::warn!(reservation, %error, ?retry_in, "budget could not be given back; it is free when the lease ends");
+        tracing::warn!(reservation, %error, ?retry_in, "could not give the budget back; it is freed when the lease ends");
     } else if let Event::CommitTrimmed { problem, .. } = event {
-        tracing::warn!(reservation, %problem, "left out of the commit");
+        tracing::warn!(reservation, %problem, "a part of the commit exceeded a limit and was left out");
     } else if let Event::SettlingByEvent { .. } = event {
         tracing::warn!(
             reservation,
-            "the reservation is over: its cost is settled by an event"
+            "the reservation is over: its cost is sent as an event"
         );
     } else if let Event::ReservingAgain { error, .. } = event {
         tracing::warn!(%error, "reserving again under the same key");
@@ -269,7 +270,7 @@ mod tests {
         let observers = Observers::new(Some(Arc::new(observer)));
         for number in 0..EVENTS {
             observers.tell(Event::record_unreadable(number.to_string(), ""));
-            // Now and then the teller is let to its end, or nearly.
+            // Sometimes the thread gets time to end, or almost.
             while number % 3 == 2 && count.load(Ordering::SeqCst) <= number {
                 std::thread::yield_now();
             }

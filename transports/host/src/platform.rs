@@ -1,4 +1,4 @@
-//! What differs between systems, and what takes its place where they have nothing.
+//! System-specific functions, with fallbacks for systems that lack them.
 
 use core::time::Duration;
 use std::fs::{self, File, OpenOptions};
@@ -6,13 +6,13 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// Time since a fixed point, with the time that the machine was suspended.
+/// Time since a fixed point, including the time that the machine was suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Boottime)
 }
 
-/// Time since a fixed point, with the time that the machine was suspended: Apple's monotonic clock goes on.
+/// Time since a fixed point, including the time that the machine was suspended: Apple's monotonic clock continues then.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Monotonic)
@@ -30,11 +30,11 @@ pub(crate) fn boot_time() -> Duration {
 
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 fn read_clock(id: rustix::time::ClockId) -> Duration {
-    // These clocks have no negative times.
+    // These clocks have no negative readings.
     Duration::try_from(rustix::time::clock_gettime(id)).unwrap_or_default()
 }
 
-/// Opens for reading what is there by this very name: no link is followed, and a pipe does not block.
+/// Opens a file for reading, without following a link, and without blocking on a pipe.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -49,7 +49,7 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Creates a file that must not exist, for its owner only.
+/// Creates a new file with access for its owner only.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -57,7 +57,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens or creates the file to lock, for its owner only. Its content does not matter.
+/// Opens or creates a lock file with access for its owner only. Its content does not matter.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -79,7 +79,7 @@ fn only_for_owner(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 fn only_for_owner(_options: &mut OpenOptions) {}
 
-/// Creates one directory, for its owner only.
+/// Creates one directory with access for its owner only.
 #[cfg(unix)]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
@@ -87,13 +87,13 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Creates one directory, which belongs to the user's profile.
+/// Creates one directory with the permissions of the user's profile.
 #[cfg(not(unix))]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Whether a process with this number runs on this machine, as far as that can be told.
+/// Whether a process with this id runs on this machine, as far as known.
 #[cfg(unix)]
 pub(crate) fn is_running(process: u32) -> bool {
     use rustix::io::Errno;
@@ -103,18 +103,18 @@ pub(crate) fn is_running(process: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
-/// It cannot be told.
+/// Assumes that it runs.
 #[cfg(not(unix))]
 pub(crate) fn is_running(_process: u32) -> bool {
     true
 }
 
-/// Whose a file is.
+/// The owner of a file, and whether others may write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
-    /// The user's number.
+    /// The owner's user id.
     pub(crate) owner: u32,
-    /// Whether anybody may change it.
+    /// Whether everybody may write it.
     pub(crate) is_open: bool,
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn access(metadata: &fs::Metadata) -> Access {
     }
 }
 
-/// Files of a user's profile are private, whoever they are said to belong to.
+/// Files in a user's profile are private, whatever their owner.
 #[cfg(not(unix))]
 pub(crate) fn access(_metadata: &fs::Metadata) -> Access {
     Access {
@@ -137,7 +137,7 @@ pub(crate) fn access(_metadata: &fs::Metadata) -> Access {
     }
 }
 
-/// When a file was last changed in any way, its name included.
+/// When a file was last changed in any way, including its name.
 #[cfg(unix)]
 pub(crate) fn changed(metadata: &fs::Metadata) -> Option<SystemTime> {
     use std::os::unix::fs::MetadataExt as _;
@@ -162,16 +162,16 @@ pub(crate) fn user() -> u32 {
     0
 }
 
-/// How a name is changed in one step that no other process can come between.
+/// An atomic way to rename a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rename {
-    /// Not if the new name is taken: [`AlreadyExists`](io::ErrorKind::AlreadyExists).
+    /// Fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the new name is taken.
     UnlessTaken,
-    /// Each of the two files gets the other's name.
+    /// Exchanges the names of two files.
     Exchange,
 }
 
-/// Changes names so. [`Unsupported`](io::ErrorKind::Unsupported) where this system or this file system cannot.
+/// Renames atomically. [`Unsupported`](io::ErrorKind::Unsupported) if this system or this file system cannot.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(crate) fn rename(from: &Path, to: &Path, how: Rename) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -187,13 +187,13 @@ pub(crate) fn rename(from: &Path, to: &Path, how: Rename) -> io::Result<()> {
     })
 }
 
-/// Only the systems above can do this.
+/// Not supported on other systems.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn rename(_from: &Path, _to: &Path, _how: Rename) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Takes away what others may do with a directory.
+/// Removes other users' access to a directory.
 #[cfg(unix)]
 pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -205,14 +205,14 @@ pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Directories of a user's profile are private already.
+/// Directories in a user's profile are private already.
 #[cfg(not(unix))]
 pub(crate) fn make_private(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the names in a directory durable. File systems that cannot do this for a directory say so with
-/// these kinds, and have no better way.
+/// Makes the names in a directory durable. File systems that cannot sync a directory return one of these error kinds;
+/// they have no better way.
 #[cfg(unix)]
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
@@ -234,7 +234,7 @@ pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Locks a file until it is closed. False if another process, or another holder in this one, has it.
+/// Locks a file until it is closed. False if another process, or another holder in this process, has the lock.
 #[cfg(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))
@@ -246,13 +246,13 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
-        // A file system without locks: nothing can be told, and nothing depends on it.
+        // A file system without locks: correctness does not depend on the claim.
         Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK | Errno::INVAL) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Without locks everybody has the claim; nothing depends on it.
+/// Without locks every process gets the claim; correctness does not depend on it.
 #[cfg(not(all(
     unix,
     not(any(target_os = "solaris", target_os = "illumos", target_os = "aix"))

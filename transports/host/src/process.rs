@@ -1,11 +1,11 @@
-//! Which process something belongs to.
+//! Detects forks: the process that a value belongs to.
 
 use core::cell::Cell;
 
 use cycles_proto::ConfigError;
 
-/// The process that made something. A fork copies neither its threads nor those who held its locks, so what belongs to
-/// the parent must not be used in the child. It is asked before any lock is taken.
+/// The process that created a value. A fork copies neither threads nor the owners of locks, so the parent's values must
+/// not be used in the child. Check this before taking any lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(u32);
 
@@ -14,26 +14,26 @@ thread_local! {
 }
 
 impl Process {
-    /// The one that runs.
+    /// Returns the running process.
     pub fn current() -> Self {
         let id = if cfg!(target_family = "wasm") {
             0
         } else {
             std::process::id()
         };
-        // No other process has the number of this one, and numbers are far from their end.
+        // Process ids are far below the highest bit, which marks a simulated fork.
         Self(id ^ (u32::from(IS_FORKED.get()) << 31))
     }
 
-    /// Whether it is the one that runs.
+    /// Whether this is the running process.
     pub fn is_current(self) -> bool {
         self == Self::current()
     }
 
-    /// Passes in the process that it is.
+    /// Succeeds in the process itself.
     ///
     /// # Errors
-    /// [`ConfigError::Forked`] in a child of it.
+    /// [`ConfigError::Forked`] in a forked child.
     pub fn check(self) -> Result<(), ConfigError> {
         if self.is_current() {
             Ok(())
@@ -42,7 +42,7 @@ impl Process {
         }
     }
 
-    /// Runs `child` as if it were in a process that was forked just now. For tests, which cannot fork.
+    /// Runs `child` as if in a forked process. For tests, which cannot fork.
     #[doc(hidden)]
     pub fn as_if_forked<T>(child: impl FnOnce() -> T) -> T {
         struct Parent;

@@ -1,4 +1,4 @@
-//! Threads that do what is queued: started when there is something to do, gone when there is not.
+//! A pool of threads for queued jobs: started when there are jobs, gone when there are none.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -6,8 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Jobs, which are begun in the order in which they came, and the threads that do them, with what these have in common. Clones
-/// are the same.
+/// A queue of jobs, threads that run them in order, and a value that the jobs share. Clones are the same pool.
 pub struct Threads<C, J>(Arc<Inner<C, J>>);
 
 struct Inner<C, J> {
@@ -16,22 +15,23 @@ struct Inner<C, J> {
     work: fn(&Threads<C, J>, J),
     common: C,
     state: Mutex<State<J>>,
-    /// There is something to do.
+    /// Notified when there are jobs.
     more: Condvar,
 }
 
 struct State<J> {
     jobs: VecDeque<J>,
     threads: usize,
-    /// How many of them wait for something to do.
+    /// How many of them wait for a job.
     idle: usize,
 }
 
-/// How long a thread waits for more to do.
+/// How long an idle thread waits for a job before it ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
-    /// At most so many threads of this name. `work` does a job; one that panics ends neither its thread nor the other jobs.
+    /// Makes a pool of at most `most` threads of this name; starts none yet. `work` runs a job. If a job panics,
+    /// neither its thread nor other jobs are affected.
     pub fn new(name: &'static str, most: usize, common: C, work: fn(&Self, J)) -> Self {
         Self(Arc::new(Inner {
             name,
@@ -47,19 +47,19 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         }))
     }
 
-    /// What the jobs have in common.
+    /// Returns the value that the jobs share.
     pub fn common(&self) -> &C {
         &self.0.common
     }
 
-    /// Queues a job, for [`go`](Self::go) to see that somebody does it; a job that queues another may leave it at that, as its
-    /// thread takes the next one. Nothing is called here, so that this may be done under a lock.
+    /// Queues a job, which [`go`](Self::go) starts. A job that queues another need not call `go`, because its thread
+    /// takes the next job. This calls nothing and does not block, so it may be used under a lock.
     pub fn push(&self, job: J) {
         self.lock().jobs.push_back(job);
     }
 
-    /// Has what is queued done, by one thread more. False if there is none, and none is to be had: it is left to the caller, or
-    /// to the next call.
+    /// Wakes or starts a thread for the queued jobs; does not wait for them. False if there is no thread and none can
+    /// be started: then the caller, or the next call of this, has to run the jobs.
     #[must_use = "there may be no thread"]
     pub fn go(&self) -> bool {
         let mut state = self.lock();
@@ -83,12 +83,12 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         state.threads > 0
     }
 
-    /// The next job, for the caller to do.
+    /// Takes the next job, for the caller to run.
     pub fn take(&self) -> Option<J> {
         self.lock().jobs.pop_front()
     }
 
-    /// How many jobs nobody has begun.
+    /// Returns how many jobs have not begun.
     pub fn queued(&self) -> usize {
         self.lock().jobs.len()
     }
@@ -99,7 +99,7 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
         }
     }
 
-    /// The next job; `None` after a while without one, and then the thread no longer counts.
+    /// The next job. `None` after a second without one; the thread is then no longer counted.
     fn wait(&self) -> Option<J> {
         let mut state = self.lock();
         loop {
@@ -139,13 +139,13 @@ impl<C, J> core::fmt::Debug for Threads<C, J> {
 
 #[cfg(test)]
 impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
-    /// How many threads there are, and how many of them wait for something to do.
+    /// How many threads there are, and how many of them are idle.
     pub(crate) fn count(&self) -> (usize, usize) {
         let state = self.lock();
         (state.threads, state.idle)
     }
 
-    /// Whether somebody else has it too, such as a thread.
+    /// Whether there are other clones, such as that of a thread.
     pub(crate) fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

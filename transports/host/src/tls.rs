@@ -1,5 +1,5 @@
-//! What every adapter's TLS is made of: rustls, with a cryptography provider that is always passed explicitly,
-//! because asking rustls for its default panics in a program that has two.
+//! TLS by rustls, for all adapters. The cryptography provider is always passed explicitly, because rustls panics if it
+//! is asked for a default in a program that has two.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use rustls_pki_types::pem::PemObject as _;
 
 use cycles_proto::ConfigError;
 
-/// A client configuration that trusts what the system trusts, or with the feature `webpki-roots` what Mozilla
-/// trusts, and `extra_roots`.
+/// Makes a client configuration that trusts `extra_roots` and the system's root certificates, or Mozilla's with the
+/// feature `webpki-roots`. May block to read the system's certificates.
 ///
 /// # Errors
-/// [`ConfigError::Adapter`] if there is no cryptography provider, nothing to trust, or a root that cannot be read.
+/// [`ConfigError::Adapter`] if there is no cryptography provider, no certificate to trust, or one that cannot be read.
 pub fn client_config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, ConfigError> {
     let provider = provider()?;
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -24,12 +24,12 @@ pub fn client_config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<Clie
     Ok(Arc::new(config))
 }
 
-/// The certificates in a PEM text, each of them one that can be trusted.
+/// Reads the certificates in a PEM text, and checks that each can be used as a root.
 ///
 /// # Errors
-/// [`ConfigError::Adapter`] if it holds none, or one that cannot be read.
+/// [`ConfigError::Adapter`] if the text contains no certificate, or one that cannot be read.
 pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    // Some editors begin a file with a byte order mark.
+    // Some editors write a byte order mark.
     let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
     let unreadable = |number: usize, problem: &dyn core::fmt::Display| {
         ConfigError::Adapter(format!(
@@ -40,7 +40,7 @@ pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigEr
     for root in CertificateDer::pem_slice_iter(pem) {
         let number = roots.len() + 1;
         let root = root.map_err(|error| unreadable(number, &error))?;
-        // What a handshake would find out is said here, where the text is at hand.
+        // Checked here, where the text is at hand, and not only by the first handshake.
         let added = RootCertStore::empty().add(root.clone());
         added.map_err(|error| unreadable(number, &error))?;
         roots.push(root);
@@ -52,7 +52,7 @@ pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigEr
     Ok(roots)
 }
 
-/// What a text without certificates is, and what to do about it. It may be a secret, and is not quoted.
+/// Says what a text without certificates is, and what to do about it. Does not quote the text, which may be a secret.
 fn instead(pem: &[u8]) -> &'static str {
     const SEQUENCE: u8 = 0x30;
     let has = |part: &str| pem.windows(part.len()).any(|window| window == part.as_bytes());
@@ -61,15 +61,15 @@ fn instead(pem: &[u8]) -> &'static str {
     } else if has("PRIVATE KEY-----") {
         "it is a private key, which no client needs; give the certificate of the authority that signed the server's"
     } else if pem.first() == Some(&SEQUENCE) && std::str::from_utf8(pem).is_err() {
-        "it is in the binary form, DER; `openssl x509 -inform der -in FILE` turns that into PEM"
+        "it is in the binary form, DER; `openssl x509 -inform der -in FILE` converts it to PEM"
     } else if has("-----BEGIN ") {
-        "its blocks are of other kinds; one of a certificate begins with -----BEGIN CERTIFICATE-----"
+        "its blocks are of other kinds; a certificate begins with -----BEGIN CERTIFICATE-----"
     } else {
-        "it should begin with -----BEGIN CERTIFICATE-----; give what is in the file, not its path"
+        "it should begin with -----BEGIN CERTIFICATE-----; pass the content of the file, not its path"
     }
 }
 
-/// The provider that the process has chosen, else the one this crate was built with.
+/// The process's default provider, else the one that this crate was built with.
 fn provider() -> Result<Arc<CryptoProvider>, ConfigError> {
     if let Some(chosen) = CryptoProvider::get_default() {
         return Ok(Arc::clone(chosen));
@@ -98,7 +98,7 @@ fn with_trust(
 
     let verifier = match Verifier::new_with_extra_roots(extra_roots.iter().cloned(), Arc::clone(&provider)) {
         Ok(verifier) => verifier,
-        // A system without certificates of its own, such as a bare container: the given ones are enough.
+        // A system without certificates, such as a minimal container: the given ones are enough.
         Err(_) if !extra_roots.is_empty() => return only(builder, extra_roots),
         Err(error) => return Err(ConfigError::Adapter(nothing_trusted(&error))),
     };

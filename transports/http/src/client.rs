@@ -1,4 +1,4 @@
-//! Makes calls over kept connections.
+//! Makes calls over pooled connections.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,12 +13,12 @@ use http_body_util::Full;
 
 use crate::connect::Connector;
 use crate::connection::Connection;
+use crate::mailbox::{Job, Terms};
 use crate::pool::{Pool, Pools};
 use crate::reactor::{Place, Reactor};
-use crate::mailbox::{Job, Terms};
 use crate::waiter::Waiter;
 
-/// Connections to one server.
+/// A client of one server, with pooled connections.
 pub struct HttpClient<R: Reactor, W: Waiter = Done>(Arc<Shared<R, W>>);
 
 pub(crate) struct Shared<R: Reactor, W: Waiter> {
@@ -29,10 +29,10 @@ pub(crate) struct Shared<R: Reactor, W: Waiter> {
 }
 
 impl<R: Reactor, W: Waiter> HttpClient<R, W> {
-    /// A client of the configuration's server.
+    /// Makes a client of the configuration's server. Connects to nothing.
     ///
     /// # Errors
-    /// What of the configuration, the options or the environment cannot be used.
+    /// If the configuration, the options or the environment cannot be used.
     pub fn new(config: &CyclesConfig, options: &HttpOptions, reactor: R) -> Result<Self, ConfigError> {
         let unusable = |error: http::Error| ConfigError::Adapter(format!("the base URL: {error}"));
         let server: Uri = config
@@ -49,13 +49,14 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
         })))
     }
 
-    /// Makes the call, once, and tells `waiter` what came of it. It is given to a connection that waits, or to a new one.
-    /// A request that was given to a kept connection in the moment in which the other end closed it, before a byte of it was
-    /// written, goes over another one; one that may have been written is never written again.
+    /// Starts one attempt of the call and reports its result to `waiter`; does not block. The call goes to an idle
+    /// connection or to a new one. If the server closes an idle connection just as it gets the request, before a byte
+    /// of that was written, the request goes over another one. A request that may have been written is never written
+    /// again.
     ///
-    /// An extension is made on the adapter's own thread, so that no lease depends on a runtime of the user's. Any other
-    /// call is made in the runtime that runs here, which costs the least, as nobody else has to be woken. What has not begun
-    /// there within a second, or when that ends, is made on the own thread too.
+    /// Extensions are made on the adapter's own thread, so that no lease depends on the user's runtime. All other calls
+    /// are made in the runtime that runs here, which is cheapest because no other thread has to be woken. If a call has
+    /// not begun there within a second, or when that runtime ends, it is made on the adapter's thread too.
     pub fn make(&self, call: Call, waiter: W) {
         let place = match call.urgency {
             Urgency::Lease(_) => Place::Own,
@@ -94,7 +95,7 @@ impl<R: Reactor> Transport for HttpClient<R> {
 }
 
 impl<R: Reactor, W: Waiter> Shared<R, W> {
-    /// Gives a call to a connection of that place.
+    /// Starts a call at a place.
     pub(crate) fn start_at(
         self: &Arc<Self>,
         place: &Place<R::RuntimeId>,
@@ -108,21 +109,21 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
         }
     }
 
-    /// Makes a connection for a call.
+    /// Opens a connection for a call.
     fn connect_for(self: &Arc<Self>, pool: &Arc<Pool<R::RuntimeId, W>>, job: Box<Job<W>>) {
         let mailbox = pool.add(job);
         self.reactor
             .spawn(&pool.place, Connection::new(self, pool, mailbox).run());
     }
 
-    /// The pool of a place; that of our own thread, if the place stands still.
+    /// The pool of a place, or that of our own thread if the place is stalled.
     fn pool_of(self: &Arc<Self>, place: &Place<R::RuntimeId>) -> Arc<Pool<R::RuntimeId, W>> {
         let (pool, forgotten, is_maintained) = {
             let mut pools = self.pools();
             let (pool, forgotten) = pools.of(place);
             (pool, forgotten, pools.start_maintaining())
         };
-        // Closing its connections wakes their tasks.
+        // Without the lock, because closing its connections wakes their tasks.
         drop(forgotten);
         if !is_maintained {
             let maintenance = maintain(Arc::downgrade(self), self.reactor.clone());
@@ -134,7 +135,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
         }
     }
 
-    /// The request as it goes over the wire: a forwarding proxy wants the whole address, a server its path.
+    /// The request as it is sent: a forwarding proxy needs the absolute URL, a server the path.
     fn with_target(&self, mut request: Request<Bytes>) -> Request<Bytes> {
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
@@ -152,15 +153,16 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
         request
     }
 
-    /// How long a call waits for the user's runtime to begin it: a second, unless that were all the time for connecting.
+    /// How long a call waits for the user's runtime to begin it: a second, or half of the connect timeout if that is
+    /// less.
     fn patience(&self) -> Duration {
         const LEAST: Duration = Duration::from_millis(50);
         const MOST: Duration = Duration::from_secs(1);
         (self.connector.timeout() / 2).clamp(LEAST, MOST)
     }
 
-    /// Closes what was idle for long enough, makes what no runtime of the user's came to begin, and says when to look again;
-    /// never if there is nothing to look after.
+    /// Closes connections that were idle for too long, and moves calls that the user's runtime has not begun to our own
+    /// thread. Returns the pause before the next round, or `None` if nothing is left to maintain.
     fn maintain(self: &Arc<Self>) -> Option<Duration> {
         let (now, patience) = (self.reactor.now(), self.patience());
         let (all, mut is_used) = {
@@ -181,7 +183,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
             }
             if let Some(since) = pool.oldest() {
                 let left = since.saturating_add(patience).saturating_sub(now);
-                // One that was asked whether it runs answers until then.
+                // A task that was asked whether it runs has this long to answer.
                 next = next.min(left.max(patience / 4));
             }
         }
@@ -193,7 +195,7 @@ impl<R: Reactor, W: Waiter> Shared<R, W> {
     }
 }
 
-/// Looks after the connections of a client for as long as there are any.
+/// Maintains the pools of a client as long as they have connections.
 async fn maintain<R: Reactor, W: Waiter>(client: Weak<Shared<R, W>>, reactor: R) {
     let mut pause = client.upgrade().map(|client| client.patience());
     while let Some(time) = pause {

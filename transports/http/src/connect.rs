@@ -1,4 +1,4 @@
-//! Connections: name resolution, proxy, TCP and TLS, within one time limit, each failure by its stage.
+//! Connects: name resolution, proxy, TCP and TLS within one timeout. Failures say at which stage.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::tcp::{self, Endpoint, within};
 use crate::tunnel;
 use crate::wire::Stream;
 
-/// Makes connections to one server, or to the proxy before it.
+/// Connects to one server, or to the proxy in front of it.
 pub(crate) struct Connector {
     server: Endpoint,
     is_https: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Connector {
     timeout: Duration,
 }
 
-/// Where the first hop leads, and what the proxy there wants to see.
+/// The first hop, and the authorization for a proxy there.
 enum Way {
     Direct,
     Forward(Endpoint, Option<HeaderValue>),
@@ -50,7 +50,7 @@ impl Connector {
         #[cfg(not(feature = "tls"))]
         if is_https {
             return Err(ConfigError::Adapter(
-                "https needs the feature `tls`, without which this program was built".to_owned(),
+                "https needs the feature `tls`, which this program was built without".to_owned(),
             ));
         }
         Ok(Self {
@@ -63,7 +63,7 @@ impl Connector {
         })
     }
 
-    /// What `Host` says: includes the port unless it is the scheme's default.
+    /// The value of `Host`: includes the port unless it is the scheme's default.
     pub(crate) fn host_header(&self) -> String {
         match (self.server.port, self.is_https) {
             (443, true) | (80, false) => self.server.host.clone(),
@@ -71,7 +71,8 @@ impl Connector {
         }
     }
 
-    /// Whether a proxy forwards the requests, and then what authorizes them there. A tunnel sees that once.
+    /// `Some` if a proxy forwards the requests, with the authorization that each of them needs. A tunnel needs it only
+    /// once.
     pub(crate) fn forwarding(&self) -> Option<Option<&HeaderValue>> {
         match &self.way {
             Way::Forward(_, authorization) => Some(authorization.as_ref()),
@@ -84,7 +85,7 @@ impl Connector {
         self.timeout
     }
 
-    /// A stream to the server, before `end` and within the time for connecting, which began at `since`.
+    /// Connects to the server, before `end` and within the connect timeout, which began at `since`.
     pub(crate) async fn connect<R: Reactor>(
         &self,
         reactor: &R,

@@ -1,4 +1,4 @@
-//! The task of a connection: it makes it, and then one call after the other.
+//! The task of a connection: opens it, and then makes one call after the other.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,13 +9,13 @@ use cycles_proto::Failure;
 
 use crate::client::Shared;
 use crate::exchange::{Http, NoAnswer};
+use crate::mailbox::{Job, Mailbox};
 use crate::pool::Pool;
 use crate::reactor::{Place, Reactor};
-use crate::mailbox::{Job, Mailbox};
 use crate::waiter::Waiter;
 
-/// A connection, in its own task. However that ends, with its runtime or by a panic: a call that has not begun is made
-/// elsewhere.
+/// A connection, in its own task. However the task ends, with its runtime or by a panic, a call that has not begun is
+/// made elsewhere.
 pub(crate) struct Connection<R: Reactor, W: Waiter> {
     client: Weak<Shared<R, W>>,
     pool: Weak<Pool<R::RuntimeId, W>>,
@@ -41,7 +41,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         match self.connect().await {
             Some(Ok(http)) => self.serve(http).await,
             Some(Err(failure)) => {
-                // Unless it is made elsewhere by now.
+                // `None` if the call is made elsewhere by now.
                 if let Some(job) = self.mailbox.close() {
                     job.waiter.finish(Err(failure));
                 }
@@ -50,18 +50,18 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         }
     }
 
-    /// Makes the connection. Nothing if the call that it was made for is withdrawn meanwhile, or made elsewhere.
+    /// Connects. `None` if the first call is withdrawn meanwhile, or made elsewhere.
     async fn connect(&self) -> Option<Result<Http, Failure>> {
         let (reactor, connector) = {
             let client = self.client.upgrade()?;
             (client.reactor.clone(), Arc::clone(&client.connector))
         };
         if self.place != Place::Own && !reactor.is_able().await {
-            // The end of this has the call made elsewhere.
+            // Dropping `self` then makes the call elsewhere.
             return None;
         }
         let terms = self.mailbox.terms()?;
-        // Most of the time there is a connection, and what makes it need not be kept with it.
+        // Boxed, so that this large future does not stay in the task while the connection is in use.
         let mut connecting = Box::pin(async move {
             let stream = connector.connect(&reactor, terms.since, terms.end).await?;
             Http::over(stream).await
@@ -93,7 +93,7 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
         }
     }
 
-    /// Makes a call, and says whether there may be another.
+    /// Makes a call. Returns whether the connection can take another one.
     async fn make(&self, http: &mut Http, job: Box<Job<W>>, is_reused: bool) -> bool {
         let Job {
             request,
@@ -127,13 +127,13 @@ impl<R: Reactor, W: Waiter> Connection<R, W> {
             Some(Err(NoAnswer::Unsent(_, failure) | NoAnswer::Failed(failure))) => Err(failure),
             None => return false,
         };
-        // Before the answer is told, so that what follows from it finds this connection.
+        // Put back before the result is reported, so that the next call finds this connection.
         let may_continue = result.is_ok() && http.is_ready() && self.rest();
         waiter.finish(result);
         may_continue
     }
 
-    /// Waits for the next call, unless nobody can give one.
+    /// Puts the connection among the idle ones. False if the client or the pool is gone.
     fn rest(&self) -> bool {
         let Some((client, pool)) = self.client.upgrade().zip(self.pool.upgrade()) else {
             return false;
@@ -155,7 +155,7 @@ impl<R: Reactor, W: Waiter> Drop for Connection<R, W> {
             pool.remove(&self.mailbox);
         }
         let left = self.mailbox.close();
-        // Where our own thread is gone there is no other place.
+        // If this ran on our own thread and that is gone, there is no other place.
         if self.place != Place::Own || std::thread::panicking() {
             self.make_elsewhere(left, &Place::Own);
         }

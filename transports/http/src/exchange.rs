@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection, which makes one exchange after the other.
+//! An HTTP/1.1 connection, which makes one attempt after the other.
 
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
@@ -15,16 +15,16 @@ use hyper::client::conn::http1::{self, SendRequest};
 
 use crate::wire::{Stream, Wire};
 
-/// Both ends of hyper's connection. Dropped, it is closed.
+/// The two halves of hyper's connection. Dropping them closes it.
 pub(crate) struct Http {
     sender: SendRequest<Full<Bytes>>,
-    /// Moves the bytes. When it is over it is dropped, which gives back a request that it has not come to.
+    /// Moves the bytes. Dropped when it is over, which gives back a request that it has not started.
     bytes: Option<http1::Connection<Wire<Stream>, Full<Bytes>>>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 pub(crate) enum NoAnswer {
-    /// The connection was closed before a byte of the request was written. Here it is again.
+    /// The connection was closed before a byte of the request was written. Contains the request.
     Unsent(Box<Request<Full<Bytes>>>, Failure),
     /// It may have been sent.
     Failed(Failure),
@@ -41,17 +41,17 @@ impl Http {
         })
     }
 
-    /// Moves what there is to be moved, and says whether the connection is over.
+    /// Moves bytes, and is ready when the connection is over.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_over(&mut self.bytes, cx)
     }
 
-    /// Whether it can take the next request, as far as is known.
+    /// Whether it can take the next request, as far as known.
     pub(crate) fn is_ready(&self) -> bool {
         self.bytes.is_some() && self.sender.is_ready()
     }
 
-    /// Sends the request and reads an answer of at most `max_response` bytes.
+    /// Sends the request and reads a response of at most `max_response` bytes.
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -70,7 +70,7 @@ impl Http {
         };
         let mut answer = pin!(answer);
         let answer = poll_fn(|cx| {
-            // The request first, so that the bytes of it are there to be moved; then what the bytes have told.
+            // First the request, so that there are bytes to move; after moving them, the response may be there.
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
                 return Poll::Ready(answer);
             }
@@ -78,14 +78,14 @@ impl Http {
             answer.as_mut().poll(cx)
         })
         .await?;
-        // What the end of the answer has told, whether there may be another request among it. Nobody waits for more.
+        // One more poll, so that hyper sees whether the connection can be used again.
         let _ = poll_fn(|cx| Poll::Ready(self.poll_over(cx))).await;
         Ok(answer)
     }
 }
 
 fn poll_over<C: Future + Unpin>(bytes: &mut Option<C>, cx: &mut Context<'_>) -> Poll<()> {
-    // An error is told to the request that waits for an answer.
+    // An error is reported by the request that waits for its response.
     if bytes
         .as_mut()
         .is_some_and(|bytes| Pin::new(bytes).poll(cx).is_ready())
@@ -110,7 +110,8 @@ async fn read(response: Response<Incoming>, max_response: usize) -> Result<Respo
     }
 }
 
-/// The body, nothing if it is longer than `most` bytes. Nearly all come in one piece, which is what this returns then.
+/// Reads the body; `None` if it is longer than `most` bytes. Nearly always it comes in one piece, which is returned
+/// without a copy.
 async fn whole(mut body: Incoming, most: usize) -> Result<Option<Bytes>, hyper::Error> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
@@ -129,7 +130,7 @@ async fn whole(mut body: Incoming, most: usize) -> Result<Option<Bytes>, hyper::
     Ok(Some(if all.is_empty() { first } else { all.freeze() }))
 }
 
-/// What an error means after the request may have been sent.
+/// The failure for an error after which the request may have been sent.
 fn failed(error: &(dyn StdError + 'static)) -> Failure {
     let of_http = error.downcast_ref::<hyper::Error>();
     if of_http.is_some_and(is_head_too_large) {
@@ -138,7 +139,7 @@ fn failed(error: &(dyn StdError + 'static)) -> Failure {
     Failure::caused_by(FailureKind::Lost, error)
 }
 
-/// Whether a head was larger, or had more lines, than hyper reads. It has a method for this, for servers only.
+/// Whether a head was larger, or had more lines, than hyper reads. hyper offers a method for this only to servers.
 fn is_head_too_large(error: &hyper::Error) -> bool {
     error.is_parse() && error.to_string() == "message head is too large"
 }

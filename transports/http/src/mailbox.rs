@@ -1,4 +1,4 @@
-//! Where a connection takes its calls from.
+//! The mailbox of a connection, from which its task takes calls.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -10,32 +10,32 @@ use http_body_util::Full;
 
 use crate::waiter::Waiter;
 
-/// A call on its way.
+/// A call to be made.
 pub(crate) struct Job<W> {
     pub(crate) request: Request<Full<Bytes>>,
     pub(crate) terms: Terms,
     pub(crate) waiter: W,
 }
 
-/// How a call is to be made.
+/// The limits of a call.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) max_response: usize,
     /// When it was handed over.
     pub(crate) since: Duration,
-    /// When its time is over.
+    /// Its deadline.
     pub(crate) end: Duration,
 }
 
-/// The place of one connection, which its task takes one call after the other from.
+/// Holds the next call of one connection.
 pub(crate) struct Mailbox<W>(Mutex<State<W>>);
 
 struct State<W> {
     job: Option<Box<Job<W>>>,
     is_closed: bool,
-    /// Wakes the task, if it has looked here since it was woken last.
+    /// Wakes the task; set if it has looked here since it was last woken.
     waker: Option<Waker>,
-    /// When the task was asked whether it still runs, which it says by looking here.
+    /// When the task was woken to see whether it still runs. It answers by looking here.
     asked: Option<Duration>,
 }
 
@@ -49,7 +49,7 @@ impl<W: Waiter> Mailbox<W> {
         }))
     }
 
-    /// Leaves a call to the connection; gives it back if that has been closed.
+    /// Puts a call in; returns it if the connection is closed.
     pub(crate) fn put(&self, job: Box<Job<W>>) -> Result<(), Box<Job<W>>> {
         let mut state = self.lock();
         if state.is_closed {
@@ -60,7 +60,7 @@ impl<W: Waiter> Mailbox<W> {
         Ok(())
     }
 
-    /// The next call; none if there will be no more.
+    /// Takes the next call; `None` if there will be no more.
     pub(crate) fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Box<Job<W>>>> {
         self.look(cx, |state| {
             let is_there = state.job.is_some() || state.is_closed;
@@ -68,7 +68,7 @@ impl<W: Waiter> Mailbox<W> {
         })
     }
 
-    /// Whether nobody waits any more for the call that is there, or it was taken away.
+    /// Ready when the call here is withdrawn, or was taken away.
     pub(crate) fn poll_unwanted(&self, cx: &Context<'_>) -> Poll<()> {
         if self
             .look(cx, |state| state.job.is_none().then_some(()))
@@ -76,7 +76,7 @@ impl<W: Waiter> Mailbox<W> {
         {
             return Poll::Ready(());
         }
-        // Out of the lock, as it may run the code of others. Nobody gives a connection a call before it has made the first.
+        // Polled without the lock, because it may run foreign code. No other call arrives before the first one is made.
         let Some(job) = self.lock().job.take() else {
             return Poll::Ready(());
         };
@@ -85,7 +85,7 @@ impl<W: Waiter> Mailbox<W> {
         is_unwanted
     }
 
-    /// Takes no more calls. The one that nobody has begun yet is left.
+    /// Closes the mailbox. Returns the call that has not begun.
     pub(crate) fn close(&self) -> Option<Box<Job<W>>> {
         let mut state = self.lock();
         state.is_closed = true;
@@ -94,8 +94,8 @@ impl<W: Waiter> Mailbox<W> {
         job
     }
 
-    /// Takes the call away, and closes the connection, if nobody has begun it for longer than `patience` and its task does
-    /// not run. One that waits for something else, such as a slow proxy, is asked first.
+    /// Takes the call away and closes the connection, if the call has not begun within `patience` and the task does not
+    /// run. A task may also wait for something else, such as a slow proxy: it is woken first, and has time to answer.
     pub(crate) fn take_late(&self, now: Duration, patience: Duration) -> Option<Box<Job<W>>> {
         let mut state = self.lock();
         let since = state.job.as_ref()?.terms.since;
@@ -118,12 +118,12 @@ impl<W: Waiter> Mailbox<W> {
         job
     }
 
-    /// How the call is to be made, if there is one that nobody has begun.
+    /// The limits of the call that has not begun, if there is one.
     pub(crate) fn terms(&self) -> Option<Terms> {
         self.lock().job.as_ref().map(|job| job.terms)
     }
 
-    /// What the task finds here; if nothing, it is woken when there may be something.
+    /// Ready when `find` finds something; until then the task is woken when that may have changed.
     fn look<T>(&self, cx: &Context<'_>, mut find: impl FnMut(&mut State<W>) -> Option<T>) -> Poll<T> {
         let mut waker = None;
         loop {
@@ -139,7 +139,7 @@ impl<W: Waiter> Mailbox<W> {
             {
                 return Poll::Pending;
             }
-            // Wakers are made and dropped without the lock, for that is the code of others.
+            // Wakers are cloned and dropped without the lock, because that may run foreign code.
             let Some(waker) = waker.take() else {
                 drop(state);
                 waker = Some(cx.waker().clone());

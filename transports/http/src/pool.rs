@@ -1,4 +1,4 @@
-//! Connections, by the runtime that made them.
+//! Pools of connections, one per runtime.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use cycles_host::{IDLE, MAX_IDLE};
 
-use crate::reactor::Place;
 use crate::mailbox::{Job, Mailbox};
+use crate::reactor::Place;
 use crate::waiter::Waiter;
 
-/// Programs have one runtime or two, tests have many, one after the other.
+/// How many pools are kept. Programs have one or two runtimes; tests have many, one after the other.
 const MAX_POOLS: usize = 4;
 
 /// The pools of the runtimes that were used last.
 pub(crate) struct Pools<Id, W: Waiter> {
-    /// The one used last at the end.
+    /// The pool used last is at the end.
     known: Vec<PoolOf<Id, W>>,
-    /// Whether somebody looks after them.
+    /// Whether a maintenance task runs.
     is_maintained: bool,
-    /// Whether one was asked for since somebody looked.
+    /// Whether a pool was used since the last maintenance.
     is_used: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Pool<Id, W: Waiter> {
 
 struct State<W> {
     all: Vec<Arc<Mailbox<W>>>,
-    /// Those that wait for a call, each until a time; the one that waits longest first.
+    /// Idle connections, each with the time when it is closed; the oldest first.
     idle: Vec<(Duration, Arc<Mailbox<W>>)>,
 }
 
@@ -48,7 +48,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         }
     }
 
-    /// The pool of a place, a new one if it is not known; and the one that is forgotten for it.
+    /// Returns the pool of a place, a new one if there is none; and the old one that is removed to make room.
     pub(crate) fn of(&mut self, place: &Place<Id>) -> (PoolOf<Id, W>, Option<PoolOf<Id, W>>) {
         self.is_used = true;
         if let Some(last) = self.known.last()
@@ -61,7 +61,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
             Some(position) => self.known.remove(position),
             None => Arc::new(Pool::new(place.clone())),
         };
-        // Not one that somebody is at, or that has a call which nobody has begun.
+        // Not a pool in use, or one with a call that has not begun.
         let is_at_rest = |pool: &PoolOf<Id, W>| Arc::strong_count(pool) == 1 && pool.oldest().is_none();
         let oldest = self.known.iter().position(is_at_rest);
         let oldest = oldest.filter(|_| self.known.len() >= MAX_POOLS);
@@ -70,13 +70,13 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         (pool, forgotten)
     }
 
-    /// Whether somebody looked after them already, as somebody does from now on.
+    /// Marks the pools as maintained. Returns whether they were already.
     pub(crate) fn start_maintaining(&mut self) -> bool {
         mem::replace(&mut self.is_maintained, true)
     }
 
-    /// Whoever looks after them looks again after this time; if never, it is not needed any more, unless one was asked for
-    /// meanwhile.
+    /// Ends one round of maintenance; `next` is the pause before the next round, or `None` if nothing is left to
+    /// maintain. Returns the pause, or `None` if the task may end: not if a pool was used meanwhile.
     pub(crate) fn schedule_look(&mut self, next: Option<Duration>) -> Option<Duration> {
         let next = next.or(self.is_used.then_some(Duration::MAX));
         self.is_maintained = next.is_some();
@@ -87,7 +87,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         self.known.clone()
     }
 
-    /// Whether one was asked for since the last time: then a call may be on its way to it.
+    /// Returns whether a pool was used since the last call of this: then a call may be on its way to it.
     pub(crate) fn take_used(&mut self) -> bool {
         mem::take(&mut self.is_used)
     }
@@ -105,7 +105,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         }
     }
 
-    /// Leaves a call to the connection that was used last. Gives it back if there is none.
+    /// Gives a call to the connection that was used last. Returns it if there is none.
     pub(crate) fn give(&self, now: Duration, mut job: Box<Job<W>>) -> Option<Box<Job<W>>> {
         loop {
             let last = self.lock().idle.pop();
@@ -123,14 +123,14 @@ impl<Id, W: Waiter> Pool<Id, W> {
         }
     }
 
-    /// A place for a connection, which is made for this call.
+    /// Adds the mailbox of a new connection, which is opened for this call.
     pub(crate) fn add(&self, first: Box<Job<W>>) -> Arc<Mailbox<W>> {
         let mailbox = Arc::new(Mailbox::new(first));
         self.lock().all.push(Arc::clone(&mailbox));
         mailbox
     }
 
-    /// A connection waits for the next call from now on.
+    /// Puts a connection among the idle ones.
     pub(crate) fn rest(&self, now: Duration, mailbox: &Arc<Mailbox<W>>) {
         let mut state = self.lock();
         let longest = (state.idle.len() == MAX_IDLE).then(|| state.idle.remove(0));
@@ -139,7 +139,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         longest.map(|(_, mailbox)| mailbox.close());
     }
 
-    /// A connection is over: its task has run.
+    /// Removes a connection whose task has ended.
     pub(crate) fn remove(&self, mailbox: &Arc<Mailbox<W>>) {
         self.is_stalled.store(false, Ordering::Relaxed);
         let mut state = self.lock();
@@ -147,7 +147,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         state.idle.retain(|(_, known)| !Arc::ptr_eq(known, mailbox));
     }
 
-    /// Closes those that wait.
+    /// Closes the idle connections.
     pub(crate) fn close_idle(&self) {
         let idle = mem::take(&mut self.lock().idle);
         for (_, mailbox) in idle {
@@ -155,7 +155,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         }
     }
 
-    /// Closes what has waited long enough, and says until when the next one waits.
+    /// Closes connections that were idle for too long. Returns when the next one has to be closed.
     pub(crate) fn close_old(&self, now: Duration) -> Option<Duration> {
         let mut state = self.lock();
         let over = state.idle.partition_point(|(until, _)| *until <= now);
@@ -168,7 +168,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         next
     }
 
-    /// What was left to connections for longer than `patience`, and nobody came to begin.
+    /// Takes the calls that no connection has begun within `patience`.
     pub(crate) fn take_late(&self, now: Duration, patience: Duration) -> Vec<Box<Job<W>>> {
         let all = self.lock().all.clone();
         let late = all.iter().filter_map(|mailbox| mailbox.take_late(now, patience));
@@ -179,7 +179,7 @@ impl<Id, W: Waiter> Pool<Id, W> {
         late
     }
 
-    /// When the oldest of the calls was left that nobody has begun.
+    /// When the oldest call that has not begun was handed over.
     pub(crate) fn oldest(&self) -> Option<Duration> {
         let all = self.lock().all.clone();
         all.iter()
@@ -188,12 +188,12 @@ impl<Id, W: Waiter> Pool<Id, W> {
             .min()
     }
 
-    /// Whether there is no connection, nor one in the making.
+    /// Whether there is no connection, not even one that is being opened.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().all.is_empty()
     }
 
-    /// Whether nothing has run here since something was taken away.
+    /// Whether no task has ended here since a call was taken away.
     pub(crate) fn is_stalled(&self) -> bool {
         self.is_stalled.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What an adapter gives: sockets, tasks, a timer.
+//! The runtime services that an adapter supplies: sockets, tasks, timers.
 
 use core::future::{Future, ready};
 use core::time::Duration;
@@ -12,47 +12,50 @@ pub trait Reactor: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// A wait.
+    /// A timer.
     type Sleep: Future<Output = ()> + Unpin + Send + 'static;
 
-    /// Tells the user's runtimes apart: a connection is used in the runtime that made it and in no other. `()` where no call
-    /// is made in any of them.
+    /// Identifies a runtime of the user: a connection is only used in the runtime that opened it. `()` if no calls are
+    /// made in the user's runtimes.
     type RuntimeId: Clone + PartialEq + Send + Sync + 'static;
 
-    /// Where a call that begins here is to be made: in the user's runtime that runs here, or else on the adapter's own thread.
+    /// Returns where to make a call that starts here: in the user's runtime that runs here, or on the adapter's own
+    /// thread.
     fn place(&self) -> Place<Self::RuntimeId>;
 
-    /// Runs a task to its end, or drops it when its runtime ends or is not there. For [`Place::Here`] in the runtime that runs
-    /// here.
+    /// Runs a task to its end, or drops it if its runtime ends or does not exist. [`Place::Here`] means the runtime
+    /// that runs here. Must not block.
     fn spawn(&self, place: &Place<Self::RuntimeId>, task: impl Future<Output = ()> + Send + 'static);
 
-    /// Whether connections can be made in the user's runtime that runs here. Asked by a task of each connection there.
+    /// Whether the user's runtime that runs here can open connections. Called in the task of each connection there.
+    /// True by default.
     fn is_able(&self) -> impl Future<Output = bool> + Send {
         ready(true)
     }
 
-    /// Whether a caller on this thread may be kept waiting.
+    /// Whether a caller on this thread may be blocked. False by default.
     fn may_wait_here(&self) -> bool {
         false
     }
 
-    /// Monotonic time, which counts the time that the machine slept and is the same in all threads.
+    /// Returns the monotonic time, which includes the time that the machine slept and is the same in all threads.
     fn now(&self) -> Duration;
 
-    /// Waits for that long, however long that is. Called and polled in a task.
+    /// Waits for `time`, which may be of any length. Called and polled in a task; may be dropped at any time.
     fn sleep(&self, time: Duration) -> Self::Sleep;
 
-    /// The addresses of a name. Called and polled in a task.
+    /// Resolves a name. Called and polled in a task; may be dropped at any time.
     fn resolve(&self, name: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// A connection that sends each write at once (`TCP_NODELAY`). Called and polled in a task.
+    /// Opens a connection that sends each write at once (`TCP_NODELAY`). Called and polled in a task; may be dropped at
+    /// any time.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
 /// Where tasks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<Id> {
-    /// In this runtime of the user's, the one that runs here. It may stand still or end at any time.
+    /// In the user's runtime that runs here. It may stall or end at any time.
     Here(Id),
     /// On the adapter's own thread.
     Own,

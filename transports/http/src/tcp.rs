@@ -1,4 +1,4 @@
-//! A connection to the first address of a host that takes one.
+//! TCP connections: to the first address of a host that accepts one.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use crate::reactor::Reactor;
 
 /// A host and a port.
 pub(crate) struct Endpoint {
-    /// An address of IPv6 stands in brackets.
+    /// An IPv6 address is in brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -34,14 +34,14 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Without the brackets of an address of IPv6.
+    /// The host without the brackets of an IPv6 address.
     pub(crate) fn name(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 }
 
-/// Tries one address after the other, each with an equal share of the time that is left before `end`: one that does
-/// not answer leaves time for the next. `stage` says what a failure here is one of.
+/// Tries one address after the other, each with an equal share of the time left before `end`, so that an address that
+/// does not answer leaves time for the next. `stage` maps a failure to the stage to report.
 pub(crate) async fn connect<R: Reactor>(
     reactor: &R,
     endpoint: &Endpoint,
@@ -75,7 +75,7 @@ async fn resolve<R: Reactor>(reactor: &R, endpoint: &Endpoint) -> io::Result<Vec
     }
 }
 
-/// What comes of `work`, if it comes within `time`.
+/// Runs `work` with a timeout.
 pub(crate) async fn within<R: Reactor, T>(
     reactor: &R,
     time: Duration,

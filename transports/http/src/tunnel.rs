@@ -1,4 +1,4 @@
-//! A way through a proxy that it cannot look into: `CONNECT`.
+//! Tunnels through a proxy: `CONNECT`.
 
 use std::error::Error as StdError;
 use std::future::{Future as _, poll_fn};
@@ -39,7 +39,7 @@ pub(crate) async fn open<S: Duplex>(
     }
     let parts = connection.into_parts();
     if !parts.read_buf.is_empty() {
-        return Err("it spoke before it was asked".into());
+        return Err("it sent data before the tunnel was used".into());
     }
     Ok(parts.io.into_inner())
 }

@@ -1,4 +1,4 @@
-//! Whoever waits for the answer to a call.
+//! The receiver of a call's result.
 
 use std::task::{Context, Poll};
 
@@ -7,15 +7,15 @@ use cycles_client::Done;
 use cycles_proto::Failure;
 use http::Response;
 
-/// Whoever waits for the answer to a call: an engine, by its [`Done`], or a test. Dropped, it knows that there will be none.
+/// Receives the result of a call: an engine's [`Done`], or a test. Dropping it reports that there is no result.
 pub trait Waiter: Send + Sync + 'static {
-    /// Asked right before the first byte leaves: whether it may.
+    /// Returns whether the call may be sent; called right before the first byte is written.
     fn begin(&mut self) -> bool;
 
-    /// Whether nobody waits any more. If not, `cx` is woken when that may have changed.
+    /// Ready when the call is withdrawn. Until then `cx` is woken when that changes.
     fn poll_withdrawn(&self, cx: &Context<'_>) -> Poll<()>;
 
-    /// What came of the call.
+    /// Takes the result of the call.
     fn finish(self, result: Result<Response<Bytes>, Failure>);
 }
 

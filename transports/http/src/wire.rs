@@ -1,4 +1,4 @@
-//! Bytes to and from the server, with the traits that hyper asks for.
+//! Byte streams with hyper's traits.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,22 +11,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// A connection, plain or encrypted.
 pub(crate) type Stream = Box<dyn Duplex + Send>;
 
-/// Both directions.
+/// A stream that can be read and written.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
-/// A connection as hyper wants to see it.
+/// A stream with hyper's traits.
 pub(crate) struct Wire<S> {
     stream: S,
-    /// How often there were bytes since there were none.
+    /// How many reads in a row have returned bytes.
     reads: u32,
 }
 
 const LANDING: usize = 8 * 1024;
 
-/// Then it is somebody else's turn: hyper reads on for as long as there is something, and a server that sends without end
-/// would keep whoever polls from looking at the time.
+/// After so many reads the task yields: hyper reads as long as there are bytes, and a server that sends without end
+/// would keep the task from noticing a timeout.
 const READS_IN_A_ROW: u32 = 8;
 
 impl<S> Wire<S> {
@@ -51,8 +51,8 @@ impl<S: Duplex> hyper::rt::Read for Wire<S> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // Where bytes land before hyper has them: its own buffer may hold none that were not written yet. All connections
-        // share this place on the stack, which is in the processor's cache by then.
+        // hyper's buffer may be uninitialized, so bytes are read here first. All connections use this part of the
+        // stack, which is in the processor's cache.
         let mut landing = [const { MaybeUninit::uninit() }; LANDING];
         let most = buf.remaining().min(LANDING);
         let mut landed = ReadBuf::uninit(landing.get_mut(..most).unwrap_or_default());

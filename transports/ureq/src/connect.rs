@@ -1,5 +1,5 @@
-//! Connections: proxy, TCP and TLS one after the other, each failure by its stage. Whatever fails here was never
-//! sent; whatever fails later may have been.
+//! Connects through proxy, TCP and TLS, and reports at which stage it failed. A call that fails here was never sent; a
+//! call that fails later may have been.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, TcpConnector, T
 
 use crate::names::Names;
 
-/// Why there is no connection.
+/// Why connecting failed.
 #[derive(Debug)]
 pub(crate) struct ConnectError {
     kind: FailureKind,
@@ -32,7 +32,7 @@ impl ConnectError {
         }
     }
 
-    /// An error of a stage, or one of the stages within it.
+    /// An error of this stage, or of an inner one.
     pub(crate) fn at(stage: FailureKind, error: Error) -> Self {
         if matches!(error, Error::Timeout(_)) {
             return Self::timed_out();
@@ -52,7 +52,7 @@ impl ConnectError {
         }
     }
 
-    /// What the caller gets to know.
+    /// The failure that the session gets.
     pub(crate) fn failure(&self) -> Failure {
         match &self.source {
             Some(_) => Failure::caused_by(self.kind, self),
@@ -82,7 +82,7 @@ impl From<ConnectError> for Error {
     }
 }
 
-/// Connects through the proxy, if there is one and it is of the kind that the connector within knows.
+/// Connects through the proxy, if there is one of the kind that the inner connector supports.
 #[derive(Debug, Default)]
 pub(crate) struct ViaProxy<C>(C);
 
@@ -99,12 +99,12 @@ impl<In: Transport, C: Connector<In>> Connector<In> for ViaProxy<C> {
     }
 }
 
-/// Connects directly, if nothing before it did.
+/// Connects directly, if no connector before it has connected.
 #[derive(Debug)]
 pub(crate) struct DirectConnector {
     tcp: TcpConnector,
     names: Names,
-    /// What a failure is a failure of: of connecting, or of the proxy that is connected to in place of the server.
+    /// The stage of a failure: the connection to the server, or to the proxy in its place.
     stage: FailureKind,
 }
 

@@ -1,4 +1,4 @@
-//! Exchanges one request for one response over pooled connections.
+//! Makes attempts over pooled connections.
 
 use core::time::Duration;
 use std::io;
@@ -13,8 +13,8 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksC
 use ureq::{Agent, AsSendBody, Error};
 
 use crate::connect::{ConnectError, DirectConnector, ViaProxy};
-use crate::redact::Redactor;
 use crate::names::Names;
+use crate::redact::Redactor;
 use crate::route;
 #[cfg(feature = "tls")]
 use cycles_host::ProxyProtocol;
@@ -25,17 +25,16 @@ pub(crate) struct HttpClient {
     agent: Agent,
     redactor: Redactor,
     names: Names,
-    /// What a name without an address is a failure of; nothing if a tunnel leads to the server.
+    /// The stage at which a failed name resolution counts; `None` if a tunnel leads to the server, which resolves it.
     naming: Option<FailureKind>,
-    /// For name, TCP and TLS together.
+    /// For name resolution, TCP and TLS together.
     connect_timeout: Duration,
 }
 
-/// What ureq's own buffers hold for each connection. The answers of a ledger are far smaller; a larger one is
-/// read in parts.
+/// The size of ureq's buffers for each connection. A ledger's responses are far smaller; a larger one is read in parts.
 const BUFFER: usize = 16 * 1024;
 
-/// A panic of an exchange ends its own connection: the others, and the pool of them, are in order.
+/// A panic during an attempt loses only its connection: the pool and the other connections stay consistent.
 impl UnwindSafe for HttpClient {}
 impl RefUnwindSafe for HttpClient {}
 
@@ -63,7 +62,7 @@ impl HttpClient {
             .max_idle_connections_per_host(MAX_IDLE)
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
-            // A head that fills the buffer is too large, and not at its end.
+            // A head that fills the buffer is too large, because its end is missing.
             .max_response_header_size(BUFFER - 1)
             .build();
         let connector =
@@ -97,17 +96,17 @@ impl HttpClient {
         })
     }
 
-    /// Makes the call, once, within its time.
+    /// Makes the call once, within its timeout.
     pub(crate) fn exchange(&self, call: Call) -> Result<Response<Bytes>, Failure> {
         let began = Instant::now();
         if let Some(stage) = self.naming {
-            // Here, so that the name and the connection share their time. ureq asks again and is answered at once.
+            // Resolved here so that name and connection share one timeout. ureq resolves again, from the cache.
             self.names
                 .resolve(call.request.uri(), self.connect_timeout.min(call.timeout))
                 .map_err(|error| ConnectError::at(stage, error.into()).failure())?;
         }
         let elapsed = began.elapsed();
-        // Those that waited for any time are too old then, and are closed.
+        // With zero every idle connection is too old, and is closed.
         let idle = if call.fresh { Duration::ZERO } else { IDLE };
         let time = Time {
             whole: call.timeout.saturating_sub(elapsed),
@@ -149,16 +148,16 @@ impl HttpClient {
     }
 }
 
-/// How long a call may take.
+/// The time limits of an attempt.
 #[derive(Clone, Copy)]
 struct Time {
     whole: Duration,
     connect: Duration,
-    /// How long a connection may have waited that is used for it.
+    /// The longest idle time of a connection to use.
     idle: Duration,
 }
 
-/// What an error of ureq means. Everything after a connection was had may have been sent.
+/// The meaning of an error of ureq. After connecting, the request may have been sent.
 fn failure(error: &Error) -> Failure {
     if let Error::Other(other) = error
         && let Some(connect) = other.downcast_ref::<ConnectError>()
@@ -181,7 +180,7 @@ fn failure(error: &Error) -> Failure {
     }
 }
 
-/// The type of the error within is not public; its name is in its `Debug`.
+/// The inner error's type is not public, but its name is in its `Debug`.
 fn has_too_many_headers(error: &Error) -> bool {
     matches!(error, Error::Protocol(error) if format!("{error:?}") == "HttpParseTooManyHeaders")
 }

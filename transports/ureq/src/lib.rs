@@ -5,9 +5,9 @@ mod background;
 mod client;
 mod connect;
 mod default_client;
-mod redact;
 mod http_client;
 mod names;
+mod redact;
 mod route;
 #[cfg(feature = "tls")]
 mod tls;

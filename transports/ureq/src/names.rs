@@ -1,5 +1,5 @@
-//! Addresses of names, remembered. ureq asks before every call, whether or not it has a connection, and its own
-//! resolver starts a thread each time to keep the time limit.
+//! A cache of resolved names. ureq resolves before every call, whether or not it has a connection, and its own resolver
+//! starts a thread each time to enforce the timeout.
 
 use core::time::Duration;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -15,35 +15,35 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::connect::ConnectError;
 
-/// The addresses of the names that one client uses: its server's, or its proxy's. Clones share them.
+/// The resolved names of one client: its server's, or its proxy's. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The proxy that is connected to whatever server is asked for.
+    /// The proxy to connect to, whichever server is asked for.
     proxy: Option<Uri>,
     known: Mutex<Vec<Name>>,
     changed: Condvar,
 }
 
-/// A name, by its host and port.
+/// A name and its addresses.
 #[derive(Debug)]
 struct Name {
     host_and_port: String,
     addresses: Vec<SocketAddr>,
-    /// When they were learnt.
+    /// When they were resolved; `None` if they are to be resolved again.
     learnt: Option<Instant>,
-    /// Whether a thread is asking, so that no second one does.
+    /// Whether a thread is resolving the name.
     is_being_asked: bool,
     problem: Option<String>,
 }
 
-/// How long addresses are used before they are asked for again.
+/// How long addresses are used before they are resolved again.
 const FRESH: Duration = Duration::from_secs(30);
 
 impl Names {
-    /// With a proxy that forwards, its addresses stand for those of every server.
+    /// If `proxy` forwards the requests, its addresses replace those of every server.
     pub(crate) fn new(proxy: Option<Uri>) -> Self {
         Self(Arc::new(Inner {
             proxy,
@@ -51,10 +51,11 @@ impl Names {
         }))
     }
 
-    /// The addresses for `uri`, within `time`. If the system has no answer, those that were known before.
+    /// Resolves the host of `uri`; blocks for at most `time`. If the system cannot resolve it, returns the addresses
+    /// that were known before.
     ///
     /// # Errors
-    /// If there are none, or not in time.
+    /// If there are no addresses, or not in time.
     pub(crate) fn resolve(&self, uri: &Uri, time: Duration) -> Result<ResolvedSocketAddrs, ConnectError> {
         let host_and_port = self
             .host_and_port(uri)
@@ -78,7 +79,7 @@ impl Names {
                         ConnectError::new(FailureKind::Dns, problem)
                     }));
                 }
-                // Nothing better is to be had for now.
+                // The old addresses are the best there are.
                 name.learnt = Some(Instant::now());
                 return Ok(list(&name.addresses));
             }
@@ -94,7 +95,7 @@ impl Names {
         }
     }
 
-    /// Nobody was there: the next call asks again.
+    /// After a failed connection: the next call resolves the name again.
     pub(crate) fn expire(&self, uri: &Uri) {
         let expired = self.host_and_port(uri);
         for name in self.lock().iter_mut() {
@@ -104,7 +105,7 @@ impl Names {
         }
     }
 
-    /// Asks the system, on a thread because that takes as long as it likes.
+    /// Resolves a name on a thread, because the system's resolver has no timeout.
     fn ask(&self, host_and_port: String) {
         let (names, name) = (self.clone(), host_and_port.clone());
         let builder = thread::Builder::new().name("cycles-resolver".to_owned());
@@ -175,7 +176,7 @@ fn list(addresses: &[SocketAddr]) -> ResolvedSocketAddrs {
     list
 }
 
-/// As many as the list holds.
+/// How many addresses ureq's list holds.
 const MOST: usize = 16;
 
 #[cfg(test)]

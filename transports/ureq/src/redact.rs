@@ -1,9 +1,10 @@
-//! Keeps the API key from ureq, which at trace level logs every byte that it writes and reads: a request carries
-//! stars until it is handed to the socket, and an answer that echoes the key has a stand-in for it while ureq looks at
-//! it. What ureq has read has the key again: it may be a part of an id.
+//! Keeps the API key out of ureq's trace logs, which show every byte that it writes and reads. A request has stars in
+//! place of the key until it reaches the socket. If a response echoes the key, ureq sees a stand-in, which is replaced
+//! by the key afterwards: it may be part of an id.
 //!
-//! As all bytes pass here, a request's head and body leave in one piece, where ureq would send two; and a request that
-//! a proxy is to forward gets what such a proxy wants to see, which ureq cannot write.
+//! All bytes pass here, so two more things are done: head and body of a request are written in one piece, where ureq
+//! would write two; and a request to a forwarding proxy gets the absolute URL and the authorization, which ureq cannot
+//! write.
 
 use core::ops::Range;
 use core::{fmt, mem};
@@ -20,48 +21,48 @@ use ureq::unversioned::transport::{
 use cycles_proto::Seed;
 use cycles_proto::config::ApiKey;
 
-/// Wraps connections, the last of all.
+/// Wraps connections; must be the last connector of the chain.
 #[derive(Clone)]
 pub(crate) struct Redactor(Arc<Secret>);
 
 struct Secret {
     key: String,
-    /// What stands for it in a head, with what comes before and after.
+    /// The end of a header line with the stars, from the colon to the line break.
     line: Vec<u8>,
     stars: HeaderValue,
-    /// What stands for it in an answer: as long, and nothing that anybody could send.
+    /// Replaces the key in a response: of the same length, and random, so that no server can send it by chance.
     stand_in: Vec<u8>,
     forwarding: Option<Forwarding>,
 }
 
-/// What a request has for a proxy that forwards it.
+/// Additions to a request for a forwarding proxy.
 struct Forwarding {
-    /// What stands before the path, to make the whole address of it.
+    /// Scheme and authority, written before the path to make the URL absolute.
     address: Vec<u8>,
-    /// The line with user and password, or nothing. ureq, which logs what it sees, does not see it.
+    /// The header line with user and password, or nothing. ureq does not see it, and so cannot log it.
     authorization: Vec<u8>,
 }
 
-/// A connection of which ureq sees everything but the key.
+/// A connection on which ureq sees everything but the key.
 pub(crate) struct Redacted<T> {
     connection: T,
     secret: Arc<Secret>,
     buffers: LazyBuffers,
-    /// How much of the connection's output is filled and not sent.
+    /// How many bytes of the connection's output buffer are filled and not sent.
     unsent: usize,
-    /// Whether the next output begins a request.
+    /// Whether the next output begins a new request.
     is_between: bool,
 }
 
 impl Redactor {
-    /// For requests to `server`, which `forwarder` forwards if there is one. What nobody can guess is made of `seed`.
+    /// For requests to `server`, which `forwarder` forwards if there is one. The stand-in is derived from `seed`.
     pub(crate) fn new(key: &ApiKey, seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
         let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
         let key = key.expose().to_owned();
         let stars = "*".repeat(key.len());
         Self(Arc::new(Secret {
             line: format!(": {stars}\r\n").into_bytes(),
-            // Stars are fit for a header.
+            // Stars are valid in a header.
             stars: HeaderValue::from_str(&stars).unwrap_or(HeaderValue::from_static("*")),
             stand_in: seed.to_string().bytes().cycle().take(key.len()).collect(),
             key,
@@ -69,14 +70,14 @@ impl Redactor {
         }))
     }
 
-    /// The answer with the key where it had it.
+    /// Puts the key back into the response.
     pub(crate) fn restore(&self, answer: Response<Bytes>) -> Response<Bytes> {
         let is_in = |bytes: &[u8]| find(bytes, &self.0.stand_in).is_some();
         let (mut head, mut body) = answer.into_parts();
         for value in head.headers.values_mut().filter(|value| is_in(value.as_bytes())) {
             let mut bytes = value.as_bytes().to_vec();
             self.0.unmask(&mut bytes);
-            // The key is fit for a header, so that the whole is.
+            // The key is valid in a header, so the whole value is.
             *value = HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| value.clone());
         }
         if is_in(&body) {
@@ -87,7 +88,7 @@ impl Redactor {
         Response::from_parts(head, body)
     }
 
-    /// Puts stars in place of the key.
+    /// Replaces the key by stars.
     pub(crate) fn hide(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut().filter(|value| value.is_sensitive()) {
             if *value == self.0.key {
@@ -112,14 +113,14 @@ impl Forwarding {
 }
 
 impl Secret {
-    /// Puts the stand-in wherever the key is.
+    /// Replaces the key by the stand-in.
     fn mask(&self, bytes: &mut [u8]) {
         if self.key.len() >= SHORTEST {
             replace(bytes, self.key.as_bytes(), &self.stand_in);
         }
     }
 
-    /// Puts the key wherever the stand-in is.
+    /// Replaces the stand-in by the key.
     fn unmask(&self, bytes: &mut [u8]) {
         if self.key.len() >= SHORTEST {
             replace(bytes, &self.stand_in, self.key.as_bytes());
@@ -127,7 +128,7 @@ impl Secret {
     }
 }
 
-/// Writes `by` over every `part`, which is as long.
+/// Replaces every `part` by `by`, which has the same length.
 fn replace(bytes: &mut [u8], part: &[u8], by: &[u8]) {
     let mut from = 0;
     while let Some(start) = find(&bytes[from..], part) {
@@ -158,13 +159,13 @@ impl<In: Transport> Connector<In> for Redactor {
 }
 
 impl<T: Transport> Redacted<T> {
-    /// Takes over a part of what ureq wrote, with the key where it has stars.
+    /// Copies a part of ureq's output, with the key in place of the stars.
     fn append(&mut self, part: Range<usize>, timeout: NextTimeout) -> Result<(), Error> {
         self.make_room(part.len(), timeout)?;
         let output = &mut self.connection.buffers().output()[self.unsent..][..part.len()];
         self.unsent += part.len();
         output.copy_from_slice(&self.buffers.output()[part]);
-        // A line of a head is written as a whole, and no body of ours has a raw line break.
+        // ureq writes each header line as a whole, and no body of ours contains a raw line break.
         if let Some(start) = find(output, &self.secret.line) {
             let key = self.secret.key.as_bytes();
             output[start + 2..][..key.len()].copy_from_slice(key);
@@ -208,7 +209,7 @@ impl<T: Transport> Transport for Redacted<T> {
         let Some(forwarding) = secret.forwarding.as_ref().filter(|_| is_first) else {
             return self.append(0..amount, timeout);
         };
-        // A line of a head is written as a whole.
+        // ureq writes each header line as a whole.
         let output = &self.buffers.output()[..amount];
         let target = find(output, b" ").map_or(0, |space| space + 1);
         let headers = find(output, b"\r\n").map_or(amount, |end| end + 2);
@@ -243,7 +244,7 @@ impl<T: Transport> Transport for Redacted<T> {
     }
 }
 
-/// A shorter key could be found by chance in what belongs to HTTP.
+/// A shorter key could appear by chance in parts of HTTP itself.
 const SHORTEST: usize = 8;
 
 fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {

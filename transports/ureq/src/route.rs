@@ -1,13 +1,13 @@
-//! How ureq is told of the proxy before the server.
+//! Proxies for ureq.
 //!
-//! ureq itself only tunnels. A forwarding proxy is not told to it at all: [`Names`](crate::names::Names) says the
-//! proxy's addresses where ureq asks for the server's, and [`Redactor`](crate::redact::Redactor) writes the whole
-//! address into the request line.
+//! ureq itself only tunnels. It does not know of a forwarding proxy: [`Names`](crate::names::Names) returns the proxy's
+//! addresses when ureq resolves the server, and [`Redactor`](crate::redact::Redactor) writes the absolute URL into the
+//! request line.
 
 use cycles_host::{Proxy, ProxyProtocol};
 use cycles_proto::ConfigError;
 
-/// The kinds of proxy that can be used.
+/// The supported proxy protocols.
 pub(crate) const SPOKEN: &[ProxyProtocol] = &[
     ProxyProtocol::Http,
     #[cfg(feature = "tls")]
@@ -18,7 +18,7 @@ pub(crate) const SPOKEN: &[ProxyProtocol] = &[
     ProxyProtocol::Socks5h,
 ];
 
-/// The proxy that tunnels, for ureq.
+/// A tunnelling proxy as ureq configures it.
 pub(crate) fn tunnel(proxy: &Proxy) -> Result<ureq::Proxy, ConfigError> {
     let mut builder = ureq::Proxy::builder(match proxy.protocol() {
         ProxyProtocol::Http => ureq::ProxyProtocol::Http,

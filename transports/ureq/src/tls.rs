@@ -1,4 +1,4 @@
-//! TLS by rustls over a connection of ureq's.
+//! TLS by rustls over ureq's connections.
 
 use std::fmt;
 use std::io::{Read as _, Write as _};
@@ -17,7 +17,7 @@ use cycles_proto::FailureKind;
 
 use crate::connect::ConnectError;
 
-/// Encrypts connections to https servers, and to a proxy that forwards and is spoken to over TLS.
+/// Encrypts connections to https servers, and to a forwarding proxy that speaks TLS.
 pub(crate) struct TlsConnector {
     pub(crate) config: Option<Arc<ClientConfig>>,
     pub(crate) proxy: Option<Uri>,
@@ -69,7 +69,7 @@ fn encrypt(
     })
 }
 
-/// What is left of the time to connect after the stages before.
+/// The rest of the connect timeout after the earlier stages.
 fn time_left(details: &ConnectionDetails<'_>) -> NextTimeout {
     let mut timeout = details.timeout;
     if let (Duration::Exact(whole), Instant::Exact(began), Instant::Exact(now)) =

@@ -1,4 +1,4 @@
-//! Threads that make calls, as many as there are calls at once. How many that may be is not decided here.
+//! Threads that make calls, one per concurrent call. The core limits how many calls run at once.
 
 use core::cell::Cell;
 
@@ -6,15 +6,15 @@ use cycles_host::Threads;
 
 pub(crate) struct Workers(Threads<(), Job>);
 
-/// Something that may block.
+/// A closure that may block.
 type Job = Box<dyn FnOnce() + Send>;
 
 thread_local! {
-    /// Whether the job of this thread is nearly over, and the thread has nothing to do next.
+    /// Whether the job of this thread only has its result to report, so that the thread is free for the next job.
     static IS_ENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The job that runs here has only to hand on its result: the next one that is submitted here is left to this thread.
+/// Called by a job that only has its result to report: this thread takes the next job that is submitted on it.
 pub(crate) fn keep_next_job() {
     IS_ENDING.set(true);
 }
@@ -27,10 +27,11 @@ impl Workers {
         }))
     }
 
-    /// Has the job done. If the system has no thread for it, it waits for one that is there; without any it is dropped.
+    /// Runs the job on a thread. If the system has no more threads, the job waits for an existing one; if there is
+    /// none, it is dropped.
     pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) {
         self.0.push(Box::new(job));
-        // This thread takes it next, or another one does.
+        // If this thread is about to be free, it takes the job itself.
         if !IS_ENDING.replace(false) && !self.0.go() {
             while self.0.take().is_some() {}
         }

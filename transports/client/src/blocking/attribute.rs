@@ -10,7 +10,7 @@ use cycles_proto::{Error, Reading};
 
 use super::{Client, Metered, ReservationGuard, meter, try_with_cycles};
 use crate::context::GuardContext;
-use crate::engine::{without_helping, block_on};
+use crate::engine::{block_on, without_helping};
 
 /// Pairs the iterator that the body of a guarded function made with the function that reads an item's price.
 ///

@@ -7,7 +7,7 @@ use cycles_proto::models::Amount;
 use super::Client;
 use crate::completed::Completed;
 use crate::context::GuardContext;
-use crate::engine::{without_helping, block_on};
+use crate::engine::{block_on, without_helping};
 
 /// Runs an action on reserved budget. Its lease is kept alive while it runs, and the amount that it returns beside its
 /// value is charged. If it fails or panics, the budget is given back, or what it had [spent](GuardContext::spent) is
@@ -43,6 +43,8 @@ where
     F: FnOnce(GuardContext) -> Result<(T, Amount), E>,
 {
     let ready = client.0.ready().map_err(NotCompleted::NotReserved)?;
-    let guarded = crate::try_with_cycles(&client.0, config, |context| async { without_helping(|| action(context)) });
+    let guarded = crate::try_with_cycles(&client.0, config, |context| async {
+        without_helping(|| action(context))
+    });
     block_on(ready.engine.shared(), guarded)
 }

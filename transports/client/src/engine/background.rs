@@ -74,7 +74,7 @@ impl<H: Clone + Send> Background<H> {
             return Ok(handle);
         }
         let failed = |error: io::Error| {
-            ConfigError::Adapter(format!("the system has no thread for the heartbeat: {error}"))
+            ConfigError::Adapter(format!("the background thread cannot be started: {error}"))
         };
         let (handle, run) = (self.prepare)().map_err(failed)?;
         // The thread takes the ticker from `new`; if there is no thread, none is left behind.

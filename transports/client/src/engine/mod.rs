@@ -8,11 +8,11 @@
 
 mod background;
 mod done;
+mod handle;
 #[cfg(feature = "blocking")]
 mod helper;
-mod handle;
-mod subscriptions;
 mod pump;
+mod subscriptions;
 mod ticker;
 mod timer;
 mod waiting;
@@ -32,12 +32,12 @@ use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Tic
 pub use self::background::{Background, Run, Running};
 use self::done::Attempt;
 pub use self::done::Done;
-#[cfg(feature = "blocking")]
-pub(crate) use self::helper::{without_helping, block_on, block_until, is_here as is_helped_here};
 pub(crate) use self::handle::Handle;
+#[cfg(feature = "blocking")]
+pub(crate) use self::helper::{block_on, block_until, is_here as is_helped_here, without_helping};
+use self::pump::Batch;
 pub(crate) use self::subscriptions::Subscription;
 use self::subscriptions::Subscriptions;
-use self::pump::Batch;
 pub use self::ticker::{Tick, Ticker};
 pub use self::timer::Timer;
 use self::waiting::Waiter;
@@ -132,10 +132,13 @@ impl Engine {
     pub(crate) fn caller(&self, config: Arc<CyclesConfig>) -> Result<Caller, ConfigError> {
         let mut state = self.0.lock();
         let caller = state.session.caller(Arc::clone(&config))?;
-        state.journals.entry(caller.principal()).or_insert_with(|| OpenJournal {
-            journal: Journal::open(&config),
-            claim: None,
-        });
+        state
+            .journals
+            .entry(caller.principal())
+            .or_insert_with(|| OpenJournal {
+                journal: Journal::open(&config),
+                claim: None,
+            });
         Ok(caller)
     }
 }
@@ -193,10 +196,7 @@ impl Shared {
     }
 
     /// Applies the answers in the inbox and then `act`, and polls the session. Returns its steps.
-    fn apply<T>(
-        self: &Arc<Self>,
-        act: impl FnOnce(&mut State, Now) -> T,
-    ) -> (Batch, std::thread::Result<T>) {
+    fn apply<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, Now) -> T) -> (Batch, std::thread::Result<T>) {
         let mut batch = Batch::default();
         let now = self.now();
         let mut state = self.lock();
@@ -241,7 +241,11 @@ impl Shared {
 
     /// Makes the clock tick.
     fn wake_clock(&self) {
-        let clock_waker = self.clock_waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let clock_waker = self
+            .clock_waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(clock_waker) = clock_waker {
             clock_waker.wake();
         }

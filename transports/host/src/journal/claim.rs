@@ -1,4 +1,4 @@
-//! Who replays: one process at a time, as far as that can be had.
+//! The claim to replay: one process at a time, where files can be locked.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,20 +7,21 @@ use crate::platform;
 
 /// The right to replay the records of a server and a principal, until it is dropped or the process ends.
 ///
-/// It only saves that several send the same, and nobody waits long for it. The ledger counts what is sent twice once, other SDKs know of no
-/// claims, and where files cannot be locked everybody has one.
+/// It only saves several processes from sending the same records, and nobody waits long for it. Correctness does not
+/// depend on it: the ledger counts a cost once even if it is sent twice, other SDKs do not know claims, and where files
+/// cannot be locked every process gets one.
 #[derive(Debug)]
 #[must_use = "the claim ends when it is dropped"]
 pub struct Claim {
-    /// Locked for as long as it is open.
+    /// Locked while it is open.
     _file: Option<File>,
 }
 
-/// No SDK looks at files with this ending.
+/// No SDK reads files with this extension.
 const NAME: &str = "claim.lock";
 
 impl Claim {
-    /// A claim that nobody disputes: there is nothing to replay, or no way to lock.
+    /// A claim without a lock: there is nothing to replay, or no way to lock.
     pub(super) fn undisputed() -> Self {
         Self { _file: None }
     }

@@ -1,4 +1,4 @@
-//! The core's operations on the files of a directory, on disk.
+//! Executes the core's file operations on disk.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use cycles_proto::journal::{Answer, FileOp, Found, How, JournalRecord, Looks, Ou
 use super::owner;
 use crate::platform::{self, Rename};
 
-/// Executes an operation in this directory, which is there.
+/// Executes an operation in this directory, which must exist.
 pub(super) fn execute(folder: &Path, op: FileOp) -> Answer {
     let at = |name: &OsStr| folder.join(name);
     match op {
@@ -58,7 +58,7 @@ pub(super) fn execute(folder: &Path, op: FileOp) -> Answer {
 }
 
 fn above(folder: &Path) -> &Path {
-    // The directory of a partition always lies in another one.
+    // The directory of a partition always has a parent.
     folder.parent().unwrap_or(folder)
 }
 
@@ -91,7 +91,7 @@ fn read(path: &Path) -> io::Result<Found> {
     owner::check_file(path, &file.metadata()?)
         .map_err(|reason| io::Error::new(ErrorKind::PermissionDenied, reason))?;
     let mut bytes = Vec::new();
-    // One more, so that one that is too large is seen to be.
+    // One more byte than allowed, so that a larger file is detected.
     file.take(JournalRecord::LARGEST as u64 + 1)
         .read_to_end(&mut bytes)?;
     Ok(Found::Bytes(bytes.into()))
@@ -103,7 +103,7 @@ pub(super) fn write(folder: &Path, name: &OsStr, bytes: &[u8]) -> io::Result<OsS
     match file.write_all(bytes).and_then(|()| file.sync_all()) {
         Ok(()) => Ok(name),
         Err(error) => {
-            // If it stays it is no record, and a later scan removes it.
+            // If this fails too, a later scan removes the incomplete file.
             let _ = fs::remove_file(folder.join(name));
             Err(error)
         }
@@ -125,7 +125,7 @@ fn temporary(why: Temporary, name: &OsStr) -> OsString {
     why.name(name, std::process::id(), number)
 }
 
-/// The numbers that this process has given to its temporary files.
+/// The numbers that this process has used for its temporary files.
 struct Numbers {
     first: u32,
     next: AtomicU32,
@@ -135,7 +135,7 @@ impl Numbers {
     fn get() -> &'static Self {
         static NUMBERS: OnceLock<Numbers> = OnceLock::new();
         NUMBERS.get_or_init(|| {
-            // Processes in different containers may have the same number and the same directory.
+            // Random, because processes in different containers may share a process id and a directory.
             let first = RandomState::new().hash_one(0_u8) as u32;
             Self {
                 first,

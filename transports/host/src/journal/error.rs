@@ -1,4 +1,4 @@
-//! What keeps the journal from working, in sentences that say what to do.
+//! Errors of the journal, with sentences that say what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,39 +9,38 @@ use cycles_proto::journal::{ChangeFailure, Failure, JournalWrite, StoreFailure};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// The configuration says that nothing is kept on disk.
+    /// The configuration switches the journal off.
     #[error("the journal is switched off in the configuration")]
     Off,
-    /// It was opened before its process was forked, and this is the child.
+    /// The journal was opened before this process was forked.
     #[error(
-        "the journal was opened by the process that this one was forked from: make the client after the fork, in each \
-         child"
+        "the journal was opened before this process was forked: make the client after the fork, in each child"
     )]
     Forked,
-    /// Nobody said where to keep it, and there is no home directory.
+    /// No directory is configured, and there is no home directory.
     #[error(
         "there is no home directory to keep the journal in: set CYCLES_JOURNAL_DIR, or `journal_dir`, to a \
          directory that lasts"
     )]
     NoHome,
-    /// What is there may be somebody else's, whose costs would be sent under this program's key.
+    /// The directory may belong to another user, whose costs would be sent under this program's key.
     #[error("will not use {path:?}: {reason}")]
     #[non_exhaustive]
     NotOurs {
         /// The directory.
         path: PathBuf,
-        /// Whose it is, and what mends it.
+        /// Who owns it, and how to fix that.
         reason: String,
     },
-    /// The system refused.
+    /// The system refused an operation.
     #[error("cannot {attempt} {path:?}: {cause}{}", advice(.cause))]
     #[non_exhaustive]
     Io {
-        /// What was attempted, to be read before the path.
+        /// The operation, to be read before the path.
         attempt: &'static str,
-        /// With which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }
@@ -60,7 +59,7 @@ impl JournalError {
         let Failure {
             attempt, file, cause, ..
         } = failure;
-        // What the directory itself is refused for comes through the core as it is.
+        // A refusal of the directory itself is already a `JournalError`, which the core passes on unchanged.
         cause.downcast().unwrap_or_else(|cause| Self::Io {
             attempt,
             path: file.map_or_else(|| folder.to_owned(), |file| folder.join(file)),
@@ -73,13 +72,13 @@ impl JournalError {
         StoreFailure::new(format!("{self}. {}", write.consequence()))
     }
 
-    /// The failure of a change, in words that say what to do.
+    /// The failure of a change, with a sentence that says what to do.
     pub(super) fn told(failure: ChangeFailure, folder: &Path) -> StoreFailure {
         failure.into_store_failure(|why| Self::failed(why, folder))
     }
 }
 
-/// What to do about it, where that is known.
+/// What to do about an error, if that is known.
 fn advice(cause: &io::Error) -> &'static str {
     let known = ADVICE.iter().find(|(kind, _)| *kind == cause.kind());
     known.map_or("", |(_, advice)| advice)

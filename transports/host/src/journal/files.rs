@@ -1,4 +1,4 @@
-//! The changes of the journal, and what it holds: the core's procedures, run in the directory.
+//! The files of a journal: runs the core's procedures in its directory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,17 +33,17 @@ impl Files {
         &self.folder
     }
 
-    /// The server's address, as it stands in the records.
+    /// The server's address, as written in the records.
     pub(super) fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// What this client has seen of the directory.
+    /// What this client knows about the directory.
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a procedure that only looks and tidies.
+    /// Runs a procedure that reads and tidies the directory.
     pub(super) fn run<T>(
         &self,
         folder: &Path,
@@ -53,8 +53,8 @@ impl Files {
         result.map_err(|failure| JournalError::failed(failure, folder))
     }
 
-    /// Whose the directory is, is looked at before each change: where everybody may rename what is in the directory above,
-    /// another one may have its name by now.
+    /// Executes an operation of a change. Preparing checks the directory's owner each time: if the parent directory is
+    /// writable for everybody, another directory may have taken its name.
     fn execute(&self, folder: &Path, op: FileOp) -> Answer {
         if op == FileOp::Prepare {
             let made = self.folder.made().map(|_| Outcome::Done);

@@ -1,4 +1,4 @@
-//! The directory of one server and one principal, in the directory of all of them.
+//! The directory of one server and one principal, inside the base directory.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,11 +14,11 @@ use super::names;
 use super::owner::Owner;
 use crate::platform;
 
-/// Where the records of a configuration lie. Nothing is touched before it has to be.
+/// The directory of a configuration's records. Nothing is read or created before it is needed.
 pub(super) struct Folder {
-    /// The directory of all partitions; `None` if there is no home to put it in.
+    /// The base directory of all partitions; `None` if there is no home directory for it.
     base: Option<PathBuf>,
-    /// Whether the base is the SDKs' own directory in the user's home, not one that somebody chose.
+    /// Whether the base is the SDKs' default directory in the user's home, rather than a configured one.
     is_base_ours: bool,
     partition: Partition,
     path: OnceLock<PathBuf>,
@@ -32,9 +32,9 @@ impl Folder {
         let base = match config.journal_dir() {
             None => home.map(|home| home.join(DEFAULT)),
             Some(dir) => match dir.strip_prefix("~") {
-                // Outside of a shell nobody else replaces it.
+                // No shell expands it in a configuration.
                 Ok(in_home) => home.map(|home| home.join(in_home)),
-                // A program that changes its working directory keeps its journal.
+                // Absolute, so that a program that changes its working directory keeps its journal.
                 Err(_) => Some(std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())),
             },
         };
@@ -48,7 +48,7 @@ impl Folder {
         }
     }
 
-    /// The directory, whether it exists or not. The first call for it takes milliseconds: its name is a slow hash.
+    /// The directory, whether it exists or not. The first call takes milliseconds, because its name is a slow hash.
     pub(super) fn path(&self) -> Result<&Path, JournalError> {
         let base = self.base.as_ref().ok_or(JournalError::NoHome)?;
         Ok(self
@@ -67,9 +67,9 @@ impl Folder {
                     reason,
                 }),
             },
-            // A link may lead into somebody else's directory.
+            // Links are not followed: one may lead into another user's directory.
             Ok(_) => {
-                let cause = io::Error::new(io::ErrorKind::NotADirectory, "it is something else");
+                let cause = io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory");
                 Err(JournalError::io("use as a directory", path)(cause))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -77,8 +77,8 @@ impl Folder {
         }
     }
 
-    /// The directory, made by the first call that needs it. Whose it is, is looked at every time: where everybody may
-    /// rename what is in the directory above, another one may have its name by now.
+    /// The directory, created by the first call. Its owner is checked each time: if the parent directory is writable
+    /// for everybody, another directory may have taken its name.
     pub(super) fn made(&self) -> Result<&Path, JournalError> {
         let path = self.path()?;
         if self.is_made.load(Ordering::Relaxed) && self.existing()?.is_some() {
@@ -92,8 +92,7 @@ impl Folder {
     fn make(&self, path: &Path) -> Result<(), JournalError> {
         create_all(path).map_err(JournalError::io("create the directory", path))?;
         self.existing()?;
-        // File systems without modes cannot do this. A directory that somebody chose for all partitions is theirs to
-        // open or close.
+        // May fail on file systems without modes. The mode of a configured base directory is the user's choice.
         let _ = platform::make_private(path);
         if let (Some(base), true) = (&self.base, self.is_base_ours) {
             let _ = platform::make_private(base);
@@ -105,10 +104,10 @@ impl Folder {
     }
 }
 
-/// In the home directory, for the SDKs of all languages.
+/// The default base directory of all Cycles SDKs, in the home directory.
 const DEFAULT: &str = ".runcycles/commit-journal";
 
-/// Creates a directory and those above it, and makes the names of the new ones durable.
+/// Creates a directory and its parents, and makes their names durable.
 fn create_all(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
@@ -118,7 +117,7 @@ fn create_all(dir: &Path) -> io::Result<()> {
         create_all(parent)?;
     }
     match platform::create_private_dir(dir) {
-        // Another thread or process was faster, or something else has the name, which the caller finds.
+        // Another thread or process was faster, or something else has the name, which the caller detects.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => result?,
     }

@@ -1,12 +1,12 @@
-//! A disk that hangs, for tests, which have none: the changes of the journals in a directory wait there until it goes on.
+//! Simulates a hanging disk, for tests: changes of the journals in a directory wait until it is dropped.
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The disk of a directory hangs until this is dropped.
+/// Makes the disk of a directory hang until this is dropped.
 #[derive(Debug)]
-#[must_use = "dropped, the disk goes on"]
+#[must_use = "when it is dropped, the disk works again"]
 pub struct Hanging(PathBuf);
 
 /// A directory, and how many changes wait in it.
@@ -14,14 +14,14 @@ static HANGING: Mutex<Vec<(PathBuf, usize)>> = Mutex::new(Vec::new());
 static CHANGED: Condvar = Condvar::new();
 
 impl Hanging {
-    /// From now on the changes of all journals in this directory wait.
+    /// Makes changes of all journals in this directory wait from now on.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         hanging().push((dir.clone(), 0));
         Self(dir)
     }
 
-    /// Waits until so many changes wait; false if they do not within the time.
+    /// Blocks until this many changes wait; false if that takes longer than `patience`.
     pub fn has_caught(&self, changes: usize, patience: Duration) -> bool {
         let too_few = |hanging: &mut Vec<(PathBuf, usize)>| {
             let ours = hanging.iter().find(|(dir, _)| *dir == self.0);
@@ -39,7 +39,7 @@ impl Drop for Hanging {
     }
 }
 
-/// Returns when the disk of this directory goes on.
+/// Blocks while the disk of this directory hangs.
 pub(super) fn wait(folder: &Path) {
     let mut hanging = hanging();
     let ours = hanging.iter_mut().find(|(dir, _)| folder.starts_with(dir));

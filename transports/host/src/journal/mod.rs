@@ -1,4 +1,4 @@
-//! The journal: known costs that are not settled yet, one file each, shared with the SDKs of all languages.
+//! The journal: known costs that are not settled yet, one file each, in the format that all Cycles SDKs share.
 
 mod claim;
 mod disk;
@@ -23,17 +23,17 @@ pub use cycles_proto::journal::{Problem, Scan, SetAside};
 
 pub use self::claim::Claim;
 pub use self::error::JournalError;
+use self::files::Files;
 #[cfg(feature = "parts")]
 #[doc(hidden)]
 pub use self::hanging::Hanging;
-use self::files::Files;
 use self::writers::Writers;
 use crate::process::Process;
 
-/// The costs of one server and one principal that are not settled yet. Clones are the same journal.
+/// The unsettled costs of one server and one principal. Clones are the same journal.
 ///
-/// Every method but [`open`](Self::open), [`is_enabled`](Self::is_enabled) and [`push`](Self::push) waits
-/// for the disk.
+/// Every method except [`open`](Self::open), [`is_enabled`](Self::is_enabled), [`push`](Self::push) and
+/// [`submit`](Self::submit) blocks for the disk; [`dir`](Self::dir) may block for the first time only.
 #[derive(Clone)]
 pub struct Journal {
     /// `None` if the configuration switches it off.
@@ -42,17 +42,18 @@ pub struct Journal {
 }
 
 /// A change that is queued; see [`Journal::push`].
-#[must_use = "nobody may see to the change before `go`"]
+#[must_use = "the change may not be made before `go`"]
 pub struct Pushed(Next);
 
 enum Next {
     Write(Arc<Writers<Files>>),
-    /// There is nothing to write.
+    /// The change failed before it was queued.
     Answer(writers::Done, StoreFailure),
 }
 
 impl Pushed {
-    /// Has the change made. Hold no lock that its answer takes.
+    /// Starts the change; does not wait for it. Hold no lock that `done` takes: it may be called at once. If no thread
+    /// can be started, this blocks and makes the change itself.
     pub fn go(self) {
         match self.0 {
             Next::Write(writers) => writers.go(),
@@ -68,10 +69,10 @@ impl fmt::Debug for Pushed {
 }
 
 impl Journal {
-    /// The journal of a configuration. Nothing is read or created before it has to be, so this cannot fail:
-    /// whatever is wrong with the directory is told by what needs it, and is looked at anew every time.
+    /// Opens the journal of a configuration. Nothing is read or created yet, so this neither fails nor blocks:
+    /// operations that need the directory report its problems, and check again each time.
     ///
-    /// Without a configured directory it is `.runcycles/commit-journal` in the user's home.
+    /// The default directory is `.runcycles/commit-journal` in the user's home directory.
     pub fn open(config: &CyclesConfig) -> Self {
         Self::with_home(config, std::env::home_dir())
     }
@@ -84,13 +85,14 @@ impl Journal {
         }
     }
 
-    /// Whether the configuration lets it keep anything. If not, there is nothing to replay, and every change
-    /// fails with [`JournalError::Off`] in words, because nothing is durable.
+    /// Whether the configuration enables the journal. If not, there is nothing to replay, and every change fails with
+    /// the sentence of [`JournalError::Off`].
     pub fn is_enabled(&self) -> bool {
         self.writers.is_some()
     }
 
-    /// The directory of this server and principal, whether it exists or not.
+    /// Returns the directory of this server and principal, whether it exists or not. The first call may block: the
+    /// directory's name is a slow hash.
     ///
     /// # Errors
     /// [`JournalError::Off`] and [`JournalError::NoHome`].
@@ -98,32 +100,31 @@ impl Journal {
         self.files().ok_or(JournalError::Off)?.folder().path()
     }
 
-    /// Makes a change and waits until it is durable; the removal of a record is not waited for beyond this
-    /// process, because one that comes back is settled under its old key, which counts once.
+    /// Makes a change and blocks until it is durable. Removals are not synced: a record that reappears is settled under
+    /// its old key, which counts once.
     ///
     /// # Errors
-    /// What happened, what it means for the cost, and what to do. The settlement is to go on.
+    /// Says what happened, what it means for the cost, and what to do. The settlement should continue.
     pub fn apply(&self, write: JournalWrite) -> Result<(), StoreFailure> {
         let (done, result) = mpsc::sync_channel(1);
         let tell = move |stored| {
             let _ = done.send(stored);
         };
         self.submit(write, tell);
-        // Every job is answered; if its thread were gone, so would the change.
+        // Every job calls `done`, unless its thread is gone and the change with it.
         result
             .recv()
             .unwrap_or_else(|_| Err(StoreFailure::new("the journal's thread ended".to_owned())))
     }
 
-    /// Queues a change and calls `done` with what [`apply`](Self::apply) would return, from a thread of the journal, which it
-    /// must not hold up. Nothing is waited for and nothing is called here, so that this may be done under a lock;
-    /// [`go`](Pushed::go) is to follow without it, and there `done` may be called at once.
+    /// Queues a change. `done` gets what [`apply`](Self::apply) would return, on a thread of the journal, which it must
+    /// not block. This calls nothing and does not block, so it may be used under a lock. Call [`go`](Pushed::go) after
+    /// releasing the lock: it may call `done` at once.
     ///
-    /// A record of a reservation that has one under another key [waits](Scan::waiting) beside that.
+    /// If the reservation already has a record under another key, the new one [waits](Scan::waiting) beside it.
     ///
-    /// Changes of one reservation are made in the order in which they were pushed, each whether or not
-    /// somebody still wants to know. At most 8 threads write; one sync of the directory serves all
-    /// changes made before it.
+    /// Changes of one reservation are made in the order in which they were pushed, even if `self` is dropped. At most 8
+    /// threads write; one sync of the directory serves all changes made before it.
     pub fn push(
         &self,
         write: JournalWrite,
@@ -141,18 +142,18 @@ impl Journal {
         })
     }
 
-    /// [Pushes](Self::push) a change and has it made.
+    /// [Pushes](Self::push) a change and starts it. Does not wait for the disk, unless no thread can be started.
     pub fn submit(&self, write: JournalWrite, done: impl FnOnce(Result<(), StoreFailure>) + Send + 'static) {
         self.push(write, done).go();
     }
 
-    /// Reads what is to be replayed. Files that are no records are renamed to `.corrupt` and told; records
-    /// under names of older versions get their new ones, and those that waited for another cost of their reservation
-    /// get its name once it is free; a whole record of a writer that is gone
-    /// is taken up, and what it left otherwise is removed after an hour. Records of another address are left alone.
+    /// Reads the records to replay, and tidies the directory. Files that are not records are renamed to `.corrupt` and
+    /// reported. Records under names of older versions get their new names. Records that waited for another cost of
+    /// their reservation get its name once that is free. A complete record of a writer that is gone is recovered;
+    /// incomplete ones are removed after an hour. Records of another server address are left alone.
     ///
     /// # Errors
-    /// If the directory cannot be read. That there is none is no error.
+    /// If the directory cannot be read. A missing directory is not an error.
     pub fn scan(&self) -> Result<Scan, JournalError> {
         let Some((files, folder)) = self.existing()? else {
             return Ok(Scan::default());
@@ -162,9 +163,9 @@ impl Journal {
         Ok(scan.within(folder))
     }
 
-    /// The records that were set aside for this reason, by name. A stale one may be settled when a
-    /// [`Session`](cycles_proto::Session) is forced: what that asks the
-    /// journal to do concerns the file that was set aside. A rejected one is for a person, who deletes it.
+    /// Reads the records that were set aside for this reason, ordered by name. A stale record may still be settled by a
+    /// forced flush of a [`Session`](cycles_proto::Session), whose changes then apply to the file that was set aside. A
+    /// rejected record is for a person, who deletes it.
     ///
     /// # Errors
     /// If the directory cannot be read.
@@ -176,7 +177,8 @@ impl Journal {
         Ok(found.into_iter().map(|aside| aside.within(folder)).collect())
     }
 
-    /// The claim to replay; `None` if another process has it, or another holder in this one.
+    /// Takes the claim to replay; `None` if another process has it, or another holder in this process. Does not wait
+    /// for it.
     pub fn claim(&self) -> Option<Claim> {
         match self.existing() {
             Ok(Some((_, folder))) => Claim::of(folder),
@@ -189,7 +191,7 @@ impl Journal {
         self.writers.as_ref().map(|writers| writers.store())
     }
 
-    /// The files and their directory, if there is anything to look at.
+    /// The files and their directory, if that exists.
     fn existing(&self) -> Result<Option<(&Files, &Path)>, JournalError> {
         let Some(files) = self.files() else {
             return Ok(None);

@@ -1,6 +1,6 @@
-//! The names of the directories of a server and a principal. Each is a slow hash, so that nobody finds out an API key by
-//! it: 4 ms in an optimized build, up to half a second in any other. A process computes each name once. A build that is
-//! not optimized also keeps the names of tenants, which are not secret, in small files beside the directories.
+//! The directory names of a server and a principal. Each is a slow hash, so that it does not give away an API key: it
+//! takes 4 ms in an optimized build, and up to half a second otherwise. A process computes each name once. An
+//! unoptimized build also stores the names of tenants, which are not secret, in small files beside the directories.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{disk, owner};
 
-/// The names that this process has computed, by the hash of what they are made of.
+/// The names that this process has computed, by the hash of their input.
 static KNOWN: Mutex<BTreeMap<[u8; 32], String>> = Mutex::new(BTreeMap::new());
 
 /// The name of the directory in `base`. Nobody waits for the lock, nor holds it while a name is computed: in a child of the
@@ -30,17 +30,17 @@ pub(super) fn of(base: &Path, partition: &Partition) -> String {
     name
 }
 
-/// Keeps the name for later processes, if this build is slow and the name is no secret. The directory has been made.
+/// Stores the name for later processes, if this build is slow and the name is not secret. The directory must exist.
 pub(super) fn keep(base: &Path, partition: &Partition, name: &str) {
     if let Some(file) = file(base, partition).filter(|file| !file.exists())
         && let Ok(written) = disk::write(base, "name".as_ref(), name.as_bytes())
     {
-        // Without it the next process computes the name again.
+        // If this fails, the next process computes the name again.
         let _ = fs::rename(base.join(written), file);
     }
 }
 
-/// The name that an earlier process has kept, if its file and its directory can be trusted.
+/// The name that an earlier process has stored, if its file and its directory can be trusted.
 fn kept(base: &Path, partition: &Partition) -> Option<String> {
     let file = file(base, partition)?;
     let metadata = file.symlink_metadata().ok()?;
@@ -52,7 +52,8 @@ fn kept(base: &Path, partition: &Partition) -> Option<String> {
     (is_name && base.join(&name).is_dir()).then_some(name)
 }
 
-/// Where the name is kept: nowhere if it is made of an API key, which a hash that is fast would give away.
+/// The file for the name. `None` if the name is made of an API key, which the fast hash in the file's name would give
+/// away.
 fn file(base: &Path, partition: &Partition) -> Option<PathBuf> {
     let is_kept = cfg!(debug_assertions) && partition.is_of_a_tenant();
     is_kept.then(|| base.join(format!(".name-{}", hex(&id(partition)[..16]))))
@@ -84,7 +85,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A directory of a test's own, gone with it.
+    /// A directory of a test, removed when dropped.
     struct Base(PathBuf);
 
     impl Base {

@@ -1,6 +1,6 @@
-//! Whose the files are. Records are sent under this program's key, so they have to be this program's own: the directory
-//! of a server and a principal, and what lies in it, belong to its user, and not everybody may write there. The directory
-//! above may be shared.
+//! Checks the owner of files. Records are sent under this program's key, so they must be its own: the directory of a
+//! server and a principal, and the files in it, must belong to its user, and must not be writable for everybody. The
+//! base directory may be shared.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -10,14 +10,14 @@ use std::sync::OnceLock;
 use super::disk;
 use crate::platform::{self, Access};
 
-/// What files look like that this process makes in one directory.
+/// The owner and mode of files that this process creates in a directory.
 #[derive(Default)]
 pub(super) struct Owner {
     made: OnceLock<Access>,
 }
 
 impl Owner {
-    /// Refuses a directory that another user owns, or that everybody may write.
+    /// Refuses a directory that belongs to another user, or that everybody may write.
     pub(super) fn check_folder(&self, path: &Path, metadata: &Metadata) -> Result<(), String> {
         let there = platform::access(metadata);
         let user = platform::user();
@@ -28,7 +28,7 @@ impl Owner {
         if there == ours {
             return Ok(());
         }
-        // Where users are mapped (a share, a volume) or have no modes, files that this process makes look so too.
+        // On shares and volumes that map users or have no modes, files that this process creates look the same.
         match self.looks(path) {
             Ok(made) if there.owner == made.owner && (!there.is_open || made.is_open) => Ok(()),
             Ok(_) | Err(_) if there.owner != user => Err(format!(
@@ -42,7 +42,7 @@ impl Owner {
         }
     }
 
-    /// Makes a file there to see.
+    /// Creates a file in the directory to find out.
     fn looks(&self, folder: &Path) -> io::Result<Access> {
         if let Some(made) = self.made.get() {
             return Ok(*made);
@@ -55,7 +55,8 @@ impl Owner {
     }
 }
 
-/// Refuses a file that another user owns than its directory, or that everybody may write where not everything is so.
+/// Refuses a file whose owner is not the directory's, or that everybody may write although the directory is not like
+/// that.
 pub(super) fn check_file(path: &Path, file: &Metadata) -> Result<(), String> {
     let folder = path.parent().map(Path::symlink_metadata);
     let Some(Ok(folder)) = folder else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What a session gets to see of the journal.
+//! Reading the journal for a session.
 
 use std::path::Path;
 
@@ -9,15 +9,14 @@ use cycles_proto::session::Scanned;
 use super::{Claim, Journal, JournalError};
 
 impl Journal {
-    /// Reads what a [`Session`](cycles_proto::Session) asks for: the [records](Self::scan), and if it wants
-    /// them those that were [set aside](Self::set_aside) as stale after them. The claim to them, taken before they were
-    /// read, is to be held for as long as the session does not give it back; there is none if another process has it, or
-    /// another client.
+    /// Reads what a [`Session`](cycles_proto::Session) asks for: the [records](Self::scan), and with `with_stale` also
+    /// those that were [set aside](Self::set_aside) as stale. The claim is taken before the records are read; hold it
+    /// until the session gives it back. It is `None` if another process or another client has it. Blocks for the disk.
     ///
     /// # Errors
-    /// What is to be told if the directory cannot be read.
+    /// The event to report if the directory cannot be read.
     pub fn read(&self, with_stale: bool) -> Result<(Scanned, Option<Claim>), Box<Event>> {
-        // What is read with the claim is what nobody else is settling.
+        // Taken first: then no other holder is settling what is read.
         let claim = self.claim();
         let (reading, events) = self.look(with_stale).map_err(|error| self.unreadable(&error))?;
         let mut scanned = Scanned::default();
@@ -33,7 +32,7 @@ impl Journal {
         let Some(files) = self.files() else {
             return Ok(Default::default());
         };
-        // Whether it exists or not: what lies beside it is told all the same.
+        // Goes on if the directory does not exist, because records of other principals beside it are reported too.
         self.existing()?;
         let folder = files.folder().path()?;
         let reading = journal::read(files.base_url(), with_stale, &files.seen());

@@ -1,8 +1,8 @@
-//! The threads that write: few, started when there is something to write, gone when there is not.
+//! The journal's threads: few, started when there is something to write, gone when there is not.
 //!
-//! Two things make many changes at once cheap. A file's own sync is waited for by several threads at the same
-//! time, which the file system turns into one trip to the disk; and one thread at a time syncs the directory,
-//! for all files that were renamed before it began, while the others write the next ones.
+//! Two things make many concurrent changes cheap. Several threads sync their files at the same time, which the file
+//! system combines into one disk operation. And one thread at a time syncs the directory, for all files that were
+//! renamed before it began, while the others write the next ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,15 +13,15 @@ use cycles_proto::models::ReservationId;
 
 use crate::threads::Threads;
 
-/// How many threads write at most: more wait for the same disk.
+/// How many threads write at most. More would only wait for the same disk.
 const MOST: usize = 8;
 
-/// Where changes are made.
+/// A place where changes are made durable.
 pub(super) trait Store: Send + Sync + 'static {
     /// Makes a change, and says whether it needs [`sync`](Self::sync) to last.
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure>;
 
-    /// Makes all changes last that were made before the call.
+    /// Makes every change made before this call durable.
     fn sync(&self) -> Result<(), StoreFailure>;
 }
 
@@ -31,7 +31,7 @@ pub(super) enum NeedsSync {
     No,
 }
 
-/// What to call with the result.
+/// The callback for a result.
 pub(super) type Done = Box<dyn FnOnce(Result<(), StoreFailure>) + Send>;
 
 struct Job {
@@ -39,7 +39,7 @@ struct Job {
     done: Done,
 }
 
-/// Changes one store from any number of threads, with few of its own.
+/// Makes changes for any number of threads, with a few of its own.
 pub(super) struct Writers<S>(Threads<Shared<S>, Job>);
 
 struct Shared<S> {
@@ -49,9 +49,9 @@ struct Shared<S> {
 
 #[derive(Default)]
 struct State {
-    /// The reservations of which a change is queued or being made, with those that have to come after it.
+    /// The reservations with a change that is queued or in progress, and the changes that have to follow it.
     later: HashMap<ReservationId, VecDeque<Job>>,
-    /// Who waits for the next sync.
+    /// Callbacks of changes that wait for the next sync.
     unsynced: Vec<Done>,
     is_syncing: bool,
 }
@@ -71,8 +71,8 @@ impl<S: Store> Writers<S> {
         &self.0.common().store
     }
 
-    /// Queues a change, for [`go`](Self::go) to see that somebody makes it. Changes of one reservation are made in the
-    /// order in which they were pushed. What was pushed is done even if `self` is dropped.
+    /// Queues a change, which [`go`](Self::go) starts. Changes of one reservation are made in the order in which they
+    /// were pushed, even if `self` is dropped.
     pub(super) fn push(&self, write: JournalWrite, done: Done) {
         let job = Job { write, done };
         let id = reservation_id(&job.write);
@@ -86,7 +86,7 @@ impl<S: Store> Writers<S> {
         }
     }
 
-    /// Has what is queued made. Where no thread is to be had, that is done here.
+    /// Starts a thread for the queued changes. If no thread can be started, makes the changes here.
     pub(super) fn go(&self) {
         if !self.0.go() {
             while let Some(job) = self.0.take() {
@@ -100,7 +100,7 @@ fn make<S: Store>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
     let shared = threads.common();
     let result = shared.store.change(&write);
     let mut state = shared.lock();
-    // The next one of its reservation may follow.
+    // The next change of this reservation may start now.
     let id = reservation_id(&write);
     match state.later.get_mut(id).and_then(VecDeque::pop_front) {
         Some(next) => threads.push(next),
@@ -119,7 +119,7 @@ fn make<S: Store>(threads: &Threads<Shared<S>, Job>, Job { write, done }: Job) {
 }
 
 impl<S: Store> Shared<S> {
-    /// Syncs for all who wait, unless a thread does so already: it will see to them next.
+    /// Syncs for all waiting changes. If another thread is syncing, that thread syncs again for these.
     fn sync<'a>(&'a self, mut state: MutexGuard<'a, State>) {
         if state.is_syncing {
             return;
@@ -142,7 +142,7 @@ impl<S: Store> Shared<S> {
     }
 }
 
-/// A caller's code that panics ends neither the thread nor the others' changes.
+/// Calls `done`. If it panics, neither the thread nor other changes are affected.
 fn call(done: Done, result: Result<(), StoreFailure>) {
     let _ = catch_unwind(AssertUnwindSafe(|| done(result)));
 }

@@ -7,10 +7,10 @@ use http::Uri;
 
 use super::{Credentials, Proxy, ProxyProtocol};
 
-/// Reads an address.
+/// Parses a proxy's address.
 ///
 /// # Errors
-/// What is wrong with it, in words that quote nothing: it may hold a password.
+/// Says what is wrong with it, without quoting it: it may contain a password.
 pub(super) fn parse(address: &OsStr) -> Result<Proxy, String> {
     read(address).map_err(|problem| {
         format!("cannot be used: {problem}; a proxy's address looks like http://proxy:3128")
@@ -20,18 +20,18 @@ pub(super) fn parse(address: &OsStr) -> Result<Proxy, String> {
 fn read(address: &OsStr) -> Result<Proxy, &'static str> {
     let address = address.to_str().ok_or("it is not UTF-8")?;
     if address.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("it has white space or a line break in it");
+        return Err("it contains white space or a line break");
     }
     let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
     let (protocol, usual_port) = protocol(scheme)?;
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if is_broken_scheme(authority, !path.is_empty()) {
-        return Err("its scheme needs a colon and two slashes behind it, and only one scheme");
+        return Err("it needs `://` after its scheme, and only one scheme");
     }
     if path.contains('@') {
-        return Err("a `/`, `?` or `#` in its password has to be written as %2F, %3F or %23");
+        return Err("a `/`, `?` or `#` in its password must be written as %2F, %3F or %23");
     }
-    // Nobody's host has an `@`, so the last one ends the password.
+    // A host cannot contain an `@`, so the last one ends the password.
     let (credentials, host_and_port) = match authority.rsplit_once('@') {
         Some((given, host_and_port)) => (credentials(given)?, host_and_port),
         None => (None, authority),
@@ -54,7 +54,7 @@ fn read(address: &OsStr) -> Result<Proxy, &'static str> {
     })
 }
 
-/// What is spoken, and the port where none is given: both as curl has it.
+/// The protocol and the default port of a scheme, as in curl.
 fn protocol(scheme: &str) -> Result<(ProxyProtocol, u16), &'static str> {
     Ok(match scheme.to_ascii_lowercase().as_str() {
         "http" => (ProxyProtocol::Http, 1080),
@@ -67,8 +67,7 @@ fn protocol(scheme: &str) -> Result<(ProxyProtocol, u16), &'static str> {
     })
 }
 
-/// Whether what stands in the place of the host is what is left of a scheme: of `http:/proxy`, `http//proxy`,
-/// `http://http://proxy`.
+/// Whether the host is the rest of a scheme, such as in `http:/proxy`, `http//proxy`, `http://http://proxy`.
 fn is_broken_scheme(authority: &str, has_path: bool) -> bool {
     let (host, ends_in_colon) = match authority.strip_suffix(':') {
         Some(host) => (host, true),
@@ -77,7 +76,7 @@ fn is_broken_scheme(authority: &str, has_path: bool) -> bool {
     protocol(host).is_ok() && (ends_in_colon || has_path)
 }
 
-/// Nothing if user and password are both empty, as a template leaves them that was filled with nothing.
+/// Parses user and password. `None` if both are empty, as after filling a template with empty values.
 fn credentials(given: &str) -> Result<Option<Credentials>, &'static str> {
     let (user, password) = match given.split_once(':') {
         Some((user, password)) => (user, Some(decode(password)?)),
@@ -88,7 +87,7 @@ fn credentials(given: &str) -> Result<Option<Credentials>, &'static str> {
     Ok((!is_empty).then_some(Credentials { user, password }))
 }
 
-/// The text without its percent-encoding. A percent sign that begins none stands for itself.
+/// Decodes percent-encoding. A percent sign that is not followed by two hex digits stands for itself.
 fn decode(text: &str) -> Result<String, &'static str> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -104,12 +103,12 @@ fn decode(text: &str) -> Result<String, &'static str> {
     }
     let text = String::from_utf8(bytes).map_err(|_| "its user or password is not UTF-8")?;
     if text.contains(char::is_control) {
-        return Err("its user or password has a control character in it");
+        return Err("its user or password contains a control character");
     }
     Ok(text)
 }
 
-/// The host, an address of IPv6 in brackets, and the port.
+/// Splits host and port. An IPv6 address keeps its brackets.
 fn host_and_port_of(text: &str) -> Result<(&str, Option<u16>), &'static str> {
     let end = match text.strip_prefix('[') {
         Some(rest) => rest.find(']').ok_or("a bracket is not closed")? + 2,

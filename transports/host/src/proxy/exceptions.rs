@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use http::Uri;
 
-/// Whether the list names the server: by `*`, by its name or a domain that it is in (`internal`, `.internal`,
-/// `*.internal`), by its address or a network (`10.0.0.0/8`, `169.254/16`, `10.`, `fd00::/8`), or by a pattern (`10.*`),
-/// each with a port or without. Between entries stand commas, semicolons, bars or white space. Quotes, and a scheme and a
-/// path that make a URL of an entry, are read over.
+/// Whether the list names the server: by `*`, by its name or a domain (`internal`, `.internal`, `*.internal`), by its
+/// address or a network (`10.0.0.0/8`, `169.254/16`, `10.`, `fd00::/8`), or by a pattern (`10.*`), each with or without
+/// a port. Entries are separated by commas, semicolons, bars or white space. Quotes are ignored, and so are the scheme
+/// and the path of a URL.
 ///
 /// # Errors
-/// No entry names the server, and the one with this number cannot be read, so that it may have been meant to.
+/// The number of the first unreadable entry, if no entry names the server: that entry may have been meant to.
 pub(super) fn cover(list: &str, server: &Uri) -> Result<bool, usize> {
     let server = Server::of(server);
     let mut unread = None;
@@ -79,7 +79,7 @@ impl<'a> Server<'a> {
         }
         if let Some(network) = network(entry, after, is_url)? {
             return Some(match self.host {
-                // Either may be an address of IPv4 that is written as one of IPv6.
+                // Either may be an IPv4 address in IPv6 notation.
                 Host::Address(address) => {
                     network.has(address) || network.canonical().has(address.to_canonical())
                 }
@@ -101,7 +101,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Reads an address also where it is written short or in another base, as a resolver does: `127.1`, `0x7f000001`.
+/// Parses an address, also in short form or in another base, as a resolver does: `127.1`, `0x7f000001`.
 fn address(host: &str) -> Option<IpAddr> {
     if let Ok(address) = without_brackets(host).parse() {
         return Some(address);
@@ -120,7 +120,7 @@ fn address(host: &str) -> Option<IpAddr> {
     }
     let (last, bytes) = parts.split_last()?;
     let mut bits = u64::from(*last);
-    // The last part has all the bytes that the others leave it.
+    // The last part fills all remaining bytes.
     if bytes.len() > 3 || bits >> (8 * (4 - bytes.len())) > 0 {
         return None;
     }
@@ -131,16 +131,16 @@ fn address(host: &str) -> Option<IpAddr> {
     Some(Ipv4Addr::from_bits(bits).into())
 }
 
-/// Addresses that have their first bits in common.
+/// Addresses with the same first `length` bits.
 struct Network {
     address: IpAddr,
     length: u32,
 }
 
-/// The addresses that an entry names, `Some(None)` if it names none but a host. Cut short, it is the beginning of an
-/// address where it has a length (`169.254/16`) or ends in a dot (`10.`).
+/// The network that an entry names; `Some(None)` if it is a name. An incomplete address is the beginning of one if it
+/// has a length (`169.254/16`) or ends in a dot (`10.`).
 ///
-/// `None` if the length cannot be read. Behind an address, a URL may have a path instead.
+/// `None` if the length cannot be read. In a URL, a path may follow the address instead.
 fn network(entry: &str, after: &str, is_url: bool) -> Option<Option<Network>> {
     let is_length = !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit());
     let octets = entry.strip_suffix('.').unwrap_or(entry);
@@ -174,12 +174,12 @@ impl Network {
             (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
             _ => return false,
         };
-        // Nothing is left of a shift by all bits.
+        // A shift by all bits is `None` on both sides: every address matches.
         let rest = most - self.length;
         bits.checked_shr(rest) == network.checked_shr(rest)
     }
 
-    /// The network of IPv4 that is written as one of IPv6, as such.
+    /// Converts an IPv4 network in IPv6 notation to IPv4.
     fn canonical(&self) -> Self {
         let inner = self.length.checked_sub(96);
         match (self.address.to_canonical(), inner) {
@@ -189,7 +189,7 @@ impl Network {
     }
 }
 
-/// Whether the text fits the pattern, in which a star stands for anything.
+/// Whether the text matches the pattern, in which a star stands for anything.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     let Some((first, rest)) = pattern.split_once('*') else {
@@ -205,7 +205,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     behind.flatten().is_some_and(|text| text.ends_with(last))
 }
 
-/// An entry that has more than one colon is an address of IPv6, whose port stands after brackets.
+/// Splits off the port. An entry with more than one colon is an IPv6 address, whose port follows brackets.
 fn without_port(entry: &str) -> (&str, &str) {
     match entry.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port),

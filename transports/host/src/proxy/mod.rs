@@ -1,4 +1,4 @@
-//! How a server is reached: directly, or through a proxy, by rules that are the same for every adapter.
+//! Selects the route to a server, directly or through a proxy, by rules that are the same for every adapter.
 
 mod address;
 mod exceptions;
@@ -12,15 +12,15 @@ use cycles_proto::ConfigError;
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 
-/// How a server is reached.
+/// The route to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// By a connection to the server itself.
+    /// Connects to the server itself.
     Direct,
-    /// Each request goes to the proxy with its whole address in the request line. That is how http is proxied: many
+    /// Sends each request to the proxy with the absolute URL in the request line. That is how http is proxied: many
     /// proxies refuse a tunnel to a port other than 443.
     Forward(Proxy),
-    /// The proxy opens a connection to the server and passes bytes that it cannot read.
+    /// The proxy opens a connection to the server, and passes bytes on without reading them.
     Tunnel(Proxy),
 }
 
@@ -28,12 +28,12 @@ pub enum Route {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     protocol: ProxyProtocol,
-    /// `http://host:port`, or https for a proxy that is itself spoken to over TLS.
+    /// `http://host:port`, or https if the proxy itself speaks TLS.
     uri: Uri,
     credentials: Option<Credentials>,
 }
 
-/// What is spoken with a proxy.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {
     /// Plain HTTP.
@@ -42,11 +42,11 @@ pub enum ProxyProtocol {
     Https,
     /// SOCKS 4: the client resolves the server's name.
     Socks4,
-    /// SOCKS 4a: the proxy resolves it.
+    /// SOCKS 4a: the proxy resolves the server's name.
     Socks4a,
-    /// SOCKS 5: the client resolves it.
+    /// SOCKS 5: the client resolves the server's name.
     Socks5,
-    /// SOCKS 5: the proxy resolves it.
+    /// SOCKS 5: the proxy resolves the server's name.
     Socks5h,
 }
 
@@ -56,15 +56,15 @@ struct Credentials {
     password: Option<String>,
 }
 
-/// Where proxies are named.
+/// The source of the proxy settings.
 #[derive(Clone, Default)]
 pub(crate) enum Proxies {
-    /// In the environment.
+    /// The environment.
     #[default]
     FromEnvironment,
-    /// Nowhere.
+    /// No proxy.
     None,
-    /// In the program: one for all servers.
+    /// The program: one proxy for all servers.
     All {
         address: String,
         /// The servers that are reached without it, written like `NO_PROXY`.
@@ -72,14 +72,14 @@ pub(crate) enum Proxies {
     },
 }
 
-/// The route to `server`. Only the variable that applies is looked at, so that a broken one for other servers does no
-/// harm; one that applies and cannot be used is an error, and never taken for "no proxy". So is an exception that cannot be
-/// read, unless another one names the server.
+/// Selects the route to `server`. Only the variable that applies is read, so that an invalid one for other servers does
+/// no harm. If the one that applies is invalid, that is an error, and never means "no proxy". An unreadable exception
+/// is an error too, unless another one names the server.
 ///
-/// The rules are curl's, also in that small letters go before capitals and the variable for a scheme before
-/// `ALL_PROXY`. Beyond curl's: `HTTP_PROXY` in capitals is read, unless a CGI server may have made it of a visitor's
-/// header `Proxy`; a server on this machine is reached directly, as the environment's proxy could not reach it; and
-/// exceptions may name ports, patterns and URLs.
+/// The rules are curl's: lower case goes before upper case, and the variable for a scheme before `ALL_PROXY`. In
+/// addition to curl's, `HTTP_PROXY` in upper case is read, unless a CGI server may have made it from a visitor's header
+/// `Proxy`; a server on this machine is reached directly, because the environment's proxy could not reach it; and
+/// exceptions may contain ports, patterns and URLs.
 pub(crate) fn route(
     server: &Uri,
     lookup: impl Fn(&str) -> Option<OsString>,
@@ -110,8 +110,8 @@ pub(crate) fn route(
     let is_excepted = exceptions::cover(&except, server).map_err(|number| ConfigError::Malformed {
         variable: list.to_owned(),
         problem: format!(
-            "has an entry that cannot be read, number {number}, and it may stand for the server, which would then get \
-             its API key through the proxy: entries look like cycles.example, .internal, 10.0.0.0/8 or *"
+            "has an entry that cannot be read, number {number}. If it means this server, the API key must not go through \
+             the proxy: correct the entry, such as cycles.example, .internal, 10.0.0.0/8 or *"
         ),
     });
     if is_excepted? {
@@ -134,47 +134,47 @@ fn is_https(server: &Uri) -> bool {
     server.scheme() == Some(&Scheme::HTTPS)
 }
 
-/// The variables that may name the proxy for `server`, the first one that is set counts.
+/// The variables that may name the proxy for `server`. The first one that is set applies.
 fn variables(server: &Uri, is_cgi: bool) -> &'static [&'static str] {
     if is_https(server) {
         return &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     }
     match is_cgi {
         false => &["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"],
-        // Where capitals do not count, a visitor's header makes this one too.
+        // Windows ignores case, so a visitor's header sets this one too.
         true if cfg!(windows) => &["all_proxy", "ALL_PROXY"],
         true => &["http_proxy", "all_proxy", "ALL_PROXY"],
     }
 }
 
 impl Proxy {
-    /// What is spoken with it.
+    /// Returns the proxy's protocol.
     pub fn protocol(&self) -> ProxyProtocol {
         self.protocol
     }
 
-    /// Its address, `http://host:port`; https if it is spoken to over TLS.
+    /// Returns the proxy's address, `http://host:port`; https if it speaks TLS.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// The user's name for it, decoded.
+    /// Returns the decoded user name for the proxy.
     pub fn user(&self) -> Option<&str> {
         self.credentials
             .as_ref()
             .map(|credentials| credentials.user.as_str())
     }
 
-    /// The password for it, decoded.
+    /// Returns the decoded password for the proxy.
     pub fn password(&self) -> Option<&str> {
         self.credentials.as_ref()?.password.as_deref()
     }
 
-    /// The value of `Proxy-Authorization`, marked as sensitive: user and password in the scheme `Basic`.
+    /// Returns the value of `Proxy-Authorization`, marked as sensitive: user and password in the scheme `Basic`.
     pub fn authorization(&self) -> Option<HeaderValue> {
         let user = self.user()?;
         let pair = format!("{user}:{}", self.password().unwrap_or_default());
-        // Letters and digits are fit for a header.
+        // Base64 is valid in a header.
         let mut value = HeaderValue::try_from(format!("Basic {}", base64(pair.as_bytes()))).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -186,14 +186,14 @@ impl Proxy {
         }
         let (named, spoken) = (self.protocol.scheme(), spoken.iter().map(ProxyProtocol::scheme));
         Err(format!(
-            "names a proxy of the kind {named}://, and here only these can be used: {}://",
+            "names a proxy of the kind {named}://, but only these are supported: {}://",
             spoken.collect::<Vec<_>>().join("://, ")
         ))
     }
 }
 
 impl ProxyProtocol {
-    /// What an address of such a proxy begins with.
+    /// The scheme in the proxy's address.
     fn scheme(&self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -230,7 +230,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// A proxy's address may hold a password, so it is not shown.
+/// Does not show the proxy's address, which may contain a password.
 impl fmt::Debug for Proxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -299,13 +299,13 @@ fn an_address_that_cannot_be_used_is_an_error_that_names_the_variable_and_no_sec
         ("http://[proxy]:3128", "host"),
         ("http://[fd00::9]3128", "port"),
         ("http:proxy:3128", "port"),
-        ("http:/proxy:3128", "two slashes"),
-        ("HTTP:/proxy:3128", "two slashes"),
-        ("http:/user:secret@proxy:3128", "two slashes"),
-        ("https:/proxy", "two slashes"),
-        ("socks5h:/proxy:1080", "two slashes"),
-        ("http//proxy:3128", "two slashes"),
-        ("http:", "two slashes"),
+        ("http:/proxy:3128", "needs `://` after its scheme"),
+        ("HTTP:/proxy:3128", "needs `://` after its scheme"),
+        ("http:/user:secret@proxy:3128", "needs `://` after its scheme"),
+        ("https:/proxy", "needs `://` after its scheme"),
+        ("socks5h:/proxy:1080", "needs `://` after its scheme"),
+        ("http//proxy:3128", "needs `://` after its scheme"),
+        ("http:", "needs `://` after its scheme"),
         ("http://http://proxy:3128", "only one scheme"),
         ("http://proxy:secret", "port"),
         ("http://proxy:0", "port"),
@@ -380,7 +380,7 @@ fn a_kind_of_proxy_that_the_adapter_does_not_speak_is_an_error_that_names_the_va
         assert_eq!(
             by_environment(&[("ALL_PROXY", address)], HTTPS, http),
             format!(
-                "error: ALL_PROXY names a proxy of the kind {named}, and here only these can be used: http://"
+                "error: ALL_PROXY names a proxy of the kind {named}, but only these are supported: http://"
             ),
         );
         assert_eq!(

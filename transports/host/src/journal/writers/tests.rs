@@ -1,4 +1,4 @@
-//! The threads, over a store that only notes what was done.
+//! The threads, with a store that only logs what was done.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
