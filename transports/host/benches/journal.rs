@@ -1,7 +1,7 @@
 //! Records written and removed per second, on the disk that the build lies on: `cargo bench -p cycles-host`.
 //! `CYCLES_BENCH_DIR` names another place.
 //!
-//! One lifecycle is a record put and removed. *Plain* is what a client does that writes its record where it
+//! One lifecycle writes and removes a record. *Plain* is a client that writes its record where it
 //! stands: a write call for each token, a sync of the file and none of the directory, one after the other.
 //! Blocks are interleaved and compared within a round. It prints and asserts nothing: the figures depend on the
 //! machine.

@@ -4,4 +4,4 @@
 use crate::executor;
 
 include!("../../../client/tests/adapter/crash.rs");
-include!("../../../client/tests/adapter/crash_lives.rs");
+include!("../../../client/tests/adapter/crash_process.rs");

@@ -1,4 +1,4 @@
-//! Executors that end or stand still. A client depends on none of them.
+//! Executors that end or stall. A client does not depend on them.
 
 use std::sync::mpsc;
 use std::thread;
@@ -64,7 +64,7 @@ fn an_executor_whose_threads_are_all_blocked_for_three_lease_lengths_loses_no_le
         for _ in 0..2 * threads {
             spawn(async { thread::sleep(BLOCKED) });
         }
-        // Nor is anybody polled here meanwhile.
+        // Nothing is polled here either.
         assert_kept_for(&scene, &guards, BLOCKED);
         for guard in guards {
             assert_committed(guard.commit(commit(21)).await);

@@ -1,4 +1,4 @@
-//! What every adapter has to do, on async-std or smol.
+//! The behaviour of every adapter, on async-std or smol.
 
 use crate::adapter::OnExecutor;
 

@@ -21,7 +21,7 @@ pub struct OnExecutor;
 #[derive(Debug)]
 pub struct Awaited(CyclesClient);
 
-/// Dropped on a thread that is none of the executor's.
+/// Dropped on a thread that is not the executor's.
 #[derive(Debug)]
 pub struct Held(ReservationGuard);
 

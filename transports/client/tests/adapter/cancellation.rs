@@ -28,7 +28,7 @@ const FAULTS: [&str; 7] = [
     "commit:410",
 ];
 
-/// Polls a future so many times, and then no more.
+/// Polls a future this many times, and then no more.
 struct Polls<F> {
     future: F,
     left: usize,
@@ -87,7 +87,7 @@ async fn spent(client: &CyclesClient, is_known: &AtomicBool) -> Result<(), Error
     guard.release("enough").await.map(|_| ())
 }
 
-/// Fails unless what the ledger holds is one end for each reservation: the cost if it was known, else nothing.
+/// Fails unless each reservation has exactly one end in the ledger: the cost if it was known, else nothing.
 #[track_caller]
 fn assert_one_end(scene: &Scene, is_known: bool, what: &str) {
     let reservations = scene.reservations();
@@ -104,7 +104,7 @@ fn assert_one_end(scene: &Scene, is_known: bool, what: &str) {
     }
 }
 
-/// Fails if something is left held, unless the fault says that it is over when it is not.
+/// Fails if budget is still held, unless the fault makes the client believe that it is not.
 #[track_caller]
 fn assert_nothing_held(scene: &Scene, fault: &str, what: &str) {
     let is_held = scene

@@ -42,7 +42,7 @@ fn a_process_that_is_killed_anywhere_leaves_every_known_cost_to_be_counted_once(
         scene.live_and_be_killed(costs.len(), until, pause, &mut costs, &mut known);
         known.extend(scene.recorded());
         if (dice >> 50).is_multiple_of(2) {
-            // What is held is over by now.
+            // The leases have ended by now.
             scene.sandbox.advance(Duration::from_secs(120));
         }
     }
@@ -105,7 +105,7 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
     scene.sandbox.clear_faults();
     let client = scene.client();
     let journal = cycles_host::Journal::open(client.config().unwrap());
-    // Whoever has it may be anywhere, even stopped.
+    // Its holder may be anywhere, even stopped.
     let claim = journal.claim().expect("the one that was killed has it no more");
     let began = std::time::Instant::now();
     let flushed = flush(&client, Duration::from_millis(200));
@@ -134,7 +134,7 @@ fn a_flush_whose_time_is_over_looks_once_more_before_it_is_uncertain() {
     scene.live_and_be_killed(0, 3, Duration::ZERO, &mut costs, &mut known);
     let client = scene.client();
     let journal = cycles_host::Journal::open(client.config().unwrap());
-    // Another process settles what is there.
+    // Another process settles the rest.
     let claim = journal.claim().expect("the one that was killed has it no more");
     let found = journal.scan().unwrap().records;
     let flushed = flush(&client, Duration::ZERO);
@@ -162,7 +162,7 @@ fn child() {
     let task = std::env::var("CYCLES_TEST_TASK").unwrap();
     let client = client(&url, dir.as_ref());
     if task == "flush" {
-        // Attempts that fail leave records to the next one, and no flush says that there are none before it is so.
+        // Failed attempts leave records to the next process, and no flush reports completion too early.
         loop {
             let flushed = flush(&client, PATIENCE);
             assert!(flushed.is_certain, "{flushed:?}");
@@ -227,7 +227,7 @@ impl Scene {
         process(&self.sandbox.base_url(), self.dir.path(), task)
     }
 
-    /// A process that lives lifecycles until so many costs of it are known, and a little longer.
+    /// A process that runs lifecycles until this many of its costs are known, and a little longer.
     fn live_and_be_killed(
         &self,
         first: usize,
@@ -282,7 +282,7 @@ impl Scene {
                     "{id} is committed and recovered"
                 );
                 if let Some(amount) = charged.or(event) {
-                    // A reservation that its process had no time to tell of cannot have a cost.
+                    // A reservation that its process could not report has no cost.
                     assert_eq!(Some(&amount), costs.get(id), "{id}");
                     total += amount;
                     settled.insert(id.to_owned());

@@ -1,4 +1,4 @@
-//! A disk on which nothing that is written ever ends. The tests of each adapter have it as a module; `runcycles` is their
+//! A disk on which no write ever ends. The tests of each adapter have it as a module; `runcycles` is their
 //! crate.
 
 use std::sync::mpsc;
@@ -54,13 +54,13 @@ fn costs_go_to_the_ledger_after_five_seconds_and_those_that_follow_at_once() {
     });
     assert_eq!(world.budget(), (14, 20));
     told.wait_for(1, is_failure);
-    // It hangs all the same; who knows that does not wait for it.
+    // It still hangs, but the client knows that and does not wait.
     assert_committed(wait!(third.commit(cost())));
     fourth.spent(&Amount::tokens(1)).unwrap();
     drop(fourth);
     assert_eq!(world.budget(), (22, 0));
     assert!(records(dir.path(), "json").is_empty(), "nothing was ever written");
-    // Nor does the end of the client. The disk never goes on.
+    // Nor does the end of the client. The disk never works again.
     drop(client);
     core::mem::forget(hanging);
 }
@@ -102,7 +102,7 @@ fn what_a_disk_writes_late_after_all_is_cleared_away_and_counts_once() {
     assert_eq!(world.budget(), (7 * costs, 0));
 }
 
-/// Who waits for the disk waits for it as it is, so this takes five seconds, in which nothing runs.
+/// The wait for the disk is in real time, so this takes five seconds, in which nothing runs.
 #[test]
 fn a_guard_that_is_dropped_and_a_thread_that_ends_do_not_wait_for_ever() {
     let (ended, ends) = mpsc::channel();
@@ -112,7 +112,7 @@ fn a_guard_that_is_dropped_and_a_thread_that_ends_do_not_wait_for_ever() {
             world.let_wait();
         }
         let (guard, ended) = (reserve(&client), ended.clone());
-        // It never goes on.
+        // The disk never works again.
         core::mem::forget(Hanging::new(dir.path()));
         thread::spawn(move || {
             let ending = thread::spawn(move || {
@@ -133,7 +133,7 @@ fn a_guard_that_is_dropped_and_a_thread_that_ends_do_not_wait_for_ever() {
     }
 }
 
-/// The failures that were told by now: events come in order, and this waits for that of one more reservation.
+/// The failures reported so far: events come in order, and this waits for the event of one more reservation.
 fn told_of(client: &CyclesClient, told: &Told) -> Vec<Event> {
     let last = reserve(client);
     let id = last.reservation_id().clone();

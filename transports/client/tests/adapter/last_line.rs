@@ -1,4 +1,4 @@
-//! Programs whose last line hands a cost over: `drop(guard.commit(..))`, and `main` returns. The test of each adapter
+//! Programs whose last line commits a cost: `drop(guard.commit(..))`, and `main` returns. The test of each adapter
 //! runs itself again as such a program; `runcycles` is their crate, and beside it is how they wait for a flush.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use cycles_conformance::{TempDir, records};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Sandbox, Unit};
 use runcycles::CyclesClient;
 
-/// What it hands over.
+/// The cost that it commits.
 pub const COST: i64 = 42;
 const ROUNDS: usize = 4;
 const WAY: &str = "CYCLES_TEST_WAY";

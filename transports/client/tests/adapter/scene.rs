@@ -57,7 +57,7 @@ impl Scene {
         })
     }
 
-    /// What is spent and what is held.
+    /// The spent and the held amount.
     pub fn budget(&self) -> (i64, i64) {
         let budget = self
             .sandbox
@@ -65,7 +65,7 @@ impl Scene {
         budget.map(|budget| (budget.spent, budget.reserved)).unwrap()
     }
 
-    /// Has everything settled by another client.
+    /// Settles everything with another client.
     #[track_caller]
     pub fn settle(&self) {
         self.sandbox.clear_faults();

@@ -104,7 +104,7 @@ async fn a_run_at_trace_level_never_shows_the_key() {
 }
 }
 
-/// A reservation that is granted by a server that refuses all else in these words: what can be seen of it.
+/// All output of a reservation granted by a server that refuses everything else in these words.
 async fn guarded(refusal: &str) -> Vec<String> {
     let refusal = refusal.to_owned();
     let server = Scripted::start(move |connection| {
@@ -141,6 +141,6 @@ async fn guarded(refusal: &str) -> Vec<String> {
     seen
 }
 
-/// With a lease that is prolonged at once.
+/// With a lease that is extended at once.
 const GRANT: &str = r#"{"decision":"ALLOW","reservation_id":"r-1","affected_scopes":["tenant:acme"],"scope_path":"KEY",
     "reserved":{"unit":"TOKENS","amount":5},"expires_at_ms":1795000003000,"remaining_ttl_ms":3000}"#;

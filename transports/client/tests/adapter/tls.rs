@@ -156,7 +156,7 @@ fn what_cannot_be_trusted_is_refused_where_it_is_given() {
     for (text, expected) in [
         (String::new(), "holds no certificate: it is empty"),
         (" \n".to_owned(), "holds no certificate: it is empty"),
-        ("/etc/ssl/authority.pem".to_owned(), "give what is in the file, not its path"),
+        ("/etc/ssl/authority.pem".to_owned(), "pass the content of the file, not its path"),
         (key.serialize_pem(), "it is a private key"),
         (block("RSA PRIVATE KEY", "secret"), "it is a private key"),
         (block("CERTIFICATE REQUEST", "AAAA"), "its blocks are of other kinds"),

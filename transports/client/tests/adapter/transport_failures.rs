@@ -82,7 +82,7 @@ async fn a_name_without_an_address_was_never_sent() {
 
 on_executor! {
 async fn a_connection_that_does_not_come_about_was_never_sent() {
-    // A listener whose backlog is full answers nobody.
+    // A listener with a full backlog answers no one.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&listener, 1).unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! Leases that are looked at again and again while their runtime does something else. The tests of each async adapter have
+//! Leases that are checked repeatedly while their runtime is busy. The tests of each async adapter have
 //! it as a module; `runcycles` is their crate.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ pub async fn reserved(client: &CyclesClient, ttl_ms: u64) -> ReservationGuard {
     client.reserve(request_for(100, ttl_ms)).await.unwrap()
 }
 
-/// How it stands in the ledger.
+/// The state in the ledger.
 pub fn state_of(scene: &Scene, guard: &ReservationGuard) -> ReservationState {
     let id = guard.reservation_id().as_str();
     scene

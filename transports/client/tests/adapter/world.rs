@@ -54,9 +54,9 @@ struct Inner {
     passed: Mutex<Duration>,
     ledger: Mutex<Ledger>,
     tickers: Mutex<Vec<Ticker>>,
-    /// Whether somebody is to look at what is due.
+    /// Whether the ticker has to be called.
     is_woken: Arc<Woken>,
-    /// When somebody looks anyhow.
+    /// When the ticker is called anyway.
     looks_at: Mutex<Option<Duration>>,
     may_wait_here: AtomicBool,
     slow: Mutex<Option<(Operation, Duration)>>,
@@ -130,12 +130,12 @@ impl World {
         self.pass(Duration::from_secs(seconds));
     }
 
-    /// Nobody runs for so long, and nobody notices.
+    /// Advances the time without running anything, as if the process was stopped.
     pub fn stop_for(&self, time: Duration) {
         *self.0.passed.lock().unwrap() += time;
     }
 
-    /// From now on whoever drops a guard is let wait until its cost is on the disk.
+    /// Lets dropping a guard block until its cost is on disk, from now on.
     pub fn let_wait(&self) {
         self.0.may_wait_here.store(true, Ordering::SeqCst);
     }
@@ -145,7 +145,7 @@ impl World {
         *self.0.slow.lock().unwrap() = Some((operation, time));
     }
 
-    /// From now on the ledger is not asked where this has an answer.
+    /// Answers calls with this, if it has an answer, instead of the ledger.
     pub fn answer(&self, other: impl Fn(Operation, UnixMillis) -> Option<Response<Bytes>> + Send + 'static) {
         *self.0.other_answers.lock().unwrap() = Some(Box::new(other));
     }
@@ -156,7 +156,7 @@ impl World {
         sent.iter().filter(|sent| **sent == operation).count()
     }
 
-    /// What is spent and what is held.
+    /// The spent and the held amount.
     pub fn budget(&self) -> (i64, i64) {
         let budget = self.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap());
         (budget.spent, budget.reserved)
@@ -166,7 +166,7 @@ impl World {
         work(&mut self.0.ledger.lock().unwrap())
     }
 
-    /// Does what is due, if that is to be looked at now.
+    /// Calls the ticker, if it is due.
     fn look(&self) -> bool {
         let (now, inner) = (self.now().mono, &self.0);
         let is_over = inner.looks_at.lock().unwrap().is_some_and(|at| at <= now);
@@ -252,12 +252,12 @@ impl Transport for World {
     }
 }
 
-/// What a client told. The thread that tells lives in real time.
+/// The events of a client. The observer's thread runs in real time.
 #[derive(Clone, Default)]
 pub struct Told(Arc<Mutex<Vec<Event>>>);
 
 impl Told {
-    /// Waits until so many events were told that are of this kind.
+    /// Waits for this many events of this kind.
     #[track_caller]
     pub fn wait_for(&self, times: usize, is_it: impl Fn(&Event) -> bool) {
         for _ in 0..10_000 {
@@ -270,12 +270,12 @@ impl Told {
         panic!("not told in time, of {} events: {:?}", told.len(), told.last());
     }
 
-    /// How many were told by now.
+    /// How many events there have been.
     pub fn count(&self, is_it: impl Fn(&Event) -> bool) -> usize {
         self.0.lock().unwrap().iter().filter(|event| is_it(event)).count()
     }
 
-    /// Those that are of this kind, by now.
+    /// The events of this kind so far.
     pub fn of_kind(&self, is_it: impl Fn(&Event) -> bool) -> Vec<Event> {
         let told = self.0.lock().unwrap();
         told.iter().filter(|event| is_it(event)).cloned().collect()

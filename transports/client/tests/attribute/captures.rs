@@ -61,7 +61,7 @@ mod formatted {
     use counted;
 }
 
-/// What is `Send`, and cannot be looked at by two threads at once.
+/// A type that is `Send` but not `Sync`.
 struct Model {
     price: Cell<i64>,
     name: String,

@@ -7,7 +7,7 @@ use runcycles::models::*;
 use runcycles::{CyclesClient, CyclesContext, Error, cycles, set_default_client, with_default_client};
 use scene::{PATIENCE, Scene};
 
-/// An error of the program's own, as it should come back.
+/// The program's own error, which must come back unchanged.
 #[derive(Debug)]
 enum Failed {
     Budget(Error),
@@ -35,7 +35,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// Everything a parameter names is still there for the body, which takes it.
+/// The body can still take everything that a parameter names.
 #[cycles(
     estimate = text.len() + usize::from(extra),
     unit = "TOKENS",
@@ -189,7 +189,7 @@ async fn is_estimated_in(of: Unit, unit: Unit, ran: &mut bool) -> Result<(), Err
 
 struct TcpStream;
 
-/// It is called a stream, and is none that is consumed item by item.
+/// Named like a stream, but not consumed item by item.
 #[cycles(estimate = 5, unit = "TOKENS")]
 async fn opens_a_connection() -> Result<TcpStream, Error> {
     Ok(TcpStream)
@@ -266,7 +266,7 @@ async fn what_cannot_be_told_or_charged_costs_what_was_estimated() {
         assert!(client.flush(PATIENCE).await.unwrap().is_complete());
         assert_eq!(scene.budget(), (5 + 100, 0));
         assert_eq!(tells_in_another_unit(5).await.unwrap(), 5);
-        // What was estimated stands in for a cost that nobody took.
+        // The estimate replaces a cost that was not taken.
         assert_eq!(client.flush(PATIENCE).await.unwrap().unrecorded, 1);
         assert_eq!(scene.budget(), (5 + 100 + 100, 0));
     })
@@ -392,7 +392,7 @@ async fn inside_the_context_is_the_innermost_one_and_outside_there_is_none() {
     let client = scene.client();
     with_default_client(client, async {
         let (one, two) = futures::join!(outer(), async {
-            // Beside it, in the same task and the same thread.
+            // Concurrently, in the same task and on the same thread.
             for _ in 0..100 {
                 assert!(CyclesContext::current().is_none());
                 yield_now().await;

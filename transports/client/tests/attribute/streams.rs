@@ -50,7 +50,7 @@ async fn is_unpinned() -> Result<Box<dyn Stream<Item = Chunk> + Send + Unpin>, E
     Ok(Box::new(chunks().boxed()))
 }
 
-/// The body has done with its argument when the stream begins.
+/// The body has dropped its argument when the stream begins.
 #[cycles(estimate = 100, unit = "TOKENS", actual_per_item = prices[usize::from(item.usage.is_some())])]
 async fn by_a_list(prices: Vec<i64>) -> Result<impl Stream<Item = Chunk>, Error> {
     assert_eq!(prices.len(), 2);
@@ -68,7 +68,7 @@ async fn the_cost_of_an_item_may_name_what_the_body_uses() {
 }
 }
 
-/// It tells what only the stream knows, while it is consumed.
+/// Sets metrics that only the stream knows, while it is consumed.
 #[cycles(estimate = 100, unit = "TOKENS", actual_per_item = {
     assert!(CyclesContext::current().is_some());
     item.text.len()

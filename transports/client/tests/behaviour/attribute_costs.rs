@@ -6,7 +6,7 @@ use cycles_client::models::Amount;
 use cycles_client::{BoxError, Client, WithCyclesConfig, try_with_cycles};
 use cycles_macros::tokio as cycles;
 
-/// What an adapter exports for the attribute, for the one in virtual time.
+/// The adapter in virtual time, with the exports that the attribute needs.
 mod adapter {
     pub(crate) mod __private {
         pub(crate) use cycles_client::WithCyclesConfig;
@@ -63,13 +63,13 @@ async fn work(client: &Client, text: &str) -> Result<String, BoxError> {
     Ok(text.to_owned())
 }
 
-/// What a whole life allocates, with its tasks, in a world of its own.
+/// What one call allocates, with its tasks, in a world of its own.
 fn counted(guarded: impl AsyncFn(&Client, &str) -> Result<String, BoxError>) -> AllocationInfo {
     let world = Virtual::default();
     let client = world.client(|config| config);
     let mut result = Ok(String::new());
     let life = || world.block_on(async { guarded(&client, "Hello, world!").await });
-    // Whatever is made once is there already.
+    // After a first call, so that one-time allocations are not counted.
     life().unwrap();
     let counted = measure(|| result = life());
     assert_eq!(result.unwrap(), "Hello, world!");

@@ -1,4 +1,4 @@
-//! A child of the process that made a client: every call says so at once, and what was reserved stays the parent's.
+//! A forked child: every call of the parent's client returns an error at once, and reservations stay the parent's.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn spent_and_held(world: &Virtual) -> (i64, i64) {
     (budget.spent, budget.reserved)
 }
 
-/// What a call says without being waited for.
+/// The result of a call that is ready at once.
 fn at_once<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
     let answer = Box::pin(call).now_or_never().expect("it is known at once");
     answer.err().expect("nothing can be done")
@@ -113,7 +113,7 @@ fn a_guard_does_nothing_in_the_child_and_goes_on_in_the_parent() {
         let guard = reserved(&world, &client);
         let requests = world.sent();
         Process::as_if_forked(|| act(&world, guard));
-        // The parent's other copy of the guard is not here: what was held is still held, and kept alive.
+        // The parent still holds its copy of the guard: the budget is still held, and the lease kept alive.
         world.block_on(world.sleep(Duration::from_secs(300)));
         assert_eq!(spent_and_held(&world), (0, 10), "{what}");
         assert!(world.sent() > requests, "{what}: it is kept alive");

@@ -1,4 +1,4 @@
-//! The client on an adapter in virtual time, one module a file.
+//! The client on an adapter in virtual time, one module per file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;

@@ -127,7 +127,7 @@ fn an_error_is_the_last_item_and_what_came_before_it_is_charged() {
         let items = [Ok(3), Ok(4), Err("the model is gone"), Ok(5)];
         let guard = reserve(&client).await;
         let mut words = guard.try_meter(stream::iter(items), tokens);
-        // Kept: the error settles, not the drop.
+        // Not dropped: the error settles the cost.
         let seen: Vec<_> = words.by_ref().collect().await;
         assert_eq!(seen, items[..3]);
         assert!(words.settling().await.unwrap().is_some());

@@ -1,4 +1,4 @@
-//! A transport that panics where a caller who blocks makes his calls himself.
+//! A transport that panics on the thread of a blocking caller.
 #![cfg(feature = "blocking")]
 
 use std::io;
@@ -19,14 +19,14 @@ use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Oper
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Keeps the time as it passes.
+/// A clock that runs in real time.
 static BACKGROUND: Background<()> = Background::new("cycles-panicking", prepare);
 
 fn prepare() -> io::Result<((), Run<()>)> {
     Ok(((), Box::new(Running::serve_here)))
 }
 
-/// Has the ledger's answer at once. The first calls of an operation panic, before they begin or after.
+/// Returns the ledger's response at once. The first calls of an operation panic, before or after they begin.
 #[derive(Clone)]
 struct Panicking(Arc<Panics>);
 
@@ -90,7 +90,7 @@ impl Panicking {
         Client::new(client)
     }
 
-    /// What is spent and what is held.
+    /// The spent and the held amount.
     fn budget(&self) -> (i64, i64) {
         let budget = |ledger: &mut cycles_sandbox::Ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens);
         let budget = self.0.world.with_ledger(budget).unwrap();
@@ -117,7 +117,7 @@ fn a_transport_that_panics_has_lost_its_call_and_the_caller_goes_on() {
         let client = transport.client();
         let guard = client.reserve(request()).unwrap();
         let cost = CommitRequest::builder().actual(Amount::tokens(7)).build();
-        // Not settled with the first attempt, and in no record.
+        // Not settled by the first attempt, and not recorded.
         let _ = guard.commit(cost);
         assert!(transport.has_panicked());
         assert!(client.flush(PATIENCE).unwrap().is_complete());

@@ -1,4 +1,4 @@
-//! A transport that is shut down, with all that it has under way.
+//! A transport that is shut down with calls in progress.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,7 +11,7 @@ use cycles_client::{Client, Done, Error, Transport};
 use cycles_sandbox::DEFAULT_TENANT;
 use futures::future::join_all;
 
-/// Keeps every call until it is shut down; from then on it drops each where it is started.
+/// Keeps every call until it is shut down; then drops each call when it is started.
 #[derive(Clone, Default)]
 struct Keeping(Arc<Mutex<Kept>>);
 
@@ -62,7 +62,7 @@ fn shut_down_with(call: impl AsyncFn(&Client) -> Error) -> (Vec<Error>, usize) {
     (errors, most)
 }
 
-/// On a stack that has no room for one call within the other.
+/// On a stack too small for nested calls.
 fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().stack_size(512 * 1024).spawn(test);
     thread.unwrap().join().unwrap();

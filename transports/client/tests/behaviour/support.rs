@@ -1,5 +1,5 @@
 //! An adapter in virtual time: one thread, tasks in the order in which they were woken, a ledger in place of a
-//! network. When nobody can go on, time jumps to the next timer.
+//! network. When no task can continue, time jumps to the next timer.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -24,7 +24,7 @@ use http::Response;
 /// Any time of day.
 const WALL: u64 = 1_795_000_000_000;
 
-/// How long a request takes to the ledger, and as long its answer back.
+/// How long a request takes to the ledger, and its response back.
 const LATENCY: Duration = Duration::from_millis(5);
 
 /// The main future's place among the tasks.
@@ -43,7 +43,7 @@ struct World {
     slow: Mutex<Vec<(Operation, Duration)>>,
     /// How many requests there have been.
     sent: AtomicU64,
-    /// How often the ticker was asked.
+    /// How often the ticker was called.
     ticks: AtomicU64,
 }
 
@@ -91,7 +91,7 @@ impl Virtual {
         self.client_on(Arc::new(self.clone()), change)
     }
 
-    /// The same on another transport.
+    /// Like `client`, on another transport.
     pub fn client_on(
         &self,
         transport: Arc<dyn Transport>,
@@ -114,7 +114,7 @@ impl Virtual {
         *self.0.lost.lock().unwrap() = Some(operation);
     }
 
-    /// From now on this operation takes so long.
+    /// Makes this operation take so long from now on.
     pub fn slow(&self, operation: Operation, time: Duration) {
         self.0.slow.lock().unwrap().push((operation, time));
     }
@@ -138,12 +138,12 @@ impl Virtual {
         self.0.state.lock().unwrap().tasks.len()
     }
 
-    /// How often somebody looked what is due.
+    /// How often the ticker was called.
     pub fn ticks(&self) -> u64 {
         self.0.ticks.load(Ordering::Relaxed)
     }
 
-    /// Nobody runs for so long, and nobody notices.
+    /// Advances the time without running anything, as if the process was stopped.
     pub fn stop_for(&self, time: Duration) {
         self.0.state.lock().unwrap().now += time;
     }
@@ -204,7 +204,7 @@ impl Virtual {
         self.0.wake(id);
     }
 
-    /// The answer of the ledger, on its own time: an attempt has none here.
+    /// The ledger's response, without the timeout of an attempt.
     async fn exchange(self, call: Call) -> Result<Response<Bytes>, Failure> {
         self.0.sent.fetch_add(1, Ordering::Relaxed);
         let operation = Operation::of(call.request.method(), call.request.uri().path());
@@ -229,7 +229,7 @@ impl Virtual {
         Ok(response)
     }
 
-    /// Asks the ticker when it wants to be asked, on a timer that is cut in pieces as those of the adapters are.
+    /// Calls the ticker when it is due, with timers cut into pieces like those of the adapters.
     async fn keep(self, ticker: Ticker) {
         let mut sleeping = None;
         poll_fn(|cx| {
@@ -250,7 +250,7 @@ impl Virtual {
     }
 }
 
-/// What a client told. The thread that tells lives in real time.
+/// The events of a client. The observer's thread runs in real time.
 #[derive(Clone)]
 pub struct Watched {
     pub client: Client,
@@ -268,7 +268,7 @@ impl Watched {
         }
     }
 
-    /// All that was told by now: events come in order, and this waits for that of one more reservation.
+    /// All events so far: they come in order, and this waits for the event of one more reservation.
     pub async fn so_far(&self) -> Vec<Event> {
         loop {
             let request = ReservationCreateRequest::builder()
@@ -280,7 +280,7 @@ impl Watched {
             let id = guard.reservation_id().clone();
             assert!(guard.release("told").await.unwrap());
             let is_it = |event: &Event| event.reservation_id() == Some(&id);
-            // A queue that is full misses some, and then it may be this one.
+            // A full queue drops events, possibly this one.
             for _ in 0..1_000 {
                 let told = self.told.lock().unwrap().clone();
                 if told.iter().rev().any(is_it) {
@@ -344,7 +344,7 @@ impl ArcWake for Wakes {
     }
 }
 
-/// A timer; dropped it is none.
+/// A timer; dropping it removes it.
 struct Sleep {
     world: Arc<World>,
     at: Duration,

@@ -1,4 +1,4 @@
-//! Two clients in one program, of which one is at work within the other's transport.
+//! Two clients in one program; one of them works inside the other's transport.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn up() -> Response<Bytes> {
     Response::new(Bytes::from_static(br#"{"status":"UP"}"#))
 }
 
-/// Keeps its calls for somebody else to answer.
+/// Keeps its calls for another transport to answer.
 #[derive(Clone, Default)]
 struct Keeping(Arc<Mutex<Vec<Done>>>);
 
@@ -25,7 +25,7 @@ impl Transport for Keeping {
     }
 }
 
-/// Answers at once, what the other one kept first.
+/// Answers at once; first the calls that the other one has kept.
 struct Answering(Keeping);
 
 impl Transport for Answering {
@@ -47,7 +47,7 @@ fn an_answer_that_comes_while_another_client_starts_a_call_is_handed_in_at_once(
     let other = world.client_on(Arc::new(Answering(keeping)), |config| config);
     let later = Duration::from_millis(10);
     let asking = async {
-        // By then nobody looks at the first one any more, but for its next timer.
+        // By then only the next timer looks at the first client.
         world.sleep(later).await;
         other.health().await
     };

@@ -1,4 +1,4 @@
-//! What becomes of a life that nobody polls, and what it costs until then; to the millisecond.
+//! Reservations that nobody polls: how they end, and what is held until then, to the millisecond.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequ
 use cycles_client::{Client, Committing, ReservationGuard};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
 
-/// A request and its answer.
+/// The time of a request and its response.
 const EXCHANGE: Duration = Duration::from_millis(10);
 
-/// More than enough for whoever takes over from a caller, and less than any lease.
+/// Long enough for the engine to take over from a caller, and shorter than any lease.
 const SOON: Duration = Duration::from_millis(100);
 
 async fn reserve(client: &Client) -> ReservationGuard {
@@ -29,13 +29,13 @@ fn commit(guard: ReservationGuard) -> Committing {
     guard.commit(CommitRequest::builder().actual(Amount::tokens(7)).build())
 }
 
-/// What is spent and what is held.
+/// The spent and the held amount.
 fn budget(world: &Virtual) -> (i64, i64) {
     let budget = world.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens));
     budget.map(|budget| (budget.spent, budget.reserved)).unwrap()
 }
 
-/// Polls it once and leaves it.
+/// Polls the future once.
 async fn look_once<T>(mut future: Pin<&mut impl Future<Output = T>>) {
     poll_fn(|cx| {
         assert!(future.as_mut().poll(cx).is_pending());

@@ -1,4 +1,4 @@
-//! Many lives for a long time, and what must not wait for what, to the millisecond.
+//! Many reservations over a long time, and which calls must not wait for which, to the millisecond.
 
 use std::future::Future;
 use std::pin::pin;
@@ -104,7 +104,7 @@ fn ten_thousand_guards_are_kept_alive_at_once() {
                 .iter()
                 .all(|receipt| matches!(receipt, Ok(Receipt::Committed(_))))
         );
-        // Three quarters of 64 at a time, 10 ms each: a quarter is for leases.
+        // Three quarters of 64 at a time, 10 ms each: a quarter is reserved for leases.
         let expected = Duration::from_millis(10) * u32::try_from(GUARDS.div_ceil(48)).unwrap();
         let took = world.passed() - began;
         assert!(
@@ -128,7 +128,7 @@ async fn live_long(world: &Virtual, client: &Client, ttl_ms: u64) {
 
 #[test]
 fn an_action_that_is_cancelled_or_dropped_takes_no_heartbeat_from_later_ones() {
-    // How long the one before lives and how long nothing does then, in seconds: around the pieces of a timer.
+    // How long the previous client exists and how long there is none then, in seconds: around the pieces of a timer.
     for (ttl, lives, idle) in [
         (30, 2, 22),
         (30, 0, 14),
@@ -213,7 +213,7 @@ fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
     let client = world.client(|config| config);
     world.block_on(async {
         let guard = reserve(&client, 60_000).await;
-        // Every place is taken by a reservation that has no answer, and as many wait for one.
+        // Every place is taken by a reservation without a response, and as many wait for a place.
         world.lose(Operation::CreateReservation);
         let began = world.passed();
         let asking = join_all((0..128).map(|_| async {
@@ -226,7 +226,7 @@ fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
             world.passed() - began
         };
         let (answers, committed) = futures::future::join(asking, committing).await;
-        // An attempt's time is over after 7 s; whoever comes next is the commit.
+        // An attempt times out after 7 s; the commit is next.
         assert_eq!(committed, Duration::from_millis(7_010));
         assert!(
             answers.iter().all(|(_, took)| *took <= Duration::from_secs(21)),
@@ -287,7 +287,7 @@ fn a_flush_returns_in_time_and_says_what_is_left() {
         assert_eq!(world.passed() - began, Duration::from_secs(3));
         assert_eq!((flushed.ending, flushed.recorded), (2, 0));
         assert!(!flushed.is_complete());
-        // Without a journal this is all that can be done, and it has an end; that it was in vain is not hidden.
+        // Without a journal the client can do no more; it stops in the end, and reports the failure.
         let flushed = client.flush(Duration::from_secs(600)).await.unwrap();
         assert_eq!((flushed.ending, flushed.recorded, flushed.unrecorded), (0, 0, 2));
         assert!(!flushed.is_complete());
@@ -338,7 +338,7 @@ fn a_caller_who_left_while_the_answer_is_on_its_way_leaves_nothing_held() {
     });
 }
 
-/// The process was stopped, and the caller looks before the driver does.
+/// The process was stopped, and the caller looks before the ticker runs.
 #[test]
 fn a_lease_that_ended_while_the_process_was_stopped_is_told_as_lost_however_the_action_ends() {
     for end in ["commit", "release", "drop", "extend", "nothing"] {
@@ -401,7 +401,7 @@ fn ten_thousand_leases_that_were_made_at_once_are_kept_with_64_places() {
     }
 }
 
-/// A transport whose first calls never come to an end, whatever they are told.
+/// A transport whose first calls never end, even if they are withdrawn.
 struct Hanging {
     world: Virtual,
     left: Mutex<usize>,

@@ -62,7 +62,7 @@ impl Page {
         CyclesClient::new(self.config())
     }
 
-    /// What is spent and what is held, of microcents.
+    /// The spent and the held amount in microcents.
     fn dollars(&self) -> (i64, i64) {
         self.spent(Kind::UsdMicrocents)
     }

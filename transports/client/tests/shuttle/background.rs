@@ -19,7 +19,7 @@ struct Threads {
 }
 
 thread_local! {
-    /// Those of this run: all of shuttle's threads are one of the system's.
+    /// The threads of this run: all of shuttle's threads are one system thread.
     static THREADS: RefCell<Arc<Threads>> = RefCell::default();
 }
 
@@ -48,7 +48,7 @@ impl Clock for Timer {
     }
 }
 
-/// A clock whose thread is this run's.
+/// A clock with the thread of this run.
 fn timer(world: &World) -> (Timer, Arc<Threads>) {
     let threads = Arc::<Threads>::default();
     THREADS.set(Arc::clone(&threads));
@@ -83,7 +83,7 @@ fn it_ends_with_the_last_client_and_starts_with_the_next() {
     });
 }
 
-/// A client for one question, which is dropped: nobody hears of it unless the thread is roused.
+/// A client for one call, which is dropped: the session learns of that only if the thread is woken.
 fn ask_in_vain(world: &World, clock: &Timer) {
     let wire = Wire::new(world).with_faults(1, &[How::NotBegun, How::Lost]);
     let client = world.client_with(wire, clock.clone(), false);

@@ -1,4 +1,4 @@
-//! Callers who block, and make their calls themselves.
+//! Callers that block, and make their calls themselves.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn a_commit_that_failed_is_made_again_when_its_time_has_come() {
         let client = world.client(wire.on("/commit"));
         let blocked = [1, 10].map(|tokens| {
             let client = blocking::Client::new(client.clone());
-            // Long enough for the second attempt, too short for any to be over by itself.
+            // Long enough for the second attempt, too short for an attempt to time out.
             let end = Duration::from_secs(5);
             world.spawn_blocking(end, move || reserve_and_commit(&client, tokens))
         });
@@ -78,7 +78,7 @@ fn what_a_caller_leaves_behind_is_made_by_others() {
         let caller = {
             let client = blocking::Client::new(client.clone());
             world.spawn(move || {
-                // One is given back with nobody waiting for it, while its thread blocks for the other.
+                // One is given back without a waiter, while its thread blocks for the other.
                 let guard = client.reserve(request()).unwrap();
                 let other = client.reserve(request()).unwrap();
                 drop(guard);

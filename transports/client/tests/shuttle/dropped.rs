@@ -74,7 +74,7 @@ fn costs_count_once_however_their_calls_are_dropped() {
     });
 }
 
-/// Keeps every call until it is shut down; from then on it drops each where it is started.
+/// Keeps every call until it is shut down; then drops each call when it is started.
 #[derive(Clone, Default)]
 struct Keeping(Arc<Mutex<Kept>>);
 

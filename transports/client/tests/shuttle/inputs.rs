@@ -59,7 +59,7 @@ fn three_threads_act_on_one_reservation() {
             }),
             world.spawn(move || {
                 assert!(!lease.is_lost());
-                // It may have ended by now, and then nobody loses it.
+                // It may have ended by now; then no caller loses it.
                 let _ = two.poll_times(3, lease.lost());
             }),
             {

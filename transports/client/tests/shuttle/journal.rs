@@ -1,4 +1,4 @@
-//! A disk that is slow, and fails now and then.
+//! A disk that is slow and sometimes fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ fn costs_count_once_where_calls_are_dropped_too() {
     });
 }
 
-/// Keeps the commits until somebody comes for them, so that no record is removed before.
+/// Keeps the commits until they are released, so that no record is removed before.
 #[derive(Clone)]
 struct Keeping {
     wire: Wire,
@@ -106,7 +106,7 @@ fn end_right_after_a_commit(world: &World, may_wait: bool) {
     assert!(!client.awaits_writes());
     keeping.let_go();
     let flushed = world.block_on(client.flush(Duration::from_secs(60))).unwrap();
-    // Time may pass before the journal is read, whose thread nobody waits for here.
+    // Time may pass before the journal is read, because nothing here waits for its thread.
     assert_eq!((flushed.ending, flushed.unrecorded), (0, 0), "{flushed:?}");
     drop(client);
     world.end();

@@ -1,4 +1,4 @@
-//! What the engine meets under shuttle where `cycles-host` has threads or the system's randomness, and what its tests reach for.
+//! Replaces the parts of `cycles-host` with threads or randomness under shuttle, and gives tests access to the engine.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use shuttle::sync::Mutex;
 
 use crate::{Client, ReservationGuard};
 
-/// From the schedule, so that a run can be repeated.
+/// Taken from the schedule, so that a run can be repeated.
 pub(crate) fn seed() -> Result<Seed, ConfigError> {
     Ok(Seed(thread_rng().r#gen()))
 }
 
-/// A journal with a thread that writes in its own time, in the order of what was pushed. One write in eight fails.
+/// A journal whose thread writes in the order in which changes were pushed. One write in eight fails.
 #[derive(Clone)]
 pub(crate) struct Journal {
     is_enabled: bool,
@@ -90,7 +90,7 @@ impl Pushed {
     }
 }
 
-/// Parking without the wake-ups for no reason that shuttle makes: they hide one that was lost.
+/// Parking without shuttle's spurious wake-ups, which would hide a lost one.
 pub(crate) mod thread {
     use core::time::Duration;
     use std::sync::{Arc, PoisonError};

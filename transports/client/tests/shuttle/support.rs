@@ -1,4 +1,4 @@
-//! Threads of shuttle, the time, and a ledger in place of a network. Time passes only while nobody can go on.
+//! Threads of shuttle, a clock, and a ledger in place of a network. Time passes only while no thread can continue.
 
 #![allow(unreachable_pub)]
 
@@ -32,7 +32,7 @@ use shuttle::{Config, Runner, thread};
 /// Any time of day.
 const WALL: u64 = 1_795_000_000_000;
 
-/// Lives a scenario many times: with threads that go on at random, and then with few of them held up for long.
+/// Runs a scenario many times: first with randomly scheduled threads, then with a few of them delayed for long.
 pub fn check(scenario: impl Fn(&World) + Send + Sync + 'static) {
     let mut config = Config::new();
     config.stack_size = 512 * 1024;
@@ -54,11 +54,11 @@ pub struct World(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    /// Somebody was woken, or nobody can go on.
+    /// A thread was woken, or no thread can continue.
     changed: Condvar,
-    /// Nobody has it across a choice of shuttle's, so it may be of the standard library.
+    /// Never held across a scheduling point of shuttle, so it may be a lock of the standard library.
     ledger: std::sync::Mutex<Ledger>,
-    /// In nanoseconds, as is how far time may go.
+    /// In nanoseconds, like the limit of the time.
     now: AtomicU64,
     end: AtomicU64,
     threads: std::sync::Mutex<Vec<Thread<()>>>,
@@ -66,7 +66,7 @@ struct Inner {
 
 pub struct Thread<T> {
     handle: thread::JoinHandle<T>,
-    /// It does nothing more but end.
+    /// It only has to end.
     has_ended: Arc<AtomicBool>,
 }
 
@@ -86,7 +86,7 @@ impl World {
             ledger.add_budget(budget);
         }
         Self(Arc::new(Inner {
-            // The one that sets up the scenario.
+            // The thread that sets up the scenario.
             state: Mutex::new(State {
                 awake: 1,
                 joiner: None,
@@ -117,7 +117,7 @@ impl World {
         options.client(config.build(), "shuttle", |_, _| unreachable!("both are given"))
     }
 
-    /// A thread without which no time passes, as long as it does not wait for others.
+    /// Starts a thread; no time passes unless it waits for others.
     pub fn spawn<T: Send + 'static>(&self, body: impl FnOnce() -> T + Send + 'static) -> Thread<T> {
         self.lock().awake += 1;
         let has_ended = Arc::<AtomicBool>::default();
@@ -136,7 +136,7 @@ impl World {
         Thread { handle, has_ended }
     }
 
-    /// A thread that blocks where the world does not see it. Time passes meanwhile, but not further than this.
+    /// Starts a thread that blocks where the world does not see it. Time passes meanwhile, up to this limit.
     pub fn spawn_blocking<T: Send + 'static>(
         &self,
         end: Duration,
@@ -152,7 +152,7 @@ impl World {
         })
     }
 
-    /// A thread that has to end before the scenario does.
+    /// Adds a thread that has to end before the scenario does.
     pub fn spawn_to_end(&self, body: impl FnOnce() + Send + 'static) {
         let thread = self.spawn(body);
         self.0.threads.lock().unwrap().push(thread);
@@ -176,7 +176,7 @@ impl World {
         threads.into_iter().map(join).collect()
     }
 
-    /// Waits for everybody else, now that the clients are gone.
+    /// Waits for all other threads, after the clients are gone.
     pub fn end(&self) {
         self.0.end.store(u64::MAX, Relaxed);
         loop {
@@ -190,7 +190,7 @@ impl World {
         Duration::from_nanos(self.0.now.load(Relaxed))
     }
 
-    /// What was charged, and what is held.
+    /// The charged and the held amount.
     pub fn charged(&self) -> (i64, i64) {
         let ledger = self.0.ledger.lock().unwrap();
         let budget = ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens).unwrap();
@@ -204,7 +204,7 @@ impl World {
         ledger.handle(now, &call.request)
     }
 
-    /// Polls a future on this thread until it is over.
+    /// Polls a future on this thread until it is ready.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let sleeper = Sleeper::new(self);
         let waker = Waker::from(Arc::clone(&sleeper));
@@ -218,7 +218,7 @@ impl World {
         }
     }
 
-    /// Polls it so often, no matter who wakes it, and drops it if it is not over by then.
+    /// Polls a future this often, woken or not, and drops it if it is not ready by then.
     pub fn poll_times<T>(&self, times: usize, future: impl Future<Output = T>) -> Option<T> {
         let sleeper = Sleeper::new(self);
         let waker = Waker::from(sleeper);
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// Asks the ticker when it wants to be asked, and not before.
+    /// Calls the ticker when it is due, and not before.
     fn keep(&self, ticker: &Ticker) {
         let sleeper = Sleeper::new(self);
         let waker = Waker::from(Arc::clone(&sleeper));
@@ -294,7 +294,7 @@ impl Sleeper {
         })
     }
 
-    /// Until it is woken, or until then: but only if nobody else can go on before.
+    /// Waits until it is woken, or until this time if no other thread can continue before.
     fn sleep(&self, until: Option<Duration>) {
         let mut state = self.world.lock();
         if self.is_woken.swap(false, Relaxed) {
@@ -335,24 +335,24 @@ impl Wake for Sleeper {
     }
 }
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// The ledger answers.
     Answered,
     /// The same in a future that is carried.
     Carried,
-    /// Nobody begins it.
+    /// It is never begun.
     NotBegun,
-    /// It begins and is lost on its way.
+    /// It begins, and the request is lost.
     Lost,
-    /// Its answer is lost.
+    /// Its response is lost.
     AnswerLost,
     /// The transport says that it was lost.
     Fails,
     /// No answer comes, until it is withdrawn.
     Hangs,
-    /// The transport panics within `start`, without a word from the panic hook.
+    /// The transport panics within `start`, without calling the panic hook.
     Panics,
 }
 
@@ -362,13 +362,13 @@ pub const FAULTS: &[How] = &[How::NotBegun, How::Lost, How::AnswerLost, How::Fai
 #[derive(Clone)]
 pub struct Wire {
     world: World,
-    /// How many calls may go wrong still.
+    /// How many more calls may go wrong.
     faults: Arc<AtomicUsize>,
-    /// What may become of a call.
+    /// The possible outcomes of a call that goes wrong.
     kinds: &'static [How],
-    /// How the paths end of those that may go wrong.
+    /// The end of the paths of calls that may go wrong.
     path: &'static str,
-    /// How many times of four a call is made within `start`.
+    /// How many of four calls are made within `start`.
     within: u32,
 }
 
@@ -384,20 +384,20 @@ impl Wire {
         }
     }
 
-    /// So many calls may end in one of these ways.
+    /// Lets this many calls go wrong, in one of these ways.
     pub fn with_faults(mut self, faults: usize, kinds: &'static [How]) -> Self {
         self.faults = Arc::new(AtomicUsize::new(faults));
         self.kinds = kinds;
         self
     }
 
-    /// Only calls whose path ends like this go wrong.
+    /// Lets only calls go wrong whose path ends like this.
     pub fn on(mut self, path: &'static str) -> Self {
         self.path = path;
         self
     }
 
-    /// So many times of four a call is made within `start`.
+    /// Makes this many of four calls within `start`.
     pub fn within(mut self, within: u32) -> Self {
         self.within = within;
         self
@@ -440,7 +440,7 @@ impl Wire {
             }
             How::Hangs => self.world.block_on(done.carry(Box::pin(pending()))),
             How::Panics => {
-                // Before the panic: all of shuttle's threads would be panicking while it unwinds through a choice.
+                // Before the panic: all of shuttle's threads would count as panicking while it unwinds through a scheduling point.
                 drop(done);
                 resume_unwind(Box::new("a defect"))
             }
@@ -449,7 +449,7 @@ impl Wire {
 }
 
 thread_local! {
-    /// How deep in `start` each thread is. All of shuttle's threads are one of the system's.
+    /// How deep in `start` each thread is. All of shuttle's threads are one system thread.
     static WITHIN: RefCell<Vec<thread::ThreadId>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -500,7 +500,7 @@ pub fn cost(tokens: i64) -> CommitRequest {
     CommitRequest::builder().actual(Amount::tokens(tokens)).build()
 }
 
-/// Asks for something that changes nothing, once.
+/// Makes one call that changes nothing.
 pub async fn ask(client: &Client) -> Result<(), Error> {
     let question = BalanceParams {
         tenant: Some(DEFAULT_TENANT.into()),

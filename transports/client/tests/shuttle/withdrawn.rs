@@ -1,4 +1,4 @@
-//! Calls that nobody waits for any more.
+//! Withdrawn calls.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn what_is_dropped_while_it_is_withdrawn_is_settled_all_the_same() {
                 }
             }
         });
-        // It is taken in the call.
+        // The cost is taken in the call.
         drop(guard.commit(cost(7)));
         drop(client);
         world.end();

@@ -18,7 +18,7 @@ const ALL: &[ProxyProtocol] = &[
     ProxyProtocol::Socks5h,
 ];
 
-/// What comes of it, in a line.
+/// The result, as a line.
 fn told(route: Result<Route, ConfigError>) -> String {
     let (how, proxy) = match route {
         Ok(Route::Direct) => return "direct".to_owned(),

@@ -1,4 +1,4 @@
-//! Directories that do not work: what is told, and that it works again once they do.
+//! Unusable directories: the reported errors, and that the journal works again once they are repaired.
 
 use std::fs;
 

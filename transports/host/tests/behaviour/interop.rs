@@ -1,4 +1,4 @@
-//! The journal as other SDKs know it: where records lie, what they are called, what is in them.
+//! The journal as other SDKs know it: directory, names and contents of records.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The journal on a disk as it is, one module a file. A test that needs a process of its own runs itself again.
+//! The journal on a real disk, one module per file. A test that needs a process of its own runs itself again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 mod support;

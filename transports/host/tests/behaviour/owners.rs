@@ -1,4 +1,4 @@
-//! Whose directories and records are: what may be another user's is neither written into nor sent.
+//! Owners of directories and records: what may be another user's is neither written to nor sent.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};

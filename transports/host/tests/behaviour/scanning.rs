@@ -1,4 +1,4 @@
-//! What a scan makes of whatever lies in the directory.
+//! How a scan treats all kinds of files in the directory.
 
 use std::fs;
 use std::path::Path;

@@ -20,7 +20,7 @@ pub(crate) const KEY: &str = "cyc_live_test";
 /// The name of the directory for URL and tenant `acme`, as other SDKs compute it.
 pub(crate) const ACME: &str = "3308cc382c49a04a";
 
-/// A directory that is gone when the test is over.
+/// A directory that is removed at the end of the test.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -146,7 +146,7 @@ pub(crate) fn as_child(test: &str, dir: &Path) -> Command {
     command
 }
 
-/// Whether this process may do anything.
+/// Whether this process runs as root.
 #[cfg(unix)]
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|us| std::os::unix::fs::MetadataExt::uid(&us) == 0)

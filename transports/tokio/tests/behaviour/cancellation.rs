@@ -72,7 +72,7 @@ fn wait_until_safe(scene: &Scene, is_known: bool, what: &str) {
     }
 }
 
-/// Has the client settle what the server refused before, and looks whether that is all.
+/// Makes the client settle what the server refused before, and checks that nothing else is left.
 #[track_caller]
 fn settle(scene: &Scene, client: &CyclesClient, what: &str) {
     scene.sandbox.clear_faults();

@@ -1,4 +1,4 @@
-//! What is left, and when it is settled.
+//! What a flush leaves, and when that is settled.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ fn what_is_left_is_settled_as_soon_as_the_server_can_be_reached_again() {
         let left = client.flush(PATIENCE).await.unwrap();
         assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
         scene.sandbox.clear_faults();
-        // Half a minute would be the next try; a call that succeeds is a better sign.
+        // The next attempt would be in half a minute; a call that succeeds triggers it earlier.
         client
             .reserve(request(100))
             .await

@@ -133,7 +133,7 @@ fn metadata_may_be_any_json() {
     assert_eq!(of(json!(null)), "{}");
 }
 
-/// Never called: it has to compile.
+/// Never called: it only has to compile.
 #[expect(dead_code, reason = "it has to compile")]
 async fn the_ends_of_actions(client: CyclesClient, guard: fn() -> ReservationGuard) -> Result<(), Error> {
     let reason = String::from("user_cancelled");

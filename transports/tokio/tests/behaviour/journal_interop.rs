@@ -214,7 +214,7 @@ fn client(scene: &Scene, tenant: bool) -> CyclesClient {
         .build()
 }
 
-/// What is left is somebody else's to settle, for a while.
+/// Another process has the rest to settle, for a while.
 fn tries_no_more(client: &CyclesClient) {
     while current_thread().block_on(client.flush(PATIENCE)).unwrap().ending > 0 {}
 }

@@ -1,4 +1,4 @@
-//! Costs that are not settled when the caller goes on: he may wait for their end, or be told of it.
+//! Costs that are not settled when the caller continues: the caller may wait for the receipt, or observe the event.
 
 use std::sync::mpsc;
 
@@ -45,7 +45,7 @@ fn who_saw_that_a_cost_is_pending_may_wait_for_its_end() {
         for _ in 0..2 {
             assert_committed(&late.until_settled().await);
         }
-        // The first attempt of the next succeeds, and nothing is late.
+        // The first attempt of the next one succeeds, and nothing is late.
         assert_committed(&ended(&client, config(), Amount::tokens(1)).await.receipt);
     });
     assert!(told.recv_timeout(PATIENCE).unwrap().is_settled());

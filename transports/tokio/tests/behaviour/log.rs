@@ -1,4 +1,4 @@
-//! Who has no observer but reads the log, at its usual level, hears of every cost that is left to a person.
+//! Without an observer, the log at its default level reports every cost that is left to a person.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ fn a_cost_that_is_left_to_a_person_is_in_the_log() {
     let scene = Scene::new();
     let client = scene.client();
 
-    // One that is no record any more, and one that is too old to be sent without the risk that it counts twice.
+    // A file that is not a record any more, and a record that is too old to be sent without the risk that it counts twice.
     let journal = Journal::open(client.config().unwrap());
     let week_ago = SystemTime::now() - Duration::from_secs(7 * 86_400);
     let old = JournalRecord::new(
@@ -76,7 +76,7 @@ fn a_cost_that_is_left_to_a_person_is_in_the_log() {
     let refused = current_thread().block_on(async {
         let left = client.flush(PATIENCE).await.unwrap();
         assert!(left.set_aside == 2 && !left.is_complete(), "{left:?}");
-        // One that somebody else gave back while it was spent.
+        // A reservation that another caller released while it was spent.
         let guard = client.reserve(request(10)).await.unwrap();
         let id = guard.reservation_id().clone();
         client

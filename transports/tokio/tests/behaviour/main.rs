@@ -1,4 +1,4 @@
-//! What the adapter does, one module a file. A test that needs a process of its own runs itself again.
+//! The adapter's behaviour, one module per file. A test that needs a process of its own runs itself again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 extern crate cycles_tokio as runcycles;

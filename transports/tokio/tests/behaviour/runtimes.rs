@@ -1,4 +1,4 @@
-//! Runtimes that end, stand still, lack something or are not there. A client depends on none of them.
+//! Runtimes that end, stall, lack I/O or timers, or do not exist. A client does not depend on them.
 
 use std::sync::mpsc;
 use std::thread;
@@ -39,7 +39,7 @@ fn a_client_outlives_its_runtimes_and_works_in_each() {
     assert_eq!(scene.budget(), (420, 0));
 }
 
-/// A whole life.
+/// Reserves and commits.
 async fn live(client: &CyclesClient) -> Receipt {
     let guard = client.reserve(request(100)).await.unwrap();
     guard.commit(commit(42)).await.unwrap()
@@ -85,7 +85,7 @@ fn a_runtime_that_is_blocked_for_three_lease_lengths_loses_no_lease() {
         let client = scene.client();
         current_thread().block_on(async {
             let guards = [reserved(&client, 2_000).await, reserved(&client, 3_000).await];
-            // Nobody is polled meanwhile: the only thread is busy.
+            // Nothing is polled meanwhile: the only thread is busy.
             assert_kept_for(&scene, &guards, BLOCKED);
             for guard in guards {
                 assert_committed(guard.commit(commit(21)).await);
@@ -361,7 +361,7 @@ fn a_client_that_is_dropped_leaves_what_it_cannot_settle_to_the_next_one() {
         assert!(!guard.commit(commit(42)).await.unwrap().is_settled());
         drop(client);
     });
-    // Its claim goes with it, so that nobody waits for it.
+    // Its claim ends with it, so that no client waits for it.
     wait_until("it has given up", || journal.claim().is_some());
     assert_eq!(scene.records().len(), 1);
     let next = scene.client();
@@ -389,7 +389,7 @@ fn a_runtime_without_timers_or_without_io_is_as_good_as_any() {
             drop(client.reserve(request(100)).await.unwrap());
             assert!(client.flush(PATIENCE).await.unwrap().is_complete());
         });
-        // Held by one that has all, and ended in this.
+        // Reserved in a complete runtime, and ended in this one.
         let guard = current_thread().block_on(client.reserve(request(100))).unwrap();
         assert!(runtime.block_on(guard.commit(commit(8))).unwrap().is_settled());
         assert_eq!(scene.budget(), (before + 50, 0));
@@ -415,11 +415,11 @@ fn a_runtime_whose_costs_are_on_their_way_to_a_disk_that_hangs_ends_and_they_are
     });
     ends.recv_timeout(PATIENCE).expect("it ends");
     wait_until("each is charged", || scene.budget() == (40, 0));
-    // It never goes on.
+    // The disk never works again.
     core::mem::forget(hanging);
 }
 
-/// A runtime whose time stands still is one of a test, and leases are not.
+/// A test can pause a runtime's clock, but leases run on.
 #[test]
 fn a_runtime_whose_clock_is_paused_changes_no_time_limit() {
     let scene = Scene::new();

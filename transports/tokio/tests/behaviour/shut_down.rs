@@ -1,4 +1,4 @@
-//! Runtimes that end with thousands of calls, on threads whose stacks have no room for one call within the other.
+//! Runtimes that end with thousands of calls, on threads whose stacks are too small for nested calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::wait::wait_until;
 const CALLS: usize = 6_000;
 const STACK: usize = 512 * 1024;
 
-/// A server that says nothing until it is told to.
+/// A server that does not respond until it is told to.
 struct Silent {
     server: Scripted,
     speaks: Arc<AtomicBool>,
@@ -120,7 +120,7 @@ fn calls_that_outlive_the_runtime_that_they_were_begun_in_all_come_to_an_end() {
             futures::executor::block_on(asking)
         });
         let lost = answers.iter().filter(|answer| answer.is_err()).count();
-        // Those that were under way, unless they are asked again.
+        // The calls that were in progress, unless they are repeated.
         assert!(answers.len() == CALLS && lost <= 64, "{lost}");
         for answer in answers {
             assert!(matches!(answer, Ok(()) | Err(Error::Transport(_))), "{answer:?}");

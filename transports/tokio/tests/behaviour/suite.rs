@@ -1,4 +1,4 @@
-//! What every adapter has to do, on tokio.
+//! The behaviour of every adapter, on tokio.
 
 use crate::adapter::OnExecutor;
 

@@ -41,7 +41,7 @@ async fn what_a_task_awaits_may_move_between_threads() {
     }));
 }
 
-/// A commit that a program keeps, to look at it now and then.
+/// A commit that a program stores, to poll it sometimes.
 #[expect(dead_code, reason = "it has to compile")]
 struct Later {
     guard: Option<ReservationGuard>,

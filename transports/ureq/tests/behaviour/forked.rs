@@ -1,4 +1,4 @@
-//! A child of the process that made a client, in what only those who block have; the rest is in `after_a_fork`.
+//! A forked child, for the blocking API; the rest is in `after_a_fork`.
 
 use crate::support::world::{PATIENCE, World, guarded, reserve};
 use cycles_host::Process;
@@ -8,7 +8,7 @@ use cycles_ureq::{ConfigError, Error, ReservationGuard, with_cycles};
 #[test]
 fn an_action_does_not_run_in_the_child() {
     let world = World::start();
-    // Whoever sends something waits.
+    // Operations that send something block.
     world.sandbox.inject("*:delay=3600s".parse().unwrap());
     Process::as_if_forked(|| {
         let ended = with_cycles(&world.client, guarded(10), |_| -> Result<((), _), _> {

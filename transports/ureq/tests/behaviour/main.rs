@@ -1,9 +1,9 @@
-//! What the adapter does, one module a file. A test that needs a process of its own runs itself again.
+//! The adapter's behaviour, one module per file. A test that needs a process of its own runs itself again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 extern crate cycles_ureq as runcycles;
 
-/// What comes of a call of a client, on this thread: tests that all adapters share wait by it.
+/// Returns the result of a blocking call; tests that all adapters share use it to wait.
 macro_rules! wait {
     ($call:expr) => {
         $call
@@ -32,6 +32,7 @@ mod world;
 mod attribute;
 #[cfg(feature = "macros")]
 mod attribute_names;
+mod blocking;
 mod crash;
 mod dropped_meanwhile;
 mod forked;
@@ -39,7 +40,6 @@ mod getting_started;
 mod guarded;
 #[cfg(unix)]
 mod killed;
-mod lives;
 mod metered;
 mod operations;
 mod panics;

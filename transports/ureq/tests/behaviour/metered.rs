@@ -40,7 +40,7 @@ impl Scene {
     }
 }
 
-/// A body that arrives in pieces, some of which are troubles.
+/// A body that arrives in pieces, some of which are errors.
 struct Pieces(Vec<io::Result<&'static str>>);
 
 impl Pieces {
@@ -113,7 +113,7 @@ fn a_body_that_is_cut_is_charged_up_to_there() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     scene.assert_spent(5);
     for _ in 0..2 {
-        // Not the end of the body: who tries again does not take a part for the whole.
+        // Not the end of the body: a second read must not make a truncated body look complete.
         let again = body.read_to_string(&mut text).unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::ConnectionReset);
         assert!(

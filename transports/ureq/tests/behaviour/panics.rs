@@ -15,7 +15,7 @@ use cycles_ureq::proto::outcome::ReleaseReason;
 use cycles_ureq::{BoxError, CyclesClient, Error, Event, ReservationGuard, with_cycles};
 use tracing::span;
 
-/// What an action costs that ends, and what it says before that it has spent.
+/// The cost of a successful action, and the amount that it reports as spent before.
 const COST: i64 = 42;
 const PART: i64 = 7;
 
@@ -74,7 +74,7 @@ impl Script {
     }
 }
 
-/// Values of the user's that become ours in the middle of a call.
+/// The user's values that are converted in the middle of a call.
 struct Converted<'a>(&'a Script);
 
 impl From<Converted<'_>> for serde_json::Value {
@@ -208,7 +208,7 @@ fn world(fault: &str) -> World {
     world
 }
 
-/// Has the life panic at its n-th point, for every n, on every fault. The lives mostly wait, so the faults go side by side.
+/// Makes a scenario panic at its n-th point, for every n, with every fault. Scenarios mostly wait, so the faults run in parallel.
 fn sweep(
     faults: &[&str],
     life: impl Fn(&CyclesClient, &Script) -> Result<(), Error> + Sync,
@@ -221,7 +221,7 @@ fn sweep(
     });
 }
 
-/// What is left is settled by the client of the life, or, if that is gone, by the next one that uses the journal.
+/// The scenario's client settles the rest, or, if that is gone, the next one that uses the journal.
 fn sweep_points(
     fault: &str,
     life: impl Fn(&CyclesClient, &Script) -> Result<(), Error>,
@@ -240,7 +240,7 @@ fn sweep_points(
             world.client = builder(&url, key, world.journal.path()).build();
         }
         world.flush();
-        // A release that failed is not tried again by anybody else: the lease ends.
+        // No other client repeats a failed release: the lease ends.
         let may_be_held = fault == "commit:410" || is_client_gone && fault.starts_with("release");
         assert_ended_once(&world, &script, may_be_held, &what);
         match ended {
@@ -392,7 +392,7 @@ impl tracing::Subscriber for Listener {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// Lives a whole life on each fault in front of a listener that panics at the n-th event, for every n.
+/// Runs a whole scenario with each fault and a listener that panics at the n-th event, for every n.
 fn sweep_listeners(listen: impl Fn(&mut World, Listener, &dyn Fn(&CyclesClient)) + Sync) {
     thread::scope(|scope| {
         for fault in FAULTS {
@@ -413,7 +413,7 @@ fn sweep_events(fault: &str, listen: impl Fn(&mut World, Listener, &dyn Fn(&Cycl
         world.sandbox.clear_faults();
         world.flush();
         assert_ended_once(&world, &script, fault == "commit:410", &what);
-        // Observers are told on a thread of their own, which may come late.
+        // Observers run on a thread of their own, which may be late.
         let patience = Duration::from_secs(if nth == 0 { 20 } else { 1 });
         let began = Instant::now();
         while !listener.has_panicked() && began.elapsed() < patience {
@@ -439,7 +439,7 @@ fn an_observer_that_panics_at_any_event_changes_nothing() {
 
 #[test]
 fn a_log_that_panics_at_any_event_changes_nothing() {
-    // With a single one tracing asks only the thread that comes first whether anybody listens.
+    // With a single listener, tracing asks only the first thread whether there is one.
     let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     sweep_listeners(|world, listener, live| {
         tracing::subscriber::with_default(listener, || live(&world.client));

@@ -1,4 +1,4 @@
-//! What every adapter has to do, on ureq.
+//! The behaviour of every adapter, on ureq.
 
 use crate::adapter::Ureq;
 

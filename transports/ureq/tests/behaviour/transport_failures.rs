@@ -66,7 +66,7 @@ fn a_name_without_an_address_was_never_sent() {
 
 #[test]
 fn a_connection_that_does_not_come_about_was_never_sent() {
-    // A listener whose backlog is full answers nobody.
+    // A listener with a full backlog answers no one.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_io()
         .build()

@@ -1,4 +1,4 @@
-//! What the types promise to the compiler.
+//! The traits of public types.
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 

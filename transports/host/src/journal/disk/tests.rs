@@ -32,7 +32,7 @@ impl Both {
         both
     }
 
-    /// Executes an operation in both, and compares what came of it.
+    /// Executes an operation in both, and compares the results.
     fn execute(&mut self, op: impl Fn(&dyn Fn(usize) -> OsString) -> FileOp) {
         let on_disk = op(&|name| self.names[name].0.clone());
         let in_memory = op(&|name| self.names[name].1.clone());

@@ -23,7 +23,7 @@ async fn live(client: &CyclesClient, cost: i64) {
     let guard = client.reserve(request(cost)).await.unwrap();
     let id = guard.reservation_id().clone();
     println!("\ncosts {id} {cost}");
-    // Settled, or its record is durable: nobody may forget it any more.
+    // Settled, or its record is durable: from now on the cost must not be lost.
     let receipt = guard.commit(commit(cost)).await.unwrap();
     assert!(
         receipt.is_settled() || format!("{receipt:?}").contains("is_recorded: true"),

@@ -1,4 +1,4 @@
-//! What is particular to a client that blocks, beyond the suite: whose thread runs what, panics, drops, other
+//! The particulars of a blocking client, beyond the suite: which thread runs what, panics, drops, other
 //! runtimes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +42,7 @@ fn an_action_that_is_neither_send_nor_static_is_charged_what_it_says() {
     assert_eq!(metadata.get::<String>("run").as_deref(), Some("r-1"));
 }
 
-/// Leaves a note while it becomes one.
+/// Reports when it is converted.
 struct Noting<'a>(&'a GuardContext);
 
 impl From<Noting<'_>> for serde_json::Value {
@@ -113,7 +113,7 @@ fn what_ends_within_an_action_is_settled_while_that_goes_on() {
         let within = world.client.reserve(reserve(100, 60_000))?;
         within.spent(&Amount::tokens(7))?;
         drop(within);
-        // Nobody here makes calls meanwhile.
+        // No thread here makes calls meanwhile.
         let began = std::time::Instant::now();
         while world.spent_and_held() != (7, 1_000) {
             assert!(began.elapsed() < PATIENCE, "{:?}", world.spent_and_held());
