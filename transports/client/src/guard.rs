@@ -150,8 +150,8 @@ impl ReservationGuard {
     }
 
     /// Commits the cost of the action. The cost is taken in the call, whether or not the future is polled. The future
-    /// waits until the cost is settled, or is on disk after a first attempt; retries then continue in the background.
-    /// Dropping the future changes nothing for the cost.
+    /// waitsuntil the cost is settled, or is on disk after a first attempt; retries then continue in the background.
+    /// Without a journal it waits until all attempts are made. Dropping the future changes nothing for the cost.
     pub fn commit(self, request: CommitRequest) -> Committing {
         let mut held = self.held;
         // A cost that was not taken is not known: dropping `held` then ends the reservation.

@@ -1,6 +1,6 @@
 //! Many guards alive at once, over real sockets: `cargo bench -p cycles-tokio --bench guards [-- GUARDS SECONDS]`.
 //!
-//! Each holds a lease of 20 s, so that all of them are prolonged several times; then each is committed. A guard
+//! Each holds a lease of 20 s, so that all of them are extended several times; then each is committed. A guard
 //! whose lease lapsed would have to be recovered by an event. It prints and asserts nothing.
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
@@ -13,7 +13,7 @@ use cycles_tokio::models::{Action, Amount, CommitRequest, ReservationCreateReque
 use cycles_tokio::{CyclesClient, Event, Receipt, ReservationGuard};
 use futures::stream::{self, StreamExt as _};
 
-/// What is asked of the machine at once, besides what the client bounds itself.
+/// How many guards are made at once, in addition to the client's own limits.
 const AT_ONCE: usize = 256;
 
 fn main() {

@@ -46,7 +46,7 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Keeps the time.
+/// Runs timers.
 const TIMER: &str = "cycles-ureq";
 /// Makes calls.
 const CALL: &str = "cycles-call";
@@ -101,7 +101,7 @@ fn a_commit_waits_for_no_extension_that_hangs() {
     let world = World::start();
     let hanging = FaultRule::new(Fault::Delay(Duration::from_secs(3_600)));
     world.sandbox.inject(hanging.on(Operation::ExtendReservation));
-    // So short that it is prolonged at once.
+    // So short that it is extended at once.
     let guard = world.client.reserve(reserve(10, 1_000)).unwrap();
     until("an extension is on its way", || threads().contains_key(CALL));
     let receipt = guard.commit(commit(5)).unwrap();
@@ -109,7 +109,7 @@ fn a_commit_waits_for_no_extension_that_hangs() {
     assert!(threads().contains_key(CALL), "it still hangs");
 }
 
-/// Grants leases that are prolonged at once, again and again; one reservation's extensions are never answered.
+/// Grants leases that are extended at once, again and again; one reservation's extensions are never answered.
 struct Beating {
     server: Scripted,
     beats: Arc<Vec<AtomicUsize>>,
@@ -185,7 +185,7 @@ fn a_thousand_live_guards_are_kept_alive_by_about_as_many_threads_as_there_are_p
         most = most.max(threads().values().sum());
         std::thread::sleep(Duration::from_millis(10));
     }
-    // One keeps the time, and one that hands on an answer is not free yet when its place is.
+    // One runs timers, and one that reports a result is not free yet when its place is.
     assert!(
         (2..=1 + 64 + 32).contains(&most),
         "{most} threads: {:?}",
@@ -216,7 +216,7 @@ fn a_process_has_one_thread_for_all_its_idle_clients_and_none_that_was_never_use
     }
     let guard = world.client.reserve(reserve(10, 60_000)).unwrap();
     let one = BTreeMap::from([(TIMER.to_owned(), 1)]);
-    // Threads that make calls or write records wait a moment for the next.
+    // Threads that make calls or write records wait a moment for the next job.
     until("one keeps the time of all", || threads() == one);
     drop(others);
     assert_eq!(threads(), one, "a lease is kept alive");

@@ -54,7 +54,7 @@ impl ReservationGuard {
     }
 
     /// Commits the cost of the action. Blocks until the cost is settled, or is on disk after a first attempt; retries
-    /// then continue in the background.
+    /// then continue in the background. Without a journal it blocks until all attempts are made.
     ///
     /// # Errors
     /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.

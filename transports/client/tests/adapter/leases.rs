@@ -125,7 +125,7 @@ fn a_lease_that_ended_while_the_process_stood_still_is_told_as_lost_once_whoever
 
 #[test]
 fn a_replay_that_has_no_time_left_is_granted_only_once_it_was_prolonged() {
-    // To the millisecond: the ledger prolongs what ends now, and not what ended.
+    // To the millisecond: the ledger extends a lease that ends now, but not one that has ended.
     for (late, is_granted) in [(0, true), (1, false), (4_000, false)] {
         let world = World::new();
         let (client, told) = world.client();

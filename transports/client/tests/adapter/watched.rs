@@ -23,7 +23,7 @@ pub fn state_of(scene: &Scene, guard: &ReservationGuard) -> ReservationState {
         .with_ledger(|ledger| ledger.reservation(id).unwrap())
 }
 
-/// Blocks this thread for so long, and fails if one of the leases is lost at any moment of it, or was never prolonged.
+/// Blocks this thread for so long, and fails if one of the leases is lost at any moment of it, or was never extended.
 #[track_caller]
 pub fn assert_kept_for(scene: &Scene, guards: &[ReservationGuard], time: Duration) {
     let began = Instant::now();

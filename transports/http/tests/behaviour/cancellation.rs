@@ -1,4 +1,4 @@
-//! Exchanges that are dropped, at any point.
+//! Attempts that are dropped, at any point.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ in_virtual_time! {
         drop(exchange);
         settle().await;
         assert_eq!((net.connecting(), net.connections()), (0, (0, 0)));
-        // Who looks after connections comes to know that there are none.
+        // The maintenance task notices that there are no connections.
         tokio::time::sleep(CONNECT * 2).await;
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     }

@@ -1,4 +1,4 @@
-//! Each failure is told apart, and says whether anything may have been sent.
+//! Each failure is distinguished, and says whether anything may have been sent.
 
 use cycles_host::HttpOptions;
 use cycles_proto::FailureKind;

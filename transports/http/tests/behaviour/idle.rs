@@ -1,4 +1,4 @@
-//! How long connections wait, and how many.
+//! How long idle connections are kept, and how many.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ in_virtual_time! {
         let before = net.now();
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(net.now() - before, Duration::from_secs(3600));
-        // The server's and the connection's tasks are over.
+        // The tasks of the server and the connection have ended.
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What can be seen of connections from both ends, over streams in memory and in virtual time.
+//! Connections seen from both ends, over streams in memory and in virtual time.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 /// Makes a function over a network a test in virtual time.

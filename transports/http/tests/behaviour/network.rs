@@ -31,7 +31,7 @@ pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 pub(crate) const CONNECT: Duration = Duration::from_secs(2);
 pub(crate) const CALL: Duration = Duration::from_secs(7);
 
-/// Runs a test whose time passes only where all wait.
+/// Runs a test in virtual time, which passes only while all tasks wait.
 pub(crate) fn in_virtual_time(test: impl Future<Output = ()>) {
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -56,7 +56,7 @@ struct Inner {
     has_no_io: AtomicBool,
 }
 
-/// What servers saw.
+/// The connections and requests that servers saw.
 #[derive(Clone, Default)]
 struct Seen {
     requests: Arc<Mutex<Vec<String>>>,
@@ -67,7 +67,7 @@ struct Seen {
 #[derive(Clone)]
 enum Host {
     Silent,
-    /// It takes so long to connect.
+    /// Connecting takes this long.
     Slow(Duration, Script),
     Serves(Script),
 }
@@ -96,7 +96,7 @@ impl Net {
         }))
     }
 
-    /// Has a server do `script` to each connection.
+    /// Makes a server run `script` on each connection.
     pub(crate) fn serve<F: Future<Output = ()> + Send + 'static>(
         &self,
         address: &str,
@@ -107,7 +107,7 @@ impl Net {
         hosts.insert(address.parse().unwrap(), Host::Serves(script));
     }
 
-    /// Has a server answer every request with this.
+    /// Makes a server answer every request with this.
     pub(crate) fn answering(&self, address: &str, answer: &'static str) {
         self.serve(address, move |mut peer| async move {
             while peer.request().await.is_some() {
@@ -116,13 +116,13 @@ impl Net {
         });
     }
 
-    /// Nothing comes back from there, not even a refusal.
+    /// Makes a server unreachable, without a refusal.
     pub(crate) fn silence(&self, address: &str) {
         let mut hosts = self.0.hosts.lock().unwrap();
         hosts.insert(address.parse().unwrap(), Host::Silent);
     }
 
-    /// From now on it takes so long to connect to a server.
+    /// Makes connecting to a server take this long from now on.
     pub(crate) fn slow_down(&self, address: &str, time: Duration) {
         let mut hosts = self.0.hosts.lock().unwrap();
         let host = hosts.get_mut(&address.parse().unwrap()).unwrap();
@@ -137,7 +137,7 @@ impl Net {
         names.insert(name.to_owned(), addresses.collect());
     }
 
-    /// With a runtime of its own beside those that calls are begun in.
+    /// With a runtime of its own, in addition to those that start calls.
     pub(crate) fn with_own(own: &Handle) -> Self {
         let net = Self::new();
         net.0.own.set(own.clone()).unwrap();
@@ -159,7 +159,7 @@ impl Net {
         self.0.has_no_io.store(true, Ordering::SeqCst);
     }
 
-    /// The machine sleeps: its clock goes on, and no timer does.
+    /// The machine sleeps: its clock continues, but timers do not.
     pub(crate) fn sleep_machine(&self, time: Duration) {
         *self.0.slept.lock().unwrap() += time;
     }
@@ -245,7 +245,7 @@ impl Reactor for Net {
     }
 }
 
-/// What makes calls, and somebody who waits for them as a session does.
+/// A client, and a waiter that behaves like a session.
 #[derive(Clone)]
 pub(crate) struct Client(Arc<HttpClient<Net, Told>>);
 
@@ -340,7 +340,7 @@ impl Drop for Connecting {
 }
 
 impl Peer {
-    /// The next request; none when the client has closed.
+    /// The next request; `None` when the client has closed.
     pub(crate) async fn request(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         loop {
@@ -361,7 +361,7 @@ impl Peer {
         }
     }
 
-    /// Writes what the client still wants to read of it.
+    /// Writes as much of it as the client reads.
     pub(crate) async fn answer(&mut self, answer: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(answer.as_ref()).await;
     }
@@ -403,12 +403,12 @@ pub(crate) fn fresh() -> Call {
     }
 }
 
-/// How an exchange failed.
+/// How an attempt failed.
 pub(crate) fn kind(answer: Result<Response<Bytes>, Failure>) -> FailureKind {
     answer.unwrap_err().kind()
 }
 
-/// Lets all tasks that can go on do so.
+/// Lets all tasks run that can continue.
 pub(crate) async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;

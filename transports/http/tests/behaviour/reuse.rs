@@ -116,7 +116,7 @@ in_virtual_time! {
         }
         for expected in 4..7 {
             settle().await;
-            // Nobody had the time to look at them when the next call is made.
+            // No task has looked at them when the next call is made.
             peers.lock().unwrap().clear();
             client.clone().exchange(call()).await.unwrap();
             assert_eq!((net.requests().len(), net.connections().0), (expected, expected));

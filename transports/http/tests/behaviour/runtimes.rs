@@ -1,4 +1,4 @@
-//! Connections belong to the runtime that made them, and end with it.
+//! Connections belong to the runtime that opened them, and end with it.
 
 use std::future::Future;
 use std::pin::pin;
@@ -142,7 +142,7 @@ fn with_own() -> (Runtime, Net) {
     (own, net)
 }
 
-/// Begins a call in a runtime that does not run on, and waits for the answer elsewhere.
+/// Starts a call in a runtime that does not run any more, and waits for the response elsewhere.
 fn made_elsewhere(net: &Net, call: Call, meanwhile: impl FnOnce(Runtime)) {
     let users = runtime();
     let mut exchange = Box::pin(net.client().exchange(call));
@@ -157,7 +157,7 @@ fn what_a_users_runtime_does_not_begin_within_a_second_is_made_on_our_own() {
     let mut blocked = None;
     made_elsewhere(&net, call(), |users| blocked = Some(users));
     assert_eq!(net.requests().len(), 1);
-    // It comes to it in the end, and there is nothing left to be done.
+    // The runtime gets to it in the end, and there is nothing left to do.
     blocked.unwrap().block_on(settle());
     assert_eq!(net.requests().len(), 1);
 }
@@ -171,7 +171,7 @@ fn a_kept_connection_of_a_runtime_that_was_blocked_meanwhile_ends() {
         settle().await;
     });
     for made in 2..4 {
-        // It begins in that runtime, which then does not run on.
+        // It starts in that runtime, which then stops running.
         let mut exchange = Box::pin(client.clone().exchange(call()));
         let answer = match users.block_on(async { futures::poll!(&mut exchange) }) {
             Poll::Ready(answer) => answer,
@@ -185,7 +185,7 @@ fn a_kept_connection_of_a_runtime_that_was_blocked_meanwhile_ends() {
         );
     }
     assert_eq!(net.connections(), (2, 0));
-    // It goes on, and is used again.
+    // The runtime runs again, and is used again.
     users.block_on(settle());
     assert_eq!(net.connections(), (2, 1));
     users.block_on(async {

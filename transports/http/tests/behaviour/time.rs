@@ -1,4 +1,4 @@
-//! When an exchange is given up: at its time, whatever the server does.
+//! When an attempt is given up: at its deadline, whatever the server does.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ in_virtual_time! {
         });
         let client = net.client();
         let within = |seconds| client.clone().exchange(call_within(Duration::from_secs(seconds)));
-        // The limit of the first is over when the third is under way.
+        // The first one's deadline passes while the third is in progress.
         for seconds in [5, 9, 4, 3600, 3] {
             within(seconds).await.unwrap();
         }

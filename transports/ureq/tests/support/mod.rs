@@ -1,4 +1,4 @@
-//! Clients for tests, and the servers that they meet.
+//! Clients for tests, and their servers.
 #![allow(
     dead_code,
     unused_imports,
@@ -18,18 +18,18 @@ use cycles_ureq::{CyclesClient, HttpOptions};
 pub const KEY: &str = "cyc_live_0123456789";
 pub const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
 
-/// A client that goes straight to `url` and has time.
+/// A client of `url` without a proxy, with long timeouts.
 pub fn client(url: &str) -> CyclesClient {
     client_with(url, HttpOptions::new().no_proxy())
 }
 
-/// A client that has time, as long as no test that expects an answer may take.
+/// A client with timeouts longer than any test that expects a response takes.
 pub fn client_with(url: &str, options: HttpOptions) -> CyclesClient {
     let patience = Duration::from_secs(10);
     build(url, options, patience, patience)
 }
 
-/// A client for tests that wait for a time-out: connecting is still far slower than a busy machine.
+/// A client for tests that wait for a timeout, which is still long enough to connect on a busy machine.
 pub fn hasty(url: &str, options: HttpOptions) -> CyclesClient {
     build(url, options, Duration::from_secs(1), Duration::from_millis(200))
 }

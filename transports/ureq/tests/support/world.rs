@@ -1,4 +1,4 @@
-//! A sandbox, a client of it and a journal that is nobody else's.
+//! A sandbox, a client of it and a journal of its own.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct World {
     pub journal: Folder,
 }
 
-/// A directory that is gone with the test.
+/// A directory that is removed with the test.
 pub struct Folder(PathBuf);
 
 impl World {
@@ -58,7 +58,7 @@ impl World {
         assert!(left.is_complete(), "{left:?}");
     }
 
-    /// What of the tenant's tokens is spent and what is held.
+    /// The spent and the held amount of the tenant's tokens.
     pub fn spent_and_held(&self) -> (i64, i64) {
         let budget = self
             .sandbox
