@@ -76,7 +76,6 @@ impl Error {
     ) -> Self {
         let decision = reply.decision.as_deref();
         let affected_scopes = decision.map_or_else(Vec::new, |response| response.affected_scopes.clone());
-        let request_id = reply.request_id().map(Box::from);
         let status = Some(reply.info().status());
         match (reason, reply.call.unit.clone()) {
             (Some(DecisionReasonCode::BudgetNotFound), Some(unit)) => {
@@ -87,7 +86,6 @@ impl Error {
                 reason,
                 affected_scopes,
                 retry_after,
-                request_id,
                 status,
                 reply,
             },
@@ -96,7 +94,6 @@ impl Error {
                 reason,
                 affected_scopes,
                 retry_after,
-                request_id,
                 status,
                 reply,
             },
@@ -131,11 +128,9 @@ impl Error {
                 message: excerpt(reply.info()),
                 request_id,
                 retry_after,
-                details: None,
                 reply,
             };
         };
-        let details = error.details.clone();
         let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
         if let Some(reason) = code.denial().filter(|_| !is_open(status)) {
             return Self::denial(Some(reason), message, retry_after, reply);
@@ -155,7 +150,6 @@ impl Error {
             message,
             request_id,
             retry_after,
-            details,
             reply,
         }
     }

@@ -64,8 +64,6 @@ pub enum Error {
         affected_scopes: Vec<String>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
-        /// The server's name for the request.
-        request_id: Option<Box<str>>,
         /// The HTTP status: 200 for a decision, otherwise the status of the refusal.
         status: Option<u16>,
         /// The whole reply.
@@ -85,8 +83,6 @@ pub enum Error {
         affected_scopes: Vec<String>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
-        /// The server's name for the request.
-        request_id: Option<Box<str>>,
         /// The HTTP status: 200 for a decision, otherwise the status of the refusal.
         status: Option<u16>,
         /// The whole reply.
@@ -119,8 +115,6 @@ pub enum Error {
         request_id: Option<Box<str>>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
-        /// Details of the error, if the server gives any.
-        details: Option<JsonObject>,
         /// The whole reply.
         reply: Box<ErrorReply>,
     },
