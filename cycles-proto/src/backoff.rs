@@ -1,4 +1,4 @@
-//! The waits before a settlement is tried again.
+//! The waits before a settlement or a release is tried again.
 
 use core::time::Duration;
 

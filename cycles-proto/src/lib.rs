@@ -50,7 +50,7 @@ pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reade
 #[doc(hidden)]
 pub mod parts {
     pub use crate::outcome::Unsuccessful;
-    pub use crate::reservation::lease;
+    pub use crate::reservation::schedule;
     pub use crate::reservation::{Reservation, Told};
     pub use crate::session::replay::{AT_A_TIME, Replay, Replayer, Tally};
     pub use crate::settlement::Settlement;

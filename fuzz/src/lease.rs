@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use cycles_proto::UnixMillis;
 use cycles_proto::outcome::Stop;
-use cycles_proto::parts::lease::{BeatFailure, Lease, Next, Observation};
+use cycles_proto::parts::schedule::{BeatFailure, Lease, Next, Observation};
 
 use crate::input::Input;
 

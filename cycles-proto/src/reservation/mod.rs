@@ -34,7 +34,7 @@ use bytes::Bytes;
 
 use self::common::{Attempt, Attempted, Common};
 #[cfg(feature = "parts")]
-pub use self::heartbeat::lease;
+pub use self::heartbeat::schedule;
 use self::held::Held;
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};

@@ -13,7 +13,7 @@ use crate::models::{ReservationCreateRequest, ReservationCreateResponse, Reserva
 use crate::outcome::{
     CallContext, Error, Event, OperationKind, Outcome, ReleaseReason, Released, Unsuccessful,
 };
-use crate::reservation::heartbeat::lease::Observation;
+use crate::reservation::heartbeat::schedule::Observation;
 use crate::step::Step;
 use crate::time::Now;
 use crate::wire::reply::Verdict;

@@ -12,7 +12,7 @@ use crate::models::{
 };
 use crate::outcome::{CallContext, Error, OperationKind, Outcome, ReleaseReason};
 use crate::path::reservation_path;
-use crate::reservation::heartbeat::lease::Observation;
+use crate::reservation::heartbeat::schedule::Observation;
 use crate::step::Step;
 use crate::time::Now;
 use crate::wire::reply::Verdict;

@@ -1,4 +1,4 @@
-//! Exchanges: from the request for a call to its result.
+//! Attempts: from the request for a call to its result.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Flushing: waiting until everything that can be settled is settled.
+//! `client.flush`: awaits a flush of the session.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Streams whose items are charged.
+//! `guard.meter` and its kin: they make a stream charge its items.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};

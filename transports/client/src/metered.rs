@@ -1,4 +1,4 @@
-//! Streams, iterators and readers whose items are charged to a reservation.
+//! The metered stream, iterator or reader itself: it counts items, and charges them to its reservation.
 
 use core::fmt;
 use core::future::Future;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use cycles_proto::Failure;
 
 use crate::client::Shared;
-use crate::exchange::{Http, NoAnswer};
+use crate::http1::{Http, NoAnswer};
 use crate::mailbox::{Job, Mailbox};
 use crate::pool::Pool;
 use crate::reactor::{Place, Reactor};

@@ -4,7 +4,7 @@
 mod client;
 mod connect;
 mod connection;
-mod exchange;
+mod http1;
 mod mailbox;
 mod pool;
 mod reactor;

@@ -8,7 +8,7 @@ use cycles_proto::{Failure, FailureKind};
 use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, TcpConnector, Transport};
 
-use crate::names::Names;
+use crate::resolver::CachingResolver;
 
 /// Why connecting failed.
 #[derive(Debug)]
@@ -103,13 +103,13 @@ impl<In: Transport, C: Connector<In>> Connector<In> for ViaProxy<C> {
 #[derive(Debug)]
 pub(crate) struct DirectConnector {
     tcp: TcpConnector,
-    names: Names,
+    names: CachingResolver,
     /// The stage of a failure: the connection to the server, or to the proxy in its place.
     stage: FailureKind,
 }
 
 impl DirectConnector {
-    pub(crate) fn new(names: Names, stage: FailureKind) -> Self {
+    pub(crate) fn new(names: CachingResolver, stage: FailureKind) -> Self {
         Self {
             tcp: TcpConnector::default(),
             names,

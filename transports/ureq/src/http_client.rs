@@ -13,8 +13,8 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksC
 use ureq::{Agent, AsSendBody, Error};
 
 use crate::connect::{ConnectError, DirectConnector, ViaProxy};
-use crate::names::Names;
 use crate::redact::Redactor;
+use crate::resolver::CachingResolver;
 use crate::route;
 #[cfg(feature = "tls")]
 use cycles_host::ProxyProtocol;
@@ -24,7 +24,7 @@ use cycles_host::{HttpOptions, IDLE, MAX_IDLE, Route};
 pub(crate) struct HttpClient {
     agent: Agent,
     redactor: Redactor,
-    names: Names,
+    names: CachingResolver,
     /// The stage at which a failed name resolution counts; `None` if a tunnel leads to the server, which resolves it.
     naming: Option<FailureKind>,
     /// For name resolution, TCP and TLS together.
@@ -48,7 +48,7 @@ impl HttpClient {
             Route::Tunnel(proxy) => (Some(route::tunnel(proxy)?), None, None, FailureKind::Connect),
             Route::Forward(proxy) => (None, Some(proxy), Some(FailureKind::Proxy), FailureKind::Proxy),
         };
-        let names = Names::new(forwarder.map(|proxy| proxy.uri().clone()));
+        let names = CachingResolver::new(forwarder.map(|proxy| proxy.uri().clone()));
         let settings = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

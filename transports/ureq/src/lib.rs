@@ -6,8 +6,8 @@ mod client;
 mod connect;
 mod default_client;
 mod http_client;
-mod names;
 mod redact;
+mod resolver;
 mod route;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,6 +1,6 @@
 //! Proxies for ureq.
 //!
-//! ureq itself only tunnels. It does not know of a forwarding proxy: [`Names`](crate::names::Names) returns the proxy's
+//! ureq itself only tunnels. It does not know of a forwarding proxy: [`CachingResolver`](crate::resolver::CachingResolver) returns the proxy's
 //! addresses when ureq resolves the server, and [`Redactor`](crate::redact::Redactor) writes the absolute URL into the
 //! request line.
 

@@ -1,6 +1,6 @@
 //! The heartbeat: extends the lease with beats and with extensions that are asked for by hand, one at a time.
 
-pub mod lease;
+pub mod schedule;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use crate::models::{
 };
 use crate::outcome::{Error, Event, Failure, FailureKind, OperationKind, Stop};
 use crate::path::reservation_path;
-use crate::reservation::heartbeat::lease::{BeatFailure, Lease, Next, Observation};
+use crate::reservation::heartbeat::schedule::{BeatFailure, Lease, Next, Observation};
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
@@ -326,7 +326,7 @@ fn early(common: &Common, beat: u64, now: Duration, due: Duration) -> Duration {
     if !common.spreads_beats {
         return due;
     }
-    let wait = due.saturating_sub(now).saturating_sub(lease::SHORTEST_WAIT);
+    let wait = due.saturating_sub(now).saturating_sub(schedule::SHORTEST_WAIT);
     due.saturating_sub((wait / 8).mul_f64(common.seed.fraction(beat)))
 }
 

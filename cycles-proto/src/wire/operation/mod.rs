@@ -13,8 +13,8 @@
 //! Once open, an outcome stays open until an answer from the ledger itself closes it: a repetition that fails because
 //! of a proxy, a missing key or a closed port says nothing about the first attempt.
 
+mod endpoints;
 mod raw;
-mod start;
 
 use core::time::Duration;
 use std::borrow::Cow;

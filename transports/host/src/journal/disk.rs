@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use cycles_proto::journal::{Answer, FileOp, Found, How, JournalRecord, Looks, Outcome, Temporary};
 
-use super::owner;
+use super::file_owner;
 use crate::platform::{self, Rename};
 
 /// Executes an operation in this directory, which must exist.
@@ -88,7 +88,7 @@ fn read(path: &Path) -> io::Result<Found> {
         return Ok(Found::NoFile);
     }
     let file = platform::open_plain(path)?;
-    owner::check_file(path, &file.metadata()?)
+    file_owner::check_file(path, &file.metadata()?)
         .map_err(|reason| io::Error::new(ErrorKind::PermissionDenied, reason))?;
     let mut bytes = Vec::new();
     // One more byte than allowed, so that a larger file is detected.

@@ -10,8 +10,8 @@ use cycles_proto::CyclesConfig;
 use cycles_proto::journal::record::Partition;
 
 use super::JournalError;
-use super::names;
-use super::owner::Owner;
+use super::directory_name;
+use super::file_owner::Owner;
 use crate::platform;
 
 /// The directory of a configuration's records. Nothing is read or created before it is needed.
@@ -53,7 +53,7 @@ impl Folder {
         let base = self.base.as_ref().ok_or(JournalError::NoHome)?;
         Ok(self
             .path
-            .get_or_init(|| base.join(names::of(base, &self.partition))))
+            .get_or_init(|| base.join(directory_name::of(base, &self.partition))))
     }
 
     /// The directory if it exists.
@@ -98,7 +98,7 @@ impl Folder {
             let _ = platform::make_private(base);
         }
         if let (Some(base), Some(name)) = (&self.base, path.file_name().and_then(OsStr::to_str)) {
-            names::keep(base, &self.partition, name);
+            directory_name::keep(base, &self.partition, name);
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! The journal: known costs that are not settled yet, one file each, in the format that all Cycles SDKs share.
 
 mod claim;
+mod directory_name;
 mod disk;
 mod error;
+mod file_owner;
 mod files;
 mod folder;
 #[cfg(feature = "parts")]
 mod hanging;
-mod names;
-mod owner;
 mod reading;
 
 mod writers;

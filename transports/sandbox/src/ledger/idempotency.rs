@@ -1,4 +1,5 @@
-//! Remembered answers: the request under a key, its answer, and how long both are kept.
+//! Remembered answers: the request under a key, its answer, and how long both are kept. What makes two requests equal is in
+//! `requests`, and for commit and release in `settle`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -17,7 +17,7 @@ use crate::connect::ConnectError;
 
 /// The resolved names of one client: its server's, or its proxy's. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Names(Arc<Inner>);
+pub(crate) struct CachingResolver(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -42,7 +42,7 @@ struct Name {
 /// How long addresses are used before they are resolved again.
 const FRESH: Duration = Duration::from_secs(30);
 
-impl Names {
+impl CachingResolver {
     /// If `proxy` forwards the requests, its addresses replace those of every server.
     pub(crate) fn new(proxy: Option<Uri>) -> Self {
         Self(Arc::new(Inner {
@@ -142,7 +142,7 @@ impl Names {
     }
 }
 
-impl Resolver for Names {
+impl Resolver for CachingResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_address_needs_no_question_and_a_name_one_for_a_while() {
-        let names = Names::default();
+        let names = CachingResolver::default();
         let literal = names
             .resolve(&uri("http://[::1]:7878/v1"), Duration::ZERO)
             .unwrap();
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_forwards_stands_for_every_server() {
-        let names = Names::new(Some(uri("http://192.0.2.1:3128")));
+        let names = CachingResolver::new(Some(uri("http://192.0.2.1:3128")));
         for server in ["http://cycles.example:7878", "http://[::1]"] {
             let found = names.resolve(&uri(server), Duration::ZERO).unwrap();
             assert_eq!(found[..], [SocketAddr::from(([192, 0, 2, 1], 3128))]);
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_was_known_before_serves_when_the_system_has_no_answer() {
-        let names = Names::default();
+        let names = CachingResolver::default();
         let uri = uri("http://no-such-host.invalid:80");
         let known = SocketAddr::from(([192, 0, 2, 1], 80));
         {
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_says_so() {
-        let names = Names::default();
+        let names = CachingResolver::default();
         let uri = uri("http://no-such-host.invalid:80");
         entry(&mut names.lock(), "no-such-host.invalid:80").problem = Some("no such name".to_owned());
         let failure = names.resolve(&uri, PATIENCE).unwrap_err().failure();

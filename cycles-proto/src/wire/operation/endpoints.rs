@@ -1,4 +1,4 @@
-//! The constructors of the operations.
+//! The endpoints: one constructor for each operation, with its method, path and query.
 
 use std::sync::Arc;
 
