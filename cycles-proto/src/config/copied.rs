@@ -66,10 +66,10 @@ const VARIABLE: &str = "holds the name of a variable instead of its value: write
 
 fn in_any(text: &str) -> Option<&'static str> {
     if text.contains(is_invisible) {
-        return Some("has an invisible character in it, probably copied along: type the value anew");
+        return Some("has an invisible character in it, probably picked up when copying: retype the value");
     }
     if text.contains(['\n', '\r']) {
-        return Some("has a line break in it, probably copied along: remove it");
+        return Some("has a line break in it, probably picked up when copying: remove it");
     }
     if text.contains(char::is_control) {
         return Some("has a control character in it: remove it");
@@ -87,9 +87,7 @@ fn in_any(text: &str) -> Option<&'static str> {
         return Some(PLACEHOLDER);
     }
     if is_assignment(text) {
-        return Some(
-            "starts with the variable's name and `=`, copied along: write only what comes after them",
-        );
+        return Some("starts with the variable's name and `=`: keep only what follows");
     }
     if text.trim() != text {
         return Some("has white space at its beginning or end: remove it");
@@ -106,7 +104,7 @@ fn line_break_as_code(text: &str) -> Option<&'static str> {
 /// Checks for the separator after an item in a list or in code.
 fn end_of_an_item(text: &str) -> Option<&'static str> {
     let is_there = text.ends_with([',', ';']);
-    is_there.then_some("ends in a comma or semicolon, probably copied along: remove it")
+    is_there.then_some("ends in a comma or semicolon, probably picked up when copying: remove it")
 }
 
 /// Whether the text is a line of an env file, `CYCLES_TENANT=acme`. Other names may be part of a value.

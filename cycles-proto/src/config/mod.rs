@@ -116,7 +116,7 @@ pub enum ConfigError {
     /// The base URL contains a part of the paths that the client adds itself; inside is the correct URL.
     #[error("the base URL must end before /v1, which the client adds itself: use {0}")]
     BaseUrlWithPath(String),
-    /// A default of the subject breaks a limit.
+    /// A field of the default subject breaks a limit.
     #[error("{0}")]
     Subject(InvalidRequest),
     /// A setting is out of its range.

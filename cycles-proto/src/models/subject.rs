@@ -81,7 +81,7 @@ impl Subject {
         if empty {
             return Err(InvalidRequest::new(
                 "subject",
-                "names nobody: give at least one of tenant, workspace, app, workflow, agent, toolset",
+                "is empty: give at least one of tenant, workspace, app, workflow, agent, toolset",
             ));
         }
         self.check_dimensions()

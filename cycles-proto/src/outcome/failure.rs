@@ -78,7 +78,7 @@ impl FailureKind {
                 "the call was given up before it began: its transport or its runtime ended, or dropped it"
             }
             Self::Withdrawn => "it was withdrawn before it was sent",
-            Self::Queued => "the client was already making as many calls at once as it may",
+            Self::Queued => "the client was already at its limit of concurrent calls",
         }
     }
 }

@@ -19,7 +19,7 @@ impl Aside {
     }
 }
 
-/// Why a change of the journal could not be made durable, in the operating system's words.
+/// Why a change of the journal could not be made durable, and what that means for the cost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 #[non_exhaustive]

@@ -115,7 +115,7 @@ impl Encoded {
         body: Body,
     ) -> Result<Self, InvalidRequest> {
         let uri = config.base().join(path);
-        let uri = uri.ok_or_else(|| InvalidRequest::new("query", "is too long for an address"))?;
+        let uri = uri.ok_or_else(|| InvalidRequest::new("query", "makes the URL too long"))?;
         Ok(Self {
             uri,
             body,

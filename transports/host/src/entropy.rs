@@ -16,7 +16,7 @@ pub fn seed() -> Result<Seed, ConfigError> {
 /// Without randomness a key could be another caller's.
 fn no_entropy(error: getrandom::Error) -> ConfigError {
     ConfigError::Adapter(format!(
-        "the system has no randomness, so no idempotency key can be made and nothing was sent: {error}"
+        "the system provides no randomness, so no idempotency key can be made and nothing was sent: {error}"
     ))
 }
 

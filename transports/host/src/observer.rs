@@ -131,7 +131,7 @@ fn log(event: &Event) {
         tracing::error!(
             reservation,
             failure = failure.message,
-            "could not change the journal; the cost is only in this process"
+            "could not change the journal"
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
@@ -139,7 +139,7 @@ fn log(event: &Event) {
         let charged = charged
             .as_ref()
             .map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        tracing::error!(reservation, error = %why, charged, "a cost was not taken");
+        tracing::error!(reservation, error = %why, charged, "a cost was not accepted");
     } else if let Event::SettledLate { .. } = event {
         tracing::info!(
             reservation,
@@ -150,7 +150,7 @@ fn log(event: &Event) {
             reservation,
             %actual,
             %charged,
-            "less was charged than the action cost: the budget had no more, or the server charged another unit"
+            "less was charged than the action cost: the budget had no more, or the server charged in another unit"
         );
     } else if let Event::SetAside { reason, receipt, .. } = event {
         let kept_as = match reason {
@@ -167,7 +167,7 @@ fn log(event: &Event) {
             kept_as,
             actual = actual.map(tracing::field::display),
             charged_instead = charged.map(tracing::field::display),
-            "a cost is no longer sent; a person has to decide about its record"
+            "the client will not send this cost again; its record needs manual review"
         );
     } else if let Event::CostUnrecorded { actual, receipt, .. } = event {
         let actual = actual.as_ref().map(tracing::field::display);

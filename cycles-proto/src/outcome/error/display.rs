@@ -106,7 +106,7 @@ impl CallContext {
                 })
             }
             _ if !self.operation.changes_the_ledger() => {
-                f.write_str("It may have reached the server, where it changes nothing")
+                f.write_str("It may have reached the server, but it changes nothing there")
             }
             _ => f.write_str("The ledger is unchanged"),
         }
@@ -172,7 +172,7 @@ impl fmt::Display for Sentence<'_> {
         let pause = decision.as_ref().and_then(|response| response.retry_after());
         if let Some(wait) = pause.or(reply.info.retry_after()) {
             let seconds = wait.as_millis().div_ceil(1_000);
-            write!(f, " (the server asks to wait {seconds} s)")?;
+            write!(f, " (the server asks you to wait {seconds} s)")?;
         }
         if call.operation.changes_the_ledger() {
             f.write_str(". ")?;
@@ -209,7 +209,7 @@ pub(super) fn stale(call: &CallContext, status: &Option<ReservationStatus>) -> S
             "that reservation is now {}. Nothing is held",
             shortened(status.as_str())
         ),
-        None => "the state of that reservation could not be found out. Nothing was released".to_owned(),
+        None => "the state of that reservation could not be determined. Nothing was released".to_owned(),
     };
     format!(
         "{call}: the grant under the key {} had no time left, which is typical of a key that was used before: {found}, \

@@ -67,7 +67,7 @@ fn a_denied_budget_keeps_its_reason_and_everything_else() {
         assert_eq!(
             error.to_string(),
             format!(
-                "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 409 {code}: no money (the server asks to wait 3 s). The ledger is unchanged. Request q-7."
+                "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 409 {code}: no money (the server asks you to wait 3 s). The ledger is unchanged. Request q-7."
             )
         );
     }
@@ -325,7 +325,7 @@ fn a_transport_error_says_whether_anything_was_sent() {
     );
     assert_eq!(
         text(FailureKind::Lost, OperationKind::GetReservation),
-        "getReservation of 26c5a266 (GET http://ledger/v1/reservations/26c5a266): the connection was lost. It may have reached the server, where it changes nothing"
+        "getReservation of 26c5a266 (GET http://ledger/v1/reservations/26c5a266): the connection was lost. It may have reached the server, but it changes nothing there"
     );
     let error = Error::transport(call(commit), Failure::new(FailureKind::Lost), false);
     assert_eq!(

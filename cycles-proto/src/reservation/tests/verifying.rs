@@ -57,7 +57,7 @@ fn where_nobody_told_what_became_of_the_reservation_the_error_does_not_say_eithe
         assert_eq!(desk.log(), ASKED);
         assert_eq!(status(&desk), None);
         let text = desk.error().to_string();
-        assert!(text.contains("could not be found out"), "{text}");
+        assert!(text.contains("could not be determined"), "{text}");
         assert!(
             !text.contains("is over") && !text.contains("Nothing is held"),
             "{text}"

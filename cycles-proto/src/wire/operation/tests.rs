@@ -225,7 +225,7 @@ fn what_breaks_a_limit_is_refused_before_anything_is_sent() {
     let error = Operation::list_reservations(&config, &params, SEED).unwrap_err();
     assert_eq!(
         message(error),
-        "listReservations: `query` is too long for an address. Nothing was sent"
+        "listReservations: `query` makes the URL too long. Nothing was sent"
     );
 }
 

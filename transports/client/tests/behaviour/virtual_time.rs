@@ -233,7 +233,9 @@ fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
             "{answers:?}"
         );
         assert!(
-            answers.iter().any(|(text, _)| text.contains("under way")),
+            answers
+                .iter()
+                .any(|(text, _)| text.contains("limit of concurrent calls")),
             "{answers:?}"
         );
     });
@@ -266,7 +268,9 @@ fn questions_take_no_place_from_reservations() {
             "{answers:?}"
         );
         assert!(
-            answers.iter().any(|(text, _)| text.contains("under way")),
+            answers
+                .iter()
+                .any(|(text, _)| text.contains("limit of concurrent calls")),
             "{answers:?}"
         );
     });

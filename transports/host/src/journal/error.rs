@@ -97,7 +97,7 @@ const ADVICE: [(io::ErrorKind, &str); 6] = [
     ),
     (
         io::ErrorKind::ReadOnlyFilesystem,
-        "; set CYCLES_JOURNAL_DIR to a directory that can be written",
+        "; set CYCLES_JOURNAL_DIR to a writable directory",
     ),
     (
         io::ErrorKind::NotADirectory,

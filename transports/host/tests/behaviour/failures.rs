@@ -198,10 +198,7 @@ fn a_disk_that_cannot_be_written_is_told() {
         |journal, _| {
             assert_fails(
                 journal,
-                &[
-                    "Read-only",
-                    "set CYCLES_JOURNAL_DIR to a directory that can be written",
-                ],
+                &["Read-only", "set CYCLES_JOURNAL_DIR to a writable directory"],
             );
             assert!(journal.scan().unwrap().records.is_empty());
         },
