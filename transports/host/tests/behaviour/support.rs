@@ -172,7 +172,10 @@ pub(crate) fn as_nobody(test: &str, dir: &Path) -> Command {
 
     // Others cannot run what lies in root's directories.
     let program = dir.join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a child that a test beside this one starts meanwhile would keep the copy open for writing.
+    let exe = std::env::current_exe().unwrap();
+    let copied = Command::new("cp").arg(exe).arg(&program).status();
+    assert!(copied.unwrap().success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(program);
     as_child_arguments(&mut command, test, dir);
