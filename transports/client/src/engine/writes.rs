@@ -34,6 +34,13 @@ impl Shared {
     }
 }
 
+/// What the end of a thread waits for.
+#[cfg(not(shuttle))]
+const IS_AT_RISK: fn(&Session) -> bool = Session::has_costs_at_risk;
+/// Under shuttle no wait times out and no time passes while a thread ends, which a retry would need.
+#[cfg(shuttle)]
+const IS_AT_RISK: fn(&Session) -> bool = Session::awaits_writes;
+
 thread_local! {
     static AT_THREAD_END: RefCell<AtThreadEnd> = const { RefCell::new(AtThreadEnd(Vec::new())) };
 }
@@ -57,7 +64,7 @@ impl Drop for AtThreadEnd {
     fn drop(&mut self) {
         for shared in self.0.iter().filter_map(Weak::upgrade) {
             if shared.is_usable() {
-                shared.wait_while(Session::has_costs_at_risk);
+                shared.wait_while(IS_AT_RISK);
             }
         }
     }
