@@ -200,7 +200,7 @@ pub enum Event {
         receipt: Box<Receipt>,
     },
     /// A withdrawn attempt did not give its place back within a second, so the place counts as free, and there may be
-    /// one exchange more than the limit allows. The transport is at fault.
+    /// one attempt more than the limit allows. The transport is at fault.
     #[non_exhaustive]
     PlaceWrittenOff {
         /// The reservation that the attempt was for, if it was for one and its id is known.

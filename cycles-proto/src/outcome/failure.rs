@@ -3,7 +3,7 @@
 use core::fmt;
 use std::error::Error as StdError;
 
-/// What went wrong with an exchange that got no response.
+/// What went wrong with an attempt that got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -23,7 +23,7 @@ pub enum FailureKind {
     Lost,
     /// The head or the body of the response was larger than allowed.
     TooLarge,
-    /// The async runtime that would have sent it has ended, or there is none.
+    /// The call was given up before it began: the transport or the async runtime that had it ended, or dropped it.
     NotMade,
     /// The call was withdrawn before it began, because nobody waited for it any more or there was nothing left to
     /// send.
@@ -83,7 +83,7 @@ impl FailureKind {
     }
 }
 
-/// Why an exchange has no response, as the adapter saw it.
+/// Why an attempt has no response, as the adapter saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     kind: FailureKind,

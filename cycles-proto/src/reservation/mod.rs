@@ -375,14 +375,7 @@ impl Reservation {
 
     /// Whether the lease is over by the clock, even if the machine was not polled since.
     pub(crate) fn is_lost(&self, now: Now) -> bool {
-        match &self.phase {
-            Phase::Held(held) => held.is_lost(now),
-            Phase::Reserving(_)
-            | Phase::Verifying(_)
-            | Phase::Resumed(_)
-            | Phase::Releasing(_)
-            | Phase::Ended(_) => false,
-        }
+        self.holding().is_some_and(|held| held.is_lost(now))
     }
 
     /// How the reservation ended, once it has.

@@ -320,6 +320,16 @@ impl Session {
         machine.is_none_or(|machine| reservation.told.lease_is_lost(machine, now))
     }
 
+    /// Whether the session has noticed by now that the lease has ended. It wakes the callers that wait for the reservation
+    /// when it does.
+    pub fn has_noticed_loss(&self, key: ReservationKey) -> bool {
+        let latest = Now {
+            mono: self.latest,
+            wall: UnixMillis(0),
+        };
+        self.lease_is_lost(latest, key)
+    }
+
     /// Whether the reservation is over, with nothing left to do.
     pub fn is_over(&self, key: ReservationKey) -> bool {
         self.reservation(key)

@@ -98,7 +98,7 @@ impl Session {
             if let Some(attempt) = self.outstanding.attempt(key) {
                 attempt.state = State::Queued(Box::new(call));
             }
-            self.set_exchange_timer(key, Some(deadline));
+            self.set_attempt_timer(key, Some(deadline));
             self.places.wait(kind, key);
         }
     }
@@ -142,9 +142,9 @@ impl Session {
         (attempt.since, attempt.end) = (since, end);
         match attempt.of {
             // A reservation keeps the time itself.
-            Of::Reservation(_) => self.set_exchange_timer(key, None),
+            Of::Reservation(_) => self.set_attempt_timer(key, None),
             Of::Call(call) => {
-                self.set_exchange_timer(key, Some(end));
+                self.set_attempt_timer(key, Some(end));
                 if let Some(plain) = self.calls.get_mut(call) {
                     plain.began.get_or_insert(now.mono);
                 }
@@ -227,7 +227,7 @@ impl Session {
 
     /// Fails an attempt that was not sent.
     fn fail_unsent(&mut self, now: Now, key: SlabKey, why: FailureKind) {
-        self.set_exchange_timer(key, None);
+        self.set_attempt_timer(key, None);
         if let Some(attempt) = self.outstanding.take_attempt(key) {
             let answer = Answer::none(Failure::new(why));
             self.deliver(now, attempt.of, attempt.inner, None, answer);
@@ -325,7 +325,7 @@ impl Session {
                     self.idle_connections
                         .note_failure(attempt.since, FailureKind::Timeout);
                 }
-                self.set_exchange_timer(key, Some(now.mono.saturating_add(PATIENCE)));
+                self.set_attempt_timer(key, Some(now.mono.saturating_add(PATIENCE)));
                 self.steps.push_back(Step::Withdraw(outstanding::ticket(key)));
             }
             State::Placed => {
@@ -390,7 +390,7 @@ impl Session {
 
     /// Removes an attempt without a result.
     fn drop_attempt(&mut self, key: SlabKey, of: Of) {
-        self.set_exchange_timer(key, None);
+        self.set_attempt_timer(key, None);
         self.outstanding.take_attempt(key);
         self.unlink(key, of);
     }
@@ -408,7 +408,7 @@ impl Session {
         }
     }
 
-    fn set_exchange_timer(&mut self, key: SlabKey, at: Option<Duration>) {
+    fn set_attempt_timer(&mut self, key: SlabKey, at: Option<Duration>) {
         if let Some(attempt) = self.outstanding.attempt(key) {
             self.timers
                 .change(Timed::Outstanding(key), &mut attempt.timer, at);

@@ -2,14 +2,13 @@
 
 use core::cell::RefCell;
 use core::fmt;
-use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cycles_host::ambient;
 use cycles_proto::InvalidCommit;
+use cycles_proto::UnixMillis;
 use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
 use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
-use cycles_proto::{Now, UnixMillis};
 
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;
@@ -167,13 +166,8 @@ impl Lease {
         if self.is_lost() {
             return;
         }
-        // From here on the session notices, and its own time is enough.
-        const ITS_OWN: Now = Now {
-            mono: Duration::ZERO,
-            wall: UnixMillis(0),
-        };
         self.handle
-            .wait_for(|session, key| session.lease_is_lost(ITS_OWN, key).then_some(()))
+            .wait_for(|session, key| session.has_noticed_loss(key).then_some(()))
             .await;
     }
 

@@ -75,15 +75,7 @@ fn where_nothing_can_be_sent_any_more_what_is_handed_over_is_on_disk() {
 
 #[test]
 fn a_closed_session_gives_back_its_claim_though_it_settles_what_it_began() {
-    let mut desk = Desk::new();
-    let key = desk.held();
-    desk.calls = |_| Fate::Fails;
-    desk.commit(key, 5);
-    desk.pass_ms(100);
-    let mut next = Desk::new();
-    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
-    next.mono = desk.mono + std::time::Duration::from_secs(1);
-    next.calls = |_| Fate::Held;
+    let mut next = Desk::after_one_that_left_a_cost();
     let caller = next.caller.clone();
     let until = next.mono + std::time::Duration::from_secs(60);
     next.session.flush(next.now(), &caller, until, false);
@@ -161,15 +153,7 @@ fn a_flush_of_a_closed_session_ends_with_what_was_under_way_and_does_not_wait_fo
 
 #[test]
 fn a_flush_of_a_closed_session_waits_for_the_cost_of_an_earlier_run_that_is_under_way() {
-    let mut desk = Desk::new();
-    let key = desk.held();
-    desk.calls = |_| Fate::Fails;
-    desk.commit(key, 5);
-    desk.pass_ms(100);
-    let mut next = Desk::new();
-    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
-    next.mono = desk.mono + Duration::from_secs(1);
-    next.calls = |_| Fate::Held;
+    let mut next = Desk::after_one_that_left_a_cost();
     let until = next.mono + Duration::from_secs(60);
     let caller = next.caller.clone();
     let flush = next.session.flush(next.now(), &caller, until, false);

@@ -93,6 +93,24 @@ impl Desk {
         }
     }
 
+    /// A process a second after another one that left a cost of five in the journal. Its calls are held.
+    pub(super) fn after_one_that_left_a_cost() -> Self {
+        let mut earlier = Self::new();
+        let key = earlier.held();
+        earlier.calls = |_| Fate::Fails;
+        earlier.commit(key, 5);
+        earlier.pass_ms(100);
+        assert_eq!(earlier.journal.len(), 1);
+        Self {
+            journal: earlier.journal,
+            ledger: earlier.ledger,
+            ids: earlier.ids,
+            mono: earlier.mono + Duration::from_secs(1),
+            calls: |_| Fate::Held,
+            ..Self::new()
+        }
+    }
+
     pub(super) fn now(&self) -> Now {
         Now {
             mono: self.mono,

@@ -132,16 +132,7 @@ fn an_event_that_takes_the_place_of_a_recorded_commit_waits_for_its_own_record_a
 
 #[test]
 fn what_an_earlier_run_left_is_settled_under_a_claim_that_is_given_back() {
-    let mut desk = Desk::new();
-    let key = desk.held();
-    desk.calls = |_| Fate::Fails;
-    desk.commit(key, 5);
-    desk.pass_ms(100);
-    assert_eq!(desk.journal.len(), 1);
-    let mut next = Desk::new();
-    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
-    next.mono = desk.mono + Duration::from_secs(1);
-    next.calls = |_| Fate::Held;
+    let mut next = Desk::after_one_that_left_a_cost();
     next.reserve();
     next.settle();
     assert_eq!(next.claims.len(), 1);

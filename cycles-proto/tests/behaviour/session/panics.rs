@@ -106,15 +106,7 @@ fn what_a_panic_took_along_leaves_nothing_once_it_is_forgotten() {
 
 #[test]
 fn a_record_whose_settlement_panicked_is_settled_after_the_next_look_at_the_journal() {
-    let mut desk = Desk::new();
-    let key = desk.held();
-    desk.calls = |_| Fate::Fails;
-    desk.commit(key, 5);
-    desk.pass_ms(100);
-    let mut next = Desk::new();
-    (next.journal, next.ledger, next.ids) = (desk.journal, desk.ledger, desk.ids);
-    next.mono = desk.mono + Duration::from_secs(1);
-    next.calls = |_| Fate::Held;
+    let mut next = Desk::after_one_that_left_a_cost();
     let caller = next.caller.clone();
     next.session.flush(next.now(), &caller, next.mono, false);
     next.settle();
