@@ -1,5 +1,5 @@
-//! A simulation that finds nothing proves nothing. For every rule there is a machine that breaks it, and random lives
-//! must detect that. A saboteur tampers with one thing and passes everything else on.
+//! A simulation that finds nothing proves nothing. For every rule there is a machine that breaks it, and random
+//! scenarios must detect that. A saboteur tampers with one thing and passes everything else on.
 #![allow(clippy::wildcard_enum_match_arm)]
 
 mod reckless;
@@ -12,38 +12,42 @@ use std::time::Duration;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_proto::record::file_name;
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
-use cycles_world::{Journal, LifeId, MakeMachine, RandomLife, Rule, Violation, World};
+use cycles_world::{Journal, LifeId, MakeMachine, RandomScenario, Rule, Violation, World};
 use http::Request;
 
 use self::reckless::{Reckless, Recklessness};
 use self::saboteur::{Sabotage, Saboteur};
 use crate::story::record_of;
 
-/// Far more lives than any sabotage needs.
-const LIVES: u64 = 4_000;
+/// Far more scenarios than any sabotage needs.
+const SCENARIOS: u64 = 4_000;
 
-/// The rule that the first life with this sabotage breaks.
+/// The rule that the first scenario with this sabotage breaks.
 fn broken_by(sabotage: Sabotage) -> Rule {
     let make: MakeMachine = Arc::new(move |session| Box::new(Saboteur::new(session, sabotage)));
     caught(&make, &format!("{sabotage:?}"))
 }
 
-/// The rule that the first life with such a session breaks.
+/// The rule that the first scenario with such a session breaks.
 fn broken_recklessly(how: Recklessness) -> Rule {
     let make: MakeMachine = Arc::new(move |session| Box::new(Reckless::new(session, how)));
     caught(&make, &format!("{how:?}"))
 }
 
 fn caught(make: &MakeMachine, sabotage: &str) -> Rule {
-    for seed in 0..LIVES {
-        let life = RandomLife::new(seed).machines(Arc::clone(make));
-        if let Err(failed) = life.run() {
+    for seed in 0..SCENARIOS {
+        let scenario = RandomScenario::new(seed).machines(Arc::clone(make));
+        if let Err(failed) = scenario.run() {
             assert!(!failed.violation.trace.is_empty());
-            assert!(failed.to_string().contains(&format!("CYCLES_LIVES_SEED={seed}")));
+            assert!(
+                failed
+                    .to_string()
+                    .contains(&format!("CYCLES_SCENARIOS_SEED={seed}"))
+            );
             return failed.violation.rule;
         }
     }
-    panic!("{LIVES} lives with {sabotage} keep all the rules")
+    panic!("{SCENARIOS} scenarios with {sabotage} keep all the rules")
 }
 
 macro_rules! caught {
@@ -150,9 +154,9 @@ fn a_replay_stops_where_the_key_is_refused_and_one_that_goes_on_is_caught() {
 fn machines_that_behave_are_not_caught() {
     for seed in 0..200 {
         let make = Arc::new(|session| Box::new(Saboteur::new(session, Sabotage::None)) as Box<_>);
-        RandomLife::new(seed).machines(make).run().unwrap();
+        RandomScenario::new(seed).machines(make).run().unwrap();
         let make = Arc::new(|session| Box::new(Reckless::new(session, Recklessness::None)) as Box<_>);
-        RandomLife::new(seed).machines(make).run().unwrap();
+        RandomScenario::new(seed).machines(make).run().unwrap();
     }
 }
 

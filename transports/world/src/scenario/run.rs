@@ -12,7 +12,7 @@ use super::plan::{Fortune, OTHER_KEYS, Plan};
 use crate::{CallerId, ProcessId, Violation, World};
 
 /// A plan that is being executed.
-pub(super) struct Living<'a> {
+pub(super) struct ScenarioRun<'a> {
     pub(super) world: World,
     agents: Vec<Agent<'a>>,
     /// Its processes, the latest last.
@@ -21,7 +21,7 @@ pub(super) struct Living<'a> {
     asked: Option<(CallerId, CallId)>,
 }
 
-impl<'a> Living<'a> {
+impl<'a> ScenarioRun<'a> {
     pub(super) fn begin(mut world: World, plan: &'a Plan) -> Self {
         for rule in &plan.faults {
             world.inject(rule.clone());
@@ -53,7 +53,7 @@ impl<'a> Living<'a> {
         }
     }
 
-    pub(super) fn pass(&mut self, plan: &Plan) -> Result<(), Violation> {
+    pub(super) fn to_end(&mut self, plan: &Plan) -> Result<(), Violation> {
         let mut fortunes = plan.fortunes.iter().peekable();
         loop {
             let fortune_at = fortunes.peek().map(|(at, _)| *at);

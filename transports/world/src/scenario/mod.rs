@@ -1,9 +1,9 @@
-//! Random lives: one number decides the world, the agents that spend in it, and everything that goes wrong.
+//! Random scenarios: one number decides the world, the agents that spend in it, and everything that goes wrong.
 
 mod agent;
 mod dice;
-mod living;
 mod plan;
+mod run;
 
 use core::fmt;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use cycles_proto::Receipt;
 use cycles_sandbox::Operation;
 
 use self::dice::Dice;
-use self::living::Living;
 use self::plan::Plan;
+use self::run::ScenarioRun;
 use super::builder::{MakeMachine, WatchLedger};
 use super::{Driver, Violation, World};
 
-/// A random life of a reservation, which follows from its seed alone: the agent's acts, the faults, the crashes and the
+/// A random scenario, which follows from its seed alone: the agent's acts, the faults, the crashes and the
 /// clocks.
 ///
 /// ```
-/// use cycles_world::RandomLife;
+/// use cycles_world::RandomScenario;
 ///
 /// for seed in 0..20 {
-///     RandomLife::new(seed).run()?;
+///     RandomScenario::new(seed).run()?;
 /// }
 /// # Ok::<(), cycles_world::Failed>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing happens before `run`"]
-pub struct RandomLife {
+pub struct RandomScenario {
     seed: u64,
     /// The bytes that its plan is drawn from before the seed.
     bytes: Vec<u8>,
@@ -40,7 +40,7 @@ pub struct RandomLife {
     is_traced: bool,
 }
 
-/// Counts of what happened in random lives.
+/// Counts of what happened in random scenarios.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
@@ -84,11 +84,11 @@ pub struct Tally {
     pub asked: u64,
 }
 
-/// The failure of a random life: an invariant did not hold.
+/// The failure of a random scenario: an invariant did not hold.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failed {
-    /// The seed of the life.
+    /// The seed of the scenario.
     pub seed: u64,
     /// Whether its plan came from bytes, so that the seed alone does not reproduce it.
     pub is_drawn: bool,
@@ -96,8 +96,8 @@ pub struct Failed {
     pub violation: Violation,
 }
 
-impl RandomLife {
-    /// The life of this seed.
+impl RandomScenario {
+    /// The scenario of this seed.
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
@@ -108,8 +108,8 @@ impl RandomLife {
         }
     }
 
-    /// The life that these bytes choose, decision by decision: a fuzzer's change in one place changes the life in one
-    /// place. The first eight bytes are the seed of all decisions that the others leave open.
+    /// The scenario that these bytes choose, decision by decision: a fuzzer's change in one place changes the scenario
+    /// in one place. The first eight bytes are the seed of all decisions that the others leave open.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let (first, rest) = bytes.split_at(bytes.len().min(8));
         let seed = first.iter().fold(0, |seed, byte| seed << 8 | u64::from(*byte));
@@ -131,19 +131,19 @@ impl RandomLife {
         self
     }
 
-    /// Runs the life.
+    /// Runs the scenario.
     ///
     /// # Errors
-    /// The violation, with a trace: a life that fails is run once more to record it.
+    /// The violation, with a trace: a scenario that fails is run once more to record it.
     pub fn run(self) -> Result<Tally, Failed> {
         let (seed, is_drawn) = (self.seed, !self.bytes.is_empty());
-        self.live().map_err(|violation| {
+        self.run_once().map_err(|violation| {
             let traced = Self {
                 is_traced: true,
                 ..self
             };
             // It fails again, because everything follows from the seed.
-            let violation = traced.live().err().unwrap_or(violation);
+            let violation = traced.run_once().err().unwrap_or(violation);
             Failed {
                 seed,
                 is_drawn,
@@ -152,7 +152,7 @@ impl RandomLife {
         })
     }
 
-    fn live(&self) -> Result<Tally, Violation> {
+    fn run_once(&self) -> Result<Tally, Violation> {
         let plan = Plan::of(Dice::new(&self.bytes, self.seed));
         let mut builder = World::builder(self.seed)
             .driver(Driver::careless(plan.carelessness))
@@ -164,16 +164,16 @@ impl RandomLife {
         if self.is_traced {
             builder = builder.traced();
         }
-        let mut living = Living::begin(builder.build(), &plan);
-        living.pass(&plan)?;
-        living.world.finish()?;
-        Ok(tally(&living.world))
+        let mut run = ScenarioRun::begin(builder.build(), &plan);
+        run.to_end(&plan)?;
+        run.world.finish()?;
+        Ok(tally(&run.world))
     }
 }
 
-impl fmt::Debug for RandomLife {
+impl fmt::Debug for RandomScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RandomLife")
+        f.debug_struct("RandomScenario")
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
@@ -182,11 +182,11 @@ impl fmt::Debug for RandomLife {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_drawn {
-            return write!(f, "{}\nin a life that was drawn from bytes", self.violation);
+            return write!(f, "{}\nin a scenario that was drawn from bytes", self.violation);
         }
         write!(
             f,
-            "{}\nseed {}; this life alone: CYCLES_LIVES=1 CYCLES_LIVES_SEED={} cargo test -p cycles-world --test behaviour lives::",
+            "{}\nseed {}; this scenario alone: CYCLES_SCENARIOS=1 CYCLES_SCENARIOS_SEED={} cargo test -p cycles-world --test behaviour scenarios::",
             self.violation, self.seed, self.seed
         )
     }

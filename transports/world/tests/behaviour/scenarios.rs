@@ -1,17 +1,17 @@
-//! Random lives keep the invariants.
+//! Random scenarios keep the invariants.
 //!
-//! `CYCLES_LIVES` is the number of lives, and `CYCLES_LIVES_SEED` the seed of the first one; the others follow it. A
-//! life that fails prints its seed, the command that repeats it, and its trace.
+//! `CYCLES_SCENARIOS` is the number of scenarios, and `CYCLES_SCENARIOS_SEED` the seed of the first one; the others
+//! follow it. A scenario that fails prints its seed, the command that repeats it, and its trace.
 #![allow(clippy::print_stderr)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use cycles_world::{RandomLife, Tally};
+use cycles_world::{RandomScenario, Tally};
 
 /// As many as a debug build runs in some seconds.
-const LIVES: u64 = 4_000;
+const SCENARIOS: u64 = 4_000;
 
 pub(crate) fn number(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).unwrap_or_default();
@@ -24,7 +24,7 @@ pub(crate) fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Runs all of them, on as many threads as there are processors.
-fn live(first: u64, count: u64) -> Tally {
+fn run_all(first: u64, count: u64) -> Tally {
     let next = AtomicU64::new(0);
     let one_thread = || {
         let mut tally = Tally::default();
@@ -33,8 +33,8 @@ fn live(first: u64, count: u64) -> Tally {
             if index >= count {
                 return tally;
             }
-            match RandomLife::new(first.wrapping_add(index)).run() {
-                Ok(life) => tally = tally.plus(life),
+            match RandomScenario::new(first.wrapping_add(index)).run() {
+                Ok(one) => tally = tally.plus(one),
                 Err(failed) => {
                     next.store(count, Ordering::Relaxed);
                     panic!("{failed}");
@@ -55,15 +55,18 @@ fn live(first: u64, count: u64) -> Tally {
 }
 
 #[test]
-fn random_lives_keep_the_invariants() {
-    let (count, first) = (number("CYCLES_LIVES", LIVES), number("CYCLES_LIVES_SEED", 0));
+fn random_scenarios_keep_the_invariants() {
+    let (count, first) = (
+        number("CYCLES_SCENARIOS", SCENARIOS),
+        number("CYCLES_SCENARIOS_SEED", 0),
+    );
     let begun = Instant::now();
-    let tally = live(first, count);
+    let tally = run_all(first, count);
     eprintln!(
-        "{count} lives from seed {first} in {:.1?}: {tally:?}",
+        "{count} scenarios from seed {first} in {:.1?}: {tally:?}",
         begun.elapsed()
     );
-    if count >= LIVES {
+    if count >= SCENARIOS {
         // A simulation in which something never happens does not test it.
         let Tally {
             committed,
@@ -111,21 +114,21 @@ fn random_lives_keep_the_invariants() {
 }
 
 #[test]
-fn a_life_follows_from_its_seed_alone() {
+fn a_scenario_follows_from_its_seed_alone() {
     for seed in 0..50 {
-        let lives = [(); 2].map(|()| RandomLife::new(seed).run().unwrap());
-        assert_eq!(lives[0], lives[1], "seed {seed}");
+        let scenarios = [(); 2].map(|()| RandomScenario::new(seed).run().unwrap());
+        assert_eq!(scenarios[0], scenarios[1], "seed {seed}");
     }
 }
 
 #[test]
-fn a_life_follows_from_its_bytes_and_what_they_leave_open_from_the_first_eight() {
+fn a_scenario_follows_from_its_bytes_and_what_they_leave_open_from_the_first_eight() {
     for length in [0, 8, 9, 30, 200] {
         let bytes: Vec<u8> = (0..length).map(|at: u8| at.wrapping_mul(89)).collect();
-        let lives = [(); 2].map(|()| RandomLife::from_bytes(&bytes).run().unwrap());
-        assert_eq!(lives[0], lives[1], "{length} bytes");
+        let scenarios = [(); 2].map(|()| RandomScenario::from_bytes(&bytes).run().unwrap());
+        assert_eq!(scenarios[0], scenarios[1], "{length} bytes");
     }
-    let of_a_seed = RandomLife::new(7).run().unwrap();
-    let of_its_bytes = RandomLife::from_bytes(&7_u64.to_be_bytes()).run().unwrap();
+    let of_a_seed = RandomScenario::new(7).run().unwrap();
+    let of_its_bytes = RandomScenario::from_bytes(&7_u64.to_be_bytes()).run().unwrap();
     assert_eq!(of_a_seed, of_its_bytes);
 }

@@ -1,4 +1,4 @@
-//! The plan of a random life, drawn from its seed before it begins.
+//! The plan of a random scenario, drawn from its seed before it begins.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::agent::Errand;
 use super::dice::Dice;
 use crate::{BASE_URL, JournalHealth};
 
-/// Everything that is decided before a life begins.
+/// Everything that is decided before a scenario begins.
 pub(super) struct Plan {
     pub(super) carelessness: f64,
     /// The share of the answers without `remaining_ttl_ms`.
@@ -37,7 +37,7 @@ pub(super) struct Plan {
     pub(super) has_two_sessions: bool,
 }
 
-/// An event from outside a life.
+/// An event from outside the agents.
 pub(super) enum Fortune {
     Crash,
     Restart,
@@ -107,8 +107,8 @@ impl Plan {
         plan
     }
 
-    /// Adds the parts of a session beside one caller's reservations. They are drawn last, so that lives without them
-    /// did not change when they were introduced.
+    /// Adds the parts of a session beside one caller's reservations. They are drawn last, so that scenarios without
+    /// them did not change when they were introduced.
     fn add_extras(&mut self, dice: &mut Dice<'_>) {
         self.places = dice.one_of(&[1, 2, 4, 5, 8, PLACES, PLACES, PLACES]);
         self.has_claims = dice.one_in(2);
@@ -171,7 +171,7 @@ impl Plan {
         let config = CyclesConfig::builder(key, BASE_URL).tenant(tenant);
         #[expect(
             clippy::expect_used,
-            reason = "all values are constants, and every life builds it"
+            reason = "all values are constants, and every scenario builds it"
         )]
         config
             .journal_enabled(self.has_journal)
