@@ -6,7 +6,7 @@ use cycles_proto::Flushed;
 use cycles_proto::record::{JournalRecord, file_name};
 
 use super::audit::broken;
-use super::life::{Life, LifeId};
+use super::job::{Job, JobId};
 use super::{Rule, World};
 
 /// The location of a cost.
@@ -28,8 +28,8 @@ impl World {
     /// Checks that every cost that was handed over has a location, or is counted as unrecorded, and that no flush would
     /// hide it.
     pub(super) fn account(&mut self) {
-        let locations: Vec<_> = (0..self.lives.len())
-            .map(|index| self.locate(LifeId(index)))
+        let locations: Vec<_> = (0..self.jobs.len())
+            .map(|index| self.locate(JobId(index)))
             .collect();
         let sessions: Vec<_> = self.living_sessions().map(|(index, _)| index).collect();
         for index in sessions {
@@ -39,12 +39,12 @@ impl World {
             }
         }
         // Costs in no location whose process is gone, so that no process counts them.
-        let is_forgotten = |(life, location): &(usize, &Option<Location>)| {
-            **location == Some(Location::Nowhere) && self.home(LifeId(*life)).is_none()
+        let is_forgotten = |(job, location): &(usize, &Option<Location>)| {
+            **location == Some(Location::Nowhere) && self.home(JobId(*job)).is_none()
         };
-        if let Some((life, _)) = locations.iter().enumerate().find(is_forgotten) {
+        if let Some((job, _)) = locations.iter().enumerate().find(is_forgotten) {
             let held = broken(Rule::CostKept, "a recorded cost is no longer in any file");
-            self.check(Some(LifeId(life)), held);
+            self.check(Some(JobId(job)), held);
         }
     }
 
@@ -56,26 +56,26 @@ impl World {
         flushed: &Flushed,
         since: Option<Duration>,
     ) {
-        let locations: Vec<_> = (0..self.lives.len())
-            .map(|index| self.locate(LifeId(index)))
+        let locations: Vec<_> = (0..self.jobs.len())
+            .map(|index| self.locate(JobId(index)))
             .collect();
         self.check_count(index, who, flushed, &locations);
         let Some(since) = since.filter(|_| flushed.is_complete()) else {
             return;
         };
         let directory = &self.sessions[index].callers[who].journal.directory;
-        let is_hidden = |life: &Life| {
-            let has_ended = life.book.ended.is_some_and(|ended| ended < since);
-            let first = life.book.first_record.as_ref();
-            has_ended && !life.book.was_put_back && first.is_some_and(|(of, _)| of == directory)
+        let is_hidden = |job: &Job| {
+            let has_ended = job.book.ended.is_some_and(|ended| ended < since);
+            let first = job.book.first_record.as_ref();
+            has_ended && !job.book.was_put_back && first.is_some_and(|(of, _)| of == directory)
         };
         let hidden = locations
             .iter()
-            .zip(&self.lives)
-            .position(|(location, life)| *location == Some(Location::Record) && is_hidden(life));
-        if let Some(life) = hidden {
+            .zip(&self.jobs)
+            .position(|(location, job)| *location == Some(Location::Record) && is_hidden(job));
+        if let Some(job) = hidden {
             let what = format!("the flush reports {flushed:?}, but there is a record of an ended process");
-            self.check(Some(LifeId(life)), broken(Rule::FlushIsTrue, what));
+            self.check(Some(JobId(job)), broken(Rule::FlushIsTrue, what));
         }
     }
 
@@ -83,7 +83,7 @@ impl World {
         let ours: Vec<_> = locations
             .iter()
             .enumerate()
-            .filter(|(life, _)| self.is_of(LifeId(*life), index, who))
+            .filter(|(job, _)| self.is_of(JobId(*job), index, who))
             .collect();
         let nowhere = ours
             .iter()
@@ -93,56 +93,52 @@ impl World {
             let what = format!("the flush reports {flushed:?}, but {nowhere} costs are nowhere");
             self.check(None, broken(Rule::CostKept, what));
         } else if flushed.is_complete()
-            && let Some((life, location)) = ours
+            && let Some((job, location)) = ours
                 .iter()
-                .find(|(life, location)| self.is_open(LifeId(*life), **location))
+                .find(|(job, location)| self.is_open(JobId(*job), **location))
         {
             let what = format!("the flush reports {flushed:?}, but a cost is in {location:?}");
-            self.check(Some(LifeId(*life)), broken(Rule::FlushIsTrue, what));
+            self.check(Some(JobId(*job)), broken(Rule::FlushIsTrue, what));
         }
     }
 
-    /// Whether this caller began the life.
-    fn is_of(&self, life: LifeId, index: usize, who: usize) -> bool {
-        let home = self.lives[life.0].book.home.map(|seat| &self.seats[seat]);
+    /// Whether this caller began the job.
+    fn is_of(&self, job: JobId, index: usize, who: usize) -> bool {
+        let home = self.jobs[job.0].book.home.map(|seat| &self.seats[seat]);
         home.is_some_and(|seat| (seat.session, seat.who) == (index, who))
     }
 
     /// The number of this caller's costs that only the session knows.
     pub(super) fn only_here(&self, index: usize, who: usize) -> usize {
-        let is_only_here = |life: &LifeId| {
-            let of = &self.lives[life.0];
-            of.cost.is_some()
-                && of.settled.is_empty()
-                && !of.book.was_durable
-                && self.file_of(*life).is_none()
+        let is_only_here = |job: &JobId| {
+            let of = &self.jobs[job.0];
+            of.cost.is_some() && of.settled.is_empty() && !of.book.was_durable && self.file_of(*job).is_none()
         };
-        let lives = (0..self.lives.len()).map(LifeId);
-        lives
-            .filter(|life| self.is_of(*life, index, who) && is_only_here(life))
+        let jobs = (0..self.jobs.len()).map(JobId);
+        jobs.filter(|job| self.is_of(*job, index, who) && is_only_here(job))
             .count()
     }
 
     /// Whether a flush in the process that the cost was handed over to must not be complete because of it.
-    fn is_open(&self, id: LifeId, location: Option<Location>) -> bool {
-        let life = &self.lives[id.0];
+    fn is_open(&self, id: JobId, location: Option<Location>) -> bool {
+        let job = &self.jobs[id.0];
         // A client cannot know that a record was put back by hand.
-        if life.book.was_put_back {
+        if job.book.was_put_back {
             return false;
         }
-        let receipt = life.book.home.and_then(|seat| self.receipt_of(seat));
-        let is_untaken = life.book.untaken && self.is_over(id);
+        let receipt = job.book.home.and_then(|seat| self.receipt_of(seat));
+        let is_untaken = job.book.untaken && self.is_over(id);
         match location {
             None => is_untaken,
             Some(Location::Ledger) => {
-                let charged = life.settled.last().map(|last| last.charged);
-                let is_less = charged < life.cost.as_ref().map(|cost| cost.amount);
+                let charged = job.settled.last().map(|last| last.charged);
+                let is_less = charged < job.cost.as_ref().map(|cost| cost.amount);
                 // If another process settled it, that process reports it.
                 let is_ours = self.is_over(id) && receipt.is_some_and(|receipt| receipt.is_settled());
                 is_untaken || is_less && is_ours
             }
             // The same holds for a cost that was set aside, also if a change that hung brings its record back.
-            Some(Location::OnItsWay | Location::Record) if life.book.was_set_aside && self.is_over(id) => {
+            Some(Location::OnItsWay | Location::Record) if job.book.was_set_aside && self.is_over(id) => {
                 receipt.is_some_and(|receipt| receipt.is_set_aside())
             }
             Some(Location::Aside) => receipt.is_some_and(|receipt| receipt.is_set_aside()),
@@ -150,16 +146,16 @@ impl World {
         }
     }
 
-    /// The location of a life's cost, if it has one.
-    fn locate(&self, id: LifeId) -> Option<Location> {
-        let life = &self.lives[id.0];
-        life.cost.as_ref()?;
-        if !life.settled.is_empty() {
+    /// The location of a job's cost, if it has one.
+    fn locate(&self, id: JobId) -> Option<Location> {
+        let job = &self.jobs[id.0];
+        job.cost.as_ref()?;
+        if !job.settled.is_empty() {
             return Some(Location::Ledger);
         }
         let has_it = |(at, seat): (usize, &super::Seat)| {
             let is_its = |of: &usize| *of == at;
-            seat.life == id && (!seat.is_done || self.sessions[seat.session].writes.values().any(is_its))
+            seat.job == id && (!seat.is_done || self.sessions[seat.session].writes.values().any(is_its))
         };
         let home = self.home(id).map(|at| (at, &self.seats[at]));
         if home.is_some_and(has_it) {
@@ -173,7 +169,7 @@ impl World {
         if file.is_some() {
             return file;
         }
-        let is_gone = self.home(id).is_none() && !life.book.was_durable;
+        let is_gone = self.home(id).is_none() && !job.book.was_durable;
         Some(if is_gone {
             Location::Gone
         } else {
@@ -181,14 +177,14 @@ impl World {
         })
     }
 
-    /// The kind of file that contains the cost of a life, if any does.
-    fn file_of(&self, id: LifeId) -> Option<Location> {
-        let life = &self.lives[id.0];
-        let name = life.reservation_id.as_ref().map(file_name).unwrap_or_default();
+    /// The kind of file that contains the cost of a job, if any does.
+    fn file_of(&self, id: JobId) -> Option<Location> {
+        let job = &self.jobs[id.0];
+        let name = job.reservation_id.as_ref().map(file_name).unwrap_or_default();
         let stem = name.trim_end_matches("json");
         // A record of another cost of the reservation is not this one's. A file that is not a record may be this one's,
         // except a temporary file that is still being written: that one will be removed.
-        let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &life.book.key) {
+        let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &job.book.key) {
             (Ok(record), Some(key)) => record.id().key.as_str() == key,
             (Ok(_), None) => true,
             (Err(_), _) => !name.ends_with(".tmp"),

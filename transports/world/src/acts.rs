@@ -11,11 +11,11 @@ use cycles_proto::{Error, Now, Operation, Seed};
 
 use super::World;
 use super::audit::Watch;
-use super::life::{Life, LifeId, ProcessId};
+use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
 use super::session::{Asked, CallerId};
 
-/// The acts of callers. An act on a life whose process has crashed does nothing. If the process sleeps, an act first
+/// The acts of callers. An act on a job whose process has crashed does nothing. If the process sleeps, an act first
 /// lets time pass until it wakes up.
 impl World {
     /// Asks for a reservation, as the first caller of a process.
@@ -25,11 +25,7 @@ impl World {
     ///
     /// # Panics
     /// If the process is not of this world.
-    pub fn reserve(
-        &mut self,
-        process: ProcessId,
-        request: ReservationCreateRequest,
-    ) -> Result<LifeId, Error> {
+    pub fn reserve(&mut self, process: ProcessId, request: ReservationCreateRequest) -> Result<JobId, Error> {
         self.reserve_as(self.caller(process), request, false)
     }
 
@@ -45,28 +41,28 @@ impl World {
         caller: CallerId,
         request: ReservationCreateRequest,
         is_blocking: bool,
-    ) -> Result<LifeId, Error> {
+    ) -> Result<JobId, Error> {
         let CallerId { session: index, who } = caller;
         let seed = self.seed();
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
         let watch = Watch::fresh(session.callers[who].config().journal_enabled());
-        // Each life has its own observer, so that its events can be told apart.
+        // Each job has its own observer, so that its events can be told apart.
         let observer = ObserverId(self.seats.len() as u64 + 1);
         let mut caller = session.callers[who].caller.clone().with_observer(observer);
         if is_blocking {
             caller = caller.blocking();
         }
         let key = session.machine.reserve(now, &caller, request, seed)?;
-        let id = LifeId(self.lives.len());
-        let mut life = Life::default();
-        life.book.tenant = caller.config().subject().tenant.clone();
-        self.lives.push(life);
+        let id = JobId(self.jobs.len());
+        let mut job = Job::default();
+        job.book.tenant = caller.config().subject().tenant.clone();
+        self.jobs.push(job);
         let at = self.sit(id, index, who, watch);
         let seat = &mut self.seats[at];
         (seat.key, seat.is_blocking) = (Some(key), is_blocking);
         self.sessions[index].seats.insert(key, at);
-        self.lives[id.0].book.home = Some(at);
+        self.jobs[id.0].book.home = Some(at);
         self.note(|| format!("{id} begins in session {index}, as seat {at}"));
         self.drive(index);
         Ok(id)
@@ -115,28 +111,28 @@ impl World {
     }
 
     /// Forgets a reservation. If its caller has not reported how the action ended, it is abandoned.
-    pub fn forget(&mut self, life: LifeId) {
-        let Some(seat) = self.home(life) else { return };
+    pub fn forget(&mut self, job: JobId) {
+        let Some(seat) = self.home(job) else { return };
         self.wake_up(self.seats[seat].session);
-        self.note(|| format!("{life}: its caller forgets it"));
+        self.note(|| format!("{job}: its caller forgets it"));
         self.seats[seat].is_forgotten = true;
-        self.let_go(life);
-        self.act(life, |machine, now, key| machine.forget(now, key));
+        self.let_go(job);
+        self.act(job, |machine, now, key| machine.forget(now, key));
     }
 
     /// Makes the state machine of a reservation panic.
-    pub fn panic_in(&mut self, life: LifeId) {
-        let Some(at) = self.home(life).filter(|seat| !self.seats[*seat].is_done) else {
+    pub fn panic_in(&mut self, job: JobId) {
+        let Some(at) = self.home(job).filter(|seat| !self.seats[*seat].is_done) else {
             return;
         };
         self.wake_up(self.seats[at].session);
-        self.note(|| format!("{life}: its state machine panics"));
+        self.note(|| format!("{job}: its state machine panics"));
         let seat = &mut self.seats[at];
         (seat.was_lost, seat.owes_panic) = (true, true);
         seat.watch.mark_lost();
-        self.lives[life.0].book.is_running = false;
-        self.lives[life.0].book.was_left = true;
-        self.act(life, |machine, _, key| {
+        self.jobs[job.0].book.is_running = false;
+        self.jobs[job.0].book.was_left = true;
+        self.act(job, |machine, _, key| {
             let panics = || machine.panic_in(key);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
         });
@@ -146,12 +142,12 @@ impl World {
     ///
     /// # Errors
     /// The machine's error.
-    pub fn spent(&mut self, life: LifeId, amount: &Amount) -> Result<(), InvalidCommit> {
+    pub fn spent(&mut self, job: JobId, amount: &Amount) -> Result<(), InvalidCommit> {
         let told = self
-            .act(life, |machine, _, key| machine.spent(key, amount))
+            .act(job, |machine, _, key| machine.spent(key, amount))
             .unwrap_or(Ok(()));
         if told.is_ok() {
-            let book = &mut self.lives[life.0].book;
+            let book = &mut self.jobs[job.0].book;
             book.spent = book.spent.max(amount.amount);
         }
         told
@@ -161,10 +157,10 @@ impl World {
     ///
     /// # Errors
     /// The machine's error.
-    pub fn commit(&mut self, life: LifeId, request: CommitRequest) -> Result<(), InvalidCommit> {
+    pub fn commit(&mut self, job: JobId, request: CommitRequest) -> Result<(), InvalidCommit> {
         let cost = request.actual.clone();
-        self.note(|| format!("{life}: its caller commits {cost}"));
-        let taken = self.hand_over(life, Some(cost), |machine, now, key| {
+        self.note(|| format!("{job}: its caller commits {cost}"));
+        let taken = self.hand_over(job, Some(cost), |machine, now, key| {
             machine.commit(now, key, request)
         });
         let taken = taken.unwrap_or(Ok(()));
@@ -172,44 +168,44 @@ impl World {
             taken,
             Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_))
         );
-        let book = &mut self.lives[life.0].book;
+        let book = &mut self.jobs[job.0].book;
         book.untaken = is_untaken || (book.untaken && taken.is_err());
         taken
     }
 
     /// Releases the reservation; if spending was reported, commits that instead.
-    pub fn release(&mut self, life: LifeId, reason: ReleaseReason) {
-        self.note(|| format!("{life}: its caller releases"));
-        self.leave(life, |machine, now, key| machine.release(now, key, reason));
+    pub fn release(&mut self, job: JobId, reason: ReleaseReason) {
+        self.note(|| format!("{job}: its caller releases"));
+        self.leave(job, |machine, now, key| machine.release(now, key, reason));
     }
 
     /// Abandons the reservation, as if its guard had been dropped.
-    pub fn abandon(&mut self, life: LifeId) {
-        self.note(|| format!("{life}: its caller goes away"));
-        self.leave(life, |machine, now, key| machine.abandon(now, key));
+    pub fn abandon(&mut self, job: JobId) {
+        self.note(|| format!("{job}: its caller goes away"));
+        self.leave(job, |machine, now, key| machine.abandon(now, key));
     }
 
     /// Extends the lease by hand.
-    pub fn extend(&mut self, life: LifeId, by: Duration) -> Option<ExtendKey> {
+    pub fn extend(&mut self, job: JobId, by: Duration) -> Option<ExtendKey> {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.note(|| format!("{life}: its caller asks for {by:?} more"));
-        self.lives[life.0].book.by_hand.push(by_ms);
-        self.act(life, |machine, now, key| machine.extend(now, key, by))
+        self.note(|| format!("{job}: its caller asks for {by:?} more"));
+        self.jobs[job.0].book.by_hand.push(by_ms);
+        self.act(job, |machine, now, key| machine.extend(now, key, by))
             .flatten()
     }
 
-    fn leave(&mut self, life: LifeId, act: impl FnOnce(&mut dyn Machine, Now, ReservationKey)) {
-        let cost = self.known_cost(life);
-        self.hand_over(life, cost, |machine, now, key| {
+    fn leave(&mut self, job: JobId, act: impl FnOnce(&mut dyn Machine, Now, ReservationKey)) {
+        let cost = self.known_cost(job);
+        self.hand_over(job, cost, |machine, now, key| {
             act(machine, now, key);
             Ok::<_, InvalidCommit>(())
         });
     }
 
     /// The spending that was reported, if any.
-    fn known_cost(&self, life: LifeId) -> Option<Amount> {
-        let spent = self.lives[life.0].book.spent;
-        let grant = self.grant_of(self.home(life)?)?;
+    fn known_cost(&self, job: JobId) -> Option<Amount> {
+        let spent = self.jobs[job.0].book.spent;
+        let grant = self.grant_of(self.home(job)?)?;
         let unit = grant.reserved.as_ref()?.unit.clone();
         (spent > 0).then(|| Amount::new(unit, spent))
     }
@@ -217,36 +213,36 @@ impl World {
     /// Ends the action, with this cost if it has one.
     fn hand_over(
         &mut self,
-        life: LifeId,
+        job: JobId,
         cost: Option<Amount>,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> Result<(), InvalidCommit>,
     ) -> Option<Result<(), InvalidCommit>> {
-        let seat = self.home(life)?;
+        let seat = self.home(job)?;
         let (index, key) = (self.seats[seat].session, self.seats[seat].key?);
-        let before = self.lives[life.0].book.is_running;
+        let before = self.jobs[job.0].book.is_running;
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         if done.is_ok() {
-            self.note_left(life, before, cost);
+            self.note_left(job, before, cost);
         }
         self.drive(index);
         Some(done)
     }
 
-    fn note_left(&mut self, life: LifeId, was_running: bool, cost: Option<Amount>) {
-        let life = &mut self.lives[life.0];
-        life.book.is_running = false;
-        life.book.was_left = true;
-        if was_running && life.cost.is_none() {
-            life.cost = cost;
+    fn note_left(&mut self, job: JobId, was_running: bool, cost: Option<Amount>) {
+        let job = &mut self.jobs[job.0];
+        job.book.is_running = false;
+        job.book.was_left = true;
+        if was_running && job.cost.is_none() {
+            job.cost = cost;
         }
     }
 
     /// Notes that the caller is about to leave the reservation.
-    pub(super) fn let_go(&mut self, life: LifeId) {
-        if self.home(life).is_some() {
-            let cost = self.known_cost(life);
-            self.note_left(life, self.lives[life.0].book.is_running, cost);
+    pub(super) fn let_go(&mut self, job: JobId) {
+        if self.home(job).is_some() {
+            let cost = self.known_cost(job);
+            self.note_left(job, self.jobs[job.0].book.is_running, cost);
         }
     }
 
@@ -261,10 +257,10 @@ impl World {
 
     fn act<T>(
         &mut self,
-        life: LifeId,
+        job: JobId,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> T,
     ) -> Option<T> {
-        let seat = self.home(life)?;
+        let seat = self.home(job)?;
         let (index, key) = (self.seats[seat].session, self.seats[seat].key?);
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);

@@ -9,7 +9,7 @@ use cycles_sandbox::Operation;
 
 use super::audit::{Heard, broken, is_refused};
 use super::happenings::{Arrival, Happening, Hearing};
-use super::life::Sent;
+use super::job::Sent;
 use super::network::{Answer, Fate};
 use super::process::EPOCH;
 use super::session::{Exchange, Whose};
@@ -48,12 +48,12 @@ impl World {
             }
             Whose::Seat(at) => {
                 let seat = &mut self.seats[at];
-                let id = seat.life;
-                let life = &mut self.lives[id.0];
-                held = held.and_then(|()| seat.watch.sending(life, now, operation, &call));
+                let id = seat.job;
+                let job = &mut self.jobs[id.0];
+                held = held.and_then(|()| seat.watch.sending(job, now, operation, &call));
                 let header = call.request.headers().get("x-idempotency-key");
                 let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
-                life.requests.push(Sent {
+                job.requests.push(Sent {
                     at: self.now,
                     process: seat.process,
                     operation,
@@ -232,8 +232,8 @@ impl World {
         if let Whose::Seat(at) = whose {
             let is_held = self.grant_of(at).is_some();
             let seat = &mut self.seats[at];
-            let life = &self.lives[seat.life.0];
-            seat.watch.withdrawn(now, ticket, is_held, life);
+            let job = &self.jobs[seat.job.0];
+            seat.watch.withdrawn(now, ticket, is_held, job);
         }
         // A call that has not left yet is handled when it would leave.
         if is_sent && !self.dice.chance(self.driver.kept_places) {
@@ -282,7 +282,7 @@ impl World {
                     )
                 });
                 seat.watch
-                    .heard(now, ticket, heard, is_held, &self.lives[seat.life.0]);
+                    .heard(now, ticket, heard, is_held, &self.jobs[seat.job.0]);
                 if seat.watch.is_resumed && is_settlement {
                     let principal = self.principal_of(index, self.seats[at].who);
                     self.sessions[index].watch.replayed(principal, is_refused(heard));

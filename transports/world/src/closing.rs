@@ -6,8 +6,8 @@ use cycles_proto::session::Close;
 use cycles_proto::{Flushed, Now};
 
 use super::audit::broken;
+use super::job::JobId;
 use super::journal::Remains;
-use super::life::LifeId;
 use super::session::{CallerId, Flushing};
 use super::{ProcessId, Rule, World};
 
@@ -54,10 +54,10 @@ impl World {
             session.closed = session.closed.max(Some(how));
             session.watch.close(how);
             if how >= Close::Leaving {
-                for life in 0..self.lives.len() {
-                    let home = self.lives[life].book.home;
+                for job in 0..self.jobs.len() {
+                    let home = self.jobs[job].book.home;
                     if home.is_some_and(|home| self.seats[home].session == index) {
-                        self.let_go(LifeId(life));
+                        self.let_go(JobId(job));
                     }
                 }
             }

@@ -70,7 +70,7 @@ impl World {
         for seat in self.busy_of(index) {
             let is_held = self.grant_of(seat).is_some();
             let seat = &mut self.seats[seat];
-            let is_late = seat.watch.note_poll(now, is_held, &self.lives[seat.life.0]);
+            let is_late = seat.watch.note_poll(now, is_held, &self.jobs[seat.job.0]);
             let principal = self.sessions[index].callers[seat.who].caller.principal();
             if is_late {
                 self.met.hung += 1;
@@ -104,7 +104,7 @@ impl World {
 
     fn seat_rests(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
         let seat = &self.seats[at];
-        let id = seat.life;
+        let id = seat.job;
         let Some(key) = seat.key else { return };
         let is_over = self.sessions[index].machine.is_over(key);
         if is_over && !seat.is_done {
@@ -113,13 +113,13 @@ impl World {
         let is_held = self.grant_of(at).is_some();
         let is_full = self.sessions[index].watch.is_full();
         let seat = &mut self.seats[at];
-        let life = &self.lives[id.0];
+        let job = &self.jobs[id.0];
         let held = match seat.is_done {
             true => seat.watch.check_told(),
             false => {
-                let is_at_home = life.book.home == Some(at);
-                let held = seat.watch.waits(life, now, until, is_held, is_full);
-                match is_at_home && life.book.is_running && !is_held {
+                let is_at_home = job.book.home == Some(at);
+                let held = seat.watch.waits(job, now, until, is_held, is_full);
+                match is_at_home && job.book.is_running && !is_held {
                     true => held.and_then(|()| {
                         broken(
                             Rule::ActionGoesOn,
@@ -147,7 +147,7 @@ impl World {
         }
         for at in self.busy_of(index) {
             let seat = &self.seats[at];
-            let life = seat.life;
+            let job = seat.job;
             let Some(key) = seat.key.filter(|_| !seat.is_forgotten && !seat.watch.is_resumed) else {
                 continue;
             };
@@ -157,7 +157,7 @@ impl World {
                     "grant, receipt and outcome were {:?} and are now {seen:?}",
                     seat.seen
                 );
-                self.check(Some(life), broken(Rule::WaiterWoken, what));
+                self.check(Some(job), broken(Rule::WaiterWoken, what));
             }
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use cycles_proto::models::ReservationId;
 
 use super::audit::{books, broken};
+use super::job::{JobId, ProcessId};
 use super::journal::JournalHealth;
-use super::life::{LifeId, ProcessId};
 use super::session::Who;
 use super::{Rule, Violation, World};
 
@@ -33,9 +33,9 @@ impl World {
         for process in &mut self.processes {
             process.steps_left = None;
         }
-        for life in 0..self.lives.len() {
-            if !self.is_over(LifeId(life)) && !self.lives[life].book.was_left {
-                self.abandon(LifeId(life));
+        for job in 0..self.jobs.len() {
+            if !self.is_over(JobId(job)) && !self.jobs[job].book.was_left {
+                self.abandon(JobId(job));
             }
         }
         // Twice, because closed sessions may leave records to others only when they end.
@@ -90,7 +90,7 @@ impl World {
                         self.sessions[seat.session].machine
                     ),
                 );
-                self.check(Some(seat.life), held);
+                self.check(Some(seat.job), held);
             }
         }
         for (index, process) in self.processes.iter().enumerate() {
@@ -109,16 +109,16 @@ impl World {
             let held = broken(Rule::Ends, format!("a call of session {index} has no answer"));
             self.check(None, held);
         }
-        for index in 0..self.lives.len() {
-            let is_lost = self.home(LifeId(index)).is_none();
-            let held = self.lives[index].check_kept(is_lost);
-            self.check(Some(LifeId(index)), held);
+        for index in 0..self.jobs.len() {
+            let is_lost = self.home(JobId(index)).is_none();
+            let held = self.jobs[index].check_kept(is_lost);
+            self.check(Some(JobId(index)), held);
         }
         let payer = |id: &str| {
-            let life = self.by_reservation.get(&ReservationId::from(id))?;
-            self.lives[life.0].book.tenant.as_deref()
+            let job = self.by_reservation.get(&ReservationId::from(id))?;
+            self.jobs[job.0].book.tenant.as_deref()
         };
-        let held = books(&self.ledger, self.lives.iter(), payer);
+        let held = books(&self.ledger, self.jobs.iter(), payer);
         self.check(None, held);
     }
 }

@@ -8,8 +8,8 @@ use cycles_proto::record::{JournalRecord, file_name};
 use cycles_proto::session::Session;
 
 use super::World;
+use super::job::{JobId, ProcessId};
 use super::journal::Remains;
-use super::life::{LifeId, ProcessId};
 use super::process::Process;
 use super::session::{CallerId, Driven, Who};
 
@@ -130,7 +130,7 @@ impl World {
         }
         self.note(|| format!("{process} crashes"));
         for (at, seat) in self.seats.iter().enumerate() {
-            let book = &mut self.lives[seat.life.0].book;
+            let book = &mut self.jobs[seat.job.0].book;
             if seat.process == process && book.home == Some(at) {
                 book.is_running = false;
                 book.ended = Some(self.now);
@@ -164,10 +164,10 @@ impl World {
         process.asleep_until = process.asleep_until.max(until);
     }
 
-    /// Restores the record of a life as it was first stored, like an outdated process or a backup of the disk. Whatever
+    /// Restores the record of a job as it was first stored, like an outdated process or a backup of the disk. Whatever
     /// happened to the cost meanwhile, it must not be charged again.
-    pub fn restore_first_record(&mut self, life: LifeId) {
-        let Some((directory, record)) = self.lives[life.0].book.first_record.clone() else {
+    pub fn restore_first_record(&mut self, job: JobId) {
+        let Some((directory, record)) = self.jobs[job.0].book.first_record.clone() else {
             return;
         };
         let name = file_name(record.reservation_id());
@@ -178,8 +178,8 @@ impl World {
                 && there.is_ok_and(|there| there.id() != record.id())
         };
         if !self.journal.files().any(is_anothers) {
-            self.note(|| format!("{life}: its first record is put back"));
-            self.lives[life.0].book.was_put_back = true;
+            self.note(|| format!("{job}: its first record is put back"));
+            self.jobs[job.0].book.was_put_back = true;
             self.journal.put_file(&directory, &name, record.to_json());
         }
     }

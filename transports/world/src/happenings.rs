@@ -14,8 +14,8 @@ use http::{Request, Response};
 use serde::Deserialize;
 
 use super::audit::{self, Heard};
+use super::job::{Job, JobId, Settled};
 use super::journal::Remains;
-use super::life::{Life, LifeId, Settled};
 use super::network::Answer;
 use super::session::Whose;
 use super::{ProcessId, World};
@@ -110,8 +110,8 @@ impl World {
 
     /// A request reaches the server.
     fn arrives(&mut self, arrival: Arrival) {
-        let life = match arrival.whose {
-            Whose::Seat(seat) => Some(self.seats[seat].life),
+        let job = match arrival.whose {
+            Whose::Seat(seat) => Some(self.seats[seat].job),
             Whose::Call(_) => None,
         };
         if self.is_server_down {
@@ -125,7 +125,7 @@ impl World {
         }
         let operation = Operation::of(arrival.request.method(), arrival.request.uri().path());
         let time = self.server_time();
-        let before = life.map(|life| self.taken(life));
+        let before = job.map(|job| self.taken(job));
         let mut response = self.ledger.handle(time, &arrival.request);
         (self.watch)(&arrival.request, &response);
         if self.dice.chance(self.unmeasured) {
@@ -139,8 +139,8 @@ impl World {
                 response.status()
             )
         });
-        if let (Some(life), Some(before)) = (life, before) {
-            self.note_taken(life, before, operation, time, &response);
+        if let (Some(job), Some(before)) = (job, before) {
+            self.note_taken(job, before, operation, time, &response);
         }
         if let Some((answer, way_back)) = &arrival.answer
             && let Some(heard) = answer.heard(response)
@@ -150,45 +150,45 @@ impl World {
         }
     }
 
-    /// Notes and checks what the ledger did with a request of this life.
+    /// Notes and checks what the ledger did with a request of this job.
     fn note_taken(
         &mut self,
-        life: LifeId,
+        job: JobId,
         before: (u64, bool),
         operation: Operation,
         time: UnixMillis,
         response: &Response<Bytes>,
     ) {
-        let (events, is_committed) = self.taken(life);
+        let (events, is_committed) = self.taken(job);
         // The ledger forgets a reservation after a month, so it may cease to be committed.
         if events > before.0 || (is_committed && !before.1) {
-            let held = audit::settled(&self.lives[life.0], operation, time);
-            let charged = charged(&self.lives[life.0], response);
-            self.lives[life.0].settled.push(Settled {
+            let held = audit::settled(&self.jobs[job.0], operation, time);
+            let charged = charged(&self.jobs[job.0], response);
+            self.jobs[job.0].settled.push(Settled {
                 at: time,
                 by: operation,
                 charged,
             });
-            self.check(Some(life), held);
+            self.check(Some(job), held);
         }
         if operation == Operation::CreateReservation {
             // A reservation that gives a late grant back sends no event.
             let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
             if let Some(id) = said.reservation_id {
-                self.by_reservation.insert(id.clone(), life);
+                self.by_reservation.insert(id.clone(), job);
                 // A request that is delivered again after the ledger forgot its key makes another reservation. A known
                 // cost stays with the first one.
-                let life = &mut self.lives[life.0];
-                if life.cost.is_none() {
-                    life.reservation_id = Some(id);
+                let job = &mut self.jobs[job.0];
+                if job.cost.is_none() {
+                    job.reservation_id = Some(id);
                 }
             }
         }
     }
 
-    /// How many events the ledger has applied, and whether this life's reservation is committed.
-    fn taken(&self, life: LifeId) -> (u64, bool) {
-        let reservation = self.lives[life.0].reservation_id.as_ref();
+    /// How many events the ledger has applied, and whether this job's reservation is committed.
+    fn taken(&self, job: JobId) -> (u64, bool) {
+        let reservation = self.jobs[job.0].reservation_id.as_ref();
         let state = reservation.and_then(|id| self.ledger.reservation(id.as_str()));
         let is_committed = state.is_some_and(|state| state.status == ReservationStatus::Committed);
         (self.ledger.events_applied(), is_committed)
@@ -302,8 +302,8 @@ struct Charged {
 }
 
 /// The charged amount according to the ledger: the requested one, unless the answer has a smaller one.
-fn charged(life: &Life, response: &Response<Bytes>) -> i64 {
+fn charged(job: &Job, response: &Response<Bytes>) -> i64 {
     let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
-    let asked = life.cost.as_ref().map_or(0, |cost| cost.amount);
+    let asked = job.cost.as_ref().map_or(0, |cost| cost.amount);
     said.charged.map_or(asked, |charged| charged.amount)
 }

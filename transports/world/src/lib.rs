@@ -10,8 +10,8 @@ mod driving;
 mod ending;
 mod fates;
 mod happenings;
+mod job;
 mod journal;
-mod life;
 mod machine;
 mod network;
 mod process;
@@ -32,8 +32,8 @@ use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledg
 
 pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
 use self::happenings::Happening;
+pub use self::job::{Job, JobId, ProcessId, Sent, Settled, Told};
 pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
-pub use self::life::{Life, LifeId, ProcessId, Sent, Settled, Told};
 pub use self::machine::Machine;
 use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
@@ -63,8 +63,8 @@ pub struct World {
     processes: Vec<Process>,
     sessions: Vec<Driven>,
     seats: Vec<Seat>,
-    lives: Vec<Life>,
-    by_reservation: BTreeMap<ReservationId, LifeId>,
+    jobs: Vec<Job>,
+    by_reservation: BTreeMap<ReservationId, JobId>,
     /// The planned events, by time and in the order in which they were planned.
     agenda: BTreeMap<(Duration, u64), Happening>,
     happenings: u64,
@@ -135,7 +135,7 @@ impl World {
             processes: Vec::new(),
             sessions: Vec::new(),
             seats: Vec::new(),
-            lives: Vec::new(),
+            jobs: Vec::new(),
             by_reservation: BTreeMap::new(),
             agenda: BTreeMap::new(),
             happenings: 0,
@@ -182,32 +182,32 @@ impl World {
         &mut self.journal
     }
 
-    /// A life, as the world observed it.
-    pub fn life(&self, life: LifeId) -> &Life {
-        &self.lives[life.0]
+    /// A job, as the world observed it.
+    pub fn job(&self, job: JobId) -> &Job {
+        &self.jobs[job.0]
     }
 
-    /// All lives, in the order in which the world first saw them.
-    pub fn lives(&self) -> impl Iterator<Item = (LifeId, &Life)> {
-        self.lives
+    /// All jobs, in the order in which the world first saw them.
+    pub fn jobs(&self) -> impl Iterator<Item = (JobId, &Job)> {
+        self.jobs
             .iter()
             .enumerate()
-            .map(|(index, life)| (LifeId(index), life))
+            .map(|(index, job)| (JobId(index), job))
     }
 
-    /// The life of a reservation, even if the world only knows its record.
-    pub fn life_of(&self, reservation: &ReservationId) -> Option<LifeId> {
+    /// The job of a reservation, even if the world only knows its record.
+    pub fn job_of(&self, reservation: &ReservationId) -> Option<JobId> {
         self.by_reservation.get(reservation).copied()
     }
 
     /// Whether the reservation is held: its action may run, or its cost is being settled.
-    pub fn is_held(&self, life: LifeId) -> bool {
-        self.home(life).is_some_and(|seat| self.grant_of(seat).is_some())
+    pub fn is_held(&self, job: JobId) -> bool {
+        self.home(job).is_some_and(|seat| self.grant_of(seat).is_some())
     }
 
     /// Whether the reservation has ended in the session that made it, by itself or in a crash.
-    pub fn is_over(&self, life: LifeId) -> bool {
-        self.home(life).is_none_or(|seat| self.seats[seat].is_done)
+    pub fn is_over(&self, job: JobId) -> bool {
+        self.home(job).is_none_or(|seat| self.seats[seat].is_done)
     }
 
     /// Injects a fault from now on. If several rules match a call, the first one applies.
@@ -232,12 +232,12 @@ impl World {
     }
 
     /// Keeps the first violation, which stops the world.
-    fn check(&mut self, life: Option<LifeId>, held: audit::Held) {
+    fn check(&mut self, job: Option<JobId>, held: audit::Held) {
         if let (Err((rule, what)), None) = (held, &self.violation) {
             self.violation = Some(Violation {
                 rule,
                 at: self.now,
-                life,
+                job,
                 what,
                 trace: self.trace().to_vec(),
             });
@@ -269,8 +269,8 @@ impl World {
     }
 
     /// The seat in which the reservation was made, while its process is alive.
-    fn home(&self, life: LifeId) -> Option<usize> {
-        let seat = self.lives[life.0].book.home?;
+    fn home(&self, job: JobId) -> Option<usize> {
+        let seat = self.jobs[job.0].book.home?;
         let process = self.seats[seat].process;
         self.processes[process.0].is_alive.then_some(seat)
     }
@@ -283,7 +283,7 @@ impl core::fmt::Debug for World {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("World")
             .field("now", &self.now)
-            .field("lives", &self.lives.len())
+            .field("jobs", &self.jobs.len())
             .field("steps", &self.steps)
             .field("violation", &self.violation)
             .finish_non_exhaustive()

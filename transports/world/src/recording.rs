@@ -9,7 +9,7 @@ use cycles_proto::{Now, Ticket};
 
 use super::audit::{broken, is_queued, keeps_secret};
 use super::happenings::Happening;
-use super::life::Told;
+use super::job::Told;
 use super::{Rule, World};
 
 /// The duration of a change that hangs until the faults stop: longer than any world lasts.
@@ -47,7 +47,7 @@ impl World {
         session.writes.insert(ticket, at);
         let is_late = session.watch.is_journal_late(principal);
         let seat = &mut self.seats[at];
-        let id = seat.life;
+        let id = seat.job;
         let who = &session.callers[seat.who];
         let mut held = match who.caller.principal() == principal {
             true => Ok(()),
@@ -58,7 +58,7 @@ impl World {
         };
         held = held.and_then(|()| {
             seat.watch
-                .storing(&mut self.lives[id.0], now, ticket, &write, is_late)
+                .storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
         if let JournalWrite::Put(record) = &write {
             let secret = who.config().api_key().expose();
@@ -112,12 +112,12 @@ impl World {
         let session = &mut self.sessions[index];
         if let Some(at) = session.writes.remove(&ticket) {
             let seat = &mut self.seats[at];
-            let life = &mut self.lives[seat.life.0];
+            let job = &mut self.jobs[seat.job.0];
             if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
                 let first = || (directory, record.clone());
-                life.book.first_record.get_or_insert_with(first);
+                job.book.first_record.get_or_insert_with(first);
             }
-            seat.watch.stored(life, ticket, &stored);
+            seat.watch.stored(job, ticket, &stored);
             if stored.is_ok() {
                 session.watch.journal_is_late(principal, false);
             }
@@ -211,29 +211,29 @@ impl World {
                     Rule::PanicStaysAlone,
                     "it was lost in another reservation's panic",
                 );
-                self.check(Some(self.seats[*at].life), held);
+                self.check(Some(self.seats[*at].job), held);
             }
             let seat = &mut self.seats[*at];
-            let life = &mut self.lives[seat.life.0];
+            let job = &mut self.jobs[seat.job.0];
             if let Event::Granted { response, .. } = &event
                 && let Some(reservation) = &response.reservation_id
             {
-                life.reservation_id = Some(reservation.clone());
-                self.by_reservation.insert(reservation.clone(), seat.life);
+                job.reservation_id = Some(reservation.clone());
+                self.by_reservation.insert(reservation.clone(), seat.job);
             }
-            seat.watch.told(life, &event);
+            seat.watch.told(job, &event);
             if is_panic {
                 seat.owes_panic = false;
-                life.book.was_surfaced = true;
+                job.book.was_surfaced = true;
             }
         }
-        let life = match seats.first() {
-            Some(at) => Some(self.seats[*at].life),
-            None => event.reservation_id().and_then(|id| self.life_of(id)),
+        let job = match seats.first() {
+            Some(at) => Some(self.seats[*at].job),
+            None => event.reservation_id().and_then(|id| self.job_of(id)),
         };
-        if let Some(id) = life {
+        if let Some(id) = job {
             let (at, process) = (self.now, self.sessions[index].process);
-            self.lives[id.0].events.push(Told { at, process, event });
+            self.jobs[id.0].events.push(Told { at, process, event });
         }
     }
 
@@ -252,14 +252,14 @@ impl World {
         };
         let is_its = |at: &usize| {
             let seat = &self.seats[*at];
-            let life = &self.lives[seat.life.0];
-            let is_same = cost.is_none() || cost == life.cost.as_ref();
+            let job = &self.jobs[seat.job.0];
+            let is_same = cost.is_none() || cost == job.cost.as_ref();
             seat.watch.is_resumed
                 && !seat.is_done
                 && is_same
                 && seat.watch.may_tell(event)
                 && reservation.is_some()
-                && life.reservation_id.as_ref() == reservation
+                && job.reservation_id.as_ref() == reservation
         };
         self.sessions[index].busy.iter().copied().filter(is_its).collect()
     }

@@ -8,7 +8,7 @@ use cycles_proto::{Call, Now};
 use cycles_sandbox::ReservationStatus;
 
 use super::audit::{Watch, broken};
-use super::life::{Life, LifeId};
+use super::job::{Job, JobId};
 use super::session::{Seat, Who};
 use super::{Rule, World};
 
@@ -83,14 +83,14 @@ impl World {
         let principal = caller.caller.principal();
         let held = self.sessions[index].watch.resuming(now, principal);
         let id = self
-            .life_of_record(&record)
+            .job_of_record(&record)
             .unwrap_or_else(|| self.found(&record, tenant));
         self.check(Some(id), held);
         // The record was written, even if its writer got an error or the world did not see it.
-        let life = &mut self.lives[id.0];
-        life.book.was_durable = true;
-        life.book.recorded_at.get_or_insert(record.recorded_at());
-        life.cost = life.cost.take().or_else(|| cost(&record));
+        let job = &mut self.jobs[id.0];
+        job.book.was_durable = true;
+        job.book.recorded_at.get_or_insert(record.recorded_at());
+        job.cost = job.cost.take().or_else(|| cost(&record));
         let watch = Watch::resumed(&record, has_journal, pause);
         let at = self.sit(id, index, who, watch);
         self.seats[at].key = Some(key);
@@ -99,37 +99,37 @@ impl World {
         Some(at)
     }
 
-    /// The life with this cost. A reservation has several lives if a job was done twice.
-    fn life_of_record(&self, record: &JournalRecord) -> Option<LifeId> {
+    /// The job with this cost. A reservation has several jobs if its request was delivered twice.
+    fn job_of_record(&self, record: &JournalRecord) -> Option<JobId> {
         let key = record.id().key.as_str();
-        let is_its = |life: &Life| {
-            life.reservation_id.as_ref() == Some(record.reservation_id())
-                && life.book.key.as_deref() == Some(key)
+        let is_its = |job: &Job| {
+            job.reservation_id.as_ref() == Some(record.reservation_id())
+                && job.book.key.as_deref() == Some(key)
         };
-        let known = self.lives.iter().position(is_its).map(LifeId);
+        let known = self.jobs.iter().position(is_its).map(JobId);
         known.or_else(|| {
             let id = *self.by_reservation.get(record.reservation_id())?;
-            self.lives[id.0].book.key.is_none().then_some(id)
+            self.jobs[id.0].book.key.is_none().then_some(id)
         })
     }
 
-    /// Adds the life of a record that the world did not know.
-    fn found(&mut self, record: &JournalRecord, tenant: Option<String>) -> LifeId {
-        let mut life = Life {
+    /// Adds the job of a record that the world did not know.
+    fn found(&mut self, record: &JournalRecord, tenant: Option<String>) -> JobId {
+        let mut job = Job {
             reservation_id: Some(record.reservation_id().clone()),
-            ..Life::default()
+            ..Job::default()
         };
-        life.book.tenant = tenant;
-        let id = LifeId(self.lives.len());
-        self.lives.push(life);
+        job.book.tenant = tenant;
+        let id = JobId(self.jobs.len());
+        self.jobs.push(job);
         self.by_reservation.insert(record.reservation_id().clone(), id);
         id
     }
 
-    pub(super) fn sit(&mut self, life: LifeId, session: usize, who: usize, watch: Watch) -> usize {
+    pub(super) fn sit(&mut self, job: JobId, session: usize, who: usize, watch: Watch) -> usize {
         let at = self.seats.len();
         self.seats.push(Seat {
-            life,
+            job,
             process: self.sessions[session].process,
             session,
             who,
@@ -151,12 +151,12 @@ impl World {
         let seat = &mut self.seats[at];
         seat.is_done = true;
         seat.watch.gives_up_releasing();
-        let id = seat.life;
-        let life = &mut self.lives[id.0];
-        let reservation = life.reservation_id.as_ref();
+        let id = seat.job;
+        let job = &mut self.jobs[id.0];
+        let reservation = job.reservation_id.as_ref();
         let state = reservation.and_then(|reservation| self.ledger.reservation(reservation.as_str()));
         let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
-        let is_at_home = life.book.home == Some(at);
+        let is_at_home = job.book.home == Some(at);
         let session = &self.sessions[seat.session];
         let seen = seat.key.and_then(|key| session.machine.outcome(key)).cloned();
         // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
@@ -164,7 +164,7 @@ impl World {
         let held = match outcome {
             None if seat.watch.is_resumed || seat.is_forgotten => Ok(()),
             None if seat.was_lost => {
-                life.book.is_running = false;
+                job.book.is_running = false;
                 match seat.owes_panic {
                     true => broken(
                         Rule::PanicStaysAlone,
@@ -174,12 +174,12 @@ impl World {
                 }
             }
             None => broken(Rule::Ends, "it is done but has no outcome"),
-            Some(_) if is_at_home && life.book.is_running => {
+            Some(_) if is_at_home && job.book.is_running => {
                 broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
             }
             Some(outcome) => {
-                let held = seat.watch.ended(life, &outcome, is_released);
-                life.outcomes.push(outcome);
+                let held = seat.watch.ended(job, &outcome, is_released);
+                job.outcomes.push(outcome);
                 held
             }
         };

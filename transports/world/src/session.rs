@@ -12,8 +12,8 @@ use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Principal,
 use cycles_proto::{CyclesConfig, Now, Ticket};
 
 use super::audit::{SessionWatch, Watch};
+use super::job::{JobId, ProcessId};
 use super::journal::Client;
-use super::life::{LifeId, ProcessId};
 use super::machine::Machine;
 
 /// Identifies a caller of a session: a key and its tenant.
@@ -108,7 +108,7 @@ pub(super) enum Whose {
 /// A reservation that one session drives.
 #[derive(Debug)]
 pub(super) struct Seat {
-    pub(super) life: LifeId,
+    pub(super) job: JobId,
     pub(super) process: ProcessId,
     pub(super) session: usize,
     pub(super) who: usize,

@@ -9,7 +9,7 @@ use http::Response;
 use serde::Deserialize;
 
 use super::{Attempt, Watch};
-use crate::life::Life;
+use crate::job::Job;
 
 /// The result of an attempt, as a session gets it.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ enum Sense {
 impl Watch {
     /// A session gets the result of an attempt. Only the first one counts. `is_held` is whether the action runs or its
     /// cost is being settled.
-    pub(crate) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, life: &Life) {
+    pub(crate) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, job: &Job) {
         let Some(attempt) = self.attempts.remove(&ticket) else {
             return;
         };
@@ -68,7 +68,7 @@ impl Watch {
             Heard::Failure(failure) if failure.kind().may_have_been_sent() => Sense::Open,
             Heard::Failure(_) => Sense::NotSent,
         };
-        self.judge(now, &attempt, &sense, is_held, life);
+        self.judge(now, &attempt, &sense, is_held, job);
     }
 
     /// Notes how long a lease lasts, from an answer that grants or extends it. The time counts from the request.
@@ -91,26 +91,26 @@ impl Watch {
     }
 
     /// An attempt is withdrawn: its answer is no longer wanted.
-    pub(crate) fn withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, life: &Life) {
+    pub(crate) fn withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, job: &Job) {
         if let Some(attempt) = self.attempts.remove(&ticket) {
-            self.judge(now, &attempt, &Sense::Open, is_held, life);
+            self.judge(now, &attempt, &Sense::Open, is_held, job);
         }
     }
 
     /// A session is polled: attempts past their deadline count as failed.
-    pub(super) fn polling(&mut self, now: Now, is_held: bool, life: &Life) {
+    pub(super) fn polling(&mut self, now: Now, is_held: bool, job: &Job) {
         while let Some((&ticket, _)) = self
             .attempts
             .iter()
             .find(|(_, attempt)| attempt.deadline <= now.mono)
         {
             if let Some(attempt) = self.attempts.remove(&ticket) {
-                self.judge(now, &attempt, &Sense::Open, is_held, life);
+                self.judge(now, &attempt, &Sense::Open, is_held, job);
             }
         }
     }
 
-    fn judge(&mut self, now: Now, attempt: &Attempt, sense: &Sense, is_held: bool, life: &Life) {
+    fn judge(&mut self, now: Now, attempt: &Attempt, sense: &Sense, is_held: bool, job: &Job) {
         const HOUR: Duration = Duration::from_secs(3_600);
         match (attempt.operation, sense) {
             (Operation::CommitReservation | Operation::GetReservation, Sense::Over { named: true }) => {
@@ -132,7 +132,7 @@ impl Watch {
                     self.beat_floor = Some(now.mono.saturating_add(*pause));
                 }
                 // A settlement in progress may have ended the reservation.
-                let is_normal = life.cost.is_some() && matches!(sense, Sense::Over { .. } | Sense::Finalized);
+                let is_normal = job.cost.is_some() && matches!(sense, Sense::Over { .. } | Sense::Finalized);
                 self.owes_beat_event |= !matches!(sense, Sense::Done) && !is_normal;
             }
             _ => {}

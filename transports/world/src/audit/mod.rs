@@ -25,7 +25,7 @@ pub(super) use self::answers::{Heard, is_refused};
 pub(super) use self::end::books;
 use self::lease::LeaseWatch;
 pub(super) use self::session::{SessionWatch, is_queued};
-use super::life::Life;
+use super::job::Job;
 use super::rule::Rule;
 
 /// The result of a check; an error has the broken rule and a description.
@@ -133,7 +133,7 @@ impl Watch {
     /// The session asks for a change of the journal.
     pub(super) fn storing(
         &mut self,
-        life: &mut Life,
+        job: &mut Job,
         now: Now,
         ticket: Ticket,
         write: &JournalWrite,
@@ -148,13 +148,13 @@ impl Watch {
                     .idempotency_key()
                     .map_or_else(String::new, |key| key.as_str().to_owned());
                 let amount = requests::amount(record.body().as_bytes());
-                if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != amount {
+                if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != amount {
                     return broken(
                         Rule::KnownCost,
                         format!("a record of {amount:?}, which was not handed over"),
                     );
                 }
-                if life.book.key.get_or_insert_with(|| key.clone()) != &key {
+                if job.book.key.get_or_insert_with(|| key.clone()) != &key {
                     return broken(Rule::OneKey, format!("a record under the key {key}"));
                 }
                 if let Some(pause) = self.owed_pause
@@ -162,9 +162,9 @@ impl Watch {
                 {
                     self.owed_pause = None;
                 }
-                life.book.recorded_at.get_or_insert(record.recorded_at());
+                job.book.recorded_at.get_or_insert(record.recorded_at());
             }
-            JournalWrite::Remove(_) if life.settled.is_empty() => {
+            JournalWrite::Remove(_) if job.settled.is_empty() => {
                 return broken(
                     Rule::CostKept,
                     "the record is removed although its cost is not in the ledger",
@@ -173,8 +173,8 @@ impl Watch {
             JournalWrite::Remove(_) => self.cleared = Some(Cleared::Removed),
             JournalWrite::SetAside(_, reason) => {
                 self.cleared = Some(Cleared::Aside(*reason));
-                life.book.was_surfaced = true;
-                life.book.was_set_aside = true;
+                job.book.was_surfaced = true;
+                job.book.was_set_aside = true;
             }
         }
         let store = Store {
@@ -209,13 +209,13 @@ impl Watch {
     }
 
     /// The session is polled: overdue work counts as answered. Returns whether a change of the journal became overdue.
-    pub(super) fn note_poll(&mut self, now: Now, is_held: bool, life: &Life) -> bool {
-        self.polling(now, is_held, life);
+    pub(super) fn note_poll(&mut self, now: Now, is_held: bool, job: &Job) -> bool {
+        self.polling(now, is_held, job);
         self.note_late_stores(now.mono)
     }
 
     /// The session gets the result of a change of the journal. Only the first result counts.
-    pub(super) fn stored(&mut self, life: &mut Life, ticket: Ticket, stored: &Result<(), StoreFailure>) {
+    pub(super) fn stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
         };
@@ -226,7 +226,7 @@ impl Watch {
         }
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();
-            life.book.was_durable |= stored.is_ok();
+            job.book.was_durable |= stored.is_ok();
             if !is_late {
                 self.record = Some((record.mode(), record.body().to_owned()));
             }
@@ -247,7 +247,7 @@ impl Watch {
     }
 
     /// The session reports an event.
-    pub(super) fn told(&mut self, life: &mut Life, event: &Event) {
+    pub(super) fn told(&mut self, job: &mut Job, event: &Event) {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
         self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
@@ -256,7 +256,7 @@ impl Watch {
             self.told_shortfall = Some((actual.amount, charged.amount));
         }
         if matches!(event, Event::Granted { .. }) {
-            life.book.is_running = true;
+            job.book.is_running = true;
         }
         self.lease.told(event);
         if let Event::SettledLate { receipt, .. }
@@ -278,14 +278,14 @@ impl Watch {
     /// a place.
     pub(super) fn waits(
         &self,
-        life: &Life,
+        job: &Job,
         now: Now,
         until: Option<Duration>,
         is_held: bool,
         is_full: bool,
     ) -> Held {
         self.check_told()?;
-        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running {
+        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !job.book.is_running {
             return broken(
                 Rule::WaitsOnOutside,
                 "the session waits forever, but nothing outside is in progress",
@@ -356,10 +356,10 @@ impl Watch {
 }
 
 /// Checks that a cost that the ledger charged was not charged before.
-pub(super) fn settled(life: &Life, by: Operation, now: UnixMillis) -> Held {
+pub(super) fn settled(job: &Job, by: Operation, now: UnixMillis) -> Held {
     /// How long the server remembers the key of an event.
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
-    match life.settled.last() {
+    match job.settled.last() {
         None => Ok(()),
         // The client was in time by its own clock (another rule checks that), but not by the server's: the client
         // cannot know that.
@@ -387,8 +387,8 @@ pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
 }
 
 /// Notes the first request of an operation and key, and checks that later ones have the same bytes.
-fn same_bytes(life: &mut Life, operation: Operation, key: &str, body: &Bytes) -> Held {
-    let first = life
+fn same_bytes(job: &mut Job, operation: Operation, key: &str, body: &Bytes) -> Held {
+    let first = job
         .book
         .bytes
         .entry((operation, key.to_owned()))

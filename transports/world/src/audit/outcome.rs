@@ -5,15 +5,15 @@ use cycles_proto::outcome::{Aside, Released};
 use cycles_proto::{Outcome, Receipt};
 
 use super::{Cleared, Held, Watch, broken};
-use crate::life::Life;
+use crate::job::Job;
 use crate::rule::Rule;
 
 impl Watch {
     /// Checks the outcome with which the reservation has ended.
-    pub(crate) fn ended(&self, life: &mut Life, outcome: &Outcome, is_released: bool) -> Held {
+    pub(crate) fn ended(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> Held {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
-            if receipt.is_settled() && life.settled.is_empty() {
+            if receipt.is_settled() && job.settled.is_empty() {
                 return lie("it is reported as settled, but it is not in the ledger");
             }
             if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
@@ -28,14 +28,14 @@ impl Watch {
                         ..
                     }
             );
-            life.book.was_surfaced |= is_last_word;
+            job.book.was_surfaced |= is_last_word;
             if matches!(
                 receipt,
                 Receipt::Pending {
                     is_recorded: true,
                     ..
                 }
-            ) && !life.book.was_durable
+            ) && !job.book.was_durable
             {
                 return lie("it is reported as recorded, but no record was ever stored");
             }
@@ -53,9 +53,9 @@ impl Watch {
                 );
             }
             self.check_cleared(receipt)?;
-            self.check_shortfall_told(life, receipt)?;
+            self.check_shortfall_told(job, receipt)?;
         }
-        if life.book.untaken && !self.is_resumed && !self.has_told_untaken {
+        if job.book.untaken && !self.is_resumed && !self.has_told_untaken {
             return broken(
                 Rule::UntakenTold,
                 "a cost could not be accepted, but no event reported that",
@@ -91,8 +91,8 @@ impl Watch {
     }
 
     /// Checks that a partial charge, and only that, was reported.
-    fn check_shortfall_told(&self, life: &Life, receipt: &Receipt) -> Held {
-        let (Some(cost), Some(last)) = (&life.cost, life.settled.last()) else {
+    fn check_shortfall_told(&self, job: &Job, receipt: &Receipt) -> Held {
+        let (Some(cost), Some(last)) = (&job.cost, job.settled.last()) else {
             return Ok(());
         };
         let due = (last.charged < cost.amount).then_some((cost.amount, last.charged));

@@ -8,7 +8,7 @@ use cycles_sandbox::Operation;
 use serde::Deserialize;
 
 use super::{Attempt, Held, Watch, broken, same_bytes};
-use crate::life::Life;
+use crate::job::Job;
 use crate::rule::Rule;
 
 /// The relevant members of a request's body.
@@ -34,7 +34,7 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
 
 impl Watch {
     /// Checks a call that is handed out.
-    pub(crate) fn sending(&mut self, life: &mut Life, now: Now, operation: Operation, call: &Call) -> Held {
+    pub(crate) fn sending(&mut self, job: &mut Job, now: Now, operation: Operation, call: &Call) -> Held {
         let body: Body = serde_json::from_slice(call.request.body()).unwrap_or_default();
         let key = body.idempotency_key.as_deref().unwrap_or_default();
         let header = call.request.headers().get("x-idempotency-key");
@@ -45,27 +45,27 @@ impl Watch {
             );
         }
         let is_beat = match (operation, body.extend_by_ms) {
-            (Operation::ExtendReservation, Some(by)) => !life.book.by_hand.contains(&by),
+            (Operation::ExtendReservation, Some(by)) => !job.book.by_hand.contains(&by),
             _ => false,
         };
         if is_settlement(operation) {
-            self.was_settled = !life.settled.is_empty();
-            self.settling(life, now, operation, call, &body)?;
+            self.was_settled = !job.settled.is_empty();
+            self.settling(job, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
-            if life.cost.is_some() || life.operations().into_iter().any(is_settlement) {
+            if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {
                 return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
             }
-            life.book.released = true;
+            job.book.released = true;
             not_before(now, self.release_floor.take(), "a release")?;
-            same_bytes(life, operation, "", call.request.body())?;
+            same_bytes(job, operation, "", call.request.body())?;
         } else if operation == Operation::ExtendReservation {
             if is_beat {
                 not_before(now, self.beat_floor.take(), "a heartbeat")?;
                 self.beating(now)?;
             }
-            same_bytes(life, operation, key, call.request.body())?;
+            same_bytes(job, operation, key, call.request.body())?;
         } else if operation == Operation::CreateReservation {
-            same_bytes(life, operation, "", call.request.body())?;
+            same_bytes(job, operation, "", call.request.body())?;
         }
         let attempt = Attempt {
             operation,
@@ -77,16 +77,9 @@ impl Watch {
         Ok(())
     }
 
-    fn settling(
-        &mut self,
-        life: &mut Life,
-        now: Now,
-        operation: Operation,
-        call: &Call,
-        body: &Body,
-    ) -> Held {
+    fn settling(&mut self, job: &mut Job, now: Now, operation: Operation, call: &Call, body: &Body) -> Held {
         let asked = body.actual.as_ref().map(|actual| actual.amount);
-        if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != asked {
+        if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != asked {
             return broken(
                 Rule::KnownCost,
                 format!("a settlement of {asked:?}, which was not handed over"),
@@ -99,10 +92,10 @@ impl Watch {
         };
         let bytes = call.request.body();
         let key = body.idempotency_key.clone().unwrap_or_default();
-        if life.book.key.get_or_insert_with(|| key.clone()) != &key {
+        if job.book.key.get_or_insert_with(|| key.clone()) != &key {
             return broken(Rule::OneKey, format!("a settlement under the key {key}"));
         }
-        same_bytes(life, operation, "", bytes)?;
+        same_bytes(job, operation, "", bytes)?;
         let is_stored = self.stores.values().all(|store| store.is_late)
             && self
                 .record
@@ -111,7 +104,7 @@ impl Watch {
         if self.has_journal && !is_stored {
             return broken(Rule::StoredFirst, format!("{mode} mode is sent but not stored"));
         }
-        if life.book.released {
+        if job.book.released {
             return broken(Rule::NeverBoth, "a settlement of a reservation that was released");
         }
         not_before(now, self.settle_floor, "a settlement")?;
@@ -122,7 +115,7 @@ impl Watch {
             );
         }
         if mode == Mode::Event {
-            self.charging_event(life, now)?;
+            self.charging_event(job, now)?;
         }
         Ok(())
     }
@@ -140,7 +133,7 @@ impl Watch {
         Ok(())
     }
 
-    fn charging_event(&self, life: &Life, now: Now) -> Held {
+    fn charging_event(&self, job: &Job, now: Now) -> Held {
         const DAY: Duration = Duration::from_secs(86_400);
         if !self.may_charge_event {
             return broken(
@@ -148,7 +141,7 @@ impl Watch {
                 "an event is sent although the server did not say that no commit was applied",
             );
         }
-        let recorded = life.book.recorded_at.unwrap_or(now.wall);
+        let recorded = job.book.recorded_at.unwrap_or(now.wall);
         let is_old = now.wall.saturating_since(recorded) > 6 * DAY;
         if is_old || recorded.saturating_since(now.wall) > DAY {
             return broken(

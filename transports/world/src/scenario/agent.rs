@@ -9,7 +9,7 @@ use cycles_proto::models::{
 use cycles_proto::outcome::ReleaseReason;
 
 use super::dice::Dice;
-use crate::{LifeId, ProcessId, World};
+use crate::{JobId, ProcessId, World};
 
 /// The plan of an agent.
 pub(super) struct Errand {
@@ -75,7 +75,7 @@ impl Errand {
         self.forgets = dice.one_in(3);
     }
 
-    /// Makes the same request as another errand, under the same key: a job that is delivered again.
+    /// Makes the same request as another errand, under the same key, as if it had been delivered twice.
     pub(super) fn repeats(&mut self, other: &mut Self) {
         other.request.idempotency_key = Some("job-7".into());
         self.request = other.request.clone();
@@ -113,10 +113,10 @@ pub(super) struct Agent<'a> {
 enum State {
     Idle,
     /// It asked at this time.
-    Asked(LifeId, Duration),
+    Asked(JobId, Duration),
     /// It got its grant at this time.
-    Works(LifeId, Duration),
-    Ended(Option<LifeId>),
+    Works(JobId, Duration),
+    Ended(Option<JobId>),
 }
 
 impl<'a> Agent<'a> {
@@ -139,14 +139,14 @@ impl<'a> Agent<'a> {
 
     /// Whether it has the grant that it waited for.
     pub(super) fn is_granted(&self, world: &World) -> bool {
-        matches!(self.state, State::Asked(life, _) if world.is_held(life))
+        matches!(self.state, State::Asked(job, _) if world.is_held(job))
     }
 
-    pub(super) fn life(&self) -> Option<LifeId> {
+    pub(super) fn job(&self) -> Option<JobId> {
         match self.state {
             State::Idle => None,
-            State::Asked(life, _) | State::Works(life, _) => Some(life),
-            State::Ended(life) => life,
+            State::Asked(job, _) | State::Works(job, _) => Some(job),
+            State::Ended(job) => job,
         }
     }
 
@@ -156,35 +156,35 @@ impl<'a> Agent<'a> {
         let now = world.now();
         self.state = match self.state {
             State::Idle => match errand.ask(world, process) {
-                Some(life) => State::Asked(life, now),
+                Some(job) => State::Asked(job, now),
                 None => State::Ended(None),
             },
-            State::Asked(life, _) if world.is_held(life) => {
-                errand.begin(world, life);
-                State::Works(life, now)
+            State::Asked(job, _) if world.is_held(job) => {
+                errand.begin(world, job);
+                State::Works(job, now)
             }
-            State::Asked(life, _) => {
+            State::Asked(job, _) => {
                 match errand.forgets {
-                    true => world.forget(life),
-                    false => world.abandon(life),
+                    true => world.forget(job),
+                    false => world.abandon(job),
                 }
-                State::Ended(Some(life))
+                State::Ended(Some(job))
             }
-            State::Works(life, _) => {
-                errand.end(world, life);
+            State::Works(job, _) => {
+                errand.end(world, job);
                 if errand.forgets {
-                    world.forget(life);
+                    world.forget(job);
                 }
-                State::Ended(Some(life))
+                State::Ended(Some(job))
             }
-            State::Ended(life) => State::Ended(life),
+            State::Ended(job) => State::Ended(job),
         };
     }
 }
 
 impl Errand {
     /// Asks for the reservation. `None` if the session is closed: an errand's requests are within the limits.
-    fn ask(&self, world: &mut World, process: ProcessId) -> Option<LifeId> {
+    fn ask(&self, world: &mut World, process: ProcessId) -> Option<JobId> {
         let callers = world.callers(process);
         let caller = callers[usize::try_from(self.caller).unwrap_or(0) % callers.len()];
         world
@@ -192,42 +192,42 @@ impl Errand {
             .ok()
     }
 
-    fn begin(&self, world: &mut World, life: LifeId) {
+    fn begin(&self, world: &mut World, job: JobId) {
         if let Some(amount) = self.spent_at_first {
             // It fails if the lease was lost meanwhile.
-            let _ = world.spent(life, &Amount::tokens(amount));
+            let _ = world.spent(job, &Amount::tokens(amount));
         }
         if let Some(by) = self.extends_by {
-            world.extend(life, by);
+            world.extend(job, by);
         }
     }
 
-    fn end(&self, world: &mut World, life: LifeId) {
+    fn end(&self, world: &mut World, job: JobId) {
         match self.ending {
             Ending::Commits => {
                 let request = CommitRequest::builder().actual(Amount::tokens(self.cost)).build();
                 // It fails if the process has crashed.
-                let _ = world.commit(life, request);
+                let _ = world.commit(job, request);
             }
             Ending::Releases => {
-                self.botch(world, life);
-                world.release(life, ReleaseReason::ACTION_FAILED);
+                self.botch(world, job);
+                world.release(job, ReleaseReason::ACTION_FAILED);
             }
             Ending::Leaves => {
-                self.botch(world, life);
-                world.abandon(life);
+                self.botch(world, job);
+                world.abandon(job);
             }
         }
     }
 
     /// For some costs, first hands over one that cannot be accepted.
-    fn botch(&self, world: &mut World, life: LifeId) {
+    fn botch(&self, world: &mut World, job: JobId) {
         let wrong = match self.cost % 6 {
             0 => Amount::credits(self.cost),
             3 => Amount::tokens(-self.cost),
             _ => return,
         };
         let request = CommitRequest::builder().actual(wrong).build();
-        let _ = world.commit(life, request);
+        let _ = world.commit(job, request);
     }
 }

@@ -237,14 +237,14 @@ fn tally(world: &World) -> Tally {
         asked: world.met.asked,
         ..Tally::default()
     };
-    for (_, life) in world.lives() {
-        for settled in &life.settled {
+    for (_, job) in world.jobs() {
+        for settled in &job.settled {
             let by_event = settled.by == Operation::CreateEvent;
             tally.by_event += u64::from(by_event);
             tally.committed += u64::from(!by_event);
         }
-        tally.lost += u64::from(life.cost.is_some() && life.settled.is_empty() && !life.book.was_surfaced);
-        for outcome in &life.outcomes {
+        tally.lost += u64::from(job.cost.is_some() && job.settled.is_empty() && !job.book.was_surfaced);
+        for outcome in &job.outcomes {
             tally.not_reserved += u64::from(matches!(outcome, Outcome::NotReserved(_)));
             tally.released += u64::from(matches!(outcome, Outcome::Released(_)));
             if let Outcome::Settled(receipt) = outcome {

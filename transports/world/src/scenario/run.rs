@@ -110,9 +110,9 @@ impl<'a> ScenarioRun<'a> {
             (Fortune::Rule(rule), _) => world.inject(rule.clone()),
             (Fortune::Calm, _) => world.clear_faults(),
             (Fortune::RestoresStaleRecord, _) => {
-                let lives: Vec<_> = self.agents.iter().filter_map(Agent::life).collect();
-                for life in lives {
-                    self.world.restore_first_record(life);
+                let jobs: Vec<_> = self.agents.iter().filter_map(Agent::job).collect();
+                for job in jobs {
+                    self.world.restore_first_record(job);
                 }
             }
             (Fortune::Flush(which, time), Some(process)) => {
@@ -120,9 +120,9 @@ impl<'a> ScenarioRun<'a> {
             }
             (Fortune::Close(how), Some(process)) => world.close(process, *how),
             (Fortune::Panic(which), _) => {
-                let lives: Vec<_> = self.agents.iter().filter_map(Agent::life).collect();
-                if let Some(life) = lives.get(usize::try_from(*which).unwrap_or(0)) {
-                    world.panic_in(*life);
+                let jobs: Vec<_> = self.agents.iter().filter_map(Agent::job).collect();
+                if let Some(job) = jobs.get(usize::try_from(*which).unwrap_or(0)) {
+                    world.panic_in(*job);
                 }
             }
             (Fortune::Ask(which, is_blocking), Some(process)) => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_proto::record::file_name;
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
-use cycles_world::{Journal, LifeId, MakeMachine, RandomScenario, Rule, Violation, World};
+use cycles_world::{JobId, Journal, MakeMachine, RandomScenario, Rule, Violation, World};
 use http::Request;
 
 use self::reckless::{Reckless, Recklessness};
@@ -74,7 +74,7 @@ caught! {
     a_wait_in_the_past_is_caught: WaitsInThePast => WaitsAhead,
     a_wait_for_nobody_is_caught: WaitsForEver => WaitsOnOutside,
     a_poll_that_loops_is_caught: Repeats => Ends,
-    a_life_that_never_ends_is_caught: NeverDone => Ends,
+    a_job_that_never_ends_is_caught: NeverDone => Ends,
     a_storm_of_beats_is_caught: BeatsWithoutPause => NoStorm,
     a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureTold,
     a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
@@ -160,7 +160,7 @@ fn machines_that_behave_are_not_caught() {
     }
 }
 
-fn world_with_life() -> (World, LifeId) {
+fn world_with_job() -> (World, JobId) {
     let mut world = World::builder(1).traced().build();
     let process = world.start_process();
     let request = ReservationCreateRequest::builder()
@@ -168,31 +168,31 @@ fn world_with_life() -> (World, LifeId) {
         .action(Action::new("llm.completion", "model"))
         .estimate(Amount::tokens(100))
         .build();
-    let life = world.reserve(process, request).unwrap();
-    assert!(world.run_until(|world| world.is_held(life)).unwrap());
-    (world, life)
+    let job = world.reserve(process, request).unwrap();
+    assert!(world.run_until(|world| world.is_held(job)).unwrap());
+    (world, job)
 }
 
 #[test]
 fn a_server_that_loses_a_commit_and_takes_it_again_is_caught() {
-    let (mut world, life) = world_with_life();
+    let (mut world, job) = world_with_job();
     let before = world.ledger().clone();
     world.inject("commit:lose-response@1".parse().unwrap());
     world
-        .commit(life, CommitRequest::builder().actual(Amount::tokens(60)).build())
+        .commit(job, CommitRequest::builder().actual(Amount::tokens(60)).build())
         .unwrap();
     world
-        .run_until(|world| !world.life(life).settled.is_empty())
+        .run_until(|world| !world.job(job).settled.is_empty())
         .unwrap();
     *world.ledger_mut() = before;
     assert_eq!(world.finish().unwrap_err().rule, Rule::SettledOnce);
 }
 
 #[test]
-fn a_charge_that_no_life_made_is_caught() {
-    let (mut world, life) = world_with_life();
+fn a_charge_that_no_job_made_is_caught() {
+    let (mut world, job) = world_with_job();
     world
-        .commit(life, CommitRequest::builder().actual(Amount::tokens(60)).build())
+        .commit(job, CommitRequest::builder().actual(Amount::tokens(60)).build())
         .unwrap();
     let event = format!(
         r#"{{"idempotency_key":"k","subject":{{"tenant":"{DEFAULT_TENANT}"}},"action":{{"kind":"k","name":"n"}},"actual":{{"unit":"TOKENS","amount":1}}}}"#
@@ -214,11 +214,11 @@ fn a_charge_that_no_life_made_is_caught() {
     );
 }
 
-/// A job that is delivered again under its key while the commit of its first cost fails, and then has another cost.
+/// A request that is delivered again under its key while the commit of its first cost fails, and then has another cost.
 fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, Violation> {
     let mut world = World::builder(seed).traced().build();
     spoil(&mut world);
-    let job = ReservationCreateRequest::builder()
+    let request = ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
         .action(Action::new("llm.completion", "model"))
         .estimate(Amount::tokens(1_000))
@@ -227,10 +227,10 @@ fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, V
     world.inject("commit:503".parse().unwrap());
     for (records, cost) in [(1, 100), (2, 250)] {
         let process = world.start_process();
-        let life = world.reserve(process, job.clone()).unwrap();
-        world.run_until(|world| world.is_held(life))?;
+        let job = world.reserve(process, request.clone()).unwrap();
+        world.run_until(|world| world.is_held(job))?;
         let commit = CommitRequest::builder().actual(Amount::tokens(cost)).build();
-        world.commit(life, commit).unwrap();
+        world.commit(job, commit).unwrap();
         world.run_until(|world| world.journal().pending().len() == records)?;
         if seed.is_multiple_of(2) {
             world.crash(process);
@@ -244,14 +244,14 @@ fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, V
 }
 
 #[test]
-fn a_job_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
+fn a_request_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
     for seed in 0..40 {
         let mut world =
             delivered_twice(seed, |_| {}).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
         world
             .finish()
             .unwrap_or_else(|violation| panic!("{seed}: {violation}"));
-        let charged: usize = world.lives().map(|(_, life)| life.settled.len()).sum();
+        let charged: usize = world.jobs().map(|(_, job)| job.settled.len()).sum();
         let kept = world.journal().files();
         let kept = kept.filter(|(_, name, _)| name.ends_with(".rejected")).count();
         // One by the commit, the other set aside for a person; or each by an event, if the reservation has expired.

@@ -1,4 +1,4 @@
-//! The life of one reservation, as a world observed it across sessions, processes and restarts.
+//! The job that one reservation pays for, as a world observed it across sessions, processes and restarts.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -12,13 +12,13 @@ use cycles_proto::record::JournalRecord;
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::Operation;
 
-/// Identifies a life in its world.
+/// Identifies a job in its world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LifeId(pub(super) usize);
+pub struct JobId(pub(super) usize);
 
-impl fmt::Display for LifeId {
+impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "life {}", self.0)
+        write!(f, "job {}", self.0)
     }
 }
 
@@ -72,10 +72,11 @@ pub struct Settled {
     pub charged: i64,
 }
 
-/// One reservation, as its world observed it.
+/// The job that one reservation pays for, as its world observed it. A reservation has several if its request was
+/// delivered twice.
 #[derive(Debug, Default)]
 #[non_exhaustive]
-pub struct Life {
+pub struct Job {
     /// Its id, once it has one.
     pub reservation_id: Option<ReservationId>,
     /// Its cost, once that is known.
@@ -91,7 +92,7 @@ pub struct Life {
     pub(super) book: Book,
 }
 
-/// The audit's notes about a life.
+/// The audit's notes about a job.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// The seat in which it was reserved, where the caller's acts go.
@@ -125,7 +126,7 @@ pub(super) struct Book {
     pub(super) was_put_back: bool,
 }
 
-impl Life {
+impl Job {
     /// The operations of its requests, in order.
     pub fn operations(&self) -> Vec<Operation> {
         self.requests.iter().map(|sent| sent.operation).collect()
