@@ -40,7 +40,7 @@ impl World {
         }
         // Costs in no location whose process is gone, so that no process counts them.
         let is_forgotten = |(job, location): &(usize, &Option<Location>)| {
-            **location == Some(Location::Nowhere) && self.home(JobId(*job)).is_none()
+            **location == Some(Location::Nowhere) && self.live_origin(JobId(*job)).is_none()
         };
         if let Some((job, _)) = locations.iter().enumerate().find(is_forgotten) {
             let held = broken(Rule::CostKept, "a recorded cost is no longer in any file");
@@ -104,8 +104,8 @@ impl World {
 
     /// Whether this caller began the job.
     fn is_of(&self, job: JobId, index: usize, who: usize) -> bool {
-        let home = self.jobs[job.0].book.home.map(|seat| &self.seats[seat]);
-        home.is_some_and(|seat| (seat.session, seat.who) == (index, who))
+        let origin = self.jobs[job.0].book.origin.map(|at| &self.reservations[at]);
+        origin.is_some_and(|reservation| (reservation.session, reservation.who) == (index, who))
     }
 
     /// The number of this caller's costs that only the session knows.
@@ -126,7 +126,7 @@ impl World {
         if job.book.was_put_back {
             return false;
         }
-        let receipt = job.book.home.and_then(|seat| self.receipt_of(seat));
+        let receipt = job.book.origin.and_then(|at| self.receipt_of(at));
         let is_untaken = job.book.untaken && self.is_over(id);
         match location {
             None => is_untaken,
@@ -153,23 +153,24 @@ impl World {
         if !job.settled.is_empty() {
             return Some(Location::Ledger);
         }
-        let has_it = |(at, seat): (usize, &super::Seat)| {
+        let has_it = |(at, reservation): (usize, &super::DrivenReservation)| {
             let is_its = |of: &usize| *of == at;
-            seat.job == id && (!seat.is_done || self.sessions[seat.session].writes.values().any(is_its))
+            reservation.job == id
+                && (!reservation.is_done || self.sessions[reservation.session].writes.values().any(is_its))
         };
-        let home = self.home(id).map(|at| (at, &self.seats[at]));
-        if home.is_some_and(has_it) {
+        let origin = self.live_origin(id).map(|at| (at, &self.reservations[at]));
+        if origin.is_some_and(has_it) {
             return Some(Location::OnItsWay);
         }
         let file = self.file_of(id);
         // One process may have set the record aside while another is still trying to settle it.
-        if file != Some(Location::Aside) && self.busy_seats().any(has_it) {
+        if file != Some(Location::Aside) && self.busy_reservations().any(has_it) {
             return Some(Location::OnItsWay);
         }
         if file.is_some() {
             return file;
         }
-        let is_gone = self.home(id).is_none() && !job.book.was_durable;
+        let is_gone = self.live_origin(id).is_none() && !job.book.was_durable;
         Some(if is_gone {
             Location::Gone
         } else {

@@ -48,7 +48,7 @@ impl World {
         let session = &mut self.sessions[index];
         let watch = Watch::fresh(session.callers[who].config().journal_enabled());
         // Each job has its own observer, so that its events can be told apart.
-        let observer = ObserverId(self.seats.len() as u64 + 1);
+        let observer = ObserverId(self.reservations.len() as u64 + 1);
         let mut caller = session.callers[who].caller.clone().with_observer(observer);
         if is_blocking {
             caller = caller.blocking();
@@ -58,12 +58,12 @@ impl World {
         let mut job = Job::default();
         job.book.tenant = caller.config().subject().tenant.clone();
         self.jobs.push(job);
-        let at = self.sit(id, index, who, watch);
-        let seat = &mut self.seats[at];
-        (seat.key, seat.is_blocking) = (Some(key), is_blocking);
-        self.sessions[index].seats.insert(key, at);
-        self.jobs[id.0].book.home = Some(at);
-        self.note(|| format!("{id} begins in session {index}, as seat {at}"));
+        let at = self.add_reservation(id, index, who, watch);
+        let reservation = &mut self.reservations[at];
+        (reservation.key, reservation.is_blocking) = (Some(key), is_blocking);
+        self.sessions[index].reservations.insert(key, at);
+        self.jobs[id.0].book.origin = Some(at);
+        self.note(|| format!("{id} begins in session {index}, as reservation {at}"));
         self.drive(index);
         Ok(id)
     }
@@ -112,24 +112,24 @@ impl World {
 
     /// Forgets a reservation. If its caller has not reported how the action ended, it is abandoned.
     pub fn forget(&mut self, job: JobId) {
-        let Some(seat) = self.home(job) else { return };
-        self.wake_up(self.seats[seat].session);
+        let Some(at) = self.live_origin(job) else { return };
+        self.wake_up(self.reservations[at].session);
         self.note(|| format!("{job}: its caller forgets it"));
-        self.seats[seat].is_forgotten = true;
+        self.reservations[at].is_forgotten = true;
         self.let_go(job);
         self.act(job, |machine, now, key| machine.forget(now, key));
     }
 
     /// Makes the state machine of a reservation panic.
     pub fn panic_in(&mut self, job: JobId) {
-        let Some(at) = self.home(job).filter(|seat| !self.seats[*seat].is_done) else {
+        let Some(at) = self.live_origin(job).filter(|at| !self.reservations[*at].is_done) else {
             return;
         };
-        self.wake_up(self.seats[at].session);
+        self.wake_up(self.reservations[at].session);
         self.note(|| format!("{job}: its state machine panics"));
-        let seat = &mut self.seats[at];
-        (seat.was_lost, seat.owes_panic) = (true, true);
-        seat.watch.mark_lost();
+        let reservation = &mut self.reservations[at];
+        (reservation.was_lost, reservation.owes_panic) = (true, true);
+        reservation.watch.mark_lost();
         self.jobs[job.0].book.is_running = false;
         self.jobs[job.0].book.was_left = true;
         self.act(job, |machine, _, key| {
@@ -205,7 +205,7 @@ impl World {
     /// The spending that was reported, if any.
     fn known_cost(&self, job: JobId) -> Option<Amount> {
         let spent = self.jobs[job.0].book.spent;
-        let grant = self.grant_of(self.home(job)?)?;
+        let grant = self.grant_of(self.live_origin(job)?)?;
         let unit = grant.reserved.as_ref()?.unit.clone();
         (spent > 0).then(|| Amount::new(unit, spent))
     }
@@ -217,8 +217,8 @@ impl World {
         cost: Option<Amount>,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> Result<(), InvalidCommit>,
     ) -> Option<Result<(), InvalidCommit>> {
-        let seat = self.home(job)?;
-        let (index, key) = (self.seats[seat].session, self.seats[seat].key?);
+        let at = self.live_origin(job)?;
+        let (index, key) = (self.reservations[at].session, self.reservations[at].key?);
         let before = self.jobs[job.0].book.is_running;
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
@@ -240,7 +240,7 @@ impl World {
 
     /// Notes that the caller is about to leave the reservation.
     pub(super) fn let_go(&mut self, job: JobId) {
-        if self.home(job).is_some() {
+        if self.live_origin(job).is_some() {
             let cost = self.known_cost(job);
             self.note_left(job, self.jobs[job.0].book.is_running, cost);
         }
@@ -260,8 +260,8 @@ impl World {
         job: JobId,
         act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> T,
     ) -> Option<T> {
-        let seat = self.home(job)?;
-        let (index, key) = (self.seats[seat].session, self.seats[seat].key?);
+        let at = self.live_origin(job)?;
+        let (index, key) = (self.reservations[at].session, self.reservations[at].key?);
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         self.drive(index);

@@ -46,23 +46,23 @@ impl World {
                 self.check(None, held);
                 self.note(|| format!("session {index} sends {} {ticket:?}", operation.name()));
             }
-            Whose::Seat(at) => {
-                let seat = &mut self.seats[at];
-                let id = seat.job;
+            Whose::Reservation(at) => {
+                let reservation = &mut self.reservations[at];
+                let id = reservation.job;
                 let job = &mut self.jobs[id.0];
-                held = held.and_then(|()| seat.watch.sending(job, now, operation, &call));
+                held = held.and_then(|()| reservation.watch.sending(job, now, operation, &call));
                 let header = call.request.headers().get("x-idempotency-key");
                 let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
                 job.requests.push(Sent {
                     at: self.now,
-                    process: seat.process,
+                    process: reservation.process,
                     operation,
                     key,
                     body: call.request.body().clone(),
                 });
                 self.sessions[index].busy.insert(at);
                 self.check(Some(id), held);
-                self.note(|| format!("{id}, seat {at} sends {} {ticket:?}", operation.name()));
+                self.note(|| format!("{id}, reservation {at} sends {} {ticket:?}", operation.name()));
             }
         }
         if self.dice.chance(self.driver.late_steps) {
@@ -77,15 +77,15 @@ impl World {
     fn whose_call(&mut self, index: usize, now: Now, call: &Call) -> Option<Whose> {
         match self.sessions[index].machine.whose(call.ticket) {
             Some(Key::Reservation(key)) => {
-                let known = self.seat_of(index, key);
-                let seat = known.or_else(|| self.takes_up(index, now, key, call));
-                if seat.is_none() {
+                let known = self.reservation_of(index, key);
+                let at = known.or_else(|| self.find_resumed_by_call(index, now, key, call));
+                if at.is_none() {
                     let what = format!(
                         "session {index} sends {call:?}, which belongs to no record that it was given"
                     );
                     self.check(None, broken(Rule::KnownCost, what));
                 }
-                seat.map(Whose::Seat)
+                at.map(Whose::Reservation)
             }
             Some(Key::Call(id)) => Some(Whose::Call(id)),
             Some(Key::Flush(_)) | None => {
@@ -98,7 +98,7 @@ impl World {
     /// Whether the waiting caller makes the call itself, so that it takes no place.
     fn is_blocking(&self, index: usize, whose: Whose) -> bool {
         match whose {
-            Whose::Seat(seat) => self.seats[seat].is_blocking,
+            Whose::Reservation(at) => self.reservations[at].is_blocking,
             Whose::Call(id) => {
                 let asked = self.sessions[index].calls.get(&id);
                 asked.is_some_and(|asked| asked.is_blocking)
@@ -108,7 +108,7 @@ impl World {
 
     fn check_key(&self, index: usize, whose: Whose, call: &Call) -> super::audit::Held {
         let who = match whose {
-            Whose::Seat(seat) => self.seats[seat].who,
+            Whose::Reservation(at) => self.reservations[at].who,
             Whose::Call(id) => match self.sessions[index].calls.get(&id) {
                 Some(asked) => asked.who,
                 None => return Ok(()),
@@ -156,8 +156,8 @@ impl World {
         if let Some(exchange) = self.sessions[index].exchanges.get_mut(&ticket) {
             exchange.is_sent = true;
         }
-        if let Whose::Seat(seat) = whose {
-            self.seats[seat].watch.begins(now, ticket);
+        if let Whose::Reservation(at) = whose {
+            self.reservations[at].watch.begins(now, ticket);
         }
         let operation = Operation::of(call.request.method(), call.request.uri().path());
         let fault = self.faults.strike(EPOCH.saturating_add(self.now), operation);
@@ -178,8 +178,8 @@ impl World {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         if let Some(exchange) = session.exchanges.get(&ticket) {
-            if let Whose::Seat(seat) = exchange.whose {
-                self.seats[seat].watch.begins(now, ticket);
+            if let Whose::Reservation(at) = exchange.whose {
+                self.reservations[at].watch.begins(now, ticket);
             }
             session.machine.begun(now, ticket);
         }
@@ -229,11 +229,11 @@ impl World {
         };
         exchange.is_withdrawn = true;
         let (whose, is_sent) = (exchange.whose, exchange.is_sent);
-        if let Whose::Seat(at) = whose {
+        if let Whose::Reservation(at) = whose {
             let is_held = self.grant_of(at).is_some();
-            let seat = &mut self.seats[at];
-            let job = &self.jobs[seat.job.0];
-            seat.watch.withdrawn(now, ticket, is_held, job);
+            let reservation = &mut self.reservations[at];
+            let job = &self.jobs[reservation.job.0];
+            reservation.watch.withdrawn(now, ticket, is_held, job);
         }
         // A call that has not left yet is handled when it would leave.
         if is_sent && !self.dice.chance(self.driver.kept_places) {
@@ -272,19 +272,20 @@ impl World {
                     asked.attempts.remove(&ticket);
                 }
             }
-            Whose::Seat(at) => {
+            Whose::Reservation(at) => {
                 let is_held = self.grant_of(at).is_some();
-                let seat = &mut self.seats[at];
-                let is_settlement = seat.watch.attempts.get(&ticket).is_some_and(|attempt| {
+                let reservation = &mut self.reservations[at];
+                let is_settlement = reservation.watch.attempts.get(&ticket).is_some_and(|attempt| {
                     matches!(
                         attempt.operation,
                         Operation::CommitReservation | Operation::CreateEvent
                     )
                 });
-                seat.watch
-                    .heard(now, ticket, heard, is_held, &self.jobs[seat.job.0]);
-                if seat.watch.is_resumed && is_settlement {
-                    let principal = self.principal_of(index, self.seats[at].who);
+                reservation
+                    .watch
+                    .heard(now, ticket, heard, is_held, &self.jobs[reservation.job.0]);
+                if reservation.watch.is_resumed && is_settlement {
+                    let principal = self.principal_of(index, self.reservations[at].who);
                     self.sessions[index].watch.replayed(principal, is_refused(heard));
                 }
             }

@@ -55,8 +55,8 @@ impl World {
             session.watch.close(how);
             if how >= Close::Leaving {
                 for job in 0..self.jobs.len() {
-                    let home = self.jobs[job].book.home;
-                    if home.is_some_and(|home| self.seats[home].session == index) {
+                    let origin = self.jobs[job].book.origin;
+                    if origin.is_some_and(|at| self.reservations[at].session == index) {
                         self.let_go(JobId(job));
                     }
                 }

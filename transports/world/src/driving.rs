@@ -67,11 +67,13 @@ impl World {
 
     /// Tells the audits about a poll: work that is overdue counts as answered.
     fn note_poll(&mut self, index: usize, now: Now) {
-        for seat in self.busy_of(index) {
-            let is_held = self.grant_of(seat).is_some();
-            let seat = &mut self.seats[seat];
-            let is_late = seat.watch.note_poll(now, is_held, &self.jobs[seat.job.0]);
-            let principal = self.sessions[index].callers[seat.who].caller.principal();
+        for at in self.busy_of(index) {
+            let is_held = self.grant_of(at).is_some();
+            let reservation = &mut self.reservations[at];
+            let is_late = reservation
+                .watch
+                .note_poll(now, is_held, &self.jobs[reservation.job.0]);
+            let principal = self.sessions[index].callers[reservation.who].caller.principal();
             if is_late {
                 self.met.hung += 1;
                 self.sessions[index].watch.journal_is_late(principal, true);
@@ -83,8 +85,8 @@ impl World {
         let held = Watch::waits_ahead(now, until);
         self.check(None, held);
         self.sessions[index].watch.rests(now);
-        for seat in self.busy_of(index) {
-            self.seat_rests(index, seat, now, until);
+        for at in self.busy_of(index) {
+            self.reservation_rests(index, at, now, until);
         }
         self.check_waiters_woken(index);
         self.calls_rest(index, until);
@@ -102,24 +104,24 @@ impl World {
         self.sessions[index].wake = wake;
     }
 
-    fn seat_rests(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
-        let seat = &self.seats[at];
-        let id = seat.job;
-        let Some(key) = seat.key else { return };
+    fn reservation_rests(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
+        let reservation = &self.reservations[at];
+        let id = reservation.job;
+        let Some(key) = reservation.key else { return };
         let is_over = self.sessions[index].machine.is_over(key);
-        if is_over && !seat.is_done {
+        if is_over && !reservation.is_done {
             self.ends(at);
         }
         let is_held = self.grant_of(at).is_some();
         let is_full = self.sessions[index].watch.is_full();
-        let seat = &mut self.seats[at];
+        let reservation = &mut self.reservations[at];
         let job = &self.jobs[id.0];
-        let held = match seat.is_done {
-            true => seat.watch.check_told(),
+        let held = match reservation.is_done {
+            true => reservation.watch.check_told(),
             false => {
-                let is_at_home = job.book.home == Some(at);
-                let held = seat.watch.waits(job, now, until, is_held, is_full);
-                match is_at_home && job.book.is_running && !is_held {
+                let is_origin = job.book.origin == Some(at);
+                let held = reservation.watch.waits(job, now, until, is_held, is_full);
+                match is_origin && job.book.is_running && !is_held {
                     true => held.and_then(|()| {
                         broken(
                             Rule::ActionGoesOn,
@@ -130,7 +132,8 @@ impl World {
                 }
             }
         };
-        if seat.is_done && seat.watch.attempts.is_empty() && seat.watch.stores.is_empty() {
+        if reservation.is_done && reservation.watch.attempts.is_empty() && reservation.watch.stores.is_empty()
+        {
             self.sessions[index].busy.remove(&at);
         }
         self.check(Some(id), held);
@@ -140,22 +143,25 @@ impl World {
     fn check_waiters_woken(&mut self, index: usize) {
         while let Some(key) = self.sessions[index].machine.pop_changed() {
             if let Key::Reservation(key) = key
-                && let Some(seat) = self.sessions[index].seats.get(&key)
+                && let Some(at) = self.sessions[index].reservations.get(&key)
             {
-                self.seats[*seat].seen = self.sessions[index].seen(key);
+                self.reservations[*at].seen = self.sessions[index].seen(key);
             }
         }
         for at in self.busy_of(index) {
-            let seat = &self.seats[at];
-            let job = seat.job;
-            let Some(key) = seat.key.filter(|_| !seat.is_forgotten && !seat.watch.is_resumed) else {
+            let reservation = &self.reservations[at];
+            let job = reservation.job;
+            let Some(key) = reservation
+                .key
+                .filter(|_| !reservation.is_forgotten && !reservation.watch.is_resumed)
+            else {
                 continue;
             };
             let seen: Seen = self.sessions[index].seen(key);
-            if seen != seat.seen {
+            if seen != reservation.seen {
                 let what = format!(
                     "grant, receipt and outcome were {:?} and are now {seen:?}",
-                    seat.seen
+                    reservation.seen
                 );
                 self.check(Some(job), broken(Rule::WaiterWoken, what));
             }
@@ -211,7 +217,7 @@ impl World {
         self.check(None, held);
     }
 
-    /// The numbers of a session's busy seats.
+    /// The numbers of a session's busy reservations.
     fn busy_of(&self, index: usize) -> Vec<usize> {
         self.sessions[index].busy.iter().copied().collect()
     }
@@ -220,8 +226,8 @@ impl World {
         self.sessions[index].callers[who].caller.principal()
     }
 
-    pub(super) fn seat_of(&self, index: usize, key: ReservationKey) -> Option<usize> {
-        self.sessions[index].seats.get(&key).copied()
+    pub(super) fn reservation_of(&self, index: usize, key: ReservationKey) -> Option<usize> {
+        self.sessions[index].reservations.get(&key).copied()
     }
 
     /// The numbers of a process's sessions.

@@ -53,7 +53,8 @@ impl World {
     }
 
     fn has_come_to_rest(&self) -> bool {
-        self.busy_seats().all(|(_, seat)| seat.is_done)
+        self.busy_reservations()
+            .all(|(_, reservation)| reservation.is_done)
             && self
                 .living_sessions()
                 .all(|(_, session)| session.calls.is_empty())
@@ -80,17 +81,17 @@ impl World {
     }
 
     fn check_end(&mut self) {
-        for index in 0..self.seats.len() {
-            let seat = &self.seats[index];
-            if !seat.is_done && self.processes[seat.process.0].is_alive {
+        for index in 0..self.reservations.len() {
+            let reservation = &self.reservations[index];
+            if !reservation.is_done && self.processes[reservation.process.0].is_alive {
                 let held = broken(
                     Rule::Ends,
                     format!(
-                        "seat {index} has not ended: {:?}",
-                        self.sessions[seat.session].machine
+                        "reservation {index} has not ended: {:?}",
+                        self.sessions[reservation.session].machine
                     ),
                 );
-                self.check(Some(seat.job), held);
+                self.check(Some(reservation.job), held);
             }
         }
         for (index, process) in self.processes.iter().enumerate() {
@@ -110,7 +111,7 @@ impl World {
             self.check(None, held);
         }
         for index in 0..self.jobs.len() {
-            let is_lost = self.home(JobId(index)).is_none();
+            let is_lost = self.live_origin(JobId(index)).is_none();
             let held = self.jobs[index].check_kept(is_lost);
             self.check(Some(JobId(index)), held);
         }

@@ -129,9 +129,9 @@ impl World {
             return;
         }
         self.note(|| format!("{process} crashes"));
-        for (at, seat) in self.seats.iter().enumerate() {
-            let book = &mut self.jobs[seat.job.0].book;
-            if seat.process == process && book.home == Some(at) {
+        for (at, reservation) in self.reservations.iter().enumerate() {
+            let book = &mut self.jobs[reservation.job.0].book;
+            if reservation.process == process && book.origin == Some(at) {
                 book.is_running = false;
                 book.ended = Some(self.now);
             }

@@ -111,7 +111,7 @@ impl World {
     /// A request reaches the server.
     fn arrives(&mut self, arrival: Arrival) {
         let job = match arrival.whose {
-            Whose::Seat(seat) => Some(self.seats[seat].job),
+            Whose::Reservation(at) => Some(self.reservations[at].job),
             Whose::Call(_) => None,
         };
         if self.is_server_down {

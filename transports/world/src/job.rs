@@ -95,8 +95,8 @@ pub struct Job {
 /// The audit's notes about a job.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// The seat in which it was reserved, where the caller's acts go.
-    pub(super) home: Option<usize>,
+    /// The reservation with which it began, where the caller's acts go.
+    pub(super) origin: Option<usize>,
     /// The tenant that pays, unless it is the default one.
     pub(super) tenant: Option<String>,
     /// When its process ended, in the world's time.

@@ -16,9 +16,9 @@ mod machine;
 mod network;
 mod process;
 mod recording;
+mod reservations;
 mod rule;
 mod scenario;
-mod seats;
 mod session;
 mod time;
 
@@ -39,7 +39,7 @@ use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
 pub use self::scenario::{Failed, RandomScenario, Tally};
 pub use self::session::CallerId;
-use self::session::{Driven, Seat};
+use self::session::{Driven, DrivenReservation};
 
 /// A simulated world of clients and their server.
 pub struct World {
@@ -62,7 +62,7 @@ pub struct World {
     places: usize,
     processes: Vec<Process>,
     sessions: Vec<Driven>,
-    seats: Vec<Seat>,
+    reservations: Vec<DrivenReservation>,
     jobs: Vec<Job>,
     by_reservation: BTreeMap<ReservationId, JobId>,
     /// The planned events, by time and in the order in which they were planned.
@@ -134,7 +134,7 @@ impl World {
             places: builder.places,
             processes: Vec::new(),
             sessions: Vec::new(),
-            seats: Vec::new(),
+            reservations: Vec::new(),
             jobs: Vec::new(),
             by_reservation: BTreeMap::new(),
             agenda: BTreeMap::new(),
@@ -202,12 +202,14 @@ impl World {
 
     /// Whether the reservation is held: its action may run, or its cost is being settled.
     pub fn is_held(&self, job: JobId) -> bool {
-        self.home(job).is_some_and(|seat| self.grant_of(seat).is_some())
+        self.live_origin(job)
+            .is_some_and(|at| self.grant_of(at).is_some())
     }
 
     /// Whether the reservation has ended in the session that made it, by itself or in a crash.
     pub fn is_over(&self, job: JobId) -> bool {
-        self.home(job).is_none_or(|seat| self.seats[seat].is_done)
+        self.live_origin(job)
+            .is_none_or(|at| self.reservations[at].is_done)
     }
 
     /// Injects a fault from now on. If several rules match a call, the first one applies.
@@ -244,10 +246,10 @@ impl World {
         }
     }
 
-    /// The busy seats of living processes, with their numbers.
-    fn busy_seats(&self) -> impl Iterator<Item = (usize, &Seat)> {
+    /// The busy reservations of living processes, with their numbers.
+    fn busy_reservations(&self) -> impl Iterator<Item = (usize, &DrivenReservation)> {
         self.living_sessions()
-            .flat_map(|(_, session)| session.busy.iter().map(|&seat| (seat, &self.seats[seat])))
+            .flat_map(|(_, session)| session.busy.iter().map(|&at| (at, &self.reservations[at])))
     }
 
     /// The sessions of living processes, with their numbers.
@@ -256,23 +258,25 @@ impl World {
         self.sessions.iter().enumerate().filter(is_alive)
     }
 
-    /// The grant of a seat's reservation.
-    fn grant_of(&self, seat: usize) -> Option<&Grant> {
-        let seat = &self.seats[seat];
-        self.sessions[seat.session].machine.grant(seat.key?)
+    /// The grant of a reservation.
+    fn grant_of(&self, at: usize) -> Option<&Grant> {
+        let reservation = &self.reservations[at];
+        self.sessions[reservation.session].machine.grant(reservation.key?)
     }
 
-    /// The receipt that a caller waiting for a seat's cost would get now.
-    fn receipt_of(&self, seat: usize) -> Option<Receipt> {
-        let seat = &self.seats[seat];
-        self.sessions[seat.session].machine.receipt(seat.key?)
+    /// The receipt that a caller waiting for a reservation's cost would get now.
+    fn receipt_of(&self, at: usize) -> Option<Receipt> {
+        let reservation = &self.reservations[at];
+        self.sessions[reservation.session]
+            .machine
+            .receipt(reservation.key?)
     }
 
-    /// The seat in which the reservation was made, while its process is alive.
-    fn home(&self, job: JobId) -> Option<usize> {
-        let seat = self.jobs[job.0].book.home?;
-        let process = self.seats[seat].process;
-        self.processes[process.0].is_alive.then_some(seat)
+    /// The reservation with which the job began, while its process is alive.
+    fn live_origin(&self, job: JobId) -> Option<usize> {
+        let at = self.jobs[job.0].book.origin?;
+        let process = self.reservations[at].process;
+        self.processes[process.0].is_alive.then_some(at)
     }
 }
 

@@ -32,8 +32,9 @@ impl World {
             );
             return self.check(None, held);
         };
-        let known = self.seat_of(index, key);
-        let Some(at) = known.or_else(|| self.takes_up_record(index, now, key, principal, write.id())) else {
+        let known = self.reservation_of(index, key);
+        let Some(at) = known.or_else(|| self.find_resumed_by_record(index, now, key, principal, write.id()))
+        else {
             let what = format!(
                 "session {index} asks for a change ({}) of an unknown record",
                 described(&write)
@@ -46,9 +47,9 @@ impl World {
         session.busy.insert(at);
         session.writes.insert(ticket, at);
         let is_late = session.watch.is_journal_late(principal);
-        let seat = &mut self.seats[at];
-        let id = seat.job;
-        let who = &session.callers[seat.who];
+        let reservation = &mut self.reservations[at];
+        let id = reservation.job;
+        let who = &session.callers[reservation.who];
         let mut held = match who.caller.principal() == principal {
             true => Ok(()),
             false => broken(
@@ -57,7 +58,8 @@ impl World {
             ),
         };
         held = held.and_then(|()| {
-            seat.watch
+            reservation
+                .watch
                 .storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
         if let JournalWrite::Put(record) = &write {
@@ -67,9 +69,9 @@ impl World {
                 .entry(record.reservation_id().clone())
                 .or_insert(id);
         }
-        let who = seat.who;
+        let who = reservation.who;
         self.check(Some(id), held);
-        self.note(|| format!("{id}, seat {at} stores {} {ticket:?}", described(&write)));
+        self.note(|| format!("{id}, reservation {at} stores {} {ticket:?}", described(&write)));
         let time = self.time_of_a_change();
         let last = self.sessions[index]
             .last_writes
@@ -111,13 +113,13 @@ impl World {
         let principal = self.principal_of(index, who);
         let session = &mut self.sessions[index];
         if let Some(at) = session.writes.remove(&ticket) {
-            let seat = &mut self.seats[at];
-            let job = &mut self.jobs[seat.job.0];
+            let reservation = &mut self.reservations[at];
+            let job = &mut self.jobs[reservation.job.0];
             if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
                 let first = || (directory, record.clone());
                 job.book.first_record.get_or_insert_with(first);
             }
-            seat.watch.stored(job, ticket, &stored);
+            reservation.watch.stored(job, ticket, &stored);
             if stored.is_ok() {
                 session.watch.journal_is_late(principal, false);
             }
@@ -196,39 +198,39 @@ impl World {
             let held = keeps_secret("an event", &format!("{event:?}"), secret);
             self.check(None, held);
         }
-        let seats = self.told_seats(index, observer, &event);
+        let reservations = self.reservations_of_event(index, observer, &event);
         self.note(|| {
             format!(
-                "session {index} at {:?} tells {seats:?} {}",
+                "session {index} at {:?} tells {reservations:?} {}",
                 now.mono,
                 brief(&event)
             )
         });
-        for at in &seats {
+        for at in &reservations {
             let is_panic = matches!(event, Event::Panicked { .. });
-            if is_panic && !self.seats[*at].was_lost {
+            if is_panic && !self.reservations[*at].was_lost {
                 let held = broken(
                     Rule::PanicStaysAlone,
                     "it was lost in another reservation's panic",
                 );
-                self.check(Some(self.seats[*at].job), held);
+                self.check(Some(self.reservations[*at].job), held);
             }
-            let seat = &mut self.seats[*at];
-            let job = &mut self.jobs[seat.job.0];
+            let reservation = &mut self.reservations[*at];
+            let job = &mut self.jobs[reservation.job.0];
             if let Event::Granted { response, .. } = &event
-                && let Some(reservation) = &response.reservation_id
+                && let Some(id) = &response.reservation_id
             {
-                job.reservation_id = Some(reservation.clone());
-                self.by_reservation.insert(reservation.clone(), seat.job);
+                job.reservation_id = Some(id.clone());
+                self.by_reservation.insert(id.clone(), reservation.job);
             }
-            seat.watch.told(job, &event);
+            reservation.watch.told(job, &event);
             if is_panic {
-                seat.owes_panic = false;
+                reservation.owes_panic = false;
                 job.book.was_surfaced = true;
             }
         }
-        let job = match seats.first() {
-            Some(at) => Some(self.seats[*at].job),
+        let job = match reservations.first() {
+            Some(at) => Some(self.reservations[*at].job),
             None => event.reservation_id().and_then(|id| self.job_of(id)),
         };
         if let Some(id) = job {
@@ -237,29 +239,29 @@ impl World {
         }
     }
 
-    /// The seats that an event may belong to. Each reservation of this world has its own observer, but resumed records
-    /// have none. If a reservation has two records, the event belongs to the one with its cost, or may belong to
-    /// either.
-    fn told_seats(&self, index: usize, observer: ObserverId, event: &Event) -> Vec<usize> {
-        if let Some(seat) = observer.0.checked_sub(1) {
-            return usize::try_from(seat).into_iter().collect();
+    /// The reservations that an event may belong to. Each reservation of this world has its own observer, but resumed
+    /// records have none. If a reservation has two records, the event belongs to the one with its cost, or may belong
+    /// to either.
+    fn reservations_of_event(&self, index: usize, observer: ObserverId, event: &Event) -> Vec<usize> {
+        if let Some(at) = observer.0.checked_sub(1) {
+            return usize::try_from(at).into_iter().collect();
         }
-        let reservation = event.reservation_id();
+        let id = event.reservation_id();
         let cost = if let Event::ChargedLess { actual, .. } = event {
             Some(actual)
         } else {
             None
         };
         let is_its = |at: &usize| {
-            let seat = &self.seats[*at];
-            let job = &self.jobs[seat.job.0];
+            let reservation = &self.reservations[*at];
+            let job = &self.jobs[reservation.job.0];
             let is_same = cost.is_none() || cost == job.cost.as_ref();
-            seat.watch.is_resumed
-                && !seat.is_done
+            reservation.watch.is_resumed
+                && !reservation.is_done
                 && is_same
-                && seat.watch.may_tell(event)
-                && reservation.is_some()
-                && job.reservation_id.as_ref() == reservation
+                && reservation.watch.may_tell(event)
+                && id.is_some()
+                && job.reservation_id.as_ref() == id
         };
         self.sessions[index].busy.iter().copied().filter(is_its).collect()
     }

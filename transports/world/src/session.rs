@@ -37,15 +37,15 @@ pub(super) struct Driven {
     pub(super) callers: Vec<Who>,
     /// The time of the next poll, in the world's time.
     pub(super) wake: Option<Duration>,
-    pub(super) seats: BTreeMap<ReservationKey, usize>,
-    /// The seats of reservations that have not ended, or that still have work outside. Only these are checked: a
+    pub(super) reservations: BTreeMap<ReservationKey, usize>,
+    /// The reservations of reservations that have not ended, or that still have work outside. Only these are checked: a
     /// process that replays its journal for weeks has thousands of others.
     pub(super) busy: BTreeSet<usize>,
     pub(super) calls: BTreeMap<CallId, Asked>,
     pub(super) flushes: Vec<Flushing>,
     /// The calls that were handed out and not yet reported.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
-    /// The changes of the journal that were handed out and not yet reported, with their seats.
+    /// The changes of the journal that were handed out and not yet reported, with their reservations.
     pub(super) writes: BTreeMap<Ticket, usize>,
     /// When the last change of a reservation's records will be made: they are made one after the other.
     pub(super) last_writes: BTreeMap<(usize, ReservationId), Duration>,
@@ -101,13 +101,13 @@ pub(super) struct Exchange {
 /// The owner of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
-    Seat(usize),
+    Reservation(usize),
     Call(CallId),
 }
 
 /// A reservation that one session drives.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct DrivenReservation {
     pub(super) job: JobId,
     pub(super) process: ProcessId,
     pub(super) session: usize,
@@ -138,7 +138,7 @@ impl Driven {
             machine,
             callers: Vec::new(),
             wake: None,
-            seats: BTreeMap::new(),
+            reservations: BTreeMap::new(),
             busy: BTreeSet::new(),
             calls: BTreeMap::new(),
             flushes: Vec::new(),

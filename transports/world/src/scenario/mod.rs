@@ -225,7 +225,11 @@ impl Tally {
 fn tally(world: &World) -> Tally {
     let mut tally = Tally {
         steps: world.steps(),
-        resumed: world.seats.iter().filter(|seat| seat.watch.is_resumed).count() as u64,
+        resumed: world
+            .reservations
+            .iter()
+            .filter(|reservation| reservation.watch.is_resumed)
+            .count() as u64,
         torn: world.journal().quarantined().len() as u64,
         panicked: world.met.panicked,
         written_off: world.met.written_off,

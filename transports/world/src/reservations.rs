@@ -9,13 +9,13 @@ use cycles_sandbox::ReservationStatus;
 
 use super::audit::{Watch, broken};
 use super::job::{Job, JobId};
-use super::session::{Seat, Who};
+use super::session::{DrivenReservation, Who};
 use super::{Rule, World};
 
 impl World {
     /// Finds the record that a session has resumed, from the first request of a reservation that the world does not
     /// know.
-    pub(super) fn takes_up(
+    pub(super) fn find_resumed_by_call(
         &mut self,
         index: usize,
         now: Now,
@@ -41,7 +41,7 @@ impl World {
     }
 
     /// Does the same for a reservation that changes its record before it sends anything.
-    pub(super) fn takes_up_record(
+    pub(super) fn find_resumed_by_record(
         &mut self,
         index: usize,
         now: Now,
@@ -92,10 +92,10 @@ impl World {
         job.book.recorded_at.get_or_insert(record.recorded_at());
         job.cost = job.cost.take().or_else(|| cost(&record));
         let watch = Watch::resumed(&record, has_journal, pause);
-        let at = self.sit(id, index, who, watch);
-        self.seats[at].key = Some(key);
-        self.sessions[index].seats.insert(key, at);
-        self.note(|| format!("{id}: session {index} resumes its record as seat {at}"));
+        let at = self.add_reservation(id, index, who, watch);
+        self.reservations[at].key = Some(key);
+        self.sessions[index].reservations.insert(key, at);
+        self.note(|| format!("{id}: session {index} resumes its record as reservation {at}"));
         Some(at)
     }
 
@@ -126,9 +126,9 @@ impl World {
         id
     }
 
-    pub(super) fn sit(&mut self, job: JobId, session: usize, who: usize, watch: Watch) -> usize {
-        let at = self.seats.len();
-        self.seats.push(Seat {
+    pub(super) fn add_reservation(&mut self, job: JobId, session: usize, who: usize, watch: Watch) -> usize {
+        let at = self.reservations.len();
+        self.reservations.push(DrivenReservation {
             job,
             process: self.sessions[session].process,
             session,
@@ -146,26 +146,29 @@ impl World {
         at
     }
 
-    /// The reservation of a seat is over.
+    /// A reservation is over.
     pub(super) fn ends(&mut self, at: usize) {
-        let seat = &mut self.seats[at];
-        seat.is_done = true;
-        seat.watch.gives_up_releasing();
-        let id = seat.job;
+        let reservation = &mut self.reservations[at];
+        reservation.is_done = true;
+        reservation.watch.gives_up_releasing();
+        let id = reservation.job;
         let job = &mut self.jobs[id.0];
-        let reservation = job.reservation_id.as_ref();
-        let state = reservation.and_then(|reservation| self.ledger.reservation(reservation.as_str()));
+        let state = job.reservation_id.as_ref();
+        let state = state.and_then(|id| self.ledger.reservation(id.as_str()));
         let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
-        let is_at_home = job.book.home == Some(at);
-        let session = &self.sessions[seat.session];
-        let seen = seat.key.and_then(|key| session.machine.outcome(key)).cloned();
+        let is_origin = job.book.origin == Some(at);
+        let session = &self.sessions[reservation.session];
+        let seen = reservation
+            .key
+            .and_then(|key| session.machine.outcome(key))
+            .cloned();
         // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
-        let outcome = seen.or_else(|| Some(Outcome::Settled(seat.watch.told_receipt.clone()?)));
+        let outcome = seen.or_else(|| Some(Outcome::Settled(reservation.watch.told_receipt.clone()?)));
         let held = match outcome {
-            None if seat.watch.is_resumed || seat.is_forgotten => Ok(()),
-            None if seat.was_lost => {
+            None if reservation.watch.is_resumed || reservation.is_forgotten => Ok(()),
+            None if reservation.was_lost => {
                 job.book.is_running = false;
-                match seat.owes_panic {
+                match reservation.owes_panic {
                     true => broken(
                         Rule::PanicStaysAlone,
                         "it is lost in a panic, but no event reported that",
@@ -174,16 +177,16 @@ impl World {
                 }
             }
             None => broken(Rule::Ends, "it is done but has no outcome"),
-            Some(_) if is_at_home && job.book.is_running => {
+            Some(_) if is_origin && job.book.is_running => {
                 broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
             }
             Some(outcome) => {
-                let held = seat.watch.ended(job, &outcome, is_released);
+                let held = reservation.watch.ended(job, &outcome, is_released);
                 job.outcomes.push(outcome);
                 held
             }
         };
-        self.note(|| format!("{id}, seat {at} is done"));
+        self.note(|| format!("{id}, reservation {at} is done"));
         self.check(Some(id), held);
     }
 }
