@@ -8,10 +8,10 @@ use cycles_proto::{Call, Failure, FailureKind, Now, Ticket, Urgency};
 use cycles_sandbox::Operation;
 
 use super::audit::{Heard, broken, is_refused};
-use super::happenings::{Arrival, Happening, Hearing};
 use super::job::Sent;
 use super::network::{Answer, Fate};
 use super::process::EPOCH;
+use super::schedule::{RequestArrival, ResultArrival, ScheduledEvent};
 use super::session::{Exchange, Whose};
 use super::{Rule, World};
 
@@ -67,7 +67,7 @@ impl World {
         }
         if self.dice.chance(self.driver.late_steps) {
             let at = self.now + Duration::from_millis(self.dice.below(3_000));
-            self.plan(at, Happening::Leaves(index, Box::new(call)));
+            self.schedule_event(at, ScheduledEvent::CallLeaves(index, Box::new(call)));
         } else {
             self.leaves(index, call);
         }
@@ -151,7 +151,7 @@ impl World {
         }
         if !is_told && self.dice.chance(0.5) {
             let at = self.now + Duration::from_millis(self.dice.below(2_000));
-            self.plan(at, Happening::Begins(index, ticket));
+            self.schedule_event(at, ScheduledEvent::BeginningReported(index, ticket));
         }
         if let Some(exchange) = self.sessions[index].exchanges.get_mut(&ticket) {
             exchange.is_sent = true;
@@ -188,7 +188,7 @@ impl World {
     fn dispatch(&mut self, session: usize, call: &Call, whose: Whose, fate: Fate) {
         let ticket = call.ticket;
         let mut answer = Some((fate.answer, fate.way_back));
-        let hearing = |heard| Hearing {
+        let arrival = |heard| ResultArrival {
             session,
             ticket,
             reader: call.reader.clone(),
@@ -199,14 +199,14 @@ impl World {
         if self.dice.chance(0.5) {
             let heard = Heard::Failure(Failure::new(FailureKind::Timeout));
             let deadline = self.now.saturating_add(call.timeout);
-            self.plan(deadline, Happening::Hears(Box::new(hearing(heard))));
+            self.schedule_event(deadline, ScheduledEvent::ResultArrives(Box::new(arrival(heard))));
         }
         if let (true, Some((Answer::Fixed(heard), way_back))) = (fate.arrives.is_empty(), &answer) {
             let (heard, at) = (heard.clone(), self.now.saturating_add(*way_back));
-            self.plan(at, Happening::Hears(Box::new(hearing(heard))));
+            self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival(heard))));
         }
         for after in fate.arrives {
-            let arrival = Arrival {
+            let arrival = RequestArrival {
                 session,
                 whose,
                 ticket,
@@ -215,7 +215,7 @@ impl World {
                 answer: answer.take(),
             };
             let at = self.now.saturating_add(after);
-            self.plan(at, Happening::Arrives(Box::new(arrival)));
+            self.schedule_event(at, ScheduledEvent::RequestArrives(Box::new(arrival)));
         }
     }
 
@@ -244,14 +244,14 @@ impl World {
                     return;
                 };
                 let at = self.now + Duration::from_millis(self.dice.below(3_000));
-                let hearing = Hearing {
+                let arrival = ResultArrival {
                     session,
                     ticket,
                     reader,
                     heard,
                     is_first,
                 };
-                self.plan(at, Happening::Hears(Box::new(hearing)));
+                self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival)));
             } else {
                 self.tell(index, ticket, &heard);
             }

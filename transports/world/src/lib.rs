@@ -9,7 +9,6 @@ mod closing;
 mod driving;
 mod ending;
 mod fates;
-mod happenings;
 mod job;
 mod journal;
 mod machine;
@@ -19,6 +18,7 @@ mod recording;
 mod reservations;
 mod rule;
 mod scenario;
+mod schedule;
 mod session;
 mod time;
 
@@ -31,13 +31,13 @@ use cycles_proto::{CyclesConfig, Receipt, Ticket, UnixMillis};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledger, Seed};
 
 pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
-use self::happenings::Happening;
 pub use self::job::{Job, JobId, ProcessId, Sent, Settled, Told};
 pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::machine::Machine;
 use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
 pub use self::scenario::{Failed, RandomScenario, Tally};
+use self::schedule::ScheduledEvent;
 pub use self::session::CallerId;
 use self::session::{Driven, DrivenReservation};
 
@@ -65,9 +65,9 @@ pub struct World {
     reservations: Vec<DrivenReservation>,
     jobs: Vec<Job>,
     by_reservation: BTreeMap<ReservationId, JobId>,
-    /// The planned events, by time and in the order in which they were planned.
-    agenda: BTreeMap<(Duration, u64), Happening>,
-    happenings: u64,
+    /// The scheduled events, by time and in the order in which they were scheduled.
+    schedule: BTreeMap<(Duration, u64), ScheduledEvent>,
+    events_scheduled: u64,
     steps: u64,
     /// The tickets of all sessions, for answers under unknown tickets.
     tickets: Vec<Ticket>,
@@ -137,8 +137,8 @@ impl World {
             reservations: Vec::new(),
             jobs: Vec::new(),
             by_reservation: BTreeMap::new(),
-            agenda: BTreeMap::new(),
-            happenings: 0,
+            schedule: BTreeMap::new(),
+            events_scheduled: 0,
             steps: 0,
             tickets: Vec::new(),
             met: Met::default(),

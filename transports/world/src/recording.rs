@@ -8,8 +8,8 @@ use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
 use cycles_proto::{Now, Ticket};
 
 use super::audit::{broken, is_queued, keeps_secret};
-use super::happenings::Happening;
 use super::job::Told;
+use super::schedule::ScheduledEvent;
 use super::{Rule, World};
 
 /// The duration of a change that hangs until the faults stop: longer than any world lasts.
@@ -80,9 +80,9 @@ impl World {
         let at = self.now.saturating_add(time).max(*last);
         *last = at;
         let write = Box::new(write);
-        self.plan(
+        self.schedule_event(
             at,
-            Happening::Stores {
+            ScheduledEvent::JournalChanges {
                 session: index,
                 who,
                 ticket,
@@ -134,7 +134,7 @@ impl World {
         self.check(None, held);
         if self.dice.chance(self.driver.late_steps) {
             let at = self.now + Duration::from_millis(self.dice.below(3_000));
-            self.plan(at, Happening::Scans(index, ticket, principal));
+            self.schedule_event(at, ScheduledEvent::JournalIsRead(index, ticket, principal));
         } else {
             self.scans(index, ticket, principal);
         }

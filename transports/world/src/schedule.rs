@@ -1,4 +1,4 @@
-//! The events outside the sessions: requests arrive, answers return, changes of the journal are made.
+//! The schedule of events outside the sessions: requests arrive, answers return, changes of the journal are made.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,30 +20,30 @@ use super::network::Answer;
 use super::session::Whose;
 use super::{ProcessId, World};
 
-/// A planned event.
+/// An event that will happen at a known time.
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(super) enum ScheduledEvent {
     /// A call of a session leaves.
-    Leaves(usize, Box<Call>),
+    CallLeaves(usize, Box<Call>),
     /// A session gets the report that a call began.
-    Begins(usize, Ticket),
+    BeginningReported(usize, Ticket),
     /// A request reaches the server.
-    Arrives(Box<Arrival>),
+    RequestArrives(Box<RequestArrival>),
     /// A session gets the result of an attempt.
-    Hears(Box<Hearing>),
+    ResultArrives(Box<ResultArrival>),
     /// A change of the journal is made.
-    Stores {
+    JournalChanges {
         session: usize,
         who: usize,
         ticket: Ticket,
         write: Box<JournalWrite>,
     },
     /// A journal is read.
-    Scans(usize, Ticket, Principal),
+    JournalIsRead(usize, Ticket, Principal),
 }
 
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(super) struct RequestArrival {
     pub(super) session: usize,
     pub(super) whose: Whose,
     pub(super) ticket: Ticket,
@@ -54,7 +54,7 @@ pub(super) struct Arrival {
 }
 
 #[derive(Debug)]
-pub(super) struct Hearing {
+pub(super) struct ResultArrival {
     pub(super) session: usize,
     pub(super) ticket: Ticket,
     pub(super) reader: Reader,
@@ -63,19 +63,19 @@ pub(super) struct Hearing {
 }
 
 impl World {
-    pub(super) fn plan(&mut self, at: Duration, happening: Happening) {
-        self.happenings += 1;
-        self.agenda.insert((at, self.happenings), happening);
+    pub(super) fn schedule_event(&mut self, at: Duration, event: ScheduledEvent) {
+        self.events_scheduled += 1;
+        self.schedule.insert((at, self.events_scheduled), event);
     }
 
-    pub(super) fn happens(&mut self, happening: Happening) {
-        let session = match &happening {
-            Happening::Arrives(_) => None,
-            Happening::Hears(hearing) => Some(hearing.session),
-            Happening::Leaves(session, _)
-            | Happening::Begins(session, _)
-            | Happening::Scans(session, ..)
-            | Happening::Stores { session, .. } => Some(*session),
+    pub(super) fn handle_event(&mut self, event: ScheduledEvent) {
+        let session = match &event {
+            ScheduledEvent::RequestArrives(_) => None,
+            ScheduledEvent::ResultArrives(arrival) => Some(arrival.session),
+            ScheduledEvent::CallLeaves(session, _)
+            | ScheduledEvent::BeginningReported(session, _)
+            | ScheduledEvent::JournalIsRead(session, ..)
+            | ScheduledEvent::JournalChanges { session, .. } => Some(*session),
         };
         if let Some(session) = session {
             let process = &self.processes[self.sessions[session].process.0];
@@ -84,22 +84,22 @@ impl World {
             }
             if process.asleep_until > self.now {
                 let at = process.asleep_until;
-                return self.plan(at, happening);
+                return self.schedule_event(at, event);
             }
         }
-        match happening {
-            Happening::Arrives(arrival) => self.arrives(*arrival),
-            Happening::Hears(hearing) => self.hears(*hearing),
-            Happening::Leaves(session, call) => {
+        match event {
+            ScheduledEvent::RequestArrives(arrival) => self.request_arrives(*arrival),
+            ScheduledEvent::ResultArrives(arrival) => self.result_arrives(*arrival),
+            ScheduledEvent::CallLeaves(session, call) => {
                 self.leaves(session, *call);
                 self.drive(session);
             }
-            Happening::Begins(session, ticket) => self.begins(session, ticket),
-            Happening::Scans(session, ticket, principal) => {
+            ScheduledEvent::BeginningReported(session, ticket) => self.begins(session, ticket),
+            ScheduledEvent::JournalIsRead(session, ticket, principal) => {
                 self.scans(session, ticket, principal);
                 self.drive(session);
             }
-            Happening::Stores {
+            ScheduledEvent::JournalChanges {
                 session,
                 who,
                 ticket,
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// A request reaches the server.
-    fn arrives(&mut self, arrival: Arrival) {
+    fn request_arrives(&mut self, arrival: RequestArrival) {
         let job = match arrival.whose {
             Whose::Reservation(at) => Some(self.reservations[at].job),
             Whose::Call(_) => None,
@@ -194,27 +194,27 @@ impl World {
         (self.ledger.events_applied(), is_committed)
     }
 
-    /// Plans the result of an attempt for this time.
-    fn answer(&mut self, at: Duration, arrival: Arrival, heard: Heard) {
-        let hearing = Hearing {
+    /// Schedules the result of an attempt for this time.
+    fn answer(&mut self, at: Duration, arrival: RequestArrival, heard: Heard) {
+        let arrival = ResultArrival {
             session: arrival.session,
             ticket: arrival.ticket,
             reader: arrival.reader,
             heard,
             is_first: true,
         };
-        self.plan(at, Happening::Hears(Box::new(hearing)));
+        self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival)));
     }
 
     /// A session gets the result of an attempt, unless it got one before.
-    fn hears(&mut self, hearing: Hearing) {
-        let (index, ticket) = (hearing.session, hearing.ticket);
+    fn result_arrives(&mut self, arrival: ResultArrival) {
+        let (index, ticket) = (arrival.session, arrival.ticket);
         let is_open = self.sessions[index].exchanges.contains_key(&ticket);
-        match (hearing.is_first, is_open) {
-            (true, true) => self.tell(index, ticket, &hearing.heard),
+        match (arrival.is_first, is_open) {
+            (true, true) => self.tell(index, ticket, &arrival.heard),
             // The connection of a withdrawn call is closed: only a driver that misbehaves keeps reading.
             (true, false) if !self.dice.chance(self.driver.late_answers) => return,
-            (true | false, _) => self.report(index, ticket, &hearing.reader, &hearing.heard),
+            (true | false, _) => self.report(index, ticket, &arrival.reader, &arrival.heard),
         }
         if self.dice.chance(self.driver.unknown_answers) {
             let other = self.dice.below(self.tickets.len() as u64);
@@ -222,16 +222,16 @@ impl World {
                 .ok()
                 .and_then(|other| self.tickets.get(other).copied());
             if let Some(ticket) = other.filter(|ticket| !self.sessions[index].tickets.contains(ticket)) {
-                self.report(index, ticket, &hearing.reader, &hearing.heard);
+                self.report(index, ticket, &arrival.reader, &arrival.heard);
             }
         }
-        if hearing.is_first && self.dice.chance(self.driver.repeated_answers) {
+        if arrival.is_first && self.dice.chance(self.driver.repeated_answers) {
             let at = self.now + Duration::from_millis(self.dice.below(20_000));
-            let again = Hearing {
+            let again = ResultArrival {
                 is_first: false,
-                ..hearing
+                ..arrival
             };
-            self.plan(at, Happening::Hears(Box::new(again)));
+            self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(again)));
         }
         self.drive(index);
     }
@@ -240,10 +240,10 @@ impl World {
     /// only the first has begun.
     pub(super) fn crash_stores(&mut self, process: ProcessId, remains: Remains) {
         let mut begun = BTreeSet::new();
-        for happening in self.agenda.values() {
-            let Happening::Stores {
+        for event in self.schedule.values() {
+            let ScheduledEvent::JournalChanges {
                 session, who, write, ..
-            } = happening
+            } = event
             else {
                 continue;
             };
@@ -259,14 +259,14 @@ impl World {
         }
     }
 
-    /// Plans the changes of the journal that hang: they are made now that the faults have stopped.
+    /// Schedules the changes of the journal that hang: they are made now that the faults have stopped.
     pub(super) fn unhang_stores(&mut self) {
         let soon = self.now + Duration::from_secs(60);
-        let hanging = self.agenda.split_off(&(soon, 0));
-        for ((at, number), happening) in hanging {
-            let is_store = matches!(happening, Happening::Stores { .. });
-            self.agenda
-                .insert((if is_store { soon } else { at }, number), happening);
+        let hanging = self.schedule.split_off(&(soon, 0));
+        for ((at, number), event) in hanging {
+            let is_store = matches!(event, ScheduledEvent::JournalChanges { .. });
+            self.schedule
+                .insert((if is_store { soon } else { at }, number), event);
         }
         for last in self
             .sessions
