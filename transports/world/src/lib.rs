@@ -1,20 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-mod accounts;
-mod acts;
 mod audit;
 mod builder;
-mod carrying;
-mod closing;
-mod driving;
-mod ending;
-mod fates;
+mod callers;
+mod cost_locations;
+mod driver;
+mod finish;
+mod flush_and_close;
 mod job;
 mod journal;
 mod machine;
 mod network;
 mod process;
-mod recording;
+mod process_control;
 mod reservations;
 mod rule;
 mod scenario;

@@ -7,17 +7,17 @@ use cycles_proto::journal::JournalWrite;
 use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
 use cycles_proto::{Now, Ticket};
 
-use super::audit::{broken, is_queued, keeps_secret};
-use super::job::Told;
-use super::schedule::ScheduledEvent;
-use super::{Rule, World};
+use crate::audit::{broken, is_queued, keeps_secret};
+use crate::job::Told;
+use crate::schedule::ScheduledEvent;
+use crate::{Rule, World};
 
 /// The duration of a change that hangs until the faults stop: longer than any world lasts.
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
 
 impl World {
     /// The session asks for a change of the journal.
-    pub(super) fn begins_to_store(
+    pub(crate) fn begins_to_store(
         &mut self,
         index: usize,
         now: Now,
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// A change of the journal is made.
-    pub(super) fn stores(&mut self, index: usize, who: usize, ticket: Ticket, write: &JournalWrite) {
+    pub(crate) fn stores(&mut self, index: usize, who: usize, ticket: Ticket, write: &JournalWrite) {
         let client = &mut self.sessions[index].callers[who].journal;
         let stored = self.journal.apply(client, write);
         let directory = client.directory.clone();
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// The session asks for a scan of a journal.
-    pub(super) fn begins_to_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
+    pub(crate) fn begins_to_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let held = self.sessions[index].watch.scanning(principal);
         self.check(None, held);
         if self.dice.chance(self.driver.late_steps) {
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// A journal is read, with its claim if that is free.
-    pub(super) fn scans(&mut self, index: usize, ticket: Ticket, principal: Principal) {
+    pub(crate) fn scans(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let Some(who) = self.sessions[index].who_is(principal) else {
             return;
         };
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// The session gives a claim back.
-    pub(super) fn unclaims(&mut self, index: usize, principal: Principal) {
+    pub(crate) fn unclaims(&mut self, index: usize, principal: Principal) {
         if let Some(who) = self.sessions[index].who_is(principal) {
             let directory = &self.sessions[index].callers[who].journal.directory;
             if self.claims.get(directory) == Some(&index) {
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// The session reports an event.
-    pub(super) fn tells(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
+    pub(crate) fn tells(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
         self.met.panicked += u64::from(matches!(event, Event::Panicked { .. }));
         self.met.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
         if let Event::BeatFailed { error, .. } | Event::SettlementFailed { error, .. } = &event {

@@ -1,5 +1,8 @@
 //! The driver: executes the steps of a session, and checks the session meanwhile.
 
+mod calls;
+mod journal;
+
 use std::time::Duration;
 
 use cycles_proto::Now;
@@ -14,7 +17,7 @@ const STEPS_AT_ONCE: usize = 1_000;
 
 impl World {
     /// Polls a session and executes its steps until it waits.
-    pub(super) fn drive(&mut self, index: usize) {
+    pub(crate) fn drive(&mut self, index: usize) {
         let process = self.sessions[index].process;
         let now = self.processes[process.0].now(self.now);
         self.sessions[index].wake = None;
@@ -222,16 +225,16 @@ impl World {
         self.sessions[index].busy.iter().copied().collect()
     }
 
-    pub(super) fn principal_of(&self, index: usize, who: usize) -> Principal {
+    pub(crate) fn principal_of(&self, index: usize, who: usize) -> Principal {
         self.sessions[index].callers[who].caller.principal()
     }
 
-    pub(super) fn reservation_of(&self, index: usize, key: ReservationKey) -> Option<usize> {
+    pub(crate) fn reservation_of(&self, index: usize, key: ReservationKey) -> Option<usize> {
         self.sessions[index].reservations.get(&key).copied()
     }
 
     /// The numbers of a process's sessions.
-    pub(super) fn sessions_of(&self, process: ProcessId) -> Vec<usize> {
+    pub(crate) fn sessions_of(&self, process: ProcessId) -> Vec<usize> {
         self.processes[process.0].sessions.clone()
     }
 }

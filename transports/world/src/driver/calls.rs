@@ -7,17 +7,17 @@ use cycles_proto::session::Key;
 use cycles_proto::{Call, Failure, FailureKind, Now, Ticket, Urgency};
 use cycles_sandbox::Operation;
 
-use super::audit::{Heard, broken, is_refused};
-use super::job::Sent;
-use super::network::{Answer, Fate};
-use super::process::EPOCH;
-use super::schedule::{RequestArrival, ResultArrival, ScheduledEvent};
-use super::session::{Exchange, Whose};
-use super::{Rule, World};
+use crate::audit::{Heard, broken, is_refused};
+use crate::job::Sent;
+use crate::network::{Answer, Fate};
+use crate::process::EPOCH;
+use crate::schedule::{RequestArrival, ResultArrival, ScheduledEvent};
+use crate::session::{Exchange, Whose};
+use crate::{Rule, World};
 
 impl World {
     /// The session hands out a call.
-    pub(super) fn sends(&mut self, index: usize, now: Now, call: Call) {
+    pub(crate) fn sends(&mut self, index: usize, now: Now, call: Call) {
         let operation = Operation::of(call.request.method(), call.request.uri().path());
         let Some(whose) = self.whose_call(index, now, &call) else {
             return;
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    fn check_key(&self, index: usize, whose: Whose, call: &Call) -> super::audit::Held {
+    fn check_key(&self, index: usize, whose: Whose, call: &Call) -> crate::audit::Held {
         let who = match whose {
             Whose::Reservation(at) => self.reservations[at].who,
             Whose::Call(id) => match self.sessions[index].calls.get(&id) {
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// The call begins, unless it was withdrawn.
-    pub(super) fn leaves(&mut self, index: usize, call: Call) {
+    pub(crate) fn leaves(&mut self, index: usize, call: Call) {
         let ticket = call.ticket;
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// The beginning of a call is reported late.
-    pub(super) fn begins(&mut self, index: usize, ticket: Ticket) {
+    pub(crate) fn begins(&mut self, index: usize, ticket: Ticket) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         if let Some(exchange) = session.exchanges.get(&ticket) {
@@ -220,7 +220,7 @@ impl World {
     }
 
     /// A call is withdrawn: a driver that behaves closes its connection.
-    pub(super) fn withdraws(&mut self, index: usize, now: Now, ticket: Ticket) {
+    pub(crate) fn withdraws(&mut self, index: usize, now: Now, ticket: Ticket) {
         self.note(|| format!("  session {index} withdraws {ticket:?}"));
         let session = &mut self.sessions[index];
         session.watch.withdrawing(now, ticket);
@@ -259,7 +259,7 @@ impl World {
     }
 
     /// Reports the result of a call that was handed out.
-    pub(super) fn tell(&mut self, index: usize, ticket: Ticket, heard: &Heard) {
+    pub(crate) fn tell(&mut self, index: usize, ticket: Ticket, heard: &Heard) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         let Some(exchange) = session.exchanges.remove(&ticket) else {
@@ -294,7 +294,7 @@ impl World {
     }
 
     /// Reports an answer to a session, whether or not the session waits for it.
-    pub(super) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, heard: &Heard) {
+    pub(crate) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, heard: &Heard) {
         let now = self.time_of(index);
         let machine = &mut self.sessions[index].machine;
         match heard {
@@ -315,7 +315,7 @@ impl World {
     }
 
     /// The time of a session's process.
-    pub(super) fn time_of(&self, index: usize) -> Now {
+    pub(crate) fn time_of(&self, index: usize) -> Now {
         self.processes[self.sessions[index].process.0].now(self.now)
     }
 }
