@@ -104,7 +104,7 @@ impl World {
                 return self.check(None, held);
             }
         }
-        let is_open = |(_, session): &(usize, &super::Driven)| !session.calls.is_empty();
+        let is_open = |(_, session): &(usize, &super::DrivenSession)| !session.calls.is_empty();
         let open = self.living_sessions().find(is_open).map(|(index, _)| index);
         if let Some(index) = open {
             let held = broken(Rule::Ends, format!("a call of session {index} has no answer"));

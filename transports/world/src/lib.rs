@@ -37,7 +37,7 @@ pub use self::rule::{Rule, Violation};
 pub use self::scenario::{Failed, RandomScenario, Tally};
 use self::schedule::ScheduledEvent;
 pub use self::session::CallerId;
-use self::session::{Driven, DrivenReservation};
+use self::session::{DrivenReservation, DrivenSession};
 
 /// A simulated world of clients and their server.
 pub struct World {
@@ -59,7 +59,7 @@ pub struct World {
     claims: BTreeMap<String, usize>,
     places: usize,
     processes: Vec<Process>,
-    sessions: Vec<Driven>,
+    sessions: Vec<DrivenSession>,
     reservations: Vec<DrivenReservation>,
     jobs: Vec<Job>,
     by_reservation: BTreeMap<ReservationId, JobId>,
@@ -251,8 +251,8 @@ impl World {
     }
 
     /// The sessions of living processes, with their numbers.
-    fn living_sessions(&self) -> impl Iterator<Item = (usize, &Driven)> {
-        let is_alive = |(_, session): &(usize, &Driven)| self.processes[session.process.0].is_alive;
+    fn living_sessions(&self) -> impl Iterator<Item = (usize, &DrivenSession)> {
+        let is_alive = |(_, session): &(usize, &DrivenSession)| self.processes[session.process.0].is_alive;
         self.sessions.iter().enumerate().filter(is_alive)
     }
 

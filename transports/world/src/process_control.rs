@@ -11,7 +11,7 @@ use super::World;
 use super::job::{JobId, ProcessId};
 use super::journal::Remains;
 use super::process::Process;
-use super::session::{CallerId, Driven, Who};
+use super::session::{CallerId, DrivenSession, Who};
 
 /// Processes.
 impl World {
@@ -59,7 +59,8 @@ impl World {
         let seed = self.seed();
         let mut machine = (self.make)(Session::new(Arc::clone(&config), seed));
         machine.set_places(self.places);
-        self.sessions.push(Driven::new(process, machine, self.places));
+        self.sessions
+            .push(DrivenSession::new(process, machine, self.places));
         self.processes[process.0].sessions.push(index);
         self.add_caller_to(index, config)
     }

@@ -31,7 +31,7 @@ impl fmt::Display for CallerId {
 
 /// A session and its driver's state.
 #[derive(Debug)]
-pub(super) struct Driven {
+pub(super) struct DrivenSession {
     pub(super) process: ProcessId,
     pub(super) machine: Box<dyn Machine>,
     pub(super) callers: Vec<Who>,
@@ -131,7 +131,7 @@ pub(super) struct DrivenReservation {
 /// Whether there is a grant, a receipt and an outcome.
 pub(super) type Seen = (bool, bool, bool);
 
-impl Driven {
+impl DrivenSession {
     pub(super) fn new(process: ProcessId, machine: Box<dyn Machine>, places: usize) -> Self {
         Self {
             process,
