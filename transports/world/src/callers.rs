@@ -42,14 +42,20 @@ impl World {
         request: ReservationCreateRequest,
         is_blocking: bool,
     ) -> Result<JobId, Error> {
-        let CallerId { session: index, who } = caller;
+        let CallerId {
+            session: index,
+            caller_index,
+        } = caller;
         let seed = self.seed();
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
-        let watch = Watch::fresh(session.callers[who].config().journal_enabled());
+        let watch = Watch::fresh(session.callers[caller_index].config().journal_enabled());
         // Each job has its own observer, so that its events can be told apart.
         let observer = ObserverId(self.reservations.len() as u64 + 1);
-        let mut caller = session.callers[who].caller.clone().with_observer(observer);
+        let mut caller = session.callers[caller_index]
+            .caller
+            .clone()
+            .with_observer(observer);
         if is_blocking {
             caller = caller.blocking();
         }
@@ -58,7 +64,7 @@ impl World {
         let mut job = Job::default();
         job.book.tenant = caller.config().subject().tenant.clone();
         self.jobs.push(job);
-        let at = self.add_reservation(id, index, who, watch);
+        let at = self.add_reservation(id, index, caller_index, watch);
         let reservation = &mut self.reservations[at];
         (reservation.key, reservation.is_blocking) = (Some(key), is_blocking);
         self.sessions[index].reservations.insert(key, at);
@@ -73,11 +79,14 @@ impl World {
     /// # Panics
     /// If the caller is not of this world.
     pub fn ask(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
-        let CallerId { session: index, who } = caller;
+        let CallerId {
+            session: index,
+            caller_index,
+        } = caller;
         let now = self.wake_up(index)?;
         let seed = self.seed();
         let session = &mut self.sessions[index];
-        let mut caller = session.callers[who].caller.clone();
+        let mut caller = session.callers[caller_index].caller.clone();
         if is_blocking {
             caller = caller.blocking();
         }
@@ -89,7 +98,7 @@ impl World {
         let key = session.machine.call(now, &caller, operation).ok()?;
         let asked = Asked {
             key,
-            who,
+            caller_index,
             is_blocking,
             attempts: BTreeSet::new(),
             is_over: false,

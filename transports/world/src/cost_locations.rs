@@ -33,9 +33,9 @@ impl World {
             .collect();
         let sessions: Vec<_> = self.living_sessions().map(|(index, _)| index).collect();
         for index in sessions {
-            for who in 0..self.sessions[index].callers.len() {
-                let flushed = self.left(index, who);
-                self.check_count(index, who, &flushed, &locations);
+            for caller_index in 0..self.sessions[index].callers.len() {
+                let flushed = self.left(index, caller_index);
+                self.check_count(index, caller_index, &flushed, &locations);
             }
         }
         // Costs in no location whose process is gone, so that no process counts them.
@@ -52,18 +52,18 @@ impl World {
     pub(super) fn check_flushed(
         &mut self,
         index: usize,
-        who: usize,
+        caller_index: usize,
         flushed: &Flushed,
         since: Option<Duration>,
     ) {
         let locations: Vec<_> = (0..self.jobs.len())
             .map(|index| self.locate(JobId(index)))
             .collect();
-        self.check_count(index, who, flushed, &locations);
+        self.check_count(index, caller_index, flushed, &locations);
         let Some(since) = since.filter(|_| flushed.is_complete()) else {
             return;
         };
-        let directory = &self.sessions[index].callers[who].journal.directory;
+        let directory = &self.sessions[index].callers[caller_index].journal.directory;
         let is_hidden = |job: &Job| {
             let has_ended = job.book.ended.is_some_and(|ended| ended < since);
             let first = job.book.first_record.as_ref();
@@ -79,11 +79,17 @@ impl World {
         }
     }
 
-    fn check_count(&mut self, index: usize, who: usize, flushed: &Flushed, locations: &[Option<Location>]) {
+    fn check_count(
+        &mut self,
+        index: usize,
+        caller_index: usize,
+        flushed: &Flushed,
+        locations: &[Option<Location>],
+    ) {
         let ours: Vec<_> = locations
             .iter()
             .enumerate()
-            .filter(|(job, _)| self.is_of(JobId(*job), index, who))
+            .filter(|(job, _)| self.is_of(JobId(*job), index, caller_index))
             .collect();
         let nowhere = ours
             .iter()
@@ -103,19 +109,21 @@ impl World {
     }
 
     /// Whether this caller began the job.
-    fn is_of(&self, job: JobId, index: usize, who: usize) -> bool {
+    fn is_of(&self, job: JobId, index: usize, caller_index: usize) -> bool {
         let origin = self.jobs[job.0].book.origin.map(|at| &self.reservations[at]);
-        origin.is_some_and(|reservation| (reservation.session, reservation.who) == (index, who))
+        origin.is_some_and(|reservation| {
+            (reservation.session, reservation.caller_index) == (index, caller_index)
+        })
     }
 
     /// The number of this caller's costs that only the session knows.
-    pub(super) fn only_here(&self, index: usize, who: usize) -> usize {
+    pub(super) fn only_here(&self, index: usize, caller_index: usize) -> usize {
         let is_only_here = |job: &JobId| {
             let of = &self.jobs[job.0];
             of.cost.is_some() && of.settled.is_empty() && !of.book.was_durable && self.file_of(*job).is_none()
         };
         let jobs = (0..self.jobs.len()).map(JobId);
-        jobs.filter(|job| self.is_of(*job, index, who) && is_only_here(job))
+        jobs.filter(|job| self.is_of(*job, index, caller_index) && is_only_here(job))
             .count()
     }
 

@@ -7,7 +7,7 @@ use cycles_proto::models::ReservationId;
 use super::audit::{books, broken};
 use super::job::{JobId, ProcessId};
 use super::journal::JournalHealth;
-use super::session::Who;
+use super::session::CallerState;
 use super::{Rule, Violation, World};
 
 impl World {
@@ -64,10 +64,10 @@ impl World {
     /// Starts a process for every directory with records that has none.
     fn start_missing_processes(&mut self) {
         for index in (0..self.sessions.len()).rev() {
-            let is_served = |who: &Who| {
+            let is_served = |caller: &CallerState| {
                 let others = self.living_sessions().filter(|(_, it)| it.closed.is_none());
                 let mut others = others.flat_map(|(_, session)| &session.callers);
-                others.any(|other| other.journal.directory == who.journal.directory)
+                others.any(|other| other.journal.directory == caller.journal.directory)
             };
             if !self.sessions[index].callers.iter().all(is_served) {
                 self.restart(self.sessions[index].process);

@@ -20,24 +20,35 @@ impl World {
     /// Flushes all callers of a process.
     pub fn flush(&mut self, process: ProcessId) {
         for session in self.sessions_of(process) {
-            for who in 0..self.sessions[session].callers.len() {
-                self.flush_for(CallerId { session, who }, A_WHILE);
+            for caller_index in 0..self.sessions[session].callers.len() {
+                self.flush_for(
+                    CallerId {
+                        session,
+                        caller_index,
+                    },
+                    A_WHILE,
+                );
             }
         }
     }
 
     /// Flushes a caller for this long, and checks the result.
     pub fn flush_for(&mut self, caller: CallerId, time: Duration) {
-        let CallerId { session: index, who } = caller;
+        let CallerId {
+            session: index,
+            caller_index,
+        } = caller;
         let Some(now) = self.wake_up(index) else { return };
         self.note(|| format!("{caller} flushes for {time:?}"));
         let until = now.mono.saturating_add(time);
         let session = &mut self.sessions[index];
-        let key = session.machine.flush(now, &session.callers[who].caller, until);
+        let key = session
+            .machine
+            .flush(now, &session.callers[caller_index].caller, until);
         let since = self.now;
         session.flushes.push(Flushing {
             key,
-            who,
+            caller_index,
             since,
             until,
             was_due: None,
@@ -76,7 +87,7 @@ impl World {
         for mut flush in open {
             if let Some(flushed) = self.sessions[index].machine.flushed(flush.key) {
                 self.note(|| format!("session {index} has flushed: {flushed:?}"));
-                self.check_flushed(index, flush.who, &flushed, Some(flush.since));
+                self.check_flushed(index, flush.caller_index, &flushed, Some(flush.since));
                 self.sessions[index].machine.forget_flush(flush.key);
                 continue;
             }
@@ -120,9 +131,9 @@ impl World {
 
     /// Checks that a session that is through has left no cost that only it knows, except those that it reports.
     fn check_costs_kept(&mut self, index: usize) {
-        for who in 0..self.sessions[index].callers.len() {
-            let left = self.left(index, who);
-            let only_here = self.only_here(index, who);
+        for caller_index in 0..self.sessions[index].callers.len() {
+            let left = self.left(index, caller_index);
+            let only_here = self.only_here(index, caller_index);
             if only_here > left.unrecorded + left.ending {
                 let what = format!("{only_here} costs end with the session, but it reports {left:?}");
                 self.check(None, broken(Rule::ClosedWithCosts, what));
@@ -130,9 +141,9 @@ impl World {
         }
     }
 
-    pub(super) fn left(&mut self, index: usize, who: usize) -> Flushed {
+    pub(super) fn left(&mut self, index: usize, caller_index: usize) -> Flushed {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
-        session.machine.left(now, &session.callers[who].caller)
+        session.machine.left(now, &session.callers[caller_index].caller)
     }
 }

@@ -11,7 +11,7 @@ use super::World;
 use super::job::{JobId, ProcessId};
 use super::journal::Remains;
 use super::process::Process;
-use super::session::{CallerId, DrivenSession, Who};
+use super::session::{CallerId, CallerState, DrivenSession};
 
 /// Processes.
 impl World {
@@ -41,7 +41,9 @@ impl World {
         self.note(|| format!("{id} starts, as {process} did"));
         for session in self.sessions_of(process) {
             let callers = self.sessions[session].callers.iter();
-            let mut configs = callers.map(|who| Arc::clone(who.config())).collect::<Vec<_>>();
+            let mut configs = callers
+                .map(|caller| Arc::clone(caller.config()))
+                .collect::<Vec<_>>();
             let caller = self.add_session(id, configs.remove(0));
             for config in configs {
                 self.add_caller_to(caller.session, config);
@@ -79,7 +81,10 @@ impl World {
     /// If the process is not of this world.
     pub fn caller(&self, process: ProcessId) -> CallerId {
         let session = self.processes[process.0].sessions[0];
-        CallerId { session, who: 0 }
+        CallerId {
+            session,
+            caller_index: 0,
+        }
     }
 
     /// All callers of a process.
@@ -90,7 +95,10 @@ impl World {
         let sessions = self.processes[process.0].sessions.iter();
         let callers = sessions.flat_map(|&session| {
             let callers = 0..self.sessions[session].callers.len();
-            callers.map(move |who| CallerId { session, who })
+            callers.map(move |caller_index| CallerId {
+                session,
+                caller_index,
+            })
         });
         callers.collect()
     }
@@ -100,9 +108,9 @@ impl World {
         let callers = &mut self.sessions[index].callers;
         let id = CallerId {
             session: index,
-            who: callers.len(),
+            caller_index: callers.len(),
         };
-        callers.push(Who::new(caller, index));
+        callers.push(CallerState::new(caller, index));
         self.flush_for(id, Duration::ZERO);
         id
     }
@@ -140,8 +148,8 @@ impl World {
         self.crash_stores(process, remains);
         for session in self.sessions_of(process) {
             self.claims.retain(|_, holder| *holder != session);
-            for who in &self.sessions[session].callers {
-                self.journal.end(&who.journal);
+            for caller in &self.sessions[session].callers {
+                self.journal.end(&caller.journal);
             }
         }
     }

@@ -9,7 +9,7 @@ use cycles_sandbox::ReservationStatus;
 
 use super::audit::{Watch, broken};
 use super::job::{Job, JobId};
-use super::session::{DrivenReservation, Who};
+use super::session::{CallerState, DrivenReservation};
 use super::{Rule, World};
 
 impl World {
@@ -25,8 +25,9 @@ impl World {
         let (path, body) = (call.request.uri().path(), call.request.body());
         let text = String::from_utf8_lossy(body);
         let key = call.request.headers().get("x-cycles-api-key");
-        let is_its_key =
-            |who: &Who| key.is_some_and(|key| key.as_bytes() == who.config().api_key().expose().as_bytes());
+        let is_its_key = |caller: &CallerState| {
+            key.is_some_and(|key| key.as_bytes() == caller.config().api_key().expose().as_bytes())
+        };
         let is_body = |record: &JournalRecord| record.body().as_bytes() == &body[..];
         let is_named = |record: &JournalRecord| {
             let id = record.reservation_id().as_str();
@@ -34,7 +35,7 @@ impl World {
         };
         // If the request differs from the record, or has another key, the checks have to detect it.
         let found = self
-            .record_of(index, |who, record| is_its_key(who) && is_body(record))
+            .record_of(index, |caller, record| is_its_key(caller) && is_body(record))
             .or_else(|| self.record_of(index, |_, record| is_body(record)))
             .or_else(|| self.record_of(index, |_, record| is_named(record)))?;
         self.resumes(index, now, key_of, found)
@@ -49,9 +50,9 @@ impl World {
         principal: Principal,
         id: &RecordId,
     ) -> Option<usize> {
-        let is_its = |who: &Who| who.caller.principal() == principal;
+        let is_its = |caller: &CallerState| caller.caller.principal() == principal;
         let found = self
-            .record_of(index, |who, record| is_its(who) && record.id() == id)
+            .record_of(index, |caller, record| is_its(caller) && record.id() == id)
             .or_else(|| self.record_of(index, |_, record| record.id() == id))?;
         self.resumes(index, now, key, found)
     }
@@ -59,12 +60,12 @@ impl World {
     fn record_of(
         &self,
         index: usize,
-        is_it: impl Fn(&Who, &JournalRecord) -> bool,
+        is_it: impl Fn(&CallerState, &JournalRecord) -> bool,
     ) -> Option<(usize, RecordId)> {
         let mut callers = self.sessions[index].callers.iter().enumerate();
-        callers.find_map(|(at, who)| {
-            let mut records = who.scanned.values().map(|(record, _)| record);
-            let record = records.find(|record| is_it(who, record))?;
+        callers.find_map(|(at, caller)| {
+            let mut records = caller.scanned.values().map(|(record, _)| record);
+            let record = records.find(|record| is_it(caller, record))?;
             Some((at, record.id().clone()))
         })
     }
@@ -74,9 +75,9 @@ impl World {
         index: usize,
         now: Now,
         key: ReservationKey,
-        (who, id): (usize, RecordId),
+        (caller_index, id): (usize, RecordId),
     ) -> Option<usize> {
-        let caller = &self.sessions[index].callers[who];
+        let caller = &self.sessions[index].callers[caller_index];
         let has_journal = caller.config().journal_enabled();
         let (record, pause) = caller.scanned.get(&id).cloned()?;
         let tenant = caller.config().subject().tenant.clone();
@@ -92,7 +93,7 @@ impl World {
         job.book.recorded_at.get_or_insert(record.recorded_at());
         job.cost = job.cost.take().or_else(|| cost(&record));
         let watch = Watch::resumed(&record, has_journal, pause);
-        let at = self.add_reservation(id, index, who, watch);
+        let at = self.add_reservation(id, index, caller_index, watch);
         self.reservations[at].key = Some(key);
         self.sessions[index].reservations.insert(key, at);
         self.note(|| format!("{id}: session {index} resumes its record as reservation {at}"));
@@ -126,13 +127,19 @@ impl World {
         id
     }
 
-    pub(super) fn add_reservation(&mut self, job: JobId, session: usize, who: usize, watch: Watch) -> usize {
+    pub(super) fn add_reservation(
+        &mut self,
+        job: JobId,
+        session: usize,
+        caller_index: usize,
+        watch: Watch,
+    ) -> usize {
         let at = self.reservations.len();
         self.reservations.push(DrivenReservation {
             job,
             process: self.sessions[session].process,
             session,
-            who,
+            caller_index,
             key: None,
             watch,
             is_blocking: false,

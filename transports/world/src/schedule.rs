@@ -34,7 +34,7 @@ pub(super) enum ScheduledEvent {
     /// A change of the journal is made.
     JournalChanges {
         session: usize,
-        who: usize,
+        caller_index: usize,
         ticket: Ticket,
         write: Box<JournalWrite>,
     },
@@ -101,10 +101,10 @@ impl World {
             }
             ScheduledEvent::JournalChanges {
                 session,
-                who,
+                caller_index,
                 ticket,
                 write,
-            } => self.stores(session, who, ticket, &write),
+            } => self.stores(session, caller_index, ticket, &write),
         }
     }
 
@@ -242,7 +242,10 @@ impl World {
         let mut begun = BTreeSet::new();
         for event in self.schedule.values() {
             let ScheduledEvent::JournalChanges {
-                session, who, write, ..
+                session,
+                caller_index,
+                write,
+                ..
             } = event
             else {
                 continue;
@@ -250,9 +253,9 @@ impl World {
             if self.sessions[*session].process != process {
                 continue;
             }
-            let is_next = begun.insert((*session, *who, &write.id().reservation));
+            let is_next = begun.insert((*session, *caller_index, &write.id().reservation));
             if is_next || remains == Remains::All {
-                let client = &self.sessions[*session].callers[*who].journal;
+                let client = &self.sessions[*session].callers[*caller_index].journal;
                 let cut = self.dice.bits();
                 self.journal.crash_during(client, write, remains, cut);
             }

@@ -20,12 +20,12 @@ use super::machine::Machine;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId {
     pub(super) session: usize,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
 }
 
 impl fmt::Display for CallerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "caller {} of session {}", self.who, self.session)
+        write!(f, "caller {} of session {}", self.caller_index, self.session)
     }
 }
 
@@ -34,7 +34,7 @@ impl fmt::Display for CallerId {
 pub(super) struct DrivenSession {
     pub(super) process: ProcessId,
     pub(super) machine: Box<dyn Machine>,
-    pub(super) callers: Vec<Who>,
+    pub(super) callers: Vec<CallerState>,
     /// The time of the next poll, in the world's time.
     pub(super) wake: Option<Duration>,
     pub(super) reservations: BTreeMap<ReservationKey, usize>,
@@ -57,7 +57,7 @@ pub(super) struct DrivenSession {
 
 /// A caller, and the journal of its principal.
 #[derive(Debug)]
-pub(super) struct Who {
+pub(super) struct CallerState {
     pub(super) caller: Caller,
     /// Its files.
     pub(super) journal: Client,
@@ -69,7 +69,7 @@ pub(super) struct Who {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) key: CallKey<BalanceResponse>,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
     pub(super) is_blocking: bool,
     pub(super) attempts: BTreeSet<Ticket>,
     pub(super) is_over: bool,
@@ -79,7 +79,7 @@ pub(super) struct Asked {
 #[derive(Debug)]
 pub(super) struct Flushing {
     pub(super) key: FlushKey,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
     /// When it began, in the world's time.
     pub(super) since: Duration,
     /// Its deadline, by the clock of its process.
@@ -111,7 +111,7 @@ pub(super) struct DrivenReservation {
     pub(super) job: JobId,
     pub(super) process: ProcessId,
     pub(super) session: usize,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
     /// `None` until the session has reported it.
     pub(super) key: Option<ReservationKey>,
     pub(super) watch: Watch,
@@ -151,10 +151,10 @@ impl DrivenSession {
         }
     }
 
-    pub(super) fn who_is(&self, principal: Principal) -> Option<usize> {
+    pub(super) fn caller_of(&self, principal: Principal) -> Option<usize> {
         self.callers
             .iter()
-            .position(|who| who.caller.principal() == principal)
+            .position(|caller| caller.caller.principal() == principal)
     }
 
     /// The state of a reservation that a caller sees.
@@ -167,7 +167,7 @@ impl DrivenSession {
     }
 }
 
-impl Who {
+impl CallerState {
     pub(super) fn new(caller: Caller, session: usize) -> Self {
         Self {
             journal: Client::new(caller.config(), session),

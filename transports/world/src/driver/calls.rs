@@ -107,14 +107,17 @@ impl World {
     }
 
     fn check_key(&self, index: usize, whose: Whose, call: &Call) -> crate::audit::Held {
-        let who = match whose {
-            Whose::Reservation(at) => self.reservations[at].who,
+        let caller_index = match whose {
+            Whose::Reservation(at) => self.reservations[at].caller_index,
             Whose::Call(id) => match self.sessions[index].calls.get(&id) {
-                Some(asked) => asked.who,
+                Some(asked) => asked.caller_index,
                 None => return Ok(()),
             },
         };
-        let key = self.sessions[index].callers[who].config().api_key().expose();
+        let key = self.sessions[index].callers[caller_index]
+            .config()
+            .api_key()
+            .expose();
         let sent = call.request.headers().get("x-cycles-api-key");
         match sent.is_some_and(|sent| sent.as_bytes() == key.as_bytes()) {
             true => Ok(()),
@@ -285,7 +288,7 @@ impl World {
                     .watch
                     .heard(now, ticket, heard, is_held, &self.jobs[reservation.job.0]);
                 if reservation.watch.is_resumed && is_settlement {
-                    let principal = self.principal_of(index, self.reservations[at].who);
+                    let principal = self.principal_of(index, self.reservations[at].caller_index);
                     self.sessions[index].watch.replayed(principal, is_refused(heard));
                 }
             }

@@ -49,8 +49,8 @@ impl World {
         let is_late = session.watch.is_journal_late(principal);
         let reservation = &mut self.reservations[at];
         let id = reservation.job;
-        let who = &session.callers[reservation.who];
-        let mut held = match who.caller.principal() == principal {
+        let caller = &session.callers[reservation.caller_index];
+        let mut held = match caller.caller.principal() == principal {
             true => Ok(()),
             false => broken(
                 Rule::PrincipalsApart,
@@ -63,19 +63,19 @@ impl World {
                 .storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
         if let JournalWrite::Put(record) = &write {
-            let secret = who.config().api_key().expose();
+            let secret = caller.config().api_key().expose();
             held = held.and_then(|()| keeps_secret("a record", &record.to_json(), secret));
             self.by_reservation
                 .entry(record.reservation_id().clone())
                 .or_insert(id);
         }
-        let who = reservation.who;
+        let caller_index = reservation.caller_index;
         self.check(Some(id), held);
         self.note(|| format!("{id}, reservation {at} stores {} {ticket:?}", described(&write)));
         let time = self.time_of_a_change();
         let last = self.sessions[index]
             .last_writes
-            .entry((who, write.id().reservation.clone()))
+            .entry((caller_index, write.id().reservation.clone()))
             .or_default();
         let at = self.now.saturating_add(time).max(*last);
         *last = at;
@@ -84,7 +84,7 @@ impl World {
             at,
             ScheduledEvent::JournalChanges {
                 session: index,
-                who,
+                caller_index,
                 ticket,
                 write,
             },
@@ -104,13 +104,13 @@ impl World {
     }
 
     /// A change of the journal is made.
-    pub(crate) fn stores(&mut self, index: usize, who: usize, ticket: Ticket, write: &JournalWrite) {
-        let client = &mut self.sessions[index].callers[who].journal;
+    pub(crate) fn stores(&mut self, index: usize, caller_index: usize, ticket: Ticket, write: &JournalWrite) {
+        let client = &mut self.sessions[index].callers[caller_index].journal;
         let stored = self.journal.apply(client, write);
         let directory = client.directory.clone();
         self.note(|| format!("  session {index}: stored {ticket:?} {stored:?}"));
         let now = self.time_of(index);
-        let principal = self.principal_of(index, who);
+        let principal = self.principal_of(index, caller_index);
         let session = &mut self.sessions[index];
         if let Some(at) = session.writes.remove(&ticket) {
             let reservation = &mut self.reservations[at];
@@ -142,11 +142,11 @@ impl World {
 
     /// A journal is read, with its claim if that is free.
     pub(crate) fn scans(&mut self, index: usize, ticket: Ticket, principal: Principal) {
-        let Some(who) = self.sessions[index].who_is(principal) else {
+        let Some(caller_index) = self.sessions[index].caller_of(principal) else {
             return;
         };
         let now = self.time_of(index);
-        let client = &mut self.sessions[index].callers[who].journal;
+        let client = &mut self.sessions[index].callers[caller_index].journal;
         let directory = client.directory.clone();
         let has_claim = !self.has_claims || !self.claims.contains_key(&directory);
         self.met.yielded += u64::from(!has_claim);
@@ -160,7 +160,7 @@ impl World {
             )
         });
         let session = &mut self.sessions[index];
-        session.callers[who].note_scan(now, &records);
+        session.callers[caller_index].note_scan(now, &records);
         session
             .watch
             .scanned(now, principal, has_claim, records.is_empty());
@@ -174,8 +174,8 @@ impl World {
 
     /// The session gives a claim back.
     pub(crate) fn unclaims(&mut self, index: usize, principal: Principal) {
-        if let Some(who) = self.sessions[index].who_is(principal) {
-            let directory = &self.sessions[index].callers[who].journal.directory;
+        if let Some(caller_index) = self.sessions[index].caller_of(principal) {
+            let directory = &self.sessions[index].callers[caller_index].journal.directory;
             if self.claims.get(directory) == Some(&index) {
                 self.claims.remove(directory);
             }
@@ -193,8 +193,11 @@ impl World {
             let held = self.sessions[index].watch.beat_failed(error);
             self.check(None, held);
         }
-        for who in 0..self.sessions[index].callers.len() {
-            let secret = self.sessions[index].callers[who].config().api_key().expose();
+        for caller_index in 0..self.sessions[index].callers.len() {
+            let secret = self.sessions[index].callers[caller_index]
+                .config()
+                .api_key()
+                .expose();
             let held = keeps_secret("an event", &format!("{event:?}"), secret);
             self.check(None, held);
         }

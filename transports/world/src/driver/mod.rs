@@ -76,7 +76,9 @@ impl World {
             let is_late = reservation
                 .watch
                 .note_poll(now, is_held, &self.jobs[reservation.job.0]);
-            let principal = self.sessions[index].callers[reservation.who].caller.principal();
+            let principal = self.sessions[index].callers[reservation.caller_index]
+                .caller
+                .principal();
             if is_late {
                 self.met.hung += 1;
                 self.sessions[index].watch.journal_is_late(principal, true);
@@ -225,8 +227,8 @@ impl World {
         self.sessions[index].busy.iter().copied().collect()
     }
 
-    pub(crate) fn principal_of(&self, index: usize, who: usize) -> Principal {
-        self.sessions[index].callers[who].caller.principal()
+    pub(crate) fn principal_of(&self, index: usize, caller_index: usize) -> Principal {
+        self.sessions[index].callers[caller_index].caller.principal()
     }
 
     pub(crate) fn reservation_of(&self, index: usize, key: ReservationKey) -> Option<usize> {
