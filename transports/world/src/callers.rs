@@ -13,7 +13,7 @@ use super::World;
 use super::audit::Watch;
 use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
-use super::session::{Asked, CallerId};
+use super::session::{BalanceCall, CallerId};
 
 /// The acts of callers. An act on a job whose process has crashed does nothing. If the process sleeps, an act first
 /// lets time pass until it wakes up.
@@ -78,7 +78,7 @@ impl World {
     ///
     /// # Panics
     /// If the caller is not of this world.
-    pub fn ask(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
+    pub fn get_balances(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
         let CallerId {
             session: index,
             caller_index,
@@ -96,21 +96,21 @@ impl World {
         };
         let operation = Operation::get_balances(caller.config(), &params, seed).ok()?;
         let key = session.machine.call(now, &caller, operation).ok()?;
-        let asked = Asked {
+        let call = BalanceCall {
             key,
             caller_index,
             is_blocking,
             attempts: BTreeSet::new(),
             is_over: false,
         };
-        session.calls.insert(key.id(), asked);
+        session.calls.insert(key.id(), call);
         self.note(|| format!("session {index} asks for the balances"));
         self.drive(index);
         Some(key.id())
     }
 
     /// Stops waiting for the balances.
-    pub fn forget_ask(&mut self, caller: CallerId, call: CallId) {
+    pub fn forget_get_balances(&mut self, caller: CallerId, call: CallId) {
         let index = caller.session;
         let Some(now) = self.wake_up(index) else { return };
         self.note(|| format!("session {index}: its caller stops waiting for the balances"));

@@ -84,7 +84,7 @@ struct Met {
     hung: u64,
     yielded: u64,
     closed: u64,
-    asked: u64,
+    answered_calls: u64,
 }
 
 impl World {

@@ -41,7 +41,7 @@ pub(super) struct DrivenSession {
     /// The reservations of reservations that have not ended, or that still have work outside. Only these are checked: a
     /// process that replays its journal for weeks has thousands of others.
     pub(super) busy: BTreeSet<usize>,
-    pub(super) calls: BTreeMap<CallId, Asked>,
+    pub(super) calls: BTreeMap<CallId, BalanceCall>,
     pub(super) flushes: Vec<Flushing>,
     /// The calls that were handed out and not yet reported.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
@@ -67,7 +67,7 @@ pub(super) struct CallerState {
 
 /// A call with one request and one answer.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct BalanceCall {
     pub(super) key: CallKey<BalanceResponse>,
     pub(super) caller_index: usize,
     pub(super) is_blocking: bool,

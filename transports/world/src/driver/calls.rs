@@ -40,8 +40,8 @@ impl World {
         held = held.and_then(|()| self.check_key(index, whose, &call));
         match whose {
             Whose::Call(id) => {
-                if let Some(asked) = self.sessions[index].calls.get_mut(&id) {
-                    asked.attempts.insert(ticket);
+                if let Some(call) = self.sessions[index].calls.get_mut(&id) {
+                    call.attempts.insert(ticket);
                 }
                 self.check(None, held);
                 self.note(|| format!("session {index} sends {} {ticket:?}", operation.name()));
@@ -100,8 +100,8 @@ impl World {
         match whose {
             Whose::Reservation(at) => self.reservations[at].is_blocking,
             Whose::Call(id) => {
-                let asked = self.sessions[index].calls.get(&id);
-                asked.is_some_and(|asked| asked.is_blocking)
+                let call = self.sessions[index].calls.get(&id);
+                call.is_some_and(|call| call.is_blocking)
             }
         }
     }
@@ -110,7 +110,7 @@ impl World {
         let caller_index = match whose {
             Whose::Reservation(at) => self.reservations[at].caller_index,
             Whose::Call(id) => match self.sessions[index].calls.get(&id) {
-                Some(asked) => asked.caller_index,
+                Some(call) => call.caller_index,
                 None => return Ok(()),
             },
         };
@@ -271,8 +271,8 @@ impl World {
         session.watch.resolved(ticket);
         match exchange.whose {
             Whose::Call(id) => {
-                if let Some(asked) = session.calls.get_mut(&id) {
-                    asked.attempts.remove(&ticket);
+                if let Some(call) = session.calls.get_mut(&id) {
+                    call.attempts.remove(&ticket);
                 }
             }
             Whose::Reservation(at) => {

@@ -177,18 +177,18 @@ impl World {
     fn calls_rest(&mut self, index: usize, until: Option<Duration>) {
         let session = &mut self.sessions[index];
         let mut held = Ok(());
-        for asked in session.calls.values_mut().filter(|asked| !asked.is_over) {
-            if session.machine.answer(asked.key).is_some() {
-                asked.is_over = true;
-                self.met.asked += 1;
-            } else if until.is_none() && asked.attempts.is_empty() {
+        for call in session.calls.values_mut().filter(|call| !call.is_over) {
+            if session.machine.answer(call.key).is_some() {
+                call.is_over = true;
+                self.met.answered_calls += 1;
+            } else if until.is_none() && call.attempts.is_empty() {
                 held = broken(
                     Rule::WaitsOnOutside,
                     "the session waits forever, but a call is not answered",
                 );
             }
         }
-        session.calls.retain(|_, asked| !asked.is_over);
+        session.calls.retain(|_, call| !call.is_over);
         self.check(None, held);
     }
 

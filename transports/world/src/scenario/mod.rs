@@ -81,7 +81,7 @@ pub struct Tally {
     /// Processes that ended because their sessions were closed.
     pub closed: u64,
     /// Calls with one request and one answer that were answered.
-    pub asked: u64,
+    pub answered_calls: u64,
 }
 
 /// The failure of a random scenario: an invariant did not hold.
@@ -217,7 +217,7 @@ impl Tally {
             hung: self.hung + other.hung,
             yielded: self.yielded + other.yielded,
             closed: self.closed + other.closed,
-            asked: self.asked + other.asked,
+            answered_calls: self.answered_calls + other.answered_calls,
         }
     }
 }
@@ -238,7 +238,7 @@ fn tally(world: &World) -> Tally {
         hung: world.met.hung,
         yielded: world.met.yielded,
         closed: world.met.closed,
-        asked: world.met.asked,
+        answered_calls: world.met.answered_calls,
         ..Tally::default()
     };
     for (_, job) in world.jobs() {

@@ -59,9 +59,9 @@ pub(super) enum Fortune {
     /// The state machine of one of the agents' reservations panics.
     Panic(u64),
     /// One of the callers asks for the balances, blocking or not.
-    Ask(u64, bool),
+    GetBalances(u64, bool),
     /// The caller stops waiting for the balances.
-    ForgetAsk,
+    ForgetGetBalances,
     /// The other keys, of this tenant and of another one, are revoked or valid again.
     Revoked(bool),
 }
@@ -136,9 +136,10 @@ impl Plan {
                     .push((at, Fortune::Flush(dice.below(4), dice.time(1, 17)))),
                 2 | 3 => {
                     self.fortunes
-                        .push((at, Fortune::Ask(dice.below(4), dice.one_in(4))));
+                        .push((at, Fortune::GetBalances(dice.below(4), dice.one_in(4))));
                     if dice.one_in(2) {
-                        self.fortunes.push((at + dice.millis(2_000), Fortune::ForgetAsk));
+                        self.fortunes
+                            .push((at + dice.millis(2_000), Fortune::ForgetGetBalances));
                     }
                 }
                 4 | 5 => self.fortunes.push((at, Fortune::Panic(dice.below(4)))),

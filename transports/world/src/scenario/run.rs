@@ -17,8 +17,8 @@ pub(super) struct ScenarioRun<'a> {
     agents: Vec<Agent<'a>>,
     /// Its processes, the latest last.
     processes: Vec<ProcessId>,
-    /// The last call other than a reservation.
-    asked: Option<(CallerId, CallId)>,
+    /// The last call for the balances.
+    balance_call: Option<(CallerId, CallId)>,
 }
 
 impl<'a> ScenarioRun<'a> {
@@ -49,7 +49,7 @@ impl<'a> ScenarioRun<'a> {
             world,
             agents: plan.errands.iter().map(Agent::new).collect(),
             processes: vec![process],
-            asked: None,
+            balance_call: None,
         }
     }
 
@@ -125,13 +125,15 @@ impl<'a> ScenarioRun<'a> {
                     world.panic_in(*job);
                 }
             }
-            (Fortune::Ask(which, is_blocking), Some(process)) => {
+            (Fortune::GetBalances(which, is_blocking), Some(process)) => {
                 let caller = one_of(world, process, *which);
-                self.asked = world.ask(caller, *is_blocking).map(|call| (caller, call));
+                self.balance_call = world
+                    .get_balances(caller, *is_blocking)
+                    .map(|call| (caller, call));
             }
-            (Fortune::ForgetAsk, _) => {
-                if let Some((caller, call)) = self.asked.take() {
-                    world.forget_ask(caller, call);
+            (Fortune::ForgetGetBalances, _) => {
+                if let Some((caller, call)) = self.balance_call.take() {
+                    world.forget_get_balances(caller, call);
                 }
             }
             (Fortune::Revoked(is_revoked), _) => {

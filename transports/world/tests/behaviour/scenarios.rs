@@ -86,7 +86,7 @@ fn random_scenarios_keep_the_invariants() {
             hung,
             yielded,
             closed,
-            asked,
+            answered_calls,
             ..
         } = tally;
         let all = [
@@ -107,7 +107,7 @@ fn random_scenarios_keep_the_invariants() {
             hung,
             yielded,
             closed,
-            asked,
+            answered_calls,
         ];
         assert!(all.iter().all(|count| *count > 0), "{tally:?}");
     }
