@@ -51,7 +51,7 @@ pub struct Sent {
 /// An event that a session reported.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Told {
+pub struct ReportedEvent {
     /// The time since the world's start.
     pub at: Duration,
     /// The process that reported it.
@@ -84,7 +84,7 @@ pub struct Job {
     /// All requests for it, in the order in which they were handed out.
     pub requests: Vec<Sent>,
     /// All its events.
-    pub events: Vec<Told>,
+    pub events: Vec<ReportedEvent>,
     /// The charges of its cost in the ledger: one, if everything is right.
     pub settled: Vec<Settled>,
     /// Its outcomes in all sessions that drove it, in order. A session that crashed before has none.

@@ -8,7 +8,7 @@ use cycles_proto::session::{Key, ObserverId, Principal, Scanned};
 use cycles_proto::{Now, Ticket};
 
 use crate::audit::{broken, is_queued, keeps_secret};
-use crate::job::Told;
+use crate::job::ReportedEvent;
 use crate::schedule::ScheduledEvent;
 use crate::{Rule, World};
 
@@ -238,7 +238,7 @@ impl World {
         };
         if let Some(id) = job {
             let (at, process) = (self.now, self.sessions[index].process);
-            self.jobs[id.0].events.push(Told { at, process, event });
+            self.jobs[id.0].events.push(ReportedEvent { at, process, event });
         }
     }
 
