@@ -43,8 +43,8 @@ impl World {
             **location == Some(Location::Nowhere) && self.live_origin(JobId(*job)).is_none()
         };
         if let Some((job, _)) = locations.iter().enumerate().find(is_forgotten) {
-            let held = broken(Rule::CostKept, "a recorded cost is no longer in any file");
-            self.check(Some(JobId(job)), held);
+            let checked = broken(Rule::CostKept, "a recorded cost is no longer in any file");
+            self.keep_violation(Some(JobId(job)), checked);
         }
     }
 
@@ -75,7 +75,7 @@ impl World {
             .position(|(location, job)| *location == Some(Location::Record) && is_hidden(job));
         if let Some(job) = hidden {
             let what = format!("the flush reports {flushed:?}, but there is a record of an ended process");
-            self.check(Some(JobId(job)), broken(Rule::FlushIsTrue, what));
+            self.keep_violation(Some(JobId(job)), broken(Rule::FlushIsTrue, what));
         }
     }
 
@@ -97,14 +97,14 @@ impl World {
             .count();
         if nowhere > flushed.unrecorded {
             let what = format!("the flush reports {flushed:?}, but {nowhere} costs are nowhere");
-            self.check(None, broken(Rule::CostKept, what));
+            self.keep_violation(None, broken(Rule::CostKept, what));
         } else if flushed.is_complete()
             && let Some((job, location)) = ours
                 .iter()
                 .find(|(job, location)| self.is_open(JobId(*job), **location))
         {
             let what = format!("the flush reports {flushed:?}, but a cost is in {location:?}");
-            self.check(Some(JobId(*job)), broken(Rule::FlushIsTrue, what));
+            self.keep_violation(Some(JobId(*job)), broken(Rule::FlushIsTrue, what));
         }
     }
 

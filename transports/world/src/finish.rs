@@ -84,43 +84,43 @@ impl World {
         for index in 0..self.reservations.len() {
             let reservation = &self.reservations[index];
             if !reservation.is_done && self.processes[reservation.process.0].is_alive {
-                let held = broken(
+                let checked = broken(
                     Rule::Ends,
                     format!(
                         "reservation {index} has not ended: {:?}",
                         self.sessions[reservation.session].machine
                     ),
                 );
-                self.check(Some(reservation.job), held);
+                self.keep_violation(Some(reservation.job), checked);
             }
         }
         for (index, process) in self.processes.iter().enumerate() {
             let is_closed = |session: &usize| self.sessions[*session].closed.is_some();
             if process.is_alive && process.sessions.iter().all(is_closed) {
-                let held = broken(
+                let checked = broken(
                     Rule::Ends,
                     format!("process {index} was closed but has not ended"),
                 );
-                return self.check(None, held);
+                return self.keep_violation(None, checked);
             }
         }
         let is_open = |(_, session): &(usize, &super::DrivenSession)| !session.calls.is_empty();
         let open = self.living_sessions().find(is_open).map(|(index, _)| index);
         if let Some(index) = open {
-            let held = broken(Rule::Ends, format!("a call of session {index} has no answer"));
-            self.check(None, held);
+            let checked = broken(Rule::Ends, format!("a call of session {index} has no answer"));
+            self.keep_violation(None, checked);
         }
         for index in 0..self.jobs.len() {
             let is_lost = self.live_origin(JobId(index)).is_none();
-            let held = self.jobs[index].check_kept(is_lost);
-            self.check(Some(JobId(index)), held);
+            let checked = self.jobs[index].check_kept(is_lost);
+            self.keep_violation(Some(JobId(index)), checked);
         }
         let payer = |id: &str| {
             let job = self.by_reservation.get(&ReservationId::from(id))?;
             self.jobs[job.0].book.tenant.as_deref()
         };
-        let held = books(&self.ledger, self.jobs.iter(), payer);
-        self.check(None, held);
+        let checked = books(&self.ledger, self.jobs.iter(), payer);
+        self.keep_violation(None, checked);
     }
 }
 

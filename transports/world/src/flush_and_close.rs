@@ -100,7 +100,7 @@ impl World {
                     "the session waits until {until:?}, but a flush had to end at {:?}",
                     flush.until
                 );
-                self.check(None, broken(Rule::FlushEnds, what));
+                self.keep_violation(None, broken(Rule::FlushEnds, what));
             }
             self.sessions[index].flushes.push(flush);
         }
@@ -136,7 +136,7 @@ impl World {
             let only_here = self.only_here(index, caller_index);
             if only_here > left.unrecorded + left.ending {
                 let what = format!("{only_here} costs end with the session, but it reports {left:?}");
-                self.check(None, broken(Rule::ClosedWithCosts, what));
+                self.keep_violation(None, broken(Rule::ClosedWithCosts, what));
             }
         }
     }

@@ -232,8 +232,8 @@ impl World {
     }
 
     /// Keeps the first violation, which stops the world.
-    fn check(&mut self, job: Option<JobId>, held: audit::Held) {
-        if let (Err((rule, what)), None) = (held, &self.violation) {
+    fn keep_violation(&mut self, job: Option<JobId>, checked: audit::CheckResult) {
+        if let (Err((rule, what)), None) = (checked, &self.violation) {
             self.violation = Some(Violation {
                 rule,
                 at: self.now,

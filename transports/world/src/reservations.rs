@@ -82,11 +82,11 @@ impl World {
         let (record, pause) = caller.scanned.get(&id).cloned()?;
         let tenant = caller.config().subject().tenant.clone();
         let principal = caller.caller.principal();
-        let held = self.sessions[index].watch.resuming(now, principal);
+        let checked = self.sessions[index].watch.resuming(now, principal);
         let id = self
             .job_of_record(&record)
             .unwrap_or_else(|| self.found(&record, tenant));
-        self.check(Some(id), held);
+        self.keep_violation(Some(id), checked);
         // The record was written, even if its writer got an error or the world did not see it.
         let job = &mut self.jobs[id.0];
         job.book.was_durable = true;
@@ -171,7 +171,7 @@ impl World {
             .cloned();
         // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
         let outcome = seen.or_else(|| Some(Outcome::Settled(reservation.watch.told_receipt.clone()?)));
-        let held = match outcome {
+        let checked = match outcome {
             None if reservation.watch.is_resumed || reservation.is_forgotten => Ok(()),
             None if reservation.was_lost => {
                 job.book.is_running = false;
@@ -188,13 +188,13 @@ impl World {
                 broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
             }
             Some(outcome) => {
-                let held = reservation.watch.ended(job, &outcome, is_released);
+                let checked = reservation.watch.ended(job, &outcome, is_released);
                 job.outcomes.push(outcome);
-                held
+                checked
             }
         };
         self.note(|| format!("{id}, reservation {at} is done"));
-        self.check(Some(id), held);
+        self.keep_violation(Some(id), checked);
     }
 }
 

@@ -162,14 +162,14 @@ impl World {
         let (events, is_committed) = self.taken(job);
         // The ledger forgets a reservation after a month, so it may cease to be committed.
         if events > before.0 || (is_committed && !before.1) {
-            let held = audit::settled(&self.jobs[job.0], operation, time);
+            let checked = audit::settled(&self.jobs[job.0], operation, time);
             let charged = charged(&self.jobs[job.0], response);
             self.jobs[job.0].settled.push(Settled {
                 at: time,
                 by: operation,
                 charged,
             });
-            self.check(Some(job), held);
+            self.keep_violation(Some(job), checked);
         }
         if operation == Operation::CreateReservation {
             // A reservation that gives a late grant back sends no event.

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use cycles_sandbox::{DEFAULT_TENANT, Ledger, ReservationStatus, Unit};
 
-use super::{Held, broken};
+use super::{CheckResult, broken};
 use crate::job::Job;
 use crate::rule::Rule;
 
 impl Job {
     /// Checks that the cost is in the ledger or reported as lost. `is_lost` is whether the only process that knew it is
     /// gone.
-    pub(crate) fn check_kept(&self, is_lost: bool) -> Held {
+    pub(crate) fn check_kept(&self, is_lost: bool) -> CheckResult {
         let Some(cost) = &self.cost else { return Ok(()) };
         if !self.settled.is_empty() || self.book.was_surfaced || (is_lost && !self.book.was_durable) {
             return Ok(());
@@ -29,7 +29,7 @@ pub(crate) fn books<'a>(
     ledger: &Ledger,
     jobs: impl Iterator<Item = &'a Job>,
     payer: impl Fn(&str) -> Option<&'a str>,
-) -> Held {
+) -> CheckResult {
     let mut held: BTreeMap<(&str, Unit), i64> = BTreeMap::new();
     for id in ledger.reservation_ids() {
         if let Some(reservation) = ledger.reservation(id)

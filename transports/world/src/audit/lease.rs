@@ -5,7 +5,7 @@ use std::time::Duration;
 use cycles_proto::Event;
 use cycles_proto::Now;
 
-use super::{Held, broken};
+use super::{CheckResult, broken};
 use crate::rule::Rule;
 
 /// The facts about a lease that are visible from outside: when it was requested, and what the server answered.
@@ -42,7 +42,7 @@ impl LeaseWatch {
     }
 
     /// Checks that a wait ends before the lease does. Before `floor` the server wants no beat.
-    pub(super) fn waits(&self, now: Now, until: Option<Duration>, floor: Option<Duration>) -> Held {
+    pub(super) fn waits(&self, now: Now, until: Option<Duration>, floor: Option<Duration>) -> CheckResult {
         let Some(lasts) = self.lasts.filter(|_| !self.has_stopped && !self.is_lost) else {
             return Ok(());
         };

@@ -29,7 +29,7 @@ use super::job::Job;
 use super::rule::Rule;
 
 /// The result of a check; an error has the broken rule and a description.
-pub(super) type Held = Result<(), (Rule, String)>;
+pub(super) type CheckResult = Result<(), (Rule, String)>;
 
 pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule, String)> {
     Err((rule, what.into()))
@@ -138,7 +138,7 @@ impl Watch {
         ticket: Ticket,
         write: &JournalWrite,
         is_journal_late: bool,
-    ) -> Held {
+    ) -> CheckResult {
         match write {
             JournalWrite::Put(record) => {
                 if let Err(problem) = JournalRecord::parse(record.to_json().as_bytes()) {
@@ -283,7 +283,7 @@ impl Watch {
         until: Option<Duration>,
         is_held: bool,
         is_full: bool,
-    ) -> Held {
+    ) -> CheckResult {
         self.check_told()?;
         if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !job.book.is_running {
             return broken(
@@ -300,7 +300,7 @@ impl Watch {
     }
 
     /// Checks that the session does not wait too long for a change of the journal.
-    fn waits_for_stores(&self, until: Option<Duration>) -> Held {
+    fn waits_for_stores(&self, until: Option<Duration>) -> CheckResult {
         let waited_for = self.stores.values().filter(|store| !store.is_late);
         for store in waited_for {
             let end = store.asked.saturating_add(STORE_DEADLINE);
@@ -317,7 +317,7 @@ impl Watch {
     }
 
     /// Checks that a wait ends in the future.
-    pub(super) fn waits_ahead(now: Now, until: Option<Duration>) -> Held {
+    pub(super) fn waits_ahead(now: Now, until: Option<Duration>) -> CheckResult {
         match until {
             Some(at) if at <= now.mono => broken(
                 Rule::WaitsAhead,
@@ -338,7 +338,7 @@ impl Watch {
     }
 
     /// Checks that every failure was reported.
-    pub(super) fn check_told(&self) -> Held {
+    pub(super) fn check_told(&self) -> CheckResult {
         if self.was_lost {
             return Ok(());
         }
@@ -356,7 +356,7 @@ impl Watch {
 }
 
 /// Checks that a cost that the ledger charged was not charged before.
-pub(super) fn settled(job: &Job, by: Operation, now: UnixMillis) -> Held {
+pub(super) fn settled(job: &Job, by: Operation, now: UnixMillis) -> CheckResult {
     /// How long the server remembers the key of an event.
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
     match job.settled.last() {
@@ -379,7 +379,7 @@ pub(super) fn settled(job: &Job, by: Operation, now: UnixMillis) -> Held {
 const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::CreateEvent);
 
 /// Checks that `text` does not contain the secret.
-pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
+pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> CheckResult {
     if text.contains(secret) {
         return broken(Rule::SecretKept, format!("the API key is in {what}"));
     }
@@ -387,7 +387,7 @@ pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
 }
 
 /// Notes the first request of an operation and key, and checks that later ones have the same bytes.
-fn same_bytes(job: &mut Job, operation: Operation, key: &str, body: &Bytes) -> Held {
+fn same_bytes(job: &mut Job, operation: Operation, key: &str, body: &Bytes) -> CheckResult {
     let first = job
         .book
         .bytes

@@ -4,13 +4,13 @@ use cycles_proto::models::ReservationStatus;
 use cycles_proto::outcome::{Aside, Released};
 use cycles_proto::{Outcome, Receipt};
 
-use super::{Cleared, Held, Watch, broken};
+use super::{CheckResult, Cleared, Watch, broken};
 use crate::job::Job;
 use crate::rule::Rule;
 
 impl Watch {
     /// Checks the outcome with which the reservation has ended.
-    pub(crate) fn ended(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> Held {
+    pub(crate) fn ended(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
             if receipt.is_settled() && job.settled.is_empty() {
@@ -70,7 +70,7 @@ impl Watch {
     }
 
     /// Checks that the record of a finished cost is out of the way of later replays.
-    fn check_cleared(&self, receipt: &Receipt) -> Held {
+    fn check_cleared(&self, receipt: &Receipt) -> CheckResult {
         let due = match receipt {
             Receipt::Committed(_) | Receipt::RecoveredViaEvent(_) => Some(Cleared::Removed),
             Receipt::Rejected { .. } => Some(Cleared::Aside(Aside::Rejected)),
@@ -91,7 +91,7 @@ impl Watch {
     }
 
     /// Checks that a partial charge, and only that, was reported.
-    fn check_shortfall_told(&self, job: &Job, receipt: &Receipt) -> Held {
+    fn check_shortfall_told(&self, job: &Job, receipt: &Receipt) -> CheckResult {
         let (Some(cost), Some(last)) = (&job.cost, job.settled.last()) else {
             return Ok(());
         };

@@ -7,7 +7,7 @@ use cycles_proto::{Call, Now};
 use cycles_sandbox::Operation;
 use serde::Deserialize;
 
-use super::{Attempt, Held, Watch, broken, same_bytes};
+use super::{Attempt, CheckResult, Watch, broken, same_bytes};
 use crate::job::Job;
 use crate::rule::Rule;
 
@@ -34,7 +34,13 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
 
 impl Watch {
     /// Checks a call that is handed out.
-    pub(crate) fn sending(&mut self, job: &mut Job, now: Now, operation: Operation, call: &Call) -> Held {
+    pub(crate) fn sending(
+        &mut self,
+        job: &mut Job,
+        now: Now,
+        operation: Operation,
+        call: &Call,
+    ) -> CheckResult {
         let body: Body = serde_json::from_slice(call.request.body()).unwrap_or_default();
         let key = body.idempotency_key.as_deref().unwrap_or_default();
         let header = call.request.headers().get("x-idempotency-key");
@@ -77,7 +83,14 @@ impl Watch {
         Ok(())
     }
 
-    fn settling(&mut self, job: &mut Job, now: Now, operation: Operation, call: &Call, body: &Body) -> Held {
+    fn settling(
+        &mut self,
+        job: &mut Job,
+        now: Now,
+        operation: Operation,
+        call: &Call,
+        body: &Body,
+    ) -> CheckResult {
         let asked = body.actual.as_ref().map(|actual| actual.amount);
         if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != asked {
             return broken(
@@ -121,7 +134,7 @@ impl Watch {
     }
 
     /// Checks the rate of beats: when little time is left, a few may follow each other at once, but never this many.
-    fn beating(&mut self, now: Now) -> Held {
+    fn beating(&mut self, now: Now) -> CheckResult {
         const MOST: usize = 5;
         if self.beats.len() == MOST
             && let Some(first) = self.beats.pop_front()
@@ -133,7 +146,7 @@ impl Watch {
         Ok(())
     }
 
-    fn charging_event(&self, job: &Job, now: Now) -> Held {
+    fn charging_event(&self, job: &Job, now: Now) -> CheckResult {
         const DAY: Duration = Duration::from_secs(86_400);
         if !self.may_charge_event {
             return broken(
@@ -160,7 +173,7 @@ fn is_settlement(operation: Operation) -> bool {
     matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
 }
 
-fn not_before(now: Now, floor: Option<Duration>, what: &str) -> Held {
+fn not_before(now: Now, floor: Option<Duration>, what: &str) -> CheckResult {
     match floor {
         Some(floor) if now.mono < floor => broken(
             Rule::NotBefore,

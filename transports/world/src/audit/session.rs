@@ -6,7 +6,7 @@ use std::time::Duration;
 use cycles_proto::session::{Close, Principal};
 use cycles_proto::{Error, FailureKind, Now, Ticket};
 
-use super::{Held, broken};
+use super::{CheckResult, broken};
 use crate::rule::Rule;
 
 /// The audit's state for one session.
@@ -58,7 +58,13 @@ impl SessionWatch {
     }
 
     /// Checks a call that is handed out. It takes a place unless the waiting caller makes it.
-    pub(crate) fn sending(&mut self, now: Now, ticket: Ticket, is_lease: bool, takes_a_place: bool) -> Held {
+    pub(crate) fn sending(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        is_lease: bool,
+        takes_a_place: bool,
+    ) -> CheckResult {
         if self.closed == Some(Close::WritingOnly) {
             return broken(Rule::ClosedForGood, "a call is sent after the session was closed");
         }
@@ -120,7 +126,7 @@ impl SessionWatch {
     }
 
     /// Checks a beat that failed.
-    pub(crate) fn beat_failed(&self, error: &Error) -> Held {
+    pub(crate) fn beat_failed(&self, error: &Error) -> CheckResult {
         let share = self.places / 4;
         if is_queued(error) && self.leases_at_rest < share {
             let leases = self.leases_at_rest;
@@ -146,7 +152,7 @@ impl SessionWatch {
     }
 
     /// Checks a scan that the session asks for.
-    pub(crate) fn scanning(&mut self, principal: Principal) -> Held {
+    pub(crate) fn scanning(&mut self, principal: Principal) -> CheckResult {
         self.refused.remove(&principal);
         if self.closed.is_some() {
             return broken(
@@ -167,7 +173,7 @@ impl SessionWatch {
     }
 
     /// Checks the first request for a record of an earlier run.
-    pub(crate) fn resuming(&self, now: Now, principal: Principal) -> Held {
+    pub(crate) fn resuming(&self, now: Now, principal: Principal) -> CheckResult {
         if let Some(since) = self.yields.get(&principal)
             && now.mono < since.saturating_add(YIELDS)
         {

@@ -36,21 +36,21 @@ impl World {
         let is_lease = matches!(call.urgency, Urgency::Lease(_));
         let takes_a_place = is_lease || !self.is_blocking(index, whose);
         let session = &mut self.sessions[index];
-        let mut held = session.watch.sending(now, ticket, is_lease, takes_a_place);
-        held = held.and_then(|()| self.check_key(index, whose, &call));
+        let mut checked = session.watch.sending(now, ticket, is_lease, takes_a_place);
+        checked = checked.and_then(|()| self.check_key(index, whose, &call));
         match whose {
             Whose::Call(id) => {
                 if let Some(call) = self.sessions[index].calls.get_mut(&id) {
                     call.attempts.insert(ticket);
                 }
-                self.check(None, held);
+                self.keep_violation(None, checked);
                 self.note(|| format!("session {index} sends {} {ticket:?}", operation.name()));
             }
             Whose::Reservation(at) => {
                 let reservation = &mut self.reservations[at];
                 let id = reservation.job;
                 let job = &mut self.jobs[id.0];
-                held = held.and_then(|()| reservation.watch.sending(job, now, operation, &call));
+                checked = checked.and_then(|()| reservation.watch.sending(job, now, operation, &call));
                 let header = call.request.headers().get("x-idempotency-key");
                 let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
                 job.requests.push(Sent {
@@ -61,7 +61,7 @@ impl World {
                     body: call.request.body().clone(),
                 });
                 self.sessions[index].busy.insert(at);
-                self.check(Some(id), held);
+                self.keep_violation(Some(id), checked);
                 self.note(|| format!("{id}, reservation {at} sends {} {ticket:?}", operation.name()));
             }
         }
@@ -83,13 +83,13 @@ impl World {
                     let what = format!(
                         "session {index} sends {call:?}, which belongs to no record that it was given"
                     );
-                    self.check(None, broken(Rule::KnownCost, what));
+                    self.keep_violation(None, broken(Rule::KnownCost, what));
                 }
                 at.map(Whose::Reservation)
             }
             Some(Key::Call(id)) => Some(Whose::Call(id)),
             Some(Key::Flush(_)) | None => {
-                self.check(None, broken(Rule::Ends, format!("{call:?} has no owner")));
+                self.keep_violation(None, broken(Rule::Ends, format!("{call:?} has no owner")));
                 None
             }
         }
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    fn check_key(&self, index: usize, whose: Whose, call: &Call) -> crate::audit::Held {
+    fn check_key(&self, index: usize, whose: Whose, call: &Call) -> crate::audit::CheckResult {
         let caller_index = match whose {
             Whose::Reservation(at) => self.reservations[at].caller_index,
             Whose::Call(id) => match self.sessions[index].calls.get(&id) {
@@ -145,7 +145,7 @@ impl World {
         };
         if may_begin && is_withdrawn {
             let what = format!("{ticket:?} may begin although it was withdrawn before");
-            self.check(None, broken(Rule::WithdrawnNotSent, what));
+            self.keep_violation(None, broken(Rule::WithdrawnNotSent, what));
         }
         if !may_begin {
             self.met.not_begun += 1;

@@ -26,11 +26,11 @@ impl World {
         write: JournalWrite,
     ) {
         let Some(Key::Reservation(key)) = self.sessions[index].machine.whose(ticket) else {
-            let held = broken(
+            let checked = broken(
                 Rule::Ends,
                 format!("the change ({}) has no owner", described(&write)),
             );
-            return self.check(None, held);
+            return self.keep_violation(None, checked);
         };
         let known = self.reservation_of(index, key);
         let Some(at) = known.or_else(|| self.find_resumed_by_record(index, now, key, principal, write.id()))
@@ -39,7 +39,7 @@ impl World {
                 "session {index} asks for a change ({}) of an unknown record",
                 described(&write)
             );
-            return self.check(None, broken(Rule::KnownCost, what));
+            return self.keep_violation(None, broken(Rule::KnownCost, what));
         };
         self.tickets.push(ticket);
         let session = &mut self.sessions[index];
@@ -50,27 +50,27 @@ impl World {
         let reservation = &mut self.reservations[at];
         let id = reservation.job;
         let caller = &session.callers[reservation.caller_index];
-        let mut held = match caller.caller.principal() == principal {
+        let mut checked = match caller.caller.principal() == principal {
             true => Ok(()),
             false => broken(
                 Rule::PrincipalsApart,
                 "a record goes to another principal's journal",
             ),
         };
-        held = held.and_then(|()| {
+        checked = checked.and_then(|()| {
             reservation
                 .watch
                 .storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
         if let JournalWrite::Put(record) = &write {
             let secret = caller.config().api_key().expose();
-            held = held.and_then(|()| keeps_secret("a record", &record.to_json(), secret));
+            checked = checked.and_then(|()| keeps_secret("a record", &record.to_json(), secret));
             self.by_reservation
                 .entry(record.reservation_id().clone())
                 .or_insert(id);
         }
         let caller_index = reservation.caller_index;
-        self.check(Some(id), held);
+        self.keep_violation(Some(id), checked);
         self.note(|| format!("{id}, reservation {at} stores {} {ticket:?}", described(&write)));
         let time = self.time_of_a_change();
         let last = self.sessions[index]
@@ -130,8 +130,8 @@ impl World {
 
     /// The session asks for a scan of a journal.
     pub(crate) fn begins_to_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
-        let held = self.sessions[index].watch.scanning(principal);
-        self.check(None, held);
+        let checked = self.sessions[index].watch.scanning(principal);
+        self.keep_violation(None, checked);
         if self.dice.chance(self.driver.late_steps) {
             let at = self.now + Duration::from_millis(self.dice.below(3_000));
             self.schedule_event(at, ScheduledEvent::JournalIsRead(index, ticket, principal));
@@ -190,16 +190,16 @@ impl World {
             self.met.queued += u64::from(is_queued(error));
         }
         if let Event::BeatFailed { error, .. } = &event {
-            let held = self.sessions[index].watch.beat_failed(error);
-            self.check(None, held);
+            let checked = self.sessions[index].watch.beat_failed(error);
+            self.keep_violation(None, checked);
         }
         for caller_index in 0..self.sessions[index].callers.len() {
             let secret = self.sessions[index].callers[caller_index]
                 .config()
                 .api_key()
                 .expose();
-            let held = keeps_secret("an event", &format!("{event:?}"), secret);
-            self.check(None, held);
+            let checked = keeps_secret("an event", &format!("{event:?}"), secret);
+            self.keep_violation(None, checked);
         }
         let reservations = self.reservations_of_event(index, observer, &event);
         self.note(|| {
@@ -212,11 +212,11 @@ impl World {
         for at in &reservations {
             let is_panic = matches!(event, Event::Panicked { .. });
             if is_panic && !self.reservations[*at].was_lost {
-                let held = broken(
+                let checked = broken(
                     Rule::PanicStaysAlone,
                     "it was lost in another reservation's panic",
                 );
-                self.check(Some(self.reservations[*at].job), held);
+                self.keep_violation(Some(self.reservations[*at].job), checked);
             }
             let reservation = &mut self.reservations[*at];
             let job = &mut self.jobs[reservation.job.0];

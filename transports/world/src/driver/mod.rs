@@ -43,7 +43,7 @@ impl World {
                 return;
             }
         }
-        self.check(
+        self.keep_violation(
             None,
             broken(Rule::Ends, format!("session {index} never comes to rest")),
         );
@@ -87,8 +87,8 @@ impl World {
     }
 
     fn rests(&mut self, index: usize, now: Now, until: Option<Duration>) {
-        let held = Watch::waits_ahead(now, until);
-        self.check(None, held);
+        let checked = Watch::waits_ahead(now, until);
+        self.keep_violation(None, checked);
         self.sessions[index].watch.rests(now);
         for at in self.busy_of(index) {
             self.reservation_rests(index, at, now, until);
@@ -121,19 +121,19 @@ impl World {
         let is_full = self.sessions[index].watch.is_full();
         let reservation = &mut self.reservations[at];
         let job = &self.jobs[id.0];
-        let held = match reservation.is_done {
+        let checked = match reservation.is_done {
             true => reservation.watch.check_told(),
             false => {
                 let is_origin = job.book.origin == Some(at);
-                let held = reservation.watch.waits(job, now, until, is_held, is_full);
+                let checked = reservation.watch.waits(job, now, until, is_held, is_full);
                 match is_origin && job.book.is_running && !is_held {
-                    true => held.and_then(|()| {
+                    true => checked.and_then(|()| {
                         broken(
                             Rule::ActionGoesOn,
                             "its reservation was given up while the action ran",
                         )
                     }),
-                    false => held,
+                    false => checked,
                 }
             }
         };
@@ -141,7 +141,7 @@ impl World {
         {
             self.sessions[index].busy.remove(&at);
         }
-        self.check(Some(id), held);
+        self.keep_violation(Some(id), checked);
     }
 
     /// Checks that nothing has changed for a waiting caller that was not woken.
@@ -168,7 +168,7 @@ impl World {
                     "grant, receipt and outcome were {:?} and are now {seen:?}",
                     reservation.seen
                 );
-                self.check(Some(job), broken(Rule::WaiterWoken, what));
+                self.keep_violation(Some(job), broken(Rule::WaiterWoken, what));
             }
         }
     }
@@ -176,20 +176,20 @@ impl World {
     /// Checks that every unanswered call is either outside or has a deadline.
     fn calls_rest(&mut self, index: usize, until: Option<Duration>) {
         let session = &mut self.sessions[index];
-        let mut held = Ok(());
+        let mut checked = Ok(());
         for call in session.calls.values_mut().filter(|call| !call.is_over) {
             if session.machine.answer(call.key).is_some() {
                 call.is_over = true;
                 self.met.answered_calls += 1;
             } else if until.is_none() && call.attempts.is_empty() {
-                held = broken(
+                checked = broken(
                     Rule::WaitsOnOutside,
                     "the session waits forever, but a call is not answered",
                 );
             }
         }
         session.calls.retain(|_, call| !call.is_over);
-        self.check(None, held);
+        self.keep_violation(None, checked);
     }
 
     /// Polls needlessly, at the same time or at an earlier one.
@@ -205,7 +205,7 @@ impl World {
         };
         let step = machine.poll(earlier);
         let after = is_thorough.then(|| format!("{machine:?}"));
-        let held = match step {
+        let checked = match step {
             Step::Wait(at) if at == until && before == after => Ok(()),
             Step::Wait(at) if at == until => broken(Rule::SpuriousPoll, "it changed the session"),
             other @ (Step::Send(_)
@@ -219,7 +219,7 @@ impl World {
                 format!("instead of waiting until {until:?} it returned {other:?}"),
             ),
         };
-        self.check(None, held);
+        self.keep_violation(None, checked);
     }
 
     /// The numbers of a session's busy reservations.
