@@ -13,7 +13,7 @@ use cycles_sandbox::{Operation, ReservationStatus};
 use http::{Request, Response};
 use serde::Deserialize;
 
-use super::audit::{self, Heard};
+use super::audit::{self, AttemptResult};
 use super::job::{Job, JobId, Settled};
 use super::journal::Remains;
 use super::network::Answer;
@@ -58,7 +58,7 @@ pub(super) struct ResultArrival {
     pub(super) session: usize,
     pub(super) ticket: Ticket,
     pub(super) reader: Reader,
-    pub(super) heard: Heard,
+    pub(super) result: AttemptResult,
     pub(super) is_first: bool,
 }
 
@@ -116,7 +116,7 @@ impl World {
         };
         if self.is_server_down {
             self.note(|| "  lost at the server, which is down".to_owned());
-            let lost = Heard::Failure(Failure::new(FailureKind::Lost));
+            let lost = AttemptResult::Failure(Failure::new(FailureKind::Lost));
             if arrival.answer.is_some() {
                 let at = self.now;
                 self.answer(at, arrival, lost);
@@ -143,10 +143,10 @@ impl World {
             self.note_taken(job, before, operation, time, &response);
         }
         if let Some((answer, way_back)) = &arrival.answer
-            && let Some(heard) = answer.heard(response)
+            && let Some(result) = answer.result(response)
         {
             let at = self.now.saturating_add(*way_back);
-            self.answer(at, arrival, heard);
+            self.answer(at, arrival, result);
         }
     }
 
@@ -195,12 +195,12 @@ impl World {
     }
 
     /// Schedules the result of an attempt for this time.
-    fn answer(&mut self, at: Duration, arrival: RequestArrival, heard: Heard) {
+    fn answer(&mut self, at: Duration, arrival: RequestArrival, result: AttemptResult) {
         let arrival = ResultArrival {
             session: arrival.session,
             ticket: arrival.ticket,
             reader: arrival.reader,
-            heard,
+            result,
             is_first: true,
         };
         self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival)));
@@ -211,10 +211,10 @@ impl World {
         let (index, ticket) = (arrival.session, arrival.ticket);
         let is_open = self.sessions[index].exchanges.contains_key(&ticket);
         match (arrival.is_first, is_open) {
-            (true, true) => self.tell(index, ticket, &arrival.heard),
+            (true, true) => self.tell(index, ticket, &arrival.result),
             // The connection of a withdrawn call is closed: only a driver that misbehaves keeps reading.
             (true, false) if !self.dice.chance(self.driver.late_answers) => return,
-            (true | false, _) => self.report(index, ticket, &arrival.reader, &arrival.heard),
+            (true | false, _) => self.report(index, ticket, &arrival.reader, &arrival.result),
         }
         if self.dice.chance(self.driver.unknown_answers) {
             let other = self.dice.below(self.tickets.len() as u64);
@@ -222,7 +222,7 @@ impl World {
                 .ok()
                 .and_then(|other| self.tickets.get(other).copied());
             if let Some(ticket) = other.filter(|ticket| !self.sessions[index].tickets.contains(ticket)) {
-                self.report(index, ticket, &arrival.reader, &arrival.heard);
+                self.report(index, ticket, &arrival.reader, &arrival.result);
             }
         }
         if arrival.is_first && self.dice.chance(self.driver.repeated_answers) {

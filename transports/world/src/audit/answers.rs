@@ -13,7 +13,7 @@ use crate::job::Job;
 
 /// The result of an attempt, as a session gets it.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum AttemptResult {
     Response(Response<Bytes>),
     Failure(Failure),
 }
@@ -54,20 +54,27 @@ enum Meaning {
 impl Watch {
     /// A session gets the result of an attempt. Only the first one counts. `is_held` is whether the action runs or its
     /// cost is being settled.
-    pub(crate) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, job: &Job) {
+    pub(crate) fn note_result(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: &AttemptResult,
+        is_held: bool,
+        job: &Job,
+    ) {
         let Some(attempt) = self.attempts.remove(&ticket) else {
             return;
         };
-        if let Heard::Response(response) = heard
+        if let AttemptResult::Response(response) = result
             && attempt.deadline >= now.mono
         {
             self.leased(&attempt, response);
         }
-        let meaning = match heard {
-            Heard::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Meaning::Open,
-            Heard::Response(response) => meaning_of(attempt.operation, response),
-            Heard::Failure(failure) if failure.kind().may_have_been_sent() => Meaning::Open,
-            Heard::Failure(_) => Meaning::NotSent,
+        let meaning = match result {
+            AttemptResult::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Meaning::Open,
+            AttemptResult::Response(response) => meaning_of(attempt.operation, response),
+            AttemptResult::Failure(failure) if failure.kind().may_have_been_sent() => Meaning::Open,
+            AttemptResult::Failure(_) => Meaning::NotSent,
         };
         self.judge(now, &attempt, &meaning, is_held, job);
     }
@@ -143,8 +150,8 @@ impl Watch {
 }
 
 /// Whether an answer says that the key is refused.
-pub(crate) fn is_refused(heard: &Heard) -> bool {
-    let Heard::Response(response) = heard else {
+pub(crate) fn is_refused(result: &AttemptResult) -> bool {
+    let AttemptResult::Response(response) = result else {
         return false;
     };
     let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();

@@ -21,7 +21,7 @@ use cycles_proto::time::UnixMillis;
 use cycles_proto::{Now, Receipt, Ticket};
 use cycles_sandbox::Operation;
 
-pub(super) use self::answers::{Heard, is_refused};
+pub(super) use self::answers::{AttemptResult, is_refused};
 pub(super) use self::end::books;
 use self::lease::LeaseWatch;
 pub(super) use self::session::{SessionWatch, is_queued};

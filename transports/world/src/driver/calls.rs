@@ -7,7 +7,7 @@ use cycles_proto::session::Key;
 use cycles_proto::{Call, Failure, FailureKind, Now, Ticket, Urgency};
 use cycles_sandbox::Operation;
 
-use crate::audit::{Heard, broken, is_refused};
+use crate::audit::{AttemptResult, broken, is_refused};
 use crate::job::Sent;
 use crate::network::{Answer, Fate};
 use crate::process::EPOCH;
@@ -149,8 +149,8 @@ impl World {
         }
         if !may_begin {
             self.met.not_begun += 1;
-            let heard = Heard::Failure(Failure::new(FailureKind::NotMade));
-            return self.tell(index, ticket, &heard);
+            let result = AttemptResult::Failure(Failure::new(FailureKind::NotMade));
+            return self.tell(index, ticket, &result);
         }
         if !is_told && self.dice.chance(0.5) {
             let at = self.now + Duration::from_millis(self.dice.below(2_000));
@@ -191,22 +191,22 @@ impl World {
     fn dispatch(&mut self, session: usize, call: &Call, whose: Whose, fate: Fate) {
         let ticket = call.ticket;
         let mut answer = Some((fate.answer, fate.way_back));
-        let arrival = |heard| ResultArrival {
+        let arrival = |result| ResultArrival {
             session,
             ticket,
             reader: call.reader.clone(),
-            heard,
+            result,
             is_first: true,
         };
         // Often the driver enforces the deadline of a call as well.
         if self.dice.chance(0.5) {
-            let heard = Heard::Failure(Failure::new(FailureKind::Timeout));
+            let result = AttemptResult::Failure(Failure::new(FailureKind::Timeout));
             let deadline = self.now.saturating_add(call.timeout);
-            self.schedule_event(deadline, ScheduledEvent::ResultArrives(Box::new(arrival(heard))));
+            self.schedule_event(deadline, ScheduledEvent::ResultArrives(Box::new(arrival(result))));
         }
-        if let (true, Some((Answer::Fixed(heard), way_back))) = (fate.arrives.is_empty(), &answer) {
-            let (heard, at) = (heard.clone(), self.now.saturating_add(*way_back));
-            self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival(heard))));
+        if let (true, Some((Answer::Fixed(result), way_back))) = (fate.arrives.is_empty(), &answer) {
+            let (result, at) = (result.clone(), self.now.saturating_add(*way_back));
+            self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival(result))));
         }
         for after in fate.arrives {
             let arrival = RequestArrival {
@@ -240,7 +240,7 @@ impl World {
         }
         // A call that has not left yet is handled when it would leave.
         if is_sent && !self.dice.chance(self.driver.kept_places) {
-            let heard = Heard::Failure(Failure::new(FailureKind::Lost));
+            let result = AttemptResult::Failure(Failure::new(FailureKind::Lost));
             if self.dice.chance(self.driver.late_steps) {
                 let (session, is_first) = (index, true);
                 let Some(reader) = self.reader_of(index, ticket) else {
@@ -251,18 +251,18 @@ impl World {
                     session,
                     ticket,
                     reader,
-                    heard,
+                    result,
                     is_first,
                 };
                 self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival)));
             } else {
-                self.tell(index, ticket, &heard);
+                self.tell(index, ticket, &result);
             }
         }
     }
 
     /// Reports the result of a call that was handed out.
-    pub(crate) fn tell(&mut self, index: usize, ticket: Ticket, heard: &Heard) {
+    pub(crate) fn tell(&mut self, index: usize, ticket: Ticket, result: &AttemptResult) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         let Some(exchange) = session.exchanges.remove(&ticket) else {
@@ -286,29 +286,29 @@ impl World {
                 });
                 reservation
                     .watch
-                    .heard(now, ticket, heard, is_held, &self.jobs[reservation.job.0]);
+                    .note_result(now, ticket, result, is_held, &self.jobs[reservation.job.0]);
                 if reservation.watch.is_resumed && is_settlement {
                     let principal = self.principal_of(index, self.reservations[at].caller_index);
-                    self.sessions[index].watch.replayed(principal, is_refused(heard));
+                    self.sessions[index].watch.replayed(principal, is_refused(result));
                 }
             }
         }
-        self.report(index, ticket, &exchange.reader, heard);
+        self.report(index, ticket, &exchange.reader, result);
     }
 
     /// Reports an answer to a session, whether or not the session waits for it.
-    pub(crate) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, heard: &Heard) {
+    pub(crate) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, result: &AttemptResult) {
         let now = self.time_of(index);
         let machine = &mut self.sessions[index].machine;
-        match heard {
-            Heard::Response(response) => machine.handle(now, ticket, reader, Ok(response)),
-            Heard::Failure(failure) => machine.handle(now, ticket, reader, Err(failure.clone())),
+        match result {
+            AttemptResult::Response(response) => machine.handle(now, ticket, reader, Ok(response)),
+            AttemptResult::Failure(failure) => machine.handle(now, ticket, reader, Err(failure.clone())),
         }
-        self.note(|| match heard {
-            Heard::Response(response) => {
+        self.note(|| match result {
+            AttemptResult::Response(response) => {
                 format!("  session {index} hears {ticket:?}: {}", response.status())
             }
-            Heard::Failure(failure) => format!("  session {index} hears {ticket:?}: {failure}"),
+            AttemptResult::Failure(failure) => format!("  session {index} hears {ticket:?}: {failure}"),
         });
     }
 
