@@ -125,7 +125,7 @@ impl World {
         self.wake_up(self.reservations[at].session);
         self.note(|| format!("{job}: its caller forgets it"));
         self.reservations[at].is_forgotten = true;
-        self.let_go(job);
+        self.note_leaving(job);
         self.act(job, |machine, now, key| machine.forget(now, key));
     }
 
@@ -248,7 +248,7 @@ impl World {
     }
 
     /// Notes that the caller is about to leave the reservation.
-    pub(super) fn let_go(&mut self, job: JobId) {
+    pub(super) fn note_leaving(&mut self, job: JobId) {
         if self.live_origin(job).is_some() {
             let cost = self.known_cost(job);
             self.note_left(job, self.jobs[job.0].book.is_running, cost);

@@ -27,14 +27,14 @@ enum Location {
 impl World {
     /// Checks that every cost that was handed over has a location, or is counted as unrecorded, and that no flush would
     /// hide it.
-    pub(super) fn account(&mut self) {
+    pub(super) fn check_cost_locations(&mut self) {
         let locations: Vec<_> = (0..self.jobs.len())
             .map(|index| self.locate(JobId(index)))
             .collect();
         let sessions: Vec<_> = self.living_sessions().map(|(index, _)| index).collect();
         for index in sessions {
             for caller_index in 0..self.sessions[index].callers.len() {
-                let flushed = self.left(index, caller_index);
+                let flushed = self.costs_left(index, caller_index);
                 self.check_count(index, caller_index, &flushed, &locations);
             }
         }

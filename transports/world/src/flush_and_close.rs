@@ -63,12 +63,12 @@ impl World {
             self.note(|| format!("{process} closes session {index}: {how:?}"));
             let session = &mut self.sessions[index];
             session.closed = session.closed.max(Some(how));
-            session.watch.close(how);
+            session.watch.note_close(how);
             if how >= Close::Leaving {
                 for job in 0..self.jobs.len() {
                     let origin = self.jobs[job].book.origin;
                     if origin.is_some_and(|at| self.reservations[at].session == index) {
-                        self.let_go(JobId(job));
+                        self.note_leaving(JobId(job));
                     }
                 }
             }
@@ -82,7 +82,7 @@ impl World {
     }
 
     /// Checks that every flush whose time is over has ended, and that its report is true.
-    pub(super) fn flushes_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
+    pub(super) fn check_flushes_at_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
         let open = core::mem::take(&mut self.sessions[index].flushes);
         for mut flush in open {
             if let Some(flushed) = self.sessions[index].machine.flushed(flush.key) {
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// Ends the process of a closed session, once all its sessions are through.
-    pub(super) fn closed_rests(&mut self, index: usize) {
+    pub(super) fn end_closed_process(&mut self, index: usize) {
         let process = self.sessions[index].process;
         let is_over = |index: &usize| {
             let session = &self.sessions[*index];
@@ -132,7 +132,7 @@ impl World {
     /// Checks that a session that is through has left no cost that only it knows, except those that it reports.
     fn check_costs_kept(&mut self, index: usize) {
         for caller_index in 0..self.sessions[index].callers.len() {
-            let left = self.left(index, caller_index);
+            let left = self.costs_left(index, caller_index);
             let only_here = self.only_here(index, caller_index);
             if only_here > left.unrecorded + left.ending {
                 let what = format!("{only_here} costs end with the session, but it reports {left:?}");
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    pub(super) fn left(&mut self, index: usize, caller_index: usize) -> Flushed {
+    pub(super) fn costs_left(&mut self, index: usize, caller_index: usize) -> Flushed {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         session.machine.left(now, &session.callers[caller_index].caller)

@@ -38,7 +38,7 @@ impl World {
             .record_of(index, |caller, record| is_its_key(caller) && is_body(record))
             .or_else(|| self.record_of(index, |_, record| is_body(record)))
             .or_else(|| self.record_of(index, |_, record| is_named(record)))?;
-        self.resumes(index, now, key_of, found)
+        self.add_resumed_reservation(index, now, key_of, found)
     }
 
     /// Does the same for a reservation that changes its record before it sends anything.
@@ -54,7 +54,7 @@ impl World {
         let found = self
             .record_of(index, |caller, record| is_its(caller) && record.id() == id)
             .or_else(|| self.record_of(index, |_, record| record.id() == id))?;
-        self.resumes(index, now, key, found)
+        self.add_resumed_reservation(index, now, key, found)
     }
 
     fn record_of(
@@ -70,7 +70,7 @@ impl World {
         })
     }
 
-    fn resumes(
+    fn add_resumed_reservation(
         &mut self,
         index: usize,
         now: Now,
@@ -82,10 +82,10 @@ impl World {
         let (record, pause) = caller.scanned.get(&id).cloned()?;
         let tenant = caller.config().subject().tenant.clone();
         let principal = caller.caller.principal();
-        let checked = self.sessions[index].watch.resuming(now, principal);
+        let checked = self.sessions[index].watch.check_resuming(now, principal);
         let id = self
             .job_of_record(&record)
-            .unwrap_or_else(|| self.found(&record, tenant));
+            .unwrap_or_else(|| self.add_job_of_record(&record, tenant));
         self.keep_violation(Some(id), checked);
         // The record was written, even if its writer got an error or the world did not see it.
         let job = &mut self.jobs[id.0];
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// Adds the job of a record that the world did not know.
-    fn found(&mut self, record: &JournalRecord, tenant: Option<String>) -> JobId {
+    fn add_job_of_record(&mut self, record: &JournalRecord, tenant: Option<String>) -> JobId {
         let mut job = Job {
             reservation_id: Some(record.reservation_id().clone()),
             ..Job::default()
@@ -154,10 +154,10 @@ impl World {
     }
 
     /// A reservation is over.
-    pub(super) fn ends(&mut self, at: usize) {
+    pub(super) fn end_reservation(&mut self, at: usize) {
         let reservation = &mut self.reservations[at];
         reservation.is_done = true;
-        reservation.watch.gives_up_releasing();
+        reservation.watch.forget_release_floor();
         let id = reservation.job;
         let job = &mut self.jobs[id.0];
         let state = job.reservation_id.as_ref();
@@ -188,7 +188,7 @@ impl World {
                 broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
             }
             Some(outcome) => {
-                let checked = reservation.watch.ended(job, &outcome, is_released);
+                let checked = reservation.watch.check_outcome(job, &outcome, is_released);
                 job.outcomes.push(outcome);
                 checked
             }

@@ -88,15 +88,15 @@ impl World {
             }
         }
         match event {
-            ScheduledEvent::RequestArrives(arrival) => self.request_arrives(*arrival),
-            ScheduledEvent::ResultArrives(arrival) => self.result_arrives(*arrival),
+            ScheduledEvent::RequestArrives(arrival) => self.deliver_request(*arrival),
+            ScheduledEvent::ResultArrives(arrival) => self.deliver_result(*arrival),
             ScheduledEvent::CallLeaves(session, call) => {
-                self.leaves(session, *call);
+                self.send_call(session, *call);
                 self.drive(session);
             }
-            ScheduledEvent::BeginningReported(session, ticket) => self.begins(session, ticket),
+            ScheduledEvent::BeginningReported(session, ticket) => self.report_beginning(session, ticket),
             ScheduledEvent::JournalIsRead(session, ticket, principal) => {
-                self.scans(session, ticket, principal);
+                self.scan_journal(session, ticket, principal);
                 self.drive(session);
             }
             ScheduledEvent::JournalChanges {
@@ -104,12 +104,12 @@ impl World {
                 caller_index,
                 ticket,
                 write,
-            } => self.stores(session, caller_index, ticket, &write),
+            } => self.make_journal_change(session, caller_index, ticket, &write),
         }
     }
 
     /// A request reaches the server.
-    fn request_arrives(&mut self, arrival: RequestArrival) {
+    fn deliver_request(&mut self, arrival: RequestArrival) {
         let job = match arrival.whose {
             Whose::Reservation(at) => Some(self.reservations[at].job),
             Whose::Call(_) => None,
@@ -119,13 +119,13 @@ impl World {
             let lost = AttemptResult::Failure(Failure::new(FailureKind::Lost));
             if arrival.answer.is_some() {
                 let at = self.now;
-                self.answer(at, arrival, lost);
+                self.schedule_result(at, arrival, lost);
             }
             return;
         }
         let operation = Operation::of(arrival.request.method(), arrival.request.uri().path());
         let time = self.server_time();
-        let before = job.map(|job| self.taken(job));
+        let before = job.map(|job| self.ledger_progress(job));
         let mut response = self.ledger.handle(time, &arrival.request);
         (self.watch)(&arrival.request, &response);
         if self.dice.chance(self.unmeasured) {
@@ -140,18 +140,18 @@ impl World {
             )
         });
         if let (Some(job), Some(before)) = (job, before) {
-            self.note_taken(job, before, operation, time, &response);
+            self.note_ledger_progress(job, before, operation, time, &response);
         }
         if let Some((answer, way_back)) = &arrival.answer
             && let Some(result) = answer.result(response)
         {
             let at = self.now.saturating_add(*way_back);
-            self.answer(at, arrival, result);
+            self.schedule_result(at, arrival, result);
         }
     }
 
     /// Notes and checks what the ledger did with a request of this job.
-    fn note_taken(
+    fn note_ledger_progress(
         &mut self,
         job: JobId,
         before: (u64, bool),
@@ -159,7 +159,7 @@ impl World {
         time: UnixMillis,
         response: &Response<Bytes>,
     ) {
-        let (events, is_committed) = self.taken(job);
+        let (events, is_committed) = self.ledger_progress(job);
         // The ledger forgets a reservation after a month, so it may cease to be committed.
         if events > before.0 || (is_committed && !before.1) {
             let checked = audit::settled(&self.jobs[job.0], operation, time);
@@ -187,7 +187,7 @@ impl World {
     }
 
     /// How many events the ledger has applied, and whether this job's reservation is committed.
-    fn taken(&self, job: JobId) -> (u64, bool) {
+    fn ledger_progress(&self, job: JobId) -> (u64, bool) {
         let reservation = self.jobs[job.0].reservation_id.as_ref();
         let state = reservation.and_then(|id| self.ledger.reservation(id.as_str()));
         let is_committed = state.is_some_and(|state| state.status == ReservationStatus::Committed);
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Schedules the result of an attempt for this time.
-    fn answer(&mut self, at: Duration, arrival: RequestArrival, result: AttemptResult) {
+    fn schedule_result(&mut self, at: Duration, arrival: RequestArrival, result: AttemptResult) {
         let arrival = ResultArrival {
             session: arrival.session,
             ticket: arrival.ticket,
@@ -207,14 +207,14 @@ impl World {
     }
 
     /// A session gets the result of an attempt, unless it got one before.
-    fn result_arrives(&mut self, arrival: ResultArrival) {
+    fn deliver_result(&mut self, arrival: ResultArrival) {
         let (index, ticket) = (arrival.session, arrival.ticket);
         let is_open = self.sessions[index].exchanges.contains_key(&ticket);
         match (arrival.is_first, is_open) {
-            (true, true) => self.tell(index, ticket, &arrival.result),
+            (true, true) => self.report_result(index, ticket, &arrival.result),
             // The connection of a withdrawn call is closed: only a driver that misbehaves keeps reading.
             (true, false) if !self.dice.chance(self.driver.late_answers) => return,
-            (true | false, _) => self.report(index, ticket, &arrival.reader, &arrival.result),
+            (true | false, _) => self.hand_result_to_session(index, ticket, &arrival.reader, &arrival.result),
         }
         if self.dice.chance(self.driver.unknown_answers) {
             let other = self.dice.below(self.tickets.len() as u64);
@@ -222,7 +222,7 @@ impl World {
                 .ok()
                 .and_then(|other| self.tickets.get(other).copied());
             if let Some(ticket) = other.filter(|ticket| !self.sessions[index].tickets.contains(ticket)) {
-                self.report(index, ticket, &arrival.reader, &arrival.result);
+                self.hand_result_to_session(index, ticket, &arrival.reader, &arrival.result);
             }
         }
         if arrival.is_first && self.dice.chance(self.driver.repeated_answers) {

@@ -60,7 +60,7 @@ impl World {
                 }
             }
         }
-        self.account();
+        self.check_cost_locations();
         self.verdict()?;
         Ok(true)
     }

@@ -68,7 +68,7 @@ impl Watch {
         if let AttemptResult::Response(response) = result
             && attempt.deadline >= now.mono
         {
-            self.leased(&attempt, response);
+            self.note_lease(&attempt, response);
         }
         let meaning = match result {
             AttemptResult::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Meaning::Open,
@@ -80,33 +80,33 @@ impl Watch {
     }
 
     /// Notes how long a lease lasts, from an answer that grants or extends it. The time counts from the request.
-    fn leased(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
+    fn note_lease(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
         let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
         let is_of = |operation| attempt.operation == operation;
         let is_granted = is_of(Operation::CreateReservation) && said.reservation_id.is_some()
             || is_of(Operation::ExtendReservation) && said.status.as_deref() == Some("ACTIVE");
         if response.status() == 200 && is_granted {
             let remaining = said.remaining_ttl_ms.map(Duration::from_millis);
-            self.lease.lasts(attempt.sent, remaining);
+            self.lease.note_length(attempt.sent, remaining);
         }
     }
 
     /// An attempt begins, or its beginning is reported, later than it was handed out.
-    pub(crate) fn begins(&mut self, now: Now, ticket: Ticket) {
+    pub(crate) fn note_beginning(&mut self, now: Now, ticket: Ticket) {
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.sent = attempt.sent.max(now.mono);
         }
     }
 
     /// An attempt is withdrawn: its answer is no longer wanted.
-    pub(crate) fn withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, job: &Job) {
+    pub(crate) fn note_withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, job: &Job) {
         if let Some(attempt) = self.attempts.remove(&ticket) {
             self.judge(now, &attempt, &Meaning::Open, is_held, job);
         }
     }
 
     /// A session is polled: attempts past their deadline count as failed.
-    pub(super) fn polling(&mut self, now: Now, is_held: bool, job: &Job) {
+    pub(super) fn expire_attempts(&mut self, now: Now, is_held: bool, job: &Job) {
         while let Some((&ticket, _)) = self
             .attempts
             .iter()
@@ -134,7 +134,7 @@ impl Watch {
             }
             (Operation::ExtendReservation, meaning) if attempt.is_beat && is_held => {
                 if matches!(meaning, Meaning::Over { .. } | Meaning::Finalized) {
-                    self.lease.end();
+                    self.lease.note_end();
                 }
                 if let Meaning::Throttled(Some(pause)) = meaning {
                     self.beat_floor = Some(now.mono.saturating_add(*pause));

@@ -131,7 +131,7 @@ impl Watch {
     }
 
     /// The session asks for a change of the journal.
-    pub(super) fn storing(
+    pub(super) fn check_storing(
         &mut self,
         job: &mut Job,
         now: Now,
@@ -210,12 +210,12 @@ impl Watch {
 
     /// The session is polled: overdue work counts as answered. Returns whether a change of the journal became overdue.
     pub(super) fn note_poll(&mut self, now: Now, is_held: bool, job: &Job) -> bool {
-        self.polling(now, is_held, job);
+        self.expire_attempts(now, is_held, job);
         self.note_late_stores(now.mono)
     }
 
     /// The session gets the result of a change of the journal. Only the first result counts.
-    pub(super) fn stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
+    pub(super) fn note_stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
         };
@@ -235,7 +235,7 @@ impl Watch {
 
     /// Whether the event may be this reservation's own, if several records of one reservation are being settled: before
     /// a record's final event, the session has asked the journal for the matching change.
-    pub(super) fn may_tell(&self, event: &Event) -> bool {
+    pub(super) fn may_have_reported(&self, event: &Event) -> bool {
         let asked = if let Event::SettledLate { .. } = event {
             Cleared::Removed
         } else if let Event::SetAside { reason, .. } = event {
@@ -247,7 +247,7 @@ impl Watch {
     }
 
     /// The session reports an event.
-    pub(super) fn told(&mut self, job: &mut Job, event: &Event) {
+    pub(super) fn note_event(&mut self, job: &mut Job, event: &Event) {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
         self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
@@ -258,7 +258,7 @@ impl Watch {
         if matches!(event, Event::Granted { .. }) {
             job.book.is_running = true;
         }
-        self.lease.told(event);
+        self.lease.note_event(event);
         if let Event::SettledLate { receipt, .. }
         | Event::SetAside { receipt, .. }
         | Event::CostUnrecorded { receipt, .. } = event
@@ -276,7 +276,7 @@ impl Watch {
 
     /// Checks a wait of the session while the reservation has not ended. `is_full` is whether a beat may be waiting for
     /// a place.
-    pub(super) fn waits(
+    pub(super) fn check_wait(
         &self,
         job: &Job,
         now: Now,
@@ -291,16 +291,16 @@ impl Watch {
                 "the session waits forever, but nothing outside is in progress",
             );
         }
-        self.waits_for_stores(until)?;
+        self.check_wait_for_stores(until)?;
         let is_extending = |attempt: &Attempt| attempt.operation == Operation::ExtendReservation;
         if is_held && !is_full && !self.attempts.values().any(is_extending) {
-            self.lease.waits(now, until, self.beat_floor)?;
+            self.lease.check_wait(now, until, self.beat_floor)?;
         }
         Ok(())
     }
 
     /// Checks that the session does not wait too long for a change of the journal.
-    fn waits_for_stores(&self, until: Option<Duration>) -> CheckResult {
+    fn check_wait_for_stores(&self, until: Option<Duration>) -> CheckResult {
         let waited_for = self.stores.values().filter(|store| !store.is_late);
         for store in waited_for {
             let end = store.asked.saturating_add(STORE_DEADLINE);
@@ -317,7 +317,7 @@ impl Watch {
     }
 
     /// Checks that a wait ends in the future.
-    pub(super) fn waits_ahead(now: Now, until: Option<Duration>) -> CheckResult {
+    pub(super) fn check_wait_is_ahead(now: Now, until: Option<Duration>) -> CheckResult {
         match until {
             Some(at) if at <= now.mono => broken(
                 Rule::WaitsAhead,
@@ -328,7 +328,7 @@ impl Watch {
     }
 
     /// Notes that the reservation has ended. If a grant arrives later, another reservation releases it.
-    pub(super) fn gives_up_releasing(&mut self) {
+    pub(super) fn forget_release_floor(&mut self) {
         self.release_floor = None;
     }
 

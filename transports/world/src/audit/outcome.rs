@@ -10,7 +10,7 @@ use crate::rule::Rule;
 
 impl Watch {
     /// Checks the outcome with which the reservation has ended.
-    pub(crate) fn ended(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
+    pub(crate) fn check_outcome(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
             if receipt.is_settled() && job.settled.is_empty() {

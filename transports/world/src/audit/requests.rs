@@ -34,7 +34,7 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
 
 impl Watch {
     /// Checks a call that is handed out.
-    pub(crate) fn sending(
+    pub(crate) fn check_sending(
         &mut self,
         job: &mut Job,
         now: Now,
@@ -56,7 +56,7 @@ impl Watch {
         };
         if is_settlement(operation) {
             self.was_settled = !job.settled.is_empty();
-            self.settling(job, now, operation, call, &body)?;
+            self.check_settlement(job, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
             if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {
                 return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
@@ -67,7 +67,7 @@ impl Watch {
         } else if operation == Operation::ExtendReservation {
             if is_beat {
                 not_before(now, self.beat_floor.take(), "a heartbeat")?;
-                self.beating(now)?;
+                self.check_beat_rate(now)?;
             }
             same_bytes(job, operation, key, call.request.body())?;
         } else if operation == Operation::CreateReservation {
@@ -83,7 +83,7 @@ impl Watch {
         Ok(())
     }
 
-    fn settling(
+    fn check_settlement(
         &mut self,
         job: &mut Job,
         now: Now,
@@ -128,13 +128,13 @@ impl Watch {
             );
         }
         if mode == Mode::Event {
-            self.charging_event(job, now)?;
+            self.check_charging_event(job, now)?;
         }
         Ok(())
     }
 
     /// Checks the rate of beats: when little time is left, a few may follow each other at once, but never this many.
-    fn beating(&mut self, now: Now) -> CheckResult {
+    fn check_beat_rate(&mut self, now: Now) -> CheckResult {
         const MOST: usize = 5;
         if self.beats.len() == MOST
             && let Some(first) = self.beats.pop_front()
@@ -146,7 +146,7 @@ impl Watch {
         Ok(())
     }
 
-    fn charging_event(&self, job: &Job, now: Now) -> CheckResult {
+    fn check_charging_event(&self, job: &Job, now: Now) -> CheckResult {
         const DAY: Duration = Duration::from_secs(86_400);
         if !self.may_charge_event {
             return broken(

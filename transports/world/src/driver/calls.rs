@@ -17,9 +17,9 @@ use crate::{Rule, World};
 
 impl World {
     /// The session hands out a call.
-    pub(crate) fn sends(&mut self, index: usize, now: Now, call: Call) {
+    pub(crate) fn take_call(&mut self, index: usize, now: Now, call: Call) {
         let operation = Operation::of(call.request.method(), call.request.uri().path());
-        let Some(whose) = self.whose_call(index, now, &call) else {
+        let Some(whose) = self.owner_of(index, now, &call) else {
             return;
         };
         let ticket = call.ticket;
@@ -36,7 +36,7 @@ impl World {
         let is_lease = matches!(call.urgency, Urgency::Lease(_));
         let takes_a_place = is_lease || !self.is_blocking(index, whose);
         let session = &mut self.sessions[index];
-        let mut checked = session.watch.sending(now, ticket, is_lease, takes_a_place);
+        let mut checked = session.watch.check_sending(now, ticket, is_lease, takes_a_place);
         checked = checked.and_then(|()| self.check_key(index, whose, &call));
         match whose {
             Whose::Call(id) => {
@@ -50,7 +50,7 @@ impl World {
                 let reservation = &mut self.reservations[at];
                 let id = reservation.job;
                 let job = &mut self.jobs[id.0];
-                checked = checked.and_then(|()| reservation.watch.sending(job, now, operation, &call));
+                checked = checked.and_then(|()| reservation.watch.check_sending(job, now, operation, &call));
                 let header = call.request.headers().get("x-idempotency-key");
                 let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
                 job.requests.push(Sent {
@@ -69,12 +69,12 @@ impl World {
             let at = self.now + Duration::from_millis(self.dice.below(3_000));
             self.schedule_event(at, ScheduledEvent::CallLeaves(index, Box::new(call)));
         } else {
-            self.leaves(index, call);
+            self.send_call(index, call);
         }
     }
 
     /// The owner of a call, according to the session.
-    fn whose_call(&mut self, index: usize, now: Now, call: &Call) -> Option<Whose> {
+    fn owner_of(&mut self, index: usize, now: Now, call: &Call) -> Option<Whose> {
         match self.sessions[index].machine.whose(call.ticket) {
             Some(Key::Reservation(key)) => {
                 let known = self.reservation_of(index, key);
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// The call begins, unless it was withdrawn.
-    pub(crate) fn leaves(&mut self, index: usize, call: Call) {
+    pub(crate) fn send_call(&mut self, index: usize, call: Call) {
         let ticket = call.ticket;
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
@@ -150,7 +150,7 @@ impl World {
         if !may_begin {
             self.met.not_begun += 1;
             let result = AttemptResult::Failure(Failure::new(FailureKind::NotMade));
-            return self.tell(index, ticket, &result);
+            return self.report_result(index, ticket, &result);
         }
         if !is_told && self.dice.chance(0.5) {
             let at = self.now + Duration::from_millis(self.dice.below(2_000));
@@ -160,7 +160,7 @@ impl World {
             exchange.is_sent = true;
         }
         if let Whose::Reservation(at) = whose {
-            self.reservations[at].watch.begins(now, ticket);
+            self.reservations[at].watch.note_beginning(now, ticket);
         }
         let operation = Operation::of(call.request.method(), call.request.uri().path());
         let fault = self.faults.strike(EPOCH.saturating_add(self.now), operation);
@@ -177,12 +177,12 @@ impl World {
     }
 
     /// The beginning of a call is reported late.
-    pub(crate) fn begins(&mut self, index: usize, ticket: Ticket) {
+    pub(crate) fn report_beginning(&mut self, index: usize, ticket: Ticket) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         if let Some(exchange) = session.exchanges.get(&ticket) {
             if let Whose::Reservation(at) = exchange.whose {
-                self.reservations[at].watch.begins(now, ticket);
+                self.reservations[at].watch.note_beginning(now, ticket);
             }
             session.machine.begun(now, ticket);
         }
@@ -223,10 +223,10 @@ impl World {
     }
 
     /// A call is withdrawn: a driver that behaves closes its connection.
-    pub(crate) fn withdraws(&mut self, index: usize, now: Now, ticket: Ticket) {
+    pub(crate) fn withdraw_call(&mut self, index: usize, now: Now, ticket: Ticket) {
         self.note(|| format!("  session {index} withdraws {ticket:?}"));
         let session = &mut self.sessions[index];
-        session.watch.withdrawing(now, ticket);
+        session.watch.note_withdrawn(now, ticket);
         let Some(exchange) = session.exchanges.get_mut(&ticket) else {
             return;
         };
@@ -236,7 +236,7 @@ impl World {
             let is_held = self.grant_of(at).is_some();
             let reservation = &mut self.reservations[at];
             let job = &self.jobs[reservation.job.0];
-            reservation.watch.withdrawn(now, ticket, is_held, job);
+            reservation.watch.note_withdrawn(now, ticket, is_held, job);
         }
         // A call that has not left yet is handled when it would leave.
         if is_sent && !self.dice.chance(self.driver.kept_places) {
@@ -256,19 +256,19 @@ impl World {
                 };
                 self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival)));
             } else {
-                self.tell(index, ticket, &result);
+                self.report_result(index, ticket, &result);
             }
         }
     }
 
     /// Reports the result of a call that was handed out.
-    pub(crate) fn tell(&mut self, index: usize, ticket: Ticket, result: &AttemptResult) {
+    pub(crate) fn report_result(&mut self, index: usize, ticket: Ticket, result: &AttemptResult) {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         let Some(exchange) = session.exchanges.remove(&ticket) else {
             return;
         };
-        session.watch.resolved(ticket);
+        session.watch.note_result(ticket);
         match exchange.whose {
             Whose::Call(id) => {
                 if let Some(call) = session.calls.get_mut(&id) {
@@ -289,15 +289,23 @@ impl World {
                     .note_result(now, ticket, result, is_held, &self.jobs[reservation.job.0]);
                 if reservation.watch.is_resumed && is_settlement {
                     let principal = self.principal_of(index, self.reservations[at].caller_index);
-                    self.sessions[index].watch.replayed(principal, is_refused(result));
+                    self.sessions[index]
+                        .watch
+                        .note_replayed(principal, is_refused(result));
                 }
             }
         }
-        self.report(index, ticket, &exchange.reader, result);
+        self.hand_result_to_session(index, ticket, &exchange.reader, result);
     }
 
     /// Reports an answer to a session, whether or not the session waits for it.
-    pub(crate) fn report(&mut self, index: usize, ticket: Ticket, reader: &Reader, result: &AttemptResult) {
+    pub(crate) fn hand_result_to_session(
+        &mut self,
+        index: usize,
+        ticket: Ticket,
+        reader: &Reader,
+        result: &AttemptResult,
+    ) {
         let now = self.time_of(index);
         let machine = &mut self.sessions[index].machine;
         match result {

@@ -17,7 +17,7 @@ const NEVER: Duration = Duration::from_secs(400 * 86_400);
 
 impl World {
     /// The session asks for a change of the journal.
-    pub(crate) fn begins_to_store(
+    pub(crate) fn take_journal_change(
         &mut self,
         index: usize,
         now: Now,
@@ -60,7 +60,7 @@ impl World {
         checked = checked.and_then(|()| {
             reservation
                 .watch
-                .storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
+                .check_storing(&mut self.jobs[id.0], now, ticket, &write, is_late)
         });
         if let JournalWrite::Put(record) = &write {
             let secret = caller.config().api_key().expose();
@@ -104,7 +104,13 @@ impl World {
     }
 
     /// A change of the journal is made.
-    pub(crate) fn stores(&mut self, index: usize, caller_index: usize, ticket: Ticket, write: &JournalWrite) {
+    pub(crate) fn make_journal_change(
+        &mut self,
+        index: usize,
+        caller_index: usize,
+        ticket: Ticket,
+        write: &JournalWrite,
+    ) {
         let client = &mut self.sessions[index].callers[caller_index].journal;
         let stored = self.journal.apply(client, write);
         let directory = client.directory.clone();
@@ -119,9 +125,9 @@ impl World {
                 let first = || (directory, record.clone());
                 job.book.first_record.get_or_insert_with(first);
             }
-            reservation.watch.stored(job, ticket, &stored);
+            reservation.watch.note_stored(job, ticket, &stored);
             if stored.is_ok() {
-                session.watch.journal_is_late(principal, false);
+                session.watch.set_journal_late(principal, false);
             }
         }
         session.machine.handle_stored(now, ticket, stored);
@@ -129,19 +135,19 @@ impl World {
     }
 
     /// The session asks for a scan of a journal.
-    pub(crate) fn begins_to_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
-        let checked = self.sessions[index].watch.scanning(principal);
+    pub(crate) fn take_scan(&mut self, index: usize, ticket: Ticket, principal: Principal) {
+        let checked = self.sessions[index].watch.check_scan(principal);
         self.keep_violation(None, checked);
         if self.dice.chance(self.driver.late_steps) {
             let at = self.now + Duration::from_millis(self.dice.below(3_000));
             self.schedule_event(at, ScheduledEvent::JournalIsRead(index, ticket, principal));
         } else {
-            self.scans(index, ticket, principal);
+            self.scan_journal(index, ticket, principal);
         }
     }
 
     /// A journal is read, with its claim if that is free.
-    pub(crate) fn scans(&mut self, index: usize, ticket: Ticket, principal: Principal) {
+    pub(crate) fn scan_journal(&mut self, index: usize, ticket: Ticket, principal: Principal) {
         let Some(caller_index) = self.sessions[index].caller_of(principal) else {
             return;
         };
@@ -163,7 +169,7 @@ impl World {
         session.callers[caller_index].note_scan(now, &records);
         session
             .watch
-            .scanned(now, principal, has_claim, records.is_empty());
+            .note_scan(now, principal, has_claim, records.is_empty());
         let mut scanned = Scanned::new(records, has_claim);
         scanned.set_aside = set_aside;
         let is_kept = session.machine.handle_scanned(now, ticket, Some(scanned));
@@ -173,7 +179,7 @@ impl World {
     }
 
     /// The session gives a claim back.
-    pub(crate) fn unclaims(&mut self, index: usize, principal: Principal) {
+    pub(crate) fn give_claim_back(&mut self, index: usize, principal: Principal) {
         if let Some(caller_index) = self.sessions[index].caller_of(principal) {
             let directory = &self.sessions[index].callers[caller_index].journal.directory;
             if self.claims.get(directory) == Some(&index) {
@@ -183,14 +189,14 @@ impl World {
     }
 
     /// The session reports an event.
-    pub(crate) fn tells(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
+    pub(crate) fn deliver_event(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
         self.met.panicked += u64::from(matches!(event, Event::Panicked { .. }));
         self.met.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
         if let Event::BeatFailed { error, .. } | Event::SettlementFailed { error, .. } = &event {
             self.met.queued += u64::from(is_queued(error));
         }
         if let Event::BeatFailed { error, .. } = &event {
-            let checked = self.sessions[index].watch.beat_failed(error);
+            let checked = self.sessions[index].watch.check_beat_failure(error);
             self.keep_violation(None, checked);
         }
         for caller_index in 0..self.sessions[index].callers.len() {
@@ -226,7 +232,7 @@ impl World {
                 job.reservation_id = Some(id.clone());
                 self.by_reservation.insert(id.clone(), reservation.job);
             }
-            reservation.watch.told(job, &event);
+            reservation.watch.note_event(job, &event);
             if is_panic {
                 reservation.owes_panic = false;
                 job.book.was_surfaced = true;
@@ -262,7 +268,7 @@ impl World {
             reservation.watch.is_resumed
                 && !reservation.is_done
                 && is_same
-                && reservation.watch.may_tell(event)
+                && reservation.watch.may_have_reported(event)
                 && id.is_some()
                 && job.reservation_id.as_ref() == id
         };

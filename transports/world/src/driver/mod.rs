@@ -35,7 +35,7 @@ impl World {
             });
             // A process may end before it executes the step, or after.
             let is_cut = is_last && self.dice.chance(0.5);
-            let rests = is_cut || self.does(index, now, step);
+            let rests = is_cut || self.execute(index, now, step);
             if is_last {
                 return self.crash(process);
             }
@@ -50,20 +50,20 @@ impl World {
     }
 
     /// Executes a step. Returns whether it was to wait.
-    fn does(&mut self, index: usize, now: Now, step: Step) -> bool {
+    fn execute(&mut self, index: usize, now: Now, step: Step) -> bool {
         let rests = matches!(step, Step::Wait(_));
         match step {
-            Step::Send(call) => self.sends(index, now, call),
-            Step::Withdraw(ticket) => self.withdraws(index, now, ticket),
+            Step::Send(call) => self.take_call(index, now, call),
+            Step::Withdraw(ticket) => self.withdraw_call(index, now, ticket),
             Step::Store(ticket, principal, write) => {
-                self.begins_to_store(index, now, ticket, principal, write);
+                self.take_journal_change(index, now, ticket, principal, write);
             }
             Step::Scan {
                 ticket, principal, ..
-            } => self.begins_to_scan(index, ticket, principal),
-            Step::Unclaim(principal) => self.unclaims(index, principal),
-            Step::Notify(observer, event) => self.tells(index, now, observer, event),
-            Step::Wait(until) => self.rests(index, now, until),
+            } => self.take_scan(index, ticket, principal),
+            Step::Unclaim(principal) => self.give_claim_back(index, principal),
+            Step::Notify(observer, event) => self.deliver_event(index, now, observer, event),
+            Step::Wait(until) => self.note_rest(index, now, until),
         }
         rests
     }
@@ -81,24 +81,24 @@ impl World {
                 .principal();
             if is_late {
                 self.met.hung += 1;
-                self.sessions[index].watch.journal_is_late(principal, true);
+                self.sessions[index].watch.set_journal_late(principal, true);
             }
         }
     }
 
-    fn rests(&mut self, index: usize, now: Now, until: Option<Duration>) {
-        let checked = Watch::waits_ahead(now, until);
+    fn note_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
+        let checked = Watch::check_wait_is_ahead(now, until);
         self.keep_violation(None, checked);
-        self.sessions[index].watch.rests(now);
+        self.sessions[index].watch.note_rest(now);
         for at in self.busy_of(index) {
-            self.reservation_rests(index, at, now, until);
+            self.check_reservation_at_rest(index, at, now, until);
         }
         self.check_waiters_woken(index);
-        self.calls_rest(index, until);
-        self.flushes_rest(index, now, until);
-        self.closed_rests(index);
+        self.check_calls_at_rest(index, until);
+        self.check_flushes_at_rest(index, now, until);
+        self.end_closed_process(index);
         if self.dice.chance(self.driver.spurious_polls) {
-            self.polls_for_nothing(index, now, until);
+            self.poll_needlessly(index, now, until);
         }
         let process = &self.processes[self.sessions[index].process.0];
         let mut wake = until.map(|until| process.at(until));
@@ -109,13 +109,13 @@ impl World {
         self.sessions[index].wake = wake;
     }
 
-    fn reservation_rests(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
+    fn check_reservation_at_rest(&mut self, index: usize, at: usize, now: Now, until: Option<Duration>) {
         let reservation = &self.reservations[at];
         let id = reservation.job;
         let Some(key) = reservation.key else { return };
         let is_over = self.sessions[index].machine.is_over(key);
         if is_over && !reservation.is_done {
-            self.ends(at);
+            self.end_reservation(at);
         }
         let is_held = self.grant_of(at).is_some();
         let is_full = self.sessions[index].watch.is_full();
@@ -125,7 +125,7 @@ impl World {
             true => reservation.watch.check_told(),
             false => {
                 let is_origin = job.book.origin == Some(at);
-                let checked = reservation.watch.waits(job, now, until, is_held, is_full);
+                let checked = reservation.watch.check_wait(job, now, until, is_held, is_full);
                 match is_origin && job.book.is_running && !is_held {
                     true => checked.and_then(|()| {
                         broken(
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// Checks that every unanswered call is either outside or has a deadline.
-    fn calls_rest(&mut self, index: usize, until: Option<Duration>) {
+    fn check_calls_at_rest(&mut self, index: usize, until: Option<Duration>) {
         let session = &mut self.sessions[index];
         let mut checked = Ok(());
         for call in session.calls.values_mut().filter(|call| !call.is_over) {
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// Polls needlessly, at the same time or at an earlier one.
-    fn polls_for_nothing(&mut self, index: usize, now: Now, until: Option<Duration>) {
+    fn poll_needlessly(&mut self, index: usize, now: Now, until: Option<Duration>) {
         let glitch = Duration::from_millis(self.dice.below(3));
         // The whole state is a long text, so it is only compared now and then.
         let is_thorough = self.dice.chance(0.05);
