@@ -62,13 +62,13 @@ impl World {
         let key = session.machine.reserve(now, &caller, request, seed)?;
         let id = JobId(self.jobs.len());
         let mut job = Job::default();
-        job.book.tenant = caller.config().subject().tenant.clone();
+        job.notes.tenant = caller.config().subject().tenant.clone();
         self.jobs.push(job);
         let at = self.add_reservation(id, index, caller_index, watch);
         let reservation = &mut self.reservations[at];
         (reservation.key, reservation.is_blocking) = (Some(key), is_blocking);
         self.sessions[index].reservations.insert(key, at);
-        self.jobs[id.0].book.origin = Some(at);
+        self.jobs[id.0].notes.origin = Some(at);
         self.note(|| format!("{id} begins in session {index}, as reservation {at}"));
         self.drive(index);
         Ok(id)
@@ -139,8 +139,8 @@ impl World {
         let reservation = &mut self.reservations[at];
         (reservation.was_lost, reservation.owes_panic) = (true, true);
         reservation.watch.mark_lost();
-        self.jobs[job.0].book.is_running = false;
-        self.jobs[job.0].book.was_left = true;
+        self.jobs[job.0].notes.is_running = false;
+        self.jobs[job.0].notes.was_left = true;
         self.act(job, |machine, _, key| {
             let panics = || machine.panic_in(key);
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
@@ -156,8 +156,8 @@ impl World {
             .act(job, |machine, _, key| machine.spent(key, amount))
             .unwrap_or(Ok(()));
         if told.is_ok() {
-            let book = &mut self.jobs[job.0].book;
-            book.spent = book.spent.max(amount.amount);
+            let notes = &mut self.jobs[job.0].notes;
+            notes.spent = notes.spent.max(amount.amount);
         }
         told
     }
@@ -177,8 +177,8 @@ impl World {
             taken,
             Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_))
         );
-        let book = &mut self.jobs[job.0].book;
-        book.untaken = is_untaken || (book.untaken && taken.is_err());
+        let notes = &mut self.jobs[job.0].notes;
+        notes.untaken = is_untaken || (notes.untaken && taken.is_err());
         taken
     }
 
@@ -198,7 +198,7 @@ impl World {
     pub fn extend(&mut self, job: JobId, by: Duration) -> Option<ExtendKey> {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.note(|| format!("{job}: its caller asks for {by:?} more"));
-        self.jobs[job.0].book.by_hand.push(by_ms);
+        self.jobs[job.0].notes.by_hand.push(by_ms);
         self.act(job, |machine, now, key| machine.extend(now, key, by))
             .flatten()
     }
@@ -213,7 +213,7 @@ impl World {
 
     /// The spending that was reported, if any.
     fn known_cost(&self, job: JobId) -> Option<Amount> {
-        let spent = self.jobs[job.0].book.spent;
+        let spent = self.jobs[job.0].notes.spent;
         let grant = self.grant_of(self.live_origin(job)?)?;
         let unit = grant.reserved.as_ref()?.unit.clone();
         (spent > 0).then(|| Amount::new(unit, spent))
@@ -228,7 +228,7 @@ impl World {
     ) -> Option<Result<(), InvalidCommit>> {
         let at = self.live_origin(job)?;
         let (index, key) = (self.reservations[at].session, self.reservations[at].key?);
-        let before = self.jobs[job.0].book.is_running;
+        let before = self.jobs[job.0].notes.is_running;
         let now = self.wake_up(index)?;
         let done = act(self.sessions[index].machine.as_mut(), now, key);
         if done.is_ok() {
@@ -240,8 +240,8 @@ impl World {
 
     fn note_left(&mut self, job: JobId, was_running: bool, cost: Option<Amount>) {
         let job = &mut self.jobs[job.0];
-        job.book.is_running = false;
-        job.book.was_left = true;
+        job.notes.is_running = false;
+        job.notes.was_left = true;
         if was_running && job.cost.is_none() {
             job.cost = cost;
         }
@@ -251,7 +251,7 @@ impl World {
     pub(super) fn note_leaving(&mut self, job: JobId) {
         if self.live_origin(job).is_some() {
             let cost = self.known_cost(job);
-            self.note_left(job, self.jobs[job.0].book.is_running, cost);
+            self.note_left(job, self.jobs[job.0].notes.is_running, cost);
         }
     }
 

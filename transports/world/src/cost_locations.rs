@@ -65,9 +65,9 @@ impl World {
         };
         let directory = &self.sessions[index].callers[caller_index].journal.directory;
         let is_hidden = |job: &Job| {
-            let has_ended = job.book.ended.is_some_and(|ended| ended < since);
-            let first = job.book.first_record.as_ref();
-            has_ended && !job.book.was_put_back && first.is_some_and(|(of, _)| of == directory)
+            let has_ended = job.notes.ended.is_some_and(|ended| ended < since);
+            let first = job.notes.first_record.as_ref();
+            has_ended && !job.notes.was_put_back && first.is_some_and(|(of, _)| of == directory)
         };
         let hidden = locations
             .iter()
@@ -110,7 +110,7 @@ impl World {
 
     /// Whether this caller began the job.
     fn is_of(&self, job: JobId, index: usize, caller_index: usize) -> bool {
-        let origin = self.jobs[job.0].book.origin.map(|at| &self.reservations[at]);
+        let origin = self.jobs[job.0].notes.origin.map(|at| &self.reservations[at]);
         origin.is_some_and(|reservation| {
             (reservation.session, reservation.caller_index) == (index, caller_index)
         })
@@ -120,7 +120,10 @@ impl World {
     pub(super) fn only_here(&self, index: usize, caller_index: usize) -> usize {
         let is_only_here = |job: &JobId| {
             let of = &self.jobs[job.0];
-            of.cost.is_some() && of.settled.is_empty() && !of.book.was_durable && self.file_of(*job).is_none()
+            of.cost.is_some()
+                && of.settled.is_empty()
+                && !of.notes.was_durable
+                && self.file_of(*job).is_none()
         };
         let jobs = (0..self.jobs.len()).map(JobId);
         jobs.filter(|job| self.is_of(*job, index, caller_index) && is_only_here(job))
@@ -131,11 +134,11 @@ impl World {
     fn is_open(&self, id: JobId, location: Option<Location>) -> bool {
         let job = &self.jobs[id.0];
         // A client cannot know that a record was put back by hand.
-        if job.book.was_put_back {
+        if job.notes.was_put_back {
             return false;
         }
-        let receipt = job.book.origin.and_then(|at| self.receipt_of(at));
-        let is_untaken = job.book.untaken && self.is_over(id);
+        let receipt = job.notes.origin.and_then(|at| self.receipt_of(at));
+        let is_untaken = job.notes.untaken && self.is_over(id);
         match location {
             None => is_untaken,
             Some(Location::Ledger) => {
@@ -146,7 +149,7 @@ impl World {
                 is_untaken || is_less && is_ours
             }
             // The same holds for a cost that was set aside, also if a change that hung brings its record back.
-            Some(Location::OnItsWay | Location::Record) if job.book.was_set_aside && self.is_over(id) => {
+            Some(Location::OnItsWay | Location::Record) if job.notes.was_set_aside && self.is_over(id) => {
                 receipt.is_some_and(|receipt| receipt.is_set_aside())
             }
             Some(Location::Aside) => receipt.is_some_and(|receipt| receipt.is_set_aside()),
@@ -178,7 +181,7 @@ impl World {
         if file.is_some() {
             return file;
         }
-        let is_gone = self.live_origin(id).is_none() && !job.book.was_durable;
+        let is_gone = self.live_origin(id).is_none() && !job.notes.was_durable;
         Some(if is_gone {
             Location::Gone
         } else {
@@ -193,7 +196,7 @@ impl World {
         let stem = name.trim_end_matches("json");
         // A record of another cost of the reservation is not this one's. A file that is not a record may be this one's,
         // except a temporary file that is still being written: that one will be removed.
-        let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &job.book.key) {
+        let is_ours = |name: &str, bytes: &[u8]| match (JournalRecord::parse(bytes), &job.notes.key) {
             (Ok(record), Some(key)) => record.id().key.as_str() == key,
             (Ok(_), None) => true,
             (Err(_), _) => !name.ends_with(".tmp"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cycles_proto::models::ReservationId;
 
-use super::audit::{books, broken};
+use super::audit::{broken, check_books};
 use super::job::{JobId, ProcessId};
 use super::journal::JournalHealth;
 use super::session::CallerState;
@@ -34,7 +34,7 @@ impl World {
             process.steps_left = None;
         }
         for job in 0..self.jobs.len() {
-            if !self.is_over(JobId(job)) && !self.jobs[job].book.was_left {
+            if !self.is_over(JobId(job)) && !self.jobs[job].notes.was_left {
                 self.abandon(JobId(job));
             }
         }
@@ -117,9 +117,9 @@ impl World {
         }
         let payer = |id: &str| {
             let job = self.by_reservation.get(&ReservationId::from(id))?;
-            self.jobs[job.0].book.tenant.as_deref()
+            self.jobs[job.0].notes.tenant.as_deref()
         };
-        let checked = books(&self.ledger, self.jobs.iter(), payer);
+        let checked = check_books(&self.ledger, self.jobs.iter(), payer);
         self.keep_violation(None, checked);
     }
 }

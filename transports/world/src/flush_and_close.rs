@@ -66,7 +66,7 @@ impl World {
             session.watch.note_close(how);
             if how >= Close::Leaving {
                 for job in 0..self.jobs.len() {
-                    let origin = self.jobs[job].book.origin;
+                    let origin = self.jobs[job].notes.origin;
                     if origin.is_some_and(|at| self.reservations[at].session == index) {
                         self.note_leaving(JobId(job));
                     }

@@ -89,12 +89,12 @@ pub struct Job {
     pub settled: Vec<Settled>,
     /// Its outcomes in all sessions that drove it, in order. A session that crashed before has none.
     pub outcomes: Vec<Outcome>,
-    pub(super) book: Book,
+    pub(super) notes: JobNotes,
 }
 
 /// The audit's notes about a job.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct JobNotes {
     /// The reservation with which it began, where the caller's acts go.
     pub(super) origin: Option<usize>,
     /// The tenant that pays, unless it is the default one.

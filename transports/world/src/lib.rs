@@ -272,7 +272,7 @@ impl World {
 
     /// The reservation with which the job began, while its process is alive.
     fn live_origin(&self, job: JobId) -> Option<usize> {
-        let at = self.jobs[job.0].book.origin?;
+        let at = self.jobs[job.0].notes.origin?;
         let process = self.reservations[at].process;
         self.processes[process.0].is_alive.then_some(at)
     }

@@ -139,10 +139,10 @@ impl World {
         }
         self.note(|| format!("{process} crashes"));
         for (at, reservation) in self.reservations.iter().enumerate() {
-            let book = &mut self.jobs[reservation.job.0].book;
-            if reservation.process == process && book.origin == Some(at) {
-                book.is_running = false;
-                book.ended = Some(self.now);
+            let notes = &mut self.jobs[reservation.job.0].notes;
+            if reservation.process == process && notes.origin == Some(at) {
+                notes.is_running = false;
+                notes.ended = Some(self.now);
             }
         }
         self.crash_stores(process, remains);
@@ -176,7 +176,7 @@ impl World {
     /// Restores the record of a job as it was first stored, like an outdated process or a backup of the disk. Whatever
     /// happened to the cost meanwhile, it must not be charged again.
     pub fn restore_first_record(&mut self, job: JobId) {
-        let Some((directory, record)) = self.jobs[job.0].book.first_record.clone() else {
+        let Some((directory, record)) = self.jobs[job.0].notes.first_record.clone() else {
             return;
         };
         let name = file_name(record.reservation_id());
@@ -188,7 +188,7 @@ impl World {
         };
         if !self.journal.files().any(is_anothers) {
             self.note(|| format!("{job}: its first record is put back"));
-            self.jobs[job.0].book.was_put_back = true;
+            self.jobs[job.0].notes.was_put_back = true;
             self.journal.put_file(&directory, &name, record.to_json());
         }
     }

@@ -89,8 +89,8 @@ impl World {
         self.keep_violation(Some(id), checked);
         // The record was written, even if its writer got an error or the world did not see it.
         let job = &mut self.jobs[id.0];
-        job.book.was_durable = true;
-        job.book.recorded_at.get_or_insert(record.recorded_at());
+        job.notes.was_durable = true;
+        job.notes.recorded_at.get_or_insert(record.recorded_at());
         job.cost = job.cost.take().or_else(|| cost(&record));
         let watch = Watch::resumed(&record, has_journal, pause);
         let at = self.add_reservation(id, index, caller_index, watch);
@@ -105,12 +105,12 @@ impl World {
         let key = record.id().key.as_str();
         let is_its = |job: &Job| {
             job.reservation_id.as_ref() == Some(record.reservation_id())
-                && job.book.key.as_deref() == Some(key)
+                && job.notes.key.as_deref() == Some(key)
         };
         let known = self.jobs.iter().position(is_its).map(JobId);
         known.or_else(|| {
             let id = *self.by_reservation.get(record.reservation_id())?;
-            self.jobs[id.0].book.key.is_none().then_some(id)
+            self.jobs[id.0].notes.key.is_none().then_some(id)
         })
     }
 
@@ -120,7 +120,7 @@ impl World {
             reservation_id: Some(record.reservation_id().clone()),
             ..Job::default()
         };
-        job.book.tenant = tenant;
+        job.notes.tenant = tenant;
         let id = JobId(self.jobs.len());
         self.jobs.push(job);
         self.by_reservation.insert(record.reservation_id().clone(), id);
@@ -163,7 +163,7 @@ impl World {
         let state = job.reservation_id.as_ref();
         let state = state.and_then(|id| self.ledger.reservation(id.as_str()));
         let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
-        let is_origin = job.book.origin == Some(at);
+        let is_origin = job.notes.origin == Some(at);
         let session = &self.sessions[reservation.session];
         let seen = reservation
             .key
@@ -174,7 +174,7 @@ impl World {
         let checked = match outcome {
             None if reservation.watch.is_resumed || reservation.is_forgotten => Ok(()),
             None if reservation.was_lost => {
-                job.book.is_running = false;
+                job.notes.is_running = false;
                 match reservation.owes_panic {
                     true => broken(
                         Rule::PanicStaysAlone,
@@ -184,7 +184,7 @@ impl World {
                 }
             }
             None => broken(Rule::Ends, "it is done but has no outcome"),
-            Some(_) if is_origin && job.book.is_running => {
+            Some(_) if is_origin && job.notes.is_running => {
                 broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
             }
             Some(outcome) => {

@@ -13,7 +13,7 @@ impl Job {
     /// gone.
     pub(crate) fn check_kept(&self, is_lost: bool) -> CheckResult {
         let Some(cost) = &self.cost else { return Ok(()) };
-        if !self.settled.is_empty() || self.book.was_surfaced || (is_lost && !self.book.was_durable) {
+        if !self.settled.is_empty() || self.notes.was_surfaced || (is_lost && !self.notes.was_durable) {
             return Ok(());
         }
         broken(
@@ -25,7 +25,7 @@ impl Job {
 
 /// Checks that the books of `ledger` add up, and that they match the costs of each tenant's jobs. `payer` returns the
 /// tenant of a reservation.
-pub(crate) fn books<'a>(
+pub(crate) fn check_books<'a>(
     ledger: &Ledger,
     jobs: impl Iterator<Item = &'a Job>,
     payer: impl Fn(&str) -> Option<&'a str>,
@@ -42,7 +42,7 @@ pub(crate) fn books<'a>(
     let mut costs: BTreeMap<(&str, String), i64> = BTreeMap::new();
     for job in jobs {
         if let Some(cost) = &job.cost {
-            let tenant = job.book.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
+            let tenant = job.notes.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
             *costs.entry((tenant, cost.unit.to_string())).or_default() +=
                 job.settled.iter().map(|settled| settled.charged).sum::<i64>();
         }

@@ -22,7 +22,7 @@ use cycles_proto::{Now, Receipt, Ticket};
 use cycles_sandbox::Operation;
 
 pub(super) use self::answers::{AttemptResult, is_refused};
-pub(super) use self::end::books;
+pub(super) use self::end::check_books;
 use self::lease::LeaseWatch;
 pub(super) use self::session::{SessionWatch, is_queued};
 use super::job::Job;
@@ -154,7 +154,7 @@ impl Watch {
                         format!("a record of {amount:?}, which was not handed over"),
                     );
                 }
-                if job.book.key.get_or_insert_with(|| key.clone()) != &key {
+                if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
                     return broken(Rule::OneKey, format!("a record under the key {key}"));
                 }
                 if let Some(pause) = self.owed_pause
@@ -162,7 +162,7 @@ impl Watch {
                 {
                     self.owed_pause = None;
                 }
-                job.book.recorded_at.get_or_insert(record.recorded_at());
+                job.notes.recorded_at.get_or_insert(record.recorded_at());
             }
             JournalWrite::Remove(_) if job.settled.is_empty() => {
                 return broken(
@@ -173,8 +173,8 @@ impl Watch {
             JournalWrite::Remove(_) => self.cleared = Some(Cleared::Removed),
             JournalWrite::SetAside(_, reason) => {
                 self.cleared = Some(Cleared::Aside(*reason));
-                job.book.was_surfaced = true;
-                job.book.was_set_aside = true;
+                job.notes.was_surfaced = true;
+                job.notes.was_set_aside = true;
             }
         }
         let store = Store {
@@ -226,7 +226,7 @@ impl Watch {
         }
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();
-            job.book.was_durable |= stored.is_ok();
+            job.notes.was_durable |= stored.is_ok();
             if !is_late {
                 self.record = Some((record.mode(), record.body().to_owned()));
             }
@@ -256,7 +256,7 @@ impl Watch {
             self.told_shortfall = Some((actual.amount, charged.amount));
         }
         if matches!(event, Event::Granted { .. }) {
-            job.book.is_running = true;
+            job.notes.is_running = true;
         }
         self.lease.note_event(event);
         if let Event::SettledLate { receipt, .. }
@@ -285,7 +285,7 @@ impl Watch {
         is_full: bool,
     ) -> CheckResult {
         self.check_told()?;
-        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !job.book.is_running {
+        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !job.notes.is_running {
             return broken(
                 Rule::WaitsOnOutside,
                 "the session waits forever, but nothing outside is in progress",
@@ -389,7 +389,7 @@ pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> CheckResult 
 /// Notes the first request of an operation and key, and checks that later ones have the same bytes.
 fn same_bytes(job: &mut Job, operation: Operation, key: &str, body: &Bytes) -> CheckResult {
     let first = job
-        .book
+        .notes
         .bytes
         .entry((operation, key.to_owned()))
         .or_insert_with(|| body.clone());

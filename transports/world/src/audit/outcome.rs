@@ -28,14 +28,14 @@ impl Watch {
                         ..
                     }
             );
-            job.book.was_surfaced |= is_last_word;
+            job.notes.was_surfaced |= is_last_word;
             if matches!(
                 receipt,
                 Receipt::Pending {
                     is_recorded: true,
                     ..
                 }
-            ) && !job.book.was_durable
+            ) && !job.notes.was_durable
             {
                 return lie("it is reported as recorded, but no record was ever stored");
             }
@@ -55,7 +55,7 @@ impl Watch {
             self.check_cleared(receipt)?;
             self.check_shortfall_told(job, receipt)?;
         }
-        if job.book.untaken && !self.is_resumed && !self.has_told_untaken {
+        if job.notes.untaken && !self.is_resumed && !self.has_told_untaken {
             return broken(
                 Rule::UntakenTold,
                 "a cost could not be accepted, but no event reported that",

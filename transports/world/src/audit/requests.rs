@@ -51,7 +51,7 @@ impl Watch {
             );
         }
         let is_beat = match (operation, body.extend_by_ms) {
-            (Operation::ExtendReservation, Some(by)) => !job.book.by_hand.contains(&by),
+            (Operation::ExtendReservation, Some(by)) => !job.notes.by_hand.contains(&by),
             _ => false,
         };
         if is_settlement(operation) {
@@ -61,7 +61,7 @@ impl Watch {
             if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {
                 return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
             }
-            job.book.released = true;
+            job.notes.released = true;
             not_before(now, self.release_floor.take(), "a release")?;
             same_bytes(job, operation, "", call.request.body())?;
         } else if operation == Operation::ExtendReservation {
@@ -105,7 +105,7 @@ impl Watch {
         };
         let bytes = call.request.body();
         let key = body.idempotency_key.clone().unwrap_or_default();
-        if job.book.key.get_or_insert_with(|| key.clone()) != &key {
+        if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
             return broken(Rule::OneKey, format!("a settlement under the key {key}"));
         }
         same_bytes(job, operation, "", bytes)?;
@@ -117,7 +117,7 @@ impl Watch {
         if self.has_journal && !is_stored {
             return broken(Rule::StoredFirst, format!("{mode} mode is sent but not stored"));
         }
-        if job.book.released {
+        if job.notes.released {
             return broken(Rule::NeverBoth, "a settlement of a reservation that was released");
         }
         not_before(now, self.settle_floor, "a settlement")?;
@@ -154,7 +154,7 @@ impl Watch {
                 "an event is sent although the server did not say that no commit was applied",
             );
         }
-        let recorded = job.book.recorded_at.unwrap_or(now.wall);
+        let recorded = job.notes.recorded_at.unwrap_or(now.wall);
         let is_old = now.wall.saturating_since(recorded) > 6 * DAY;
         if is_old || recorded.saturating_since(now.wall) > DAY {
             return broken(

@@ -123,7 +123,7 @@ impl World {
             let job = &mut self.jobs[reservation.job.0];
             if let (JournalWrite::Put(record), Ok(())) = (write, &stored) {
                 let first = || (directory, record.clone());
-                job.book.first_record.get_or_insert_with(first);
+                job.notes.first_record.get_or_insert_with(first);
             }
             reservation.watch.note_stored(job, ticket, &stored);
             if stored.is_ok() {
@@ -235,7 +235,7 @@ impl World {
             reservation.watch.note_event(job, &event);
             if is_panic {
                 reservation.owes_panic = false;
-                job.book.was_surfaced = true;
+                job.notes.was_surfaced = true;
             }
         }
         let job = match reservations.first() {

@@ -124,9 +124,9 @@ impl World {
         let checked = match reservation.is_done {
             true => reservation.watch.check_told(),
             false => {
-                let is_origin = job.book.origin == Some(at);
+                let is_origin = job.notes.origin == Some(at);
                 let checked = reservation.watch.check_wait(job, now, until, is_held, is_full);
-                match is_origin && job.book.is_running && !is_held {
+                match is_origin && job.notes.is_running && !is_held {
                     true => checked.and_then(|()| {
                         broken(
                             Rule::ActionGoesOn,

@@ -247,7 +247,7 @@ fn tally(world: &World) -> Tally {
             tally.by_event += u64::from(by_event);
             tally.committed += u64::from(!by_event);
         }
-        tally.lost += u64::from(job.cost.is_some() && job.settled.is_empty() && !job.book.was_surfaced);
+        tally.lost += u64::from(job.cost.is_some() && job.settled.is_empty() && !job.notes.was_surfaced);
         for outcome in &job.outcomes {
             tally.not_reserved += u64::from(matches!(outcome, Outcome::NotReserved(_)));
             tally.released += u64::from(matches!(outcome, Outcome::Released(_)));
