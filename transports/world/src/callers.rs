@@ -69,7 +69,7 @@ impl World {
         (reservation.key, reservation.is_blocking) = (Some(key), is_blocking);
         self.sessions[index].reservations.insert(key, at);
         self.jobs[id.0].notes.origin = Some(at);
-        self.note(|| format!("{id} begins in session {index}, as reservation {at}"));
+        self.log(|| format!("{id} begins in session {index}, as reservation {at}"));
         self.drive(index);
         Ok(id)
     }
@@ -104,7 +104,7 @@ impl World {
             is_over: false,
         };
         session.calls.insert(key.id(), call);
-        self.note(|| format!("session {index} asks for the balances"));
+        self.log(|| format!("session {index} asks for the balances"));
         self.drive(index);
         Some(key.id())
     }
@@ -113,7 +113,7 @@ impl World {
     pub fn forget_get_balances(&mut self, caller: CallerId, call: CallId) {
         let index = caller.session;
         let Some(now) = self.wake_up(index) else { return };
-        self.note(|| format!("session {index}: its caller stops waiting for the balances"));
+        self.log(|| format!("session {index}: its caller stops waiting for the balances"));
         self.sessions[index].calls.remove(&call);
         self.sessions[index].machine.forget_call(now, call);
         self.drive(index);
@@ -123,7 +123,7 @@ impl World {
     pub fn forget(&mut self, job: JobId) {
         let Some(at) = self.live_origin(job) else { return };
         self.wake_up(self.reservations[at].session);
-        self.note(|| format!("{job}: its caller forgets it"));
+        self.log(|| format!("{job}: its caller forgets it"));
         self.reservations[at].is_forgotten = true;
         self.note_leaving(job);
         self.act(job, |machine, now, key| machine.forget(now, key));
@@ -135,7 +135,7 @@ impl World {
             return;
         };
         self.wake_up(self.reservations[at].session);
-        self.note(|| format!("{job}: its state machine panics"));
+        self.log(|| format!("{job}: its state machine panics"));
         let reservation = &mut self.reservations[at];
         (reservation.was_lost, reservation.owes_panic) = (true, true);
         reservation.watch.mark_lost();
@@ -168,7 +168,7 @@ impl World {
     /// The machine's error.
     pub fn commit(&mut self, job: JobId, request: CommitRequest) -> Result<(), InvalidCommit> {
         let cost = request.actual.clone();
-        self.note(|| format!("{job}: its caller commits {cost}"));
+        self.log(|| format!("{job}: its caller commits {cost}"));
         let taken = self.hand_over(job, Some(cost), |machine, now, key| {
             machine.commit(now, key, request)
         });
@@ -184,20 +184,20 @@ impl World {
 
     /// Releases the reservation; if spending was reported, commits that instead.
     pub fn release(&mut self, job: JobId, reason: ReleaseReason) {
-        self.note(|| format!("{job}: its caller releases"));
+        self.log(|| format!("{job}: its caller releases"));
         self.leave(job, |machine, now, key| machine.release(now, key, reason));
     }
 
     /// Abandons the reservation, as if its guard had been dropped.
     pub fn abandon(&mut self, job: JobId) {
-        self.note(|| format!("{job}: its caller goes away"));
+        self.log(|| format!("{job}: its caller goes away"));
         self.leave(job, |machine, now, key| machine.abandon(now, key));
     }
 
     /// Extends the lease by hand.
     pub fn extend(&mut self, job: JobId, by: Duration) -> Option<ExtendKey> {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.note(|| format!("{job}: its caller asks for {by:?} more"));
+        self.log(|| format!("{job}: its caller asks for {by:?} more"));
         self.jobs[job.0].notes.by_hand.push(by_ms);
         self.act(job, |machine, now, key| machine.extend(now, key, by))
             .flatten()

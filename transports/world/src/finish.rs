@@ -24,7 +24,7 @@ impl World {
         if let Some(until) = asleep.map(|process| process.asleep_until).max() {
             self.run_for(until.saturating_sub(self.now))?;
         }
-        self.note(|| "the faults stop".to_owned());
+        self.log(|| "the faults stop".to_owned());
         self.clear_faults();
         self.set_server_down(false);
         self.journal.set_health(JournalHealth::Works);

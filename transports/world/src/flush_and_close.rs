@@ -39,7 +39,7 @@ impl World {
             caller_index,
         } = caller;
         let Some(now) = self.wake_up(index) else { return };
-        self.note(|| format!("{caller} flushes for {time:?}"));
+        self.log(|| format!("{caller} flushes for {time:?}"));
         let until = now.mono.saturating_add(time);
         let session = &mut self.sessions[index];
         let key = session
@@ -60,7 +60,7 @@ impl World {
     pub fn close(&mut self, process: ProcessId, how: Close) {
         for index in self.sessions_of(process) {
             let Some(now) = self.wake_up(index) else { return };
-            self.note(|| format!("{process} closes session {index}: {how:?}"));
+            self.log(|| format!("{process} closes session {index}: {how:?}"));
             let session = &mut self.sessions[index];
             session.closed = session.closed.max(Some(how));
             session.watch.note_close(how);
@@ -86,7 +86,7 @@ impl World {
         let open = core::mem::take(&mut self.sessions[index].flushes);
         for mut flush in open {
             if let Some(flushed) = self.sessions[index].machine.flushed(flush.key) {
-                self.note(|| format!("session {index} has flushed: {flushed:?}"));
+                self.log(|| format!("session {index} has flushed: {flushed:?}"));
                 self.check_flushed(index, flush.caller_index, &flushed, Some(flush.since));
                 self.sessions[index].machine.forget_flush(flush.key);
                 continue;
@@ -124,8 +124,8 @@ impl World {
         for index in sessions {
             self.check_costs_kept(index);
         }
-        self.met.closed += 1;
-        self.note(|| format!("{process} ends"));
+        self.counts.closed += 1;
+        self.log(|| format!("{process} ends"));
         self.crash_leaving(process, Remains::Nothing);
     }
 

@@ -69,14 +69,14 @@ pub struct World {
     steps: u64,
     /// The tickets of all sessions, for answers under unknown tickets.
     tickets: Vec<Ticket>,
-    met: Met,
+    counts: Counts,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
 }
 
 /// Counts of rare events.
 #[derive(Clone, Copy, Debug, Default)]
-struct Met {
+struct Counts {
     panicked: u64,
     written_off: u64,
     queued: u64,
@@ -139,7 +139,7 @@ impl World {
             events_scheduled: 0,
             steps: 0,
             tickets: Vec::new(),
-            met: Met::default(),
+            counts: Counts::default(),
             violation: None,
             trace: builder.is_traced.then(Vec::new),
         }
@@ -225,7 +225,7 @@ impl World {
         self.trace.as_deref().unwrap_or_default()
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>14.3} {}", self.now.as_secs_f64(), line()));
         }

@@ -24,7 +24,7 @@ impl World {
     pub fn start_process_with(&mut self, config: CyclesConfig) -> ProcessId {
         let id = ProcessId(self.processes.len());
         self.processes.push(Process::new(self.now));
-        self.note(|| format!("{id} starts"));
+        self.log(|| format!("{id} starts"));
         self.add_session(id, Arc::new(config));
         id
     }
@@ -38,7 +38,7 @@ impl World {
         let mut fresh = Process::new(self.now);
         fresh.ahead_ms = self.processes[process.0].ahead_ms;
         self.processes.push(fresh);
-        self.note(|| format!("{id} starts, as {process} did"));
+        self.log(|| format!("{id} starts, as {process} did"));
         for session in self.sessions_of(process) {
             let callers = self.sessions[session].callers.iter();
             let mut configs = callers
@@ -137,7 +137,7 @@ impl World {
         if !core::mem::replace(&mut self.processes[process.0].is_alive, false) {
             return;
         }
-        self.note(|| format!("{process} crashes"));
+        self.log(|| format!("{process} crashes"));
         for (at, reservation) in self.reservations.iter().enumerate() {
             let notes = &mut self.jobs[reservation.job.0].notes;
             if reservation.process == process && notes.origin == Some(at) {
@@ -167,7 +167,7 @@ impl World {
     /// # Panics
     /// If the process is not of this world.
     pub fn suspend(&mut self, process: ProcessId, time: Duration) {
-        self.note(|| format!("{process} sleeps for {time:?}"));
+        self.log(|| format!("{process} sleeps for {time:?}"));
         let until = self.now.saturating_add(time);
         let process = &mut self.processes[process.0];
         process.asleep_until = process.asleep_until.max(until);
@@ -187,7 +187,7 @@ impl World {
                 && there.is_ok_and(|there| there.id() != record.id())
         };
         if !self.journal.files().any(is_anothers) {
-            self.note(|| format!("{job}: its first record is put back"));
+            self.log(|| format!("{job}: its first record is put back"));
             self.jobs[job.0].notes.was_put_back = true;
             self.journal.put_file(&directory, &name, record.to_json());
         }
@@ -206,7 +206,7 @@ impl World {
     /// # Panics
     /// If the process is not of this world.
     pub fn jump_clock(&mut self, process: ProcessId, by_ms: i64) {
-        self.note(|| format!("the clock of {process} jumps by {by_ms} ms"));
+        self.log(|| format!("the clock of {process} jumps by {by_ms} ms"));
         let ahead_ms = &mut self.processes[process.0].ahead_ms;
         *ahead_ms = ahead_ms.saturating_add(by_ms);
     }
@@ -214,7 +214,7 @@ impl World {
     /// Sets the server's clock forward by this many milliseconds, or back. Reservations that had expired by then are
     /// swept first.
     pub fn jump_server_clock(&mut self, by_ms: i64) {
-        self.note(|| format!("the server's clock jumps by {by_ms} ms"));
+        self.log(|| format!("the server's clock jumps by {by_ms} ms"));
         let time = self.server_time();
         self.ledger.tick(time);
         self.ledger.sweep(time);
@@ -223,7 +223,7 @@ impl World {
 
     /// Takes the server down, so that nothing can connect to it, or brings it back with its state.
     pub fn set_server_down(&mut self, is_down: bool) {
-        self.note(|| format!("the server is {}", if is_down { "down" } else { "up" }));
+        self.log(|| format!("the server is {}", if is_down { "down" } else { "up" }));
         self.is_server_down = is_down;
     }
 }

@@ -96,7 +96,7 @@ impl World {
         let at = self.add_reservation(id, index, caller_index, watch);
         self.reservations[at].key = Some(key);
         self.sessions[index].reservations.insert(key, at);
-        self.note(|| format!("{id}: session {index} resumes its record as reservation {at}"));
+        self.log(|| format!("{id}: session {index} resumes its record as reservation {at}"));
         Some(at)
     }
 
@@ -193,7 +193,7 @@ impl World {
                 checked
             }
         };
-        self.note(|| format!("{id}, reservation {at} is done"));
+        self.log(|| format!("{id}, reservation {at} is done"));
         self.keep_violation(Some(id), checked);
     }
 }

@@ -115,7 +115,7 @@ impl World {
             Whose::Call(_) => None,
         };
         if self.is_server_down {
-            self.note(|| "  lost at the server, which is down".to_owned());
+            self.log(|| "  lost at the server, which is down".to_owned());
             let lost = AttemptResult::Failure(Failure::new(FailureKind::Lost));
             if arrival.answer.is_some() {
                 let at = self.now;
@@ -131,7 +131,7 @@ impl World {
         if self.dice.chance(self.unmeasured) {
             leave_out_remaining(&mut response);
         }
-        self.note(|| {
+        self.log(|| {
             format!(
                 "  the ledger answers {:?}, {} with {}",
                 arrival.ticket,

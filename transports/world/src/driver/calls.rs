@@ -44,7 +44,7 @@ impl World {
                     call.attempts.insert(ticket);
                 }
                 self.keep_violation(None, checked);
-                self.note(|| format!("session {index} sends {} {ticket:?}", operation.name()));
+                self.log(|| format!("session {index} sends {} {ticket:?}", operation.name()));
             }
             Whose::Reservation(at) => {
                 let reservation = &mut self.reservations[at];
@@ -62,7 +62,7 @@ impl World {
                 });
                 self.sessions[index].busy.insert(at);
                 self.keep_violation(Some(id), checked);
-                self.note(|| format!("{id}, reservation {at} sends {} {ticket:?}", operation.name()));
+                self.log(|| format!("{id}, reservation {at} sends {} {ticket:?}", operation.name()));
             }
         }
         if self.dice.chance(self.driver.late_steps) {
@@ -148,7 +148,7 @@ impl World {
             self.keep_violation(None, broken(Rule::WithdrawnNotSent, what));
         }
         if !may_begin {
-            self.met.not_begun += 1;
+            self.counts.not_begun += 1;
             let result = AttemptResult::Failure(Failure::new(FailureKind::NotMade));
             return self.report_result(index, ticket, &result);
         }
@@ -166,7 +166,7 @@ impl World {
         let fault = self.faults.strike(EPOCH.saturating_add(self.now), operation);
         if let Some(fault) = &fault {
             let fault = fault.to_string();
-            self.note(|| format!("  {fault} strikes {ticket:?}"));
+            self.log(|| format!("  {fault} strikes {ticket:?}"));
         }
         let fate = if self.is_server_down {
             Fate::refused(&mut self.dice)
@@ -224,7 +224,7 @@ impl World {
 
     /// A call is withdrawn: a driver that behaves closes its connection.
     pub(crate) fn withdraw_call(&mut self, index: usize, now: Now, ticket: Ticket) {
-        self.note(|| format!("  session {index} withdraws {ticket:?}"));
+        self.log(|| format!("  session {index} withdraws {ticket:?}"));
         let session = &mut self.sessions[index];
         session.watch.note_withdrawn(now, ticket);
         let Some(exchange) = session.exchanges.get_mut(&ticket) else {
@@ -312,7 +312,7 @@ impl World {
             AttemptResult::Response(response) => machine.handle(now, ticket, reader, Ok(response)),
             AttemptResult::Failure(failure) => machine.handle(now, ticket, reader, Err(failure.clone())),
         }
-        self.note(|| match result {
+        self.log(|| match result {
             AttemptResult::Response(response) => {
                 format!("  session {index} hears {ticket:?}: {}", response.status())
             }

@@ -71,7 +71,7 @@ impl World {
         }
         let caller_index = reservation.caller_index;
         self.keep_violation(Some(id), checked);
-        self.note(|| format!("{id}, reservation {at} stores {} {ticket:?}", described(&write)));
+        self.log(|| format!("{id}, reservation {at} stores {} {ticket:?}", described(&write)));
         let time = self.time_of_a_change();
         let last = self.sessions[index]
             .last_writes
@@ -114,7 +114,7 @@ impl World {
         let client = &mut self.sessions[index].callers[caller_index].journal;
         let stored = self.journal.apply(client, write);
         let directory = client.directory.clone();
-        self.note(|| format!("  session {index}: stored {ticket:?} {stored:?}"));
+        self.log(|| format!("  session {index}: stored {ticket:?} {stored:?}"));
         let now = self.time_of(index);
         let principal = self.principal_of(index, caller_index);
         let session = &mut self.sessions[index];
@@ -155,11 +155,11 @@ impl World {
         let client = &mut self.sessions[index].callers[caller_index].journal;
         let directory = client.directory.clone();
         let has_claim = !self.has_claims || !self.claims.contains_key(&directory);
-        self.met.yielded += u64::from(!has_claim);
+        self.counts.yielded += u64::from(!has_claim);
         let before = self.journal.quarantined().len();
         let records = self.journal.scan(client);
         let set_aside = self.journal.quarantined().len() - before;
-        self.note(|| {
+        self.log(|| {
             format!(
                 "  session {index} reads {} records, claim {has_claim}",
                 records.len()
@@ -190,10 +190,10 @@ impl World {
 
     /// The session reports an event.
     pub(crate) fn deliver_event(&mut self, index: usize, now: Now, observer: ObserverId, event: Event) {
-        self.met.panicked += u64::from(matches!(event, Event::Panicked { .. }));
-        self.met.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
+        self.counts.panicked += u64::from(matches!(event, Event::Panicked { .. }));
+        self.counts.written_off += u64::from(matches!(event, Event::PlaceWrittenOff { .. }));
         if let Event::BeatFailed { error, .. } | Event::SettlementFailed { error, .. } = &event {
-            self.met.queued += u64::from(is_queued(error));
+            self.counts.queued += u64::from(is_queued(error));
         }
         if let Event::BeatFailed { error, .. } = &event {
             let checked = self.sessions[index].watch.check_beat_failure(error);
@@ -208,7 +208,7 @@ impl World {
             self.keep_violation(None, checked);
         }
         let reservations = self.reservations_of_event(index, observer, &event);
-        self.note(|| {
+        self.log(|| {
             format!(
                 "session {index} at {:?} tells {reservations:?} {}",
                 now.mono,

@@ -80,7 +80,7 @@ impl World {
                 .caller
                 .principal();
             if is_late {
-                self.met.hung += 1;
+                self.counts.hung += 1;
                 self.sessions[index].watch.set_journal_late(principal, true);
             }
         }
@@ -180,7 +180,7 @@ impl World {
         for call in session.calls.values_mut().filter(|call| !call.is_over) {
             if session.machine.answer(call.key).is_some() {
                 call.is_over = true;
-                self.met.answered_calls += 1;
+                self.counts.answered_calls += 1;
             } else if until.is_none() && call.attempts.is_empty() {
                 checked = broken(
                     Rule::WaitsOnOutside,

@@ -231,14 +231,14 @@ fn tally(world: &World) -> Tally {
             .filter(|reservation| reservation.watch.is_resumed)
             .count() as u64,
         torn: world.journal().quarantined().len() as u64,
-        panicked: world.met.panicked,
-        written_off: world.met.written_off,
-        queued: world.met.queued,
-        not_begun: world.met.not_begun,
-        hung: world.met.hung,
-        yielded: world.met.yielded,
-        closed: world.met.closed,
-        answered_calls: world.met.answered_calls,
+        panicked: world.counts.panicked,
+        written_off: world.counts.written_off,
+        queued: world.counts.queued,
+        not_begun: world.counts.not_begun,
+        hung: world.counts.hung,
+        yielded: world.counts.yielded,
+        closed: world.counts.closed,
+        answered_calls: world.counts.answered_calls,
         ..Tally::default()
     };
     for (_, job) in world.jobs() {
