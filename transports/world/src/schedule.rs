@@ -128,7 +128,7 @@ impl World {
         let before = job.map(|job| self.ledger_progress(job));
         let mut response = self.ledger.handle(time, &arrival.request);
         (self.watch)(&arrival.request, &response);
-        if self.dice.chance(self.unmeasured) {
+        if self.dice.chance(self.without_remaining_ttl) {
             leave_out_remaining(&mut response);
         }
         self.log(|| {

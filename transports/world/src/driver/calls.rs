@@ -137,8 +137,8 @@ impl World {
             return;
         };
         let (whose, is_withdrawn) = (exchange.whose, exchange.is_withdrawn);
-        let is_told = !self.dice.chance(self.driver.untold_beginnings);
-        let may_begin = match is_told {
+        let is_reported = !self.dice.chance(self.driver.unreported_beginnings);
+        let may_begin = match is_reported {
             true => session.machine.begun(now, ticket),
             // Reported later or never; but a withdrawn call is not sent.
             false => !is_withdrawn,
@@ -152,7 +152,7 @@ impl World {
             let result = AttemptResult::Failure(Failure::new(FailureKind::NotMade));
             return self.report_result(index, ticket, &result);
         }
-        if !is_told && self.dice.chance(0.5) {
+        if !is_reported && self.dice.chance(0.5) {
             let at = self.now + Duration::from_millis(self.dice.below(2_000));
             self.schedule_event(at, ScheduledEvent::BeginningReported(index, ticket));
         }

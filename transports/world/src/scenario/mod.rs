@@ -156,7 +156,7 @@ impl RandomScenario {
         let plan = Plan::of(Dice::new(&self.bytes, self.seed));
         let mut builder = World::builder(self.seed)
             .driver(Driver::careless(plan.carelessness))
-            .unmeasured(plan.unmeasured)
+            .without_remaining_ttl(plan.without_remaining_ttl)
             .places(plan.places)
             .claims(plan.has_claims)
             .machines(Arc::clone(&self.make))

@@ -17,7 +17,7 @@ use crate::{BASE_URL, JournalHealth};
 pub(super) struct Plan {
     pub(super) carelessness: f64,
     /// The share of the answers without `remaining_ttl_ms`.
-    pub(super) unmeasured: f64,
+    pub(super) without_remaining_ttl: f64,
     pub(super) faults: Vec<FaultRule>,
     /// Replaces the default tenant's budget.
     pub(super) budget: Option<Budget>,
@@ -86,7 +86,7 @@ impl Plan {
         }
         let mut plan = Self {
             carelessness: dice.one_of(&[0.0, 0.05, 0.2]),
-            unmeasured: dice.one_of(&[0.0, 0.0, 0.0, 0.0, 0.3, 1.0]),
+            without_remaining_ttl: dice.one_of(&[0.0, 0.0, 0.0, 0.0, 0.3, 1.0]),
             faults,
             budget: dice
                 .one_in(12)
@@ -300,4 +300,4 @@ impl Dice<'_> {
 }
 
 /// The faults of a journal that a plan may choose.
-const ILL: [JournalHealth; 2] = [JournalHealth::Fails, JournalHealth::WorksButSaysNot];
+const ILL: [JournalHealth; 2] = [JournalHealth::Fails, JournalHealth::WorksButReportsFailure];
