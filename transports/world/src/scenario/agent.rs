@@ -1,4 +1,4 @@
-//! An agent with one reservation: its errand and its progress.
+//! An agent with one reservation: its plan and its progress.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::dice::Dice;
 use crate::{JobId, ProcessId, World};
 
 /// The plan of an agent.
-pub(super) struct Errand {
+pub(super) struct AgentPlan {
     pub(super) begins: Duration,
     request: ReservationCreateRequest,
     /// How long the action runs.
@@ -39,7 +39,7 @@ enum Ending {
     Leaves,
 }
 
-impl Errand {
+impl AgentPlan {
     pub(super) fn of(dice: &mut Dice<'_>, begins: Duration) -> Self {
         let ttl_ms = dice.one_of(&[1_000, 4_000, 10_000, 30_000, 60_000, 60_000, 600_000]);
         let work = match dice.below(8) {
@@ -69,14 +69,14 @@ impl Errand {
     }
 
     /// Draws the caller and its behaviour. Separate from `of`, so that older seeds keep their meaning.
-    pub(super) fn mind(&mut self, dice: &mut Dice<'_>) {
+    pub(super) fn draw_caller(&mut self, dice: &mut Dice<'_>) {
         self.caller = dice.below(4);
         self.is_blocking = dice.one_in(4);
         self.forgets = dice.one_in(3);
     }
 
-    /// Makes the same request as another errand, under the same key, as if it had been delivered twice.
-    pub(super) fn repeats(&mut self, other: &mut Self) {
+    /// Makes the same request as another plan, under the same key, as if it had been delivered twice.
+    pub(super) fn repeat_request_of(&mut self, other: &mut Self) {
         other.request.idempotency_key = Some("job-7".into());
         self.request = other.request.clone();
         self.caller = other.caller;
@@ -103,9 +103,9 @@ fn request(dice: &mut Dice<'_>, ttl_ms: u64, estimate: i64) -> ReservationCreate
     request
 }
 
-/// An agent on its errand.
+/// An agent that follows its plan.
 pub(super) struct Agent<'a> {
-    errand: &'a Errand,
+    plan: &'a AgentPlan,
     state: State,
 }
 
@@ -113,16 +113,16 @@ pub(super) struct Agent<'a> {
 enum State {
     Idle,
     /// It asked at this time.
-    Asked(JobId, Duration),
+    AwaitsGrant(JobId, Duration),
     /// It got its grant at this time.
     Works(JobId, Duration),
     Ended(Option<JobId>),
 }
 
 impl<'a> Agent<'a> {
-    pub(super) const fn new(errand: &'a Errand) -> Self {
+    pub(super) const fn new(plan: &'a AgentPlan) -> Self {
         Self {
-            errand,
+            plan,
             state: State::Idle,
         }
     }
@@ -130,49 +130,49 @@ impl<'a> Agent<'a> {
     /// The time of its next act.
     pub(super) fn next(&self) -> Option<Duration> {
         match self.state {
-            State::Idle => Some(self.errand.begins),
-            State::Asked(_, since) => Some(since + self.errand.patience),
-            State::Works(_, since) => Some(since + self.errand.work),
+            State::Idle => Some(self.plan.begins),
+            State::AwaitsGrant(_, since) => Some(since + self.plan.patience),
+            State::Works(_, since) => Some(since + self.plan.work),
             State::Ended(_) => None,
         }
     }
 
     /// Whether it has the grant that it waited for.
     pub(super) fn is_granted(&self, world: &World) -> bool {
-        matches!(self.state, State::Asked(job, _) if world.is_held(job))
+        matches!(self.state, State::AwaitsGrant(job, _) if world.is_held(job))
     }
 
     pub(super) fn job(&self) -> Option<JobId> {
         match self.state {
             State::Idle => None,
-            State::Asked(job, _) | State::Works(job, _) => Some(job),
+            State::AwaitsGrant(job, _) | State::Works(job, _) => Some(job),
             State::Ended(job) => job,
         }
     }
 
     /// Performs the next act; the first one in `process`.
     pub(super) fn act(&mut self, world: &mut World, process: ProcessId) {
-        let errand = self.errand;
+        let plan = self.plan;
         let now = world.now();
         self.state = match self.state {
-            State::Idle => match errand.ask(world, process) {
-                Some(job) => State::Asked(job, now),
+            State::Idle => match plan.reserve(world, process) {
+                Some(job) => State::AwaitsGrant(job, now),
                 None => State::Ended(None),
             },
-            State::Asked(job, _) if world.is_held(job) => {
-                errand.begin(world, job);
+            State::AwaitsGrant(job, _) if world.is_held(job) => {
+                plan.begin(world, job);
                 State::Works(job, now)
             }
-            State::Asked(job, _) => {
-                match errand.forgets {
+            State::AwaitsGrant(job, _) => {
+                match plan.forgets {
                     true => world.forget(job),
                     false => world.abandon(job),
                 }
                 State::Ended(Some(job))
             }
             State::Works(job, _) => {
-                errand.end(world, job);
-                if errand.forgets {
+                plan.end(world, job);
+                if plan.forgets {
                     world.forget(job);
                 }
                 State::Ended(Some(job))
@@ -182,9 +182,9 @@ impl<'a> Agent<'a> {
     }
 }
 
-impl Errand {
-    /// Asks for the reservation. `None` if the session is closed: an errand's requests are within the limits.
-    fn ask(&self, world: &mut World, process: ProcessId) -> Option<JobId> {
+impl AgentPlan {
+    /// Asks for the reservation. `None` if the session is closed: a plan's requests are within the limits.
+    fn reserve(&self, world: &mut World, process: ProcessId) -> Option<JobId> {
         let callers = world.callers(process);
         let caller = callers[usize::try_from(self.caller).unwrap_or(0) % callers.len()];
         world
@@ -210,18 +210,18 @@ impl Errand {
                 let _ = world.commit(job, request);
             }
             Ending::Releases => {
-                self.botch(world, job);
+                self.commit_invalid_cost(world, job);
                 world.release(job, ReleaseReason::ACTION_FAILED);
             }
             Ending::Leaves => {
-                self.botch(world, job);
+                self.commit_invalid_cost(world, job);
                 world.abandon(job);
             }
         }
     }
 
     /// For some costs, first hands over one that cannot be accepted.
-    fn botch(&self, world: &mut World, job: JobId) {
+    fn commit_invalid_cost(&self, world: &mut World, job: JobId) {
         let wrong = match self.cost % 6 {
             0 => Amount::credits(self.cost),
             3 => Amount::tokens(-self.cost),

@@ -9,7 +9,7 @@ use cycles_sandbox::{
     When,
 };
 
-use super::agent::Errand;
+use super::agent::AgentPlan;
 use super::dice::Dice;
 use crate::{BASE_URL, JournalHealth};
 
@@ -25,8 +25,8 @@ pub(super) struct Plan {
     has_journal: bool,
     /// The number of steps after which the first process crashes.
     pub(super) crash_after: Option<u64>,
-    /// The agents' errands, mostly one.
-    pub(super) errands: Vec<Errand>,
+    /// The plans of the agents, mostly one.
+    pub(super) agents: Vec<AgentPlan>,
     /// The events beside them, in order.
     pub(super) fortunes: Vec<(Duration, Fortune)>,
     pub(super) places: usize,
@@ -77,12 +77,12 @@ impl Plan {
         let is_rough = dice.one_in(3);
         let faults = if dice.one_in(6) { 0 } else { 1 + dice.below(4) };
         let faults = (0..faults).map(|_| dice.rule(is_rough)).collect();
-        let first = Errand::of(&mut dice, Duration::ZERO);
+        let first = AgentPlan::of(&mut dice, Duration::ZERO);
         let fortunes = dice.fortunes(first.work);
-        let mut errands = vec![first];
-        while dice.one_in(5) && errands.len() < 4 {
+        let mut agents = vec![first];
+        while dice.one_in(5) && agents.len() < 4 {
             let begins = dice.millis(30_000);
-            errands.push(Errand::of(&mut dice, begins));
+            agents.push(AgentPlan::of(&mut dice, begins));
         }
         let mut plan = Self {
             carelessness: dice.one_of(&[0.0, 0.05, 0.2]),
@@ -96,7 +96,7 @@ impl Plan {
                 .then(|| Tenant::new(DEFAULT_TENANT).max_extensions(dice.amount(100))),
             has_journal: !dice.one_in(25),
             crash_after: dice.one_in(4).then(|| 1 + dice.below(25)),
-            errands,
+            agents,
             fortunes,
             places: PLACES,
             has_claims: false,
@@ -118,15 +118,15 @@ impl Plan {
             }
         }
         self.has_two_sessions = dice.one_in(6);
-        for errand in &mut self.errands {
-            errand.mind(dice);
+        for plan in &mut self.agents {
+            plan.draw_caller(dice);
         }
-        if let [first, second, ..] = &mut self.errands[..]
+        if let [first, second, ..] = &mut self.agents[..]
             && dice.one_in(4)
         {
-            second.repeats(first);
+            second.repeat_request_of(first);
         }
-        let work = self.errands.first().map_or(Duration::ZERO, |errand| errand.work);
+        let work = self.agents.first().map_or(Duration::ZERO, |plan| plan.work);
         for _ in 0..dice.below(4) {
             let at = work.saturating_sub(Duration::from_secs(2)) + dice.millis(25_000);
             let later = at + dice.time(10, 20);

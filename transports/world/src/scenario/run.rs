@@ -47,7 +47,7 @@ impl<'a> ScenarioRun<'a> {
         }
         Self {
             world,
-            agents: plan.errands.iter().map(Agent::new).collect(),
+            agents: plan.agents.iter().map(Agent::new).collect(),
             processes: vec![process],
             balance_call: None,
         }
