@@ -28,7 +28,7 @@ pub(super) struct Plan {
     /// The plans of the agents, mostly one.
     pub(super) agents: Vec<AgentPlan>,
     /// The events beside them, in order.
-    pub(super) fortunes: Vec<(Duration, Fortune)>,
+    pub(super) incidents: Vec<(Duration, Incident)>,
     pub(super) places: usize,
     pub(super) has_claims: bool,
     /// Other keys in the session of each process.
@@ -38,19 +38,19 @@ pub(super) struct Plan {
 }
 
 /// An event from outside the agents.
-pub(super) enum Fortune {
+pub(super) enum Incident {
     Crash,
     Restart,
     /// Another process starts with the same journal.
-    Join,
+    AnotherProcess,
     Sleep(Duration),
     ClockJumps(i64),
     ServerClockJumps(i64),
     ServerDown(bool),
     Journal(JournalHealth),
     Frozen(bool),
-    Rule(FaultRule),
-    Calm,
+    NetworkFault(FaultRule),
+    FaultsStop,
     /// The record is restored as it was first written.
     RestoresStaleRecord,
     /// One of the callers flushes for this long.
@@ -78,7 +78,7 @@ impl Plan {
         let faults = if dice.one_in(6) { 0 } else { 1 + dice.below(4) };
         let faults = (0..faults).map(|_| dice.rule(is_rough)).collect();
         let first = AgentPlan::of(&mut dice, Duration::ZERO);
-        let fortunes = dice.fortunes(first.work);
+        let incidents = dice.incidents(first.work);
         let mut agents = vec![first];
         while dice.one_in(5) && agents.len() < 4 {
             let begins = dice.millis(30_000);
@@ -97,7 +97,7 @@ impl Plan {
             has_journal: !dice.one_in(25),
             crash_after: dice.one_in(4).then(|| 1 + dice.below(25)),
             agents,
-            fortunes,
+            incidents,
             places: PLACES,
             has_claims: false,
             keys: Vec::new(),
@@ -132,29 +132,29 @@ impl Plan {
             let later = at + dice.time(10, 20);
             match dice.below(9) {
                 0 | 1 => self
-                    .fortunes
-                    .push((at, Fortune::Flush(dice.below(4), dice.time(1, 17)))),
+                    .incidents
+                    .push((at, Incident::Flush(dice.below(4), dice.time(1, 17)))),
                 2 | 3 => {
-                    self.fortunes
-                        .push((at, Fortune::GetBalances(dice.below(4), dice.one_in(4))));
+                    self.incidents
+                        .push((at, Incident::GetBalances(dice.below(4), dice.one_in(4))));
                     if dice.one_in(2) {
-                        self.fortunes
-                            .push((at + dice.millis(2_000), Fortune::ForgetGetBalances));
+                        self.incidents
+                            .push((at + dice.millis(2_000), Incident::ForgetGetBalances));
                     }
                 }
-                4 | 5 => self.fortunes.push((at, Fortune::Panic(dice.below(4)))),
+                4 | 5 => self.incidents.push((at, Incident::Panic(dice.below(4)))),
                 6 => {
-                    self.fortunes.push((at, Fortune::Revoked(true)));
-                    self.fortunes.push((later, Fortune::Revoked(false)));
+                    self.incidents.push((at, Incident::Revoked(true)));
+                    self.incidents.push((later, Incident::Revoked(false)));
                 }
                 _ => {
                     let how = [Close::WhenDone, Close::Leaving, Close::WritingOnly];
-                    self.fortunes.push((at, Fortune::Close(dice.one_of(&how))));
-                    self.fortunes.push((later, Fortune::Restart));
+                    self.incidents.push((at, Incident::Close(dice.one_of(&how))));
+                    self.incidents.push((later, Incident::Restart));
                 }
             }
         }
-        self.fortunes.sort_by_key(|(at, _)| *at);
+        self.incidents.sort_by_key(|(at, _)| *at);
     }
 
     /// The configurations of the other callers of a process.
@@ -245,8 +245,8 @@ impl Dice<'_> {
         }
     }
 
-    fn fortunes(&mut self, work: Duration) -> Vec<(Duration, Fortune)> {
-        let mut fortunes = Vec::new();
+    fn incidents(&mut self, work: Duration) -> Vec<(Duration, Incident)> {
+        let mut incidents = Vec::new();
         // The money is at risk around the end of the action.
         let near = |dice: &mut Self| {
             let spread = dice.millis(25_000);
@@ -257,38 +257,38 @@ impl Dice<'_> {
             let later = at + self.time(10, 28);
             match self.below(13) {
                 0..3 => {
-                    fortunes.push((at, Fortune::Crash));
-                    fortunes.push((later, Fortune::Restart));
+                    incidents.push((at, Incident::Crash));
+                    incidents.push((later, Incident::Restart));
                 }
-                3 | 4 => fortunes.push((at, Fortune::Join)),
-                5 => fortunes.push((at, Fortune::Sleep(self.time(1_000, 20)))),
-                6 => fortunes.push((at, Fortune::ClockJumps(self.jump()))),
-                7 => fortunes.push((at, Fortune::ServerClockJumps(self.jump()))),
+                3 | 4 => incidents.push((at, Incident::AnotherProcess)),
+                5 => incidents.push((at, Incident::Sleep(self.time(1_000, 20)))),
+                6 => incidents.push((at, Incident::ClockJumps(self.jump()))),
+                7 => incidents.push((at, Incident::ServerClockJumps(self.jump()))),
                 8 => {
-                    fortunes.push((at, Fortune::ServerDown(true)));
-                    fortunes.push((at + self.time(1_000, 12), Fortune::ServerDown(false)));
+                    incidents.push((at, Incident::ServerDown(true)));
+                    incidents.push((at + self.time(1_000, 12), Incident::ServerDown(false)));
                 }
                 9 => {
-                    fortunes.push((at, Fortune::Journal(self.one_of(&ILL))));
-                    fortunes.push((later, Fortune::Journal(JournalHealth::Works)));
+                    incidents.push((at, Incident::Journal(self.one_of(&ILL))));
+                    incidents.push((later, Incident::Journal(JournalHealth::Works)));
                 }
                 10 => {
-                    fortunes.push((at, Fortune::Frozen(true)));
-                    fortunes.push((later, Fortune::Frozen(false)));
+                    incidents.push((at, Incident::Frozen(true)));
+                    incidents.push((later, Incident::Frozen(false)));
                 }
                 11 => {
                     let rule = self.rule(true);
-                    fortunes.push((at, Fortune::Rule(rule)));
-                    fortunes.push((later, Fortune::Calm));
+                    incidents.push((at, Incident::NetworkFault(rule)));
+                    incidents.push((later, Incident::FaultsStop));
                 }
                 _ => {
-                    fortunes.push((later, Fortune::RestoresStaleRecord));
-                    fortunes.push((later + Duration::from_millis(1), Fortune::Join));
+                    incidents.push((later, Incident::RestoresStaleRecord));
+                    incidents.push((later + Duration::from_millis(1), Incident::AnotherProcess));
                 }
             }
         }
-        fortunes.sort_by_key(|(at, _)| *at);
-        fortunes
+        incidents.sort_by_key(|(at, _)| *at);
+        incidents
     }
 
     /// A jump of a clock, from milliseconds to two weeks, forward or back.

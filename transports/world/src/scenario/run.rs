@@ -8,7 +8,7 @@ use cycles_sandbox::{
 };
 
 use super::agent::Agent;
-use super::plan::{Fortune, OTHER_KEYS, Plan};
+use super::plan::{Incident, OTHER_KEYS, Plan};
 use crate::{CallerId, ProcessId, Violation, World};
 
 /// A plan that is being executed.
@@ -54,10 +54,16 @@ impl<'a> ScenarioRun<'a> {
     }
 
     pub(super) fn to_end(&mut self, plan: &Plan) -> Result<(), Violation> {
-        let mut fortunes = plan.fortunes.iter().peekable();
+        let mut incidents = plan.incidents.iter().peekable();
         loop {
-            let fortune_at = fortunes.peek().map(|(at, _)| *at);
-            let Some(until) = self.agents.iter().filter_map(Agent::next).chain(fortune_at).min() else {
+            let incident_at = incidents.peek().map(|(at, _)| *at);
+            let Some(until) = self
+                .agents
+                .iter()
+                .filter_map(Agent::next)
+                .chain(incident_at)
+                .min()
+            else {
                 return Ok(());
             };
             let agents = &self.agents;
@@ -72,31 +78,31 @@ impl<'a> ScenarioRun<'a> {
                     agent.act(&mut self.world, process);
                 }
             }
-            while let Some((_, fortune)) = fortunes.next_if(|(at, _)| *at <= self.world.now()) {
-                self.meets(plan, fortune);
+            while let Some((_, incident)) = incidents.next_if(|(at, _)| *at <= self.world.now()) {
+                self.cause(plan, incident);
             }
         }
     }
 
-    fn meets(&mut self, plan: &Plan, fortune: &Fortune) {
+    fn cause(&mut self, plan: &Plan, incident: &Incident) {
         let latest = self.processes.last().copied();
         let world = &mut self.world;
-        match (fortune, latest) {
-            (Fortune::Crash, Some(process)) => world.crash(process),
-            (Fortune::Restart, Some(process)) => {
+        match (incident, latest) {
+            (Incident::Crash, Some(process)) => world.crash(process),
+            (Incident::Restart, Some(process)) => {
                 let process = world.restart(process);
                 self.processes.push(process);
             }
-            (Fortune::Join, _) => {
+            (Incident::AnotherProcess, _) => {
                 let process = start(world, plan);
                 self.processes.push(process);
             }
-            (Fortune::Sleep(time), Some(process)) => world.suspend(process, *time),
-            (Fortune::ClockJumps(by_ms), Some(process)) => world.jump_clock(process, *by_ms),
-            (Fortune::ServerClockJumps(by_ms), _) => world.jump_server_clock(*by_ms),
-            (Fortune::ServerDown(is_down), _) => world.set_server_down(*is_down),
-            (Fortune::Journal(health), _) => world.journal_mut().set_health(*health),
-            (Fortune::Frozen(is_frozen), _) => {
+            (Incident::Sleep(time), Some(process)) => world.suspend(process, *time),
+            (Incident::ClockJumps(by_ms), Some(process)) => world.jump_clock(process, *by_ms),
+            (Incident::ServerClockJumps(by_ms), _) => world.jump_server_clock(*by_ms),
+            (Incident::ServerDown(is_down), _) => world.set_server_down(*is_down),
+            (Incident::Journal(health), _) => world.journal_mut().set_health(*health),
+            (Incident::Frozen(is_frozen), _) => {
                 let status = if *is_frozen {
                     BudgetStatus::Frozen
                 } else {
@@ -107,36 +113,36 @@ impl<'a> ScenarioRun<'a> {
                     .ledger_mut()
                     .set_budget_status(DEFAULT_TENANT_SCOPE, Unit::Tokens, status);
             }
-            (Fortune::Rule(rule), _) => world.inject(rule.clone()),
-            (Fortune::Calm, _) => world.clear_faults(),
-            (Fortune::RestoresStaleRecord, _) => {
+            (Incident::NetworkFault(rule), _) => world.inject(rule.clone()),
+            (Incident::FaultsStop, _) => world.clear_faults(),
+            (Incident::RestoresStaleRecord, _) => {
                 let jobs: Vec<_> = self.agents.iter().filter_map(Agent::job).collect();
                 for job in jobs {
                     self.world.restore_first_record(job);
                 }
             }
-            (Fortune::Flush(which, time), Some(process)) => {
+            (Incident::Flush(which, time), Some(process)) => {
                 world.flush_for(one_of(world, process, *which), *time);
             }
-            (Fortune::Close(how), Some(process)) => world.close(process, *how),
-            (Fortune::Panic(which), _) => {
+            (Incident::Close(how), Some(process)) => world.close(process, *how),
+            (Incident::Panic(which), _) => {
                 let jobs: Vec<_> = self.agents.iter().filter_map(Agent::job).collect();
                 if let Some(job) = jobs.get(usize::try_from(*which).unwrap_or(0)) {
                     world.panic_in(*job);
                 }
             }
-            (Fortune::GetBalances(which, is_blocking), Some(process)) => {
+            (Incident::GetBalances(which, is_blocking), Some(process)) => {
                 let caller = one_of(world, process, *which);
                 self.balance_call = world
                     .get_balances(caller, *is_blocking)
                     .map(|call| (caller, call));
             }
-            (Fortune::ForgetGetBalances, _) => {
+            (Incident::ForgetGetBalances, _) => {
                 if let Some((caller, call)) = self.balance_call.take() {
                     world.forget_get_balances(caller, call);
                 }
             }
-            (Fortune::Revoked(is_revoked), _) => {
+            (Incident::Revoked(is_revoked), _) => {
                 let status = if *is_revoked {
                     KeyStatus::Revoked
                 } else {
