@@ -34,7 +34,7 @@ pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::machine::Machine;
 use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
-pub use self::scenario::{Failed, RandomScenario, Tally};
+pub use self::scenario::{RandomScenario, ScenarioFailure, Tally};
 use self::schedule::ScheduledEvent;
 pub use self::session::CallerId;
 use self::session::{DrivenReservation, DrivenSession};

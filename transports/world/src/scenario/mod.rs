@@ -27,7 +27,7 @@ use super::{Driver, Violation, World};
 /// for seed in 0..20 {
 ///     RandomScenario::new(seed).run()?;
 /// }
-/// # Ok::<(), cycles_world::Failed>(())
+/// # Ok::<(), cycles_world::ScenarioFailure>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing happens before `run`"]
@@ -87,7 +87,7 @@ pub struct Tally {
 /// The failure of a random scenario: an invariant did not hold.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Failed {
+pub struct ScenarioFailure {
     /// The seed of the scenario.
     pub seed: u64,
     /// Whether its plan came from bytes, so that the seed alone does not reproduce it.
@@ -135,7 +135,7 @@ impl RandomScenario {
     ///
     /// # Errors
     /// The violation, with a trace: a scenario that fails is run once more to record it.
-    pub fn run(self) -> Result<Tally, Failed> {
+    pub fn run(self) -> Result<Tally, ScenarioFailure> {
         let (seed, is_drawn) = (self.seed, !self.bytes.is_empty());
         self.run_once().map_err(|violation| {
             let traced = Self {
@@ -144,7 +144,7 @@ impl RandomScenario {
             };
             // It fails again, because everything follows from the seed.
             let violation = traced.run_once().err().unwrap_or(violation);
-            Failed {
+            ScenarioFailure {
                 seed,
                 is_drawn,
                 violation,
@@ -179,7 +179,7 @@ impl fmt::Debug for RandomScenario {
     }
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for ScenarioFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_drawn {
             return write!(f, "{}\nin a scenario that was drawn from bytes", self.violation);
@@ -192,7 +192,7 @@ impl fmt::Display for Failed {
     }
 }
 
-impl std::error::Error for Failed {}
+impl std::error::Error for ScenarioFailure {}
 
 impl Tally {
     /// The sum of both.
