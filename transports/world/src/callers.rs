@@ -152,14 +152,14 @@ impl World {
     /// # Errors
     /// The machine's error.
     pub fn spent(&mut self, job: JobId, amount: &Amount) -> Result<(), InvalidCommit> {
-        let told = self
+        let accepted = self
             .act(job, |machine, _, key| machine.spent(key, amount))
             .unwrap_or(Ok(()));
-        if told.is_ok() {
+        if accepted.is_ok() {
             let notes = &mut self.jobs[job.0].notes;
             notes.spent = notes.spent.max(amount.amount);
         }
-        told
+        accepted
     }
 
     /// Commits the cost of the action.

@@ -170,7 +170,7 @@ impl World {
             .and_then(|key| session.machine.outcome(key))
             .cloned();
         // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
-        let outcome = seen.or_else(|| Some(Outcome::Settled(reservation.watch.told_receipt.clone()?)));
+        let outcome = seen.or_else(|| Some(Outcome::Settled(reservation.watch.reported_receipt.clone()?)));
         let checked = match outcome {
             None if reservation.watch.is_resumed || reservation.is_forgotten => Ok(()),
             None if reservation.was_lost => {

@@ -36,19 +36,19 @@ pub enum Rule {
     /// No sixth beat leaves within 250 ms of the first, whatever the server answers.
     NoStorm,
     /// Every failed beat is reported as an event.
-    BeatFailureTold,
+    BeatFailureReported,
     /// Only its caller ends an action.
     ActionGoesOn,
     /// Every failed change of the journal is reported as an event.
-    StoreFailureTold,
+    StoreFailureReported,
     /// At every moment a known cost is in the ledger, in a file, or on its way, or is reported and counted as lost.
     CostKept,
     /// A flush is complete only if every cost that was handed over to its process is in the ledger.
     FlushIsTrue,
     /// A cost that could not be accepted is reported.
-    UntakenTold,
+    UntakenCostReported,
     /// A partial charge is reported with both amounts; a full charge is not.
-    ShortfallTold,
+    ShortfallReported,
     /// A settled cost leaves no record that would be sent again; the record of a refused or stale cost is set aside.
     RecordCleared,
     /// The reported outcome of a job is true.

@@ -45,7 +45,7 @@ pub(super) struct Watch {
     /// Its lease.
     lease: LeaseWatch,
     /// The receipt that was reported as an event.
-    pub(super) told_receipt: Option<Receipt>,
+    pub(super) reported_receipt: Option<Receipt>,
     /// Whether it began with a record.
     pub(super) is_resumed: bool,
     /// Whether it keeps records.
@@ -69,9 +69,9 @@ pub(super) struct Watch {
     beats: VecDeque<Duration>,
     release_floor: Option<Duration>,
     /// Whether it reported a cost that it could not accept.
-    has_told_untaken: bool,
+    has_reported_untaken: bool,
     /// The partial charge that it reported: the actual and the charged amount.
-    told_shortfall: Option<(i64, i64)>,
+    reported_shortfall: Option<(i64, i64)>,
     /// Whether a failed beat has not been reported yet.
     owes_beat_event: bool,
     /// Whether a failed change of the journal has not been reported yet.
@@ -251,9 +251,9 @@ impl Watch {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
         self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
-        self.has_told_untaken |= matches!(event, Event::CostNotTaken { .. });
+        self.has_reported_untaken |= matches!(event, Event::CostNotTaken { .. });
         if let Event::ChargedLess { actual, charged, .. } = event {
-            self.told_shortfall = Some((actual.amount, charged.amount));
+            self.reported_shortfall = Some((actual.amount, charged.amount));
         }
         if matches!(event, Event::Granted { .. }) {
             job.notes.is_running = true;
@@ -263,7 +263,7 @@ impl Watch {
         | Event::SetAside { receipt, .. }
         | Event::CostUnrecorded { receipt, .. } = event
         {
-            self.told_receipt = Some(Receipt::clone(receipt));
+            self.reported_receipt = Some(Receipt::clone(receipt));
         }
         if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
@@ -284,7 +284,7 @@ impl Watch {
         is_held: bool,
         is_full: bool,
     ) -> CheckResult {
-        self.check_told()?;
+        self.check_reported()?;
         if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !job.notes.is_running {
             return broken(
                 Rule::WaitsOnOutside,
@@ -338,16 +338,19 @@ impl Watch {
     }
 
     /// Checks that every failure was reported.
-    pub(super) fn check_told(&self) -> CheckResult {
+    pub(super) fn check_reported(&self) -> CheckResult {
         if self.was_lost {
             return Ok(());
         }
         if self.owes_beat_event {
-            return broken(Rule::BeatFailureTold, "a beat failed, but no event reported that");
+            return broken(
+                Rule::BeatFailureReported,
+                "a beat failed, but no event reported that",
+            );
         }
         if self.owes_store_event {
             return broken(
-                Rule::StoreFailureTold,
+                Rule::StoreFailureReported,
                 "a change of the journal failed, but no event reported that",
             );
         }

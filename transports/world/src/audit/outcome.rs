@@ -53,11 +53,11 @@ impl Watch {
                 );
             }
             self.check_cleared(receipt)?;
-            self.check_shortfall_told(job, receipt)?;
+            self.check_shortfall_reported(job, receipt)?;
         }
-        if job.notes.untaken && !self.is_resumed && !self.has_told_untaken {
+        if job.notes.untaken && !self.is_resumed && !self.has_reported_untaken {
             return broken(
-                Rule::UntakenTold,
+                Rule::UntakenCostReported,
                 "a cost could not be accepted, but no event reported that",
             );
         }
@@ -91,17 +91,17 @@ impl Watch {
     }
 
     /// Checks that a partial charge, and only that, was reported.
-    fn check_shortfall_told(&self, job: &Job, receipt: &Receipt) -> CheckResult {
+    fn check_shortfall_reported(&self, job: &Job, receipt: &Receipt) -> CheckResult {
         let (Some(cost), Some(last)) = (&job.cost, job.settled.last()) else {
             return Ok(());
         };
         let due = (last.charged < cost.amount).then_some((cost.amount, last.charged));
-        if receipt.is_settled() && self.told_shortfall != due {
+        if receipt.is_settled() && self.reported_shortfall != due {
             return broken(
-                Rule::ShortfallTold,
+                Rule::ShortfallReported,
                 format!(
                     "the partial charge {due:?} had to be reported, but {:?} was",
-                    self.told_shortfall
+                    self.reported_shortfall
                 ),
             );
         }

@@ -122,7 +122,7 @@ impl World {
         let reservation = &mut self.reservations[at];
         let job = &self.jobs[id.0];
         let checked = match reservation.is_done {
-            true => reservation.watch.check_told(),
+            true => reservation.watch.check_reported(),
             false => {
                 let is_origin = job.notes.origin == Some(at);
                 let checked = reservation.watch.check_wait(job, now, until, is_held, is_full);

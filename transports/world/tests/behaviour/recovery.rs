@@ -120,19 +120,19 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
         .collect();
     assert_eq!(extends[0], extends[1], "the same key");
     // heartbeat_failure_reports_reservation_and_disposition
-    let mut told = story.job().events.iter();
-    let failed = told.find_map(|told| {
+    let mut events = story.job().events.iter();
+    let failed = events.find_map(|reported| {
         let Event::BeatFailed {
             reservation_id,
             retry_in,
             ..
-        } = &told.event
+        } = &reported.event
         else {
             return None;
         };
         Some((reservation_id, *retry_in))
     });
-    let (reservation, retry_in) = failed.expect("the failure is told");
+    let (reservation, retry_in) = failed.expect("the failure is reported");
     assert_eq!(reservation, story.reservation());
     assert!(retry_in > Duration::ZERO);
     // final_settlement_is_attempted
@@ -143,7 +143,7 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
     story.world.run_for(Duration::from_secs(59)).unwrap();
     assert!(story.world.is_held(story.job));
     let id = story.reservation();
-    assert!(story.told(|event| matches!(
+    assert!(story.has_event(|event| matches!(
         event,
         Event::HeartbeatStopped { reservation_id, reason: Stop::Refused, error: Some(_), .. } if reservation_id == id
     )));
@@ -234,7 +234,13 @@ fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode() {
     story.world.run_for(Duration::from_secs(600)).unwrap();
     let second = story.world.restart(story.process);
     let job = story.job;
-    let switches = |world: &World| world.job(job).events.iter().any(|told| is_switch(&told.event));
+    let switches = |world: &World| {
+        world
+            .job(job)
+            .events
+            .iter()
+            .any(|reported| is_switch(&reported.event))
+    };
     assert!(story.world.run_until(switches).unwrap());
     story.world.crash_leaving(second, Remains::All);
     // event_mode_is_persisted_before_event_attempt
@@ -470,14 +476,14 @@ fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
             (vec![], 0)
         );
         // missing_actual_or_guarded_action_failure_is_surfaced
-        let is_told = matches!(story.job().outcome(), Some(Outcome::Released(_)));
-        assert_eq!(is_told, index < 3, "whoever crashed is told nothing");
+        let is_reported = matches!(story.job().outcome(), Some(Outcome::Released(_)));
+        assert_eq!(is_reported, index < 3, "a process that crashed reports nothing");
         // The ledger or the observer gets the reason.
         let reasons: Vec<_> = story.requests(ReleaseReservation).map(reason).collect();
         let expected: [&[&str]; 4] = [&["abandoned"], &["action_failed"], &[], &[]];
         assert_eq!(reasons, expected[index]);
         assert_eq!(
-            story.told(|event| matches!(event, Event::CostNotTaken { .. })),
+            story.has_event(|event| matches!(event, Event::CostNotTaken { .. })),
             index == 2
         );
     }

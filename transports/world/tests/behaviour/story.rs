@@ -135,7 +135,7 @@ impl Story {
     pub(crate) fn assert_settled_at_the_second_attempt(&self, fault: &str, settlements: &[Operation]) {
         assert_eq!(self.settlements(), settlements, "{fault}");
         // only_schema_valid_expected_status_is_terminal_success
-        assert!(self.told(|event| matches!(
+        assert!(self.has_event(|event| matches!(
             event,
             Event::SettlementFailed {
                 retry_in: Some(_),
@@ -148,8 +148,8 @@ impl Story {
         assert_eq!(self.charges(), [(by, 40)], "{fault}");
     }
 
-    pub(crate) fn told(&self, is_it: impl Fn(&Event) -> bool) -> bool {
-        self.job().events.iter().any(|told| is_it(&told.event))
+    pub(crate) fn has_event(&self, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.job().events.iter().any(|reported| is_it(&reported.event))
     }
 }
 
