@@ -2,8 +2,8 @@
 //! scenarios must detect that. A saboteur tampers with one thing and passes everything else on.
 #![allow(clippy::wildcard_enum_match_arm)]
 
-mod reckless;
 mod saboteur;
+mod session_saboteur;
 mod spoilt;
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
 use cycles_world::{JobId, Journal, MakeMachine, RandomScenario, Rule, Violation, World};
 use http::Request;
 
-use self::reckless::{Reckless, Recklessness};
 use self::saboteur::{Sabotage, Saboteur};
+use self::session_saboteur::{SessionSabotage, SessionSaboteur};
 use crate::story::record_of;
 
 /// Far more scenarios than any sabotage needs.
@@ -29,8 +29,8 @@ fn broken_by(sabotage: Sabotage) -> Rule {
 }
 
 /// The rule that the first scenario with such a session breaks.
-fn broken_recklessly(how: Recklessness) -> Rule {
-    let make: MakeMachine = Arc::new(move |session| Box::new(Reckless::new(session, how)));
+fn broken_by_session(how: SessionSabotage) -> Rule {
+    let make: MakeMachine = Arc::new(move |session| Box::new(SessionSaboteur::new(session, how)));
     caught(&make, &format!("{how:?}"))
 }
 
@@ -93,16 +93,16 @@ caught! {
     a_poll_that_changes_something_is_caught: CountsPolls => SpuriousPoll,
 }
 
-macro_rules! caught_recklessly {
+macro_rules! caught_in_session {
     ($($name:ident: $how:ident => $rule:ident,)+) => {$(
         #[test]
         fn $name() {
-            assert_eq!(broken_recklessly(Recklessness::$how), Rule::$rule);
+            assert_eq!(broken_by_session(SessionSabotage::$how), Rule::$rule);
         }
     )+};
 }
 
-caught_recklessly! {
+caught_in_session! {
     a_timer_that_is_forgotten_when_nothing_rests_is_caught: ForgetsItsTimer => BeatAwaited,
     more_exchanges_than_places_are_caught: TakesEveryPlace => PlacesKept,
     settlements_that_take_every_place_are_caught: PutsLeasesLast => LeasesInTime,
@@ -145,8 +145,10 @@ fn with_a_backlog(make: MakeMachine) -> Result<World, Violation> {
 fn a_replay_stops_where_the_key_is_refused_and_one_that_goes_on_is_caught() {
     let world = with_a_backlog(Arc::new(|session| Box::new(session))).unwrap();
     assert!(world.journal().pending().is_empty());
-    let how = Recklessness::GoesOnAgainstRefusals;
-    let caught = with_a_backlog(Arc::new(move |session| Box::new(Reckless::new(session, how))));
+    let how = SessionSabotage::GoesOnAgainstRefusals;
+    let caught = with_a_backlog(Arc::new(move |session| {
+        Box::new(SessionSaboteur::new(session, how))
+    }));
     assert_eq!(caught.unwrap_err().rule, Rule::StopsAtRefusals);
 }
 
@@ -155,7 +157,8 @@ fn machines_that_behave_are_not_caught() {
     for seed in 0..200 {
         let make = Arc::new(|session| Box::new(Saboteur::new(session, Sabotage::None)) as Box<_>);
         RandomScenario::new(seed).machines(make).run().unwrap();
-        let make = Arc::new(|session| Box::new(Reckless::new(session, Recklessness::None)) as Box<_>);
+        let make =
+            Arc::new(|session| Box::new(SessionSaboteur::new(session, SessionSabotage::None)) as Box<_>);
         RandomScenario::new(seed).machines(make).run().unwrap();
     }
 }

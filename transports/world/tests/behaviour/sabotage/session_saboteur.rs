@@ -16,9 +16,9 @@ use cycles_proto::{Call, Error, Failure, FailureKind, Flushed, Now, Seed, Ticket
 use cycles_world::Machine;
 use http::Response;
 
-/// The misbehaviour of a reckless session.
+/// The misbehaviour of a session saboteur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recklessness {
+pub(crate) enum SessionSabotage {
     None,
     /// It forgets a timer once a caller has gone away.
     ForgetsItsTimer,
@@ -57,9 +57,9 @@ pub(crate) enum Recklessness {
 }
 
 #[derive(Debug)]
-pub(crate) struct Reckless {
+pub(crate) struct SessionSaboteur {
     inner: Session,
-    how: Recklessness,
+    how: SessionSabotage,
     has_forgotten: bool,
     /// The settlements in progress.
     settlements: BTreeSet<Ticket>,
@@ -73,8 +73,8 @@ pub(crate) struct Reckless {
     closed: Option<Close>,
 }
 
-impl Reckless {
-    pub(crate) fn new(inner: Session, how: Recklessness) -> Self {
+impl SessionSaboteur {
+    pub(crate) fn new(inner: Session, how: SessionSabotage) -> Self {
         Self {
             inner,
             how,
@@ -96,12 +96,12 @@ impl Reckless {
             self.settlements.insert(call.ticket);
         }
         match self.how {
-            Recklessness::StarvesLeases if is_lease && !self.settlements.is_empty() => {
+            SessionSabotage::StarvesLeases if is_lease && !self.settlements.is_empty() => {
                 let queued = call.reader.read(Err(Failure::new(FailureKind::Queued)));
                 self.inner.handle(now, call.ticket, queued);
                 return self.poll(now);
             }
-            Recklessness::MixesKeys => {
+            SessionSabotage::MixesKeys => {
                 let key = call.request.headers().get("x-cycles-api-key").cloned();
                 let other = self.keys.values().find(|other| Some(*other) != key.as_ref());
                 if let (Some(other), Some(key)) =
@@ -110,7 +110,7 @@ impl Reckless {
                     *key = other.clone();
                 }
             }
-            Recklessness::SendsWhenClosed => self.held_back.push(call.clone()),
+            SessionSabotage::SendsWhenClosed => self.held_back.push(call.clone()),
             _ => {}
         }
         Step::Send(call)
@@ -120,22 +120,22 @@ impl Reckless {
         self.stores.insert(ticket);
         let other = self.principals.iter().find(|other| **other != principal);
         match (self.how, other) {
-            (Recklessness::MixesJournals, Some(other)) => Step::Store(ticket, *other, write),
+            (SessionSabotage::MixesJournals, Some(other)) => Step::Store(ticket, *other, write),
             _ => Step::Store(ticket, principal, write),
         }
     }
 
     fn waits(&self, until: Option<Duration>) -> Step {
         let is_forgotten = match self.how {
-            Recklessness::ForgetsItsTimer => self.has_forgotten && self.stores.is_empty(),
-            Recklessness::WaitsForStores => !self.stores.is_empty(),
+            SessionSabotage::ForgetsItsTimer => self.has_forgotten && self.stores.is_empty(),
+            SessionSabotage::WaitsForStores => !self.stores.is_empty(),
             _ => false,
         };
         Step::Wait(until.filter(|_| !is_forgotten))
     }
 }
 
-impl Machine for Reckless {
+impl Machine for SessionSaboteur {
     fn session(&self) -> &Session {
         &self.inner
     }
@@ -145,7 +145,7 @@ impl Machine for Reckless {
     }
 
     fn poll(&mut self, now: Now) -> Step {
-        if self.how == Recklessness::SendsWhenClosed
+        if self.how == SessionSabotage::SendsWhenClosed
             && self.closed == Some(Close::WritingOnly)
             && let Some(call) = self.held_back.pop()
             && self.inner.whose(call.ticket).is_some()
@@ -159,7 +159,7 @@ impl Machine for Reckless {
                 Step::Withdraw(ticket)
             }
             Step::Store(ticket, principal, write) => self.stores(ticket, principal, write),
-            Step::Notify(_, Event::Panicked { .. }) if self.how == Recklessness::PanicsInSilence => {
+            Step::Notify(_, Event::Panicked { .. }) if self.how == SessionSabotage::PanicsInSilence => {
                 self.poll(now)
             }
             Step::Wait(until) => self.waits(until),
@@ -169,7 +169,7 @@ impl Machine for Reckless {
 
     fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
         let may_begin = self.inner.begun(now, ticket);
-        may_begin || self.how == Recklessness::LetsWithdrawnBegin && self.withdrawn.contains(&ticket)
+        may_begin || self.how == SessionSabotage::LetsWithdrawnBegin && self.withdrawn.contains(&ticket)
     }
 
     fn handle(
@@ -182,7 +182,7 @@ impl Machine for Reckless {
         self.settlements.remove(&ticket);
         let is_refused = result.as_ref().is_ok_and(|response| response.status() == 401);
         let answer = match self.how {
-            Recklessness::GoesOnAgainstRefusals if is_refused => {
+            SessionSabotage::GoesOnAgainstRefusals if is_refused => {
                 let page = Response::builder().status(400).body(Bytes::from_static(
                     br#"{"error":"INVALID_REQUEST","message":"m","request_id":"r"}"#,
                 ));
@@ -200,7 +200,7 @@ impl Machine for Reckless {
 
     fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         let scanned = scanned.map(|mut scanned| {
-            scanned.has_claim |= self.how == Recklessness::TakesWhatIsClaimed;
+            scanned.has_claim |= self.how == SessionSabotage::TakesWhatIsClaimed;
             scanned
         });
         self.inner.handle_scanned(now, ticket, scanned)
@@ -209,16 +209,16 @@ impl Machine for Reckless {
     fn pop_changed(&mut self) -> Option<Key> {
         let changed = self.inner.pop_changed();
         match self.how {
-            Recklessness::WakesNobody => None,
+            SessionSabotage::WakesNobody => None,
             _ => changed,
         }
     }
 
     fn set_places(&mut self, places: usize) {
         self.inner.set_places(match self.how {
-            Recklessness::TakesEveryPlace => 1_000,
+            SessionSabotage::TakesEveryPlace => 1_000,
             // Pretends that none of them are for leases.
-            Recklessness::PutsLeasesLast => places + places / 4,
+            SessionSabotage::PutsLeasesLast => places + places / 4,
             _ => places,
         });
     }
@@ -255,7 +255,7 @@ impl Machine for Reckless {
     }
 
     fn panic_in(&mut self, key: ReservationKey) {
-        if self.how == Recklessness::PanicsSpread {
+        if self.how == SessionSabotage::PanicsSpread {
             for key in self.own.clone() {
                 let panics = || self.inner.panic_in(key);
                 let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
@@ -266,8 +266,8 @@ impl Machine for Reckless {
 
     fn flushed(&self, key: FlushKey) -> Option<Flushed> {
         match self.how {
-            Recklessness::NeverFlushed => None,
-            Recklessness::AlwaysFlushed => {
+            SessionSabotage::NeverFlushed => None,
+            SessionSabotage::AlwaysFlushed => {
                 let flushed = self.inner.flushed(key)?;
                 Some(all_settled(flushed))
             }
@@ -276,17 +276,17 @@ impl Machine for Reckless {
     }
 
     fn is_written(&self) -> bool {
-        self.how == Recklessness::EndsTooEarly || self.inner.is_written()
+        self.how == SessionSabotage::EndsTooEarly || self.inner.is_written()
     }
 
     fn is_idle(&self) -> bool {
-        self.how == Recklessness::EndsTooEarly || self.inner.is_idle()
+        self.how == SessionSabotage::EndsTooEarly || self.inner.is_idle()
     }
 
     fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         let left = self.inner.left(now, caller);
         match self.how {
-            Recklessness::EndsTooEarly if self.closed.is_some() => all_settled(left),
+            SessionSabotage::EndsTooEarly if self.closed.is_some() => all_settled(left),
             _ => left,
         }
     }
