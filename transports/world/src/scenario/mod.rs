@@ -165,7 +165,7 @@ impl RandomScenario {
             builder = builder.traced();
         }
         let mut run = ScenarioRun::begin(builder.build(), &plan);
-        run.to_end(&plan)?;
+        run.run_to_end(&plan)?;
         run.world.finish()?;
         Ok(tally(&run.world))
     }

@@ -53,7 +53,7 @@ impl<'a> ScenarioRun<'a> {
         }
     }
 
-    pub(super) fn to_end(&mut self, plan: &Plan) -> Result<(), Violation> {
+    pub(super) fn run_to_end(&mut self, plan: &Plan) -> Result<(), Violation> {
         let mut incidents = plan.incidents.iter().peekable();
         loop {
             let incident_at = incidents.peek().map(|(at, _)| *at);
