@@ -1,4 +1,4 @@
-//! The HTTP front: connects sockets to the ledger, injects faults between them, and calls the observer.
+//! The HTTP server: connects sockets to the ledger, injects faults between them, and calls the observer.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -29,7 +29,7 @@ use crate::operation::Operation;
 /// The largest request body that is read.
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
-/// The state that the front shares with the `Sandbox`: the ledger, its clock and the faults.
+/// The state that the HTTP server shares with the `Sandbox`: the ledger, its clock and the faults.
 #[derive(Debug)]
 pub(crate) struct Shared {
     ledger: Mutex<Ledger>,
@@ -38,14 +38,18 @@ pub(crate) struct Shared {
     has_faults: AtomicBool,
     observer: Option<Observer>,
     /// Answers in place of the ledger.
-    deputy: Option<Deputy>,
+    answer_override: Option<AnswerOverride>,
     clock: Clock,
 }
 
 impl Shared {
-    pub(crate) fn new(ledger: Ledger, observer: Option<Observer>, deputy: Option<Deputy>) -> Self {
+    pub(crate) fn new(
+        ledger: Ledger,
+        observer: Option<Observer>,
+        answer_override: Option<AnswerOverride>,
+    ) -> Self {
         Self {
-            deputy,
+            answer_override,
             ledger: Mutex::new(ledger),
             faults: Mutex::default(),
             has_faults: AtomicBool::new(false),
@@ -92,8 +96,8 @@ impl Shared {
     }
 
     fn handle(&self, plane: Plane, request: &Request<Bytes>) -> Response<Bytes> {
-        if let Some(deputy) = &self.deputy {
-            return (deputy.0)(request);
+        if let Some(answer_override) = &self.answer_override {
+            return (answer_override.0)(request);
         }
         let secret = match plane {
             Plane::Runtime => None,
@@ -131,14 +135,14 @@ impl Shared {
     }
 }
 
-/// The function that `SandboxBuilder::answered_by` registered; it runs on the front's thread.
-pub(crate) struct Deputy(pub(crate) Box<Answer>);
+/// The function that `SandboxBuilder::answered_by` registered; it runs on the server's thread.
+pub(crate) struct AnswerOverride(pub(crate) Box<Answer>);
 
 type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
 
-impl fmt::Debug for Deputy {
+impl fmt::Debug for AnswerOverride {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Deputy")
+        f.write_str("AnswerOverride")
     }
 }
 
