@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::config::Budget;
-use super::names::{BudgetStatus, Named, Unit};
 use super::replies::Caps;
 use super::scope;
+use super::wire_enums::{BudgetStatus, Named, Unit};
 
 /// The text is not a budget. The message says what would be one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,14 @@ use percent_encoding::percent_decode_str;
 
 /// The layer that refuses an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gate {
+pub(super) enum AddressRefusal {
     /// 400 with a page, after which the connection ends.
     Container,
     /// 403 without a body.
     Firewall,
 }
 
-impl Gate {
+impl AddressRefusal {
     /// The layer that refuses `uri`, if any does.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
         let (path, query) = (uri.path(), uri.query().unwrap_or(""));

@@ -1,10 +1,10 @@
-//! The shapes that requests and responses share: amount, subject and action.
+//! The types that requests and responses share: amount, subject and action.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::coerce::{Members, Violations, utf16_length};
 use super::json::{Json, Malformed};
-use super::names::Unit;
+use super::wire_enums::Unit;
 
 /// The levels of a subject, broadest first.
 pub(super) const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];

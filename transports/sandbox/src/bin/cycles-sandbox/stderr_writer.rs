@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::log::note;
 
-/// The queue to the writer's thread. Clones share it; the writer ends when the last one is dropped.
+/// The queue of lines to the writer's thread. Clones share it; the writer ends when the last one is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct Lines {
+pub(crate) struct StderrWriter {
     queue: SyncSender<String>,
     left_out: Arc<AtomicU64>,
 }
@@ -25,7 +25,7 @@ const QUEUE_LENGTH: usize = 4_096;
 /// How long the last lines may take when the program ends.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
 
-impl Lines {
+impl StderrWriter {
     /// Starts the writer.
     pub(crate) fn start() -> (Self, Written) {
         let (queue, lines) = sync_channel::<String>(QUEUE_LENGTH);
