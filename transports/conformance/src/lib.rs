@@ -1,24 +1,24 @@
 #![doc = include_str!("../README.md")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-mod between;
+mod actions_without_a_cost;
 #[doc(hidden)]
 pub mod client;
 pub mod contract;
-mod ends;
 mod files;
-mod journal;
+mod intermediaries;
 mod lease;
 mod live;
-mod losses;
+mod lost_answers;
 mod metered;
-mod raw;
+mod raw_answers;
 pub mod recovery;
+mod refused_costs;
+mod request_headers;
+mod returned_values;
 pub mod scripted;
 mod secrets;
 mod stage;
-mod values;
-mod wire;
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -29,18 +29,18 @@ use cycles_proto::{
     CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis,
 };
 
-pub use self::between::*;
-pub use self::ends::*;
+pub use self::actions_without_a_cost::*;
 pub use self::files::{TempDir, records};
-pub use self::journal::*;
+pub use self::intermediaries::*;
 pub use self::lease::*;
-pub use self::losses::*;
+pub use self::lost_answers::*;
 pub use self::metered::*;
-pub use self::raw::*;
+pub use self::raw_answers::*;
+pub use self::refused_costs::*;
+pub use self::request_headers::*;
+pub use self::returned_values::*;
 pub use self::secrets::*;
 pub use self::stage::{commit, request, request_for};
-pub use self::values::*;
-pub use self::wire::*;
 
 /// A client library under test.
 pub trait Adapter {
