@@ -5,10 +5,10 @@ mod actions_without_a_cost;
 #[doc(hidden)]
 pub mod client;
 pub mod contract;
+mod external_server;
 mod files;
 mod intermediaries;
 mod lease;
-mod live;
 mod lost_answers;
 mod metered;
 mod raw_answers;
@@ -18,7 +18,7 @@ mod request_headers;
 mod returned_values;
 pub mod scripted;
 mod secrets;
-mod stage;
+mod test_setup;
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -40,7 +40,7 @@ pub use self::refused_costs::*;
 pub use self::request_headers::*;
 pub use self::returned_values::*;
 pub use self::secrets::*;
-pub use self::stage::{commit, request, request_for};
+pub use self::test_setup::{commit, request, request_for};
 
 /// A client library under test.
 pub trait Adapter {
@@ -122,7 +122,7 @@ impl Metering {
             return loop {
                 match catch_unwind(AssertUnwindSafe(&mut next)) {
                     Ok(item) => break item,
-                    Err(panic) if panic.is::<Untold>() => {}
+                    Err(panic) if panic.is::<CostPanicked>() => {}
                     Err(panic) => resume_unwind(panic),
                 }
             };
@@ -133,19 +133,19 @@ impl Metering {
         None
     }
 
-    /// The cost of an item; panics for [`UNTOLD`].
+    /// The cost of an item; panics for [`COST_PANICS`].
     pub fn cost(tokens: &i64) -> Amount {
-        if *tokens == UNTOLD {
-            resume_unwind(Box::new(Untold));
+        if *tokens == COST_PANICS {
+            resume_unwind(Box::new(CostPanicked));
         }
         Amount::tokens(*tokens)
     }
 }
 
 /// An item for which the meter's closure panics instead of returning a cost.
-pub const UNTOLD: i64 = i64::MIN;
+pub const COST_PANICS: i64 = i64::MIN;
 
-struct Untold;
+struct CostPanicked;
 
 /// The context of an action: access to its reservation.
 pub trait Action {

@@ -9,13 +9,15 @@ use cycles_proto::{CyclesConfig, Error, Event, Receipt};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, ReservationStatus};
 
 use super::scripted::{Scripted, http};
-use super::stage::{PATIENCE, Stage, actual, assert_pending_and_recorded, commit, request, request_for};
+use super::test_setup::{
+    PATIENCE, TestSetup, actual, assert_pending_and_recorded, commit, request, request_for,
+};
 use super::{Adapter, Client as _, Guard as _, Left};
 
 pub fn a_denied_action_does_not_run<A: Adapter>() {
-    let stage = Stage::<A>::new();
+    let setup = TestSetup::<A>::new();
     let mut has_run = false;
-    let outcome = stage.client.with_cycles(Amount::tokens(999_999_999), |_| {
+    let outcome = setup.client.with_cycles(Amount::tokens(999_999_999), |_| {
         has_run = true;
         Ok(((), Amount::tokens(1)))
     });
@@ -24,10 +26,10 @@ pub fn a_denied_action_does_not_run<A: Adapter>() {
         "{outcome:?}"
     );
     assert!(!has_run);
-    let guard = stage.client.reserve(request(999_999_999));
+    let guard = setup.client.reserve(request(999_999_999));
     assert!(matches!(guard, Err(Error::BudgetExceeded { .. })), "{guard:?}");
-    stage.assert_spent(0);
-    stage.flush_everything();
+    setup.assert_spent(0);
+    setup.flush_everything();
 }
 
 pub fn a_denial_is_the_same_error_as_a_decision_and_as_a_refusal<A: Adapter>() {
@@ -65,13 +67,13 @@ pub fn a_reservation_whose_answer_is_lost_is_made_once<A: Adapter>() {
         "reserve:garbage@1",
         "reserve:after=500@1",
     ] {
-        let stage = Stage::<A>::new();
-        stage.inject(fault);
-        let guard = stage.client.reserve(request(100)).unwrap();
-        assert_eq!(stage.reservations(), [guard.reservation_id()], "{fault}");
+        let setup = TestSetup::<A>::new();
+        setup.inject(fault);
+        let guard = setup.client.reserve(request(100)).unwrap();
+        assert_eq!(setup.reservations(), [guard.reservation_id()], "{fault}");
         let receipt = guard.commit(commit(7)).unwrap();
         assert!(receipt.is_settled(), "{receipt:?}");
-        stage.assert_spent(7);
+        setup.assert_spent(7);
     }
 }
 
@@ -81,18 +83,18 @@ pub fn a_commit_whose_answer_is_lost_is_charged_once<A: Adapter>() {
         "commit:reset-response@1",
         "commit:lose-response@1,2,3",
     ] {
-        let stage = Stage::<A>::new();
-        stage.inject(fault);
-        let guard = stage.client.reserve(request(100)).unwrap();
+        let setup = TestSetup::<A>::new();
+        setup.inject(fault);
+        let guard = setup.client.reserve(request(100)).unwrap();
         let id = guard.reservation_id();
         let receipt = guard.commit(commit(7)).unwrap();
         assert_pending_and_recorded(&receipt);
         // First the attempts of the reservation itself, then those from the record.
-        while stage.client.flush(PATIENCE).unwrap() != Left::NOTHING {}
-        assert!(stage.records().is_empty());
-        assert_eq!(stage.reservation(&id).charged, Some(7), "{fault}");
-        stage.assert_spent(7);
-        let commits = stage.commits();
+        while setup.client.flush(PATIENCE).unwrap() != Left::NOTHING {}
+        assert!(setup.records().is_empty());
+        assert_eq!(setup.reservation(&id).charged, Some(7), "{fault}");
+        setup.assert_spent(7);
+        let commits = setup.commits();
         assert!(
             commits.len() > 1 && commits.iter().all(|body| *body == commits[0]),
             "{commits:?}"
@@ -101,153 +103,153 @@ pub fn a_commit_whose_answer_is_lost_is_charged_once<A: Adapter>() {
 }
 
 pub fn a_release_whose_answer_is_lost_is_confirmed_by_its_repetition<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("release:lose-response@1");
-    let guard = stage.client.reserve(request(100)).unwrap();
+    let setup = TestSetup::<A>::new();
+    setup.inject("release:lose-response@1");
+    let guard = setup.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     assert!(!guard.release("not needed").unwrap(), "it is not known yet");
-    stage.flush_everything();
-    assert_eq!(stage.status(&id), ReservationStatus::Released);
-    stage.assert_spent(0);
+    setup.flush_everything();
+    assert_eq!(setup.status(&id), ReservationStatus::Released);
+    setup.assert_spent(0);
 }
 
 pub fn an_extension_whose_answer_is_lost_is_made_once<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("extend:lose-response@1");
-    let guard = stage.client.reserve(request(100)).unwrap();
-    let before = stage.reservation(&guard.reservation_id());
+    let setup = TestSetup::<A>::new();
+    setup.inject("extend:lose-response@1");
+    let guard = setup.client.reserve(request(100)).unwrap();
+    let before = setup.reservation(&guard.reservation_id());
     guard.extend(10_000).unwrap();
-    let after = stage.reservation(&guard.reservation_id());
+    let after = setup.reservation(&guard.reservation_id());
     assert_eq!(after.extensions, 1);
     assert_eq!(after.expires_at_ms, before.expires_at_ms + 10_000);
     assert!(guard.commit(commit(1)).unwrap().is_settled());
 }
 
 pub fn a_foreign_page_in_place_of_a_grant_is_an_error_and_no_action_runs<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("reserve:page=502");
-    let error = stage.client.reserve(request(100)).unwrap_err();
+    let setup = TestSetup::<A>::new();
+    setup.inject("reserve:page=502");
+    let error = setup.client.reserve(request(100)).unwrap_err();
     assert_eq!(error.status(), Some(502), "{error}");
     assert!(error.error_code().is_none(), "{error}");
-    assert!(stage.reservations().is_empty());
+    assert!(setup.reservations().is_empty());
 }
 
 pub fn a_cost_that_is_known_after_the_lease_is_charged_by_an_event<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let guard = stage.client.reserve(request_for(100, 60_000)).unwrap();
+    let setup = TestSetup::<A>::new();
+    let guard = setup.client.reserve(request_for(100, 60_000)).unwrap();
     let id = guard.reservation_id();
-    stage.advance(Duration::from_secs(120));
+    setup.advance(Duration::from_secs(120));
     let receipt = guard.commit(commit(42)).unwrap();
     assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
-    stage.flush_everything();
-    assert_eq!(stage.status(&id), ReservationStatus::Expired);
-    assert_eq!(stage.events_applied(), 1);
-    stage.assert_spent(42);
+    setup.flush_everything();
+    assert_eq!(setup.status(&id), ReservationStatus::Expired);
+    assert_eq!(setup.events_applied(), 1);
+    setup.assert_spent(42);
 }
 
 pub fn what_one_client_left_another_settles<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("commit:503");
+    let setup = TestSetup::<A>::new();
+    setup.inject("commit:503");
     for cost in [1, 2, 3] {
-        let guard = stage.client.reserve(request(100)).unwrap();
+        let guard = setup.client.reserve(request(100)).unwrap();
         assert!(!guard.commit(commit(cost)).unwrap().is_settled());
     }
-    let left = stage.client.flush(PATIENCE).unwrap();
+    let left = setup.client.flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded, left.is_certain), (0, 3, true));
-    stage.clear_faults();
-    let another = stage.another_client();
+    setup.clear_faults();
+    let another = setup.another_client();
     assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
-    assert!(stage.records().is_empty());
-    stage.assert_spent(6);
+    assert!(setup.records().is_empty());
+    setup.assert_spent(6);
     let is_late = |event: &Event| matches!(event, Event::SettledLate { .. });
-    stage.wait_until("the end of each is told", || {
-        stage.events().iter().filter(|event| is_late(event)).count() == 3
+    setup.wait_until("the end of each is told", || {
+        setup.events().iter().filter(|event| is_late(event)).count() == 3
     });
 }
 
 pub fn a_pause_for_one_record_is_one_for_all_of_them<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    leave_records(&stage, 12);
-    stage.inject("commit:429=3600");
-    let before = stage.commits().len();
-    let left = stage.another_client().flush(PATIENCE).unwrap();
+    let setup = TestSetup::<A>::new();
+    leave_records(&setup, 12);
+    setup.inject("commit:429=3600");
+    let before = setup.commits().len();
+    let left = setup.another_client().flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 12));
     // One, plus those that were already being sent.
-    let asked = stage.commits().len() - before;
+    let asked = setup.commits().len() - before;
     assert!((1..=8).contains(&asked), "{asked}");
 }
 
 pub fn answers_that_say_nothing_of_a_record_are_not_asked_for_with_every_record<A: Adapter>() {
     for fault in ["commit:page=404", "commit:page=409"] {
-        let stage = Stage::<A>::new();
-        leave_records(&stage, 40);
-        stage.inject(fault);
-        let before = stage.commits().len();
-        let another = stage.another_client();
+        let setup = TestSetup::<A>::new();
+        leave_records(&setup, 40);
+        setup.inject(fault);
+        let before = setup.commits().len();
+        let another = setup.another_client();
         let left = another.flush(PATIENCE).unwrap();
         assert_eq!((left.ending, left.recorded), (0, 40), "{fault}");
-        let asked = stage.commits().len() - before;
+        let asked = setup.commits().len() - before;
         assert!((3..=10).contains(&asked), "{fault}: {asked}");
-        stage.clear_faults();
+        setup.clear_faults();
         assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING, "{fault}");
-        stage.assert_spent(40);
+        setup.assert_spent(40);
     }
 }
 
 pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    leave_records(&stage, 40);
-    stage.inject("commit:error=403");
-    let before = stage.commits().len();
-    let another = stage.another_client();
+    let setup = TestSetup::<A>::new();
+    leave_records(&setup, 40);
+    setup.inject("commit:error=403");
+    let before = setup.commits().len();
+    let another = setup.another_client();
     let left = another.flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 40));
     // Three, plus those that were already being sent.
-    let asked = stage.commits().len() - before;
+    let asked = setup.commits().len() - before;
     assert!((3..=10).contains(&asked), "{asked}");
-    stage.clear_faults();
+    setup.clear_faults();
     assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
-    stage.assert_spent(40);
+    setup.assert_spent(40);
 }
 
 /// Leaves records of `count` costs of one token each, because the server fails.
-fn leave_records<A: Adapter>(stage: &Stage<A>, count: usize) {
-    stage.inject("commit:503");
+fn leave_records<A: Adapter>(setup: &TestSetup<A>, count: usize) {
+    setup.inject("commit:503");
     for _ in 0..count {
-        let guard = stage.client.reserve(request(100)).unwrap();
+        let guard = setup.client.reserve(request(100)).unwrap();
         assert!(!guard.commit(commit(1)).unwrap().is_settled());
     }
-    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
-    stage.clear_faults();
+    while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
+    setup.clear_faults();
 }
 
 pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("commit:503");
+    let setup = TestSetup::<A>::new();
+    setup.inject("commit:503");
     for _ in 0..20 {
-        let guard = stage.client.reserve(request(100)).unwrap();
+        let guard = setup.client.reserve(request(100)).unwrap();
         assert!(!guard.commit(commit(1)).unwrap().is_settled());
     }
-    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
-    stage.clear_faults();
-    stage.inject("commit:delay=50ms");
-    let before = stage.commits().len();
-    let others = [stage.another_client(), stage.another_client()];
+    while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
+    setup.clear_faults();
+    setup.inject("commit:delay=50ms");
+    let before = setup.commits().len();
+    let others = [setup.another_client(), setup.another_client()];
     thread::scope(|scope| {
         for other in &others {
             scope.spawn(|| assert_eq!(other.flush(PATIENCE).unwrap(), Left::NOTHING));
         }
     });
-    stage.assert_spent(20);
+    setup.assert_spent(20);
     // Other systems have no claims, so records may be sent twice, but count once.
     if cfg!(unix) {
-        assert_eq!(stage.commits().len() - before, 20);
+        assert_eq!(setup.commits().len() - before, 20);
     }
 }
 
 /// Changes the only record in the journal, as another program might have written it.
-fn rewrite<A: Adapter>(stage: &Stage<A>, from: &str, to: &str) {
-    let file = stage.files("json").remove(0);
+fn rewrite<A: Adapter>(setup: &TestSetup<A>, from: &str, to: &str) {
+    let file = setup.files("json").remove(0);
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.contains(from), "{text}");
     fs::write(&file, text.replace(from, to)).unwrap();
@@ -263,41 +265,41 @@ fn commit_with_metadata(tokens: i64) -> CommitRequest {
 }
 
 pub fn a_record_that_counted_and_that_another_sdk_has_sorted_counts_once<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("commit:lose-response");
-    let guard = stage.client.reserve(request(100)).unwrap();
+    let setup = TestSetup::<A>::new();
+    setup.inject("commit:lose-response");
+    let guard = setup.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
     // It tries no more by itself.
-    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
-    stage.clear_faults();
-    rewrite(&stage, WRITTEN, SORTED);
+    while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
+    setup.clear_faults();
+    rewrite(&setup, WRITTEN, SORTED);
 
-    assert_eq!(stage.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
-    assert!(stage.records().is_empty() && stage.set_aside("rejected").is_empty());
-    assert_eq!((stage.budget().spent, stage.events_applied()), (42, 0));
-    stage.wait_for_event(|event| {
+    assert_eq!(setup.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert!(setup.records().is_empty() && setup.set_aside("rejected").is_empty());
+    assert_eq!((setup.budget().spent, setup.events_applied()), (42, 0));
+    setup.wait_for_event(|event| {
         matches!(event, Event::SettledLate { reservation_id, receipt, .. }
             if *reservation_id == id && matches!(**receipt, Receipt::Committed(None)))
     });
 }
 
 pub fn a_record_whose_key_was_answered_for_another_amount_is_for_a_person<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("commit:lose-response");
-    let guard = stage.client.reserve(request(100)).unwrap();
+    let setup = TestSetup::<A>::new();
+    setup.inject("commit:lose-response");
+    let guard = setup.client.reserve(request(100)).unwrap();
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
     // It tries no more by itself.
-    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
-    stage.clear_faults();
-    rewrite(&stage, &actual(42), &actual(77));
+    while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
+    setup.clear_faults();
+    rewrite(&setup, &actual(42), &actual(77));
 
-    let _ = stage.another_client().flush(PATIENCE).unwrap();
-    assert!(stage.records().is_empty() && stage.set_aside("rejected").len() == 1);
-    assert_eq!((stage.budget().spent, stage.events_applied()), (42, 0));
-    stage.wait_for_event(|event| {
+    let _ = setup.another_client().flush(PATIENCE).unwrap();
+    assert!(setup.records().is_empty() && setup.set_aside("rejected").len() == 1);
+    assert_eq!((setup.budget().spent, setup.events_applied()), (42, 0));
+    setup.wait_for_event(|event| {
         let Event::SetAside { receipt, .. } = event else {
             return false;
         };
@@ -309,62 +311,62 @@ pub fn a_record_whose_key_was_answered_for_another_amount_is_for_a_person<A: Ada
 }
 
 pub fn an_event_that_counted_and_that_another_sdk_has_sorted_is_for_a_person<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("event:lose-response");
-    let guard = stage.client.reserve(request(100)).unwrap();
-    stage.inject("commit:410");
+    let setup = TestSetup::<A>::new();
+    setup.inject("event:lose-response");
+    let guard = setup.client.reserve(request(100)).unwrap();
+    setup.inject("commit:410");
     let receipt = guard.commit(commit_with_metadata(42)).unwrap();
     assert_pending_and_recorded(&receipt);
     // It tries no more by itself.
-    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
-    stage.clear_faults();
-    rewrite(&stage, WRITTEN, SORTED);
+    while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
+    setup.clear_faults();
+    rewrite(&setup, WRITTEN, SORTED);
 
-    let _ = stage.another_client().flush(PATIENCE).unwrap();
-    assert!(stage.records().is_empty() && stage.set_aside("rejected").len() == 1);
-    assert_eq!((stage.budget().spent, stage.events_applied()), (42, 1));
+    let _ = setup.another_client().flush(PATIENCE).unwrap();
+    assert!(setup.records().is_empty() && setup.set_aside("rejected").len() == 1);
+    assert_eq!((setup.budget().spent, setup.events_applied()), (42, 1));
 }
 
 pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    stage.inject("commit:503");
-    let guard = stage.client.reserve(request(100)).unwrap();
+    let setup = TestSetup::<A>::new();
+    setup.inject("commit:503");
+    let guard = setup.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     assert!(!guard.commit(commit(42)).unwrap().is_settled());
-    while stage.client.flush(PATIENCE).unwrap().ending > 0 {}
-    stage.clear_faults();
+    while setup.client.flush(PATIENCE).unwrap().ending > 0 {}
+    setup.clear_faults();
     // The reservation has expired, and the record was not replayed for a week.
-    stage.advance(Duration::from_secs(120));
-    stage.age_record(Duration::from_secs(7 * 86_400));
-    let key = stage.records()[0].idempotency_key().cloned();
+    setup.advance(Duration::from_secs(120));
+    setup.age_record(Duration::from_secs(7 * 86_400));
+    let key = setup.records()[0].idempotency_key().cloned();
 
-    let another = stage.another_client();
+    let another = setup.another_client();
     let left = another.flush(PATIENCE).unwrap();
     assert_eq!(
         (left.ending, left.recorded, left.set_aside),
         (0, 0, 1),
         "{left:?}"
     );
-    assert_eq!((stage.records().len(), stage.set_aside("stale").len()), (0, 1));
-    stage.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
-    assert_eq!(stage.events_applied(), 0, "it may have been charged before");
+    assert_eq!((setup.records().len(), setup.set_aside("stale").len()), (0, 1));
+    setup.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
+    assert_eq!(setup.events_applied(), 0, "it may have been charged before");
 
-    stage.inject("event:503");
+    setup.inject("event:503");
     let left = another.flush_stale(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
-    let kept = stage.set_aside("stale");
+    let kept = setup.set_aside("stale");
     assert_eq!((kept.len(), kept[0].idempotency_key()), (1, key.as_ref()));
-    stage.clear_faults();
-    stage.inject("event:lose-response@1");
+    setup.clear_faults();
+    setup.inject("event:lose-response@1");
     assert_eq!(another.flush_stale(PATIENCE).unwrap(), Left::NOTHING);
-    assert!(stage.files("stale").is_empty() && stage.records().is_empty());
+    assert!(setup.files("stale").is_empty() && setup.records().is_empty());
     assert_eq!(
-        (stage.events_applied(), stage.status(&id)),
+        (setup.events_applied(), setup.status(&id)),
         (1, ReservationStatus::Expired)
     );
-    stage.assert_spent(42);
+    setup.assert_spent(42);
     assert_eq!(another.flush_stale(PATIENCE).unwrap(), Left::NOTHING);
-    assert_eq!(stage.events_applied(), 1);
+    assert_eq!(setup.events_applied(), 1);
 }
 
 pub fn a_throttled_commit_waits_as_long_as_it_was_told<A: Adapter>() {
@@ -374,22 +376,22 @@ pub fn a_throttled_commit_waits_as_long_as_it_was_told<A: Adapter>() {
 }
 
 fn waits_as_long_as_it_was_told<A: Adapter>(busy: &str) {
-    let stage = Stage::<A>::new();
-    stage.inject(busy);
-    let guard = stage.client.reserve(request(100)).unwrap();
+    let setup = TestSetup::<A>::new();
+    setup.inject(busy);
+    let guard = setup.client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
     let receipt = guard.commit(commit(42)).unwrap();
     assert_pending_and_recorded(&receipt);
     // The pause is in the record before the receipt reports it, so that it survives a restart.
-    stage.wait_until("the pause is recorded", || {
-        stage
+    setup.wait_until("the pause is recorded", || {
+        setup
             .records()
             .iter()
             .any(|record| record.to_json().contains(r#""not_before_ms":1"#))
     });
-    stage.assert_recorded(&id, 42);
-    let another = stage.another_client();
+    setup.assert_recorded(&id, 42);
+    let another = setup.another_client();
     let left = another.flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded), (0, 1), "nobody else is faster");
-    assert_eq!(stage.commits().len(), 1);
+    assert_eq!(setup.commits().len(), 1);
 }

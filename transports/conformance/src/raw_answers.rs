@@ -6,21 +6,21 @@ use cycles_proto::models::{
 use cycles_proto::{Error, RawRequest};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, ReservationStatus};
 
-use super::stage::{Stage, commit, request};
+use super::test_setup::{TestSetup, commit, request};
 use super::{Adapter, Client as _};
 
 pub fn a_raw_response_says_what_the_server_said<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let response = stage
+    let setup = TestSetup::<A>::new();
+    let response = setup
         .client
         .raw(RawRequest::CreateReservation(&request(100)))
         .unwrap();
     assert!(response.is_success() && response.status() == 200, "{response:?}");
     assert_eq!(response.body_attribute("decision"), Some(Decision::Allow));
     let id: ReservationId = response.body_attribute("reservation_id").unwrap();
-    assert_eq!(stage.status(&id), ReservationStatus::Active);
+    assert_eq!(setup.status(&id), ReservationStatus::Active);
 
-    let response = stage
+    let response = setup
         .client
         .raw(RawRequest::CommitReservation(&id, &commit(42)))
         .unwrap();
@@ -34,7 +34,7 @@ pub fn a_raw_response_says_what_the_server_said<A: Adapter>() {
 
     // A refusal is an answer like any other.
     let reason = ReleaseRequest::builder().reason("Processing failed").build();
-    let response = stage
+    let response = setup
         .client
         .raw(RawRequest::ReleaseReservation(&id, &reason))
         .unwrap();
@@ -45,7 +45,7 @@ pub fn a_raw_response_says_what_the_server_said<A: Adapter>() {
     );
     let message: Option<String> = response.body_attribute("message");
     assert_eq!(response.error_message(), message.as_deref());
-    let denied = stage
+    let denied = setup
         .client
         .raw(RawRequest::CreateReservation(&request(999_999_999)))
         .unwrap();
@@ -58,21 +58,21 @@ pub fn a_raw_response_says_what_the_server_said<A: Adapter>() {
         tenant: Some(DEFAULT_TENANT.into()),
         ..Default::default()
     };
-    let response = stage.client.raw(RawRequest::from(&params)).unwrap();
+    let response = setup.client.raw(RawRequest::from(&params)).unwrap();
     assert!(
         response.text().starts_with(r#"{"balances":["#),
         "{}",
         response.text()
     );
-    stage.assert_spent(42);
-    stage.flush_everything();
+    setup.assert_spent(42);
+    setup.flush_everything();
 }
 
 pub fn a_raw_response_is_had_of_a_page_from_elsewhere_too<A: Adapter>() {
-    let stage = Stage::<A>::new();
+    let setup = TestSetup::<A>::new();
     for (fault, status) in [("*:page=502", 502), ("*:401", 401), ("*:500", 500)] {
-        stage.inject(fault);
-        let response = stage.client.raw(RawRequest::Decide(&decide())).unwrap();
+        setup.inject(fault);
+        let response = setup.client.raw(RawRequest::Decide(&decide())).unwrap();
         assert!(
             !response.is_success() && response.status() == status,
             "{response:?}"
@@ -80,11 +80,11 @@ pub fn a_raw_response_is_had_of_a_page_from_elsewhere_too<A: Adapter>() {
         assert!(response.error_message().is_some());
         let shown = format!("{response:?} {}", response.text());
         assert!(!shown.contains(DEFAULT_API_KEY), "{shown}");
-        stage.clear_faults();
+        setup.clear_faults();
     }
     // Only a missing answer is an error.
-    stage.kill_server();
-    let nothing = stage.client.raw(RawRequest::Decide(&decide()));
+    setup.kill_server();
+    let nothing = setup.client.raw(RawRequest::Decide(&decide()));
     assert!(matches!(nothing, Err(Error::Transport(_))), "{nothing:?}");
 }
 

@@ -7,26 +7,26 @@ use cycles_sandbox::{DEFAULT_API_KEY, Operation};
 use http::Request;
 use serde_json::Value;
 
-use super::stage::{Stage, commit, request};
+use super::test_setup::{TestSetup, commit, request};
 use super::{ActionFailed, Adapter, Client as _, Guard as _};
 
 pub fn requests_have_the_headers_of_the_protocol_and_no_others<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let guard = stage.client.reserve(request(100)).unwrap();
+    let setup = TestSetup::<A>::new();
+    let guard = setup.client.reserve(request(100)).unwrap();
     guard.extend(10_000).unwrap();
     assert!(guard.commit(commit(42)).unwrap().is_settled());
-    let failed = stage
+    let failed = setup
         .client
         .with_cycles(Amount::tokens(1), |_| -> Result<((), Amount), _> {
             Err(ActionFailed)
         });
     assert!(failed.is_err());
-    let guard = stage.client.reserve(request(100)).unwrap();
-    stage.inject("commit:410");
+    let guard = setup.client.reserve(request(100)).unwrap();
+    setup.inject("commit:410");
     assert!(guard.commit(commit(7)).unwrap().is_settled());
-    stage.flush_everything();
+    setup.flush_everything();
 
-    let seen = stage.seen();
+    let seen = setup.seen();
     for request in &seen {
         assert_is_as_expected(request);
     }

@@ -6,12 +6,12 @@ use cycles_proto::record::Mode;
 use cycles_proto::{Event, InvalidCommit, Receipt};
 use cycles_sandbox::ReservationStatus;
 
-use super::stage::{PATIENCE, Stage};
+use super::test_setup::{PATIENCE, TestSetup};
 use super::{Adapter, Client as _, Left};
 
 /// Runs an action that costs 42 of 100 tokens, and calls `trouble` before it ends.
-fn run<A: Adapter>(stage: &Stage<A>, trouble: impl FnOnce()) -> (ReservationId, Receipt) {
-    let outcome = stage.client.with_cycles(Amount::tokens(100), |action| {
+fn run<A: Adapter>(setup: &TestSetup<A>, trouble: impl FnOnce()) -> (ReservationId, Receipt) {
+    let outcome = setup.client.with_cycles(Amount::tokens(100), |action| {
         trouble();
         Ok((action.reservation_id(), Amount::tokens(42)))
     });
@@ -28,13 +28,13 @@ fn assert_pending(receipt: &Receipt, expected: bool) {
 }
 
 pub fn the_value_comes_back_when_the_server_died_before_the_commit<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let (id, receipt) = run(&stage, || stage.kill_server());
+    let setup = TestSetup::<A>::new();
+    let (id, receipt) = run(&setup, || setup.kill_server());
     assert_pending(&receipt, true);
-    stage.assert_recorded(&id, 42);
-    let left = stage.client.flush(PATIENCE).unwrap();
+    setup.assert_recorded(&id, 42);
+    let left = setup.client.flush(PATIENCE).unwrap();
     assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
-    stage.assert_recorded(&id, 42);
+    setup.assert_recorded(&id, 42);
 }
 
 pub fn the_value_comes_back_through_server_errors_and_the_cost_is_settled_later<A: Adapter>() {
@@ -45,17 +45,17 @@ pub fn the_value_comes_back_through_server_errors_and_the_cost_is_settled_later<
         "commit:garbage",
         "commit:cut",
     ] {
-        let stage = Stage::<A>::new();
-        let (id, receipt) = run(&stage, || stage.inject(fault));
+        let setup = TestSetup::<A>::new();
+        let (id, receipt) = run(&setup, || setup.inject(fault));
         assert_pending(&receipt, true);
-        stage.assert_recorded(&id, 42);
-        stage.clear_faults();
-        stage.flush_everything();
-        assert_eq!(stage.reservation(&id).charged, Some(42), "{fault}");
-        stage.assert_spent(42);
+        setup.assert_recorded(&id, 42);
+        setup.clear_faults();
+        setup.flush_everything();
+        assert_eq!(setup.reservation(&id).charged, Some(42), "{fault}");
+        setup.assert_spent(42);
         // After a pending receipt, an event reports the settlement.
-        stage.wait_for_event(|event| matches!(event, Event::SettledLate { .. }));
-        let ends = stage.events().into_iter().filter(|event| {
+        setup.wait_for_event(|event| matches!(event, Event::SettledLate { .. }));
+        let ends = setup.events().into_iter().filter(|event| {
             matches!(event, Event::SettledLate { reservation_id, receipt, .. }
                 if *reservation_id == id && receipt.is_settled())
         });
@@ -64,77 +64,77 @@ pub fn the_value_comes_back_through_server_errors_and_the_cost_is_settled_later<
 }
 
 pub fn the_value_comes_back_when_the_key_is_refused_and_nothing_is_released<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let (id, receipt) = run(&stage, || stage.inject("commit:401"));
+    let setup = TestSetup::<A>::new();
+    let (id, receipt) = run(&setup, || setup.inject("commit:401"));
     assert_pending(&receipt, true);
     assert!(receipt.error().is_some_and(|error| error.status() == Some(401)));
-    stage.assert_recorded(&id, 42);
-    assert_eq!(stage.status(&id), ReservationStatus::Active);
-    stage.clear_faults();
-    stage.flush_everything();
-    stage.assert_spent(42);
+    setup.assert_recorded(&id, 42);
+    assert_eq!(setup.status(&id), ReservationStatus::Active);
+    setup.clear_faults();
+    setup.flush_everything();
+    setup.assert_spent(42);
 }
 
 pub fn the_value_comes_back_when_the_reservation_is_over_and_an_event_takes_the_cost<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let (_, receipt) = run(&stage, || stage.inject("commit:410"));
+    let setup = TestSetup::<A>::new();
+    let (_, receipt) = run(&setup, || setup.inject("commit:410"));
     assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
-    stage.flush_everything();
-    assert_eq!((stage.events_applied(), stage.budget().spent), (1, 42));
+    setup.flush_everything();
+    assert_eq!((setup.events_applied(), setup.budget().spent), (1, 42));
 
     // The event's answer is lost: the record is in event mode, and the cost counts once.
-    let stage = Stage::<A>::new();
-    stage.inject("event:lose-response");
-    let (id, receipt) = run(&stage, || stage.inject("commit:410"));
+    let setup = TestSetup::<A>::new();
+    setup.inject("event:lose-response");
+    let (id, receipt) = run(&setup, || setup.inject("commit:410"));
     assert_pending(&receipt, true);
-    let records = stage.records();
+    let records = setup.records();
     assert!(records.len() == 1 && records[0].reservation_id() == &id && records[0].mode() == Mode::Event);
-    stage.clear_faults();
-    stage.flush_everything();
-    assert_eq!((stage.events_applied(), stage.budget().spent), (1, 42));
+    setup.clear_faults();
+    setup.flush_everything();
+    assert_eq!((setup.events_applied(), setup.budget().spent), (1, 42));
 }
 
 pub fn the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it<A: Adapter>() {
-    let stage = Stage::<A>::new();
-    let (id, receipt) = run(&stage, || stage.inject("commit:409"));
+    let setup = TestSetup::<A>::new();
+    let (id, receipt) = run(&setup, || setup.inject("commit:409"));
     assert!(matches!(receipt, Receipt::Rejected { .. }), "{receipt:?}");
     assert!(receipt.error().is_some_and(|error| error.status() == Some(409)));
-    let left = stage.client.flush(PATIENCE).unwrap();
+    let left = setup.client.flush(PATIENCE).unwrap();
     assert_eq!(
         (left.ending, left.recorded, left.set_aside),
         (0, 0, 1),
         "{left:?}"
     );
-    let rejected = stage.set_aside("rejected");
+    let rejected = setup.set_aside("rejected");
     assert!(
         rejected.len() == 1 && rejected[0].reservation_id() == &id,
         "{rejected:?}"
     );
-    assert_eq!(stage.budget().spent, 0);
+    assert_eq!(setup.budget().spent, 0);
     // The refusal is reported once, and its record once; the next run reports nothing.
-    assert_eq!(stage.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
-    stage.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
-    stage.assert_told("Granted SettlementFailed SetAside");
+    assert_eq!(setup.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
+    setup.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
+    setup.assert_told("Granted SettlementFailed SetAside");
 }
 
 pub fn the_value_comes_back_when_the_journal_cannot_be_written<A: Adapter>() {
-    let stage = Stage::<A>::without_journal();
-    let (_, receipt) = run(&stage, || {});
+    let setup = TestSetup::<A>::without_journal();
+    let (_, receipt) = run(&setup, || {});
     assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
-    stage.assert_spent(42);
-    stage.wait_for_event(|event| matches!(event, Event::JournalFailed { .. }));
-    assert!(stage.files("").is_empty());
+    setup.assert_spent(42);
+    setup.wait_for_event(|event| matches!(event, Event::JournalFailed { .. }));
+    assert!(setup.files("").is_empty());
 }
 
 pub fn the_value_comes_back_with_neither_server_nor_journal<A: Adapter>() {
-    let stage = Stage::<A>::without_journal();
-    let (id, receipt) = run(&stage, || stage.inject("commit:500"));
+    let setup = TestSetup::<A>::without_journal();
+    let (id, receipt) = run(&setup, || setup.inject("commit:500"));
     // There is no record, so the caller waited for all attempts.
     assert_pending(&receipt, false);
-    assert_eq!(stage.commits().len(), 3);
-    assert_eq!(stage.status(&id), ReservationStatus::Active, "it is not released");
-    assert!(stage.files("").is_empty());
-    let left = stage.client.flush(PATIENCE).unwrap();
+    assert_eq!(setup.commits().len(), 3);
+    assert_eq!(setup.status(&id), ReservationStatus::Active, "it is not released");
+    assert!(setup.files("").is_empty());
+    let left = setup.client.flush(PATIENCE).unwrap();
     assert_eq!(
         (left.ending, left.recorded, left.unrecorded),
         (0, 0, 1),
@@ -144,13 +144,13 @@ pub fn the_value_comes_back_with_neither_server_nor_journal<A: Adapter>() {
 
 pub fn the_value_comes_back_when_a_foreign_page_answers_and_the_cost_is_settled_later<A: Adapter>() {
     for fault in ["commit:page=404", "commit:page=403", "commit:page=502"] {
-        let stage = Stage::<A>::new();
-        let (id, receipt) = run(&stage, || stage.inject(fault));
+        let setup = TestSetup::<A>::new();
+        let (id, receipt) = run(&setup, || setup.inject(fault));
         assert_pending(&receipt, true);
-        stage.assert_recorded(&id, 42);
-        assert!(stage.set_aside("rejected").is_empty() && stage.set_aside("stale").is_empty());
-        stage.clear_faults();
-        stage.flush_everything();
-        stage.assert_spent(42);
+        setup.assert_recorded(&id, 42);
+        assert!(setup.set_aside("rejected").is_empty() && setup.set_aside("stale").is_empty());
+        setup.clear_faults();
+        setup.flush_everything();
+        setup.assert_spent(42);
     }
 }

@@ -14,9 +14,9 @@ use cycles_sandbox::Operation::CreateEvent;
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Unit};
 use sha2::{Digest as _, Sha256};
 
-use super::scene::Scene;
+use super::setup::RecoverySetup;
 use crate::Adapter;
-use crate::stage::commit;
+use crate::test_setup::commit;
 
 /// Ids that would collide if a client sanitised names for paths, folded case, trimmed, or normalised. They are as many
 /// as a client settles at a time.
@@ -42,15 +42,15 @@ pub fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_
 
 /// `standard_filename_is_sha256_of_exact_utf8_identifier`
 fn the_first_record_has_the_standard_name<A: Adapter>() {
-    let scene = Scene::<A>::new();
-    let id = scene.crash_committing(40, false);
-    assert_eq!(scene.files("json"), [scene.folder().join(name(id.as_str()))]);
+    let setup = RecoverySetup::<A>::new();
+    let id = setup.crash_committing(40, false);
+    assert_eq!(setup.files("json"), [setup.folder().join(name(id.as_str()))]);
 }
 
 /// `distinct_identifiers_never_share_a_journal_file`
 fn each_identifier_has_a_file_of_its_own_and_is_settled<A: Adapter>() {
-    let scene = Scene::<A>::new();
-    let folder = folder(&scene);
+    let setup = RecoverySetup::<A>::new();
+    let folder = folder(&setup);
     let mut expected: Vec<PathBuf> = IDS.iter().map(|id| folder.join(name(id))).collect();
     expected.sort();
     expected.dedup();
@@ -58,33 +58,33 @@ fn each_identifier_has_a_file_of_its_own_and_is_settled<A: Adapter>() {
     // Each costs a different power of two, so that the sum shows which of them were charged.
     let write_all = || {
         for (place, id) in IDS.iter().enumerate() {
-            fs::write(folder.join(name(id)), event(&scene, id, 1 << place).to_json()).unwrap();
+            fs::write(folder.join(name(id)), event(&setup, id, 1 << place).to_json()).unwrap();
         }
     };
     write_all();
     // The client finds all of them, and rewrites each of them in place, because the server asks for a pause.
-    scene.inject("event:429=600");
-    let mut throttled = scene.process();
+    setup.inject("event:429=600");
+    let mut throttled = setup.process();
     throttled.flush();
-    scene.wait_until("all of them are paused", || {
-        let records = scene.records();
+    setup.wait_until("all of them are paused", || {
+        let records = setup.records();
         let mut pauses = records
             .iter()
             .map(|record| record.not_before(SystemTime::now().into()));
         records.len() == IDS.len() && pauses.all(|pause| pause.is_some())
     });
     throttled.kill();
-    assert_eq!(scene.files("json"), expected);
+    assert_eq!(setup.files("json"), expected);
     for id in IDS {
         let text = fs::read(folder.join(name(id))).unwrap();
         assert_eq!(JournalRecord::parse(&text).unwrap().reservation_id().as_str(), id);
     }
-    scene.sandbox.clear_faults();
+    setup.sandbox.clear_faults();
     write_all();
-    let before = scene.settlements().len();
-    scene.flush();
+    let before = setup.settlements().len();
+    setup.flush();
 
-    let sent = scene.settlements().split_off(before);
+    let sent = setup.settlements().split_off(before);
     for seen in &sent {
         let event: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
         let id = event["metadata"]["recovered_reservation_id"].as_str().unwrap();
@@ -95,52 +95,52 @@ fn each_identifier_has_a_file_of_its_own_and_is_settled<A: Adapter>() {
         );
     }
     assert_eq!(sent.len(), IDS.len());
-    let (events, budget) = scene.sandbox.with_ledger(|ledger| {
+    let (events, budget) = setup.sandbox.with_ledger(|ledger| {
         let budget = ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens);
         (ledger.events_applied(), budget.unwrap())
     });
     let all = (1 << IDS.len()) - 1;
     assert_eq!((events, budget.spent), (IDS.len() as u64, MADE_BY + all));
-    assert!(scene.files("json").is_empty());
+    assert!(setup.files("json").is_empty());
 }
 
 /// `matching_legacy_record_migrates_without_deleting_collision`: two records whose old names are the same; one has its
 /// new name already. Both are paused, so that nothing is sent.
 fn a_record_under_an_old_name_gets_its_new_one_beside_one_that_shared_it<A: Adapter>() {
-    let scene = Scene::<A>::new();
-    let folder = folder(&scene);
+    let setup = RecoverySetup::<A>::new();
+    let folder = folder(&setup);
     let (slash, line) = ("rsv/a", "rsv_a");
-    let (of_slash, of_line) = (paused(&scene, slash), paused(&scene, line));
+    let (of_slash, of_line) = (paused(&setup, slash), paused(&setup, line));
     fs::write(folder.join(old_name(slash)), &of_slash).unwrap();
     fs::write(folder.join(name(line)), &of_line).unwrap();
-    let before = scene.settlements().len();
-    let mut fresh = scene.process();
+    let before = setup.settlements().len();
+    let mut fresh = setup.process();
     fresh.flush();
     let left = fresh.flushed();
     assert_eq!((left.ending, left.recorded), (0, 2));
     let read = |id| fs::read_to_string(folder.join(name(id))).unwrap();
     assert_eq!((read(slash), read(line)), (of_slash, of_line));
-    assert_eq!(scene.files("json").len(), 2, "the old name is gone");
-    assert_eq!(scene.settlements().len(), before, "nothing is sent");
+    assert_eq!(setup.files("json").len(), 2, "the old name is gone");
+    assert_eq!(setup.settlements().len(), before, "nothing is sent");
 }
 
 /// While the first cost is being sent, an older program writes the record of another one under the old name of both.
 /// Then the first is settled, or refused and set aside.
 fn the_end_of_one_leaves_another_that_shares_its_old_name<A: Adapter>(refusal: Option<&str>) {
-    let scene = Scene::<A>::new();
-    let folder = folder(&scene);
+    let setup = RecoverySetup::<A>::new();
+    let folder = folder(&setup);
     let (slash, line) = ("rsv/a", "rsv_a");
     assert_eq!(old_name(slash), old_name(line));
-    fs::write(folder.join(name(line)), event(&scene, line, 7).to_json()).unwrap();
+    fs::write(folder.join(name(line)), event(&setup, line, 7).to_json()).unwrap();
     if let Some(fault) = refusal {
-        scene.inject(fault);
+        setup.inject(fault);
     }
-    let before = scene.settlements().len();
-    let in_flight = scene.hold(CreateEvent);
-    let mut process = scene.process();
+    let before = setup.settlements().len();
+    let in_flight = setup.hold(CreateEvent);
+    let mut process = setup.process();
     process.flush();
     in_flight.wait();
-    let other = paused(&scene, slash);
+    let other = paused(&setup, slash);
     fs::write(folder.join(old_name(slash)), &other).unwrap();
     drop(in_flight);
     process.flushed();
@@ -149,30 +149,30 @@ fn the_end_of_one_leaves_another_that_shares_its_old_name<A: Adapter>(refusal: O
     assert!(
         is_there(&old_name(slash)) || is_there(&name(slash)),
         "{refusal:?}: {}",
-        scene.journal_text()
+        setup.journal_text()
     );
-    assert_eq!(scene.files("json").len(), 1, "and it alone");
-    assert_eq!(scene.files("rejected").len(), usize::from(refusal.is_some()));
-    assert_eq!(scene.settlements().len(), before + 1);
+    assert_eq!(setup.files("json").len(), 1, "and it alone");
+    assert_eq!(setup.files("rejected").len(), usize::from(refusal.is_some()));
+    assert_eq!(setup.settlements().len(), before + 1);
 }
 
 /// The journal's folder, created by a cost of 40 that is settled already.
-fn folder<A: Adapter>(scene: &Scene<A>) -> PathBuf {
-    scene.crash_committing(MADE_BY, true);
-    let folder = scene.folder();
-    scene.flush();
+fn folder<A: Adapter>(setup: &RecoverySetup<A>) -> PathBuf {
+    setup.crash_committing(MADE_BY, true);
+    let folder = setup.folder();
+    setup.flush();
     folder
 }
 
 const MADE_BY: i64 = 40;
 
 /// The record of a cost in event mode.
-fn event<A: Adapter>(scene: &Scene<A>, id: &str, tokens: i64) -> JournalRecord {
+fn event<A: Adapter>(setup: &RecoverySetup<A>, id: &str, tokens: i64) -> JournalRecord {
     let purpose = Purpose {
         subject: Subject::tenant(DEFAULT_TENANT),
         action: Action::new("llm.completion", "gpt-4o"),
     };
-    let (url, key) = (scene.sandbox.base_url(), format!("key-{tokens}"));
+    let (url, key) = (setup.sandbox.base_url(), format!("key-{tokens}"));
     let commit = commit(tokens);
     let now = SystemTime::now().into();
     let record = JournalRecord::new(
@@ -187,9 +187,9 @@ fn event<A: Adapter>(scene: &Scene<A>, id: &str, tokens: i64) -> JournalRecord {
 }
 
 /// The file of a record that must not be sent for an hour.
-fn paused<A: Adapter>(scene: &Scene<A>, id: &str) -> String {
+fn paused<A: Adapter>(setup: &RecoverySetup<A>, id: &str) -> String {
     let in_an_hour = UnixMillis::from(SystemTime::now()).saturating_add(Duration::from_secs(3_600));
-    event(scene, id, 5).with_not_before(in_an_hour).to_json()
+    event(setup, id, 5).with_not_before(in_an_hour).to_json()
 }
 
 /// The name of a reservation's file, computed from the profile rather than by the client.

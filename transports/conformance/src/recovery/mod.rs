@@ -8,7 +8,7 @@ mod core;
 mod durable;
 mod file_names;
 mod process;
-mod scene;
+mod setup;
 
 pub use self::core::*;
 pub use self::durable::*;

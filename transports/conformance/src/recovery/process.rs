@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use cycles_proto::models::ReservationId;
 
-use super::scene::config;
-use crate::stage::{PATIENCE, commit, request};
+use super::setup::config;
+use crate::test_setup::{PATIENCE, commit, request};
 use crate::{Adapter, Client as _, Guard as _, Left};
 
 const URL: &str = "CYCLES_RECOVERY_URL";

@@ -2,7 +2,7 @@
 //! `CYCLES_SEED` (its lines are described in the sandbox's `tests/behaviour/common/setup.rs`).
 //!
 //! All requests go through a sandbox in front of it, which injects the faults as usual and lets the server answer in
-//! place of its own ledger. Each stage has its own tenant and key on the server, so that stages and runs do not
+//! place of its own ledger. Each setup has its own tenant and key on the server, so that setups and runs do not
 //! interfere. The state is read through the protocol's own operations.
 
 use std::collections::BTreeSet;
@@ -23,14 +23,14 @@ use http::{Request, Response};
 use serde_json::Value;
 
 use super::client::Client;
-use super::stage::{Money, PATIENCE, Reservation};
+use super::test_setup::{PATIENCE, Reservation, TokenBudget};
 
 const URL: &str = "CYCLES_BASE_URL";
 const SEED: &str = "CYCLES_SEED";
 /// The same as in a default sandbox.
 const ALLOCATED: i64 = 1_000_000;
 
-pub(super) struct Live {
+pub(super) struct ExternalServer {
     client: Mutex<Client>,
     /// The names that clients use, and the names on the server that replace them.
     names: [(&'static str, String); 2],
@@ -46,19 +46,24 @@ struct Done {
     answer: Value,
 }
 
-impl Live {
+impl ExternalServer {
     /// Creates a tenant with a key and the sandbox's budgets on the server, if a server is named.
     pub(super) fn start() -> Option<Self> {
-        static STAGES: AtomicU32 = AtomicU32::new(0);
+        static SETUPS: AtomicU32 = AtomicU32::new(0);
         let (url, _) = (variable(URL)?, variable(SEED)?);
         static SAID: Once = Once::new();
         // Directly to standard error, which the test harness does not capture.
-        SAID.call_once(|| drop(writeln!(stderr(), "live: the behaviours run against {url}")));
+        SAID.call_once(|| {
+            drop(writeln!(
+                stderr(),
+                "external server: the behaviours run against {url}"
+            ))
+        });
         let now = UnixMillis::from(SystemTime::now()).0;
-        let stage = STAGES.fetch_add(1, Ordering::Relaxed);
+        let setup = SETUPS.fetch_add(1, Ordering::Relaxed);
         // Servers identify keys by their first 14 characters.
         let unique = format!(
-            "{:06x}{:04x}{stage:03x}",
+            "{:06x}{:04x}{setup:03x}",
             now & 0xff_ffff,
             std::process::id() & 0xffff
         );
@@ -148,7 +153,7 @@ impl Live {
         self.ids("reservation_id")
     }
 
-    pub(super) fn budget(&self) -> Money {
+    pub(super) fn budget(&self) -> TokenBudget {
         let body = self.get(&format!("/v1/balances?tenant={DEFAULT_TENANT}&limit=200"));
         let rows = body["balances"].as_array().unwrap_or_else(|| panic!("{body}"));
         let scope = format!("tenant:{DEFAULT_TENANT}");
@@ -156,7 +161,7 @@ impl Live {
             |row: &&Value| row["scope_path"] == scope.as_str() && row["remaining"]["unit"] == "TOKENS";
         let row = rows.iter().find(is_it).unwrap_or_else(|| panic!("{body}"));
         let amount = |member: &str| row[member]["amount"].as_i64().unwrap_or(0);
-        Money {
+        TokenBudget {
             allocated: amount("allocated"),
             remaining: amount("remaining"),
             reserved: amount("reserved"),

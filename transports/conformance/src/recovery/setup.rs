@@ -21,10 +21,10 @@ use http::Request;
 
 use super::process::Process;
 use crate::files::{TempDir, files, records};
-use crate::stage::PATIENCE;
+use crate::test_setup::PATIENCE;
 use crate::{Adapter, Left};
 
-pub(super) struct Scene<A: Adapter> {
+pub(super) struct RecoverySetup<A: Adapter> {
     /// Before `sandbox`, so that it is dropped first: a held request would block the end of the sandbox's thread.
     hold: Arc<Mutex<Option<Hold>>>,
     pub(super) sandbox: Sandbox,
@@ -70,7 +70,7 @@ impl InFlight {
     }
 }
 
-impl<A: Adapter> Scene<A> {
+impl<A: Adapter> RecoverySetup<A> {
     pub(super) fn new() -> Self {
         let dir = TempDir::new();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();

@@ -17,19 +17,19 @@ use cycles_sandbox::{
 };
 use http::Request;
 
+use super::external_server::ExternalServer;
 use super::files::{TempDir, files, records};
-use super::live::Live;
 use super::{Adapter, Client as _, Left};
 
 /// A test that waits longer than this has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(super) struct Stage<A: Adapter> {
+pub(super) struct TestSetup<A: Adapter> {
     pub(super) client: A::Client,
     /// `None` after it was [killed](Self::kill_server).
     sandbox: Mutex<Option<Sandbox>>,
     /// The server behind it, if another server answers in place of the sandbox's ledger.
-    live: Option<Arc<Live>>,
+    external: Option<Arc<ExternalServer>>,
     config: CyclesConfigBuilder,
     events: Arc<Mutex<Vec<Event>>>,
     seen: Arc<Mutex<Vec<Request<Bytes>>>>,
@@ -49,19 +49,19 @@ pub(super) struct Reservation {
 
 /// The tenant's budget, in tokens.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Money {
+pub(super) struct TokenBudget {
     pub(super) allocated: i64,
     pub(super) remaining: i64,
     pub(super) reserved: i64,
     pub(super) spent: i64,
 }
 
-impl<A: Adapter> Stage<A> {
+impl<A: Adapter> TestSetup<A> {
     pub(super) fn new() -> Self {
         Self::with(|config| config)
     }
 
-    /// A stage whose journal cannot be written.
+    /// A setup whose journal cannot be written.
     pub(super) fn without_journal() -> Self {
         let dir = TempDir::new();
         let file = dir.path().join("a file");
@@ -71,15 +71,15 @@ impl<A: Adapter> Stage<A> {
         })
     }
 
-    /// A stage with another API key of the tenant; `None` if that cannot be set up on the server.
+    /// A setup with another API key of the tenant; `None` if that cannot be set up on the server.
     pub(super) fn with_key(key: &str) -> Option<Self> {
-        let stage = Self::set(TempDir::new(), key, |config| config);
-        if stage.live.is_none() {
-            return Some(stage);
+        let setup = Self::set(TempDir::new(), key, |config| config);
+        if setup.external.is_none() {
+            return Some(setup);
         }
         drop(writeln!(
             stderr(),
-            "live: left out, for no API key can be set there: {key}"
+            "external server: left out, for no API key can be set there: {key}"
         ));
         None
     }
@@ -91,13 +91,13 @@ impl<A: Adapter> Stage<A> {
     fn set(dir: TempDir, key: &str, change: impl FnOnce(CyclesConfigBuilder) -> CyclesConfigBuilder) -> Self {
         let seen: Arc<Mutex<Vec<Request<Bytes>>>> = Arc::default();
         let log = Arc::clone(&seen);
-        let live = Live::start().map(Arc::new);
+        let external = ExternalServer::start().map(Arc::new);
         let mut sandbox = Sandbox::builder();
         if key != DEFAULT_API_KEY {
             sandbox = sandbox.api_key(ApiKey::new(key, DEFAULT_TENANT));
         }
-        if let Some(live) = live.clone() {
-            sandbox = sandbox.answered_by(move |request| live.answer(request));
+        if let Some(external) = external.clone() {
+            sandbox = sandbox.answered_by(move |request| external.answer(request));
         }
         let sandbox = sandbox
             .observe(move |exchange| log.lock().unwrap().push(exchange.request.clone()))
@@ -116,7 +116,7 @@ impl<A: Adapter> Stage<A> {
         Self {
             client: client::<A>(&config, &events),
             sandbox: Mutex::new(Some(sandbox)),
-            live,
+            external,
             config,
             events,
             seen,
@@ -154,18 +154,18 @@ impl<A: Adapter> Stage<A> {
 
     /// Lets time pass; `by` must be longer than every lease with its grace period.
     pub(super) fn advance(&self, by: Duration) {
-        match &self.live {
-            Some(live) => live.expire(),
+        match &self.external {
+            Some(external) => external.expire(),
             None => self.server(|sandbox| sandbox.advance(by)),
         }
     }
 
     /// Sets the caps of the tenant's budget. Returns whether the server supports that.
     pub(super) fn cap(&self, caps: &str) -> bool {
-        if self.live.is_some() {
+        if self.external.is_some() {
             drop(writeln!(
                 stderr(),
-                "live: left out, for no caps can be set there: {caps}"
+                "external server: left out, for no caps can be set there: {caps}"
             ));
             return false;
         }
@@ -176,15 +176,15 @@ impl<A: Adapter> Stage<A> {
 
     /// The time by the server's clock.
     pub(super) fn now(&self) -> UnixMillis {
-        match &self.live {
+        match &self.external {
             Some(_) => SystemTime::now().into(),
             None => self.server(Sandbox::now),
         }
     }
 
     pub(super) fn reservation(&self, id: &ReservationId) -> Reservation {
-        if let Some(live) = &self.live {
-            return live.reservation(id);
+        if let Some(external) = &self.external {
+            return external.reservation(id);
         }
         let state = self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.reservation(id.as_str())));
         let state = state.unwrap();
@@ -202,23 +202,23 @@ impl<A: Adapter> Stage<A> {
 
     /// The ids of all reservations.
     pub(super) fn reservations(&self) -> Vec<ReservationId> {
-        if let Some(live) = &self.live {
-            return live.reservations();
+        if let Some(external) = &self.external {
+            return external.reservations();
         }
         self.server(|sandbox| {
             sandbox.with_ledger(|ledger| ledger.reservation_ids().map(ReservationId::from).collect())
         })
     }
 
-    pub(super) fn budget(&self) -> Money {
-        if let Some(live) = &self.live {
-            return live.budget();
+    pub(super) fn budget(&self) -> TokenBudget {
+        if let Some(external) = &self.external {
+            return external.budget();
         }
         let budget = self.server(|sandbox| {
             sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens))
         });
         let budget = budget.unwrap();
-        Money {
+        TokenBudget {
             allocated: budget.allocated,
             remaining: budget.remaining,
             reserved: budget.reserved,
@@ -235,8 +235,8 @@ impl<A: Adapter> Stage<A> {
     }
 
     pub(super) fn events_applied(&self) -> u64 {
-        if let Some(live) = &self.live {
-            return live.events_applied();
+        if let Some(external) = &self.external {
+            return external.events_applied();
         }
         self.server(|sandbox| sandbox.with_ledger(|ledger| ledger.events_applied()))
     }
