@@ -165,9 +165,9 @@ pub fn cr_durable_005_corrupt_or_unsupported_journal_record_is_quarantined<A: Ad
     setup.assert_settlements(&[CommitReservation, CommitReservation]);
     setup.assert_charged_once(&id, 40, CommitReservation);
     // corruption_is_reported
-    let newer = fresh.told(&["RecordUnreadable", "v2-newer"]);
+    let newer = fresh.wait_for_event(&["RecordUnreadable", "v2-newer"]);
     assert!(newer.contains("version 2"), "{newer}");
-    fresh.told(&["RecordUnreadable", "v2-torn"]);
+    fresh.wait_for_event(&["RecordUnreadable", "v2-torn"]);
 }
 
 pub fn cr_durable_006_concurrent_replay_remains_exactly_once<A: Adapter>() {
