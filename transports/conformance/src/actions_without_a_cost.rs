@@ -7,7 +7,7 @@ use cycles_proto::{Error, Event, InvalidCommit};
 use cycles_sandbox::ReservationStatus;
 
 use super::test_setup::{PATIENCE, TestSetup, actual, commit, request};
-use super::{ActionFailed, Adapter, Client as _, Guard as _, Left};
+use super::{ActionFailed, Adapter, Client as _, Guard as _, Unsettled};
 
 /// Asserts that the reservation was released and nothing was spent.
 #[track_caller]
@@ -226,9 +226,9 @@ pub fn a_cost_that_was_charged_for_less_is_told_and_counted<A: Adapter>() {
     let left = setup.client.flush(PATIENCE).unwrap();
     assert_eq!(
         left,
-        Left {
+        Unsettled {
             charged_less: 1,
-            ..Left::NOTHING
+            ..Unsettled::NOTHING
         }
     );
 }

@@ -73,10 +73,10 @@ pub trait Client: Debug + Sync {
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
 
     /// Settles as many costs as possible within `timeout`.
-    fn flush(&self, timeout: Duration) -> Result<Left, Error>;
+    fn flush(&self, timeout: Duration) -> Result<Unsettled, Error>;
 
     /// Does the same, and also settles records that were set aside as stale.
-    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error>;
+    fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error>;
 }
 
 /// The guard of a reservation.
@@ -167,7 +167,7 @@ impl std::error::Error for ActionFailed {}
 
 /// The result of a flush: what is not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct Unsettled {
     /// Reservations that are still being settled or released.
     pub ending: usize,
     /// Records in the journal.
@@ -182,7 +182,7 @@ pub struct Left {
     pub is_certain: bool,
 }
 
-impl Left {
+impl Unsettled {
     /// Nothing is left.
     pub const NOTHING: Self = Self {
         ending: 0,
@@ -199,7 +199,7 @@ impl Left {
     }
 }
 
-impl From<Flushed> for Left {
+impl From<Flushed> for Unsettled {
     fn from(flushed: Flushed) -> Self {
         let left = Self {
             ending: flushed.ending,

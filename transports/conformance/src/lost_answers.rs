@@ -12,7 +12,7 @@ use super::scripted::{Scripted, http};
 use super::test_setup::{
     PATIENCE, TestSetup, actual, assert_pending_and_recorded, commit, request, request_for,
 };
-use super::{Adapter, Client as _, Guard as _, Left};
+use super::{Adapter, Client as _, Guard as _, Unsettled};
 
 pub fn a_denied_action_does_not_run<A: Adapter>() {
     let setup = TestSetup::<A>::new();
@@ -90,7 +90,7 @@ pub fn a_commit_whose_answer_is_lost_is_charged_once<A: Adapter>() {
         let receipt = guard.commit(commit(7)).unwrap();
         assert_pending_and_recorded(&receipt);
         // First the attempts of the reservation itself, then those from the record.
-        while setup.client.flush(PATIENCE).unwrap() != Left::NOTHING {}
+        while setup.client.flush(PATIENCE).unwrap() != Unsettled::NOTHING {}
         assert!(setup.records().is_empty());
         assert_eq!(setup.reservation(&id).charged, Some(7), "{fault}");
         setup.assert_spent(7);
@@ -158,7 +158,7 @@ pub fn what_one_client_left_another_settles<A: Adapter>() {
     assert_eq!((left.ending, left.recorded, left.is_certain), (0, 3, true));
     setup.clear_faults();
     let another = setup.another_client();
-    assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(another.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
     assert!(setup.records().is_empty());
     setup.assert_spent(6);
     let is_late = |event: &Event| matches!(event, Event::SettledLate { .. });
@@ -191,7 +191,7 @@ pub fn answers_that_say_nothing_of_a_record_are_not_asked_for_with_every_record<
         let asked = setup.commits().len() - before;
         assert!((3..=10).contains(&asked), "{fault}: {asked}");
         setup.clear_faults();
-        assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING, "{fault}");
+        assert_eq!(another.flush(PATIENCE).unwrap(), Unsettled::NOTHING, "{fault}");
         setup.assert_spent(40);
     }
 }
@@ -208,7 +208,7 @@ pub fn a_key_that_is_refused_is_not_tried_with_every_record<A: Adapter>() {
     let asked = setup.commits().len() - before;
     assert!((3..=10).contains(&asked), "{asked}");
     setup.clear_faults();
-    assert_eq!(another.flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(another.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
     setup.assert_spent(40);
 }
 
@@ -237,7 +237,7 @@ pub fn two_that_settle_one_journal_at_once_send_each_record_once<A: Adapter>() {
     let others = [setup.another_client(), setup.another_client()];
     thread::scope(|scope| {
         for other in &others {
-            scope.spawn(|| assert_eq!(other.flush(PATIENCE).unwrap(), Left::NOTHING));
+            scope.spawn(|| assert_eq!(other.flush(PATIENCE).unwrap(), Unsettled::NOTHING));
         }
     });
     setup.assert_spent(20);
@@ -276,7 +276,10 @@ pub fn a_record_that_counted_and_that_another_sdk_has_sorted_counts_once<A: Adap
     setup.clear_faults();
     rewrite(&setup, WRITTEN, SORTED);
 
-    assert_eq!(setup.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(
+        setup.another_client().flush(PATIENCE).unwrap(),
+        Unsettled::NOTHING
+    );
     assert!(setup.records().is_empty() && setup.set_aside("rejected").is_empty());
     assert_eq!((setup.budget().spent, setup.events_applied()), (42, 0));
     setup.wait_for_event(|event| {
@@ -358,14 +361,14 @@ pub fn what_is_too_old_to_be_sent_is_sent_by_force_and_counts_once<A: Adapter>()
     assert_eq!((kept.len(), kept[0].idempotency_key()), (1, key.as_ref()));
     setup.clear_faults();
     setup.inject("event:lose-response@1");
-    assert_eq!(another.flush_stale(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(another.flush_stale(PATIENCE).unwrap(), Unsettled::NOTHING);
     assert!(setup.files("stale").is_empty() && setup.records().is_empty());
     assert_eq!(
         (setup.events_applied(), setup.status(&id)),
         (1, ReservationStatus::Expired)
     );
     setup.assert_spent(42);
-    assert_eq!(another.flush_stale(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(another.flush_stale(PATIENCE).unwrap(), Unsettled::NOTHING);
     assert_eq!(setup.events_applied(), 1);
 }
 

@@ -7,7 +7,7 @@ use cycles_proto::{Event, InvalidCommit, Receipt};
 use cycles_sandbox::ReservationStatus;
 
 use super::test_setup::{PATIENCE, TestSetup};
-use super::{Adapter, Client as _, Left};
+use super::{Adapter, Client as _, Unsettled};
 
 /// Runs an action that costs 42 of 100 tokens, and calls `trouble` before it ends.
 fn run<A: Adapter>(setup: &TestSetup<A>, trouble: impl FnOnce()) -> (ReservationId, Receipt) {
@@ -112,7 +112,10 @@ pub fn the_value_comes_back_when_the_cost_is_refused_and_a_person_finds_it<A: Ad
     );
     assert_eq!(setup.budget().spent, 0);
     // The refusal is reported once, and its record once; the next run reports nothing.
-    assert_eq!(setup.another_client().flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(
+        setup.another_client().flush(PATIENCE).unwrap(),
+        Unsettled::NOTHING
+    );
     setup.wait_for_event(|event| matches!(event, Event::SetAside { .. }));
     setup.assert_told("Granted SettlementFailed SetAside");
 }

@@ -19,7 +19,7 @@ use http::Request;
 
 use super::external_server::ExternalServer;
 use super::files::{TempDir, files, records};
-use super::{Adapter, Client as _, Left};
+use super::{Adapter, Client as _, Unsettled};
 
 /// A test that waits longer than this has failed.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -324,7 +324,7 @@ impl<A: Adapter> TestSetup<A> {
     /// Flushes, and asserts that nothing is left.
     #[track_caller]
     pub(super) fn flush_everything(&self) {
-        assert_eq!(self.client.flush(PATIENCE).unwrap(), Left::NOTHING);
+        assert_eq!(self.client.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
         assert!(self.records().is_empty(), "{:?}", self.records());
     }
 
@@ -332,7 +332,7 @@ impl<A: Adapter> TestSetup<A> {
     #[track_caller]
     pub(super) fn flush_all_but(&self, unrecorded: usize) {
         let left = self.client.flush(PATIENCE).unwrap();
-        assert_eq!(left, Left::NOTHING.unrecorded(unrecorded));
+        assert_eq!(left, Unsettled::NOTHING.unrecorded(unrecorded));
         let told = self.events();
         let told = told
             .iter()

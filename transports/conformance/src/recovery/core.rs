@@ -11,7 +11,7 @@ use serde_json::{Value, from_slice, from_value, json};
 
 use super::setup::RecoverySetup;
 use crate::test_setup::{PATIENCE, commit, request};
-use crate::{ActionFailed, Adapter, Client as _, Guard as _, Left};
+use crate::{ActionFailed, Adapter, Client as _, Guard as _, Unsettled};
 
 pub fn cr_core_001_lost_commit_response_reuses_the_same_key<A: Adapter>() {
     for fault in ["commit:lose-response@1", "commit:reset-response@1"] {
@@ -24,7 +24,7 @@ pub fn cr_core_001_lost_commit_response_reuses_the_same_key<A: Adapter>() {
             guard.commit(commit(40)).unwrap(),
             Receipt::Pending { .. }
         ));
-        assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+        assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
 
         // retry_uses_original_idempotency_key
         setup.assert_settlements(&[CommitReservation, CommitReservation]);
@@ -210,7 +210,7 @@ fn a_nonconformant_success_is_none<A: Adapter>(fault: &str, after: Duration, set
     // only_schema_valid_expected_status_is_terminal_success
     let receipt = guard.commit(commit(40)).unwrap();
     assert!(matches!(receipt, Receipt::Pending { .. }), "{fault}: {receipt:?}");
-    assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
 
     // ambiguous_success_retains_original_idempotency_key
     setup.assert_settlements(settlements);
@@ -253,7 +253,7 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
     let of_the_dropped = dropped.reservation_id();
     drop(dropped);
     // The cost that could not be accepted is unrecorded.
-    assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING.unrecorded(1));
+    assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING.unrecorded(1));
     // … in which case the ledger gets the reason, because no caller is left, …
     for (id, why) in [
         (of_the_failed.unwrap(), "action_failed"),

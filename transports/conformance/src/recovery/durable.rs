@@ -9,7 +9,7 @@ use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
 use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
 
 use super::setup::RecoverySetup;
-use crate::{Adapter, Left};
+use crate::{Adapter, Unsettled};
 
 pub fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process<A: Adapter>() {
     // Once with a commit that had reached the ledger when the process ended, once with one that had not.
@@ -95,7 +95,7 @@ pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
         if UnixMillis::from(SystemTime::now()) >= floor {
             continue;
         }
-        assert_eq!(fresh.flushed(), Left::NOTHING);
+        assert_eq!(fresh.flushed(), Unsettled::NOTHING);
 
         setup.assert_settlements(&[CommitReservation, CommitReservation]);
         // no_retry_before_persisted_not_before
@@ -128,7 +128,7 @@ pub fn cr_durable_004_tenant_journal_survives_api_key_rotation<A: Adapter>() {
     // new_tenant_credential_finds_record
     let mut fresh = setup.process_with(NEW_KEY);
     fresh.flush();
-    assert_eq!(fresh.flushed(), Left::NOTHING);
+    assert_eq!(fresh.flushed(), Unsettled::NOTHING);
 
     setup.assert_settlements(&[CommitReservation, CommitReservation]);
     let seen = setup.settlements();
@@ -150,9 +150,9 @@ pub fn cr_durable_005_corrupt_or_unsupported_journal_record_is_quarantined<A: Ad
     fs::write(folder.join("v2-torn.json"), torn).unwrap();
     let mut fresh = setup.process();
     fresh.flush();
-    let left = Left {
+    let left = Unsettled {
         set_aside: 2,
-        ..Left::NOTHING
+        ..Unsettled::NOTHING
     };
     assert_eq!(fresh.flushed(), left, "they may be costs");
 
@@ -183,7 +183,7 @@ pub fn cr_durable_006_concurrent_replay_remains_exactly_once<A: Adapter>() {
             worker.flush();
         }
         for worker in &mut workers {
-            assert_eq!(worker.flushed(), Left::NOTHING);
+            assert_eq!(worker.flushed(), Unsettled::NOTHING);
         }
         // Each request arrived at least that long before it was served: the second before the first was answered.
         let served: Vec<_> = setup.settlements()[1..].iter().map(|seen| seen.at).collect();
@@ -212,7 +212,7 @@ fn one_of_two_workers_replays_while_the_other_waits_for_it<A: Adapter>() {
         worker.flush();
     }
     for worker in &mut workers {
-        assert_eq!(worker.flushed(), Left::NOTHING);
+        assert_eq!(worker.flushed(), Unsettled::NOTHING);
     }
     setup.assert_settlements(&[CommitReservation; 2]);
     setup.assert_charged_once(&id, 40, CommitReservation);

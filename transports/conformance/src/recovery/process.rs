@@ -14,7 +14,7 @@ use cycles_proto::models::ReservationId;
 
 use super::setup::config;
 use crate::test_setup::{PATIENCE, commit, request};
-use crate::{Adapter, Client as _, Guard as _, Left};
+use crate::{Adapter, Client as _, Guard as _, Unsettled};
 
 const URL: &str = "CYCLES_RECOVERY_URL";
 const KEY: &str = "CYCLES_RECOVERY_KEY";
@@ -80,11 +80,11 @@ impl Process {
         self.send_command("flush");
     }
 
-    pub(super) fn flushed(&mut self) -> Left {
+    pub(super) fn flushed(&mut self) -> Unsettled {
         let left = self.read_line_after("left ");
         let mut numbers = left.split(' ').map(|number| number.parse().unwrap());
         let mut next = || -> usize { numbers.next().unwrap() };
-        Left {
+        Unsettled {
             ending: next(),
             recorded: next(),
             unrecorded: next(),
@@ -163,7 +163,7 @@ pub fn another_process<A: Adapter>() {
             }
             ["flush"] => {
                 let left = client.flush(Duration::from_secs(20)).unwrap();
-                let Left {
+                let Unsettled {
                     ending,
                     recorded,
                     unrecorded,

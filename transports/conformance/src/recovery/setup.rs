@@ -22,7 +22,7 @@ use http::Request;
 use super::process::Process;
 use crate::files::{TempDir, files, records};
 use crate::test_setup::PATIENCE;
-use crate::{Adapter, Left};
+use crate::{Adapter, Unsettled};
 
 pub(super) struct RecoverySetup<A: Adapter> {
     /// Before `sandbox`, so that it is dropped first: a held request would block the end of the sandbox's thread.
@@ -140,7 +140,7 @@ impl<A: Adapter> RecoverySetup<A> {
     pub(super) fn flush(&self) {
         let mut process = self.process();
         process.flush();
-        assert_eq!(process.flushed(), Left::NOTHING);
+        assert_eq!(process.flushed(), Unsettled::NOTHING);
     }
 
     pub(super) fn hold(&self, operation: Operation) -> InFlight {
