@@ -11,7 +11,7 @@ use super::audit::AttemptResult;
 
 /// The course of a call.
 #[derive(Debug)]
-pub(super) struct Fate {
+pub(super) struct Delivery {
     /// When the ledger gets it, after it was sent; twice if a proxy repeats it.
     pub(super) arrives: Vec<Duration>,
     /// The source of the client's answer.
@@ -33,7 +33,7 @@ pub(super) enum Answer {
     Silence,
 }
 
-impl Fate {
+impl Delivery {
     /// The course of a call while the server is down.
     pub(super) fn refused(dice: &mut Seed) -> Self {
         let kind = match dice.below(4) {

@@ -17,7 +17,7 @@ use super::audit::{self, AttemptResult};
 use super::job::{Job, JobId, Settled};
 use super::journal::Remains;
 use super::network::Answer;
-use super::session::Whose;
+use super::session::CallOwner;
 use super::{ProcessId, World};
 
 /// An event that will happen at a known time.
@@ -45,7 +45,7 @@ pub(super) enum ScheduledEvent {
 #[derive(Debug)]
 pub(super) struct RequestArrival {
     pub(super) session: usize,
-    pub(super) whose: Whose,
+    pub(super) owner: CallOwner,
     pub(super) ticket: Ticket,
     pub(super) reader: Reader,
     pub(super) request: Request<Bytes>,
@@ -110,9 +110,9 @@ impl World {
 
     /// A request reaches the server.
     fn deliver_request(&mut self, arrival: RequestArrival) {
-        let job = match arrival.whose {
-            Whose::Reservation(at) => Some(self.reservations[at].job),
-            Whose::Call(_) => None,
+        let job = match arrival.owner {
+            CallOwner::Reservation(at) => Some(self.reservations[at].job),
+            CallOwner::Call(_) => None,
         };
         if self.is_server_down {
             self.log(|| "  lost at the server, which is down".to_owned());

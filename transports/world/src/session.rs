@@ -91,7 +91,7 @@ pub(super) struct Flushing {
 /// A call that was handed out and not yet reported.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) whose: Whose,
+    pub(super) owner: CallOwner,
     pub(super) reader: Reader,
     /// Whether it has left.
     pub(super) is_sent: bool,
@@ -100,7 +100,7 @@ pub(super) struct Exchange {
 
 /// The owner of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum CallOwner {
     Reservation(usize),
     Call(CallId),
 }

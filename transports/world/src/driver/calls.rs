@@ -9,17 +9,17 @@ use cycles_sandbox::Operation;
 
 use crate::audit::{AttemptResult, broken, is_refused};
 use crate::job::Sent;
-use crate::network::{Answer, Fate};
+use crate::network::{Answer, Delivery};
 use crate::process::EPOCH;
 use crate::schedule::{RequestArrival, ResultArrival, ScheduledEvent};
-use crate::session::{Exchange, Whose};
+use crate::session::{CallOwner, Exchange};
 use crate::{Rule, World};
 
 impl World {
     /// The session hands out a call.
     pub(crate) fn take_call(&mut self, index: usize, now: Now, call: Call) {
         let operation = Operation::of(call.request.method(), call.request.uri().path());
-        let Some(whose) = self.owner_of(index, now, &call) else {
+        let Some(owner) = self.owner_of(index, now, &call) else {
             return;
         };
         let ticket = call.ticket;
@@ -27,26 +27,26 @@ impl World {
         let session = &mut self.sessions[index];
         session.tickets.insert(ticket);
         let exchange = Exchange {
-            whose,
+            owner,
             reader: call.reader.clone(),
             is_sent: false,
             is_withdrawn: false,
         };
         session.exchanges.insert(ticket, exchange);
         let is_lease = matches!(call.urgency, Urgency::Lease(_));
-        let takes_a_place = is_lease || !self.is_blocking(index, whose);
+        let takes_a_place = is_lease || !self.is_blocking(index, owner);
         let session = &mut self.sessions[index];
         let mut checked = session.watch.check_sending(now, ticket, is_lease, takes_a_place);
-        checked = checked.and_then(|()| self.check_key(index, whose, &call));
-        match whose {
-            Whose::Call(id) => {
+        checked = checked.and_then(|()| self.check_key(index, owner, &call));
+        match owner {
+            CallOwner::Call(id) => {
                 if let Some(call) = self.sessions[index].calls.get_mut(&id) {
                     call.attempts.insert(ticket);
                 }
                 self.keep_violation(None, checked);
                 self.log(|| format!("session {index} sends {} {ticket:?}", operation.name()));
             }
-            Whose::Reservation(at) => {
+            CallOwner::Reservation(at) => {
                 let reservation = &mut self.reservations[at];
                 let id = reservation.job;
                 let job = &mut self.jobs[id.0];
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// The owner of a call, according to the session.
-    fn owner_of(&mut self, index: usize, now: Now, call: &Call) -> Option<Whose> {
+    fn owner_of(&mut self, index: usize, now: Now, call: &Call) -> Option<CallOwner> {
         match self.sessions[index].machine.whose(call.ticket) {
             Some(Key::Reservation(key)) => {
                 let known = self.reservation_of(index, key);
@@ -85,9 +85,9 @@ impl World {
                     );
                     self.keep_violation(None, broken(Rule::KnownCost, what));
                 }
-                at.map(Whose::Reservation)
+                at.map(CallOwner::Reservation)
             }
-            Some(Key::Call(id)) => Some(Whose::Call(id)),
+            Some(Key::Call(id)) => Some(CallOwner::Call(id)),
             Some(Key::Flush(_)) | None => {
                 self.keep_violation(None, broken(Rule::Ends, format!("{call:?} has no owner")));
                 None
@@ -96,20 +96,20 @@ impl World {
     }
 
     /// Whether the waiting caller makes the call itself, so that it takes no place.
-    fn is_blocking(&self, index: usize, whose: Whose) -> bool {
-        match whose {
-            Whose::Reservation(at) => self.reservations[at].is_blocking,
-            Whose::Call(id) => {
+    fn is_blocking(&self, index: usize, owner: CallOwner) -> bool {
+        match owner {
+            CallOwner::Reservation(at) => self.reservations[at].is_blocking,
+            CallOwner::Call(id) => {
                 let call = self.sessions[index].calls.get(&id);
                 call.is_some_and(|call| call.is_blocking)
             }
         }
     }
 
-    fn check_key(&self, index: usize, whose: Whose, call: &Call) -> crate::audit::CheckResult {
-        let caller_index = match whose {
-            Whose::Reservation(at) => self.reservations[at].caller_index,
-            Whose::Call(id) => match self.sessions[index].calls.get(&id) {
+    fn check_key(&self, index: usize, owner: CallOwner, call: &Call) -> crate::audit::CheckResult {
+        let caller_index = match owner {
+            CallOwner::Reservation(at) => self.reservations[at].caller_index,
+            CallOwner::Call(id) => match self.sessions[index].calls.get(&id) {
                 Some(call) => call.caller_index,
                 None => return Ok(()),
             },
@@ -136,7 +136,7 @@ impl World {
         let Some(exchange) = session.exchanges.get_mut(&ticket) else {
             return;
         };
-        let (whose, is_withdrawn) = (exchange.whose, exchange.is_withdrawn);
+        let (owner, is_withdrawn) = (exchange.owner, exchange.is_withdrawn);
         let is_reported = !self.dice.chance(self.driver.unreported_beginnings);
         let may_begin = match is_reported {
             true => session.machine.begun(now, ticket),
@@ -159,7 +159,7 @@ impl World {
         if let Some(exchange) = self.sessions[index].exchanges.get_mut(&ticket) {
             exchange.is_sent = true;
         }
-        if let Whose::Reservation(at) = whose {
+        if let CallOwner::Reservation(at) = owner {
             self.reservations[at].watch.note_beginning(now, ticket);
         }
         let operation = Operation::of(call.request.method(), call.request.uri().path());
@@ -168,12 +168,12 @@ impl World {
             let fault = fault.to_string();
             self.log(|| format!("  {fault} strikes {ticket:?}"));
         }
-        let fate = if self.is_server_down {
-            Fate::refused(&mut self.dice)
+        let delivery = if self.is_server_down {
+            Delivery::refused(&mut self.dice)
         } else {
-            Fate::of(&call, fault.as_ref(), &mut self.dice)
+            Delivery::of(&call, fault.as_ref(), &mut self.dice)
         };
-        self.dispatch(index, &call, whose, fate);
+        self.dispatch(index, &call, owner, delivery);
     }
 
     /// The beginning of a call is reported late.
@@ -181,16 +181,16 @@ impl World {
         let now = self.time_of(index);
         let session = &mut self.sessions[index];
         if let Some(exchange) = session.exchanges.get(&ticket) {
-            if let Whose::Reservation(at) = exchange.whose {
+            if let CallOwner::Reservation(at) = exchange.owner {
                 self.reservations[at].watch.note_beginning(now, ticket);
             }
             session.machine.begun(now, ticket);
         }
     }
 
-    fn dispatch(&mut self, session: usize, call: &Call, whose: Whose, fate: Fate) {
+    fn dispatch(&mut self, session: usize, call: &Call, owner: CallOwner, delivery: Delivery) {
         let ticket = call.ticket;
-        let mut answer = Some((fate.answer, fate.way_back));
+        let mut answer = Some((delivery.answer, delivery.way_back));
         let arrival = |result| ResultArrival {
             session,
             ticket,
@@ -204,14 +204,14 @@ impl World {
             let deadline = self.now.saturating_add(call.timeout);
             self.schedule_event(deadline, ScheduledEvent::ResultArrives(Box::new(arrival(result))));
         }
-        if let (true, Some((Answer::Fixed(result), way_back))) = (fate.arrives.is_empty(), &answer) {
+        if let (true, Some((Answer::Fixed(result), way_back))) = (delivery.arrives.is_empty(), &answer) {
             let (result, at) = (result.clone(), self.now.saturating_add(*way_back));
             self.schedule_event(at, ScheduledEvent::ResultArrives(Box::new(arrival(result))));
         }
-        for after in fate.arrives {
+        for after in delivery.arrives {
             let arrival = RequestArrival {
                 session,
-                whose,
+                owner,
                 ticket,
                 reader: call.reader.clone(),
                 request: call.request.clone(),
@@ -231,8 +231,8 @@ impl World {
             return;
         };
         exchange.is_withdrawn = true;
-        let (whose, is_sent) = (exchange.whose, exchange.is_sent);
-        if let Whose::Reservation(at) = whose {
+        let (owner, is_sent) = (exchange.owner, exchange.is_sent);
+        if let CallOwner::Reservation(at) = owner {
             let is_held = self.grant_of(at).is_some();
             let reservation = &mut self.reservations[at];
             let job = &self.jobs[reservation.job.0];
@@ -269,13 +269,13 @@ impl World {
             return;
         };
         session.watch.note_result(ticket);
-        match exchange.whose {
-            Whose::Call(id) => {
+        match exchange.owner {
+            CallOwner::Call(id) => {
                 if let Some(call) = session.calls.get_mut(&id) {
                     call.attempts.remove(&ticket);
                 }
             }
-            Whose::Reservation(at) => {
+            CallOwner::Reservation(at) => {
                 let is_held = self.grant_of(at).is_some();
                 let reservation = &mut self.reservations[at];
                 let is_settlement = reservation.watch.attempts.get(&ticket).is_some_and(|attempt| {
