@@ -121,7 +121,7 @@ impl World {
         let is_only_here = |job: &JobId| {
             let of = &self.jobs[job.0];
             of.cost.is_some()
-                && of.settled.is_empty()
+                && of.charges.is_empty()
                 && !of.notes.was_durable
                 && self.file_of(*job).is_none()
         };
@@ -142,7 +142,7 @@ impl World {
         match location {
             None => is_untaken,
             Some(Location::Ledger) => {
-                let charged = job.settled.last().map(|last| last.charged);
+                let charged = job.charges.last().map(|last| last.amount);
                 let is_less = charged < job.cost.as_ref().map(|cost| cost.amount);
                 // If another process settled it, that process reports it.
                 let is_ours = self.is_over(id) && receipt.is_some_and(|receipt| receipt.is_settled());
@@ -161,7 +161,7 @@ impl World {
     fn locate(&self, id: JobId) -> Option<Location> {
         let job = &self.jobs[id.0];
         job.cost.as_ref()?;
-        if !job.settled.is_empty() {
+        if !job.charges.is_empty() {
             return Some(Location::Ledger);
         }
         let has_it = |(at, reservation): (usize, &super::DrivenReservation)| {

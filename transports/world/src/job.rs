@@ -63,13 +63,13 @@ pub struct ReportedEvent {
 /// A cost that the ledger charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Settled {
+pub struct Charge {
     /// The time on the server's clock.
     pub at: UnixMillis,
     /// A commit or an event.
     pub by: Operation,
     /// The charged amount: the requested one, unless the ledger capped it.
-    pub charged: i64,
+    pub amount: i64,
 }
 
 /// The job that one reservation pays for, as its world observed it. A reservation has several if its request was
@@ -86,7 +86,7 @@ pub struct Job {
     /// All its events.
     pub events: Vec<ReportedEvent>,
     /// The charges of its cost in the ledger: one, if everything is right.
-    pub settled: Vec<Settled>,
+    pub charges: Vec<Charge>,
     /// Its outcomes in all sessions that drove it, in order. A session that crashed before has none.
     pub outcomes: Vec<Outcome>,
     pub(super) notes: JobNotes,

@@ -14,7 +14,7 @@ use http::{Request, Response};
 use serde::Deserialize;
 
 use super::audit::{self, AttemptResult};
-use super::job::{Job, JobId, Settled};
+use super::job::{Charge, Job, JobId};
 use super::journal::Remains;
 use super::network::Answer;
 use super::session::CallOwner;
@@ -162,12 +162,12 @@ impl World {
         let (events, is_committed) = self.ledger_progress(job);
         // The ledger forgets a reservation after a month, so it may cease to be committed.
         if events > before.0 || (is_committed && !before.1) {
-            let checked = audit::settled(&self.jobs[job.0], operation, time);
+            let checked = audit::check_charged_once(&self.jobs[job.0], operation, time);
             let charged = charged(&self.jobs[job.0], response);
-            self.jobs[job.0].settled.push(Settled {
+            self.jobs[job.0].charges.push(Charge {
                 at: time,
                 by: operation,
-                charged,
+                amount: charged,
             });
             self.keep_violation(Some(job), checked);
         }

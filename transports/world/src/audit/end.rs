@@ -13,7 +13,7 @@ impl Job {
     /// gone.
     pub(crate) fn check_kept(&self, is_lost: bool) -> CheckResult {
         let Some(cost) = &self.cost else { return Ok(()) };
-        if !self.settled.is_empty() || self.notes.was_surfaced || (is_lost && !self.notes.was_durable) {
+        if !self.charges.is_empty() || self.notes.was_surfaced || (is_lost && !self.notes.was_durable) {
             return Ok(());
         }
         broken(
@@ -44,7 +44,7 @@ pub(crate) fn check_books<'a>(
         if let Some(cost) = &job.cost {
             let tenant = job.notes.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
             *costs.entry((tenant, cost.unit.to_string())).or_default() +=
-                job.settled.iter().map(|settled| settled.charged).sum::<i64>();
+                job.charges.iter().map(|charge| charge.amount).sum::<i64>();
         }
     }
     for (scope, unit, state) in ledger.budgets() {

@@ -164,7 +164,7 @@ impl Watch {
                 }
                 job.notes.recorded_at.get_or_insert(record.recorded_at());
             }
-            JournalWrite::Remove(_) if job.settled.is_empty() => {
+            JournalWrite::Remove(_) if job.charges.is_empty() => {
                 return broken(
                     Rule::CostKept,
                     "the record is removed although its cost is not in the ledger",
@@ -359,10 +359,10 @@ impl Watch {
 }
 
 /// Checks that a cost that the ledger charged was not charged before.
-pub(super) fn settled(job: &Job, by: Operation, now: UnixMillis) -> CheckResult {
+pub(super) fn check_charged_once(job: &Job, by: Operation, now: UnixMillis) -> CheckResult {
     /// How long the server remembers the key of an event.
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
-    match job.settled.last() {
+    match job.charges.last() {
         None => Ok(()),
         // The client was in time by its own clock (another rule checks that), but not by the server's: the client
         // cannot know that.

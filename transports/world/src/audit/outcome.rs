@@ -13,7 +13,7 @@ impl Watch {
     pub(crate) fn check_outcome(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
-            if receipt.is_settled() && job.settled.is_empty() {
+            if receipt.is_settled() && job.charges.is_empty() {
                 return lie("it is reported as settled, but it is not in the ledger");
             }
             if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
@@ -92,10 +92,10 @@ impl Watch {
 
     /// Checks that a partial charge, and only that, was reported.
     fn check_shortfall_reported(&self, job: &Job, receipt: &Receipt) -> CheckResult {
-        let (Some(cost), Some(last)) = (&job.cost, job.settled.last()) else {
+        let (Some(cost), Some(last)) = (&job.cost, job.charges.last()) else {
             return Ok(());
         };
-        let due = (last.charged < cost.amount).then_some((cost.amount, last.charged));
+        let due = (last.amount < cost.amount).then_some((cost.amount, last.amount));
         if receipt.is_settled() && self.reported_shortfall != due {
             return broken(
                 Rule::ShortfallReported,

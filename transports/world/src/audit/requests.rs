@@ -55,7 +55,7 @@ impl Watch {
             _ => false,
         };
         if is_settlement(operation) {
-            self.was_settled = !job.settled.is_empty();
+            self.was_settled = !job.charges.is_empty();
             self.check_settlement(job, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
             if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {

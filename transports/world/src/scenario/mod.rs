@@ -242,12 +242,12 @@ fn tally(world: &World) -> Tally {
         ..Tally::default()
     };
     for (_, job) in world.jobs() {
-        for settled in &job.settled {
-            let by_event = settled.by == Operation::CreateEvent;
+        for charge in &job.charges {
+            let by_event = charge.by == Operation::CreateEvent;
             tally.by_event += u64::from(by_event);
             tally.committed += u64::from(!by_event);
         }
-        tally.lost += u64::from(job.cost.is_some() && job.settled.is_empty() && !job.notes.was_surfaced);
+        tally.lost += u64::from(job.cost.is_some() && job.charges.is_empty() && !job.notes.was_surfaced);
         for outcome in &job.outcomes {
             tally.not_reserved += u64::from(matches!(outcome, Outcome::NotReserved(_)));
             tally.released += u64::from(matches!(outcome, Outcome::Released(_)));

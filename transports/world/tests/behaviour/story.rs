@@ -124,9 +124,9 @@ impl Story {
     /// The charges of the ledger, and their operations.
     pub(crate) fn charges(&self) -> Vec<(Operation, i64)> {
         self.job()
-            .settled
+            .charges
             .iter()
-            .map(|settled| (settled.by, settled.charged))
+            .map(|charge| (charge.by, charge.amount))
             .collect()
     }
 

@@ -185,7 +185,7 @@ fn a_server_that_loses_a_commit_and_takes_it_again_is_caught() {
         .commit(job, CommitRequest::builder().actual(Amount::tokens(60)).build())
         .unwrap();
     world
-        .run_until(|world| !world.job(job).settled.is_empty())
+        .run_until(|world| !world.job(job).charges.is_empty())
         .unwrap();
     *world.ledger_mut() = before;
     assert_eq!(world.finish().unwrap_err().rule, Rule::SettledOnce);
@@ -254,7 +254,7 @@ fn a_request_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
         world
             .finish()
             .unwrap_or_else(|violation| panic!("{seed}: {violation}"));
-        let charged: usize = world.jobs().map(|(_, job)| job.settled.len()).sum();
+        let charged: usize = world.jobs().map(|(_, job)| job.charges.len()).sum();
         let kept = world.journal().files();
         let kept = kept.filter(|(_, name, _)| name.ends_with(".rejected")).count();
         // One by the commit, the other set aside for a person; or each by an event, if the reservation has expired.
