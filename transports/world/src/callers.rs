@@ -1,4 +1,4 @@
-//! The acts of callers.
+//! What callers do: they reserve, extend, commit, release, abandon and forget, and ask for balances.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use cycles_proto::session::{CallId, ExtendKey, ObserverId, ReservationKey};
 use cycles_proto::{Error, Now, Operation, Seed};
 
 use super::World;
-use super::audit::Watch;
+use super::audit::ReservationWatch;
 use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
 use super::session::{BalanceCall, CallerId};
 
-/// The acts of callers. An act on a job whose process has crashed does nothing. If the process sleeps, an act first
+/// What callers do. A method on a job whose process has crashed does nothing. If the process sleeps, it first
 /// lets time pass until it wakes up.
 impl World {
     /// Asks for a reservation, as the first caller of a process.
@@ -49,7 +49,7 @@ impl World {
         let seed = self.seed();
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
-        let watch = Watch::fresh(session.callers[caller_index].config().journal_enabled());
+        let watch = ReservationWatch::fresh(session.callers[caller_index].config().journal_enabled());
         // Each job has its own observer, so that its events can be told apart.
         let observer = ObserverId(self.reservations.len() as u64 + 1);
         let mut caller = session.callers[caller_index]

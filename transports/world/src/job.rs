@@ -35,7 +35,7 @@ impl fmt::Display for ProcessId {
 /// A request that a session handed out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Sent {
+pub struct SentRequest {
     /// The time since the world's start.
     pub at: Duration,
     /// The process that sent it.
@@ -82,7 +82,7 @@ pub struct Job {
     /// Its cost, once that is known.
     pub cost: Option<Amount>,
     /// All requests for it, in the order in which they were handed out.
-    pub requests: Vec<Sent>,
+    pub requests: Vec<SentRequest>,
     /// All its events.
     pub events: Vec<ReportedEvent>,
     /// The charges of its cost in the ledger: one, if everything is right.

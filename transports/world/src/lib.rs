@@ -29,7 +29,7 @@ use cycles_proto::{CyclesConfig, Receipt, Ticket, UnixMillis};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledger, Seed};
 
 pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
-pub use self::job::{Charge, Job, JobId, ProcessId, ReportedEvent, Sent};
+pub use self::job::{Charge, Job, JobId, ProcessId, ReportedEvent, SentRequest};
 pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
 pub use self::machine::Machine;
 use self::process::{Process, shifted};

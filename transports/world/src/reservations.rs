@@ -7,7 +7,7 @@ use cycles_proto::session::{Principal, ReservationKey};
 use cycles_proto::{Call, Now};
 use cycles_sandbox::ReservationStatus;
 
-use super::audit::{Watch, broken};
+use super::audit::{ReservationWatch, broken};
 use super::job::{Job, JobId};
 use super::session::{CallerState, DrivenReservation};
 use super::{Rule, World};
@@ -92,7 +92,7 @@ impl World {
         job.notes.was_durable = true;
         job.notes.recorded_at.get_or_insert(record.recorded_at());
         job.cost = job.cost.take().or_else(|| cost(&record));
-        let watch = Watch::resumed(&record, has_journal, pause);
+        let watch = ReservationWatch::resumed(&record, has_journal, pause);
         let at = self.add_reservation(id, index, caller_index, watch);
         self.reservations[at].key = Some(key);
         self.sessions[index].reservations.insert(key, at);
@@ -132,7 +132,7 @@ impl World {
         job: JobId,
         session: usize,
         caller_index: usize,
-        watch: Watch,
+        watch: ReservationWatch,
     ) -> usize {
         let at = self.reservations.len();
         self.reservations.push(DrivenReservation {

@@ -11,7 +11,7 @@ use cycles_proto::record::{JournalRecord, RecordId};
 use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Principal, ReservationKey};
 use cycles_proto::{CyclesConfig, Now, Ticket};
 
-use super::audit::{SessionWatch, Watch};
+use super::audit::{ReservationWatch, SessionWatch};
 use super::job::{JobId, ProcessId};
 use super::journal::Client;
 use super::machine::Machine;
@@ -114,7 +114,7 @@ pub(super) struct DrivenReservation {
     pub(super) caller_index: usize,
     /// `None` until the session has reported it.
     pub(super) key: Option<ReservationKey>,
-    pub(super) watch: Watch,
+    pub(super) watch: ReservationWatch,
     /// Whether its caller blocks, and makes its calls itself.
     pub(super) is_blocking: bool,
     pub(super) is_done: bool,

@@ -8,7 +8,7 @@ use cycles_sandbox::Operation;
 use http::Response;
 use serde::Deserialize;
 
-use super::{Attempt, Watch};
+use super::{Attempt, ReservationWatch};
 use crate::job::Job;
 
 /// The result of an attempt, as a session gets it.
@@ -51,7 +51,7 @@ enum Meaning {
     Refused,
 }
 
-impl Watch {
+impl ReservationWatch {
     /// A session gets the result of an attempt. Only the first one counts. `is_held` is whether the action runs or its
     /// cost is being settled.
     pub(crate) fn note_result(

@@ -37,7 +37,7 @@ pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule,
 
 /// The audit's state for one reservation of a session.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct ReservationWatch {
     /// Its unanswered attempts.
     pub(super) attempts: BTreeMap<Ticket, Attempt>,
     /// Its unanswered changes of the journal.
@@ -109,7 +109,7 @@ pub(super) struct Attempt {
     is_beat: bool,
 }
 
-impl Watch {
+impl ReservationWatch {
     pub(super) fn fresh(has_journal: bool) -> Self {
         Self {
             has_journal,

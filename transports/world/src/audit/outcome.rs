@@ -4,11 +4,11 @@ use cycles_proto::models::ReservationStatus;
 use cycles_proto::outcome::{Aside, Released};
 use cycles_proto::{Outcome, Receipt};
 
-use super::{CheckResult, Cleared, Watch, broken};
+use super::{CheckResult, Cleared, ReservationWatch, broken};
 use crate::job::Job;
 use crate::rule::Rule;
 
-impl Watch {
+impl ReservationWatch {
     /// Checks the outcome with which the reservation has ended.
     pub(crate) fn check_outcome(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));

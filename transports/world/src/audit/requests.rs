@@ -7,7 +7,7 @@ use cycles_proto::{Call, Now};
 use cycles_sandbox::Operation;
 use serde::Deserialize;
 
-use super::{Attempt, CheckResult, Watch, broken, same_bytes};
+use super::{Attempt, CheckResult, ReservationWatch, broken, same_bytes};
 use crate::job::Job;
 use crate::rule::Rule;
 
@@ -32,7 +32,7 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
         .map(|actual| actual.amount)
 }
 
-impl Watch {
+impl ReservationWatch {
     /// Checks a call that is handed out.
     pub(crate) fn check_sending(
         &mut self,

@@ -8,7 +8,7 @@ use cycles_proto::{Call, Failure, FailureKind, Now, Ticket, Urgency};
 use cycles_sandbox::Operation;
 
 use crate::audit::{AttemptResult, broken, is_refused};
-use crate::job::Sent;
+use crate::job::SentRequest;
 use crate::network::{Answer, Delivery};
 use crate::process::EPOCH;
 use crate::schedule::{RequestArrival, ResultArrival, ScheduledEvent};
@@ -53,7 +53,7 @@ impl World {
                 checked = checked.and_then(|()| reservation.watch.check_sending(job, now, operation, &call));
                 let header = call.request.headers().get("x-idempotency-key");
                 let key = header.map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
-                job.requests.push(Sent {
+                job.requests.push(SentRequest {
                     at: self.now,
                     process: reservation.process,
                     operation,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cycles_proto::Now;
 use cycles_proto::session::{Key, Principal, ReservationKey, Step};
 
-use super::audit::{Watch, broken};
+use super::audit::{ReservationWatch, broken};
 use super::session::Seen;
 use super::{ProcessId, Rule, World};
 
@@ -87,7 +87,7 @@ impl World {
     }
 
     fn note_rest(&mut self, index: usize, now: Now, until: Option<Duration>) {
-        let checked = Watch::check_wait_is_ahead(now, until);
+        let checked = ReservationWatch::check_wait_is_ahead(now, until);
         self.keep_violation(None, checked);
         self.sessions[index].watch.note_rest(now);
         for at in self.busy_of(index) {

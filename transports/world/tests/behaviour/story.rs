@@ -12,7 +12,7 @@ use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateReque
 use cycles_proto::record::{JournalRecord, Mode, Purpose, file_name};
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
 use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
-use cycles_world::{Job, JobId, ProcessId, Remains, Sent, World};
+use cycles_world::{Job, JobId, ProcessId, Remains, SentRequest, World};
 use sha2::{Digest as _, Sha256};
 
 /// A world with one reservation, which is held.
@@ -90,7 +90,7 @@ impl Story {
 }
 
 impl Story {
-    pub(crate) fn requests(&self, operation: Operation) -> impl Iterator<Item = &Sent> {
+    pub(crate) fn requests(&self, operation: Operation) -> impl Iterator<Item = &SentRequest> {
         self.job()
             .requests
             .iter()
@@ -198,7 +198,7 @@ pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> Jou
 }
 
 /// The reason in a release.
-pub(crate) fn reason(sent: &Sent) -> String {
+pub(crate) fn reason(sent: &SentRequest) -> String {
     let body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
     body["reason"].as_str().unwrap_or_default().to_owned()
 }

@@ -4,7 +4,7 @@
 
 mod saboteur;
 mod session_saboteur;
-mod spoilt;
+mod tampering;
 
 use std::sync::Arc;
 use std::time::Duration;
