@@ -15,8 +15,8 @@ use super::job::{Job, JobId, ProcessId};
 use super::machine::Machine;
 use super::session::{BalanceCall, CallerId};
 
-/// What callers do. A method on a job whose process has crashed does nothing. If the process sleeps, it first
-/// lets time pass until it wakes up.
+/// What callers do. A method on a job whose process has crashed does nothing. If the process sleeps, it first lets
+/// time pass until it wakes up.
 impl World {
     /// Asks for a reservation, as the first caller of a process.
     ///

@@ -8,7 +8,7 @@ use cycles_proto::{Flushed, Now};
 use super::audit::broken;
 use super::job::JobId;
 use super::journal::Remains;
-use super::session::{CallerId, Flushing};
+use super::session::{CallerId, PendingFlush};
 use super::{ProcessId, Rule, World};
 
 /// How long after its deadline a flush may end, for a last look at the journal.
@@ -46,7 +46,7 @@ impl World {
             .machine
             .flush(now, &session.callers[caller_index].caller, until);
         let since = self.now;
-        session.flushes.push(Flushing {
+        session.flushes.push(PendingFlush {
             key,
             caller_index,
             since,

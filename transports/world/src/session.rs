@@ -38,11 +38,11 @@ pub(super) struct DrivenSession {
     /// The time of the next poll, in the world's time.
     pub(super) wake: Option<Duration>,
     pub(super) reservations: BTreeMap<ReservationKey, usize>,
-    /// The reservations of reservations that have not ended, or that still have work outside. Only these are checked: a
-    /// process that replays its journal for weeks has thousands of others.
+    /// The reservations that have not ended, or that still have work outside. Only these are checked: a process that
+    /// replays its journal for weeks has thousands of others.
     pub(super) busy: BTreeSet<usize>,
     pub(super) calls: BTreeMap<CallId, BalanceCall>,
-    pub(super) flushes: Vec<Flushing>,
+    pub(super) flushes: Vec<PendingFlush>,
     /// The calls that were handed out and not yet reported.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
     /// The changes of the journal that were handed out and not yet reported, with their reservations.
@@ -77,7 +77,7 @@ pub(super) struct BalanceCall {
 
 /// A flush that a caller waits for.
 #[derive(Debug)]
-pub(super) struct Flushing {
+pub(super) struct PendingFlush {
     pub(super) key: FlushKey,
     pub(super) caller_index: usize,
     /// When it began, in the world's time.
