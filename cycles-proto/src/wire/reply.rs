@@ -108,7 +108,7 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
         };
     }
     if (200..300).contains(&status) {
-        let unreadable = Some("its status is not the one of the operation".to_owned());
+        let unreadable = Some("its status is not the one that the operation succeeds with".to_owned());
         return Verdict::Ambiguous(Unsuccessful {
             info: info.without_key(),
             error: None,
@@ -169,7 +169,7 @@ pub trait Reply: DeserializeOwned + Send + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn set_info(&mut self, info: ResponseInfo);
 
-    /// What in the reply contradicts that the operation was done.
+    /// What in the reply contradicts the claim that the operation was done.
     #[doc(hidden)]
     fn contradiction(&self, kind: OperationKind) -> Option<&'static str>;
 }

@@ -184,7 +184,7 @@ fn a_refusal_that_is_not_the_servers_does_not_say_that_the_server_acted() {
         let text = of(status(refused), "<html>").to_string();
         assert!(
             text.ends_with(
-                "not an answer from a Cycles server: <html>. Something between here and the server answered, and it is \
+                "not an answer from a Cycles server: <html>. Something between the client and the server answered, and it is \
                  not known whether the server saw the request; repeat it under the key k-1 and it counts once."
             ),
             "{text}"
@@ -301,7 +301,7 @@ fn a_tls_port_that_was_asked_in_plain_http_is_named_so() {
     ] {
         let text = of(status(400), page).to_string();
         assert!(
-            text.contains("(the base URL must begin with https://). Something between here"),
+            text.contains("(the base URL must begin with https://). Something between the client"),
             "{text}"
         );
         assert!(!text.contains(".."), "{text}");
@@ -404,7 +404,7 @@ fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
     for kind in [OperationKind::CommitReservation, OperationKind::GetReservation] {
         assert!(
             sentence(kind).ends_with(
-                "The cost is in no record, and the client has stopped trying: commit it again under the key k-1. An \
+                "There is no record of the cost, and the client has stopped trying: commit it again under the key k-1. An \
                  event in its place counts a second time if a commit got through."
             ),
             "{}",
@@ -412,9 +412,8 @@ fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
         );
     }
     assert!(
-        sentence(OperationKind::CreateEvent).ends_with(
-            "send its event again under the key k-1. Under another key it may count a second time."
-        ),
+        sentence(OperationKind::CreateEvent)
+            .ends_with("send its event again under the key k-1. Under another key it may count twice."),
     );
 }
 

@@ -70,10 +70,10 @@ impl Folder {
             // Links are not followed: one may lead into another user's directory.
             Ok(_) => {
                 let cause = io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory");
-                Err(JournalError::io("use as a directory", path)(cause))
+                Err(JournalError::io("use", path)(cause))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(JournalError::io("use as a directory", path)(error)),
+            Err(error) => Err(JournalError::io("use", path)(error)),
         }
     }
 

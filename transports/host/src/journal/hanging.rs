@@ -1,4 +1,4 @@
-//! Simulates a hanging disk, for tests: changes of the journals in a directory wait until it is dropped.
+//! Simulates a hanging disk, for tests: changes to the journals in a directory wait until it is dropped.
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
