@@ -101,8 +101,8 @@ impl ReservationGuard {
         self.decision() == Decision::AllowWithCaps
     }
 
-    /// Returns when the lease ends as it was granted, in Unix milliseconds on the server's clock. Extensions do not
-    /// change this value; [`extend`](Self::extend) returns the new end.
+    /// Returns the end of the lease as granted, in Unix milliseconds on the server's clock. Extensions do not change
+    /// this value; [`extend`](Self::extend) returns the new end.
     pub fn expires_at_ms(&self) -> Option<UnixMillis> {
         self.response.expires_at_ms
     }
@@ -150,7 +150,7 @@ impl ReservationGuard {
     }
 
     /// Commits the cost of the action. The cost is taken in the call, whether or not the future is polled. The future
-    /// waitsuntil the cost is settled, or is on disk after a first attempt; retries then continue in the background.
+    /// waits until the cost is settled, or is on disk after a first attempt; retries then continue in the background.
     /// Without a journal it waits until all attempts are made. Dropping the future changes nothing for the cost.
     pub fn commit(self, request: CommitRequest) -> Committing {
         let mut held = self.held;
@@ -165,8 +165,8 @@ impl ReservationGuard {
     }
 
     /// Gives the budget back, because nothing was spent. This takes effect in the call, whether or not the future is
-    /// polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent)
-    /// nevertheless, that is committed instead.
+    /// polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent) after
+    /// all, that is committed instead.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Releasing {
         let mut held = self.held;
         if held.handle.check().is_ok() {
@@ -200,8 +200,8 @@ pub struct Committing {
 }
 
 impl Committing {
-    /// Waits until all attempts are made, where awaiting this future itself returns as soon as the cost is safe. May be
-    /// dropped too.
+    /// Waits until all attempts are made, whereas awaiting this future itself returns as soon as the cost is safe. May
+    /// also be dropped.
     ///
     /// # Errors
     /// As the future itself.

@@ -25,7 +25,7 @@ use crate::guard::ReservationGuard;
 /// | ends | what was consumed |
 /// | reaches [a limit](Self::stop_at_tokens), which ends it after that item | what was consumed; the source is dropped |
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
-/// | is dropped before its end, also in a panic | what was consumed, marked `actual_source: "partial"` |
+/// | is dropped before its end, including in a panic | what was consumed, marked `actual_source: "partial"` |
 ///
 /// If it fails or is dropped before any item had a price, the budget is given back, even if items were read: return a
 /// price for each item, or report what was [spent](ReservationGuard::spent). If it was read to its end and no item had

@@ -12,7 +12,7 @@ pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Boottime)
 }
 
-/// Time since a fixed point, including the time that the machine was suspended: Apple's monotonic clock continues then.
+/// Time since a fixed point, including the time that the machine was suspended: Apple's monotonic clock counts it.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Monotonic)

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection, which makes one attempt after the other.
+//! An HTTP/1.1 connection, which makes one attempt after another.
 
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};

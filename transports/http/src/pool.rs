@@ -11,7 +11,7 @@ use crate::mailbox::{Job, Mailbox};
 use crate::reactor::Place;
 use crate::waiter::Waiter;
 
-/// How many pools are kept. Programs have one or two runtimes; tests have many, one after the other.
+/// How many pools are kept. Programs have one or two runtimes; tests have many, one after another.
 const MAX_POOLS: usize = 4;
 
 /// The pools of the runtimes that were used last.
@@ -87,7 +87,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         self.known.clone()
     }
 
-    /// Returns whether a pool was used since the last call of this: then a call may be on its way to it.
+    /// Returns whether a pool was used since this was last called: then a call may be on its way to it.
     pub(crate) fn take_used(&mut self) -> bool {
         mem::take(&mut self.is_used)
     }

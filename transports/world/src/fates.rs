@@ -120,7 +120,7 @@ impl World {
         self.crash_leaving(process, remains);
     }
 
-    /// Crashes a process; `remains` decides what remains of unfinished changes of the journal.
+    /// Crashes a process; `remains` decides what remains of unfinished changes to the journal.
     ///
     /// # Panics
     /// If the process is not of this world.

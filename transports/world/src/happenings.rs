@@ -1,4 +1,4 @@
-//! The events outside the sessions: requests arrive, answers return, changes of the journal are made.
+//! The events outside the sessions: requests arrive, answers return, changes to the journal are made.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) enum Happening {
     Arrives(Box<Arrival>),
     /// A session gets the result of an attempt.
     Hears(Box<Hearing>),
-    /// A change of the journal is made.
+    /// A change to the journal is made.
     Stores {
         session: usize,
         who: usize,
@@ -259,7 +259,7 @@ impl World {
         }
     }
 
-    /// Plans the changes of the journal that hang: they are made now that the faults have stopped.
+    /// Plans the changes to the journal that hang: they are made now that the faults have stopped.
     pub(super) fn unhang_stores(&mut self) {
         let soon = self.now + Duration::from_secs(60);
         let hanging = self.agenda.split_off(&(soon, 0));

@@ -46,7 +46,7 @@ pub trait Machine: fmt::Debug {
     ) {
         self.session_mut().handle(now, ticket, reader.read(result));
     }
-    /// Reports that a change of a journal was made or failed.
+    /// Reports that a change to a journal was made or failed.
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.session_mut().handle_stored(now, ticket, stored);
     }
@@ -185,7 +185,7 @@ pub trait Machine: fmt::Debug {
     fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         self.session_mut().left(now, caller)
     }
-    /// Whether no change of a journal is pending.
+    /// Whether no change to a journal is pending.
     fn is_written(&self) -> bool {
         self.session().is_written()
     }

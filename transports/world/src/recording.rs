@@ -16,7 +16,7 @@ use super::{Rule, World};
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
 
 impl World {
-    /// The session asks for a change of the journal.
+    /// The session asks for a change to the journal.
     pub(super) fn begins_to_store(
         &mut self,
         index: usize,
@@ -101,7 +101,7 @@ impl World {
         Duration::from_millis(self.dice.below(longest))
     }
 
-    /// A change of the journal is made.
+    /// A change to the journal is made.
     pub(super) fn stores(&mut self, index: usize, who: usize, ticket: Ticket, write: &JournalWrite) {
         let client = &mut self.sessions[index].callers[who].journal;
         let stored = self.journal.apply(client, write);

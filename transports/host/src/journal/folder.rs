@@ -78,7 +78,7 @@ impl Folder {
     }
 
     /// The directory, created by the first call. Its owner is checked each time: if the parent directory is writable
-    /// for everybody, another directory may have taken its name.
+    /// by everybody, another directory may have taken its name.
     pub(super) fn made(&self) -> Result<&Path, JournalError> {
         let path = self.path()?;
         if self.is_made.load(Ordering::Relaxed) && self.existing()?.is_some() {

@@ -97,11 +97,11 @@ fn without_permission_to_write_the_records_that_are_there_are_found_all_the_same
         let journal = journal(&dir);
         assert_fails(
             &journal,
-            &["let this user write there, or set CYCLES_JOURNAL_DIR"],
+            &["give this user write access there, or set CYCLES_JOURNAL_DIR"],
         );
         for write in [remove("r-there"), set_aside("r-there", Aside::Stale)] {
             let failure = journal.apply(write).unwrap_err().message;
-            assert!(failure.contains("let this user write there"), "{failure}");
+            assert!(failure.contains("give this user write access there"), "{failure}");
         }
         let found = journal.scan().unwrap();
         assert_eq!(ids(&found.records), ["r-old", "r-there"], "{:?}", found.problems);

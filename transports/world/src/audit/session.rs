@@ -137,7 +137,7 @@ impl SessionWatch {
         self.late_journals.contains(&principal)
     }
 
-    /// Notes that a change of the journal took too long, or that one was made.
+    /// Notes that a change to the journal took too long, or that one was made.
     pub(crate) fn journal_is_late(&mut self, principal: Principal, is_late: bool) {
         match is_late {
             true => drop(self.late_journals.insert(principal)),
