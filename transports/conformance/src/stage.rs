@@ -79,7 +79,7 @@ impl<A: Adapter> Stage<A> {
         }
         drop(writeln!(
             stderr(),
-            "live: left out, for no API key can be set there: {key}"
+            "live: left out, because no API key can be set there: {key}"
         ));
         None
     }
@@ -165,7 +165,7 @@ impl<A: Adapter> Stage<A> {
         if self.live.is_some() {
             drop(writeln!(
                 stderr(),
-                "live: left out, for no caps can be set there: {caps}"
+                "live: left out, because no caps can be set there: {caps}"
             ));
             return false;
         }

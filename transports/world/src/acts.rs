@@ -24,7 +24,7 @@ impl World {
     /// [`Error::Validation`] if the request breaks a limit.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn reserve(
         &mut self,
         process: ProcessId,
@@ -39,7 +39,7 @@ impl World {
     /// [`Error::Validation`] if the request breaks a limit; [`Error::Config`] if the session is closed.
     ///
     /// # Panics
-    /// If the caller is not of this world.
+    /// If the caller does not belong to this world.
     pub fn reserve_as(
         &mut self,
         caller: CallerId,
@@ -75,7 +75,7 @@ impl World {
     /// Asks for the balances, with one request and one answer.
     ///
     /// # Panics
-    /// If the caller is not of this world.
+    /// If the caller does not belong to this world.
     pub fn ask(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
         let CallerId { session: index, who } = caller;
         let now = self.wake_up(index)?;
@@ -189,7 +189,7 @@ impl World {
         self.leave(life, |machine, now, key| machine.abandon(now, key));
     }
 
-    /// Extends the lease by hand.
+    /// Extends the lease manually.
     pub fn extend(&mut self, life: LifeId, by: Duration) -> Option<ExtendKey> {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.note(|| format!("{life}: its caller asks for {by:?} more"));

@@ -69,7 +69,7 @@ pub trait Machine: fmt::Debug {
     /// The caller for a configuration.
     ///
     /// # Panics
-    /// If the configuration is for another server than the world's.
+    /// If the configuration is for a different server than the world's.
     fn caller(&mut self, config: Arc<CyclesConfig>) -> Caller {
         match self.session_mut().caller(config) {
             Ok(caller) => caller,
@@ -117,7 +117,7 @@ pub trait Machine: fmt::Debug {
     fn forget(&mut self, now: Now, key: ReservationKey) {
         self.session_mut().forget(now, key);
     }
-    /// Extends the lease by hand.
+    /// Extends the lease manually.
     fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.session_mut().extend(now, key, by)
     }

@@ -53,7 +53,7 @@ pub enum Rule {
     RecordCleared,
     /// The reported outcome of a life is true.
     TrueReceipt,
-    /// The API key is in no event, no record and no `Debug`.
+    /// The API key appears in no event, record or `Debug` output.
     SecretKept,
     /// A needless poll changes nothing.
     SpuriousPoll,

@@ -267,7 +267,7 @@ impl Watch {
         }
         if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
-            // An extension by hand restarts the heartbeat's schedule.
+            // A manual extension restarts the heartbeat's schedule.
             if ticket.is_some() {
                 self.beats.clear();
             }
@@ -396,7 +396,7 @@ fn same_bytes(life: &mut Life, operation: Operation, key: &str, body: &Bytes) ->
     if first != body {
         return broken(
             Rule::SameBytes,
-            format!("{} was repeated with other bytes", operation.name()),
+            format!("{} was repeated with different bytes", operation.name()),
         );
     }
     Ok(())

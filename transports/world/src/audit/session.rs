@@ -179,7 +179,7 @@ impl SessionWatch {
         match self.refused.get(&principal) {
             Some(refused) if *refused >= REFUSALS => broken(
                 Rule::StopsAtRefusals,
-                format!("another record is sent after the key of {refused} in a row was refused"),
+                format!("another record is sent after {refused} in a row had their key refused"),
             ),
             Some(_) | None => Ok(()),
         }

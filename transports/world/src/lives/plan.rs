@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) crash_after: Option<u64>,
     /// The agents' errands, mostly one.
     pub(super) errands: Vec<Errand>,
-    /// The events beside them, in order.
+    /// The other events, in order.
     pub(super) fortunes: Vec<(Duration, Fortune)>,
     pub(super) places: usize,
     pub(super) has_claims: bool,
