@@ -20,7 +20,7 @@ pub struct Grant {
     pub caps: Option<Box<Caps>>,
     /// The amount that is held.
     pub reserved: Option<Amount>,
-    /// When the lease ends, on the server's clock, as far as is known so far.
+    /// When the lease ends, on the server's clock, as far as is known.
     pub expires_at: Option<UnixMillis>,
 }
 

@@ -48,7 +48,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether idle connections may be dead too: a device on the way can drop all of them at once without notice.
+    /// Whether idle connections may be dead too: a device in between can drop all of them at once without notice.
     pub(crate) fn suggests_dead_connections(self) -> bool {
         match self {
             Self::Timeout | Self::Lost => true,

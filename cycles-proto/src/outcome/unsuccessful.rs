@@ -68,7 +68,7 @@ impl Unsuccessful {
     }
 
     /// Whether the error does not name the request. All of the ledger's own errors do, so this one may come from
-    /// something on the way that imitates the ledger's errors.
+    /// an intermediary that imitates the ledger's errors.
     pub(crate) fn is_nameless(&self) -> bool {
         let error = self.error.as_ref();
         error.is_some_and(|error| error.request_id.is_none())

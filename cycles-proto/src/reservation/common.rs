@@ -129,7 +129,7 @@ pub(super) struct Attempted {
     pub(super) said: Answer,
 }
 
-/// The request of a reservation, as far as its later phases need it.
+/// The parts of a reservation's request that its later phases need.
 #[derive(Clone, Debug)]
 pub(super) struct About {
     pub(super) purpose: Arc<Purpose>,

@@ -1,4 +1,4 @@
-//! Whether idle connections may be dead: a device on the way can drop all of them at once without notice.
+//! Whether idle connections may be dead: a device in between can drop all of them at once without notice.
 
 use crate::outcome::FailureKind;
 

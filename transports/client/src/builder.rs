@@ -144,7 +144,7 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.read_timeout(timeout))
     }
 
-    /// Sets the whole [`RetryPolicy`]: whether, how often and after which waits calls with an unknown outcome are
+    /// Sets the whole [`RetryPolicy`]: whether, how often and after what waits calls with an unknown outcome are
     /// repeated. By default it is [`RetryPolicy::default`].
     pub fn retry(self, retry: RetryPolicy) -> Self {
         self.with(|config| config.retry(retry))
@@ -165,7 +165,7 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.retry_initial_delay(delay))
     }
 
-    /// Sets by which factor each wait is longer than the one before; 2 by default.
+    /// Sets the factor by which each wait is longer than the one before; 2 by default.
     pub fn retry_multiplier(self, multiplier: f64) -> Self {
         self.with(|config| config.retry_multiplier(multiplier))
     }

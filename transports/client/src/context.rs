@@ -99,7 +99,7 @@ impl GuardContext {
         self.handle.spent(amount)
     }
 
-    /// Returns a handle that tells whether the lease is lost.
+    /// Returns a handle that shows whether the lease is lost.
     pub fn lease(&self) -> Lease {
         Lease::new(Arc::clone(&self.handle))
     }
@@ -144,7 +144,7 @@ impl fmt::Debug for GuardContext {
     }
 }
 
-/// Tells whether the lease of a reservation is lost while its action runs.
+/// Shows whether the lease of a reservation is lost while its action runs.
 #[derive(Clone)]
 pub struct Lease {
     handle: Arc<Handle>,

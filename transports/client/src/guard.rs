@@ -127,7 +127,7 @@ impl ReservationGuard {
         &self.response
     }
 
-    /// Returns a handle that tells whether the lease is lost.
+    /// Returns a handle that shows whether the lease is lost.
     pub fn lease(&self) -> Lease {
         Lease::new(Arc::clone(&self.held.handle))
     }
@@ -154,7 +154,7 @@ impl ReservationGuard {
     /// Without a journal it waits until all attempts are made. Dropping the future changes nothing for the cost.
     pub fn commit(self, request: CommitRequest) -> Committing {
         let mut held = self.held;
-        // A cost that was not taken is not known: dropping `held` then ends the reservation.
+        // A cost that was not accepted is not known: dropping `held` then ends the reservation.
         let taken = held.handle.commit(request);
         held.has_ended = taken.is_ok();
         Committing {
@@ -211,7 +211,7 @@ impl Committing {
         settled?.into_result()
     }
 
-    /// The receipt once all attempts are made, or why the cost was not taken.
+    /// The receipt once all attempts are made, or why the cost was not accepted.
     pub(crate) async fn settled(&self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| {
             self.poll_taken(cx, |session, key| match session.outcome(key) {
@@ -222,7 +222,7 @@ impl Committing {
         .await
     }
 
-    /// The receipt once the cost is safe, or why it was not taken. A refusal is not turned into an error here.
+    /// The receipt once the cost is safe, or why it was not accepted. A refusal is not turned into an error here.
     pub(crate) async fn receipt(&mut self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| self.poll_receipt(cx)).await
     }
@@ -255,7 +255,7 @@ impl Committing {
 }
 
 impl Future for Committing {
-    /// An error if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// An error if the cost was not accepted, was refused, or is neither settled nor recorded.
     type Output = Result<Receipt, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -226,7 +226,7 @@ pub struct Settling(pub(crate) Arc<Handle>);
 
 impl Future for Settling {
     /// The receipt, as soon as the cost is settled, or safe after a first attempt. `None` if nothing was consumed and
-    /// the budget was given back. An error if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// the budget was given back. An error if the cost was not accepted, was refused, or is neither settled nor recorded.
     type Output = Result<Option<Receipt>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -40,7 +40,7 @@ pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigEr
     for root in CertificateDer::pem_slice_iter(pem) {
         let number = roots.len() + 1;
         let root = root.map_err(|error| unreadable(number, &error))?;
-        // Checked here, where the text is at hand, and not only by the first handshake.
+        // Checked here, where the text is available, rather than at the first handshake.
         let added = RootCertStore::empty().add(root.clone());
         added.map_err(|error| unreadable(number, &error))?;
         roots.push(root);

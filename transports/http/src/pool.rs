@@ -76,7 +76,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
     }
 
     /// Ends one round of maintenance; `next` is the pause before the next round, or `None` if nothing is left to
-    /// maintain. Returns the pause, or `None` if the task may end: not if a pool was used meanwhile.
+    /// maintain. Returns the pause, or `None` if the task may end, which it may not if a pool was used meanwhile.
     pub(crate) fn schedule_look(&mut self, next: Option<Duration>) -> Option<Duration> {
         let next = next.or(self.is_used.then_some(Duration::MAX));
         self.is_maintained = next.is_some();

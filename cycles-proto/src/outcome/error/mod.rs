@@ -386,7 +386,7 @@ impl Error {
         )
     }
 
-    /// Why the ledger denies the action, if it does and says why.
+    /// The ledger's reason for denying the action, if it gives one.
     pub fn reason(&self) -> Option<&DecisionReasonCode> {
         match self {
             Self::BudgetExceeded { reason, .. } => Some(reason),

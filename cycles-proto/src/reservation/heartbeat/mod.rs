@@ -82,7 +82,7 @@ impl Heartbeat {
         }
     }
 
-    /// Until when the lease is known to last.
+    /// The time until which the lease is known to last.
     pub(super) fn lasts_until(&self) -> Option<Duration> {
         self.lease.lasts_until()
     }

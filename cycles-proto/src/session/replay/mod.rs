@@ -60,7 +60,7 @@ pub struct Replayer {
     tried_before: u64,
     /// The earliest end of a pause of the records that are left.
     left_until: Option<Duration>,
-    /// Since when all records are left to another process.
+    /// The time since which all records are left to another process.
     yields_since: Option<Duration>,
     started: u64,
     is_reachable: bool,

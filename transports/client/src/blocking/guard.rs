@@ -57,7 +57,7 @@ impl ReservationGuard {
     /// then continue in the background. Without a journal it blocks until all attempts are made.
     ///
     /// # Errors
-    /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// Any [`Error`] if the cost was not accepted, was refused, or is neither settled nor recorded.
     pub fn commit(self, request: CommitRequest) -> Result<Receipt, Error> {
         self.wait(|guard| guard.commit(request))
     }

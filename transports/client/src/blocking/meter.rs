@@ -164,7 +164,7 @@ impl Settling {
     /// consumed and the budget was given back.
     ///
     /// # Errors
-    /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// Any [`Error`] if the cost was not accepted, was refused, or is neither settled nor recorded.
     pub fn wait(&self) -> Result<Option<Receipt>, Error> {
         self.0.check()?;
         block_on(self.0.shared(), self.clone())

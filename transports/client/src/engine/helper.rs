@@ -192,7 +192,7 @@ impl Drop for Helping<'_> {
                 }
             }
         });
-        // Calls that this thread did not get to are made by others.
+        // Other threads make the calls that this thread did not get to.
         let left = core::mem::take(&mut *self.helper.calls());
         for (call, done) in left {
             self.shared.send_by(|transport| transport.start(call, done));

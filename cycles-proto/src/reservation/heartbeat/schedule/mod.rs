@@ -40,7 +40,7 @@ use crate::time::{UnixMillis, millis_ceil};
 /// A lease, and what was observed about it.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// The length that was requested at first, and that every extension requests.
+    /// The length that was requested originally, and that every extension requests.
     ttl_ms: u64,
     /// The longest time of an attempt until its failure is handled.
     attempt_limit: Duration,
@@ -145,7 +145,7 @@ impl Lease {
         self.attempt_limit - self.attempt_limit / 8
     }
 
-    /// The length to request with every extension: the one requested at first, 1 ms to a day.
+    /// The length to request with every extension, which is the one requested originally: 1 ms to a day.
     pub fn extend_by_ms(&self) -> u64 {
         self.ttl_ms
     }
@@ -156,7 +156,7 @@ impl Lease {
         matches!(self.basis, Basis::Lead { .. })
     }
 
-    /// Until when the lease is known to last; `None` if nothing is known.
+    /// The time until which the lease is known to last; `None` if nothing is known.
     pub fn lasts_until(&self) -> Option<Duration> {
         match &self.basis {
             Basis::Lead {
