@@ -104,7 +104,7 @@ impl<T: Into<String>> From<T> for ReleaseReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCommit {
-    /// There is no reservation to commit: it was not granted, or not yet, or it was released. If something was spent
+    /// There is no reservation to commit: it was not granted, is not granted yet, or was released. If something was spent
     /// anyway, charge it with an event.
     #[error(
         "there is no reservation to charge: it was not granted, or it was released. Charge the cost with an event"
@@ -113,14 +113,13 @@ pub enum InvalidCommit {
     /// The reservation has already been committed, and a second commit is not possible.
     #[error(
         "the reservation has already been committed, and a second commit is not possible. Charge any further cost with \
-        an event"
+         an event"
     )]
     AlreadyCommitted,
-    /// The reservation belongs to the process that this one was forked from.
+    /// The reservation was made before a fork, and belongs to the parent process.
     #[error(
-        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it, so \
-         this cost was not accepted. Reserve in the process that runs the action, with a client that was made after the \
-         fork"
+        "this process was forked from the one that made the reservation, which extends its lease and settles it, so this \
+         cost was not accepted. Reserve in the process that runs the action, with a client that was made after the fork"
     )]
     Forked,
     /// The unit of the cost differs from the unit of the reservation.

@@ -96,7 +96,7 @@ impl CallContext {
                 } else {
                     "repeat it"
                 };
-                write!(f, "{unknown}; {who} under the key {key} and it counts once")?;
+                write!(f, "{unknown}; {who} under the key {key}, and it counts only once")?;
                 // The server remembers the key of an extension no longer than the lease.
                 let is_extension = self.operation == OperationKind::ExtendReservation;
                 f.write_str(if is_extension {
@@ -106,7 +106,7 @@ impl CallContext {
                 })
             }
             _ if !self.operation.changes_the_ledger() => {
-                f.write_str("It may have reached the server, but it changes nothing there")
+                f.write_str("It may have reached the server, but it makes no changes there")
             }
             _ => f.write_str("The ledger is unchanged"),
         }
