@@ -104,7 +104,7 @@ impl<T: Into<String>> From<T> for ReleaseReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCommit {
-    /// There is no reservation to commit: it was not granted, is not granted yet, or was released. If something was spent
+    /// There is no reservation to commit: it has not been granted, or it was released. If something was spent
     /// anyway, charge it with an event.
     #[error(
         "there is no reservation to charge: it was not granted, or it was released. Charge the cost with an event"
