@@ -13,7 +13,7 @@ use crate::outcome::{Error, OperationKind};
 /// Converts into an amount: an integer in the given unit, an amount, or US dollars.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an amount",
-    label = "an integer, an `Amount` or a `Usd` is expected here",
+    label = "expected an integer, an `Amount` or a `Usd`",
     note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
 )]
 pub trait ToAmount {
@@ -24,7 +24,7 @@ pub trait ToAmount {
 /// Converts into the cost of a result: an amount, or an `Option` of one, whose `None` means the estimate.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a cost",
-    label = "an integer, an `Amount` or an `Option` of one is expected here",
+    label = "expected an integer, an `Amount` or an `Option` of one",
     note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
 )]
 pub trait ToCost {
@@ -35,28 +35,28 @@ pub trait ToCost {
 /// Converts into the reading of a stream's item: an amount, a [`Reading`], or an `Option` of one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the cost of an item",
-    label = "an integer, an `Amount`, a `Reading` or an `Option` of one is expected here"
+    label = "expected an integer, an `Amount`, a `Reading` or an `Option` of one"
 )]
 pub trait ToReading {
     /// The reading.
     fn to_reading(&self, unit: &Unit) -> Reading;
 }
 
-/// Converts into a text.
+/// Converts into text.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a text",
-    label = "a `str`, a `String` or an `Option` of one is expected here",
+    message = "`{Self}` is not text",
+    label = "expected a `str`, a `String` or an `Option` of one",
     note = "add `.to_string()` to a value that can be displayed"
 )]
 pub trait ToText {
-    /// The text, if there is one.
+    /// The text, if there is any.
     fn to_text(&self) -> Option<String>;
 }
 
 /// Converts into a name and a value.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a pair of texts",
-    label = "a map or a list of pairs of texts is expected here"
+    message = "`{Self}` is not a pair of strings",
+    label = "expected a map or a list of pairs of strings"
 )]
 pub trait Pair {
     /// The name and the value.
@@ -67,15 +67,15 @@ pub trait Pair {
 #[diagnostic::on_unimplemented(
     message = "a guarded function returns a `Result`, but `{Self}` is not one",
     label = "it could not return a denial",
-    note = "return `Result<{Self}, Error>` with the `Error` of the client, or with an error made `From` it"
+    note = "return `Result<{Self}, Error>`, where `Error` is the client's error or an error made `From` it"
 )]
 pub trait Returned {}
 
 /// An error type that can say that a function was not run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot say that a budget was denied",
-    label = "this error is not made `From` the `Error` of the client",
-    note = "implement `From<Error>` for it, with the `Error` of the client"
+    label = "this error cannot be made `From` the client's `Error`",
+    note = "implement `From<Error>` for it, where `Error` is the client's error"
 )]
 pub trait FromError: Sized {
     /// The error of a function that was not run.
@@ -91,9 +91,9 @@ impl<E: From<Error>> FromError for E {
 
 impl<T, E> Returned for Result<T, E> {}
 
-/// Never called: only its type counts, which is the function's return type.
+/// Never called: only its type matters, which is the function's return type.
 pub fn returned<T: Returned>() -> T {
-    unreachable!("it stands where nothing is run")
+    unreachable!("it stands in code that never runs")
 }
 
 /// Converts a value into an amount.
@@ -104,12 +104,12 @@ pub fn amount(value: &(impl ToAmount + ?Sized), unit: &Unit) -> Amount {
 /// Returns the client if the estimate is in the unit that the attribute gives for integers.
 ///
 /// # Errors
-/// Why there is no client, or [`Error::Validation`], so that nothing is sent.
+/// The reason why there is no client, or [`Error::Validation`]; either way, nothing is sent.
 pub fn in_unit<C>(client: Result<C, Error>, config: &WithCyclesConfig, unit: &Unit) -> Result<C, Error> {
     let estimate = &config.estimate().unit;
     if estimate != unit {
         let problem = format!(
-            "is {estimate}, but the attribute says `unit` is {unit}: leave that out, or give the estimate as an integer"
+            "is {estimate}, but the attribute sets `unit` to {unit}: omit `unit`, or give the estimate as an integer"
         );
         let operation = OperationKind::CreateReservation {
             dry_run: config.request().dry_run,
@@ -124,7 +124,7 @@ pub fn in_unit<C>(client: Result<C, Error>, config: &WithCyclesConfig, unit: &Un
 /// if the cost is not known.
 ///
 /// # Errors
-/// The body's own.
+/// The body's own error.
 pub fn ended<T, E, A>(ended: Result<T, E>, actual: A) -> Result<(T, A), E>
 where
     A: FnOnce(&T, &Unit) -> Option<Amount>,
@@ -156,7 +156,7 @@ pub fn reading(value: &(impl ToReading + ?Sized), unit: &Unit) -> Reading {
     value.to_reading(unit)
 }
 
-/// Converts a value into a text, if there is one.
+/// Converts a value into text, if there is any.
 pub fn text(value: &(impl ToText + ?Sized)) -> Option<String> {
     value.to_text()
 }

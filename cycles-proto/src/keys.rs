@@ -85,7 +85,7 @@ impl fmt::Display for Seed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceParent(String);
 
-/// The error for a text that is not a `traceparent`. A server would silently ignore it.
+/// The error for text that is not a `traceparent`, which a server would silently ignore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a traceparent: it must be 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, in lower case, with a trace id and a span id that are not all zeros"

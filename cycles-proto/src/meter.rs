@@ -8,7 +8,7 @@ use crate::time::Now;
 /// What one item of a stream says about the cost of the stream.
 ///
 /// An [`Amount`] converts into a reading of [more](Self::more), and so does an `Option` of one, for streams in which
-/// most items say nothing.
+/// most items report no cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a reading counts only when the meter's closure returns it"]
 pub struct Reading {
@@ -19,7 +19,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Creates a reading that says nothing.
+    /// Creates a reading that reports nothing.
     pub fn nothing() -> Self {
         Self::default()
     }
@@ -33,8 +33,8 @@ impl Reading {
     }
 
     /// Creates a reading of the total: all items up to this one cost this much, whether that is more or less than was
-    /// counted so far. Models report such a usage in their last chunk. The total also covers earlier items that could
-    /// not be counted. A total of 0 often means that nothing was counted, so it takes nothing back and covers nothing.
+    /// counted so far. Models report such a total in their last chunk. It also covers earlier items that could not be
+    /// counted. A total of 0 often means that nothing was counted, so it takes nothing back and covers nothing.
     pub fn total(amount: Amount) -> Self {
         Self {
             is_total: true,
@@ -42,7 +42,7 @@ impl Reading {
         }
     }
 
-    /// Adds the number of tokens, for amounts that are not in tokens themselves. A limit on tokens counts them; they
+    /// Adds the number of tokens, for amounts that are not in tokens themselves. They count toward a token limit, but
     /// have no effect on the cost.
     pub fn with_tokens(mut self, tokens: i64) -> Self {
         self.tokens = Some(tokens);
@@ -154,8 +154,8 @@ impl Meter {
         self.uncounted.as_deref().or(untold)
     }
 
-    /// Runs `item`, which reads the cost of an item. If it panics, the item was consumed all the same and is not
-    /// counted, unless a later total covers it.
+    /// Runs `item`, which reads the cost of an item. If it panics, the item was consumed anyway and is not counted,
+    /// unless a later total covers it.
     pub fn ask<T>(&mut self, item: impl FnOnce() -> T) -> T {
         self.give_up_on_previous();
         self.is_asking = true;
@@ -164,7 +164,7 @@ impl Meter {
         said
     }
 
-    /// Notes that the cost of the previous item will stay unknown, if it is unknown still.
+    /// Notes that the cost of the previous item will stay unknown, if it is still unknown.
     fn give_up_on_previous(&mut self) {
         if core::mem::take(&mut self.is_asking) {
             self.uncounted
@@ -183,8 +183,8 @@ impl Meter {
         self.has_counted |= spent > 0;
     }
 
-    /// Counts an item. Report the amount that it returns to the reservation as [counted](crate::Session::counted),
-    /// even though that may refuse it: the reservation then knows that there is a cost.
+    /// Counts an item. Report the returned amount to the reservation as [counted](crate::Session::counted), even if it
+    /// may be refused: the report says that there is a cost.
     pub fn read(&mut self, reading: Reading) -> Option<Amount> {
         if let Some(metrics) = reading.metrics {
             self.notes.set_metrics(metrics);
@@ -230,7 +230,7 @@ impl Meter {
         self.is_asking = false;
     }
 
-    /// Ends the stream and commits what was consumed. If that is not all, the commit is marked as a part, and a
+    /// Ends the stream and commits what was consumed. If that is not all, the commit is marked as partial, and a
     /// reservation for which nothing was counted is released. A stream that was read to its end without any price is
     /// not free: it costs the estimate.
     pub(crate) fn end(self, end: End, now: Now) -> Settle {

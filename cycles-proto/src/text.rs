@@ -1,11 +1,11 @@
 //! Shortens text from outside for display.
 
-/// Puts a text from outside on one line, cut to [`EXCERPT`] characters.
+/// Puts text from outside on one line, cut to [`EXCERPT`] characters.
 pub(crate) fn shortened(text: &str) -> String {
     shortened_to(EXCERPT, text)
 }
 
-/// Puts a text from outside on one line, cut to this many characters.
+/// Puts text from outside on one line, cut to this many characters.
 pub(crate) fn shortened_to(length: usize, text: &str) -> String {
     let mut line: String = text
         .chars()
@@ -18,5 +18,5 @@ pub(crate) fn shortened_to(length: usize, text: &str) -> String {
     line
 }
 
-/// The most characters of a text from outside that are shown.
+/// The maximum number of characters of outside text to show.
 pub(crate) const EXCERPT: usize = 300;

@@ -16,7 +16,7 @@ pub struct ApiKey(Arc<Secret>);
 
 struct Secret {
     header: HeaderValue,
-    /// Searches text from outside for the key before it is shown.
+    /// Finds the key in text from outside, before that text is shown.
     finder: Finder<'static>,
 }
 
@@ -26,7 +26,7 @@ impl ApiKey {
             return Err("is empty");
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("has white space or another character in it that no key has: copy it again");
+            return Err("contains white space or another character that no key has: copy it again");
         }
         let mut header =
             HeaderValue::try_from(text).map_err(|_| "contains characters that no HTTP header can carry")?;
@@ -51,8 +51,8 @@ impl ApiKey {
         spelled::has_escapes(bytes) || self.0.finder.find(bytes).is_some()
     }
 
-    /// Removes the key from a text from outside that will be shown: servers and proxies that echo requests put it into
-    /// headers and pages, escaped or not. Do not use it on text that is parsed: a short key may be a part of an id.
+    /// Removes the key from outside text that will be shown: servers and proxies that echo requests put it into headers
+    /// and pages, escaped or not. Do not use it on text that is parsed: a short key may be part of an id.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if !self.may_be_in(text.as_bytes()) {
             return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! Finds a word in a text, however its characters are escaped.
+//! Finds a word in text, however its characters are escaped.
 
 use core::ops::Range;
 
@@ -19,14 +19,14 @@ pub(super) fn find(text: &str, from: usize, word: &str) -> Option<Range<usize>> 
     }
 }
 
-/// Whether a text may contain escaped characters.
+/// Whether the text may contain escaped characters.
 pub(super) fn has_escapes(text: &[u8]) -> bool {
     text.iter().any(|byte| ESCAPES.contains(byte))
 }
 
 const ESCAPES: &[u8] = br"\%&";
 
-/// How many backslashes may stand for one: each time a text is quoted, their number doubles.
+/// How many backslashes may stand for one: their number doubles each time the text is quoted.
 const MOST_BACKSLASHES: usize = 8;
 
 /// An escape that writes a character as a number.

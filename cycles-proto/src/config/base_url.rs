@@ -30,16 +30,16 @@ impl BaseUrl {
         }
         if given.contains('$') || has_windows_variable(&given) {
             return Err(ConfigError::BaseUrl(
-                "has a `$` or `%` in it, so a variable was not replaced by its value",
+                "contains a `$` or `%`, so a variable in it was not expanded",
             ));
         }
         if given.contains(['<', '>']) {
             return Err(ConfigError::BaseUrl(
-                "holds a placeholder that nobody filled in: write the whole address",
+                "still contains a placeholder: write the whole address",
             ));
         }
         if given.contains(char::is_whitespace) {
-            return Err(ConfigError::BaseUrl("has white space in it: remove it"));
+            return Err(ConfigError::BaseUrl("contains white space: remove it"));
         }
         if !given.contains("://") {
             return Err(ConfigError::BaseUrl("has no scheme"));
@@ -64,10 +64,10 @@ impl BaseUrl {
             .ok_or(ConfigError::BaseUrl("is neither http nor https"))?;
         let authority = authority
             .filter(|authority| !authority.host().is_empty())
-            .ok_or(ConfigError::BaseUrl("names no host"))?;
+            .ok_or(ConfigError::BaseUrl("has no host"))?;
         if authority.as_str().contains('@') {
             return Err(ConfigError::BaseUrl(
-                "carries a user name or password, which this protocol does not use",
+                "contains a user name or password, which this protocol does not use",
             ));
         }
         let port = authority
@@ -92,11 +92,11 @@ impl BaseUrl {
             .trim_end_matches('/')
             .to_owned();
         if prefix.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(ConfigError::BaseUrl("has a relative path"));
+            return Err(ConfigError::BaseUrl("has a `.` or `..` in its path"));
         }
         if prefix.split('/').any(is_a_page) {
             return Err(ConfigError::BaseUrl(
-                "is the address of one of the server's pages, such as its health: remove the path of the page",
+                "points to one of the server's pages, such as its health check: remove the path of that page",
             ));
         }
         if let Some(before) = before_version(&prefix) {
@@ -156,7 +156,7 @@ fn is_a_page(segment: &str) -> bool {
         .any(|page| segment.eq_ignore_ascii_case(page))
 }
 
-/// Whether a part of it is `%NAME%`. Percent-encoded text never ends in a `%`.
+/// Whether it contains `%NAME%`. Percent-encoded text never ends in a `%`.
 fn has_windows_variable(given: &str) -> bool {
     given.split(['/', ':', '.']).any(copied::is_windows_variable)
 }

@@ -146,7 +146,7 @@ impl CyclesConfigBuilder {
     /// Validates the settings and builds the configuration.
     ///
     /// # Errors
-    /// The first thing that is wrong. The message does not quote the key.
+    /// The first problem that is found. The message does not quote the key.
     pub fn build(self) -> Result<CyclesConfig, ConfigError> {
         match (looks_like_url(&self.api_key), looks_like_key(&self.base_url)) {
             (true, true) => return Err(ConfigError::Swapped),
@@ -169,7 +169,7 @@ impl CyclesConfigBuilder {
         if dir.is_some_and(|dir| dir.contains(char::is_control)) {
             return Err(ConfigError::OutOfRange {
                 name: "the journal's directory",
-                problem: "has a line break or another control character in it: remove it",
+                problem: "contains a line break or another control character: remove it",
             });
         }
         let config = CyclesConfig {
@@ -192,7 +192,7 @@ impl CyclesConfigBuilder {
     }
 }
 
-/// Shows neither key nor URL: they are unchecked and may be swapped.
+/// Shows neither the key nor the URL: they are unchecked and may be swapped.
 impl fmt::Debug for CyclesConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CyclesConfigBuilder")

@@ -1,14 +1,15 @@
-//! Checks values for text that was copied along from their source.
+//! Checks values for text that was accidentally copied along with them.
 
-/// The first problem of a value, to be read after its name; it quotes nothing. An env file for containers keeps
-/// quotes, a heredoc its line break, a web page zero-width characters, and a template its placeholders.
+/// The first problem with a value, worded to follow the value's name, without quoting the value. Values from container
+/// env files keep their quotes, from heredocs a line break, from web pages zero-width characters, and from templates
+/// their placeholders.
 pub(super) fn along_with(text: &str) -> Option<&'static str> {
     in_any(text)
         .or_else(|| line_break_as_code(text))
         .or_else(|| end_of_an_item(text))
 }
 
-/// Checks an API key, and refuses only what cannot be a key: the keys of a gateway may be any text.
+/// Checks an API key, and refuses only what cannot be one: a gateway's key may be any text.
 pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
     let is_of_the_protocol = text.starts_with("cyc_");
     let problem = in_any(text).or_else(|| line_break_as_code(text));
@@ -16,7 +17,7 @@ pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
         return problem;
     }
     if is_path(text) {
-        return Some("is a path: read the file, and give the key that is in it");
+        return Some("is a file path: read the file, and use the key in it");
     }
     if is_of_the_protocol && (text.contains('<') || text.ends_with('>')) {
         return Some(PLACEHOLDER);
@@ -24,7 +25,7 @@ pub(super) fn along_with_key(text: &str) -> Option<&'static str> {
     end_of_an_item(text).filter(|_| is_of_the_protocol)
 }
 
-/// Checks a directory, and also refuses what only a shell would expand: it would become part of the name.
+/// Checks a directory, and also refuses what only a shell would expand, because it would become part of the name.
 pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
     // On Windows, a directory's name may look like an escaped line break.
     let code = line_break_as_code(text).filter(|_| !cfg!(windows));
@@ -43,36 +44,36 @@ pub(super) fn along_with_directory(text: &str) -> Option<&'static str> {
         return Some(VARIABLE);
     }
     if text.contains('$') {
-        return Some("has a `$` in it, which only a shell would replace: write the whole path");
+        return Some("contains a `$`, which only a shell would expand: write the full path");
     }
     if text.starts_with('~') && text != "~" && !text.starts_with("~/") {
         return Some(
-            "starts with the home of another user, which only a shell would look up: write the whole path",
+            "starts with another user's home directory, which only a shell would look up: write the full path",
         );
     }
     None
 }
 
-/// Whether an API key is an example from a README, or only a part of a key. It is refused in the environment only,
-/// because a program may have such a key in an example of its own.
+/// Whether an API key is an example from a README, or only part of a key. It is refused only in the environment,
+/// because a program may use such a key in an example of its own.
 pub(super) fn as_an_example(key: &str) -> Option<&'static str> {
     let has_gap = key.starts_with("cyc_") && ["...", "***"].iter().any(|gap| key.contains(gap));
-    (has_gap || key == "...").then_some("is an example, or only a part of a key: write the whole key")
+    (has_gap || key == "...").then_some("is an example, or only part of a key: write the whole key")
 }
 
-const PLACEHOLDER: &str = "holds a placeholder that nobody filled in: write the value itself";
+const PLACEHOLDER: &str = "still contains a placeholder: write the actual value";
 
-const VARIABLE: &str = "holds the name of a variable instead of its value: write the value itself";
+const VARIABLE: &str = "contains the name of a variable instead of its value: write the actual value";
 
 fn in_any(text: &str) -> Option<&'static str> {
     if text.contains(is_invisible) {
-        return Some("has an invisible character in it, probably picked up when copying: retype the value");
+        return Some("contains an invisible character, probably picked up when copying: retype the value");
     }
     if text.contains(['\n', '\r']) {
-        return Some("has a line break in it, probably picked up when copying: remove it");
+        return Some("contains a line break, probably picked up when copying: remove it");
     }
     if text.contains(char::is_control) {
-        return Some("has a control character in it: remove it");
+        return Some("contains a control character: remove it");
     }
     if text.trim().starts_with(is_quote) || text.trim().ends_with(is_quote) {
         return Some("is in quotes: remove them");
@@ -90,7 +91,7 @@ fn in_any(text: &str) -> Option<&'static str> {
         return Some("starts with the variable's name and `=`: keep only what follows");
     }
     if text.trim() != text {
-        return Some("has white space at its beginning or end: remove it");
+        return Some("starts or ends with white space: remove it");
     }
     None
 }
@@ -98,7 +99,7 @@ fn in_any(text: &str) -> Option<&'static str> {
 /// Checks for an escaped line break, as `echo` may leave it.
 fn line_break_as_code(text: &str) -> Option<&'static str> {
     let is_there = text.ends_with("\\n") || text.ends_with("\\r");
-    is_there.then_some("ends in a backslash and a letter, which is code for a line break: remove both")
+    is_there.then_some("ends in an escaped line break, a backslash and a letter: remove both")
 }
 
 /// Checks for the separator after an item in a list or in code.
@@ -145,7 +146,7 @@ fn is_name(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Whether it is the path of a file. A base64 key may have slashes, but also capital letters.
+/// Whether it is a file path. A base64 key may contain slashes, but it also contains capital letters.
 fn is_path(text: &str) -> bool {
     let is_relative = ["./", "../", "~/", "/Users/"]
         .iter()

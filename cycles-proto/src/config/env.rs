@@ -43,11 +43,11 @@ impl CyclesConfig {
     /// | `CYCLES_RETRY_MULTIPLIER` | growth of the waits | 2.0 |
     /// | `CYCLES_RETRY_FLUSH_TIMEOUT` | how long a flush waits | 10 s |
     /// | `CYCLES_JOURNAL_ENABLED` | whether unsettled costs are kept on disk | true |
-    /// | `CYCLES_JOURNAL_DIR` | where | `~/.runcycles/commit-journal` |
+    /// | `CYCLES_JOURNAL_DIR` | where they are kept | `~/.runcycles/commit-journal` |
     ///
-    /// Durations are written as `500ms`, `2s` or `0.5s`. A plain number from 1000 up is in milliseconds, as for the
-    /// TypeScript client; a smaller one is refused, because it may be in seconds, as for the Python client. An empty
-    /// variable counts as not set. A leading `~/` of the directory is the user's home directory.
+    /// Durations are written as `500ms`, `2s` or `0.5s`. A plain number of 1000 or more is in milliseconds, as in the
+    /// TypeScript client; a smaller one other than 0 is refused, because it may be in seconds, as in the Python client.
+    /// An empty variable counts as not set. A leading `~/` in the directory is the user's home directory.
     ///
     /// # Errors
     /// Names the variable that is missing or malformed. No malformed value is silently replaced by a default.
@@ -174,7 +174,10 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
             ),
             ConfigError::Swapped => {
                 let other = self.name("BASE_URL");
-                self.malformed("API_KEY", format!("holds the URL and {other} the key: swap them"))
+                self.malformed(
+                    "API_KEY",
+                    format!("contains the URL, and {other} contains the key: swap them"),
+                )
             }
             ConfigError::Subject(invalid) => match invalid.field().strip_prefix("subject.") {
                 Some(level) => self.malformed(&level.to_uppercase(), invalid.problem()),
@@ -222,7 +225,7 @@ fn duration(text: &str) -> Result<Duration, String> {
                 _ => number,
             };
             return Err(format!(
-                "has no unit, and {number} could be seconds as well as milliseconds: write {number}s or {number}ms"
+                "has no unit, and {number} could be seconds or milliseconds: write {number}s or {number}ms"
             ));
         }
         (Some((whole, billionths)), "ms" | "") => {
@@ -256,7 +259,7 @@ fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err("is neither true nor false".to_owned()),
+        _ => Err("must be true or false".to_owned()),
     }
 }
 

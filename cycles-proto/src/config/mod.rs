@@ -88,8 +88,8 @@ struct JournalConfig {
     dir: Option<PathBuf>,
 }
 
-/// What is wrong with a configuration, and what would be right. The message quotes no value, because it may be a
-/// secret in the wrong place.
+/// What is wrong with a configuration, and how to fix it. The message quotes no value, because a value may be a secret
+/// in the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -101,7 +101,7 @@ pub enum ConfigError {
     Malformed {
         /// The variable.
         variable: String,
-        /// What is wrong, to be read after the name.
+        /// The problem, worded to follow the name.
         problem: String,
     },
     /// The API key and the base URL were swapped.
@@ -113,7 +113,7 @@ pub enum ConfigError {
     /// The base URL is not valid.
     #[error("the base URL {0}; it should look like http://localhost:7878")]
     BaseUrl(&'static str),
-    /// The base URL contains a part of the paths that the client adds itself; inside is the correct URL.
+    /// The base URL contains part of the path that the client adds itself; the correct URL is inside.
     #[error("the base URL must end before /v1, which the client adds itself: use {0}")]
     BaseUrlWithPath(String),
     /// A field of the default subject breaks a limit.
@@ -124,17 +124,17 @@ pub enum ConfigError {
     OutOfRange {
         /// The setting.
         name: &'static str,
-        /// What is wrong, to be read after the name.
+        /// The problem, worded to follow the name.
         problem: &'static str,
     },
     /// The client was made before a fork, and this is the child process.
     #[error(
-        "this process was forked from the one that made the client, whose connections and threads do not exist here; \
-         make the client after the fork, in each child"
+        "this process was forked from the one that made the client, so the client's connections and threads do not \
+         exist here: make a client in each child, after the fork"
     )]
     Forked,
-    /// The configuration is for another server than the session's.
-    #[error("this configuration is for another server than the client's: make a client for it")]
+    /// The configuration is for a different server than the session's.
+    #[error("this configuration is for a different server than the client's: make another client for it")]
     OtherServer,
     /// The client was closed.
     #[error("the client is closed; make another, or close this one later")]
@@ -177,8 +177,8 @@ impl CyclesConfig {
         &self.api_key
     }
 
-    /// The default subject: helpers use its levels for those that a request leaves out. Low-level calls send what they
-    /// are given.
+    /// The default subject: helpers take the levels that a request leaves out from it. Low-level calls send only what
+    /// they are given.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
@@ -253,7 +253,7 @@ impl CyclesConfig {
         ]
         .into_iter()
         .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)
-        .map(|(name, timeout)| format!("the {name} is {timeout:?}: were seconds meant?"))
+        .map(|(name, timeout)| format!("the {name} is {timeout:?}: did you mean seconds?"))
         .collect()
     }
 
@@ -274,7 +274,7 @@ fn parse_key(text: &str) -> Result<ApiKey, ConfigError> {
         .map_err(ConfigError::ApiKey)
 }
 
-/// A shorter timeout was probably meant in seconds.
+/// A timeout shorter than this was probably meant to be in seconds.
 const SUSPICIOUS_TIMEOUT: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Changes of the journal, as file operations. A change concerns the record of one cost; any other file with a name
-//! that it needs stays where it is.
+//! Changes to the journal, as file operations. A change concerns the record of one cost; if another file has a name
+//! that the change needs, that file stays where it is.
 
 use core::fmt;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,7 @@ use crate::outcome::{Aside, StoreFailure};
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Changed {
-    /// The costs whose records have begun or ceased to wait.
+    /// The costs whose records have started or stopped waiting.
     pub(super) waiting: Vec<(RecordId, bool)>,
     needs_sync: bool,
 }
@@ -33,15 +33,15 @@ pub struct ChangeFailure {
     pub why: Failure,
     /// What the failure means for the cost.
     pub consequence: &'static str,
-    /// Whether the change was made all the same, and only a crash of the machine could undo it.
+    /// Whether the change was made anyway, so that only a crash of the machine could undo it.
     pub is_made: bool,
 }
 
-/// Makes a change in the directory of `base_url`, which is the server's address exactly as in the records. Once this
-/// is done, the change survives the process, and after a [`Sync`](FileOp::Sync), if it [needs](Changed::needs_sync)
-/// one, a crash of the machine.
+/// Makes a change in the directory of `base_url`, which is the server's address exactly as in the records. Once it is
+/// made, the change survives the process; after a [`Sync`](FileOp::Sync), if it [needs](Changed::needs_sync) one, it
+/// also survives a crash of the machine.
 ///
-/// Make the changes of one reservation one after the other.
+/// Make the changes for one reservation one after another.
 pub fn change<'a>(
     write: &'a JournalWrite,
     base_url: &'a str,
@@ -213,7 +213,7 @@ async fn bring_forward(files: &Files<'_>, ended: &RecordId, next: Option<RecordI
 
 async fn prepare(files: &Files<'_>) -> Result<(), Failure> {
     let prepared = files.done(FileOp::Prepare).await;
-    prepared.map_err(|cause| Failure::of_directory("use as a directory", cause))
+    prepared.map_err(|cause| Failure::of_directory("use", cause))
 }
 
 /// The names that the record of an unsettled cost may have, the record proper first.
@@ -232,7 +232,7 @@ fn stale(id: &RecordId) -> [OsString; 2] {
 }
 
 impl Changed {
-    /// Whether only a [`Sync`](FileOp::Sync) makes it survive a crash of the machine. One sync serves all changes that
+    /// Whether it needs a [`Sync`](FileOp::Sync) to survive a crash of the machine. One sync serves all changes that
     /// were made before it began.
     pub fn needs_sync(&self) -> bool {
         self.needs_sync
@@ -244,13 +244,13 @@ impl ChangeFailure {
     pub fn not_durable(cause: io::Error) -> Self {
         Self {
             why: Failure::of_directory("sync", cause),
-            consequence: "The record is written, but may be gone if the machine goes down",
+            consequence: "The record is written, but it may be lost if the machine crashes",
             is_made: true,
         }
     }
 
-    /// Converts into the report for the machine that asked for the change. `describe` puts the failed operation into
-    /// words, because a driver knows the path of the directory and what to do about the error.
+    /// Converts into the report for the state machine that asked for the change. `describe` puts the failed operation
+    /// into words, because the driver knows the path of the directory and what to do about the error.
     pub fn into_store_failure<D: fmt::Display>(self, describe: impl FnOnce(Failure) -> D) -> StoreFailure {
         StoreFailure {
             message: format!("{}. {}", describe(self.why), self.consequence),

@@ -1,4 +1,4 @@
-//! The files of a directory, as procedures use them: they trust no content, and renaming never replaces another file.
+//! The files of a directory, as procedures use them: no content is trusted, and a rename never replaces another file.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -158,8 +158,8 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Does the same on file systems without a rename that refuses to replace a file. A moment remains in which
-    /// another process may take the name.
+    /// Does the same on file systems without a rename that refuses to replace a file. For a moment, another process can
+    /// still take the name.
     async fn move_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         if matches!(self.look(to).await, Ok(Some(_))) {
             return Ok(false);
@@ -167,8 +167,8 @@ impl<'a> Files<'a> {
         self.rename(from, to, How::Replace).await.map(|()| true)
     }
 
-    /// Sets a file aside, which was called `was`, as `<stem>.corrupt`, or with a number if that name is taken: it may
-    /// be a cost. Returns the new name, or `None` if the file is gone.
+    /// Sets aside a file that was called `was`, as `<stem>.corrupt`, with a number if that name is taken: it may be a
+    /// cost. Returns the new name, or `None` if the file is gone.
     pub(super) async fn call_corrupt(&self, name: &OsStr, was: &OsStr) -> io::Result<Option<OsString>> {
         let stem = Path::new(was).file_stem().unwrap_or_default();
         for number in 1..=MOST_OF_A_NAME {
@@ -188,7 +188,7 @@ impl<'a> Files<'a> {
             }
         }
         Err(io::Error::other(
-            "too many files of that name are set aside already",
+            "too many files of that name have already been set aside",
         ))
     }
 }
@@ -206,5 +206,5 @@ fn corrupt_name(stem: &OsStr, number: u32) -> OsString {
 
 /// The error for a driver that returns the wrong kind of outcome.
 fn unexpected() -> io::Error {
-    io::Error::other("the operation has no such outcome")
+    io::Error::other("the driver returned the wrong kind of outcome")
 }

@@ -22,7 +22,7 @@
 //! |---|---|---|
 //! | `.json` | a cost to settle: `v2-<sha256 of the reservation's id>.json`, and older names | every SDK |
 //! | `.waiting` | a second cost of a reservation, under another key or of another amount | this SDK |
-//! | `.stale`, `.rejected` | a cost that is not sent any more: see [`Aside`] | a person |
+//! | `.stale`, `.rejected` | a cost that is no longer sent: see [`Aside`] | a person |
 //! | `.corrupt` | not a record, or one of a newer format | a person |
 //! | `.tmp` | a file that is being written | every SDK, which removes old ones |
 //! | `.taken` | a file that is being renamed | this SDK |
@@ -30,10 +30,10 @@
 //! # Invariants
 //!
 //! - A change concerns one cost. It never replaces, removes or overwrites a file that has, or may have, another cost.
-//! - An existing record is at every moment in some file that the next scan finds, although a process may end, and
-//!   other processes may act, between any two operations.
+//! - At every moment, an existing record is in some file that the next scan finds, even if a process ends or other
+//!   processes act between any two operations.
 //! - A file gets its name in a single step that replaces nothing or exchanges two files, if the file system has such
-//!   steps. If it has none, a moment remains in which two processes could take the same name.
+//!   steps. If it has none, two processes could take the same name at the same moment.
 
 mod change;
 mod file;

@@ -93,7 +93,7 @@ impl FileOp {
     }
 }
 
-/// What to do with a file whose name another file gets.
+/// What to do with a file that already has the new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     /// Keep it; the operation fails with [`AlreadyExists`](io::ErrorKind::AlreadyExists).
@@ -119,7 +119,7 @@ pub enum Outcome {
     Name(OsString),
     /// The names, in any order.
     Names(Vec<OsString>),
-    /// What the file has, opened.
+    /// The result of opening the file.
     Found(Found),
     /// What the name leads to, if anything.
     Looks(Option<Looks>),
@@ -154,8 +154,8 @@ pub struct Looks {
 pub enum Temporary {
     /// It was just written. Every SDK removes such a file when it is old.
     Written,
-    /// It was taken away from its name. No other SDK looks at such a file, so if the process ends at that moment, our
-    /// next scan finds it.
+    /// It was renamed away from its own name. No other SDK looks at such a file; if the process ends at that moment,
+    /// our next scan finds it.
     Taken,
 }
 

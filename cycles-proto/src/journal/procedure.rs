@@ -15,8 +15,8 @@ use super::op::{Answer, FileOp};
 #[derive(Debug)]
 #[must_use = "a procedure does nothing by itself"]
 pub enum Next<'a, T> {
-    /// Execute this operation, and resume with its result. Dropping it instead has the effect of a process that ends
-    /// here: completed operations stand, and the next scan finds their results.
+    /// Execute this operation, and resume with its result. Dropping it instead has the same effect as a process that
+    /// ends here: completed operations stand, and the next scan finds their results.
     Do(FileOp, Paused<'a, T>),
     /// The procedure is over.
     Done(T),

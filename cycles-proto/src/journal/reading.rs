@@ -56,7 +56,7 @@ impl Reading {
             events.push(Event::records_elsewhere(elsewhere, base.display().to_string()));
         }
         for aside in self.stale.iter().filter(|aside| aside.record.is_none()) {
-            let reason = "it was set aside, and is not a record any more";
+            let reason = "it was set aside, and is no longer a record";
             events.push(Event::record_unreadable(show(&aside.path), reason));
         }
         events

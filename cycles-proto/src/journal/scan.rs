@@ -52,12 +52,12 @@ pub struct SetAside {
     pub record: Option<JournalRecord>,
 }
 
-/// An operation that failed and that nothing can replace.
+/// A failed operation for which there is no alternative.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {attempt} {}: {cause}", shown(.file.as_deref()))]
 #[non_exhaustive]
 pub struct Failure {
-    /// The attempted operation, to be read before the file.
+    /// The attempted operation, worded to precede the file.
     pub attempt: &'static str,
     /// The file; `None` for the directory itself.
     pub file: Option<OsString>,
@@ -67,8 +67,8 @@ pub struct Failure {
 
 /// Finds the records to settle. Files that are not records are renamed to `.corrupt` and reported. Records under old
 /// names get their new ones, and a record that waited for another cost of its reservation gets the reservation's name
-/// once it is free. A complete record of a writer that is gone is used; its other temporary files are removed after an
-/// hour. Records of other addresses than `base_url` are left alone.
+/// once it is free. A complete record that a dead writer left behind is used; its other temporary files are removed
+/// after an hour. Records of addresses other than `base_url` are left alone.
 ///
 /// Pass the result to [`Seen::note_scan`](super::Seen::note_scan).
 pub fn scan(base_url: &str) -> Next<'_, Result<Scan, Failure>> {
@@ -108,7 +108,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
     for name in names(files, &[Temporary::Written.ending(), Temporary::Taken.ending()]).await? {
         scan.clean_up(&name).await;
     }
-    // Another process may look through the directory too, and have given a record its name after those were read above.
+    // Another process may be scanning too, and may have given a record its name after the names were read above.
     for name in names(files, &[".json", ".waiting"]).await? {
         if !scan.seen.contains(&name)
             && let Some((name, record)) = scan.look_at(name).await
@@ -118,7 +118,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
     }
     if scan.has_moved {
         let synced = files.done(FileOp::Sync).await;
-        synced.map_err(|cause| Failure::of_directory("make durable what was renamed in", cause))?;
+        synced.map_err(|cause| Failure::of_directory("sync", cause))?;
     }
     let mut found = scan.found;
     found
@@ -146,7 +146,7 @@ pub(super) async fn kept(files: &Files<'_>, reason: Aside) -> Result<Vec<SetAsid
 async fn names(files: &Files<'_>, endings: &[&str]) -> Result<Vec<OsString>, Failure> {
     let mut names = match files.list(None).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        result => result.map_err(|cause| Failure::of_directory("read the directory", cause))?,
+        result => result.map_err(|cause| Failure::of_directory("read", cause))?,
     };
     names.retain(|name| endings.iter().any(|ending| has_ending(name, ending)));
     Ok(names)
@@ -235,7 +235,7 @@ impl Scanning<'_> {
                 self.find(record);
             }
             Ok(false) => self.give_way(name, record, &home).await,
-            // Another process has settled it, or moved it to a name that is looked at in the end.
+            // Another process has settled it, or moved it to a name that is checked at the end.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 self.report(name, format!("it cannot be given its proper name: {error}"));
@@ -258,7 +258,7 @@ impl Scanning<'_> {
         };
         if let Err(error) = result {
             let reason = format!(
-                "its reservation has a record of another cost, and this one could not be given a name beside it: {error}"
+                "its reservation has a record of another cost, and this one cannot be put beside it: {error}"
             );
             self.report(name, reason);
         }
@@ -331,7 +331,8 @@ impl Scanning<'_> {
             Ok(File::Record(_) | File::Invalid(_) | File::Nothing) | Err(_) => Ok(()),
         };
         if let Err(error) = cleaned {
-            let reason = format!("an interrupted writer left it, and it cannot be cleaned up: {error}");
+            let reason =
+                format!("an interrupted writer left it behind, and it cannot be cleaned up: {error}");
             self.report(temp, reason);
         }
     }

@@ -1,4 +1,4 @@
-//! A file under a temporary name: either newly written, or taken away from its name.
+//! A file under a temporary name: either newly written, or renamed away from its own name.
 
 use core::time::Duration;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ impl Temp {
         if json.len() > JournalRecord::LARGEST {
             let (size, most) = (json.len(), JournalRecord::LARGEST);
             return Err(io::Error::other(format!(
-                "it has {size} bytes, and at most {most} could be read again"
+                "it has {size} bytes, but only {most} could be read back"
             )));
         }
         let (name, bytes) = (name.to_owned(), json.into());
@@ -36,8 +36,8 @@ impl Temp {
         })
     }
 
-    /// Takes the file of this name away if it is the record of this cost, so that no other process finds it there. If
-    /// the process ends before the file has a name again, the next scan finds a complete record.
+    /// Takes away the file of this name if it is the record of this cost, so that no other process finds it there. If
+    /// the process ends before the file has a proper name again, the next scan finds a complete record.
     pub(super) async fn take(files: &Files<'_>, name: &OsStr, id: &RecordId) -> io::Result<Option<Self>> {
         let is_it = |file: File| matches!(file, File::Record(record) if files.is_of(&record, id));
         if !is_it(files.read(name).await?) {
@@ -76,7 +76,7 @@ impl Temp {
         Ok(is_named)
     }
 
-    /// Replaces an older record of the same cost under this name. Returns `false` if that is gone: look again.
+    /// Replaces an older record of the same cost under this name. Returns `false` if that record is gone: look again.
     pub(super) async fn replace(&mut self, files: &Files<'_>, to: &OsStr, id: &RecordId) -> io::Result<bool> {
         let Some(name) = &self.name else { return Ok(true) };
         match files.rename(name, to, How::Exchange).await {
@@ -113,7 +113,7 @@ impl Temp {
                         return Ok(());
                     }
                 }
-                // Another program named it wrongly.
+                // Another program gave it the wrong name.
                 File::Record(there) if files.is_ours(&there) => {
                     let own = OsString::from(waiting_file_name(there.id()));
                     if !files.move_unless_taken(&waiting, &own).await? {
@@ -237,7 +237,7 @@ pub(super) async fn is_abandoned(files: &Files<'_>, temp: &OsStr, age: Duration)
     }
 }
 
-/// Whether the file was taken away from its name.
+/// Whether the file was renamed away from its own name.
 pub(super) fn was_taken(temp: &OsStr) -> bool {
     has_ending(temp, Temporary::Taken.ending())
 }

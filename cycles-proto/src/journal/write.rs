@@ -1,11 +1,11 @@
-//! The changes of the journal that a machine asks for, and what it means if they fail.
+//! The changes to the journal that a state machine asks for, and what it means if one fails.
 
 use core::time::Duration;
 
 use super::record::{JournalRecord, RecordId, stem, stem_of_cost};
 use crate::outcome::Aside;
 
-/// A change of the journal. It concerns the record of one cost, and never replaces, removes or overwrites a record
+/// A change to the journal. It concerns the record of one cost, and never replaces, removes or overwrites a record
 /// under another key, even of the same reservation.
 #[derive(Clone, Debug)]
 pub enum JournalWrite {
@@ -30,13 +30,13 @@ impl JournalWrite {
     /// What it means for the cost if the change cannot be made, as a sentence.
     pub fn consequence(&self) -> &'static str {
         match self {
-            Self::Put(_) => "Until it is settled, the cost is known to this process only",
+            Self::Put(_) => "Until the cost is settled, only this process knows of it",
             Self::Remove(_) => {
-                "The cost is settled and its record stays, so it is sent again under the same key, which counts once"
+                "The cost is settled but its record stays, so it is sent again under the same key, which counts once"
             }
             Self::SetAside(..) => {
-                "The record was not set aside: if there is one, a later run tries it again, and if not, the cost is known \
-                 to this process only"
+                "The record was not set aside. If there is one, a later run tries it again; if not, only this process \
+                 knows of the cost"
             }
         }
     }
@@ -50,6 +50,6 @@ impl Aside {
     }
 }
 
-/// The deadline of a change of the journal. A change that takes longer, as on a disk that hangs, counts as failed; if
-/// it is made later all the same, that does no harm.
+/// The deadline for a change to the journal. A change that takes longer, as on a disk that hangs, counts as failed; if
+/// it is made later anyway, that does no harm.
 pub const STORE_DEADLINE: Duration = Duration::from_secs(5);

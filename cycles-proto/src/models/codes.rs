@@ -100,7 +100,7 @@ open_enum! {
         ReservationFinalized = "RESERVATION_FINALIZED",
         /// The key was used with another payload.
         IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
-        /// The budget or the reservation counts in another unit.
+        /// The budget or the reservation is in another unit.
         UnitMismatch = "UNIT_MISMATCH",
         /// A scope is over its limit, or would be.
         OverdraftLimitExceeded = "OVERDRAFT_LIMIT_EXCEEDED",
@@ -209,7 +209,7 @@ pub struct ErrorResponse {
     /// The server's message.
     #[serde(default, deserialize_with = "text")]
     pub message: Option<String>,
-    /// The server's name for the request.
+    /// The server's id for the request.
     #[serde(default, deserialize_with = "text")]
     pub request_id: Option<String>,
     /// The trace that the request belongs to: 32 hex digits.

@@ -50,7 +50,7 @@ where
     deserializer.deserialize_map(Members(PhantomData))
 }
 
-/// Reads a text that is informative only: left out if it is not a string, cut if it is long.
+/// Reads a text that is only informative: it is left out if it is not a string, and cut if it is long.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text: Option<String> = if_valid(deserializer)?;
     Ok(text.map(|text| cut(&text).to_owned()))
@@ -63,7 +63,7 @@ pub(super) fn cut(text: &str) -> &str {
         .map_or(text, |(end, _)| &text[..end])
 }
 
-/// Reads a member that is informative only. If it is malformed or larger than 64 KiB, it is left out, so that it does
+/// Reads a member that is only informative. If it is malformed or larger than 64 KiB, it is left out, so that it does
 /// not invalidate the rest.
 pub(super) fn if_valid<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where

@@ -86,7 +86,7 @@ impl JsonObject {
         if depth <= MAX_NESTING {
             return Ok(());
         }
-        let problem = format!("is nested {depth} levels deep: at most {MAX_NESTING} are sent");
+        let problem = format!("is nested {depth} levels deep: at most {MAX_NESTING} are allowed");
         Err(InvalidRequest::new(field, problem))
     }
 

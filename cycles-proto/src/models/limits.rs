@@ -7,7 +7,7 @@ use core::ops::RangeInclusive;
 /// the amount with it.
 pub(crate) const MAX_NESTING: usize = 100;
 
-/// A limit of the protocol that a request breaks. Nothing was sent.
+/// A limit of the protocol that a request breaks. The request was not sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` {problem}")]
 pub struct InvalidRequest {
@@ -30,7 +30,7 @@ impl InvalidRequest {
         &self.field
     }
 
-    /// What is wrong with the field and what would be right, to be read after its name.
+    /// What is wrong with the field and how to fix it, worded to follow the field's name.
     pub fn problem(&self) -> &str {
         &self.problem
     }

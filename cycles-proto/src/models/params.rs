@@ -247,8 +247,8 @@ fn known<T: Display>(name: &str, value: Option<&T>, is_known: fn(&T) -> bool) ->
     }
 }
 
-/// Moves the cursor to the next page, unless the new cursor is blank or the one that was just used, with which a
-/// server would return the same page for ever.
+/// Moves the cursor to the next page, unless the new cursor is blank or is the one that was just used, for which a
+/// server would return the same page forever.
 fn turn(cursor: &mut Option<String>, next: Option<&String>, has_more: Option<bool>) -> bool {
     let leads_on = |next: &&String| !next.is_empty() && cursor.as_ref() != Some(*next);
     *cursor = next.filter(leads_on).filter(|_| has_more != Some(false)).cloned();

@@ -137,7 +137,7 @@ impl ResponseInfo {
 }
 
 impl ResponseInfo {
-    /// A text of the reply for display, without the API key.
+    /// Text of the reply for display, without the API key.
     pub(crate) fn shown<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match &self.key {
             Some(key) => key.redact(text),

@@ -23,7 +23,7 @@ impl RetryAfter {
         let waits = lines().filter_map(|value| {
             let text = value.to_str().ok()?.trim();
             match date(text) {
-                // A moment in the past asks for no wait.
+                // A time in the past means no wait.
                 Some(at) => now.map(|now| Duration::from_secs(at.saturating_sub(now))),
                 None => text.split(',').filter_map(seconds).max(),
             }

@@ -87,7 +87,7 @@ impl Subject {
         self.check_dimensions()
     }
 
-    /// Does the checks of [`Self::check`] for defaults that a request completes: no level is required.
+    /// Like [`Self::check`], for defaults that a request completes: no level is required.
     pub(crate) fn check_partial(&self) -> Result<(), InvalidRequest> {
         if self.levels().iter().all(|(_, value)| value.is_none()) {
             self.check_dimensions()

@@ -14,7 +14,7 @@
 //! // What to reserve for 1,000 tokens of prompt and an answer of at most 500.
 //! assert_eq!(table.estimate("gpt-4o", 1_000, 500)?, Amount::usd_microcents(750_000));
 //! // Look the prices up before the call, by the name that you ask for: the answer may name a dated model that has no
-//! // price, and it has to be paid for all the same.
+//! // price, but it still has to be paid for.
 //! let prices = *table.model("gpt-4o")?;
 //! // The cost, with half of the prompt read from the cache; `None` only on overflow.
 //! let usage = Usage::from_totals(1_000, 500, 200, 0);

@@ -42,7 +42,7 @@ impl PriceTable {
         self
     }
 
-    /// The version, a text of its author's choice.
+    /// The version, in words that the author chose.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -97,7 +97,7 @@ pub enum PriceError {
         /// The version of the table.
         version: String,
     },
-    /// The cost is more than an amount can be.
+    /// The cost is more than an amount can hold.
     #[error("the usage of the model `{0}` costs more than 92233720368.54775807 US dollars")]
     TooMuch(String),
     /// The text is not a price table.
@@ -114,7 +114,7 @@ pub enum PriceError {
         model: Option<String>,
         /// The key that the error is about.
         key: Option<String>,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and how to fix it.
         problem: String,
     },
 }

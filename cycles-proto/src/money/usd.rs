@@ -30,7 +30,7 @@ const MICROCENTS_PER_DOLLAR: i64 = 100 * MICROCENTS_PER_CENT;
 const DECIMALS: usize = 8;
 
 impl Usd {
-    /// No money.
+    /// Zero dollars.
     pub const ZERO: Self = Self(0);
 
     /// The largest amount.
@@ -91,7 +91,7 @@ impl fmt::Display for Usd {
     }
 }
 
-/// The error for a text or an [`Amount`] that is not an amount of US dollars.
+/// The error for text, or an [`Amount`], that is not an amount of US dollars.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an amount of US dollars: {problem}")]
 pub struct InvalidUsd {

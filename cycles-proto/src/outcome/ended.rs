@@ -20,7 +20,7 @@ pub struct Grant {
     pub caps: Option<Box<Caps>>,
     /// The amount that is held.
     pub reserved: Option<Amount>,
-    /// When the lease ends, on the server's clock, as far as is known so far.
+    /// When the lease ends, on the server's clock, as far as is known.
     pub expires_at: Option<UnixMillis>,
 }
 
@@ -30,7 +30,7 @@ pub struct Grant {
 pub enum Outcome {
     /// Nothing is reserved for the caller: the action must not run.
     NotReserved(Box<Error>),
-    /// The reservation was a dry run: the answer that a real one would have had. The action must not run.
+    /// The reservation was a dry run; this is the answer that a real one would have had. The action must not run.
     Evaluated(Box<ReservationCreateResponse>),
     /// Nothing was spent.
     Released(Released),
@@ -49,7 +49,7 @@ impl Outcome {
     }
 }
 
-/// How budget that was not spent was released.
+/// How unspent budget was released.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Released {
@@ -68,14 +68,14 @@ impl Released {
     }
 }
 
-/// Why a reservation is released: a text of at most 256 characters, which the ledger keeps.
+/// Why a reservation is released: at most 256 characters of text, which the ledger keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleaseReason(Cow<'static, str>);
 
 impl ReleaseReason {
     /// The action failed.
     pub const ACTION_FAILED: Self = Self(Cow::Borrowed("action_failed"));
-    /// The caller that reserved went away.
+    /// The caller that made the reservation went away.
     pub const ABANDONED: Self = Self(Cow::Borrowed("abandoned"));
     /// The grant arrived after the caller had stopped waiting for it.
     pub const LATE_GRANT: Self = Self(Cow::Borrowed("late_grant"));
@@ -104,29 +104,29 @@ impl<T: Into<String>> From<T> for ReleaseReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCommit {
-    /// There is no reservation to commit: it was not granted (yet), or it was released. If something was spent all the
-    /// same, charge it with an event.
+    /// There is no reservation to commit: it has not been granted, or it was released. If something was spent
+    /// anyway, charge it with an event.
     #[error(
         "there is no reservation to charge: it was not granted, or it was released. Charge the cost with an event"
     )]
     NotHeld,
-    /// The reservation has already been committed, which is possible only once.
+    /// The reservation has already been committed, and a second commit is not possible.
     #[error(
-        "the reservation has already been committed, which is possible only once. Charge a further cost with an event"
+        "the reservation has already been committed, and a second commit is not possible. Charge any further cost with \
+         an event"
     )]
     AlreadyCommitted,
-    /// The reservation belongs to the process that this one was forked from.
+    /// The reservation was made before a fork, and belongs to the parent process.
     #[error(
-        "the reservation belongs to the process that this one was forked from, which keeps its lease and settles it, so \
-         this cost was not accepted. Reserve in the process that runs the action, with a client that was made after the \
-         fork"
+        "this process was forked from the one that made the reservation, which extends its lease and settles it, so this \
+         cost was not accepted. Reserve in the process that runs the action, with a client that was made after the fork"
     )]
     Forked,
     /// The unit of the cost differs from the unit of the reservation.
     #[error(
         "the cost is in {given}, but the reservation is in {reserved}, so this cost was not sent. Spending that was \
-         reported before is charged; if there is none, the budget is held until its lease ends. Charge what is missing \
-         with an event"
+         reported earlier is charged; if there is none, the budget is held until its lease ends. Charge the missing \
+         amount with an event"
     )]
     #[non_exhaustive]
     WrongUnit {
@@ -135,10 +135,11 @@ pub enum InvalidCommit {
         /// The unit of the cost.
         given: Unit,
     },
-    /// An item of a metered stream could not be counted. The cost of the others is charged as a part.
+    /// An item of a metered stream could not be counted. The cost of the other items is charged and marked as partial.
     #[error(
         "an item of a metered stream cost {given}, which cannot be counted: {}. The cost of the other items is charged \
-         as a part; if they cost nothing, the budget is held until its lease ends. Charge this item with an event",
+         and marked as partial; if they cost nothing, the budget is held until its lease ends. Charge this item with \
+         an event",
         uncountable(given, reserved)
     )]
     #[non_exhaustive]
@@ -151,14 +152,14 @@ pub enum InvalidCommit {
     /// An item of a metered stream was consumed, and the code that computes its cost panicked.
     #[error(
         "an item of a metered stream was consumed, but its cost is unknown, because the code that computes it \
-         panicked. The cost of the other items is charged as a part; if they cost nothing, the budget is held until its \
-         lease ends. Charge this item with an event"
+         panicked. The cost of the other items is charged and marked as partial; if they cost nothing, the budget is \
+         held until its lease ends. Charge this item with an event"
     )]
     NotTold,
     /// The amount or the key breaks a limit.
     #[error(
-        "{0}. This cost was not sent. Spending that was reported before is charged; if there is none, the budget is \
-         held until its lease ends. Charge what is missing with an event"
+        "{0}. This cost was not sent. Spending that was reported earlier is charged; if there is none, the budget is \
+         held until its lease ends. Charge the missing amount with an event"
     )]
     Invalid(InvalidRequest),
 }
@@ -168,9 +169,9 @@ fn uncountable(given: &Amount, reserved: &Unit) -> String {
     if given.unit != *reserved {
         format!("the reservation is in {reserved}")
     } else if given.amount < 0 {
-        "it is less than 0".to_owned()
+        "it is negative".to_owned()
     } else {
-        "with the others it is more than 2⁶³ − 1".to_owned()
+        "it would raise the total above 2⁶³ − 1".to_owned()
     }
 }
 

@@ -15,7 +15,7 @@ pub enum Event {
     /// The first attempt to reserve failed, and the client asks once more under the same key.
     #[non_exhaustive]
     ReservingAgain {
-        /// What came back.
+        /// The error.
         error: Box<Error>,
     },
     /// The reservation is held, and the action may run.
@@ -27,29 +27,29 @@ pub enum Event {
     /// The lease was extended.
     #[non_exhaustive]
     LeaseExtended {
-        /// Whose lease it is.
+        /// The reservation.
         reservation_id: ReservationId,
-        /// The extension that was asked for by hand; `None` if the heartbeat sent it.
+        /// The extension that the caller asked for; `None` if the heartbeat sent it.
         ticket: Option<Ticket>,
         /// When the lease ends now, on the server's clock.
         expires_at: UnixMillis,
     },
-    /// An extension that was asked for by hand failed. The heartbeat continues as before.
+    /// An extension that the caller asked for failed. The heartbeat continues as before.
     #[non_exhaustive]
     ExtendFailed {
-        /// Whose lease it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// The extension.
         ticket: Ticket,
-        /// What came back; `None` if the reservation ended first.
+        /// The error; `None` if the reservation ended first.
         error: Option<Box<Error>>,
     },
     /// A beat failed and will be tried again. The action is not affected.
     #[non_exhaustive]
     BeatFailed {
-        /// Whose lease it is.
+        /// The reservation.
         reservation_id: ReservationId,
-        /// What came back.
+        /// The error.
         error: Box<Error>,
         /// The wait before the next attempt.
         retry_in: Duration,
@@ -58,28 +58,28 @@ pub enum Event {
     /// until the lease and its grace period are over, by an event after that.
     #[non_exhaustive]
     HeartbeatStopped {
-        /// Whose lease it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// Which rule stopped it.
         reason: Stop,
-        /// What came back, if that is the reason.
+        /// The error, if that is the reason.
         error: Option<Box<Error>>,
-        /// How long the lease still lasts at least; `None` if that is not known.
+        /// How much longer the lease lasts, at least; `None` if that is not known.
         lease_lasts: Option<Duration>,
     },
-    /// The lease ended while the action runs, according to the ledger or to the clock: budget is no longer held for
+    /// The lease ended while the action was running, according to the ledger or the clock: budget is no longer held for
     /// what the action spends. If the ledger does not say how long a lease lasts, the clock decides only once the
     /// heartbeat has stopped.
     #[non_exhaustive]
     LeaseLost {
-        /// Whose lease it was.
+        /// The reservation.
         reservation_id: ReservationId,
     },
     /// A cost could not be accepted, or an item of a metered stream could not be counted, and the reservation has
     /// ended without it.
     #[non_exhaustive]
     CostNotTaken {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// What is wrong with it.
         why: Box<InvalidCommit>,
@@ -90,7 +90,7 @@ pub enum Event {
     /// Something other than the amount broke a limit and was left out of the commit. The commit continues.
     #[non_exhaustive]
     CommitTrimmed {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// What was left out, and which limit it broke.
         problem: InvalidRequest,
@@ -99,9 +99,9 @@ pub enum Event {
     /// this process knows of the cost until it is settled.
     #[non_exhaustive]
     JournalFailed {
-        /// Whose record it is.
+        /// The reservation.
         reservation_id: ReservationId,
-        /// What the system said.
+        /// The failure, as the system reported it.
         failure: StoreFailure,
     },
     /// A file in the journal is not a readable record; it was renamed and kept, because it may hold a cost. Or the
@@ -118,7 +118,7 @@ pub enum Event {
     /// reservation, so the other is refused and set aside, unless an event charges it.
     #[non_exhaustive]
     SecondCost {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// The key that it is settled under.
         idempotency_key: IdempotencyKey,
@@ -138,9 +138,9 @@ pub enum Event {
     /// An attempt to settle failed.
     #[non_exhaustive]
     SettlementFailed {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
-        /// What came back.
+        /// The error.
         error: Box<Error>,
         /// The wait before the next attempt; `None` if this settlement makes no more attempts.
         retry_in: Option<Duration>,
@@ -148,25 +148,25 @@ pub enum Event {
     /// The reservation is over, so its cost is settled by an event under the same key.
     #[non_exhaustive]
     SettlingByEvent {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
     },
     /// A cost that took more than one attempt, or that an earlier run left, is in the ledger now. Earlier events about
     /// it are no longer a concern.
     #[non_exhaustive]
     SettledLate {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// What became of it.
         receipt: Box<Receipt>,
     },
     /// A cost is settled, but the ledger charged less than the action cost, because the budget had no more and its
-    /// overage policy permits that. The rest is in no ledger, and the client does not try again; charge it with an
-    /// event once the budget has enough. A charge in another unit than the cost pays nothing of it: find out what the
+    /// overage policy permits that. The rest is not in any ledger, and the client does not try again; charge it with an
+    /// event once the budget has enough. A charge in a different unit covers none of the cost: find out what the
     /// server did before you charge again.
     #[non_exhaustive]
     ChargedLess {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// What the action cost.
         actual: Amount,
@@ -180,7 +180,7 @@ pub enum Event {
     /// all.
     #[non_exhaustive]
     CostUnrecorded {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// The cost. Charge it by hand under the same key: while the server remembers the key, it counts once.
         actual: Option<Amount>,
@@ -191,7 +191,7 @@ pub enum Event {
     /// decide about.
     #[non_exhaustive]
     SetAside {
-        /// Whose cost it is.
+        /// The reservation.
         reservation_id: ReservationId,
         /// Why it was set aside.
         reason: Aside,
@@ -217,9 +217,9 @@ pub enum Event {
     /// An attempt to release failed. In any case the budget is free again when the lease ends.
     #[non_exhaustive]
     ReleaseFailed {
-        /// Whose budget it is.
+        /// The reservation.
         reservation_id: ReservationId,
-        /// What came back.
+        /// The error.
         error: Box<Error>,
         /// The wait before the next attempt; `None` if there is none.
         retry_in: Option<Duration>,

@@ -1,4 +1,4 @@
-//! Why a call has no answer.
+//! Why a call got no answer.
 
 use core::fmt;
 use std::error::Error as StdError;
@@ -23,7 +23,7 @@ pub enum FailureKind {
     Lost,
     /// The head or the body of the response was larger than allowed.
     TooLarge,
-    /// The call was given up before it began: the transport or the async runtime that had it ended, or dropped it.
+    /// The call was abandoned before it began: the transport or the async runtime that had it ended, or dropped it.
     NotMade,
     /// The call was withdrawn before it began, because nobody waited for it any more or there was nothing left to
     /// send.
@@ -48,7 +48,7 @@ impl FailureKind {
         }
     }
 
-    /// Whether idle connections may be dead too: a device on the way can drop all of them at once without notice.
+    /// Whether idle connections may be dead too: a device in between can drop all of them at once without notice.
     pub(crate) fn suggests_dead_connections(self) -> bool {
         match self {
             Self::Timeout | Self::Lost => true,
@@ -75,7 +75,7 @@ impl FailureKind {
             Self::Lost => "the connection was lost",
             Self::TooLarge => "the answer is too large",
             Self::NotMade => {
-                "the call was given up before it began: its transport or its runtime ended, or dropped it"
+                "the call was abandoned before it began: its transport or its runtime ended, or dropped it"
             }
             Self::Withdrawn => "it was withdrawn before it was sent",
             Self::Queued => "the client was already at its limit of concurrent calls",

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 /// What is left after a flush.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "it tells whether costs are left to be settled"]
+#[must_use = "it says whether any costs are still unsettled"]
 #[non_exhaustive]
 pub struct Flushed {
     /// Reservations of this process that are still being settled or released.
@@ -12,28 +12,28 @@ pub struct Flushed {
     /// Records in the journal that are not settled; a later run settles them. After a `flush_stale`, records that were
     /// set aside as stale count here.
     pub recorded: usize,
-    /// Costs of this process that are in no record, and that the client does not try to settle any more. They are in
+    /// Costs of this process that have no record, and that the client no longer tries to settle. They are in
     /// the ledger only if an attempt got through and its answer was lost. Either every attempt failed and there is no
     /// journal, or it could not be written; or a cost or an item of a stream could not be accepted
-    /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)). The callers that handed them over have an error or a
-    /// receipt for each, and observers an event.
+    /// ([`Event::CostNotTaken`](super::Event::CostNotTaken)). The callers that handed them over got an error or a
+    /// receipt for each, and observers got an event.
     pub unrecorded: usize,
     /// Costs of this process that were not charged in full: the budget had no more and the overage policy permits
     /// that, or the server charged another unit ([`Event::ChargedLess`](super::Event::ChargedLess)).
     pub charged_less: usize,
-    /// Costs that are in no ledger and that the client no longer sends. Since it was created, their records were set
-    /// aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about them;
-    /// observers had an event for each.
+    /// Costs that are in no ledger and that the client no longer sends. Since the client was created, their records
+    /// were set aside as `*.rejected` or `*.stale`, or files that may be records as `*.corrupt`. A person decides about
+    /// them; observers got an event for each.
     pub set_aside: usize,
-    /// Whether these are all records. If not, the time was up before the journal was read, or it could not be read;
-    /// observers have an event for that.
+    /// Whether all records are counted. If not, the time was up before the journal was read, or it could not be read;
+    /// observers got an event for that.
     pub is_certain: bool,
 }
 
 impl Flushed {
     /// How long a flush whose time is up waits for a last look at the journal, if [that may
     /// help](crate::session::Session::flush), before it reports that it is not [certain](Self::is_certain): other
-    /// processes may have settled their records meanwhile.
+    /// processes may have settled their records in the meantime.
     pub const LAST_LOOK: Duration = Duration::from_secs(1);
 
     /// A result with nothing left, the starting point of a count.

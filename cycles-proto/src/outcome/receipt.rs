@@ -9,14 +9,14 @@ use crate::outcome::{Aside, Error};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Receipt {
-    /// The reservation was committed. Without a response, an earlier attempt had committed it.
+    /// The reservation was committed. If there is no response, an earlier attempt had committed it.
     Committed(Option<Arc<CommitResponse>>),
     /// The reservation had ended, and an event charged the cost instead.
     RecoveredViaEvent(Arc<EventCreateResponse>),
     /// The cost is not settled yet.
     #[non_exhaustive]
     Pending {
-        /// What came back last, if anything did.
+        /// The last error, if there was one.
         error: Option<Box<Error>>,
         /// Whether the cost is in a record, from which later attempts settle it. Without a record, this was the last
         /// attempt.
@@ -25,15 +25,15 @@ pub enum Receipt {
     /// The ledger refused the cost for good. Its record, if there is one, is set aside.
     #[non_exhaustive]
     Rejected {
-        /// What the ledger said.
+        /// The ledger's error.
         error: Option<Box<Error>>,
         /// What the action cost; `None` if the record was written by another program and does not say.
         actual: Option<Amount>,
         /// The reservation's final status, if the ledger said that the reservation is finalized or that the key was
-        /// used for another request, and if the status could be found out. `COMMITTED`: it was committed under another
+        /// used for another request, and if the status is known. `COMMITTED`: it was committed under another
         /// key, or with another amount under this one. `RELEASED`: the budget was given back although it was spent.
         found: Option<ReservationStatus>,
-        /// What the ledger has charged to the reservation instead of the cost, if that could be found out.
+        /// What the ledger has charged to the reservation instead of the cost, if that is known.
         charged: Option<Amount>,
         /// Whether its record is kept for a person. If not, there is no journal or it cannot be written, and the cost
         /// is not on disk.
@@ -42,7 +42,7 @@ pub enum Receipt {
     /// The server may have forgotten the key, so that sending the cost again could count it twice. The record is set
     /// aside.
     Stale,
-    /// The lease was lost while the action ran, and its [policy](crate::guarded::HeartbeatPolicy) asks to report that.
+    /// The lease was lost while the action ran, and its [policy](crate::guarded::HeartbeatPolicy) says to report that.
     /// The inner receipt says what became of the cost.
     LeaseLost(Box<Self>),
 }
@@ -66,7 +66,7 @@ impl Receipt {
         }
     }
 
-    /// What the ledger has charged, if it said so. It did not if an earlier attempt had committed the reservation.
+    /// What the ledger charged, if that is known. It is not if an earlier attempt had committed the reservation.
     pub fn charged(&self) -> Option<&Amount> {
         match self {
             Self::Committed(Some(reply)) => Some(&reply.charged),
@@ -77,8 +77,8 @@ impl Receipt {
         }
     }
 
-    /// Whether the cost is in no record and the client has given up on it. As far as is known it is in no ledger; if
-    /// the last answers were lost it may be in one, and the [error](Self::error) says so.
+    /// Whether the cost has no record and the client has given up on it. As far as is known, it is not in the ledger;
+    /// if the last answers were lost, it may be, and the [error](Self::error) says so.
     pub fn is_unrecorded(&self) -> bool {
         match self {
             Self::Pending { is_recorded, .. } | Self::Rejected { is_recorded, .. } => !is_recorded,
@@ -87,7 +87,7 @@ impl Receipt {
         }
     }
 
-    /// Whether the cost is in no ledger and its record is kept for a person to decide about.
+    /// Whether the cost is not in the ledger and its record is kept for a person to decide about.
     pub fn is_set_aside(&self) -> bool {
         self.aside().is_some() && !self.is_unrecorded()
     }
@@ -125,7 +125,7 @@ impl Receipt {
     }
 
     /// This receipt, now that it is known whether the cost is in a record. A cost that should have been set aside but
-    /// is in no record becomes `pending`, with no attempt to follow.
+    /// has no record becomes `pending`, with no attempt to follow.
     pub(crate) fn stored(self, is_stored: bool, pending: impl FnOnce() -> Self) -> Self {
         match self {
             Self::Stale if !is_stored => pending(),
@@ -160,10 +160,10 @@ impl Receipt {
         }
     }
 
-    /// Returns the error if the cost is not in the ledger and no record will bring it there, or else the receipt.
+    /// Returns the error if the cost is not in the ledger and has no record to settle it from, or else the receipt.
     ///
     /// # Errors
-    /// What the ledger said, or [`Error::Unrecorded`] with what came back last.
+    /// The ledger's error, or [`Error::Unrecorded`] with the last error.
     pub fn into_result(self) -> Result<Self, Error> {
         match self {
             Self::Rejected {
@@ -183,7 +183,7 @@ impl Receipt {
     }
 }
 
-/// The part of the cost that a charge pays: nothing if it is in another unit or negative.
+/// The part of the cost that a charge covers: nothing if the charge is in another unit or negative.
 fn paid(actual: &Amount, charged: &Amount) -> i64 {
     if actual.unit == charged.unit {
         charged.amount.max(0)

@@ -1,6 +1,6 @@
 //! Why a heartbeat stops.
 
-/// Why the heartbeat no longer extends a lease. The lease runs out in its own time, and commits are still accepted.
+/// Why the heartbeat no longer extends a lease. The lease runs out on its own, and commits are still accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {

@@ -19,15 +19,15 @@ impl Aside {
     }
 }
 
-/// Why a change of the journal could not be made durable, and what that means for the cost.
+/// Why a change to the journal could not be made durable, and what that means for the cost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 #[non_exhaustive]
 pub struct StoreFailure {
     /// What happened.
     pub message: String,
-    /// Whether the change was made all the same, and only a crash of the machine could undo it. The cost is in its
-    /// record then, and does not count as lost.
+    /// Whether the change was made anyway, so that only a crash of the machine could undo it. In that case, the cost
+    /// is in its record and does not count as lost.
     pub is_made: bool,
 }
 

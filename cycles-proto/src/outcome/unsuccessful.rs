@@ -38,7 +38,7 @@ impl Unsuccessful {
         self.info.status() == 401 && message == Some(OUTAGE)
     }
 
-    /// Whether the reply proves that the operation was not done, neither by this attempt nor by an earlier one
+    /// Whether the reply proves that the operation was not done, either by this attempt or by an earlier one
     /// (`may_be_done`: an earlier attempt may have done it).
     ///
     /// Only a refusal by the ledger itself, with a known code, proves that. If an earlier attempt may have been acted
@@ -68,7 +68,7 @@ impl Unsuccessful {
     }
 
     /// Whether the error does not name the request. All of the ledger's own errors do, so this one may come from
-    /// something on the way that speaks in the ledger's words.
+    /// an intermediary that imitates the ledger's errors.
     pub(crate) fn is_nameless(&self) -> bool {
         let error = self.error.as_ref();
         error.is_some_and(|error| error.request_id.is_none())

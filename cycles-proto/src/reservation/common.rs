@@ -23,7 +23,7 @@ pub(super) struct Common {
     pub(super) spreads_beats: bool,
     pub(super) tickets: Tickets,
     pub(super) events: Events,
-    /// How many attempts to reserve were handed out. They come before everything else of a reservation, so their
+    /// How many attempts to reserve were handed out. They come before everything else in a reservation, so their
     /// tickets are 1 to this number.
     pub(super) attempts_to_reserve: u64,
     /// The latest time that the driver passed in.
@@ -102,7 +102,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Starts its time now.
+    /// Starts the time of the attempt now.
     pub(super) fn begins(&mut self, now: Now) {
         self.deadline = now.mono.saturating_add(self.timeout);
     }
@@ -129,7 +129,7 @@ pub(super) struct Attempted {
     pub(super) said: Answer,
 }
 
-/// The request of a reservation, as far as its later phases need it.
+/// The parts of a reservation's request that its later phases need.
 #[derive(Clone, Debug)]
 pub(super) struct About {
     pub(super) purpose: Arc<Purpose>,

@@ -25,7 +25,7 @@ pub(super) struct Held {
     heartbeat: Heartbeat,
     /// A lower bound of the cost so far.
     spent: i64,
-    /// The cost so far of a metered stream.
+    /// The cost of a metered stream so far.
     counted: i64,
     /// Why a cost that was handed over or reported could not be accepted. It proves that there is a cost.
     untaken: Option<Box<InvalidCommit>>,

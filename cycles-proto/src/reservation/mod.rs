@@ -4,7 +4,7 @@
 //!           ┌───────────── Reserving ──── refused, failed, dry run ───────────────┐
 //!           │ granted,         │ granted                                          │
 //!           │ no time left     ▼                                                  ▼
-//!           │                 Held ◄──┐ beats, extensions by hand               Ended
+//!           │                 Held ◄──┐ beats, manual extensions                Ended
 //!           ▼                │   │ └──┘                                       ▲ ▲ ▲ ▲
 //!      Verifying ─ extended ►│   │ commit, or left with a known cost          │ │ │ │
 //!           │                │   └───► its Settlement (and beats) ─ receipt ──┘ │ │ │
@@ -257,7 +257,7 @@ impl Reservation {
         Reader::new(self.common.config.api_key(), reads)
     }
 
-    /// Reports that a change of the journal was made, or why it could not be made.
+    /// Reports that a change to the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.common.at(now);
         if let Some(settlement) = self.settlement_mut() {
@@ -265,8 +265,8 @@ impl Reservation {
         }
     }
 
-    /// Raises the reported spend to at least this amount; lower amounts than before change nothing. If no cost is
-    /// handed over later, this amount is committed.
+    /// Raises the reported spend to at least this amount; a lower amount changes nothing. If no cost is handed over
+    /// later, this amount is committed.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost was
@@ -290,7 +290,7 @@ impl Reservation {
     }
 
     /// Reports the amount that a [meter](Self::meter) has counted so far, which may be more or less than before. If
-    /// the meter does not come to its [end](Self::end_meter), this amount is committed, unless more was
+    /// the meter never reaches its [end](Self::end_meter), this amount is committed, unless more was
     /// [spent](Self::spent).
     ///
     /// # Errors
@@ -343,7 +343,7 @@ impl Reservation {
         self.release(now, ReleaseReason::ABANDONED);
     }
 
-    /// Extends the lease by hand, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
+    /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
     /// The ticket comes back in [`Event::LeaseExtended`](crate::outcome::Event::LeaseExtended) or
     /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). A heartbeat that had stopped starts again. `None`
     /// if nothing is held.
@@ -352,12 +352,12 @@ impl Reservation {
         Some(held.extend(common, millis_ceil(by)))
     }
 
-    /// The grant; `None` before it was granted, and after it was released or settled.
+    /// The grant; `None` before the reservation is granted, and after it is released or settled.
     pub fn grant(&self) -> Option<&Grant> {
         Some(&self.holding()?.grant)
     }
 
-    /// What it is held for: the request's subject, with what the configuration adds, and action.
+    /// What it is held for: the action, and the request's subject, completed from the configuration.
     pub fn purpose(&self) -> Option<&Arc<Purpose>> {
         Some(self.holding()?.purpose())
     }
@@ -373,7 +373,7 @@ impl Reservation {
         }
     }
 
-    /// Whether the lease is over by the clock, even if the machine was not polled since.
+    /// Whether the lease is over by the clock, even if the machine has not been polled since.
     pub(crate) fn is_lost(&self, now: Now) -> bool {
         self.holding().is_some_and(|held| held.is_lost(now))
     }
@@ -404,7 +404,7 @@ impl Reservation {
     }
 
     /// Takes the time of an input. A lease that is over by then is reported as lost, whatever the input is: its caller
-    /// may have seen that by the clock.
+    /// may have seen that from the clock.
     fn at(&mut self, now: Now) -> Now {
         let now = self.common.at(now);
         if let Phase::Held(held) = &mut self.phase {
@@ -435,7 +435,7 @@ impl Reservation {
         }
     }
 
-    /// The attempt that the machine waits for. A settlement keeps its own time.
+    /// The attempt that the machine waits for. A settlement times its own attempts.
     fn attempt(&self) -> Option<Attempt> {
         match &self.phase {
             Phase::Reserving(reserving) => reserving.attempt(),

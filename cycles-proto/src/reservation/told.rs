@@ -16,7 +16,7 @@ pub struct Told {
     lease_is_lost: bool,
     release_failed: bool,
     uncounted: Option<Box<InvalidCommit>>,
-    /// Extensions by hand that were answered, with results that are not taken yet.
+    /// Manual extensions that were answered, and whose results have not been taken yet.
     extended: Vec<(Ticket, Extended)>,
 }
 
@@ -70,7 +70,7 @@ impl Told {
             .unwrap_or_else(|| InvalidCommit::NotHeld.into())))
     }
 
-    /// Returns the result of an extension by hand, once.
+    /// Returns the result of a manual extension, once.
     pub fn extended(&mut self, ticket: Ticket) -> Option<Result<UnixMillis, Error>> {
         let position = self.extended.iter().position(|(known, _)| *known == ticket)?;
         let answer = self.extended.swap_remove(position).1;

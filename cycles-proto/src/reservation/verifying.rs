@@ -46,7 +46,7 @@ enum Found {
     Refused,
     /// The reservation has ended, with this status if that is known.
     Over(Option<ReservationStatus>),
-    /// No answer, or one without meaning.
+    /// No answer, or one that decides nothing.
     Nothing,
 }
 

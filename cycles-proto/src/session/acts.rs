@@ -24,7 +24,7 @@ use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 use crate::wire::Operation;
 
-/// The key of an extension that was asked for by hand.
+/// The key of a manual extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtendKey {
     reservation: ReservationKey,
@@ -58,8 +58,8 @@ impl Session {
         Ok(ReservationKey(key))
     }
 
-    /// Raises the reported spend to at least this amount; lower amounts than before change nothing. If no cost is
-    /// handed over later, this amount is committed.
+    /// Raises the reported spend to at least this amount; a lower amount changes nothing. If no cost is handed over
+    /// later, this amount is committed.
     ///
     /// # Errors
     /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost was
@@ -117,7 +117,7 @@ impl Session {
         self.remove_if_done_with(key.0);
     }
 
-    /// Extends the lease by hand, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
+    /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
     /// `None` if nothing is held.
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.at(now);
@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// Sets whether a blocked caller makes the calls of this reservation on its own thread, so that they take no
-    /// place. Extensions take places all the same.
+    /// place. Extensions still take places.
     pub fn helps(&mut self, key: ReservationKey, is_helped: bool) {
         if let Some(reservation) = self.reservations.get_mut(key.0) {
             reservation.is_helped = is_helped;
@@ -243,7 +243,7 @@ impl Session {
     }
 
     /// Makes the machine of a reservation panic, as a bug in it would, without calling the panic hook. For tests of
-    /// what must hold in spite of that.
+    /// what must hold despite that.
     ///
     /// # Panics
     /// If the reservation has a machine.
@@ -304,7 +304,7 @@ impl Session {
         self.look(key, |told, machine| told.released(machine))
     }
 
-    /// Returns the end of the lease after an extension by hand, once.
+    /// Returns the end of the lease after a manual extension, once.
     pub fn extended(&mut self, key: ExtendKey) -> Option<Result<UnixMillis, Error>> {
         self.look(key.reservation, |told, _| told.extended(key.ticket))
     }

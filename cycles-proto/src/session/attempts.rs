@@ -117,7 +117,7 @@ impl Session {
         }
     }
 
-    /// Tells a reservation that its call has a place. It keeps the time of its calls itself, and the time begins now,
+    /// Tells a reservation that its call has a place. The reservation times its calls itself, and the time begins now,
     /// however short the wait was.
     fn end_wait(&mut self, now: Now, key: SlabKey) {
         if let Some(Attempt {
@@ -141,7 +141,7 @@ impl Session {
         let end = now.mono.saturating_add(attempt.timeout);
         (attempt.since, attempt.end) = (since, end);
         match attempt.of {
-            // A reservation keeps the time itself.
+            // A reservation times its calls itself.
             Of::Reservation(_) => self.set_attempt_timer(key, None),
             Of::Call(call) => {
                 self.set_attempt_timer(key, Some(end));
@@ -187,7 +187,7 @@ impl Session {
     }
 
     /// Marks a step as handed out. Returns `false` if it is obsolete: the call has been withdrawn, or the withdrawn
-    /// call answered.
+    /// call has been answered.
     pub(super) fn hand_out(&mut self, now: Now, step: &Step) -> bool {
         match step {
             Step::Send(call) => {
@@ -294,8 +294,8 @@ impl Session {
         }
     }
 
-    /// Withdraws attempts that have not begun, because the caller left. If the reservation may have been made all the
-    /// same, they are still sent, so that it can be given back.
+    /// Withdraws attempts that have not begun, because the caller left. If the reservation may have been made anyway,
+    /// they are still sent, so that it can be given back.
     pub(super) fn withdraw_what_did_not_begin(&mut self, now: Now, key: SlabKey) {
         let is_sure = |machine: &Reservation| !machine.may_be_reserved();
         let reservation = self.reservations.get(key);

@@ -7,7 +7,7 @@ use crate::outcome::{Failure, FailureKind};
 use crate::reservation::Reservation;
 use crate::time::Now;
 
-/// How a session ends. In all of these ways, no reservation and no call is started, and no journal is read.
+/// How a session ends. In every case, no new reservation or call is started, and no journal is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Close {
     /// Everything under way continues to its end: leases are extended, and costs are accepted and settled.
@@ -21,7 +21,7 @@ pub enum Close {
 }
 
 impl Session {
-    /// Closes the session. Calling it again can only tighten the way of closing, in the order of [`Close`].
+    /// Closes the session. Calling it again can only make the close stricter, in the order of [`Close`].
     pub fn close(&mut self, now: Now, how: Close) {
         let now = self.at(now);
         if self.closed.is_some_and(|before| before >= how) {
@@ -47,24 +47,24 @@ impl Session {
         self.closed
     }
 
-    /// Whether all requested changes of journals have been reported. This stays `false` while a disk hangs.
+    /// Whether all requested changes to journals have been reported. This stays `false` while a disk hangs.
     pub fn is_written(&self) -> bool {
         self.outstanding.is_written()
     }
 
-    /// Whether the session waits for a change of a journal: requested, not reported, and not overdue.
+    /// Whether the session waits for a change to a journal: requested, not reported, and not overdue.
     pub fn awaits_writes(&self) -> bool {
         self.outstanding.awaits_writes()
     }
 
-    /// Whether a process that ended now could lose a cost: a change of a journal is awaited, or a known cost is neither
+    /// Whether a process that ended now could lose a cost: a change to a journal is awaited, or a known cost is neither
     /// settled nor in a record.
     pub fn has_costs_at_risk(&self) -> bool {
         let is_at_risk = |entry: &Entry| entry.machine().is_some_and(Reservation::has_cost_in_memory);
         self.awaits_writes() || self.reservations.iter().any(|(_, entry)| is_at_risk(entry))
     }
 
-    /// Whether the session waits for a change of this reservation's record.
+    /// Whether the session waits for a change to this reservation's record.
     pub fn awaits_write_of(&self, key: ReservationKey) -> bool {
         self.outstanding.awaits_write_of(key.0)
     }

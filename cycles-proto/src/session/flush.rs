@@ -72,7 +72,7 @@ impl Session {
         self.drop_wake(Key::Flush(key));
     }
 
-    /// What is not settled yet of this principal's costs.
+    /// The part of this principal's costs that is not settled yet.
     pub fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         let now = self.at(now);
         self.left_of(now, caller.principal)

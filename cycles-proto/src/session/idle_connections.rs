@@ -1,4 +1,4 @@
-//! Whether idle connections may be dead: a device on the way can drop all of them at once without notice.
+//! Whether idle connections may be dead: a device in between can drop all of them at once without notice.
 
 use crate::outcome::FailureKind;
 
@@ -23,8 +23,8 @@ impl IdleConnections {
         (is_fresh, Since(self.closings))
     }
 
-    /// Notes that an attempt that began then got no answer. It says nothing about connections that were made since the
-    /// last closing.
+    /// Notes that an attempt that began at that point got no answer. That says nothing about connections that were made
+    /// since the last closing.
     pub(super) fn note_failure(&mut self, since: Since, kind: FailureKind) {
         self.may_be_dead |= kind.suggests_dead_connections() && since == Since(self.closings);
     }

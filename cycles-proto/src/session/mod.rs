@@ -1,4 +1,4 @@
-//! A session: everything that belongs to one client, that is its reservations, its calls, and the journal of earlier
+//! A session: everything that belongs to one client, namely its reservations, its calls, and the journal of earlier
 //! runs.
 //!
 //! One loop drives a session: [`poll`](Session::poll) says what to do, and the driver reports the results. Callers act

@@ -68,13 +68,13 @@ pub(super) struct Reading {
     pub(super) timer: Option<Duration>,
 }
 
-/// One change of a journal.
+/// One change to a journal.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) reservation: SlabKey,
     pub(super) principal: Principal,
     pub(super) inner: Ticket,
-    /// The record that it creates, if it does.
+    /// The record that it creates, if it creates one.
     pub(super) puts: Option<Box<RecordId>>,
     /// Whether it is overdue, so that nothing waits for it any more.
     pub(super) is_late: bool,
@@ -85,7 +85,7 @@ pub(super) struct Write {
 #[derive(Debug)]
 pub(super) struct OutstandingWork {
     known: Slab<Outstanding>,
-    /// Exchanges whose places were written off, but which may still bring a grant.
+    /// Attempts whose places were written off, but which may still bring a grant.
     written_off: VecDeque<SlabKey>,
 }
 
@@ -174,21 +174,21 @@ impl OutstandingWork {
         !self.known.iter().any(|(_, outstanding)| is_write(outstanding))
     }
 
-    /// Whether a write is waited for.
+    /// Whether the session waits for a write.
     pub(super) fn awaits_writes(&self) -> bool {
         let is_awaited =
             |outstanding: &Outstanding| matches!(outstanding, Outstanding::Write(write) if !write.is_late);
         self.known.iter().any(|(_, outstanding)| is_awaited(outstanding))
     }
 
-    /// Whether a write of this reservation is waited for.
+    /// Whether the session waits for a write of this reservation.
     pub(super) fn awaits_write_of(&self, reservation: SlabKey) -> bool {
         let is_its = |outstanding: &Outstanding| matches!(outstanding, Outstanding::Write(write) if !write.is_late && write.reservation == reservation);
         self.known.iter().any(|(_, outstanding)| is_its(outstanding))
     }
 
-    /// Whether nothing is waited for. Exchanges that were written off and writes that are overdue may never be
-    /// reported.
+    /// Whether the session waits for nothing. Attempts whose places were written off and overdue writes do not count,
+    /// because they may never be reported.
     pub(super) fn is_empty(&self) -> bool {
         self.known.iter().all(|(_, outstanding)| match outstanding {
             Outstanding::Attempt(attempt) => matches!(attempt.state, State::WrittenOff),

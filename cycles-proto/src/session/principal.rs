@@ -21,7 +21,7 @@ pub(super) struct PrincipalState {
     pub(super) tally: Tally,
     /// Whether the driver holds the claim to the journal.
     pub(super) has_claim: bool,
-    /// Whether the last awaited change of the journal was overdue, and none has been made since. The session waits
+    /// Whether the last awaited change to the journal was overdue, and none has been made since. The session waits
     /// only once for a disk that hangs.
     pub(super) is_journal_late: bool,
     pub(super) timer: Option<Duration>,
@@ -126,7 +126,7 @@ impl Principals {
         }
     }
 
-    /// Notes that a reservation has ended or is not driven any more.
+    /// Notes that a reservation has ended or is no longer driven.
     pub(super) fn ended(
         &mut self,
         now: Now,
@@ -195,7 +195,7 @@ impl PrincipalState {
         starts
     }
 
-    /// What is left at this time.
+    /// What is left to settle at this time.
     pub(super) fn left(&self, now: Now) -> Flushed {
         Flushed::new(
             self.replayer.as_ref(),

@@ -35,7 +35,7 @@ pub enum Step {
     Unclaim(Principal),
     /// Pass this event to this observer; there is nothing to report back.
     Notify(ObserverId, Event),
-    /// Poll again at this time, or after the next report or action of a caller; with `None`, only after that.
+    /// Poll again at this time, or after the next report or caller's action; with `None`, only after one of those.
     Wait(Option<Duration>),
 }
 

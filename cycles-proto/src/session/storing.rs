@@ -20,7 +20,7 @@ use crate::time::Now;
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 
 impl Session {
-    /// Reports that a change of a journal was made, or why it could not be made.
+    /// Reports that a change to a journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let now = self.at(now);
         let key = outstanding::key(ticket);
@@ -148,7 +148,7 @@ impl Session {
             .replay(principal, |replayer| replayer.handle_unreadable(now, inner));
     }
 
-    /// Gives up on a change of the journal that takes too long, so that the settlement continues.
+    /// Gives up on a change to the journal that takes too long, so that the settlement continues.
     pub(super) fn give_up_write(&mut self, now: Now, key: SlabKey) {
         let Some(write) = self.outstanding.write(key) else {
             return;
@@ -160,10 +160,9 @@ impl Session {
             None => false,
         };
         let message = match was_late {
-            false => format!("the journal has not answered for {STORE_DEADLINE:?}: the disk may hang"),
-            true => {
-                "the journal did not answer in time before, and has not since: the disk may hang".to_owned()
-            }
+            false => format!("the journal has not answered for {STORE_DEADLINE:?}: the disk may be hanging"),
+            true => "the journal did not answer in time before, and has not since: the disk may be hanging"
+                .to_owned(),
         };
         self.act(reservation, |machine| {
             machine.handle_stored(now, inner, Err(StoreFailure::new(message)))

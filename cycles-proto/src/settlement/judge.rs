@@ -71,8 +71,8 @@ pub(super) fn is_stale(record: &JournalRecord, now: UnixMillis) -> bool {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What a settlement does when the ledger refuses it with this code. The table is complete, so that a new code must
-/// get its line. An unknown code, or one that does not fit a settlement, never sets money aside: the cost is kept,
+/// What a settlement does when the ledger refuses it with this code. The match is exhaustive, so that every new code
+/// needs a line. An unknown code, or one that does not fit a settlement, never sets money aside: the cost is kept,
 /// reported, and tried again by a later run.
 fn refused(code: &ErrorCode, mode: Mode) -> Move {
     match (code, mode) {
@@ -274,7 +274,7 @@ fn not_done(reply: &Unsuccessful) -> Move {
     }
 }
 
-/// The pause that the server asks for. A pause of 0 is none and need not be recorded.
+/// The pause that the server asks for. A pause of 0 does not count and need not be recorded.
 fn pause(reply: &Unsuccessful) -> Option<Duration> {
     reply.info.retry_after().filter(|pause| !pause.is_zero())
 }

@@ -50,11 +50,11 @@ pub struct Settlement {
     /// Whether there is no record: the journal is off, or no write of the record has succeeded. A record that could
     /// not be changed still exists unchanged.
     only_in_memory: bool,
-    /// Whether the last change of the journal was made.
+    /// Whether the last change to the journal was made.
     was_stored: bool,
     /// Whether an attempt left the outcome open, so that another follows after a wait.
     was_tried: bool,
-    /// Whether it is known as not settled yet: an attempt failed, or an earlier run left it.
+    /// Whether the cost is known to be unsettled: an attempt failed, or an earlier run left it.
     is_late: bool,
     /// Whether to send it even if the server may have forgotten the key.
     force: bool,
@@ -72,7 +72,7 @@ pub struct Settlement {
 
 #[derive(Debug)]
 enum Stage {
-    /// A change of the journal has to be made.
+    /// A change to the journal has to be made.
     Write(JournalWrite, Then),
     Writing(Ticket, Then),
     /// An attempt has to be made at this time.
@@ -81,7 +81,7 @@ enum Stage {
     Done(Receipt),
 }
 
-/// What to do after a change of the journal.
+/// What to do after a change to the journal.
 #[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
@@ -150,7 +150,7 @@ impl Settlement {
         }
     }
 
-    /// The reservation whose cost it is.
+    /// The reservation that the cost belongs to.
     pub fn reservation_id(&self) -> &ReservationId {
         self.record.reservation_id()
     }
@@ -281,7 +281,7 @@ impl Settlement {
         self.reads_of(request)
     }
 
-    /// Reports that a change of the journal was made, or why it could not be made.
+    /// Reports that a change to the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let then = match &self.stage {
             Stage::Writing(waited_for, then) if *waited_for == ticket => then.clone(),

@@ -28,7 +28,7 @@ pub(crate) struct Reads {
 }
 
 /// The answer to a call, or the failure to get one. Hand it to the machine that asked for the call.
-#[must_use = "a machine waits for it"]
+#[must_use = "a state machine waits for it"]
 pub struct Answer {
     result: Result<Box<dyn Any + Send>, Failure>,
 }

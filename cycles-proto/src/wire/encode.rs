@@ -75,8 +75,8 @@ impl Encoded {
                 (key, json)
             }
         };
-        let json =
-            json.map_err(|error| InvalidRequest::new("request", format!("cannot be written: {error}")))?;
+        let json = json
+            .map_err(|error| InvalidRequest::new("request", format!("cannot be written as JSON: {error}")))?;
         let json = Bytes::from(json);
         Self::new(config, reads, path, seed, Body::Post { json, key })
     }
@@ -137,7 +137,7 @@ impl Encoded {
         Reader::new(config.api_key(), self.reads)
     }
 
-    /// The same request, with its answers kept unchanged.
+    /// Returns the same request, but with its answers kept unchanged.
     pub(crate) fn read_as_it_came<T: Reply>(self) -> Self {
         let reads = self.reads.as_it_came::<T>();
         Self { reads, ..self }
@@ -151,12 +151,12 @@ impl Encoded {
         }
     }
 
-    /// Makes a call of it.
+    /// Turns the request into a call.
     pub(crate) fn call(&self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
         self.clone().into_call(config, ticket, timeout)
     }
 
-    /// Makes the only or last call of it.
+    /// Turns the request into its only or last call.
     pub(crate) fn into_call(self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
         let reader = self.reader(config);
         let mut headers = HeaderMap::with_capacity(HEADERS);
@@ -245,13 +245,13 @@ struct Keyed<'a, T> {
     request: &'a T,
 }
 
-/// The key as a header, if HTTP carries it unchanged. The key in the body is the one that counts.
+/// The key as a header, if HTTP can carry it unchanged. The key in the body is the one that counts.
 fn header_of(key: &IdempotencyKey) -> Option<HeaderValue> {
     let plain = key.as_str().bytes().all(|byte| byte.is_ascii_graphic());
     plain.then(|| HeaderValue::from_str(key.as_str()).ok()).flatten()
 }
 
-/// The maximum of a call, plus those that the transport adds.
+/// The maximum number of headers of a call, plus those that the transport adds.
 const HEADERS: usize = 8 + 2;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

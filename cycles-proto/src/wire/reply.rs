@@ -37,7 +37,7 @@ pub enum Verdict<T> {
     /// The operation was done.
     Success(T),
     /// The operation was not done, and repeating it unchanged will not help. The ledger itself says so only if the
-    /// reply was [understood](Unsuccessful::is_understood); otherwise something on the way may have answered.
+    /// reply was [understood](Unsuccessful::is_understood); otherwise an intermediary may have answered.
     Rejected(Unsuccessful),
     /// The operation was not done because of the API key; another key may work.
     Unauthorized(Unsuccessful),
@@ -108,7 +108,7 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
         };
     }
     if (200..300).contains(&status) {
-        let unreadable = Some("its status is not the one of the operation".to_owned());
+        let unreadable = Some("its status is not the one that the operation succeeds with".to_owned());
         return Verdict::Ambiguous(Unsuccessful {
             info: info.without_key(),
             error: None,
@@ -169,7 +169,7 @@ pub trait Reply: DeserializeOwned + Send + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn set_info(&mut self, info: ResponseInfo);
 
-    /// What in the reply contradicts that the operation was done.
+    /// What in the reply contradicts the claim that the operation was done.
     #[doc(hidden)]
     fn contradiction(&self, kind: OperationKind) -> Option<&'static str>;
 }
@@ -243,7 +243,7 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
     parse_value(text).map_err(|error| describe(text, &error))
 }
 
-/// Parses a value whose integers may be written as floats, because something on the way may have rewritten them.
+/// Parses a value whose integers may be written as floats, because an intermediary may have rewritten them.
 pub(crate) fn parse_value<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| {
         let plain = json_text::with_plain_integers(text).filter(|_| error.is_data());

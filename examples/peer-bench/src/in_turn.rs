@@ -1,4 +1,4 @@
-//! Reservations one after the other, on one thread.
+//! Reservations one after another, on one thread.
 
 use crate::Settings;
 use crate::sample::{Began, Sample, report};
@@ -35,7 +35,7 @@ pub fn measure(title: &str, contenders: &[Contender<'_>], settings: &Settings) {
     }
     println!();
     println!(
-        "{title}: one after the other, {} reservations a block, {} blocks",
+        "{title}: one after another, {} reservations a block, {} blocks",
         settings.reservations, settings.blocks
     );
     for (contender, own) in contenders.iter().zip(&samples) {

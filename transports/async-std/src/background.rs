@@ -18,7 +18,7 @@ pub(crate) type Tasks = Weak<Executor<'static>>;
 /// One for all clients of a process. It runs no tasks of the user, which could hold it up.
 static BACKGROUND: Background<Tasks> = Background::new("cycles-async-io", prepare);
 
-/// The process in which async-io was used first. Its reactor has a thread and locks there, which no child of it gets.
+/// The process that first used async-io. Its reactor has a thread and locks there, which no child process inherits.
 static PROCESS: OnceLock<u32> = OnceLock::new();
 
 fn prepare() -> io::Result<(Tasks, Run<Tasks>)> {

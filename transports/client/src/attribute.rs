@@ -17,7 +17,7 @@ use crate::with_cycles::{open, try_with_cycles};
 /// Pairs the stream that the body of a guarded function made with the function that reads an item's price.
 ///
 /// # Errors
-/// The body's own.
+/// The body's own error.
 pub fn made<S, E, F>(made: Result<S, E>, read: F) -> Result<(S, F), E>
 where
     S: Stream,
@@ -30,7 +30,7 @@ where
 /// the cost is unknown, it costs the estimate.
 ///
 /// # Errors
-/// The body's own, as it is, or why it did not run.
+/// The body's own error, unchanged, or the reason why it did not run.
 pub async fn guarded<C, T, E, B, A>(
     client: Result<C, Error>,
     config: WithCyclesConfig,
@@ -54,7 +54,7 @@ where
 /// lives as long as the stream.
 ///
 /// # Errors
-/// The body's own, as it is, or why it did not run.
+/// The body's own error, unchanged, or the reason why it did not run.
 pub async fn metered<C, S, E, B, F>(
     client: Result<C, Error>,
     config: WithCyclesConfig,

@@ -12,7 +12,7 @@ use cycles_proto::{ConfigError, CyclesConfig, CyclesConfigBuilder, Error, TraceP
 use crate::client::{Client, Ready};
 use crate::transport::{Clock, Transport};
 
-/// The settings of a client beside its configuration.
+/// The settings of a client in addition to its configuration.
 #[derive(Clone, Default)]
 pub struct Options {
     /// Proxies and trusted certificates; by default the environment's and the system's.
@@ -144,7 +144,7 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.read_timeout(timeout))
     }
 
-    /// Sets the whole [`RetryPolicy`]: whether, how often and after which waits calls with an unknown outcome are
+    /// Sets the whole [`RetryPolicy`]: whether, how often and after what waits calls with an unknown outcome are
     /// repeated. By default it is [`RetryPolicy::default`].
     pub fn retry(self, retry: RetryPolicy) -> Self {
         self.with(|config| config.retry(retry))
@@ -165,7 +165,7 @@ impl<C> CyclesClientBuilder<C> {
         self.with(|config| config.retry_initial_delay(delay))
     }
 
-    /// Sets by which factor each wait is longer than the one before; 2 by default.
+    /// Sets the factor by which each wait is longer than the one before; 2 by default.
     pub fn retry_multiplier(self, multiplier: f64) -> Self {
         self.with(|config| config.retry_multiplier(multiplier))
     }
@@ -197,7 +197,7 @@ impl<C> CyclesClientBuilder<C> {
         self
     }
 
-    /// Sets who receives [events](crate::Event) about reservations; nobody by default. They are logged in any case.
+    /// Sets the observer of [events](crate::Event) about reservations; none by default. They are logged in any case.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.options.observer = Some(Arc::new(observer));
         self
@@ -209,8 +209,8 @@ impl<C> CyclesClientBuilder<C> {
         self
     }
 
-    /// Replaces the adapter's clock, such as by one that a test controls. Needs a [`transport`](Self::transport) too,
-    /// because the adapter's own keeps its own time.
+    /// Replaces the adapter's clock, for example with one that a test controls. Needs a [`transport`](Self::transport)
+    /// too, because the adapter's own transport keeps its own time.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.options.clock = Some(Arc::new(clock));
         self

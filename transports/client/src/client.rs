@@ -84,7 +84,7 @@ impl Client {
         Self { state }
     }
 
-    /// The client's parts. Starts the clock if it does not run yet.
+    /// The client's parts. Starts the clock if it is not running yet.
     pub(crate) fn ready(&self) -> Result<&Arc<Ready>, Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
         let shared = ready.engine.shared();

@@ -11,7 +11,7 @@ use crate::guard::Committing;
 pub struct Completed<T> {
     /// The value that the action returned.
     pub value: T,
-    /// The receipt by now, or an error if the action returned a cost that cannot be charged to its reservation.
+    /// The receipt so far, or an error if the action returned a cost that cannot be charged to its reservation.
     pub receipt: Result<Receipt, InvalidCommit>,
     /// Whether the lease was lost while the action ran.
     pub lease_was_lost: bool,

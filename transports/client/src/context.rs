@@ -32,7 +32,7 @@ pub struct GuardContext {
     pub estimate: Amount,
     /// The amount that is held.
     pub reserved: Option<Amount>,
-    /// When the lease ends as it was granted, on the server's clock. Extensions do not change this value.
+    /// The end of the lease as granted, on the server's clock. Extensions do not change this value.
     pub expires_at: Option<UnixMillis>,
     /// The deepest scope.
     pub scope_path: Option<String>,
@@ -69,7 +69,7 @@ impl GuardContext {
         }
     }
 
-    /// Returns the context of the innermost guarded action that the caller runs in, or `None` outside of all.
+    /// Returns the context of the innermost guarded action that the caller runs in, or `None` outside of any.
     ///
     /// The context belongs to the action, not to a thread: it follows the action wherever that is polled. A task that
     /// the action spawns has no context unless it is given a clone. A stream that a function with the attribute
@@ -99,7 +99,7 @@ impl GuardContext {
         self.handle.spent(amount)
     }
 
-    /// Returns a handle that tells whether the lease is lost.
+    /// Returns a handle that shows whether the lease is lost.
     pub fn lease(&self) -> Lease {
         Lease::new(Arc::clone(&self.handle))
     }
@@ -144,7 +144,7 @@ impl fmt::Debug for GuardContext {
     }
 }
 
-/// Tells whether the lease of a reservation is lost while its action runs.
+/// Shows whether the lease of a reservation is lost while its action runs.
 #[derive(Clone)]
 pub struct Lease {
     handle: Arc<Handle>,
@@ -155,13 +155,13 @@ impl Lease {
         Self { handle }
     }
 
-    /// Whether the lease is over, because the ledger says so or its time has passed. Budget is not held any more then.
+    /// Whether the lease is over, because the ledger says so or its time has passed. Then budget is no longer held.
     /// Always true in a forked child, because the reservation belongs to the parent. Does not block.
     pub fn is_lost(&self) -> bool {
         self.handle.is_lost()
     }
 
-    /// Waits until the lease is lost, forever if it never is. May be dropped at any time.
+    /// Waits until the lease is lost, or forever if it never is. May be dropped at any time.
     pub async fn lost(&self) {
         if self.is_lost() {
             return;

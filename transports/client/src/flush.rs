@@ -10,8 +10,8 @@ use crate::engine::Waiting;
 
 impl Client {
     /// Settles what can be settled, from this process and the journal. Returns when nothing is in progress any more, or
-    /// after `timeout`. It takes up to a second longer if another process is replaying the journal or the journal could
-    /// not be read, for a last look at it. Call this before a program ends; a good `timeout` is
+    /// after `timeout`. If another process is replaying the journal or the journal could not be read, a last look at it
+    /// takes up to a second longer. Call this before a program ends; a good `timeout` is
     /// [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by default.
     ///
     /// The future may be dropped: settling continues in the background.
@@ -22,7 +22,7 @@ impl Client {
         self.flush_with(false, timeout).await
     }
 
-    /// Like [`flush`](Self::flush), and also sends costs that were set aside as
+    /// Like [`flush`](Self::flush), but also sends costs that were set aside as
     /// [stale](crate::proto::outcome::Aside::Stale): they were in the journal for so long that the server may have
     /// forgotten their keys. Each is sent with the recorded bytes and key. Costs that cannot be settled keep their
     /// files, and are counted in [`Flushed::recorded`].
@@ -30,7 +30,7 @@ impl Client {
     /// **This may charge a cost twice**: if an attempt got through back then and only its response was lost, the server
     /// may not remember it. Use it only if no attempt can have reached the ledger, such as after an outage that began
     /// before the first attempt, or after comparing the `*.stale` files in the journal with the ledger and deleting
-    /// those that the ledger has. A reservation that the server does not know any more cannot be committed: its record
+    /// those that the ledger has. A reservation that the server no longer knows cannot be committed: its record
     /// stays, and a person can charge the cost with [`create_event`](Self::create_event).
     ///
     /// # Errors

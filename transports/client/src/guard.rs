@@ -101,8 +101,8 @@ impl ReservationGuard {
         self.decision() == Decision::AllowWithCaps
     }
 
-    /// Returns when the lease ends as it was granted, in Unix milliseconds on the server's clock. Extensions do not
-    /// change this value; [`extend`](Self::extend) returns the new end.
+    /// Returns the end of the lease as granted, in Unix milliseconds on the server's clock. Extensions do not change
+    /// this value; [`extend`](Self::extend) returns the new end.
     pub fn expires_at_ms(&self) -> Option<UnixMillis> {
         self.response.expires_at_ms
     }
@@ -127,7 +127,7 @@ impl ReservationGuard {
         &self.response
     }
 
-    /// Returns a handle that tells whether the lease is lost.
+    /// Returns a handle that shows whether the lease is lost.
     pub fn lease(&self) -> Lease {
         Lease::new(Arc::clone(&self.held.handle))
     }
@@ -150,11 +150,11 @@ impl ReservationGuard {
     }
 
     /// Commits the cost of the action. The cost is taken in the call, whether or not the future is polled. The future
-    /// waitsuntil the cost is settled, or is on disk after a first attempt; retries then continue in the background.
+    /// waits until the cost is settled, or is on disk after a first attempt; retries then continue in the background.
     /// Without a journal it waits until all attempts are made. Dropping the future changes nothing for the cost.
     pub fn commit(self, request: CommitRequest) -> Committing {
         let mut held = self.held;
-        // A cost that was not taken is not known: dropping `held` then ends the reservation.
+        // A cost that was not accepted is not known: dropping `held` then ends the reservation.
         let taken = held.handle.commit(request);
         held.has_ended = taken.is_ok();
         Committing {
@@ -165,8 +165,8 @@ impl ReservationGuard {
     }
 
     /// Gives the budget back, because nothing was spent. This takes effect in the call, whether or not the future is
-    /// polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent)
-    /// nevertheless, that is committed instead.
+    /// polled; the future waits for the first attempt, and may be dropped. If something was [spent](Self::spent) after
+    /// all, that is committed instead.
     pub fn release(self, reason: impl Into<ReleaseReason>) -> Releasing {
         let mut held = self.held;
         if held.handle.check().is_ok() {
@@ -200,8 +200,8 @@ pub struct Committing {
 }
 
 impl Committing {
-    /// Waits until all attempts are made, where awaiting this future itself returns as soon as the cost is safe. May be
-    /// dropped too.
+    /// Waits until all attempts are made, whereas awaiting this future itself returns as soon as the cost is safe. May
+    /// also be dropped.
     ///
     /// # Errors
     /// As the future itself.
@@ -211,7 +211,7 @@ impl Committing {
         settled?.into_result()
     }
 
-    /// The receipt once all attempts are made, or why the cost was not taken.
+    /// The receipt once all attempts are made, or why the cost was not accepted.
     pub(crate) async fn settled(&self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| {
             self.poll_taken(cx, |session, key| match session.outcome(key) {
@@ -222,7 +222,7 @@ impl Committing {
         .await
     }
 
-    /// The receipt once the cost is safe, or why it was not taken. A refusal is not turned into an error here.
+    /// The receipt once the cost is safe, or why it was not accepted. A refusal is not turned into an error here.
     pub(crate) async fn receipt(&mut self) -> Result<Receipt, InvalidCommit> {
         core::future::poll_fn(|cx| self.poll_receipt(cx)).await
     }
@@ -255,7 +255,7 @@ impl Committing {
 }
 
 impl Future for Committing {
-    /// An error if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// An error if the cost was not accepted, was refused, or is neither settled nor recorded.
     type Output = Result<Receipt, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

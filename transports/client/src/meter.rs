@@ -1,4 +1,4 @@
-//! `guard.meter` and its kin: they make a stream charge its items.
+//! `guard.meter` and its variants: they charge for the items of a stream.
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};

@@ -25,7 +25,7 @@ use crate::guard::ReservationGuard;
 /// | ends | what was consumed |
 /// | reaches [a limit](Self::stop_at_tokens), which ends it after that item | what was consumed; the source is dropped |
 /// | yields an error, which is its last item | what was consumed, marked `actual_source: "partial"` |
-/// | is dropped before its end, also in a panic | what was consumed, marked `actual_source: "partial"` |
+/// | is dropped before its end, including in a panic | what was consumed, marked `actual_source: "partial"` |
 ///
 /// If it fails or is dropped before any item had a price, the budget is given back, even if items were read: return a
 /// price for each item, or report what was [spent](ReservationGuard::spent). If it was read to its end and no item had
@@ -226,7 +226,7 @@ pub struct Settling(pub(crate) Arc<Handle>);
 
 impl Future for Settling {
     /// The receipt, as soon as the cost is settled, or safe after a first attempt. `None` if nothing was consumed and
-    /// the budget was given back. An error if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// the budget was given back. An error if the cost was not accepted, was refused, or is neither settled nor recorded.
     type Output = Result<Option<Receipt>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

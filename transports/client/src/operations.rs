@@ -148,8 +148,8 @@ impl Client {
         self.run(Operation::health).await
     }
 
-    /// Finds the reservation that was made under this key, in whatever state it is. `None` if the server does not know
-    /// it, or not any more.
+    /// Finds the reservation that was made under this key, whatever its state. `None` if the server does not know it,
+    /// or no longer does.
     ///
     /// # Errors
     /// Any [`Error`].

@@ -36,7 +36,7 @@ pub trait Clock: Send + Sync + 'static {
     /// and is the same in all threads.
     fn now(&self) -> Now;
 
-    /// Starts to call [`Ticker::tick`] whenever it is due, until it is [over](crate::Tick::Over). Called once for a
+    /// Starts calling [`Ticker::tick`] whenever it is due, until it is [over](crate::Tick::Over). Called once for a
     /// client and its clones, before their first call.
     ///
     /// # Errors

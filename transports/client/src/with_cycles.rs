@@ -16,11 +16,12 @@ use crate::context::{CURRENT, GuardContext, Lease};
 #[cfg(any(feature = "async", feature = "blocking"))]
 use crate::guard::ReservationGuard;
 
-/// Runs an action on reserved budget. Its lease is kept alive while it runs, and the amount that it returns beside its
-/// value is charged. If it fails, the budget is given back, or what it had [spent](GuardContext::spent) is charged.
+/// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that it returns
+/// with its value is charged. If it fails, the budget is given back, or what it had [spent](GuardContext::spent) is
+/// charged.
 ///
 /// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
-/// [`try_with_cycles`] returns them beside the value.
+/// [`try_with_cycles`] returns them with the value.
 ///
 /// The action stays in the caller's task: it needs to be neither `Send` nor `'static`. Dropping the future drops the
 /// action, and charges what it had [spent](GuardContext::spent) or gives the budget back.
@@ -36,8 +37,8 @@ where
     Ok(completed.value)
 }
 
-/// Like [`with_cycles`], with the action's own error type, and with the receipt beside the value. If the receipt is
-/// pending, [`Completed::until_settled`] waits for the final one.
+/// Like [`with_cycles`], but with the action's own error type, and with the receipt next to the value. If the receipt
+/// is pending, [`Completed::until_settled`] waits for the final one.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, failed, or was stopped.

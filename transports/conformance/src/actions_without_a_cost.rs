@@ -43,7 +43,7 @@ fn panicking<A: Adapter>(setup: &TestSetup<A>, spent: Option<i64>) -> Reservatio
             },
         )
     }));
-    assert!(outcome.is_err(), "the panic goes on to the caller");
+    assert!(outcome.is_err(), "the panic reaches the caller");
     id.unwrap()
 }
 
@@ -174,7 +174,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
     assert_eq!((setup.budget().reserved, setup.budget().spent), (150, 0));
     assert!(setup.commits().is_empty());
 
-    // The action's value is returned all the same.
+    // The action's value is returned anyway.
     let (value, receipt) = setup
         .client
         .with_cycles(Amount::tokens(100), |_| Ok(("value", Amount::usd_microcents(1))))
@@ -191,7 +191,7 @@ pub fn a_cost_in_another_unit_is_not_taken_and_nothing_is_released<A: Adapter>()
             .filter(|event| matches!(event, Event::CostNotTaken { .. }))
             .count()
     };
-    setup.wait_until("the action's is told too", || untaken() == 3);
+    setup.wait_until("the action's is reported too", || untaken() == 3);
     setup.flush_all_but(3);
 
     // The spend that was reported before is charged, but the cost itself stays unrecorded.

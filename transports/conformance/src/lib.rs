@@ -75,7 +75,7 @@ pub trait Client: Debug + Sync {
     /// Settles as many costs as possible within `timeout`.
     fn flush(&self, timeout: Duration) -> Result<Unsettled, Error>;
 
-    /// Does the same, and also settles records that were set aside as stale.
+    /// Like [`flush`](Self::flush), but also settles records that were set aside as stale.
     fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error>;
 }
 

@@ -70,7 +70,7 @@ pub fn a_metered_stream_whose_consumer_panics_at_any_item_leaves_the_ledger_exac
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             guard.meter(items(), Metering { take, panics, ..ALL })
         }));
-        assert!(outcome.is_err(), "the panic goes on to the caller");
+        assert!(outcome.is_err(), "the panic reaches the caller");
         assert_charged(&setup, sum(&COSTS[..take]), true);
     }
 }

@@ -1,4 +1,4 @@
-//! The API key is in no record, event or debug output.
+//! The API key never appears in a record, an event or debug output.
 
 use std::fs;
 use std::time::Duration;

@@ -79,7 +79,7 @@ impl<A: Adapter> TestSetup<A> {
         }
         drop(writeln!(
             stderr(),
-            "external server: left out, for no API key can be set there: {key}"
+            "external server: left out, because no API key can be set there: {key}"
         ));
         None
     }
@@ -165,7 +165,7 @@ impl<A: Adapter> TestSetup<A> {
         if self.external.is_some() {
             drop(writeln!(
                 stderr(),
-                "external server: left out, for no caps can be set there: {caps}"
+                "external server: left out, because no caps can be set there: {caps}"
             ));
             return false;
         }

@@ -2,7 +2,7 @@
 //! `CYCLES_BENCH_DIR` names another place.
 //!
 //! One lifecycle writes and removes a record. *Plain* is a client that writes its record where it
-//! stands: a write call for each token, a sync of the file and none of the directory, one after the other.
+//! stands: a write call for each token, a sync of the file and none of the directory, one after another.
 //! Blocks are interleaved and compared within a round. It prints and asserts nothing: the figures depend on the
 //! machine.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]

@@ -31,7 +31,7 @@ pub async fn follow<T, F: Future>(
     poll_fn(|cx| enter(place, value, || future.as_mut().poll(cx))).await
 }
 
-/// Has swapped the value with the thread's, without a copy. Swaps back when it is dropped.
+/// Swaps the value with the thread's, without a copy, and swaps them back when it is dropped.
 struct Entered<'a, T: 'static> {
     place: &'static Place<T>,
     value: &'a mut Option<T>,
@@ -59,7 +59,7 @@ impl<T> Drop for Entered<'_, T> {
     }
 }
 
-/// The client of code that is not given one: the process's, or that of a scope.
+/// The client for code that is not given one: the process's client, or that of a scope.
 #[derive(Debug)]
 pub struct DefaultClient<C: 'static> {
     everywhere: RwLock<Option<C>>,

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn time_that_the_machine_slept_counts() {
-        // What the kernel itself tells: the seconds since boot, suspended time included.
+        // What the kernel itself reports: the seconds since boot, suspended time included.
         let uptime = || -> f64 {
             let text = std::fs::read_to_string("/proc/uptime").unwrap();
             text.split(' ').next().unwrap().parse().unwrap()

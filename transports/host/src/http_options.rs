@@ -6,11 +6,11 @@ use cycles_proto::{ConfigError, CyclesConfig};
 
 use crate::proxy::{self, Proxies, ProxyProtocol, Route};
 
-/// For adapters: how long an idle connection is kept. Must be less than a load balancer keeps one, which is often a
+/// For adapters: how long an idle connection is kept. Must be shorter than a load balancer keeps one, which is often a
 /// minute.
 pub const IDLE: Duration = Duration::from_secs(15);
 
-/// For adapters: how many idle connections are kept. As many as a busy client makes attempts at once.
+/// For adapters: how many idle connections are kept: as many as a busy client may use at once.
 pub const MAX_IDLE: usize = 64;
 
 /// Proxies and trusted certificates.

@@ -82,7 +82,7 @@ impl Observers {
         }
         while let Some(event) = fresh.events.pop_front() {
             drop(fresh);
-            // A panic of the log must not stop a settlement.
+            // A panic in the log must not stop a settlement.
             let _ = catch_unwind(AssertUnwindSafe(|| log(&event)));
             if self.0.queued() == QUEUE {
                 queue.missed.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ impl Observers {
     }
 }
 
-/// A panic of an observer is caught on its thread, and reaches no caller.
+/// A panic in an observer is caught on its thread, and reaches no caller.
 impl UnwindSafe for Observers {}
 impl RefUnwindSafe for Observers {}
 
@@ -124,7 +124,7 @@ impl Queue {
     }
 }
 
-/// Logs an event through `tracing`: as a warning or an error if it may cost money, else for information or debugging.
+/// Logs an event through `tracing`: as a warning or an error if it may cost money, otherwise at info or debug level.
 fn log(event: &Event) {
     let reservation = event.reservation_id().map_or("", |id| id.as_str());
     if let Event::JournalFailed { failure, .. } = event {
@@ -183,7 +183,7 @@ fn log(event: &Event) {
         tracing::error!(
             file,
             reason,
-            "a part of the journal cannot be read; it may contain a cost"
+            "part of the journal cannot be read; it may contain a cost"
         );
     } else if let Event::SecondCost {
         idempotency_key,
@@ -225,11 +225,11 @@ fn log(event: &Event) {
     } else if let Event::BeatFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "could not extend the lease");
     } else if let Event::LeaseLost { .. } = event {
-        tracing::warn!(reservation, "the lease ended while the action is still running");
+        tracing::warn!(reservation, "the lease ended while the action was still running");
     } else if let Event::ReleaseFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "could not give the budget back; it is freed when the lease ends");
     } else if let Event::CommitTrimmed { problem, .. } = event {
-        tracing::warn!(reservation, %problem, "a part of the commit exceeded a limit and was left out");
+        tracing::warn!(reservation, %problem, "part of the commit exceeded a limit and was left out");
     } else if let Event::SettlingByEvent { .. } = event {
         tracing::warn!(
             reservation,

@@ -12,7 +12,7 @@ pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Boottime)
 }
 
-/// Time since a fixed point, including the time that the machine was suspended: Apple's monotonic clock continues then.
+/// Time since a fixed point, including the time that the machine was suspended: Apple's monotonic clock counts it.
 #[cfg(target_vendor = "apple")]
 pub(crate) fn boot_time() -> Duration {
     read_clock(rustix::time::ClockId::Monotonic)
@@ -93,7 +93,7 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir(path)
 }
 
-/// Whether a process with this id runs on this machine, as far as known.
+/// Whether a process with this id runs on this machine, as far as is known.
 #[cfg(unix)]
 pub(crate) fn is_running(process: u32) -> bool {
     use rustix::io::Errno;
@@ -109,12 +109,12 @@ pub(crate) fn is_running(_process: u32) -> bool {
     true
 }
 
-/// The owner of a file, and whether others may write it.
+/// The owner of a file, and whether others may write to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Access {
     /// The owner's user id.
     pub(crate) owner: u32,
-    /// Whether everybody may write it.
+    /// Whether everybody may write to it.
     pub(crate) is_open: bool,
 }
 

@@ -59,7 +59,7 @@ impl<C: Send + Sync + 'static, J: Send + 'static> Threads<C, J> {
     }
 
     /// Wakes or starts a thread for the queued jobs; does not wait for them. False if there is no thread and none can
-    /// be started: then the caller, or the next call of this, has to run the jobs.
+    /// be started: then the caller, or the next call to this, has to run the jobs.
     #[must_use = "there may be no thread"]
     pub fn go(&self) -> bool {
         let mut state = self.lock();

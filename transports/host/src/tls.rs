@@ -24,7 +24,7 @@ pub fn client_config(extra_roots: &[CertificateDer<'static>]) -> Result<Arc<Clie
     Ok(Arc::new(config))
 }
 
-/// Reads the certificates in a PEM text, and checks that each can be used as a root.
+/// Reads the certificates in PEM text, and checks that each can be used as a root.
 ///
 /// # Errors
 /// [`ConfigError::Adapter`] if the text contains no certificate, or one that cannot be read.
@@ -33,37 +33,37 @@ pub fn roots_of_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigEr
     let pem = pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem);
     let unreadable = |number: usize, problem: &dyn core::fmt::Display| {
         ConfigError::Adapter(format!(
-            "certificate {number} in the PEM text to trust cannot be read: {problem}; none of the text is trusted"
+            "certificate {number} in the PEM text cannot be read: {problem}; no certificate in the text is trusted"
         ))
     };
     let mut roots = Vec::new();
     for root in CertificateDer::pem_slice_iter(pem) {
         let number = roots.len() + 1;
         let root = root.map_err(|error| unreadable(number, &error))?;
-        // Checked here, where the text is at hand, and not only by the first handshake.
+        // Checked here, where the text is available, rather than at the first handshake.
         let added = RootCertStore::empty().add(root.clone());
         added.map_err(|error| unreadable(number, &error))?;
         roots.push(root);
     }
     if roots.is_empty() {
-        let problem = format!("the PEM text to trust holds no certificate: {}", instead(pem));
+        let problem = format!("the PEM text contains no certificate: {}", instead(pem));
         return Err(ConfigError::Adapter(problem));
     }
     Ok(roots)
 }
 
-/// Says what a text without certificates is, and what to do about it. Does not quote the text, which may be a secret.
+/// Says what the text is instead, and what to do about it. Does not quote the text, which may be a secret.
 fn instead(pem: &[u8]) -> &'static str {
     const SEQUENCE: u8 = 0x30;
     let has = |part: &str| pem.windows(part.len()).any(|window| window == part.as_bytes());
     if pem.trim_ascii().is_empty() {
         "it is empty"
     } else if has("PRIVATE KEY-----") {
-        "it is a private key, which no client needs; give the certificate of the authority that signed the server's"
+        "it is a private key, which no client needs; pass the certificate of the authority that signed the server's"
     } else if pem.first() == Some(&SEQUENCE) && std::str::from_utf8(pem).is_err() {
-        "it is in the binary form, DER; `openssl x509 -inform der -in FILE` converts it to PEM"
+        "it is in binary form (DER); `openssl x509 -inform der -in FILE` converts it to PEM"
     } else if has("-----BEGIN ") {
-        "its blocks are of other kinds; a certificate begins with -----BEGIN CERTIFICATE-----"
+        "it contains only other kinds of blocks; a certificate begins with -----BEGIN CERTIFICATE-----"
     } else {
         "it should begin with -----BEGIN CERTIFICATE-----; pass the content of the file, not its path"
     }
@@ -135,7 +135,7 @@ fn store(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, ConfigError
 fn nothing_trusted(error: &rustls::Error) -> String {
     format!(
         "TLS cannot be set up, because this system has no certificates to trust ({error}): install them (the package \
-         ca-certificates), name a file of them in SSL_CERT_FILE, give some to HttpOptions::trust_pem, or build with the \
+         ca-certificates), set SSL_CERT_FILE to a file of them, pass some to HttpOptions::trust_pem, or build with the \
          feature webpki-roots"
     )
 }

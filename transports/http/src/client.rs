@@ -29,7 +29,7 @@ pub(crate) struct Shared<R: Reactor, W: Waiter> {
 }
 
 impl<R: Reactor, W: Waiter> HttpClient<R, W> {
-    /// Makes a client of the configuration's server. Connects to nothing.
+    /// Makes a client for the configuration's server. Connects to nothing yet.
     ///
     /// # Errors
     /// If the configuration, the options or the environment cannot be used.
@@ -51,7 +51,7 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
 
     /// Starts one attempt of the call and reports its result to `waiter`; does not block. The call goes to an idle
     /// connection or to a new one. If the server closes an idle connection just as it gets the request, before a byte
-    /// of that was written, the request goes over another one. A request that may have been written is never written
+    /// of it was written, the request goes over another one. A request that may have been written is never written
     /// again.
     ///
     /// Extensions are made on the adapter's own thread, so that no lease depends on the user's runtime. All other calls

@@ -1,4 +1,4 @@
-//! The task of a connection: opens it, and then makes one call after the other.
+//! The task of a connection: opens it, and then makes one call after another.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

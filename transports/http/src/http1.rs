@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection, which makes one attempt after the other.
+//! An HTTP/1.1 connection, which makes one attempt after another.
 
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
@@ -46,7 +46,7 @@ impl Http {
         poll_over(&mut self.bytes, cx)
     }
 
-    /// Whether it can take the next request, as far as known.
+    /// Whether it can take the next request, as far as is known.
     pub(crate) fn is_ready(&self) -> bool {
         self.bytes.is_some() && self.sender.is_ready()
     }

@@ -11,7 +11,7 @@ use crate::mailbox::{Job, Mailbox};
 use crate::reactor::Place;
 use crate::waiter::Waiter;
 
-/// How many pools are kept. Programs have one or two runtimes; tests have many, one after the other.
+/// How many pools are kept. Programs have one or two runtimes; tests have many, one after another.
 const MAX_POOLS: usize = 4;
 
 /// The pools of the runtimes that were used last.
@@ -76,7 +76,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
     }
 
     /// Ends one round of maintenance; `next` is the pause before the next round, or `None` if nothing is left to
-    /// maintain. Returns the pause, or `None` if the task may end: not if a pool was used meanwhile.
+    /// maintain. Returns the pause, or `None` if the task may end, which it may not if a pool was used meanwhile.
     pub(crate) fn schedule_look(&mut self, next: Option<Duration>) -> Option<Duration> {
         let next = next.or(self.is_used.then_some(Duration::MAX));
         self.is_maintained = next.is_some();
@@ -87,7 +87,7 @@ impl<Id: Clone + PartialEq, W: Waiter> Pools<Id, W> {
         self.known.clone()
     }
 
-    /// Returns whether a pool was used since the last call of this: then a call may be on its way to it.
+    /// Returns whether a pool was used since this was last called: then a call may be on its way to it.
     pub(crate) fn take_used(&mut self) -> bool {
         mem::take(&mut self.is_used)
     }

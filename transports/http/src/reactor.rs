@@ -15,8 +15,8 @@ pub trait Reactor: Clone + Send + Sync + 'static {
     /// A timer.
     type Sleep: Future<Output = ()> + Unpin + Send + 'static;
 
-    /// Identifies a runtime of the user: a connection is only used in the runtime that opened it. `()` if no calls are
-    /// made in the user's runtimes.
+    /// Identifies one of the user's runtimes: a connection is only used in the runtime that opened it. `()` if no calls
+    /// are made in the user's runtimes.
     type RuntimeId: Clone + PartialEq + Send + Sync + 'static;
 
     /// Returns where to make a call that starts here: in the user's runtime that runs here, or on the adapter's own

@@ -40,7 +40,7 @@ impl Endpoint {
     }
 }
 
-/// Tries one address after the other, each with an equal share of the time left before `end`, so that an address that
+/// Tries one address after another, each with an equal share of the time left before `end`, so that an address that
 /// does not answer leaves time for the next. `stage` maps a failure to the stage to report.
 pub(crate) async fn connect<R: Reactor>(
     reactor: &R,

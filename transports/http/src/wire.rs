@@ -25,7 +25,7 @@ pub(crate) struct Wire<S> {
 
 const LANDING: usize = 8 * 1024;
 
-/// After so many reads the task yields: hyper reads as long as there are bytes, and a server that sends without end
+/// After this many reads the task yields: hyper reads as long as there are bytes, and a server that never stops sending
 /// would keep the task from noticing a timeout.
 const READS_IN_A_ROW: u32 = 8;
 

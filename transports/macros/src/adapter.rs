@@ -63,7 +63,7 @@ impl Adapter {
                 signature.fn_token.span,
                 format!(
                     "`{name}` guards async functions, and this one is not async: write `async fn`, or use the \
-                     attribute of `cycles_ureq`, which blocks. If another attribute takes the `async` away, put \
+                     attribute of `cycles_ureq`, which blocks. If another attribute removes the `async`, put \
                      this one above it"
                 ),
             )),

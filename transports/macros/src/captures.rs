@@ -1,5 +1,5 @@
 //! How the body captures the arguments if its cost reads some of them afterwards. The cost sees an argument that was
-//! captured by reference as the body left it; the compiler refuses the cost an argument that the body moved.
+//! captured by reference as the body left it; the compiler does not let it use an argument that the body moved.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;

@@ -13,7 +13,7 @@ use crate::names::Names;
 use crate::parameters::Parameters;
 use crate::settings;
 
-/// Expands the attribute and its function. If there is an error in either, the function is emitted unchanged besides
+/// Expands the attribute and its function. If there is an error in either, the function is emitted unchanged along with
 /// the error, so that its callers cause no further errors.
 pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: TokenStream) -> TokenStream {
     let guarded = syn::parse2::<Function>(function.clone()).and_then(|function| {

@@ -149,7 +149,7 @@ impl Items {
         }
     }
 
-    /// The type of an item, as far as the compiler cannot infer it.
+    /// The type of an item, where the compiler cannot infer it.
     pub(crate) fn item(&self) -> TokenStream {
         if self.kind == Kind::Read {
             quote!([u8])

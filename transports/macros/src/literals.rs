@@ -53,14 +53,14 @@ fn one(name: &str, value: &Expr) -> Result<()> {
             Some(Lit::Bool(_)) | None => Ok(()),
             Some(_) => Err(wrong(
                 value,
-                "`dry_run` is `true` or `false`, or an expression of type `bool`",
+                "`dry_run` must be `true` or `false`, or an expression of type `bool`",
             )),
         },
         "client" => match literal(value) {
             None => Ok(()),
             Some(_) => Err(wrong(
                 value,
-                "this is a `CyclesClient`, such as `client = self.client`",
+                "this must be a `CyclesClient`, such as `client = self.client`",
             )),
         },
         _ => Ok(()),
@@ -83,7 +83,7 @@ fn milliseconds(name: &str, value: &Expr, range: RangeInclusive<u64>) -> Result<
             range.start(),
             range.end()
         ),
-        Some(_) => format!("`{name}` is a number of milliseconds: a minute is `{name} = 60_000`"),
+        Some(_) => format!("`{name}` must be a number of milliseconds: a minute is `{name} = 60_000`"),
     };
     Err(wrong(value, problem))
 }
@@ -102,7 +102,10 @@ fn text(name: &str, value: &Expr, length: RangeInclusive<usize>) -> Result<()> {
                 return Ok(());
             }
         }
-        Some(other) => format!("`{name}` is a string: write `\"{}\"`", other.to_token_stream()),
+        Some(other) => format!(
+            "`{name}` must be a string: write `\"{}\"`",
+            other.to_token_stream()
+        ),
     };
     Err(wrong(value, problem))
 }
@@ -130,7 +133,7 @@ fn tags(value: &Expr) -> Result<()> {
             .try_for_each(|tag| text("action_tags", tag, 0..=64)),
         _ if literal(value).is_some() => {
             let problem = format!(
-                "this is a list of strings: write `action_tags = [{}]`",
+                "this must be a list of strings: write `action_tags = [{}]`",
                 value.to_token_stream()
             );
             Err(wrong(value, problem))
@@ -187,7 +190,7 @@ fn names(name: &str, value: &Expr, arguments: &[Argument]) -> Result<()> {
         ("actual" | "actual_per_item", ..) | (_, None, None) => Ok(()),
         (_, Some(found), _) | (_, _, Some(found)) => {
             let problem = format!(
-                "`{name}` is evaluated before the body runs, when only the arguments exist: the cost in the end is \
+                "`{name}` is evaluated before the body runs, when only the arguments exist: the final cost is \
                  `actual`, over `result`, or `actual_per_item`, over `item`"
             );
             told(found, problem)
@@ -241,7 +244,7 @@ fn control(name: &str, value: &Expr) -> Result<()> {
             format!("`{name}` cannot await: await it in the function, and return what the cost depends on")
         }
         _ => format!(
-            "`{name}` is evaluated after the action was done, so it cannot fail or return: give `None` if the cost is \
+            "`{name}` is evaluated after the action has run, so it cannot fail or return: give `None` if the cost is \
              not known, for example with `.ok()`; then the estimate is charged"
         ),
     };

@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use syn::Lit;
 use syn::ext::IdentExt;
 
-/// The variables that some tokens name. It takes too many rather than too few: a string with braces may not be a format
+/// The variables that some tokens name. It errs on the side of too many: a string with braces may not be a format
 /// string.
 #[derive(Default)]
 pub(crate) struct Names {

@@ -73,7 +73,7 @@ impl Parameters {
     /// Parses one parameter. After an inner error, the next parameter can still be parsed.
     fn parse_one(&mut self, input: ParseStream<'_>) -> Result<Result<()>> {
         if !input.peek(Ident::peek_any) {
-            let problem = "parameters have names: `estimate = 1000`";
+            let problem = "every parameter needs a name: `estimate = 1000`";
             return Err(input.error(problem));
         }
         let name = input.call(Ident::parse_any)?;
@@ -137,7 +137,7 @@ impl Parameters {
     /// The value of a parameter that must be a literal.
     ///
     /// # Errors
-    /// If it is any other expression than `true` or `false`.
+    /// If it is any expression other than `true` or `false`.
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -149,7 +149,7 @@ impl Parameters {
         }
         Err(Error::new_spanned(
             value,
-            format!("`{name}` is `true` or `false`"),
+            format!("`{name}` must be `true` or `false`"),
         ))
     }
 }

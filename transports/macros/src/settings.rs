@@ -169,7 +169,7 @@ fn no_amount(value: &Expr) -> Option<&'static str> {
             op: UnOp::Neg(_),
             expr,
             ..
-        }) if matches!(**expr, Expr::Lit(_)) => Some("an amount is 0 or more"),
+        }) if matches!(**expr, Expr::Lit(_)) => Some("an amount must be 0 or more"),
         _ => None,
     }
 }

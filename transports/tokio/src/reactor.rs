@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How many runtimes are remembered. Programs have one or two; tests have many, one after the other.
+/// How many runtimes are remembered. Programs have one or two; tests have many, one after another.
 const MOST_MET: usize = 16;
 
 /// Makes calls in the user's runtime if that has I/O. Timers run on our own thread, because the user's runtime may be
@@ -59,7 +59,7 @@ impl Reactor for TokioReactor {
     type RuntimeId = Id;
 
     fn place(&self) -> Place<Id> {
-        // Whether a runtime has I/O can only be found out by a panic, so not if a panic ends the process.
+        // Only a panic shows whether a runtime has I/O, so this is not tried if a panic ends the process.
         match Handle::try_current().map(|here| here.id()) {
             Ok(here) if !cfg!(panic = "abort") && !self.is_own(here) && self.has_io(here) != Some(false) => {
                 Place::Here(here)
@@ -76,7 +76,7 @@ impl Reactor for TokioReactor {
         }
     }
 
-    /// tokio panics if I/O is missing, and has no other way to tell: a task without a call tries it.
+    /// tokio panics if I/O is missing, and offers no other way to find out: a task without a call tries it.
     async fn is_able(&self) -> bool {
         let here = Handle::current();
         if let Some(has_io) = self.has_io(here.id()) {

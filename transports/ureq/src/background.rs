@@ -15,7 +15,7 @@ static BACKGROUND: Background<()> = Background::new("cycles-ureq", prepare);
 
 #[expect(
     clippy::unnecessary_wraps,
-    reason = "other adapters need something of the system"
+    reason = "other adapters need something from the system"
 )]
 fn prepare() -> io::Result<((), Run<()>)> {
     Ok(((), Box::new(Running::serve_here)))

@@ -11,7 +11,7 @@ use cycles_proto::{ConfigError, CyclesConfig, TraceParent};
 use crate::background::connect;
 
 /// A client of a Cycles server on ureq. Its methods are those of [`Client`], and block the calling thread. It may be
-/// used from any thread, also one of an async runtime: timers and background work run on threads of its own.
+/// used from any thread, including one of an async runtime: timers and background work run on threads of its own.
 #[derive(Clone)]
 pub struct CyclesClient(Client);
 

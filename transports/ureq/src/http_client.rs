@@ -25,7 +25,7 @@ pub(crate) struct HttpClient {
     agent: Agent,
     redactor: Redactor,
     names: CachingResolver,
-    /// The stage at which a failed name resolution counts; `None` if a tunnel leads to the server, which resolves it.
+    /// The stage that a failed name resolution counts as; `None` if a tunnel's proxy resolves the name.
     naming: Option<FailureKind>,
     /// For name resolution, TCP and TLS together.
     connect_timeout: Duration,

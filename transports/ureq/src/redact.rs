@@ -30,7 +30,8 @@ struct Secret {
     /// The end of a header line with the stars, from the colon to the line break.
     line: Vec<u8>,
     stars: HeaderValue,
-    /// Replaces the key in a response: of the same length, and random, so that no server can send it by chance.
+    /// Stands in for the key in a response. It has the same length, and is random, so that no server can send it by
+    /// chance.
     stand_in: Vec<u8>,
     forwarding: Option<Forwarding>,
 }
@@ -55,7 +56,7 @@ pub(crate) struct Redacted<T> {
 }
 
 impl Redactor {
-    /// For requests to `server`, which `forwarder` forwards if there is one. The stand-in is derived from `seed`.
+    /// Serves requests to `server`, which `forwarder` forwards if there is one. The stand-in is derived from `seed`.
     pub(crate) fn new(key: &ApiKey, seed: Seed, server: &Uri, forwarder: Option<&Proxy>) -> Self {
         let forwarding = forwarder.map(|proxy| Forwarding::new(server, proxy));
         let key = key.expose().to_owned();
@@ -88,7 +89,7 @@ impl Redactor {
         Response::from_parts(head, body)
     }
 
-    /// Replaces the key by stars.
+    /// Replaces the key with stars.
     pub(crate) fn hide(&self, headers: &mut HeaderMap) {
         for value in headers.values_mut().filter(|value| value.is_sensitive()) {
             if *value == self.0.key {
@@ -113,14 +114,14 @@ impl Forwarding {
 }
 
 impl Secret {
-    /// Replaces the key by the stand-in.
+    /// Replaces the key with the stand-in.
     fn mask(&self, bytes: &mut [u8]) {
         if self.key.len() >= SHORTEST {
             replace(bytes, self.key.as_bytes(), &self.stand_in);
         }
     }
 
-    /// Replaces the stand-in by the key.
+    /// Replaces the stand-in with the key.
     fn unmask(&self, bytes: &mut [u8]) {
         if self.key.len() >= SHORTEST {
             replace(bytes, &self.stand_in, self.key.as_bytes());
@@ -128,7 +129,7 @@ impl Secret {
     }
 }
 
-/// Replaces every `part` by `by`, which has the same length.
+/// Replaces every `part` with `by`, which has the same length.
 fn replace(bytes: &mut [u8], part: &[u8], by: &[u8]) {
     let mut from = 0;
     while let Some(start) = find(&bytes[from..], part) {

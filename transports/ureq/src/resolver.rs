@@ -55,7 +55,7 @@ impl CachingResolver {
     /// that were known before.
     ///
     /// # Errors
-    /// If there are no addresses, or not in time.
+    /// If there are no addresses, or none in time.
     pub(crate) fn resolve(&self, uri: &Uri, time: Duration) -> Result<ResolvedSocketAddrs, ConnectError> {
         let host_and_port = self
             .host_and_port(uri)

@@ -82,7 +82,7 @@ impl Fleet {
         }
     }
 
-    /// Starts reservation number `index`. They start one after the other, so that their beats are spread.
+    /// Starts reservation number `index`. They start one after another, so that their beats are spread.
     fn reserve(&mut self, index: usize) {
         let seed = Seed((index as u128 + 1).wrapping_mul(MIXER).to_be_bytes());
         self.now = Duration::from_micros(index as u64);

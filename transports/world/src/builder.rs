@@ -39,7 +39,7 @@ pub struct Driver {
     pub unreported_beginnings: f64,
     /// A withdrawn call that keeps its place until it is answered, which may be never.
     pub kept_places: f64,
-    /// A change of the journal that takes up to a minute, or as long as the faults last.
+    /// A change to the journal that takes up to a minute, or as long as the faults last.
     pub slow_stores: f64,
 }
 

@@ -24,7 +24,7 @@ impl World {
     /// [`Error::Validation`] if the request breaks a limit.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn reserve(&mut self, process: ProcessId, request: ReservationCreateRequest) -> Result<JobId, Error> {
         self.reserve_as(self.caller(process), request, false)
     }
@@ -35,7 +35,7 @@ impl World {
     /// [`Error::Validation`] if the request breaks a limit; [`Error::Config`] if the session is closed.
     ///
     /// # Panics
-    /// If the caller is not of this world.
+    /// If the caller does not belong to this world.
     pub fn reserve_as(
         &mut self,
         caller: CallerId,
@@ -77,7 +77,7 @@ impl World {
     /// Asks for the balances, with one request and one answer.
     ///
     /// # Panics
-    /// If the caller is not of this world.
+    /// If the caller does not belong to this world.
     pub fn get_balances(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
         let CallerId {
             session: index,
@@ -194,7 +194,7 @@ impl World {
         self.leave(job, |machine, now, key| machine.abandon(now, key));
     }
 
-    /// Extends the lease by hand.
+    /// Extends the lease manually.
     pub fn extend(&mut self, job: JobId, by: Duration) -> Option<ExtendKey> {
         let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.log(|| format!("{job}: its caller asks for {by:?} more"));

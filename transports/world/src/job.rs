@@ -113,7 +113,7 @@ pub(super) struct JobNotes {
     pub(super) first_record: Option<(String, JournalRecord)>,
     /// The bytes of each kind of request; for extensions, per key.
     pub(super) bytes: BTreeMap<(Operation, String), Bytes>,
-    /// The extensions by hand, in milliseconds.
+    /// The manual extensions, in milliseconds.
     pub(super) by_hand: Vec<u64>,
     /// Whether a record of the cost was ever durable.
     pub(super) was_durable: bool,

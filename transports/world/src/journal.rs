@@ -109,7 +109,7 @@ impl Journal {
         self.health = health;
     }
 
-    /// From now on confuses the records of different costs of one reservation. For tests that a world detects this.
+    /// From now on, confuses the records of different costs of one reservation, for tests that a world detects this.
     pub fn ignore_keys(&mut self) {
         self.ignores_keys = true;
     }

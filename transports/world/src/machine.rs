@@ -46,7 +46,7 @@ pub trait Machine: fmt::Debug {
     ) {
         self.session_mut().handle(now, ticket, reader.read(result));
     }
-    /// Reports that a change of a journal was made or failed.
+    /// Reports that a change to a journal was made or failed.
     fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.session_mut().handle_stored(now, ticket, stored);
     }
@@ -69,7 +69,7 @@ pub trait Machine: fmt::Debug {
     /// The caller for a configuration.
     ///
     /// # Panics
-    /// If the configuration is for another server than the world's.
+    /// If the configuration is for a different server than the world's.
     fn caller(&mut self, config: Arc<CyclesConfig>) -> Caller {
         match self.session_mut().caller(config) {
             Ok(caller) => caller,
@@ -117,7 +117,7 @@ pub trait Machine: fmt::Debug {
     fn forget(&mut self, now: Now, key: ReservationKey) {
         self.session_mut().forget(now, key);
     }
-    /// Extends the lease by hand.
+    /// Extends the lease manually.
     fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.session_mut().extend(now, key, by)
     }
@@ -185,7 +185,7 @@ pub trait Machine: fmt::Debug {
     fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         self.session_mut().left(now, caller)
     }
-    /// Whether no change of a journal is pending.
+    /// Whether no change to a journal is pending.
     fn is_written(&self) -> bool {
         self.session().is_written()
     }

@@ -32,7 +32,7 @@ impl World {
     /// Starts a process with the same sessions and callers, and with the same error of the wall clock.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn restart(&mut self, process: ProcessId) -> ProcessId {
         let id = ProcessId(self.processes.len());
         let mut fresh = Process::new(self.now);
@@ -55,7 +55,7 @@ impl World {
     /// Adds another client to a process: a separate session, which first replays its journal.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn add_session(&mut self, process: ProcessId, config: Arc<CyclesConfig>) -> CallerId {
         let index = self.sessions.len();
         let seed = self.seed();
@@ -70,7 +70,7 @@ impl World {
     /// Adds another key or tenant to the session of a caller.
     ///
     /// # Panics
-    /// If the caller is not of this world.
+    /// If the caller does not belong to this world.
     pub fn add_caller(&mut self, beside: CallerId, config: Arc<CyclesConfig>) -> CallerId {
         self.add_caller_to(beside.session, config)
     }
@@ -78,7 +78,7 @@ impl World {
     /// The first caller of a process.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn caller(&self, process: ProcessId) -> CallerId {
         let session = self.processes[process.0].sessions[0];
         CallerId {
@@ -90,7 +90,7 @@ impl World {
     /// All callers of a process.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn callers(&self, process: ProcessId) -> Vec<CallerId> {
         let sessions = self.processes[process.0].sessions.iter();
         let callers = sessions.flat_map(|&session| {
@@ -119,7 +119,7 @@ impl World {
     /// the journal.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn crash(&mut self, process: ProcessId) {
         let remains = match self.dice.below(4) {
             0 => Remains::Torn,
@@ -129,10 +129,10 @@ impl World {
         self.crash_leaving(process, remains);
     }
 
-    /// Crashes a process; `remains` decides what remains of unfinished changes of the journal.
+    /// Crashes a process; `remains` decides what remains of unfinished changes to the journal.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn crash_leaving(&mut self, process: ProcessId, remains: Remains) {
         if !core::mem::replace(&mut self.processes[process.0].is_alive, false) {
             return;
@@ -157,7 +157,7 @@ impl World {
     /// Crashes a process after its sessions handed out this many more steps, before or after the last one is executed.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn crash_after(&mut self, process: ProcessId, steps: u64) {
         self.processes[process.0].steps_left = Some(steps.max(1));
     }
@@ -165,7 +165,7 @@ impl World {
     /// Lets a process sleep, like a suspended computer: its clocks continue, and nothing runs.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn suspend(&mut self, process: ProcessId, time: Duration) {
         self.log(|| format!("{process} sleeps for {time:?}"));
         let until = self.now.saturating_add(time);
@@ -204,7 +204,7 @@ impl World {
     /// Sets the wall clock of a process forward by this many milliseconds, or back.
     ///
     /// # Panics
-    /// If the process is not of this world.
+    /// If the process does not belong to this world.
     pub fn jump_clock(&mut self, process: ProcessId, by_ms: i64) {
         self.log(|| format!("the clock of {process} jumps by {by_ms} ms"));
         let ahead_ms = &mut self.processes[process.0].ahead_ms;

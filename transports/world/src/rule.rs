@@ -39,7 +39,7 @@ pub enum Rule {
     BeatFailureReported,
     /// Only its caller ends an action.
     ActionGoesOn,
-    /// Every failed change of the journal is reported as an event.
+    /// Every failed change to the journal is reported as an event.
     StoreFailureReported,
     /// At every moment a known cost is in the ledger, in a file, or on its way, or is reported and counted as lost.
     CostKept,
@@ -53,7 +53,7 @@ pub enum Rule {
     RecordCleared,
     /// The reported outcome of a job is true.
     TrueReceipt,
-    /// The API key is in no event, no record and no `Debug`.
+    /// The API key appears in no event, record or `Debug` output.
     SecretKept,
     /// A needless poll changes nothing.
     SpuriousPoll,
@@ -65,7 +65,7 @@ pub enum Rule {
     LeasesInTime,
     /// An attempt that was withdrawn before it began does not begin.
     WithdrawnNotSent,
-    /// A session waits at most five seconds for a change of the journal.
+    /// A session waits at most five seconds for a change to the journal.
     HungStore,
     /// A flush ends at its deadline, or a second later at the latest.
     FlushEnds,

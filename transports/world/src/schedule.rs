@@ -1,4 +1,4 @@
-//! The schedule of events outside the sessions: requests arrive, answers return, changes of the journal are made.
+//! The schedule of events outside the sessions: requests arrive, answers return, changes to the journal are made.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) enum ScheduledEvent {
     RequestArrives(Box<RequestArrival>),
     /// A session gets the result of an attempt.
     ResultArrives(Box<ResultArrival>),
-    /// A change of the journal is made.
+    /// A change to the journal is made.
     JournalChanges {
         session: usize,
         caller_index: usize,
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// Schedules the changes of the journal that hang: they are made now that the faults have stopped.
+    /// Schedules the changes to the journal that hang: they are made now that the faults have stopped.
     pub(super) fn unhang_stores(&mut self) {
         let soon = self.now + Duration::from_secs(60);
         let hanging = self.schedule.split_off(&(soon, 0));

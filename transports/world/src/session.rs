@@ -45,9 +45,9 @@ pub(super) struct DrivenSession {
     pub(super) flushes: Vec<PendingFlush>,
     /// The calls that were handed out and not yet reported.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
-    /// The changes of the journal that were handed out and not yet reported, with their reservations.
+    /// The changes to the journal that were handed out and not yet reported, with their reservations.
     pub(super) writes: BTreeMap<Ticket, usize>,
-    /// When the last change of a reservation's records will be made: they are made one after the other.
+    /// When the last change of a reservation's records will be made: they are made one after another.
     pub(super) last_writes: BTreeMap<(usize, ReservationId), Duration>,
     /// All tickets that it issued.
     pub(super) tickets: BTreeSet<Ticket>,

@@ -122,7 +122,7 @@ fn variables_in_each_others_place_are_told_apart() {
     let error = env(&[("API_KEY", URL), ("BASE_URL", KEY)]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "CYCLES_API_KEY holds the URL and CYCLES_BASE_URL the key: swap them"
+        "CYCLES_API_KEY contains the URL, and CYCLES_BASE_URL contains the key: swap them"
     );
 }
 
@@ -154,7 +154,7 @@ fn a_variable_that_is_not_utf_8_is_refused_unless_it_is_a_path() {
 fn a_timeout_that_smells_of_seconds_is_a_warning() {
     assert!(env(&[]).unwrap().warnings().is_empty());
     let warnings = env(&[("READ_TIMEOUT", "5ms")]).unwrap().warnings();
-    assert_eq!(warnings, ["the read timeout is 5ms: were seconds meant?"]);
+    assert_eq!(warnings, ["the read timeout is 5ms: did you mean seconds?"]);
 }
 
 const DURATIONS: [&str; 5] = [
@@ -230,7 +230,7 @@ fn a_number_that_could_be_seconds_or_milliseconds_is_refused_with_both() {
         ] {
             let error = env(&[(name, number)]).unwrap_err().to_string();
             let expected = format!(
-                "CYCLES_{name} has no unit, and {plain} could be seconds as well as milliseconds: \
+                "CYCLES_{name} has no unit, and {plain} could be seconds or milliseconds: \
                  write {plain}s or {plain}ms"
             );
             assert_eq!(error, expected);

@@ -80,10 +80,10 @@ pub enum InvalidRecord {
     /// The file is not a JSON object.
     #[error("the file is not a JSON object")]
     NotJson,
-    /// The record has a version that this program does not read.
-    #[error("the record has version {0}, and this program reads version 1")]
+    /// The record has a version that this program cannot read.
+    #[error("the record has version {0}, but this program reads version 1")]
     Version(String),
-    /// A member that is necessary to settle the record is missing.
+    /// A member that is needed to settle the record is missing.
     #[error("the record has no `{0}`")]
     Missing(&'static str),
     /// A member has an invalid value.

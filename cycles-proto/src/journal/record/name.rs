@@ -25,7 +25,7 @@ impl Partition {
     /// The number of rounds.
     pub const ROUNDS: u32 = 30_000;
 
-    /// Whether the password is a tenant, which is not a secret, and not an API key.
+    /// Whether the password is a tenant, which is not a secret, rather than an API key.
     pub fn is_of_a_tenant(&self) -> bool {
         self.password.starts_with(TENANT)
     }
@@ -66,7 +66,7 @@ pub(in crate::journal) fn stem(reservation: &ReservationId) -> String {
     stem
 }
 
-/// Like [`stem`], for files of which several costs may have one each.
+/// Like [`stem`], for files that each of several costs may have.
 pub(in crate::journal) fn stem_of_cost(id: &RecordId) -> String {
     let RecordId {
         reservation,

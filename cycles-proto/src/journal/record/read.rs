@@ -11,7 +11,7 @@ impl JournalRecord {
     /// Parses a record of any SDK.
     ///
     /// # Errors
-    /// Why it is not readable, so that it can be set aside for that reason.
+    /// Why it cannot be read, so that it can be set aside for that reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         if bytes.len() > Self::LARGEST {
             return Err(InvalidRecord::TooLarge);
@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Body {
             Ok(Key {
                 idempotency_key: Some(key),
             }) if !key.as_str().is_empty() && raw.get().starts_with('{') => Ok(Self(raw)),
-            _ => Err(D::Error::custom("no object with an idempotency key")),
+            _ => Err(D::Error::custom("not an object with an idempotency key")),
         }
     }
 }

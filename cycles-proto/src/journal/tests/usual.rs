@@ -55,7 +55,7 @@ fn a_record_that_could_not_be_read_again_is_not_written() {
     let mut files = Memory::default();
     let failure = change(&JournalWrite::Put(large), URL, &Seen::default()).run(|op| files.execute(1, op));
     let failure = failure.unwrap_err();
-    assert!(failure.to_string().contains("could be read again"), "{failure}");
+    assert!(failure.to_string().contains("could be read back"), "{failure}");
     assert!(!failure.is_made);
     assert_eq!(files.iter().count(), 0);
 }
@@ -90,7 +90,7 @@ fn a_driver_that_answers_something_else_is_told_so_and_nothing_is_lost() {
                 Ok(wrong.clone())
             });
             let failure = result.unwrap_err();
-            assert!(failure.to_string().contains("no such outcome"), "{failure}");
+            assert!(failure.to_string().contains("wrong kind of outcome"), "{failure}");
             assert_eq!(files, before);
         }
     }

@@ -57,7 +57,7 @@ impl CommitRequest {
         check_metadata(&self.metadata)
     }
 
-    /// Removes everything but the amount and the key that breaks a limit, and returns what it removed.
+    /// Removes whatever breaks a limit, except the amount and the key, and returns what it removed.
     pub(crate) fn trim(&mut self) -> impl Iterator<Item = InvalidRequest> + use<> {
         let custom = self.metrics.as_mut().and_then(|metrics| metrics.custom.as_mut());
         let deep = [(custom, "metrics.custom"), (self.metadata.as_mut(), "metadata")]
@@ -66,7 +66,10 @@ impl CommitRequest {
         let metadata = self.metadata.take_if(|metadata| metadata.size() > MAX_METADATA);
         let metrics = metrics.and_then(|metrics| metrics.check().err());
         let metadata = metadata.map(|metadata| {
-            let problem = format!("has {} bytes: at most {MAX_METADATA} are sent", metadata.size());
+            let problem = format!(
+                "has {} bytes: at most {MAX_METADATA} are allowed",
+                metadata.size()
+            );
             InvalidRequest::new("metadata", problem)
         });
         deep.into_iter().flatten().chain(metrics).chain(metadata)
@@ -98,7 +101,8 @@ impl CommitRequest {
             }
             (_, None) => return None,
         };
-        let problem = format!("makes the record of the cost {record} bytes: at most {limit} can be kept");
+        let problem =
+            format!("makes the record of the cost {record} bytes long: at most {limit} bytes can be stored");
         Some(InvalidRequest::new(field, problem))
     }
 }

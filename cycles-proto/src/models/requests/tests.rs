@@ -202,7 +202,7 @@ fn metadata_is_nested_no_deeper_than_servers_read() {
             .check()
             .unwrap_err()
             .to_string(),
-        "`metadata` is nested 129 levels deep: at most 100 are sent"
+        "`metadata` is nested 129 levels deep: at most 100 are allowed"
     );
 }
 

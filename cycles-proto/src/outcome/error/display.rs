@@ -39,7 +39,7 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for TransportError {}
 
-/// Advice on what to change, if the messages of TLS and HTTP do not say it.
+/// Advice on what to change, where the TLS or HTTP message does not say it.
 fn advice(failure: &Failure) -> Option<&'static str> {
     let says = |words: &str| failure.detail().contains(words);
     if failure.kind() == FailureKind::Tls && says("InvalidContentType") {
@@ -47,8 +47,8 @@ fn advice(failure: &Failure) -> Option<&'static str> {
     // `BadSignature`: an issuer with the same name but another key is trusted.
     } else if failure.kind() == FailureKind::Tls && (says("UnknownIssuer") || says("BadSignature")) {
         Some(
-            "its certificate is not trusted here. Put the issuer's certificate into a file and name that in \
-             SSL_CERT_FILE, or give it to HttpOptions::trust_pem",
+            "its certificate is not trusted here. Put the issuer's certificate into a file and set SSL_CERT_FILE to \
+             its path, or pass it to HttpOptions::trust_pem",
         )
     } else if failure.kind() == FailureKind::Lost && says("invalid HTTP version") {
         Some("does the server speak https there? If so, the base URL must begin with https://")
@@ -96,7 +96,7 @@ impl CallContext {
                 } else {
                     "repeat it"
                 };
-                write!(f, "{unknown}; {who} under the key {key} and it counts once")?;
+                write!(f, "{unknown}; {who} under the key {key}, and it counts only once")?;
                 // The server remembers the key of an extension no longer than the lease.
                 let is_extension = self.operation == OperationKind::ExtendReservation;
                 f.write_str(if is_extension {
@@ -106,7 +106,7 @@ impl CallContext {
                 })
             }
             _ if !self.operation.changes_the_ledger() => {
-                f.write_str("It may have reached the server, but it changes nothing there")
+                f.write_str("It may have reached the server, but it makes no changes there")
             }
             _ => f.write_str("The ledger is unchanged"),
         }
@@ -116,8 +116,7 @@ impl CallContext {
 const MAY_BE_DONE: &str = "The server may have acted on it";
 
 /// For a refusal that did not come from the ledger.
-const MAY_HAVE_ARRIVED: &str =
-    "Something between here and the server answered, and it is not known whether the server saw the request";
+const MAY_HAVE_ARRIVED: &str = "Something between the client and the server answered, and it is not known whether the server saw the request";
 
 /// The sentence about a reply: the call, the answer, what it means, and the id to find it by.
 pub(super) struct Sentence<'a>(pub(super) &'a ErrorReply, pub(super) &'a str);
@@ -165,7 +164,7 @@ impl fmt::Display for Sentence<'_> {
         }
         if reply.code() == Some(&ErrorCode::IdempotencyMismatch) {
             f.write_str(
-                " (the ledger has already answered this key for a request with other bytes: compare the two ",
+                " (the ledger has already answered a request with a different body under this key: compare the two ",
             )?;
             f.write_str("before anything is charged under another key)")?;
         }
@@ -187,7 +186,7 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-/// The message for a decision that is not a permission.
+/// The message for a decision that does not allow the action.
 pub(super) fn denial(response: &ReservationCreateResponse) -> String {
     let shown = |text: &str| shortened(&response.info.shown(text));
     let why = match &response.reason_code {
@@ -225,13 +224,13 @@ pub(super) fn unrecorded(last: &Error) -> String {
     let key = shortened(last.idempotency_key().map_or("", |key| key.as_str()));
     let is_event = last.call().map(|call| call.operation) == Some(OperationKind::CreateEvent);
     let again = if is_event {
-        format!("send its event again under the key {key}. Under another key it may count a second time.")
+        format!("send its event again under the key {key}. Under another key it may count twice.")
     } else {
         format!(
             "commit it again under the key {key}. An event in its place counts a second time if a commit got through."
         )
     };
-    format!("{what}. The cost is in no record, and the client has stopped trying: {again}")
+    format!("{what}. There is no record of the cost, and the client has stopped trying: {again}")
 }
 
 /// Describes a body that cannot be read: `The body is text/html and starts with <!DOCTYPE html>`.

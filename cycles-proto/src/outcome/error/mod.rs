@@ -29,7 +29,7 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 /// | [`StaleReplay`](Self::StaleReplay) | the ledger | no, not by this call |
 /// | [`Api`](Self::Api) | the server, or a proxy | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
 /// | [`Defect`](Self::Defect) | this client | not known |
-/// | [`Deserialization`](Self::Deserialization) | the server, but its success cannot be read | not known |
+/// | [`Deserialization`](Self::Deserialization) | the server, but its answer cannot be read | not known |
 /// | [`Transport`](Self::Transport) | the network | see [`outcome_is_unknown`](Self::outcome_is_unknown) |
 ///
 /// `Debug` shows the same sentence, because that is what a failed `main` or `unwrap` prints; `{:#?}` adds the request
@@ -39,8 +39,8 @@ use crate::outcome::{Failure, FailureKind, InvalidCommit, OperationKind, Unsucce
 pub enum Error {
     /// A bug in this client ended this call or reservation; everything else continues.
     #[error(
-        "a bug in the Cycles client ended this call or reservation. Whether the ledger acted on it is not known; a cost \
-         that has a record is settled from its record. Please report the bug"
+        "a bug in the Cycles client ended this call or reservation. It is not known whether the ledger acted on it; a \
+         cost that has a record is settled from that record. Please report the bug"
     )]
     Defect,
 
@@ -111,7 +111,7 @@ pub enum Error {
         code: Option<ErrorCode>,
         /// The server's message, or the start of the body if it is not an error of the protocol.
         message: String,
-        /// The server's name for the request.
+        /// The server's id for the request.
         request_id: Option<Box<str>>,
         /// How long to wait before another try, if the server says so.
         retry_after: Option<Duration>,
@@ -141,8 +141,8 @@ pub enum Error {
     #[error("the lease of {} was lost, and the action was stopped: its budget was no longer held", crate::text::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
 
-    /// A cost is not settled and is in no record, and the client has given up on it. The caller has to repeat it,
-    /// under the [key](Self::idempotency_key) of the error that came last, which is inside.
+    /// A cost is not settled and has no record, and the client has given up on it. The caller has to repeat it, under
+    /// the [key](Self::idempotency_key) of the last error, which is inside.
     #[error("{}", display::unrecorded(.0))]
     Unrecorded(#[source] Box<Self>),
 
@@ -189,11 +189,11 @@ pub struct CallContext {
 pub struct InvalidCall {
     /// The call.
     pub operation: OperationKind,
-    /// Which field, and what would be right.
+    /// Which field is wrong, and how to fix it.
     pub problem: InvalidRequest,
 }
 
-/// A success whose body cannot be read.
+/// A successful reply whose body cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", Sentence(reply, problem))]
 #[non_exhaustive]
@@ -331,7 +331,7 @@ impl Error {
         self.reply()?.error()
     }
 
-    /// The server's name for the request.
+    /// The server's id for the request.
     pub fn request_id(&self) -> Option<&str> {
         self.reply()?.request_id()
     }
@@ -386,7 +386,7 @@ impl Error {
         )
     }
 
-    /// Why the ledger denies the action, if it does and says why.
+    /// The ledger's reason for denying the action, if it gives one.
     pub fn reason(&self) -> Option<&DecisionReasonCode> {
         match self {
             Self::BudgetExceeded { reason, .. } => Some(reason),

@@ -174,7 +174,7 @@ fn a_server_that_failed_leaves_the_outcome_open_and_says_how_to_close_it() {
     assert_eq!(
         error.to_string(),
         "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): 503, not an answer from a Cycles server. The server may have acted on it; \
-         repeat it under the key k-1 and it counts once."
+         repeat it under the key k-1, and it counts only once."
     );
 }
 
@@ -184,8 +184,8 @@ fn a_refusal_that_is_not_the_servers_does_not_say_that_the_server_acted() {
         let text = of(status(refused), "<html>").to_string();
         assert!(
             text.ends_with(
-                "not an answer from a Cycles server: <html>. Something between here and the server answered, and it is \
-                 not known whether the server saw the request; repeat it under the key k-1 and it counts once."
+                "not an answer from a Cycles server: <html>. Something between the client and the server answered, and it is \
+                 not known whether the server saw the request; repeat it under the key k-1, and it counts only once."
             ),
             "{text}"
         );
@@ -236,7 +236,7 @@ fn a_success_that_cannot_be_read_says_so() {
     assert_eq!(
         error.to_string(),
         "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): the answer (200) cannot be read: missing field `charged` at line 1 column 22. \
-         The body starts with {\"status\":\"COMMITTED\"}. The server may have acted on it; repeat it under the key k-1 and it counts once. Request q-8."
+         The body starts with {\"status\":\"COMMITTED\"}. The server may have acted on it; repeat it under the key k-1, and it counts only once. Request q-8."
     );
 }
 
@@ -301,7 +301,7 @@ fn a_tls_port_that_was_asked_in_plain_http_is_named_so() {
     ] {
         let text = of(status(400), page).to_string();
         assert!(
-            text.contains("(the base URL must begin with https://). Something between here"),
+            text.contains("(the base URL must begin with https://). Something between the client"),
             "{text}"
         );
         assert!(!text.contains(".."), "{text}");
@@ -321,11 +321,11 @@ fn a_transport_error_says_whether_anything_was_sent() {
     assert_eq!(
         text(FailureKind::Timeout, commit),
         "commitReservation of 26c5a266 (POST http://ledger/v1/reservations/26c5a266/commit): no complete answer in time. The server may have acted on it; repeat it under \
-         the key k-1 and it counts once"
+         the key k-1, and it counts only once"
     );
     assert_eq!(
         text(FailureKind::Lost, OperationKind::GetReservation),
-        "getReservation of 26c5a266 (GET http://ledger/v1/reservations/26c5a266): the connection was lost. It may have reached the server, but it changes nothing there"
+        "getReservation of 26c5a266 (GET http://ledger/v1/reservations/26c5a266): the connection was lost. It may have reached the server, but it makes no changes there"
     );
     let error = Error::transport(call(commit), Failure::new(FailureKind::Lost), false);
     assert_eq!(
@@ -404,7 +404,7 @@ fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
     for kind in [OperationKind::CommitReservation, OperationKind::GetReservation] {
         assert!(
             sentence(kind).ends_with(
-                "The cost is in no record, and the client has stopped trying: commit it again under the key k-1. An \
+                "There is no record of the cost, and the client has stopped trying: commit it again under the key k-1. An \
                  event in its place counts a second time if a commit got through."
             ),
             "{}",
@@ -412,9 +412,8 @@ fn a_cost_without_a_record_names_the_call_to_make_and_its_key() {
         );
     }
     assert!(
-        sentence(OperationKind::CreateEvent).ends_with(
-            "send its event again under the key k-1. Under another key it may count a second time."
-        ),
+        sentence(OperationKind::CreateEvent)
+            .ends_with("send its event again under the key k-1. Under another key it may count twice."),
     );
 }
 
@@ -427,10 +426,10 @@ fn nobody_is_asked_to_repeat_what_is_repeated_from_its_record() {
     );
     let errors = [lost, of(status(503), ""), of(status(200), "{}")];
     for error in errors {
-        let asks = "may have acted on it; repeat it under the key k-1 and it counts once";
+        let asks = "may have acted on it; repeat it under the key k-1, and it counts only once";
         assert!(error.to_string().contains(asks), "{error}");
         let error = error.recorded();
-        let tells = "may have acted on it; the client repeats it from its record under the key k-1 and it counts once";
+        let tells = "may have acted on it; the client repeats it from its record under the key k-1, and it counts only once";
         assert!(error.to_string().contains(tells), "{error}");
     }
 }

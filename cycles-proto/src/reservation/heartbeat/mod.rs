@@ -1,4 +1,4 @@
-//! The heartbeat: extends the lease with beats and with extensions that are asked for by hand, one at a time.
+//! The heartbeat: extends the lease with beats and with manual extensions, one at a time.
 
 pub mod schedule;
 
@@ -25,7 +25,7 @@ pub(super) struct Heartbeat {
     /// How many extensions have a number so far. Each extension has its own key, which its repetitions share.
     named: u64,
     attempt: Option<(Extension, Attempt)>,
-    /// Extensions by hand, in turn.
+    /// Manual extensions, in order.
     by_hand: VecDeque<Extension>,
     /// Whether the loss of the lease was reported.
     told_lost: bool,
@@ -52,7 +52,7 @@ struct Extension {
     is_repeated: bool,
     /// Whether an attempt at it may have been acted on.
     may_be_done: bool,
-    /// The ticket, if it was asked for by hand.
+    /// The ticket, if it is a manual extension.
     by_hand: Option<Ticket>,
 }
 
@@ -82,7 +82,7 @@ impl Heartbeat {
         }
     }
 
-    /// Until when the lease is known to last.
+    /// The time until which the lease is known to last.
     pub(super) fn lasts_until(&self) -> Option<Duration> {
         self.lease.lasts_until()
     }
@@ -98,7 +98,7 @@ impl Heartbeat {
         beat.into_iter().chain(end).min()
     }
 
-    /// Queues an extension by hand.
+    /// Queues a manual extension.
     pub(super) fn extend(&mut self, common: &mut Common, by_ms: u64) -> Ticket {
         let ticket = common.tickets.take();
         let number = self.name();
@@ -147,7 +147,7 @@ impl Heartbeat {
         self.lost_at().is_some_and(|end| end <= now.mono)
     }
 
-    /// Ends the heartbeat with the reservation: unanswered extensions by hand fail.
+    /// Ends the heartbeat with the reservation: unanswered manual extensions fail.
     pub(super) fn dismiss(&mut self, scene: &mut Scene<'_>) {
         let in_flight = self.attempt.take().map(|(extension, _)| extension);
         let open = in_flight.into_iter().chain(core::mem::take(&mut self.by_hand));

@@ -3,7 +3,7 @@
 //! The journal is scanned at first use, and again while records are left: after 30 s, 60 s, … up to 15 minutes, and at
 //! once when the server can be reached again. A [`Reservation`] that is driven like any other settles each record, a
 //! few at a time. If several in a row get an answer that is not about them, such as a refused key, or if the server
-//! asks for a pause, the rest waits for the next scan, which begins with them. A reservation of this process settles
+//! asks for a pause, the rest wait for the next scan, which begins with them. A reservation of this process settles
 //! its own record. Records that the server may have forgotten are sent only if a caller [forces](Replayer::force) it.
 //! Another process that is settling records has them to itself, but not for long.
 
@@ -60,7 +60,7 @@ pub struct Replayer {
     tried_before: u64,
     /// The earliest end of a pause of the records that are left.
     left_until: Option<Duration>,
-    /// Since when all records are left to another process.
+    /// The time since which all records are left to another process.
     yields_since: Option<Duration>,
     started: u64,
     is_reachable: bool,
@@ -196,8 +196,8 @@ impl Replayer {
     }
 
     /// Handles the records of a scan while another process has the claim. They are left to that process for half a
-    /// minute, in which the journal is read again from time to time. After that they are settled from here all the
-    /// same: the other process may be stuck, and a cost that is sent twice counts once.
+    /// minute, in which the journal is read again from time to time. After that they are settled from here anyway: the
+    /// other process may be stuck, and a cost that is sent twice counts once.
     pub fn handle_claimed(
         &mut self,
         now: Now,
@@ -275,13 +275,13 @@ impl Replayer {
         }
     }
 
-    /// Notes that a reservation of this process has ended or is not driven any more; its record has the rest.
+    /// Notes that a reservation of this process has ended or is no longer driven; its record is all that is left.
     pub fn ended(&mut self, now: Now, id: &RecordId, receipt: Option<&Receipt>) {
         if !self.live.remove(id) {
             return;
         }
         if receipt.is_none() {
-            // It did not fail, but is not driven any more. Its record is all that is left.
+            // It did not fail, but is no longer driven. Its record is all that is left.
             self.leave(None);
             self.wake(now);
         } else if receipt.is_some_and(is_pending) {
@@ -351,8 +351,8 @@ impl Replayer {
     }
 
     /// Decides, when the time of a flush is up, whether to wait for [`Flushed::LAST_LOOK`] until it is certain what is
-    /// left; not if records are still being settled. If the journal was left to another process or could not be read,
-    /// it is read once more.
+    /// left. There is no wait if records are still being settled. If the journal was left to another process or could
+    /// not be read, it is read once more.
     pub fn look_again(&mut self, now: Now) -> bool {
         if !self.queue.is_empty() || !self.settling.is_empty() {
             return false;
@@ -363,7 +363,7 @@ impl Replayer {
         !self.is_complete(now)
     }
 
-    /// Whether it is reading the journal or settling its records. Exactly for that long it needs the claim that was
+    /// Whether it is reading the journal or settling its records. For exactly that long, it needs the claim that was
     /// taken before the journal was read.
     pub fn is_at_work(&self) -> bool {
         !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))

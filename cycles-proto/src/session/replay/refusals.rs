@@ -16,7 +16,7 @@ const MOST: u8 = 3;
 pub(super) struct Refusals {
     last: Option<Refusal>,
     times: u8,
-    /// Until when the server asks the API key to pause. This also holds up later passes.
+    /// The end of the pause that the server asks of the API key. This also holds up later passes.
     paused_until: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Refusals {
         self.times >= MOST || self.pause(now).is_some()
     }
 
-    /// Until when to send nothing, if the server asks for a pause.
+    /// The time until which to send nothing, if the server asks for a pause.
     pub(super) fn pause(&self, now: Now) -> Option<Duration> {
         Some(self.paused_until).filter(|until| *until > now.mono)
     }

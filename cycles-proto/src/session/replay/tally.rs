@@ -50,7 +50,7 @@ impl Tally {
         self.charged_less += usize::from(matches!(event, Event::ChargedLess { .. }));
     }
 
-    /// Notes a cost that is in no ledger and in no record, and that nothing can settle any more.
+    /// Notes a cost that is in neither a ledger nor a record, and that nothing can settle any more.
     pub(crate) fn note_lost(&mut self) {
         self.unrecorded += 1;
     }

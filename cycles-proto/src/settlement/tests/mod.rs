@@ -87,7 +87,8 @@ fn the_error_of_a_cost_in_a_record_asks_nobody_to_repeat_it_and_that_of_one_with
             !is_recorded,
             "{sentence}"
         );
-        let from_record = "; the client repeats it from its record under the key key-1 and it counts once";
+        let from_record =
+            "; the client repeats it from its record under the key key-1, and it counts only once";
         assert_eq!(sentence.contains(from_record), is_recorded, "{sentence}");
     }
 }
@@ -125,8 +126,8 @@ fn a_cost_without_a_record_is_tried_for_the_whole_schedule_whatever_is_answered(
     );
     assert_eq!(
         error.to_string(),
-        "commitReservation of r-1 (POST http://h/v1/reservations/r-1/commit): 401, not an answer from a Cycles server. Something between here and the server answered, and it is not known whether the server saw the request; repeat it \
-         under the key key-1 and it counts once. The cost is in no record, and the client \
+        "commitReservation of r-1 (POST http://h/v1/reservations/r-1/commit): 401, not an answer from a Cycles server. Something between the client and the server answered, and it is not known whether the server saw the request; repeat it \
+         under the key key-1, and it counts only once. There is no record of the cost, and the client \
          has stopped trying: commit it again under the key key-1. An event in its place counts a second time if a commit got through."
     );
 }

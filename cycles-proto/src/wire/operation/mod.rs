@@ -6,9 +6,9 @@
 //! The retry rule is the same for all. If the outcome is open (a lost connection, a failed server or load balancer, a
 //! redirect, a success that cannot be read: everything [ambiguous](Verdict::Ambiguous)), the call is repeated once,
 //! immediately, with the same key and the same bytes, provided that at least half of the attempt's time is left and
-//! the server asks for no pause. Both attempts together take no longer than one may. A call that was never sent,
-//! refused or throttled is not repeated, and without [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled)
-//! none is.
+//! the server asks for no pause. Both attempts together take no longer than one attempt may. A call that was never
+//! sent, refused or throttled is not repeated, and no call is repeated without
+//! [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled).
 //!
 //! Once open, an outcome stays open until an answer from the ledger itself closes it: a repetition that fails because
 //! of a proxy, a missing key or a closed port says nothing about the first attempt.

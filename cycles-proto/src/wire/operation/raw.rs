@@ -58,8 +58,8 @@ pub struct RawResponse {
 }
 
 impl RawResponse {
-    /// Whether the operation was done, with an answer as the protocol defines it. A decision that denies is a success
-    /// of its operation.
+    /// Whether the operation was done, with an answer as the protocol defines it. A denial counts as a success of its
+    /// operation.
     pub fn is_success(&self) -> bool {
         self.error.is_none()
     }

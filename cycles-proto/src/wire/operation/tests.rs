@@ -335,7 +335,7 @@ fn a_redirect_is_not_followed_and_the_error_names_the_base_url_that_would_be_rig
                 "commitReservation of r-1 (POST http://localhost:7878/base/v1/reservations/r-1/commit): {status}, a \
                  redirect to https://cycles.example/base/v1/reservations/r-1/commit, which is not followed: set the \
                  base URL to https://cycles.example/base. The server may have acted on it; repeat it \
-                 under the key {SEED_HEX}-commit-0 and it counts once."
+                 under the key {SEED_HEX}-commit-0, and it counts only once."
             )
         );
     }

@@ -78,7 +78,7 @@ fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
             b'{' | b'}' | b'[' | b']' | b':' | b',' => 1,
             _ => bytes[at..].iter().take_while(|byte| !is_end(**byte)).count(),
         };
-        // All ends are ASCII, so no character is cut. A string without an end goes to the end of the text.
+        // All ends are ASCII, so no character is cut. An unterminated string goes to the end of the text.
         Some(Token {
             start,
             text: text.get(start..at)?,

@@ -285,7 +285,7 @@ impl Driver {
         assert!(KEYS.iter().all(|key| !text.contains(key)), "{text}");
         assert!(!matches!(event, Event::Panicked { .. }), "{text}");
         if let Event::JournalFailed { failure, .. } = event
-            && failure.message.contains("may hang")
+            && failure.message.contains("may be hanging")
         {
             self.has_hung = true;
         }

@@ -15,7 +15,7 @@ use crate::engine::{block_on, without_helping};
 /// Pairs the iterator that the body of a guarded function made with the function that reads an item's price.
 ///
 /// # Errors
-/// The body's own.
+/// The body's own error.
 pub fn made<I, E, F>(made: Result<I, E>, read: F) -> Result<(I, F), E>
 where
     I: Iterator,
@@ -27,7 +27,7 @@ where
 /// Like [`made`], for a reader; the function reads the price of the bytes of each read.
 ///
 /// # Errors
-/// The body's own.
+/// The body's own error.
 pub fn made_read<S, E, F>(made: Result<S, E>, read: F) -> Result<(S, F), E>
 where
     S: Read,
@@ -45,7 +45,7 @@ pub fn called<O>(function: impl FnOnce() -> O) -> O {
 /// the cost is unknown, it costs the estimate.
 ///
 /// # Errors
-/// The body's own, as it is, or why it did not run.
+/// The body's own error, unchanged, or the reason why it did not run.
 pub fn guarded<C, T, E, A>(
     client: Result<C, Error>,
     config: WithCyclesConfig,
@@ -68,7 +68,7 @@ where
 /// lives as long as the iterator.
 ///
 /// # Errors
-/// The body's own, as it is, or why it did not run.
+/// The body's own error, unchanged, or the reason why it did not run.
 pub fn metered<C, I, E, F>(
     client: Result<C, Error>,
     config: WithCyclesConfig,
@@ -86,7 +86,7 @@ where
 /// Like [`metered`], for a body that makes a reader.
 ///
 /// # Errors
-/// The body's own, as it is, or why it did not run.
+/// The body's own error, unchanged, or the reason why it did not run.
 pub fn metered_read<C, S, E, F>(
     client: Result<C, Error>,
     config: WithCyclesConfig,
@@ -140,7 +140,7 @@ impl<T: ?Sized> AnyValue for Value<'_, T> {
 #[diagnostic::on_unimplemented(
     message = "an iterator is not paid for when it is made",
     label = "this is consumed only later",
-    note = "return `Result<impl Iterator<Item = ..>, E>`, and say what each item costs, such as `actual_per_item = item.len()`, or return what there is already, such as a `Vec`"
+    note = "return `Result<impl Iterator<Item = ..>, E>`, and say what each item costs, such as `actual_per_item = item.len()`, or return a complete value, such as a `Vec`"
 )]
 pub trait Paid {}
 

@@ -15,7 +15,7 @@ use crate::engine::block_on;
 ///
 /// [`commit`](Self::commit) and [`release`](Self::release) consume it, so that it cannot be settled twice. A dropped
 /// guard commits what was [spent](crate::ReservationGuard::spent) so far, or gives the budget back, both in the
-/// background. The drop blocks until a cost is on disk, for five seconds at most. While its thread panics it blocks
+/// background. The drop blocks until a cost is on disk, for five seconds at most. While its thread panics, it blocks
 /// until the first attempt has ended, because the process may be about to end.
 ///
 /// A guard may be moved to another thread, and [extended](Self::extend) from several.
@@ -57,14 +57,14 @@ impl ReservationGuard {
     /// then continue in the background. Without a journal it blocks until all attempts are made.
     ///
     /// # Errors
-    /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// Any [`Error`] if the cost was not accepted, was refused, or is neither settled nor recorded.
     pub fn commit(self, request: CommitRequest) -> Result<Receipt, Error> {
         self.wait(|guard| guard.commit(request))
     }
 
     /// Gives the budget back, because nothing was spent. Blocks for the first attempt, and returns whether the ledger
     /// has confirmed the release. If not, it is retried in the background until the lease ends, which frees the budget
-    /// too. If something was [spent](crate::ReservationGuard::spent) nevertheless, that is committed instead.
+    /// too. If something was [spent](crate::ReservationGuard::spent) after all, that is committed instead.
     ///
     /// # Errors
     /// If a cost that was spent could not be committed.

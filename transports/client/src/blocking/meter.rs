@@ -126,7 +126,7 @@ where
 {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if let Some((kind, said)) = &self.failed {
-            return Err(io::Error::new(*kind, format!("it has failed already: {said}")));
+            return Err(io::Error::new(*kind, format!("it has already failed: {said}")));
         }
         let Some((live, read_by)) = self.open() else {
             return Ok(0);
@@ -160,11 +160,11 @@ where
 
 impl Settling {
     /// Blocks until the iterator or reader has ended, and its cost is settled or safe after a first attempt. Call it
-    /// after the end, or on another thread than the one that consumes. Returns the receipt, or `None` if nothing was
+    /// after the end, or on a thread other than the consumer's. Returns the receipt, or `None` if nothing was
     /// consumed and the budget was given back.
     ///
     /// # Errors
-    /// Any [`Error`] if the cost was not taken, was refused, or is neither settled nor recorded.
+    /// Any [`Error`] if the cost was not accepted, was refused, or is neither settled nor recorded.
     pub fn wait(&self) -> Result<Option<Receipt>, Error> {
         self.0.check()?;
         block_on(self.0.shared(), self.clone())

@@ -22,12 +22,12 @@ pub use crate::Settling;
 use crate::engine::block_on;
 
 /// A client whose methods block the calling thread. That thread makes the calls itself. May be used from any thread,
-/// also one of an async runtime. Clones are cheap.
+/// including one of an async runtime. Clones are cheap.
 #[derive(Clone, Debug)]
 pub struct Client(crate::Client);
 
 impl Client {
-    /// Makes a blocking client of an async one.
+    /// Makes a blocking client from an async one.
     pub fn new(client: crate::Client) -> Self {
         Self(client)
     }
@@ -54,8 +54,8 @@ impl Client {
     }
 
     /// Settles what can be settled, from this process and the journal. Blocks until nothing is in progress any more, or
-    /// for `timeout`. It takes up to a second longer if another process is replaying the journal or the journal could
-    /// not be read, for a last look at it. Call this at the end of a short script, because background threads end with
+    /// for `timeout`. If another process is replaying the journal or the journal could not be read, a last look at it
+    /// takes up to a second longer. Call this at the end of a short script, because background threads end with
     /// the process. A good `timeout` is [`RetryPolicy::flush_timeout`](crate::RetryPolicy::flush_timeout), 10 s by
     /// default.
     ///
@@ -65,7 +65,7 @@ impl Client {
         self.wait(self.0.flush(timeout))
     }
 
-    /// Like [`flush`](Self::flush), and also sends costs that were set aside as
+    /// Like [`flush`](Self::flush), but also sends costs that were set aside as
     /// [stale](crate::proto::outcome::Aside::Stale): they were in the journal for so long that the server may have
     /// forgotten their keys. Each is sent with the recorded bytes and key. Costs that cannot be settled keep their
     /// files, and are counted in [`Flushed::recorded`].
@@ -73,7 +73,7 @@ impl Client {
     /// **This may charge a cost twice**: if an attempt got through back then and only its response was lost, the server
     /// may not remember it. Use it only if no attempt can have reached the ledger, such as after an outage that began
     /// before the first attempt, or after comparing the `*.stale` files in the journal with the ledger and deleting
-    /// those that the ledger has. A reservation that the server does not know any more cannot be committed: its record
+    /// those that the ledger has. A reservation that the server no longer knows cannot be committed: its record
     /// stays, and a person can charge the cost with [`create_event`](Self::create_event).
     ///
     /// # Errors

@@ -9,12 +9,12 @@ use crate::completed::Completed;
 use crate::context::GuardContext;
 use crate::engine::{block_on, without_helping};
 
-/// Runs an action on reserved budget. Its lease is kept alive while it runs, and the amount that it returns beside its
-/// value is charged. If it fails or panics, the budget is given back, or what it had [spent](GuardContext::spent) is
-/// charged.
+/// Runs an action on reserved budget. The lease is kept alive while the action runs, and the amount that it returns
+/// with its value is charged. If it fails or panics, the budget is given back, or what it had
+/// [spent](GuardContext::spent) is charged.
 ///
 /// The value of a successful action is always returned. Problems with its settlement go to observers and the log;
-/// [`try_with_cycles`] returns them beside the value.
+/// [`try_with_cycles`] returns them with the value.
 ///
 /// The action runs on the caller's thread: it needs to be neither `Send` nor `'static`. Before and after the action
 /// this blocks for the reservation, and until the cost is settled or safe after a first attempt.
@@ -29,8 +29,8 @@ where
     Ok(completed.value)
 }
 
-/// Like [`with_cycles`], with the action's own error type, and with the receipt beside the value. If the receipt is
-/// pending, [`Completed::wait_settled`] waits for the final one.
+/// Like [`with_cycles`], but with the action's own error type, and with the receipt next to the value. If the receipt
+/// is pending, [`Completed::wait_settled`] waits for the final one.
 ///
 /// # Errors
 /// [`NotCompleted`] if the action did not run, or failed.

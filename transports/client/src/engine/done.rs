@@ -64,7 +64,7 @@ impl Done {
 
     /// Returns whether the call may be sent; call it right before the first byte is written. If not, the call is
     /// withdrawn: drop this without sending.
-    #[must_use = "what was withdrawn must not be sent"]
+    #[must_use = "a withdrawn call must not be sent"]
     pub fn begin(&mut self) -> bool {
         let may_begin = self.shared.look(|session, now| session.begun(now, self.ticket));
         self.has_begun |= may_begin;

@@ -67,7 +67,7 @@ impl Handle {
             state.help_here(self.shared(), Key::Reservation(self.key));
             state.session.commit(now, self.key, request)
         });
-        // Whoever is to wait for it may be leaked, or end with another thread.
+        // The guard or future that waits for it may be leaked, or end with another thread.
         self.shared().await_costs_at_thread_end();
         taken
     }
@@ -133,7 +133,7 @@ impl Handle {
         }
     }
 
-    /// Runs `end` for a reservation that nobody awaits, and sees that its record gets to the disk before this thread
+    /// Runs `end` for a reservation that nobody awaits, and makes sure that its record is on disk before this thread
     /// ends.
     fn end_unattended(&self, end: impl FnOnce()) {
         #[cfg(feature = "blocking")]

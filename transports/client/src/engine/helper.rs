@@ -1,4 +1,4 @@
-//! Blocking callers, which make the calls that they wait for themselves: no thread is woken for these, and they take no
+//! Blocking callers, which themselves make the calls that they wait for: no thread is woken for these, and they take no
 //! place.
 
 use core::future::Future;
@@ -54,7 +54,7 @@ impl Helper {
 
 impl State {
     /// The thread that makes this call, if one blocks for it. Never for extensions, because a caller may be busy with
-    /// its own code for long.
+    /// its own code for a long time.
     pub(super) fn helper_of(&self, call: &Call) -> Option<&Arc<Helper>> {
         if self.helpers.is_empty() || matches!(call.urgency, Urgency::Lease(_)) {
             return None;
@@ -192,7 +192,7 @@ impl Drop for Helping<'_> {
                 }
             }
         });
-        // Calls that this thread did not get to are made by others.
+        // Other threads make the calls that this thread did not get to.
         let left = core::mem::take(&mut *self.helper.calls());
         for (call, done) in left {
             self.shared.send_by(|transport| transport.start(call, done));

@@ -1,6 +1,6 @@
 //! The engine: drives the session of a client, whatever its transport is.
 //!
-//! Every change of the session pumps it: a caller's act, an answer, a finished write of the journal, the timer. Under
+//! Every change to the session pumps it: a caller's action, an answer, a finished journal write, the timer. Under
 //! the lock the change is applied, the session is polled until it has nothing more to do, and its steps are collected
 //! in a batch. Writes and events are queued under the lock too, which keeps their order. Then the lock is released and
 //! the batch is carried out. The engine waits for nothing, runs no foreign code under the lock, and needs no driver
@@ -47,11 +47,11 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
 use crate::transport::{Clock, Transport};
 
-/// The engine as a client, its clones and their reservations hold it. When the last of them is dropped the session is
+/// The engine as held by a client, its clones and their reservations. When the last of them is dropped, the session is
 /// closed; work in progress still finishes.
 pub(crate) struct Engine(Arc<Shared>);
 
-/// The engine as attempts, journal threads and the clock hold it: this does not keep the session open.
+/// The engine as held by attempts, journal threads and the clock: this does not keep the session open.
 pub(crate) struct Shared {
     process: Process,
     clock: Arc<dyn Clock>,
@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     starting: Mutex<()>,
     transport: Arc<dyn Transport>,
     state: Mutex<State>,
-    /// Notified when the session got ahead while a thread waits for it.
+    /// Notified when the session has made progress while a thread waits for it.
     written: Condvar,
     /// Answers that arrived where the session's lock must not be taken, to be applied with the next change.
     inbox: Mutex<Vec<(Ticket, Answer)>>,
@@ -70,9 +70,9 @@ pub(crate) struct Shared {
 
 struct State {
     session: Session,
-    /// When the session has to be polled again at the latest.
+    /// The latest time at which the session has to be polled again.
     deadline: Option<Duration>,
-    /// When the clock ticks next, as it was told.
+    /// When the clock ticks next, as it was last told.
     timer: Option<Duration>,
     waiting: HashMap<Key, Vec<Waiter>>,
     /// The number of the last waiter that has one.
@@ -170,7 +170,7 @@ impl Shared {
         self.transport.may_wait_here()
     }
 
-    /// Starts the clock if it does not run yet.
+    /// Starts the clock if it is not running yet.
     pub(crate) fn start(self: &Arc<Self>) -> Result<(), ConfigError> {
         if self.is_timed.load(Ordering::Acquire) {
             return Ok(());
@@ -202,7 +202,7 @@ impl Shared {
         let mut state = self.lock();
         let inbox = core::mem::take(&mut *self.inbox());
         for (ticket, answer) in inbox {
-            // If a reservation panics at its answer, only that reservation is gone.
+            // If a reservation panics while handling its answer, only that reservation is gone.
             let _ = catch_unwind(AssertUnwindSafe(|| state.handle(now, ticket, answer)));
         }
         // The panic goes to the caller after the session's steps are carried out.

@@ -31,7 +31,7 @@ pub(super) struct Batch {
     wakers: Vec<Waker>,
 }
 
-/// The number of panics after which one pump stops, in case the session panics without end. The next pump continues.
+/// The number of panics after which one pump stops, in case the session keeps panicking. The next pump continues.
 const PANICS: usize = 10_000;
 
 /// A journal to read.

@@ -16,7 +16,7 @@ pub(super) struct Subscriptions {
     last: u64,
     log: Observers,
     retired: usize,
-    /// When to look next whether retired entries can be removed.
+    /// When to check next whether retired entries can be removed.
     next_look: Duration,
 }
 
@@ -39,7 +39,7 @@ impl Subscriptions {
     }
 
     /// The observer with this id. Events that belong to no observer, because an earlier run left their records, go to
-    /// the first observer that there is.
+    /// the first observer that still exists.
     pub(super) fn of(&self, id: ObserverId) -> &Observers {
         let first = || {
             self.observers

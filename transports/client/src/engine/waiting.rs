@@ -11,7 +11,7 @@ use cycles_proto::session::{Key, Session};
 
 use super::Shared;
 
-/// A wait for a call or a flush. When it is dropped, the session forgets that.
+/// A wait for a call or a flush. When it is dropped, the session forgets the call or flush.
 pub(crate) struct Waiting<'a> {
     shared: &'a Arc<Shared>,
     key: Key,
@@ -34,10 +34,10 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A waker, and the future that it is of, if that says when it is gone.
+/// A waker, and the number of its future, if that future says when it is gone.
 pub(super) type Waiter = (Option<u64>, Waker);
 
-/// A future that takes its waker along when it is dropped: many that come and go while nothing happens leave nothing.
+/// A future that removes its waker when it is dropped: many that come and go meanwhile leave nothing behind.
 struct WaitFor<'a, F> {
     shared: &'a Shared,
     key: Key,
@@ -71,7 +71,7 @@ impl<F> Drop for WaitFor<'_, F> {
         let position = waiting.iter().position(|(number, _)| *number == self.number);
         let waiter = position.map(|position| waiting.swap_remove(position));
         drop(state);
-        // Which may run the code of others.
+        // Dropping it may run foreign code.
         drop(waiter);
     }
 }

@@ -1,4 +1,4 @@
-//! Sees that costs are on disk before the thread that handed them over ends.
+//! Makes sure that costs are on disk before the thread that handed them over ends.
 
 use std::cell::RefCell;
 use std::sync::{Arc, PoisonError, Weak};
@@ -10,8 +10,9 @@ use super::Shared;
 use crate::sync::thread_local;
 
 impl Shared {
-    /// Sees that a cost that this thread handed over, and that nobody awaits, is safe. Blocks until it is on the disk, if the
-    /// transport allows that here. The end of this thread, which may be the end of the program, waits in any case.
+    /// Makes sure that a cost that this thread handed over, and that nobody awaits, is safe. Blocks until it is on
+    /// disk, if the transport allows that here. The end of this thread, which may be the end of the program, waits in
+    /// any case.
     pub(crate) fn await_writes(self: &Arc<Self>, key: ReservationKey) {
         self.await_costs_at_thread_end();
         if self.may_wait_here() && self.lock().session.awaits_write_of(key) {
@@ -19,7 +20,7 @@ impl Shared {
         }
     }
 
-    /// Makes the end of this thread wait until every cost is on the disk or, without a journal that works, settled.
+    /// Makes the end of this thread wait until every cost is on disk or, without a working journal, settled.
     pub(crate) fn await_costs_at_thread_end(self: &Arc<Self>) {
         let _ = AT_THREAD_END.try_with(|at_thread_end| at_thread_end.borrow_mut().add(self));
     }

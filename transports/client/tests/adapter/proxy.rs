@@ -102,7 +102,7 @@ fn a_kind_of_proxy_that_cannot_be_used_is_refused_with_a_sentence() {
         let options = HttpOptions::new().proxy(address, "");
         let error = client.http(options).try_build().unwrap_err();
         let expected = format!(
-            "the proxy's address names a proxy of the kind {kind}, but only these are supported: http://"
+            "the proxy's address names a proxy of type {kind}, but only these types are supported: http://"
         );
         assert!(error.to_string().contains(&expected), "{error}");
     }

@@ -281,7 +281,7 @@ async fn a_unit_that_contradicts_the_estimate_is_an_error_and_nothing_is_sent() 
         let mut ran = false;
         let error = is_estimated_in(Unit::Tokens, Unit::Credits, &mut ran).await.unwrap_err();
         assert!(matches!(error, Error::Validation(_)), "{error:?}");
-        assert!(error.to_string().contains("is TOKENS, but the attribute says `unit` is CREDITS"), "{error}");
+        assert!(error.to_string().contains("is TOKENS, but the attribute sets `unit` to CREDITS"), "{error}");
         assert_eq!((ran, scene.budget()), (false, (0, 0)));
         is_estimated_in(Unit::Tokens, Unit::Tokens, &mut ran).await.unwrap();
     })

@@ -14,7 +14,7 @@ impl Spec {
     /// Always panics: ignoring a document that is named would silently skip the check.
     pub fn read(path: &Path) -> Self {
         panic!(
-            "{FILE} names {}, and it is read with the feature `contract` of cycles-conformance only",
+            "{FILE} names {}, which can only be read with the feature `contract` of cycles-conformance",
             path.display()
         );
     }

@@ -66,7 +66,7 @@ impl Spec {
                     .problem(value)
                     .into_iter()
                     .for_each(|problem| found.add(&part, &problem)),
-                Some(_) => found.add(&part, "it is there more than once"),
+                Some(_) => found.add(&part, "it is given more than once"),
             }
         }
         found.check_headers(operation, request, &given);
@@ -76,7 +76,7 @@ impl Spec {
         match &operation.body {
             Some(validator) => found.check_body(validator, request.body()),
             None if request.body().is_empty() => {}
-            None => found.add("body", "the operation has none"),
+            None => found.add("body", "the operation takes no body"),
         }
         found.0
     }
@@ -89,7 +89,7 @@ impl Spec {
         let status = response.status().as_u16();
         let mut found = Found::new(&operation.id, request, Some(status));
         let Some(rule) = operation.answers.get(&status) else {
-            return found.with("status", "the operation does not answer so").0;
+            return found.with("status", "the operation has no such answer").0;
         };
         for (name, text) in &rule.headers {
             for value in response.headers().get_all(name) {
@@ -178,7 +178,7 @@ impl Found {
                 (name, _) => !OF_TRACING.contains(&name),
             };
             if !is_trace {
-                self.add(&part, &format!("{:?} is no trace", values[0]));
+                self.add(&part, &format!("{:?} is not a trace", values[0]));
             }
         }
         if operation.body.is_some() && !is_json(request.headers()) {
@@ -188,7 +188,7 @@ impl Found {
             // IDEMPOTENCY: if both are there, they must agree.
             let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
             if body["idempotency_key"].as_str().map(str::as_bytes) != Some(key.as_bytes()) {
-                self.add("header x-idempotency-key", "it is not the key of the body");
+                self.add("header x-idempotency-key", "it differs from the key in the body");
             }
         }
     }
@@ -196,7 +196,7 @@ impl Found {
     fn check_body(&mut self, validator: &Validator, body: &[u8]) {
         let body: Value = match serde_json::from_slice(body) {
             Ok(body) => body,
-            Err(error) => return self.add("body", &format!("it is no JSON: {error}")),
+            Err(error) => return self.add("body", &format!("it is not JSON: {error}")),
         };
         for error in validator.iter_errors(&body) {
             let at = error.instance_path().as_str().split('/');

@@ -12,8 +12,8 @@ pub struct Deviation {
 pub const DEVIATIONS: &[Deviation] = &[
     Deviation {
         name: "nulls in subjects and actions",
-        reason: "reads show every member of a subject and an action's tags, those that were not given as null, and a \
-                 null among the tags as it was given",
+        reason: "reads show every member of a subject and an action's tags, as null if it was not given, and \
+                 a null among the tags as it was given",
         covers: |violation| {
             let of_a_row = violation
                 .at
@@ -36,7 +36,7 @@ pub const DEVIATIONS: &[Deviation] = &[
         covers: |violation| {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~/?&=:,+".contains(c);
             let is_bare =
-                violation.part == "header content-type" || violation.problem.starts_with("it is no JSON");
+                violation.part == "header content-type" || violation.problem.starts_with("it is not JSON");
             matches!(violation.status, Some(400 | 403)) && is_bare && !violation.target.chars().all(is_plain)
         },
     },

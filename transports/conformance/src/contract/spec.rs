@@ -119,11 +119,11 @@ impl Text {
         let value = match self.kind.as_str() {
             "integer" => match text.parse::<i64>() {
                 Ok(number) => json!(number),
-                Err(_) => return Some(format!("{text:?} is no integer")),
+                Err(_) => return Some(format!("{text:?} is not an integer")),
             },
             "boolean" => match text {
                 "true" | "false" => json!(text == "true"),
-                _ => return Some(format!("{text:?} is no boolean")),
+                _ => return Some(format!("{text:?} is not a boolean")),
             },
             // Style `form`, not exploded.
             "array" => text.split(',').collect(),
@@ -232,7 +232,7 @@ impl Document {
     }
 }
 
-/// Replaces the format `int64`, which JSON Schema does not know, by its bounds.
+/// Replaces the format `int64`, which JSON Schema does not know, with its bounds.
 fn bound_integers(value: &mut Value) {
     match value {
         Value::Object(members) => {

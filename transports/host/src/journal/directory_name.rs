@@ -15,8 +15,8 @@ use super::{disk, file_owner};
 /// The names that this process has computed, by the hash of their input.
 static KNOWN: Mutex<BTreeMap<[u8; 32], String>> = Mutex::new(BTreeMap::new());
 
-/// The name of the directory in `base`. Nobody waits for the lock, nor holds it while a name is computed: in a child of the
-/// process it may stay locked for ever.
+/// The name of the directory in `base`. No code waits for the lock, or holds it while a name is computed: in a child of
+/// the process it may stay locked forever.
 pub(super) fn of(base: &Path, partition: &Partition) -> String {
     let id = id(partition);
     let known = || KNOWN.try_lock().ok();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cycles_proto::journal::{ChangeFailure, Failure, JournalWrite, StoreFailure};
 
-/// Why the journal could not be used. Settlements go on without it.
+/// Why the journal could not be used. Settlements continue without it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
@@ -20,7 +20,7 @@ pub enum JournalError {
     /// No directory is configured, and there is no home directory.
     #[error(
         "there is no home directory to keep the journal in: set CYCLES_JOURNAL_DIR, or `journal_dir`, to a \
-         directory that lasts"
+         persistent directory"
     )]
     NoHome,
     /// The directory may belong to another user, whose costs would be sent under this program's key.
@@ -36,7 +36,7 @@ pub enum JournalError {
     #[error("cannot {attempt} {path:?}: {cause}{}", advice(.cause))]
     #[non_exhaustive]
     Io {
-        /// The operation, to be read before the path.
+        /// The operation, worded to precede the path.
         attempt: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -93,7 +93,7 @@ const ADVICE: [(io::ErrorKind, &str); 6] = [
     ),
     (
         io::ErrorKind::PermissionDenied,
-        "; let this user write there, or set CYCLES_JOURNAL_DIR to a directory of its own",
+        "; give this user write access there, or set CYCLES_JOURNAL_DIR to a directory of its own",
     ),
     (
         io::ErrorKind::ReadOnlyFilesystem,

@@ -1,5 +1,5 @@
 //! Checks the owner of files. Records are sent under this program's key, so they must be its own: the directory of a
-//! server and a principal, and the files in it, must belong to its user, and must not be writable for everybody. The
+//! server and a principal, and the files in it, must belong to its user, and must not be writable by everybody. The
 //! base directory may be shared.
 
 use std::fs::{self, Metadata};
@@ -17,7 +17,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Refuses a directory that belongs to another user, or that everybody may write.
+    /// Refuses a directory that belongs to another user, or that everybody may write to.
     pub(super) fn check_folder(&self, path: &Path, metadata: &Metadata) -> Result<(), String> {
         let there = platform::access(metadata);
         let user = platform::user();
@@ -32,17 +32,17 @@ impl Owner {
         match self.looks(path) {
             Ok(made) if there.owner == made.owner && (!there.is_open || made.is_open) => Ok(()),
             Ok(_) | Err(_) if there.owner != user => Err(format!(
-                "it belongs to user {}, and this process is user {user}. If what is in it is yours: chown -R {user} {path:?}; \
-                 if not, set CYCLES_JOURNAL_DIR to another directory",
+                "it belongs to user {}, and this process runs as user {user}. If its contents are yours: chown -R {user} \
+                 {path:?}; if not, set CYCLES_JOURNAL_DIR to another directory",
                 there.owner
             )),
             Ok(_) | Err(_) => Err(format!(
-                "every user may write there. If what is in it is yours: chmod 700 {path:?}"
+                "every user may write there. If its contents are yours: chmod 700 {path:?}"
             )),
         }
     }
 
-    /// Creates a file in the directory to find out.
+    /// Creates a file in the directory to see how it looks.
     fn looks(&self, folder: &Path) -> io::Result<Access> {
         if let Some(made) = self.made.get() {
             return Ok(*made);
@@ -55,8 +55,8 @@ impl Owner {
     }
 }
 
-/// Refuses a file whose owner is not the directory's, or that everybody may write although the directory is not like
-/// that.
+/// Refuses a file whose owner is not the directory's, or that everybody may write to although the directory is not open
+/// like that.
 pub(super) fn check_file(path: &Path, file: &Metadata) -> Result<(), String> {
     let folder = path.parent().map(Path::symlink_metadata);
     let Some(Ok(folder)) = folder else { return Ok(()) };
@@ -64,13 +64,13 @@ pub(super) fn check_file(path: &Path, file: &Metadata) -> Result<(), String> {
     if there.owner != folder.owner {
         let Access { owner, .. } = there;
         return Err(format!(
-            "it belongs to user {owner} and is not sent: it may be somebody else's. If it is yours: chown {} {path:?}",
+            "it belongs to user {owner}, so it is not sent: it may be someone else's. If it is yours: chown {} {path:?}",
             folder.owner
         ));
     }
     if there.is_open && !folder.is_open {
         return Err(format!(
-            "every user may write it, so it is not sent: it may be somebody else's. If it is yours: chmod 600 {path:?}"
+            "every user may write to it, so it is not sent: it may be someone else's. If it is yours: chmod 600 {path:?}"
         ));
     }
     Ok(())

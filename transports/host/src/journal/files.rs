@@ -54,7 +54,7 @@ impl Files {
     }
 
     /// Executes an operation of a change. Preparing checks the directory's owner each time: if the parent directory is
-    /// writable for everybody, another directory may have taken its name.
+    /// writable by everybody, another directory may have taken its name.
     fn execute(&self, folder: &Path, op: FileOp) -> Answer {
         if op == FileOp::Prepare {
             let made = self.folder.made().map(|_| Outcome::Done);

@@ -70,15 +70,15 @@ impl Folder {
             // Links are not followed: one may lead into another user's directory.
             Ok(_) => {
                 let cause = io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory");
-                Err(JournalError::io("use as a directory", path)(cause))
+                Err(JournalError::io("use", path)(cause))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(JournalError::io("use as a directory", path)(error)),
+            Err(error) => Err(JournalError::io("use", path)(error)),
         }
     }
 
     /// The directory, created by the first call. Its owner is checked each time: if the parent directory is writable
-    /// for everybody, another directory may have taken its name.
+    /// by everybody, another directory may have taken its name.
     pub(super) fn made(&self) -> Result<&Path, JournalError> {
         let path = self.path()?;
         if self.is_made.load(Ordering::Relaxed) && self.existing()?.is_some() {

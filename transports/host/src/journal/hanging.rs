@@ -1,4 +1,4 @@
-//! Simulates a hanging disk, for tests: changes of the journals in a directory wait until it is dropped.
+//! Simulates a hanging disk, for tests: changes to the journals in a directory wait until it is dropped.
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ static HANGING: Mutex<Vec<(PathBuf, usize)>> = Mutex::new(Vec::new());
 static CHANGED: Condvar = Condvar::new();
 
 impl Hanging {
-    /// Makes changes of all journals in this directory wait from now on.
+    /// Makes changes to all journals in this directory wait from now on.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         let dir = dir.into();
         hanging().push((dir.clone(), 0));

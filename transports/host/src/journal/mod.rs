@@ -33,7 +33,7 @@ use crate::process::Process;
 /// The unsettled costs of one server and one principal. Clones are the same journal.
 ///
 /// Every method except [`open`](Self::open), [`is_enabled`](Self::is_enabled), [`push`](Self::push) and
-/// [`submit`](Self::submit) blocks for the disk; [`dir`](Self::dir) may block for the first time only.
+/// [`submit`](Self::submit) blocks on the disk; [`dir`](Self::dir) may block only the first time.
 #[derive(Clone)]
 pub struct Journal {
     /// `None` if the configuration switches it off.
@@ -149,8 +149,8 @@ impl Journal {
 
     /// Reads the records to replay, and tidies the directory. Files that are not records are renamed to `.corrupt` and
     /// reported. Records under names of older versions get their new names. Records that waited for another cost of
-    /// their reservation get its name once that is free. A complete record of a writer that is gone is recovered;
-    /// incomplete ones are removed after an hour. Records of another server address are left alone.
+    /// their reservation get its name once that is free. A complete record that a dead writer left behind is recovered;
+    /// incomplete ones are removed after an hour. Records for another server address are left alone.
     ///
     /// # Errors
     /// If the directory cannot be read. A missing directory is not an error.

@@ -11,7 +11,7 @@ use super::{Claim, Journal, JournalError};
 impl Journal {
     /// Reads what a [`Session`](cycles_proto::Session) asks for: the [records](Self::scan), and with `with_stale` also
     /// those that were [set aside](Self::set_aside) as stale. The claim is taken before the records are read; hold it
-    /// until the session gives it back. It is `None` if another process or another client has it. Blocks for the disk.
+    /// until the session gives it back. It is `None` if another process or another client has it. Blocks on the disk.
     ///
     /// # Errors
     /// The event to report if the directory cannot be read.
@@ -32,7 +32,7 @@ impl Journal {
         let Some(files) = self.files() else {
             return Ok(Default::default());
         };
-        // Goes on if the directory does not exist, because records of other principals beside it are reported too.
+        // Continues if the directory does not exist, because records of other principals beside it are reported too.
         self.existing()?;
         let folder = files.folder().path()?;
         let reading = journal::read(files.base_url(), with_stale, &files.seen());

@@ -13,12 +13,12 @@ use cycles_proto::models::ReservationId;
 
 use crate::threads::Threads;
 
-/// How many threads write at most. More would only wait for the same disk.
+/// The maximum number of threads that write. More would only wait for the same disk.
 const MOST: usize = 8;
 
 /// A place where changes are made durable.
 pub(super) trait Store: Send + Sync + 'static {
-    /// Makes a change, and says whether it needs [`sync`](Self::sync) to last.
+    /// Makes a change, and says whether it needs [`sync`](Self::sync) to be durable.
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure>;
 
     /// Makes every change made before this call durable.

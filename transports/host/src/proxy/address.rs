@@ -1,4 +1,4 @@
-//! A proxy's address: `http://user:password@host:port`, of which all but the host may be left out.
+//! A proxy's address: `http://user:password@host:port`, where everything but the host is optional.
 
 use std::ffi::OsStr;
 use std::net::Ipv6Addr;
@@ -63,7 +63,7 @@ fn protocol(scheme: &str) -> Result<(ProxyProtocol, u16), &'static str> {
         "socks4a" => (ProxyProtocol::Socks4a, 1080),
         "socks5" => (ProxyProtocol::Socks5, 1080),
         "socks5h" => (ProxyProtocol::Socks5h, 1080),
-        _ => return Err("what comes before `://` is not a kind of proxy"),
+        _ => return Err("the scheme before `://` is not that of a proxy"),
     })
 }
 
@@ -76,7 +76,7 @@ fn is_broken_scheme(authority: &str, has_path: bool) -> bool {
     protocol(host).is_ok() && (ends_in_colon || has_path)
 }
 
-/// Parses user and password. `None` if both are empty, as after filling a template with empty values.
+/// Parses user and password. `None` if both are empty, as when a template is filled with empty values.
 fn credentials(given: &str) -> Result<Option<Credentials>, &'static str> {
     let (user, password) = match given.split_once(':') {
         Some((user, password)) => (user, Some(decode(password)?)),

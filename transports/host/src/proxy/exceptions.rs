@@ -48,7 +48,7 @@ struct Server<'a> {
 
 enum Host<'a> {
     Address(IpAddr),
-    /// Without the dot at its end.
+    /// Without a trailing dot.
     Name(&'a str),
 }
 

@@ -15,7 +15,7 @@ use http::{HeaderValue, Uri};
 /// The route to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Connects to the server itself.
+    /// Connects directly to the server.
     Direct,
     /// Sends each request to the proxy with the absolute URL in the request line. That is how http is proxied: many
     /// proxies refuse a tunnel to a port other than 443.
@@ -103,15 +103,15 @@ pub(crate) fn route(
         Proxies::All { address, except } => (
             &"the proxy's address",
             address.into(),
-            "the list of exceptions from the proxy",
+            "the list of proxy exceptions",
             except.clone(),
         ),
     };
     let is_excepted = exceptions::cover(&except, server).map_err(|number| ConfigError::Malformed {
         variable: list.to_owned(),
         problem: format!(
-            "has an entry that cannot be read, number {number}. If it means this server, the API key must not go through \
-             the proxy: correct the entry, such as cycles.example, .internal, 10.0.0.0/8 or *"
+            "has an entry that cannot be read, number {number}. If it stands for this server, the API key must not \
+             go through the proxy: write the entry like cycles.example, .internal, 10.0.0.0/8 or *"
         ),
     });
     if is_excepted? {
@@ -186,7 +186,7 @@ impl Proxy {
         }
         let (named, spoken) = (self.protocol.scheme(), spoken.iter().map(ProxyProtocol::scheme));
         Err(format!(
-            "names a proxy of the kind {named}://, but only these are supported: {}://",
+            "names a proxy of type {named}://, but only these types are supported: {}://",
             spoken.collect::<Vec<_>>().join("://, ")
         ))
     }

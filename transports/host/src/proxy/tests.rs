@@ -285,8 +285,8 @@ fn an_address_that_cannot_be_used_is_an_error_that_names_the_variable_and_no_sec
         (" http://proxy:3128", "white space"),
         ("http://proxy:3128\n", "line break"),
         ("http://user:sec ret@proxy:1", "white space"),
-        ("ftp://user:secret@proxy:1", "not a kind of proxy"),
-        ("://proxy", "not a kind of proxy"),
+        ("ftp://user:secret@proxy:1", "not that of a proxy"),
+        ("://proxy", "not that of a proxy"),
         ("http://", "host"),
         ("http:///secret", "host"),
         ("http://user:secret@", "host"),
@@ -380,7 +380,7 @@ fn a_kind_of_proxy_that_the_adapter_does_not_speak_is_an_error_that_names_the_va
         assert_eq!(
             by_environment(&[("ALL_PROXY", address)], HTTPS, http),
             format!(
-                "error: ALL_PROXY names a proxy of the kind {named}, but only these are supported: http://"
+                "error: ALL_PROXY names a proxy of type {named}, but only these types are supported: http://"
             ),
         );
         assert_eq!(

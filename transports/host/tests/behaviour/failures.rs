@@ -10,7 +10,7 @@ use cycles_proto::outcome::Aside;
 #[track_caller]
 fn assert_fails(journal: &Journal, parts: &[&str]) {
     let failure = journal.apply(put("r-1")).unwrap_err().message;
-    for part in parts.iter().chain(&["the cost is known to this process only"]) {
+    for part in parts.iter().chain(&["only this process knows of it"]) {
         assert!(failure.contains(part), "{part}: {failure}");
     }
 }
@@ -97,11 +97,11 @@ fn without_permission_to_write_the_records_that_are_there_are_found_all_the_same
         let journal = journal(&dir);
         assert_fails(
             &journal,
-            &["let this user write there, or set CYCLES_JOURNAL_DIR"],
+            &["give this user write access there, or set CYCLES_JOURNAL_DIR"],
         );
         for write in [remove("r-there"), set_aside("r-there", Aside::Stale)] {
             let failure = journal.apply(write).unwrap_err().message;
-            assert!(failure.contains("let this user write there"), "{failure}");
+            assert!(failure.contains("give this user write access there"), "{failure}");
         }
         let found = journal.scan().unwrap();
         assert_eq!(ids(&found.records), ["r-old", "r-there"], "{:?}", found.problems);
@@ -264,7 +264,7 @@ fn what_could_not_be_read_again_is_not_written() {
     let id = "r".repeat(600_000);
     let failure = dir.journal().apply(put(&id)).unwrap_err().message;
     assert!(
-        failure.contains("could be read again") && failure.contains("this process only"),
+        failure.contains("could be read back") && failure.contains("only this process knows"),
         "{failure}"
     );
     assert!(listing(&dir.folder()).is_empty());

@@ -19,7 +19,7 @@ fn assert_refused(journal: &Journal, words: &[&str]) {
         assert!(put.contains(word), "{put}");
         assert!(scan.contains(word), "{scan}");
     }
-    assert!(put.contains("known to this process only"), "{put}");
+    assert!(put.contains("only this process knows of it"), "{put}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Fault, FaultRule, Spoilt, When};
 use crate::operation::Operation;
 
-/// The text is not a fault rule. The message says what would be one.
+/// The text is not a fault rule. The message says what a valid one looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultSyntax(String);
 

@@ -8,7 +8,7 @@ use super::replies::Caps;
 use super::scope;
 use super::wire_enums::{BudgetStatus, Named, Unit};
 
-/// The text is not a budget. The message says what would be one.
+/// The text is not a budget. The message says what a valid one looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BudgetSyntax(String);
 
@@ -91,7 +91,7 @@ fn amount(text: &str) -> Result<i64, BudgetSyntax> {
 }
 
 fn caps(text: &str) -> Result<&str, BudgetSyntax> {
-    // The ledger reads the first value and ignores the rest; here, a rest is a typing error.
+    // The ledger reads the first value and ignores the rest; here, anything after it is a typing error.
     let whole = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     if whole && Caps::parse(text).is_ok() {
         Ok(text)

@@ -108,7 +108,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A list of texts, in which nulls are allowed.
+    /// A list of strings, in which nulls are allowed.
     pub(super) fn texts(self, name: &str) -> Result<Option<Vec<Option<String>>>, Malformed> {
         match self.present(name) {
             None => Ok(None),
@@ -121,7 +121,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A map from text to text, in which nulls are allowed.
+    /// A map from strings to strings, in which nulls are allowed.
     pub(super) fn text_map(self, name: &str) -> Result<Option<Json>, Malformed> {
         match self.present(name) {
             None => Ok(None),

@@ -40,7 +40,7 @@ impl Tenant {
         self
     }
 
-    /// Makes the status invalid: the tenant's keys still authenticate, but every mutation is 500.
+    /// Makes the status invalid: the tenant's keys still authenticate, but every mutation fails with 500.
     #[must_use]
     pub const fn malformed_status(mut self) -> Self {
         self.status = None;
@@ -53,7 +53,7 @@ impl Tenant {
         self.default_overage_policy_text(policy.name())
     }
 
-    /// Sets the same as free text. If there is no such policy, live reservations and events that name none are 400.
+    /// Sets the same as free text. If there is no such policy, live reservations and events that name none get 400.
     #[must_use]
     pub fn default_overage_policy_text(mut self, policy: impl Into<String>) -> Self {
         self.default_policy = Some(policy.into());
@@ -135,7 +135,7 @@ impl ApiKey {
         self
     }
 
-    /// Sets the time from which calls with the key are 401 `KEY_EXPIRED`.
+    /// Sets the time from which calls with the key get 401 `KEY_EXPIRED`.
     #[must_use]
     pub const fn expires_at(mut self, expires_at: UnixMillis) -> Self {
         self.expires_at = Some(expires_at);
@@ -227,7 +227,7 @@ impl Budget {
     }
 
     /// Sets the caps, as JSON of the protocol's `Caps`: decisions whose deepest scope is this one become
-    /// `ALLOW_WITH_CAPS`. If the text is not such JSON, they are 500, after the hold was taken.
+    /// `ALLOW_WITH_CAPS`. If the text is not such JSON, they fail with 500, after the hold was taken.
     #[must_use]
     pub fn caps_json(mut self, caps: impl Into<String>) -> Self {
         self.caps_json = Some(caps.into());

@@ -19,7 +19,7 @@ use super::timestamp::{self, NoInstant};
 use super::wire_enums::{Named, ReservationStatus};
 
 impl Ledger {
-    /// Unsorted unless sorting is asked for, by a parameter or by the cursor of a sorted page.
+    /// Unsorted unless sorting is requested, by a parameter or by the cursor of a sorted page.
     pub(super) fn list(&self, caller: &Caller, uri: &Uri) -> Result<Reply, Refusal> {
         let params = Params::of(uri);
         let limit = params.limit()?;

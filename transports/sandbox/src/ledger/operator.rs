@@ -12,7 +12,7 @@ use super::budget::{Account, BudgetState};
 use super::config::{ApiKey, Budget, Tenant};
 use super::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 
-/// A change of a budget's funds. Each kind sets the over-limit flag anew, to whether the debt is above the limit.
+/// A change of a budget's funds. Each kind also sets the over-limit flag, to whether the debt is above the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Funding {

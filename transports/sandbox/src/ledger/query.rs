@@ -170,7 +170,7 @@ pub(super) fn row(reservation: &Reservation, include: Include) -> ReservationRow
 }
 
 impl Ledger {
-    /// `GET /v1/reservations/{id}`. Only the sweep makes a reservation 410; until then it is active.
+    /// `GET /v1/reservations/{id}`. A reservation is a 410 only after the sweep; until then it is active.
     pub(super) fn reservation_detail(&self, caller: &Caller, id: &str) -> Result<Reply, Refusal> {
         check_reservation_id(id)?;
         let reservation = self.owned(caller, id)?;

@@ -21,7 +21,7 @@ pub(super) struct Amount {
 pub(super) struct Subject {
     /// One value per level, in the caller's own case.
     pub(super) levels: [Option<String>; 6],
-    /// A map of texts and nulls; never part of a scope.
+    /// A map of strings and nulls; never part of a scope.
     pub(super) dimensions: Option<Json>,
 }
 

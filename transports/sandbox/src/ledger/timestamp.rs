@@ -1,6 +1,6 @@
 //! Timestamps as text: ISO 8601 with seconds and a zone.
 
-/// The reason why a text is not a timestamp.
+/// The reason why some text is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoInstant {
     /// It has another form.

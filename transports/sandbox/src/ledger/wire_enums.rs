@@ -103,9 +103,9 @@ vocabulary! {
     TenantStatus {
         /// In use.
         Active = "ACTIVE",
-        /// Every call with one of its keys is 401 `TENANT_SUSPENDED`.
+        /// Every call with one of its keys gets 401 `TENANT_SUSPENDED`.
         Suspended = "SUSPENDED",
-        /// Every call with one of its keys is 401 `TENANT_CLOSED`.
+        /// Every call with one of its keys gets 401 `TENANT_CLOSED`.
         Closed = "CLOSED",
     }
 }
@@ -115,9 +115,9 @@ vocabulary! {
     KeyStatus {
         /// In use.
         Active = "ACTIVE",
-        /// Every call is 401 `KEY_REVOKED`.
+        /// Every call gets 401 `KEY_REVOKED`.
         Revoked = "REVOKED",
-        /// Every call is 401 `KEY_EXPIRED`.
+        /// Every call gets 401 `KEY_EXPIRED`.
         Expired = "EXPIRED",
     }
 }

@@ -117,7 +117,7 @@ fn a_body_that_is_cut_is_charged_up_to_there() {
         let again = body.read_to_string(&mut text).unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::ConnectionReset);
         assert!(
-            again.to_string().starts_with("it has failed already: "),
+            again.to_string().starts_with("it has already failed: "),
             "{again}"
         );
     }

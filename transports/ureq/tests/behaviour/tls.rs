@@ -145,8 +145,8 @@ fn what_cannot_be_trusted_is_refused_where_it_is_given() {
     let garbage = block("CERTIFICATE", "AAAA");
     let tell = |pem: &[u8]| HttpOptions::new().trust_pem(pem).unwrap_err().to_string();
     for (text, expected) in [
-        (String::new(), "holds no certificate: it is empty"),
-        (" \n".to_owned(), "holds no certificate: it is empty"),
+        (String::new(), "contains no certificate: it is empty"),
+        (" \n".to_owned(), "contains no certificate: it is empty"),
         (
             "/etc/ssl/authority.pem".to_owned(),
             "pass the content of the file, not its path",
@@ -155,27 +155,24 @@ fn what_cannot_be_trusted_is_refused_where_it_is_given() {
         (block("RSA PRIVATE KEY", "secret"), "it is a private key"),
         (
             block("CERTIFICATE REQUEST", "AAAA"),
-            "its blocks are of other kinds",
+            "it contains only other kinds of blocks",
         ),
-        (
-            garbage.clone(),
-            "certificate 1 in the PEM text to trust cannot be read",
-        ),
+        (garbage.clone(), "certificate 1 in the PEM text cannot be read"),
         (
             block("CERTIFICATE", "not base64!"),
-            "certificate 1 in the PEM text to trust cannot be read",
+            "certificate 1 in the PEM text cannot be read",
         ),
         (
             pem.replace("-----END CERTIFICATE-----", ""),
-            "certificate 1 in the PEM text to trust cannot be read",
+            "certificate 1 in the PEM text cannot be read",
         ),
         (
             format!("{pem}{garbage}"),
-            "certificate 2 in the PEM text to trust cannot be read",
+            "certificate 2 in the PEM text cannot be read",
         ),
         (
             format!("{garbage}{pem}"),
-            "certificate 1 in the PEM text to trust cannot be read",
+            "certificate 1 in the PEM text cannot be read",
         ),
     ] {
         let error = tell(text.as_bytes());
@@ -185,7 +182,7 @@ fn what_cannot_be_trusted_is_refused_where_it_is_given() {
         );
     }
     assert!(
-        tell(&der).contains("it is in the binary form, DER"),
+        tell(&der).contains("it is in binary form (DER)"),
         "{}",
         tell(&der)
     );

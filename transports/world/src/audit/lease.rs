@@ -19,7 +19,7 @@ pub(super) struct LeaseWatch {
 }
 
 impl LeaseWatch {
-    /// Sets how long it lasts from the time of the attempt, if the server told.
+    /// Sets how long it lasts from the time of the attempt, if the server said so.
     pub(super) fn note_length(&mut self, sent: Duration, remaining: Option<Duration>) {
         self.lasts = Some(remaining.map(|remaining| sent.saturating_add(remaining)));
         self.is_lost = false;

@@ -40,7 +40,7 @@ pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule,
 pub(super) struct ReservationWatch {
     /// Its unanswered attempts.
     pub(super) attempts: BTreeMap<Ticket, Attempt>,
-    /// Its unanswered changes of the journal.
+    /// Its unanswered changes to the journal.
     pub(super) stores: BTreeMap<Ticket, Store>,
     /// Its lease.
     lease: LeaseWatch,
@@ -74,13 +74,13 @@ pub(super) struct ReservationWatch {
     reported_shortfall: Option<(i64, i64)>,
     /// Whether a failed beat has not been reported yet.
     owes_beat_event: bool,
-    /// Whether a failed change of the journal has not been reported yet.
+    /// Whether a failed change to the journal has not been reported yet.
     owes_store_event: bool,
     /// Whether its state machine was lost in a panic.
     was_lost: bool,
 }
 
-/// A change of the journal that was handed out.
+/// A change to the journal that was handed out.
 #[derive(Debug)]
 pub(super) struct Store {
     write: JournalWrite,
@@ -96,7 +96,7 @@ enum Cleared {
     Aside(Aside),
 }
 
-/// How long a session waits for a change of the journal.
+/// How long a session waits for a change to the journal.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// An attempt that was handed out.
@@ -130,7 +130,7 @@ impl ReservationWatch {
         }
     }
 
-    /// The session asks for a change of the journal.
+    /// The session asks for a change to the journal.
     pub(super) fn check_storing(
         &mut self,
         job: &mut Job,
@@ -189,7 +189,7 @@ impl ReservationWatch {
         Ok(())
     }
 
-    /// Marks the changes of the journal that have exceeded their time. Returns whether there were any.
+    /// Marks the changes to the journal that have exceeded their time. Returns whether there were any.
     fn note_late_stores(&mut self, now: Duration) -> bool {
         let mut is_any_late = false;
         let has_stored = self.has_stored;
@@ -208,13 +208,13 @@ impl ReservationWatch {
         is_any_late
     }
 
-    /// The session is polled: overdue work counts as answered. Returns whether a change of the journal became overdue.
+    /// The session is polled: overdue work counts as answered. Returns whether a change to the journal became overdue.
     pub(super) fn note_poll(&mut self, now: Now, is_held: bool, job: &Job) -> bool {
         self.expire_attempts(now, is_held, job);
         self.note_late_stores(now.mono)
     }
 
-    /// The session gets the result of a change of the journal. Only the first result counts.
+    /// The session gets the result of a change to the journal. Only the first result counts.
     pub(super) fn note_stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
@@ -267,7 +267,7 @@ impl ReservationWatch {
         }
         if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
-            // An extension by hand restarts the heartbeat's schedule.
+            // A manual extension restarts the heartbeat's schedule.
             if ticket.is_some() {
                 self.beats.clear();
             }
@@ -299,7 +299,7 @@ impl ReservationWatch {
         Ok(())
     }
 
-    /// Checks that the session does not wait too long for a change of the journal.
+    /// Checks that the session does not wait too long for a change to the journal.
     fn check_wait_for_stores(&self, until: Option<Duration>) -> CheckResult {
         let waited_for = self.stores.values().filter(|store| !store.is_late);
         for store in waited_for {
@@ -308,7 +308,7 @@ impl ReservationWatch {
                 return broken(
                     Rule::HungStore,
                     format!(
-                        "the session waits until {until:?} for a change of the journal whose time ends at {end:?}"
+                        "the session waits until {until:?} for a change to the journal whose time ends at {end:?}"
                     ),
                 );
             }
@@ -351,7 +351,7 @@ impl ReservationWatch {
         if self.owes_store_event {
             return broken(
                 Rule::StoreFailureReported,
-                "a change of the journal failed, but no event reported that",
+                "a change to the journal failed, but no event reported that",
             );
         }
         Ok(())
@@ -399,7 +399,7 @@ fn same_bytes(job: &mut Job, operation: Operation, key: &str, body: &Bytes) -> C
     if first != body {
         return broken(
             Rule::SameBytes,
-            format!("{} was repeated with other bytes", operation.name()),
+            format!("{} was repeated with different bytes", operation.name()),
         );
     }
     Ok(())

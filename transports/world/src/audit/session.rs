@@ -143,7 +143,7 @@ impl SessionWatch {
         self.late_journals.contains(&principal)
     }
 
-    /// Notes that a change of the journal took too long, or that one was made.
+    /// Notes that a change to the journal took too long, or that one was made.
     pub(crate) fn set_journal_late(&mut self, principal: Principal, is_late: bool) {
         match is_late {
             true => drop(self.late_journals.insert(principal)),
@@ -185,7 +185,7 @@ impl SessionWatch {
         match self.refused.get(&principal) {
             Some(refused) if *refused >= REFUSALS => broken(
                 Rule::StopsAtRefusals,
-                format!("another record is sent after the key of {refused} in a row was refused"),
+                format!("another record is sent after {refused} in a row had their key refused"),
             ),
             Some(_) | None => Ok(()),
         }

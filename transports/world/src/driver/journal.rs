@@ -16,7 +16,7 @@ use crate::{Rule, World};
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
 
 impl World {
-    /// The session asks for a change of the journal.
+    /// The session asks for a change to the journal.
     pub(crate) fn take_journal_change(
         &mut self,
         index: usize,
@@ -103,7 +103,7 @@ impl World {
         Duration::from_millis(self.dice.below(longest))
     }
 
-    /// A change of the journal is made.
+    /// A change to the journal is made.
     pub(crate) fn make_journal_change(
         &mut self,
         index: usize,

@@ -125,21 +125,21 @@ fn what_stands_for_a_key_is_no_key_and_what_may_be_one_is() {
         ("<your-key>", "placeholder"),
         ("<CYCLES_API_KEY>", "placeholder"),
         ("cyc_live_<your-key>", "placeholder"),
-        ("/run/secrets/key", "is a path: read the file"),
-        ("/run/secrets/cycles_api_key", "is a path"),
-        ("/etc/cycles/key.txt", "is a path"),
-        ("./key", "is a path"),
-        ("../secrets/key", "is a path"),
-        ("~/.cycles-key", "is a path"),
-        ("/Users/Me/key", "is a path"),
-        ("C:\\secrets\\key", "is a path"),
-        ("file:/run/secrets/key", "is a path"),
-        ("file:///run/secrets/key", "is a path"),
-        ("cyc_live_...", "only a part"),
-        ("cyc_...", "only a part"),
-        ("...", "only a part"),
-        ("cyc_live_0123...6789", "only a part"),
-        ("cyc_live_0123********", "only a part"),
+        ("/run/secrets/key", "is a file path: read the file"),
+        ("/run/secrets/cycles_api_key", "is a file path"),
+        ("/etc/cycles/key.txt", "is a file path"),
+        ("./key", "is a file path"),
+        ("../secrets/key", "is a file path"),
+        ("~/.cycles-key", "is a file path"),
+        ("/Users/Me/key", "is a file path"),
+        ("C:\\secrets\\key", "is a file path"),
+        ("file:/run/secrets/key", "is a file path"),
+        ("file:///run/secrets/key", "is a file path"),
+        ("cyc_live_...", "only part"),
+        ("cyc_...", "only part"),
+        ("...", "only part"),
+        ("cyc_live_0123...6789", "only part"),
+        ("cyc_live_0123********", "only part"),
         ("cyc_live_\u{2026}", "no key has"),
     ] {
         let error = env(&[("API_KEY", given)]).unwrap_err().to_string();
@@ -197,9 +197,9 @@ fn a_journals_directory_is_a_path_and_nothing_for_a_shell() {
     }
     for (dir, expected) in [
         ("$HOME/j", "variable"),
-        ("/var/$USER/j", "has a `$` in it"),
+        ("/var/$USER/j", "contains a `$`"),
         ("${HOME}/j", "variable"),
-        ("~root/j", "home of another user"),
+        ("~root/j", "another user's home"),
         ("~\n/j", "line break"),
         ("file:///a", "is a URL"),
         ("FILE:/a", "is a URL"),
@@ -230,7 +230,7 @@ fn a_journals_directory_is_a_path_and_nothing_for_a_shell() {
     for dir in ["/j\n", "\u{0}", "/a\tb"] {
         let error = by_builder(dir).unwrap_err().to_string();
         assert!(
-            error.starts_with("the journal's directory has a line break"),
+            error.starts_with("the journal's directory contains a line break"),
             "{error}"
         );
     }

@@ -30,7 +30,7 @@ impl Grants {
         }
     }
 
-    /// Until when the lease is known to last. It is never overstated, because only grants count.
+    /// The time until which the lease is known to last. It is never overstated, because only grants count.
     pub(super) fn last_until(&self) -> Option<Duration> {
         let granted_ms = u64::try_from(self.granted_ms)
             .ok()

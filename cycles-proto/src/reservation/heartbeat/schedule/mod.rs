@@ -26,7 +26,7 @@
 //! A response that starts or stops sending the field switches the algorithm.
 //!
 //! **One deviation.** Where the guidance has a shorter delay or none, a beat or its retry waits for at least 250 ms,
-//! or for as long as leaves room for a whole attempt and the margin if that is shorter. So a server cannot cause a
+//! or as long as still leaves room for a whole attempt and the margin, if that is shorter. So a server cannot cause a
 //! storm of requests, neither with a lead that is clamped just above the reserve nor with a 429 and `Retry-After: 0`.
 
 mod grants;
@@ -40,7 +40,7 @@ use crate::time::{UnixMillis, millis_ceil};
 /// A lease, and what was observed about it.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// The length that was requested at first, and that every extension requests.
+    /// The length that was requested originally, and that every extension requests.
     ttl_ms: u64,
     /// The longest time of an attempt until its failure is handled.
     attempt_limit: Duration,
@@ -65,7 +65,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Whether certainly no time is left: what was left has passed on the way.
+    /// Whether certainly no time is left: it ran out while the response was on its way.
     pub fn is_over(&self) -> bool {
         let on_the_way = self.sent.map(|sent| self.received.saturating_sub(sent));
         let on_the_way_ms = millis_ceil(on_the_way.unwrap_or_default());
@@ -119,7 +119,7 @@ struct Recovery {
 }
 
 impl Lease {
-    /// Starts with the lease that a reservation came with. `ttl_ms` is the requested length, and `attempt_timeout` the
+    /// Starts with the lease that came with a reservation. `ttl_ms` is the requested length, and `attempt_timeout` the
     /// longest time that the caller permits any attempt. Together with the first lease, it determines how long
     /// attempts to extend may take.
     pub fn granted(ttl_ms: u64, attempt_timeout: Duration, observed: Observation) -> (Self, Next) {
@@ -145,7 +145,7 @@ impl Lease {
         self.attempt_limit - self.attempt_limit / 8
     }
 
-    /// The length to request with every extension: the one requested at first, 1 ms to a day.
+    /// The length to request with every extension, which is the one requested originally: 1 ms to a day.
     pub fn extend_by_ms(&self) -> u64 {
         self.ttl_ms
     }
@@ -156,7 +156,7 @@ impl Lease {
         matches!(self.basis, Basis::Lead { .. })
     }
 
-    /// Until when the lease is known to last; `None` if nothing is known.
+    /// The time until which the lease is known to last; `None` if nothing is known.
     pub fn lasts_until(&self) -> Option<Duration> {
         match &self.basis {
             Basis::Lead {

@@ -162,8 +162,8 @@ fn what_is_written_around_an_exception_does_not_undo_it() {
 fn an_exception_that_cannot_be_read_is_an_error_that_names_the_list_unless_another_names_the_server() {
     let told_of = |number: u32| {
         format!(
-            "has an entry that cannot be read, number {number}. If it means this server, the API key must not go through \
-             the proxy: correct the entry, such as cycles.example, .internal, 10.0.0.0/8 or *"
+            "has an entry that cannot be read, number {number}. If it stands for this server, the API key must not go through \
+             the proxy: write the entry like cycles.example, .internal, 10.0.0.0/8 or *"
         )
     };
     for (list, number) in [
@@ -207,7 +207,7 @@ fn an_exception_that_cannot_be_read_is_an_error_that_names_the_list_unless_anoth
         };
         assert_eq!(
             told(route(&HTTP.parse().unwrap(), |_| None::<OsString>, &given, ALL)),
-            format!("error: the list of exceptions from the proxy {}", told_of(number)),
+            format!("error: the list of proxy exceptions {}", told_of(number)),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The command line. Each error is a sentence that also says what would be right.
+//! The command line. Each error is a sentence that also says how to fix it.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -214,7 +214,7 @@ fn sentence(error: lexopt::Error) -> String {
         lexopt::Error::MissingValue { option: None } => "a flag needs a value".to_owned(),
         lexopt::Error::UnexpectedOption(flag) => format!("unknown flag {flag}"),
         lexopt::Error::UnexpectedArgument(text) => {
-            format!("`{}` does not belong to a flag", text.to_string_lossy())
+            format!("`{}` is not an argument of any flag", text.to_string_lossy())
         }
         lexopt::Error::UnexpectedValue { option, .. } => format!("{option} takes no value"),
         lexopt::Error::NonUnicodeValue(text) => format!("`{}` is not UTF-8", text.to_string_lossy()),

@@ -139,7 +139,7 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         (&["--port", "1"], "unknown flag --port"),
         (&["-p"], "unknown flag -p"),
         (&["--quiet=1"], "--quiet takes no value"),
-        (&["serve"], "`serve` does not belong to a flag"),
+        (&["serve"], "`serve` is not an argument of any flag"),
     ] {
         let problem = parse(args.iter().map(Into::into)).unwrap_err();
         assert!(problem.contains(sentence), "{args:?}: {problem}");

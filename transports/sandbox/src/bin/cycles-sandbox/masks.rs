@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Masks(Vec<String>);
 
-/// Shorter keys are not hidden: they are no secrets, and they occur in too many words.
+/// Shorter keys are not hidden: they are not secret, and they occur in too many words.
 const SHORTEST: usize = 6;
 
 /// The prefix of the protocol's keys. Text that begins with it is always hidden, even if the key is not known here.

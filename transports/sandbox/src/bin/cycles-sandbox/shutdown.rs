@@ -1,4 +1,4 @@
-//! Waits for the end of the program: Ctrl-C, SIGTERM on Unix, and the end of the parent process if that is asked for.
+//! Waits for the end of the program: Ctrl-C, SIGTERM on Unix, and the end of the parent process if that is requested.
 
 use std::io;
 
@@ -20,7 +20,7 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Starts to listen. Must be called within a tokio runtime.
+    /// Starts listening. Must be called within a tokio runtime.
     #[cfg(unix)]
     pub(crate) fn listen(with_parent: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +31,7 @@ impl Stop {
         })
     }
 
-    /// Starts to listen. Must be called within a tokio runtime.
+    /// Starts listening. Must be called within a tokio runtime.
     #[cfg(windows)]
     pub(crate) fn listen(_: bool) -> io::Result<Self> {
         Ok(Self {

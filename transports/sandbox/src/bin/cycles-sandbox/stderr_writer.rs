@@ -19,7 +19,7 @@ pub(crate) struct StderrWriter {
 #[derive(Debug)]
 pub(crate) struct Written(Receiver<()>);
 
-/// The most lines that wait to be written.
+/// The maximum number of lines that wait to be written.
 const QUEUE_LENGTH: usize = 4_096;
 
 /// How long the last lines may take when the program ends.

@@ -225,7 +225,7 @@ fn reply<'a>(id: &'a str, key: &'a ApiKey) -> KeyReply<'a> {
     }
 }
 
-/// Three bytes are four characters; 24 bytes leave no rest.
+/// Three bytes are four characters; 24 bytes leave no remainder.
 fn base64url(bytes: &[u8; 24]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let triples = bytes.chunks_exact(3);

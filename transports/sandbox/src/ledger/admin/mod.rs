@@ -169,7 +169,7 @@ fn render(request_id: &str, trace_id: &str, outcome: Done) -> Response<Bytes> {
             request_id,
             trace_id,
         };
-        // Texts always serialise; the fallback is unreachable.
+        // Strings always serialise; the fallback is unreachable.
         (
             refusal.status,
             serde_json::to_vec(&body).unwrap_or_default().into(),

@@ -38,7 +38,7 @@ pub(super) fn budget(params: &Params) -> Result<(String, Unit), AdminRefusal> {
     Ok((scope.to_owned(), unit))
 }
 
-/// A text of at most `max` UTF-16 code units that is not blank.
+/// Text of at most `max` UTF-16 code units that is not blank.
 pub(super) fn required_text(
     members: Members<'_>,
     name: &str,
@@ -53,7 +53,7 @@ pub(super) fn required_text(
     Ok(text)
 }
 
-/// An optional text of at most `max` UTF-16 code units.
+/// Optional text of at most `max` UTF-16 code units.
 pub(super) fn limited_text(
     members: Members<'_>,
     name: &str,

@@ -30,7 +30,7 @@ pub(crate) enum SessionSabotage {
     StarvesLeases,
     /// A withdrawn call may begin.
     LetsWithdrawnBegin,
-    /// It waits too long for a change of the journal.
+    /// It waits too long for a change to the journal.
     WaitsForStores,
     /// A flush does not end.
     NeverFlushed,
