@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+extern crate cycles_ureq as runcycles;
+
 mod support;
 
 use std::collections::BTreeMap;

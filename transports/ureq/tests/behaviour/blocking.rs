@@ -5,12 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::operations;
 use crate::support::world::{PATIENCE, World, commit, guarded, reserve};
+use crate::support::{decide, hasty};
+use crate::transport_failures::dying;
 use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
 use cycles_ureq::models::{Amount, CyclesMetrics};
 use cycles_ureq::{
-    Error, Event, GuardContext, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, RetryPolicy,
-    try_with_cycles, with_cycles,
+    Error, Event, FailureKind, GuardContext, HeartbeatPolicy, HttpOptions, InvalidCommit, NotCompleted,
+    Receipt, RetryPolicy, try_with_cycles, with_cycles,
 };
 
 fn down(operation: Operation) -> FaultRule {
@@ -373,4 +376,41 @@ async fn inside_a_tokio_program_it_blocks_and_nothing_else() {
     drop(world.client.reserve(reserve(1_000, 60_000)).unwrap());
     world.flush();
     drop(world);
+}
+
+#[test]
+fn a_hundred_calls_at_once_end_with_an_exact_ledger() {
+    let (sandbox, client) = operations::start();
+    std::thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                let made = client
+                    .create_reservation(&operations::reserve(10).build())
+                    .unwrap();
+                let id = made.reservation_id.unwrap();
+                client.commit_reservation(&id, &operations::commit(7)).unwrap();
+            });
+        }
+    });
+    assert_eq!(operations::remaining(&sandbox), 300);
+}
+
+#[test]
+fn connections_that_died_without_a_word_cost_one_call_and_not_one_each() {
+    const DEAD: usize = 3;
+    let server = dying(DEAD);
+    let client = hasty(&server.url, HttpOptions::new().no_proxy());
+    std::thread::scope(|scope| {
+        for _ in 0..DEAD {
+            scope.spawn(|| client.decide(&decide()).unwrap());
+        }
+    });
+    let Err(Error::Transport(error)) = client.decide(&decide()) else {
+        panic!("the connection is dead")
+    };
+    assert_eq!(error.kind(), FailureKind::Timeout);
+    for _ in 0..DEAD {
+        client.decide(&decide()).unwrap();
+    }
+    assert_eq!(server.connections(), DEAD + 1);
 }
