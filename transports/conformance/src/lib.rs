@@ -16,6 +16,8 @@ mod raw;
 pub mod recovery;
 pub mod scripted;
 mod secrets;
+#[doc(hidden)]
+pub mod seed_program;
 mod stage;
 mod values;
 mod wire;

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::operations;
-use crate::support::world::{PATIENCE, World, commit, guarded, reserve};
+use crate::support::world::{PATIENCE, World, commit, guarded, recorded, reserve};
 use crate::support::{decide, hasty};
 use crate::transport_failures::dying;
+use cycles_conformance::TempDir;
 use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
 use cycles_ureq::models::{Amount, CyclesMetrics};
 use cycles_ureq::{
@@ -145,7 +146,7 @@ fn an_observer_may_hold_the_last_handle_of_a_client() {
             .unwrap()
     );
     drop(watched);
-    let next = crate::support::world::Folder::new();
+    let next = TempDir::new();
     let next = crate::support::world::builder(&sandbox.base_url(), sandbox.api_key(), next.path()).build();
     assert!(next.flush(PATIENCE).unwrap().is_complete());
 }
@@ -195,10 +196,10 @@ fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
         ),
         "{ended:?}"
     );
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
     world.sandbox.clear_faults();
     world.flush();
-    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+    assert_eq!((world.spent_and_held(), recorded(&world.journal)), ((300, 0), 0));
 }
 
 #[test]
@@ -265,10 +266,10 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
         .expect("a client that is done keeps nobody from it");
     let left = world.client.flush(Duration::from_millis(200)).unwrap();
     assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
     drop(claim);
     world.flush();
-    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+    assert_eq!((world.spent_and_held(), recorded(&world.journal)), ((300, 0), 0));
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn a_dropped_guards_cost_is_on_disk_before_the_drop_returns() {
     let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
     guard.spent(&Amount::tokens(8)).unwrap();
     drop(guard);
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
 }
 
 #[test]
