@@ -9,7 +9,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cycles_examples::{Failure, Scene, end};
+use cycles_examples::{Failure, Scene, end, own_balance};
 use cycles_sandbox::{Budget, DEFAULT_TENANT_SCOPE, Sandbox};
 use cycles_tokio::models::*;
 use cycles_tokio::{CyclesClient, Error, WithCyclesConfig, with_cycles};
@@ -34,7 +34,7 @@ async fn run() -> Result<(), Failure> {
         sandbox.inject("commit:reset-response@p=0.1/7".parse()?); // done, but the answer is lost
     }
     let client = CyclesClient::new(scene.config.clone());
-    let before = balance(&client).await?;
+    let before = own_balance(&client, Unit::Tokens).await?;
 
     let (costs, mut spent) = mpsc::unbounded_channel();
     let mut agents = JoinSet::new();
@@ -60,8 +60,10 @@ async fn run() -> Result<(), Failure> {
     // Answers were lost: those commits are repeated under the same keys, so that each counts once.
     let timeout = client.config()?.retry().flush_timeout;
     let left = client.flush(timeout).await?;
-    let after = balance(&client).await?;
-    let (charged, held) = (after.spent - before.spent, after.reserved - before.reserved);
+    let after = own_balance(&client, Unit::Tokens).await?;
+    let amount = |amount: Option<Amount>| amount.map_or(0, |amount| amount.amount);
+    let charged = amount(after.spent) - amount(before.spent);
+    let held = amount(after.reserved) - amount(before.reserved);
     println!("The agents spent {tokens} tokens; the ledger has {charged} charged and {held} still held");
     if left.is_complete() && (charged, held) == (tokens, 0) {
         println!("The ledger is exact.");
@@ -110,32 +112,6 @@ async fn call_model(agent: usize, call: usize) -> Result<(i64, Amount), cycles_t
     let cost = i64::try_from(200 + (agent * 131 + call * 61) % 400)?;
     tokio::time::sleep(Duration::from_millis(20 + (agent * 7 % 30) as u64)).await;
     Ok((cost, Amount::tokens(cost)))
-}
-
-struct Own {
-    spent: i64,
-    reserved: i64,
-}
-
-/// The tenant's own budget of tokens.
-async fn balance(client: &CyclesClient) -> Result<Own, Failure> {
-    let tenant = client.config()?.subject().tenant.clone();
-    let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
-    let scope = format!("tenant:{tenant}").to_lowercase();
-    let params = BalanceParams {
-        tenant: Some(tenant),
-        ..Default::default()
-    };
-    let balances = client.get_balances(&params).await?.balances;
-    let own = balances
-        .into_iter()
-        .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::Tokens);
-    let own = own.ok_or("the tenant has no budget of tokens")?;
-    let amount = |amount: Option<Amount>| amount.map_or(0, |amount| amount.amount);
-    Ok(Own {
-        spent: amount(own.spent),
-        reserved: amount(own.reserved),
-    })
 }
 
 fn bar(calls: usize, tokens: i64, is_milestone: bool) {

@@ -1,4 +1,4 @@
-//! Helpers that the examples share: a server for the run, HTTP by hand, and the exit code.
+//! Helpers that the examples share: a server for the run, HTTP by hand, a balance, and the exit code.
 #![allow(clippy::print_stderr)]
 
 pub mod http10;
@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cycles_proto::CyclesConfig;
+use cycles_proto::models::{Balance, BalanceParams, Unit};
 use cycles_sandbox::{Sandbox, SandboxBuilder};
+use cycles_tokio::CyclesClient;
 
 /// Any error that ends an example.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -78,6 +80,23 @@ impl Scene {
 /// A directory for the journal of one run of an example.
 pub fn journal(example: &str) -> PathBuf {
     std::env::temp_dir().join(format!("cycles-{example}-{}", std::process::id()))
+}
+
+/// Asks for the balance of the tenant's own budget in this unit.
+///
+/// # Errors
+/// If it cannot be asked for, or the tenant has no such budget.
+pub async fn own_balance(client: &CyclesClient, unit: Unit) -> Result<Balance, Failure> {
+    let tenant = client.config()?.subject().tenant.clone();
+    let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
+    let scope = format!("tenant:{tenant}").to_lowercase();
+    let params = BalanceParams {
+        tenant: Some(tenant),
+        ..Default::default()
+    };
+    let mut balances = client.get_balances(&params).await?.balances.into_iter();
+    let own = balances.find(|balance| balance.scope_path == scope && balance.remaining.unit == unit);
+    own.ok_or_else(|| format!("the tenant has no budget of {unit}").into())
 }
 
 /// Returns the exit code of the process, after printing the error, if any, to standard error.

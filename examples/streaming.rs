@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cycles_examples::{Failure, Scene, end};
+use cycles_examples::{Failure, Scene, end, own_balance};
 use cycles_tokio::models::*;
 use cycles_tokio::{CyclesClient, Metered, Reading};
 use futures::stream::{self, Stream, StreamExt as _};
@@ -99,17 +99,6 @@ fn show(word: &str) {
 
 /// The amount that the tenant's own budget of tokens has spent so far.
 async fn spent(client: &CyclesClient) -> Result<i64, Failure> {
-    let tenant = client.config()?.subject().tenant.clone();
-    let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
-    let scope = format!("tenant:{tenant}").to_lowercase();
-    let params = BalanceParams {
-        tenant: Some(tenant),
-        ..Default::default()
-    };
-    let balances = client.get_balances(&params).await?.balances;
-    let own = balances
-        .into_iter()
-        .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::Tokens);
-    let own = own.ok_or("the tenant has no budget of tokens")?;
+    let own = own_balance(client, Unit::Tokens).await?;
     Ok(own.spent.map_or(0, |spent| spent.amount))
 }

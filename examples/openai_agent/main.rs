@@ -16,7 +16,7 @@ use async_openai::types::chat::{
     ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CompletionUsage,
     CreateChatCompletionRequest, CreateChatCompletionStreamResponse,
 };
-use cycles_examples::{Failure, Scene, end};
+use cycles_examples::{Failure, Scene, end, own_balance};
 use cycles_tokio::models::*;
 use cycles_tokio::money::{PriceTable, Prices, Usage, Usd};
 use cycles_tokio::{CyclesClient, Reading, Receipt, WithCyclesConfig, with_cycles};
@@ -163,18 +163,7 @@ impl Agent {
 
     /// The amount that the tenant's own budget of dollars has spent so far.
     async fn spent(&self) -> Result<Usd, Failure> {
-        let tenant = self.cycles.config()?.subject().tenant.clone();
-        let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
-        let scope = format!("tenant:{tenant}").to_lowercase();
-        let params = BalanceParams {
-            tenant: Some(tenant),
-            ..Default::default()
-        };
-        let balances = self.cycles.get_balances(&params).await?.balances;
-        let own = balances
-            .into_iter()
-            .find(|balance| balance.scope_path == scope && balance.remaining.unit == Unit::UsdMicrocents);
-        let spent = own.ok_or("the tenant has no budget of dollars")?.spent;
+        let spent = own_balance(&self.cycles, Unit::UsdMicrocents).await?.spent;
         Ok(spent.as_ref().map(Usd::try_from).transpose()?.unwrap_or_default())
     }
 }

@@ -59,4 +59,4 @@ pub use self::write::{JournalWrite, STORE_DEADLINE};
 pub use crate::outcome::{Aside, StoreFailure};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

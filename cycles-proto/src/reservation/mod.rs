@@ -22,6 +22,7 @@
 mod common;
 pub(crate) mod heartbeat;
 mod held;
+mod phase;
 mod releasing;
 mod reserving;
 mod told;
@@ -36,10 +37,10 @@ use self::common::{Attempt, Attempted, Common};
 #[cfg(feature = "parts")]
 pub use self::heartbeat::schedule;
 use self::held::Held;
+use self::phase::Phase;
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
 pub use self::told::Told;
-use self::verifying::Verifying;
 use crate::config::CyclesConfig;
 use crate::journal::record::{JournalRecord, Purpose};
 use crate::keys::Seed;
@@ -63,23 +64,6 @@ use crate::wire::{Answer, Reader, Reads};
 pub struct Reservation {
     common: Common,
     phase: Phase,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Reserving(Box<Reserving>),
-    Verifying(Box<Verifying>),
-    Held(Box<Held>),
-    /// A cost that an earlier run left.
-    Resumed(Box<Settlement>),
-    Releasing(Box<Releasing>),
-    Ended(Box<Outcome>),
-}
-
-impl Phase {
-    fn ended(outcome: Outcome) -> Self {
-        Self::Ended(Box::new(outcome))
-    }
 }
 
 impl Reservation {
@@ -129,7 +113,7 @@ impl Reservation {
     /// Returns the next thing to do. A needless call changes nothing.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
-        if let Some(ticket) = Attempt::overdue(self.attempt(), now) {
+        if let Some(ticket) = Attempt::overdue(self.phase.attempt(), now) {
             let said = self.reader(ticket).read(Err(Failure::new(FailureKind::Timeout)));
             let sent = None;
             self.attempted(now, Attempted { ticket, sent, said });
@@ -180,7 +164,7 @@ impl Reservation {
     pub fn handle(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, answer: Answer) {
         let now = self.at(now);
         if ticket.is_of_a_settlement() {
-            if let Some(settlement) = self.settlement_mut() {
+            if let Some(settlement) = self.phase.settlement_mut() {
                 settlement.handle(now, ticket, answer);
             }
             return;
@@ -192,7 +176,7 @@ impl Reservation {
     /// Notes that an extension waits for a place, until this time at the latest.
     pub(crate) fn queued(&mut self, now: Now, ticket: Ticket, until: Duration) {
         self.at(now);
-        if let Some(attempt) = self.attempt_mut().filter(|attempt| attempt.ticket == ticket) {
+        if let Some(attempt) = self.phase.attempt_of(ticket) {
             attempt.deadline = until;
         }
     }
@@ -200,10 +184,10 @@ impl Reservation {
     /// Notes that a call got a place: its time begins now.
     pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
         let now = self.at(now);
-        if let Some(settlement) = self.settlement_mut() {
+        if let Some(settlement) = self.phase.settlement_mut() {
             settlement.placed(now, ticket);
         }
-        if let Some(attempt) = self.attempt_mut().filter(|attempt| attempt.ticket == ticket) {
+        if let Some(attempt) = self.phase.attempt_of(ticket) {
             attempt.begins(now);
         }
     }
@@ -212,15 +196,16 @@ impl Reservation {
     pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
         if ticket.is_of_a_settlement() {
             return self
+                .phase
                 .settlement()
                 .is_some_and(|settlement| settlement.awaits(ticket));
         }
-        Attempt::is(self.attempt(), ticket)
+        Attempt::is(self.phase.attempt(), ticket)
     }
 
     /// Whether there is a cost that is neither settled nor in a record.
     pub(crate) fn has_cost_in_memory(&self) -> bool {
-        self.settlement().is_some_and(Settlement::is_only_in_memory)
+        self.phase.settlement().is_some_and(Settlement::is_only_in_memory)
     }
 
     /// Whether there may be a reservation: it was granted, or an attempt to make it may have been acted on.
@@ -237,14 +222,14 @@ impl Reservation {
 
     /// Notes that a record was written after its deadline.
     pub(crate) fn note_late_record(&mut self) {
-        if let Some(settlement) = self.settlement_mut() {
+        if let Some(settlement) = self.phase.settlement_mut() {
             settlement.note_late_record();
         }
     }
 
     /// The reader of the answer to this call.
     fn reader(&self, ticket: Ticket) -> Reader {
-        let reads = match (&self.phase, self.settlement()) {
+        let reads = match (&self.phase, self.phase.settlement()) {
             (_, Some(settlement)) if ticket.is_of_a_settlement() => settlement.reads(),
             _ if self.common.is_of_a_reservation(ticket) => {
                 let dry_run = matches!(&self.phase, Phase::Reserving(reserving) if reserving.is_dry_run());
@@ -260,7 +245,7 @@ impl Reservation {
     /// Reports that a change to the journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         self.common.at(now);
-        if let Some(settlement) = self.settlement_mut() {
+        if let Some(settlement) = self.phase.settlement_mut() {
             settlement.handle_stored(ticket, stored);
         }
     }
@@ -354,28 +339,17 @@ impl Reservation {
 
     /// The grant; `None` before the reservation is granted, and after it is released or settled.
     pub fn grant(&self) -> Option<&Grant> {
-        Some(&self.holding()?.grant)
+        Some(&self.phase.holding()?.grant)
     }
 
     /// What it is held for: the action, and the request's subject, completed from the configuration.
     pub fn purpose(&self) -> Option<&Arc<Purpose>> {
-        Some(self.holding()?.purpose())
-    }
-
-    fn holding(&self) -> Option<&Held> {
-        match &self.phase {
-            Phase::Held(held) => Some(held),
-            Phase::Reserving(_)
-            | Phase::Verifying(_)
-            | Phase::Resumed(_)
-            | Phase::Releasing(_)
-            | Phase::Ended(_) => None,
-        }
+        Some(self.phase.holding()?.purpose())
     }
 
     /// Whether the lease is over by the clock, even if the machine has not been polled since.
     pub(crate) fn is_lost(&self, now: Now) -> bool {
-        self.holding().is_some_and(|held| held.is_lost(now))
+        self.phase.holding().is_some_and(|held| held.is_lost(now))
     }
 
     /// How the reservation ended, once it has.
@@ -394,7 +368,7 @@ impl Reservation {
 
     /// The receipt for a caller that waits for its cost, if there is one yet; see [`Settlement::receipt`].
     pub fn receipt(&self) -> Option<Receipt> {
-        match (&self.phase, self.settlement()) {
+        match (&self.phase, self.phase.settlement()) {
             (Phase::Ended(outcome), _) => match outcome.as_ref() {
                 Outcome::Settled(receipt) => Some(receipt.clone()),
                 Outcome::NotReserved(_) | Outcome::Evaluated(_) | Outcome::Released(_) => None,
@@ -435,27 +409,6 @@ impl Reservation {
         }
     }
 
-    /// The attempt that the machine waits for. A settlement times its own attempts.
-    fn attempt(&self) -> Option<Attempt> {
-        match &self.phase {
-            Phase::Reserving(reserving) => reserving.attempt(),
-            Phase::Verifying(verifying) => verifying.attempt(),
-            Phase::Held(held) => held.attempt(),
-            Phase::Releasing(releasing) => releasing.attempt(),
-            Phase::Resumed(_) | Phase::Ended(_) => None,
-        }
-    }
-
-    fn attempt_mut(&mut self) -> Option<&mut Attempt> {
-        match &mut self.phase {
-            Phase::Reserving(reserving) => reserving.attempt_mut(),
-            Phase::Verifying(verifying) => verifying.attempt_mut(),
-            Phase::Held(held) => held.attempt_mut(),
-            Phase::Releasing(releasing) => releasing.attempt_mut(),
-            Phase::Resumed(_) | Phase::Ended(_) => None,
-        }
-    }
-
     fn held(&mut self) -> Result<(&mut Common, &mut Held), InvalidCommit> {
         match &mut self.phase {
             Phase::Held(held) => Ok((&mut self.common, held)),
@@ -466,22 +419,6 @@ impl Reservation {
             Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => {
                 Err(InvalidCommit::NotHeld)
             }
-        }
-    }
-
-    fn settlement(&self) -> Option<&Settlement> {
-        match &self.phase {
-            Phase::Held(held) => held.settlement(),
-            Phase::Resumed(settlement) => Some(settlement),
-            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
-        }
-    }
-
-    fn settlement_mut(&mut self) -> Option<&mut Settlement> {
-        match &mut self.phase {
-            Phase::Held(held) => held.settlement_mut(),
-            Phase::Resumed(settlement) => Some(settlement),
-            Phase::Reserving(_) | Phase::Verifying(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         }
     }
 }

@@ -2,12 +2,11 @@
 //! same headers, and decodes the answers into the same structs. It does not recover from failures.
 
 use bytes::Bytes;
-use cycles_tokio::models::{
-    Action, Amount, CommitRequest, CommitResponse, ReservationCreateRequest, ReservationCreateResponse,
-    ReservationId, Subject,
-};
+use cycles_tokio::models::{CommitResponse, ReservationCreateResponse, ReservationId};
 use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Response};
+
+use crate::requests;
 
 /// How an HTTP client addresses the server.
 pub struct ByHand {
@@ -21,21 +20,15 @@ pub struct ByHand {
 impl ByHand {
     pub fn reserve(&self) -> Request<Bytes> {
         let key = "000102030405060708090a0b0c0d0e0f-reserve-0";
-        let reserve = ReservationCreateRequest::builder()
-            .idempotency_key(key.into())
-            .subject(Subject::tenant("acme-corp"))
-            .action(Action::new("llm.completion", "gpt-4o"))
-            .estimate(Amount::tokens(1000))
-            .build();
+        let mut reserve = requests::reserve();
+        reserve.idempotency_key = Some(key.into());
         self.post("/v1/reservations", key, serde_json::to_vec(&reserve).unwrap())
     }
 
     pub fn commit(&self, reservation: &ReservationId) -> Request<Bytes> {
         let key = "000102030405060708090a0b0c0d0e0f-commit-0";
-        let commit = CommitRequest::builder()
-            .idempotency_key(key.into())
-            .actual(Amount::tokens(42))
-            .build();
+        let mut commit = requests::commit();
+        commit.idempotency_key = Some(key.into());
         let path = format!("/v1/reservations/{}/commit", reservation.as_str());
         self.post(&path, key, serde_json::to_vec(&commit).unwrap())
     }

@@ -20,6 +20,7 @@ mod on_tokio;
 mod on_ureq;
 mod ours;
 mod peer;
+mod requests;
 mod sample;
 mod stub;
 

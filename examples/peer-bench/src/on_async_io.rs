@@ -10,7 +10,6 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 use bytes::Bytes;
-use cycles_async_std::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_async_std::{CyclesClient, HttpOptions};
 use futures::io::{AsyncRead as _, AsyncWrite as _};
 use http::{Request, Response};
@@ -25,6 +24,7 @@ use smol::block_on;
 use crate::Settings;
 use crate::by_hand::{ByHand, committed, granted};
 use crate::in_turn::{self, Contender};
+use crate::requests::{commit, reserve};
 
 const EXECUTOR: &str = if cfg!(feature = "async-std") {
     "async-std"
@@ -86,18 +86,6 @@ fn plain_calls(client: &CyclesClient) {
         let committed = client.commit_reservation(&id, &commit()).await.unwrap();
         assert_eq!(committed.charged.amount, 42);
     });
-}
-
-fn reserve() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant("acme-corp"))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(1000))
-        .build()
-}
-
-fn commit() -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(42)).build()
 }
 
 type Connection = (

@@ -2,7 +2,6 @@
 //! timeout ureq starts a thread for every call).
 
 use bytes::Bytes;
-use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_ureq::{CyclesClient, HttpOptions};
 use http::{Request, Response};
 use ureq::Agent;
@@ -10,6 +9,7 @@ use ureq::Agent;
 use crate::Settings;
 use crate::by_hand::{ByHand, committed, granted};
 use crate::in_turn::{self, Contender};
+use crate::requests::{commit, reserve};
 
 pub fn repeat(only: &str, url: &str, settings: &Settings) -> bool {
     with_contenders(url, |contenders| in_turn::repeat(only, contenders, settings))
@@ -65,12 +65,6 @@ fn client(url: &str) -> CyclesClient {
 }
 
 fn guarded(client: &CyclesClient) {
-    let reserve = ReservationCreateRequest::builder()
-        .subject(Subject::tenant("acme-corp"))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(1000))
-        .build();
-    let guard = client.reserve(reserve).unwrap();
-    let commit = CommitRequest::builder().actual(Amount::tokens(42)).build();
-    assert!(guard.commit(commit).unwrap().is_settled());
+    let guard = client.reserve(reserve()).unwrap();
+    assert!(guard.commit(commit()).unwrap().is_settled());
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use cycles_tokio::CyclesClient;
-use cycles_tokio::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 
 use crate::on_tokio::Contender;
+use crate::requests::{commit, reserve};
 
 /// Guards, whose leases are kept alive.
 pub struct Ours(CyclesClient);
@@ -39,16 +39,4 @@ impl Contender for Plain {
         let committed = client.commit_reservation(&reservation, &commit()).await.unwrap();
         assert_eq!(committed.charged.amount, 42);
     }
-}
-
-fn reserve() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant("acme-corp"))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(1000))
-        .build()
-}
-
-fn commit() -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(42)).build()
 }

@@ -6,9 +6,7 @@
 //! interfere. The state is read through the protocol's own operations.
 
 use std::collections::BTreeSet;
-use std::env;
-use std::io::{BufRead as _, BufReader, Write as _, stderr};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{Write as _, stderr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use std::thread;
@@ -23,10 +21,10 @@ use http::{Request, Response};
 use serde_json::Value;
 
 use super::client::Client;
+use super::seed_program::{SEED, set_up, variable};
 use super::test_setup::{PATIENCE, Reservation, TokenBudget};
 
 const URL: &str = "CYCLES_BASE_URL";
-const SEED: &str = "CYCLES_SEED";
 /// The same as in a default sandbox.
 const ALLOCATED: i64 = 1_000_000;
 
@@ -222,33 +220,4 @@ impl ExternalServer {
         let names = self.names.iter();
         names.fold(text.to_owned(), |text, (here, there)| text.replace(there, here))
     }
-}
-
-/// Sends a line to the program of `CYCLES_SEED`, which runs once for the whole test process.
-fn set_up(line: &str) {
-    type Program = (Child, ChildStdin, BufReader<ChildStdout>);
-    static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
-    let mut program = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
-    let (_, lines, replies) = program.get_or_insert_with(|| {
-        let command = variable(SEED).unwrap();
-        let mut words = command.split_whitespace();
-        let mut child = Command::new(words.next().unwrap())
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command}: {error}"));
-        let (lines, replies) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        (child, lines, BufReader::new(replies))
-    });
-    let mut reply = String::new();
-    let sent = writeln!(lines, "{line}").and_then(|()| replies.read_line(&mut reply));
-    assert!(
-        matches!(sent, Ok(1..)),
-        "the program of {SEED} did not do {line:?}: {sent:?}"
-    );
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }

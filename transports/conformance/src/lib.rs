@@ -18,6 +18,8 @@ mod request_headers;
 mod returned_values;
 pub mod scripted;
 mod secrets;
+#[doc(hidden)]
+pub mod seed_program;
 mod test_setup;
 
 use std::fmt::Debug;

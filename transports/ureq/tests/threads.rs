@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+extern crate cycles_ureq as runcycles;
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -10,11 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cycles_conformance::TempDir;
 use cycles_sandbox::{Exchange, Fault, FaultRule, Operation, Sandbox, When};
 use cycles_ureq::models::Amount;
 use cycles_ureq::{CyclesClient, Error, Receipt, try_with_cycles};
 use support::Scripted;
-use support::world::{Folder, PATIENCE, World, builder, commit, guarded, reserve};
+use support::world::{PATIENCE, World, builder, commit, guarded, recorded, reserve};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -143,7 +146,7 @@ impl Beating {
         Self { server, beats }
     }
 
-    fn client(&self, journal: &Folder) -> CyclesClient {
+    fn client(&self, journal: &TempDir) -> CyclesClient {
         builder(&self.server.url, support::KEY, journal.path()).build()
     }
 
@@ -158,7 +161,7 @@ impl Beating {
 fn extensions_that_hang_delay_no_other_reservations_beats() {
     let _alone = alone();
     let beating = Beating::start(40, 5);
-    let journal = Folder::new();
+    let journal = TempDir::new();
     let client = beating.client(&journal);
     let guards: Vec<_> = (0..40)
         .map(|_| client.reserve(reserve(1, 4_000)).unwrap())
@@ -174,7 +177,7 @@ fn extensions_that_hang_delay_no_other_reservations_beats() {
 fn a_thousand_live_guards_are_kept_alive_by_about_as_many_threads_as_there_are_places() {
     let _alone = alone();
     let beating = Beating::start(1_000, 0);
-    let journal = Folder::new();
+    let journal = TempDir::new();
     let client = beating.client(&journal);
     let guards: Vec<_> = (0..1_000)
         .map(|_| client.reserve(reserve(1, 4_000)).unwrap())
@@ -257,5 +260,5 @@ fn threads_end_though_a_cost_in_the_journal_is_not_settled() {
     let World { client, journal, .. } = world;
     drop(client);
     until("no thread is left", || threads().is_empty());
-    assert_eq!(journal.records(), 1);
+    assert_eq!(recorded(&journal), 1);
 }

@@ -23,7 +23,8 @@ const ELSEWHERE: &str = "http://elsewhere.test";
 /// The reservation of the changes. Older versions gave its file another name.
 const RESERVATION: &str = "r.1";
 
-fn record_of(url: &str, reservation: &str, key: &str) -> JournalRecord {
+/// The record of a commit of five tokens, on 18 November 2026.
+pub(crate) fn record_of(url: &str, reservation: &str, key: &str) -> JournalRecord {
     let purpose = Purpose {
         subject: Subject::tenant("acme"),
         action: Action::new("k", "n"),
@@ -35,7 +36,7 @@ fn record_of(url: &str, reservation: &str, key: &str) -> JournalRecord {
         &Arc::new(purpose),
         key.into(),
         commit,
-        UnixMillis(7),
+        UnixMillis(1_795_000_000_000),
     )
     .unwrap()
 }

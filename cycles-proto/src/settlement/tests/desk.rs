@@ -4,8 +4,7 @@ use bytes::Bytes;
 use http::Response;
 
 use super::super::*;
-use crate::journal::record::Purpose;
-use crate::models::{Action, Amount, CommitRequest, Subject};
+use crate::journal::tests::record_of;
 use crate::wire::Reader;
 
 pub(super) const COMMITTED: &str = r#"{"status":"COMMITTED","charged":{"unit":"TOKENS","amount":5}}"#;
@@ -177,6 +176,17 @@ impl Desk {
     pub(super) fn outcome(&self) -> &Receipt {
         self.settlement.outcome().expect("an outcome")
     }
+
+    /// Whether the cost is not settled, and safe in its record.
+    pub(super) fn is_left_recorded(&self) -> bool {
+        matches!(
+            self.outcome(),
+            Receipt::Pending {
+                is_recorded: true,
+                ..
+            }
+        )
+    }
 }
 
 pub(super) fn now(mono: Duration) -> Now {
@@ -191,20 +201,7 @@ pub(super) fn config() -> Arc<CyclesConfig> {
 }
 
 pub(super) fn record() -> JournalRecord {
-    let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
-    let purpose = Purpose {
-        subject: Subject::tenant("acme"),
-        action: Action::new("k", "n"),
-    };
-    JournalRecord::new(
-        "http://h",
-        &"r-1".into(),
-        &Arc::new(purpose),
-        "key-1".into(),
-        commit,
-        UnixMillis(WALL),
-    )
-    .unwrap()
+    record_of("http://h", "r-1", "key-1")
 }
 
 pub(super) fn describe(write: &JournalWrite) -> String {

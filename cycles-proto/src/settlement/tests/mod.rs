@@ -153,13 +153,7 @@ fn a_record_that_could_not_be_stored_is_stored_before_the_next_attempt() {
             "failed"
         ]
     );
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
+    assert!(desk.is_left_recorded());
 }
 
 #[test]
@@ -252,13 +246,7 @@ fn what_another_key_or_another_server_may_settle_is_kept() {
         let mut desk = Desk::new();
         desk.run([kept]);
         assert_eq!(desk.log(), ["put commit", "POST r/commit", "failed"]);
-        assert!(matches!(
-            desk.outcome(),
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ));
+        assert!(desk.is_left_recorded());
     }
 }
 
@@ -361,13 +349,7 @@ fn a_frozen_budget_keeps_an_event_alive() {
     let event = record().into_event().unwrap();
     let mut desk = Desk::resumed(event.clone(), 0, false);
     desk.run([refusal(409, "BUDGET_FROZEN")]);
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
+    assert!(desk.is_left_recorded());
     let mut desk = Desk::resumed(event, 0, false);
     desk.run([refusal(409, "BUDGET_CLOSED")]);
     assert!(matches!(desk.outcome(), Receipt::Rejected { .. }));
@@ -387,13 +369,7 @@ fn a_long_pause_of_a_cost_from_an_earlier_run_is_recorded_and_waited_for_by_nobo
             ["POST r/commit", "failed, again", "put commit not before 3600s"],
             "{status}"
         );
-        assert!(matches!(
-            desk.outcome(),
-            Receipt::Pending {
-                is_recorded: true,
-                ..
-            }
-        ));
+        assert!(desk.is_left_recorded());
         assert_eq!(desk.mono.as_secs(), 0, "{status}: it makes room at once");
 
         // A pause within the range of our own waits is waited for.

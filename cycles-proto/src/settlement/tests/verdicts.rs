@@ -7,26 +7,14 @@ use super::desk::*;
 fn a_record_that_could_not_be_changed_is_still_a_record() {
     let mut desk = throttled_once(true, false);
     assert!(desk.log().contains(&"journal failed: disk full".to_owned()));
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
+    assert!(desk.is_left_recorded());
     desk = Desk::new();
     desk.run([]);
     desk.journal_works = false;
     desk.settlement
         .handle_response(desk.now(), desk.ticket(), &throttled().unwrap());
     desk.run([refusal(403, "FORBIDDEN")]);
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
+    assert!(desk.is_left_recorded());
 }
 
 #[test]
@@ -149,13 +137,7 @@ fn what_was_open_about_the_commit_is_not_open_about_the_event() {
 fn a_bare_410_is_no_answer_to_an_event_and_the_record_stays() {
     let mut desk = Desk::new();
     desk.run([refusal(410, "RESERVATION_EXPIRED"), answer(410, "")]);
-    assert!(matches!(
-        desk.outcome(),
-        Receipt::Pending {
-            is_recorded: true,
-            ..
-        }
-    ));
+    assert!(desk.is_left_recorded());
     assert_eq!(desk.log().last().unwrap(), "failed");
 }
 

@@ -76,9 +76,7 @@ fn where_nothing_can_be_sent_any_more_what_is_handed_over_is_on_disk() {
 #[test]
 fn a_closed_session_gives_back_its_claim_though_it_settles_what_it_began() {
     let mut next = Desk::after_one_that_left_a_cost();
-    let caller = next.caller.clone();
-    let until = next.mono + std::time::Duration::from_secs(60);
-    next.session.flush(next.now(), &caller, until, false);
+    next.flush(Duration::from_secs(60));
     next.settle();
     assert_eq!(next.claims.len(), 1);
     next.session.close(next.now(), Close::WhenDone);
@@ -134,12 +132,10 @@ fn a_flush_of_a_closed_session_ends_with_what_was_under_way_and_does_not_wait_fo
         for is_closed_first in [true, false] {
             let mut desk = Desk::new();
             desk.scans = Fate::Held;
-            let caller = desk.caller.clone();
-            let hour = desk.mono + std::time::Duration::from_secs(3_600);
             if is_closed_first {
                 desk.session.close(desk.now(), how);
             }
-            let flush = desk.session.flush(desk.now(), &caller, hour, false);
+            let flush = desk.flush(Duration::from_secs(3_600));
             if !is_closed_first {
                 desk.session.close(desk.now(), how);
             }
@@ -154,9 +150,7 @@ fn a_flush_of_a_closed_session_ends_with_what_was_under_way_and_does_not_wait_fo
 #[test]
 fn a_flush_of_a_closed_session_waits_for_the_cost_of_an_earlier_run_that_is_under_way() {
     let mut next = Desk::after_one_that_left_a_cost();
-    let until = next.mono + Duration::from_secs(60);
-    let caller = next.caller.clone();
-    let flush = next.session.flush(next.now(), &caller, until, false);
+    let flush = next.flush(Duration::from_secs(60));
     next.settle();
     next.session.close(next.now(), Close::WhenDone);
     next.settle();

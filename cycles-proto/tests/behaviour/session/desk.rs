@@ -7,7 +7,9 @@ use std::time::Duration;
 use cycles_proto::Event;
 use cycles_proto::journal::{JournalRecord, JournalWrite, RecordId, StoreFailure};
 use cycles_proto::models::*;
-use cycles_proto::session::{Caller, ObserverId, Principal, ReservationKey, Scanned, Session, Step};
+use cycles_proto::session::{
+    Caller, FlushKey, ObserverId, Principal, ReservationKey, Scanned, Session, Step,
+};
 use cycles_proto::{
     Call, CyclesConfig, Error, Failure, FailureKind, Now, Operation, Receipt, Seed, Ticket, UnixMillis,
 };
@@ -247,6 +249,12 @@ impl Desk {
     pub(super) fn commit(&mut self, key: ReservationKey, amount: i64) {
         let cost = CommitRequest::builder().actual(Amount::tokens(amount)).build();
         self.session.commit(self.now(), key, cost).unwrap();
+    }
+
+    /// Begins a flush that may take this long.
+    pub(super) fn flush(&mut self, time: Duration) -> FlushKey {
+        let (now, caller) = (self.now(), self.caller.clone());
+        self.session.flush(now, &caller, now.mono + time, false)
     }
 
     pub(super) fn health(&mut self) -> cycles_proto::session::CallKey<HealthResponse> {

@@ -15,10 +15,7 @@ fn a_flush_ends_when_everything_is_settled() {
         false => Fate::Done,
     };
     desk.commit(key, 5);
-    let caller = desk.caller.clone();
-    let flush = desk
-        .session
-        .flush(desk.now(), &caller, Duration::from_secs(10), false);
+    let flush = desk.flush(Duration::from_secs(10));
     desk.settle();
     assert!(desk.session.flushed(flush).is_none());
     let call = desk.open.remove(0);
@@ -33,10 +30,7 @@ fn a_flush_ends_in_time_and_says_what_is_left() {
     let key = desk.held();
     desk.calls = |_| Fate::Held;
     desk.commit(key, 5);
-    let caller = desk.caller.clone();
-    let flush = desk
-        .session
-        .flush(desk.now(), &caller, Duration::from_secs(3), false);
+    let flush = desk.flush(Duration::from_secs(3));
     desk.pass_ms(2_999);
     assert!(desk.session.flushed(flush).is_none());
     desk.pass_ms(1);
@@ -50,10 +44,7 @@ fn a_flush_ends_in_time_and_says_what_is_left() {
 fn a_flush_of_a_journal_that_cannot_be_read_is_not_certain() {
     let mut desk = Desk::new();
     desk.scans = Fate::Fails;
-    let caller = desk.caller.clone();
-    let flush = desk
-        .session
-        .flush(desk.now(), &caller, Duration::from_secs(3), false);
+    let flush = desk.flush(Duration::from_secs(3));
     desk.pass_ms(10_000);
     let left = desk.session.flushed(flush).unwrap();
     assert!(!left.is_certain && !left.is_complete());
@@ -63,10 +54,7 @@ fn a_flush_of_a_journal_that_cannot_be_read_is_not_certain() {
 fn a_journal_that_is_never_read_ends_a_flush_a_second_after_its_time() {
     let mut desk = Desk::new();
     desk.scans = Fate::Held;
-    let caller = desk.caller.clone();
-    let flush = desk
-        .session
-        .flush(desk.now(), &caller, Duration::from_secs(3), false);
+    let flush = desk.flush(Duration::from_secs(3));
     desk.pass_ms(3_999);
     assert!(desk.session.flushed(flush).is_none());
     desk.pass_ms(1);
@@ -82,10 +70,7 @@ fn a_journal_that_is_claimed_elsewhere_is_looked_at_once_more_before_a_flush_end
     desk.pass_ms(100);
     let mut next = Desk::new();
     next.scans = Fate::Held;
-    let caller = next.caller.clone();
-    let flush = next
-        .session
-        .flush(next.now(), &caller, Duration::from_secs(2), false);
+    let flush = next.flush(Duration::from_secs(2));
     next.settle();
     let records: Vec<_> = desk.journal.values().cloned().collect();
     let (ticket, _) = next.open_scans.remove(0);
@@ -108,10 +93,7 @@ fn a_journal_that_is_claimed_elsewhere_is_looked_at_once_more_before_a_flush_end
 fn a_journal_that_could_not_be_read_is_read_once_more_before_a_flush_ends() {
     let mut desk = Desk::new();
     desk.scans = Fate::Held;
-    let caller = desk.caller.clone();
-    let flush = desk
-        .session
-        .flush(desk.now(), &caller, Duration::from_secs(3), false);
+    let flush = desk.flush(Duration::from_secs(3));
     desk.settle();
     let (ticket, _) = desk.open_scans.remove(0);
     desk.session.handle_scanned(desk.now(), ticket, None);

@@ -1,7 +1,7 @@
 //! Late grants, and to which reservation they belong.
 
 use cycles_proto::FailureKind;
-use cycles_proto::models::IdempotencyKey;
+use cycles_proto::models::{IdempotencyKey, ReservationCreateRequest};
 
 use super::desk::{Desk, Fate, is_of, request};
 
@@ -15,9 +15,7 @@ fn a_grant_that_comes_when_nobody_waits_for_it_any_more_is_given_back() {
     let key = desk.reserve();
     desk.settle();
     assert!(desk.session.begun(desk.now(), desk.open[0].ticket));
-    desk.pass_ms(7_000);
-    let repeated = desk.open.remove(1);
-    desk.fail(&repeated, FailureKind::Connect);
+    repeat_in_vain(&mut desk);
     desk.settle();
     assert!(desk.refusal(key).is_some());
     desk.session.forget(desk.now(), key);
@@ -34,9 +32,7 @@ fn a_late_grant_whose_place_was_written_off_is_given_back_too() {
     let mut desk = Desk::new();
     desk.calls = |_| Fate::Held;
     let key = desk.reserve();
-    desk.pass_ms(7_000);
-    let repeated = desk.open.remove(1);
-    desk.fail(&repeated, FailureKind::Connect);
+    repeat_in_vain(&mut desk);
     desk.session.forget(desk.now(), key);
     desk.pass_ms(3_600_000);
     let mut late = desk.open.remove(0);
@@ -51,16 +47,9 @@ fn a_late_grant_whose_place_was_written_off_is_given_back_too() {
 fn a_late_grant_is_not_given_back_if_another_reservation_holds_it_that_was_asked_for_under_the_same_key() {
     let mut desk = Desk::new();
     let caller = desk.caller.clone();
-    let under_a_key = || {
-        let mut request = request();
-        request.idempotency_key = Some(IdempotencyKey::from("job-17"));
-        request
-    };
     desk.calls = |_| Fate::Held;
     let first = desk.reserve_as(&caller, under_a_key());
-    desk.pass_ms(7_000);
-    let repeated = desk.open.remove(1);
-    desk.fail(&repeated, FailureKind::Connect);
+    repeat_in_vain(&mut desk);
     desk.settle();
     assert!(desk.refusal(first).is_some());
     let late = desk.open.remove(0);
@@ -105,13 +94,9 @@ fn what_is_reported_twice_or_under_an_unknown_ticket_changes_nothing() {
 fn a_late_grant_under_a_key_of_the_callers_is_given_back_if_nobody_else_has_it() {
     let mut desk = Desk::new();
     let caller = desk.caller.clone();
-    let mut request = request();
-    request.idempotency_key = Some(IdempotencyKey::from("job-17"));
     desk.calls = |_| Fate::Held;
-    let key = desk.reserve_as(&caller, request);
-    desk.pass_ms(7_000);
-    let repeated = desk.open.remove(1);
-    desk.fail(&repeated, FailureKind::Connect);
+    let key = desk.reserve_as(&caller, under_a_key());
+    repeat_in_vain(&mut desk);
     desk.settle();
     assert!(desk.refusal(key).is_some());
     desk.calls = |_| Fate::Done;
@@ -152,16 +137,9 @@ fn a_reservation_that_may_have_been_made_is_learnt_and_given_back_though_its_cal
 fn a_late_grant_is_not_given_back_while_another_is_asked_for_under_the_same_key() {
     let mut desk = Desk::new();
     let caller = desk.caller.clone();
-    let under_a_key = || {
-        let mut request = request();
-        request.idempotency_key = Some(IdempotencyKey::from("job-17"));
-        request
-    };
     desk.calls = |_| Fate::Held;
     let first = desk.reserve_as(&caller, under_a_key());
-    desk.pass_ms(7_000);
-    let repeated = desk.open.remove(1);
-    desk.fail(&repeated, FailureKind::Connect);
+    repeat_in_vain(&mut desk);
     desk.settle();
     assert!(desk.refusal(first).is_some());
     let second = desk.reserve_as(&caller, under_a_key());
@@ -228,9 +206,7 @@ fn a_late_grant_that_cannot_be_given_back_at_once_is_given_back_later_though_nob
     let mut desk = Desk::new();
     desk.calls = |_| Fate::Held;
     let key = desk.reserve();
-    desk.pass_ms(7_000);
-    let repeated = desk.open.remove(1);
-    desk.fail(&repeated, FailureKind::Connect);
+    repeat_in_vain(&mut desk);
     desk.settle();
     desk.session.forget(desk.now(), key);
     let late = desk.open.remove(0);
@@ -242,4 +218,17 @@ fn a_late_grant_that_cannot_be_given_back_at_once_is_given_back_later_though_nob
     desk.pass_ms(2_000);
     assert!(desk.sent.last().unwrap().ends_with("/release"), "{:?}", desk.sent);
     assert!(desk.session.is_idle());
+}
+
+/// The time of the first request to reserve is over, and its repetition reaches no server.
+fn repeat_in_vain(desk: &mut Desk) {
+    desk.pass_ms(7_000);
+    let repeated = desk.open.remove(1);
+    desk.fail(&repeated, FailureKind::Connect);
+}
+
+fn under_a_key() -> ReservationCreateRequest {
+    let mut request = request();
+    request.idempotency_key = Some(IdempotencyKey::from("job-17"));
+    request
 }

@@ -222,10 +222,7 @@ fn without_a_journal_nothing_is_read_or_written_and_a_flush_is_certain() {
     (desk.scans, desk.stores) = (Fate::Held, Fate::Held);
     let key = desk.held();
     desk.commit(key, 5);
-    let caller = desk.caller.clone();
-    let flush = desk
-        .session
-        .flush(desk.now(), &caller, Duration::from_secs(10), false);
+    let flush = desk.flush(Duration::from_secs(10));
     desk.settle();
     assert!(desk.session.flushed(flush).unwrap().is_complete());
     assert_eq!(desk.charged(), [Some(5)]);

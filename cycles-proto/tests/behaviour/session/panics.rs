@@ -43,9 +43,7 @@ fn a_cost_whose_record_is_being_made_is_on_its_way_until_that_is_known() {
     desk.settle();
     let now = desk.now();
     assert_eq!(desk.session.left(now, &caller).ending, 2);
-    let flush = desk
-        .session
-        .flush(now, &caller, now.mono + Duration::from_secs(1), false);
+    let flush = desk.flush(Duration::from_secs(1));
     desk.pass_ms(2_500);
     assert!(!desk.session.flushed(flush).unwrap().is_complete());
     // One record is written after all, and its cost is settled from it. The other is not, and its cost is lost.
@@ -108,7 +106,7 @@ fn what_a_panic_took_along_leaves_nothing_once_it_is_forgotten() {
 fn a_record_whose_settlement_panicked_is_settled_after_the_next_look_at_the_journal() {
     let mut next = Desk::after_one_that_left_a_cost();
     let caller = next.caller.clone();
-    next.session.flush(next.now(), &caller, next.mono, false);
+    next.flush(Duration::ZERO);
     next.settle();
     let call = next.open.remove(0);
     let Some(Key::Reservation(settling)) = next.session.whose(call.ticket) else {

@@ -117,8 +117,7 @@ fn a_driver_that_never_asks_what_has_changed_holds_on_to_nothing_that_is_over() 
         let call = desk.health();
         desk.settle();
         assert!(desk.session.answer(call).unwrap().is_ok());
-        let caller = desk.caller.clone();
-        let flush = desk.session.flush(desk.now(), &caller, desk.mono, false);
+        let flush = desk.flush(Duration::ZERO);
         desk.settle();
         desk.session.forget_flush(flush);
     }

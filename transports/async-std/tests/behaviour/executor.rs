@@ -10,6 +10,7 @@ pub use smol::{block_on, future::yield_now};
 pub mod on_threads {
     pub use super::{block_on, spawn};
 }
+pub use on_threads as on_this_thread;
 
 /// A task on the executor's threads.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {

@@ -22,12 +22,23 @@ mod hanging_disk;
 mod hanging_sockets;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
+#[path = "../../../client/tests/adapter/only_async.rs"]
+mod only_async;
+#[path = "../../../client/tests/adapter/proxy.rs"]
+mod proxy;
 #[path = "../../../client/tests/adapter/scene.rs"]
 mod scene;
+#[path = "../../../client/tests/adapter/secrets.rs"]
+mod secrets;
 #[path = "../../../client/tests/adapter/support.rs"]
 mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[path = "../../../client/tests/adapter/tls.rs"]
+mod tls;
+#[path = "../../../client/tests/adapter/transport_failures.rs"]
+mod transport_failures;
 #[path = "../../../client/tests/adapter/watched.rs"]
 mod watched;
 #[path = "../../../client/tests/adapter/world.rs"]
@@ -36,15 +47,11 @@ mod world;
 #[cfg(feature = "macros")]
 mod attribute;
 mod cancellation;
+mod connections;
 mod crash;
 mod getting_started;
-mod proxy;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
 mod runtimes;
-mod secrets;
 mod suite;
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-mod tls;
-mod transport_failures;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use runcycles::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
+use cycles_conformance::request_for;
+use runcycles::models::{Amount, CommitRequest};
 use runcycles::{CyclesClient, Error, HttpOptions, Receipt};
 
 use crate::support::{COMMITTED, KEY, Scripted, http};
@@ -47,15 +48,6 @@ fn start(script: &Arc<Script>) -> Scripted {
     })
 }
 
-fn request() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant("acme-corp"))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(5))
-        .ttl_ms(3_600_000_u64)
-        .build()
-}
-
 #[test]
 fn sockets_that_hang_in_all_places_stop_no_client_and_are_closed() {
     let script = Arc::<Script>::default();
@@ -67,7 +59,7 @@ fn sockets_that_hang_in_all_places_stop_no_client_and_are_closed() {
         .journal_enabled(false)
         .build();
     let guards: Vec<_> = (0..PLACES)
-        .map(|_| wait!(client.reserve(request())).unwrap())
+        .map(|_| wait!(client.reserve(request_for(5, 3_600_000))).unwrap())
         .collect();
     script.hangs.store(true, Ordering::SeqCst);
     thread::scope(|scope| {
@@ -75,7 +67,7 @@ fn sockets_that_hang_in_all_places_stop_no_client_and_are_closed() {
             scope.spawn(|| wait!(guard.extend(1_000)).unwrap_err());
         }
         for _ in 0..16 {
-            scope.spawn(|| wait!(client.reserve(request())).unwrap_err());
+            scope.spawn(|| wait!(client.reserve(request_for(5, 3_600_000))).unwrap_err());
         }
     });
     let hung = script.hung.load(Ordering::SeqCst);
@@ -87,7 +79,7 @@ fn sockets_that_hang_in_all_places_stop_no_client_and_are_closed() {
         thread::sleep(Duration::from_millis(5));
     }
     script.hangs.store(false, Ordering::SeqCst);
-    let guard = insist(|| wait!(client.reserve(request())));
+    let guard = insist(|| wait!(client.reserve(request_for(5, 3_600_000))));
     insist(|| wait!(guard.extend(1_000)));
     let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
     let receipt = wait!(guard.commit(commit)).unwrap();

@@ -18,3 +18,10 @@ macro_rules! wait {
         crate::executor::block_on($call)
     };
 }
+
+/// The same in a test that makes several calls, over connections that are kept for as long as it runs.
+macro_rules! call {
+    ($call:expr) => {
+        crate::executor::on_this_thread::block_on($call)
+    };
+}

@@ -1,18 +1,23 @@
-// The API key is in no log line, error or debug output of a run, whatever the server does.
-//
-// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
+//! The API key is in no log line, error or debug output of a run, whatever the server does.
+//!
+//! The tests of each adapter have it as a module; `runcycles` is their crate.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::alone::ran_elsewhere;
+use crate::support::{KEY, Scripted, client, client_with, commit, decide, hasty, http};
+use cycles_conformance::{TempDir, records, request};
 use runcycles::models::BalanceParams;
 use runcycles::{CyclesClient, CyclesConfig, Event, HttpOptions};
-use cycles_conformance::{TempDir, records, request};
-use support::{KEY, Scripted, client, commit, decide, hasty, http};
 
 /// What may not be seen: the key's tail, so that a shortened key is caught too.
 const TAIL: &str = "0123456789";
+
+/// A proxy's password, and the header that is made of it.
+const PROXY_PASSWORD: &str = "secret";
+const PROXY_CREDENTIALS: &str = "dXNlcjpzZWNyZXQ=";
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -28,10 +33,10 @@ impl Write for Log {
     }
 }
 
-on_executor! {
 /// In a process of its own, which has one log.
-async fn a_run_at_trace_level_never_shows_the_key() {
-    if crate::alone::ran_elsewhere("secrets::a_run_at_trace_level_never_shows_the_key") {
+#[test]
+fn a_run_at_trace_level_never_shows_the_key() {
+    if ran_elsewhere("secrets::a_run_at_trace_level_never_shows_the_key") {
         return;
     }
     let log = Log::default();
@@ -56,7 +61,7 @@ async fn a_run_at_trace_level_never_shows_the_key() {
         let server = Scripted::answering(answer);
         let client = client(&server.url);
         seen.push(format!("{client:?} {client:#?}"));
-        match client.decide(&decide()).await {
+        match call!(client.decide(&decide())) {
             Ok(response) => seen.push(format!("{response:?}")),
             Err(error) => seen.push(format!("{error} {error:?} {error:#?}")),
         }
@@ -64,7 +69,7 @@ async fn a_run_at_trace_level_never_shows_the_key() {
             tenant: Some("acme-corp".into()),
             ..Default::default()
         };
-        let error = client.get_balances(&params).await.unwrap_err();
+        let error = call!(client.get_balances(&params)).unwrap_err();
         seen.push(format!("{error} {error:?}"));
     }
     for url in [
@@ -73,13 +78,22 @@ async fn a_run_at_trace_level_never_shows_the_key() {
         "http://no-such-host.invalid",
     ] {
         let client = hasty(url, HttpOptions::new().no_proxy());
-        let error = client
-            .commit_reservation(&"r".into(), &commit())
-            .await
-            .unwrap_err();
+        let error = call!(client.commit_reservation(&"r".into(), &commit())).unwrap_err();
         seen.push(format!("{error} {error:?}"));
     }
-    seen.extend(guarded(&quoted).await);
+    for url in ["http://cycles.example", "https://cycles.example"] {
+        let proxy = Scripted::answering(http(403, "", ""));
+        let address = proxy.url.replace("http://", "http://user:secret@");
+        let client = client_with(url, HttpOptions::new().proxy(address, ""));
+        let error = call!(client.decide(&decide())).unwrap_err();
+        seen.push(format!("{client:?} {error} {error:?}"));
+        let request = proxy.requests().concat();
+        assert!(
+            request.contains(&format!("Basic {PROXY_CREDENTIALS}\r\n")),
+            "{request}"
+        );
+    }
+    seen.extend(guarded(&quoted));
     let config = CyclesConfig::new(KEY, "http://localhost").unwrap();
     seen.push(format!(
         "{config:?} {:?}",
@@ -97,15 +111,15 @@ async fn a_run_at_trace_level_never_shows_the_key() {
         log.contains("answered") && log.contains("no answer") && log.contains("a cost could not be settled"),
         "the log was on: {log}"
     );
-    assert!(!log.contains(TAIL), "{log}");
-    for text in seen {
-        assert!(!text.contains(TAIL), "{text}");
+    for text in seen.iter().chain([&log]) {
+        for secret in [TAIL, PROXY_PASSWORD, PROXY_CREDENTIALS] {
+            assert!(!text.contains(secret), "{text}");
+        }
     }
-}
 }
 
 /// All output of a reservation granted by a server that refuses everything else in these words.
-async fn guarded(refusal: &str) -> Vec<String> {
+fn guarded(refusal: &str) -> Vec<String> {
     let refusal = refusal.to_owned();
     let server = Scripted::start(move |connection| {
         while let Some(request) = connection.read_request() {
@@ -123,13 +137,13 @@ async fn guarded(refusal: &str) -> Vec<String> {
         .journal_dir(dir.path())
         .observer(move |event: &Event| told.lock().unwrap().push(format!("{event:?}")))
         .build();
-    let guard = client.reserve(request(5)).await.unwrap();
+    let guard = call!(client.reserve(request(5))).unwrap();
     let mut seen = vec![format!("{guard:?} {:?} {:?}", guard.response(), guard.lease())];
-    seen.push(format!("{:?}", guard.extend(1_000).await));
+    seen.push(format!("{:?}", call!(guard.extend(1_000))));
     let committing = guard.commit(commit());
     seen.push(format!("{committing:?}"));
-    seen.push(format!("{:?}", committing.await));
-    seen.push(format!("{:?}", client.flush(Duration::from_millis(100)).await));
+    seen.push(format!("{:?}", call!(committing)));
+    seen.push(format!("{:?}", call!(client.flush(Duration::from_millis(100)))));
     let records = records(dir.path(), "json");
     assert_eq!(records.len(), 1);
     seen.extend(

@@ -1,4 +1,4 @@
-//! Clients for tests, and the servers that they meet. The tests of each async adapter have it as a module; `runcycles`
+//! Clients for tests, and the servers that they meet. The tests of each adapter have it as a module; `runcycles`
 //! is their crate.
 #![allow(
     dead_code,

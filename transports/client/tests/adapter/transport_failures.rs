@@ -1,45 +1,43 @@
-// What can go wrong on the wire: each failure is told apart, in time, and says whether the request may
-// have reached the server.
-//
-// The tests of each async adapter include it: `runcycles` is their crate, `executor` and `support` are beside it.
+//! What can go wrong on the wire: each failure is told apart, in time, and says whether the request may
+//! have reached the server.
+//!
+//! The tests of each adapter have it as a module; `runcycles` is their crate.
 
 use std::time::{Duration, Instant};
 
+use crate::support::{self, COMMITTED, Scripted, client, commit, decide, hasty, http};
+use runcycles::models::{Action, Amount, DecisionRequest, JsonObject, Subject};
 use runcycles::{CyclesClient, Error, FailureKind, HttpOptions, TransportError};
-use support::{COMMITTED, Scripted, client, commit, decide, hasty, http};
 
 /// The failure of a commit that has time to fail.
-async fn failed(url: &str) -> TransportError {
-    failure_of(client(url)).await
+fn failed(url: &str) -> TransportError {
+    failure_of(client(url))
 }
 
 /// The failure of a commit that waits for a time-out of 1.2 s at most, and not for one of anybody else's.
-async fn timed_out(url: &str) -> TransportError {
+pub(crate) fn timed_out(url: &str) -> TransportError {
     let began = Instant::now();
-    let error = failure_of(hasty(url, HttpOptions::new().no_proxy())).await;
+    let error = failure_of(hasty(url, HttpOptions::new().no_proxy()));
     assert!(began.elapsed() < Duration::from_secs(10), "{error}");
     error
 }
 
-async fn failure_of(client: CyclesClient) -> TransportError {
-    let error = client
-        .commit_reservation(&"r-1".into(), &commit())
-        .await
-        .unwrap_err();
+fn failure_of(client: CyclesClient) -> TransportError {
+    let error = call!(client.commit_reservation(&"r-1".into(), &commit())).unwrap_err();
     let Error::Transport(error) = error else {
         panic!("{error:?}")
     };
     *error
 }
 
-on_executor! {
-async fn a_refused_connection_was_never_sent() {
+#[test]
+fn a_refused_connection_was_never_sent() {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap()
         .port();
-    let error = failed(&format!("http://127.0.0.1:{port}")).await;
+    let error = failed(&format!("http://127.0.0.1:{port}"));
     assert_eq!(
         (error.kind(), error.may_have_been_sent()),
         (FailureKind::Connect, false)
@@ -54,23 +52,10 @@ async fn a_refused_connection_was_never_sent() {
         "{text}"
     );
 }
-}
 
-on_executor! {
-async fn a_server_that_sends_hints_without_end_is_given_up_in_time() {
-    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(10_000);
-    let server = Scripted::start(move |connection| {
-        connection.read_request();
-        while std::io::Write::write_all(&mut connection.stream, hints.as_bytes()).is_ok() {}
-    });
-    let error = timed_out(&server.url).await;
-    assert_eq!((error.kind(), error.may_have_been_sent()), (FailureKind::Timeout, true));
-}
-}
-
-on_executor! {
-async fn a_name_without_an_address_was_never_sent() {
-    let error = timed_out("http://no-such-host.invalid:7878").await;
+#[test]
+fn a_name_without_an_address_was_never_sent() {
+    let error = timed_out("http://no-such-host.invalid:7878");
     // A resolver that itself is out of reach may take longer than there is time.
     assert!(
         matches!(error.kind(), FailureKind::Dns | FailureKind::ConnectTimeout),
@@ -78,10 +63,9 @@ async fn a_name_without_an_address_was_never_sent() {
     );
     assert!(!error.may_have_been_sent());
 }
-}
 
-on_executor! {
-async fn a_connection_that_does_not_come_about_was_never_sent() {
+#[test]
+fn a_connection_that_does_not_come_about_was_never_sent() {
     // A listener with a full backlog answers no one.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::listen(&listener, 1).unwrap();
@@ -89,22 +73,21 @@ async fn a_connection_that_does_not_come_about_was_never_sent() {
     for _ in 0..8 {
         std::thread::spawn(move || std::net::TcpStream::connect(address).map(std::mem::forget));
     }
-    executor::sleep(Duration::from_millis(50)).await;
-    let error = timed_out(&format!("http://{address}")).await;
+    std::thread::sleep(Duration::from_millis(50));
+    let error = timed_out(&format!("http://{address}"));
     assert_eq!(
         (error.kind(), error.may_have_been_sent()),
         (FailureKind::ConnectTimeout, false)
     );
 }
-}
 
-on_executor! {
-async fn a_silent_server_times_out_and_may_have_acted() {
+#[test]
+fn a_silent_server_times_out_and_may_have_acted() {
     let server = Scripted::start(|connection| {
         connection.read_request();
         connection.hang();
     });
-    let error = timed_out(&server.url).await;
+    let error = timed_out(&server.url);
     assert_eq!(
         (error.kind(), error.may_have_been_sent()),
         (FailureKind::Timeout, true)
@@ -116,10 +99,9 @@ async fn a_silent_server_times_out_and_may_have_acted() {
         "the time was used up: no second attempt"
     );
 }
-}
 
-on_executor! {
-async fn an_answer_that_drips_times_out_as_a_whole() {
+#[test]
+fn an_answer_that_drips_times_out_as_a_whole() {
     let server = Scripted::start(|connection| {
         connection.read_request();
         for byte in http(200, "", COMMITTED).bytes() {
@@ -127,21 +109,20 @@ async fn an_answer_that_drips_times_out_as_a_whole() {
             std::thread::sleep(Duration::from_millis(20));
         }
     });
-    let error = timed_out(&server.url).await;
+    let error = timed_out(&server.url);
     assert_eq!(
         (error.kind(), error.may_have_been_sent()),
         (FailureKind::Timeout, true)
     );
 }
-}
 
-on_executor! {
-async fn a_connection_cut_in_mid_body_is_lost_after_one_repetition() {
+#[test]
+fn a_connection_cut_in_mid_body_is_lost_after_one_repetition() {
     let server = Scripted::start(|connection| {
         connection.read_request();
         connection.write(&http(200, "", COMMITTED)[..60]);
     });
-    let error = failed(&server.url).await;
+    let error = failed(&server.url);
     assert_eq!(
         (error.kind(), error.may_have_been_sent()),
         (FailureKind::Lost, true)
@@ -150,10 +131,9 @@ async fn a_connection_cut_in_mid_body_is_lost_after_one_repetition() {
     assert_eq!(requests.len(), 2);
     assert_eq!(requests[0], requests[1], "the same bytes, key included");
 }
-}
 
-on_executor! {
-async fn a_connection_closed_without_an_answer_is_lost_and_the_repetition_may_succeed() {
+#[test]
+fn a_connection_closed_without_an_answer_is_lost_and_the_repetition_may_succeed() {
     let first = std::sync::atomic::AtomicBool::new(true);
     let server = Scripted::start(move |connection| {
         connection.read_request();
@@ -161,31 +141,26 @@ async fn a_connection_closed_without_an_answer_is_lost_and_the_repetition_may_su
             connection.write(http(200, "", COMMITTED));
         }
     });
-    let reply = client(&server.url)
-        .commit_reservation(&"r-1".into(), &commit())
-        .await
-        .unwrap();
+    let reply = call!(client(&server.url).commit_reservation(&"r-1".into(), &commit())).unwrap();
     assert_eq!(reply.charged.amount, 5);
     assert_eq!(server.requests()[0], server.requests()[1]);
 }
-}
 
-on_executor! {
-async fn what_is_no_http_is_a_lost_connection() {
+#[test]
+fn what_is_no_http_is_a_lost_connection() {
     let server = Scripted::start(|connection| {
         connection.read_request();
         connection.write("SSH-2.0-OpenSSH_9.2\r\n\r\n");
     });
-    let error = failed(&server.url).await;
+    let error = failed(&server.url);
     assert_eq!(
         (error.kind(), error.may_have_been_sent()),
         (FailureKind::Lost, true)
     );
 }
-}
 
-on_executor! {
-async fn a_body_over_the_cap_is_not_read() {
+#[test]
+fn a_body_over_the_cap_is_not_read() {
     for head in ["content-length: 10485760\r\n", "transfer-encoding: chunked\r\n"] {
         let server = Scripted::start(move |connection| {
             connection.read_request();
@@ -200,7 +175,7 @@ async fn a_body_over_the_cap_is_not_read() {
                 }
             }
         });
-        let error = failed(&server.url).await;
+        let error = failed(&server.url);
         assert_eq!(
             (error.kind(), error.may_have_been_sent()),
             (FailureKind::TooLarge, true),
@@ -208,10 +183,9 @@ async fn a_body_over_the_cap_is_not_read() {
         );
     }
 }
-}
 
-on_executor! {
-async fn a_head_that_is_too_large_is_told_so() {
+#[test]
+fn a_head_that_is_too_large_is_told_so() {
     let large: [String; 2] = [
         (0..150).map(|number| format!("x-{number}: 1\r\n")).collect(),
         // More than any of the adapters takes.
@@ -224,90 +198,76 @@ async fn a_head_that_is_too_large_is_told_so() {
             connection.write(&answer);
             connection.hang();
         });
-        let error = failed(&server.url).await;
-        assert_eq!((error.kind(), error.may_have_been_sent()), (FailureKind::TooLarge, true), "{error}");
+        let error = failed(&server.url);
+        assert_eq!(
+            (error.kind(), error.may_have_been_sent()),
+            (FailureKind::TooLarge, true),
+            "{error}"
+        );
     }
 }
-}
 
-on_executor! {
-async fn a_redirect_is_not_followed() {
+#[test]
+fn a_redirect_is_not_followed() {
     let elsewhere = Scripted::answering(http(200, "", COMMITTED));
     let location = format!("location: {}/v1/decide\r\n", elsewhere.url);
     let server = Scripted::answering(http(307, &location, ""));
-    let error = client(&server.url).decide(&decide()).await.unwrap_err();
+    let error = call!(client(&server.url).decide(&decide())).unwrap_err();
     assert_eq!(error.status(), Some(307));
     assert!(elsewhere.requests().is_empty());
 }
+
+#[test]
+fn a_request_and_an_answer_larger_than_any_buffer_arrive_whole() {
+    let note = "n".repeat(100_000);
+    let answer = format!(r#"{{"decision":"ALLOW","reason":"{note}"}}"#);
+    let server = Scripted::answering(http(200, "", &answer));
+    let client = client(&server.url);
+    let request = DecisionRequest::builder()
+        .subject(Subject::tenant("acme-corp"))
+        .action(Action::new("llm.completion", "gpt-4o"))
+        .estimate(Amount::tokens(5))
+        .metadata(JsonObject::new().with("note", note.as_str()))
+        .build();
+    for _ in 0..2 {
+        call!(client.decide(&request)).unwrap();
+    }
+    assert!(server.requests().iter().all(|request| request.contains(&note)));
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
 }
 
-on_executor! {
-async fn connections_are_kept_and_used_again() {
+#[test]
+fn connections_are_kept_and_used_again() {
     let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
     let client = client(&server.url);
     for _ in 0..10 {
-        client.decide(&decide()).await.unwrap();
+        call!(client.decide(&decide())).unwrap();
     }
     assert_eq!((server.requests().len(), server.connections()), (10, 1));
 }
-}
 
-on_executor! {
-async fn a_connection_that_was_closed_while_idle_costs_no_call() {
+#[test]
+fn a_connection_that_was_closed_while_idle_costs_no_call() {
     let server = Scripted::start(|connection| {
         connection.read_request();
         connection.write(http(200, "", r#"{"decision":"ALLOW"}"#));
     });
     let client = client(&server.url);
     for _ in 0..20 {
-        client.decide(&decide()).await.unwrap();
+        call!(client.decide(&decide())).unwrap();
     }
     assert_eq!(server.connections(), 20);
 }
-}
 
-on_executor! {
-async fn connections_that_died_without_a_word_cost_one_call_and_not_one_each() {
-    const DEAD: usize = 3;
-    let (made, all) = (std::sync::atomic::AtomicUsize::new(0), std::sync::Barrier::new(DEAD));
-    let server = Scripted::start(move |connection| {
-        let allowed = http(200, "", r#"{"decision":"ALLOW"}"#);
-        let is_dead = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < DEAD;
-        while connection.read_request().is_some() {
-            if is_dead {
-                all.wait();
-            }
-            connection.write(&allowed);
-            if is_dead {
-                connection.hang();
-            }
-        }
-    });
-    let client = hasty(&server.url, HttpOptions::new().no_proxy());
-    let request = decide();
-    let ask = || client.decide(&request);
-    let (first, second, third) = futures::join!(ask(), ask(), ask());
-    assert!(first.is_ok() && second.is_ok() && third.is_ok());
-    let Err(Error::Transport(error)) = ask().await else {
-        panic!("the connection is dead")
-    };
-    assert_eq!(error.kind(), FailureKind::Timeout);
-    for _ in 0..DEAD {
-        ask().await.unwrap();
-    }
-    assert_eq!(server.connections(), DEAD + 1);
-}
-}
-
-on_executor! {
-async fn headers_carry_key_agent_and_trace() {
+#[test]
+fn headers_carry_key_agent_and_trace() {
     let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
     let traced = client(&server.url).with_trace_parent(
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
             .parse()
             .unwrap(),
     );
-    traced.decide(&decide()).await.unwrap();
+    call!(traced.decide(&decide())).unwrap();
     let request = &server.requests()[0];
     assert!(request.starts_with("POST /v1/decide HTTP/1.1\r\n"), "{request}");
     for line in [
@@ -315,7 +275,7 @@ async fn headers_carry_key_agent_and_trace() {
         &format!(
             "user-agent: cycles-rust/{} ({})\r\n",
             env!("CARGO_PKG_VERSION"),
-            executor::NAME
+            crate::executor::NAME
         ),
         "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
         "content-type: application/json\r\n",
@@ -325,10 +285,9 @@ async fn headers_carry_key_agent_and_trace() {
     assert_eq!(request.matches("content-length").count(), 1);
     assert!(!request.contains("accept-encoding"));
 }
-}
 
-on_executor! {
-async fn a_time_limit_as_long_as_can_be_is_no_trouble() {
+#[test]
+fn a_time_limit_as_long_as_can_be_is_no_trouble() {
     let server = Scripted::answering(http(200, "", r#"{"decision":"ALLOW"}"#));
     let endless = |url: &str| {
         CyclesClient::builder(support::KEY, url)
@@ -341,42 +300,60 @@ async fn a_time_limit_as_long_as_can_be_is_no_trouble() {
     for url in [server.url.clone(), server.url.replace("127.0.0.1", "localhost")] {
         let client = endless(&url);
         for _ in 0..2 {
-            assert!(client.decide(&decide()).await.unwrap().decision.is_allowed());
+            assert!(call!(client.decide(&decide())).unwrap().decision.is_allowed());
         }
-        assert!(client.flush(Duration::MAX).await.unwrap().is_complete());
+        assert!(call!(client.flush(Duration::MAX)).unwrap().is_complete());
     }
     for url in ["http://127.0.0.1:9", "https://127.0.0.1:9"] {
-        endless(url).decide(&decide()).await.unwrap_err();
+        call!(endless(url).decide(&decide())).unwrap_err();
     }
 }
-}
 
-on_executor! {
-async fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
+#[test]
+fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
     let swapped = || CyclesClient::builder("http://localhost:7878", support::KEY);
     let expected = "the Cycles client cannot be used: the API key and the base URL are swapped: the key comes \
                     first, then the URL. Nothing was sent";
     assert_eq!(swapped().try_build().unwrap_err().to_string(), expected);
     let client = swapped().build();
-    assert_eq!(client.decide(&decide()).await.unwrap_err().to_string(), expected);
-    assert_eq!(client.health().await.unwrap_err().to_string(), expected);
+    assert_eq!(call!(client.decide(&decide())).unwrap_err().to_string(), expected);
+    assert_eq!(call!(client.health()).unwrap_err().to_string(), expected);
     assert_eq!(client.config().unwrap_err().to_string(), expected);
 }
-}
 
-on_executor! {
-async fn a_server_that_speaks_the_other_scheme_is_named_so() {
+#[test]
+fn a_server_that_speaks_the_other_scheme_is_named_so() {
     let tls = Scripted::start(|connection| {
         connection.read_request();
         connection.write([0x15, 3, 1, 0, 2, 2, 70]);
     });
-    let text = failed(&tls.url).await.to_string();
+    let text = failed(&tls.url).to_string();
     assert!(text.contains("does the server speak https there?"), "{text}");
     let plain = Scripted::start(|connection| {
         connection.write("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
         connection.hang();
     });
-    let text = failed(&plain.url.replace("http:", "https:")).await.to_string();
+    let text = failed(&plain.url.replace("http:", "https:")).to_string();
     assert!(text.contains("does the server speak plain http there?"), "{text}");
 }
+
+/// A server whose first connections, as many as `dead`, each answer one request when all of them have one, and no other.
+pub(crate) fn dying(dead: usize) -> Scripted {
+    let (made, all) = (
+        std::sync::atomic::AtomicUsize::new(0),
+        std::sync::Barrier::new(dead),
+    );
+    Scripted::start(move |connection| {
+        let allowed = http(200, "", r#"{"decision":"ALLOW"}"#);
+        let is_dead = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < dead;
+        while connection.read_request().is_some() {
+            if is_dead {
+                all.wait();
+            }
+            connection.write(&allowed);
+            if is_dead {
+                connection.hang();
+            }
+        }
+    })
 }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
+use cycles_client::models::{CommitRequest, ReservationCreateRequest};
 use cycles_client::proto::{Call, Now};
 use cycles_client::{Clock, ConfigError, Done, Event, Tick, Ticker, Transport, UnixMillis};
 use cycles_sandbox::{
@@ -26,17 +26,12 @@ pub fn request() -> ReservationCreateRequest {
 
 /// The same, for so many milliseconds at a time.
 pub fn request_for(ttl_ms: u64) -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::default())
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(10))
-        .ttl_ms(ttl_ms)
-        .build()
+    cycles_conformance::request_for(10, ttl_ms)
 }
 
 /// What it costs.
 pub fn cost() -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(7)).build()
+    cycles_conformance::commit(7)
 }
 
 /// A client of any world.

@@ -3,30 +3,17 @@
 use std::time::Duration;
 
 use crate::support::Virtual;
-use cycles_client::models::{
-    Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
-};
+use cycles_client::models::{Amount, BalanceParams};
 use cycles_client::{
     Client, ConfigError, Error, InvalidCommit, ReservationGuard, WithCyclesConfig, with_cycles,
 };
+use cycles_conformance::{commit, request};
 use cycles_host::Process;
-use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Unit};
+use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Unit};
 use futures::{FutureExt as _, StreamExt as _, stream};
 
-fn request() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(10))
-        .build()
-}
-
-fn cost() -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(7)).build()
-}
-
 fn reserved(world: &Virtual, client: &Client) -> ReservationGuard {
-    world.block_on(client.reserve(request())).unwrap()
+    world.block_on(client.reserve(request(10))).unwrap()
 }
 
 fn spent_and_held(world: &Virtual) -> (i64, i64) {
@@ -48,13 +35,13 @@ fn every_call_of_a_client_says_so_at_once_and_nothing_is_sent() {
     Process::as_if_forked(|| {
         let config = WithCyclesConfig::new(Amount::tokens(1));
         let errors = [
-            at_once(client.reserve(request())),
-            at_once(client.create_reservation(&request())),
+            at_once(client.reserve(request(10))),
+            at_once(client.create_reservation(&request(10))),
             at_once(client.get_balances(&BalanceParams::default())),
             at_once(client.health()),
             at_once(client.flush(Duration::from_secs(1))),
             at_once(client.flush_stale(Duration::from_secs(1))),
-            at_once(client.clone().reserve(request())),
+            at_once(client.clone().reserve(request(10))),
             at_once(with_cycles(&client, config, |_| async {
                 Ok(((), Amount::tokens(1)))
             })),
@@ -81,14 +68,14 @@ fn a_guard_does_nothing_in_the_child_and_goes_on_in_the_parent() {
     let in_child: [InChild; 6] = [
         ("dropped", |_, guard| drop(guard)),
         ("committed", |_, guard| {
-            let error = at_once(guard.commit(cost()));
+            let error = at_once(guard.commit(commit(7)));
             assert!(
                 matches!(error, Error::InvalidCommit(InvalidCommit::Forked)),
                 "{error:?}"
             );
         }),
         ("committed, and not awaited", |_, guard| {
-            drop(guard.commit(cost()))
+            drop(guard.commit(commit(7)))
         }),
         ("released", |_, guard| {
             at_once(guard.release("no"));
@@ -124,7 +111,7 @@ fn a_guard_does_nothing_in_the_child_and_goes_on_in_the_parent() {
 fn what_ends_with_the_child_ends_nothing_of_the_parent() {
     let world = Virtual::default();
     let client = world.client(|config| config);
-    let committing = reserved(&world, &client).commit(cost());
+    let committing = reserved(&world, &client).commit(commit(7));
     Process::as_if_forked(|| {
         at_once(committing);
         drop(client);

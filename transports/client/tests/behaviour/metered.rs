@@ -10,6 +10,7 @@ use cycles_client::models::{
 };
 use cycles_client::money::{PriceTable, Prices, Usage, Usd};
 use cycles_client::{Client, Error, InvalidCommit, Reading, Receipt, ReservationGuard};
+use cycles_conformance::request_for;
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationState, ReservationStatus, Unit};
 use futures::future::{Either, FutureExt as _, select};
 use futures::stream::{self, FusedStream as _, Stream, StreamExt as _};
@@ -17,13 +18,7 @@ use futures::stream::{self, FusedStream as _, Stream, StreamExt as _};
 const COSTS: [i64; 6] = [3, 0, 5, 1, 0, 8];
 
 async fn reserve(client: &Client) -> ReservationGuard {
-    let request = ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(100))
-        .ttl_ms(15_000)
-        .build();
-    client.reserve(request).await.unwrap()
+    client.reserve(request_for(100, 15_000)).await.unwrap()
 }
 
 /// The costs, one every ten seconds: several leases long.

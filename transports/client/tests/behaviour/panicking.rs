@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use crate::support::Virtual;
 use cycles_client::blocking::{Client, try_with_cycles};
-use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
+use cycles_client::models::{Amount, CommitRequest, Subject};
 use cycles_client::proto::Call;
 use cycles_client::{
     Background, CyclesConfig, Done, Error, Options, Run, Running, Timer, Transport, WithCyclesConfig,
 };
+use cycles_conformance::request;
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, Unit};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -102,20 +103,12 @@ impl Panicking {
     }
 }
 
-fn request() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(10))
-        .build()
-}
-
 #[test]
 fn a_transport_that_panics_has_lost_its_call_and_the_caller_goes_on() {
     for has_begun in [false, true] {
         let transport = Panicking::new(Operation::CommitReservation, has_begun, true);
         let client = transport.client();
-        let guard = client.reserve(request()).unwrap();
+        let guard = client.reserve(request(10)).unwrap();
         let cost = CommitRequest::builder().actual(Amount::tokens(7)).build();
         // Not settled by the first attempt, and not recorded.
         let _ = guard.commit(cost);

@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::Virtual;
-use cycles_client::models::{Action, Amount, BalanceParams, ReservationCreateRequest, Subject};
+use cycles_client::models::BalanceParams;
 use cycles_client::proto::Call;
 use cycles_client::{Client, Done, Error, Transport};
+use cycles_conformance::request;
 use cycles_sandbox::DEFAULT_TENANT;
 use futures::future::join_all;
 
@@ -88,14 +89,8 @@ fn thousands_of_questions_that_wait_for_a_place_end_when_their_transport_is_shut
 #[test]
 fn thousands_of_reservations_that_wait_for_a_place_end_when_their_transport_is_shut_down() {
     on_a_small_stack(|| {
-        let (errors, most) = shut_down_with(async |client: &Client| {
-            let request = ReservationCreateRequest::builder()
-                .subject(Subject::tenant(DEFAULT_TENANT))
-                .action(Action::new("llm.completion", "gpt-4o"))
-                .estimate(Amount::tokens(1))
-                .build();
-            client.reserve(request).await.unwrap_err()
-        });
+        let (errors, most) =
+            shut_down_with(async |client: &Client| client.reserve(request(1)).await.unwrap_err());
         assert_eq!((errors.len(), most), (CALLS, 48));
         for error in errors {
             assert!(matches!(error, Error::Transport(_)), "{error:?}");

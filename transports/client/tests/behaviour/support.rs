@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_client::models::{Action, Amount, ReservationCreateRequest, Subject};
 use cycles_client::proto::{Call, Failure, Now};
 use cycles_client::{
     Client, Clock, ConfigError, CyclesConfig, CyclesConfigBuilder, Done, Event, Options, Tick, Ticker,
     Transport, UnixMillis,
 };
+use cycles_conformance::request;
 use cycles_sandbox::{ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, Ledger, Operation, Tenant, default_budgets};
 use futures::task::{ArcWake, waker};
 use http::Response;
@@ -271,12 +271,7 @@ impl Watched {
     /// All events so far: they come in order, and this waits for the event of one more reservation.
     pub async fn so_far(&self) -> Vec<Event> {
         loop {
-            let request = ReservationCreateRequest::builder()
-                .subject(Subject::tenant(DEFAULT_TENANT))
-                .action(Action::new("llm.completion", "gpt-4o"))
-                .estimate(Amount::tokens(1))
-                .build();
-            let guard = self.client.reserve(request).await.unwrap();
+            let guard = self.client.reserve(request(1)).await.unwrap();
             let id = guard.reservation_id().clone();
             assert!(guard.release("told").await.unwrap());
             let is_it = |event: &Event| event.reservation_id() == Some(&id);

@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::support::Virtual;
-use cycles_client::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_client::{Client, Committing, ReservationGuard};
-use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
+use cycles_conformance::request;
+use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
 
 /// The time of a request and its response.
 const EXCHANGE: Duration = Duration::from_millis(10);
@@ -17,16 +17,11 @@ const EXCHANGE: Duration = Duration::from_millis(10);
 const SOON: Duration = Duration::from_millis(100);
 
 async fn reserve(client: &Client) -> ReservationGuard {
-    let request = ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(10))
-        .build();
-    client.reserve(request).await.unwrap()
+    client.reserve(request(10)).await.unwrap()
 }
 
 fn commit(guard: ReservationGuard) -> Committing {
-    guard.commit(CommitRequest::builder().actual(Amount::tokens(7)).build())
+    guard.commit(cycles_conformance::commit(7))
 }
 
 /// The spent and the held amount.

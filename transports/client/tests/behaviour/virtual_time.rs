@@ -7,29 +7,15 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use crate::support::{Virtual, Watched};
-use cycles_client::models::{
-    Action, Amount, BalanceParams, CommitRequest, Decision, ReservationCreateRequest, Subject,
-};
+use cycles_client::models::{Action, Amount, BalanceParams, Decision, Subject};
 use cycles_client::proto::Call;
 use cycles_client::{Client, Done, Event, Receipt, ReservationGuard, RetryPolicy, Transport};
+use cycles_conformance::{commit, request, request_for};
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Operation, ReservationStatus, Unit};
 use futures::future::join_all;
 
-fn request(ttl_ms: u64) -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(10))
-        .ttl_ms(ttl_ms)
-        .build()
-}
-
-fn commit(tokens: i64) -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(tokens)).build()
-}
-
 async fn reserve(client: &Client, ttl_ms: u64) -> ReservationGuard {
-    client.reserve(request(ttl_ms)).await.unwrap()
+    client.reserve(request_for(10, ttl_ms)).await.unwrap()
 }
 
 #[test]
@@ -179,7 +165,7 @@ fn a_reservation_that_is_asked_for_again_with_little_time_left_is_kept_alive() {
         let watched = Watched::new(&world.client(|config| config));
         let client = watched.client.clone();
         world.block_on(async {
-            let mut asked = request(60_000);
+            let mut asked = request(10);
             asked.idempotency_key = Some("job-1".into());
             client.create_reservation(&asked).await.unwrap();
             world.sleep(Duration::from_millis(60_000 - left_ms)).await;
@@ -217,7 +203,7 @@ fn a_full_house_lets_settlements_in_first_and_gives_up_in_time() {
         world.lose(Operation::CreateReservation);
         let began = world.passed();
         let asking = join_all((0..128).map(|_| async {
-            let error = client.reserve(request(60_000)).await.unwrap_err();
+            let error = client.reserve(request(10)).await.unwrap_err();
             (error.to_string(), world.passed() - began)
         }));
         let committing = async {
@@ -330,7 +316,7 @@ fn a_caller_who_left_while_the_answer_is_on_its_way_leaves_nothing_held() {
     world.block_on(async {
         for ms in 0..12 {
             {
-                let reserving = client.reserve(request(60_000));
+                let reserving = client.reserve(request(10));
                 let waiting = world.sleep(Duration::from_millis(ms));
                 futures::future::select(Box::pin(reserving), Box::pin(waiting)).await;
             }
@@ -439,10 +425,10 @@ fn sockets_that_hang_for_ever_in_all_places_stop_no_client_and_cost_no_lease() {
     world.block_on(async {
         let lease = reserve(&client, 60_000).await;
         *hanging.left.lock().unwrap() = 64;
-        let asked = join_all((0..100).map(|_| client.reserve(request(60_000)))).await;
+        let asked = join_all((0..100).map(|_| client.reserve(request(10)))).await;
         assert!(asked.iter().any(Result::is_err) && asked.len() == 100);
         while *hanging.left.lock().unwrap() > 0 {
-            let _ = client.reserve(request(60_000)).await;
+            let _ = client.reserve(request(10)).await;
         }
         assert_eq!(hanging.kept.lock().unwrap().len(), 64);
         let after = reserve(&client, 60_000).await;

@@ -1,7 +1,7 @@
 // The page of the Python client, row by row, in Rust: P1 to P46, except P5 (what is installed), which is on
 // ureq. What the page leaves out (an LLM) is filled in. The tests of each adapter include this file, where
-// `runcycles` is their crate; those of the async ones the others beside it too, where `on_executor!` runs a test and
-// `executor` sleeps.
+// `runcycles` is their crate, and `programmatic.rs`; those of the async ones the others beside it too, where
+// `on_executor!` runs a test and `executor` sleeps.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

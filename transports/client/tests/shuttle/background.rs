@@ -9,7 +9,8 @@ use cycles_client::proto::Now;
 use cycles_client::{Background, Clock, ConfigError, Error, Run, Running, Ticker};
 use shuttle::sync::{Condvar, Mutex};
 
-use crate::support::{How, Wire, World, ask, check, live};
+use crate::support::{World, ask, check, live};
+use crate::wire::{How, Wire};
 
 /// How many of its threads run.
 #[derive(Default)]

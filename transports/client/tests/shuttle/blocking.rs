@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use cycles_client::blocking;
 
-use crate::support::{How, Wire, check, cost, live, request};
+use crate::support::{check, live};
+use crate::wire::{How, Wire};
+use cycles_conformance::{commit, request};
 
 fn reserve_and_commit(client: &blocking::Client, tokens: i64) {
-    let guard = client.reserve(request()).unwrap();
-    assert!(guard.commit(cost(tokens)).unwrap().is_settled());
+    let guard = client.reserve(request(100)).unwrap();
+    assert!(guard.commit(commit(tokens)).unwrap().is_settled());
 }
 
 #[test]
@@ -79,10 +81,10 @@ fn what_a_caller_leaves_behind_is_made_by_others() {
             let client = blocking::Client::new(client.clone());
             world.spawn(move || {
                 // One is given back without a waiter, while its thread blocks for the other.
-                let guard = client.reserve(request()).unwrap();
-                let other = client.reserve(request()).unwrap();
+                let guard = client.reserve(request(100)).unwrap();
+                let other = client.reserve(request(100)).unwrap();
                 drop(guard);
-                assert!(other.commit(cost(7)).unwrap().is_settled());
+                assert!(other.commit(commit(7)).unwrap().is_settled());
             })
         };
         world.join([caller]);
@@ -96,7 +98,7 @@ fn what_a_caller_leaves_behind_is_made_by_others() {
 fn a_reservation_that_another_thread_ends_ends_for_both() {
     check(|world| {
         let client = blocking::Client::new(world.client(Wire::new(world)));
-        let guard = client.reserve(request()).unwrap();
+        let guard = client.reserve(request(100)).unwrap();
         let guard = std::sync::Arc::new(guard);
         let threads = [1, 2].map(|_| {
             let guard = std::sync::Arc::clone(&guard);

@@ -8,7 +8,9 @@ use cycles_client::{Done, Error, Transport};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 
-use crate::support::{FAULTS, How, Wire, World, ask, check, insist, request};
+use crate::support::{World, ask, check, insist};
+use crate::wire::{FAULTS, How, Wire};
+use cycles_conformance::request;
 
 #[test]
 fn whoever_asks_hears_at_once_that_the_call_was_dropped() {
@@ -38,16 +40,7 @@ fn a_transport_that_panics_ends_its_call_and_takes_nobody_with_it() {
     check(|world| {
         let wire = Wire::new(world).within(1).with_faults(3, &[How::Panics]);
         let client = world.client(wire);
-        let callers: Vec<_> = [1, 10]
-            .into_iter()
-            .map(|tokens| {
-                let (world, client) = (world.clone(), client.clone());
-                world
-                    .clone()
-                    .spawn(move || world.block_on(insist(&client, tokens)))
-            })
-            .collect();
-        world.join(callers);
+        world.run_at_once(&client, &[1, 10], insist);
         drop(client);
         world.end();
         assert_eq!(world.charged(), (11, 0));
@@ -58,16 +51,7 @@ fn a_transport_that_panics_ends_its_call_and_takes_nobody_with_it() {
 fn costs_count_once_however_their_calls_are_dropped() {
     check(|world| {
         let client = world.client(Wire::new(world).within(1).with_faults(4, FAULTS));
-        let callers: Vec<_> = [1, 10]
-            .into_iter()
-            .map(|tokens| {
-                let (world, client) = (world.clone(), client.clone());
-                world
-                    .clone()
-                    .spawn(move || world.block_on(insist(&client, tokens)))
-            })
-            .collect();
-        world.join(callers);
+        world.run_at_once(&client, &[1, 10], insist);
         drop(client);
         world.end();
         assert_eq!(world.charged().0, 11);
@@ -118,7 +102,7 @@ fn shut_down_under(world: &World, callers: usize) {
             world.clone().spawn(move || {
                 let error = match number % 2 {
                     0 => world.block_on(ask(&client)).unwrap_err(),
-                    _ => world.block_on(client.reserve(request())).unwrap_err(),
+                    _ => world.block_on(client.reserve(request(100))).unwrap_err(),
                 };
                 assert!(matches!(error, Error::Transport(_)), "{error:?}");
             })

@@ -3,19 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::support::{How, Wire, World, check, cost, live, request};
+use crate::support::{World, check, live};
+use crate::wire::{How, Wire};
+use cycles_conformance::{commit, request};
 
 /// Three callers, each with a cost of its own.
 fn three(world: &World, wire: Wire) {
     let client = world.client(wire);
-    let callers: Vec<_> = [1, 10, 100]
-        .into_iter()
-        .map(|tokens| {
-            let (world, client) = (world.clone(), client.clone());
-            world.clone().spawn(move || world.block_on(live(&client, tokens)))
-        })
-        .collect();
-    world.join(callers);
+    world.run_at_once(&client, &[1, 10, 100], live);
     drop(client);
     world.end();
     assert_eq!(world.charged(), (111, 0));
@@ -49,13 +44,13 @@ fn a_transport_that_fails_within_start_is_asked_again_by_no_chain_of_calls() {
 fn three_threads_act_on_one_reservation() {
     check(|world| {
         let client = world.client(Wire::new(world).within(1));
-        let guard = world.block_on(client.reserve(request())).unwrap();
+        let guard = world.block_on(client.reserve(request(100))).unwrap();
         let lease = guard.lease();
         let (one, two) = (world.clone(), world.clone());
         let threads = [
             world.spawn(move || {
                 one.block_on(guard.extend(60_000)).unwrap();
-                one.block_on(guard.commit(cost(7))).unwrap();
+                one.block_on(guard.commit(commit(7))).unwrap();
             }),
             world.spawn(move || {
                 assert!(!lease.is_lost());
@@ -85,8 +80,8 @@ fn a_guard_that_is_dropped_gives_its_budget_back_while_others_go_on() {
             .map(|number| {
                 let (world, client) = (world.clone(), client.clone());
                 world.clone().spawn(move || match number {
-                    0 => drop(world.poll_times(2, client.reserve(request()))),
-                    1 => drop(world.block_on(client.reserve(request())).unwrap()),
+                    0 => drop(world.poll_times(2, client.reserve(request(100)))),
+                    1 => drop(world.block_on(client.reserve(request(100))).unwrap()),
                     _ => world.block_on(live(&client, 7)),
                 })
             })
@@ -103,24 +98,17 @@ fn a_guard_that_is_dropped_gives_its_budget_back_while_others_go_on() {
 fn a_reservation_that_panics_takes_nobody_with_it() {
     check(|world| {
         let client = world.client(Wire::new(world).within(1));
-        let guard = world.block_on(client.reserve(request())).unwrap();
+        let guard = world.block_on(client.reserve(request(100))).unwrap();
         let lease = guard.lease();
         let watching = {
             let world = world.clone();
             world.clone().spawn(move || world.block_on(lease.lost()))
         };
-        let callers: Vec<_> = [1, 10]
-            .into_iter()
-            .map(|tokens| {
-                let (world, client) = (world.clone(), client.clone());
-                world.clone().spawn(move || world.block_on(live(&client, tokens)))
-            })
-            .collect();
         let panicking = world.spawn(move || {
             let panics = AssertUnwindSafe(|| guard.panic_in());
             assert!(catch_unwind(panics).is_err());
         });
-        world.join(callers);
+        world.run_at_once(&client, &[1, 10], live);
         world.join([panicking, watching]);
         drop(client);
         world.end();

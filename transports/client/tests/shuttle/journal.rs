@@ -7,22 +7,15 @@ use cycles_client::proto::Call;
 use cycles_client::{Done, Transport};
 use shuttle::sync::Mutex;
 
-use crate::support::{How, Wire, World, check, cost, insist, request};
+use crate::support::{World, check, insist};
+use crate::wire::{How, Wire};
+use cycles_conformance::{commit, request};
 
 #[test]
 fn costs_count_once_however_slow_the_disk_is() {
     check(|world| {
         let client = world.client_with(Wire::new(world).within(1), world.clone(), true);
-        let callers: Vec<_> = [1, 10]
-            .into_iter()
-            .map(|tokens| {
-                let (world, client) = (world.clone(), client.clone());
-                world
-                    .clone()
-                    .spawn(move || world.block_on(insist(&client, tokens)))
-            })
-            .collect();
-        world.join(callers);
+        world.run_at_once(&client, &[1, 10], insist);
         drop(client);
         world.end();
         assert_eq!(world.charged(), (11, 0));
@@ -35,16 +28,7 @@ fn costs_count_once_where_calls_are_dropped_too() {
         let kinds = &[How::NotBegun, How::Lost, How::AnswerLost];
         let wire = Wire::new(world).within(1).with_faults(3, kinds);
         let client = world.client_with(wire, world.clone(), true);
-        let callers: Vec<_> = [1, 10]
-            .into_iter()
-            .map(|tokens| {
-                let (world, client) = (world.clone(), client.clone());
-                world
-                    .clone()
-                    .spawn(move || world.block_on(insist(&client, tokens)))
-            })
-            .collect();
-        world.join(callers);
+        world.run_at_once(&client, &[1, 10], insist);
         drop(client);
         world.end();
         assert_eq!(world.charged().0, 11);
@@ -97,8 +81,8 @@ fn end_right_after_a_commit(world: &World, may_wait: bool) {
     let handing_over = {
         let (world, client) = (world.clone(), client.clone());
         world.clone().spawn(move || {
-            let guard = world.block_on(client.reserve(request())).unwrap();
-            drop(guard.commit(cost(7)));
+            let guard = world.block_on(client.reserve(request(100))).unwrap();
+            drop(guard.commit(commit(7)));
             assert!(!may_wait || !client.awaits_writes());
         })
     };

@@ -2,29 +2,25 @@
 
 #![allow(unreachable_pub)]
 
-use std::cell::RefCell;
-use std::future::{Future, pending};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cycles_client::models::{
-    Action, Amount, BalanceParams, CommitRequest, ReservationCreateRequest, Subject,
-};
-use cycles_client::proto::{Call, Failure, FailureKind, Now};
+use cycles_client::models::BalanceParams;
+use cycles_client::proto::{Call, Now};
 use cycles_client::{
-    Client, Clock, ConfigError, CyclesConfig, Done, Error, Options, Receipt, RetryPolicy, Tick, Ticker,
-    Transport, UnixMillis,
+    Client, Clock, ConfigError, CyclesConfig, Error, Options, Receipt, RetryPolicy, Tick, Ticker, Transport,
+    UnixMillis,
 };
+use cycles_conformance::{commit, request};
 use cycles_sandbox::{
     ApiKey, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Ledger, Tenant, Unit, default_budgets,
 };
 use http::Response;
-use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
 use shuttle::sync::{Condvar, Mutex, MutexGuard};
 use shuttle::{Config, Runner, thread};
@@ -174,6 +170,20 @@ impl World {
             thread.handle.join().unwrap()
         };
         threads.into_iter().map(join).collect()
+    }
+
+    /// Runs a caller for each of these costs, each on a thread of its own, and waits for them.
+    pub fn run_at_once(
+        &self,
+        client: &Client,
+        costs: &[i64],
+        caller: impl AsyncFn(&Client, i64) + Copy + Send + 'static,
+    ) {
+        let run = |&tokens| {
+            let (world, client) = (self.clone(), client.clone());
+            self.spawn(move || world.block_on(caller(&client, tokens)))
+        };
+        self.join(costs.iter().map(run).collect::<Vec<_>>());
     }
 
     /// Waits for all other threads, after the clients are gone.
@@ -335,171 +345,6 @@ impl Wake for Sleeper {
     }
 }
 
-/// The outcome of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// The ledger answers.
-    Answered,
-    /// The same in a future that is carried.
-    Carried,
-    /// It is never begun.
-    NotBegun,
-    /// It begins, and the request is lost.
-    Lost,
-    /// Its response is lost.
-    AnswerLost,
-    /// The transport says that it was lost.
-    Fails,
-    /// No answer comes, until it is withdrawn.
-    Hangs,
-    /// The transport panics within `start`, without calling the panic hook.
-    Panics,
-}
-
-pub const FAULTS: &[How] = &[How::NotBegun, How::Lost, How::AnswerLost, How::Fails, How::Hangs];
-
-/// Makes each call on a thread, or within `start`.
-#[derive(Clone)]
-pub struct Wire {
-    world: World,
-    /// How many more calls may go wrong.
-    faults: Arc<AtomicUsize>,
-    /// The possible outcomes of a call that goes wrong.
-    kinds: &'static [How],
-    /// The end of the paths of calls that may go wrong.
-    path: &'static str,
-    /// How many of four calls are made within `start`.
-    within: u32,
-}
-
-impl Wire {
-    /// Every call is answered, on a thread of its own.
-    pub fn new(world: &World) -> Self {
-        Self {
-            world: world.clone(),
-            faults: Arc::default(),
-            kinds: &[],
-            path: "",
-            within: 0,
-        }
-    }
-
-    /// Lets this many calls go wrong, in one of these ways.
-    pub fn with_faults(mut self, faults: usize, kinds: &'static [How]) -> Self {
-        self.faults = Arc::new(AtomicUsize::new(faults));
-        self.kinds = kinds;
-        self
-    }
-
-    /// Lets only calls go wrong whose path ends like this.
-    pub fn on(mut self, path: &'static str) -> Self {
-        self.path = path;
-        self
-    }
-
-    /// Makes this many of four calls within `start`.
-    pub fn within(mut self, within: u32) -> Self {
-        self.within = within;
-        self
-    }
-
-    fn how(&self, call: &Call) -> How {
-        let left = self.faults.load(Relaxed);
-        if left > 0 && call.request.uri().path().ends_with(self.path) && thread_rng().r#gen() {
-            self.faults.store(left - 1, Relaxed);
-            return self.kinds[thread_rng().gen_range(0..self.kinds.len())];
-        }
-        match thread_rng().r#gen() {
-            true => How::Answered,
-            false => How::Carried,
-        }
-    }
-
-    fn exchange(&self, how: How, call: &Call, mut done: Done) {
-        match how {
-            How::Answered => {
-                if done.begin() {
-                    done.finish(Ok(self.world.answer(call)));
-                }
-            }
-            How::Carried => {
-                let exchange = async { Ok(self.world.answer(call)) };
-                self.world.block_on(done.carry(Box::pin(exchange)));
-            }
-            How::NotBegun => {}
-            How::Lost => drop(done.begin()),
-            How::AnswerLost => {
-                if done.begin() {
-                    self.world.answer(call);
-                }
-            }
-            How::Fails => {
-                if done.begin() {
-                    done.finish(Err(Failure::new(FailureKind::Lost)));
-                }
-            }
-            How::Hangs => self.world.block_on(done.carry(Box::pin(pending()))),
-            How::Panics => {
-                // Before the panic: all of shuttle's threads would count as panicking while it unwinds through a scheduling point.
-                drop(done);
-                resume_unwind(Box::new("a defect"))
-            }
-        }
-    }
-}
-
-thread_local! {
-    /// How deep in `start` each thread is. All of shuttle's threads are one system thread.
-    static WITHIN: RefCell<Vec<thread::ThreadId>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Transport for Wire {
-    fn start(&self, call: Call, done: Done) {
-        let how = self.how(&call);
-        let is_within = match how {
-            How::Hangs => false,
-            How::Panics => true,
-            How::Answered | How::Carried | How::NotBegun | How::Lost | How::AnswerLost | How::Fails => {
-                thread_rng().gen_ratio(self.within, 4)
-            }
-        };
-        if is_within {
-            let me = thread::current().id();
-            WITHIN.with_borrow_mut(|within| {
-                assert!(!within.contains(&me), "a chain of answers is a chain of calls");
-                within.push(me);
-            });
-            let made = catch_unwind(AssertUnwindSafe(|| self.exchange(how, &call, done)));
-            WITHIN.with_borrow_mut(|within| within.retain(|thread| *thread != me));
-            made.unwrap_or_else(|panic| resume_unwind(panic));
-        } else {
-            let wire = self.clone();
-            self.world.spawn_to_end(move || wire.exchange(how, &call, done));
-        }
-    }
-
-    fn make(&self, call: Call, done: Done) {
-        self.exchange(self.how(&call), &call, done);
-    }
-
-    fn may_wait_here(&self) -> bool {
-        self.within == 0
-    }
-}
-
-pub fn request() -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant(DEFAULT_TENANT))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(100))
-        .ttl_ms(60_000)
-        .build()
-}
-
-pub fn cost(tokens: i64) -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(tokens)).build()
-}
-
 /// Makes one call that changes nothing.
 pub async fn ask(client: &Client) -> Result<(), Error> {
     let question = BalanceParams {
@@ -511,20 +356,20 @@ pub async fn ask(client: &Client) -> Result<(), Error> {
 
 /// Reserves and commits, once.
 pub async fn live(client: &Client, tokens: i64) {
-    let guard = client.reserve(request()).await.unwrap();
-    let receipt = guard.commit(cost(tokens)).await.unwrap();
+    let guard = client.reserve(request(100)).await.unwrap();
+    let receipt = guard.commit(commit(tokens)).await.unwrap();
     assert!(matches!(receipt, Receipt::Committed(_)), "{receipt:?}");
 }
 
 /// Reserves until it is granted, and waits until the cost is settled.
 pub async fn insist(client: &Client, tokens: i64) {
     let guard = loop {
-        match client.reserve(request()).await {
+        match client.reserve(request(100)).await {
             Ok(guard) => break guard,
             Err(Error::Transport(_)) => {}
             Err(error) => panic!("{error:?}"),
         }
     };
-    let receipt = guard.commit(cost(tokens)).until_settled().await.unwrap();
+    let receipt = guard.commit(commit(tokens)).until_settled().await.unwrap();
     assert!(receipt.is_settled(), "{receipt:?}");
 }

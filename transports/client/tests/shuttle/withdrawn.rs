@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{How, Wire, ask, check, cost, insist, request};
+use crate::support::{ask, check, insist};
+use crate::wire::{How, Wire};
+use cycles_conformance::{commit, request};
 
 #[test]
 fn a_call_that_hangs_ends_when_its_caller_leaves() {
@@ -32,16 +34,7 @@ fn a_call_that_hangs_ends_when_its_caller_leaves() {
 fn a_commit_that_hangs_is_withdrawn_in_time_and_made_again() {
     check(|world| {
         let client = world.client(Wire::new(world).with_faults(2, &[How::Hangs, How::AnswerLost]));
-        let callers: Vec<_> = [1, 10]
-            .into_iter()
-            .map(|tokens| {
-                let (world, client) = (world.clone(), client.clone());
-                world
-                    .clone()
-                    .spawn(move || world.block_on(insist(&client, tokens)))
-            })
-            .collect();
-        world.join(callers);
+        world.run_at_once(&client, &[1, 10], insist);
         let took = world.passed();
         drop(client);
         world.end();
@@ -57,13 +50,13 @@ fn what_is_dropped_while_it_is_withdrawn_is_settled_all_the_same() {
         let client = world.client(Wire::new(world).within(1).with_faults(1, &[How::Hangs]));
         let guard = world.block_on(async {
             loop {
-                if let Ok(guard) = client.reserve(request()).await {
+                if let Ok(guard) = client.reserve(request(100)).await {
                     break guard;
                 }
             }
         });
         // The cost is taken in the call.
-        drop(guard.commit(cost(7)));
+        drop(guard.commit(commit(7)));
         drop(client);
         world.end();
         assert_eq!(world.charged().0, 7);

@@ -39,6 +39,21 @@ pub fn multi_thread() -> Runtime {
         .unwrap()
 }
 
+/// One runtime for each thread that asks, that stays, and stands still between two of its calls.
+pub mod on_this_thread {
+    use std::future::Future;
+
+    use tokio::runtime::Runtime;
+
+    thread_local! {
+        static RUNTIME: &'static Runtime = Box::leak(Box::new(super::current_thread()));
+    }
+
+    pub fn block_on<F: Future>(future: F) -> F::Output {
+        RUNTIME.with(|runtime| runtime.block_on(future))
+    }
+}
+
 /// One runtime for each thread that asks, with threads of its own, that stays: a test that blocks it blocks no other.
 pub mod on_threads {
     use std::future::Future;

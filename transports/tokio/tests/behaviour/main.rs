@@ -22,12 +22,25 @@ mod hanging_disk;
 mod hanging_sockets;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
+#[path = "../../../client/tests/adapter/only_async.rs"]
+mod only_async;
+#[path = "../../../client/tests/adapter/operations.rs"]
+mod operations;
+#[path = "../../../client/tests/adapter/proxy.rs"]
+mod proxy;
 #[path = "../../../client/tests/adapter/scene.rs"]
 mod scene;
+#[path = "../../../client/tests/adapter/secrets.rs"]
+mod secrets;
 #[path = "../../../client/tests/adapter/support.rs"]
 mod support;
 #[path = "../../../client/tests/adapter/threads.rs"]
 mod threads;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[path = "../../../client/tests/adapter/tls.rs"]
+mod tls;
+#[path = "../../../client/tests/adapter/transport_failures.rs"]
+mod transport_failures;
 mod wait;
 #[path = "../../../client/tests/adapter/watched.rs"]
 mod watched;
@@ -37,6 +50,7 @@ mod world;
 #[cfg(feature = "macros")]
 mod attribute;
 mod cancellation;
+mod connections;
 mod crash;
 mod flush;
 mod getting_started;
@@ -46,17 +60,11 @@ mod late_costs;
 mod log;
 mod lookups;
 mod observers;
-mod operations;
 mod probing;
-mod proxy;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
 mod runtimes;
-mod secrets;
 mod shut_down;
 mod suite;
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-mod tls;
-mod transport_failures;
 mod types;

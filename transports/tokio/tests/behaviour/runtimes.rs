@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::executor::{current_thread, multi_thread};
+use crate::operations;
 use crate::scene::{PATIENCE, Scene};
 use crate::wait::wait_until;
 use crate::watched::{assert_kept_for, reserved};
@@ -432,4 +433,29 @@ fn a_runtime_whose_clock_is_paused_changes_no_time_limit() {
         }
     });
     assert_eq!(scene.budget(), (840, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_calls_at_once_end_with_an_exact_ledger() {
+    let (sandbox, client) = operations::start();
+    let agents: Vec<_> = (0..100)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let made = client
+                    .create_reservation(&operations::reserve(10).build())
+                    .await
+                    .unwrap();
+                let id = made.reservation_id.unwrap();
+                client
+                    .commit_reservation(&id, &operations::commit(7))
+                    .await
+                    .unwrap();
+            })
+        })
+        .collect();
+    for agent in agents {
+        agent.await.unwrap();
+    }
+    assert_eq!(operations::remaining(&sandbox), 300);
 }

@@ -5,12 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::support::world::{PATIENCE, World, commit, guarded, reserve};
+use crate::operations;
+use crate::support::world::{PATIENCE, World, commit, guarded, recorded, reserve};
+use crate::support::{decide, hasty};
+use crate::transport_failures::dying;
+use cycles_conformance::TempDir;
 use cycles_sandbox::{Fault, FaultRule, Operation, Sandbox, When};
 use cycles_ureq::models::{Amount, CyclesMetrics};
 use cycles_ureq::{
-    Error, Event, GuardContext, HeartbeatPolicy, InvalidCommit, NotCompleted, Receipt, RetryPolicy,
-    try_with_cycles, with_cycles,
+    Error, Event, FailureKind, GuardContext, HeartbeatPolicy, HttpOptions, InvalidCommit, NotCompleted,
+    Receipt, RetryPolicy, try_with_cycles, with_cycles,
 };
 
 fn down(operation: Operation) -> FaultRule {
@@ -142,7 +146,7 @@ fn an_observer_may_hold_the_last_handle_of_a_client() {
             .unwrap()
     );
     drop(watched);
-    let next = crate::support::world::Folder::new();
+    let next = TempDir::new();
     let next = crate::support::world::builder(&sandbox.base_url(), sandbox.api_key(), next.path()).build();
     assert!(next.flush(PATIENCE).unwrap().is_complete());
 }
@@ -192,10 +196,10 @@ fn with_the_server_down_a_cost_is_pending_and_a_flush_settles_it() {
         ),
         "{ended:?}"
     );
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
     world.sandbox.clear_faults();
     world.flush();
-    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+    assert_eq!((world.spent_and_held(), recorded(&world.journal)), ((300, 0), 0));
 }
 
 #[test]
@@ -262,10 +266,10 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
         .expect("a client that is done keeps nobody from it");
     let left = world.client.flush(Duration::from_millis(200)).unwrap();
     assert_eq!((left.ending, left.recorded, left.is_certain), (0, 1, true));
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
     drop(claim);
     world.flush();
-    assert_eq!((world.spent_and_held(), world.journal.records()), ((300, 0), 0));
+    assert_eq!((world.spent_and_held(), recorded(&world.journal)), ((300, 0), 0));
 }
 
 #[test]
@@ -289,7 +293,7 @@ fn a_dropped_guards_cost_is_on_disk_before_the_drop_returns() {
     let guard = world.client.reserve(reserve(1_000, 60_000)).unwrap();
     guard.spent(&Amount::tokens(8)).unwrap();
     drop(guard);
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
 }
 
 #[test]
@@ -373,4 +377,41 @@ async fn inside_a_tokio_program_it_blocks_and_nothing_else() {
     drop(world.client.reserve(reserve(1_000, 60_000)).unwrap());
     world.flush();
     drop(world);
+}
+
+#[test]
+fn a_hundred_calls_at_once_end_with_an_exact_ledger() {
+    let (sandbox, client) = operations::start();
+    std::thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                let made = client
+                    .create_reservation(&operations::reserve(10).build())
+                    .unwrap();
+                let id = made.reservation_id.unwrap();
+                client.commit_reservation(&id, &operations::commit(7)).unwrap();
+            });
+        }
+    });
+    assert_eq!(operations::remaining(&sandbox), 300);
+}
+
+#[test]
+fn connections_that_died_without_a_word_cost_one_call_and_not_one_each() {
+    const DEAD: usize = 3;
+    let server = dying(DEAD);
+    let client = hasty(&server.url, HttpOptions::new().no_proxy());
+    std::thread::scope(|scope| {
+        for _ in 0..DEAD {
+            scope.spawn(|| client.decide(&decide()).unwrap());
+        }
+    });
+    let Err(Error::Transport(error)) = client.decide(&decide()) else {
+        panic!("the connection is dead")
+    };
+    assert_eq!(error.kind(), FailureKind::Timeout);
+    for _ in 0..DEAD {
+        client.decide(&decide()).unwrap();
+    }
+    assert_eq!(server.connections(), DEAD + 1);
 }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::alone::ran_elsewhere;
-use crate::support::world::{PATIENCE, World, reserve};
+use crate::support::world::{PATIENCE, World, recorded, reserve};
 use cycles_ureq::models::Amount;
 
 /// A log that holds up the thread of a beat until the guard is about to be dropped, and a little longer.
@@ -60,5 +60,5 @@ fn a_guard_that_is_dropped_while_its_beat_is_told_waits_until_its_cost_is_on_dis
     beats.recv_timeout(PATIENCE).unwrap();
     dropping.send(()).unwrap();
     drop(guard);
-    assert_eq!(world.journal.records(), 1);
+    assert_eq!(recorded(&world.journal), 1);
 }

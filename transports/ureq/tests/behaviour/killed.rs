@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::sync::mpsc;
 
 use crate::alone;
-use crate::support::world::{Folder, PATIENCE, builder, guarded};
+use crate::support::world::{PATIENCE, builder, guarded, recorded};
+use cycles_conformance::TempDir;
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Exchange, Fault, FaultRule, Operation, Sandbox, Unit};
 use cycles_ureq::models::Amount;
 use cycles_ureq::with_cycles;
@@ -32,7 +33,7 @@ fn a_cost_whose_process_was_killed_is_settled_once_by_the_next() {
         };
         let sandbox = Sandbox::builder().observe(observe).start().unwrap();
         sandbox.inject(FaultRule::new(fault.clone()).on(Operation::CommitReservation));
-        let journal = Folder::new();
+        let journal = TempDir::new();
         let mut process =
             alone::process("killed::a_cost_whose_process_was_killed_is_settled_once_by_the_next")
                 .env(URL, sandbox.base_url())
@@ -43,7 +44,7 @@ fn a_cost_whose_process_was_killed_is_settled_once_by_the_next() {
         commits.recv_timeout(PATIENCE).unwrap();
         process.kill().unwrap();
         process.wait().unwrap();
-        assert_eq!(journal.records(), 1, "{fault:?}");
+        assert_eq!(recorded(&journal), 1, "{fault:?}");
 
         sandbox.clear_faults();
         let next = builder(&sandbox.base_url(), sandbox.api_key(), journal.path()).build();
@@ -51,6 +52,6 @@ fn a_cost_whose_process_was_killed_is_settled_once_by_the_next() {
         let budget = sandbox.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::Tokens));
         let budget = budget.unwrap();
         assert_eq!((budget.spent, budget.reserved), (42, 0), "{fault:?}");
-        assert_eq!(journal.records(), 0, "{fault:?}");
+        assert_eq!(recorded(&journal), 0, "{fault:?}");
     }
 }

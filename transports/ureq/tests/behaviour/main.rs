@@ -3,11 +3,23 @@
 
 extern crate cycles_ureq as runcycles;
 
-/// Returns the result of a blocking call; tests that all adapters share use it to wait.
+/// Returns the result of a blocking call; tests that all adapters share use these two to wait.
 macro_rules! wait {
     ($call:expr) => {
         $call
     };
+}
+
+macro_rules! call {
+    ($call:expr) => {
+        $call
+    };
+}
+
+/// What tests that all adapters share know of the executor of the others.
+mod executor {
+    /// How the adapter calls itself.
+    pub(crate) const NAME: &str = "ureq";
 }
 
 mod adapter;
@@ -23,8 +35,19 @@ mod hanging_disk;
 mod hanging_sockets;
 #[path = "../../../client/tests/adapter/leases.rs"]
 mod leases;
+#[path = "../../../client/tests/adapter/operations.rs"]
+mod operations;
+#[path = "../../../client/tests/adapter/proxy.rs"]
+mod proxy;
+#[path = "../../../client/tests/adapter/secrets.rs"]
+mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
+#[path = "../../../client/tests/adapter/tls.rs"]
+mod tls;
+#[path = "../../../client/tests/adapter/transport_failures.rs"]
+mod transport_failures;
 #[path = "../../../client/tests/adapter/world.rs"]
 mod world;
 
@@ -41,17 +64,12 @@ mod guarded;
 #[cfg(unix)]
 mod killed;
 mod metered;
-mod operations;
+mod other_proxies;
 mod panics;
-mod proxy;
 #[cfg(feature = "macros")]
 mod python_page;
 mod recovery;
-mod secrets;
 #[cfg(unix)]
 mod stopped;
 mod suite;
-#[cfg(any(feature = "ring", feature = "aws-lc-rs"))]
-mod tls;
-mod transport_failures;
 mod types;

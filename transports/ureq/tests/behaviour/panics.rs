@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::world::{World, builder, commit, guarded, reserve};
+use crate::support::world::{World, builder, commit, guarded, recorded, reserve};
 use cycles_sandbox::{ReservationState, ReservationStatus, Sandbox};
 use cycles_ureq::models::{Amount, CommitRequest, CyclesMetrics};
 use cycles_ureq::proto::outcome::ReleaseReason;
@@ -274,7 +274,7 @@ fn assert_recorded(world: &World, script: &Script, what: &str) {
         .filter(|it| it.charged.is_some())
         .count();
     let settled = charged + events(world);
-    let recorded = world.journal.records();
+    let recorded = recorded(&world.journal);
     assert!(
         settled <= known && recorded <= known,
         "{what}: {settled} settled, {recorded} recorded"
@@ -304,7 +304,7 @@ fn assert_ended_once(world: &World, script: &Script, may_be_held: bool, what: &s
         .iter()
         .filter(|it| it.status == ReservationStatus::Active);
     assert!(may_be_held || held.count() == 0, "{what}: {reservations:?}");
-    assert_eq!(world.journal.records(), 0, "{what}");
+    assert_eq!(recorded(&world.journal), 0, "{what}");
 }
 
 #[test]

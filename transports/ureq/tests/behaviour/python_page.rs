@@ -10,7 +10,7 @@
 
 include!("../../../client/tests/python_page/page.rs");
 include!("python_page/parameters.rs");
-include!("python_page/programmatic.rs");
+include!("../../../client/tests/python_page/programmatic.rs");
 
 fn call_llm(prompt: &str) -> String {
     format!("Hello, {prompt}")

@@ -1,13 +1,14 @@
 //! A sandbox, a client of it and a journal of its own.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use cycles_conformance::{TempDir, records};
+pub use cycles_conformance::{commit, request_for as reserve};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, SandboxBuilder, Unit};
-use cycles_ureq::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
+use cycles_ureq::models::Amount;
 use cycles_ureq::{CyclesClient, CyclesClientBuilder, Event, HttpOptions, RetryPolicy, WithCyclesConfig};
 
 /// Longer than anything here takes on the slowest machine; nothing waits for it to pass.
@@ -17,11 +18,8 @@ pub struct World {
     pub sandbox: Sandbox,
     pub client: CyclesClient,
     pub events: Mutex<mpsc::Receiver<Event>>,
-    pub journal: Folder,
+    pub journal: TempDir,
 }
-
-/// A directory that is removed with the test.
-pub struct Folder(PathBuf);
 
 impl World {
     pub fn start() -> Self {
@@ -33,7 +31,7 @@ impl World {
         configure: impl FnOnce(CyclesClientBuilder) -> CyclesClientBuilder,
     ) -> Self {
         let sandbox = sandbox.start().unwrap();
-        let journal = Folder::new();
+        let journal = TempDir::new();
         let (told, events) = mpsc::channel();
         let builder = builder(&sandbox.base_url(), sandbox.api_key(), journal.path())
             .observer(move |event: &Event| told.send(event.clone()).unwrap_or_default());
@@ -68,34 +66,9 @@ impl World {
     }
 }
 
-impl Folder {
-    pub fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!(
-            "cycles-ureq-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        Self(std::env::temp_dir().join(name))
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// How many records there are to settle.
-    pub fn records(&self) -> usize {
-        let folders = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());
-        let is_record = |file: &std::fs::DirEntry| file.path().extension().is_some_and(|it| it == "json");
-        files.flatten().filter(is_record).count()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// How many records there are to settle.
+pub fn recorded(journal: &TempDir) -> usize {
+    records(journal.path(), "json").len()
 }
 
 pub fn builder(url: &str, key: &str, journal: &Path) -> CyclesClientBuilder {
@@ -115,19 +88,6 @@ pub fn quick_retries() -> RetryPolicy {
     retries
 }
 
-pub fn reserve(tokens: i64, ttl_ms: u64) -> ReservationCreateRequest {
-    ReservationCreateRequest::builder()
-        .subject(Subject::tenant("acme-corp"))
-        .action(Action::new("llm.completion", "gpt-4o"))
-        .estimate(Amount::tokens(tokens))
-        .ttl_ms(ttl_ms)
-        .build()
-}
-
 pub fn guarded(tokens: i64) -> WithCyclesConfig {
     WithCyclesConfig::new(Amount::tokens(tokens)).action("llm.completion", "gpt-4o")
-}
-
-pub fn commit(tokens: i64) -> CommitRequest {
-    CommitRequest::builder().actual(Amount::tokens(tokens)).build()
 }

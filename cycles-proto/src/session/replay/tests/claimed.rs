@@ -7,9 +7,7 @@ fn what_another_process_is_at_is_left_to_it_for_half_a_minute_and_looked_at_now_
     let mut replayer = replayer();
     let (mut now, mut looks) = (at(0), Vec::new());
     let settled_from_here = loop {
-        let Replay::Scan { ticket, .. } = replayer.poll(now) else {
-            panic!("no scan")
-        };
+        let ticket = asks_to_scan(&mut replayer, now);
         looks.push(now.mono.as_secs());
         replayer.handle_claimed(now, ticket, [record("a"), record("b")]);
         let started = started(&mut replayer, now);
@@ -32,9 +30,7 @@ fn what_another_process_is_at_is_left_to_it_for_half_a_minute_and_looked_at_now_
     replayer.handle_ended(now, &id("b"), Some(&Outcome::Settled(pending())));
     // The next time, it waits as long as before.
     now.mono += next_scan(&mut replayer, now);
-    let Replay::Scan { ticket, .. } = replayer.poll(now) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, now);
     replayer.handle_claimed(now, ticket, [record("b")]);
     assert_eq!(next_scan(&mut replayer, now), SHORTEST);
 }

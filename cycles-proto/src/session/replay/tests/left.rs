@@ -8,9 +8,7 @@ use crate::outcome::{Event, Flushed, InvalidCommit};
 fn when_it_looks_next_is_known_unless_it_reads_or_rests() {
     let mut replayer = replayer();
     assert_eq!(replayer.next_look(), Some(Duration::ZERO), "at first use");
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     assert_eq!(replayer.next_look(), None, "it reads");
     replayer.handle_scanned(at(0), ticket, [record("a")]);
     started(&mut replayer, at(0));

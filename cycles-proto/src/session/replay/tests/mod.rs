@@ -3,8 +3,8 @@ mod left;
 mod refused;
 
 use super::*;
-use crate::journal::record::Purpose;
-use crate::models::{Action, Amount, CommitRequest, CommitResponse, Subject};
+use crate::journal::tests::record_of;
+use crate::models::{Amount, CommitResponse};
 use crate::outcome::{CallContext, Failure, FailureKind, OperationKind};
 use crate::time::UnixMillis;
 use crate::wire::reply::verdict;
@@ -33,20 +33,15 @@ fn record(id: &str) -> JournalRecord {
 }
 
 fn record_with_key(id: &str, key: &str) -> JournalRecord {
-    let commit = CommitRequest::builder().actual(Amount::tokens(5)).build();
-    let purpose = Purpose {
-        subject: Subject::tenant("acme"),
-        action: Action::new("k", "n"),
-    };
-    JournalRecord::new(
-        "http://h",
-        &id.into(),
-        &Arc::new(purpose),
-        key.into(),
-        commit,
-        UnixMillis(WALL),
-    )
-    .unwrap()
+    record_of("http://h", id, key)
+}
+
+#[track_caller]
+fn asks_to_scan(replayer: &mut Replayer, now: Now) -> Ticket {
+    match replayer.poll(now) {
+        Replay::Scan { ticket, .. } => ticket,
+        other @ (Replay::Settle(..) | Replay::Wait(_)) => panic!("no scan but {other:?}"),
+    }
 }
 
 fn context() -> CallContext {
@@ -88,10 +83,8 @@ fn pending() -> Receipt {
 
 #[track_caller]
 fn scan(replayer: &mut Replayer, now: Now, records: impl IntoIterator<Item = JournalRecord>) {
-    match replayer.poll(now) {
-        Replay::Scan { ticket, .. } => replayer.handle_scanned(now, ticket, records),
-        other @ (Replay::Settle(..) | Replay::Wait(_)) => panic!("no scan but {other:?}"),
-    }
+    let ticket = asks_to_scan(replayer, now);
+    replayer.handle_scanned(now, ticket, records);
 }
 
 /// The reservations that are started now.
@@ -158,9 +151,7 @@ fn only_a_few_are_settled_at_a_time() {
 fn what_nobody_drives_any_more_is_looked_for_at_once_and_what_failed_later() {
     for (receipt, is_at_once) in [(None, true), (Some(pending()), false)] {
         let mut replayer = replayer();
-        let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-            panic!("it begins with a scan")
-        };
+        let ticket = asks_to_scan(&mut replayer, at(0));
         replayer.live(id("a"));
         replayer.handle_scanned(at(0), ticket, []);
         replayer.ended(at(1), &id("a"), receipt.as_ref());
@@ -285,9 +276,7 @@ fn once_the_key_is_taken_again_what_is_left_is_tried_at_once() {
 #[test]
 fn a_scan_that_was_not_asked_for_and_an_end_that_is_not_known_change_nothing() {
     let mut replayer = replayer();
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     assert!(
         matches!(replayer.poll(at(0)), Replay::Wait(None)),
         "one scan at a time"
@@ -320,9 +309,7 @@ fn two_costs_of_a_reservation_are_two_whatever_becomes_of_one() {
     // One of them is settled by its own reservation while the journal is read, and the other is left.
     replayer.live(key("K1"));
     replayer.wake(at(2));
-    let Replay::Scan { ticket, .. } = replayer.poll(at(2)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(2));
     replayer.ended(at(2), &key("K1"), Some(&Receipt::Committed(None)));
     replayer.handle_scanned(at(3), ticket, two());
     let Replay::Settle(id, _) = replayer.poll(at(3)) else {
@@ -372,9 +359,7 @@ fn a_record_that_is_being_settled_is_not_taken_for_a_reservation_that_lives_here
 fn a_journal_that_cannot_be_read_is_read_again_and_nothing_is_certain_until_then() {
     let mut replayer = replayer();
     assert!(!replayer.is_complete(at(0)));
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!()
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     replayer.handle_unreadable(at(0), ticket);
     assert!(replayer.is_quiet(at(0), Duration::ZERO) && !replayer.is_complete(at(0)));
     let next = next_scan(&mut replayer, at(0));
@@ -386,9 +371,7 @@ fn a_journal_that_cannot_be_read_is_read_again_and_nothing_is_certain_until_then
 #[test]
 fn a_wake_while_the_journal_is_read_has_it_read_again() {
     let mut replayer = replayer();
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!()
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     replayer.wake(at(1));
     replayer.handle_scanned(at(2), ticket, []);
     assert!(!replayer.is_quiet(at(2), Duration::ZERO) && !replayer.is_complete(at(2)));
@@ -399,9 +382,7 @@ fn a_wake_while_the_journal_is_read_has_it_read_again() {
 #[test]
 fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
     let mut replayer = replayer();
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!()
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     for name in ["settled", "left", "living"] {
         replayer.live(id(name));
     }
@@ -422,9 +403,7 @@ fn what_a_life_settled_while_the_journal_was_read_is_not_settled_once_more() {
 fn what_is_left_while_the_journal_is_read_is_tried_by_the_next_scan() {
     let mut replayer = replayer();
     replayer.live(id("b"));
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     // Its record was written after the files were listed.
     replayer.ended(at(1), &id("b"), Some(&pending()));
     replayer.handle_scanned(at(2), ticket, [record("a")]);

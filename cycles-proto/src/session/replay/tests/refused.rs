@@ -165,9 +165,7 @@ fn a_pause_belongs_to_the_key_and_holds_up_every_record_until_it_is_over() {
 #[test]
 fn what_was_sent_since_a_scan_was_asked_for_is_not_sent_by_it_once_more() {
     let mut replayer = replayer();
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     // A flush that starts the replayer requests a scan while the first one is under way.
     replayer.wake(at(0));
     replayer.handle_scanned(at(0), ticket, many());
@@ -197,9 +195,7 @@ fn what_was_sent_since_a_scan_was_asked_for_is_not_sent_by_it_once_more() {
 #[test]
 fn a_pass_that_has_stopped_is_not_begun_anew_by_a_scan_that_was_asked_for_before() {
     let mut replayer = replayer();
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     replayer.wake(at(0));
     replayer.handle_scanned(at(0), ticket, many());
     let sent: Vec<_> = std::iter::from_fn(|| match replayer.poll(at(0)) {
@@ -221,9 +217,7 @@ fn a_pass_that_has_stopped_is_not_begun_anew_by_a_scan_that_was_asked_for_before
 #[test]
 fn a_flush_looks_again_at_what_was_left_to_others_and_not_while_records_are_settled() {
     let mut replayer = replayer();
-    let Replay::Scan { ticket, .. } = replayer.poll(at(0)) else {
-        panic!("no scan")
-    };
+    let ticket = asks_to_scan(&mut replayer, at(0));
     replayer.handle_claimed(at(0), ticket, [record("a")]);
     assert!(replayer.look_again(at(3)), "another process may have settled it");
     scan(&mut replayer, at(3), [record("a")]);

@@ -4,14 +4,12 @@
 //! and its API keys, by unique ones, so tests and runs do not interfere.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cycles_conformance::client::Client;
+use cycles_conformance::seed_program::{self, variable};
 use cycles_proto::time::UnixMillis;
 use cycles_sandbox::{Ledger, Sandbox};
 
@@ -28,7 +26,6 @@ static RUN: LazyLock<String> = LazyLock::new(|| {
 });
 static DESKS: AtomicU64 = AtomicU64::new(0);
 static OPEN: AtomicU64 = AtomicU64::new(0);
-static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
 
 /// The server to test, unless it is the ledger of this process.
 pub fn base_url() -> Option<String> {
@@ -36,7 +33,7 @@ pub fn base_url() -> Option<String> {
 }
 
 pub fn has_seed() -> bool {
-    variable("CYCLES_SEED").is_some()
+    variable(seed_program::SEED).is_some()
 }
 
 /// The server's identity: `CYCLES_EVIDENCE_SERVER_ID` and `CYCLES_EVIDENCE_SIGNER_DID`. A sandbox accepts any.
@@ -196,7 +193,7 @@ impl Backend for Live {
         }
         let line = self.outward(&setup.to_string());
         match &self.operator {
-            Operator::Program => run(&line),
+            Operator::Program => seed_program::set_up(&line),
             Operator::Sandbox(sandbox) => {
                 let setup = setup.renamed(|text| self.outward(text));
                 let now = sandbox.now();
@@ -227,43 +224,6 @@ impl Drop for Live {
     fn drop(&mut self) {
         OPEN.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-struct Program {
-    _child: Child,
-    lines: ChildStdin,
-    replies: BufReader<ChildStdout>,
-}
-
-/// Sends `line` to the program and waits until it is done.
-fn run(line: &str) {
-    let mut program = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
-    let program = program.get_or_insert_with(|| {
-        let command = variable("CYCLES_SEED").unwrap();
-        let mut words = command.split_whitespace();
-        let mut child = Command::new(words.next().unwrap())
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command}: {error}"));
-        let (lines, replies) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Program {
-            _child: child,
-            lines,
-            replies: BufReader::new(replies),
-        }
-    });
-    let mut reply = String::new();
-    let sent = writeln!(program.lines, "{line}").and_then(|()| program.replies.read_line(&mut reply));
-    assert!(
-        matches!(sent, Ok(1..)),
-        "the program of CYCLES_SEED did not do {line:?}: {sent:?}"
-    );
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Replaces `word`, except as a part of a longer name.

@@ -1,9 +1,7 @@
-//! What can go wrong on the wire: each failure is told apart, in time, and says whether the request may
-//! have reached the server.
+//! Which calls share a connection, on which runtime.
 
-use crate::{executor, support};
-
-include!("../../../client/tests/adapter/transport_failures.rs");
+use crate::executor;
+use crate::support::{Scripted, client, decide, http};
 
 #[test]
 fn a_connection_of_a_runtime_that_stands_still_is_not_used() {

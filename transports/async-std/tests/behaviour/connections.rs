@@ -1,9 +1,9 @@
-//! What can go wrong on the wire: each failure is told apart, in time, and says whether the request may
-//! have reached the server.
+//! Which calls share a connection, on which executor.
 
-use crate::{executor, support};
+use std::time::Duration;
 
-include!("../../../client/tests/adapter/transport_failures.rs");
+use crate::executor;
+use crate::support::{Scripted, client, commit, decide, http};
 
 #[test]
 fn a_connection_is_used_again_on_whatever_thread_and_by_whatever_executor() {

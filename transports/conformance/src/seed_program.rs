@@ -1,0 +1,39 @@
+//! The program that sets up another server for the tests.
+
+use std::env;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// The variable that names it.
+pub const SEED: &str = "CYCLES_SEED";
+
+/// Sends a line to the program of `CYCLES_SEED`, which runs once for the whole test process.
+pub fn set_up(line: &str) {
+    type Program = (Child, ChildStdin, BufReader<ChildStdout>);
+    static PROGRAM: Mutex<Option<Program>> = Mutex::new(None);
+    let mut program = PROGRAM.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, lines, replies) = program.get_or_insert_with(|| {
+        let command = variable(SEED).unwrap();
+        let mut words = command.split_whitespace();
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command}: {error}"));
+        let (lines, replies) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        (child, lines, BufReader::new(replies))
+    });
+    let mut reply = String::new();
+    let sent = writeln!(lines, "{line}").and_then(|()| replies.read_line(&mut reply));
+    assert!(
+        matches!(sent, Ok(1..)),
+        "the program of {SEED} did not do {line:?}: {sent:?}"
+    );
+}
+
+/// An environment variable that is set to something.
+pub fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
