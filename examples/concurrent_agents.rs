@@ -58,7 +58,7 @@ async fn run() -> Result<(), Failure> {
     println!("{calls} calls; {stopped} of {AGENTS} agents were stopped by the budget");
 
     // Answers were lost: those commits are repeated under the same keys, so that each counts once.
-    let timeout = client.config()?.retry().flush_timeout;
+    let timeout = client.config().retry_flush_timeout;
     let left = client.flush(timeout).await?;
     let after = balance(&client).await?;
     let (charged, held) = (after.spent - before.spent, after.reserved - before.reserved);
@@ -119,7 +119,7 @@ struct Own {
 
 /// The tenant's own budget of tokens.
 async fn balance(client: &CyclesClient) -> Result<Own, Failure> {
-    let tenant = client.config()?.subject().tenant.clone();
+    let tenant = client.config().tenant.clone();
     let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
     let scope = format!("tenant:{tenant}").to_lowercase();
     let params = BalanceParams {

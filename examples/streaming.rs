@@ -50,7 +50,7 @@ async fn run() -> Result<(), Failure> {
     drop(answer); // the drop alone charges the cost so far
 
     // Costs are settled in the background: wait for that before the program ends.
-    let timeout = client.config()?.retry().flush_timeout;
+    let timeout = client.config().retry_flush_timeout;
     let left = client.flush(timeout).await?;
     if !left.is_complete() {
         println!("Some costs are left for the next run: {left:?}");
@@ -99,7 +99,7 @@ fn show(word: &str) {
 
 /// The amount that the tenant's own budget of tokens has spent so far.
 async fn spent(client: &CyclesClient) -> Result<i64, Failure> {
-    let tenant = client.config()?.subject().tenant.clone();
+    let tenant = client.config().tenant.clone();
     let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
     let scope = format!("tenant:{tenant}").to_lowercase();
     let params = BalanceParams {

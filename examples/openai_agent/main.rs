@@ -70,7 +70,7 @@ async fn run() -> Result<(), Failure> {
 
     let left = agent
         .cycles
-        .flush(agent.cycles.config()?.retry().flush_timeout)
+        .flush(agent.cycles.config().retry_flush_timeout)
         .await?;
     if !left.is_complete() {
         println!("Some costs are left for the next run: {left:?}");
@@ -163,7 +163,7 @@ impl Agent {
 
     /// The amount that the tenant's own budget of dollars has spent so far.
     async fn spent(&self) -> Result<Usd, Failure> {
-        let tenant = self.cycles.config()?.subject().tenant.clone();
+        let tenant = self.cycles.config().tenant.clone();
         let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
         let scope = format!("tenant:{tenant}").to_lowercase();
         let params = BalanceParams {

@@ -50,7 +50,7 @@ impl World {
         let seed = self.seed();
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
-        let watch = Watch::fresh(session.callers[who].config().journal_enabled());
+        let watch = Watch::fresh(session.callers[who].config().journal_enabled);
         // Each life has its own observer, so that its events can be told apart.
         let observer = ObserverId(self.seats.len() as u64 + 1);
         let mut caller = session.callers[who].caller.clone().with_observer(observer);

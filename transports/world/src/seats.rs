@@ -77,7 +77,7 @@ impl World {
         (who, id): (usize, RecordId),
     ) -> Option<usize> {
         let caller = &self.sessions[index].callers[who];
-        let has_journal = caller.config().journal_enabled();
+        let has_journal = caller.config().journal_enabled;
         let (record, pause) = caller.scanned.get(&id).cloned()?;
         let tenant = caller.config().subject().tenant.clone();
         let principal = caller.caller.principal();

@@ -360,7 +360,7 @@ async fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
     let client = swapped().build();
     assert_eq!(client.decide(&decide()).await.unwrap_err().to_string(), expected);
     assert_eq!(client.health().await.unwrap_err().to_string(), expected);
-    assert_eq!(client.config().unwrap_err().to_string(), expected);
+    assert_eq!(client.check().unwrap_err().to_string(), expected);
 }
 }
 
