@@ -98,9 +98,7 @@ impl Loop {
         let time = Time(clock, ticker);
         let client = Options::default().client(config, "no-threads", |config, _| {
             if config.is_https() {
-                return Err(ConfigError::Adapter(
-                    "this example supports plain http only".to_owned(),
-                ));
+                return Err("this example supports plain http only".into());
             }
             Ok((Arc::new(Calls(call)), Arc::new(time)))
         });

@@ -136,6 +136,20 @@ pub enum ConfigError {
     Adapter(String),
 }
 
+/// [`ConfigError::Adapter`] with this text, for transports that cannot be set up.
+impl From<&str> for ConfigError {
+    fn from(problem: &str) -> Self {
+        Self::Adapter(problem.to_owned())
+    }
+}
+
+/// [`ConfigError::Adapter`] with this text, for transports that cannot be set up.
+impl From<String> for ConfigError {
+    fn from(problem: String) -> Self {
+        Self::Adapter(problem)
+    }
+}
+
 impl CyclesConfig {
     /// Creates a configuration with the defaults for everything else.
     ///

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use compio::runtime::Runtime;
 use cycles_client::models::*;
-use cycles_client::{BoxError, Client, ConfigError, CyclesConfig, Error, Event, Options};
+use cycles_client::{BoxError, Client, CyclesConfig, Error, Event, Options};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, Unit as LedgerUnit};
 
 use crate::transport::Compio;
@@ -54,9 +54,7 @@ fn run() -> Result<(), BoxError> {
     };
     let client = options.client(config, "compio", |config, _| {
         if config.is_https() {
-            return Err(ConfigError::Adapter(
-                "this example supports plain http only".to_owned(),
-            ));
+            return Err("this example supports plain http only".into());
         }
         let compio = Arc::new(Compio::default());
         Ok((compio.clone(), compio))

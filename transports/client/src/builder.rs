@@ -55,7 +55,7 @@ impl Options {
             (None, Some(_)) => {
                 let problem =
                     "`clock` also needs `transport`: the adapter's own transport keeps its own time";
-                return Err(ConfigError::Adapter(problem.to_owned()));
+                return Err(problem.into());
             }
             (transport, None) => {
                 let (own, clock) = adapter(&config, &self.http)?;

@@ -379,6 +379,16 @@ async fn every_answer_and_every_error_can_be_traced() {
         (Some(-1), Some(0))
     );
     assert!(made.info.request_id().is_some());
+    let beside = traced
+        .create_reservation_with_metadata(&reserve(1).build())
+        .await
+        .unwrap();
+    assert_eq!(
+        (beside.decision.clone(), beside.rate_limit_remaining),
+        (Decision::Allow, Some(-1))
+    );
+    assert_eq!(beside.cycles_tenant.as_deref(), Some("acme-corp"));
+    assert_eq!(beside.request_id.as_deref(), beside.data.info.request_id());
     let error = traced
         .create_reservation(&reserve(5_000).build())
         .await
