@@ -211,7 +211,7 @@ fn think() -> CommitRequest {
 
 /// `host:port` of a server with plain http.
 fn server(config: &CyclesConfig) -> Result<String, cycles_examples::Failure> {
-    let plain = config.base_url().strip_prefix("http://");
+    let plain = config.base_url.strip_prefix("http://");
     let authority = plain.ok_or("this example supports plain http only")?;
     let authority = authority.split('/').next().unwrap_or(authority);
     let has_port = authority

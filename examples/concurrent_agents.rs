@@ -58,7 +58,7 @@ async fn run() -> Result<(), Failure> {
     println!("{calls} calls; {stopped} of {AGENTS} agents were stopped by the budget");
 
     // Answers were lost: those commits are repeated under the same keys, so that each counts once.
-    let timeout = client.config()?.retry().flush_timeout;
+    let timeout = client.config().retry_flush_timeout;
     let left = client.flush(timeout).await?;
     let after = own_balance(&client, Unit::Tokens).await?;
     let amount = |amount: Option<Amount>| amount.map_or(0, |amount| amount.amount);

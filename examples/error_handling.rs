@@ -33,7 +33,7 @@ async fn run() -> Result<(), Failure> {
         println!("  {what}: {}", ask(&client, Amount::tokens(tokens)).await);
     }
     println!("  another unit: {}", ask(&client, Amount::risk_points(5)).await);
-    let base_url = client.config()?.base_url().to_owned();
+    let base_url = client.config().base_url.clone();
     let stranger = elsewhere("cyc_live_not_a_key_of_this_server", base_url)?;
     println!("  another key: {}", ask(&stranger, Amount::tokens(500)).await);
     let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
@@ -50,7 +50,7 @@ async fn run() -> Result<(), Failure> {
     println!("The outcome of a call is unknown:");
     open_outcome(&client, scene.sandbox.as_ref()).await?;
 
-    let left = client.flush(client.config()?.retry().flush_timeout).await?;
+    let left = client.flush(client.config().retry_flush_timeout).await?;
     // The cost in the wrong unit is in no ledger and in no record, so the flush is not complete.
     println!(
         "Left to settle: {}; in no ledger and no record: {}; complete: {}",
@@ -150,7 +150,7 @@ async fn open_outcome(client: &CyclesClient, sandbox: Option<&Sandbox>) -> Resul
         sandbox.inject("event:reset-response@1,2".parse()?);
     }
     let mut request = EventCreateRequest::builder()
-        .subject(client.config()?.subject().clone())
+        .subject(client.config().subject())
         .action(Action::new("tool.search", "web"))
         .actual(Amount::tokens(80))
         .build();

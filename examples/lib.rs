@@ -87,7 +87,7 @@ pub fn journal(example: &str) -> PathBuf {
 /// # Errors
 /// If it cannot be asked for, or the tenant has no such budget.
 pub async fn own_balance(client: &CyclesClient, unit: Unit) -> Result<Balance, Failure> {
-    let tenant = client.config()?.subject().tenant.clone();
+    let tenant = client.config().tenant.clone();
     let tenant = tenant.ok_or("CYCLES_TENANT is not set: it names the tenant whose budget to use")?;
     let scope = format!("tenant:{tenant}").to_lowercase();
     let params = BalanceParams {

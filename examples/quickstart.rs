@@ -31,7 +31,7 @@ async fn run() -> Result<(), Failure> {
         None => CyclesConfig::from_env()?,
     };
     let subject = config.subject().clone();
-    println!("Cycles server: {}", config.base_url());
+    println!("Cycles server: {}", config.base_url);
     if sandbox.is_some() {
         println!(
             "(started for this run; set CYCLES_BASE_URL, CYCLES_API_KEY and CYCLES_TENANT to use yours)"

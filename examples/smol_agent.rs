@@ -48,7 +48,7 @@ async fn agent(client: CyclesClient, executor: Rc<LocalExecutor<'_>>) -> Result<
     let left = client.flush(Duration::from_secs(10)).await?;
     println!("Nothing left to settle: {}", left.is_complete());
     let params = BalanceParams {
-        tenant: client.config()?.subject().tenant.clone(),
+        tenant: client.config().tenant.clone(),
         ..Default::default()
     };
     for balance in client.get_balances(&params).await?.balances {

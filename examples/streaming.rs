@@ -50,7 +50,7 @@ async fn run() -> Result<(), Failure> {
     drop(answer); // the drop alone charges the cost so far
 
     // Costs are settled in the background: wait for that before the program ends.
-    let timeout = client.config()?.retry().flush_timeout;
+    let timeout = client.config().retry_flush_timeout;
     let left = client.flush(timeout).await?;
     if !left.is_complete() {
         println!("Some costs are left for the next run: {left:?}");

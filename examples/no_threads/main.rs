@@ -96,11 +96,9 @@ impl Loop {
         let (call, calls) = mpsc::channel();
         let (ticker, tickers) = mpsc::channel();
         let time = Time(clock, ticker);
-        let client = Options::default().client(Ok(config), "no-threads", |config, _| {
+        let client = Options::default().client(config, "no-threads", |config, _| {
             if config.is_https() {
-                return Err(ConfigError::Adapter(
-                    "this example supports plain http only".to_owned(),
-                ));
+                return Err("this example supports plain http only".into());
             }
             Ok((Arc::new(Calls(call)), Arc::new(time)))
         });
@@ -207,7 +205,7 @@ async fn agent(client: Client) -> Result<(), cycles_examples::Failure> {
         Err(other) => return Err(other.into()),
         Ok(_) => return Err("a reservation above the available budget was allowed".into()),
     }
-    let timeout = client.config()?.retry().flush_timeout;
+    let timeout = client.config().retry_flush_timeout;
     let flushed = client.flush(timeout).await?;
     println!("Nothing left to settle: {}", flushed.is_complete());
     if receipt.is_settled() && flushed.is_complete() {

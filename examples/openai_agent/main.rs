@@ -70,7 +70,7 @@ async fn run() -> Result<(), Failure> {
 
     let left = agent
         .cycles
-        .flush(agent.cycles.config()?.retry().flush_timeout)
+        .flush(agent.cycles.config().retry_flush_timeout)
         .await?;
     if !left.is_complete() {
         println!("Some costs are left for the next run: {left:?}");

@@ -93,6 +93,39 @@ impl PartialEq for ApiKey {
 
 impl Eq for ApiKey {}
 
+/// An API key as it was given, before anything has checked it. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GivenKey(Box<str>);
+
+impl GivenKey {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The key itself. The caller is responsible for where it goes.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for GivenKey {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl PartialEq<&str> for GivenKey {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+impl fmt::Debug for GivenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GivenKey([redacted])")
+    }
+}
+
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey([redacted])")

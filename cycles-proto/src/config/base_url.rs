@@ -112,10 +112,6 @@ impl BaseUrl {
         })
     }
 
-    pub(crate) fn as_given(&self) -> &str {
-        &self.given
-    }
-
     pub(crate) fn shared(&self) -> Arc<str> {
         Arc::clone(&self.given)
     }

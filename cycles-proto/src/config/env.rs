@@ -87,22 +87,34 @@ impl CyclesConfig {
         }
         let mut builder = Self::builder(api_key, base_url);
 
-        builder.subject.tenant = vars.name_in("TENANT")?;
-        builder.subject.workspace = vars.name_in("WORKSPACE")?;
-        builder.subject.app = vars.name_in("APP")?;
-        builder.subject.workflow = vars.name_in("WORKFLOW")?;
-        builder.subject.agent = vars.name_in("AGENT")?;
-        builder.subject.toolset = vars.name_in("TOOLSET")?;
-        vars.read("CONNECT_TIMEOUT", timeout, &mut builder.connect_timeout)?;
-        vars.read("READ_TIMEOUT", timeout, &mut builder.read_timeout)?;
-        vars.read("RETRY_ENABLED", boolean, &mut builder.retry.enabled)?;
-        vars.read("RETRY_MAX_ATTEMPTS", count, &mut builder.retry.max_attempts)?;
-        vars.read("RETRY_INITIAL_DELAY", duration, &mut builder.retry.initial_delay)?;
-        vars.read("RETRY_MULTIPLIER", factor, &mut builder.retry.multiplier)?;
-        vars.read("RETRY_MAX_DELAY", duration, &mut builder.retry.max_delay)?;
-        vars.read("RETRY_FLUSH_TIMEOUT", duration, &mut builder.retry.flush_timeout)?;
-        vars.read("JOURNAL_ENABLED", boolean, &mut builder.journal.enabled)?;
-        builder.journal.dir = vars.directory("JOURNAL_DIR")?;
+        builder.settings.tenant = vars.name_in("TENANT")?;
+        builder.settings.workspace = vars.name_in("WORKSPACE")?;
+        builder.settings.app = vars.name_in("APP")?;
+        builder.settings.workflow = vars.name_in("WORKFLOW")?;
+        builder.settings.agent = vars.name_in("AGENT")?;
+        builder.settings.toolset = vars.name_in("TOOLSET")?;
+        vars.read("CONNECT_TIMEOUT", timeout, &mut builder.settings.connect_timeout)?;
+        vars.read("READ_TIMEOUT", timeout, &mut builder.settings.read_timeout)?;
+        vars.read("RETRY_ENABLED", boolean, &mut builder.settings.retry_enabled)?;
+        vars.read(
+            "RETRY_MAX_ATTEMPTS",
+            count,
+            &mut builder.settings.retry_max_attempts,
+        )?;
+        vars.read(
+            "RETRY_INITIAL_DELAY",
+            duration,
+            &mut builder.settings.retry_initial_delay,
+        )?;
+        vars.read("RETRY_MULTIPLIER", factor, &mut builder.settings.retry_multiplier)?;
+        vars.read("RETRY_MAX_DELAY", duration, &mut builder.settings.retry_max_delay)?;
+        vars.read(
+            "RETRY_FLUSH_TIMEOUT",
+            duration,
+            &mut builder.settings.retry_flush_timeout,
+        )?;
+        vars.read("JOURNAL_ENABLED", boolean, &mut builder.settings.journal_enabled)?;
+        builder.settings.journal_dir = vars.directory("JOURNAL_DIR")?;
         builder.build().map_err(|error| vars.blamed(error))
     }
 }

@@ -4,20 +4,22 @@ mod base_url;
 mod builder;
 mod copied;
 mod env;
+mod settings;
 
+use core::fmt;
 use core::time::Duration;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use crate::api_key::ApiKey;
+pub use crate::api_key::{ApiKey, GivenKey};
 pub use builder::CyclesConfigBuilder;
+pub use settings::Settings;
 
 use crate::keys::TraceParent;
 use crate::models::{InvalidRequest, Subject};
 use base_url::BaseUrl;
 use http::HeaderValue;
 
-/// A validated configuration.
+/// A validated configuration. It derefs to its [`Settings`], which can be read but not changed.
 ///
 /// ```
 /// use cycles_proto::CyclesConfig;
@@ -26,16 +28,14 @@ use http::HeaderValue;
 /// assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
 /// # Ok::<(), cycles_proto::config::ConfigError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CyclesConfig {
-    base_url: BaseUrl,
-    api_key: ApiKey,
+    settings: Settings,
+    base: BaseUrl,
+    key: ApiKey,
     user_agent: HeaderValue,
     subject: Subject,
-    connect_timeout: Duration,
-    read_timeout: Duration,
     retry: RetryPolicy,
-    journal: JournalConfig,
     trace_parent: Option<TraceParent>,
 }
 
@@ -78,14 +78,6 @@ impl Default for RetryPolicy {
             flush_timeout: Duration::from_secs(10),
         }
     }
-}
-
-/// Where unsettled costs are kept across restarts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct JournalConfig {
-    enabled: bool,
-    /// `.runcycles/commit-journal` in the home directory if not given.
-    dir: Option<PathBuf>,
 }
 
 /// What is wrong with a configuration, and how to fix it. The message quotes no value, because a value may be a secret
@@ -144,6 +136,20 @@ pub enum ConfigError {
     Adapter(String),
 }
 
+/// [`ConfigError::Adapter`] with this text, for transports that cannot be set up.
+impl From<&str> for ConfigError {
+    fn from(problem: &str) -> Self {
+        Self::Adapter(problem.to_owned())
+    }
+}
+
+/// [`ConfigError::Adapter`] with this text, for transports that cannot be set up.
+impl From<String> for ConfigError {
+    fn from(problem: String) -> Self {
+        Self::Adapter(problem)
+    }
+}
+
 impl CyclesConfig {
     /// Creates a configuration with the defaults for everything else.
     ///
@@ -158,23 +164,23 @@ impl CyclesConfig {
         CyclesConfigBuilder::new(api_key.into(), base_url.into())
     }
 
-    /// The server's address exactly as it was given.
-    pub fn base_url(&self) -> &str {
-        self.base_url.as_given()
+    /// The settings that it was made of.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn server(&self) -> Arc<str> {
-        self.base_url.shared()
+        self.base.shared()
     }
 
     /// Whether the server is reached over TLS.
     pub fn is_https(&self) -> bool {
-        self.base_url.is_https()
+        self.base.is_https()
     }
 
     /// The API key.
     pub fn api_key(&self) -> &ApiKey {
-        &self.api_key
+        &self.key
     }
 
     /// The default subject: helpers take the levels that a request leaves out from it. Low-level calls send only what
@@ -183,29 +189,16 @@ impl CyclesConfig {
         &self.subject
     }
 
-    /// How long connecting may take, including name resolution and TLS.
-    pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-    }
-
     /// How long one attempt may take in total: connecting, sending and receiving.
     pub fn attempt_timeout(&self) -> Duration {
-        self.connect_timeout.saturating_add(self.read_timeout)
+        self.settings
+            .connect_timeout
+            .saturating_add(self.settings.read_timeout)
     }
 
     /// How calls are repeated.
     pub fn retry(&self) -> &RetryPolicy {
         &self.retry
-    }
-
-    /// Whether unsettled costs are kept on disk. If not, a [`Session`](crate::Session) never asks to store a record.
-    pub fn journal_enabled(&self) -> bool {
-        self.journal.enabled
-    }
-
-    /// The directory for unsettled costs, if it was given. A leading `~/` is the user's home directory.
-    pub fn journal_dir(&self) -> Option<&Path> {
-        self.journal.dir.as_deref()
     }
 
     /// The caller's place in a trace, sent with every call.
@@ -220,7 +213,8 @@ impl CyclesConfig {
     pub fn for_principal(&self, api_key: &str, subject: Subject) -> Result<Self, ConfigError> {
         subject.check_partial().map_err(ConfigError::Subject)?;
         Ok(Self {
-            api_key: parse_key(api_key)?,
+            key: parse_key(api_key)?,
+            settings: self.settings.for_principal(api_key, &subject),
             subject,
             ..self.clone()
         })
@@ -248,8 +242,8 @@ impl CyclesConfig {
     /// Settings that are allowed but look like mistakes, as sentences to log once.
     pub fn warnings(&self) -> Vec<String> {
         [
-            ("connect timeout", self.connect_timeout),
-            ("read timeout", self.read_timeout),
+            ("connect timeout", self.settings.connect_timeout),
+            ("read timeout", self.settings.read_timeout),
         ]
         .into_iter()
         .filter(|(_, timeout)| *timeout < SUSPICIOUS_TIMEOUT)
@@ -258,11 +252,29 @@ impl CyclesConfig {
     }
 
     pub(crate) fn base(&self) -> &BaseUrl {
-        &self.base_url
+        &self.base
     }
 
     pub(crate) fn user_agent(&self) -> &HeaderValue {
         &self.user_agent
+    }
+}
+
+impl core::ops::Deref for CyclesConfig {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl fmt::Debug for CyclesConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CyclesConfig")
+            .field("settings", &self.settings)
+            .field("user_agent", &self.user_agent)
+            .field("trace_parent", &self.trace_parent)
+            .finish()
     }
 }
 

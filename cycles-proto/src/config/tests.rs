@@ -61,7 +61,7 @@ fn a_base_url_is_kept_as_given_and_joined_without_doubled_slashes() {
         ("HTTP://[::1]:7878/a/b", "http://[::1]:7878/a/b/v1/decide"),
     ] {
         let config = CyclesConfig::new(KEY, given).unwrap();
-        assert_eq!(config.base_url(), given);
+        assert_eq!(config.base_url, given);
         assert_eq!(config.base().join("/v1/decide").unwrap().to_string(), expected);
     }
 }
@@ -156,10 +156,18 @@ fn every_setting_of_the_builder_is_in_the_configuration() {
         .concat()
     };
     assert_eq!(levels(config.subject()), "twafgs");
-    assert_eq!(config.connect_timeout(), Duration::from_millis(300));
+    assert_eq!(config.connect_timeout, Duration::from_millis(300));
     assert_eq!(config.attempt_timeout(), Duration::from_secs(1));
-    assert!(!config.retry().enabled && !config.journal_enabled() && config.is_https());
+    assert!(!config.retry().enabled && !config.journal_enabled && config.is_https());
     assert_eq!(config.trace_parent(), Some(&parent));
+    assert_eq!(
+        (config.base_url.as_str(), config.journal_dir.as_deref()),
+        ("https://h", Some("/somewhere".as_ref()))
+    );
+    assert_eq!(
+        config.settings().clone().check().unwrap().settings(),
+        config.settings()
+    );
     assert!(!CyclesConfig::new(KEY, "http://h").unwrap().is_https());
 }
 
@@ -239,4 +247,40 @@ fn each_part_of_the_retry_policy_can_be_set_by_itself() {
         ..RetryPolicy::default()
     };
     assert_eq!(config.retry(), &expected);
+}
+
+#[test]
+fn settings_are_as_given_and_show_neither_a_key_nor_what_is_not_an_address() {
+    let builder = CyclesConfig::builder(URL, KEY).tenant("t");
+    let settings = builder.settings();
+    assert_eq!(
+        (settings.api_key.expose(), settings.base_url.as_str()),
+        (URL, KEY)
+    );
+    assert_eq!(settings.api_key, URL);
+    assert_eq!(settings.clone().check().unwrap_err(), ConfigError::Swapped);
+    assert!(!format!("{settings:?}").contains("0123456789"), "{settings:?}");
+
+    let config = CyclesConfig::builder(KEY, URL).build().unwrap();
+    let shown = format!("{config:?}");
+    assert!(shown.contains(URL) && !shown.contains("0123456789"), "{shown}");
+}
+
+#[test]
+fn the_settings_of_another_principal_are_its_own() {
+    let config = CyclesConfig::builder(KEY, URL)
+        .tenant("one")
+        .agent("a")
+        .build()
+        .unwrap();
+    let subject = Subject {
+        tenant: Some("two".into()),
+        ..Subject::default()
+    };
+    let other = config.for_principal("cyc_live_other", subject.clone()).unwrap();
+    assert_eq!(other.api_key, "cyc_live_other");
+    assert_eq!(
+        (&other.settings().subject(), other.subject()),
+        (&subject, &subject)
+    );
 }

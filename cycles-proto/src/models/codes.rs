@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::decode::{if_valid, text};
+use super::decode::{if_valid, text, text_or_empty};
 use super::evidence::CyclesEvidenceRef;
 use super::json_object::JsonObject;
 use super::open_enum::open_enum;
@@ -206,9 +206,9 @@ open_enum! {
 pub struct ErrorResponse {
     /// The error code.
     pub error: ErrorCode,
-    /// The server's message.
-    #[serde(default, deserialize_with = "text")]
-    pub message: Option<String>,
+    /// The server's message; empty if there is none.
+    #[serde(default, deserialize_with = "text_or_empty")]
+    pub message: String,
     /// The server's id for the request.
     #[serde(default, deserialize_with = "text")]
     pub request_id: Option<String>,
@@ -237,12 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn a_code_compares_and_derefs_to_the_text_on_the_wire() {
+        let reason = Some(DecisionReasonCode::from("POLICY_OF_TOMORROW"));
+        assert_eq!(reason.as_deref(), Some("POLICY_OF_TOMORROW"));
+        assert_eq!(ErrorCode::BudgetExceeded, "BUDGET_EXCEEDED");
+        assert_eq!(Decision::Allow, *"ALLOW");
+        let id = Some(crate::models::ReservationId::new("r-1"));
+        assert_eq!(id.as_deref(), Some("r-1"));
+    }
+
+    #[test]
     fn error_bodies_keep_what_is_usable() {
         let text = r#"{"error":"ACTION_QUOTA_EXCEEDED","message":"m","request_id":"r","trace_id":null,
             "details":"none","cycles_evidence":{"evidence_id":1},"new":[]}"#;
         let body: ErrorResponse = serde_json::from_str(text).unwrap();
         assert_eq!(body.error.as_str(), "ACTION_QUOTA_EXCEEDED");
         assert!(!body.error.is_known());
+        assert_eq!(body.message, "m");
         assert_eq!(
             (body.trace_id, body.details, body.cycles_evidence),
             (None, None, None)

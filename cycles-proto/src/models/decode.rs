@@ -56,6 +56,11 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(text.map(|text| cut(&text).to_owned()))
 }
 
+/// As [`text`], but empty if it is left out.
+pub(super) fn text_or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(text(deserializer)?.unwrap_or_default())
+}
+
 /// The first 1,000 characters.
 pub(super) fn cut(text: &str) -> &str {
     text.char_indices()

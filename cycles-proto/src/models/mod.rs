@@ -8,6 +8,7 @@
 mod action;
 mod aliases;
 mod amount;
+mod api_response;
 mod balance;
 mod caps;
 mod codes;
@@ -29,6 +30,7 @@ mod subject;
 pub use action::Action;
 pub use aliases::{CommitStatus, DryRunResult, ExtendRequest, ExtendResponse, ExtendStatus, ReleaseStatus};
 pub use amount::{Amount, SignedAmount, Unit};
+pub use api_response::ApiResponse;
 pub use balance::{Balance, BalanceResponse};
 pub use caps::Caps;
 pub use codes::{

@@ -36,13 +36,13 @@ pub struct ReservationSummary {
     /// The amount that was charged, once committed.
     #[serde(default)]
     pub committed: Option<Amount>,
-    /// When it was created.
-    pub created_at_ms: UnixMillis,
-    /// When its lease ends.
-    pub expires_at_ms: UnixMillis,
-    /// When it was committed or released.
+    /// When it was created, in Unix milliseconds on the server's clock.
+    pub created_at_ms: u64,
+    /// When its lease ends, in Unix milliseconds on the server's clock.
+    pub expires_at_ms: u64,
+    /// When it was committed or released, in Unix milliseconds on the server's clock.
     #[serde(default)]
-    pub finalized_at_ms: Option<UnixMillis>,
+    pub finalized_at_ms: Option<u64>,
     /// Its deepest scope.
     pub scope_path: String,
     /// All its scopes, broadest first.
@@ -56,6 +56,23 @@ pub struct ReservationSummary {
     /// Evidence of its operations.
     #[serde(default, deserialize_with = "if_valid")]
     pub evidence: Option<ReservationEvidence>,
+}
+
+impl ReservationSummary {
+    /// [`created_at_ms`](Self::created_at_ms) as a time.
+    pub fn created_at(&self) -> UnixMillis {
+        UnixMillis(self.created_at_ms)
+    }
+
+    /// [`expires_at_ms`](Self::expires_at_ms) as a time.
+    pub fn expires_at(&self) -> UnixMillis {
+        UnixMillis(self.expires_at_ms)
+    }
+
+    /// [`finalized_at_ms`](Self::finalized_at_ms) as a time.
+    pub fn finalized_at(&self) -> Option<UnixMillis> {
+        self.finalized_at_ms.map(UnixMillis)
+    }
 }
 
 /// One reservation (schema `ReservationDetail`). It derefs to a summary and so has all its members.

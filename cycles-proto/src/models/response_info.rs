@@ -3,10 +3,11 @@
 use core::fmt;
 use core::time::Duration;
 
-use super::retry_after::RetryAfter;
+use super::retry_after::{self, RetryAfter};
 use std::borrow::Cow;
 
 use crate::api_key::ApiKey;
+use crate::time::UnixMillis;
 use bytes::Bytes;
 use http::HeaderValue;
 
@@ -21,6 +22,7 @@ pub struct ResponseInfo {
     rate_limit_remaining: Option<i64>,
     rate_limit_reset: Option<i64>,
     retry_after: Option<RetryAfter>,
+    date: Option<HeaderValue>,
     location: Option<Box<str>>,
     content_type: Option<Box<str>>,
     content_encoding: Option<Box<str>>,
@@ -50,6 +52,7 @@ impl ResponseInfo {
                 "x-cycles-tenant" => &mut first.tenant,
                 "x-ratelimit-remaining" => &mut first.rate_limit_remaining,
                 "x-ratelimit-reset" => &mut first.rate_limit_reset,
+                "date" => &mut first.date,
                 "location" => &mut first.location,
                 "content-type" => &mut first.content_type,
                 "content-encoding" => &mut first.content_encoding,
@@ -65,6 +68,7 @@ impl ResponseInfo {
             rate_limit_remaining: first.rate_limit_remaining.and_then(integer),
             rate_limit_reset: first.rate_limit_reset.and_then(integer),
             retry_after: RetryAfter::of(response.headers()),
+            date: first.date.cloned(),
             location: first.location.and_then(shown),
             content_type: first.content_type.and_then(shown),
             content_encoding: first.content_encoding.and_then(shown),
@@ -113,6 +117,13 @@ impl ResponseInfo {
     pub(crate) fn retry_after_of_the_protocol(&self) -> Option<Duration> {
         let asked = self.retry_after.filter(|asked| asked.is_of_the_protocol);
         Some(asked?.wait)
+    }
+
+    /// When the server answered, by its own clock (`Date`), in whole seconds. Its distance to the local clock is the
+    /// skew of the two; nothing in this client depends on it.
+    pub fn date(&self) -> Option<UnixMillis> {
+        let seconds = retry_after::date(self.date.as_ref()?.to_str().ok()?)?;
+        Some(UnixMillis(seconds.saturating_mul(1_000)))
     }
 
     /// The target of a redirect (`Location`), without the API key. Redirects are not followed.
@@ -211,6 +222,7 @@ struct First<'a> {
     tenant: Option<&'a HeaderValue>,
     rate_limit_remaining: Option<&'a HeaderValue>,
     rate_limit_reset: Option<&'a HeaderValue>,
+    date: Option<&'a HeaderValue>,
     location: Option<&'a HeaderValue>,
     content_type: Option<&'a HeaderValue>,
     content_encoding: Option<&'a HeaderValue>,

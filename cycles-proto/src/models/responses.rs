@@ -62,9 +62,9 @@ pub struct ReservationCreateResponse {
     /// The amount that is held.
     #[serde(default)]
     pub reserved: Option<Amount>,
-    /// When the lease ends, on the server's clock.
+    /// When the lease ends, in Unix milliseconds on the server's clock.
     #[serde(default)]
-    pub expires_at_ms: Option<UnixMillis>,
+    pub expires_at_ms: Option<u64>,
     /// How long the lease had left when the answer was made, in milliseconds. 0 if the key was used before and that
     /// reservation has ended: nothing is held then.
     #[serde(default)]
@@ -111,6 +111,11 @@ shown_without_the_key!(ReservationCreateResponse {
 });
 
 impl ReservationCreateResponse {
+    /// [`expires_at_ms`](Self::expires_at_ms) as a time.
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.expires_at_ms.map(UnixMillis)
+    }
+
     /// [`retry_after_ms`](Self::retry_after_ms) as a duration.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_ms
@@ -186,8 +191,8 @@ shown_without_the_key!(ReleaseResponse {
 pub struct ReservationExtendResponse {
     /// `ACTIVE`.
     pub status: ReservationStatus,
-    /// When the lease ends now, on the server's clock.
-    pub expires_at_ms: UnixMillis,
+    /// When the lease ends now, in Unix milliseconds on the server's clock.
+    pub expires_at_ms: u64,
     /// How long the lease had left when the answer was made, in milliseconds.
     #[serde(default)]
     pub remaining_ttl_ms: Option<u64>,
@@ -206,6 +211,13 @@ shown_without_the_key!(ReservationExtendResponse {
     balances,
     info
 });
+
+impl ReservationExtendResponse {
+    /// [`expires_at_ms`](Self::expires_at_ms) as a time.
+    pub fn expires_at(&self) -> UnixMillis {
+        UnixMillis(self.expires_at_ms)
+    }
+}
 
 /// The answer to a direct debit (schema `EventCreateResponse`).
 #[derive(Clone, PartialEq, Eq, Deserialize)]

@@ -50,7 +50,7 @@ fn seconds(text: &str) -> Option<Duration> {
 
 /// Parses `Sun, 06 Nov 1994 08:49:37 GMT` and the two older forms, `Sunday, 06-Nov-94 08:49:37 GMT` and
 /// `Sun Nov  6 08:49:37 1994`, into seconds since 1970. The day of the week is ignored.
-fn date(text: &str) -> Option<u64> {
+pub(super) fn date(text: &str) -> Option<u64> {
     let words: Vec<&str> = text.split([' ', '-']).filter(|word| !word.is_empty()).collect();
     let (day, month, year, time) = match words[..] {
         [_, day, month, year, time, "GMT" | "UTC"] => (day, month, year, time),

@@ -34,8 +34,8 @@ impl Unsuccessful {
 
     /// Whether the server could not look up the API key because its own store is down. It answers 401 then.
     pub(crate) fn is_outage(&self) -> bool {
-        let message = self.error.as_ref().and_then(|error| error.message.as_deref());
-        self.info.status() == 401 && message == Some(OUTAGE)
+        let decides = self.error.as_ref().is_some_and(|error| error.message == OUTAGE);
+        self.info.status() == 401 && decides
     }
 
     /// Whether the reply proves that the operation was not done, either by this attempt or by an earlier one

@@ -166,7 +166,7 @@ impl About {
         request.trim().for_each(&mut tell);
         let record = |request| {
             JournalRecord::new(
-                common.config.base_url(),
+                &common.config.base_url,
                 id,
                 &self.purpose,
                 key.clone(),

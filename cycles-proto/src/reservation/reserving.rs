@@ -215,7 +215,7 @@ impl Granted {
         let observed = Observation {
             sent,
             received,
-            expires_at_ms: response.expires_at_ms,
+            expires_at_ms: response.expires_at(),
             remaining_ttl_ms: response.remaining_ttl_ms,
         };
         Ok(Self {

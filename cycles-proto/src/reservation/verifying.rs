@@ -153,7 +153,7 @@ fn extended(now: Now, answer: Attempted) -> Found {
         Verdict::Success(response) => Found::Extended(Observation {
             sent: answer.sent,
             received: now.mono,
-            expires_at_ms: Some(response.expires_at_ms),
+            expires_at_ms: Some(response.expires_at()),
             remaining_ttl_ms: response.remaining_ttl_ms,
         }),
         Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,

@@ -140,7 +140,7 @@ impl Session {
     /// # Errors
     /// [`ConfigError::OtherServer`] if its base URL differs from the session's.
     pub fn caller(&mut self, config: Arc<CyclesConfig>) -> Result<Caller, ConfigError> {
-        if self.principals.base_url() != Some(config.base_url()) {
+        if self.principals.base_url() != Some(&*config.base_url) {
             return Err(ConfigError::OtherServer);
         }
         let principal = self.principals.of(&config, self.seed);

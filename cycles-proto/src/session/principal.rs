@@ -57,7 +57,7 @@ impl Principals {
 
     /// The server that they share.
     pub(super) fn base_url(&self) -> Option<&str> {
-        self.all.first().map(|principal| principal.config.base_url())
+        self.all.first().map(|principal| &*principal.config.base_url)
     }
 
     pub(super) fn get(&self, principal: Principal) -> Option<&PrincipalState> {
@@ -180,15 +180,15 @@ impl PrincipalState {
             (
                 config.api_key().clone(),
                 config.subject().tenant.clone(),
-                config.journal_enabled(),
-                config.journal_dir().map(std::path::Path::to_owned),
+                config.journal_enabled,
+                config.journal_dir.clone(),
             )
         };
         of(&self.config) == of(config)
     }
 
     fn start_replay(&mut self) -> bool {
-        let starts = self.replayer.is_none() && self.config.journal_enabled();
+        let starts = self.replayer.is_none() && self.config.journal_enabled;
         if starts {
             self.replayer = Some(Replayer::new(Arc::clone(&self.config), self.seed));
         }
@@ -199,7 +199,7 @@ impl PrincipalState {
     pub(super) fn left(&self, now: Now) -> Flushed {
         Flushed::new(
             self.replayer.as_ref(),
-            self.config.journal_enabled(),
+            self.config.journal_enabled,
             now,
             &self.tally,
         )

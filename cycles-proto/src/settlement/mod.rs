@@ -95,7 +95,7 @@ enum Then {
 impl Settlement {
     /// Settles a new cost, whose record is not stored yet.
     pub fn new(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
-        let stage = if config.journal_enabled() {
+        let stage = if config.journal_enabled {
             Stage::Write(JournalWrite::Put(record.clone()), Then::Settle(now.mono))
         } else {
             Stage::Attempt(Request::Settle, now.mono)
@@ -121,7 +121,7 @@ impl Settlement {
         Self {
             // The earlier run may have sent it.
             may_have_counted: true,
-            only_in_memory: !config.journal_enabled(),
+            only_in_memory: !config.journal_enabled,
             is_late: true,
             force,
             leaves_pauses: !force,
@@ -192,7 +192,7 @@ impl Settlement {
             return Step::Notify(event);
         }
         match &self.stage {
-            Stage::Write(_, then) if !self.config.journal_enabled() => {
+            Stage::Write(_, then) if !self.config.journal_enabled => {
                 let then = then.clone();
                 self.go_on(then);
                 self.poll(now)

@@ -148,11 +148,11 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
 
 /// Removes the API key from the texts for people; texts that decide something stay unchanged.
 fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
-    let decides = error.message.as_deref() == Some(OUTAGE);
-    for text in [&mut error.message, &mut error.request_id, &mut error.trace_id] {
-        if let Some(text) = text.as_mut().filter(|_| !decides) {
-            *text = info.shown(text).into_owned();
-        }
+    let decides = error.message == OUTAGE;
+    let ids = [&mut error.request_id, &mut error.trace_id];
+    let texts = ids.into_iter().flatten().chain([&mut error.message]);
+    for text in texts.filter(|_| !decides) {
+        *text = info.shown(text).into_owned();
     }
     // An unknown code decides nothing, unless it is the reason of a decision.
     if !error.error.is_known() && error.error.denial().is_none() {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use compio::runtime::Runtime;
 use cycles_client::models::*;
-use cycles_client::{BoxError, Client, ConfigError, CyclesConfig, Error, Event, Options};
+use cycles_client::{BoxError, Client, CyclesConfig, Error, Event, Options};
 use cycles_sandbox::{DEFAULT_TENANT_SCOPE, Sandbox, Unit as LedgerUnit};
 
 use crate::transport::Compio;
@@ -52,11 +52,9 @@ fn run() -> Result<(), BoxError> {
         observer: Some(Arc::new(observer)),
         ..Options::default()
     };
-    let client = options.client(Ok(config), "compio", |config, _| {
+    let client = options.client(config, "compio", |config, _| {
         if config.is_https() {
-            return Err(ConfigError::Adapter(
-                "this example supports plain http only".to_owned(),
-            ));
+            return Err("this example supports plain http only".into());
         }
         let compio = Arc::new(Compio::default());
         Ok((compio.clone(), compio))
@@ -136,7 +134,7 @@ async fn finish(client: &Client) -> Result<(), BoxError> {
         Err(other) => return Err(other.into()),
         Ok(_) => return Err("a reservation above the available budget was allowed".into()),
     }
-    let flushed = client.flush(client.config()?.retry().flush_timeout).await?;
+    let flushed = client.flush(client.config().retry_flush_timeout).await?;
     println!("Nothing left to settle: {}", flushed.is_complete());
     if flushed.is_complete() {
         Ok(())

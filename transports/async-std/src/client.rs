@@ -5,7 +5,7 @@ use core::ops::Deref;
 
 use cycles_client::{Client, Options};
 use cycles_host::{HttpOptions, Observer};
-use cycles_proto::{ConfigError, CyclesConfig, TraceParent};
+use cycles_proto::{CyclesConfig, TraceParent};
 
 use crate::background::connect;
 use crate::executor;
@@ -34,7 +34,7 @@ impl CyclesClient {
             http,
             ..Options::default()
         };
-        Self(make(Ok(config), options))
+        Self(make(config, options))
     }
 
     /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
@@ -61,13 +61,15 @@ impl Deref for CyclesClient {
 
 impl fmt::Debug for CyclesClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CyclesClient").field(&self.config()).finish()
+        f.debug_tuple("CyclesClient")
+            .field(&self.check().map(|()| self.config()))
+            .finish()
     }
 }
 
 /// Collects the settings of a client; [`build`](cycles_client::CyclesClientBuilder::build) makes it.
 pub type CyclesClientBuilder = cycles_client::CyclesClientBuilder<CyclesClient>;
 
-fn make(config: Result<CyclesConfig, ConfigError>, options: Options) -> cycles_client::Client {
+fn make(config: CyclesConfig, options: Options) -> cycles_client::Client {
     options.client(config, executor::NAME, connect)
 }

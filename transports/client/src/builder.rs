@@ -33,11 +33,11 @@ impl Options {
     /// options do not replace. If the client cannot be set up, every call returns that error.
     pub fn client(
         self,
-        config: Result<CyclesConfig, ConfigError>,
+        config: CyclesConfig,
         name: &'static str,
         adapter: impl FnOnce(&CyclesConfig, &HttpOptions) -> Result<Adapter, ConfigError>,
     ) -> Client {
-        Client::new(config.and_then(|config| self.ready(config, name, adapter)))
+        Client::new(config.settings().clone(), self.ready(config, name, adapter))
     }
 
     fn ready(
@@ -55,7 +55,7 @@ impl Options {
             (None, Some(_)) => {
                 let problem =
                     "`clock` also needs `transport`: the adapter's own transport keeps its own time";
-                return Err(ConfigError::Adapter(problem.to_owned()));
+                return Err(problem.into());
             }
             (transport, None) => {
                 let (own, clock) = adapter(&config, &self.http)?;
@@ -83,7 +83,7 @@ pub struct CyclesClientBuilder<C> {
 }
 
 /// An adapter's function that makes a client.
-type Make = fn(Result<CyclesConfig, ConfigError>, Options) -> Client;
+type Make = fn(CyclesConfig, Options) -> Client;
 
 impl<C> CyclesClientBuilder<C> {
     /// For an adapter: `make` makes the client, and `named` wraps it in the adapter's own type.
@@ -219,7 +219,11 @@ impl<C> CyclesClientBuilder<C> {
     /// Makes the client; connects to nothing and starts no thread. If the settings cannot be used, every call returns
     /// that error; [`try_build`](Self::try_build) returns it now.
     pub fn build(self) -> C {
-        (self.named)((self.make)(self.config.build(), self.options))
+        let settings = self.config.settings().clone();
+        (self.named)(match self.config.build() {
+            Ok(config) => (self.make)(config, self.options),
+            Err(error) => Client::new(settings, Err(error)),
+        })
     }
 
     /// Makes the client, or says what is wrong with the settings.
@@ -227,8 +231,8 @@ impl<C> CyclesClientBuilder<C> {
     /// # Errors
     /// [`Error::Config`] if the settings cannot be used.
     pub fn try_build(self) -> Result<C, Error> {
-        let client = (self.make)(self.config.build(), self.options);
-        client.config()?;
+        let client = (self.make)(self.config.build()?, self.options);
+        client.check()?;
         Ok((self.named)(client))
     }
 

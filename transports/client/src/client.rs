@@ -4,6 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use cycles_host::Observer;
+use cycles_proto::config::Settings;
 use cycles_proto::session::Caller;
 use cycles_proto::{ConfigError, CyclesConfig, Error, TraceParent};
 
@@ -22,6 +23,7 @@ use crate::engine::{Engine, Subscription};
 /// in the journal waits for the next client.
 #[derive(Clone)]
 pub struct Client {
+    settings: Arc<Settings>,
     state: Result<Arc<Ready>, ConfigError>,
 }
 
@@ -35,20 +37,26 @@ pub(crate) struct Ready {
 
 impl Client {
     /// If `state` is an error, every call returns it.
-    pub(crate) fn new(state: Result<Ready, ConfigError>) -> Self {
+    pub(crate) fn new(settings: Settings, state: Result<Ready, ConfigError>) -> Self {
         Self {
+            settings: Arc::new(settings),
             state: state.map(Arc::new),
         }
     }
 
-    /// Returns the configuration in use.
+    /// Returns the settings of the client, usable or not.
+    pub fn config(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Checks that the client can be used. Sends nothing.
     ///
     /// # Errors
-    /// [`Error::Config`] if the configuration cannot be used.
-    pub fn config(&self) -> Result<&CyclesConfig, Error> {
+    /// [`Error::Config`] if every call would return it: the settings cannot be used, or this process was forked from
+    /// the one that made the client.
+    pub fn check(&self) -> Result<(), Error> {
         let ready = self.state.as_ref().map_err(Clone::clone)?;
-        ready.engine.shared().check()?;
-        Ok(ready.caller.config())
+        Ok(ready.engine.shared().check()?)
     }
 
     /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with
@@ -81,7 +89,10 @@ impl Client {
             ready.engine.shared().check()?;
             Ok(Arc::new(change(ready)))
         });
-        Self { state }
+        Self {
+            settings: Arc::clone(&self.settings),
+            state,
+        }
     }
 
     /// The client's parts. Starts the clock if it is not running yet.
@@ -124,7 +135,7 @@ impl Ready {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Client")
-            .field(&self.state.as_ref().map(|ready| ready.caller.config()))
+            .field(&self.state.as_ref().map(|_| &self.settings))
             .finish()
     }
 }

@@ -60,7 +60,7 @@ impl GuardContext {
             caps: response.caps.clone(),
             estimate: config.estimate().clone(),
             reserved: response.reserved.clone(),
-            expires_at: response.expires_at_ms,
+            expires_at: response.expires_at(),
             scope_path: response.scope_path.clone(),
             affected_scopes: response.affected_scopes.clone(),
             balances: response.balances.clone().unwrap_or_default(),

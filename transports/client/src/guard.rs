@@ -103,7 +103,7 @@ impl ReservationGuard {
 
     /// Returns the end of the lease as granted, in Unix milliseconds on the server's clock. Extensions do not change
     /// this value; [`extend`](Self::extend) returns the new end.
-    pub fn expires_at_ms(&self) -> Option<UnixMillis> {
+    pub fn expires_at_ms(&self) -> Option<u64> {
         self.response.expires_at_ms
     }
 
@@ -308,6 +308,7 @@ impl fmt::Debug for ReservationGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReservationGuard")
             .field("reservation_id", &self.id)
+            .field("decision", self.decision())
             .finish_non_exhaustive()
     }
 }

@@ -37,7 +37,7 @@ pub use with_cycles::{try_with_cycles, with_cycles};
 
 pub use cycles_host::Observer;
 pub use cycles_proto as proto;
-pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,

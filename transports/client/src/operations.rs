@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cycles_proto::models::{
-    BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
+    ApiResponse, BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
     CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
     EvidenceId, HealthResponse, IdempotencyKey, ListReservationsParams, ReleaseRequest, ReleaseResponse,
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
@@ -42,6 +42,19 @@ impl Client {
     ) -> Result<ReservationCreateResponse, Error> {
         self.run(|config, seed| Operation::create_reservation(config, request, seed))
             .await
+    }
+
+    /// As [`create_reservation`](Self::create_reservation), with what the response's headers say beside the result.
+    ///
+    /// # Errors
+    /// As [`create_reservation`](Self::create_reservation).
+    pub async fn create_reservation_with_metadata(
+        &self,
+        request: &ReservationCreateRequest,
+    ) -> Result<ApiResponse<ReservationCreateResponse>, Error> {
+        let made = self.create_reservation(request).await?;
+        let info = made.info.clone();
+        Ok(ApiResponse::new(made, &info))
     }
 
     /// Charges the cost of an action to its reservation (`commitReservation`). The cost is not recorded in the journal.

@@ -98,7 +98,7 @@ impl<C: Clone> DefaultClient<C> {
         current(self.here).or_else(everywhere).ok_or_else(|| {
             let problem =
                 "there is no default client: call `set_default_client` first, or name one with `client = ..`";
-            ConfigError::Adapter(problem.to_owned())
+            ConfigError::from(problem)
         })
     }
 

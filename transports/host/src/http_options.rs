@@ -73,7 +73,7 @@ impl HttpOptions {
     /// If the proxy that applies cannot be used; the error names its variable. This never means "no proxy".
     pub fn route(&self, config: &CyclesConfig, spoken: &[ProxyProtocol]) -> Result<Route, ConfigError> {
         // A checked configuration has an address that parses.
-        let server = config.base_url().parse().unwrap_or_default();
+        let server = config.base_url.parse().unwrap_or_default();
         proxy::route(&server, |name| std::env::var_os(name), &self.proxies, spoken)
     }
 }

@@ -36,7 +36,7 @@ impl<R: Reactor, W: Waiter> HttpClient<R, W> {
     pub fn new(config: &CyclesConfig, options: &HttpOptions, reactor: R) -> Result<Self, ConfigError> {
         let unusable = |error: http::Error| ConfigError::Adapter(format!("the base URL: {error}"));
         let server: Uri = config
-            .base_url()
+            .base_url
             .parse()
             .map_err(|error: http::uri::InvalidUri| unusable(error.into()))?;
         let connector = Connector::new(config, &server, options)?;

@@ -59,7 +59,7 @@ impl Connector {
             server: endpoint,
             is_https,
             way,
-            timeout: config.connect_timeout(),
+            timeout: config.connect_timeout,
         })
     }
 

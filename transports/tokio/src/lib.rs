@@ -16,7 +16,7 @@ pub use cycles_client::{
 };
 pub use cycles_host::HttpOptions;
 pub use cycles_proto as proto;
-pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent, TransportError,

@@ -41,7 +41,7 @@ impl RefUnwindSafe for HttpClient {}
 impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         // A checked configuration has an address that parses.
-        let server = config.base_url().parse().unwrap_or_default();
+        let server = config.base_url.parse().unwrap_or_default();
         let way = options.route(config, route::SPOKEN)?;
         let (tunnel, forwarder, naming, connecting) = match &way {
             Route::Direct => (None, None, Some(FailureKind::Dns), FailureKind::Connect),
@@ -92,7 +92,7 @@ impl HttpClient {
             redactor,
             names,
             naming,
-            connect_timeout: config.connect_timeout(),
+            connect_timeout: config.connect_timeout,
         })
     }
 

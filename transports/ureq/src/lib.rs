@@ -24,7 +24,7 @@ pub use cycles_client::{
 };
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
-pub use cycles_proto::config::RetryPolicy;
+pub use cycles_proto::config::{RetryPolicy, Settings};
 pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,

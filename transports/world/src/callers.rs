@@ -49,7 +49,7 @@ impl World {
         let seed = self.seed();
         let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
         let session = &mut self.sessions[index];
-        let watch = ReservationWatch::fresh(session.callers[caller_index].config().journal_enabled());
+        let watch = ReservationWatch::fresh(session.callers[caller_index].config().journal_enabled);
         // Each job has its own observer, so that its events can be told apart.
         let observer = ObserverId(self.reservations.len() as u64 + 1);
         let mut caller = session.callers[caller_index]

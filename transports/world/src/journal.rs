@@ -81,7 +81,7 @@ impl Client {
     pub(crate) fn new(config: &CyclesConfig, process: usize) -> Self {
         Self {
             directory: Journal::directory(config),
-            base_url: config.base_url().to_owned(),
+            base_url: config.base_url.to_owned(),
             // A world never has that many processes.
             process: u32::try_from(process).unwrap_or(u32::MAX),
             seen: Seen::default(),
@@ -306,7 +306,7 @@ mod tests {
         };
         let config = World::config();
         JournalRecord::new(
-            config.base_url(),
+            &config.base_url,
             &id.into(),
             &Arc::new(purpose),
             key.into(),

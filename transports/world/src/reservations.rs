@@ -78,7 +78,7 @@ impl World {
         (caller_index, id): (usize, RecordId),
     ) -> Option<usize> {
         let caller = &self.sessions[index].callers[caller_index];
-        let has_journal = caller.config().journal_enabled();
+        let has_journal = caller.config().journal_enabled;
         let (record, pause) = caller.scanned.get(&id).cloned()?;
         let tenant = caller.config().subject().tenant.clone();
         let principal = caller.caller.principal();

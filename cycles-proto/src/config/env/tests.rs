@@ -52,7 +52,7 @@ fn every_variable_is_read() {
             dimensions: None
         }
     );
-    assert_eq!(config.connect_timeout(), Duration::from_secs(3));
+    assert_eq!(config.connect_timeout, Duration::from_secs(3));
     assert_eq!(config.attempt_timeout(), Duration::from_millis(4_500));
     assert_eq!(
         *config.retry(),
@@ -65,15 +65,15 @@ fn every_variable_is_read() {
             flush_timeout: Duration::ZERO
         }
     );
-    assert!(!config.journal_enabled());
-    assert_eq!(config.journal_dir(), Some(Path::new("some/dir")));
+    assert!(!config.journal_enabled);
+    assert_eq!(config.journal_dir.as_deref(), Some(Path::new("some/dir")));
 }
 
 #[test]
 fn an_empty_variable_is_not_set() {
     let config = env(&[("TENANT", ""), ("JOURNAL_DIR", " "), ("READ_TIMEOUT", "")]).unwrap();
     assert_eq!(
-        (config.subject().tenant.as_deref(), config.journal_dir()),
+        (config.subject().tenant.as_deref(), config.journal_dir.as_deref()),
         (None, None)
     );
     assert_eq!(config.attempt_timeout(), Duration::from_secs(7));
@@ -141,7 +141,7 @@ fn a_variable_that_is_not_utf_8_is_refused_unless_it_is_a_path() {
         })
     };
     assert_eq!(
-        read("CYCLES_JOURNAL_DIR").unwrap().journal_dir(),
+        read("CYCLES_JOURNAL_DIR").unwrap().journal_dir.as_deref(),
         Some(Path::new(&odd))
     );
     assert_eq!(
@@ -167,8 +167,8 @@ const DURATIONS: [&str; 5] = [
 
 fn durations(config: &CyclesConfig) -> [Duration; 5] {
     [
-        config.connect_timeout(),
-        config.attempt_timeout().saturating_sub(config.connect_timeout()),
+        config.connect_timeout,
+        config.attempt_timeout().saturating_sub(config.connect_timeout),
         config.retry().initial_delay,
         config.retry().max_delay,
         config.retry().flush_timeout,

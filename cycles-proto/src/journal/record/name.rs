@@ -39,7 +39,7 @@ impl Partition {
         };
         Self {
             password,
-            salt: format!("runcycles-commit-journal\n{}", config.base_url()),
+            salt: format!("runcycles-commit-journal\n{}", config.base_url),
         }
     }
 }

@@ -131,7 +131,7 @@ impl Error {
                 reply,
             };
         };
-        let (code, message) = (error.error.clone(), error.message.clone().unwrap_or_default());
+        let (code, message) = (error.error.clone(), error.message.clone());
         if let Some(reason) = code.denial().filter(|_| !is_open(status)) {
             return Self::denial(Some(reason), message, retry_after, reply);
         }

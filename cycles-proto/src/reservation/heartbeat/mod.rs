@@ -186,7 +186,7 @@ impl Heartbeat {
             Ok(verdict) => match verdict {
                 Verdict::Success(response) => {
                     self.renewed(scene, extension, answer.sent, &response);
-                    return Some(response.expires_at_ms);
+                    return Some(response.expires_at());
                 }
                 Verdict::Ambiguous(reply) | Verdict::NotSent(reply) => (reply, BeatFailure::Transient),
                 Verdict::Throttled(reply) => {
@@ -211,7 +211,7 @@ impl Heartbeat {
         sent: Option<Duration>,
         response: &ReservationExtendResponse,
     ) {
-        let expires_at = response.expires_at_ms;
+        let expires_at = response.expires_at();
         scene.common.events.push(Event::LeaseExtended {
             reservation_id: scene.id.clone(),
             ticket: extension.by_hand,

@@ -380,7 +380,7 @@ impl Replayer {
         let mut known = core::mem::take(&mut self.settled_meanwhile);
         let is_ours = |record: &JournalRecord| {
             // A cost belongs to the ledger that it was recorded for.
-            let is_foreign = record.base_url() != self.config.base_url();
+            let is_foreign = record.base_url() != self.config.base_url;
             let id = record.id();
             !is_foreign && !self.live.contains(id) && known.insert(id.clone())
         };

@@ -171,7 +171,7 @@ impl Driver {
         match self.reservation.poll(self.now) {
             Step::Send(call) => self.sent(call),
             Step::Store(ticket, write) => {
-                assert!(self.config.journal_enabled(), "no journal, no store");
+                assert!(self.config.journal_enabled, "no journal, no store");
                 if let JournalWrite::Put(record) = &write {
                     self.records.push(record.clone());
                 }
@@ -224,7 +224,7 @@ impl Driver {
         if is_cost {
             let is_stored = self.answered.contains(&body);
             assert!(
-                is_stored || !self.config.journal_enabled(),
+                is_stored || !self.config.journal_enabled,
                 "sent before it was stored: {body}"
             );
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();

@@ -12,7 +12,8 @@ use core::future::Future;
 use core::time::Duration;
 
 use cycles_host::Observer;
-use cycles_proto::{CyclesConfig, Error, Flushed, TraceParent};
+use cycles_proto::config::Settings;
+use cycles_proto::{Error, Flushed, TraceParent};
 
 pub use self::guard::ReservationGuard;
 pub use self::meter::Metered;
@@ -32,12 +33,18 @@ impl Client {
         Self(client)
     }
 
-    /// Returns the configuration in use. Does not block.
+    /// Returns the settings of the client, usable or not. Does not block.
+    pub fn config(&self) -> &Settings {
+        self.0.config()
+    }
+
+    /// Checks that the client can be used. Sends nothing, and does not block.
     ///
     /// # Errors
-    /// [`Error::Config`] if the configuration cannot be used.
-    pub fn config(&self) -> Result<&CyclesConfig, Error> {
-        self.0.config()
+    /// [`Error::Config`] if every call would return it: the settings cannot be used, or this process was forked from
+    /// the one that made the client.
+    pub fn check(&self) -> Result<(), Error> {
+        self.0.check()
     }
 
     /// Returns the same client with this [`Observer`] in place of the previous one, for reservations that are made with

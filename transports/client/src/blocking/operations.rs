@@ -1,7 +1,7 @@
 //! The low-level operations: one request and one response each.
 
 use cycles_proto::models::{
-    BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
+    ApiResponse, BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
     CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
     EvidenceId, HealthResponse, IdempotencyKey, ListReservationsParams, ReleaseRequest, ReleaseResponse,
     ReservationCreateRequest, ReservationCreateResponse, ReservationDetail, ReservationExtendRequest,
@@ -34,6 +34,17 @@ impl Client {
         request: &ReservationCreateRequest,
     ) -> Result<ReservationCreateResponse, Error> {
         self.wait(self.0.create_reservation(request))
+    }
+
+    /// As [`create_reservation`](Self::create_reservation), with what the response's headers say beside the result.
+    ///
+    /// # Errors
+    /// As [`create_reservation`](Self::create_reservation).
+    pub fn create_reservation_with_metadata(
+        &self,
+        request: &ReservationCreateRequest,
+    ) -> Result<ApiResponse<ReservationCreateResponse>, Error> {
+        self.wait(self.0.create_reservation_with_metadata(request))
     }
 
     /// Charges the cost of an action to its reservation (`commitReservation`). The cost is not recorded in the journal.

@@ -71,7 +71,7 @@ fn every_call_of_a_client_says_at_once_that_it_is_another_process_s() {
             .build();
         assert_forked("reserve", wait!(client.reserve(request(10))));
         assert_forked("reserve of a clone", wait!(client.clone().reserve(request(10))));
-        assert_forked("config", client.config());
+        assert_forked("check", client.check());
         assert_forked("create", wait!(client.create_reservation(&request(10))));
         assert_forked("commit", wait!(client.commit_reservation(&id, &commit(1))));
         assert_forked("get", wait!(client.get_reservation(&id)));

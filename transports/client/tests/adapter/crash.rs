@@ -104,7 +104,7 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
     known.extend(scene.recorded());
     scene.sandbox.clear_faults();
     let client = scene.client();
-    let journal = cycles_host::Journal::open(client.config().unwrap());
+    let journal = cycles_host::Journal::open(&client.config().clone().check().unwrap());
     // Its holder may be anywhere, even stopped.
     let claim = journal.claim().expect("the one that was killed has it no more");
     let began = std::time::Instant::now();
@@ -133,7 +133,7 @@ fn a_flush_whose_time_is_over_looks_once_more_before_it_is_uncertain() {
     let (mut costs, mut known) = (BTreeMap::new(), BTreeSet::new());
     scene.live_and_be_killed(0, 3, Duration::ZERO, &mut costs, &mut known);
     let client = scene.client();
-    let journal = cycles_host::Journal::open(client.config().unwrap());
+    let journal = cycles_host::Journal::open(&client.config().clone().check().unwrap());
     // Another process settles the rest.
     let claim = journal.claim().expect("the one that was killed has it no more");
     let found = journal.scan().unwrap().records;

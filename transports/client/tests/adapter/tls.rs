@@ -166,15 +166,33 @@ fn what_cannot_be_trusted_is_refused_where_it_is_given() {
     for (text, expected) in [
         (String::new(), "contains no certificate: it is empty"),
         (" \n".to_owned(), "contains no certificate: it is empty"),
-        ("/etc/ssl/authority.pem".to_owned(), "pass the content of the file, not its path"),
+        (
+            "/etc/ssl/authority.pem".to_owned(),
+            "pass the content of the file, not its path",
+        ),
         (key.serialize_pem(), "it is a private key"),
         (block("RSA PRIVATE KEY", "secret"), "it is a private key"),
-        (block("CERTIFICATE REQUEST", "AAAA"), "it contains only other kinds of blocks"),
+        (
+            block("CERTIFICATE REQUEST", "AAAA"),
+            "it contains only other kinds of blocks",
+        ),
         (garbage.clone(), "certificate 1 in the PEM text cannot be read"),
-        (block("CERTIFICATE", "not base64!"), "certificate 1 in the PEM text cannot be read"),
-        (pem.replace("-----END CERTIFICATE-----", ""), "certificate 1 in the PEM text cannot be read"),
-        (format!("{pem}{garbage}"), "certificate 2 in the PEM text cannot be read"),
-        (format!("{garbage}{pem}"), "certificate 1 in the PEM text cannot be read"),
+        (
+            block("CERTIFICATE", "not base64!"),
+            "certificate 1 in the PEM text cannot be read",
+        ),
+        (
+            pem.replace("-----END CERTIFICATE-----", ""),
+            "certificate 1 in the PEM text cannot be read",
+        ),
+        (
+            format!("{pem}{garbage}"),
+            "certificate 2 in the PEM text cannot be read",
+        ),
+        (
+            format!("{garbage}{pem}"),
+            "certificate 1 in the PEM text cannot be read",
+        ),
     ] {
         let error = tell(text.as_bytes());
         assert!(
@@ -182,7 +200,11 @@ fn what_cannot_be_trusted_is_refused_where_it_is_given() {
             "{text}: {error}"
         );
     }
-    assert!(tell(&der).contains("it is in binary form (DER)"), "{}", tell(&der));
+    assert!(
+        tell(&der).contains("it is in binary form (DER)"),
+        "{}",
+        tell(&der)
+    );
     for text in [
         pem.clone(),
         format!("# the authority\r\n{}", pem.replace('\n', "\r\n")),

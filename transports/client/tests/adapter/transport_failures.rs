@@ -318,7 +318,7 @@ fn a_client_with_a_bad_configuration_answers_every_call_with_it() {
     let client = swapped().build();
     assert_eq!(call!(client.decide(&decide())).unwrap_err().to_string(), expected);
     assert_eq!(call!(client.health()).unwrap_err().to_string(), expected);
-    assert_eq!(client.config().unwrap_err().to_string(), expected);
+    assert_eq!(client.check().unwrap_err().to_string(), expected);
 }
 
 #[test]

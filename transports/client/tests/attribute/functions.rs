@@ -135,7 +135,7 @@ async fn has_names_of_the_expansion(
     unit: i64,
     returned: &CyclesClient,
 ) -> Result<i64, Error> {
-    assert!(returned.config().is_ok());
+    assert!(returned.check().is_ok());
     Ok(client + config + body + unit)
 }
 

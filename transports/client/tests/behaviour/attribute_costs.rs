@@ -59,7 +59,7 @@ async fn by_hand(client: &Client, text: &str) -> Result<String, BoxError> {
 }
 
 async fn work(client: &Client, text: &str) -> Result<String, BoxError> {
-    assert!(client.config().is_ok());
+    assert!(client.check().is_ok());
     Ok(text.to_owned())
 }
 

@@ -87,7 +87,9 @@ impl Panicking {
             clock: Some(Arc::new(Timer::new(&BACKGROUND))),
             ..Options::default()
         };
-        let client = options.client(config.build(), "panicking", |_, _| unreachable!("both are given"));
+        let client = options.client(config.build().unwrap(), "panicking", |_, _| {
+            unreachable!("both are given")
+        });
         Client::new(client)
     }
 

@@ -105,7 +105,7 @@ impl Virtual {
             clock: Some(Arc::new(self.clone())),
             ..Options::default()
         };
-        options.client(change(config).build(), "virtual", |_, _| {
+        options.client(change(config).build().unwrap(), "virtual", |_, _| {
             unreachable!("both are given")
         })
     }

@@ -45,7 +45,7 @@ let client = CyclesClient::builder(
 .tenant("acme-corp")
 .build();
 
-assert_eq!(client.config().unwrap().base_url(), "http://localhost:7878");
+assert_eq!(client.config().base_url, "http://localhost:7878");
 }
 
 on_executor! {
@@ -70,7 +70,7 @@ async fn configuration_from_the_environment() {
     use runcycles::{CyclesClient, CyclesConfig};
     let config = CyclesConfig::from_env().expect("missing CYCLES_ env vars");
     let client = CyclesClient::new(config);
-    let tenant = client.config().unwrap().subject().tenant.clone();
+    let tenant = client.config().tenant.clone();
     println!(
         "{} for {}",
         client.health().await.unwrap().status,

@@ -105,7 +105,7 @@ let config = CyclesConfig::builder("cyc_live_...", "http://localhost:7878")
     .tenant("acme-corp")
     .build()?;
 
-assert_eq!(config.base_url(), "http://localhost:7878");
+assert_eq!(config.base_url, "http://localhost:7878");
 assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
 assert_eq!(CyclesConfig::new("cyc_live_...", "http://localhost:7878")?.subject().tenant, None);
 Ok(())
@@ -120,7 +120,7 @@ fn p07_configuration_from_environment_variables() -> Outcome {
         "CYCLES_TENANT" => Some("acme-corp".to_owned()),
         _ => None,
     })?;
-    assert_eq!(config.base_url(), "http://localhost:7878");
+    assert_eq!(config.base_url, "http://localhost:7878");
     assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) struct Pushed(Journal);
 impl Journal {
     pub(crate) fn open(config: &CyclesConfig) -> Self {
         Self {
-            is_enabled: config.journal_enabled(),
+            is_enabled: config.journal_enabled,
             queue: Arc::default(),
         }
     }

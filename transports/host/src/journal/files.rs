@@ -24,7 +24,7 @@ impl Files {
     pub(super) fn of(config: &CyclesConfig, home: Option<PathBuf>) -> Self {
         Self {
             folder: Folder::of(config, home),
-            base_url: config.base_url().to_owned(),
+            base_url: config.base_url.clone(),
             seen: Mutex::default(),
         }
     }

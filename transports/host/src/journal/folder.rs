@@ -29,7 +29,7 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn of(config: &CyclesConfig, home: Option<PathBuf>) -> Self {
         let home = home.filter(|home| home.is_absolute());
-        let base = match config.journal_dir() {
+        let base = match &config.journal_dir {
             None => home.map(|home| home.join(DEFAULT)),
             Some(dir) => match dir.strip_prefix("~") {
                 // No shell expands it in a configuration.
@@ -40,7 +40,7 @@ impl Folder {
         };
         Self {
             base,
-            is_base_ours: config.journal_dir().is_none(),
+            is_base_ours: config.journal_dir.is_none(),
             partition: Partition::of(config),
             path: OnceLock::new(),
             is_made: AtomicBool::new(false),

@@ -80,7 +80,7 @@ impl Journal {
     fn with_home(config: &CyclesConfig, home: Option<PathBuf>) -> Self {
         let files = || Files::of(config, home);
         Self {
-            writers: config.journal_enabled().then(|| Arc::new(Writers::new(files()))),
+            writers: config.journal_enabled.then(|| Arc::new(Writers::new(files()))),
             process: Process::current(),
         }
     }

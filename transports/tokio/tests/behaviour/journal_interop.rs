@@ -317,7 +317,7 @@ fn a_second_cost_that_waits_is_not_touched_by_the_python_sdk_and_ends_where_it_b
             assert!(!guard.commit(commit(cost)).await.unwrap().is_settled());
         });
     }
-    let journal = cycles_host::Journal::open(client.config().unwrap());
+    let journal = cycles_host::Journal::open(&client.config().clone().check().unwrap());
     let found = journal.scan().unwrap();
     let [(second, file)] = found.waiting.as_slice() else {
         panic!("{found:?}")

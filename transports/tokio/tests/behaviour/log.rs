@@ -56,7 +56,7 @@ fn a_cost_that_is_left_to_a_person_is_in_the_log() {
     let client = scene.client();
 
     // A file that is not a record any more, and a record that is too old to be sent without the risk that it counts twice.
-    let journal = Journal::open(client.config().unwrap());
+    let journal = Journal::open(&client.config().clone().check().unwrap());
     let week_ago = SystemTime::now() - Duration::from_secs(7 * 86_400);
     let old = JournalRecord::new(
         &scene.sandbox.base_url(),

@@ -355,7 +355,7 @@ fn a_client_that_is_dropped_leaves_what_it_cannot_settle_to_the_next_one() {
     let scene = Scene::new();
     let runtime = multi_thread();
     let client = scene.client();
-    let journal = Journal::open(client.config().unwrap());
+    let journal = Journal::open(&client.config().clone().check().unwrap());
     scene.inject("commit:503");
     runtime.block_on(async {
         let guard = client.reserve(request(100)).await.unwrap();

@@ -260,7 +260,7 @@ fn while_another_process_settles_the_journal_a_flush_returns_in_time_and_says_wh
     assert!(!guard.commit(commit(300)).unwrap().is_settled());
     while world.client.flush(PATIENCE).unwrap().ending > 0 {}
     world.sandbox.clear_faults();
-    let journal = cycles_host::Journal::open(world.client.config().unwrap());
+    let journal = cycles_host::Journal::open(&world.client.config().clone().check().unwrap());
     let claim = journal
         .claim()
         .expect("a client that is done keeps nobody from it");

@@ -154,9 +154,9 @@ let config = CyclesConfig::builder("cyc_live_...", "http://localhost:7878")
     .tenant("acme-corp")
     .build()?;
 
-assert_eq!(config.base_url(), "http://localhost:7878");
+assert_eq!(config.base_url, "http://localhost:7878");
 assert_eq!(config.subject().tenant.as_deref(), Some("acme-corp"));
-assert_eq!(CyclesClient::new(config).config()?.subject().tenant.as_deref(), Some("acme-corp"));
+assert_eq!(CyclesClient::new(config).config().tenant.as_deref(), Some("acme-corp"));
 Ok(())
 }
 

@@ -301,7 +301,7 @@ fn cr_durable_004_tenant_journal_survives_api_key_rotation() {
     ledger
         .set_key_status(DEFAULT_API_KEY, KeyStatus::Revoked)
         .unwrap();
-    let rotated = CyclesConfig::builder(NEW_KEY, World::config().base_url())
+    let rotated = CyclesConfig::builder(NEW_KEY, World::config().base_url.clone())
         .tenant(DEFAULT_TENANT)
         .build()
         .unwrap();
@@ -317,7 +317,7 @@ fn cr_durable_004_tenant_journal_survives_api_key_rotation() {
     );
     assert_eq!(
         before.salt,
-        format!("runcycles-commit-journal\n{}", rotated.base_url())
+        format!("runcycles-commit-journal\n{}", rotated.base_url)
     );
     // old_api_key_is_not_stored
     for (directory, name, bytes) in story.world.journal().files() {

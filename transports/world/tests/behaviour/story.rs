@@ -187,7 +187,7 @@ pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> Jou
     let commit = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
     let config = World::config();
     JournalRecord::new(
-        config.base_url(),
+        &config.base_url,
         id,
         &Arc::new(purpose),
         format!("key-{tokens}").into(),

@@ -193,7 +193,7 @@ fn a_journals_directory_is_a_path_and_nothing_for_a_shell() {
         "/a<b/c>d",
         "/a,b;c/d",
     ] {
-        assert_eq!(read(dir).unwrap().journal_dir(), Some(Path::new(dir)));
+        assert_eq!(read(dir).unwrap().journal_dir.as_deref(), Some(Path::new(dir)));
     }
     for (dir, expected) in [
         ("$HOME/j", "variable"),
@@ -222,7 +222,7 @@ fn a_journals_directory_is_a_path_and_nothing_for_a_shell() {
     let by_builder = |dir: &str| CyclesConfig::builder(KEY, URL).journal_dir(dir).build();
     for dir in ["$HOME/j", "'j'", " j ", "~root"] {
         assert_eq!(
-            by_builder(dir).unwrap().journal_dir(),
+            by_builder(dir).unwrap().journal_dir.as_deref(),
             Some(Path::new(dir)),
             "as it is"
         );

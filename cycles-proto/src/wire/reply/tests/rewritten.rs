@@ -55,7 +55,7 @@ fn every_integer_of_every_reply_may_be_written_as_a_float() {
         "remaining":{"unit":"TOKENS","amount":-5.0},"spent":{"unit":"TOKENS","amount":7e0}}]}"#,
     );
     assert_eq!(reply.remaining_ttl_ms, Some(60_000));
-    assert_eq!(reply.expires_at_ms.unwrap().0, 1_795_000_000_000);
+    assert_eq!(reply.expires_at_ms.unwrap(), 1_795_000_000_000);
     let caps = reply.caps.unwrap();
     assert_eq!(
         (
@@ -73,17 +73,14 @@ fn every_integer_of_every_reply_may_be_written_as_a_float() {
         OperationKind::ExtendReservation,
         r#"{"status":"ACTIVE","expires_at_ms":2.0,"remaining_ttl_ms":1.0}"#,
     );
-    assert_eq!(
-        (extended.expires_at_ms.0, extended.remaining_ttl_ms),
-        (2, Some(1))
-    );
+    assert_eq!((extended.expires_at_ms, extended.remaining_ttl_ms), (2, Some(1)));
     let detail: ReservationDetail = of(
         OperationKind::GetReservation,
         r#"{"reservation_id":"1.0","status":"ACTIVE","subject":{},"action":{"kind":"k","name":"2.0"},
         "reserved":{"unit":"TOKENS","amount":1.0},"created_at_ms":1.0,"expires_at_ms":2.0,"finalized_at_ms":3.0,
         "scope_path":"s","affected_scopes":["4.0"]}"#,
     );
-    assert_eq!(detail.finalized_at_ms.unwrap().0, 3);
+    assert_eq!(detail.finalized_at_ms.unwrap(), 3);
     assert_eq!(detail.reservation_id.as_str(), "1.0");
     let keys: CyclesEvidenceJwks = of(
         OperationKind::GetEvidenceJwks,
