@@ -67,7 +67,13 @@ impl Decimal {
             return self.digits.parse::<u128>().ok()?.checked_mul(factor);
         }
         let kept = usize::try_from(self.point + digits).unwrap_or(0);
-        let kept: u128 = self.digits.get(..kept).filter(|kept| !kept.is_empty()).unwrap_or("0").parse().ok()?;
+        let kept: u128 = self
+            .digits
+            .get(..kept)
+            .filter(|kept| !kept.is_empty())
+            .unwrap_or("0")
+            .parse()
+            .ok()?;
         // The last digit is never a zero, so something was cut off.
         kept.checked_add(1)
     }
@@ -114,7 +120,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_none() {
-        for text in ["", "-1", "+", "1.2.3", "nan", "inf", "1e", "1e99", "0x10", "1_000"] {
+        for text in [
+            "", "-1", "+", "1.2.3", "nan", "inf", "1e", "1e99", "0x10", "1_000",
+        ] {
             assert_eq!(Decimal::read(text), None, "{text}");
         }
     }

@@ -32,7 +32,10 @@ pub enum PriceError {
         write: String,
     },
     /// A part of the usage or of the bounds has no price.
-    #[error("{}there is no price for `{part}`: add it to the price table, 0 if it is free", of(model))]
+    #[error(
+        "{}there is no price for `{part}`: add it to the price table, 0 if it is free",
+        of(model)
+    )]
     #[non_exhaustive]
     NoPrice {
         /// The model; empty if the prices have no name.
@@ -41,7 +44,11 @@ pub enum PriceError {
         part: Part,
     },
     /// The model has no prices for the service tier.
-    #[error("{}there are no prices for the service tier `{tier}`: it has {}", of(model), tiers_or_none(tiers))]
+    #[error(
+        "{}there are no prices for the service tier `{tier}`: it has {}",
+        of(model),
+        tiers_or_none(tiers)
+    )]
     #[non_exhaustive]
     NoServiceTier {
         /// The model; empty if the prices have no name.
@@ -52,7 +59,10 @@ pub enum PriceError {
         tiers: String,
     },
     /// The usage is not known, or cannot be right.
-    #[error("{}the usage is not known: {problem}. Charge what was counted, or the estimate", of(model))]
+    #[error(
+        "{}the usage is not known: {problem}. Charge what was counted, or the estimate",
+        of(model)
+    )]
     #[non_exhaustive]
     UnknownUsage {
         /// The model; empty if the prices have no name.

@@ -27,7 +27,9 @@ impl Bounds {
     /// A prompt of at most `input` tokens, from the cache or not, and an answer of at most `output` tokens, reasoning
     /// included.
     pub fn tokens(input: u64, output: u64) -> Self {
-        Self::default().with(Part::Input, input).with(Part::Output, output)
+        Self::default()
+            .with(Part::Input, input)
+            .with(Part::Output, output)
     }
 
     /// At most this much of a part, such as calls of a tool, images, or audio tokens beside the text. Tokens from a
@@ -88,8 +90,7 @@ impl Prices {
             }
             most = bounds.others(&schedule, None, most)?;
         } else {
-            for (from, to, rates) in schedule.own.segments().filter(|(from, ..)| possible(*from)) {
-                let _ = from;
+            for (_, to, rates) in schedule.own.segments().filter(|(from, ..)| possible(*from)) {
                 let total = bounds.input(&schedule, rates, to.min(size), Total::default())?;
                 most = most.max(bounds.others(&schedule, rates, total)?);
             }
@@ -113,9 +114,10 @@ impl Bounds {
             }
             let part = part.bounded_as();
             if part != Part::Request && !self.parts.contains_key(&part) {
-                let write = match &part {
-                    Part::ToolCall(name) => format!("`.with(Part::tool_call(\"{name}\"), 0)`"),
-                    part => format!("`.with(Part::{part:?}, 0)`"),
+                let write = if let Part::ToolCall(name) = &part {
+                    format!("`.with(Part::tool_call(\"{name}\"), 0)`")
+                } else {
+                    format!("`.with(Part::{part:?}, 0)`")
                 };
                 return Err(schedule.missing(format!("`{part}`"), write));
             }
@@ -138,7 +140,11 @@ impl Bounds {
         mut total: Total,
     ) -> Result<Total, PriceError> {
         let mut prices = Vec::new();
-        for (part, most) in self.parts.iter().filter(|(part, most)| part.side() == Side::Input && **most > 0) {
+        for (part, most) in self
+            .parts
+            .iter()
+            .filter(|(part, most)| part.side() == Side::Input && **most > 0)
+        {
             prices.push((self.dearest(schedule, rates, part)?, *most));
         }
         prices.sort_unstable();
@@ -151,13 +157,22 @@ impl Bounds {
     }
 
     /// Adds the most that everything but the prompt's tokens can cost at these rates.
-    fn others(&self, schedule: &Schedule<'_>, rates: Option<&Rates>, mut total: Total) -> Result<Total, PriceError> {
+    fn others(
+        &self,
+        schedule: &Schedule<'_>,
+        rates: Option<&Rates>,
+        mut total: Total,
+    ) -> Result<Total, PriceError> {
         let mut add = |part: &Part, most: u64| {
             let price = self.dearest(schedule, rates, part)?;
             total = total.add(most, price).ok_or_else(|| schedule.too_much())?;
             Ok(())
         };
-        for (part, most) in self.parts.iter().filter(|(part, most)| part.side() != Side::Input && **most > 0) {
+        for (part, most) in self
+            .parts
+            .iter()
+            .filter(|(part, most)| part.side() != Side::Input && **most > 0)
+        {
             add(part, *most)?;
         }
         let requests = self.parts.get(&Part::Request).copied().unwrap_or_default();
@@ -168,17 +183,25 @@ impl Bounds {
     }
 
     /// The highest price of what counts under this bound.
-    fn dearest(&self, schedule: &Schedule<'_>, rates: Option<&Rates>, bound: &Part) -> Result<Price, PriceError> {
+    fn dearest(
+        &self,
+        schedule: &Schedule<'_>,
+        rates: Option<&Rates>,
+        bound: &Part,
+    ) -> Result<Price, PriceError> {
         let mut most = schedule.price(rates, bound)?;
         for part in Part::ALL.iter().filter(|part| part.bounded_as() == *bound) {
-            let price = match part {
-                Part::CacheWrite(lifetime) => match self.cache {
+            let price = if let Part::CacheWrite(lifetime) = part {
+                match self.cache {
                     // The longest one needs a price; a shorter one that has none has no cost either.
                     Some(longest) if *lifetime == longest => schedule.price(rates, part)?,
-                    Some(longest) if *lifetime < longest => schedule.price(rates, part).unwrap_or(Price::FREE),
+                    Some(longest) if *lifetime < longest => {
+                        schedule.price(rates, part).unwrap_or(Price::FREE)
+                    }
                     Some(_) | None => continue,
-                },
-                part => schedule.price(rates, part)?,
+                }
+            } else {
+                schedule.price(rates, part)?
             };
             most = most.max(price);
         }

@@ -36,14 +36,26 @@ impl PriceTable {
         };
         let file: Members<'_> = serde_json::from_str(json).map_err(|error| {
             let problem = shortened(&error.to_string());
-            invalid(error.line(), None, format!("it is not LiteLLM's price file: {problem}"))
+            invalid(
+                error.line(),
+                None,
+                format!("it is not LiteLLM's price file: {problem}"),
+            )
         })?;
         let (mut table, mut left_out) = (Self::new(version), Vec::new());
         let mut names = BTreeSet::new();
         for (name, value) in &file.0 {
             if !names.insert(name.as_str()) {
-                let line = 1 + json.get(..offset(json, value)).unwrap_or_default().matches('\n').count();
-                return Err(invalid(line, Some(name), "is there twice: a name has one price".to_owned()));
+                let line = 1 + json
+                    .get(..offset(json, value))
+                    .unwrap_or_default()
+                    .matches('\n')
+                    .count();
+                return Err(invalid(
+                    line,
+                    Some(name),
+                    "is there twice: a name has one price".to_owned(),
+                ));
             }
             // The specimen in the file, and its rules for names.
             if name == "sample_spec" || name == "fallback_generalizations" {
@@ -58,7 +70,10 @@ impl PriceTable {
                 });
                 continue;
             };
-            if let Some(Ok(model)) = members.get("alias_of").map(|value| serde_json::from_str::<String>(value.get())) {
+            if let Some(Ok(model)) = members
+                .get("alias_of")
+                .map(|value| serde_json::from_str::<String>(value.get()))
+            {
                 table = table.with_alias(name, model);
                 continue;
             }
@@ -75,7 +90,11 @@ impl PriceTable {
             }));
         }
         if table.models().next().is_none() {
-            return Err(invalid(1, None, "no model in it has prices that can be read".to_owned()));
+            return Err(invalid(
+                1,
+                None,
+                "no model in it has prices that can be read".to_owned(),
+            ));
         }
         Ok(table.without(left_out))
     }
@@ -91,7 +110,10 @@ struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {
     fn get(&self, name: &str) -> Option<&RawValue> {
-        self.0.iter().find(|(member, _)| member == name).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(member, _)| member == name)
+            .map(|(_, value)| *value)
     }
 }
 
@@ -137,13 +159,31 @@ const CHEAPER: [(&str, Part); 2] = [
 
 /// Members that hold for some requests only, or do not add to what a request costs.
 const NOT_APPLIED: [(&str, &str); 7] = [
-    ("fedramp_uplift_multiplier", "holds in some regions only and is not applied"),
-    ("regional_endpoint_uplift_multiplier", "holds in some regions only and is not applied"),
-    ("regional_processing_uplift_multiplier_eu", "holds in some regions only and is not applied"),
-    ("regional_processing_uplift_multiplier_us", "holds in some regions only and is not applied"),
-    ("provider_specific_entry", "holds for some requests only and is not applied"),
+    (
+        "fedramp_uplift_multiplier",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "regional_endpoint_uplift_multiplier",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "regional_processing_uplift_multiplier_eu",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "regional_processing_uplift_multiplier_us",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "provider_specific_entry",
+        "holds for some requests only and is not applied",
+    ),
     ("off_peak_pricing", "holds at some hours only and is not applied"),
-    ("search_free_requests", "is a quota of the account and is not applied"),
+    (
+        "search_free_requests",
+        "is a quota of the account and is not applied",
+    ),
 ];
 
 const NOT_EXPRESSED: &str = "is a price that a table cannot express: give the model prices of your own";
@@ -227,11 +267,15 @@ impl Model {
             return self.leave_out(member, "is not a list of tiers", false);
         };
         for tier in &tiers {
-            let range = tier.get("range").map(|range| serde_json::from_str::<Vec<&RawValue>>(range.get()));
+            let range = tier
+                .get("range")
+                .map(|range| serde_json::from_str::<Vec<&RawValue>>(range.get()));
             let Some(Ok([from, ..])) = range.as_ref().map(|range| range.as_deref()) else {
                 return self.leave_out(member, "has a tier without a range", false);
             };
-            let from = decimal(from.get()).and_then(|from| from.scaled(0)).map(u64::try_from);
+            let from = decimal(from.get())
+                .and_then(|from| from.scaled(0))
+                .map(u64::try_from);
             let Some(Ok(from)) = from else {
                 return self.leave_out(member, "has a range that is not a number of tokens", false);
             };
@@ -344,7 +388,11 @@ fn fill(rates: &mut Rates, base: &Rates) -> Option<()> {
 
 /// A number, also in quotes.
 fn decimal(text: &str) -> Option<Decimal> {
-    Decimal::read(text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text))
+    Decimal::read(
+        text.strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .unwrap_or(text),
+    )
 }
 
 /// What the name of a member says: `cache_read_input_token_cost_above_272k_tokens_flex`.

@@ -243,10 +243,10 @@ impl Part {
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ToolCall(name) => write!(f, "tool_calls.{name}"),
-            part => f.write_str(part.key().unwrap_or_default()),
+        if let Self::ToolCall(name) = self {
+            return write!(f, "tool_calls.{name}");
         }
+        f.write_str(self.key().unwrap_or_default())
     }
 }
 
@@ -267,7 +267,10 @@ mod tests {
     fn a_bound_and_a_fallback_are_of_the_same_side() {
         for part in Part::ALL {
             assert_eq!(part.bounded_as().side(), part.side(), "{part}");
-            assert!(part.fallback().is_none_or(|other| other.side() == part.side()), "{part}");
+            assert!(
+                part.fallback().is_none_or(|other| other.side() == part.side()),
+                "{part}"
+            );
         }
     }
 }

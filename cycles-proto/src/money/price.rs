@@ -31,7 +31,9 @@ impl Price {
     pub(super) fn times(self, factor: &Decimal) -> Option<Self> {
         const FINE: u128 = 10_u128.pow(6);
         let millionths = factor.scaled(6)?;
-        self.0.checked_mul(millionths).map(|price| Self(price.div_ceil(FINE)))
+        self.0
+            .checked_mul(millionths)
+            .map(|price| Self(price.div_ceil(FINE)))
     }
 
     /// The price of one, if this is the price of `many`.

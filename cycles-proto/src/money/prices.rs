@@ -141,11 +141,15 @@ impl Prices {
         };
         match tier {
             None => Ok(of(&self.standard)),
-            Some(name) => self.tiers.get(name).map(of).ok_or_else(|| PriceError::NoServiceTier {
-                model: self.model.clone(),
-                tier: crate::text::shortened(name),
-                tiers: self.tiers().collect::<Vec<_>>().join(", "),
-            }),
+            Some(name) => self
+                .tiers
+                .get(name)
+                .map(of)
+                .ok_or_else(|| PriceError::NoServiceTier {
+                    model: self.model.clone(),
+                    tier: crate::text::shortened(name),
+                    tiers: self.tiers().collect::<Vec<_>>().join(", "),
+                }),
         }
     }
 
@@ -220,7 +224,8 @@ impl BySize {
 
     /// The ranges of sizes, from the tokens before each to its last one, with the rates above; `None` for the base's.
     pub(super) fn segments(&self) -> impl Iterator<Item = (u64, u64, Option<&Rates>)> {
-        let starts = core::iter::once((0, None)).chain(self.above.iter().map(|(at, rates)| (*at, Some(rates))));
+        let starts =
+            core::iter::once((0, None)).chain(self.above.iter().map(|(at, rates)| (*at, Some(rates))));
         let ends = self.above.keys().copied().chain([u64::MAX]);
         starts.zip(ends).map(|((from, rates), to)| (from, to, rates))
     }
@@ -258,7 +263,11 @@ impl Schedule<'_> {
             Some(above) => above.price(Some(&self.own.base), part),
             None => self.own.base.price(None, part),
         };
-        let counted = || self.standard.price(None, part).filter(|_| part.side() == Side::Count);
+        let counted = || {
+            self.standard
+                .price(None, part)
+                .filter(|_| part.side() == Side::Count)
+        };
         own.or_else(counted).ok_or_else(|| PriceError::NoPrice {
             model: self.model.to_owned(),
             part: part.clone(),
@@ -267,12 +276,17 @@ impl Schedule<'_> {
 
     /// Whether the part has a price of its own at any size, other than 0.
     pub(super) fn prices_part(&self, part: &Part) -> bool {
-        self.parts().any(|(other, price)| other == part && !price.is_free())
+        self.parts()
+            .any(|(other, price)| other == part && !price.is_free())
     }
 
     /// All parts with a price of their own, at any size.
     pub(super) fn parts(&self) -> impl Iterator<Item = (&Part, Price)> {
-        let counted = self.standard.0.iter().filter(|(part, _)| part.side() == Side::Count);
+        let counted = self
+            .standard
+            .0
+            .iter()
+            .filter(|(part, _)| part.side() == Side::Count);
         let own = core::iter::once(&self.own.base).chain(self.own.above.values());
         own.flat_map(|rates| &rates.0)
             .chain(counted)

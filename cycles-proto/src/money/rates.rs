@@ -13,7 +13,9 @@ pub struct Rates(pub(super) BTreeMap<Part, Price>);
 impl Rates {
     /// Creates prices for input and output, in US dollars per million tokens.
     pub fn new(input: Usd, output: Usd) -> Self {
-        Self::default().with(Part::Input, input).with(Part::Output, output)
+        Self::default()
+            .with(Part::Input, input)
+            .with(Part::Output, output)
     }
 
     /// Sets the price of a part: US dollars per million tokens or characters, or for one of anything else.
@@ -42,6 +44,8 @@ impl Rates {
 
     /// Whether tokens of this side cost anything.
     pub(super) fn charges(&self, side: Side) -> bool {
-        self.0.iter().any(|(part, price)| part.side() == side && !price.is_free())
+        self.0
+            .iter()
+            .any(|(part, price)| part.side() == side && !price.is_free())
     }
 }

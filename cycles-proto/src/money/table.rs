@@ -97,7 +97,7 @@ impl PriceTable {
         self
     }
 
-    /// The version, in words that the author chose.
+    /// The version, a text of its author's choice.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -133,9 +133,15 @@ impl PriceTable {
             return format!(": `{}` {}", shortened(&left.member), left.problem);
         }
         // A dated model, `gpt-4o-2024-08-06`, begins with its name.
-        let begins = |known: &&String| name.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with(['-', '@', ':']));
+        let begins = |known: &&String| {
+            name.strip_prefix(known.as_str())
+                .is_some_and(|rest| rest.starts_with(['-', '@', ':']))
+        };
         match self.models.keys().filter(begins).max_by_key(|known| known.len()) {
-            Some(known) => format!(": if it costs the same as `{}`, make it an alias of that", shortened(known)),
+            Some(known) => format!(
+                ": if it costs the same as `{}`, make it an alias of that",
+                shortened(known)
+            ),
             None => String::new(),
         }
     }
@@ -158,49 +164,6 @@ impl PriceTable {
     }
 }
 
-<<<<<<< HEAD
-/// Why there is no price.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PriceError {
-    /// The table does not have the model.
-    #[error("the price table `{version}` has no model `{model}`")]
-    #[non_exhaustive]
-    UnknownModel {
-        /// The model.
-        model: String,
-        /// The version of the table.
-        version: String,
-    },
-    /// The cost is more than an amount can hold.
-    #[error("the usage of the model `{0}` costs more than 92233720368.54775807 US dollars")]
-    TooMuch(String),
-    /// The text is not a price table.
-    #[error(
-        "the price table cannot be read: line {line}{}{}: {problem}",
-        named(", model", model),
-        named(", key", key)
-    )]
-    #[non_exhaustive]
-    Invalid {
-        /// The line, counted from 1.
-        line: usize,
-        /// The model that the error is about.
-        model: Option<String>,
-        /// The key that the error is about.
-        key: Option<String>,
-        /// What is wrong, and how to fix it.
-        problem: String,
-    },
-}
-
-fn named(what: &str, name: &Option<String>) -> String {
-    name.as_ref()
-        .map_or_else(String::new, |name| format!("{what} `{name}`"))
-}
-
-=======
->>>>>>> 5c7aa09 (wip prices)
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,7 +182,11 @@ mod tests {
             .with_alias("m-2026-01-01", "m")
             .with_alias("n", "m");
         assert_eq!(table.models().count(), 2);
-        let cost = |name| table.estimate(name, &Bounds::tokens(1, 0)).map(|amount| amount.amount);
+        let cost = |name| {
+            table
+                .estimate(name, &Bounds::tokens(1, 0))
+                .map(|amount| amount.amount)
+        };
         assert_eq!(cost("m"), Ok(200));
         assert_eq!(cost("m-2026-01-01"), Ok(200));
         assert_eq!(cost("n"), Ok(300), "its own name goes first");
@@ -234,7 +201,9 @@ mod tests {
 
     #[test]
     fn a_dated_name_is_told_what_it_could_be_an_alias_of() {
-        let table = PriceTable::new("v1").with_model("m", prices(1)).with_model("m-mini", prices(1));
+        let table = PriceTable::new("v1")
+            .with_model("m", prices(1))
+            .with_model("m-mini", prices(1));
         assert_eq!(
             table.model("m-mini-2026-03-05").unwrap_err().to_string(),
             "the price table `v1` has no model `m-mini-2026-03-05`: if it costs the same as `m-mini`, make it an alias of that"

@@ -47,13 +47,18 @@ impl FromStr for PriceTable {
         for (name, value) in models.iter() {
             let place = place.at(name.span()).model(name.get_ref());
             let model = place.model_of(place.table(value)?)?;
-            for (name, span) in core::iter::once((name.get_ref().to_string(), name.span())).chain(model.aliases.clone()) {
+            for (name, span) in
+                core::iter::once((name.get_ref().to_string(), name.span())).chain(model.aliases.clone())
+            {
                 let place = place.at(span);
                 if name.trim().is_empty() {
                     return Err(place.invalid("has no name: write the name that the program asks for"));
                 }
                 if !names.insert(name.clone()) {
-                    return Err(place.invalid(format!("`{}` names two models: a name has one price", shortened(&name))));
+                    return Err(place.invalid(format!(
+                        "`{}` names two models: a name has one price",
+                        shortened(&name)
+                    )));
                 }
             }
             for (alias, _) in model.aliases {
@@ -162,7 +167,9 @@ impl<'a> Place<'a> {
         let members = self.members(table, Level::Model)?;
         let rates = members.rates;
         if rates.0.is_empty() {
-            return Err(self.invalid("has no price: write at least `input` and `output`, in US dollars per million tokens"));
+            return Err(self.invalid(
+                "has no price: write at least `input` and `output`, in US dollars per million tokens",
+            ));
         }
         for (one, other) in [(Part::Input, Part::Output), (Part::Output, Part::Input)] {
             if rates.0.contains_key(&one) && !rates.0.contains_key(&other) {
@@ -174,7 +181,9 @@ impl<'a> Place<'a> {
         let mut tiers = BTreeMap::new();
         if let Some((place, table)) = members.service_tiers {
             for (name, value) in table.iter() {
-                let place = place.at(name.span()).owned_key(format!("service_tiers.{}", name.get_ref()));
+                let place = place
+                    .at(name.span())
+                    .owned_key(format!("service_tiers.{}", name.get_ref()));
                 let Some(tier) = service_tier(name.get_ref()) else {
                     return Err(place.invalid("is the model itself: write its prices there"));
                 };
@@ -229,7 +238,7 @@ impl<'a> Place<'a> {
     fn by_size(
         &self,
         base: Rates,
-        above: Option<(Place<'a>, &'a Spanned<DeValue<'_>>)>,
+        above: Option<(Self, &'a Spanned<DeValue<'_>>)>,
         standard: Option<&BySize>,
     ) -> Result<BySize, PriceError> {
         let mut by_size = BySize {
@@ -240,14 +249,18 @@ impl<'a> Place<'a> {
             return Ok(by_size);
         };
         let Some(list) = value.get_ref().as_array() else {
-            return Err(place.invalid("must be written as [[models.\"gpt-5.4\".above]], once for each threshold"));
+            return Err(
+                place.invalid("must be written as [[models.\"gpt-5.4\".above]], once for each threshold")
+            );
         };
         let mut is_marginal = standard.map(|standard| standard.is_marginal);
         for item in list.iter() {
             let place = place.at(item.span());
             let members = place.members(place.table(item)?, Level::Above)?;
             let Some(tokens) = members.tokens else {
-                return Err(place.invalid("has no `tokens`: write the size of a prompt above which its prices hold"));
+                return Err(
+                    place.invalid("has no `tokens`: write the size of a prompt above which its prices hold")
+                );
             };
             let this = members.is_marginal.unwrap_or_default();
             if *is_marginal.get_or_insert(this) != this {
@@ -277,7 +290,9 @@ impl<'a> Place<'a> {
             match (key, level) {
                 ("tool_calls", _) => {
                     for (tool, value) in place.table(value)?.iter() {
-                        let place = place.at(value.span()).owned_key(format!("tool_calls.{}", tool.get_ref()));
+                        let place = place
+                            .at(value.span())
+                            .owned_key(format!("tool_calls.{}", tool.get_ref()));
                         let part = Part::tool_call(tool.get_ref().to_string());
                         let price = place.price(value, &part)?;
                         members.rates = members.rates.with(part, price);
@@ -311,7 +326,9 @@ impl<'a> Place<'a> {
 
     fn names(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<(String, Range<usize>)>, PriceError> {
         let list = value.get_ref().as_array().map(|list| {
-            let names = list.iter().map(|name| Some((name.get_ref().as_str()?.to_owned(), name.span())));
+            let names = list
+                .iter()
+                .map(|name| Some((name.get_ref().as_str()?.to_owned(), name.span())));
             names.collect::<Option<Vec<_>>>()
         });
         list.flatten()
@@ -329,7 +346,8 @@ impl<'a> Place<'a> {
         match value.get_ref().as_str() {
             Some("request") => Ok(false),
             Some("part") => Ok(true),
-            _ => Err(self.invalid("must be \"request\" (the whole of it costs this) or \"part\" (the tokens above)")),
+            _ => Err(self
+                .invalid("must be \"request\" (the whole of it costs this) or \"part\" (the tokens above)")),
         }
     }
 
@@ -337,7 +355,9 @@ impl<'a> Place<'a> {
         let number = digits(value.get_ref()).and_then(Decimal::read);
         number
             .filter(|factor| (-2..=3).contains(&factor.point()) && factor.has_at_most_decimals(6))
-            .ok_or_else(|| self.invalid("must be a number with at most six decimals, as in 0.5 for half the price"))
+            .ok_or_else(|| {
+                self.invalid("must be a number with at most six decimals, as in 0.5 for half the price")
+            })
     }
 
     fn price(&self, value: &Spanned<DeValue<'_>>, part: &Part) -> Result<Usd, PriceError> {
@@ -480,20 +500,44 @@ small = { input = "0.15", output = 0.60 }
                 3,
                 "key `input`: `92233720369` is not an amount",
             ),
-            ("", 2, "model `m`: has no price: write at least `input` and `output`"),
+            (
+                "",
+                2,
+                "model `m`: has no price: write at least `input` and `output`",
+            ),
             ("input = 1", 2, "model `m`, key `output`: is missing"),
             ("output = 1", 2, "model `m`, key `input`: is missing"),
-            ("input = 1\noutput = 1\ntool_calls = 1", 5, "key `tool_calls`: must be a table"),
+            (
+                "input = 1\noutput = 1\ntool_calls = 1",
+                5,
+                "key `tool_calls`: must be a table",
+            ),
             (
                 "input = 1\noutput = 1\ntool_calls.search = '1 cent'",
                 5,
                 "key `tool_calls.search`: `1 cent` is not an amount",
             ),
-            ("input = 1\noutput = 1\naliases = 'n'", 5, "key `aliases`: must be a list of names"),
-            ("input = 1\noutput = 1\naliases = ['n', 'm']", 5, "`m` names two models"),
+            (
+                "input = 1\noutput = 1\naliases = 'n'",
+                5,
+                "key `aliases`: must be a list of names",
+            ),
+            (
+                "input = 1\noutput = 1\naliases = ['n', 'm']",
+                5,
+                "`m` names two models",
+            ),
             ("input = 1\noutput = 1\naliases = ['n', ' ']", 5, "has no name"),
-            ("input = 1\noutput = 1\nabove = 1", 5, "key `above`: must be written as [[models."),
-            ("input = 1\noutput = 1\nabove = [{ input = 1, output = 1 }]", 5, "key `above`: has no `tokens`"),
+            (
+                "input = 1\noutput = 1\nabove = 1",
+                5,
+                "key `above`: must be written as [[models.",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ input = 1, output = 1 }]",
+                5,
+                "key `above`: has no `tokens`",
+            ),
             (
                 "input = 1\noutput = 1\nabove = [{ tokens = 2e5, input = 1, output = 1 }]",
                 5,
@@ -544,7 +588,11 @@ small = { input = "0.15", output = 0.60 }
                 5,
                 "has `factor` and `above`",
             ),
-            ("input = 1\noutput = 1\nservice_tiers.flex = { aliases = [] }", 5, "key `aliases`: is not known"),
+            (
+                "input = 1\noutput = 1\nservice_tiers.flex = { aliases = [] }",
+                5,
+                "key `aliases`: is not known",
+            ),
             (
                 "input = 1\noutput = 1\n\ncached = 1",
                 6,

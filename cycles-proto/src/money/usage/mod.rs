@@ -97,7 +97,9 @@ impl Usage {
         let left = self.count(&whole);
         let mut usage = self;
         if count > left {
-            let problem = format!("{count} {part} tokens are more than the {left} {whole} tokens that they are part of");
+            let problem = format!(
+                "{count} {part} tokens are more than the {left} {whole} tokens that they are part of"
+            );
             usage.contradictions.push(problem);
         }
         usage.with(whole, left.saturating_sub(count)).with(part, count)
@@ -175,7 +177,8 @@ impl Usage {
             }
         }
         let counted = later.counts.iter().filter(|(part, _)| part.side() == Side::Count);
-        self.counts.extend(counted.map(|(part, count)| (part.clone(), *count)));
+        self.counts
+            .extend(counted.map(|(part, count)| (part.clone(), *count)));
         if later.service_tier.is_some() {
             self.service_tier.clone_from(&later.service_tier);
         }
@@ -185,7 +188,11 @@ impl Usage {
 
     /// The metrics for a commit: all input tokens, and all output tokens including reasoning.
     pub fn metrics(&self) -> CyclesMetrics {
-        let tokens = |side| self.knows(side).then(|| i64::try_from(self.sum(side)).ok()).flatten();
+        let tokens = |side| {
+            self.knows(side)
+                .then(|| i64::try_from(self.sum(side)).ok())
+                .flatten()
+        };
         CyclesMetrics {
             tokens_input: tokens(Side::Input),
             tokens_output: tokens(Side::Output),
@@ -214,7 +221,8 @@ impl Usage {
     fn take(&mut self, side: Side, other: &Self) {
         self.counts.retain(|part, _| part.side() != side);
         let theirs = other.counts.iter().filter(|(part, _)| part.side() == side);
-        self.counts.extend(theirs.map(|(part, count)| (part.clone(), *count)));
+        self.counts
+            .extend(theirs.map(|(part, count)| (part.clone(), *count)));
         match side {
             Side::Input => self.knows_input = other.knows_input,
             Side::Output => self.knows_output = other.knows_output,

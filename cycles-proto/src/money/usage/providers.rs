@@ -23,35 +23,59 @@ impl Usage {
             // Embeddings have no answer; some servers give the total only.
             Some(total?.saturating_sub(input?))
         });
-        let details = usage.first(&["prompt_tokens_details", "input_tokens_details", "input_token_details"]);
+        let details = usage.first(&[
+            "prompt_tokens_details",
+            "input_tokens_details",
+            "input_token_details",
+        ]);
         let cached = details.first(&["cached_tokens_details"]);
         let (audio, image) = (details.count("audio_tokens"), details.count("image_tokens"));
         let from_cache = details.number(&["cached_tokens"]);
         let from_cache = from_cache.unwrap_or_else(|| usage.count("prompt_cache_hit_tokens"));
         let (cached_audio, cached_image) = (cached.count("audio_tokens"), cached.count("image_tokens"));
-        let cached_text = from_cache.saturating_sub(cached_audio).saturating_sub(cached_image);
+        let cached_text = from_cache
+            .saturating_sub(cached_audio)
+            .saturating_sub(cached_image);
         let written = details.count("cache_write_tokens");
         let mut read = Self::unknown();
-        read.input(input, &[
-            (Part::AudioInput, audio.saturating_sub(cached_audio)),
-            (Part::ImageInput, image.saturating_sub(cached_image)),
-            (Part::CachedAudioInput, cached_audio),
-            (Part::CachedImageInput, cached_image),
-            (Part::CacheWrite(CacheLifetime::Default), written),
-            (Part::CachedInput, cached_text),
+        read.input(
+            input,
+            &[
+                (Part::AudioInput, audio.saturating_sub(cached_audio)),
+                (Part::ImageInput, image.saturating_sub(cached_image)),
+                (Part::CachedAudioInput, cached_audio),
+                (Part::CachedImageInput, cached_image),
+                (Part::CacheWrite(CacheLifetime::Default), written),
+                (Part::CachedInput, cached_text),
+            ],
+        );
+        let details = usage.first(&[
+            "completion_tokens_details",
+            "output_tokens_details",
+            "output_token_details",
         ]);
-        let details = usage.first(&["completion_tokens_details", "output_tokens_details", "output_token_details"]);
-        read.output(output, &[
-            (Part::AudioOutput, details.count("audio_tokens")),
-            (Part::ImageOutput, details.count("image_tokens")),
-            (Part::Reasoning, details.count("reasoning_tokens")),
-        ]);
+        read.output(
+            output,
+            &[
+                (Part::AudioOutput, details.count("audio_tokens")),
+                (Part::ImageOutput, details.count("image_tokens")),
+                (Part::Reasoning, details.count("reasoning_tokens")),
+            ],
+        );
         // Transcriptions that are priced by time.
         if let Some(seconds) = usage.number(&["seconds"]) {
-            read = read.with(Part::InputSecond, seconds).with(Part::Input, 0).with(Part::Output, 0);
+            read = read
+                .with(Part::InputSecond, seconds)
+                .with(Part::Input, 0)
+                .with(Part::Output, 0);
         }
-        for (kind, tool) in [("web_search_call", "web_search"), ("file_search_call", "file_search")] {
-            let calls = response.list("output").filter(|item| item.text("type") == Some(kind));
+        for (kind, tool) in [
+            ("web_search_call", "web_search"),
+            ("file_search_call", "file_search"),
+        ] {
+            let calls = response
+                .list("output")
+                .filter(|item| item.text("type") == Some(kind));
             read.tool_calls(tool, u64::try_from(calls.count()).unwrap_or(u64::MAX));
         }
         read.told_tier(response.text("service_tier"))
@@ -111,13 +135,18 @@ impl Usage {
         let answer = json(answer);
         let answer = Node(&answer);
         let usage = answer.object("usageMetadata").unwrap_or(answer);
-        let (tools, thoughts) = (usage.count("toolUsePromptTokenCount"), usage.count("thoughtsTokenCount"));
+        let (tools, thoughts) = (
+            usage.count("toolUsePromptTokenCount"),
+            usage.count("thoughtsTokenCount"),
+        );
         let prompt = usage.number(&["promptTokenCount"]);
         let input = prompt.map(|prompt| prompt.saturating_add(tools));
-        let output = usage.number(&["candidatesTokenCount", "responseTokenCount"]).or_else(|| {
-            let rest = usage.number(&["totalTokenCount"])?.saturating_sub(input?);
-            Some(rest.saturating_sub(thoughts))
-        });
+        let output = usage
+            .number(&["candidatesTokenCount", "responseTokenCount"])
+            .or_else(|| {
+                let rest = usage.number(&["totalTokenCount"])?.saturating_sub(input?);
+                Some(rest.saturating_sub(thoughts))
+            });
         let of = |lists: &[&str], kind: &str| {
             let items = lists.iter().flat_map(|list| usage.list(list));
             let items = items.filter(|item| item.text("modality") == Some(kind));
@@ -127,27 +156,43 @@ impl Usage {
         let cached = ["cacheTokensDetails"];
         let (cached_audio, cached_image) = (of(&cached, "AUDIO"), of(&cached, "IMAGE"));
         let from_cache = usage.count("cachedContentTokenCount");
-        let cached_text = from_cache.saturating_sub(cached_audio).saturating_sub(cached_image);
+        let cached_text = from_cache
+            .saturating_sub(cached_audio)
+            .saturating_sub(cached_image);
         let mut read = Self::unknown();
-        read.input(input, &[
-            (Part::AudioInput, of(&prompts, "AUDIO").saturating_sub(cached_audio)),
-            (Part::VideoInput, of(&prompts, "VIDEO")),
-            (Part::ImageInput, of(&prompts, "IMAGE").saturating_sub(cached_image)),
-            (Part::CachedAudioInput, cached_audio),
-            (Part::CachedImageInput, cached_image),
-            (Part::CachedInput, cached_text),
-        ]);
+        read.input(
+            input,
+            &[
+                (
+                    Part::AudioInput,
+                    of(&prompts, "AUDIO").saturating_sub(cached_audio),
+                ),
+                (Part::VideoInput, of(&prompts, "VIDEO")),
+                (
+                    Part::ImageInput,
+                    of(&prompts, "IMAGE").saturating_sub(cached_image),
+                ),
+                (Part::CachedAudioInput, cached_audio),
+                (Part::CachedImageInput, cached_image),
+                (Part::CachedInput, cached_text),
+            ],
+        );
         let answers = ["candidatesTokensDetails", "responseTokensDetails"];
-        read.output(output, &[
-            (Part::AudioOutput, of(&answers, "AUDIO")),
-            (Part::VideoOutput, of(&answers, "VIDEO")),
-            (Part::ImageOutput, of(&answers, "IMAGE")),
-        ]);
+        read.output(
+            output,
+            &[
+                (Part::AudioOutput, of(&answers, "AUDIO")),
+                (Part::VideoOutput, of(&answers, "VIDEO")),
+                (Part::ImageOutput, of(&answers, "IMAGE")),
+            ],
+        );
         if read.knows_output {
             read = read.with(Part::Reasoning, thoughts);
         }
         let traffic = usage.text("trafficType").map(str::to_ascii_lowercase);
-        let traffic = traffic.as_deref().map(|name| name.strip_prefix("on_demand_").unwrap_or(name));
+        let traffic = traffic
+            .as_deref()
+            .map(|name| name.strip_prefix("on_demand_").unwrap_or(name));
         read.told_tier(usage.text("serviceTier").or(traffic))
     }
 
@@ -158,20 +203,32 @@ impl Usage {
         let answer = Node(&answer);
         let event = answer.object("metadata").unwrap_or(answer);
         let usage = event.object("usage").unwrap_or(event);
-        let details = usage.list("cacheDetails").filter(|item| item.text("ttl") == Some("1h"));
+        let details = usage
+            .list("cacheDetails")
+            .filter(|item| item.text("ttl") == Some("1h"));
         let hour = details.fold(0_u64, |sum, item| sum.saturating_add(item.count("inputTokens")));
         let mut read = Self::unknown();
         if let Some(input) = usage.number(&["inputTokens"]) {
-            let written = usage.number(&["cacheWriteInputTokens", "cacheWriteInputTokenCount"]).unwrap_or_default();
-            let cached = usage.number(&["cacheReadInputTokens", "cacheReadInputTokenCount"]).unwrap_or_default();
+            let written = usage
+                .number(&["cacheWriteInputTokens", "cacheWriteInputTokenCount"])
+                .unwrap_or_default();
+            let cached = usage
+                .number(&["cacheReadInputTokens", "cacheReadInputTokenCount"])
+                .unwrap_or_default();
             read = read
                 .with(Part::Input, input)
                 .with(Part::CachedInput, cached)
-                .with(Part::CacheWrite(CacheLifetime::Default), written.saturating_sub(hour))
+                .with(
+                    Part::CacheWrite(CacheLifetime::Default),
+                    written.saturating_sub(hour),
+                )
                 .with(Part::CacheWrite(CacheLifetime::OneHour), hour);
         }
         read.output(usage.number(&["outputTokens"]), &[]);
-        read.tool_calls("web_search", usage.first(&["serverToolUsage"]).count("webSearchRequests"));
+        read.tool_calls(
+            "web_search",
+            usage.first(&["serverToolUsage"]).count("webSearchRequests"),
+        );
         let tier = event.object("serviceTier").and_then(|tier| tier.text("type"));
         read.told_tier(tier.or_else(|| event.text("serviceTier")))
     }
@@ -275,7 +332,11 @@ impl<'a> Node<'a> {
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| {
         let float = value.as_f64().filter(|float| (0.0..9e15).contains(float))?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in range and whole")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is in range and whole"
+        )]
         let whole = float.ceil() as u64;
         Some(whole)
     })

@@ -14,9 +14,14 @@ const LIFETIMES: [CacheLifetime; 3] = [
 fn members(bound: &Part, longest: Option<CacheLifetime>) -> Vec<Part> {
     match bound {
         Part::Input => {
-            let writes = LIFETIMES.into_iter().filter(|lifetime| longest.is_some_and(|longest| *lifetime <= longest));
+            let writes = LIFETIMES
+                .into_iter()
+                .filter(|lifetime| longest.is_some_and(|longest| *lifetime <= longest));
             let writes = writes.map(Part::CacheWrite);
-            [Part::Input, Part::CachedInput].into_iter().chain(writes).collect()
+            [Part::Input, Part::CachedInput]
+                .into_iter()
+                .chain(writes)
+                .collect()
         }
         Part::AudioInput => vec![Part::AudioInput, Part::CachedAudioInput],
         Part::ImageInput => vec![Part::ImageInput, Part::CachedImageInput],
@@ -73,7 +78,10 @@ impl Dice {
 
     fn rates(&mut self, is_full: bool) -> Rates {
         let mut rates = Rates::default();
-        for part in bounded().iter().flat_map(|bound| members(bound, Some(CacheLifetime::TwelveHours))) {
+        for part in bounded()
+            .iter()
+            .flat_map(|bound| members(bound, Some(CacheLifetime::TwelveHours)))
+        {
             if is_full || !self.one_in(3) {
                 rates = rates.with(part, self.price());
             }
@@ -140,17 +148,31 @@ fn case(dice: &mut Dice) -> Case {
             usage = usage.with(part.clone(), used);
         }
     }
-    Case { prices, bounds, usage }
+    Case {
+        prices,
+        bounds,
+        usage,
+    }
 }
 
 #[test]
 fn no_usage_within_the_bounds_costs_more_than_the_estimate() {
-    let from = std::env::var("CYCLES_PRICES_SEED").ok().map_or(1, |seed| seed.parse().unwrap());
-    let count = std::env::var("CYCLES_PRICES").ok().map_or(20_000, |count| count.parse::<u64>().unwrap());
+    let from = std::env::var("CYCLES_PRICES_SEED")
+        .ok()
+        .map_or(1, |seed| seed.parse().unwrap());
+    let count = std::env::var("CYCLES_PRICES")
+        .ok()
+        .map_or(20_000, |count| count.parse::<u64>().unwrap());
     let (mut compared, mut tight) = (0_u64, 0_u64);
     for seed in from..from + count {
-        let Case { prices, bounds, usage } = case(&mut Dice(Seed::new(seed)));
-        let Ok(estimate) = prices.estimate(&bounds) else { continue };
+        let Case {
+            prices,
+            bounds,
+            usage,
+        } = case(&mut Dice(Seed::new(seed)));
+        let Ok(estimate) = prices.estimate(&bounds) else {
+            continue;
+        };
         let cost = match prices.cost(&usage) {
             Ok(cost) => cost,
             // Nothing was used, or a shorter cache write has no price.
@@ -164,7 +186,10 @@ fn no_usage_within_the_bounds_costs_more_than_the_estimate() {
             "CYCLES_PRICES=1 CYCLES_PRICES_SEED={seed}: {cost} is more than {estimate}\n{prices:#?}\n{bounds:?}\n{usage:?}"
         );
     }
-    assert!(count < 1_000 || compared > count / 4, "only {compared} of {count} could be compared");
+    assert!(
+        count < 1_000 || compared > count / 4,
+        "only {compared} of {count} could be compared"
+    );
     assert!(count < 1_000 || tight > 0, "no estimate was ever reached");
 }
 
@@ -178,46 +203,86 @@ fn an_estimate_is_the_dearest_that_the_bounds_allow() {
         .with(WRITE_1H, Usd::dollars(6))
         .with(Part::Reasoning, Usd::dollars(20))
         .with(Part::tool_call("web_search"), Usd::cents(1))
-        .above(200_000, Rates::new(Usd::dollars(5), Usd::dollars(20)).with(WRITE, Usd::dollars(7)).with(WRITE_1H, Usd::dollars(10)))
-        .service_tier("batch", Rates::new(Usd::dollars(1), Usd::dollars(7)).with(WRITE, Usd::dollars(2)));
+        .above(
+            200_000,
+            Rates::new(Usd::dollars(5), Usd::dollars(20))
+                .with(WRITE, Usd::dollars(7))
+                .with(WRITE_1H, Usd::dollars(10)),
+        )
+        .service_tier(
+            "batch",
+            Rates::new(Usd::dollars(1), Usd::dollars(7)).with(WRITE, Usd::dollars(2)),
+        );
     for (bounds, microcents) in [
         // 1,000 × 3 + 100 × 20
         (Bounds::tokens(1_000, 100).nothing_else(), 500_000),
         // 1,000 × 3.75 + 100 × 20
-        (Bounds::tokens(1_000, 100).cache_writes(CacheLifetime::Default).nothing_else(), 575_000),
+        (
+            Bounds::tokens(1_000, 100)
+                .cache_writes(CacheLifetime::Default)
+                .nothing_else(),
+            575_000,
+        ),
         // 1,000 × 6 + 100 × 20
-        (Bounds::tokens(1_000, 100).cache_writes(CacheLifetime::OneHour).nothing_else(), 800_000),
+        (
+            Bounds::tokens(1_000, 100)
+                .cache_writes(CacheLifetime::OneHour)
+                .nothing_else(),
+            800_000,
+        ),
         // and three searches
-        (Bounds::tokens(1_000, 100).with(Part::tool_call("web_search"), 3).nothing_else(), 3_500_000),
+        (
+            Bounds::tokens(1_000, 100)
+                .with(Part::tool_call("web_search"), 3)
+                .nothing_else(),
+            3_500_000,
+        ),
         // 1,000 × 2 + 100 × 7: the tier gives reasoning no price, so it costs as the answer
-        (Bounds::tokens(1_000, 100).cache_writes(CacheLifetime::Default).service_tier("batch").nothing_else(), 270_000),
+        (
+            Bounds::tokens(1_000, 100)
+                .cache_writes(CacheLifetime::Default)
+                .service_tier("batch")
+                .nothing_else(),
+            270_000,
+        ),
         // 200,000 × 3 + 100 × 20: not above
         (Bounds::tokens(200_000, 100).nothing_else(), 60_200_000),
         // 200,001 × 5 + 100 × 20
         (Bounds::tokens(200_001, 100).nothing_else(), 100_200_500),
     ] {
-        assert_eq!(prices.estimate(&bounds), Ok(Amount::usd_microcents(microcents)), "{bounds:?}");
+        assert_eq!(
+            prices.estimate(&bounds),
+            Ok(Amount::usd_microcents(microcents)),
+            "{bounds:?}"
+        );
     }
 }
 
 #[test]
 fn long_prompts_that_are_cheaper_do_not_make_the_estimate_too_low() {
-    let prices = Prices::new(Usd::dollars(3), Usd::dollars(15)).above(1_000, Rates::new(Usd::dollars(1), Usd::dollars(5)));
+    let prices = Prices::new(Usd::dollars(3), Usd::dollars(15))
+        .above(1_000, Rates::new(Usd::dollars(1), Usd::dollars(5)));
     let bounds = Bounds::tokens(1_500, 100);
     // A prompt of 1,000 tokens costs more than one of 1,500: 1,000 × 3 + 100 × 15.
     assert_eq!(prices.estimate(&bounds), Ok(Amount::usd_microcents(450_000)));
-    assert_eq!(prices.cost(&Usage::tokens(1_000, 100)), Ok(Amount::usd_microcents(450_000)));
+    assert_eq!(
+        prices.cost(&Usage::tokens(1_000, 100)),
+        Ok(Amount::usd_microcents(450_000))
+    );
 }
 
 #[test]
 fn a_bound_that_the_prices_need_is_asked_for() {
     let plain = Prices::new(Usd::dollars(1), Usd::dollars(2));
-    let estimate = |prices: &Prices, bounds: &Bounds| prices.estimate(bounds).map_err(|error| error.to_string());
+    let estimate =
+        |prices: &Prices, bounds: &Bounds| prices.estimate(bounds).map_err(|error| error.to_string());
     let bounds = Bounds::tokens(10, 10);
     assert!(estimate(&plain, &bounds).is_ok(), "nothing else has a price");
     for (prices, words, with) in [
         (
-            plain.clone().with(Part::CacheWrite(CacheLifetime::Default), Usd::dollars(2)),
+            plain
+                .clone()
+                .with(Part::CacheWrite(CacheLifetime::Default), Usd::dollars(2)),
             "the prices depend on how long it may write to the cache: add `.cache_writes(CacheLifetime::Default)` to the bounds, or `.nothing_else()`",
             bounds.clone().cache_writes(CacheLifetime::Default),
         ),
@@ -232,7 +297,9 @@ fn a_bound_that_the_prices_need_is_asked_for() {
             bounds.clone().with(Part::tool_call("web_search"), 2),
         ),
         (
-            plain.clone().service_tier("flex", Rates::new(Usd::cents(50), Usd::dollars(1))),
+            plain
+                .clone()
+                .service_tier("flex", Rates::new(Usd::cents(50), Usd::dollars(1))),
             "the prices depend on the service tier (standard, flex): add `.service_tier(\"standard\")` to the bounds",
             bounds.clone().service_tier("flex"),
         ),
@@ -250,13 +317,29 @@ fn a_bound_that_the_prices_need_is_asked_for() {
 fn what_the_bounds_allow_must_have_a_price() {
     let prices = Prices::new(Usd::dollars(1), Usd::dollars(2));
     for (bounds, words) in [
-        (Bounds::tokens(1, 1).with(Part::tool_call("search"), 1), "no price for `tool_calls.search`"),
-        (Bounds::tokens(1, 1).cache_writes(CacheLifetime::OneHour), "no price for `cache_write_1h`"),
-        (Bounds::tokens(1, 1).service_tier("flex"), "no prices for the service tier `flex`"),
-        (Bounds::tokens(u64::MAX, u64::MAX), "the cost is more than 92233720368.54775807 US dollars"),
+        (
+            Bounds::tokens(1, 1).with(Part::tool_call("search"), 1),
+            "no price for `tool_calls.search`",
+        ),
+        (
+            Bounds::tokens(1, 1).cache_writes(CacheLifetime::OneHour),
+            "no price for `cache_write_1h`",
+        ),
+        (
+            Bounds::tokens(1, 1).service_tier("flex"),
+            "no prices for the service tier `flex`",
+        ),
+        (
+            Bounds::tokens(u64::MAX, u64::MAX),
+            "the cost is more than 92233720368.54775807 US dollars",
+        ),
     ] {
         let error = prices.estimate(&bounds).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    assert!(prices.estimate(&Bounds::tokens(1, 1).with(Part::tool_call("search"), 0)).is_ok());
+    assert!(
+        prices
+            .estimate(&Bounds::tokens(1, 1).with(Part::tool_call("search"), 0))
+            .is_ok()
+    );
 }

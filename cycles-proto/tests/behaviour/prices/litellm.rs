@@ -1,7 +1,7 @@
 //! LiteLLM's price file.
 
-use cycles_proto::money::{Bounds, CacheLifetime, Part, PriceTable, Usage};
 use cycles_proto::models::Amount;
+use cycles_proto::money::{Bounds, CacheLifetime, Part, PriceTable, Usage};
 
 const FILE: &str = r#"{
     "sample_spec": {"input_cost_per_token": 0.0, "mode": "one of: chat, embedding"},
@@ -56,16 +56,36 @@ fn the_prices_of_the_file_are_those_of_the_table() {
     let tokens = Usage::tokens;
     for (model, usage, microcents) in [
         // 500 × 2.50 + 500 × 0.25 + 100 × 15
-        ("gpt-5.4", tokens(1_000, 100).of_which(Part::CachedInput, 500), 287_500),
+        (
+            "gpt-5.4",
+            tokens(1_000, 100).of_which(Part::CachedInput, 500),
+            287_500,
+        ),
         ("gpt-5.4-latest", tokens(1_000, 100), 400_000),
         // 300,000 × 5 + 100 × 22.50
         ("gpt-5.4", tokens(300_000, 100), 150_225_000),
         ("gpt-5.4", tokens(1_000, 100).in_service_tier("batch"), 200_000),
-        ("gpt-5.4", tokens(300_000, 100).in_service_tier("batch"), 75_112_500),
+        (
+            "gpt-5.4",
+            tokens(300_000, 100).in_service_tier("batch"),
+            75_112_500,
+        ),
         ("gpt-5.4", tokens(1_000, 100).in_service_tier("priority"), 800_000),
-        ("gpt-5.4", tokens(0, 0).with(Part::tool_call("web_search"), 1), 2_000_000),
-        ("gpt-5.4", tokens(0, 0).with(Part::tool_call("web_search_low"), 1), 1_000_000),
-        ("claude", tokens(1_000, 0).of_which(Part::CacheWrite(CacheLifetime::OneHour), 1_000), 600_000),
+        (
+            "gpt-5.4",
+            tokens(0, 0).with(Part::tool_call("web_search"), 1),
+            2_000_000,
+        ),
+        (
+            "gpt-5.4",
+            tokens(0, 0).with(Part::tool_call("web_search_low"), 1),
+            1_000_000,
+        ),
+        (
+            "claude",
+            tokens(1_000, 0).of_which(Part::CacheWrite(CacheLifetime::OneHour), 1_000),
+            600_000,
+        ),
         // 256,000 × 0.05
         ("qwen", tokens(256_000, 0), 1_280_000),
         // 256,001 × 0.25
@@ -74,7 +94,11 @@ fn the_prices_of_the_file_are_those_of_the_table() {
         ("fine", tokens(3, 0), 10_001),
         ("fine", tokens(0, 1), 100),
         ("whisper", Usage::new().with(Part::InputSecond, 30), 300_000),
-        ("files", tokens(1, 1).with(Part::tool_call("file_search"), 2), 500_000),
+        (
+            "files",
+            tokens(1, 1).with(Part::tool_call("file_search"), 2),
+            500_000,
+        ),
         ("deepseek", tokens(1_000_000, 0), 30_000_000),
     ] {
         assert_eq!(cost(model, &usage), microcents, "{model}: {usage:?}");
@@ -85,8 +109,17 @@ fn the_prices_of_the_file_are_those_of_the_table() {
 fn a_price_that_a_dearer_tier_leaves_out_does_not_become_too_low() {
     // Above the threshold input costs twice as much: cached input costs as input, and a write twice as much as before.
     let write = Part::CacheWrite(CacheLifetime::Default);
-    assert_eq!(cost("claude", &Usage::tokens(200_001, 0).of_which(Part::CachedInput, 200_001)), 120_000_600);
-    assert_eq!(cost("claude", &Usage::tokens(200_001, 0).of_which(write, 200_001)), 150_000_750);
+    assert_eq!(
+        cost(
+            "claude",
+            &Usage::tokens(200_001, 0).of_which(Part::CachedInput, 200_001)
+        ),
+        120_000_600
+    );
+    assert_eq!(
+        cost("claude", &Usage::tokens(200_001, 0).of_which(write, 200_001)),
+        150_000_750
+    );
     // In a cheaper tier a part keeps its price: 0.25.
     let cached = Usage::tokens(1_000, 0).of_which(Part::CachedInput, 1_000);
     assert_eq!(cost("gpt-5.4", &cached.in_service_tier("batch")), 25_000);
@@ -100,15 +133,34 @@ fn what_cannot_be_expressed_is_listed_and_too_low_estimates_are_not_made() {
     let table = table();
     for (model, member, problem, is_kept) in [
         ("dall-e", "input_cost_per_pixel", "a table cannot express", false),
-        ("video", "output_cost_per_second_1080p", "a table cannot express", false),
-        ("per-million", "input_cost_per_token", "looks like the price of a million tokens: write 2.5e-06, if it is", false),
+        (
+            "video",
+            "output_cost_per_second_1080p",
+            "a table cannot express",
+            false,
+        ),
+        (
+            "per-million",
+            "input_cost_per_token",
+            "looks like the price of a million tokens: write 2.5e-06, if it is",
+            false,
+        ),
         ("twice", "input_cost_per_token", "is there twice", false),
         ("negative", "input_cost_per_token", "is not a price", false),
-        ("gpt-5.4", "regional_processing_uplift_multiplier_eu", "holds in some regions only", true),
+        (
+            "gpt-5.4",
+            "regional_processing_uplift_multiplier_eu",
+            "holds in some regions only",
+            true,
+        ),
         ("deepseek", "off_peak_pricing", "holds at some hours only", true),
     ] {
         let left = table.left_out().iter().find(|left| left.model == model).unwrap();
-        assert_eq!((left.member.as_str(), left.is_model_kept), (member, is_kept), "{left:?}");
+        assert_eq!(
+            (left.member.as_str(), left.is_model_kept),
+            (member, is_kept),
+            "{left:?}"
+        );
         assert!(left.problem.contains(problem), "{left:?}");
         assert_eq!(table.model(model).is_ok(), is_kept, "{model}");
     }
@@ -117,9 +169,15 @@ fn what_cannot_be_expressed_is_listed_and_too_low_estimates_are_not_made() {
         error,
         "the price table `2026-11` has no model `dall-e`: `input_cost_per_pixel` is a price that a table cannot express: give the model prices of your own"
     );
-    let own = table.with_model("dall-e", cycles_proto::money::Rates::default().with(Part::OutputImage, cycles_proto::money::Usd::cents(4)));
+    let own = table.with_model(
+        "dall-e",
+        cycles_proto::money::Rates::default().with(Part::OutputImage, cycles_proto::money::Usd::cents(4)),
+    );
     let bounds = Bounds::default().with(Part::OutputImage, 2);
-    assert_eq!(own.estimate("dall-e", &bounds), Ok(Amount::usd_microcents(8_000_000)));
+    assert_eq!(
+        own.estimate("dall-e", &bounds),
+        Ok(Amount::usd_microcents(8_000_000))
+    );
 }
 
 #[test]
@@ -145,7 +203,9 @@ fn what_is_no_such_file_is_refused() {
 #[test]
 fn hostile_text_never_panics() {
     let long = "9".repeat(100_000);
-    for value in ["1e999", "-0", "1e-400", &long, "null", "true", "[]", "{}", "\"\"", "\"x\"", "\"1e30\""] {
+    for value in [
+        "1e999", "-0", "1e-400", &long, "null", "true", "[]", "{}", "\"\"", "\"x\"", "\"1e30\"",
+    ] {
         for member in [
             "input_cost_per_token",
             "input_cost_per_token_above_99999999999999999999k_tokens",

@@ -311,13 +311,21 @@ fn each_structure_of_prices_costs_what_the_provider_bills() {
 fn what_has_no_price_is_not_free() {
     let table: PriceTable = TABLE.parse().unwrap();
     for (model, usage, words) in [
-        ("gpt-5.5", Usage::tokens(1, 1), "the price table `2026-11` has no model `gpt-5.5`"),
+        (
+            "gpt-5.5",
+            Usage::tokens(1, 1),
+            "the price table `2026-11` has no model `gpt-5.5`",
+        ),
         (
             "o3",
             Usage::tokens(1, 1).with(Part::tool_call("web_search"), 1),
             "model `o3`: there is no price for `tool_calls.web_search`: add it to the price table, 0 if it is free",
         ),
-        ("o3", Usage::tokens(1, 1).of_which(WRITE, 1), "there is no price for `cache_write`"),
+        (
+            "o3",
+            Usage::tokens(1, 1).of_which(WRITE, 1),
+            "there is no price for `cache_write`",
+        ),
         (
             "claude-sonnet-4-5",
             Usage::tokens(1, 1).of_which(Part::CacheWrite(CacheLifetime::TwelveHours), 1),
@@ -338,9 +346,17 @@ fn what_has_no_price_is_not_free() {
             Usage::unknown(),
             "model `o3`: the usage is not known: it does not say how much input there was. Charge what was counted, or the estimate",
         ),
-        ("o3", Usage::unknown().with(Part::Input, 1), "it does not say how much output there was"),
+        (
+            "o3",
+            Usage::unknown().with(Part::Input, 1),
+            "it does not say how much output there was",
+        ),
         ("o3", Usage::tokens(0, 0), "it is all zero"),
-        ("o3", Usage::tokens(10, 0).with_an_answer(), "it does not say how much output there was"),
+        (
+            "o3",
+            Usage::tokens(10, 0).with_an_answer(),
+            "it does not say how much output there was",
+        ),
         ("imagen", Usage::tokens(0, 0), "it is all zero"),
     ] {
         let error = table.cost(model, &usage).unwrap_err().to_string();
