@@ -7,7 +7,7 @@
 //!
 //! The other bytes are the decisions, in order.
 
-use cycles_world::RandomLife;
+use cycles_world::RandomScenario;
 
 use crate::careless::{Dice, Driver};
 
@@ -17,8 +17,8 @@ pub fn check(data: &[u8]) {
         return;
     };
     if first & 1 == 0 {
-        Driver::new(Dice::drawn(rest), u64::from(*first)).live();
-    } else if let Err(failed) = RandomLife::from_bytes(rest).run() {
+        Driver::new(Dice::drawn(rest), u64::from(*first)).run();
+    } else if let Err(failed) = RandomScenario::from_bytes(rest).run() {
         panic!("{failed}");
     }
 }

@@ -12,5 +12,5 @@ pub fn check(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else {
         return;
     };
-    Driver::new(Dice::drawn(rest), u64::from(*first)).live();
+    Driver::new(Dice::drawn(rest), u64::from(*first)).run();
 }

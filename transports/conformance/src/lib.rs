@@ -1,24 +1,24 @@
 #![doc = include_str!("../README.md")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-mod between;
+mod actions_without_a_cost;
 #[doc(hidden)]
 pub mod client;
 pub mod contract;
-mod ends;
+mod external_server;
 mod files;
-mod journal;
+mod intermediaries;
 mod lease;
-mod live;
-mod losses;
+mod lost_answers;
 mod metered;
-mod raw;
+mod raw_answers;
 pub mod recovery;
+mod refused_costs;
+mod request_headers;
+mod returned_values;
 pub mod scripted;
 mod secrets;
-mod stage;
-mod values;
-mod wire;
+mod test_setup;
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -29,18 +29,18 @@ use cycles_proto::{
     CyclesConfig, Error, Event, Flushed, InvalidCommit, RawRequest, RawResponse, Receipt, UnixMillis,
 };
 
-pub use self::between::*;
-pub use self::ends::*;
+pub use self::actions_without_a_cost::*;
 pub use self::files::{TempDir, records};
-pub use self::journal::*;
+pub use self::intermediaries::*;
 pub use self::lease::*;
-pub use self::losses::*;
+pub use self::lost_answers::*;
 pub use self::metered::*;
-pub use self::raw::*;
+pub use self::raw_answers::*;
+pub use self::refused_costs::*;
+pub use self::request_headers::*;
+pub use self::returned_values::*;
 pub use self::secrets::*;
-pub use self::stage::{commit, request, request_for};
-pub use self::values::*;
-pub use self::wire::*;
+pub use self::test_setup::{commit, request, request_for};
 
 /// A client library under test.
 pub trait Adapter {
@@ -73,10 +73,10 @@ pub trait Client: Debug + Sync {
     fn raw(&self, request: RawRequest<'_>) -> Result<RawResponse, Error>;
 
     /// Settles as many costs as possible within `timeout`.
-    fn flush(&self, timeout: Duration) -> Result<Left, Error>;
+    fn flush(&self, timeout: Duration) -> Result<Unsettled, Error>;
 
     /// Like [`flush`](Self::flush), but also settles records that were set aside as stale.
-    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error>;
+    fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error>;
 }
 
 /// The guard of a reservation.
@@ -122,7 +122,7 @@ impl Metering {
             return loop {
                 match catch_unwind(AssertUnwindSafe(&mut next)) {
                     Ok(item) => break item,
-                    Err(panic) if panic.is::<Untold>() => {}
+                    Err(panic) if panic.is::<CostPanicked>() => {}
                     Err(panic) => resume_unwind(panic),
                 }
             };
@@ -133,19 +133,19 @@ impl Metering {
         None
     }
 
-    /// The cost of an item; panics for [`UNTOLD`].
+    /// The cost of an item; panics for [`COST_PANICS`].
     pub fn cost(tokens: &i64) -> Amount {
-        if *tokens == UNTOLD {
-            resume_unwind(Box::new(Untold));
+        if *tokens == COST_PANICS {
+            resume_unwind(Box::new(CostPanicked));
         }
         Amount::tokens(*tokens)
     }
 }
 
 /// An item for which the meter's closure panics instead of returning a cost.
-pub const UNTOLD: i64 = i64::MIN;
+pub const COST_PANICS: i64 = i64::MIN;
 
-struct Untold;
+struct CostPanicked;
 
 /// The context of an action: access to its reservation.
 pub trait Action {
@@ -167,7 +167,7 @@ impl std::error::Error for ActionFailed {}
 
 /// The result of a flush: what is not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct Unsettled {
     /// Reservations that are still being settled or released.
     pub ending: usize,
     /// Records in the journal.
@@ -182,7 +182,7 @@ pub struct Left {
     pub is_certain: bool,
 }
 
-impl Left {
+impl Unsettled {
     /// Nothing is left.
     pub const NOTHING: Self = Self {
         ending: 0,
@@ -199,7 +199,7 @@ impl Left {
     }
 }
 
-impl From<Flushed> for Left {
+impl From<Flushed> for Unsettled {
     fn from(flushed: Flushed) -> Self {
         let left = Self {
             ending: flushed.ending,

@@ -7,7 +7,7 @@ use cycles_proto::Receipt;
 use cycles_proto::models::Amount;
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT_SCOPE};
 
-use super::stage::{Stage, commit, request};
+use super::test_setup::{TestSetup, commit, request};
 use super::{ActionFailed, Adapter, Client as _, Guard as _};
 
 pub fn the_key_is_nowhere<A: Adapter>() {
@@ -22,29 +22,29 @@ pub fn the_key_is_nowhere<A: Adapter>() {
         "*:reset-request",
         "*:drip=0ms",
     ] {
-        let stage = Stage::<A>::new();
-        seen.push(format!("{:?} {:#?}", stage.client, stage.client));
-        let guard = stage.client.reserve(request(100)).unwrap();
+        let setup = TestSetup::<A>::new();
+        seen.push(format!("{:?} {:#?}", setup.client, setup.client));
+        let guard = setup.client.reserve(request(100)).unwrap();
         seen.push(format!("{guard:?}"));
-        stage.inject(fault);
+        setup.inject(fault);
         match guard.extend(1_000) {
             Ok(end) => seen.push(format!("{end:?}")),
             Err(error) => seen.push(format!("{error} {error:?} {error:#?}")),
         }
         seen.push(format!("{:?}", guard.commit(commit(42))));
-        match stage.client.reserve(request(100)) {
+        match setup.client.reserve(request(100)) {
             Ok(guard) => seen.push(format!("{:?}", guard.release("not needed"))),
             Err(error) => seen.push(format!("{error} {error:?}")),
         }
-        let failed = stage
+        let failed = setup
             .client
             .with_cycles(Amount::tokens(1), |_| -> Result<((), Amount), _> {
                 Err(ActionFailed)
             });
         seen.push(format!("{failed:?}"));
-        seen.push(format!("{:?}", stage.client.flush(Duration::from_millis(500))));
-        seen.push(format!("{:?}", stage.events()));
-        for file in stage.files("") {
+        seen.push(format!("{:?}", setup.client.flush(Duration::from_millis(500))));
+        seen.push(format!("{:?}", setup.events()));
+        for file in setup.files("") {
             seen.push(file.display().to_string());
             seen.push(String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned());
         }
@@ -69,11 +69,11 @@ pub fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it<A: A
         "tenant:acme-corp",
         "reservation_id",
     ] {
-        let Some(stage) = Stage::<A>::with_key(key) else {
+        let Some(setup) = TestSetup::<A>::with_key(key) else {
             return;
         };
-        let guard = stage.client.reserve(request(100)).unwrap();
-        assert_eq!(stage.reservations(), [guard.reservation_id()], "{key}");
+        let guard = setup.client.reserve(request(100)).unwrap();
+        assert_eq!(setup.reservations(), [guard.reservation_id()], "{key}");
         guard.extend(10_000).unwrap();
         let receipt = guard.commit(commit(42)).unwrap();
         let Receipt::Committed(Some(reply)) = receipt else {
@@ -85,7 +85,7 @@ pub fn a_key_that_is_a_part_of_an_answer_changes_nothing_that_is_read_of_it<A: A
             .iter()
             .any(|balance| balance.scope_path == DEFAULT_TENANT_SCOPE);
         assert!(is_there, "{key}");
-        stage.flush_everything();
-        stage.assert_spent(42);
+        setup.flush_everything();
+        setup.assert_spent(42);
     }
 }

@@ -8,7 +8,7 @@ use cycles_proto::time::UnixMillis;
 use http::{Request, Response};
 
 use crate::fault::Fault;
-use crate::front::Shared;
+use crate::http_server::Shared;
 use crate::ledger::{BudgetState, Unit};
 use crate::operation::Operation;
 

@@ -3,7 +3,7 @@
 mod delivery;
 mod exchange;
 mod fault;
-mod front;
+mod http_server;
 mod ledger;
 mod operation;
 mod sandbox;

@@ -1,4 +1,4 @@
-//! The running sandbox: a ledger behind an HTTP front on a thread of its own.
+//! The running sandbox: a ledger behind an HTTP server on a thread of its own.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::exchange::{Exchange, Observer};
 use crate::fault::FaultRule;
-use crate::front::{self, Deputy, Shared};
+use crate::http_server::{self, AnswerOverride, Shared};
 use crate::ledger::{ApiKey, Budget, Ledger, Tenant, Unit};
 
 /// The tenant of a default sandbox.
@@ -77,7 +77,7 @@ impl Sandbox {
             admin_addr: None,
             ledger,
             observer: None,
-            deputy: None,
+            answer_override: None,
             api_key: DEFAULT_API_KEY.to_owned(),
             tenant: DEFAULT_TENANT.to_owned(),
         }
@@ -156,7 +156,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // An error means that the front panicked: it has stopped already.
+            // An error means that the server panicked: it has stopped already.
             let _ = thread.join();
         }
     }
@@ -170,7 +170,7 @@ pub struct SandboxBuilder {
     admin_addr: Option<SocketAddr>,
     ledger: Ledger,
     observer: Option<Observer>,
-    deputy: Option<Deputy>,
+    answer_override: Option<AnswerOverride>,
     api_key: String,
     tenant: String,
 }
@@ -207,7 +207,7 @@ impl SandboxBuilder {
         mut self,
         answer: impl Fn(&http::Request<bytes::Bytes>) -> http::Response<bytes::Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.deputy = Some(Deputy(Box::new(answer)));
+        self.answer_override = Some(AnswerOverride(Box::new(answer)));
         self
     }
 
@@ -251,7 +251,7 @@ impl SandboxBuilder {
     pub fn start(self) -> io::Result<Sandbox> {
         let (listener, addr) = bind(self.addr)?;
         let (admin, admin_addr) = self.admin_addr.map(bind).transpose()?.unzip();
-        let shared = Arc::new(Shared::new(self.ledger, self.observer, self.deputy));
+        let shared = Arc::new(Shared::new(self.ledger, self.observer, self.answer_override));
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -259,7 +259,7 @@ impl SandboxBuilder {
             .spawn(move || {
                 // It fails only if the platform provides no event queue. The listener is dropped then, so clients
                 // see a refused connection.
-                let _ = front::serve(listener, admin, served, stopped);
+                let _ = http_server::serve(listener, admin, served, stopped);
             })?;
         Ok(Sandbox {
             addr,

@@ -36,7 +36,7 @@ pub struct Driver {
     /// A step that is executed up to three seconds late, so that others overtake it.
     pub late_steps: f64,
     /// A call whose beginning is reported too late, or not at all.
-    pub untold_beginnings: f64,
+    pub unreported_beginnings: f64,
     /// A withdrawn call that keeps its place until it is answered, which may be never.
     pub kept_places: f64,
     /// A change to the journal that takes up to a minute, or as long as the faults last.
@@ -53,7 +53,7 @@ impl Driver {
             repeated_answers: chance,
             unknown_answers: chance,
             late_steps: chance,
-            untold_beginnings: chance,
+            unreported_beginnings: chance,
             kept_places: chance,
             slow_stores: chance / 4.0,
         }
@@ -68,7 +68,7 @@ pub struct WorldBuilder {
     pub(super) driver: Driver,
     pub(super) make: MakeMachine,
     pub(super) watch: WatchLedger,
-    pub(super) unmeasured: f64,
+    pub(super) without_remaining_ttl: f64,
     pub(super) has_claims: bool,
     pub(super) places: usize,
     pub(super) is_traced: bool,
@@ -88,7 +88,7 @@ impl WorldBuilder {
             driver: Driver::default(),
             make: Arc::new(|session| Box::new(session)),
             watch: Arc::new(|_, _| {}),
-            unmeasured: 0.0,
+            without_remaining_ttl: 0.0,
             has_claims: false,
             places: PLACES,
             is_traced: false,
@@ -126,8 +126,8 @@ impl WorldBuilder {
     }
 
     /// Omits `remaining_ttl_ms` from this share of the server's answers, from 0 to 1, as older servers do.
-    pub const fn unmeasured(mut self, share: f64) -> Self {
-        self.unmeasured = share;
+    pub const fn without_remaining_ttl(mut self, share: f64) -> Self {
+        self.without_remaining_ttl = share;
         self
     }
 

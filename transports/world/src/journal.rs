@@ -26,7 +26,7 @@ pub enum JournalHealth {
     /// Changes fail, and the writer gets the error.
     Fails,
     /// Changes are made, but the writer gets an error.
-    WorksButSaysNot,
+    WorksButReportsFailure,
 }
 
 /// The directories of records, which outlive processes.
@@ -159,7 +159,7 @@ impl Journal {
         client.seen.note(&changed);
         match self.health {
             JournalHealth::Works | JournalHealth::Fails => Ok(()),
-            JournalHealth::WorksButSaysNot => Err(StoreFailure::new("no space left on device")),
+            JournalHealth::WorksButReportsFailure => Err(StoreFailure::new("no space left on device")),
         }
     }
 
@@ -436,7 +436,7 @@ mod tests {
         journal.set_health(JournalHealth::Fails);
         assert!(journal.apply(&mut client, &put).is_err());
         assert_eq!(journal.files().count(), 0);
-        journal.set_health(JournalHealth::WorksButSaysNot);
+        journal.set_health(JournalHealth::WorksButReportsFailure);
         assert!(journal.apply(&mut client, &put).is_err());
         assert_eq!(journal.pending().len(), 1);
     }

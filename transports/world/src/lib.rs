@@ -1,24 +1,22 @@
 #![doc = include_str!("../README.md")]
 
-mod accounts;
-mod acts;
 mod audit;
 mod builder;
-mod carrying;
-mod closing;
-mod driving;
-mod ending;
-mod fates;
-mod happenings;
+mod callers;
+mod cost_locations;
+mod driver;
+mod finish;
+mod flush_and_close;
+mod job;
 mod journal;
-mod life;
-mod lives;
 mod machine;
 mod network;
 mod process;
-mod recording;
+mod process_control;
+mod reservations;
 mod rule;
-mod seats;
+mod scenario;
+mod schedule;
 mod session;
 mod time;
 
@@ -31,22 +29,22 @@ use cycles_proto::{CyclesConfig, Receipt, Ticket, UnixMillis};
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, FaultPlan, FaultRule, Ledger, Seed};
 
 pub use self::builder::{Driver, MakeMachine, WatchLedger, WorldBuilder};
-use self::happenings::Happening;
+pub use self::job::{Charge, Job, JobId, ProcessId, ReportedEvent, SentRequest};
 pub use self::journal::{Journal, JournalHealth, Quarantined, Remains};
-pub use self::life::{Life, LifeId, ProcessId, Sent, Settled, Told};
-pub use self::lives::{Failed, RandomLife, Tally};
 pub use self::machine::Machine;
 use self::process::{Process, shifted};
 pub use self::rule::{Rule, Violation};
+pub use self::scenario::{RandomScenario, ScenarioFailure, Tally};
+use self::schedule::ScheduledEvent;
 pub use self::session::CallerId;
-use self::session::{Driven, Seat};
+use self::session::{DrivenReservation, DrivenSession};
 
 /// A simulated world of clients and their server.
 pub struct World {
     now: Duration,
     dice: Seed,
     driver: Driver,
-    unmeasured: f64,
+    without_remaining_ttl: f64,
     make: MakeMachine,
     watch: WatchLedger,
     ledger: Ledger,
@@ -61,24 +59,24 @@ pub struct World {
     claims: BTreeMap<String, usize>,
     places: usize,
     processes: Vec<Process>,
-    sessions: Vec<Driven>,
-    seats: Vec<Seat>,
-    lives: Vec<Life>,
-    by_reservation: BTreeMap<ReservationId, LifeId>,
-    /// The planned events, by time and in the order in which they were planned.
-    agenda: BTreeMap<(Duration, u64), Happening>,
-    happenings: u64,
+    sessions: Vec<DrivenSession>,
+    reservations: Vec<DrivenReservation>,
+    jobs: Vec<Job>,
+    by_reservation: BTreeMap<ReservationId, JobId>,
+    /// The scheduled events, by time and in the order in which they were scheduled.
+    schedule: BTreeMap<(Duration, u64), ScheduledEvent>,
+    events_scheduled: u64,
     steps: u64,
     /// The tickets of all sessions, for answers under unknown tickets.
     tickets: Vec<Ticket>,
-    met: Met,
+    counts: Counts,
     violation: Option<Violation>,
     trace: Option<Vec<String>>,
 }
 
 /// Counts of rare events.
 #[derive(Clone, Copy, Debug, Default)]
-struct Met {
+struct Counts {
     panicked: u64,
     written_off: u64,
     queued: u64,
@@ -86,7 +84,7 @@ struct Met {
     hung: u64,
     yielded: u64,
     closed: u64,
-    asked: u64,
+    answered_calls: u64,
 }
 
 impl World {
@@ -121,7 +119,7 @@ impl World {
             now: Duration::ZERO,
             dice: builder.dice,
             driver: builder.driver,
-            unmeasured: builder.unmeasured,
+            without_remaining_ttl: builder.without_remaining_ttl,
             make: builder.make,
             watch: builder.watch,
             ledger: builder.ledger,
@@ -134,14 +132,14 @@ impl World {
             places: builder.places,
             processes: Vec::new(),
             sessions: Vec::new(),
-            seats: Vec::new(),
-            lives: Vec::new(),
+            reservations: Vec::new(),
+            jobs: Vec::new(),
             by_reservation: BTreeMap::new(),
-            agenda: BTreeMap::new(),
-            happenings: 0,
+            schedule: BTreeMap::new(),
+            events_scheduled: 0,
             steps: 0,
             tickets: Vec::new(),
-            met: Met::default(),
+            counts: Counts::default(),
             violation: None,
             trace: builder.is_traced.then(Vec::new),
         }
@@ -182,32 +180,34 @@ impl World {
         &mut self.journal
     }
 
-    /// A life, as the world observed it.
-    pub fn life(&self, life: LifeId) -> &Life {
-        &self.lives[life.0]
+    /// A job, as the world observed it.
+    pub fn job(&self, job: JobId) -> &Job {
+        &self.jobs[job.0]
     }
 
-    /// All lives, in the order in which the world first saw them.
-    pub fn lives(&self) -> impl Iterator<Item = (LifeId, &Life)> {
-        self.lives
+    /// All jobs, in the order in which the world first saw them.
+    pub fn jobs(&self) -> impl Iterator<Item = (JobId, &Job)> {
+        self.jobs
             .iter()
             .enumerate()
-            .map(|(index, life)| (LifeId(index), life))
+            .map(|(index, job)| (JobId(index), job))
     }
 
-    /// The life of a reservation, even if the world only knows its record.
-    pub fn life_of(&self, reservation: &ReservationId) -> Option<LifeId> {
+    /// The job of a reservation, even if the world only knows its record.
+    pub fn job_of(&self, reservation: &ReservationId) -> Option<JobId> {
         self.by_reservation.get(reservation).copied()
     }
 
     /// Whether the reservation is held: its action may run, or its cost is being settled.
-    pub fn is_held(&self, life: LifeId) -> bool {
-        self.home(life).is_some_and(|seat| self.grant_of(seat).is_some())
+    pub fn is_held(&self, job: JobId) -> bool {
+        self.live_origin(job)
+            .is_some_and(|at| self.grant_of(at).is_some())
     }
 
     /// Whether the reservation has ended in the session that made it, by itself or in a crash.
-    pub fn is_over(&self, life: LifeId) -> bool {
-        self.home(life).is_none_or(|seat| self.seats[seat].is_done)
+    pub fn is_over(&self, job: JobId) -> bool {
+        self.live_origin(job)
+            .is_none_or(|at| self.reservations[at].is_done)
     }
 
     /// Injects a fault from now on. If several rules match a call, the first one applies.
@@ -225,54 +225,56 @@ impl World {
         self.trace.as_deref().unwrap_or_default()
     }
 
-    fn note(&mut self, line: impl FnOnce() -> String) {
+    fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("{:>14.3} {}", self.now.as_secs_f64(), line()));
         }
     }
 
     /// Keeps the first violation, which stops the world.
-    fn check(&mut self, life: Option<LifeId>, held: audit::Held) {
-        if let (Err((rule, what)), None) = (held, &self.violation) {
+    fn keep_violation(&mut self, job: Option<JobId>, checked: audit::CheckResult) {
+        if let (Err((rule, what)), None) = (checked, &self.violation) {
             self.violation = Some(Violation {
                 rule,
                 at: self.now,
-                life,
+                job,
                 what,
                 trace: self.trace().to_vec(),
             });
         }
     }
 
-    /// The busy seats of living processes, with their numbers.
-    fn busy_seats(&self) -> impl Iterator<Item = (usize, &Seat)> {
+    /// The busy reservations of living processes, with their numbers.
+    fn busy_reservations(&self) -> impl Iterator<Item = (usize, &DrivenReservation)> {
         self.living_sessions()
-            .flat_map(|(_, session)| session.busy.iter().map(|&seat| (seat, &self.seats[seat])))
+            .flat_map(|(_, session)| session.busy.iter().map(|&at| (at, &self.reservations[at])))
     }
 
     /// The sessions of living processes, with their numbers.
-    fn living_sessions(&self) -> impl Iterator<Item = (usize, &Driven)> {
-        let is_alive = |(_, session): &(usize, &Driven)| self.processes[session.process.0].is_alive;
+    fn living_sessions(&self) -> impl Iterator<Item = (usize, &DrivenSession)> {
+        let is_alive = |(_, session): &(usize, &DrivenSession)| self.processes[session.process.0].is_alive;
         self.sessions.iter().enumerate().filter(is_alive)
     }
 
-    /// The grant of a seat's reservation.
-    fn grant_of(&self, seat: usize) -> Option<&Grant> {
-        let seat = &self.seats[seat];
-        self.sessions[seat.session].machine.grant(seat.key?)
+    /// The grant of a reservation.
+    fn grant_of(&self, at: usize) -> Option<&Grant> {
+        let reservation = &self.reservations[at];
+        self.sessions[reservation.session].machine.grant(reservation.key?)
     }
 
-    /// The receipt that a caller waiting for a seat's cost would get now.
-    fn receipt_of(&self, seat: usize) -> Option<Receipt> {
-        let seat = &self.seats[seat];
-        self.sessions[seat.session].machine.receipt(seat.key?)
+    /// The receipt that a caller waiting for a reservation's cost would get now.
+    fn receipt_of(&self, at: usize) -> Option<Receipt> {
+        let reservation = &self.reservations[at];
+        self.sessions[reservation.session]
+            .machine
+            .receipt(reservation.key?)
     }
 
-    /// The seat in which the reservation was made, while its process is alive.
-    fn home(&self, life: LifeId) -> Option<usize> {
-        let seat = self.lives[life.0].book.home?;
-        let process = self.seats[seat].process;
-        self.processes[process.0].is_alive.then_some(seat)
+    /// The reservation with which the job began, while its process is alive.
+    fn live_origin(&self, job: JobId) -> Option<usize> {
+        let at = self.jobs[job.0].notes.origin?;
+        let process = self.reservations[at].process;
+        self.processes[process.0].is_alive.then_some(at)
     }
 }
 
@@ -283,7 +285,7 @@ impl core::fmt::Debug for World {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("World")
             .field("now", &self.now)
-            .field("lives", &self.lives.len())
+            .field("jobs", &self.jobs.len())
             .field("steps", &self.steps)
             .field("violation", &self.violation)
             .finish_non_exhaustive()

@@ -7,11 +7,11 @@ use cycles_proto::{Call, Failure, FailureKind};
 use cycles_sandbox::{Fault, Seed};
 use http::Response;
 
-use super::audit::Heard;
+use super::audit::AttemptResult;
 
 /// The course of a call.
 #[derive(Debug)]
-pub(super) struct Fate {
+pub(super) struct Delivery {
     /// When the ledger gets it, after it was sent; twice if a proxy repeats it.
     pub(super) arrives: Vec<Duration>,
     /// The source of the client's answer.
@@ -26,14 +26,14 @@ pub(super) enum Answer {
     /// The ledger's answer.
     Ledger,
     /// A fixed answer; if the ledger gets the request, it comes after the ledger's and replaces it.
-    Fixed(Heard),
+    Fixed(AttemptResult),
     /// The ledger's answer, changed by this fault.
     Spoilt(Fault),
     /// No answer.
     Silence,
 }
 
-impl Fate {
+impl Delivery {
     /// The course of a call while the server is down.
     pub(super) fn refused(dice: &mut Seed) -> Self {
         let kind = match dice.below(4) {
@@ -43,7 +43,7 @@ impl Fate {
         };
         Self {
             arrives: Vec::new(),
-            answer: Answer::Fixed(Heard::Failure(Failure::new(kind))),
+            answer: Answer::Fixed(AttemptResult::Failure(Failure::new(kind))),
             way_back: latency(dice),
         }
     }
@@ -80,7 +80,7 @@ impl Fate {
             Some(Fault::LoseRequest | Fault::ResetRequest) => before(lost(dice)),
             Some(Fault::LoseResponse | Fault::ResetResponse | Fault::Cut) => after(lost(dice)),
             Some(fault) => match fault.answer_instead(&call.request) {
-                Some(response) => before(Answer::Fixed(Heard::Response(response))),
+                Some(response) => before(Answer::Fixed(AttemptResult::Response(response))),
                 None => after(Answer::Spoilt(fault.clone())),
             },
         }
@@ -89,11 +89,11 @@ impl Fate {
 
 impl Answer {
     /// The client's answer once the ledger has answered.
-    pub(super) fn heard(&self, response: Response<Bytes>) -> Option<Heard> {
+    pub(super) fn result(&self, response: Response<Bytes>) -> Option<AttemptResult> {
         match self {
-            Self::Ledger => Some(Heard::Response(response)),
-            Self::Spoilt(fault) => Some(Heard::Response(fault.spoil(response))),
-            Self::Fixed(heard) => Some(heard.clone()),
+            Self::Ledger => Some(AttemptResult::Response(response)),
+            Self::Spoilt(fault) => Some(AttemptResult::Response(fault.spoil(response))),
+            Self::Fixed(result) => Some(result.clone()),
             Self::Silence => None,
         }
     }
@@ -103,7 +103,7 @@ impl Answer {
 fn lost(dice: &mut Seed) -> Answer {
     match dice.below(3) {
         0 => Answer::Silence,
-        _ => Answer::Fixed(Heard::Failure(Failure::new(FailureKind::Lost))),
+        _ => Answer::Fixed(AttemptResult::Failure(Failure::new(FailureKind::Lost))),
     }
 }
 

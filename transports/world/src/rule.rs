@@ -3,7 +3,7 @@
 use core::fmt;
 use std::time::Duration;
 
-use super::LifeId;
+use super::JobId;
 
 /// An invariant that holds in every world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,7 +13,7 @@ pub enum Rule {
     SettledOnce,
     /// No settlement is sent before its record was stored, or storing it failed or took too long.
     StoredFirst,
-    /// All settlements of a life use one idempotency key, across restarts.
+    /// All settlements of a job use one idempotency key, across restarts.
     OneKey,
     /// A repeated request has the same bytes as the first one.
     SameBytes,
@@ -21,37 +21,37 @@ pub enum Rule {
     NotBefore,
     /// Only costs that the caller handed over are settled, with their exact amounts.
     KnownCost,
-    /// No event is sent while a commit of the same life may have been applied.
+    /// No event is sent while a commit of the same job may have been applied.
     NoEventWhileOpen,
     /// No event is sent whose key the server may have forgotten.
     NotStale,
-    /// A life is settled or released, never both.
+    /// A job is settled or released, never both.
     NeverBoth,
     /// A wait ends in the future.
     WaitsAhead,
     /// A session waits without a deadline only if it waits for something outside: an answer, the journal or a caller.
     WaitsOnOutside,
-    /// Every life ends, unless something outside keeps it waiting.
+    /// Every job ends, unless something outside keeps it waiting.
     Ends,
     /// No sixth beat leaves within 250 ms of the first, whatever the server answers.
     NoStorm,
     /// Every failed beat is reported as an event.
-    BeatFailureTold,
+    BeatFailureReported,
     /// Only its caller ends an action.
     ActionGoesOn,
     /// Every failed change to the journal is reported as an event.
-    StoreFailureTold,
+    StoreFailureReported,
     /// At every moment a known cost is in the ledger, in a file, or on its way, or is reported and counted as lost.
     CostKept,
     /// A flush is complete only if every cost that was handed over to its process is in the ledger.
     FlushIsTrue,
     /// A cost that could not be accepted is reported.
-    UntakenTold,
+    UntakenCostReported,
     /// A partial charge is reported with both amounts; a full charge is not.
-    ShortfallTold,
+    ShortfallReported,
     /// A settled cost leaves no record that would be sent again; the record of a refused or stale cost is set aside.
     RecordCleared,
-    /// The reported outcome of a life is true.
+    /// The reported outcome of a job is true.
     TrueReceipt,
     /// The API key appears in no event, record or `Debug` output.
     SecretKept,
@@ -83,7 +83,7 @@ pub enum Rule {
     ClosedForGood,
     /// A closed session has kept every cost that was handed over to it.
     ClosedWithCosts,
-    /// The ledger's books add up to the costs of the lives.
+    /// The ledger's books add up to the costs of the jobs.
     BooksBalance,
 }
 
@@ -95,8 +95,8 @@ pub struct Violation {
     pub rule: Rule,
     /// The time since the world's start.
     pub at: Duration,
-    /// The life that it concerns, if it concerns one.
-    pub life: Option<LifeId>,
+    /// The job that it concerns, if it concerns one.
+    pub job: Option<JobId>,
     /// A description of what happened.
     pub what: String,
     /// Everything that happened before, line by line, if the world was [traced](super::WorldBuilder::traced).
@@ -109,8 +109,8 @@ impl fmt::Display for Violation {
             writeln!(f, "{line}")?;
         }
         write!(f, "{:?} does not hold at {:?}", self.rule, self.at)?;
-        if let Some(life) = self.life {
-            write!(f, ", {life}")?;
+        if let Some(job) = self.job {
+            write!(f, ", {job}")?;
         }
         write!(f, ": {}", self.what)
     }

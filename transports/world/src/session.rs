@@ -11,41 +11,41 @@ use cycles_proto::record::{JournalRecord, RecordId};
 use cycles_proto::session::{CallId, CallKey, Caller, Close, FlushKey, Principal, ReservationKey};
 use cycles_proto::{CyclesConfig, Now, Ticket};
 
-use super::audit::{SessionWatch, Watch};
+use super::audit::{ReservationWatch, SessionWatch};
+use super::job::{JobId, ProcessId};
 use super::journal::Client;
-use super::life::{LifeId, ProcessId};
 use super::machine::Machine;
 
 /// Identifies a caller of a session: a key and its tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallerId {
     pub(super) session: usize,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
 }
 
 impl fmt::Display for CallerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "caller {} of session {}", self.who, self.session)
+        write!(f, "caller {} of session {}", self.caller_index, self.session)
     }
 }
 
 /// A session and its driver's state.
 #[derive(Debug)]
-pub(super) struct Driven {
+pub(super) struct DrivenSession {
     pub(super) process: ProcessId,
     pub(super) machine: Box<dyn Machine>,
-    pub(super) callers: Vec<Who>,
+    pub(super) callers: Vec<CallerState>,
     /// The time of the next poll, in the world's time.
     pub(super) wake: Option<Duration>,
-    pub(super) seats: BTreeMap<ReservationKey, usize>,
-    /// The seats of reservations that have not ended, or that still have work outside. Only these are checked: a
-    /// process that replays its journal for weeks has thousands of others.
+    pub(super) reservations: BTreeMap<ReservationKey, usize>,
+    /// The reservations that have not ended, or that still have work outside. Only these are checked: a process that
+    /// replays its journal for weeks has thousands of others.
     pub(super) busy: BTreeSet<usize>,
-    pub(super) calls: BTreeMap<CallId, Asked>,
-    pub(super) flushes: Vec<Flushing>,
+    pub(super) calls: BTreeMap<CallId, BalanceCall>,
+    pub(super) flushes: Vec<PendingFlush>,
     /// The calls that were handed out and not yet reported.
     pub(super) exchanges: BTreeMap<Ticket, Exchange>,
-    /// The changes to the journal that were handed out and not yet reported, with their seats.
+    /// The changes to the journal that were handed out and not yet reported, with their reservations.
     pub(super) writes: BTreeMap<Ticket, usize>,
     /// When the last change of a reservation's records will be made: they are made one after another.
     pub(super) last_writes: BTreeMap<(usize, ReservationId), Duration>,
@@ -57,7 +57,7 @@ pub(super) struct Driven {
 
 /// A caller, and the journal of its principal.
 #[derive(Debug)]
-pub(super) struct Who {
+pub(super) struct CallerState {
     pub(super) caller: Caller,
     /// Its files.
     pub(super) journal: Client,
@@ -67,9 +67,9 @@ pub(super) struct Who {
 
 /// A call with one request and one answer.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct BalanceCall {
     pub(super) key: CallKey<BalanceResponse>,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
     pub(super) is_blocking: bool,
     pub(super) attempts: BTreeSet<Ticket>,
     pub(super) is_over: bool,
@@ -77,9 +77,9 @@ pub(super) struct Asked {
 
 /// A flush that a caller waits for.
 #[derive(Debug)]
-pub(super) struct Flushing {
+pub(super) struct PendingFlush {
     pub(super) key: FlushKey,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
     /// When it began, in the world's time.
     pub(super) since: Duration,
     /// Its deadline, by the clock of its process.
@@ -91,7 +91,7 @@ pub(super) struct Flushing {
 /// A call that was handed out and not yet reported.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) whose: Whose,
+    pub(super) owner: CallOwner,
     pub(super) reader: Reader,
     /// Whether it has left.
     pub(super) is_sent: bool,
@@ -100,21 +100,21 @@ pub(super) struct Exchange {
 
 /// The owner of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
-    Seat(usize),
+pub(super) enum CallOwner {
+    Reservation(usize),
     Call(CallId),
 }
 
 /// A reservation that one session drives.
 #[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) life: LifeId,
+pub(super) struct DrivenReservation {
+    pub(super) job: JobId,
     pub(super) process: ProcessId,
     pub(super) session: usize,
-    pub(super) who: usize,
+    pub(super) caller_index: usize,
     /// `None` until the session has reported it.
     pub(super) key: Option<ReservationKey>,
-    pub(super) watch: Watch,
+    pub(super) watch: ReservationWatch,
     /// Whether its caller blocks, and makes its calls itself.
     pub(super) is_blocking: bool,
     pub(super) is_done: bool,
@@ -131,14 +131,14 @@ pub(super) struct Seat {
 /// Whether there is a grant, a receipt and an outcome.
 pub(super) type Seen = (bool, bool, bool);
 
-impl Driven {
+impl DrivenSession {
     pub(super) fn new(process: ProcessId, machine: Box<dyn Machine>, places: usize) -> Self {
         Self {
             process,
             machine,
             callers: Vec::new(),
             wake: None,
-            seats: BTreeMap::new(),
+            reservations: BTreeMap::new(),
             busy: BTreeSet::new(),
             calls: BTreeMap::new(),
             flushes: Vec::new(),
@@ -151,10 +151,10 @@ impl Driven {
         }
     }
 
-    pub(super) fn who_is(&self, principal: Principal) -> Option<usize> {
+    pub(super) fn caller_of(&self, principal: Principal) -> Option<usize> {
         self.callers
             .iter()
-            .position(|who| who.caller.principal() == principal)
+            .position(|caller| caller.caller.principal() == principal)
     }
 
     /// The state of a reservation that a caller sees.
@@ -167,7 +167,7 @@ impl Driven {
     }
 }
 
-impl Who {
+impl CallerState {
     pub(super) fn new(caller: Caller, session: usize) -> Self {
         Self {
             journal: Client::new(caller.config(), session),

@@ -54,13 +54,13 @@ impl World {
         match next {
             Next::Nothing => return Ok(false),
             Next::Poll(session) => self.drive(session),
-            Next::Happens => {
-                if let Some((_, happening)) = self.agenda.pop_first() {
-                    self.happens(happening);
+            Next::Event => {
+                if let Some((_, event)) = self.schedule.pop_first() {
+                    self.handle_event(event);
                 }
             }
         }
-        self.account();
+        self.check_cost_locations();
         self.verdict()?;
         Ok(true)
     }
@@ -76,8 +76,8 @@ impl World {
                 first = (at, next);
             }
         };
-        if let Some((&(at, _), _)) = self.agenda.first_key_value() {
-            consider(at, Next::Happens);
+        if let Some((&(at, _), _)) = self.schedule.first_key_value() {
+            consider(at, Next::Event);
         }
         for (index, session) in self.living_sessions() {
             if let Some(wake) = session.wake {
@@ -93,6 +93,6 @@ impl World {
 #[derive(Clone, Copy, Debug)]
 enum Next {
     Nothing,
-    Happens,
+    Event,
     Poll(usize),
 }

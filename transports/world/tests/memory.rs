@@ -18,8 +18,8 @@ const MOST_BYTES: i64 = 1_228;
 
 #[test]
 fn a_live_reservation_holds_at_most_1_2_kib_all_told() {
-    let mut life = Life::new();
-    let granted = life.idle();
+    let mut reservation = ReservationOnLedger::new();
+    let granted = reservation.idle();
     assert!(granted.machine.grant().is_some());
     let bytes = bytes_of(granted);
     println!(
@@ -31,27 +31,27 @@ fn a_live_reservation_holds_at_most_1_2_kib_all_told() {
 
 #[test]
 fn beats_leave_nothing_behind() {
-    let mut life = Life::new();
-    let mut life = life.idle();
+    let mut reservation = ReservationOnLedger::new();
+    let mut reservation = reservation.idle();
     for _ in 0..8 {
-        let due = life.wake;
-        life.now = due;
-        life = life.idle();
-        assert!(life.wake > due, "a beat");
+        let due = reservation.wake;
+        reservation.now = due;
+        reservation = reservation.idle();
+        assert!(reservation.wake > due, "a beat");
     }
-    let bytes = bytes_of(life);
+    let bytes = bytes_of(reservation);
     assert!(bytes <= MOST_BYTES, "{bytes} bytes");
 }
 
 #[test]
 fn polling_an_idle_machine_allocates_nothing() {
-    let mut life = Life::new();
-    let life = life.idle();
+    let mut reservation = ReservationOnLedger::new();
+    let reservation = reservation.idle();
     for tenths in 0..10 {
-        life.now = life.wake * tenths / 10;
-        let now = life.reading();
+        reservation.now = reservation.wake * tenths / 10;
+        let now = reservation.reading();
         let mut step = Step::Done;
-        let info = measure(|| step = life.machine.poll(now));
+        let info = measure(|| step = reservation.machine.poll(now));
         assert!(matches!(step, Step::Wait(Some(_))), "{step:?}");
         assert_eq!((info.count_total, info.bytes_total), (0, 0));
     }
@@ -59,8 +59,8 @@ fn polling_an_idle_machine_allocates_nothing() {
 
 #[test]
 fn polling_a_session_of_10_000_leases_of_which_none_is_due_allocates_nothing() {
-    let life = Life::new();
-    let mut ledger = life.ledger;
+    let reservation = ReservationOnLedger::new();
+    let mut ledger = reservation.ledger;
     let config = CyclesConfig::builder(DEFAULT_API_KEY, "http://localhost:7878").journal_enabled(false);
     let config = Arc::new(config.build().unwrap());
     let mut session = Session::new(Arc::clone(&config), Seed([1; 16]));
@@ -110,16 +110,16 @@ fn reading(mono: Duration) -> Now {
 }
 
 /// The memory that is freed when the machine is dropped: everything that only it owns.
-fn bytes_of(life: &mut Life) -> i64 {
-    let other = Life::new().machine;
-    let machine = std::mem::replace(&mut life.machine, other);
+fn bytes_of(reservation: &mut ReservationOnLedger) -> i64 {
+    let other = ReservationOnLedger::new().machine;
+    let machine = std::mem::replace(&mut reservation.machine, other);
     let info = measure(|| drop(machine));
-    assert_eq!(Arc::strong_count(&life.config), 1, "the machine is gone");
+    assert_eq!(Arc::strong_count(&reservation.config), 1, "the machine is gone");
     -info.bytes_current
 }
 
 /// One reservation on a ledger, with all the settings that a program usually has.
-struct Life {
+struct ReservationOnLedger {
     machine: Box<Reservation>,
     /// All machines of a program share it.
     config: Arc<CyclesConfig>,
@@ -129,7 +129,7 @@ struct Life {
     wake: Duration,
 }
 
-impl Life {
+impl ReservationOnLedger {
     fn new() -> Self {
         let mut ledger = Ledger::new(1);
         ledger.add_tenant(Tenant::new(DEFAULT_TENANT));

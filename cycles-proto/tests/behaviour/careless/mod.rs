@@ -135,7 +135,7 @@ impl Driver {
     }
 
     /// Makes some hundred things happen. Returns how it ended.
-    pub fn live(mut self) -> usize {
+    pub fn run(mut self) -> usize {
         let steps = 20 + self.dice.below(200);
         for _ in 0..steps {
             if self.dice.is_over() {

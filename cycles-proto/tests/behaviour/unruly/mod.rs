@@ -137,7 +137,7 @@ impl Driver {
 
     /// Makes some hundred things happen, and then ends. Returns the number of reservations, and of costs in the
     /// ledger.
-    pub fn live(mut self) -> [usize; 2] {
+    pub fn run(mut self) -> [usize; 2] {
         let steps = 20 + self.dice.below(256);
         for _ in 0..steps {
             if self.dice.is_over() {

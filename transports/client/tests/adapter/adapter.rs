@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
+use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Unsettled};
 use futures::stream::{self, StreamExt as _};
 use runcycles::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use runcycles::{
@@ -70,11 +70,11 @@ impl Client for Awaited {
         block_on(self.0.raw(request))
     }
 
-    fn flush(&self, timeout: Duration) -> Result<Left, Error> {
+    fn flush(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(block_on(self.0.flush(timeout))?.into())
     }
 
-    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
+    fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(block_on(self.0.flush_stale(timeout))?.into())
     }
 }

@@ -9,28 +9,28 @@ use cycles_sandbox::Operation::{CommitReservation, CreateEvent, ExtendReservatio
 use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus, Tenant};
 use serde_json::{Value, from_slice, from_value, json};
 
-use super::scene::Scene;
-use crate::stage::{PATIENCE, commit, request};
-use crate::{ActionFailed, Adapter, Client as _, Guard as _, Left};
+use super::setup::RecoverySetup;
+use crate::test_setup::{PATIENCE, commit, request};
+use crate::{ActionFailed, Adapter, Client as _, Guard as _, Unsettled};
 
 pub fn cr_core_001_lost_commit_response_reuses_the_same_key<A: Adapter>() {
     for fault in ["commit:lose-response@1", "commit:reset-response@1"] {
-        let scene = Scene::<A>::new();
-        scene.inject(fault);
-        let client = scene.client();
+        let setup = RecoverySetup::<A>::new();
+        setup.inject(fault);
+        let client = setup.client();
         let guard = client.reserve(request(100)).unwrap();
         let id = guard.reservation_id();
         assert!(matches!(
             guard.commit(commit(40)).unwrap(),
             Receipt::Pending { .. }
         ));
-        assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+        assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
 
         // retry_uses_original_idempotency_key
-        scene.assert_settlements(&[CommitReservation, CommitReservation]);
-        assert!(scene.settlements()[0].has_arrived, "{fault}");
+        setup.assert_settlements(&[CommitReservation, CommitReservation]);
+        assert!(setup.settlements()[0].has_arrived, "{fault}");
         // settlement_occurs_at_most_once
-        scene.assert_charged_once(&id, 40, CommitReservation);
+        setup.assert_charged_once(&id, 40, CommitReservation);
     }
 }
 
@@ -63,15 +63,15 @@ pub fn cr_core_002_expired_commit_falls_back_to_an_event<A: Adapter>() {
         .metrics(from_value(metrics.clone()).unwrap())
         .metadata(from_value::<JsonObject>(metadata.clone()).unwrap())
         .build();
-    let scene = Scene::<A>::new();
-    let guard = scene.client().reserve(request).unwrap();
+    let setup = RecoverySetup::<A>::new();
+    let guard = setup.client().reserve(request).unwrap();
     let id = guard.reservation_id();
-    scene.sandbox.advance(Duration::from_secs(120));
+    setup.sandbox.advance(Duration::from_secs(120));
     let receipt = guard.commit(cost).unwrap();
     assert!(matches!(receipt, Receipt::RecoveredViaEvent(_)), "{receipt:?}");
 
-    scene.assert_settlements(&[CommitReservation, CreateEvent]);
-    let seen = scene.settlements();
+    setup.assert_settlements(&[CommitReservation, CreateEvent]);
+    let seen = setup.settlements();
     let [sent, event] = [&seen[0], &seen[1]].map(|seen| from_slice::<Value>(&seen.body).unwrap());
     let actual = json!({"unit": "TOKENS", "amount": 40});
     assert_eq!(
@@ -94,7 +94,7 @@ pub fn cr_core_002_expired_commit_falls_back_to_an_event<A: Adapter>() {
         })
     );
     // settlement_occurs_at_most_once
-    scene.assert_charged_once(&id, 40, CreateEvent);
+    setup.assert_charged_once(&id, 40, CreateEvent);
 }
 
 pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Adapter>() {
@@ -103,25 +103,25 @@ pub fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal<A: Ad
 }
 
 fn a_heartbeat_that_fails_is_told_and_goes_on<A: Adapter>() {
-    let scene = Scene::<A>::new();
+    let setup = RecoverySetup::<A>::new();
     // Leases short enough to be extended soon.
-    scene
+    setup
         .sandbox
         .with_ledger(|ledger| ledger.add_tenant(Tenant::new(DEFAULT_TENANT).max_ttl_ms(4_000)));
-    scene.inject("extend:reset-request@1");
-    let client = scene.client();
+    setup.inject("extend:reset-request@1");
+    let client = setup.client();
     let (id, receipt) = client
         .with_cycles(Amount::tokens(100), |action| {
             // guarded_action_continues_under_warn_policy
-            scene.wait_until("the lease is prolonged", || {
-                scene.seen(&[ExtendReservation]).len() > 1
+            setup.wait_until("the lease is prolonged", || {
+                setup.seen(&[ExtendReservation]).len() > 1
             });
             Ok((action.reservation_id(), Amount::tokens(40)))
         })
         .unwrap();
     assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
 
-    let extends = scene.seen(&[ExtendReservation]);
+    let extends = setup.seen(&[ExtendReservation]);
     assert!(!extends[0].has_arrived);
     assert_eq!(
         (&extends[0].key, &extends[0].body),
@@ -133,40 +133,40 @@ fn a_heartbeat_that_fails_is_told_and_goes_on<A: Adapter>() {
         matches!(event, Event::BeatFailed { reservation_id, retry_in, .. }
             if *reservation_id == id && !retry_in.is_zero())
     };
-    scene.wait_until("the failure is told", || scene.events().iter().any(is_told));
+    setup.wait_until("the failure is told", || setup.events().iter().any(is_told));
     // final_settlement_is_attempted
-    scene.assert_settlements(&[CommitReservation]);
-    scene.assert_charged_once(&id, 40, CommitReservation);
+    setup.assert_settlements(&[CommitReservation]);
+    setup.assert_charged_once(&id, 40, CommitReservation);
 }
 
 fn a_heartbeat_that_stops_is_told_and_the_action_goes_on<A: Adapter>() {
-    let scene = Scene::<A>::new();
-    scene
+    let setup = RecoverySetup::<A>::new();
+    setup
         .sandbox
         .with_ledger(|ledger| ledger.add_tenant(Tenant::new(DEFAULT_TENANT).max_ttl_ms(4_000)));
-    scene.inject("extend:400");
+    setup.inject("extend:400");
     // heartbeat_failure_reports_reservation_and_disposition
     let is_told = |event: &Event, id: &ReservationId| {
         matches!(event, Event::HeartbeatStopped { reservation_id, reason: Stop::Refused, error: Some(_), .. }
             if reservation_id == id)
     };
-    let (id, receipt) = scene
+    let (id, receipt) = setup
         .client()
         .with_cycles(Amount::tokens(100), |action| {
             let id = action.reservation_id();
             // guarded_action_continues_under_warn_policy
-            scene.wait_until("the end is told", || {
-                scene.events().iter().any(|event| is_told(event, &id))
+            setup.wait_until("the end is told", || {
+                setup.events().iter().any(|event| is_told(event, &id))
             });
             Ok((id, Amount::tokens(40)))
         })
         .unwrap();
     assert!(matches!(receipt, Ok(Receipt::Committed(_))), "{receipt:?}");
 
-    assert_eq!(scene.seen(&[ExtendReservation]).len(), 1, "and not again");
+    assert_eq!(setup.seen(&[ExtendReservation]).len(), 1, "and not again");
     // final_settlement_is_attempted
-    scene.assert_settlements(&[CommitReservation]);
-    scene.assert_charged_once(&id, 40, CommitReservation);
+    setup.assert_settlements(&[CommitReservation]);
+    setup.assert_charged_once(&id, 40, CommitReservation);
 }
 
 pub fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous<A: Adapter>() {
@@ -201,28 +201,28 @@ pub fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous<A: Adap
 
 /// `after` is the time after which the cost is known.
 fn a_nonconformant_success_is_none<A: Adapter>(fault: &str, after: Duration, settlements: &[Operation]) {
-    let scene = Scene::<A>::new();
-    let client = scene.client();
+    let setup = RecoverySetup::<A>::new();
+    let client = setup.client();
     let guard = client.reserve(request(100)).unwrap();
     let id = guard.reservation_id();
-    scene.sandbox.advance(after);
-    scene.inject(fault);
+    setup.sandbox.advance(after);
+    setup.inject(fault);
     // only_schema_valid_expected_status_is_terminal_success
     let receipt = guard.commit(commit(40)).unwrap();
     assert!(matches!(receipt, Receipt::Pending { .. }), "{fault}: {receipt:?}");
-    assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING);
+    assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING);
 
     // ambiguous_success_retains_original_idempotency_key
-    scene.assert_settlements(settlements);
-    let seen = scene.settlements();
+    setup.assert_settlements(settlements);
+    let seen = setup.settlements();
     let again = seen.last().unwrap();
     assert_eq!(again.records.len(), 1, "{fault}: recorded until then");
-    scene.assert_charged_once(&id, 40, again.operation);
+    setup.assert_charged_once(&id, 40, again.operation);
 }
 
 pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>() {
-    let scene = Scene::<A>::new();
-    let client = scene.client();
+    let setup = RecoverySetup::<A>::new();
+    let client = setup.client();
     // missing_actual_or_guarded_action_failure_is_surfaced: the action fails, …
     let mut of_the_failed = None;
     let failed = client.with_cycles(Amount::tokens(100), |action| -> Result<((), Amount), _> {
@@ -242,8 +242,8 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
         ),
         "{refused:?}"
     );
-    scene.wait_until("it is told", || {
-        let events = scene.events();
+    setup.wait_until("it is told", || {
+        let events = setup.events();
         events.iter().any(
             |event| matches!(event, Event::CostNotTaken { reservation_id, .. } if *reservation_id == of_the_refused),
         )
@@ -253,32 +253,32 @@ pub fn cr_boundary_001_missing_actual_is_surfaced_without_settlement<A: Adapter>
     let of_the_dropped = dropped.reservation_id();
     drop(dropped);
     // The cost that could not be accepted is unrecorded.
-    assert_eq!(client.flush(PATIENCE).unwrap(), Left::NOTHING.unrecorded(1));
+    assert_eq!(client.flush(PATIENCE).unwrap(), Unsettled::NOTHING.unrecorded(1));
     // … in which case the ledger gets the reason, because no caller is left, …
     for (id, why) in [
         (of_the_failed.unwrap(), "action_failed"),
         (of_the_dropped, "abandoned"),
     ] {
-        let state = scene.reservation(&id);
+        let state = setup.reservation(&id);
         assert_eq!(
             (state.status, state.charged),
             (ReservationStatus::Released, None),
             "{why}"
         );
-        assert_eq!(scene.release_reasons(&id), [why]);
+        assert_eq!(setup.release_reasons(&id), [why]);
     }
     // … or ends together with its process.
-    let mut process = scene.process();
+    let mut process = setup.process();
     let gone = process.reserve();
     process.kill();
-    scene.flush();
-    assert_eq!(scene.reservation(&gone).status, ReservationStatus::Active);
+    setup.flush();
+    assert_eq!(setup.reservation(&gone).status, ReservationStatus::Active);
 
     // no_commit_or_event_without_known_actual
-    scene.assert_settlements(&[]);
-    assert!(scene.files("json").is_empty());
-    scene.sandbox.advance(Duration::from_secs(120));
-    scene.flush();
-    scene.assert_settlements(&[]);
-    assert_eq!(scene.reservation(&gone).status, ReservationStatus::Expired);
+    setup.assert_settlements(&[]);
+    assert!(setup.files("json").is_empty());
+    setup.sandbox.advance(Duration::from_secs(120));
+    setup.flush();
+    setup.assert_settlements(&[]);
+    assert_eq!(setup.reservation(&gone).status, ReservationStatus::Expired);
 }

@@ -6,13 +6,13 @@
 
 mod core;
 mod durable;
-mod names;
+mod file_names;
 mod process;
-mod scene;
+mod setup;
 
 pub use self::core::*;
 pub use self::durable::*;
-pub use self::names::*;
+pub use self::file_names::*;
 pub use self::process::another_process;
 
 /// Creates a test of each scenario for an [`Adapter`](crate::Adapter). Call it in the root of a test binary, or in a

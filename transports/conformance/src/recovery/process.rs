@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use cycles_proto::models::ReservationId;
 
-use super::scene::config;
-use crate::stage::{PATIENCE, commit, request};
-use crate::{Adapter, Client as _, Guard as _, Left};
+use super::setup::config;
+use crate::test_setup::{PATIENCE, commit, request};
+use crate::{Adapter, Client as _, Guard as _, Unsettled};
 
 const URL: &str = "CYCLES_RECOVERY_URL";
 const KEY: &str = "CYCLES_RECOVERY_KEY";
@@ -25,7 +25,7 @@ pub(super) struct Process {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    heard: Vec<String>,
+    unread: Vec<String>,
 }
 
 impl Process {
@@ -58,33 +58,33 @@ impl Process {
             child,
             stdin,
             lines,
-            heard: Vec::new(),
+            unread: Vec::new(),
         };
-        process.hear("ready");
+        process.read_line_after("ready");
         process
     }
 
     /// Reserves 100 tokens and holds them.
     pub(super) fn reserve(&mut self) -> ReservationId {
-        self.tell("reserve");
-        ReservationId::from(self.hear("reserved "))
+        self.send_command("reserve");
+        ReservationId::from(self.read_line_after("reserved "))
     }
 
     /// Commits the cost, without waiting for the result.
     pub(super) fn commit(&mut self, tokens: i64) {
-        self.tell(&format!("commit {tokens}"));
+        self.send_command(&format!("commit {tokens}"));
     }
 
     /// Starts to settle the records of all earlier processes; [`flushed`](Self::flushed) waits for that.
     pub(super) fn flush(&mut self) {
-        self.tell("flush");
+        self.send_command("flush");
     }
 
-    pub(super) fn flushed(&mut self) -> Left {
-        let left = self.hear("left ");
+    pub(super) fn flushed(&mut self) -> Unsettled {
+        let left = self.read_line_after("left ");
         let mut numbers = left.split(' ').map(|number| number.parse().unwrap());
         let mut next = || -> usize { numbers.next().unwrap() };
-        Left {
+        Unsettled {
             ending: next(),
             recorded: next(),
             unrecorded: next(),
@@ -95,8 +95,8 @@ impl Process {
     }
 
     /// Waits for an event whose text contains all these words, and returns the text.
-    pub(super) fn told(&mut self, words: &[&str]) -> String {
-        self.hear_one(|line| line.starts_with("told ") && words.iter().all(|word| line.contains(word)))
+    pub(super) fn wait_for_event(&mut self, words: &[&str]) -> String {
+        self.read_line_that(|line| line.starts_with("event ") && words.iter().all(|word| line.contains(word)))
     }
 
     /// Kills the process at once, so that it cannot clean up.
@@ -105,28 +105,28 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    fn tell(&mut self, line: &str) {
+    fn send_command(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
         self.stdin.flush().unwrap();
     }
 
     /// The rest of the next line that begins with `start`.
-    fn hear(&mut self, start: &str) -> String {
-        let line = self.hear_one(|line| line.starts_with(start));
+    fn read_line_after(&mut self, start: &str) -> String {
+        let line = self.read_line_that(|line| line.starts_with(start));
         line[start.len()..].to_owned()
     }
 
-    fn hear_one(&mut self, is_it: impl Fn(&str) -> bool) -> String {
-        if let Some(found) = self.heard.iter().position(|line| is_it(line)) {
-            return self.heard.remove(found);
+    fn read_line_that(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        if let Some(found) = self.unread.iter().position(|line| is_it(line)) {
+            return self.unread.remove(found);
         }
         let end = Instant::now() + PATIENCE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) if is_it(&line) => return line,
-                Ok(line) => self.heard.push(line),
-                Err(error) => panic!("the process did not say it ({error}): {:#?}", self.heard),
+                Ok(line) => self.unread.push(line),
+                Err(error) => panic!("the process did not say it ({error}): {:#?}", self.unread),
             }
         }
     }
@@ -145,25 +145,25 @@ pub fn another_process<A: Adapter>() {
     let Ok(url) = env::var(URL) else { return };
     let (key, dir) = (env::var(KEY).unwrap(), env::var_os(DIR).unwrap());
     let config = config(&url, &key, Path::new(&dir)).build().unwrap();
-    let client = A::client(config, |event| say(&format!("told {event:?}")));
-    say("ready");
+    let client = A::client(config, |event| print_line(&format!("event {event:?}")));
+    print_line("ready");
     let mut held = None;
     for line in stdin().lock().lines() {
         let line = line.unwrap();
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             ["reserve"] => {
                 let guard = client.reserve(request(100)).unwrap();
-                say(&format!("reserved {}", guard.reservation_id()));
+                print_line(&format!("reserved {}", guard.reservation_id()));
                 held = Some(guard);
             }
             ["commit", tokens] => {
                 let guard = held.take().expect("nothing is reserved");
                 let receipt = guard.commit(commit(tokens.parse().unwrap())).unwrap();
-                say(&format!("receipt {receipt:?}"));
+                print_line(&format!("receipt {receipt:?}"));
             }
             ["flush"] => {
                 let left = client.flush(Duration::from_secs(20)).unwrap();
-                let Left {
+                let Unsettled {
                     ending,
                     recorded,
                     unrecorded,
@@ -172,7 +172,7 @@ pub fn another_process<A: Adapter>() {
                     is_certain,
                 } = left;
                 let is_certain = u8::from(is_certain);
-                say(&format!(
+                print_line(&format!(
                     "left {ending} {recorded} {unrecorded} {charged_less} {set_aside} {is_certain}"
                 ));
             }
@@ -182,7 +182,7 @@ pub fn another_process<A: Adapter>() {
 }
 
 /// Writes a line in one piece, because the test harness and other threads write as well.
-fn say(line: &str) {
+fn print_line(line: &str) {
     let mut text = String::new();
     write!(text, "\n{line}\n").unwrap();
     let mut stdout = stdout().lock();

@@ -6,10 +6,10 @@ use http::HeaderMap;
 
 use super::config::ApiKey;
 use super::error::{Code, Refusal};
-use super::names::{KeyStatus, TenantStatus};
 use super::reply::Throttled;
 use super::route::{Access, Route};
 use super::tenants::Tenants;
+use super::wire_enums::{KeyStatus, TenantStatus};
 
 pub(super) const API_KEY: &str = "x-cycles-api-key";
 pub(super) const ADMIN_KEY: &str = "x-admin-api-key";

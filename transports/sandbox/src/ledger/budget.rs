@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::admin::BudgetRecord;
 use super::error::{Code, Refusal, UnitDetails};
-use super::names::{BudgetStatus, Named, OveragePolicy, Unit};
 use super::replies::BalanceRow;
+use super::wire_enums::{BudgetStatus, Named, OveragePolicy, Unit};
 
 /// The numbers of one budget, all in its unit. `remaining = allocated - spent - reserved - debt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

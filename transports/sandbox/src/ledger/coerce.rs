@@ -6,7 +6,7 @@
 //! body was read.
 
 use super::json::{Json, Malformed};
-use super::names::Named;
+use super::wire_enums::Named;
 
 /// The violations found so far, each as `<camelCase path>: <text>`.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use std::fmt;
 use cycles_proto::time::UnixMillis;
 
 use super::admin::{KeyRecord, TenantRecord};
-use super::names::{BudgetStatus, KeyStatus, OveragePolicy, TenantStatus, Unit};
+use super::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, TenantStatus, Unit};
 
 /// A tenant record. A tenant without a record works too: it is unrestricted and has the defaults named here.
 #[derive(Clone, Debug)]

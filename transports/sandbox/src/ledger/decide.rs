@@ -2,12 +2,12 @@
 
 use super::Ledger;
 use super::error::{Code, Refusal};
-use super::names::Unit;
 use super::replies::{Caps, DecideReply, Decision};
 use super::reply::Reply;
 use super::requests::DecideRequest;
 use super::scope;
-use super::shapes::{Amount, Subject};
+use super::shared_types::{Amount, Subject};
+use super::wire_enums::Unit;
 
 const KEPT_MS: i64 = 86_400_000;
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::names::Unit;
+use super::wire_enums::Unit;
 
 /// Codes of error bodies. Some double as the `reason_code` of a DENY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use super::Ledger;
 use super::budget::Charge;
 use super::decide::check_subject;
 use super::error::Refusal;
-use super::names::Unit;
 use super::replies::EventReply;
 use super::reply::Reply;
 use super::requests::EventRequest;
 use super::scope;
-use super::shapes::Amount;
+use super::shared_types::Amount;
+use super::wire_enums::Unit;
 
 const KEPT_MS: i64 = 7 * 86_400_000;
 

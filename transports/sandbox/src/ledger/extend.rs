@@ -3,10 +3,10 @@
 use super::Ledger;
 use super::auth::Caller;
 use super::error::{Code, Refusal};
-use super::names::ReservationStatus;
 use super::replies::ExtendReply;
 use super::reply::Reply;
 use super::requests::ExtendRequest;
+use super::wire_enums::ReservationStatus;
 
 impl Ledger {
     /// Adds to the current expiry, however far away that already is; only the number of extensions is limited. After

@@ -8,15 +8,15 @@ use super::Ledger;
 use super::auth::Caller;
 use super::cursor::{self, SortedCursor};
 use super::error::Refusal;
-use super::names::{Named, ReservationStatus};
 use super::order::{Direction, Order, SortKey, SortValue, invalid_boundary};
 use super::query::{Include, Params, row, scan, scan_position};
 use super::replies::ReservationPage;
 use super::reply::Reply;
 use super::reservations::Reservation;
 use super::scope;
-use super::shapes::LEVELS;
+use super::shared_types::LEVELS;
 use super::timestamp::{self, NoInstant};
+use super::wire_enums::{Named, ReservationStatus};
 
 impl Ledger {
     /// Unsorted unless sorting is requested, by a parameter or by the cursor of a sorted page.

@@ -1,10 +1,12 @@
 //! The ledger: everything about the server that a client can observe over HTTP, as one function of its state, the time
 //! and a request.
 
+mod address_check;
 mod admin;
 mod auth;
 mod body;
 mod budget;
+mod budget_syntax;
 mod canonical;
 mod coerce;
 mod config;
@@ -14,11 +16,9 @@ mod error;
 mod event;
 mod evidence;
 mod extend;
-mod gate;
 mod idempotency;
 mod json;
 mod list;
-mod names;
 mod operator;
 mod order;
 mod public;
@@ -31,23 +31,23 @@ mod reserve;
 mod route;
 mod scope;
 mod settle;
-mod shapes;
-mod spec;
+mod shared_types;
 mod sweep;
 mod tenants;
 mod timestamp;
 mod trace;
+mod wire_enums;
 
 use bytes::Bytes;
 use cycles_proto::time::UnixMillis;
 use http::{Request, Response};
 
+use self::address_check::AddressRefusal;
 use self::admin::{FundReply, FundRequest};
 use self::auth::{Caller, Keys, Throttle};
 use self::budget::Books;
 use self::error::{Code, Refusal};
 use self::evidence::Evidence;
-use self::gate::Gate;
 use self::idempotency::Answers;
 use self::public::Published;
 use self::replies::{DecideReply, EventReply, ExtendReply, ReserveReply};
@@ -61,10 +61,10 @@ use crate::operation::Operation;
 use crate::seed::Seed;
 
 pub use self::budget::BudgetState;
+pub use self::budget_syntax::BudgetSyntax;
 pub use self::config::{ApiKey, Budget, Tenant};
-pub use self::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 pub use self::operator::{Funding, OperatorError, ReservationState};
-pub use self::spec::BudgetSyntax;
+pub use self::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 
 /// A Cycles server without sockets: it takes a time and a request, and returns the response.
 ///
@@ -125,9 +125,9 @@ impl Ledger {
             versioned: request.uri().path().starts_with("/v1/"),
             ..Envelope::default()
         };
-        if let Some(gate) = Gate::of(request.uri()) {
-            let mut response = gate.response();
-            if gate == Gate::Firewall {
+        if let Some(refusal) = AddressRefusal::of(request.uri()) {
+            let mut response = refusal.response();
+            if refusal == AddressRefusal::Firewall {
                 reply::identify(&envelope, response.headers_mut());
             }
             return response;

@@ -10,7 +10,7 @@ use super::Ledger;
 use super::admin::BudgetRecord;
 use super::budget::{Account, BudgetState};
 use super::config::{ApiKey, Budget, Tenant};
-use super::names::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
+use super::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 
 /// A change of a budget's funds. Each kind also sets the over-limit flag, to whether the debt is above the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

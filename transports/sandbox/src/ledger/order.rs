@@ -3,9 +3,9 @@
 use core::cmp::Ordering;
 
 use super::error::Refusal;
-use super::names::Named;
 use super::reservations::Reservation;
 use super::scope;
+use super::wire_enums::Named;
 
 #[derive(Clone, Copy)]
 pub(super) struct Order {

@@ -5,18 +5,18 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 use super::Ledger;
+use super::address_check::is_escaped;
 use super::auth::Caller;
 use super::body::{check_reservation_id, refuse};
 use super::coerce::Violations;
 use super::cursor;
 use super::error::Refusal;
-use super::gate::is_escaped;
-use super::names::{ReservationStatus, Unit};
 use super::replies::{BalancePage, BalanceRow, ReservationRow};
 use super::reply::Reply;
 use super::reservations::Reservation;
 use super::scope;
-use super::shapes::LEVELS;
+use super::shared_types::LEVELS;
+use super::wire_enums::{ReservationStatus, Unit};
 
 /// The parameters of a query, decoded as a form.
 #[derive(Debug, Default)]

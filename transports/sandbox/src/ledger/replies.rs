@@ -6,9 +6,9 @@ use super::budget::BudgetState;
 use super::coerce::Members;
 use super::evidence::{EvidenceRef, ReservationEvidence};
 use super::json::{Json, Malformed};
-use super::names::{ReservationStatus, Unit};
 use super::scope::leaf;
-use super::shapes::{Action, Amount, Subject};
+use super::shared_types::{Action, Amount, Subject};
+use super::wire_enums::{ReservationStatus, Unit};
 
 /// A budget as its owner sees it: a debt of 0, a limit of 0 and a false flag are omitted.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::coerce::{Members, Violations, utf16_length};
 use super::json::{Json, Malformed};
-use super::names::{OveragePolicy, Unit};
-use super::shapes::{Action, Amount, Subject};
+use super::shared_types::{Action, Amount, Subject};
+use super::wire_enums::{OveragePolicy, Unit};
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::evidence::{EvidenceRef, ReservationEvidence};
 use super::json::Json;
-use super::names::{OveragePolicy, ReservationStatus};
 use super::replies::SettleReply;
 use super::requests::{CommitRequest, ReleaseRequest};
-use super::shapes::{Action, Amount, Subject};
+use super::shared_types::{Action, Amount, Subject};
+use super::wire_enums::{OveragePolicy, ReservationStatus};
 
 const RETENTION_MS: i64 = 30 * 86_400_000;
 

@@ -3,13 +3,13 @@
 use super::Ledger;
 use super::decide::check_subject;
 use super::error::Refusal;
-use super::names::{OveragePolicy, ReservationStatus};
 use super::replies::{Decision, ReserveReply};
 use super::reply::Reply;
 use super::requests::ReserveRequest;
 use super::reservations::Reservation;
 use super::scope;
 use super::tenants::Settings;
+use super::wire_enums::{OveragePolicy, ReservationStatus};
 
 const KEPT_AT_LEAST_MS: i64 = 86_400_000;
 

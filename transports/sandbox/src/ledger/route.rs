@@ -69,7 +69,7 @@ impl<'a> Route<'a> {
             .collect();
         let names: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let id = || segments.get(2).cloned().unwrap_or_default();
-        // The front omits the body.
+        // The HTTP server omits the body.
         let method = if *method == Method::HEAD {
             "GET"
         } else {

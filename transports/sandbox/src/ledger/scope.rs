@@ -1,6 +1,6 @@
 //! Scopes: the scopes of a subject, and the syntax of scope paths.
 
-use super::shapes::{LEVELS, Subject};
+use super::shared_types::{LEVELS, Subject};
 
 /// The full paths of the scopes of `subject`, broadest first: one per level that is given, with values in lower case.
 /// If the subject omits the tenant, it is not added.

@@ -4,12 +4,12 @@ use super::Ledger;
 use super::auth::Caller;
 use super::budget::Charge;
 use super::error::Refusal;
-use super::names::ReservationStatus;
 use super::replies::SettleReply;
 use super::reply::Reply;
 use super::requests::{CommitRequest, ReleaseRequest};
 use super::reservations::{Reservation, SettleRequest, Settlement};
-use super::shapes::Amount;
+use super::shared_types::Amount;
+use super::wire_enums::ReservationStatus;
 
 impl Ledger {
     /// Charges the actual cost. Allowed through the end of the grace period, and on budgets in any state.

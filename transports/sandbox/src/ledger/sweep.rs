@@ -2,7 +2,7 @@
 
 use cycles_proto::time::UnixMillis;
 
-use super::names::ReservationStatus;
+use super::wire_enums::ReservationStatus;
 use super::{Ledger, millis};
 
 const INTERVAL_MS: i64 = 5_000;

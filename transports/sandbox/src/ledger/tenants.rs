@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::config::Tenant;
 use super::error::Refusal;
-use super::names::{Named, OveragePolicy, TenantStatus};
+use super::wire_enums::{Named, OveragePolicy, TenantStatus};
 
 pub(super) const DEFAULT_TTL_MS: i64 = 60_000;
 pub(super) const MAX_TTL_MS: i64 = 3_600_000;

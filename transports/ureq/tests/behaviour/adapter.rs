@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Left, Metering};
+use cycles_conformance::{Action, ActionFailed, Adapter, Client, Consumed, Guard, Metering, Unsettled};
 use cycles_ureq::models::{Amount, Caps, CommitRequest, ReservationCreateRequest, ReservationId};
 use cycles_ureq::{
     ActionError, BoxError, CyclesClient, CyclesConfig, Error, Event, GuardContext, InvalidCommit,
@@ -56,11 +56,11 @@ impl Client for OnUreq {
         self.0.raw(request)
     }
 
-    fn flush(&self, timeout: Duration) -> Result<Left, Error> {
+    fn flush(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(self.0.flush(timeout)?.into())
     }
 
-    fn flush_stale(&self, timeout: Duration) -> Result<Left, Error> {
+    fn flush_stale(&self, timeout: Duration) -> Result<Unsettled, Error> {
         Ok(self.0.flush_stale(timeout)?.into())
     }
 }

@@ -8,12 +8,12 @@ use cycles_sandbox::Operation;
 use http::Response;
 use serde::Deserialize;
 
-use super::{Attempt, Watch};
-use crate::life::Life;
+use super::{Attempt, ReservationWatch};
+use crate::job::Job;
 
 /// The result of an attempt, as a session gets it.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum AttemptResult {
     Response(Response<Bytes>),
     Failure(Failure),
 }
@@ -32,7 +32,8 @@ struct Said {
     charged: Option<serde::de::IgnoredAny>,
 }
 
-enum Sense {
+/// The meaning of an attempt's result.
+enum Meaning {
     /// It was done, and the answer has the expected content.
     Done,
     Throttled(Option<Duration>),
@@ -50,90 +51,98 @@ enum Sense {
     Refused,
 }
 
-impl Watch {
+impl ReservationWatch {
     /// A session gets the result of an attempt. Only the first one counts. `is_held` is whether the action runs or its
     /// cost is being settled.
-    pub(crate) fn heard(&mut self, now: Now, ticket: Ticket, heard: &Heard, is_held: bool, life: &Life) {
+    pub(crate) fn note_result(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        result: &AttemptResult,
+        is_held: bool,
+        job: &Job,
+    ) {
         let Some(attempt) = self.attempts.remove(&ticket) else {
             return;
         };
-        if let Heard::Response(response) = heard
+        if let AttemptResult::Response(response) = result
             && attempt.deadline >= now.mono
         {
-            self.leased(&attempt, response);
+            self.note_lease(&attempt, response);
         }
-        let sense = match heard {
-            Heard::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Sense::Open,
-            Heard::Response(response) => sense(attempt.operation, response),
-            Heard::Failure(failure) if failure.kind().may_have_been_sent() => Sense::Open,
-            Heard::Failure(_) => Sense::NotSent,
+        let meaning = match result {
+            AttemptResult::Response(_) if attempt.is_beat && attempt.deadline < now.mono => Meaning::Open,
+            AttemptResult::Response(response) => meaning_of(attempt.operation, response),
+            AttemptResult::Failure(failure) if failure.kind().may_have_been_sent() => Meaning::Open,
+            AttemptResult::Failure(_) => Meaning::NotSent,
         };
-        self.judge(now, &attempt, &sense, is_held, life);
+        self.judge(now, &attempt, &meaning, is_held, job);
     }
 
     /// Notes how long a lease lasts, from an answer that grants or extends it. The time counts from the request.
-    fn leased(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
+    fn note_lease(&mut self, attempt: &Attempt, response: &Response<Bytes>) {
         let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
         let is_of = |operation| attempt.operation == operation;
         let is_granted = is_of(Operation::CreateReservation) && said.reservation_id.is_some()
             || is_of(Operation::ExtendReservation) && said.status.as_deref() == Some("ACTIVE");
         if response.status() == 200 && is_granted {
             let remaining = said.remaining_ttl_ms.map(Duration::from_millis);
-            self.lease.lasts(attempt.sent, remaining);
+            self.lease.note_length(attempt.sent, remaining);
         }
     }
 
     /// An attempt begins, or its beginning is reported, later than it was handed out.
-    pub(crate) fn begins(&mut self, now: Now, ticket: Ticket) {
+    pub(crate) fn note_beginning(&mut self, now: Now, ticket: Ticket) {
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.sent = attempt.sent.max(now.mono);
         }
     }
 
     /// An attempt is withdrawn: its answer is no longer wanted.
-    pub(crate) fn withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, life: &Life) {
+    pub(crate) fn note_withdrawn(&mut self, now: Now, ticket: Ticket, is_held: bool, job: &Job) {
         if let Some(attempt) = self.attempts.remove(&ticket) {
-            self.judge(now, &attempt, &Sense::Open, is_held, life);
+            self.judge(now, &attempt, &Meaning::Open, is_held, job);
         }
     }
 
     /// A session is polled: attempts past their deadline count as failed.
-    pub(super) fn polling(&mut self, now: Now, is_held: bool, life: &Life) {
+    pub(super) fn expire_attempts(&mut self, now: Now, is_held: bool, job: &Job) {
         while let Some((&ticket, _)) = self
             .attempts
             .iter()
             .find(|(_, attempt)| attempt.deadline <= now.mono)
         {
             if let Some(attempt) = self.attempts.remove(&ticket) {
-                self.judge(now, &attempt, &Sense::Open, is_held, life);
+                self.judge(now, &attempt, &Meaning::Open, is_held, job);
             }
         }
     }
 
-    fn judge(&mut self, now: Now, attempt: &Attempt, sense: &Sense, is_held: bool, life: &Life) {
+    fn judge(&mut self, now: Now, attempt: &Attempt, meaning: &Meaning, is_held: bool, job: &Job) {
         const HOUR: Duration = Duration::from_secs(3_600);
-        match (attempt.operation, sense) {
-            (Operation::CommitReservation | Operation::GetReservation, Sense::Over { named: true }) => {
+        match (attempt.operation, meaning) {
+            (Operation::CommitReservation | Operation::GetReservation, Meaning::Over { named: true }) => {
                 self.may_charge_event = true;
             }
-            (Operation::CommitReservation | Operation::CreateEvent, Sense::Throttled(Some(pause))) => {
+            (Operation::CommitReservation | Operation::CreateEvent, Meaning::Throttled(Some(pause))) => {
                 let pause = (*pause).min(HOUR);
                 self.settle_floor = Some(now.mono.saturating_add(pause));
                 self.owed_pause = Some(now.wall.saturating_add(pause));
             }
-            (Operation::ReleaseReservation, Sense::Throttled(Some(pause))) => {
+            (Operation::ReleaseReservation, Meaning::Throttled(Some(pause))) => {
                 self.release_floor = Some(now.mono.saturating_add((*pause).min(HOUR)));
             }
-            (Operation::ExtendReservation, sense) if attempt.is_beat && is_held => {
-                if matches!(sense, Sense::Over { .. } | Sense::Finalized) {
-                    self.lease.end();
+            (Operation::ExtendReservation, meaning) if attempt.is_beat && is_held => {
+                if matches!(meaning, Meaning::Over { .. } | Meaning::Finalized) {
+                    self.lease.note_end();
                 }
-                if let Sense::Throttled(Some(pause)) = sense {
+                if let Meaning::Throttled(Some(pause)) = meaning {
                     self.beat_floor = Some(now.mono.saturating_add(*pause));
                 }
                 // A settlement in progress may have ended the reservation.
-                let is_normal = life.cost.is_some() && matches!(sense, Sense::Over { .. } | Sense::Finalized);
-                self.owes_beat_event |= !matches!(sense, Sense::Done) && !is_normal;
+                let is_normal =
+                    job.cost.is_some() && matches!(meaning, Meaning::Over { .. } | Meaning::Finalized);
+                self.owes_beat_event |= !matches!(meaning, Meaning::Done) && !is_normal;
             }
             _ => {}
         }
@@ -141,15 +150,15 @@ impl Watch {
 }
 
 /// Whether an answer says that the key is refused.
-pub(crate) fn is_refused(heard: &Heard) -> bool {
-    let Heard::Response(response) = heard else {
+pub(crate) fn is_refused(result: &AttemptResult) -> bool {
+    let AttemptResult::Response(response) = result else {
         return false;
     };
     let said: Said = serde_json::from_slice(response.body()).unwrap_or_default();
     response.status() == 401 && said.message.as_deref() != Some("INTERNAL_ERROR")
 }
 
-fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {
+fn meaning_of(operation: Operation, response: &Response<Bytes>) -> Meaning {
     let status = response.status().as_u16();
     let said: Option<Said> = serde_json::from_slice(response.body()).ok();
     if (200..300).contains(&status) {
@@ -160,25 +169,25 @@ fn sense(operation: Operation, response: &Response<Bytes>) -> Sense {
     if status == 429 || code == Some("LIMIT_EXCEEDED") {
         let pause = response.headers().get("retry-after");
         let pause = pause.and_then(|pause| pause.to_str().ok()?.parse().ok());
-        return Sense::Throttled(pause.map(Duration::from_secs));
+        return Meaning::Throttled(pause.map(Duration::from_secs));
     }
     match (status, code) {
-        (500.., _) => Sense::Open,
-        (401, _) if said.message.as_deref() == Some("INTERNAL_ERROR") => Sense::Refused,
-        (_, Some("RESERVATION_EXPIRED")) => Sense::Over {
+        (500.., _) => Meaning::Open,
+        (401, _) if said.message.as_deref() == Some("INTERNAL_ERROR") => Meaning::Refused,
+        (_, Some("RESERVATION_EXPIRED")) => Meaning::Over {
             named: said.request_id.is_some(),
         },
-        (410, _) => Sense::Over { named: false },
-        (_, Some("RESERVATION_FINALIZED")) => Sense::Finalized,
-        _ => Sense::Refused,
+        (410, _) => Meaning::Over { named: false },
+        (_, Some("RESERVATION_FINALIZED")) => Meaning::Finalized,
+        _ => Meaning::Refused,
     }
 }
 
 /// The meaning of a 2xx: it is a success only with the operation's own status and the expected content.
-fn succeeded(operation: Operation, status: u16, said: &Said) -> Sense {
+fn succeeded(operation: Operation, status: u16, said: &Said) -> Meaning {
     let state = said.status.as_deref();
     if operation == Operation::GetReservation && state == Some("EXPIRED") {
-        return Sense::Over { named: true };
+        return Meaning::Over { named: true };
     }
     let expected = if operation == Operation::CreateEvent {
         201
@@ -190,5 +199,5 @@ fn succeeded(operation: Operation, status: u16, said: &Said) -> Sense {
         && (operation != Operation::CommitReservation || says("COMMITTED", said.charged.is_some()))
         && (operation != Operation::CreateEvent || says("APPLIED", said.event_id.is_some()))
         && (operation != Operation::ExtendReservation || says("ACTIVE", said.expires_at_ms.is_some()));
-    if is_done { Sense::Done } else { Sense::Open }
+    if is_done { Meaning::Done } else { Meaning::Open }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use cycles_sandbox::{DEFAULT_TENANT, Ledger, ReservationStatus, Unit};
 
-use super::{Held, broken};
-use crate::life::Life;
+use super::{CheckResult, broken};
+use crate::job::Job;
 use crate::rule::Rule;
 
-impl Life {
+impl Job {
     /// Checks that the cost is in the ledger or reported as lost. `is_lost` is whether the only process that knew it is
     /// gone.
-    pub(crate) fn check_kept(&self, is_lost: bool) -> Held {
+    pub(crate) fn check_kept(&self, is_lost: bool) -> CheckResult {
         let Some(cost) = &self.cost else { return Ok(()) };
-        if !self.settled.is_empty() || self.book.was_surfaced || (is_lost && !self.book.was_durable) {
+        if !self.charges.is_empty() || self.notes.was_surfaced || (is_lost && !self.notes.was_durable) {
             return Ok(());
         }
         broken(
@@ -23,13 +23,13 @@ impl Life {
     }
 }
 
-/// Checks that the books of `ledger` add up, and that they match the costs of each tenant's lives. `payer` returns the
+/// Checks that the books of `ledger` add up, and that they match the costs of each tenant's jobs. `payer` returns the
 /// tenant of a reservation.
-pub(crate) fn books<'a>(
+pub(crate) fn check_books<'a>(
     ledger: &Ledger,
-    lives: impl Iterator<Item = &'a Life>,
+    jobs: impl Iterator<Item = &'a Job>,
     payer: impl Fn(&str) -> Option<&'a str>,
-) -> Held {
+) -> CheckResult {
     let mut held: BTreeMap<(&str, Unit), i64> = BTreeMap::new();
     for id in ledger.reservation_ids() {
         if let Some(reservation) = ledger.reservation(id)
@@ -40,11 +40,11 @@ pub(crate) fn books<'a>(
         }
     }
     let mut costs: BTreeMap<(&str, String), i64> = BTreeMap::new();
-    for life in lives {
-        if let Some(cost) = &life.cost {
-            let tenant = life.book.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
+    for job in jobs {
+        if let Some(cost) = &job.cost {
+            let tenant = job.notes.tenant.as_deref().unwrap_or(DEFAULT_TENANT);
             *costs.entry((tenant, cost.unit.to_string())).or_default() +=
-                life.settled.iter().map(|settled| settled.charged).sum::<i64>();
+                job.charges.iter().map(|charge| charge.amount).sum::<i64>();
         }
     }
     for (scope, unit, state) in ledger.budgets() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cycles_proto::Event;
 use cycles_proto::Now;
 
-use super::{Held, broken};
+use super::{CheckResult, broken};
 use crate::rule::Rule;
 
 /// The facts about a lease that are visible from outside: when it was requested, and what the server answered.
@@ -20,17 +20,17 @@ pub(super) struct LeaseWatch {
 
 impl LeaseWatch {
     /// Sets how long it lasts from the time of the attempt, if the server said so.
-    pub(super) fn lasts(&mut self, sent: Duration, remaining: Option<Duration>) {
+    pub(super) fn note_length(&mut self, sent: Duration, remaining: Option<Duration>) {
         self.lasts = Some(remaining.map(|remaining| sent.saturating_add(remaining)));
         self.is_lost = false;
     }
 
     /// Notes that the ledger ended the reservation.
-    pub(super) fn end(&mut self) {
+    pub(super) fn note_end(&mut self) {
         self.has_stopped = true;
     }
 
-    pub(super) fn told(&mut self, event: &Event) {
+    pub(super) fn note_event(&mut self, event: &Event) {
         if let Event::HeartbeatStopped { .. } = event {
             self.has_stopped = true;
         } else if let Event::LeaseLost { .. } = event {
@@ -42,7 +42,12 @@ impl LeaseWatch {
     }
 
     /// Checks that a wait ends before the lease does. Before `floor` the server wants no beat.
-    pub(super) fn waits(&self, now: Now, until: Option<Duration>, floor: Option<Duration>) -> Held {
+    pub(super) fn check_wait(
+        &self,
+        now: Now,
+        until: Option<Duration>,
+        floor: Option<Duration>,
+    ) -> CheckResult {
         let Some(lasts) = self.lasts.filter(|_| !self.has_stopped && !self.is_lost) else {
             return Ok(());
         };

@@ -21,15 +21,15 @@ use cycles_proto::time::UnixMillis;
 use cycles_proto::{Now, Receipt, Ticket};
 use cycles_sandbox::Operation;
 
-pub(super) use self::answers::{Heard, is_refused};
-pub(super) use self::end::books;
+pub(super) use self::answers::{AttemptResult, is_refused};
+pub(super) use self::end::check_books;
 use self::lease::LeaseWatch;
 pub(super) use self::session::{SessionWatch, is_queued};
-use super::life::Life;
+use super::job::Job;
 use super::rule::Rule;
 
 /// The result of a check; an error has the broken rule and a description.
-pub(super) type Held = Result<(), (Rule, String)>;
+pub(super) type CheckResult = Result<(), (Rule, String)>;
 
 pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule, String)> {
     Err((rule, what.into()))
@@ -37,7 +37,7 @@ pub(super) fn broken<T>(rule: Rule, what: impl Into<String>) -> Result<T, (Rule,
 
 /// The audit's state for one reservation of a session.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct ReservationWatch {
     /// Its unanswered attempts.
     pub(super) attempts: BTreeMap<Ticket, Attempt>,
     /// Its unanswered changes to the journal.
@@ -45,7 +45,7 @@ pub(super) struct Watch {
     /// Its lease.
     lease: LeaseWatch,
     /// The receipt that was reported as an event.
-    pub(super) told_receipt: Option<Receipt>,
+    pub(super) reported_receipt: Option<Receipt>,
     /// Whether it began with a record.
     pub(super) is_resumed: bool,
     /// Whether it keeps records.
@@ -69,9 +69,9 @@ pub(super) struct Watch {
     beats: VecDeque<Duration>,
     release_floor: Option<Duration>,
     /// Whether it reported a cost that it could not accept.
-    has_told_untaken: bool,
+    has_reported_untaken: bool,
     /// The partial charge that it reported: the actual and the charged amount.
-    told_shortfall: Option<(i64, i64)>,
+    reported_shortfall: Option<(i64, i64)>,
     /// Whether a failed beat has not been reported yet.
     owes_beat_event: bool,
     /// Whether a failed change to the journal has not been reported yet.
@@ -109,7 +109,7 @@ pub(super) struct Attempt {
     is_beat: bool,
 }
 
-impl Watch {
+impl ReservationWatch {
     pub(super) fn fresh(has_journal: bool) -> Self {
         Self {
             has_journal,
@@ -131,14 +131,14 @@ impl Watch {
     }
 
     /// The session asks for a change to the journal.
-    pub(super) fn storing(
+    pub(super) fn check_storing(
         &mut self,
-        life: &mut Life,
+        job: &mut Job,
         now: Now,
         ticket: Ticket,
         write: &JournalWrite,
         is_journal_late: bool,
-    ) -> Held {
+    ) -> CheckResult {
         match write {
             JournalWrite::Put(record) => {
                 if let Err(problem) = JournalRecord::parse(record.to_json().as_bytes()) {
@@ -148,13 +148,13 @@ impl Watch {
                     .idempotency_key()
                     .map_or_else(String::new, |key| key.as_str().to_owned());
                 let amount = requests::amount(record.body().as_bytes());
-                if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != amount {
+                if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != amount {
                     return broken(
                         Rule::KnownCost,
                         format!("a record of {amount:?}, which was not handed over"),
                     );
                 }
-                if life.book.key.get_or_insert_with(|| key.clone()) != &key {
+                if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
                     return broken(Rule::OneKey, format!("a record under the key {key}"));
                 }
                 if let Some(pause) = self.owed_pause
@@ -162,9 +162,9 @@ impl Watch {
                 {
                     self.owed_pause = None;
                 }
-                life.book.recorded_at.get_or_insert(record.recorded_at());
+                job.notes.recorded_at.get_or_insert(record.recorded_at());
             }
-            JournalWrite::Remove(_) if life.settled.is_empty() => {
+            JournalWrite::Remove(_) if job.charges.is_empty() => {
                 return broken(
                     Rule::CostKept,
                     "the record is removed although its cost is not in the ledger",
@@ -173,8 +173,8 @@ impl Watch {
             JournalWrite::Remove(_) => self.cleared = Some(Cleared::Removed),
             JournalWrite::SetAside(_, reason) => {
                 self.cleared = Some(Cleared::Aside(*reason));
-                life.book.was_surfaced = true;
-                life.book.was_set_aside = true;
+                job.notes.was_surfaced = true;
+                job.notes.was_set_aside = true;
             }
         }
         let store = Store {
@@ -209,13 +209,13 @@ impl Watch {
     }
 
     /// The session is polled: overdue work counts as answered. Returns whether a change to the journal became overdue.
-    pub(super) fn note_poll(&mut self, now: Now, is_held: bool, life: &Life) -> bool {
-        self.polling(now, is_held, life);
+    pub(super) fn note_poll(&mut self, now: Now, is_held: bool, job: &Job) -> bool {
+        self.expire_attempts(now, is_held, job);
         self.note_late_stores(now.mono)
     }
 
     /// The session gets the result of a change to the journal. Only the first result counts.
-    pub(super) fn stored(&mut self, life: &mut Life, ticket: Ticket, stored: &Result<(), StoreFailure>) {
+    pub(super) fn note_stored(&mut self, job: &mut Job, ticket: Ticket, stored: &Result<(), StoreFailure>) {
         let Some(Store { write, is_late, .. }) = self.stores.remove(&ticket) else {
             return;
         };
@@ -226,7 +226,7 @@ impl Watch {
         }
         if let JournalWrite::Put(record) = write {
             self.has_stored |= stored.is_ok();
-            life.book.was_durable |= stored.is_ok();
+            job.notes.was_durable |= stored.is_ok();
             if !is_late {
                 self.record = Some((record.mode(), record.body().to_owned()));
             }
@@ -235,7 +235,7 @@ impl Watch {
 
     /// Whether the event may be this reservation's own, if several records of one reservation are being settled: before
     /// a record's final event, the session has asked the journal for the matching change.
-    pub(super) fn may_tell(&self, event: &Event) -> bool {
+    pub(super) fn may_have_reported(&self, event: &Event) -> bool {
         let asked = if let Event::SettledLate { .. } = event {
             Cleared::Removed
         } else if let Event::SetAside { reason, .. } = event {
@@ -247,23 +247,23 @@ impl Watch {
     }
 
     /// The session reports an event.
-    pub(super) fn told(&mut self, life: &mut Life, event: &Event) {
+    pub(super) fn note_event(&mut self, job: &mut Job, event: &Event) {
         let tells_of_beat = matches!(event, Event::BeatFailed { .. } | Event::HeartbeatStopped { .. });
         self.owes_beat_event &= !tells_of_beat;
         self.owes_store_event &= !matches!(event, Event::JournalFailed { .. });
-        self.has_told_untaken |= matches!(event, Event::CostNotTaken { .. });
+        self.has_reported_untaken |= matches!(event, Event::CostNotTaken { .. });
         if let Event::ChargedLess { actual, charged, .. } = event {
-            self.told_shortfall = Some((actual.amount, charged.amount));
+            self.reported_shortfall = Some((actual.amount, charged.amount));
         }
         if matches!(event, Event::Granted { .. }) {
-            life.book.is_running = true;
+            job.notes.is_running = true;
         }
-        self.lease.told(event);
+        self.lease.note_event(event);
         if let Event::SettledLate { receipt, .. }
         | Event::SetAside { receipt, .. }
         | Event::CostUnrecorded { receipt, .. } = event
         {
-            self.told_receipt = Some(Receipt::clone(receipt));
+            self.reported_receipt = Some(Receipt::clone(receipt));
         }
         if let Event::LeaseExtended { ticket, .. } = event {
             self.beat_floor = None;
@@ -276,31 +276,31 @@ impl Watch {
 
     /// Checks a wait of the session while the reservation has not ended. `is_full` is whether a beat may be waiting for
     /// a place.
-    pub(super) fn waits(
+    pub(super) fn check_wait(
         &self,
-        life: &Life,
+        job: &Job,
         now: Now,
         until: Option<Duration>,
         is_held: bool,
         is_full: bool,
-    ) -> Held {
-        self.check_told()?;
-        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !life.book.is_running {
+    ) -> CheckResult {
+        self.check_reported()?;
+        if until.is_none() && self.attempts.is_empty() && self.stores.is_empty() && !job.notes.is_running {
             return broken(
                 Rule::WaitsOnOutside,
                 "the session waits forever, but nothing outside is in progress",
             );
         }
-        self.waits_for_stores(until)?;
+        self.check_wait_for_stores(until)?;
         let is_extending = |attempt: &Attempt| attempt.operation == Operation::ExtendReservation;
         if is_held && !is_full && !self.attempts.values().any(is_extending) {
-            self.lease.waits(now, until, self.beat_floor)?;
+            self.lease.check_wait(now, until, self.beat_floor)?;
         }
         Ok(())
     }
 
     /// Checks that the session does not wait too long for a change to the journal.
-    fn waits_for_stores(&self, until: Option<Duration>) -> Held {
+    fn check_wait_for_stores(&self, until: Option<Duration>) -> CheckResult {
         let waited_for = self.stores.values().filter(|store| !store.is_late);
         for store in waited_for {
             let end = store.asked.saturating_add(STORE_DEADLINE);
@@ -317,7 +317,7 @@ impl Watch {
     }
 
     /// Checks that a wait ends in the future.
-    pub(super) fn waits_ahead(now: Now, until: Option<Duration>) -> Held {
+    pub(super) fn check_wait_is_ahead(now: Now, until: Option<Duration>) -> CheckResult {
         match until {
             Some(at) if at <= now.mono => broken(
                 Rule::WaitsAhead,
@@ -328,7 +328,7 @@ impl Watch {
     }
 
     /// Notes that the reservation has ended. If a grant arrives later, another reservation releases it.
-    pub(super) fn gives_up_releasing(&mut self) {
+    pub(super) fn forget_release_floor(&mut self) {
         self.release_floor = None;
     }
 
@@ -338,16 +338,19 @@ impl Watch {
     }
 
     /// Checks that every failure was reported.
-    pub(super) fn check_told(&self) -> Held {
+    pub(super) fn check_reported(&self) -> CheckResult {
         if self.was_lost {
             return Ok(());
         }
         if self.owes_beat_event {
-            return broken(Rule::BeatFailureTold, "a beat failed, but no event reported that");
+            return broken(
+                Rule::BeatFailureReported,
+                "a beat failed, but no event reported that",
+            );
         }
         if self.owes_store_event {
             return broken(
-                Rule::StoreFailureTold,
+                Rule::StoreFailureReported,
                 "a change to the journal failed, but no event reported that",
             );
         }
@@ -356,10 +359,10 @@ impl Watch {
 }
 
 /// Checks that a cost that the ledger charged was not charged before.
-pub(super) fn settled(life: &Life, by: Operation, now: UnixMillis) -> Held {
+pub(super) fn check_charged_once(job: &Job, by: Operation, now: UnixMillis) -> CheckResult {
     /// How long the server remembers the key of an event.
     const KEPT: Duration = Duration::from_secs(7 * 86_400);
-    match life.settled.last() {
+    match job.charges.last() {
         None => Ok(()),
         // The client was in time by its own clock (another rule checks that), but not by the server's: the client
         // cannot know that.
@@ -379,7 +382,7 @@ pub(super) fn settled(life: &Life, by: Operation, now: UnixMillis) -> Held {
 const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::CreateEvent);
 
 /// Checks that `text` does not contain the secret.
-pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
+pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> CheckResult {
     if text.contains(secret) {
         return broken(Rule::SecretKept, format!("the API key is in {what}"));
     }
@@ -387,9 +390,9 @@ pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> Held {
 }
 
 /// Notes the first request of an operation and key, and checks that later ones have the same bytes.
-fn same_bytes(life: &mut Life, operation: Operation, key: &str, body: &Bytes) -> Held {
-    let first = life
-        .book
+fn same_bytes(job: &mut Job, operation: Operation, key: &str, body: &Bytes) -> CheckResult {
+    let first = job
+        .notes
         .bytes
         .entry((operation, key.to_owned()))
         .or_insert_with(|| body.clone());

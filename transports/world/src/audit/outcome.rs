@@ -4,16 +4,16 @@ use cycles_proto::models::ReservationStatus;
 use cycles_proto::outcome::{Aside, Released};
 use cycles_proto::{Outcome, Receipt};
 
-use super::{Cleared, Held, Watch, broken};
-use crate::life::Life;
+use super::{CheckResult, Cleared, ReservationWatch, broken};
+use crate::job::Job;
 use crate::rule::Rule;
 
-impl Watch {
+impl ReservationWatch {
     /// Checks the outcome with which the reservation has ended.
-    pub(crate) fn ended(&self, life: &mut Life, outcome: &Outcome, is_released: bool) -> Held {
+    pub(crate) fn check_outcome(&self, job: &mut Job, outcome: &Outcome, is_released: bool) -> CheckResult {
         let lie = |what: &str| broken(Rule::TrueReceipt, format!("{what}: {outcome:?}"));
         if let Outcome::Settled(receipt) = outcome {
-            if receipt.is_settled() && life.settled.is_empty() {
+            if receipt.is_settled() && job.charges.is_empty() {
                 return lie("it is reported as settled, but it is not in the ledger");
             }
             if matches!(receipt, Receipt::Rejected { .. }) && self.was_settled {
@@ -28,14 +28,14 @@ impl Watch {
                         ..
                     }
             );
-            life.book.was_surfaced |= is_last_word;
+            job.notes.was_surfaced |= is_last_word;
             if matches!(
                 receipt,
                 Receipt::Pending {
                     is_recorded: true,
                     ..
                 }
-            ) && !life.book.was_durable
+            ) && !job.notes.was_durable
             {
                 return lie("it is reported as recorded, but no record was ever stored");
             }
@@ -53,11 +53,11 @@ impl Watch {
                 );
             }
             self.check_cleared(receipt)?;
-            self.check_shortfall_told(life, receipt)?;
+            self.check_shortfall_reported(job, receipt)?;
         }
-        if life.book.untaken && !self.is_resumed && !self.has_told_untaken {
+        if job.notes.untaken && !self.is_resumed && !self.has_reported_untaken {
             return broken(
-                Rule::UntakenTold,
+                Rule::UntakenCostReported,
                 "a cost could not be accepted, but no event reported that",
             );
         }
@@ -70,7 +70,7 @@ impl Watch {
     }
 
     /// Checks that the record of a finished cost is out of the way of later replays.
-    fn check_cleared(&self, receipt: &Receipt) -> Held {
+    fn check_cleared(&self, receipt: &Receipt) -> CheckResult {
         let due = match receipt {
             Receipt::Committed(_) | Receipt::RecoveredViaEvent(_) => Some(Cleared::Removed),
             Receipt::Rejected { .. } => Some(Cleared::Aside(Aside::Rejected)),
@@ -91,17 +91,17 @@ impl Watch {
     }
 
     /// Checks that a partial charge, and only that, was reported.
-    fn check_shortfall_told(&self, life: &Life, receipt: &Receipt) -> Held {
-        let (Some(cost), Some(last)) = (&life.cost, life.settled.last()) else {
+    fn check_shortfall_reported(&self, job: &Job, receipt: &Receipt) -> CheckResult {
+        let (Some(cost), Some(last)) = (&job.cost, job.charges.last()) else {
             return Ok(());
         };
-        let due = (last.charged < cost.amount).then_some((cost.amount, last.charged));
-        if receipt.is_settled() && self.told_shortfall != due {
+        let due = (last.amount < cost.amount).then_some((cost.amount, last.amount));
+        if receipt.is_settled() && self.reported_shortfall != due {
             return broken(
-                Rule::ShortfallTold,
+                Rule::ShortfallReported,
                 format!(
                     "the partial charge {due:?} had to be reported, but {:?} was",
-                    self.told_shortfall
+                    self.reported_shortfall
                 ),
             );
         }

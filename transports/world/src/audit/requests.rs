@@ -7,8 +7,8 @@ use cycles_proto::{Call, Now};
 use cycles_sandbox::Operation;
 use serde::Deserialize;
 
-use super::{Attempt, Held, Watch, broken, same_bytes};
-use crate::life::Life;
+use super::{Attempt, CheckResult, ReservationWatch, broken, same_bytes};
+use crate::job::Job;
 use crate::rule::Rule;
 
 /// The relevant members of a request's body.
@@ -32,9 +32,15 @@ pub(super) fn amount(body: &[u8]) -> Option<i64> {
         .map(|actual| actual.amount)
 }
 
-impl Watch {
+impl ReservationWatch {
     /// Checks a call that is handed out.
-    pub(crate) fn sending(&mut self, life: &mut Life, now: Now, operation: Operation, call: &Call) -> Held {
+    pub(crate) fn check_sending(
+        &mut self,
+        job: &mut Job,
+        now: Now,
+        operation: Operation,
+        call: &Call,
+    ) -> CheckResult {
         let body: Body = serde_json::from_slice(call.request.body()).unwrap_or_default();
         let key = body.idempotency_key.as_deref().unwrap_or_default();
         let header = call.request.headers().get("x-idempotency-key");
@@ -45,27 +51,27 @@ impl Watch {
             );
         }
         let is_beat = match (operation, body.extend_by_ms) {
-            (Operation::ExtendReservation, Some(by)) => !life.book.by_hand.contains(&by),
+            (Operation::ExtendReservation, Some(by)) => !job.notes.by_hand.contains(&by),
             _ => false,
         };
         if is_settlement(operation) {
-            self.was_settled = !life.settled.is_empty();
-            self.settling(life, now, operation, call, &body)?;
+            self.was_settled = !job.charges.is_empty();
+            self.check_settlement(job, now, operation, call, &body)?;
         } else if operation == Operation::ReleaseReservation {
-            if life.cost.is_some() || life.operations().into_iter().any(is_settlement) {
+            if job.cost.is_some() || job.operations().into_iter().any(is_settlement) {
                 return broken(Rule::NeverBoth, "a release of a reservation that has a cost");
             }
-            life.book.released = true;
+            job.notes.released = true;
             not_before(now, self.release_floor.take(), "a release")?;
-            same_bytes(life, operation, "", call.request.body())?;
+            same_bytes(job, operation, "", call.request.body())?;
         } else if operation == Operation::ExtendReservation {
             if is_beat {
                 not_before(now, self.beat_floor.take(), "a heartbeat")?;
-                self.beating(now)?;
+                self.check_beat_rate(now)?;
             }
-            same_bytes(life, operation, key, call.request.body())?;
+            same_bytes(job, operation, key, call.request.body())?;
         } else if operation == Operation::CreateReservation {
-            same_bytes(life, operation, "", call.request.body())?;
+            same_bytes(job, operation, "", call.request.body())?;
         }
         let attempt = Attempt {
             operation,
@@ -77,16 +83,16 @@ impl Watch {
         Ok(())
     }
 
-    fn settling(
+    fn check_settlement(
         &mut self,
-        life: &mut Life,
+        job: &mut Job,
         now: Now,
         operation: Operation,
         call: &Call,
         body: &Body,
-    ) -> Held {
+    ) -> CheckResult {
         let asked = body.actual.as_ref().map(|actual| actual.amount);
-        if life.cost.is_none() || life.cost.as_ref().map(|cost| cost.amount) != asked {
+        if job.cost.is_none() || job.cost.as_ref().map(|cost| cost.amount) != asked {
             return broken(
                 Rule::KnownCost,
                 format!("a settlement of {asked:?}, which was not handed over"),
@@ -99,10 +105,10 @@ impl Watch {
         };
         let bytes = call.request.body();
         let key = body.idempotency_key.clone().unwrap_or_default();
-        if life.book.key.get_or_insert_with(|| key.clone()) != &key {
+        if job.notes.key.get_or_insert_with(|| key.clone()) != &key {
             return broken(Rule::OneKey, format!("a settlement under the key {key}"));
         }
-        same_bytes(life, operation, "", bytes)?;
+        same_bytes(job, operation, "", bytes)?;
         let is_stored = self.stores.values().all(|store| store.is_late)
             && self
                 .record
@@ -111,7 +117,7 @@ impl Watch {
         if self.has_journal && !is_stored {
             return broken(Rule::StoredFirst, format!("{mode} mode is sent but not stored"));
         }
-        if life.book.released {
+        if job.notes.released {
             return broken(Rule::NeverBoth, "a settlement of a reservation that was released");
         }
         not_before(now, self.settle_floor, "a settlement")?;
@@ -122,13 +128,13 @@ impl Watch {
             );
         }
         if mode == Mode::Event {
-            self.charging_event(life, now)?;
+            self.check_charging_event(job, now)?;
         }
         Ok(())
     }
 
     /// Checks the rate of beats: when little time is left, a few may follow each other at once, but never this many.
-    fn beating(&mut self, now: Now) -> Held {
+    fn check_beat_rate(&mut self, now: Now) -> CheckResult {
         const MOST: usize = 5;
         if self.beats.len() == MOST
             && let Some(first) = self.beats.pop_front()
@@ -140,7 +146,7 @@ impl Watch {
         Ok(())
     }
 
-    fn charging_event(&self, life: &Life, now: Now) -> Held {
+    fn check_charging_event(&self, job: &Job, now: Now) -> CheckResult {
         const DAY: Duration = Duration::from_secs(86_400);
         if !self.may_charge_event {
             return broken(
@@ -148,7 +154,7 @@ impl Watch {
                 "an event is sent although the server did not say that no commit was applied",
             );
         }
-        let recorded = life.book.recorded_at.unwrap_or(now.wall);
+        let recorded = job.notes.recorded_at.unwrap_or(now.wall);
         let is_old = now.wall.saturating_since(recorded) > 6 * DAY;
         if is_old || recorded.saturating_since(now.wall) > DAY {
             return broken(
@@ -167,7 +173,7 @@ fn is_settlement(operation: Operation) -> bool {
     matches!(operation, Operation::CommitReservation | Operation::CreateEvent)
 }
 
-fn not_before(now: Now, floor: Option<Duration>, what: &str) -> Held {
+fn not_before(now: Now, floor: Option<Duration>, what: &str) -> CheckResult {
     match floor {
         Some(floor) if now.mono < floor => broken(
             Rule::NotBefore,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cycles_proto::session::{Close, Principal};
 use cycles_proto::{Error, FailureKind, Now, Ticket};
 
-use super::{Held, broken};
+use super::{CheckResult, broken};
 use crate::rule::Rule;
 
 /// The audit's state for one session.
@@ -58,7 +58,13 @@ impl SessionWatch {
     }
 
     /// Checks a call that is handed out. It takes a place unless the waiting caller makes it.
-    pub(crate) fn sending(&mut self, now: Now, ticket: Ticket, is_lease: bool, takes_a_place: bool) -> Held {
+    pub(crate) fn check_sending(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        is_lease: bool,
+        takes_a_place: bool,
+    ) -> CheckResult {
         if self.closed == Some(Close::WritingOnly) {
             return broken(Rule::ClosedForGood, "a call is sent after the session was closed");
         }
@@ -87,14 +93,14 @@ impl SessionWatch {
     }
 
     /// A call is withdrawn.
-    pub(crate) fn withdrawing(&mut self, now: Now, ticket: Ticket) {
+    pub(crate) fn note_withdrawn(&mut self, now: Now, ticket: Ticket) {
         if let Some(placed) = self.placed.get_mut(&ticket) {
             placed.withdrawn.get_or_insert(now.mono);
         }
     }
 
     /// The result of a call was reported.
-    pub(crate) fn resolved(&mut self, ticket: Ticket) {
+    pub(crate) fn note_result(&mut self, ticket: Ticket) {
         self.placed.remove(&ticket);
     }
 
@@ -108,7 +114,7 @@ impl SessionWatch {
     }
 
     /// The session rests.
-    pub(crate) fn rests(&mut self, now: Now) {
+    pub(crate) fn note_rest(&mut self, now: Now) {
         self.last_rest = now.mono;
         self.leases_at_rest = self.taken(now.mono, |placed| placed.is_lease);
         self.all_at_rest = self.taken(now.mono, |_| true);
@@ -120,7 +126,7 @@ impl SessionWatch {
     }
 
     /// Checks a beat that failed.
-    pub(crate) fn beat_failed(&self, error: &Error) -> Held {
+    pub(crate) fn check_beat_failure(&self, error: &Error) -> CheckResult {
         let share = self.places / 4;
         if is_queued(error) && self.leases_at_rest < share {
             let leases = self.leases_at_rest;
@@ -138,7 +144,7 @@ impl SessionWatch {
     }
 
     /// Notes that a change to the journal took too long, or that one was made.
-    pub(crate) fn journal_is_late(&mut self, principal: Principal, is_late: bool) {
+    pub(crate) fn set_journal_late(&mut self, principal: Principal, is_late: bool) {
         match is_late {
             true => drop(self.late_journals.insert(principal)),
             false => drop(self.late_journals.remove(&principal)),
@@ -146,7 +152,7 @@ impl SessionWatch {
     }
 
     /// Checks a scan that the session asks for.
-    pub(crate) fn scanning(&mut self, principal: Principal) -> Held {
+    pub(crate) fn check_scan(&mut self, principal: Principal) -> CheckResult {
         self.refused.remove(&principal);
         if self.closed.is_some() {
             return broken(
@@ -158,7 +164,7 @@ impl SessionWatch {
     }
 
     /// Notes that a journal was read, with its claim or without.
-    pub(crate) fn scanned(&mut self, now: Now, principal: Principal, has_claim: bool, is_empty: bool) {
+    pub(crate) fn note_scan(&mut self, now: Now, principal: Principal, has_claim: bool, is_empty: bool) {
         if has_claim || is_empty {
             self.yields.remove(&principal);
         } else {
@@ -167,7 +173,7 @@ impl SessionWatch {
     }
 
     /// Checks the first request for a record of an earlier run.
-    pub(crate) fn resuming(&self, now: Now, principal: Principal) -> Held {
+    pub(crate) fn check_resuming(&self, now: Now, principal: Principal) -> CheckResult {
         if let Some(since) = self.yields.get(&principal)
             && now.mono < since.saturating_add(YIELDS)
         {
@@ -186,12 +192,12 @@ impl SessionWatch {
     }
 
     /// A settlement of a record was answered.
-    pub(crate) fn replayed(&mut self, principal: Principal, is_refused: bool) {
+    pub(crate) fn note_replayed(&mut self, principal: Principal, is_refused: bool) {
         let refused = self.refused.entry(principal).or_default();
         *refused = if is_refused { *refused + 1 } else { 0 };
     }
 
-    pub(crate) fn close(&mut self, how: Close) {
+    pub(crate) fn note_close(&mut self, how: Close) {
         self.closed = self.closed.max(Some(how));
     }
 }

@@ -1,5 +1,5 @@
-//! Random lives: every request that a session sends, in the worst of worlds, is valid by the protocol's own description
-//! (`CYCLES_OPENAPI`), and so is every answer of the ledger. `CYCLES_CONTRACT_SEED` repeats a run.
+//! Random scenarios: every request that a session sends, in the worst of worlds, is valid by the protocol's own
+//! description (`CYCLES_OPENAPI`), and so is every answer of the ledger. `CYCLES_CONTRACT_SEED` repeats a run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,22 +9,22 @@ use cycles_conformance::contract::{self, Spec, spec_or_say};
 use cycles_proto::Now;
 use cycles_proto::session::{Session, Step};
 use cycles_sandbox::Operation;
-use cycles_world::{Machine, RandomLife};
+use cycles_world::{Machine, RandomScenario};
 use http::Request;
 
-use crate::lives::number;
+use crate::scenarios::number;
 
-const LIVES: u64 = 600;
+const SCENARIOS: u64 = 600;
 
 #[test]
-fn whatever_a_life_sends_is_valid_and_so_is_the_answer() {
+fn whatever_a_session_sends_is_valid_and_so_is_the_answer() {
     let Some(spec) = spec_or_say() else { return };
     let seed = number("CYCLES_CONTRACT_SEED", 1);
     println!("CYCLES_CONTRACT_SEED={seed}");
     let (sent, done) = (Times::default(), Times::default());
-    for seed in seed..seed + LIVES {
+    for seed in seed..seed + SCENARIOS {
         let (sent, done) = (Arc::clone(&sent), Arc::clone(&done));
-        let life = RandomLife::new(seed)
+        let scenario = RandomScenario::new(seed)
             .machines(Arc::new(move |inner| {
                 let sent = Arc::clone(&sent);
                 Box::new(Watched { inner, spec, sent })
@@ -35,7 +35,7 @@ fn whatever_a_life_sends_is_valid_and_so_is_the_answer() {
                     count(&done, request);
                 }
             }));
-        if let Err(failed) = life.run() {
+        if let Err(failed) = scenario.run() {
             panic!("{failed}");
         }
     }

@@ -13,6 +13,6 @@ mod story;
 
 mod contract;
 mod leases;
-mod lives;
 mod recovery;
 mod sabotage;
+mod scenarios;

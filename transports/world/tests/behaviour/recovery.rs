@@ -67,7 +67,7 @@ fn cr_core_002_expired_commit_falls_back_to_an_event() {
         .build();
     let mut story = Story::of(request, &[]);
     story.outlive_the_lease();
-    story.world.commit(story.life, cost).unwrap();
+    story.world.commit(story.job, cost).unwrap();
     story.finish();
 
     assert_eq!(story.settlements(), [CommitReservation, CreateEvent]);
@@ -90,7 +90,7 @@ fn cr_core_002_expired_commit_falls_back_to_an_event() {
     // settlement_occurs_at_most_once
     assert_eq!(story.charges(), [(CreateEvent, 40)]);
     assert!(matches!(
-        story.life().outcome(),
+        story.job().outcome(),
         Some(Outcome::Settled(Receipt::RecoveredViaEvent(_)))
     ));
 }
@@ -100,11 +100,11 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
     let mut story = Story::with_faults(&["extend:reset-request@1"]);
     story.world.run_for(Duration::from_secs(70)).unwrap();
     // guarded_action_continues_under_warn_policy
-    assert!(story.world.is_held(story.life));
+    assert!(story.world.is_held(story.job));
     story.commit(40);
     story.finish();
 
-    let requests = story.life().operations();
+    let requests = story.job().operations();
     assert_eq!(
         requests,
         [
@@ -120,19 +120,19 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
         .collect();
     assert_eq!(extends[0], extends[1], "the same key");
     // heartbeat_failure_reports_reservation_and_disposition
-    let mut told = story.life().events.iter();
-    let failed = told.find_map(|told| {
+    let mut events = story.job().events.iter();
+    let failed = events.find_map(|reported| {
         let Event::BeatFailed {
             reservation_id,
             retry_in,
             ..
-        } = &told.event
+        } = &reported.event
         else {
             return None;
         };
         Some((reservation_id, *retry_in))
     });
-    let (reservation, retry_in) = failed.expect("the failure is told");
+    let (reservation, retry_in) = failed.expect("the failure is reported");
     assert_eq!(reservation, story.reservation());
     assert!(retry_in > Duration::ZERO);
     // final_settlement_is_attempted
@@ -141,16 +141,16 @@ fn cr_core_003_heartbeat_transport_failure_is_observable_and_non_fatal() {
     // The same with a heartbeat that stops.
     let mut story = Story::with_faults(&["extend:400"]);
     story.world.run_for(Duration::from_secs(59)).unwrap();
-    assert!(story.world.is_held(story.life));
+    assert!(story.world.is_held(story.job));
     let id = story.reservation();
-    assert!(story.told(|event| matches!(
+    assert!(story.has_event(|event| matches!(
         event,
         Event::HeartbeatStopped { reservation_id, reason: Stop::Refused, error: Some(_), .. } if reservation_id == id
     )));
     story.commit(40);
     story.finish();
     assert_eq!(
-        story.life().operations(),
+        story.job().operations(),
         [CreateReservation, ExtendReservation, CommitReservation]
     );
     assert_eq!(story.charges(), [(CommitReservation, 40)]);
@@ -174,7 +174,7 @@ fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
         story.finish();
         story.assert_settled_at_the_second_attempt(fault, &[CommitReservation; 2]);
         assert!(matches!(
-            story.life().outcome(),
+            story.job().outcome(),
             Some(Outcome::Settled(Receipt::Committed(Some(_))))
         ));
     }
@@ -193,7 +193,7 @@ fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
         story.finish();
         story.assert_settled_at_the_second_attempt(fault, &[CommitReservation, CreateEvent, CreateEvent]);
         assert!(matches!(
-            story.life().outcome(),
+            story.job().outcome(),
             Some(Outcome::Settled(Receipt::RecoveredViaEvent(_)))
         ));
     }
@@ -203,9 +203,9 @@ fn cr_core_004_protocol_invalid_settlement_success_remains_ambiguous() {
 fn cr_durable_001_first_commit_is_journaled_before_it_leaves_the_process() {
     let mut story = Story::with_faults(&["commit:delay=60s@1"]);
     story.commit(40);
-    let sends = |world: &World, life| world.life(life).operations().contains(&CommitReservation);
-    let life = story.life;
-    story.world.run_until(|world| sends(world, life)).unwrap();
+    let sends = |world: &World, job| world.job(job).operations().contains(&CommitReservation);
+    let job = story.job;
+    story.world.run_until(|world| sends(world, job)).unwrap();
     // journal_write_precedes_first_settlement_request: a world in which a send precedes its store fails; and the record
     // is in the journal now.
     assert_eq!(story.world.journal().pending(), [file_name(story.reservation())]);
@@ -233,8 +233,14 @@ fn cr_durable_002_replayed_expired_commit_switches_durably_to_event_mode() {
     story.crash_with_commit_in_the_journal(40);
     story.world.run_for(Duration::from_secs(600)).unwrap();
     let second = story.world.restart(story.process);
-    let life = story.life;
-    let switches = |world: &World| world.life(life).events.iter().any(|told| is_switch(&told.event));
+    let job = story.job;
+    let switches = |world: &World| {
+        world
+            .job(job)
+            .events
+            .iter()
+            .any(|reported| is_switch(&reported.event))
+    };
     assert!(story.world.run_until(switches).unwrap());
     story.world.crash_leaving(second, Remains::All);
     // event_mode_is_persisted_before_event_attempt
@@ -435,27 +441,24 @@ fn cr_durable_007_journal_filenames_preserve_distinct_arbitrary_reservation_iden
     let mut expected = [(file_name(slash), paused(slash)), (file_name(line), paused(line))];
     expected.sort();
     assert_eq!(files, expected.map(|(name, json)| (name, Bytes::from(json))));
-    assert_eq!(
-        world.lives().map(|(_, life)| life.requests.len()).sum::<usize>(),
-        0
-    );
+    assert_eq!(world.jobs().map(|(_, job)| job.requests.len()).sum::<usize>(), 0);
 }
 
 #[test]
 fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
     // The caller goes away, fails, or hands over a cost that is not valid for this reservation.
     let endings: [fn(&mut Story); 4] = [
-        |story| story.world.abandon(story.life),
-        |story| story.world.release(story.life, ReleaseReason::ACTION_FAILED),
+        |story| story.world.abandon(story.job),
+        |story| story.world.release(story.job, ReleaseReason::ACTION_FAILED),
         |story| {
             let wrong = CommitRequest::builder().actual(Amount::credits(40)).build();
-            let refused = story.world.commit(story.life, wrong);
+            let refused = story.world.commit(story.job, wrong);
             // missing_actual_or_guarded_action_failure_is_surfaced
             assert!(
                 matches!(refused, Err(InvalidCommit::WrongUnit { .. })),
                 "{refused:?}"
             );
-            story.world.abandon(story.life);
+            story.world.abandon(story.job);
         },
         |story| {
             story.world.crash(story.process);
@@ -473,14 +476,14 @@ fn cr_boundary_001_missing_actual_is_surfaced_without_settlement() {
             (vec![], 0)
         );
         // missing_actual_or_guarded_action_failure_is_surfaced
-        let is_told = matches!(story.life().outcome(), Some(Outcome::Released(_)));
-        assert_eq!(is_told, index < 3, "whoever crashed is told nothing");
+        let is_reported = matches!(story.job().outcome(), Some(Outcome::Released(_)));
+        assert_eq!(is_reported, index < 3, "a process that crashed reports nothing");
         // The ledger or the observer gets the reason.
         let reasons: Vec<_> = story.requests(ReleaseReservation).map(reason).collect();
         let expected: [&[&str]; 4] = [&["abandoned"], &["action_failed"], &[], &[]];
         assert_eq!(reasons, expected[index]);
         assert_eq!(
-            story.told(|event| matches!(event, Event::CostNotTaken { .. })),
+            story.has_event(|event| matches!(event, Event::CostNotTaken { .. })),
             index == 2
         );
     }

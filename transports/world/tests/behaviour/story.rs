@@ -12,14 +12,14 @@ use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateReque
 use cycles_proto::record::{JournalRecord, Mode, Purpose, file_name};
 use cycles_sandbox::Operation::{CommitReservation, CreateEvent};
 use cycles_sandbox::{DEFAULT_TENANT, Operation, ReservationStatus};
-use cycles_world::{Life, LifeId, ProcessId, Remains, Sent, World};
+use cycles_world::{Job, JobId, ProcessId, Remains, SentRequest, World};
 use sha2::{Digest as _, Sha256};
 
 /// A world with one reservation, which is held.
 pub(crate) struct Story {
     pub(crate) world: World,
     pub(crate) process: ProcessId,
-    pub(crate) life: LifeId,
+    pub(crate) job: JobId,
 }
 
 impl Story {
@@ -43,14 +43,14 @@ impl Story {
             world.inject(fault.parse().unwrap());
         }
         let process = world.start_process();
-        let life = world.reserve(process, request).unwrap();
-        assert!(world.run_until(|world| world.is_held(life)).unwrap());
-        Self { world, process, life }
+        let job = world.reserve(process, request).unwrap();
+        assert!(world.run_until(|world| world.is_held(job)).unwrap());
+        Self { world, process, job }
     }
 
     pub(crate) fn commit(&mut self, tokens: i64) {
         let request = CommitRequest::builder().actual(Amount::tokens(tokens)).build();
-        self.world.commit(self.life, request).unwrap();
+        self.world.commit(self.job, request).unwrap();
     }
 
     /// The process ends between the store of the cost and the first attempt.
@@ -80,18 +80,18 @@ impl Story {
         }
     }
 
-    pub(crate) fn life(&self) -> &Life {
-        self.world.life(self.life)
+    pub(crate) fn job(&self) -> &Job {
+        self.world.job(self.job)
     }
 
     pub(crate) fn reservation(&self) -> &ReservationId {
-        self.life().reservation_id.as_ref().expect("it was granted")
+        self.job().reservation_id.as_ref().expect("it was granted")
     }
 }
 
 impl Story {
-    pub(crate) fn requests(&self, operation: Operation) -> impl Iterator<Item = &Sent> {
-        self.life()
+    pub(crate) fn requests(&self, operation: Operation) -> impl Iterator<Item = &SentRequest> {
+        self.job()
             .requests
             .iter()
             .filter(move |sent| sent.operation == operation)
@@ -99,7 +99,7 @@ impl Story {
 
     /// The attempts to settle, in order.
     pub(crate) fn settlements(&self) -> Vec<Operation> {
-        let operations = self.life().operations().into_iter();
+        let operations = self.job().operations().into_iter();
         operations
             .filter(|operation| SETTLEMENTS.contains(operation))
             .collect()
@@ -123,10 +123,10 @@ impl Story {
 
     /// The charges of the ledger, and their operations.
     pub(crate) fn charges(&self) -> Vec<(Operation, i64)> {
-        self.life()
-            .settled
+        self.job()
+            .charges
             .iter()
-            .map(|settled| (settled.by, settled.charged))
+            .map(|charge| (charge.by, charge.amount))
             .collect()
     }
 
@@ -135,7 +135,7 @@ impl Story {
     pub(crate) fn assert_settled_at_the_second_attempt(&self, fault: &str, settlements: &[Operation]) {
         assert_eq!(self.settlements(), settlements, "{fault}");
         // only_schema_valid_expected_status_is_terminal_success
-        assert!(self.told(|event| matches!(
+        assert!(self.has_event(|event| matches!(
             event,
             Event::SettlementFailed {
                 retry_in: Some(_),
@@ -148,8 +148,8 @@ impl Story {
         assert_eq!(self.charges(), [(by, 40)], "{fault}");
     }
 
-    pub(crate) fn told(&self, is_it: impl Fn(&Event) -> bool) -> bool {
-        self.life().events.iter().any(|told| is_it(&told.event))
+    pub(crate) fn has_event(&self, is_it: impl Fn(&Event) -> bool) -> bool {
+        self.job().events.iter().any(|reported| is_it(&reported.event))
     }
 }
 
@@ -198,7 +198,7 @@ pub(crate) fn record_of(id: &ReservationId, now: UnixMillis, tokens: i64) -> Jou
 }
 
 /// The reason in a release.
-pub(crate) fn reason(sent: &Sent) -> String {
+pub(crate) fn reason(sent: &SentRequest) -> String {
     let body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
     body["reason"].as_str().unwrap_or_default().to_owned()
 }

@@ -7,20 +7,20 @@ use cycles_sandbox::{Exchange, Operation, Plane, Sandbox, Unit};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use crate::lines::Lines;
 use crate::masks::Masks;
+use crate::stderr_writer::StderrWriter;
 
 /// Formats a line per request and hands it to the writer.
 #[derive(Debug)]
 pub(crate) struct Log {
     colour: bool,
-    lines: Lines,
+    lines: StderrWriter,
     masks: Masks,
 }
 
 /// How a request ended, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
+enum Severity {
     Good,
     Doubtful,
     Bad,
@@ -28,7 +28,7 @@ enum Mood {
 
 impl Log {
     /// A log in colour if standard error is a terminal and `NO_COLOR` is not set. `keys` are never shown.
-    pub(crate) fn new(lines: Lines, keys: [&str; 2]) -> Self {
+    pub(crate) fn new(lines: StderrWriter, keys: [&str; 2]) -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let colour = io::stderr().is_terminal() && !refused;
         Self {
@@ -46,8 +46,8 @@ impl Log {
         let seen = Seen::of(exchange, &self.masks);
         let mut line = self.paint("2", &time_of_day(exchange.at));
         line.push_str(&format!(" {:<8}", operation(exchange)));
-        let (mood, verdict) = seen.verdict(exchange);
-        let verdict = self.paint(mood.code(), &verdict);
+        let (severity, verdict) = seen.verdict(exchange);
+        let verdict = self.paint(severity.code(), &verdict);
         let fault = exchange
             .fault
             .map(|fault| self.paint("35", &format!("fault {fault}")));
@@ -75,7 +75,7 @@ impl Log {
     }
 }
 
-impl Mood {
+impl Severity {
     const fn code(self) -> &'static str {
         match self {
             Self::Good => "32",
@@ -145,9 +145,9 @@ impl Seen {
     }
 
     /// The decision, the state or the HTTP status; for an error, the HTTP status and the error code.
-    fn verdict(&self, exchange: &Exchange<'_>) -> (Mood, String) {
+    fn verdict(&self, exchange: &Exchange<'_>) -> (Severity, String) {
         let Some(response) = exchange.response else {
-            return (Mood::Bad, "no answer".to_owned());
+            return (Severity::Bad, "no answer".to_owned());
         };
         let (status, text) = (response.status(), |name: &str| {
             self.response.get(name).and_then(Value::as_str)
@@ -157,24 +157,24 @@ impl Seen {
                 Some(error) => format!("{} {}", status.as_u16(), self.clean(error)),
                 None => status.as_u16().to_string(),
             };
-            return (Mood::Bad, verdict);
+            return (Severity::Bad, verdict);
         }
         let verdict = text("decision").or_else(|| text("status")).filter(|_| {
             // On the admin plane `status` is the state of the object, not the outcome of the call.
             exchange.plane == Plane::Runtime
         });
         let Some(verdict) = verdict else {
-            return (Mood::Good, status.as_u16().to_string());
+            return (Severity::Good, status.as_u16().to_string());
         };
-        let mood = match verdict {
-            "DENY" => Mood::Bad,
-            "ALLOW_WITH_CAPS" => Mood::Doubtful,
-            _ => Mood::Good,
+        let severity = match verdict {
+            "DENY" => Severity::Bad,
+            "ALLOW_WITH_CAPS" => Severity::Doubtful,
+            _ => Severity::Good,
         };
         let reason = text("reason_code").map_or_else(String::new, |reason| format!(" {reason}"));
         let dry = exchange.operation == Operation::CreateReservation && text("reservation_id").is_none();
         let dry = if dry { " (dry run)" } else { "" };
-        (mood, format!("{verdict}{reason}{dry}"))
+        (severity, format!("{verdict}{reason}{dry}"))
     }
 
     fn money(&self) -> Option<(i64, &str)> {

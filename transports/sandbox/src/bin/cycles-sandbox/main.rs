@@ -2,12 +2,12 @@
 //! output, logs a line per request, and runs until a signal stops it.
 
 mod args;
-mod lines;
+mod default_key_warning;
 mod log;
 mod masks;
 mod output;
-mod published;
-mod stop;
+mod shutdown;
+mod stderr_writer;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -16,9 +16,9 @@ use std::process::ExitCode;
 use cycles_sandbox::{ApiKey, Ledger, Sandbox, Tenant};
 
 use crate::args::{Args, Command};
-use crate::lines::Lines;
 use crate::log::Log;
-use crate::stop::Stop;
+use crate::shutdown::Stop;
+use crate::stderr_writer::StderrWriter;
 
 fn main() -> ExitCode {
     let done = match args::parse(std::env::args_os().skip(1)) {
@@ -52,7 +52,7 @@ fn serve(args: Args) -> io::Result<()> {
     // Before anything is printed: a reader of the output may send a signal at once.
     let stop = runtime.block_on(async { Stop::listen(args.exit_with_parent) })?;
     let (quiet, published) = (args.quiet, args.published_keys());
-    let (lines, written) = Lines::start();
+    let (lines, written) = StderrWriter::start();
     let sandbox = start(args, &lines)?;
     if !quiet {
         lines.write(log::banner(&sandbox));
@@ -75,7 +75,7 @@ fn serve(args: Args) -> io::Result<()> {
     Ok(())
 }
 
-fn start(args: Args, lines: &Lines) -> io::Result<Sandbox> {
+fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
     let log = Log::new(lines.clone(), [&args.api_key, &args.admin_key]);
     let mut ledger = Ledger::new(RandomState::new().hash_one("cycles-sandbox"));
     ledger.add_tenant(Tenant::new(args.tenant.as_str()));

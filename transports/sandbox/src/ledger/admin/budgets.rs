@@ -10,9 +10,9 @@ use super::refusal::AdminRefusal;
 use super::{Done, done, read};
 use crate::ledger::budget::Account;
 use crate::ledger::config::Budget;
-use crate::ledger::names::{BudgetStatus, OveragePolicy, TenantStatus, Unit};
 use crate::ledger::query::Params;
-use crate::ledger::shapes::Amount;
+use crate::ledger::shared_types::Amount;
+use crate::ledger::wire_enums::{BudgetStatus, OveragePolicy, TenantStatus, Unit};
 use crate::ledger::{Ledger, requests, scope};
 
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use super::{Done, done, read};
 use crate::ledger::budget::BudgetState;
 use crate::ledger::coerce::utf16_length;
 use crate::ledger::json::Json;
-use crate::ledger::names::{BudgetStatus, TenantStatus, Unit};
 use crate::ledger::operator::{Funding, OperatorError};
 use crate::ledger::query::Params;
-use crate::ledger::shapes::Amount;
+use crate::ledger::shared_types::Amount;
+use crate::ledger::wire_enums::{BudgetStatus, TenantStatus, Unit};
 use crate::ledger::{Ledger, requests, scope, timestamp};
 
 const KEPT_MS: i64 = 86_400_000;

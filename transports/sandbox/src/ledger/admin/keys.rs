@@ -11,8 +11,8 @@ use super::{Done, done, read};
 use crate::ledger::Ledger;
 use crate::ledger::config::ApiKey;
 use crate::ledger::json::Json;
-use crate::ledger::names::{KeyStatus, TenantStatus};
 use crate::ledger::query::Params;
+use crate::ledger::wire_enums::{KeyStatus, TenantStatus};
 
 /// The lifetime of a key without `expires_at`: 90 days.
 const DEFAULT_LIFETIME_MS: i64 = 90 * 86_400_000;

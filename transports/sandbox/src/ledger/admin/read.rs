@@ -7,10 +7,10 @@ use super::refusal::AdminRefusal;
 use crate::ledger::body::{check_content_type, refuse};
 use crate::ledger::coerce::{Members, Violations, utf16_length};
 use crate::ledger::json::{Json, Malformed};
-use crate::ledger::names::{Named, Unit};
 use crate::ledger::query::Params;
 use crate::ledger::requests;
-use crate::ledger::shapes::Amount;
+use crate::ledger::shared_types::Amount;
+use crate::ledger::wire_enums::{Named, Unit};
 use crate::ledger::{error::Refusal, timestamp};
 
 /// The members of a JSON body, read by `read`; unknown members and values outside their limits are 400.

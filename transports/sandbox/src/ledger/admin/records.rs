@@ -2,7 +2,7 @@
 //! empty records.
 
 use crate::ledger::json::Json;
-use crate::ledger::names::OveragePolicy;
+use crate::ledger::wire_enums::OveragePolicy;
 
 /// Facts about a tenant. Times are milliseconds since 1970, as everywhere inside the ledger.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::ledger::error::Refusal;
-use crate::ledger::names::Unit;
+use crate::ledger::wire_enums::Unit;
 
 /// The error that an operator's request gets.
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use crate::ledger::Ledger;
 use crate::ledger::coerce::{Members, Violations, utf16_length};
 use crate::ledger::config::Tenant;
 use crate::ledger::json::{Json, Malformed};
-use crate::ledger::names::{BudgetStatus, KeyStatus, Named as _, OveragePolicy, TenantStatus};
 use crate::ledger::tenants::{DEFAULT_TTL_MS, MAX_EXTENSIONS, MAX_TTL_MS};
+use crate::ledger::wire_enums::{BudgetStatus, KeyStatus, Named as _, OveragePolicy, TenantStatus};
 
 /// The settings that both calls accept.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! Checks requests and answers against the protocol's own description (`CYCLES_OPENAPI`). Every request that the core
-//! sends is valid, for models on and around every limit and for random lives. Every answer of the ledger to them is
+//! sends is valid, for models on and around every limit and for random scenarios. Every answer of the ledger to them is
 //! valid as well, except for the deviations of the reference server that cycles-conformance lists.
 //!
 //! `CYCLES_CONTRACT_SEED` repeats a run, `CYCLES_CONTRACT_REQUESTS` makes a longer one.

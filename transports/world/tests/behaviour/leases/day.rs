@@ -29,8 +29,8 @@ pub struct Day {
 /// The result of a day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The number of lives: one, and one more after every stop and every lapse.
-    pub lives: u64,
+    /// The number of reservations: one, and one more after every stop and every lapse.
+    pub reservations: u64,
     /// Extensions with distinct keys.
     pub beats: u64,
     /// Repeated attempts at them.
@@ -50,8 +50,8 @@ const LATE_MS: u64 = 5;
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
 impl Day {
-    /// Runs the day. When the lease of a life has expired, or will, another life follows.
-    pub fn live(self, seed: u64) -> Tally {
+    /// Runs the day. When the lease of a reservation has expired, or will, another reservation follows.
+    pub fn run(self, seed: u64) -> Tally {
         let mut tally = Tally::default();
         // Different days have different random numbers.
         let own = (self.rule.grant_ms(self.ttl_ms) << 32) + self.ttl_ms * 1_000 + self.rtt_ms;
@@ -59,11 +59,11 @@ impl Day {
         let config = Arc::new(CyclesConfig::new("cyc_live_key", "http://ledger").unwrap());
         let mut now = Duration::ZERO;
         while now < self.length() {
-            tally.lives += 1;
+            tally.reservations += 1;
             let mut random = [0; 16];
-            random[..8].copy_from_slice(&tally.lives.to_be_bytes());
+            random[..8].copy_from_slice(&tally.reservations.to_be_bytes());
             let machine = Reservation::new(Arc::clone(&config), self.request(), Seed(random)).unwrap();
-            let life = Life {
+            let reservation = HeldReservation {
                 day: self,
                 machine,
                 server: LeaseServer::new(self.rule, self.is_measured),
@@ -71,7 +71,7 @@ impl Day {
                 exchange: None,
                 last_key: String::new(),
             };
-            now = life.live(&mut tally, &mut dice) + Duration::from_millis(self.ttl_ms);
+            now = reservation.run(&mut tally, &mut dice) + Duration::from_millis(self.ttl_ms);
         }
         tally
     }
@@ -152,7 +152,7 @@ impl Day {
     }
 }
 
-struct Life {
+struct HeldReservation {
     day: Day,
     machine: Reservation,
     server: LeaseServer,
@@ -169,9 +169,9 @@ struct Exchange {
     response: http::Response<Bytes>,
 }
 
-impl Life {
-    /// Runs the life, and returns the time at which it ended.
-    fn live(mut self, tally: &mut Tally, dice: &mut Dice) -> Duration {
+impl HeldReservation {
+    /// Runs it, and returns the time at which it ended.
+    fn run(mut self, tally: &mut Tally, dice: &mut Dice) -> Duration {
         while self.now < self.day.length() {
             match self.machine.poll(self.reading()) {
                 Step::Send(call) => self.send(&call, tally, dice),

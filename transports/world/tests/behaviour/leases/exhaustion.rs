@@ -1,4 +1,4 @@
-//! A life that needs more extensions than the ledger's default limit of ten.
+//! A reservation that needs more extensions than the ledger's default limit of ten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ fn after_ten_extensions_the_heartbeat_stops_and_says_so_and_the_cost_is_charged_
     assert_eq!((books.spent, books.reserved), (420, 0));
 }
 
-/// One life on a ledger with its default settings.
+/// One reservation on a ledger with its default settings.
 struct Run {
     machine: Reservation,
     ledger: Ledger,

@@ -20,7 +20,7 @@ const SEED: u64 = 7;
 #[test]
 fn while_nothing_is_lost_no_lease_that_holds_the_retry_reserve_stops_or_lapses() {
     for day in quick_days(true, 0) {
-        check(day, &day.live(SEED));
+        check(day, &day.run(SEED));
     }
 }
 
@@ -48,14 +48,14 @@ fn the_leases_that_cannot_hold_the_retry_reserve_are_these() {
 #[test]
 fn of_five_lost_attempts_in_a_hundred_only_two_in_a_row_stop_a_heartbeat() {
     for day in quick_days(true, 5) {
-        check(day, &day.live(SEED));
+        check(day, &day.run(SEED));
     }
 }
 
 #[test]
 fn without_the_field_whole_grants_and_clamped_leads_are_held_while_nothing_is_lost() {
     for day in quick_days(false, 0) {
-        check(day, &day.live(SEED));
+        check(day, &day.run(SEED));
     }
 }
 
@@ -70,12 +70,12 @@ fn without_the_field_grants_that_pass_for_a_clamped_lead_erode_as_the_protocol_s
         hours: 24,
     };
     let (fieldless, measured) = (
-        day.live(SEED),
+        day.run(SEED),
         Day {
             is_measured: true,
             ..day
         }
-        .live(SEED),
+        .run(SEED),
     );
     assert!(fieldless.lapses > 0, "{fieldless:?}");
     assert_eq!((measured.lapses, measured.stops.len()), (0, 0), "{measured:?}");
@@ -84,8 +84,8 @@ fn without_the_field_grants_that_pass_for_a_clamped_lead_erode_as_the_protocol_s
 #[test]
 fn a_day_follows_from_its_seed() {
     let day = quick_days(true, 5).next().unwrap();
-    assert_eq!(day.live(1), day.live(1));
-    assert_ne!(day.live(1), day.live(2));
+    assert_eq!(day.run(1), day.run(1));
+    assert_ne!(day.run(1), day.run(2));
 }
 
 /// The assertions for every day.
@@ -106,7 +106,7 @@ fn check_measured(day: Day, tally: &Tally) {
     assert_eq!((tally.lapses, tally.false_alarms), (0, 0), "{day:?}");
     let stops = tally.stops.len();
     if day.loss == 0 {
-        assert_eq!((tally.lives, stops, tally.repeats), (1, 0, 0), "{day:?}");
+        assert_eq!((tally.reservations, stops, tally.repeats), (1, 0, 0), "{day:?}");
         assert!(
             tally.beats <= day.most_beats() + 2,
             "{day:?}: {} beats",
@@ -127,7 +127,7 @@ fn check_fieldless(day: Day, tally: &Tally) {
     let is_cut = matches!(day.rule, Rule::ClampsGrant(_));
     if day.loss == 0 && !is_cut {
         assert_eq!(
-            (tally.lives, tally.stops.len(), tally.lapses),
+            (tally.reservations, tally.stops.len(), tally.lapses),
             (1, 0, 0),
             "{day:?}"
         );

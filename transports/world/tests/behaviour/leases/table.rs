@@ -15,7 +15,7 @@ fn the_days_side_by_side() {
             println!("| TTL | server | round trip | beats | fewest | repeats | stops | n × p² | lapses |");
             println!("|--:|---|--:|--:|--:|--:|---|--:|--:|");
             for day in days(is_measured, loss, &RTTS_MS, 24) {
-                let tally = day.live(SEED);
+                let tally = day.run(SEED);
                 println!("{}", row(day, &tally));
                 check(day, &tally);
                 if is_measured && loss > 0 && day.can_hold_the_reserve() {

@@ -1,10 +1,10 @@
-//! A simulation that finds nothing proves nothing. For every rule there is a machine that breaks it, and random lives
-//! must detect that. A saboteur tampers with one thing and passes everything else on.
+//! A simulation that finds nothing proves nothing. For every rule there is a machine that breaks it, and random
+//! scenarios must detect that. A saboteur tampers with one thing and passes everything else on.
 #![allow(clippy::wildcard_enum_match_arm)]
 
-mod reckless;
 mod saboteur;
-mod spoilt;
+mod session_saboteur;
+mod tampering;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,38 +12,42 @@ use std::time::Duration;
 use cycles_proto::models::{Action, Amount, CommitRequest, ReservationCreateRequest, Subject};
 use cycles_proto::record::file_name;
 use cycles_sandbox::{DEFAULT_API_KEY, DEFAULT_TENANT, KeyStatus};
-use cycles_world::{Journal, LifeId, MakeMachine, RandomLife, Rule, Violation, World};
+use cycles_world::{JobId, Journal, MakeMachine, RandomScenario, Rule, Violation, World};
 use http::Request;
 
-use self::reckless::{Reckless, Recklessness};
 use self::saboteur::{Sabotage, Saboteur};
+use self::session_saboteur::{SessionSabotage, SessionSaboteur};
 use crate::story::record_of;
 
-/// Far more lives than any sabotage needs.
-const LIVES: u64 = 4_000;
+/// Far more scenarios than any sabotage needs.
+const SCENARIOS: u64 = 4_000;
 
-/// The rule that the first life with this sabotage breaks.
+/// The rule that the first scenario with this sabotage breaks.
 fn broken_by(sabotage: Sabotage) -> Rule {
     let make: MakeMachine = Arc::new(move |session| Box::new(Saboteur::new(session, sabotage)));
     caught(&make, &format!("{sabotage:?}"))
 }
 
-/// The rule that the first life with such a session breaks.
-fn broken_recklessly(how: Recklessness) -> Rule {
-    let make: MakeMachine = Arc::new(move |session| Box::new(Reckless::new(session, how)));
+/// The rule that the first scenario with such a session breaks.
+fn broken_by_session(how: SessionSabotage) -> Rule {
+    let make: MakeMachine = Arc::new(move |session| Box::new(SessionSaboteur::new(session, how)));
     caught(&make, &format!("{how:?}"))
 }
 
 fn caught(make: &MakeMachine, sabotage: &str) -> Rule {
-    for seed in 0..LIVES {
-        let life = RandomLife::new(seed).machines(Arc::clone(make));
-        if let Err(failed) = life.run() {
+    for seed in 0..SCENARIOS {
+        let scenario = RandomScenario::new(seed).machines(Arc::clone(make));
+        if let Err(failed) = scenario.run() {
             assert!(!failed.violation.trace.is_empty());
-            assert!(failed.to_string().contains(&format!("CYCLES_LIVES_SEED={seed}")));
+            assert!(
+                failed
+                    .to_string()
+                    .contains(&format!("CYCLES_SCENARIOS_SEED={seed}"))
+            );
             return failed.violation.rule;
         }
     }
-    panic!("{LIVES} lives with {sabotage} keep all the rules")
+    panic!("{SCENARIOS} scenarios with {sabotage} keep all the rules")
 }
 
 macro_rules! caught {
@@ -70,35 +74,35 @@ caught! {
     a_wait_in_the_past_is_caught: WaitsInThePast => WaitsAhead,
     a_wait_for_nobody_is_caught: WaitsForEver => WaitsOnOutside,
     a_poll_that_loops_is_caught: Repeats => Ends,
-    a_life_that_never_ends_is_caught: NeverDone => Ends,
+    a_job_that_never_ends_is_caught: NeverDone => Ends,
     a_storm_of_beats_is_caught: BeatsWithoutPause => NoStorm,
-    a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureTold,
+    a_swallowed_heartbeat_failure_is_caught: SwallowsBeatFailures => BeatFailureReported,
     a_heartbeat_failure_that_ends_the_action_is_caught: GivesUpWithTheHeartbeat => ActionGoesOn,
-    a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureTold,
+    a_swallowed_failure_of_the_journal_is_caught: SwallowsJournalFailures => StoreFailureReported,
     a_record_that_is_removed_too_early_is_caught: RemovesRecordFirst => CostKept,
     a_record_that_cannot_be_read_is_caught: WritesWhatCannotBeRead => CostKept,
     a_record_that_is_left_behind_is_caught: LeavesSettledRecord => RecordCleared,
     a_refused_record_that_is_left_to_be_sent_is_caught: LeavesRefusedRecord => RecordCleared,
     a_cost_that_is_given_up_is_caught: GivesUpWithTheFirstFailure => FlushIsTrue,
     a_cost_that_is_said_to_be_set_aside_and_is_in_no_file_is_caught: HidesThatACostIsNowhere => CostKept,
-    a_cost_that_was_not_taken_in_silence_is_caught: SwallowsUntakenCosts => UntakenTold,
-    a_cost_that_was_charged_for_less_in_silence_is_caught: SwallowsShortfalls => ShortfallTold,
+    a_cost_that_was_not_taken_in_silence_is_caught: SwallowsUntakenCosts => UntakenCostReported,
+    a_cost_that_was_charged_for_less_in_silence_is_caught: SwallowsShortfalls => ShortfallReported,
     a_receipt_for_nothing_is_caught: ClaimsToHaveCommitted => TrueReceipt,
     a_release_for_nothing_is_caught: ClaimsToHaveReleased => TrueReceipt,
     a_secret_in_an_event_is_caught: TellsTheKey => SecretKept,
     a_poll_that_changes_something_is_caught: CountsPolls => SpuriousPoll,
 }
 
-macro_rules! caught_recklessly {
+macro_rules! caught_in_session {
     ($($name:ident: $how:ident => $rule:ident,)+) => {$(
         #[test]
         fn $name() {
-            assert_eq!(broken_recklessly(Recklessness::$how), Rule::$rule);
+            assert_eq!(broken_by_session(SessionSabotage::$how), Rule::$rule);
         }
     )+};
 }
 
-caught_recklessly! {
+caught_in_session! {
     a_timer_that_is_forgotten_when_nothing_rests_is_caught: ForgetsItsTimer => BeatAwaited,
     more_exchanges_than_places_are_caught: TakesEveryPlace => PlacesKept,
     settlements_that_take_every_place_are_caught: PutsLeasesLast => LeasesInTime,
@@ -108,7 +112,7 @@ caught_recklessly! {
     a_flush_that_does_not_end_is_caught: NeverFlushed => FlushEnds,
     a_flush_that_says_too_much_is_caught: AlwaysFlushed => FlushIsTrue,
     a_panic_that_takes_others_along_is_caught: PanicsSpread => PanicStaysAlone,
-    a_panic_that_is_not_told_is_caught: PanicsInSilence => PanicStaysAlone,
+    a_panic_that_is_not_reported_is_caught: PanicsInSilence => PanicStaysAlone,
     a_record_in_anothers_journal_is_caught: MixesJournals => PrincipalsApart,
     a_call_under_anothers_key_is_caught: MixesKeys => PrincipalsApart,
     a_waiter_that_is_not_woken_is_caught: WakesNobody => WaiterWoken,
@@ -141,8 +145,10 @@ fn with_a_backlog(make: MakeMachine) -> Result<World, Violation> {
 fn a_replay_stops_where_the_key_is_refused_and_one_that_goes_on_is_caught() {
     let world = with_a_backlog(Arc::new(|session| Box::new(session))).unwrap();
     assert!(world.journal().pending().is_empty());
-    let how = Recklessness::GoesOnAgainstRefusals;
-    let caught = with_a_backlog(Arc::new(move |session| Box::new(Reckless::new(session, how))));
+    let how = SessionSabotage::GoesOnAgainstRefusals;
+    let caught = with_a_backlog(Arc::new(move |session| {
+        Box::new(SessionSaboteur::new(session, how))
+    }));
     assert_eq!(caught.unwrap_err().rule, Rule::StopsAtRefusals);
 }
 
@@ -150,13 +156,14 @@ fn a_replay_stops_where_the_key_is_refused_and_one_that_goes_on_is_caught() {
 fn machines_that_behave_are_not_caught() {
     for seed in 0..200 {
         let make = Arc::new(|session| Box::new(Saboteur::new(session, Sabotage::None)) as Box<_>);
-        RandomLife::new(seed).machines(make).run().unwrap();
-        let make = Arc::new(|session| Box::new(Reckless::new(session, Recklessness::None)) as Box<_>);
-        RandomLife::new(seed).machines(make).run().unwrap();
+        RandomScenario::new(seed).machines(make).run().unwrap();
+        let make =
+            Arc::new(|session| Box::new(SessionSaboteur::new(session, SessionSabotage::None)) as Box<_>);
+        RandomScenario::new(seed).machines(make).run().unwrap();
     }
 }
 
-fn world_with_life() -> (World, LifeId) {
+fn world_with_job() -> (World, JobId) {
     let mut world = World::builder(1).traced().build();
     let process = world.start_process();
     let request = ReservationCreateRequest::builder()
@@ -164,31 +171,31 @@ fn world_with_life() -> (World, LifeId) {
         .action(Action::new("llm.completion", "model"))
         .estimate(Amount::tokens(100))
         .build();
-    let life = world.reserve(process, request).unwrap();
-    assert!(world.run_until(|world| world.is_held(life)).unwrap());
-    (world, life)
+    let job = world.reserve(process, request).unwrap();
+    assert!(world.run_until(|world| world.is_held(job)).unwrap());
+    (world, job)
 }
 
 #[test]
 fn a_server_that_loses_a_commit_and_takes_it_again_is_caught() {
-    let (mut world, life) = world_with_life();
+    let (mut world, job) = world_with_job();
     let before = world.ledger().clone();
     world.inject("commit:lose-response@1".parse().unwrap());
     world
-        .commit(life, CommitRequest::builder().actual(Amount::tokens(60)).build())
+        .commit(job, CommitRequest::builder().actual(Amount::tokens(60)).build())
         .unwrap();
     world
-        .run_until(|world| !world.life(life).settled.is_empty())
+        .run_until(|world| !world.job(job).charges.is_empty())
         .unwrap();
     *world.ledger_mut() = before;
     assert_eq!(world.finish().unwrap_err().rule, Rule::SettledOnce);
 }
 
 #[test]
-fn a_charge_that_no_life_made_is_caught() {
-    let (mut world, life) = world_with_life();
+fn a_charge_that_no_job_made_is_caught() {
+    let (mut world, job) = world_with_job();
     world
-        .commit(life, CommitRequest::builder().actual(Amount::tokens(60)).build())
+        .commit(job, CommitRequest::builder().actual(Amount::tokens(60)).build())
         .unwrap();
     let event = format!(
         r#"{{"idempotency_key":"k","subject":{{"tenant":"{DEFAULT_TENANT}"}},"action":{{"kind":"k","name":"n"}},"actual":{{"unit":"TOKENS","amount":1}}}}"#
@@ -210,11 +217,11 @@ fn a_charge_that_no_life_made_is_caught() {
     );
 }
 
-/// A job that is delivered again under its key while the commit of its first cost fails, and then has another cost.
+/// A request that is delivered again under its key while the commit of its first cost fails, and then has another cost.
 fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, Violation> {
     let mut world = World::builder(seed).traced().build();
     spoil(&mut world);
-    let job = ReservationCreateRequest::builder()
+    let request = ReservationCreateRequest::builder()
         .subject(Subject::tenant(DEFAULT_TENANT))
         .action(Action::new("llm.completion", "model"))
         .estimate(Amount::tokens(1_000))
@@ -223,10 +230,10 @@ fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, V
     world.inject("commit:503".parse().unwrap());
     for (records, cost) in [(1, 100), (2, 250)] {
         let process = world.start_process();
-        let life = world.reserve(process, job.clone()).unwrap();
-        world.run_until(|world| world.is_held(life))?;
+        let job = world.reserve(process, request.clone()).unwrap();
+        world.run_until(|world| world.is_held(job))?;
         let commit = CommitRequest::builder().actual(Amount::tokens(cost)).build();
-        world.commit(life, commit).unwrap();
+        world.commit(job, commit).unwrap();
         world.run_until(|world| world.journal().pending().len() == records)?;
         if seed.is_multiple_of(2) {
             world.crash(process);
@@ -240,14 +247,14 @@ fn delivered_twice(seed: u64, spoil: impl FnOnce(&mut World)) -> Result<World, V
 }
 
 #[test]
-fn a_job_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
+fn a_request_that_is_delivered_twice_keeps_all_the_rules_and_both_costs() {
     for seed in 0..40 {
         let mut world =
             delivered_twice(seed, |_| {}).unwrap_or_else(|violation| panic!("{seed}: {violation}"));
         world
             .finish()
             .unwrap_or_else(|violation| panic!("{seed}: {violation}"));
-        let charged: usize = world.lives().map(|(_, life)| life.settled.len()).sum();
+        let charged: usize = world.jobs().map(|(_, job)| job.charges.len()).sum();
         let kept = world.journal().files();
         let kept = kept.filter(|(_, name, _)| name.ends_with(".rejected")).count();
         // One by the commit, the other set aside for a person; or each by an event, if the reservation has expired.

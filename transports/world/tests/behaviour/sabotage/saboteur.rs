@@ -17,7 +17,7 @@ use cycles_sandbox::{DEFAULT_API_KEY, Operation};
 use cycles_world::Machine;
 use http::Response;
 
-use super::spoilt::{released, rename, unreadable};
+use super::tampering::{released, rename, unreadable};
 
 /// The misbehaviour of a saboteur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

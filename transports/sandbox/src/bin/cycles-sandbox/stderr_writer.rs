@@ -1,0 +1,62 @@
+//! Writes lines to standard error without ever blocking the caller. If the reader of standard error falls behind,
+//! lines are dropped, and a line says how many; requests never wait for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::log::note;
+
+/// The queue of lines to the writer's thread. Clones share it; the writer ends when the last one is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct StderrWriter {
+    queue: SyncSender<String>,
+    left_out: Arc<AtomicU64>,
+}
+
+/// Reports when the writer has written everything.
+#[derive(Debug)]
+pub(crate) struct Written(Receiver<()>);
+
+/// The maximum number of lines that wait to be written.
+const QUEUE_LENGTH: usize = 4_096;
+
+/// How long the last lines may take when the program ends.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
+
+impl StderrWriter {
+    /// Starts the writer.
+    pub(crate) fn start() -> (Self, Written) {
+        let (queue, lines) = sync_channel::<String>(QUEUE_LENGTH);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let (done, written) = sync_channel(1);
+        let missing = Arc::clone(&left_out);
+        std::thread::spawn(move || {
+            for line in lines {
+                note(&line);
+                match missing.swap(0, Ordering::Relaxed) {
+                    0 => {}
+                    count => note(&format!(
+                        "... {count} lines dropped: standard error was not read in time\n"
+                    )),
+                }
+            }
+            let _ = done.send(());
+        });
+        (Self { queue, left_out }, Written(written))
+    }
+
+    pub(crate) fn write(&self, line: String) {
+        if self.queue.try_send(line).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Written {
+    /// Waits until the last line is written, but not for long: perhaps nothing reads standard error.
+    pub(crate) fn wait(self) {
+        let _ = self.0.recv_timeout(FLUSH_TIME);
+    }
+}

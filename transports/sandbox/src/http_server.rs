@@ -1,0 +1,310 @@
+//! The HTTP server: connects sockets to the ledger, injects faults between them, and calls the observer.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use cycles_proto::time::UnixMillis;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::delivery::{Delivery, NoResponse, ResetSwitch, Resettable};
+use crate::exchange::{Exchange, Observer, Plane};
+use crate::fault::{Fault, FaultPlan, FaultRule};
+use crate::ledger::Ledger;
+use crate::operation::Operation;
+
+/// The largest request body that is read.
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// The state that the HTTP server shares with the `Sandbox`: the ledger, its clock and the faults.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    ledger: Mutex<Ledger>,
+    faults: Mutex<FaultPlan>,
+    /// Spares requests a lock while there are no faults.
+    has_faults: AtomicBool,
+    observer: Option<Observer>,
+    /// Answers in place of the ledger.
+    answer_override: Option<AnswerOverride>,
+    clock: Clock,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        ledger: Ledger,
+        observer: Option<Observer>,
+        answer_override: Option<AnswerOverride>,
+    ) -> Self {
+        Self {
+            answer_override,
+            ledger: Mutex::new(ledger),
+            faults: Mutex::default(),
+            has_faults: AtomicBool::new(false),
+            observer,
+            clock: Clock::start(),
+        }
+    }
+
+    /// The ledger, even if a thread panicked while it held the lock: the server keeps running.
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Moves the clock forward by `by`.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut ahead = self.clock.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        *ahead = ahead.saturating_add(by);
+    }
+
+    pub(crate) fn inject(&self, rule: FaultRule) {
+        self.faults().add(rule);
+        self.has_faults.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        self.faults().clear();
+        self.has_faults.store(false, Ordering::Release);
+    }
+
+    fn faults(&self) -> MutexGuard<'_, FaultPlan> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn strike(&self, plane: Plane, request: &Request<Bytes>) -> Option<Fault> {
+        if plane == Plane::Admin || !self.has_faults.load(Ordering::Acquire) {
+            return None;
+        }
+        let operation = Operation::of(request.method(), request.uri().path());
+        self.faults().strike(self.now(), operation)
+    }
+
+    fn handle(&self, plane: Plane, request: &Request<Bytes>) -> Response<Bytes> {
+        if let Some(answer_override) = &self.answer_override {
+            return (answer_override.0)(request);
+        }
+        let secret = match plane {
+            Plane::Runtime => None,
+            Plane::Admin => {
+                let mut secret = [0; 24];
+                // Without randomness no key can be created, so the request is refused.
+                if getrandom::fill(&mut secret).is_err() {
+                    return bare(StatusCode::INTERNAL_SERVER_ERROR);
+                }
+                Some(secret)
+            }
+        };
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            // The time is read under the lock, so that the ledger never sees it go back.
+            let mut ledger = self.ledger();
+            let now = self.now();
+            match secret {
+                None => ledger.handle(now, request),
+                Some(secret) => ledger.handle_admin(now, secret, request),
+            }
+        }));
+        answer.unwrap_or_else(|_| bare(StatusCode::INTERNAL_SERVER_ERROR))
+    }
+
+    fn observe(
+        &self,
+        plane: Plane,
+        request: &Request<Bytes>,
+        response: Option<&Response<Bytes>>,
+        fault: Option<&Fault>,
+    ) {
+        if let Some(observer) = &self.observer {
+            observer.see(&Exchange::new(self, plane, request, response, fault));
+        }
+    }
+}
+
+/// The function that `SandboxBuilder::answered_by` registered; it runs on the server's thread.
+pub(crate) struct AnswerOverride(pub(crate) Box<Answer>);
+
+type Answer = dyn Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync;
+
+impl fmt::Debug for AnswerOverride {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerOverride")
+    }
+}
+
+/// A wall clock that never goes back and can be moved forward.
+#[derive(Debug)]
+struct Clock {
+    wall: UnixMillis,
+    since: Instant,
+    ahead: Mutex<Duration>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            wall: SystemTime::now().into(),
+            since: Instant::now(),
+            ahead: Mutex::new(Duration::ZERO),
+        }
+    }
+
+    fn now(&self) -> UnixMillis {
+        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wall
+            .saturating_add(ahead)
+            .saturating_add(whole_millis(self.since.elapsed()))
+    }
+}
+
+/// Serves `listener`, and the admin plane on `admin` if it is given, on the calling thread until `stop`
+/// fires or its other end is dropped. Connections that are open then are cut.
+pub(crate) fn serve(
+    listener: std::net::TcpListener,
+    admin: Option<std::net::TcpListener>,
+    shared: Arc<Shared>,
+    stop: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::from_std(listener)?;
+        if let Some(admin) = admin {
+            let admin = TcpListener::from_std(admin)?;
+            tokio::spawn(accept(admin, Plane::Admin, Arc::clone(&shared)));
+        }
+        tokio::select! {
+            _ = stop => Ok(()),
+            never = accept(listener, Plane::Runtime, shared) => match never {},
+        }
+    })
+}
+
+async fn accept(listener: TcpListener, plane: Plane, shared: Arc<Shared>) -> Infallible {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(converse(stream, plane, Arc::clone(&shared)));
+            }
+            // Out of descriptors, most likely: some come back as other connections end.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// One connection, over as many requests as the client sends on it.
+async fn converse(stream: TcpStream, plane: Plane, shared: Arc<Shared>) {
+    // Without it small responses wait for acknowledgements; if it fails, they are only slower.
+    let _ = stream.set_nodelay(true);
+    let reset = ResetSwitch::default();
+    let service = service_fn(|request| exchange(request, plane, &shared, &reset));
+    let stream = Resettable::new(stream, reset.clone());
+    // An error means that the client went away or did not speak HTTP, or that a fault ended the connection.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+/// Serves one request and applies the faults. [`NoResponse`] ends the connection.
+async fn exchange(
+    request: Request<Incoming>,
+    plane: Plane,
+    shared: &Arc<Shared>,
+    reset: &ResetSwitch,
+) -> Result<Response<Delivery>, NoResponse> {
+    let (head, body) = request.into_parts();
+    let request = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => Request::from_parts(head, body.to_bytes()),
+        Err(fault) if fault.is::<LengthLimitError>() => {
+            // It ends the connection: the rest of the body is still in the socket and will not be read.
+            return Ok(ended_if_at_fault(bare(StatusCode::PAYLOAD_TOO_LARGE)).map(Delivery::whole));
+        }
+        Err(_) => return Err(NoResponse),
+    };
+    let fault = shared.strike(plane, &request);
+    let response = respond(&request, plane, shared, fault.as_ref()).await;
+    shared.observe(plane, &request, response.as_ref(), fault.as_ref());
+    if let Some(Fault::ResetRequest | Fault::ResetResponse) = fault {
+        reset.turn_on();
+    }
+    let response = ended_if_at_fault(response.ok_or(NoResponse)?);
+    Ok(match fault {
+        Some(Fault::Cut) => response.map(Delivery::cut),
+        Some(Fault::Drip(gap)) => response.map(|body| Delivery::drip(body, gap)),
+        Some(_) | None => response.map(Delivery::whole),
+    })
+}
+
+/// The response, unless a fault loses the request or the response.
+async fn respond(
+    request: &Request<Bytes>,
+    plane: Plane,
+    shared: &Arc<Shared>,
+    fault: Option<&Fault>,
+) -> Option<Response<Bytes>> {
+    let handle = || shared.handle(plane, request);
+    match fault {
+        None => Some(handle()),
+        Some(Fault::Delay(time)) => {
+            tokio::time::sleep(*time).await;
+            Some(handle())
+        }
+        Some(Fault::Twice(gap)) => {
+            let (shared, request, gap) = (Arc::clone(shared), request.clone(), *gap);
+            let first = handle();
+            tokio::spawn(async move {
+                tokio::time::sleep(gap).await;
+                shared.handle(plane, &request);
+            });
+            Some(first)
+        }
+        Some(Fault::LoseRequest | Fault::ResetRequest) => None,
+        Some(Fault::LoseResponse | Fault::ResetResponse) => {
+            handle();
+            None
+        }
+        Some(fault) => {
+            let instead = fault.answer_instead(request);
+            Some(instead.unwrap_or_else(|| fault.spoil(handle())))
+        }
+    }
+}
+
+/// Closes the connection after the statuses after which the reference server's container closes it.
+fn ended_if_at_fault(mut response: Response<Bytes>) -> Response<Bytes> {
+    if matches!(
+        response.status().as_u16(),
+        400 | 408 | 411 | 413 | 414 | 500 | 501 | 503
+    ) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn bare(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,284 @@
+//! What callers do: they reserve, extend, commit, release, abandon and forget, and ask for balances.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cycles_proto::InvalidCommit;
+use cycles_proto::models::{Amount, BalanceParams, CommitRequest, ReservationCreateRequest};
+use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::session::{CallId, ExtendKey, ObserverId, ReservationKey};
+use cycles_proto::{Error, Now, Operation, Seed};
+
+use super::World;
+use super::audit::ReservationWatch;
+use super::job::{Job, JobId, ProcessId};
+use super::machine::Machine;
+use super::session::{BalanceCall, CallerId};
+
+/// What callers do. A method on a job whose process has crashed does nothing. If the process sleeps, it first lets
+/// time pass until it wakes up.
+impl World {
+    /// Asks for a reservation, as the first caller of a process.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] if the request breaks a limit.
+    ///
+    /// # Panics
+    /// If the process does not belong to this world.
+    pub fn reserve(&mut self, process: ProcessId, request: ReservationCreateRequest) -> Result<JobId, Error> {
+        self.reserve_as(self.caller(process), request, false)
+    }
+
+    /// Asks for a reservation. If `is_blocking`, the caller's thread makes the calls and waits for the grant.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] if the request breaks a limit; [`Error::Config`] if the session is closed.
+    ///
+    /// # Panics
+    /// If the caller does not belong to this world.
+    pub fn reserve_as(
+        &mut self,
+        caller: CallerId,
+        request: ReservationCreateRequest,
+        is_blocking: bool,
+    ) -> Result<JobId, Error> {
+        let CallerId {
+            session: index,
+            caller_index,
+        } = caller;
+        let seed = self.seed();
+        let now = self.wake_up(index).unwrap_or_else(|| self.time_of(index));
+        let session = &mut self.sessions[index];
+        let watch = ReservationWatch::fresh(session.callers[caller_index].config().journal_enabled());
+        // Each job has its own observer, so that its events can be told apart.
+        let observer = ObserverId(self.reservations.len() as u64 + 1);
+        let mut caller = session.callers[caller_index]
+            .caller
+            .clone()
+            .with_observer(observer);
+        if is_blocking {
+            caller = caller.blocking();
+        }
+        let key = session.machine.reserve(now, &caller, request, seed)?;
+        let id = JobId(self.jobs.len());
+        let mut job = Job::default();
+        job.notes.tenant = caller.config().subject().tenant.clone();
+        self.jobs.push(job);
+        let at = self.add_reservation(id, index, caller_index, watch);
+        let reservation = &mut self.reservations[at];
+        (reservation.key, reservation.is_blocking) = (Some(key), is_blocking);
+        self.sessions[index].reservations.insert(key, at);
+        self.jobs[id.0].notes.origin = Some(at);
+        self.log(|| format!("{id} begins in session {index}, as reservation {at}"));
+        self.drive(index);
+        Ok(id)
+    }
+
+    /// Asks for the balances, with one request and one answer.
+    ///
+    /// # Panics
+    /// If the caller does not belong to this world.
+    pub fn get_balances(&mut self, caller: CallerId, is_blocking: bool) -> Option<CallId> {
+        let CallerId {
+            session: index,
+            caller_index,
+        } = caller;
+        let now = self.wake_up(index)?;
+        let seed = self.seed();
+        let session = &mut self.sessions[index];
+        let mut caller = session.callers[caller_index].caller.clone();
+        if is_blocking {
+            caller = caller.blocking();
+        }
+        let params = BalanceParams {
+            tenant: caller.config().subject().tenant.clone(),
+            ..BalanceParams::default()
+        };
+        let operation = Operation::get_balances(caller.config(), &params, seed).ok()?;
+        let key = session.machine.call(now, &caller, operation).ok()?;
+        let call = BalanceCall {
+            key,
+            caller_index,
+            is_blocking,
+            attempts: BTreeSet::new(),
+            is_over: false,
+        };
+        session.calls.insert(key.id(), call);
+        self.log(|| format!("session {index} asks for the balances"));
+        self.drive(index);
+        Some(key.id())
+    }
+
+    /// Stops waiting for the balances.
+    pub fn forget_get_balances(&mut self, caller: CallerId, call: CallId) {
+        let index = caller.session;
+        let Some(now) = self.wake_up(index) else { return };
+        self.log(|| format!("session {index}: its caller stops waiting for the balances"));
+        self.sessions[index].calls.remove(&call);
+        self.sessions[index].machine.forget_call(now, call);
+        self.drive(index);
+    }
+
+    /// Forgets a reservation. If its caller has not reported how the action ended, it is abandoned.
+    pub fn forget(&mut self, job: JobId) {
+        let Some(at) = self.live_origin(job) else { return };
+        self.wake_up(self.reservations[at].session);
+        self.log(|| format!("{job}: its caller forgets it"));
+        self.reservations[at].is_forgotten = true;
+        self.note_leaving(job);
+        self.act(job, |machine, now, key| machine.forget(now, key));
+    }
+
+    /// Makes the state machine of a reservation panic.
+    pub fn panic_in(&mut self, job: JobId) {
+        let Some(at) = self.live_origin(job).filter(|at| !self.reservations[*at].is_done) else {
+            return;
+        };
+        self.wake_up(self.reservations[at].session);
+        self.log(|| format!("{job}: its state machine panics"));
+        let reservation = &mut self.reservations[at];
+        (reservation.was_lost, reservation.owes_panic) = (true, true);
+        reservation.watch.mark_lost();
+        self.jobs[job.0].notes.is_running = false;
+        self.jobs[job.0].notes.was_left = true;
+        self.act(job, |machine, _, key| {
+            let panics = || machine.panic_in(key);
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics));
+        });
+    }
+
+    /// Reports that the action has spent at least this much.
+    ///
+    /// # Errors
+    /// The machine's error.
+    pub fn spent(&mut self, job: JobId, amount: &Amount) -> Result<(), InvalidCommit> {
+        let accepted = self
+            .act(job, |machine, _, key| machine.spent(key, amount))
+            .unwrap_or(Ok(()));
+        if accepted.is_ok() {
+            let notes = &mut self.jobs[job.0].notes;
+            notes.spent = notes.spent.max(amount.amount);
+        }
+        accepted
+    }
+
+    /// Commits the cost of the action.
+    ///
+    /// # Errors
+    /// The machine's error.
+    pub fn commit(&mut self, job: JobId, request: CommitRequest) -> Result<(), InvalidCommit> {
+        let cost = request.actual.clone();
+        self.log(|| format!("{job}: its caller commits {cost}"));
+        let taken = self.hand_over(job, Some(cost), |machine, now, key| {
+            machine.commit(now, key, request)
+        });
+        let taken = taken.unwrap_or(Ok(()));
+        let is_untaken = matches!(
+            taken,
+            Err(InvalidCommit::WrongUnit { .. } | InvalidCommit::Invalid(_))
+        );
+        let notes = &mut self.jobs[job.0].notes;
+        notes.untaken = is_untaken || (notes.untaken && taken.is_err());
+        taken
+    }
+
+    /// Releases the reservation; if spending was reported, commits that instead.
+    pub fn release(&mut self, job: JobId, reason: ReleaseReason) {
+        self.log(|| format!("{job}: its caller releases"));
+        self.leave(job, |machine, now, key| machine.release(now, key, reason));
+    }
+
+    /// Abandons the reservation, as if its guard had been dropped.
+    pub fn abandon(&mut self, job: JobId) {
+        self.log(|| format!("{job}: its caller goes away"));
+        self.leave(job, |machine, now, key| machine.abandon(now, key));
+    }
+
+    /// Extends the lease manually.
+    pub fn extend(&mut self, job: JobId, by: Duration) -> Option<ExtendKey> {
+        let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.log(|| format!("{job}: its caller asks for {by:?} more"));
+        self.jobs[job.0].notes.by_hand.push(by_ms);
+        self.act(job, |machine, now, key| machine.extend(now, key, by))
+            .flatten()
+    }
+
+    fn leave(&mut self, job: JobId, act: impl FnOnce(&mut dyn Machine, Now, ReservationKey)) {
+        let cost = self.known_cost(job);
+        self.hand_over(job, cost, |machine, now, key| {
+            act(machine, now, key);
+            Ok::<_, InvalidCommit>(())
+        });
+    }
+
+    /// The spending that was reported, if any.
+    fn known_cost(&self, job: JobId) -> Option<Amount> {
+        let spent = self.jobs[job.0].notes.spent;
+        let grant = self.grant_of(self.live_origin(job)?)?;
+        let unit = grant.reserved.as_ref()?.unit.clone();
+        (spent > 0).then(|| Amount::new(unit, spent))
+    }
+
+    /// Ends the action, with this cost if it has one.
+    fn hand_over(
+        &mut self,
+        job: JobId,
+        cost: Option<Amount>,
+        act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> Result<(), InvalidCommit>,
+    ) -> Option<Result<(), InvalidCommit>> {
+        let at = self.live_origin(job)?;
+        let (index, key) = (self.reservations[at].session, self.reservations[at].key?);
+        let before = self.jobs[job.0].notes.is_running;
+        let now = self.wake_up(index)?;
+        let done = act(self.sessions[index].machine.as_mut(), now, key);
+        if done.is_ok() {
+            self.note_left(job, before, cost);
+        }
+        self.drive(index);
+        Some(done)
+    }
+
+    fn note_left(&mut self, job: JobId, was_running: bool, cost: Option<Amount>) {
+        let job = &mut self.jobs[job.0];
+        job.notes.is_running = false;
+        job.notes.was_left = true;
+        if was_running && job.cost.is_none() {
+            job.cost = cost;
+        }
+    }
+
+    /// Notes that the caller is about to leave the reservation.
+    pub(super) fn note_leaving(&mut self, job: JobId) {
+        if self.live_origin(job).is_some() {
+            let cost = self.known_cost(job);
+            self.note_left(job, self.jobs[job.0].notes.is_running, cost);
+        }
+    }
+
+    /// Lets time pass until the session's process is awake, and returns its time; `None` if the process ends meanwhile.
+    pub(super) fn wake_up(&mut self, index: usize) -> Option<Now> {
+        let process = self.sessions[index].process;
+        let until = self.processes[process.0].asleep_until;
+        // A violation on the way is kept, and the next run returns it.
+        let _ = self.run_for(until.saturating_sub(self.now));
+        self.is_alive(process).then(|| self.time_of(index))
+    }
+
+    fn act<T>(
+        &mut self,
+        job: JobId,
+        act: impl FnOnce(&mut dyn Machine, Now, ReservationKey) -> T,
+    ) -> Option<T> {
+        let at = self.live_origin(job)?;
+        let (index, key) = (self.reservations[at].session, self.reservations[at].key?);
+        let now = self.wake_up(index)?;
+        let done = act(self.sessions[index].machine.as_mut(), now, key);
+        self.drive(index);
+        Some(done)
+    }
+
+    pub(super) fn seed(&mut self) -> Seed {
+        let (high, low) = (self.dice.bits(), self.dice.bits());
+        Seed((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    }
+}

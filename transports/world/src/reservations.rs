@@ -1,0 +1,206 @@
+//! The reservations of a session: how the world learns of those that are resumed from the journal, and how each ends.
+
+use cycles_proto::Outcome;
+use cycles_proto::models::{Amount, Unit};
+use cycles_proto::record::{JournalRecord, RecordId};
+use cycles_proto::session::{Principal, ReservationKey};
+use cycles_proto::{Call, Now};
+use cycles_sandbox::ReservationStatus;
+
+use super::audit::{ReservationWatch, broken};
+use super::job::{Job, JobId};
+use super::session::{CallerState, DrivenReservation};
+use super::{Rule, World};
+
+impl World {
+    /// Finds the record that a session has resumed, from the first request of a reservation that the world does not
+    /// know.
+    pub(super) fn find_resumed_by_call(
+        &mut self,
+        index: usize,
+        now: Now,
+        key_of: ReservationKey,
+        call: &Call,
+    ) -> Option<usize> {
+        let (path, body) = (call.request.uri().path(), call.request.body());
+        let text = String::from_utf8_lossy(body);
+        let key = call.request.headers().get("x-cycles-api-key");
+        let is_its_key = |caller: &CallerState| {
+            key.is_some_and(|key| key.as_bytes() == caller.config().api_key().expose().as_bytes())
+        };
+        let is_body = |record: &JournalRecord| record.body().as_bytes() == &body[..];
+        let is_named = |record: &JournalRecord| {
+            let id = record.reservation_id().as_str();
+            path.contains(id) || text.contains(id)
+        };
+        // If the request differs from the record, or has another key, the checks have to detect it.
+        let found = self
+            .record_of(index, |caller, record| is_its_key(caller) && is_body(record))
+            .or_else(|| self.record_of(index, |_, record| is_body(record)))
+            .or_else(|| self.record_of(index, |_, record| is_named(record)))?;
+        self.add_resumed_reservation(index, now, key_of, found)
+    }
+
+    /// Does the same for a reservation that changes its record before it sends anything.
+    pub(super) fn find_resumed_by_record(
+        &mut self,
+        index: usize,
+        now: Now,
+        key: ReservationKey,
+        principal: Principal,
+        id: &RecordId,
+    ) -> Option<usize> {
+        let is_its = |caller: &CallerState| caller.caller.principal() == principal;
+        let found = self
+            .record_of(index, |caller, record| is_its(caller) && record.id() == id)
+            .or_else(|| self.record_of(index, |_, record| record.id() == id))?;
+        self.add_resumed_reservation(index, now, key, found)
+    }
+
+    fn record_of(
+        &self,
+        index: usize,
+        is_it: impl Fn(&CallerState, &JournalRecord) -> bool,
+    ) -> Option<(usize, RecordId)> {
+        let mut callers = self.sessions[index].callers.iter().enumerate();
+        callers.find_map(|(at, caller)| {
+            let mut records = caller.scanned.values().map(|(record, _)| record);
+            let record = records.find(|record| is_it(caller, record))?;
+            Some((at, record.id().clone()))
+        })
+    }
+
+    fn add_resumed_reservation(
+        &mut self,
+        index: usize,
+        now: Now,
+        key: ReservationKey,
+        (caller_index, id): (usize, RecordId),
+    ) -> Option<usize> {
+        let caller = &self.sessions[index].callers[caller_index];
+        let has_journal = caller.config().journal_enabled();
+        let (record, pause) = caller.scanned.get(&id).cloned()?;
+        let tenant = caller.config().subject().tenant.clone();
+        let principal = caller.caller.principal();
+        let checked = self.sessions[index].watch.check_resuming(now, principal);
+        let id = self
+            .job_of_record(&record)
+            .unwrap_or_else(|| self.add_job_of_record(&record, tenant));
+        self.keep_violation(Some(id), checked);
+        // The record was written, even if its writer got an error or the world did not see it.
+        let job = &mut self.jobs[id.0];
+        job.notes.was_durable = true;
+        job.notes.recorded_at.get_or_insert(record.recorded_at());
+        job.cost = job.cost.take().or_else(|| cost(&record));
+        let watch = ReservationWatch::resumed(&record, has_journal, pause);
+        let at = self.add_reservation(id, index, caller_index, watch);
+        self.reservations[at].key = Some(key);
+        self.sessions[index].reservations.insert(key, at);
+        self.log(|| format!("{id}: session {index} resumes its record as reservation {at}"));
+        Some(at)
+    }
+
+    /// The job with this cost. A reservation has several jobs if its request was delivered twice.
+    fn job_of_record(&self, record: &JournalRecord) -> Option<JobId> {
+        let key = record.id().key.as_str();
+        let is_its = |job: &Job| {
+            job.reservation_id.as_ref() == Some(record.reservation_id())
+                && job.notes.key.as_deref() == Some(key)
+        };
+        let known = self.jobs.iter().position(is_its).map(JobId);
+        known.or_else(|| {
+            let id = *self.by_reservation.get(record.reservation_id())?;
+            self.jobs[id.0].notes.key.is_none().then_some(id)
+        })
+    }
+
+    /// Adds the job of a record that the world did not know.
+    fn add_job_of_record(&mut self, record: &JournalRecord, tenant: Option<String>) -> JobId {
+        let mut job = Job {
+            reservation_id: Some(record.reservation_id().clone()),
+            ..Job::default()
+        };
+        job.notes.tenant = tenant;
+        let id = JobId(self.jobs.len());
+        self.jobs.push(job);
+        self.by_reservation.insert(record.reservation_id().clone(), id);
+        id
+    }
+
+    pub(super) fn add_reservation(
+        &mut self,
+        job: JobId,
+        session: usize,
+        caller_index: usize,
+        watch: ReservationWatch,
+    ) -> usize {
+        let at = self.reservations.len();
+        self.reservations.push(DrivenReservation {
+            job,
+            process: self.sessions[session].process,
+            session,
+            caller_index,
+            key: None,
+            watch,
+            is_blocking: false,
+            is_done: false,
+            is_forgotten: false,
+            was_lost: false,
+            owes_panic: false,
+            seen: (false, false, false),
+        });
+        self.sessions[session].busy.insert(at);
+        at
+    }
+
+    /// A reservation is over.
+    pub(super) fn end_reservation(&mut self, at: usize) {
+        let reservation = &mut self.reservations[at];
+        reservation.is_done = true;
+        reservation.watch.forget_release_floor();
+        let id = reservation.job;
+        let job = &mut self.jobs[id.0];
+        let state = job.reservation_id.as_ref();
+        let state = state.and_then(|id| self.ledger.reservation(id.as_str()));
+        let is_released = state.is_some_and(|state| state.status == ReservationStatus::Released);
+        let is_origin = job.notes.origin == Some(at);
+        let session = &self.sessions[reservation.session];
+        let seen = reservation
+            .key
+            .and_then(|key| session.machine.outcome(key))
+            .cloned();
+        // The session has dropped the outcome of a forgotten reservation, but its receipt was reported as an event.
+        let outcome = seen.or_else(|| Some(Outcome::Settled(reservation.watch.reported_receipt.clone()?)));
+        let checked = match outcome {
+            None if reservation.watch.is_resumed || reservation.is_forgotten => Ok(()),
+            None if reservation.was_lost => {
+                job.notes.is_running = false;
+                match reservation.owes_panic {
+                    true => broken(
+                        Rule::PanicStaysAlone,
+                        "it is lost in a panic, but no event reported that",
+                    ),
+                    false => Ok(()),
+                }
+            }
+            None => broken(Rule::Ends, "it is done but has no outcome"),
+            Some(_) if is_origin && job.notes.is_running => {
+                broken(Rule::ActionGoesOn, "it ended before its caller ended the action")
+            }
+            Some(outcome) => {
+                let checked = reservation.watch.check_outcome(job, &outcome, is_released);
+                job.outcomes.push(outcome);
+                checked
+            }
+        };
+        self.log(|| format!("{id}, reservation {at} is done"));
+        self.keep_violation(Some(id), checked);
+    }
+}
+
+/// The cost in a record.
+fn cost(record: &JournalRecord) -> Option<Amount> {
+    let said: serde_json::Value = serde_json::from_str(record.body()).ok()?;
+    let unit = said["actual"]["unit"].as_str()?;
+    Some(Amount::new(Unit::from(unit), said["actual"]["amount"].as_i64()?))
+}

@@ -1,0 +1,233 @@
+//! An agent with one reservation: its plan and its progress.
+
+use std::time::Duration;
+
+use cycles_proto::models::{
+    Action, Amount, CommitOveragePolicy, CommitRequest, ReservationCreateRequest, Subject,
+};
+
+use cycles_proto::outcome::ReleaseReason;
+
+use super::dice::Dice;
+use crate::{JobId, ProcessId, World};
+
+/// The plan of an agent.
+pub(super) struct AgentPlan {
+    pub(super) begins: Duration,
+    request: ReservationCreateRequest,
+    /// How long the action runs.
+    pub(super) work: Duration,
+    /// How long it waits for a grant.
+    patience: Duration,
+    spent_at_first: Option<i64>,
+    extends_by: Option<Duration>,
+    ending: Ending,
+    cost: i64,
+    /// The caller of its process that it uses.
+    caller: u64,
+    /// Whether it blocks until the grant.
+    is_blocking: bool,
+    /// Whether the agent forgets the reservation after ending the action.
+    forgets: bool,
+}
+
+/// How an action ends.
+#[derive(Clone, Copy)]
+enum Ending {
+    Commits,
+    Releases,
+    Leaves,
+}
+
+impl AgentPlan {
+    pub(super) fn of(dice: &mut Dice<'_>, begins: Duration) -> Self {
+        let ttl_ms = dice.one_of(&[1_000, 4_000, 10_000, 30_000, 60_000, 60_000, 600_000]);
+        let work = match dice.below(8) {
+            0 => Duration::ZERO,
+            1..5 => dice.millis(2_000),
+            5 | 6 => dice.millis(3 * ttl_ms),
+            _ => dice.millis(14 * ttl_ms),
+        };
+        let estimate = dice.amount(1_000);
+        let costs_more = dice.one_in(5);
+        let commits = [Ending::Commits; 7];
+        let endings = [&commits[..], &[Ending::Releases, Ending::Leaves, Ending::Leaves]].concat();
+        Self {
+            begins,
+            request: request(dice, ttl_ms, estimate),
+            work,
+            patience: Duration::from_secs(60) + dice.millis(60_000),
+            spent_at_first: dice.one_in(3).then(|| dice.amount(500)),
+            // Different from the time that beats ask for.
+            extends_by: dice.one_in(6).then(|| Duration::from_millis(ttl_ms + 7)),
+            ending: dice.one_of(&endings),
+            cost: dice.amount(if costs_more { 3_000 } else { estimate }),
+            caller: 0,
+            is_blocking: false,
+            forgets: false,
+        }
+    }
+
+    /// Draws the caller and its behaviour. Separate from `of`, so that older seeds keep their meaning.
+    pub(super) fn draw_caller(&mut self, dice: &mut Dice<'_>) {
+        self.caller = dice.below(4);
+        self.is_blocking = dice.one_in(4);
+        self.forgets = dice.one_in(3);
+    }
+
+    /// Makes the same request as another plan, under the same key, as if it had been delivered twice.
+    pub(super) fn repeat_request_of(&mut self, other: &mut Self) {
+        other.request.idempotency_key = Some("job-7".into());
+        self.request = other.request.clone();
+        self.caller = other.caller;
+    }
+}
+
+fn request(dice: &mut Dice<'_>, ttl_ms: u64, estimate: i64) -> ReservationCreateRequest {
+    let mut request = ReservationCreateRequest::builder()
+        .subject(Subject::default())
+        .action(Action::new("llm.completion", "model"))
+        .estimate(Amount::tokens(estimate))
+        .ttl_ms(ttl_ms)
+        .build();
+    request.grace_period_ms = dice.one_in(4).then(|| dice.below(60_001));
+    let policies = [
+        CommitOveragePolicy::Reject,
+        CommitOveragePolicy::AllowIfAvailable,
+        CommitOveragePolicy::AllowWithOverdraft,
+    ];
+    let policy = dice.below(12);
+    request.overage_policy = usize::try_from(policy)
+        .ok()
+        .and_then(|index| policies.get(index).cloned());
+    request
+}
+
+/// An agent that follows its plan.
+pub(super) struct Agent<'a> {
+    plan: &'a AgentPlan,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Idle,
+    /// It asked at this time.
+    AwaitsGrant(JobId, Duration),
+    /// It got its grant at this time.
+    Works(JobId, Duration),
+    Ended(Option<JobId>),
+}
+
+impl<'a> Agent<'a> {
+    pub(super) const fn new(plan: &'a AgentPlan) -> Self {
+        Self {
+            plan,
+            state: State::Idle,
+        }
+    }
+
+    /// The time of its next act.
+    pub(super) fn next(&self) -> Option<Duration> {
+        match self.state {
+            State::Idle => Some(self.plan.begins),
+            State::AwaitsGrant(_, since) => Some(since + self.plan.patience),
+            State::Works(_, since) => Some(since + self.plan.work),
+            State::Ended(_) => None,
+        }
+    }
+
+    /// Whether it has the grant that it waited for.
+    pub(super) fn is_granted(&self, world: &World) -> bool {
+        matches!(self.state, State::AwaitsGrant(job, _) if world.is_held(job))
+    }
+
+    pub(super) fn job(&self) -> Option<JobId> {
+        match self.state {
+            State::Idle => None,
+            State::AwaitsGrant(job, _) | State::Works(job, _) => Some(job),
+            State::Ended(job) => job,
+        }
+    }
+
+    /// Performs the next act; the first one in `process`.
+    pub(super) fn act(&mut self, world: &mut World, process: ProcessId) {
+        let plan = self.plan;
+        let now = world.now();
+        self.state = match self.state {
+            State::Idle => match plan.reserve(world, process) {
+                Some(job) => State::AwaitsGrant(job, now),
+                None => State::Ended(None),
+            },
+            State::AwaitsGrant(job, _) if world.is_held(job) => {
+                plan.begin(world, job);
+                State::Works(job, now)
+            }
+            State::AwaitsGrant(job, _) => {
+                match plan.forgets {
+                    true => world.forget(job),
+                    false => world.abandon(job),
+                }
+                State::Ended(Some(job))
+            }
+            State::Works(job, _) => {
+                plan.end(world, job);
+                if plan.forgets {
+                    world.forget(job);
+                }
+                State::Ended(Some(job))
+            }
+            State::Ended(job) => State::Ended(job),
+        };
+    }
+}
+
+impl AgentPlan {
+    /// Asks for the reservation. `None` if the session is closed: a plan's requests are within the limits.
+    fn reserve(&self, world: &mut World, process: ProcessId) -> Option<JobId> {
+        let callers = world.callers(process);
+        let caller = callers[usize::try_from(self.caller).unwrap_or(0) % callers.len()];
+        world
+            .reserve_as(caller, self.request.clone(), self.is_blocking)
+            .ok()
+    }
+
+    fn begin(&self, world: &mut World, job: JobId) {
+        if let Some(amount) = self.spent_at_first {
+            // It fails if the lease was lost meanwhile.
+            let _ = world.spent(job, &Amount::tokens(amount));
+        }
+        if let Some(by) = self.extends_by {
+            world.extend(job, by);
+        }
+    }
+
+    fn end(&self, world: &mut World, job: JobId) {
+        match self.ending {
+            Ending::Commits => {
+                let request = CommitRequest::builder().actual(Amount::tokens(self.cost)).build();
+                // It fails if the process has crashed.
+                let _ = world.commit(job, request);
+            }
+            Ending::Releases => {
+                self.commit_invalid_cost(world, job);
+                world.release(job, ReleaseReason::ACTION_FAILED);
+            }
+            Ending::Leaves => {
+                self.commit_invalid_cost(world, job);
+                world.abandon(job);
+            }
+        }
+    }
+
+    /// For some costs, first hands over one that cannot be accepted.
+    fn commit_invalid_cost(&self, world: &mut World, job: JobId) {
+        let wrong = match self.cost % 6 {
+            0 => Amount::credits(self.cost),
+            3 => Amount::tokens(-self.cost),
+            _ => return,
+        };
+        let request = CommitRequest::builder().actual(wrong).build();
+        let _ = world.commit(job, request);
+    }
+}

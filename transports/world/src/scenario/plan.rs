@@ -1,0 +1,303 @@
+//! The plan of a random scenario, drawn from its seed before it begins.
+
+use std::time::Duration;
+
+use cycles_proto::CyclesConfig;
+use cycles_proto::session::{Close, PLACES};
+use cycles_sandbox::{
+    Budget, DEFAULT_API_KEY, DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, Fault, FaultRule, Operation, Tenant, Unit,
+    When,
+};
+
+use super::agent::AgentPlan;
+use super::dice::Dice;
+use crate::{BASE_URL, JournalHealth};
+
+/// Everything that is decided before a scenario begins.
+pub(super) struct Plan {
+    pub(super) carelessness: f64,
+    /// The share of the answers without `remaining_ttl_ms`.
+    pub(super) without_remaining_ttl: f64,
+    pub(super) faults: Vec<FaultRule>,
+    /// Replaces the default tenant's budget.
+    pub(super) budget: Option<Budget>,
+    pub(super) tenant: Option<Tenant>,
+    has_journal: bool,
+    /// The number of steps after which the first process crashes.
+    pub(super) crash_after: Option<u64>,
+    /// The plans of the agents, mostly one.
+    pub(super) agents: Vec<AgentPlan>,
+    /// The events beside them, in order.
+    pub(super) incidents: Vec<(Duration, Incident)>,
+    pub(super) places: usize,
+    pub(super) has_claims: bool,
+    /// Other keys in the session of each process.
+    keys: Vec<(&'static str, &'static str)>,
+    /// Whether each process has a second client.
+    pub(super) has_two_sessions: bool,
+}
+
+/// An event from outside the agents.
+pub(super) enum Incident {
+    Crash,
+    Restart,
+    /// Another process starts with the same journal.
+    AnotherProcess,
+    Sleep(Duration),
+    ClockJumps(i64),
+    ServerClockJumps(i64),
+    ServerDown(bool),
+    Journal(JournalHealth),
+    Frozen(bool),
+    NetworkFault(FaultRule),
+    FaultsStop,
+    /// The record is restored as it was first written.
+    RestoresStaleRecord,
+    /// One of the callers flushes for this long.
+    Flush(u64, Duration),
+    Close(Close),
+    /// The state machine of one of the agents' reservations panics.
+    Panic(u64),
+    /// One of the callers asks for the balances, blocking or not.
+    GetBalances(u64, bool),
+    /// The caller stops waiting for the balances.
+    ForgetGetBalances,
+    /// The other keys, of this tenant and of another one, are revoked or valid again.
+    Revoked(bool),
+}
+
+/// Another key of the same tenant, and the key of another tenant.
+pub(super) const OTHER_KEYS: [(&str, &str); 2] = [
+    ("cyc_live_second_0123456789abcdef", DEFAULT_TENANT),
+    ("cyc_live_globex_0123456789abcdef", "globex"),
+];
+
+impl Plan {
+    pub(super) fn of(mut dice: Dice<'_>) -> Self {
+        let is_rough = dice.one_in(3);
+        let faults = if dice.one_in(6) { 0 } else { 1 + dice.below(4) };
+        let faults = (0..faults).map(|_| dice.rule(is_rough)).collect();
+        let first = AgentPlan::of(&mut dice, Duration::ZERO);
+        let incidents = dice.incidents(first.work);
+        let mut agents = vec![first];
+        while dice.one_in(5) && agents.len() < 4 {
+            let begins = dice.millis(30_000);
+            agents.push(AgentPlan::of(&mut dice, begins));
+        }
+        let mut plan = Self {
+            carelessness: dice.one_of(&[0.0, 0.05, 0.2]),
+            without_remaining_ttl: dice.one_of(&[0.0, 0.0, 0.0, 0.0, 0.3, 1.0]),
+            faults,
+            budget: dice
+                .one_in(12)
+                .then(|| Budget::new(DEFAULT_TENANT_SCOPE, Unit::Tokens, dice.amount(2_000))),
+            tenant: dice
+                .one_in(4)
+                .then(|| Tenant::new(DEFAULT_TENANT).max_extensions(dice.amount(100))),
+            has_journal: !dice.one_in(25),
+            crash_after: dice.one_in(4).then(|| 1 + dice.below(25)),
+            agents,
+            incidents,
+            places: PLACES,
+            has_claims: false,
+            keys: Vec::new(),
+            has_two_sessions: false,
+        };
+        plan.add_extras(&mut dice);
+        plan
+    }
+
+    /// Adds the parts of a session beside one caller's reservations. They are drawn last, so that scenarios without
+    /// them did not change when they were introduced.
+    fn add_extras(&mut self, dice: &mut Dice<'_>) {
+        self.places = dice.one_of(&[1, 2, 4, 5, 8, PLACES, PLACES, PLACES]);
+        self.has_claims = dice.one_in(2);
+        for key in OTHER_KEYS {
+            if dice.one_in(4) {
+                self.keys.push(key);
+            }
+        }
+        self.has_two_sessions = dice.one_in(6);
+        for plan in &mut self.agents {
+            plan.draw_caller(dice);
+        }
+        if let [first, second, ..] = &mut self.agents[..]
+            && dice.one_in(4)
+        {
+            second.repeat_request_of(first);
+        }
+        let work = self.agents.first().map_or(Duration::ZERO, |plan| plan.work);
+        for _ in 0..dice.below(4) {
+            let at = work.saturating_sub(Duration::from_secs(2)) + dice.millis(25_000);
+            let later = at + dice.time(10, 20);
+            match dice.below(9) {
+                0 | 1 => self
+                    .incidents
+                    .push((at, Incident::Flush(dice.below(4), dice.time(1, 17)))),
+                2 | 3 => {
+                    self.incidents
+                        .push((at, Incident::GetBalances(dice.below(4), dice.one_in(4))));
+                    if dice.one_in(2) {
+                        self.incidents
+                            .push((at + dice.millis(2_000), Incident::ForgetGetBalances));
+                    }
+                }
+                4 | 5 => self.incidents.push((at, Incident::Panic(dice.below(4)))),
+                6 => {
+                    self.incidents.push((at, Incident::Revoked(true)));
+                    self.incidents.push((later, Incident::Revoked(false)));
+                }
+                _ => {
+                    let how = [Close::WhenDone, Close::Leaving, Close::WritingOnly];
+                    self.incidents.push((at, Incident::Close(dice.one_of(&how))));
+                    self.incidents.push((later, Incident::Restart));
+                }
+            }
+        }
+        self.incidents.sort_by_key(|(at, _)| *at);
+    }
+
+    /// The configurations of the other callers of a process.
+    pub(super) fn others(&self) -> Vec<CyclesConfig> {
+        let keys = self.keys.iter();
+        keys.map(|(key, tenant)| self.config_of(key, tenant)).collect()
+    }
+
+    /// The configuration of all processes.
+    pub(super) fn config(&self) -> CyclesConfig {
+        self.config_of(DEFAULT_API_KEY, DEFAULT_TENANT)
+    }
+
+    fn config_of(&self, key: &str, tenant: &str) -> CyclesConfig {
+        let config = CyclesConfig::builder(key, BASE_URL).tenant(tenant);
+        #[expect(
+            clippy::expect_used,
+            reason = "all values are constants, and every scenario builds it"
+        )]
+        config
+            .journal_enabled(self.has_journal)
+            .build()
+            .expect("the configuration is valid")
+    }
+}
+
+impl Dice<'_> {
+    fn rule(&mut self, is_rough: bool) -> FaultRule {
+        let mut rule = FaultRule::new(self.fault());
+        let operations = [
+            Operation::CommitReservation,
+            Operation::CommitReservation,
+            Operation::CreateEvent,
+            Operation::ExtendReservation,
+            Operation::CreateReservation,
+            Operation::ReleaseReservation,
+            Operation::GetReservation,
+        ];
+        let named = if self.one_in(6) { 0 } else { 1 + self.below(2) };
+        for _ in 0..named {
+            rule = rule.on(self.one_of(&operations));
+        }
+        rule.when(match self.below(5) {
+            0 => When::First(1 + self.below(4)),
+            1 => When::Calls([1 + self.below(4)].into()),
+            2 => When::For(self.time(1_000, 12)),
+            _ => When::Randomly {
+                probability: if is_rough { 0.5 } else { 0.15 },
+                seed: self.seed(),
+            },
+        })
+    }
+
+    fn fault(&mut self) -> Fault {
+        const PAGES: [u16; 9] = [404, 403, 410, 410, 200, 502, 307, 407, 408];
+        match self.below(17) {
+            0 => Fault::Delay(self.time(100, 10)),
+            1 => Fault::Drip(self.time(1, 6)),
+            2 => Fault::Status {
+                status: self.one_of(&[500, 502, 503, 504]),
+                retry_after_s: self.one_in(4).then(|| self.below(30)),
+            },
+            3 => Fault::Status {
+                status: 429,
+                retry_after_s: None,
+            },
+            4 => {
+                let longest_s = 1 << self.below(14);
+                Fault::Status {
+                    status: 429,
+                    retry_after_s: Some(self.below(longest_s)),
+                }
+            }
+            5 => Fault::Status {
+                status: self.one_of(&[401, 403]),
+                retry_after_s: None,
+            },
+            6 => Fault::StatusAfter(self.one_of(&[500, 502, 503])),
+            7 => Fault::Outage,
+            8 => Fault::ForeignPage(self.one_of(&PAGES)),
+            9 => Fault::ForeignError(self.one_of(&PAGES[..4])),
+            10 => Fault::Garbage,
+            11 => Fault::Twice(self.time(10, 12)),
+            12 => Fault::LoseRequest,
+            13 | 14 => Fault::LoseResponse,
+            15 => Fault::ResetResponse,
+            _ => Fault::Cut,
+        }
+    }
+
+    fn incidents(&mut self, work: Duration) -> Vec<(Duration, Incident)> {
+        let mut incidents = Vec::new();
+        // The money is at risk around the end of the action.
+        let near = |dice: &mut Self| {
+            let spread = dice.millis(25_000);
+            work.saturating_sub(Duration::from_secs(2)) + spread
+        };
+        for _ in 0..self.below(4) {
+            let at = near(self);
+            let later = at + self.time(10, 28);
+            match self.below(13) {
+                0..3 => {
+                    incidents.push((at, Incident::Crash));
+                    incidents.push((later, Incident::Restart));
+                }
+                3 | 4 => incidents.push((at, Incident::AnotherProcess)),
+                5 => incidents.push((at, Incident::Sleep(self.time(1_000, 20)))),
+                6 => incidents.push((at, Incident::ClockJumps(self.jump()))),
+                7 => incidents.push((at, Incident::ServerClockJumps(self.jump()))),
+                8 => {
+                    incidents.push((at, Incident::ServerDown(true)));
+                    incidents.push((at + self.time(1_000, 12), Incident::ServerDown(false)));
+                }
+                9 => {
+                    incidents.push((at, Incident::Journal(self.one_of(&ILL))));
+                    incidents.push((later, Incident::Journal(JournalHealth::Works)));
+                }
+                10 => {
+                    incidents.push((at, Incident::Frozen(true)));
+                    incidents.push((later, Incident::Frozen(false)));
+                }
+                11 => {
+                    let rule = self.rule(true);
+                    incidents.push((at, Incident::NetworkFault(rule)));
+                    incidents.push((later, Incident::FaultsStop));
+                }
+                _ => {
+                    incidents.push((later, Incident::RestoresStaleRecord));
+                    incidents.push((later + Duration::from_millis(1), Incident::AnotherProcess));
+                }
+            }
+        }
+        incidents.sort_by_key(|(at, _)| *at);
+        incidents
+    }
+
+    /// A jump of a clock, from milliseconds to two weeks, forward or back.
+    fn jump(&mut self) -> i64 {
+        let by = self.time(1, 30).as_millis();
+        let by = i64::try_from(by).unwrap_or(0);
+        if self.one_in(2) { -by } else { by }
+    }
+}
+
+/// The faults of a journal that a plan may choose.
+const ILL: [JournalHealth; 2] = [JournalHealth::Fails, JournalHealth::WorksButReportsFailure];
