@@ -1,5 +1,7 @@
 //! The price of one unit of a part, finer than a microcent.
 
+use core::fmt;
+
 use super::decimal::Decimal;
 use super::usd::Usd;
 use crate::models::Amount;
@@ -10,7 +12,7 @@ const DIGITS: i32 = 24;
 const PER_MICROCENT: u128 = 10_u128.pow(16);
 
 /// A price of one token, one image, one call: a whole number of 10⁻²⁴ US dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Price(u128);
 
 impl Price {
@@ -62,6 +64,14 @@ impl Price {
     #[cfg(feature = "prices")]
     pub(super) fn is_more_than_cents(self, cents: u32) -> bool {
         self > Self::of_many(Usd::cents(cents), 1)
+    }
+}
+
+impl fmt::Debug for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = PER_MICROCENT * 10_u128.pow(8);
+        let decimals = format!("{:024}", self.0 % one);
+        write!(f, "{}.{} USD", self.0 / one, decimals.trim_end_matches('0'))
     }
 }
 
