@@ -1,5 +1,5 @@
 //! async-openai, a client for language models, on a budget in US dollars: an answer in one piece, an answer as a
-//! stream, and a reader who leaves in the middle of a stream.
+//! stream, a reader who leaves in the middle of a stream, and servers that report no usage, or zeros.
 //!
 //! `cargo run -p cycles-examples --features openai --bin openai_agent` needs no setup: it starts a Cycles server and a
 //! stub of OpenAI's API. Set `CYCLES_BASE_URL`, `CYCLES_API_KEY` and `CYCLES_TENANT` to use your Cycles server, and
@@ -13,18 +13,22 @@ use std::process::ExitCode;
 
 use async_openai::config::OpenAIConfig;
 use async_openai::types::chat::{
-    ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CompletionUsage,
-    CreateChatCompletionRequest, CreateChatCompletionStreamResponse,
+    ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CreateChatCompletionRequest,
+    CreateChatCompletionStreamResponse,
 };
 use cycles_examples::{Failure, Scene, end, own_balance};
 use cycles_tokio::models::*;
-use cycles_tokio::money::{PriceTable, Prices, Usage, Usd};
+use cycles_tokio::money::{Bounds, Part, PriceTable, Prices, Usage, Usd};
 use cycles_tokio::{CyclesClient, Reading, Receipt, WithCyclesConfig, with_cycles};
 use futures::StreamExt as _;
 
 type OpenAi = async_openai::Client<OpenAIConfig>;
 
 const MODEL: &str = "gpt-4o-mini";
+
+/// The stub's models that report no usage, and a usage of zeros, as some servers do.
+const CARELESS: [&str; 2] = ["reports-nothing", "reports-zeros"];
+
 const QUESTION: &str = "What is a budget for?";
 
 /// An example: prices change, so use your own.
@@ -32,6 +36,7 @@ const PRICES: &str = r#"
 version = "2026-11-22"
 
 [models.gpt-4o-mini]       # US dollars per million tokens
+aliases = ["reports-nothing", "reports-zeros"]
 input = 0.15
 cached_input = 0.075
 output = 0.60
@@ -45,28 +50,39 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Failure> {
     // Kept until the end: dropping it stops the server.
     let scene = Scene::new("openai_agent")?;
+    let (model, is_stub) = openai()?;
     let agent = Agent {
         cycles: CyclesClient::new(scene.config.clone()),
-        model: openai()?,
+        model,
         prices: PRICES.parse()?,
     };
     let before = agent.spent().await?;
     let mut known = Usd::ZERO;
 
     println!("1. In one piece:");
-    let (answer, cost) = agent.answer().await?;
+    let (answer, cost) = agent.answer(MODEL).await?;
     println!("   {answer}\n   it cost ${cost}");
     known = known.checked_add(cost).ok_or("too much")?;
 
     println!("2. As a stream:");
-    let cost = agent.stream(usize::MAX).await?;
+    let cost = agent.stream(MODEL, usize::MAX).await?;
     println!("\n   it cost ${cost}, according to the model's last chunk");
     known = known.checked_add(cost).ok_or("too much")?;
 
     println!("3. As a stream whose reader leaves early:");
-    let cost = agent.stream(4).await?;
+    let cost = agent.stream(MODEL, 4).await?;
     println!(" …\n   it had cost ${cost} by then");
     known = known.checked_add(cost).ok_or("too much")?;
+
+    for model in CARELESS.into_iter().filter(|_| is_stub) {
+        println!("4. A server that {}:", model.replace('-', " "));
+        let (_, cost) = agent.answer(model).await?;
+        println!("   in one piece it is charged the estimate, ${cost}");
+        known = known.checked_add(cost).ok_or("too much")?;
+        let cost = agent.stream(model, usize::MAX).await?;
+        println!("\n   as a stream it is charged what was counted, ${cost}");
+        known = known.checked_add(cost).ok_or("too much")?;
+    }
 
     let left = agent
         .cycles
@@ -91,27 +107,23 @@ struct Agent {
 
 impl Agent {
     /// An answer in one piece. The reservation is for the longest possible answer, the charge for the actual one.
-    async fn answer(&self) -> Result<(String, Usd), Failure> {
+    async fn answer(&self, model: &str) -> Result<(String, Usd), Failure> {
         // Looked up before the call: the answer may name a dated version of the model, which may have no price of its
         // own.
-        let prices = *self.prices.model(MODEL)?;
-        let config = WithCyclesConfig::new(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
-            .action("llm.completion", MODEL)
+        let prices = self.prices.model(model)?;
+        let config = WithCyclesConfig::new(prices.estimate(&bounds())?)
+            .action("llm.completion", model)
             .metadata(JsonObject::new().with("prices", self.prices.version()));
         let answer = with_cycles(&self.cycles, config, async |ctx| {
             let most = ctx.caps.as_ref().map_or(200, |caps| caps.clamp_max_tokens(200));
-            let response = self.model.chat().create(request(most)?).await?;
+            let response = self.model.chat().create(request(model, most)?).await?;
             // From here on the answer is paid for, whatever fails.
             ctx.spent(&ctx.estimate)?;
-            // Some servers report no usage, or only the prompt's: that is not the cost.
-            let used = response.usage.as_ref().map(usage);
-            let used = used.filter(|used| prompt(used) > 0 && answered(used) > 0);
-            if let Some(used) = used {
-                ctx.set_metrics(used.metrics());
-            }
-            let cost = used.and_then(|used| prices.cost(used));
-            // Without a usable usage, charge the estimate.
-            let cost = cost.unwrap_or_else(|| ctx.estimate_as_cost());
+            // An answer of no tokens is one that the server did not count.
+            let usage = Usage::from_openai(&response).with_an_answer();
+            ctx.set_metrics(usage.metrics());
+            // If the usage is not known, charge the estimate.
+            let cost = prices.cost(&usage).unwrap_or_else(|_| ctx.estimate_as_cost());
             let answer = response
                 .choices
                 .into_iter()
@@ -123,17 +135,17 @@ impl Agent {
 
     /// The same as a stream, of which at most `take` pieces are read. Until the model reports the usage, each piece
     /// counts as a token: a reader who leaves early is charged for the pieces so far, and for the prompt.
-    async fn stream(&self, take: usize) -> Result<Usd, Failure> {
+    async fn stream(&self, model: &str, take: usize) -> Result<Usd, Failure> {
+        let prices = self.prices.model(model)?;
         let reservation = ReservationCreateRequest::builder()
             .subject(Subject::default()) // the configuration's
-            .action(Action::new("llm.completion", MODEL))
-            .estimate(self.prices.estimate(MODEL, prompt_tokens(), 200)?)
+            .action(Action::new("llm.completion", model))
+            .estimate(prices.estimate(&bounds())?)
             .build();
-        let prices = *self.prices.model(MODEL)?;
         let guard = self.cycles.reserve(reservation).await?;
         let most = guard.caps().map_or(200, |caps| caps.clamp_max_tokens(200));
         // If this fails, the guard is dropped and its budget is given back.
-        let mut request = request(most)?;
+        let mut request = request(model, most)?;
         request.stream_options = Some(ChatCompletionStreamOptions {
             include_usage: Some(true),
             include_obfuscation: None,
@@ -169,56 +181,23 @@ impl Agent {
 }
 
 /// Counts the cost of the pieces of a stream so far, at these prices.
-fn count(prices: Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> Option<Reading> {
-    let mut so_far = Usage {
-        input: prompt_tokens(),
-        ..Default::default()
-    };
+fn count(prices: &Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> Option<Reading> {
+    // The prompt counts first: it is paid for, however early the reader leaves.
+    let (mut counted, mut told) = (Usage::tokens(prompt_tokens(), 0), Usage::unknown());
     move |piece| {
-        match piece.usage.as_ref().map(usage) {
-            Some(told) => so_far = at_least(so_far, told),
-            None => so_far.output += u64::from(text(piece).is_some_and(|text| !text.is_empty())),
-        }
-        let reading = Reading::total(prices.cost(so_far)?);
-        let tokens = i64::try_from(answered(&so_far)).ok()?;
+        let more = u64::from(text(piece).is_some_and(|text| !text.is_empty()));
+        counted = counted.clone().with(Part::Output, counted.output_tokens() + more);
+        told = told.clone().followed_by(&Usage::from_openai(piece));
+        let so_far = told.clone().or_counted(&counted);
+        let reading = Reading::total(prices.cost(&so_far).ok()?);
+        let tokens = i64::try_from(so_far.output_tokens()).ok()?;
         Some(reading.with_tokens(tokens).with_metrics(so_far.metrics()))
     }
 }
 
-/// The usage that the model reports, but never fewer tokens in the answer than were counted here, and never an empty
-/// prompt: some servers report no usage, or only the prompt's.
-fn at_least(counted: Usage, told: Usage) -> Usage {
-    let mut usage = told;
-    if prompt(&told) == 0 {
-        (usage.input, usage.cached_input) = (counted.input, counted.cached_input);
-    }
-    usage.output += answered(&counted).saturating_sub(answered(&told));
-    usage
-}
-
-fn prompt(usage: &Usage) -> u64 {
-    usage.input + usage.cached_input
-}
-
-fn answered(usage: &Usage) -> u64 {
-    usage.output + usage.reasoning
-}
-
-fn usage(told: &CompletionUsage) -> Usage {
-    let prompt = told.prompt_tokens_details.as_ref();
-    let answer = told.completion_tokens_details.as_ref();
-    Usage::from_totals(
-        told.prompt_tokens.into(),
-        prompt
-            .and_then(|details| details.cached_tokens)
-            .unwrap_or(0)
-            .into(),
-        told.completion_tokens.into(),
-        answer
-            .and_then(|details| details.reasoning_tokens)
-            .unwrap_or(0)
-            .into(),
-    )
+/// A prompt and an answer of at most 200 tokens, in the standard service tier, without tools.
+fn bounds() -> Bounds {
+    Bounds::tokens(prompt_tokens(), 200).nothing_else()
 }
 
 /// An upper bound without a tokenizer: every token is at least one byte long; the rest is for the message's framing.
@@ -226,9 +205,9 @@ fn prompt_tokens() -> u64 {
     QUESTION.len() as u64 + 16
 }
 
-fn request(most: i64) -> Result<CreateChatCompletionRequest, Failure> {
+fn request(model: &str, most: i64) -> Result<CreateChatCompletionRequest, Failure> {
     Ok(CreateChatCompletionRequest {
-        model: MODEL.to_owned(),
+        model: model.to_owned(),
         messages: vec![ChatCompletionRequestUserMessage::from(QUESTION).into()],
         max_completion_tokens: Some(u32::try_from(most)?),
         ..Default::default()
@@ -244,37 +223,15 @@ fn show(piece: &CreateChatCompletionStreamResponse) {
     let _ = std::io::stdout().flush();
 }
 
-/// Your model, or the stub that this run starts.
-fn openai() -> Result<OpenAi, Failure> {
+/// Your model, or the stub that this run starts, and whether it is the stub.
+fn openai() -> Result<(OpenAi, bool), Failure> {
     if std::env::var_os("OPENAI_API_KEY").is_some() {
-        return Ok(OpenAi::new());
+        return Ok((OpenAi::new(), false));
     }
     let config = OpenAIConfig::new()
         .with_api_key("none")
         .with_api_base(model::start()?);
     // The stub is on this machine: do not use a proxy.
     let http = reqwest::Client::builder().no_proxy().build()?;
-    Ok(OpenAi::with_config(config).with_http_client(http))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_usage_that_leaves_something_out_does_not_replace_what_was_counted() {
-        let usage = Usage::from_totals;
-        // 12 pieces were counted, and an upper bound of 40 for the prompt.
-        let counted = usage(40, 0, 12, 0);
-        for (told, expected) in [
-            (usage(21, 0, 0, 0), usage(21, 0, 12, 0)),
-            (usage(0, 0, 0, 0), counted),
-            (usage(0, 0, 15, 0), usage(40, 0, 15, 0)),
-            (usage(21, 8, 15, 0), usage(21, 8, 15, 0)),
-            (usage(21, 0, 7, 3), usage(21, 0, 12, 3)),
-            (usage(21, 0, 30, 25), usage(21, 0, 30, 25)),
-        ] {
-            assert_eq!(at_least(counted, told), expected, "{told:?}");
-        }
-    }
+    Ok((OpenAi::with_config(config).with_http_client(http), true))
 }

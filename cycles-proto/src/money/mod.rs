@@ -1,35 +1,54 @@
-//! US dollars and the prices of models: exact, without floats, rounded up.
+//! US dollars, the prices of models, and what they are charged for: exact, without floats, rounded up.
 //!
-//! A table has prices for input, cached input, output and reasoning. It cannot express a provider's other charges
-//! (writes to its cache, a higher price for long prompts, other service tiers), and estimates do not include them.
+//! Estimate within bounds before the call, read the usage that the provider reports after it, and charge its cost:
 //!
 //! ```
 //! use cycles_proto::models::Amount;
-//! use cycles_proto::money::{PriceTable, Prices, Usage, Usd};
+//! use cycles_proto::money::{Bounds, Part, PriceTable, Prices, Usage, Usd};
+//! use serde_json::json;
 //!
-//! // US dollars per million tokens. Write them yourself, or read them from TOML with the feature `prices`.
-//! let gpt_4o = Prices::new(Usd::cents(250), Usd::dollars(10)).with_cached_input(Usd::cents(125));
+//! // US dollars per million tokens. Write them yourself, or read them from a file with the feature `prices`.
+//! let gpt_4o = Prices::new(Usd::cents(250), Usd::dollars(10)).with(Part::CachedInput, Usd::cents(125));
 //! let table = PriceTable::new("2026-11-22").with_model("gpt-4o", gpt_4o);
 //!
-//! // What to reserve for 1,000 tokens of prompt and an answer of at most 500.
-//! assert_eq!(table.estimate("gpt-4o", 1_000, 500)?, Amount::usd_microcents(750_000));
 //! // Look the prices up before the call, by the name that you ask for: the answer may name a dated model that has no
-//! // price, but it still has to be paid for.
-//! let prices = *table.model("gpt-4o")?;
-//! // The cost, with half of the prompt read from the cache; `None` only on overflow.
-//! let usage = Usage::from_totals(1_000, 500, 200, 0);
-//! assert_eq!(prices.cost(usage), Some(Amount::usd_microcents(387_500)));
+//! // price, and it has to be paid for all the same.
+//! let prices = table.model("gpt-4o")?;
+//! // What to reserve for 1,000 tokens of prompt and an answer of at most 500.
+//! let estimate = prices.estimate(&Bounds::tokens(1_000, 500).nothing_else())?;
+//! assert_eq!(estimate, Amount::usd_microcents(750_000));
+//!
+//! // The cost of what the provider reports: half of the prompt came from its cache.
+//! let answer = json!({"usage": {
+//!     "prompt_tokens": 1_000, "prompt_tokens_details": {"cached_tokens": 500}, "completion_tokens": 200,
+//! }});
+//! let usage = Usage::from_openai(&answer);
+//! assert_eq!(prices.cost(&usage)?, Amount::usd_microcents(387_500));
 //! # Ok::<_, cycles_proto::money::PriceError>(())
 //! ```
 
+mod decimal;
+mod error;
+mod estimate;
 #[cfg(feature = "prices")]
-mod parse;
+mod litellm;
+mod part;
+mod price;
 mod prices;
+mod rates;
 #[cfg(feature = "prices")]
 mod scale;
 mod table;
+#[cfg(feature = "prices")]
+mod toml;
+mod usage;
 mod usd;
 
-pub use self::prices::{Prices, Usage};
-pub use self::table::{PriceError, PriceTable};
+pub use self::error::PriceError;
+pub use self::estimate::Bounds;
+pub use self::part::{CacheLifetime, Part};
+pub use self::prices::Prices;
+pub use self::rates::Rates;
+pub use self::table::{LeftOut, PriceTable};
+pub use self::usage::Usage;
 pub use self::usd::{InvalidUsd, Usd};

@@ -1,263 +1,316 @@
-//! The prices of one model, and its usage.
+//! The prices of one model, and what a usage costs at them.
 
+use std::collections::BTreeMap;
+
+use super::decimal::Decimal;
+use super::error::PriceError;
+use super::part::{Part, Side};
+use super::price::{Price, Total};
+use super::rates::Rates;
+use super::usage::Usage;
 use super::usd::Usd;
-use crate::models::{Amount, CyclesMetrics};
+use crate::models::Amount;
 
-/// The prices of a model, in US dollars per million tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// The prices of a model: its [`Rates`], others for long prompts, and others in each service tier.
+///
+/// ```
+/// use cycles_proto::models::Amount;
+/// use cycles_proto::money::{Bounds, CacheLifetime, Part, Prices, Rates, Usage, Usd};
+///
+/// // US dollars per million tokens, and for each search.
+/// let prices = Prices::new(Usd::dollars(3), Usd::dollars(15))
+///     .with(Part::CachedInput, Usd::cents(30))
+///     .with(Part::CacheWrite(CacheLifetime::Default), Usd::cents(375))
+///     .with(Part::tool_call("web_search"), Usd::cents(1))
+///     .above(200_000, Rates::new(Usd::dollars(6), Usd::cents(2_250))
+///         .with(Part::CachedInput, Usd::cents(60))
+///         .with(Part::CacheWrite(CacheLifetime::Default), Usd::cents(750)));
+///
+/// let bounds = Bounds::tokens(1_000, 500).cache_writes(CacheLifetime::Default).nothing_else();
+/// let estimate = prices.estimate(&bounds)?;
+/// assert_eq!(estimate, Amount::usd_microcents(375_000 + 750_000));
+///
+/// let usage = Usage::tokens(1_000, 200).of_which(Part::CachedInput, 800);
+/// assert_eq!(prices.cost(&usage)?, Amount::usd_microcents(60_000 + 24_000 + 300_000));
+/// # Ok::<_, cycles_proto::money::PriceError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prices {
-    /// Price of the input tokens.
-    pub input: Usd,
-    /// Price of the input tokens that the provider read from its cache; `input` if not given.
-    pub cached_input: Option<Usd>,
-    /// Price of the output tokens.
-    pub output: Usd,
-    /// Price of the reasoning tokens; `output` if not given.
-    pub reasoning: Option<Usd>,
+    /// The model, for errors; empty if it has no name.
+    pub(super) model: String,
+    standard: BySize,
+    tiers: BTreeMap<String, BySize>,
 }
 
-/// The number of tokens used. Each token counts once: `input` does not include cached tokens, and `output` does not
-/// include reasoning. If a model's totals do include them, use [`from_totals`](Self::from_totals).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Input tokens, without those from the cache.
-    pub input: u64,
-    /// Input tokens from the cache.
-    pub cached_input: u64,
-    /// Output tokens, without reasoning.
-    pub output: u64,
-    /// Reasoning tokens.
-    pub reasoning: u64,
+/// Rates by the number of tokens in the prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct BySize {
+    pub(super) base: Rates,
+    /// By their thresholds.
+    pub(super) above: BTreeMap<u64, Rates>,
+    /// Whether the rates above a threshold hold for the tokens above it only, and not for the whole request.
+    pub(super) is_marginal: bool,
 }
 
-const MILLION: u128 = 1_000_000;
+/// The service tiers that are the standard one by another name.
+const STANDARD: [&str; 3] = ["standard", "default", "on_demand"];
+
+/// The name of a service tier in lower case; `None` for the standard one.
+pub(super) fn service_tier(name: &str) -> Option<String> {
+    let name = name.trim().to_ascii_lowercase();
+    (!STANDARD.contains(&name.as_str())).then_some(name)
+}
 
 impl Prices {
-    /// Creates prices per million input and output tokens.
+    /// Creates prices for input and output, in US dollars per million tokens.
     pub fn new(input: Usd, output: Usd) -> Self {
-        Self {
-            input,
-            cached_input: None,
-            output,
-            reasoning: None,
-        }
+        Rates::new(input, output).into()
     }
 
-    /// Sets the price per million input tokens from the cache.
+    /// Sets the price of a part: US dollars per million tokens or characters, or for one of anything else.
     #[must_use]
-    pub fn with_cached_input(mut self, price: Usd) -> Self {
-        self.cached_input = Some(price);
+    pub fn with(mut self, part: Part, price: Usd) -> Self {
+        self.standard.base = self.standard.base.with(part, price);
         self
     }
 
-    /// Sets the price per million reasoning tokens.
+    /// Sets the rates of requests whose prompt has more than this many tokens, from the cache or not. They hold for the
+    /// whole request, unless [`only_the_part_above`](Self::only_the_part_above) is called. A part without a price in
+    /// them costs the dearer of what it costs below the threshold and of what stands in for it above.
     #[must_use]
-    pub fn with_reasoning(mut self, price: Usd) -> Self {
-        self.reasoning = Some(price);
+    pub fn above(mut self, tokens: u64, rates: Rates) -> Self {
+        self.standard.above.insert(tokens, rates);
         self
     }
 
-    /// Returns the cost of `usage`; the sum is rounded up to the microcent once. `None` if it does not fit.
-    pub fn cost(&self, usage: Usage) -> Option<Amount> {
-        sum([
-            (usage.input, self.input),
-            (usage.cached_input, self.cached_input.unwrap_or(self.input)),
-            (usage.output, self.output),
-            (usage.reasoning, self.reasoning.unwrap_or(self.output)),
-        ])
+    /// Says that rates above a threshold hold only for the input tokens above it, in all service tiers. Tokens from
+    /// the cache count as the prompt's first ones, because they are, and then tokens that are written to it.
+    #[must_use]
+    pub fn only_the_part_above(mut self) -> Self {
+        self.standard.is_marginal = true;
+        for tier in self.tiers.values_mut() {
+            tier.is_marginal = true;
+        }
+        self
     }
 
-    /// Returns the highest cost of a prompt of `input` tokens and an answer of at most `max_tokens` at these prices,
-    /// however many of them are cached or reasoning. `None` if it does not fit. It does not include a provider's other
-    /// charges (writes to its cache, a higher price for long prompts, other service tiers).
-    pub fn estimate(&self, input: u64, max_tokens: u64) -> Option<Amount> {
-        let dearest = |price: Usd, other: Option<Usd>| other.map_or(price, |other| price.max(other));
-        sum([
-            (input, dearest(self.input, self.cached_input)),
-            (max_tokens, dearest(self.output, self.reasoning)),
-        ])
+    /// Sets the rates of a service tier (`batch`, `flex`, `priority`, …; upper and lower case are the same). Tools,
+    /// images and the like that they do not price cost as in the standard tier.
+    #[must_use]
+    pub fn service_tier(self, name: &str, rates: Rates) -> Self {
+        self.in_tier(name, |tier| tier.base = rates)
     }
-}
 
-impl Usage {
-    /// Converts totals in which `input` includes the `cached` tokens and `output` includes those of `reasoning`, as
-    /// OpenAI reports them (`prompt_tokens`, `cached_tokens`, `completion_tokens`, `reasoning_tokens`). A part that is
-    /// larger than its total counts in full, so that neither number is undercounted.
-    pub fn from_totals(input: u64, cached: u64, output: u64, reasoning: u64) -> Self {
+    /// Sets the rates of a service tier for requests whose prompt has more than this many tokens.
+    #[must_use]
+    pub fn service_tier_above(self, name: &str, tokens: u64, rates: Rates) -> Self {
+        self.in_tier(name, |tier| {
+            tier.above.insert(tokens, rates);
+        })
+    }
+
+    fn in_tier(mut self, name: &str, change: impl FnOnce(&mut BySize)) -> Self {
+        let is_marginal = self.standard.is_marginal;
+        let tier = match service_tier(name) {
+            Some(name) => self.tiers.entry(name).or_default(),
+            None => &mut self.standard,
+        };
+        change(tier);
+        tier.is_marginal = is_marginal;
+        self
+    }
+
+    pub(super) fn from_parts(standard: BySize, tiers: BTreeMap<String, BySize>) -> Self {
         Self {
-            input: input.saturating_sub(cached),
-            cached_input: cached,
-            output: output.saturating_sub(reasoning),
-            reasoning,
+            model: String::new(),
+            standard,
+            tiers,
         }
     }
 
-    /// The metrics for a commit: all input tokens, and all output tokens including reasoning.
-    pub fn metrics(&self) -> CyclesMetrics {
-        let count = |tokens: u64, more: u64| i64::try_from(tokens.saturating_add(more)).ok();
-        CyclesMetrics {
-            tokens_input: count(self.input, self.cached_input),
-            tokens_output: count(self.output, self.reasoning),
-            ..Default::default()
-        }
-    }
-}
-
-fn sum<const N: usize>(parts: [(u64, Usd); N]) -> Option<Amount> {
-    let mut millionths: u128 = 0;
-    for (tokens, price) in parts {
-        // A price is never negative.
-        let price = u128::from(price.microcents().unsigned_abs());
-        millionths = millionths.checked_add(u128::from(tokens).checked_mul(price)?)?;
-    }
-    let microcents = i64::try_from(millionths.div_ceil(MILLION)).ok()?;
-    Some(Amount::usd_microcents(microcents))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn prices() -> Prices {
-        Prices::new(Usd::cents(250), Usd::dollars(10))
+    pub(super) fn tiers(&self) -> impl Iterator<Item = &str> {
+        self.tiers.keys().map(String::as_str)
     }
 
-    fn microcents(amount: Option<Amount>) -> Option<i64> {
-        amount.map(|amount| amount.amount)
-    }
-
-    #[test]
-    fn each_kind_of_token_has_its_price() {
-        let prices = prices()
-            .with_cached_input(Usd::cents(125))
-            .with_reasoning(Usd::dollars(20));
-        let usage = |input, cached_input, output, reasoning| Usage {
-            input,
-            cached_input,
-            output,
-            reasoning,
+    /// The rates of a service tier by size, with those of the standard tier behind them for what is counted by itself.
+    pub(super) fn by_size(&self, tier: Option<&str>) -> Result<Schedule<'_>, PriceError> {
+        let of = |own| Schedule {
+            own,
+            standard: &self.standard.base,
+            model: &self.model,
         };
-        for (usage, expected) in [
-            (usage(0, 0, 0, 0), 0),
-            (usage(1_000_000, 0, 0, 0), 250_000_000),
-            (usage(0, 1_000_000, 0, 0), 125_000_000),
-            (usage(0, 0, 1_000_000, 0), 1_000_000_000),
-            (usage(0, 0, 0, 1_000_000), 2_000_000_000),
-            (usage(1, 1, 1, 1), 3_375),
-        ] {
-            assert_eq!(microcents(prices.cost(usage)), Some(expected), "{usage:?}");
+        match tier {
+            None => Ok(of(&self.standard)),
+            Some(name) => self
+                .tiers
+                .get(name)
+                .map(of)
+                .ok_or_else(|| PriceError::NoServiceTier {
+                    model: self.model.clone(),
+                    tier: crate::text::shortened(name),
+                    tiers: self.tiers().collect::<Vec<_>>().join(", "),
+                }),
         }
     }
 
-    #[test]
-    fn a_price_that_is_not_given_is_that_of_the_whole() {
-        let all = Usage {
-            input: 1,
-            cached_input: 1,
-            output: 1,
-            reasoning: 1,
-        };
-        assert_eq!(microcents(prices().cost(all)), Some(2 * 250 + 2 * 1_000));
-    }
-
-    #[test]
-    fn fractions_of_a_microcent_are_rounded_up_once_for_all() {
-        let cheap = Prices::new(
-            Usd::from_microcents(1).unwrap(),
-            Usd::from_microcents(999_999).unwrap(),
-        );
-        let cost = |input, output| {
-            let usage = Usage {
-                input,
-                output,
-                ..Default::default()
-            };
-            microcents(cheap.cost(usage)).unwrap()
-        };
-        assert_eq!((cost(1, 0), cost(1_000_000, 0), cost(1_000_001, 0)), (1, 1, 2));
-        assert_eq!((cost(0, 1), cost(1, 1), cost(2, 1)), (1, 1, 2));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_nothing_and_never_wraps() {
-        let dear = Prices::new(Usd::MAX, Usd::MAX);
-        let usage = Usage {
-            input: u64::MAX,
-            cached_input: u64::MAX,
-            output: u64::MAX,
-            reasoning: u64::MAX,
-        };
-        assert_eq!(dear.cost(usage), None);
-        assert_eq!(dear.estimate(u64::MAX, u64::MAX), None);
-        assert_eq!(microcents(dear.estimate(1_000_000, 0)), Some(i64::MAX));
-        assert_eq!(dear.estimate(1_000_000, 1), None);
-        assert_eq!(usage.metrics().tokens_input, None, "a count that cannot be sent");
-    }
-
-    #[test]
-    fn a_part_that_is_larger_than_its_whole_is_charged_in_full() {
-        let usage = Usage::from_totals(100, 150, 20, 30);
-        assert_eq!(
-            usage,
-            Usage {
-                input: 0,
-                cached_input: 150,
-                output: 0,
-                reasoning: 30
+    /// Returns what a request cost that used this much, rounded up to the microcent.
+    ///
+    /// A usage is of one request: add costs, not usages, because the size of a request can decide its prices.
+    ///
+    /// # Errors
+    /// [`PriceError::UnknownUsage`] if the usage is not known, or is all zero, which no request is: charge what you
+    /// counted, or the estimate. [`PriceError::NoPrice`] or [`PriceError::NoServiceTier`] if a part or the tier has no
+    /// price; [`PriceError::TooMuch`] if the cost does not fit.
+    pub fn cost(&self, usage: &Usage) -> Result<Amount, PriceError> {
+        let schedule = self.by_size(usage.service_tier())?;
+        for (side, name) in [(Side::Input, "input"), (Side::Output, "output")] {
+            if !usage.knows(side) && schedule.own.base.charges(side) {
+                return Err(schedule.unknown(format!("it does not say how much {name} there was")));
             }
-        );
-        let usage = Usage::from_totals(100, 40, 20, 5);
-        assert_eq!(
-            usage,
-            Usage {
-                input: 60,
-                cached_input: 40,
-                output: 15,
-                reasoning: 5
-            }
-        );
-        assert_eq!(usage.metrics().tokens_input, Some(100));
-        assert_eq!(usage.metrics().tokens_output, Some(20));
-    }
-
-    proptest! {
-        #[test]
-        fn no_usage_within_an_estimate_costs_more(
-            prices in proptest::array::uniform4(0_i64..1_000_000_000_000),
-            (given_cached, given_reasoning) in any::<(bool, bool)>(),
-            input in 0_u64..10_000_000, max_tokens in 0_u64..10_000_000,
-            cached in 0_u64..10_000_000, output in 0_u64..10_000_000, reasoning in 0_u64..10_000_000,
-        ) {
-            let [a, b, c, d] = prices.map(|price| Usd::from_microcents(price).unwrap());
-            let prices = Prices {
-                input: a,
-                output: b,
-                cached_input: given_cached.then_some(c),
-                reasoning: given_reasoning.then_some(d),
-            };
-            let output = output.min(max_tokens);
-            let usage = Usage::from_totals(input, cached.min(input), output, reasoning.min(output));
-            let (cost, estimate) = (prices.cost(usage).unwrap(), prices.estimate(input, max_tokens).unwrap());
-            prop_assert!(cost.amount <= estimate.amount, "{cost} of {estimate}");
         }
-
-        #[test]
-        fn a_cost_is_the_exact_one_or_less_than_a_microcent_more(
-            price in 0..=i64::MAX, tokens in any::<u64>()
-        ) {
-            let prices = Prices::new(Usd::from_microcents(price).unwrap(), Usd::ZERO);
-            let exact = u128::from(tokens) * u128::from(price.unsigned_abs());
-            let usage = Usage { input: tokens, ..Default::default() };
-            match microcents(prices.cost(usage)) {
-                Some(cost) => {
-                    let rounded = u128::from(cost.unsigned_abs()) * MILLION;
-                    prop_assert!(rounded >= exact && rounded - exact < MILLION);
+        if usage.is_zero() {
+            return Err(schedule.unknown("it is all zero".to_owned()));
+        }
+        let mut total = Total::default();
+        let mut add = |rates: Option<&Rates>, part: &Part, count: u64| {
+            if count > 0 {
+                let price = schedule.price(rates, part)?;
+                total = total.add(count, price).ok_or_else(|| schedule.too_much())?;
+            }
+            Ok::<_, PriceError>(())
+        };
+        let size = usage.input_tokens();
+        let whole = match schedule.own.is_marginal {
+            true => None,
+            false => schedule.own.at(size),
+        };
+        let mut before: u64 = 0;
+        for (part, count) in usage.counts() {
+            if part.side() == Side::Input && schedule.own.is_marginal {
+                let end = before.saturating_add(count);
+                for (from, to, rates) in schedule.own.segments() {
+                    let within = end.min(to).saturating_sub(before.max(from));
+                    add(rates, part, within)?;
                 }
-                None => prop_assert!(exact.div_ceil(MILLION) > u128::from(i64::MAX.unsigned_abs())),
+                before = end;
+            } else {
+                add(whole, part, count)?;
             }
+        }
+        if usage.count(&Part::Request) == 0 && schedule.prices_part(&Part::Request) {
+            add(whole, &Part::Request, 1)?;
+        }
+        total.amount().ok_or_else(|| schedule.too_much())
+    }
+}
+
+impl From<Rates> for Prices {
+    fn from(base: Rates) -> Self {
+        Self::from_parts(
+            BySize {
+                base,
+                ..BySize::default()
+            },
+            BTreeMap::new(),
+        )
+    }
+}
+
+impl BySize {
+    /// The rates above the last threshold below `size`; `None` if there is none.
+    fn at(&self, size: u64) -> Option<&Rates> {
+        self.above.range(..size).next_back().map(|(_, rates)| rates)
+    }
+
+    /// The ranges of sizes, from the tokens before each to its last one, with the rates above; `None` for the base's.
+    pub(super) fn segments(&self) -> impl Iterator<Item = (u64, u64, Option<&Rates>)> {
+        let starts =
+            core::iter::once((0, None)).chain(self.above.iter().map(|(at, rates)| (*at, Some(rates))));
+        let ends = self.above.keys().copied().chain([u64::MAX]);
+        starts.zip(ends).map(|((from, rates), to)| (from, to, rates))
+    }
+
+    /// Every price in these rates, times `factor`, if that is a price of tokens or characters.
+    pub(super) fn times(&self, factor: &Decimal) -> Option<Self> {
+        let scaled = |rates: &Rates| -> Option<Rates> {
+            let scaled = rates.0.iter().map(|(part, price)| match part.priced_by() {
+                1 => Some((part.clone(), *price)),
+                _ => Some((part.clone(), price.times(factor)?)),
+            });
+            scaled.collect::<Option<_>>().map(Rates)
+        };
+        let above = self.above.iter().map(|(at, rates)| Some((*at, scaled(rates)?)));
+        Some(Self {
+            base: scaled(&self.base)?,
+            above: above.collect::<Option<_>>()?,
+            is_marginal: self.is_marginal,
+        })
+    }
+}
+
+/// The rates of one service tier of a model.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule<'a> {
+    pub(super) own: &'a BySize,
+    standard: &'a Rates,
+    model: &'a str,
+}
+
+impl Schedule<'_> {
+    /// The price of a part at these rates above a threshold, or at the base's.
+    pub(super) fn price(&self, above: Option<&Rates>, part: &Part) -> Result<Price, PriceError> {
+        let own = match above {
+            Some(above) => above.price(Some(&self.own.base), part),
+            None => self.own.base.price(None, part),
+        };
+        let counted = || {
+            self.standard
+                .price(None, part)
+                .filter(|_| part.side() == Side::Count)
+        };
+        own.or_else(counted).ok_or_else(|| PriceError::NoPrice {
+            model: self.model.to_owned(),
+            part: part.clone(),
+        })
+    }
+
+    /// Whether the part has a price of its own at any size, other than 0.
+    pub(super) fn prices_part(&self, part: &Part) -> bool {
+        self.parts()
+            .any(|(other, price)| other == part && !price.is_free())
+    }
+
+    /// All parts with a price of their own, at any size.
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&Part, Price)> {
+        let counted = self
+            .standard
+            .0
+            .iter()
+            .filter(|(part, _)| part.side() == Side::Count);
+        let own = core::iter::once(&self.own.base).chain(self.own.above.values());
+        own.flat_map(|rates| &rates.0)
+            .chain(counted)
+            .map(|(part, price)| (part, *price))
+    }
+
+    pub(super) fn too_much(&self) -> PriceError {
+        PriceError::TooMuch {
+            model: self.model.to_owned(),
+        }
+    }
+
+    pub(super) fn missing(&self, bound: String, write: String) -> PriceError {
+        PriceError::NoBound {
+            model: self.model.to_owned(),
+            bound,
+            write,
+        }
+    }
+
+    fn unknown(&self, problem: String) -> PriceError {
+        PriceError::UnknownUsage {
+            model: self.model.to_owned(),
+            problem,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Recognizes prices that were written per token or per thousand tokens, or with an exponent, and says what to write
 //! instead.
 
+use super::decimal::Decimal;
+
 /// A million tokens never cost less than a thousandth of a dollar; with the most expensive models, that is the price
 /// of one token.
 const LEAST: i32 = -3;
@@ -8,13 +10,13 @@ const LEAST: i32 = -3;
 /// Why a number is refused as a price per million tokens, if it looks like another price.
 pub(super) fn problem(text: &str) -> Option<String> {
     let number = Decimal::read(text)?;
-    if number.digits.is_empty() {
+    if number.is_zero() {
         return None;
     }
-    if number.point <= LEAST {
+    if number.point() <= LEAST {
         let (of_one, of_thousand) = (number.shifted(6), number.shifted(3));
         let or = match &of_thousand {
-            dollars if dollars.point > LEAST => {
+            dollars if dollars.point() > LEAST => {
                 format!(" (or {dollars}, if that is the price of a thousand)")
             }
             _ => String::new(),
@@ -28,61 +30,6 @@ pub(super) fn problem(text: &str) -> Option<String> {
     has_exponent.then(|| {
         format!("`{text}` has an exponent: write {number}, if that is in US dollars per million tokens")
     })
-}
-
-/// 0.DIGITS times 10 to the power of `point`.
-struct Decimal {
-    /// Without leading and trailing zeros.
-    digits: String,
-    point: i32,
-}
-
-impl Decimal {
-    /// Parses a number; `None` if it is not one, or is absurdly long.
-    fn read(text: &str) -> Option<Self> {
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let exponent: i32 = exponent
-            .parse()
-            .ok()
-            .filter(|exponent| (-30..=30).contains(exponent))?;
-        let digits = [whole, decimals].concat();
-        if digits.len() > 60 || digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let significant = digits.trim_start_matches('0');
-        let zeros = digits.len() - significant.len();
-        // Both are at most the number of digits.
-        let point = i32::try_from(whole.len()).ok()? - i32::try_from(zeros).ok()? + exponent;
-        Some(Self {
-            digits: significant.trim_end_matches('0').to_owned(),
-            point,
-        })
-    }
-
-    fn shifted(&self, by: i32) -> Self {
-        Self {
-            digits: self.digits.clone(),
-            point: self.point + by,
-        }
-    }
-}
-
-/// Writes the number without an exponent.
-impl core::fmt::Display for Decimal {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let zeros = |count: i32| "0".repeat(usize::try_from(count).unwrap_or(0));
-        let Some(point) = usize::try_from(self.point).ok().filter(|point| *point > 0) else {
-            return write!(f, "0.{}{}", zeros(-self.point), self.digits);
-        };
-        match self.digits.split_at_checked(point) {
-            Some((whole, decimals)) if !decimals.is_empty() => write!(f, "{whole}.{decimals}"),
-            _ => {
-                let written = i32::try_from(self.digits.len()).unwrap_or(i32::MAX);
-                write!(f, "{}{}", self.digits, zeros(self.point - written))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

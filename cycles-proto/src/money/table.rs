@@ -2,28 +2,63 @@
 
 use std::collections::BTreeMap;
 
-use super::prices::{Prices, Usage};
+use super::error::PriceError;
+use super::estimate::Bounds;
+use super::prices::Prices;
+use super::usage::Usage;
 use crate::models::Amount;
 use crate::text::shortened;
 
-/// A table of the prices of models. Prices change, so you provide the table: in code, or from TOML with the feature
-/// `prices`.
+/// A table of the prices of models. Prices change, so you provide the table: in code, or with the feature `prices` from
+/// TOML or from [LiteLLM's price file](Self::from_litellm).
 ///
 /// ```toml
 /// version = "2026-11-22"       # your own, for a commit's metadata
 ///
-/// [models."gpt-4o"]            # US dollars per million tokens
+/// [models."gpt-5.4"]           # US dollars per million tokens
+/// aliases = ["gpt-5.4-2026-03-05"]
 /// input = 2.50
-/// cached_input = 1.25          # the price of `input` if not given
-/// output = 10.00
-/// reasoning = "10.00"          # the price of `output` if not given; a number or text
+/// cached_input = 0.25          # costs as `input` if not given
+/// output = 15.00               # and reasoning, if that is not given
+/// tool_calls.web_search = 0.01 # each
+///
+/// [[models."gpt-5.4".above]]   # prompts of more tokens than this
+/// tokens = 272_000
+/// input = 5.00
+/// cached_input = 0.50
+/// output = 22.50
+///
+/// [models."gpt-5.4".service_tiers]
+/// batch.factor = 0.5           # of all prices of tokens, above the threshold too
 /// ```
 ///
-/// A price below 0.001, other than 0, is refused, because it looks like the price of a single token.
+/// The keys of prices are the text of a [`Part`](super::Part): those of tokens and characters are per million, and those
+/// that begin with `per_` or `tool_calls` are for one. A service tier without `factor`, and an `above`, give a price for
+/// all tokens that the model gives a price for. `applies_to = "part"` in an `above` makes its prices hold for the tokens
+/// above it only. A price per million below 0.001, other than 0, is refused, because it looks like the price of a single
+/// token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTable {
     version: String,
     models: BTreeMap<String, Prices>,
+    /// The models' other names.
+    aliases: BTreeMap<String, String>,
+    left_out: Vec<LeftOut>,
+}
+
+/// Something in a price file that a [`PriceTable`] cannot express.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// The model.
+    pub model: String,
+    /// The member of the model that cannot be expressed.
+    pub member: String,
+    /// Why, and what to do.
+    pub problem: String,
+    /// Whether the table has the model nevertheless, with the prices that hold without this member. Otherwise it would
+    /// estimate too little, so it does not have the model.
+    pub is_model_kept: bool,
 }
 
 impl PriceTable {
@@ -32,17 +67,37 @@ impl PriceTable {
         Self {
             version: version.into(),
             models: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            left_out: Vec::new(),
         }
     }
 
     /// Returns the table with this model added, or with its prices replaced.
     #[must_use]
-    pub fn with_model(mut self, name: impl Into<String>, prices: Prices) -> Self {
-        self.models.insert(name.into(), prices);
+    pub fn with_model(mut self, name: impl Into<String>, prices: impl Into<Prices>) -> Self {
+        let name = name.into();
+        let mut prices = prices.into();
+        prices.model.clone_from(&name);
+        self.left_out.retain(|left| left.model != name);
+        self.models.insert(name, prices);
         self
     }
 
-    /// The version, in words that the author chose.
+    /// Returns the table with another name for a model, such as a dated one. A model of that very name goes first.
+    #[must_use]
+    pub fn with_alias(mut self, alias: impl Into<String>, model: impl Into<String>) -> Self {
+        self.aliases.insert(alias.into(), model.into());
+        self
+    }
+
+    /// Returns the table with something listed that it cannot express.
+    #[cfg(feature = "prices")]
+    pub(super) fn without(mut self, left_out: Vec<LeftOut>) -> Self {
+        self.left_out = left_out;
+        self
+    }
+
+    /// The version, a text of its author's choice.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -52,76 +107,61 @@ impl PriceTable {
         self.models.iter().map(|(name, prices)| (name.as_str(), prices))
     }
 
-    /// Returns the prices of a model. The name must match exactly.
+    /// What the file had that the table cannot express, by model.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// Returns the prices of a model, found by its exact name, then by its aliases. Look them up *before* the call: an
+    /// answer that was paid for should not be lost because its model has no price.
     ///
     /// # Errors
     /// [`PriceError::UnknownModel`].
     pub fn model(&self, name: &str) -> Result<&Prices, PriceError> {
-        self.models.get(name).ok_or_else(|| PriceError::UnknownModel {
+        let by_alias = || self.models.get(self.aliases.get(name)?);
+        let found = self.models.get(name).or_else(by_alias);
+        found.ok_or_else(|| PriceError::UnknownModel {
             model: shortened(name),
             version: shortened(&self.version),
+            hint: self.hint(name),
         })
     }
 
+    /// What to do about a name that the table does not have.
+    fn hint(&self, name: &str) -> String {
+        if let Some(left) = self.left_out.iter().find(|left| left.model == name) {
+            return format!(": `{}` {}", shortened(&left.member), left.problem);
+        }
+        // A dated model, `gpt-4o-2024-08-06`, begins with its name.
+        let begins = |known: &&String| {
+            name.strip_prefix(known.as_str())
+                .is_some_and(|rest| rest.starts_with(['-', '@', ':']))
+        };
+        match self.models.keys().filter(begins).max_by_key(|known| known.len()) {
+            Some(known) => format!(
+                ": if it costs the same as `{}`, make it an alias of that",
+                shortened(known)
+            ),
+            None => String::new(),
+        }
+    }
+
     /// Returns the cost of a model's `usage`, rounded up to the microcent. After a call, prefer the prices that were
-    /// [looked up](Self::model) before it: an unknown name should not lose an answer that was paid for.
+    /// [looked up](Self::model) before it.
     ///
     /// # Errors
-    /// [`PriceError::UnknownModel`], or [`PriceError::TooMuch`] if the cost does not fit.
-    pub fn cost(&self, model: &str, usage: Usage) -> Result<Amount, PriceError> {
-        let cost = self.model(model)?.cost(usage);
-        cost.ok_or_else(|| PriceError::TooMuch(shortened(model)))
+    /// [`PriceError::UnknownModel`], and those of [`Prices::cost`].
+    pub fn cost(&self, model: &str, usage: &Usage) -> Result<Amount, PriceError> {
+        self.model(model)?.cost(usage)
     }
 
-    /// Returns the amount to reserve: the highest cost of a prompt of `input` tokens and an answer of at most
-    /// `max_tokens` at these prices. It does not include a provider's other charges; see the [module](super).
+    /// Returns the amount to reserve: the highest cost of any usage within the bounds.
     ///
     /// # Errors
-    /// As [`cost`](Self::cost).
-    pub fn estimate(&self, model: &str, input: u64, max_tokens: u64) -> Result<Amount, PriceError> {
-        let cost = self.model(model)?.estimate(input, max_tokens);
-        cost.ok_or_else(|| PriceError::TooMuch(shortened(model)))
+    /// [`PriceError::UnknownModel`], and those of [`Prices::estimate`].
+    pub fn estimate(&self, model: &str, bounds: &Bounds) -> Result<Amount, PriceError> {
+        self.model(model)?.estimate(bounds)
     }
-}
-
-/// Why there is no price.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PriceError {
-    /// The table does not have the model.
-    #[error("the price table `{version}` has no model `{model}`")]
-    #[non_exhaustive]
-    UnknownModel {
-        /// The model.
-        model: String,
-        /// The version of the table.
-        version: String,
-    },
-    /// The cost is more than an amount can hold.
-    #[error("the usage of the model `{0}` costs more than 92233720368.54775807 US dollars")]
-    TooMuch(String),
-    /// The text is not a price table.
-    #[error(
-        "the price table cannot be read: line {line}{}{}: {problem}",
-        named(", model", model),
-        named(", key", key)
-    )]
-    #[non_exhaustive]
-    Invalid {
-        /// The line, counted from 1.
-        line: usize,
-        /// The model that the error is about.
-        model: Option<String>,
-        /// The key that the error is about.
-        key: Option<String>,
-        /// What is wrong, and how to fix it.
-        problem: String,
-    },
-}
-
-fn named(what: &str, name: &Option<String>) -> String {
-    name.as_ref()
-        .map_or_else(String::new, |name| format!("{what} `{name}`"))
 }
 
 #[cfg(test)]
@@ -129,15 +169,29 @@ mod tests {
     use super::*;
     use crate::money::Usd;
 
+    fn prices(dollars: u32) -> Prices {
+        Prices::new(Usd::dollars(dollars), Usd::dollars(dollars))
+    }
+
     #[test]
-    fn a_model_is_found_by_its_exact_name() {
+    fn a_model_is_found_by_its_exact_name_and_then_by_its_aliases() {
         let table = PriceTable::new("v1")
-            .with_model("m", Prices::new(Usd::dollars(1), Usd::dollars(1)))
-            .with_model("m", Prices::new(Usd::dollars(2), Usd::dollars(3)));
-        assert_eq!(table.models().count(), 1);
-        assert_eq!(table.estimate("m", 1, 1), Ok(Amount::usd_microcents(500)));
-        for other in ["M", "m-2026", "", "m "] {
-            let error = table.cost(other, Usage::default()).unwrap_err();
+            .with_model("m", prices(1))
+            .with_model("m", prices(2))
+            .with_model("n", prices(3))
+            .with_alias("m-2026-01-01", "m")
+            .with_alias("n", "m");
+        assert_eq!(table.models().count(), 2);
+        let cost = |name| {
+            table
+                .estimate(name, &Bounds::tokens(1, 0))
+                .map(|amount| amount.amount)
+        };
+        assert_eq!(cost("m"), Ok(200));
+        assert_eq!(cost("m-2026-01-01"), Ok(200));
+        assert_eq!(cost("n"), Ok(300), "its own name goes first");
+        for other in ["M", "", "m ", "m2"] {
+            let error = table.cost(other, &Usage::tokens(1, 1)).unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("the price table `v1` has no model `{other}`")
@@ -146,9 +200,24 @@ mod tests {
     }
 
     #[test]
-    fn too_much_names_the_model() {
+    fn a_dated_name_is_told_what_it_could_be_an_alias_of() {
+        let table = PriceTable::new("v1")
+            .with_model("m", prices(1))
+            .with_model("m-mini", prices(1));
+        assert_eq!(
+            table.model("m-mini-2026-03-05").unwrap_err().to_string(),
+            "the price table `v1` has no model `m-mini-2026-03-05`: if it costs the same as `m-mini`, make it an alias of that"
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_model() {
         let table = PriceTable::new("v1").with_model("m", Prices::new(Usd::MAX, Usd::MAX));
-        let error = table.estimate("m", u64::MAX, 0).unwrap_err();
-        assert_eq!(error, PriceError::TooMuch("m".into()));
+        let error = table.estimate("m", &Bounds::tokens(u64::MAX, 0)).unwrap_err();
+        assert_eq!(error, PriceError::TooMuch { model: "m".into() });
+        assert_eq!(
+            error.to_string(),
+            "model `m`: the cost is more than 92233720368.54775807 US dollars"
+        );
     }
 }

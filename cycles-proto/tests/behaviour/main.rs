@@ -10,6 +10,7 @@ mod careless;
 
 mod folders;
 mod hostile;
+mod prices;
 mod reservation_fuzz;
 mod session;
 mod session_fuzz;

@@ -8,7 +8,7 @@ use crate::support::Virtual;
 use cycles_client::models::{
     Action, Amount, CyclesMetrics, ReservationCreateRequest, ReservationId, Subject,
 };
-use cycles_client::money::{PriceTable, Prices, Usage, Usd};
+use cycles_client::money::{Bounds, Part, PriceTable, Prices, Usage, Usd};
 use cycles_client::{Client, Error, InvalidCommit, Reading, Receipt, ReservationGuard};
 use cycles_conformance::request_for;
 use cycles_sandbox::{DEFAULT_TENANT, DEFAULT_TENANT_SCOPE, ReservationState, ReservationStatus, Unit};
@@ -258,26 +258,28 @@ fn an_item_whose_cost_cannot_be_told_is_not_given_back() {
 fn what_a_price_table_estimates_is_never_exceeded_by_what_is_charged() {
     let table = PriceTable::new("test").with_model(
         "m",
-        Prices::new(Usd::cents(15), Usd::cents(60)).with_cached_input(Usd::cents(7)),
+        Prices::new(Usd::cents(15), Usd::cents(60)).with(Part::CachedInput, Usd::cents(7)),
     );
     for take in 1..=3 {
         let world = Virtual::default();
         let client = world.client(|config| config);
         world.block_on(async {
-            let estimate = table.estimate("m", 1_000, 100).unwrap();
+            let estimate = table.estimate("m", &Bounds::tokens(1_000, 100)).unwrap();
             let request = ReservationCreateRequest::builder()
                 .subject(Subject::tenant(DEFAULT_TENANT))
                 .action(Action::new("llm.completion", "m"))
                 .estimate(estimate.clone())
                 .build();
             let guard = client.reserve(request).await.unwrap();
-            let usages = [(1_000, 0, 40), (1_000, 0, 80), (1_000, 600, 100)]
-                .map(|(input, cached, output)| Usage::from_totals(input, cached, output, 0));
+            let usages =
+                [(1_000, 0, 40), (1_000, 0, 80), (1_000, 600, 100)].map(|(input, cached, output)| {
+                    Usage::tokens(input, output).of_which(Part::CachedInput, cached)
+                });
             let cost = |usage: &Usage| {
-                let cost = table.cost("m", *usage).unwrap();
+                let cost = table.cost("m", usage).unwrap();
                 Reading::total(cost).with_metrics(usage.metrics())
             };
-            let usages_so_far = guard.meter(stream::iter(usages), cost);
+            let usages_so_far = guard.meter(stream::iter(usages.clone()), cost);
             let settling = usages_so_far.settling();
             usages_so_far.take(take).for_each(async |_| ()).await;
             assert!(
@@ -286,7 +288,7 @@ fn what_a_price_table_estimates_is_never_exceeded_by_what_is_charged() {
                     .unwrap()
                     .is_some_and(|receipt| receipt.is_settled())
             );
-            let expected = table.cost("m", usages[take - 1]).unwrap();
+            let expected = table.cost("m", &usages[take - 1]).unwrap();
             assert!(expected.amount <= estimate.amount);
             let budget =
                 world.with_ledger(|ledger| ledger.budget(DEFAULT_TENANT_SCOPE, Unit::UsdMicrocents).unwrap());

@@ -1,0 +1,210 @@
+//! What to reserve: the highest cost within bounds.
+
+use std::collections::BTreeMap;
+
+use super::error::PriceError;
+use super::part::{CacheLifetime, Part, Side};
+use super::price::{Price, Total};
+use super::prices::{Prices, Schedule, service_tier};
+use super::rates::Rates;
+use crate::models::Amount;
+
+/// The most that a request may use: what an estimate needs to know before the call.
+///
+/// What the prices depend on has to be said. A bound that is missing is an error, until
+/// [`nothing_else`](Self::nothing_else) says that there is no more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "bounds have no effect until something is estimated within them"]
+pub struct Bounds {
+    parts: BTreeMap<Part, u64>,
+    cache: Option<CacheLifetime>,
+    /// `Some(None)` is the standard tier.
+    tier: Option<Option<String>>,
+    is_all: bool,
+}
+
+impl Bounds {
+    /// A prompt of at most `input` tokens, from the cache or not, and an answer of at most `output` tokens, reasoning
+    /// included.
+    pub fn tokens(input: u64, output: u64) -> Self {
+        Self::default()
+            .with(Part::Input, input)
+            .with(Part::Output, output)
+    }
+
+    /// At most this much of a part, such as calls of a tool, images, or audio tokens beside the text. Tokens from a
+    /// cache and written to it count as input, and reasoning as output: their bounds are added to those.
+    pub fn with(mut self, part: Part, most: u64) -> Self {
+        let bound = self.parts.entry(part.bounded_as()).or_default();
+        *bound = bound.saturating_add(most);
+        self
+    }
+
+    /// The request may write its prompt to the provider's cache, to be kept for at most this long.
+    pub fn cache_writes(mut self, longest: CacheLifetime) -> Self {
+        self.cache = Some(longest);
+        self
+    }
+
+    /// The service tier that the request asks for: `standard`, `flex`, `priority`, `batch`, …
+    pub fn service_tier(mut self, name: &str) -> Self {
+        self.tier = Some(service_tier(name));
+        self
+    }
+
+    /// There is nothing else: no tools, no media, no writes to a cache, and the standard service tier, unless another
+    /// bound says so.
+    pub fn nothing_else(mut self) -> Self {
+        self.is_all = true;
+        self
+    }
+}
+
+impl Prices {
+    /// Returns the amount to reserve: the highest [cost](Self::cost) of any usage within the bounds, rounded up to the
+    /// microcent.
+    ///
+    /// # Errors
+    /// [`PriceError::NoBound`] if the prices need a bound that is not given; [`PriceError::NoPrice`] or
+    /// [`PriceError::NoServiceTier`] if there is no price for what the bounds allow; [`PriceError::TooMuch`] if the
+    /// cost does not fit.
+    pub fn estimate(&self, bounds: &Bounds) -> Result<Amount, PriceError> {
+        let tier = bounds.tier.clone().unwrap_or_default();
+        let schedule = self.by_size(tier.as_deref())?;
+        if bounds.tier.is_none() && !bounds.is_all && self.tiers().next().is_some() {
+            let tiers = self.tiers().collect::<Vec<_>>().join(", ");
+            return Err(schedule.missing(
+                format!("the service tier (standard, {tiers})"),
+                "`.service_tier(\"standard\")`".to_owned(),
+            ));
+        }
+        bounds.check(&schedule)?;
+        let size = bounds.size();
+        // The lowest sizes first. A size is possible if the prompt may have more tokens than the threshold before it.
+        let possible = |from: u64| from == 0 || from < size;
+        let mut most = Total::default();
+        if schedule.own.is_marginal {
+            // However the parts fall on the segments, no segment holds more than its own number of tokens.
+            for (from, to, rates) in schedule.own.segments().filter(|(from, ..)| possible(*from)) {
+                most = bounds.input(&schedule, rates, to.min(size) - from, most)?;
+            }
+            most = bounds.others(&schedule, None, most)?;
+        } else {
+            for (_, to, rates) in schedule.own.segments().filter(|(from, ..)| possible(*from)) {
+                let total = bounds.input(&schedule, rates, to.min(size), Total::default())?;
+                most = most.max(bounds.others(&schedule, rates, total)?);
+            }
+        }
+        most.amount().ok_or_else(|| schedule.too_much())
+    }
+}
+
+impl Bounds {
+    /// Whether everything that has a price of its own has a bound.
+    fn check(&self, schedule: &Schedule<'_>) -> Result<(), PriceError> {
+        if self.is_all {
+            return Ok(());
+        }
+        for (part, _) in schedule.parts().filter(|(_, price)| !price.is_free()) {
+            if matches!(part, Part::CacheWrite(_)) && self.cache.is_none() {
+                return Err(schedule.missing(
+                    "how long it may write to the cache".to_owned(),
+                    "`.cache_writes(CacheLifetime::Default)`".to_owned(),
+                ));
+            }
+            let part = part.bounded_as();
+            if part != Part::Request && !self.parts.contains_key(&part) {
+                let write = if let Part::ToolCall(name) = &part {
+                    format!("`.with(Part::tool_call(\"{name}\"), 0)`")
+                } else {
+                    format!("`.with(Part::{part:?}, 0)`")
+                };
+                return Err(schedule.missing(format!("`{part}`"), write));
+            }
+        }
+        Ok(())
+    }
+
+    /// The most tokens of a prompt.
+    fn size(&self) -> u64 {
+        let sizes = self.parts.iter().filter(|(part, _)| part.side() == Side::Input);
+        sizes.fold(0, |sum, (_, most)| sum.saturating_add(*most))
+    }
+
+    /// Adds the most that `tokens` tokens of the prompt can cost at these rates: the dearest first.
+    fn input(
+        &self,
+        schedule: &Schedule<'_>,
+        rates: Option<&Rates>,
+        mut tokens: u64,
+        mut total: Total,
+    ) -> Result<Total, PriceError> {
+        let mut prices = Vec::new();
+        for (part, most) in self
+            .parts
+            .iter()
+            .filter(|(part, most)| part.side() == Side::Input && **most > 0)
+        {
+            prices.push((self.dearest(schedule, rates, part)?, *most));
+        }
+        prices.sort_unstable();
+        for (price, most) in prices.into_iter().rev() {
+            let count = most.min(tokens);
+            tokens -= count;
+            total = total.add(count, price).ok_or_else(|| schedule.too_much())?;
+        }
+        Ok(total)
+    }
+
+    /// Adds the most that everything but the prompt's tokens can cost at these rates.
+    fn others(
+        &self,
+        schedule: &Schedule<'_>,
+        rates: Option<&Rates>,
+        mut total: Total,
+    ) -> Result<Total, PriceError> {
+        let mut add = |part: &Part, most: u64| {
+            let price = self.dearest(schedule, rates, part)?;
+            total = total.add(most, price).ok_or_else(|| schedule.too_much())?;
+            Ok(())
+        };
+        for (part, most) in self
+            .parts
+            .iter()
+            .filter(|(part, most)| part.side() != Side::Input && **most > 0)
+        {
+            add(part, *most)?;
+        }
+        let requests = self.parts.get(&Part::Request).copied().unwrap_or_default();
+        if requests == 0 && schedule.prices_part(&Part::Request) {
+            add(&Part::Request, 1)?;
+        }
+        Ok(total)
+    }
+
+    /// The highest price of what counts under this bound.
+    fn dearest(
+        &self,
+        schedule: &Schedule<'_>,
+        rates: Option<&Rates>,
+        bound: &Part,
+    ) -> Result<Price, PriceError> {
+        let mut most = schedule.price(rates, bound)?;
+        for part in Part::ALL.iter().filter(|part| part.bounded_as() == *bound) {
+            let price = if let Part::CacheWrite(lifetime) = part {
+                match self.cache {
+                    // The longest one needs a price; a shorter one that has none has no cost either.
+                    Some(longest) if *lifetime == longest => schedule.price(rates, part)?,
+                    Some(longest) if *lifetime < longest => {
+                        schedule.price(rates, part).unwrap_or(Price::FREE)
+                    }
+                    Some(_) | None => continue,
+                }
+            } else {
+                schedule.price(rates, part)?
+            };
+            most = most.max(price);
+        }
+        Ok(most)
+    }
+}

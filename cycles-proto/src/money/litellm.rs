@@ -1,0 +1,491 @@
+//! Price tables from LiteLLM's `model_prices_and_context_window.json`, which has the prices of one token, one image, one
+//! call. Its numbers are read from their text, so that they never pass through a float.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::decimal::Decimal;
+use super::error::PriceError;
+use super::part::{CacheLifetime, Part, Side};
+use super::price::Price;
+use super::prices::{BySize, Prices, service_tier};
+use super::rates::Rates;
+use super::table::{LeftOut, PriceTable};
+use crate::text::shortened;
+
+impl PriceTable {
+    /// Reads LiteLLM's price file, `model_prices_and_context_window.json`. The models have the file's names, with its
+    /// `alias_of` as aliases.
+    ///
+    /// A model with a price that the table cannot express is not in the table, since its estimates would be too low; and
+    /// what only holds for some requests (other regions, hours of the day, free quotas) is not applied. Both are
+    /// [listed](Self::left_out). The prices of web searches are those of `tool_calls.web_search_low`, `_medium` and
+    /// `_high`, with the dearest one as `tool_calls.web_search`; the service tier of `_batches` is `batch`.
+    ///
+    /// # Errors
+    /// [`PriceError::Invalid`] if the text is not such a file, or has a model twice.
+    pub fn from_litellm(json: &str, version: impl Into<String>) -> Result<Self, PriceError> {
+        let invalid = |line, model: Option<&str>, problem: String| PriceError::Invalid {
+            line,
+            model: model.map(shortened),
+            key: None,
+            problem,
+        };
+        let file: Members<'_> = serde_json::from_str(json).map_err(|error| {
+            let problem = shortened(&error.to_string());
+            invalid(
+                error.line(),
+                None,
+                format!("it is not LiteLLM's price file: {problem}"),
+            )
+        })?;
+        let (mut table, mut left_out) = (Self::new(version), Vec::new());
+        let mut names = BTreeSet::new();
+        for (name, value) in &file.0 {
+            if !names.insert(name.as_str()) {
+                let line = 1 + json
+                    .get(..offset(json, value))
+                    .unwrap_or_default()
+                    .matches('\n')
+                    .count();
+                return Err(invalid(
+                    line,
+                    Some(name),
+                    "is there twice: a name has one price".to_owned(),
+                ));
+            }
+            // The specimen in the file, and its rules for names.
+            if name == "sample_spec" || name == "fallback_generalizations" {
+                continue;
+            }
+            let Ok(members) = serde_json::from_str::<Members<'_>>(value.get()) else {
+                left_out.push(LeftOut {
+                    model: name.clone(),
+                    member: String::new(),
+                    problem: "it is not an object".to_owned(),
+                    is_model_kept: false,
+                });
+                continue;
+            };
+            if let Some(Ok(model)) = members
+                .get("alias_of")
+                .map(|value| serde_json::from_str::<String>(value.get()))
+            {
+                table = table.with_alias(name, model);
+                continue;
+            }
+            let mut model = Model::default();
+            for (member, value) in &members.0 {
+                model.read(member, value);
+            }
+            if let Some(prices) = model.prices() {
+                table = table.with_model(name, prices);
+            }
+            left_out.extend(model.left_out.into_iter().map(|left| LeftOut {
+                model: name.clone(),
+                ..left
+            }));
+        }
+        if table.models().next().is_none() {
+            return Err(invalid(
+                1,
+                None,
+                "no model in it has prices that can be read".to_owned(),
+            ));
+        }
+        Ok(table.without(left_out))
+    }
+}
+
+/// Where the value stands in the text.
+fn offset(json: &str, value: &RawValue) -> usize {
+    (value.get().as_ptr() as usize).saturating_sub(json.as_ptr() as usize)
+}
+
+/// The members of an object in their order, also those that are there twice.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl Members<'_> {
+    fn get(&self, name: &str) -> Option<&RawValue> {
+        self.0
+            .iter()
+            .find(|(member, _)| member == name)
+            .map(|(_, value)| *value)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Members)
+    }
+}
+
+/// What has been read of one model.
+#[derive(Default)]
+struct Model {
+    /// By service tier, the standard one being the empty name, and by the size above which they hold.
+    rates: BTreeMap<(String, u64), Rates>,
+    left_out: Vec<LeftOut>,
+    members: BTreeSet<String>,
+    /// Members for which a price that is at least as high stands.
+    cheaper: Vec<(String, Part, Price)>,
+}
+
+/// Kinds of cached tokens that no usage tells apart. They count as these parts, which is right or too much as long as
+/// their price is not higher.
+const CHEAPER: [(&str, Part); 2] = [
+    ("cache_creation_input_audio_token_cost", Part::AudioInput),
+    ("explicit_cache_read_input_token_cost", Part::CachedInput),
+];
+
+/// Members that hold for some requests only, or do not add to what a request costs.
+const NOT_APPLIED: [(&str, &str); 7] = [
+    (
+        "fedramp_uplift_multiplier",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "regional_endpoint_uplift_multiplier",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "regional_processing_uplift_multiplier_eu",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "regional_processing_uplift_multiplier_us",
+        "holds in some regions only and is not applied",
+    ),
+    (
+        "provider_specific_entry",
+        "holds for some requests only and is not applied",
+    ),
+    ("off_peak_pricing", "holds at some hours only and is not applied"),
+    (
+        "search_free_requests",
+        "is a quota of the account and is not applied",
+    ),
+];
+
+const NOT_EXPRESSED: &str = "is a price that a table cannot express: give the model prices of your own";
+
+impl Model {
+    fn leave_out(&mut self, member: &str, problem: impl Into<String>, is_model_kept: bool) {
+        self.left_out.push(LeftOut {
+            model: String::new(),
+            member: member.to_owned(),
+            problem: problem.into(),
+            is_model_kept,
+        });
+    }
+
+    fn read(&mut self, member: &str, value: &RawValue) {
+        if !self.members.insert(member.to_owned()) {
+            return self.leave_out(member, "is there twice: a member has one value", false);
+        }
+        if let Some((_, problem)) = NOT_APPLIED.iter().find(|(name, _)| *name == member) {
+            return self.leave_out(member, *problem, true);
+        }
+        match member {
+            "tiered_pricing" => return self.read_tiers(member, value),
+            "search_context_cost_per_query" => return self.read_searches(member, value),
+            _ => {}
+        }
+        if let Some((_, part)) = CHEAPER.iter().find(|(name, _)| *name == member) {
+            match decimal(value.get()).as_ref().and_then(Price::of_one) {
+                Some(price) => self.cheaper.push((member.to_owned(), part.clone(), price)),
+                None => self.leave_out(member, "is not a price: write US dollars, as in 2.5e-06", false),
+            }
+            return;
+        }
+        // Prices in Databricks' own units stand beside the same prices in dollars.
+        let is_price = member.contains("cost") && !member.contains("dbu_cost");
+        if is_price || member.contains("multiplier") {
+            self.read_price(member, value, 0);
+        }
+    }
+
+    /// Reads a price, of requests with more tokens than `above` unless the member's name says how many.
+    fn read_price(&mut self, member: &str, value: &RawValue, above: u64) {
+        if value.get() == "null" {
+            return;
+        }
+        let Some(number) = decimal(value.get()) else {
+            return self.leave_out(member, "is not a price: write US dollars, as in 2.5e-06", false);
+        };
+        // What is free, or says so, adds nothing, whatever it is. A free write to a cache is not a price: the tokens
+        // are input all the same.
+        let Some(name) = Name::read(member) else {
+            if !number.is_zero() {
+                self.leave_out(member, NOT_EXPRESSED, false);
+            }
+            return;
+        };
+        if number.is_zero() && matches!(name.part, Part::CacheWrite(_)) {
+            return;
+        }
+        let price = Price::of_one(&number).map(|price| price.split(name.of));
+        let Some(price) = price else {
+            return self.leave_out(member, "is too large", false);
+        };
+        if name.part.priced_by() > 1 && price.is_more_than_cents(1) {
+            let problem = format!(
+                "looks like the price of a million tokens: write {}e-06, if it is",
+                shortened(value.get().trim_matches('"'))
+            );
+            return self.leave_out(member, problem, false);
+        }
+        let rates = self.rates.entry((name.tier, name.above.max(above))).or_default();
+        let known = rates.0.insert(name.part, price);
+        if known.is_some_and(|known| known != price) {
+            self.leave_out(member, "differs from another member for the same thing", false);
+        }
+    }
+
+    /// Prices by the size of the prompt: a list of objects with a `range`.
+    fn read_tiers(&mut self, member: &str, value: &RawValue) {
+        let Ok(tiers) = serde_json::from_str::<Vec<Members<'_>>>(value.get()) else {
+            return self.leave_out(member, "is not a list of tiers", false);
+        };
+        for tier in &tiers {
+            let range = tier
+                .get("range")
+                .map(|range| serde_json::from_str::<Vec<&RawValue>>(range.get()));
+            let Some(Ok([from, ..])) = range.as_ref().map(|range| range.as_deref()) else {
+                return self.leave_out(member, "has a tier without a range", false);
+            };
+            let from = decimal(from.get())
+                .and_then(|from| from.scaled(0))
+                .map(u64::try_from);
+            let Some(Ok(from)) = from else {
+                return self.leave_out(member, "has a range that is not a number of tokens", false);
+            };
+            for (member, value) in tier.0.iter().filter(|(member, _)| member.contains("cost")) {
+                self.read_price(member, value, from);
+            }
+        }
+    }
+
+    /// The prices of a web search by how much context it brings.
+    fn read_searches(&mut self, member: &str, value: &RawValue) {
+        let Ok(sizes) = serde_json::from_str::<Members<'_>>(value.get()) else {
+            return self.leave_out(member, "is not an object of prices", false);
+        };
+        let mut dearest = None;
+        for (size, value) in &sizes.0 {
+            let price = decimal(value.get()).as_ref().and_then(Price::of_one);
+            let Some(price) = price else {
+                return self.leave_out(member, "is not a price: write US dollars, as in 0.01", false);
+            };
+            dearest = dearest.max(Some(price));
+            let size = size.strip_prefix("search_context_size_").unwrap_or(size);
+            self.tool(&format!("web_search_{size}"), price);
+        }
+        if let Some(price) = dearest {
+            self.tool("web_search", price);
+        }
+    }
+
+    fn tool(&mut self, name: &str, price: Price) {
+        let rates = self.rates.entry((String::new(), 0)).or_default();
+        rates.0.insert(Part::tool_call(name.to_owned()), price);
+    }
+
+    /// The prices, if the model has any and all can be expressed.
+    fn prices(&mut self) -> Option<Prices> {
+        for (member, part, price) in core::mem::take(&mut self.cheaper) {
+            let standard = self.rates.get(&(String::new(), 0));
+            if standard.and_then(|rates| rates.price(None, &part)) < Some(price) {
+                self.leave_out(&member, NOT_EXPRESSED, false);
+            }
+        }
+        if self.left_out.iter().any(|left| !left.is_model_kept) {
+            return None;
+        }
+        let mut by_tier: BTreeMap<String, BySize> = BTreeMap::new();
+        for ((tier, above), rates) in core::mem::take(&mut self.rates) {
+            let by_size = by_tier.entry(tier).or_default();
+            match above {
+                0 => by_size.base = rates,
+                above => {
+                    by_size.above.insert(above, rates);
+                }
+            }
+        }
+        let mut standard = by_tier.remove("")?;
+        if standard.base.0.is_empty() {
+            return None;
+        }
+        for rates in standard.above.values_mut() {
+            fill(rates, &standard.base)?;
+        }
+        for tier in by_tier.values_mut() {
+            fill(&mut tier.base, &standard.base)?;
+            for (at, rates) in &standard.above {
+                // A tier without prices of its own for long prompts: they cost the dearer of the two.
+                tier.above.entry(*at).or_insert_with(|| {
+                    let tokens = rates.0.iter().filter(|(part, _)| part.side() != Side::Count);
+                    let dearer = |(part, price): (&Part, &Price)| {
+                        let base = tier.base.price(None, part);
+                        (part.clone(), base.map_or(*price, |base| base.max(*price)))
+                    };
+                    Rates(tokens.map(dearer).collect())
+                });
+            }
+            let base = tier.base.clone();
+            for rates in tier.above.values_mut() {
+                fill(rates, &base)?;
+            }
+        }
+        Some(Prices::from_parts(standard, by_tier))
+    }
+}
+
+/// Gives `rates` the prices of `base` that they do not have, so that they are not too low: where plain tokens are not
+/// dearer, a part of them keeps its price. Where they are, what stands in for the part holds; a write to the cache, for
+/// which nothing does, becomes dearer by as much. `None` if that cannot be computed.
+fn fill(rates: &mut Rates, base: &Rates) -> Option<()> {
+    let plain = |rates: &Rates, side| match side {
+        Side::Input => rates.0.get(&Part::Input).copied(),
+        Side::Output => rates.0.get(&Part::Output).copied(),
+        Side::Count => None,
+    };
+    for (part, price) in base.0.iter().filter(|(part, _)| part.side() != Side::Count) {
+        if rates.0.contains_key(part) {
+            continue;
+        }
+        let (here, there) = (plain(rates, part.side()), plain(base, part.side()));
+        let price = match (here, there) {
+            (Some(here), Some(there)) if here > there => match part.fallback() {
+                Some(_) => continue,
+                None => price.in_proportion(here, there)?,
+            },
+            _ => *price,
+        };
+        rates.0.insert(part.clone(), price);
+    }
+    Some(())
+}
+
+/// A number, also in quotes.
+fn decimal(text: &str) -> Option<Decimal> {
+    Decimal::read(
+        text.strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'))
+            .unwrap_or(text),
+    )
+}
+
+/// What the name of a member says: `cache_read_input_token_cost_above_272k_tokens_flex`.
+struct Name {
+    part: Part,
+    /// How many of it the price is for.
+    of: u128,
+    above: u64,
+    tier: String,
+}
+
+impl Name {
+    fn read(member: &str) -> Option<Self> {
+        if let Some((part, of)) = part(member) {
+            return Some(Self {
+                part,
+                of,
+                above: 0,
+                tier: String::new(),
+            });
+        }
+        // A size, with or without a service tier after it.
+        if let Some((base, rest)) = member.rsplit_once("_above_")
+            && let Some((part, of)) = part(base)
+            && let Some((thousands, tier)) = rest.split_once("k_tokens")
+        {
+            let tier = match tier.strip_prefix('_') {
+                Some(tier) => tier_of(tier)?,
+                None if tier.is_empty() => String::new(),
+                None => return None,
+            };
+            return Some(Self {
+                part,
+                of,
+                above: thousands.parse::<u64>().ok()?.checked_mul(1_000)?,
+                tier,
+            });
+        }
+        let (base, tier) = member.rsplit_once('_')?;
+        let (part, of) = part(base)?;
+        Some(Self {
+            part,
+            of,
+            above: 0,
+            tier: tier_of(tier)?,
+        })
+    }
+}
+
+/// A service tier has a word for a name; `1080p` is a size.
+fn tier_of(name: &str) -> Option<String> {
+    let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
+    match name {
+        "batches" => Some("batch".to_owned()),
+        name if is_word => service_tier(name),
+        _ => None,
+    }
+}
+
+/// The part that a member without size and tier is the price of, and of how many of it.
+fn part(member: &str) -> Option<(Part, u128)> {
+    let part = match member {
+        "input_cost_per_token" => Part::Input,
+        "output_cost_per_token" => Part::Output,
+        "cache_read_input_token_cost" | "input_cost_per_token_cache_hit" => Part::CachedInput,
+        "cache_creation_input_token_cost" => Part::CacheWrite(CacheLifetime::Default),
+        "cache_creation_input_token_cost_above_1hr" => Part::CacheWrite(CacheLifetime::OneHour),
+        "cache_creation_input_token_cost_above_12hr" => Part::CacheWrite(CacheLifetime::TwelveHours),
+        "output_cost_per_reasoning_token" => Part::Reasoning,
+        "input_cost_per_audio_token" => Part::AudioInput,
+        "cache_read_input_audio_token_cost" => Part::CachedAudioInput,
+        "output_cost_per_audio_token" => Part::AudioOutput,
+        "input_cost_per_image_token" => Part::ImageInput,
+        "cache_read_input_image_token_cost" => Part::CachedImageInput,
+        "output_cost_per_image_token" => Part::ImageOutput,
+        "input_cost_per_video_token" => Part::VideoInput,
+        "output_cost_per_video_token" => Part::VideoOutput,
+        "input_cost_per_character" => Part::InputCharacter,
+        "output_cost_per_character" => Part::OutputCharacter,
+        "input_cost_per_image" => Part::InputImage,
+        "output_cost_per_image" => Part::OutputImage,
+        "input_cost_per_second" | "input_cost_per_audio_per_second" | "input_cost_per_video_per_second" => {
+            Part::InputSecond
+        }
+        "output_cost_per_second" | "output_cost_per_video_per_second" => Part::OutputSecond,
+        "input_cost_per_query" => Part::Query,
+        "input_cost_per_request" => Part::Request,
+        "ocr_cost_per_page" => Part::Page,
+        "google_maps_grounding_cost_per_query" => Part::tool_call("google_maps"),
+        "code_interpreter_cost_per_session" => Part::tool_call("code_interpreter"),
+        "file_search_cost_per_1k_calls" => return Some((Part::tool_call("file_search"), 1_000)),
+        "annotation_cost_per_page" => Part::tool_call("annotated_page"),
+        _ => return None,
+    };
+    Some((part, 1))
+}

@@ -1,0 +1,93 @@
+//! The price of one unit of a part, finer than a microcent.
+
+use core::fmt;
+
+use super::decimal::Decimal;
+use super::usd::Usd;
+use crate::models::Amount;
+
+/// 10²⁴ units of price are one dollar, so that a price that is published per million, or as a JSON number per token, is
+/// exact.
+const DIGITS: i32 = 24;
+const PER_MICROCENT: u128 = 10_u128.pow(16);
+
+/// A price of one token, one image, one call: a whole number of 10⁻²⁴ US dollars.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Price(u128);
+
+impl Price {
+    pub(super) const FREE: Self = Self(0);
+
+    /// The price of one, if `many` (a power of ten up to a million) cost this.
+    pub(super) fn of_many(usd: Usd, many: u64) -> Self {
+        // A `Usd` is less than 2⁶³ microcents: the product fits.
+        Self(u128::from(usd.microcents().unsigned_abs()) * PER_MICROCENT / u128::from(many.max(1)))
+    }
+
+    /// The number as the price of one in dollars. Digits beyond 10⁻²⁴ are rounded up. `None` if it does not fit.
+    pub(super) fn of_one(dollars: &Decimal) -> Option<Self> {
+        dollars.scaled(DIGITS).map(Self)
+    }
+
+    /// The price times `factor`, rounded up.
+    pub(super) fn times(self, factor: &Decimal) -> Option<Self> {
+        const FINE: u128 = 10_u128.pow(6);
+        let millionths = factor.scaled(6)?;
+        self.0
+            .checked_mul(millionths)
+            .map(|price| Self(price.div_ceil(FINE)))
+    }
+
+    /// The price of one, if this is the price of `many`.
+    #[cfg(feature = "prices")]
+    pub(super) fn split(self, many: u128) -> Self {
+        Self(self.0.div_ceil(many.max(1)))
+    }
+
+    /// The price times `more / less`, rounded up. `None` if it does not fit.
+    #[cfg(feature = "prices")]
+    pub(super) fn in_proportion(self, more: Self, less: Self) -> Option<Self> {
+        let (mut one, mut other) = (more.0, less.0);
+        while other > 0 {
+            (one, other) = (other, one % other);
+        }
+        let (more, less) = (more.0.checked_div(one)?, less.0.checked_div(one)?);
+        let product = self.0.checked_mul(more)?;
+        Some(Self(product.checked_add(less.checked_sub(1)?)? / less))
+    }
+
+    pub(super) fn is_free(self) -> bool {
+        self == Self::FREE
+    }
+
+    /// Whether one costs more than so many cents.
+    #[cfg(feature = "prices")]
+    pub(super) fn is_more_than_cents(self, cents: u32) -> bool {
+        self > Self::of_many(Usd::cents(cents), 1)
+    }
+}
+
+impl fmt::Debug for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = PER_MICROCENT * 10_u128.pow(8);
+        let decimals = format!("{:024}", self.0 % one);
+        write!(f, "{}.{} USD", self.0 / one, decimals.trim_end_matches('0'))
+    }
+}
+
+/// A sum of prices, rounded up to the microcent once, at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Total(u128);
+
+impl Total {
+    /// Adds the price of `count`. `None` if it does not fit, which is far beyond what an amount can be.
+    pub(super) fn add(self, count: u64, price: Price) -> Option<Self> {
+        let cost = price.0.checked_mul(u128::from(count))?;
+        self.0.checked_add(cost).map(Self)
+    }
+
+    pub(super) fn amount(self) -> Option<Amount> {
+        let microcents = i64::try_from(self.0.div_ceil(PER_MICROCENT)).ok()?;
+        Some(Amount::usd_microcents(microcents))
+    }
+}

@@ -1,0 +1,51 @@
+//! The prices of a model's parts, without tiers.
+
+use std::collections::BTreeMap;
+
+use super::part::{Part, Side};
+use super::price::Price;
+use super::usd::Usd;
+
+/// What each [`Part`] costs at one size of the request and in one service tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rates(pub(super) BTreeMap<Part, Price>);
+
+impl Rates {
+    /// Creates prices for input and output, in US dollars per million tokens.
+    pub fn new(input: Usd, output: Usd) -> Self {
+        Self::default()
+            .with(Part::Input, input)
+            .with(Part::Output, output)
+    }
+
+    /// Sets the price of a part: US dollars per million tokens or characters, or for one of anything else.
+    #[must_use]
+    pub fn with(mut self, part: Part, price: Usd) -> Self {
+        let price = Price::of_many(price, part.priced_by());
+        self.0.insert(part, price);
+        self
+    }
+
+    /// The price of a part. If these rates do not name it, then the dearer of what stands in for it here and of what it
+    /// costs in the `base` rates.
+    pub(super) fn price(&self, base: Option<&Self>, part: &Part) -> Option<Price> {
+        let (mut part, mut there) = (part.clone(), None);
+        loop {
+            if let Some(here) = self.0.get(&part) {
+                return there.max(Some(*here));
+            }
+            there = there.max(base.and_then(|base| base.0.get(&part).copied()));
+            match part.fallback() {
+                Some(other) => part = other,
+                None => return there,
+            }
+        }
+    }
+
+    /// Whether tokens of this side cost anything.
+    pub(super) fn charges(&self, side: Side) -> bool {
+        self.0
+            .iter()
+            .any(|(part, price)| part.side() == side && !price.is_free())
+    }
+}

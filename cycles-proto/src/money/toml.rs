@@ -1,0 +1,670 @@
+//! Price tables from TOML. Numbers are parsed from their text, so that they never pass through a float.
+
+use core::ops::Range;
+use core::str::FromStr;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
+
+use super::decimal::Decimal;
+use super::error::PriceError;
+use super::part::{Part, Side};
+use super::prices::{BySize, Prices, service_tier};
+use super::rates::Rates;
+use super::scale;
+use super::table::PriceTable;
+use super::usd::Usd;
+use crate::text::shortened;
+
+/// Parses a table of prices in TOML; see [`PriceTable`]. Unknown keys are errors, because a misspelt key would change
+/// a price.
+impl FromStr for PriceTable {
+    type Err = PriceError;
+
+    fn from_str(text: &str) -> Result<Self, PriceError> {
+        let place = Place::new(text);
+        let document = DeTable::parse(text).map_err(|error| {
+            let place = place.at(error.span().unwrap_or_default());
+            place.invalid(shortened(error.message()))
+        })?;
+        let (mut version, mut models) = (None, None);
+        for (key, value) in document.get_ref().iter() {
+            let place = place.at(key.span()).key(key.get_ref());
+            match key.get_ref().as_ref() {
+                "version" => version = Some(place.version(value)?),
+                "models" => models = Some(place.table(value)?),
+                _ => return Err(place.invalid("is not known: a table has `version` and `models`")),
+            }
+        }
+        let missing = |key, problem| place.at(0..0).key(key).invalid(problem);
+        let version = version.ok_or_else(|| missing("version", "is missing: give the table a version"))?;
+        let models = models.filter(|models| !models.is_empty());
+        let models = models.ok_or_else(|| missing("models", "is missing: no model has a price"))?;
+        let mut table = Self::new(version);
+        let mut names = BTreeSet::new();
+        for (name, value) in models.iter() {
+            let place = place.at(name.span()).model(name.get_ref());
+            let model = place.model_of(place.table(value)?)?;
+            for (name, span) in
+                core::iter::once((name.get_ref().to_string(), name.span())).chain(model.aliases.clone())
+            {
+                let place = place.at(span);
+                if name.trim().is_empty() {
+                    return Err(place.invalid("has no name: write the name that the program asks for"));
+                }
+                if !names.insert(name.clone()) {
+                    return Err(place.invalid(format!(
+                        "`{}` names two models: a name has one price",
+                        shortened(&name)
+                    )));
+                }
+            }
+            for (alias, _) in model.aliases {
+                table = table.with_alias(alias, name.get_ref().as_ref());
+            }
+            table = table.with_model(name.get_ref().as_ref(), model.prices);
+        }
+        Ok(table)
+    }
+}
+
+/// A model of the table.
+struct Model {
+    prices: Prices,
+    /// Its other names, with their places.
+    aliases: Vec<(String, Range<usize>)>,
+}
+
+/// The members of a model, of one of its service tiers, or of one of its `above`s.
+#[derive(Default)]
+struct Members<'t, 'i> {
+    rates: Rates,
+    above: Option<(Place<'t>, &'t Spanned<DeValue<'i>>)>,
+    service_tiers: Option<(Place<'t>, &'t DeTable<'i>)>,
+    aliases: Vec<(String, Range<usize>)>,
+    tokens: Option<u64>,
+    is_marginal: Option<bool>,
+    factor: Option<Decimal>,
+}
+
+/// Which members a table may have beside prices.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Model,
+    ServiceTier,
+    Above,
+}
+
+/// A place in the text, for errors.
+#[derive(Clone, Debug)]
+struct Place<'a> {
+    text: &'a str,
+    span: Range<usize>,
+    model: Option<&'a str>,
+    key: Option<Cow<'a, str>>,
+}
+
+impl<'a> Place<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            span: 0..0,
+            model: None,
+            key: None,
+        }
+    }
+
+    fn at(&self, span: Range<usize>) -> Self {
+        Self { span, ..self.clone() }
+    }
+
+    fn model(self, model: &'a str) -> Self {
+        Self {
+            model: Some(model),
+            ..self
+        }
+    }
+
+    fn key(self, key: &'a str) -> Self {
+        Self {
+            key: Some(key.into()),
+            ..self
+        }
+    }
+
+    fn owned_key(self, key: String) -> Self {
+        Self {
+            key: Some(key.into()),
+            ..self
+        }
+    }
+
+    fn invalid(&self, problem: impl Into<String>) -> PriceError {
+        let before = self.text.as_bytes().iter().take(self.span.start);
+        PriceError::Invalid {
+            line: 1 + before.filter(|byte| **byte == b'\n').count(),
+            model: self.model.map(shortened),
+            key: self.key.as_deref().map(shortened),
+            problem: problem.into(),
+        }
+    }
+
+    fn version(&self, value: &Spanned<DeValue<'_>>) -> Result<String, PriceError> {
+        let version = value.get_ref().as_str().filter(|text| !text.trim().is_empty());
+        version
+            .map(str::to_owned)
+            .ok_or_else(|| self.invalid("must be text, as in \"2026-11-22\""))
+    }
+
+    fn table<'t, 'i>(&self, value: &'t Spanned<DeValue<'i>>) -> Result<&'t DeTable<'i>, PriceError> {
+        let table = value.get_ref().as_table();
+        table.ok_or_else(|| self.invalid("must be a table of prices, as in [models.\"gpt-4o\"]"))
+    }
+
+    fn model_of(&self, table: &'a DeTable<'_>) -> Result<Model, PriceError> {
+        let members = self.members(table, Level::Model)?;
+        let rates = members.rates;
+        if rates.0.is_empty() {
+            return Err(self.invalid(
+                "has no price: write at least `input` and `output`, in US dollars per million tokens",
+            ));
+        }
+        for (one, other) in [(Part::Input, Part::Output), (Part::Output, Part::Input)] {
+            if rates.0.contains_key(&one) && !rates.0.contains_key(&other) {
+                let place = self.clone().owned_key(other.to_string());
+                return Err(place.invalid("is missing: write US dollars per million tokens, 0 if it is free"));
+            }
+        }
+        let standard = self.by_size(rates, members.above, None)?;
+        let mut tiers = BTreeMap::new();
+        if let Some((place, table)) = members.service_tiers {
+            for (name, value) in table.iter() {
+                let place = place
+                    .at(name.span())
+                    .owned_key(format!("service_tiers.{}", name.get_ref()));
+                let Some(tier) = service_tier(name.get_ref()) else {
+                    return Err(place.invalid("is the model itself: write its prices there"));
+                };
+                let by_size = place.service_tier(place.table(value)?, &standard)?;
+                if tiers.insert(tier, by_size).is_some() {
+                    return Err(place.invalid("is there twice: upper and lower case are the same"));
+                }
+            }
+        }
+        Ok(Model {
+            prices: Prices::from_parts(standard, tiers),
+            aliases: members.aliases,
+        })
+    }
+
+    fn service_tier(&self, table: &'a DeTable<'_>, standard: &BySize) -> Result<BySize, PriceError> {
+        let members = self.members(table, Level::ServiceTier)?;
+        let Some(factor) = members.factor else {
+            self.complete(&members.rates, &standard.base)?;
+            if members.above.is_none() && !standard.above.is_empty() {
+                return Err(self.invalid(
+                    "has no `above`, but the model has: write one for each of the model's thresholds",
+                ));
+            }
+            return self.by_size(members.rates, members.above, Some(standard));
+        };
+        if members.above.is_some() {
+            return Err(self.invalid("has `factor` and `above`: the factor holds above the thresholds too"));
+        }
+        let mut by_size = standard
+            .times(&factor)
+            .ok_or_else(|| self.invalid("the factor is too large"))?;
+        // What is written out goes first, at all sizes.
+        for rates in core::iter::once(&mut by_size.base).chain(by_size.above.values_mut()) {
+            rates.0.extend(members.rates.0.clone());
+        }
+        Ok(by_size)
+    }
+
+    /// Whether the rates have a price for all tokens that `of` has one for.
+    fn complete(&self, rates: &Rates, of: &Rates) -> Result<(), PriceError> {
+        let tokens = of.0.keys().filter(|part| part.side() != Side::Count);
+        match tokens.into_iter().find(|part| !rates.0.contains_key(part)) {
+            None => Ok(()),
+            Some(part) => Err(self
+                .clone()
+                .owned_key(part.to_string())
+                .invalid("is missing here: the model has a price for it, so write what it costs here")),
+        }
+    }
+
+    fn by_size(
+        &self,
+        base: Rates,
+        above: Option<(Self, &'a Spanned<DeValue<'_>>)>,
+        standard: Option<&BySize>,
+    ) -> Result<BySize, PriceError> {
+        let mut by_size = BySize {
+            base,
+            ..BySize::default()
+        };
+        let Some((place, value)) = above else {
+            return Ok(by_size);
+        };
+        let Some(list) = value.get_ref().as_array() else {
+            return Err(
+                place.invalid("must be written as [[models.\"gpt-5.4\".above]], once for each threshold")
+            );
+        };
+        let mut is_marginal = standard.map(|standard| standard.is_marginal);
+        for item in list.iter() {
+            let place = place.at(item.span());
+            let members = place.members(place.table(item)?, Level::Above)?;
+            let Some(tokens) = members.tokens else {
+                return Err(
+                    place.invalid("has no `tokens`: write the size of a prompt above which its prices hold")
+                );
+            };
+            let this = members.is_marginal.unwrap_or_default();
+            if *is_marginal.get_or_insert(this) != this {
+                return Err(place.invalid(
+                    "has another `applies_to` than an `above` before it: all of a model are for the request, or for the part",
+                ));
+            }
+            place.complete(&members.rates, &by_size.base)?;
+            if by_size.above.insert(tokens, members.rates).is_some() {
+                return Err(place.invalid(format!("is there twice for {tokens} tokens")));
+            }
+        }
+        by_size.is_marginal = is_marginal.unwrap_or_default();
+        Ok(by_size)
+    }
+
+    fn members<'i>(&self, table: &'a DeTable<'i>, level: Level) -> Result<Members<'a, 'i>, PriceError> {
+        let mut members = Members::default();
+        for (key, value) in table.iter() {
+            let place = self.at(key.span()).key(key.get_ref());
+            let key = key.get_ref().as_ref();
+            if let Some(part) = Part::of_key(key) {
+                let price = place.at(value.span()).price(value, &part)?;
+                members.rates = members.rates.with(part, price);
+                continue;
+            }
+            match (key, level) {
+                ("tool_calls", _) => {
+                    for (tool, value) in place.table(value)?.iter() {
+                        let place = place
+                            .at(value.span())
+                            .owned_key(format!("tool_calls.{}", tool.get_ref()));
+                        let part = Part::tool_call(tool.get_ref().to_string());
+                        let price = place.price(value, &part)?;
+                        members.rates = members.rates.with(part, price);
+                    }
+                }
+                ("aliases", Level::Model) => members.aliases = place.names(value)?,
+                ("above", Level::Model | Level::ServiceTier) => members.above = Some((place, value)),
+                ("service_tiers", Level::Model) => {
+                    let tiers = place.table(value)?;
+                    members.service_tiers = Some((place, tiers));
+                }
+                ("tokens", Level::Above) => members.tokens = Some(place.count(value)?),
+                ("applies_to", Level::Above) => members.is_marginal = Some(place.is_part(value)?),
+                ("factor", Level::ServiceTier) => members.factor = Some(place.factor(value)?),
+                _ => {
+                    let others = match level {
+                        Level::Model => "`aliases`, `above` and `service_tiers`",
+                        Level::ServiceTier => "`factor` and `above`",
+                        Level::Above => "`tokens` and `applies_to`",
+                    };
+                    let parts: Vec<_> = Part::ALL.iter().map(ToString::to_string).collect();
+                    let parts = parts.join(", ");
+                    return Err(place.invalid(format!(
+                        "is not known: there are {others}, and the prices {parts} and tool_calls; a name with dots must be in quotes"
+                    )));
+                }
+            }
+        }
+        Ok(members)
+    }
+
+    fn names(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<(String, Range<usize>)>, PriceError> {
+        let list = value.get_ref().as_array().map(|list| {
+            let names = list
+                .iter()
+                .map(|name| Some((name.get_ref().as_str()?.to_owned(), name.span())));
+            names.collect::<Option<Vec<_>>>()
+        });
+        list.flatten()
+            .ok_or_else(|| self.invalid("must be a list of names, as in [\"gpt-4o-2024-08-06\"]"))
+    }
+
+    fn count(&self, value: &Spanned<DeValue<'_>>) -> Result<u64, PriceError> {
+        let integer = value.get_ref().as_integer().filter(|number| number.radix() == 10);
+        integer
+            .and_then(|number| number.as_str().parse().ok())
+            .ok_or_else(|| self.invalid("must be a number of tokens, as in 200_000"))
+    }
+
+    fn is_part(&self, value: &Spanned<DeValue<'_>>) -> Result<bool, PriceError> {
+        match value.get_ref().as_str() {
+            Some("request") => Ok(false),
+            Some("part") => Ok(true),
+            _ => Err(self
+                .invalid("must be \"request\" (the whole of it costs this) or \"part\" (the tokens above)")),
+        }
+    }
+
+    fn factor(&self, value: &Spanned<DeValue<'_>>) -> Result<Decimal, PriceError> {
+        let number = digits(value.get_ref()).and_then(Decimal::read);
+        number
+            .filter(|factor| (-2..=3).contains(&factor.point()) && factor.has_at_most_decimals(6))
+            .ok_or_else(|| {
+                self.invalid("must be a number with at most six decimals, as in 0.5 for half the price")
+            })
+    }
+
+    fn price(&self, value: &Spanned<DeValue<'_>>, part: &Part) -> Result<Usd, PriceError> {
+        let value = value.get_ref();
+        let per_million = part.priced_by() > 1;
+        let Some(text) = value.as_str().or_else(|| digits(value)) else {
+            return Err(self.invalid(match per_million {
+                true => "must be US dollars per million tokens, as in 2.50",
+                false => "must be US dollars for one, as in 0.01",
+            }));
+        };
+        match scale::problem(text).filter(|_| per_million) {
+            Some(problem) => Err(self.invalid(problem)),
+            None => text
+                .parse::<Usd>()
+                .map_err(|error| self.invalid(error.to_string())),
+        }
+    }
+}
+
+/// The text of a decimal number.
+fn digits<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
+    let integer = value.as_integer().filter(|number| number.radix() == 10);
+    let number = value.as_float().map(DeFloat::as_str);
+    number.or_else(|| integer.map(DeInteger::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::models::Amount;
+    use crate::money::Usage;
+
+    const TABLE: &str = r#"
+version = "2026-11-22"
+
+[models."gpt-4o"]
+input = 2.50
+cached_input = 1.25
+output = 10
+reasoning = "12.00000001"
+
+[models]
+small = { input = "0.15", output = 0.60 }
+"#;
+
+    fn refused(text: &str) -> (usize, String) {
+        match text.parse::<PriceTable>() {
+            Err(error @ PriceError::Invalid { line, .. }) => (line, error.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_table_is_what_it_says() {
+        let table: PriceTable = TABLE.parse().unwrap();
+        assert_eq!(table.version(), "2026-11-22");
+        let gpt_4o = table.model("gpt-4o").unwrap();
+        let expected = Prices::new(Usd::cents(250), Usd::dollars(10))
+            .with(Part::CachedInput, Usd::cents(125))
+            .with(Part::Reasoning, Usd::from_microcents(1_200_000_001).unwrap());
+        let expected = PriceTable::new("").with_model("gpt-4o", expected);
+        assert_eq!(Ok(gpt_4o), expected.model("gpt-4o"));
+        assert_eq!(
+            table.cost("small", &Usage::tokens(1_000_000, 1_000_000)),
+            Ok(Amount::usd_microcents(75_000_000))
+        );
+        assert_eq!(
+            table.models().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["gpt-4o", "small"]
+        );
+    }
+
+    #[test]
+    fn numbers_are_taken_as_they_are_written() {
+        // As a float this would be 0.30000000000000004 and 9007199254740992.
+        for (written, microcents) in [
+            ("0.30000000", 30_000_000),
+            ("90071992.54740993", 9_007_199_254_740_993),
+        ] {
+            let text = format!("version = 'v'\n[models.m]\ninput = {written}\noutput = '{written}'");
+            let table: PriceTable = text.parse().unwrap();
+            let million = table.cost("m", &Usage::tokens(1_000_000, 0));
+            assert_eq!(million, Ok(Amount::usd_microcents(microcents)));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_model_key_and_line() {
+        for (lines, line, words) in [
+            (
+                "input = '2,50'\noutput = 1",
+                3,
+                "model `m`, key `input`: `2,50` is not an amount of US dollars",
+            ),
+            (
+                "input = 1\noutput = -1.5",
+                4,
+                "model `m`, key `output`: `-1.5` is not an amount",
+            ),
+            ("input = 1\noutput = nan", 4, "key `output`: `nan`"),
+            ("input = 1\noutput = 1e3", 4, "key `output`: `1e3`"),
+            ("input = 1\noutput = inf", 4, "key `output`: `inf`"),
+            (
+                "input = 0.00000015\noutput = 1",
+                3,
+                "model `m`, key `input`: `0.00000015` looks like the price of one token",
+            ),
+            (
+                "input = 1\noutput = 6e-07",
+                4,
+                "key `output`: `6e-07` looks like the price of one token, but prices are in US dollars per million tokens: did you mean 0.6?",
+            ),
+            (
+                "input = 1\noutput = 1\ncached_input = '7.5e-8'",
+                5,
+                "key `cached_input`: `7.5e-8` looks like the price of one token",
+            ),
+            (
+                "input = 1\noutput = 1\nreasoning = '0.0006'",
+                5,
+                "did you mean 600 (or 0.6, if that is the price of a thousand)?",
+            ),
+            (
+                "input = 0x10\noutput = 1",
+                3,
+                "key `input`: must be US dollars per million tokens",
+            ),
+            ("input = true\noutput = 1", 3, "key `input`: must be US dollars"),
+            ("input = [1]\noutput = 1", 3, "key `input`: must be US dollars"),
+            (
+                "input = 1.123456789\noutput = 1",
+                3,
+                "key `input`: `1.123456789` is not an amount",
+            ),
+            (
+                "input = 92233720369\noutput = 1",
+                3,
+                "key `input`: `92233720369` is not an amount",
+            ),
+            (
+                "",
+                2,
+                "model `m`: has no price: write at least `input` and `output`",
+            ),
+            ("input = 1", 2, "model `m`, key `output`: is missing"),
+            ("output = 1", 2, "model `m`, key `input`: is missing"),
+            (
+                "input = 1\noutput = 1\ntool_calls = 1",
+                5,
+                "key `tool_calls`: must be a table",
+            ),
+            (
+                "input = 1\noutput = 1\ntool_calls.search = '1 cent'",
+                5,
+                "key `tool_calls.search`: `1 cent` is not an amount",
+            ),
+            (
+                "input = 1\noutput = 1\naliases = 'n'",
+                5,
+                "key `aliases`: must be a list of names",
+            ),
+            (
+                "input = 1\noutput = 1\naliases = ['n', 'm']",
+                5,
+                "`m` names two models",
+            ),
+            ("input = 1\noutput = 1\naliases = ['n', ' ']", 5, "has no name"),
+            (
+                "input = 1\noutput = 1\nabove = 1",
+                5,
+                "key `above`: must be written as [[models.",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ input = 1, output = 1 }]",
+                5,
+                "key `above`: has no `tokens`",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ tokens = 2e5, input = 1, output = 1 }]",
+                5,
+                "key `tokens`: must be a number of tokens, as in 200_000",
+            ),
+            (
+                "input = 1\ncached_input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }]",
+                6,
+                "key `cached_input`: is missing here: the model has a price for it",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1, applies_to = 'rest' }]",
+                5,
+                "key `applies_to`: must be \"request\"",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }, { tokens = 6, input = 1, output = 1, applies_to = 'part' }]",
+                5,
+                "has another `applies_to`",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }, { tokens = 5, input = 1, output = 1 }]",
+                5,
+                "is there twice for 5 tokens",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.standard = { factor = 1 }",
+                5,
+                "key `service_tiers.standard`: is the model itself",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.flex = { input = 1 }",
+                5,
+                "key `output`: is missing here",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.flex = { factor = 'half' }",
+                5,
+                "key `factor`: must be a number with at most six decimals",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }]\nservice_tiers.flex = { input = 1, output = 1 }",
+                6,
+                "has no `above`, but the model has",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.flex = { factor = 1, above = [{ tokens = 5, input = 1, output = 1 }] }",
+                5,
+                "has `factor` and `above`",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.flex = { aliases = [] }",
+                5,
+                "key `aliases`: is not known",
+            ),
+            (
+                "input = 1\noutput = 1\n\ncached = 1",
+                6,
+                "model `m`, key `cached`: is not known",
+            ),
+            ("input = 1\ninput = 2\noutput = 1", 4, "duplicate key"),
+            ("input = ", 3, ""),
+        ] {
+            let (at, error) = refused(&format!("version = 'v'\n[models.m]\n{lines}"));
+            assert!(error.contains(words), "{error}");
+            assert!(
+                at == line && error.contains(&format!("line {line}")),
+                "{lines}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_table_of_prices_is_refused() {
+        for (text, words) in [
+            ("", "key `version`: is missing"),
+            ("version = 1", "key `version`: must be text"),
+            ("version = ' '", "key `version`: must be text"),
+            ("version = 'v'", "key `models`: is missing"),
+            ("version = 'v'\n[models]", "key `models`: is missing"),
+            (
+                "version = 'v'\nmodels = 1",
+                "line 2, key `models`: must be a table",
+            ),
+            (
+                "version = 'v'\nmodels.m = 1",
+                "line 2, model `m`: must be a table",
+            ),
+            (
+                "version = 'v'\n[[models.m]]\ninput = 1",
+                "model `m`: must be a table",
+            ),
+            (
+                "version = 'v'\n\ncurrency = 'EUR'",
+                "line 3, key `currency`: is not known",
+            ),
+            (
+                "version = 'v'\nmodels.' ' = { input = 1, output = 1 }",
+                "line 2, model ` `: has no name",
+            ),
+            ("<html>", "line 1"),
+        ] {
+            let (_, error) = refused(text);
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_makes_a_short_error_on_one_line() {
+        let name = "x\\n".repeat(10_000);
+        let deep = "[".repeat(100_000);
+        for text in [
+            format!("version = 'v'\n[models.\"{name}\"]\ninput = 'y'"),
+            format!("version = 'v'\n[models.m]\ninput = \"{name}\"\noutput = 1"),
+            format!("version = 'v'\n\"{name}\" = 1"),
+            format!("version = 'v'\nmodels = {deep}"),
+            "\u{0}\u{1}\r\r\n".repeat(1_000),
+        ] {
+            let (_, error) = refused(&text);
+            assert!(error.len() < 3_000 && !error.contains('\n'), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(version|models|input|output|m|\\[|\\]|=|\\.|'|\"|[0-9]|\n| |\\{|\\}|.){0,40}") {
+            let _ = text.parse::<PriceTable>();
+        }
+    }
+}
