@@ -137,10 +137,11 @@ impl Agent {
     /// counts as a token: a reader who leaves early is charged for the pieces so far, and for the prompt.
     async fn stream(&self, model: &str, take: usize) -> Result<Usd, Failure> {
         let prices = self.prices.model(model)?;
+        let estimate = prices.estimate(&bounds())?;
         let reservation = ReservationCreateRequest::builder()
             .subject(Subject::default()) // the configuration's
             .action(Action::new("llm.completion", model))
-            .estimate(prices.estimate(&bounds())?)
+            .estimate(estimate.clone())
             .build();
         let guard = self.cycles.reserve(reservation).await?;
         let most = guard.caps().map_or(200, |caps| caps.clamp_max_tokens(200));
@@ -152,7 +153,7 @@ impl Agent {
         });
         let pieces = self.model.chat().create_stream(request).await?;
         let mut pieces = guard
-            .try_meter(pieces, count(prices))
+            .try_meter(pieces, count(prices, estimate))
             .stop_at_tokens(most)
             .metadata(JsonObject::new().with("prices", self.prices.version()));
         let settling = pieces.settling();
@@ -181,15 +182,19 @@ impl Agent {
 }
 
 /// Counts the cost of the pieces of a stream so far, at these prices.
-fn count(prices: &Prices) -> impl FnMut(&CreateChatCompletionStreamResponse) -> Option<Reading> {
+fn count(
+    prices: &Prices,
+    estimate: Amount,
+) -> impl FnMut(&CreateChatCompletionStreamResponse) -> Option<Reading> {
     // The prompt counts first: it is paid for, however early the reader leaves.
     let (mut counted, mut told) = (Usage::tokens(prompt_tokens(), 0), Usage::unknown());
     move |piece| {
         let more = u64::from(text(piece).is_some_and(|text| !text.is_empty()));
-        counted = counted.clone().with(Part::Output, counted.output_tokens() + more);
+        counted = counted.clone().with(Part::Output, more);
         told = told.clone().followed_by(&Usage::from_openai(piece));
         let so_far = told.clone().or_counted(&counted);
-        let reading = Reading::total(prices.cost(&so_far).ok()?);
+        // If something in it has no price, charge the estimate.
+        let reading = Reading::total(prices.cost(&so_far).unwrap_or_else(|_| estimate.clone()));
         let tokens = i64::try_from(so_far.output_tokens()).ok()?;
         Some(reading.with_tokens(tokens).with_metrics(so_far.metrics()))
     }

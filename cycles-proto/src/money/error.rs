@@ -19,14 +19,14 @@ pub enum PriceError {
     },
     /// The prices need a bound for the estimate that was not given.
     #[error(
-        "{}the prices depend on {bound}: add {write} to the bounds, or `.nothing_else()` if there is no more than they say",
+        "{}the prices depend on {bound}: add {write} to the bounds, with what is possible, or `.nothing_else()`",
         of(model)
     )]
     #[non_exhaustive]
     NoBound {
         /// The model; empty if the prices have no name.
         model: String,
-        /// What has no bound.
+        /// All that has no bound.
         bound: String,
         /// What to write.
         write: String,

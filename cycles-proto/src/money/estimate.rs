@@ -5,21 +5,22 @@ use std::collections::BTreeMap;
 use super::error::PriceError;
 use super::part::{CacheLifetime, Part, Side};
 use super::price::{Price, Total};
-use super::prices::{Prices, Schedule, service_tier};
+use super::prices::{Prices, STANDARD, Schedule, service_tier};
 use super::rates::Rates;
 use crate::models::Amount;
 
 /// The most that a request may use: what an estimate needs to know before the call.
 ///
 /// What the prices depend on has to be said. A bound that is missing is an error, until
-/// [`nothing_else`](Self::nothing_else) says that there is no more.
+/// [`nothing_else`](Self::nothing_else) says that there is no more. It is the provider that keeps to the bounds, or not:
+/// bind it, with `max_tokens`, the tools and the service tier that you ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "bounds have no effect until something is estimated within them"]
 pub struct Bounds {
     parts: BTreeMap<Part, u64>,
-    cache: Option<CacheLifetime>,
-    /// `Some(None)` is the standard tier.
-    tier: Option<Option<String>>,
+    /// `Some(None)` is no write at all.
+    cache: Option<Option<CacheLifetime>>,
+    tier: Option<String>,
     is_all: bool,
 }
 
@@ -32,8 +33,8 @@ impl Bounds {
             .with(Part::Output, output)
     }
 
-    /// At most this much of a part, such as calls of a tool, images, or audio tokens beside the text. Tokens from a
-    /// cache and written to it count as input, and reasoning as output: their bounds are added to those.
+    /// At most this many more of a part, such as calls of a tool, images, or audio tokens beside the text. Tokens from a
+    /// cache and written to it count as input, and reasoning as output.
     pub fn with(mut self, part: Part, most: u64) -> Self {
         let bound = self.parts.entry(part.bounded_as()).or_default();
         *bound = bound.saturating_add(most);
@@ -42,7 +43,13 @@ impl Bounds {
 
     /// The request may write its prompt to the provider's cache, to be kept for at most this long.
     pub fn cache_writes(mut self, longest: CacheLifetime) -> Self {
-        self.cache = Some(longest);
+        self.cache = Some(Some(longest));
+        self
+    }
+
+    /// The request writes nothing to the provider's cache. Some providers write without being asked.
+    pub fn no_cache_writes(mut self) -> Self {
+        self.cache = Some(None);
         self
     }
 
@@ -52,8 +59,9 @@ impl Bounds {
         self
     }
 
-    /// There is nothing else: no tools, no media, no writes to a cache, and the standard service tier, unless another
-    /// bound says so.
+    /// There is nothing else: no tools, no media, and the standard service tier, unless another bound says so. Writes to
+    /// the cache for the provider's shortest time are still possible, if they have a price, because some providers write
+    /// without being asked; see [`no_cache_writes`](Self::no_cache_writes).
     pub fn nothing_else(mut self) -> Self {
         self.is_all = true;
         self
@@ -69,28 +77,32 @@ impl Prices {
     /// [`PriceError::NoServiceTier`] if there is no price for what the bounds allow; [`PriceError::TooMuch`] if the
     /// cost does not fit.
     pub fn estimate(&self, bounds: &Bounds) -> Result<Amount, PriceError> {
-        let tier = bounds.tier.clone().unwrap_or_default();
-        let schedule = self.by_size(tier.as_deref())?;
-        if bounds.tier.is_none() && !bounds.is_all && self.tiers().next().is_some() {
-            let tiers = self.tiers().collect::<Vec<_>>().join(", ");
-            return Err(schedule.missing(
-                format!("the service tier (standard, {tiers})"),
-                "`.service_tier(\"standard\")`".to_owned(),
-            ));
+        let schedule = self.schedule(bounds.tier.as_deref().unwrap_or(STANDARD))?;
+        if !bounds.is_all {
+            let mut missing = bounds.missing(&schedule);
+            if bounds.tier.is_none() && self.tiers().next().is_some() {
+                let tiers = self.tiers().collect::<Vec<_>>().join(", ");
+                missing.insert(
+                    format!("the service tier (standard, {tiers})"),
+                    ".service_tier(\"standard\")".to_owned(),
+                );
+            }
+            if !missing.is_empty() {
+                return Err(schedule.missing(&missing));
+            }
         }
-        bounds.check(&schedule)?;
         let size = bounds.size();
         // The lowest sizes first. A size is possible if the prompt may have more tokens than the threshold before it.
         let possible = |from: u64| from == 0 || from < size;
         let mut most = Total::default();
-        if schedule.own.is_marginal {
+        if schedule.is_marginal() {
             // However the parts fall on the segments, no segment holds more than its own number of tokens.
-            for (from, to, rates) in schedule.own.segments().filter(|(from, ..)| possible(*from)) {
+            for (from, to, rates) in schedule.segments().filter(|(from, ..)| possible(*from)) {
                 most = bounds.input(&schedule, rates, to.min(size) - from, most)?;
             }
             most = bounds.others(&schedule, None, most)?;
         } else {
-            for (_, to, rates) in schedule.own.segments().filter(|(from, ..)| possible(*from)) {
+            for (_, to, rates) in schedule.segments().filter(|(from, ..)| possible(*from)) {
                 let total = bounds.input(&schedule, rates, to.min(size), Total::default())?;
                 most = most.max(bounds.others(&schedule, rates, total)?);
             }
@@ -100,29 +112,31 @@ impl Prices {
 }
 
 impl Bounds {
-    /// Whether everything that has a price of its own has a bound.
-    fn check(&self, schedule: &Schedule<'_>) -> Result<(), PriceError> {
-        if self.is_all {
-            return Ok(());
-        }
+    /// What has a price of its own and no bound, each with what to write.
+    fn missing(&self, schedule: &Schedule<'_>) -> BTreeMap<String, String> {
+        let mut missing = BTreeMap::new();
         for (part, _) in schedule.parts().filter(|(_, price)| !price.is_free()) {
             if matches!(part, Part::CacheWrite(_)) && self.cache.is_none() {
-                return Err(schedule.missing(
-                    "how long it may write to the cache".to_owned(),
-                    "`.cache_writes(CacheLifetime::Default)`".to_owned(),
-                ));
+                missing.insert("writes to the cache".to_owned(), ".no_cache_writes()".to_owned());
             }
             let part = part.bounded_as();
             if part != Part::Request && !self.parts.contains_key(&part) {
                 let write = if let Part::ToolCall(name) = &part {
-                    format!("`.with(Part::tool_call(\"{name}\"), 0)`")
+                    format!(".with(Part::tool_call(\"{name}\"), 0)")
                 } else {
-                    format!("`.with(Part::{part:?}, 0)`")
+                    format!(".with(Part::{part:?}, 0)")
                 };
-                return Err(schedule.missing(format!("`{part}`"), write));
+                missing.insert(format!("`{part}`"), write);
             }
         }
-        Ok(())
+        missing
+    }
+
+    /// The longest write to the cache that is possible, if it has a price.
+    fn longest_write(&self, schedule: &Schedule<'_>) -> Option<CacheLifetime> {
+        let default = CacheLifetime::Default;
+        let is_priced = || schedule.prices_part(&Part::CacheWrite(default));
+        self.cache.unwrap_or_else(|| is_priced().then_some(default))
     }
 
     /// The most tokens of a prompt.
@@ -190,9 +204,10 @@ impl Bounds {
         bound: &Part,
     ) -> Result<Price, PriceError> {
         let mut most = schedule.price(rates, bound)?;
+        let longest = self.longest_write(schedule);
         for part in Part::ALL.iter().filter(|part| part.bounded_as() == *bound) {
             let price = if let Part::CacheWrite(lifetime) = part {
-                match self.cache {
+                match longest {
                     // The longest one needs a price; a shorter one that has none has no cost either.
                     Some(longest) if *lifetime == longest => schedule.price(rates, part)?,
                     Some(longest) if *lifetime < longest => {

@@ -11,7 +11,7 @@ use super::decimal::Decimal;
 use super::error::PriceError;
 use super::part::{CacheLifetime, Part, Side};
 use super::price::Price;
-use super::prices::{BySize, Prices, service_tier};
+use super::prices::{BySize, Prices, STANDARD, service_tier};
 use super::rates::Rates;
 use super::table::{LeftOut, PriceTable};
 use crate::text::shortened;
@@ -22,8 +22,8 @@ impl PriceTable {
     ///
     /// A model with a price that the table cannot express is not in the table, since its estimates would be too low; and
     /// what only holds for some requests (other regions, hours of the day, free quotas) is not applied. Both are
-    /// [listed](Self::left_out). The prices of web searches are those of `tool_calls.web_search_low`, `_medium` and
-    /// `_high`, with the dearest one as `tool_calls.web_search`; the service tier of `_batches` is `batch`.
+    /// [listed](Self::left_out). The price of `tool_calls.web_search` is the dearest of the file's three; the service
+    /// tier of `_batches` is `batch`, and the factors of `provider_specific_entry` (`us`, `fast`) are tiers too.
     ///
     /// # Errors
     /// [`PriceError::Invalid`] if the text is not such a file, or has a model twice.
@@ -90,11 +90,13 @@ impl PriceTable {
             }));
         }
         if table.models().next().is_none() {
-            return Err(invalid(
-                1,
-                None,
-                "no model in it has prices that can be read".to_owned(),
-            ));
+            let first = left_out.iter().find(|left| !left.is_model_kept);
+            let first = first.map(|left| format!(": `{}` of `{}` {}", left.member, left.model, left.problem));
+            let problem = format!(
+                "no model in it has prices that can be read{}",
+                first.unwrap_or_default()
+            );
+            return Err(invalid(1, None, problem));
         }
         Ok(table.without(left_out))
     }
@@ -146,6 +148,8 @@ struct Model {
     rates: BTreeMap<(String, u64), Rates>,
     left_out: Vec<LeftOut>,
     members: BTreeSet<String>,
+    /// Factors on all prices, by service tier.
+    factors: BTreeMap<String, Decimal>,
     /// Members for which a price that is at least as high stands.
     cheaper: Vec<(String, Part, Price)>,
 }
@@ -158,7 +162,7 @@ const CHEAPER: [(&str, Part); 2] = [
 ];
 
 /// Members that hold for some requests only, or do not add to what a request costs.
-const NOT_APPLIED: [(&str, &str); 7] = [
+const NOT_APPLIED: [(&str, &str); 6] = [
     (
         "fedramp_uplift_multiplier",
         "holds in some regions only and is not applied",
@@ -174,10 +178,6 @@ const NOT_APPLIED: [(&str, &str); 7] = [
     (
         "regional_processing_uplift_multiplier_us",
         "holds in some regions only and is not applied",
-    ),
-    (
-        "provider_specific_entry",
-        "holds for some requests only and is not applied",
     ),
     ("off_peak_pricing", "holds at some hours only and is not applied"),
     (
@@ -208,6 +208,7 @@ impl Model {
         match member {
             "tiered_pricing" => return self.read_tiers(member, value),
             "search_context_cost_per_query" => return self.read_searches(member, value),
+            "provider_specific_entry" => return self.read_factors(member, value),
             _ => {}
         }
         if let Some((_, part)) = CHEAPER.iter().find(|(name, _)| *name == member) {
@@ -247,7 +248,7 @@ impl Model {
         let Some(price) = price else {
             return self.leave_out(member, "is too large", false);
         };
-        if name.part.priced_by() > 1 && price.is_more_than_cents(1) {
+        if name.part.priced_by() > 1 && price.looks_like_a_million() {
             let problem = format!(
                 "looks like the price of a million tokens: write {}e-06, if it is",
                 shortened(value.get().trim_matches('"'))
@@ -285,36 +286,41 @@ impl Model {
         }
     }
 
-    /// The prices of a web search by how much context it brings.
+    /// The prices of a web search by how much context it brings, of which no usage tells: the dearest holds.
     fn read_searches(&mut self, member: &str, value: &RawValue) {
         let Ok(sizes) = serde_json::from_str::<Members<'_>>(value.get()) else {
             return self.leave_out(member, "is not an object of prices", false);
         };
-        let mut dearest = None;
-        for (size, value) in &sizes.0 {
-            let price = decimal(value.get()).as_ref().and_then(Price::of_one);
-            let Some(price) = price else {
-                return self.leave_out(member, "is not a price: write US dollars, as in 0.01", false);
-            };
-            dearest = dearest.max(Some(price));
-            let size = size.strip_prefix("search_context_size_").unwrap_or(size);
-            self.tool(&format!("web_search_{size}"), price);
-        }
-        if let Some(price) = dearest {
-            self.tool("web_search", price);
+        let prices = sizes
+            .0
+            .iter()
+            .map(|(_, value)| decimal(value.get()).as_ref().and_then(Price::of_one));
+        let Some(prices) = prices.collect::<Option<Vec<_>>>() else {
+            return self.leave_out(member, "is not a price: write US dollars, as in 0.01", false);
+        };
+        if let Some(dearest) = prices.into_iter().max() {
+            let rates = self.rates.entry((String::new(), 0)).or_default();
+            rates.0.insert(Part::tool_call("web_search"), dearest);
         }
     }
 
-    fn tool(&mut self, name: &str, price: Price) {
-        let rates = self.rates.entry((String::new(), 0)).or_default();
-        rates.0.insert(Part::tool_call(name.to_owned()), price);
+    /// Factors on the model's prices for requests of a kind, which are service tiers.
+    fn read_factors(&mut self, member: &str, value: &RawValue) {
+        let factors = serde_json::from_str::<Members<'_>>(value.get()).map(|factors| factors.0);
+        for (name, value) in factors.unwrap_or_default() {
+            let Some(factor) = decimal(value.get()).filter(|factor| !factor.is_zero()) else {
+                self.leave_out(member, "has a member that is not a factor", false);
+                continue;
+            };
+            self.factors.insert(service_tier(&name), factor);
+        }
     }
 
     /// The prices, if the model has any and all can be expressed.
     fn prices(&mut self) -> Option<Prices> {
         for (member, part, price) in core::mem::take(&mut self.cheaper) {
             let standard = self.rates.get(&(String::new(), 0));
-            if standard.and_then(|rates| rates.price(None, &part)) < Some(price) {
+            if standard.and_then(|rates| rates.price(&[], &part)) < Some(price) {
                 self.leave_out(&member, NOT_EXPRESSED, false);
             }
         }
@@ -331,54 +337,62 @@ impl Model {
                 }
             }
         }
-        let mut standard = by_tier.remove("")?;
-        if standard.base.0.is_empty() {
+        let standard = by_tier.remove("").filter(|standard| !standard.base.0.is_empty());
+        let Some(mut standard) = standard else {
+            if !by_tier.is_empty() {
+                self.leave_out(
+                    "input_cost_per_token",
+                    "is missing, though service tiers have prices",
+                    false,
+                );
+            }
             return None;
-        }
+        };
         for rates in standard.above.values_mut() {
             fill(rates, &standard.base)?;
         }
         for tier in by_tier.values_mut() {
             fill(&mut tier.base, &standard.base)?;
-            for (at, rates) in &standard.above {
-                // A tier without prices of its own for long prompts: they cost the dearer of the two.
-                tier.above.entry(*at).or_insert_with(|| {
-                    let tokens = rates.0.iter().filter(|(part, _)| part.side() != Side::Count);
-                    let dearer = |(part, price): (&Part, &Price)| {
-                        let base = tier.base.price(None, part);
-                        (part.clone(), base.map_or(*price, |base| base.max(*price)))
-                    };
-                    Rates(tokens.map(dearer).collect())
-                });
+            for (at, rates) in &mut tier.above {
+                // A part without a price here costs the dearer of what it costs in the tier and above the threshold.
+                let given: BTreeSet<_> = rates.0.keys().cloned().collect();
+                fill(rates, &tier.base)?;
+                let above = standard.above.get(at).into_iter().flat_map(|above| &above.0);
+                for (part, price) in above.filter(|(part, _)| !given.contains(part)) {
+                    let known = rates.price(&[], part).unwrap_or(Price::FREE);
+                    rates.0.insert(part.clone(), known.max(*price));
+                }
             }
-            let base = tier.base.clone();
-            for rates in tier.above.values_mut() {
-                fill(rates, &base)?;
-            }
+        }
+        for (name, factor) in core::mem::take(&mut self.factors) {
+            let tier = standard.times(&factor)?;
+            by_tier.entry(name).or_insert(tier);
         }
         Some(Prices::from_parts(standard, by_tier))
     }
 }
 
 /// Gives `rates` the prices of `base` that they do not have, so that they are not too low: where plain tokens are not
-/// dearer, a part of them keeps its price. Where they are, what stands in for the part holds; a write to the cache, for
-/// which nothing does, becomes dearer by as much. `None` if that cannot be computed.
+/// dearer, a part of them keeps its price. Where they are, the part becomes dearer by as much, and costs no less than
+/// what stands in for it. `None` if that cannot be computed.
 fn fill(rates: &mut Rates, base: &Rates) -> Option<()> {
     let plain = |rates: &Rates, side| match side {
         Side::Input => rates.0.get(&Part::Input).copied(),
         Side::Output => rates.0.get(&Part::Output).copied(),
         Side::Count => None,
     };
+    let given = rates.clone();
     for (part, price) in base.0.iter().filter(|(part, _)| part.side() != Side::Count) {
-        if rates.0.contains_key(part) {
+        if given.0.contains_key(part) {
             continue;
         }
-        let (here, there) = (plain(rates, part.side()), plain(base, part.side()));
-        let price = match (here, there) {
-            (Some(here), Some(there)) if here > there => match part.fallback() {
-                Some(_) => continue,
-                None => price.in_proportion(here, there)?,
-            },
+        let price = match (plain(&given, part.side()), plain(base, part.side())) {
+            (Some(here), Some(there)) if here > there => {
+                let dearer = price.in_proportion(here, there)?;
+                given
+                    .price(&[], part)
+                    .map_or(dearer, |stand_in| stand_in.max(dearer))
+            }
             _ => *price,
         };
         rates.0.insert(part.clone(), price);
@@ -447,7 +461,7 @@ fn tier_of(name: &str) -> Option<String> {
     let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
     match name {
         "batches" => Some("batch".to_owned()),
-        name if is_word => service_tier(name),
+        name if is_word => Some(service_tier(name)).filter(|name| name != STANDARD),
         _ => None,
     }
 }

@@ -60,10 +60,10 @@ impl Price {
         self == Self::FREE
     }
 
-    /// Whether one costs more than so many cents.
+    /// Whether it is more than a token costs anywhere: more than a thousand dollars for a million of them.
     #[cfg(feature = "prices")]
-    pub(super) fn is_more_than_cents(self, cents: u32) -> bool {
-        self > Self::of_many(Usd::cents(cents), 1)
+    pub(super) fn looks_like_a_million(self) -> bool {
+        self > Self::of_many(Usd::dollars(1_000), 1_000_000)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::models::Amount;
 ///         .with(Part::CachedInput, Usd::cents(60))
 ///         .with(Part::CacheWrite(CacheLifetime::Default), Usd::cents(750)));
 ///
-/// let bounds = Bounds::tokens(1_000, 500).cache_writes(CacheLifetime::Default).nothing_else();
+/// let bounds = Bounds::tokens(1_000, 500).nothing_else();
 /// let estimate = prices.estimate(&bounds)?;
 /// assert_eq!(estimate, Amount::usd_microcents(375_000 + 750_000));
 ///
@@ -52,13 +52,16 @@ pub(super) struct BySize {
     pub(super) is_marginal: bool,
 }
 
-/// The service tiers that are the standard one by another name.
-const STANDARD: [&str; 3] = ["standard", "default", "on_demand"];
+/// The standard service tier, which providers also call `default` and `on_demand`.
+pub(super) const STANDARD: &str = "standard";
 
-/// The name of a service tier in lower case; `None` for the standard one.
-pub(super) fn service_tier(name: &str) -> Option<String> {
+/// The name of a service tier in lower case.
+pub(super) fn service_tier(name: &str) -> String {
     let name = name.trim().to_ascii_lowercase();
-    (!STANDARD.contains(&name.as_str())).then_some(name)
+    match name.as_str() {
+        "default" | "on_demand" => STANDARD.to_owned(),
+        _ => name,
+    }
 }
 
 impl Prices {
@@ -83,8 +86,9 @@ impl Prices {
         self
     }
 
-    /// Says that rates above a threshold hold only for the input tokens above it, in all service tiers. Tokens from
-    /// the cache count as the prompt's first ones, because they are, and then tokens that are written to it.
+    /// Says that rates above a threshold hold only for the input tokens above it, in all service tiers; their other
+    /// prices are not used. Tokens from the cache count as the prompt's first ones, because they are, and then tokens
+    /// that are written to it.
     #[must_use]
     pub fn only_the_part_above(mut self) -> Self {
         self.standard.is_marginal = true;
@@ -94,8 +98,10 @@ impl Prices {
         self
     }
 
-    /// Sets the rates of a service tier (`batch`, `flex`, `priority`, …; upper and lower case are the same). Tools,
-    /// images and the like that they do not price cost as in the standard tier.
+    /// Sets the rates of a service tier (`batch`, `flex`, `priority`, …; upper and lower case are the same). A part
+    /// without a price in them costs the dearer of what it costs in the standard tier and of what stands in for it
+    /// here. Until the tier has [rates of its own](Self::service_tier_above) for long prompts, those cost the dearer of
+    /// this tier's rates and of the standard tier's.
     #[must_use]
     pub fn service_tier(self, name: &str, rates: Rates) -> Self {
         self.in_tier(name, |tier| tier.base = rates)
@@ -111,9 +117,10 @@ impl Prices {
 
     fn in_tier(mut self, name: &str, change: impl FnOnce(&mut BySize)) -> Self {
         let is_marginal = self.standard.is_marginal;
-        let tier = match service_tier(name) {
-            Some(name) => self.tiers.entry(name).or_default(),
-            None => &mut self.standard,
+        let name = service_tier(name);
+        let tier = match name.as_str() {
+            STANDARD => &mut self.standard,
+            _ => self.tiers.entry(name).or_default(),
         };
         change(tier);
         tier.is_marginal = is_marginal;
@@ -132,25 +139,22 @@ impl Prices {
         self.tiers.keys().map(String::as_str)
     }
 
-    /// The rates of a service tier by size, with those of the standard tier behind them for what is counted by itself.
-    pub(super) fn by_size(&self, tier: Option<&str>) -> Result<Schedule<'_>, PriceError> {
+    /// The rates of a service tier by size, with those of the standard tier behind them.
+    pub(super) fn schedule(&self, tier: &str) -> Result<Schedule<'_>, PriceError> {
+        let own = match tier {
+            STANDARD => Some(&self.standard),
+            tier => self.tiers.get(tier),
+        };
         let of = |own| Schedule {
             own,
-            standard: &self.standard.base,
+            standard: &self.standard,
             model: &self.model,
         };
-        match tier {
-            None => Ok(of(&self.standard)),
-            Some(name) => self
-                .tiers
-                .get(name)
-                .map(of)
-                .ok_or_else(|| PriceError::NoServiceTier {
-                    model: self.model.clone(),
-                    tier: crate::text::shortened(name),
-                    tiers: self.tiers().collect::<Vec<_>>().join(", "),
-                }),
-        }
+        own.map(of).ok_or_else(|| PriceError::NoServiceTier {
+            model: self.model.clone(),
+            tier: crate::text::shortened(tier),
+            tiers: self.tiers().collect::<Vec<_>>().join(", "),
+        })
     }
 
     /// Returns what a request cost that used this much, rounded up to the microcent.
@@ -162,9 +166,12 @@ impl Prices {
     /// counted, or the estimate. [`PriceError::NoPrice`] or [`PriceError::NoServiceTier`] if a part or the tier has no
     /// price; [`PriceError::TooMuch`] if the cost does not fit.
     pub fn cost(&self, usage: &Usage) -> Result<Amount, PriceError> {
-        let schedule = self.by_size(usage.service_tier())?;
+        let schedule = self.schedule(usage.service_tier().unwrap_or(STANDARD))?;
         for (side, name) in [(Side::Input, "input"), (Side::Output, "output")] {
-            if !usage.knows(side) && schedule.own.base.charges(side) {
+            let charges = schedule
+                .parts()
+                .any(|(part, price)| part.side() == side && !price.is_free());
+            if !usage.knows(side) && charges {
                 return Err(schedule.unknown(format!("it does not say how much {name} there was")));
             }
         }
@@ -180,15 +187,16 @@ impl Prices {
             Ok::<_, PriceError>(())
         };
         let size = usage.input_tokens();
-        let whole = match schedule.own.is_marginal {
-            true => None,
-            false => schedule.own.at(size),
+        let whole = if schedule.is_marginal() {
+            None
+        } else {
+            schedule.at(size)
         };
         let mut before: u64 = 0;
         for (part, count) in usage.counts() {
-            if part.side() == Side::Input && schedule.own.is_marginal {
+            if part.side() == Side::Input && schedule.is_marginal() {
                 let end = before.saturating_add(count);
-                for (from, to, rates) in schedule.own.segments() {
+                for (from, to, rates) in schedule.segments() {
                     let within = end.min(to).saturating_sub(before.max(from));
                     add(rates, part, within)?;
                 }
@@ -217,19 +225,6 @@ impl From<Rates> for Prices {
 }
 
 impl BySize {
-    /// The rates above the last threshold below `size`; `None` if there is none.
-    fn at(&self, size: u64) -> Option<&Rates> {
-        self.above.range(..size).next_back().map(|(_, rates)| rates)
-    }
-
-    /// The ranges of sizes, from the tokens before each to its last one, with the rates above; `None` for the base's.
-    pub(super) fn segments(&self) -> impl Iterator<Item = (u64, u64, Option<&Rates>)> {
-        let starts =
-            core::iter::once((0, None)).chain(self.above.iter().map(|(at, rates)| (*at, Some(rates))));
-        let ends = self.above.keys().copied().chain([u64::MAX]);
-        starts.zip(ends).map(|((from, rates), to)| (from, to, rates))
-    }
-
     /// Every price in these rates, times `factor`, if that is a price of tokens or characters.
     pub(super) fn times(&self, factor: &Decimal) -> Option<Self> {
         let scaled = |rates: &Rates| -> Option<Rates> {
@@ -251,24 +246,54 @@ impl BySize {
 /// The rates of one service tier of a model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule<'a> {
-    pub(super) own: &'a BySize,
-    standard: &'a Rates,
+    own: &'a BySize,
+    standard: &'a BySize,
     model: &'a str,
 }
 
-impl Schedule<'_> {
+impl<'a> Schedule<'a> {
+    /// Whether the tier has no rates for long prompts, so that the standard tier's count beside its own.
+    fn borrows_sizes(&self) -> bool {
+        self.own.above.is_empty()
+    }
+
+    fn above(&self) -> &'a BTreeMap<u64, Rates> {
+        if self.borrows_sizes() {
+            &self.standard.above
+        } else {
+            &self.own.above
+        }
+    }
+
+    pub(super) fn is_marginal(&self) -> bool {
+        self.own.is_marginal
+    }
+
+    /// The rates above the last threshold below `size`; `None` if there is none.
+    fn at(&self, size: u64) -> Option<&'a Rates> {
+        self.above().range(..size).next_back().map(|(_, rates)| rates)
+    }
+
+    /// The ranges of sizes, from the tokens before each to its last one, with the rates above; `None` for the base's.
+    pub(super) fn segments(&self) -> impl Iterator<Item = (u64, u64, Option<&'a Rates>)> {
+        let above = self.above();
+        let starts = core::iter::once((0, None)).chain(above.iter().map(|(at, rates)| (*at, Some(rates))));
+        let ends = above.keys().copied().chain([u64::MAX]);
+        starts.zip(ends).map(|((from, rates), to)| (from, to, rates))
+    }
+
     /// The price of a part at these rates above a threshold, or at the base's.
     pub(super) fn price(&self, above: Option<&Rates>, part: &Part) -> Result<Price, PriceError> {
-        let own = match above {
-            Some(above) => above.price(Some(&self.own.base), part),
-            None => self.own.base.price(None, part),
+        let (base, standard) = (&self.own.base, &self.standard.base);
+        let price = match above {
+            None => base.price(&[standard], part),
+            Some(above) if self.borrows_sizes() => {
+                let there = above.price(&[standard], part);
+                base.price(&[standard], part).max(there)
+            }
+            Some(above) => above.price(&[base, standard], part),
         };
-        let counted = || {
-            self.standard
-                .price(None, part)
-                .filter(|_| part.side() == Side::Count)
-        };
-        own.or_else(counted).ok_or_else(|| PriceError::NoPrice {
+        price.ok_or_else(|| PriceError::NoPrice {
             model: self.model.to_owned(),
             part: part.clone(),
         })
@@ -281,15 +306,11 @@ impl Schedule<'_> {
     }
 
     /// All parts with a price of their own, at any size.
-    pub(super) fn parts(&self) -> impl Iterator<Item = (&Part, Price)> {
-        let counted = self
-            .standard
-            .0
-            .iter()
-            .filter(|(part, _)| part.side() == Side::Count);
-        let own = core::iter::once(&self.own.base).chain(self.own.above.values());
-        own.flat_map(|rates| &rates.0)
-            .chain(counted)
+    pub(super) fn parts(&self) -> impl Iterator<Item = (&'a Part, Price)> {
+        let rates = |by_size: &'a BySize| core::iter::once(&by_size.base).chain(by_size.above.values());
+        rates(self.own)
+            .chain(rates(self.standard))
+            .flat_map(|rates| &rates.0)
             .map(|(part, price)| (part, *price))
     }
 
@@ -299,11 +320,12 @@ impl Schedule<'_> {
         }
     }
 
-    pub(super) fn missing(&self, bound: String, write: String) -> PriceError {
+    pub(super) fn missing(&self, bounds: &BTreeMap<String, String>) -> PriceError {
+        let join = |words: Vec<&str>, by| words.join(by);
         PriceError::NoBound {
             model: self.model.to_owned(),
-            bound,
-            write,
+            bound: join(bounds.keys().map(String::as_str).collect(), ", "),
+            write: format!("`{}`", join(bounds.values().map(String::as_str).collect(), "")),
         }
     }
 

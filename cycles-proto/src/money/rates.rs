@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::part::{Part, Side};
+use super::part::Part;
 use super::price::Price;
 use super::usd::Usd;
 
@@ -26,26 +26,22 @@ impl Rates {
         self
     }
 
-    /// The price of a part. If these rates do not name it, then the dearer of what stands in for it here and of what it
-    /// costs in the `base` rates.
-    pub(super) fn price(&self, base: Option<&Self>, part: &Part) -> Option<Price> {
+    /// The price of a part. If these rates do not name it, then the dearest of what stands in for it here and of what it
+    /// costs in the `others`.
+    pub(super) fn price(&self, others: &[&Self], part: &Part) -> Option<Price> {
         let (mut part, mut there) = (part.clone(), None);
         loop {
             if let Some(here) = self.0.get(&part) {
                 return there.max(Some(*here));
             }
-            there = there.max(base.and_then(|base| base.0.get(&part).copied()));
+            there = others
+                .iter()
+                .map(|other| other.0.get(&part).copied())
+                .fold(there, Option::max);
             match part.fallback() {
                 Some(other) => part = other,
                 None => return there,
             }
         }
-    }
-
-    /// Whether tokens of this side cost anything.
-    pub(super) fn charges(&self, side: Side) -> bool {
-        self.0
-            .iter()
-            .any(|(part, price)| part.side() == side && !price.is_free())
     }
 }

@@ -7,8 +7,11 @@ use super::decimal::Decimal;
 /// of one token.
 const LEAST: i32 = -3;
 
+/// A million tokens of an answer never cost less than a cent.
+const LEAST_OUTPUT: i32 = -2;
+
 /// Why a number is refused as a price per million tokens, if it looks like another price.
-pub(super) fn problem(text: &str) -> Option<String> {
+pub(super) fn problem(text: &str, is_output: bool) -> Option<String> {
     let number = Decimal::read(text)?;
     if number.is_zero() {
         return None;
@@ -26,10 +29,21 @@ pub(super) fn problem(text: &str) -> Option<String> {
              {of_one}{or}?"
         ));
     }
+    if is_output && number.point() <= LEAST_OUTPUT {
+        let of_thousand = number.shifted(3);
+        return Some(format!(
+            "`{text}` looks like the price of a thousand tokens: write {of_thousand}, if it is, and look at the other \
+             prices"
+        ));
+    }
+    exponent(text).map(|problem| format!("{problem}, if that is in US dollars per million tokens"))
+}
+
+/// Why a number with an exponent is refused, with the number to write.
+pub(super) fn exponent(text: &str) -> Option<String> {
     let has_exponent = text.contains(['e', 'E']);
-    has_exponent.then(|| {
-        format!("`{text}` has an exponent: write {number}, if that is in US dollars per million tokens")
-    })
+    let number = Decimal::read(text).filter(|number| has_exponent && !number.is_zero())?;
+    Some(format!("`{text}` has an exponent: write {number}"))
 }
 
 #[cfg(test)]
@@ -57,7 +71,7 @@ mod tests {
             ("0.000999", "did you mean 999 ("),
             ("1e-30", "did you mean 0.000000000000000000000001?"),
         ] {
-            let problem = problem(text).unwrap();
+            let problem = problem(text, false).unwrap();
             assert!(problem.contains(words), "{problem}");
             assert!(problem.contains("US dollars per million tokens"), "{problem}");
         }
@@ -75,7 +89,9 @@ mod tests {
             ("100e0", "100"),
         ] {
             assert!(
-                problem(text).unwrap().contains(&format!("write {number},")),
+                problem(text, false)
+                    .unwrap()
+                    .contains(&format!("write {number},")),
                 "{text}"
             );
         }
@@ -99,7 +115,7 @@ mod tests {
             "1e99",
             "x",
         ] {
-            assert_eq!(problem(text), None, "{text}");
+            assert_eq!(problem(text, false), None, "{text}");
         }
     }
 }

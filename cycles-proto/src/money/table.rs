@@ -132,6 +132,12 @@ impl PriceTable {
         if let Some(left) = self.left_out.iter().find(|left| left.model == name) {
             return format!(": `{}` {}", shortened(&left.member), left.problem);
         }
+        if let Some(model) = self.aliases.get(name) {
+            return format!(
+                ": it is an alias of `{}`, which the table does not have either",
+                shortened(model)
+            );
+        }
         // A dated model, `gpt-4o-2024-08-06`, begins with its name.
         let begins = |known: &&String| {
             name.strip_prefix(known.as_str())

@@ -11,7 +11,7 @@ use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 use super::decimal::Decimal;
 use super::error::PriceError;
 use super::part::{Part, Side};
-use super::prices::{BySize, Prices, service_tier};
+use super::prices::{BySize, Prices, STANDARD, service_tier};
 use super::rates::Rates;
 use super::scale;
 use super::table::PriceTable;
@@ -184,10 +184,20 @@ impl<'a> Place<'a> {
                 let place = place
                     .at(name.span())
                     .owned_key(format!("service_tiers.{}", name.get_ref()));
-                let Some(tier) = service_tier(name.get_ref()) else {
+                let tier = service_tier(name.get_ref());
+                if tier == STANDARD {
                     return Err(place.invalid("is the model itself: write its prices there"));
-                };
-                let by_size = place.service_tier(place.table(value)?, &standard)?;
+                }
+                if tier.is_empty() {
+                    return Err(place.invalid("has no name"));
+                }
+                let table = value.get_ref().as_table().ok_or_else(|| {
+                    place.invalid(format!(
+                        "must be prices, or a factor as in {}.factor = 0.5",
+                        name.get_ref()
+                    ))
+                })?;
+                let by_size = place.service_tier(table, &standard)?;
                 if tiers.insert(tier, by_size).is_some() {
                     return Err(place.invalid("is there twice: upper and lower case are the same"));
                 }
@@ -202,7 +212,7 @@ impl<'a> Place<'a> {
     fn service_tier(&self, table: &'a DeTable<'_>, standard: &BySize) -> Result<BySize, PriceError> {
         let members = self.members(table, Level::ServiceTier)?;
         let Some(factor) = members.factor else {
-            self.complete(&members.rates, &standard.base)?;
+            self.complete(&members.rates, &standard.base, false)?;
             if members.above.is_none() && !standard.above.is_empty() {
                 return Err(self.invalid(
                     "has no `above`, but the model has: write one for each of the model's thresholds",
@@ -223,9 +233,23 @@ impl<'a> Place<'a> {
         Ok(by_size)
     }
 
+    /// Whether the rates are those of the prompt's tokens only.
+    fn only_the_prompt(&self, rates: &Rates) -> Result<(), PriceError> {
+        match rates.0.keys().find(|part| part.side() != Side::Input) {
+            None => Ok(()),
+            Some(part) => Err(self.clone().owned_key(part.to_string()).invalid(
+                "has no part above: with applies_to = \"part\" only the prompt's tokens have another price",
+            )),
+        }
+    }
+
     /// Whether the rates have a price for all tokens that `of` has one for.
-    fn complete(&self, rates: &Rates, of: &Rates) -> Result<(), PriceError> {
-        let tokens = of.0.keys().filter(|part| part.side() != Side::Count);
+    fn complete(&self, rates: &Rates, of: &Rates, only_prompt: bool) -> Result<(), PriceError> {
+        let tokens = of.0.keys().filter(|part| match part.side() {
+            Side::Input => true,
+            Side::Output => !only_prompt,
+            Side::Count => false,
+        });
         match tokens.into_iter().find(|part| !rates.0.contains_key(part)) {
             None => Ok(()),
             Some(part) => Err(self
@@ -268,7 +292,10 @@ impl<'a> Place<'a> {
                     "has another `applies_to` than an `above` before it: all of a model are for the request, or for the part",
                 ));
             }
-            place.complete(&members.rates, &by_size.base)?;
+            if this {
+                place.only_the_prompt(&members.rates)?;
+            }
+            place.complete(&members.rates, &by_size.base, this)?;
             if by_size.above.insert(tokens, members.rates).is_some() {
                 return Err(place.invalid(format!("is there twice for {tokens} tokens")));
             }
@@ -289,7 +316,14 @@ impl<'a> Place<'a> {
             }
             match (key, level) {
                 ("tool_calls", _) => {
-                    for (tool, value) in place.table(value)?.iter() {
+                    let tools = value.get_ref().as_table();
+                    let tools = tools.ok_or_else(|| {
+                        place.invalid("must name the tool, as in tool_calls.web_search = 0.01")
+                    })?;
+                    for (tool, value) in tools.iter() {
+                        if tool.get_ref().trim().is_empty() {
+                            return Err(place.invalid("has a tool without a name"));
+                        }
                         let place = place
                             .at(value.span())
                             .owned_key(format!("tool_calls.{}", tool.get_ref()));
@@ -313,10 +347,10 @@ impl<'a> Place<'a> {
                         Level::ServiceTier => "`factor` and `above`",
                         Level::Above => "`tokens` and `applies_to`",
                     };
-                    let parts: Vec<_> = Part::ALL.iter().map(ToString::to_string).collect();
-                    let parts = parts.join(", ");
                     return Err(place.invalid(format!(
-                        "is not known: there are {others}, and the prices {parts} and tool_calls; a name with dots must be in quotes"
+                        "is not known{}: there are {others}, and the prices {}; a name with dots must be in quotes",
+                        similar(key),
+                        known_parts()
                     )));
                 }
             }
@@ -354,9 +388,9 @@ impl<'a> Place<'a> {
     fn factor(&self, value: &Spanned<DeValue<'_>>) -> Result<Decimal, PriceError> {
         let number = digits(value.get_ref()).and_then(Decimal::read);
         number
-            .filter(|factor| (-2..=3).contains(&factor.point()) && factor.has_at_most_decimals(6))
+            .filter(|factor| !factor.is_zero() && factor.point() <= 3 && factor.has_at_most_decimals(6))
             .ok_or_else(|| {
-                self.invalid("must be a number with at most six decimals, as in 0.5 for half the price")
+                self.invalid("must be a number above 0 and below 1000 with at most six decimals, as in 0.5 for half the price")
             })
     }
 
@@ -369,13 +403,35 @@ impl<'a> Place<'a> {
                 false => "must be US dollars for one, as in 0.01",
             }));
         };
-        match scale::problem(text).filter(|_| per_million) {
+        let problem = if per_million {
+            scale::problem(text, *part == Part::Output)
+        } else {
+            scale::exponent(text)
+        };
+        match problem {
             Some(problem) => Err(self.invalid(problem)),
             None => text
                 .parse::<Usd>()
                 .map_err(|error| self.invalid(error.to_string())),
         }
     }
+}
+
+fn known_parts() -> String {
+    let parts: Vec<_> = Part::ALL.iter().map(ToString::to_string).collect();
+    format!("{} and tool_calls.NAME", parts.join(", "))
+}
+
+/// A key that has all the words of this one, or begins it, as a question.
+fn similar(key: &str) -> String {
+    let keys = Part::ALL.iter().map(ToString::to_string);
+    let has_words = |known: &str| {
+        key.split('_')
+            .all(|word| known.split('_').any(|other| other == word))
+    };
+    let like = keys.filter(|known| key.starts_with(known.as_str()) || has_words(known));
+    like.max_by_key(|known| (key.starts_with(known.as_str()), known.len()))
+        .map_or_else(String::new, |known| format!(", did you mean `{known}`?"))
 }
 
 /// The text of a decimal number.
@@ -510,7 +566,52 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\ntool_calls = 1",
                 5,
-                "key `tool_calls`: must be a table",
+                "key `tool_calls`: must name the tool, as in tool_calls.web_search = 0.01",
+            ),
+            (
+                "input = 1\noutput = 1\ntool_calls.'' = 1",
+                5,
+                "key `tool_calls`: has a tool without a name",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.batch = 0.5",
+                5,
+                "must be prices, or a factor as in batch.factor = 0.5",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.'' = { factor = 1 }",
+                5,
+                "has no name",
+            ),
+            (
+                "input = 1\noutput = 1\nservice_tiers.flex = { factor = 0 }",
+                5,
+                "must be a number above 0",
+            ),
+            (
+                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1, applies_to = 'part' }]",
+                5,
+                "key `output`: has no part above",
+            ),
+            (
+                "input = 0.003\noutput = 0.004",
+                4,
+                "key `output`: `0.004` looks like the price of a thousand tokens: write 4, if it is",
+            ),
+            (
+                "input = 1\noutput = 1\nper_request = 1e-3",
+                5,
+                "key `per_request`: `1e-3` has an exponent: write 0.001",
+            ),
+            (
+                "input = 1\noutput = 1\nper_image = 1",
+                5,
+                "key `per_image`: is not known, did you mean `per_output_image`?",
+            ),
+            (
+                "input = 1\noutput = 1\ncache_write_5m = 1",
+                5,
+                "is not known, did you mean `cache_write`?",
             ),
             (
                 "input = 1\noutput = 1\ntool_calls.search = '1 cent'",
@@ -554,7 +655,7 @@ small = { input = "0.15", output = 0.60 }
                 "key `applies_to`: must be \"request\"",
             ),
             (
-                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }, { tokens = 6, input = 1, output = 1, applies_to = 'part' }]",
+                "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }, { tokens = 6, input = 1, applies_to = 'part' }]",
                 5,
                 "has another `applies_to`",
             ),
@@ -576,7 +677,7 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\nservice_tiers.flex = { factor = 'half' }",
                 5,
-                "key `factor`: must be a number with at most six decimals",
+                "key `factor`: must be a number above 0 and below 1000 with at most six decimals",
             ),
             (
                 "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }]\nservice_tiers.flex = { input = 1, output = 1 }",

@@ -4,7 +4,7 @@ mod providers;
 
 use std::collections::BTreeMap;
 
-use super::part::{Part, Side};
+use super::part::{CacheLifetime, Part, Side};
 use super::prices::service_tier;
 use crate::models::CyclesMetrics;
 
@@ -39,6 +39,9 @@ pub struct Usage {
     knows_input: bool,
     knows_output: bool,
     service_tier: Option<String>,
+    /// Whether each part was reported by itself, so that a later report replaces part by part. Otherwise plain tokens
+    /// are what is left of a total.
+    is_by_part: bool,
     contradictions: Vec<String>,
 }
 
@@ -56,6 +59,7 @@ impl Usage {
             knows_input: true,
             knows_output: true,
             service_tier: None,
+            is_by_part: false,
             contradictions: Vec::new(),
         }
     }
@@ -74,44 +78,50 @@ impl Usage {
         Self::new().with(Part::Input, input).with(Part::Output, output)
     }
 
-    /// Sets the count of one part. It adds to the others: see [`of_which`](Self::of_which) for a part of a total.
+    /// Adds this many of a part, beside what is counted already: see [`of_which`](Self::of_which) for a part of it.
     pub fn with(mut self, part: Part, count: u64) -> Self {
         match part.side() {
             Side::Input => self.knows_input = true,
             Side::Output => self.knows_output = true,
             Side::Count => {}
         }
-        self.counts.insert(part, count);
+        let counted = self.counts.entry(part).or_default();
+        *counted = counted.saturating_add(count);
         self
     }
 
     /// Says that this many of the tokens that are counted as plain input or output are of this part, as a cached or a
-    /// reasoning part is reported beside its total. A part that is larger than its total counts in full, so that
-    /// neither number is undercounted, and is a [contradiction](Self::contradictions).
-    pub fn of_which(self, part: Part, count: u64) -> Self {
+    /// reasoning part is reported beside its total. If there are not as many, that is a
+    /// [contradiction](Self::contradictions), and both numbers count in full, so that neither is undercounted.
+    pub fn of_which(mut self, part: Part, count: u64) -> Self {
         let whole = match part.side() {
             Side::Input => Part::Input,
             Side::Output => Part::Output,
             Side::Count => return self.with(part, count),
         };
-        let left = self.count(&whole);
-        let mut usage = self;
-        if count > left {
-            let problem = format!(
-                "{count} {part} tokens are more than the {left} {whole} tokens that they are part of"
-            );
-            usage.contradictions.push(problem);
+        if part == whole {
+            return self;
         }
-        usage.with(whole, left.saturating_sub(count)).with(part, count)
+        let plain = self.count(&whole);
+        match plain.checked_sub(count) {
+            Some(left) => {
+                self.counts.insert(whole, left);
+            }
+            None => self.contradict(format!(
+                "{count} {part} tokens are more than the {plain} {whole} tokens that they are part of"
+            )),
+        }
+        self.with(part, count)
     }
 
     /// Says which service tier the request was served in, if that is not in the provider's answer.
     pub fn in_service_tier(mut self, name: &str) -> Self {
-        self.service_tier = service_tier(name);
+        self.service_tier = Some(service_tier(name));
         self
     }
 
-    /// The service tier in lower case; `None` for the standard one, or if nothing says which.
+    /// The service tier in lower case, `standard` for the default one; `None` if nothing says which, which costs as the
+    /// standard one.
     pub fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_deref()
     }
@@ -141,7 +151,7 @@ impl Usage {
         self.counts.values().all(|count| *count == 0)
     }
 
-    /// What does not fit together in the numbers that were reported, as sentences. The larger number was counted.
+    /// What does not fit together in the numbers that were reported, as sentences. Both numbers were counted.
     pub fn contradictions(&self) -> &[String] {
         &self.contradictions
     }
@@ -153,37 +163,75 @@ impl Usage {
     }
 
     /// Fills in what was counted while the answer came: the prompt's tokens where the provider reports none, and the
-    /// answer's tokens where it reports fewer.
+    /// answer's tokens where it reports fewer, or none.
     pub fn or_counted(mut self, counted: &Self) -> Self {
         if self.input_tokens() == 0 {
             self.take(Side::Input, counted);
         }
-        let more = counted.output_tokens().saturating_sub(self.output_tokens());
-        if more > 0 {
-            let output = self.count(&Part::Output);
-            self = self.with(Part::Output, output.saturating_add(more));
-        } else if !self.knows_output {
-            self.take(Side::Output, counted);
+        match counted.output_tokens().checked_sub(self.output_tokens()) {
+            Some(_) if self.output_tokens() == 0 => self.take(Side::Output, counted),
+            Some(more) => self = self.with(Part::Output, more),
+            None => {}
         }
+        for (part, count) in counted
+            .counts
+            .iter()
+            .filter(|(part, _)| part.side() == Side::Count)
+        {
+            self.counts.entry(part.clone()).or_insert(*count);
+        }
+        self.service_tier = self.service_tier.or_else(|| counted.service_tier.clone());
         self
     }
 
     /// The usage after a later report about the same request, as streams send them. Each report holds the totals so
     /// far: what the later one says about the prompt or the answer replaces what was said before, unless it is zero.
     pub fn followed_by(mut self, later: &Self) -> Self {
-        for side in [Side::Input, Side::Output] {
-            if later.knows(side) && (later.sum(side) > 0 || !self.knows(side)) {
-                self.take(side, later);
+        if later.is_by_part {
+            self.replace_parts(later);
+        } else {
+            for side in [Side::Input, Side::Output] {
+                if later.knows(side) && (later.sum(side) > 0 || !self.knows(side)) {
+                    self.take(side, later);
+                }
             }
+            let counted = later.counts.iter().filter(|(part, _)| part.side() == Side::Count);
+            self.counts
+                .extend(counted.map(|(part, count)| (part.clone(), *count)));
         }
-        let counted = later.counts.iter().filter(|(part, _)| part.side() == Side::Count);
-        self.counts
-            .extend(counted.map(|(part, count)| (part.clone(), *count)));
         if later.service_tier.is_some() {
             self.service_tier.clone_from(&later.service_tier);
         }
-        self.contradictions.extend_from_slice(&later.contradictions);
+        for problem in &later.contradictions {
+            self.contradict(problem.clone());
+        }
         self
+    }
+
+    /// Replaces the parts that a later report has, unless they are zero there.
+    fn replace_parts(&mut self, later: &Self) {
+        let hour = Part::CacheWrite(CacheLifetime::OneHour);
+        for (part, count) in later.counts.iter().filter(|(_, count)| **count > 0) {
+            let mut known = 0;
+            // A total of the writes, if the report does not say for how long: those for an hour are known.
+            if *part == Part::CacheWrite(CacheLifetime::Default) && later.count(&hour) == 0 {
+                known = self.count(&hour);
+            }
+            // Likewise the answer, if the report does not say how much of it is reasoning.
+            if *part == Part::Output && later.count(&Part::Reasoning) == 0 {
+                known = self.count(&Part::Reasoning);
+            }
+            self.counts.insert(part.clone(), count.saturating_sub(known));
+        }
+        self.knows_input |= later.knows_input;
+        self.knows_output |= later.knows_output;
+        self.is_by_part = true;
+    }
+
+    fn contradict(&mut self, problem: String) {
+        if !self.contradictions.contains(&problem) {
+            self.contradictions.push(problem);
+        }
     }
 
     /// The metrics for a commit: all input tokens, and all output tokens including reasoning.

@@ -5,24 +5,52 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Usage;
-use crate::money::part::{CacheLifetime, Part};
+use crate::money::part::{CacheLifetime, Part, Side};
+
+/// The tools of OpenAI's responses that cost by the call, by the type of their items.
+const CALLS: [(&str, &str); 4] = [
+    ("web_search_call", "web_search"),
+    ("file_search_call", "file_search"),
+    ("code_interpreter_call", "code_interpreter"),
+    ("image_generation_call", "image_generation"),
+];
+
+/// Anthropic's tools that cost nothing but their tokens.
+const FREE: [&str; 2] = ["web_fetch", "tool_search"];
 
 impl Usage {
     /// Reads OpenAI's `usage`, and that of the many servers that speak its protocols: of chat completions, responses,
-    /// embeddings, transcriptions and images. Takes the answer, a chunk or an event of a stream, or the `usage` object
-    /// alone; the answer also has the service tier, and the calls of web and file search among its `output`.
+    /// embeddings, transcriptions and images. Takes the answer, a chunk or an event of a stream, a line of a batch's
+    /// results, or the `usage` object alone; the answer also has the service tier, and the calls of tools among its
+    /// `output`.
     pub fn from_openai(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
         let response = answer.object("response").unwrap_or(answer);
+        let batched = response.object("body");
+        let response = batched.unwrap_or(response);
         let told = response.object("usage").or_else(|| answer.object("usage"));
+        let told = told.or_else(|| answer.object("x_groq")?.object("usage"));
         let usage = told.unwrap_or(answer);
-        let input = usage.number(&["prompt_tokens", "input_tokens"]);
-        let total = usage.number(&["total_tokens"]);
-        let output = usage.number(&["completion_tokens", "output_tokens"]).or_else(|| {
-            // Embeddings have no answer; some servers give the total only.
-            Some(total?.saturating_sub(input?))
-        });
+        let prompt = usage.number(&["prompt_tokens"]);
+        let written = usage.number(&["cache_creation_input_tokens"]);
+        if prompt.is_none() && (written.is_some() || usage.number(&["cache_read_input_tokens"]).is_some()) {
+            return Self::from_anthropic(answer.0);
+        }
+        let input = prompt.or_else(|| usage.number(&["input_tokens"]));
+        let reported = usage.number(&["completion_tokens", "output_tokens"]);
+        // Embeddings have no answer; some servers give the total only, and some report reasoning beside the answer.
+        let rest = usage.number(&["total_tokens"]).zip(input);
+        let rest = rest.map(|(total, input)| total.saturating_sub(input));
+        let output = reported.max(rest);
+        let mut read = Self::unknown();
+        if let (Some(reported), Some(rest)) = (reported, rest)
+            && rest > reported
+        {
+            read.contradict(format!(
+                "{reported} output tokens are fewer than the {rest} that the total has beside the prompt"
+            ));
+        }
         let details = usage.first(&[
             "prompt_tokens_details",
             "input_tokens_details",
@@ -36,16 +64,21 @@ impl Usage {
         let cached_text = from_cache
             .saturating_sub(cached_audio)
             .saturating_sub(cached_image);
-        let written = details.count("cache_write_tokens");
-        let mut read = Self::unknown();
-        read.input(
-            input,
+        let written = details.number(&["cache_write_tokens"]).or(written);
+        // A request without a prompt has no answer: the server did not count.
+        let is_counted = input != Some(0) || output.unwrap_or_default() == 0;
+        read.split(
+            Part::Input,
+            input.filter(|_| is_counted),
             &[
                 (Part::AudioInput, audio.saturating_sub(cached_audio)),
                 (Part::ImageInput, image.saturating_sub(cached_image)),
                 (Part::CachedAudioInput, cached_audio),
                 (Part::CachedImageInput, cached_image),
-                (Part::CacheWrite(CacheLifetime::Default), written),
+                (
+                    Part::CacheWrite(CacheLifetime::Default),
+                    written.unwrap_or_default(),
+                ),
                 (Part::CachedInput, cached_text),
             ],
         );
@@ -54,7 +87,8 @@ impl Usage {
             "output_tokens_details",
             "output_token_details",
         ]);
-        read.output(
+        read.split(
+            Part::Output,
             output,
             &[
                 (Part::AudioOutput, details.count("audio_tokens")),
@@ -62,78 +96,118 @@ impl Usage {
                 (Part::Reasoning, details.count("reasoning_tokens")),
             ],
         );
-        // Transcriptions that are priced by time.
-        if let Some(seconds) = usage.number(&["seconds"]) {
-            read = read
-                .with(Part::InputSecond, seconds)
-                .with(Part::Input, 0)
-                .with(Part::Output, 0);
+        // Perplexity's stand beside the answer's tokens.
+        if let Some(reasoning) = usage.number(&["reasoning_tokens"]) {
+            read = read.with(Part::Reasoning, reasoning);
         }
-        for (kind, tool) in [
-            ("web_search_call", "web_search"),
-            ("file_search_call", "file_search"),
-        ] {
+        // Transcriptions that are priced by time.
+        if let (Some(seconds), false) = (usage.number(&["seconds"]), read.is_known()) {
+            read = read.with(Part::InputSecond, seconds);
+            (read.knows_input, read.knows_output) = (true, true);
+        }
+        for (kind, tool) in CALLS {
             let calls = response
                 .list("output")
                 .filter(|item| item.text("type") == Some(kind));
+            // A search may also open a page that it found, which costs nothing more.
+            let calls = calls.filter(|item| {
+                let action = item.object("action").and_then(|action| action.text("type"));
+                action.is_none_or(|action| action == "search")
+            });
             read.tool_calls(tool, u64::try_from(calls.count()).unwrap_or(u64::MAX));
         }
-        read.told_tier(response.text("service_tier"))
+        read.server_tools(usage);
+        read.tool_calls("web_search", usage.count("num_search_queries"));
+        let tier = batched.map(|_| "batch").or_else(|| response.text("service_tier"));
+        read.told_tier(tier)
     }
 
-    /// Reads Anthropic's `usage`: of a message, of a `message_start` or `message_delta` of a stream, or the object
-    /// alone. See [`followed_by`](Self::followed_by) for streams. Web fetches are left out, as they have no price; what
-    /// compaction and advisors used is included.
+    /// Reads Anthropic's `usage`: of a message, of a `message_start` or `message_delta` of a stream, of a line of a
+    /// batch's results, or the object alone. See [`followed_by`](Self::followed_by) for streams. What compaction used is
+    /// included. If another model worked on the answer too (an advisor, a fallback), the usage is unknown, as these
+    /// prices do not hold for all of it.
     pub fn from_anthropic(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
-        let message = answer.object("message").unwrap_or(answer);
+        let result = answer.object("result").unwrap_or(answer);
+        let message = result.object("message").unwrap_or(result);
         let told = message.object("usage").or_else(|| answer.object("usage"));
         let usage = told.unwrap_or(answer);
         let mut read = Self::anthropic_tokens(usage);
-        // Each pass of the model, if there were several: their sum is billed, and the totals hold the last one only.
-        let passes = usage.list("iterations").map(Self::anthropic_tokens);
-        if let Some(passes) = passes.reduce(Self::plus)
-            && passes.input_tokens().saturating_add(passes.output_tokens())
-                > read.input_tokens().saturating_add(read.output_tokens())
-        {
-            read = passes;
-        }
-        if let Some(Value::Object(tools)) = usage.0.get("server_tool_use") {
-            for (name, count) in tools {
-                let tool = name.strip_suffix("_requests").unwrap_or(name);
-                if tool != "web_fetch" {
-                    read.tool_calls(tool, number(count).unwrap_or_default());
+        for pass in usage.list("iterations") {
+            match pass.text("type") {
+                // In the totals already.
+                Some("message") | None => {}
+                Some("compaction") => {
+                    for (part, count) in Self::anthropic_tokens(pass).counts {
+                        read = read.with(part, count);
+                    }
+                }
+                Some(_) => {
+                    let mut unknown = Self::unknown();
+                    unknown.contradict("another model worked on the answer, at prices of its own".to_owned());
+                    read = unknown;
+                    break;
                 }
             }
         }
-        let speed = usage.text("speed").filter(|speed| *speed != "standard");
-        read.told_tier(speed.or_else(|| usage.text("service_tier")))
+        read.server_tools(usage);
+        read.is_by_part = true;
+        // What differs from the usual is priced apart, and a combination as such.
+        let tier = [
+            usage.text("service_tier"),
+            usage.text("speed"),
+            usage.text("inference_geo").filter(|geo| *geo == "us"),
+        ];
+        let special: Vec<_> = tier
+            .iter()
+            .flatten()
+            .copied()
+            .filter(|name| *name != "standard")
+            .collect();
+        let standard = tier.iter().flatten().next().map(|_| "standard".to_owned());
+        let tier = Some(special.join("+"))
+            .filter(|special| !special.is_empty())
+            .or(standard);
+        read.told_tier(tier.as_deref())
     }
 
     fn anthropic_tokens(usage: Node<'_>) -> Self {
         let lifetimes = usage.first(&["cache_creation"]);
-        let hour = lifetimes.count("ephemeral_1h_input_tokens");
-        let written = usage.count("cache_creation_input_tokens").saturating_sub(hour);
-        let short = written.max(lifetimes.count("ephemeral_5m_input_tokens"));
+        let hour = lifetimes.number(&["ephemeral_1h_input_tokens"]);
+        let short = lifetimes.number(&["ephemeral_5m_input_tokens"]);
+        let total = usage.number(&["cache_creation_input_tokens"]);
+        let rest = total.map(|total| total.saturating_sub(hour.unwrap_or_default()));
         let mut read = Self::unknown();
-        if let Some(input) = usage.number(&["input_tokens"]) {
-            read = read
-                .with(Part::Input, input)
-                .with(Part::CachedInput, usage.count("cache_read_input_tokens"))
-                .with(Part::CacheWrite(CacheLifetime::Default), short)
-                .with(Part::CacheWrite(CacheLifetime::OneHour), hour);
+        let parts = [
+            (Part::Input, usage.number(&["input_tokens"])),
+            (Part::CachedInput, usage.number(&["cache_read_input_tokens"])),
+            (Part::CacheWrite(CacheLifetime::Default), rest.max(short)),
+            (Part::CacheWrite(CacheLifetime::OneHour), hour),
+        ];
+        for (part, count) in parts {
+            if let Some(count) = count {
+                read.counts.insert(part, count);
+            }
         }
+        // The other members of the prompt say nothing without this one.
+        read.knows_input = read.counts.contains_key(&Part::Input);
         let thinking = usage.first(&["output_tokens_details"]).count("thinking_tokens");
-        read.output(usage.number(&["output_tokens"]), &[(Part::Reasoning, thinking)]);
+        read.split(
+            Part::Output,
+            usage.number(&["output_tokens"]),
+            &[(Part::Reasoning, thinking)],
+        );
         read
     }
 
     /// Reads Gemini's `usageMetadata`, of the developer API or Vertex AI: of an answer, of a chunk of a stream, or the
-    /// object alone. Grounding with Google's search is not in it: add it [`with`](Self::with) `Part::tool_call`.
+    /// object alone. The answer also has the queries of grounding with Google's search, which count as calls of
+    /// `web_search`.
     pub fn from_gemini(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
+        let answer = answer.object("response").unwrap_or(answer);
         let usage = answer.object("usageMetadata").unwrap_or(answer);
         let (tools, thoughts) = (
             usage.count("toolUsePromptTokenCount"),
@@ -156,18 +230,23 @@ impl Usage {
         let cached = ["cacheTokensDetails"];
         let (cached_audio, cached_image) = (of(&cached, "AUDIO"), of(&cached, "IMAGE"));
         let from_cache = usage.count("cachedContentTokenCount");
+        // Cached video costs as cached text does.
         let cached_text = from_cache
             .saturating_sub(cached_audio)
             .saturating_sub(cached_image);
         let mut read = Self::unknown();
-        read.input(
+        read.split(
+            Part::Input,
             input,
             &[
                 (
                     Part::AudioInput,
                     of(&prompts, "AUDIO").saturating_sub(cached_audio),
                 ),
-                (Part::VideoInput, of(&prompts, "VIDEO")),
+                (
+                    Part::VideoInput,
+                    of(&prompts, "VIDEO").saturating_sub(of(&cached, "VIDEO")),
+                ),
                 (
                     Part::ImageInput,
                     of(&prompts, "IMAGE").saturating_sub(cached_image),
@@ -178,7 +257,8 @@ impl Usage {
             ],
         );
         let answers = ["candidatesTokensDetails", "responseTokensDetails"];
-        read.output(
+        read.split(
+            Part::Output,
             output,
             &[
                 (Part::AudioOutput, of(&answers, "AUDIO")),
@@ -189,11 +269,14 @@ impl Usage {
         if read.knows_output {
             read = read.with(Part::Reasoning, thoughts);
         }
-        let traffic = usage.text("trafficType").map(str::to_ascii_lowercase);
-        let traffic = traffic
-            .as_deref()
-            .map(|name| name.strip_prefix("on_demand_").unwrap_or(name));
-        read.told_tier(usage.text("serviceTier").or(traffic))
+        let grounding = answer
+            .list("candidates")
+            .filter_map(|candidate| candidate.object("groundingMetadata"));
+        let queries = grounding
+            .map(|grounding| grounding.list("webSearchQueries").count())
+            .sum::<usize>();
+        read.tool_calls("web_search", u64::try_from(queries).unwrap_or(u64::MAX));
+        read.told_tier(usage.text("serviceTier").or_else(|| usage.text("trafficType")))
     }
 
     /// Reads the `usage` of Amazon Bedrock's Converse: of an answer, of the `metadata` of a stream, or the object
@@ -224,7 +307,7 @@ impl Usage {
                 )
                 .with(Part::CacheWrite(CacheLifetime::OneHour), hour);
         }
-        read.output(usage.number(&["outputTokens"]), &[]);
+        read.split(Part::Output, usage.number(&["outputTokens"]), &[]);
         read.tool_calls(
             "web_search",
             usage.first(&["serverToolUsage"]).count("webSearchRequests"),
@@ -233,32 +316,42 @@ impl Usage {
         read.told_tier(tier.or_else(|| event.text("serviceTier")))
     }
 
-    /// Counts the prompt, and which of its tokens are of these parts: the dearest parts first, because they may overlap
-    /// (cached audio, if the provider reports the audio and the cached tokens only).
-    fn input(&mut self, total: Option<u64>, parts: &[(Part, u64)]) {
-        self.split(Part::Input, total, parts);
-    }
-
-    fn output(&mut self, total: Option<u64>, parts: &[(Part, u64)]) {
-        self.split(Part::Output, total, parts);
-    }
-
+    /// Counts a side of which the parts are reported beside the total. The dearest parts come first, because they may
+    /// overlap: cached audio, if the provider reports the audio and the cached tokens only.
     fn split(&mut self, whole: Part, total: Option<u64>, parts: &[(Part, u64)]) {
         let Some(total) = total else { return };
         let mut left = total;
         for (part, count) in parts.iter().filter(|(_, count)| *count > 0) {
-            let counted = if *count > total {
-                self.contradictions.push(format!(
+            let counted = left.min(*count);
+            if *count > total {
+                // They cannot be part of it, so they stand beside it.
+                self.contradict(format!(
                     "{count} {part} tokens are more than the {total} {whole} tokens that they are part of"
                 ));
-                *count
+                self.counts.insert(part.clone(), *count);
             } else {
-                left.min(*count)
-            };
-            left = left.saturating_sub(counted);
-            self.counts.insert(part.clone(), counted);
+                left -= counted;
+                self.counts.insert(part.clone(), counted);
+            }
         }
-        *self = core::mem::replace(self, Self::unknown()).with(whole, left);
+        match whole.side() {
+            Side::Input => self.knows_input = true,
+            Side::Output => self.knows_output = true,
+            Side::Count => {}
+        }
+        self.counts.insert(whole, left);
+    }
+
+    /// The tools that the provider ran, in the shape of Anthropic.
+    fn server_tools(&mut self, usage: Node<'_>) {
+        if let Some(Value::Object(tools)) = usage.0.get("server_tool_use") {
+            for (name, count) in tools {
+                let tool = name.strip_suffix("_requests").unwrap_or(name);
+                if !FREE.contains(&tool) {
+                    self.tool_calls(tool, number(count).unwrap_or_default());
+                }
+            }
+        }
     }
 
     fn tool_calls(&mut self, tool: &str, count: u64) {
@@ -267,23 +360,15 @@ impl Usage {
         }
     }
 
-    /// `auto` is what was asked for, and not where the request was served.
+    /// Takes the service tier that served the request. `auto` is only what was asked for.
     fn told_tier(self, tier: Option<&str>) -> Self {
-        match tier.filter(|tier| !tier.is_empty() && *tier != "auto") {
-            Some(tier) => self.in_service_tier(tier),
-            None => self,
+        let tier = tier.unwrap_or_default().to_ascii_lowercase();
+        let tier = tier.strip_prefix("service_tier_").unwrap_or(&tier);
+        let tier = tier.strip_prefix("on_demand_").unwrap_or(tier);
+        match tier {
+            "" | "auto" | "unspecified" | "traffic_type_unspecified" => self,
+            tier => self.in_service_tier(tier),
         }
-    }
-
-    fn plus(mut self, other: Self) -> Self {
-        for (part, count) in &other.counts {
-            let sum = self.counts.entry(part.clone()).or_default();
-            *sum = sum.saturating_add(*count);
-        }
-        self.knows_input |= other.knows_input;
-        self.knows_output |= other.knows_output;
-        self.contradictions.extend(other.contradictions);
-        self
     }
 }
 
@@ -322,7 +407,7 @@ impl<'a> Node<'a> {
         self.0.get(name)?.as_str()
     }
 
-    fn list(self, name: &str) -> impl Iterator<Item = Self> {
+    fn list(self, name: &str) -> impl Iterator<Item = Self> + use<'a> {
         let list = self.0.get(name).and_then(Value::as_array);
         list.into_iter().flatten().map(Node)
     }

@@ -122,9 +122,10 @@ fn case(dice: &mut Dice) -> Case {
     let longest = (!dice.one_in(3)).then(|| dice.of(&LIFETIMES));
     let tier = dice.of(&["standard", "batch", "flex"]);
     let mut bounds = Bounds::default().service_tier(tier).nothing_else();
-    if let Some(longest) = longest {
-        bounds = bounds.cache_writes(longest);
-    }
+    bounds = match longest {
+        Some(longest) => bounds.cache_writes(longest),
+        None => bounds.no_cache_writes(),
+    };
     let mut usage = Usage::new().in_service_tier(tier);
     for bound in bounded() {
         if bound != Part::Input && bound != Part::Output && dice.one_in(2) {
@@ -215,7 +216,12 @@ fn an_estimate_is_the_dearest_that_the_bounds_allow() {
         );
     for (bounds, microcents) in [
         // 1,000 × 3 + 100 × 20
-        (Bounds::tokens(1_000, 100).nothing_else(), 500_000),
+        (
+            Bounds::tokens(1_000, 100).no_cache_writes().nothing_else(),
+            500_000,
+        ),
+        // 1,000 × 3.75 + 100 × 20: the provider may write without being asked
+        (Bounds::tokens(1_000, 100).nothing_else(), 575_000),
         // 1,000 × 3.75 + 100 × 20
         (
             Bounds::tokens(1_000, 100)
@@ -234,21 +240,28 @@ fn an_estimate_is_the_dearest_that_the_bounds_allow() {
         (
             Bounds::tokens(1_000, 100)
                 .with(Part::tool_call("web_search"), 3)
+                .no_cache_writes()
                 .nothing_else(),
             3_500_000,
         ),
-        // 1,000 × 2 + 100 × 7: the tier gives reasoning no price, so it costs as the answer
+        // 1,000 × 2 + 100 × 20: the tier gives reasoning no price, so it costs as in the standard tier
         (
             Bounds::tokens(1_000, 100)
                 .cache_writes(CacheLifetime::Default)
                 .service_tier("batch")
                 .nothing_else(),
-            270_000,
+            400_000,
         ),
         // 200,000 × 3 + 100 × 20: not above
-        (Bounds::tokens(200_000, 100).nothing_else(), 60_200_000),
+        (
+            Bounds::tokens(200_000, 100).no_cache_writes().nothing_else(),
+            60_200_000,
+        ),
         // 200,001 × 5 + 100 × 20
-        (Bounds::tokens(200_001, 100).nothing_else(), 100_200_500),
+        (
+            Bounds::tokens(200_001, 100).no_cache_writes().nothing_else(),
+            100_200_500,
+        ),
     ] {
         assert_eq!(
             prices.estimate(&bounds),
@@ -283,7 +296,7 @@ fn a_bound_that_the_prices_need_is_asked_for() {
             plain
                 .clone()
                 .with(Part::CacheWrite(CacheLifetime::Default), Usd::dollars(2)),
-            "the prices depend on how long it may write to the cache: add `.cache_writes(CacheLifetime::Default)` to the bounds, or `.nothing_else()`",
+            "the prices depend on writes to the cache: add `.no_cache_writes()` to the bounds, with what is possible, or `.nothing_else()`",
             bounds.clone().cache_writes(CacheLifetime::Default),
         ),
         (
@@ -309,8 +322,13 @@ fn a_bound_that_the_prices_need_is_asked_for() {
         assert!(estimate(&prices, &with).is_ok());
         assert!(estimate(&prices, &bounds.clone().nothing_else()).is_ok());
     }
-    let error = estimate(&plain, &Bounds::default()).unwrap_err();
-    assert!(error.contains("the prices depend on `input`"), "{error}");
+    let error = estimate(&plain, &Bounds::default().service_tier("standard")).unwrap_err();
+    assert!(
+        error.contains(
+            "depend on `input`, `output`: add `.with(Part::Input, 0).with(Part::Output, 0)` to the bounds"
+        ),
+        "all that is missing is said at once: {error}"
+    );
 }
 
 #[test]
@@ -341,5 +359,32 @@ fn what_the_bounds_allow_must_have_a_price() {
         prices
             .estimate(&Bounds::tokens(1, 1).with(Part::tool_call("search"), 0))
             .is_ok()
+    );
+}
+
+#[test]
+fn a_dearer_tier_never_costs_less_than_the_standard_one_for_what_it_does_not_price() {
+    let prices = Prices::new(Usd::dollars(4), Usd::dollars(16))
+        .with(Part::AudioInput, Usd::dollars(32))
+        .with(Part::AudioOutput, Usd::dollars(64))
+        .above(200_000, Rates::new(Usd::dollars(40), Usd::dollars(80)))
+        .service_tier("priority", Rates::new(Usd::dollars(8), Usd::dollars(32)));
+    let audio = Usage::new()
+        .with(Part::AudioInput, 100_000)
+        .with(Part::AudioOutput, 100_000);
+    // 100,000 × 32 + 100,000 × 64
+    assert_eq!(
+        prices.cost(&audio.in_service_tier("priority")),
+        Ok(Amount::usd_microcents(960_000_000))
+    );
+    // 500,000 × 40 + 1,000 × 80: the tier has no rates for long prompts
+    let long = Usage::tokens(500_000, 1_000).in_service_tier("priority");
+    assert_eq!(prices.cost(&long), Ok(Amount::usd_microcents(2_008_000_000)));
+    let bounds = Bounds::tokens(500_000, 1_000)
+        .service_tier("priority")
+        .nothing_else();
+    assert_eq!(
+        prices.estimate(&bounds),
+        Ok(Amount::usd_microcents(2_008_000_000))
     );
 }

@@ -25,8 +25,15 @@ const FILE: &str = r#"{
         "cache_read_input_token_cost": 3e-07,
         "input_cost_per_token_above_200k_tokens": 6e-06, "output_cost_per_token_above_200k_tokens": 2.25e-05
     },
-    "qwen": {"tiered_pricing": [
-        {"range": [0, 256000.0], "input_cost_per_token": 5e-08, "output_cost_per_token": 4e-07},
+        "image": {
+        "input_cost_per_token": 2e-06, "output_cost_per_token": 1.2e-05, "output_cost_per_image_token": 0.00012,
+        "input_cost_per_token_priority": 3.6e-06, "output_cost_per_token_priority": 2.16e-05
+    },
+    "opus": {
+        "input_cost_per_token": 5e-06, "output_cost_per_token": 2.5e-05, "provider_specific_entry": {"us": 1.1, "fast": 6.0}
+    },
+    "only-priority": {"input_cost_per_token_priority": 1e-06},
+    "qwen": {"tiered_pricing": [{"range": [0, 256000.0], "input_cost_per_token": 5e-08, "output_cost_per_token": 4e-07},
         {"range": [256000.0, 1000000.0], "input_cost_per_token": 2.5e-07, "output_cost_per_token": 2e-06}
     ]},
     "fine": {"input_cost_per_token": 3.3333333333333335e-05, "output_cost_per_token": "0.000001", "input_cost_per_pixel": 0.0},
@@ -77,11 +84,6 @@ fn the_prices_of_the_file_are_those_of_the_table() {
             2_000_000,
         ),
         (
-            "gpt-5.4",
-            tokens(0, 0).with(Part::tool_call("web_search_low"), 1),
-            1_000_000,
-        ),
-        (
             "claude",
             tokens(1_000, 0).of_which(Part::CacheWrite(CacheLifetime::OneHour), 1_000),
             600_000,
@@ -94,6 +96,12 @@ fn the_prices_of_the_file_are_those_of_the_table() {
         ("fine", tokens(3, 0), 10_001),
         ("fine", tokens(0, 1), 100),
         ("whisper", Usage::new().with(Part::InputSecond, 30), 300_000),
+        ("opus", tokens(1_000_000, 0).in_service_tier("us"), 550_000_000),
+        (
+            "opus",
+            tokens(1_000_000, 0).in_service_tier("fast"),
+            3_000_000_000,
+        ),
         (
             "files",
             tokens(1, 1).with(Part::tool_call("file_search"), 2),
@@ -123,6 +131,10 @@ fn a_price_that_a_dearer_tier_leaves_out_does_not_become_too_low() {
     // In a cheaper tier a part keeps its price: 0.25.
     let cached = Usage::tokens(1_000, 0).of_which(Part::CachedInput, 1_000);
     assert_eq!(cost("gpt-5.4", &cached.in_service_tier("batch")), 25_000);
+    // Image tokens of a dearer tier become dearer by as much: 120 × 1.8.
+    let image = Usage::tokens(0, 0).with(Part::ImageOutput, 1_000_000);
+    assert_eq!(cost("image", &image), 12_000_000_000);
+    assert_eq!(cost("image", &image.in_service_tier("priority")), 21_600_000_000);
     // Priority has no prices for long prompts: they cost the dearer of the two, 5 and 30.
     let long = Usage::tokens(300_000, 1_000).in_service_tier("priority");
     assert_eq!(cost("gpt-5.4", &long), 153_000_000);
@@ -146,6 +158,12 @@ fn what_cannot_be_expressed_is_listed_and_too_low_estimates_are_not_made() {
             false,
         ),
         ("twice", "input_cost_per_token", "is there twice", false),
+        (
+            "only-priority",
+            "input_cost_per_token",
+            "is missing, though service tiers have prices",
+            false,
+        ),
         ("negative", "input_cost_per_token", "is not a price", false),
         (
             "gpt-5.4",
@@ -188,6 +206,10 @@ fn what_is_no_such_file_is_refused() {
         ("{\n\"m\": }", "line 2: it is not"),
         ("{}", "no model in it has prices"),
         ("{\"m\": {\"mode\": \"chat\"}}", "no model in it has prices"),
+        (
+            "{\"m\": {\"input_cost_per_token\": 2.5}}",
+            "no model in it has prices that can be read: `input_cost_per_token` of `m` looks like the price of a million tokens",
+        ),
         (
             "{\"m\": {\"input_cost_per_token\": 1e-6},\n\"m\": {\"input_cost_per_token\": 1e-6}}",
             "line 2, model `m`: is there twice",

@@ -95,7 +95,7 @@ applies_to = "part"
 tokens = 128_000
 input = 2
 cached_input = 0.20
-output = 4
+
 
 [models.whisper]
 per_input_second = 0.0001

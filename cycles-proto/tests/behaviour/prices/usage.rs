@@ -88,7 +88,8 @@ fn openai() {
             // Responses: the answer, and the last event of its stream.
             (
                 json!({"object": "response", "output": [
-                    {"type": "web_search_call", "status": "completed"}, {"type": "message"}, {"type": "web_search_call"},
+                    {"type": "web_search_call", "status": "completed", "action": {"type": "search"}}, {"type": "message"},
+                {"type": "web_search_call"}, {"type": "web_search_call", "action": {"type": "open_page"}},
                     {"type": "file_search_call"},
                 ], "usage": {
                     "input_tokens": 1_000, "input_tokens_details": {"cached_tokens": 300, "cache_write_tokens": 200},
@@ -132,6 +133,43 @@ fn openai() {
                 &[(Part::Input, 12)],
             ),
             (
+                json!({"response": {"status_code": 200, "body": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}}),
+                &[(Part::Input, 12), (Part::Output, 3)],
+            ),
+            (
+                json!({"choices": [], "x_groq": {"usage": {"prompt_tokens": 12, "completion_tokens": 3}}}),
+                &[(Part::Input, 12), (Part::Output, 3)],
+            ),
+            // Perplexity, and a gateway that ran a search.
+            (
+                json!({"usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30, "reasoning_tokens": 500,
+                "num_search_queries": 3}}),
+                &[
+                    (Part::Input, 10),
+                    (Part::Output, 20),
+                    (Part::Reasoning, 500),
+                    (Part::tool_call("web_search"), 3),
+                ],
+            ),
+            (
+                json!({"usage": {"prompt_tokens": 10, "completion_tokens": 20, "server_tool_use": {"web_search_requests": 1}}}),
+                &[
+                    (Part::Input, 10),
+                    (Part::Output, 20),
+                    (Part::tool_call("web_search"), 1),
+                ],
+            ),
+            // Anthropic's shape behind a server that speaks OpenAI's.
+            (
+                json!({"usage": {"input_tokens": 10, "output_tokens": 20, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 50}}),
+                &[
+                    (Part::Input, 10),
+                    (Part::CachedInput, 100),
+                    (WRITE, 50),
+                    (Part::Output, 20),
+                ],
+            ),
+            (
                 json!({"text": "…", "usage": {"type": "duration", "seconds": 12.4}}),
                 &[(Part::InputSecond, 13)],
             ),
@@ -157,7 +195,9 @@ fn anthropic() {
                     "input_tokens": 100, "cache_creation_input_tokens": 900, "cache_read_input_tokens": 5_000,
                     "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 600},
                     "output_tokens": 400, "output_tokens_details": {"thinking_tokens": 250},
-                    "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 3, "code_execution_requests": 1},
+                    "server_tool_use": {
+                    "web_search_requests": 2, "web_fetch_requests": 3, "tool_search_requests": 1, "code_execution_requests": 1,
+                },
                     "service_tier": "standard", "inference_geo": "not_available", "speed": "standard",
                 }}),
                 &[
@@ -188,7 +228,7 @@ fn anthropic() {
                 &[(Part::Input, 203), (Part::Output, 45)],
             ),
             (
-                json!({"usage": {"input_tokens": 23, "output_tokens": 10, "iterations": [{"input_tokens": 23, "output_tokens": 10}]}}),
+                json!({"usage": {"input_tokens": 23, "output_tokens": 10, "iterations": [{"type": "message", "input_tokens": 23, "output_tokens": 10}]}}),
                 &[(Part::Input, 23), (Part::Output, 10)],
             ),
         ],
@@ -215,6 +255,27 @@ fn an_anthropic_stream_is_its_start_followed_by_its_deltas() {
         ]
     );
     assert_eq!(usage.service_tier(), Some("priority"));
+    // A delta that repeats the totals without their lifetimes, or leaves members out, takes nothing back.
+    let start = read(&json!({"message": {"usage": {
+        "input_tokens": 10, "cache_read_input_tokens": 100_000, "cache_creation_input_tokens": 700,
+        "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 500}, "output_tokens": 1}}}));
+    for delta in [
+        json!({"usage": {"input_tokens": 10, "output_tokens": 5}}),
+        json!({"usage": {"input_tokens": 10, "cache_creation_input_tokens": 700, "cache_read_input_tokens": 100_000, "output_tokens": 5}}),
+    ] {
+        let usage = start.clone().followed_by(&read(&delta));
+        assert_eq!(
+            counts(&usage),
+            [
+                (Part::Input, 10),
+                (Part::CachedInput, 100_000),
+                (WRITE, 200),
+                (WRITE_1H, 500),
+                (Part::Output, 5),
+            ],
+            "{delta}"
+        );
+    }
     // Only the deltas: the prompt is not known.
     let late = read(&json!({"type": "message_delta", "usage": {"output_tokens": 30}}));
     assert!(!late.is_known());
@@ -227,8 +288,7 @@ fn gemini() {
         |answer: &Value| Usage::from_gemini(answer),
         &[
             (
-                json!({"candidates": [], "usageMetadata": {
-                    "promptTokenCount": 1_000, "cachedContentTokenCount": 400, "candidatesTokenCount": 50,
+                json!({"candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}], "usageMetadata": {"promptTokenCount": 1_000, "cachedContentTokenCount": 400, "candidatesTokenCount": 50,
                     "toolUsePromptTokenCount": 30, "thoughtsTokenCount": 200, "totalTokenCount": 1_280,
                     "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 800}, {"modality": "AUDIO", "tokenCount": 200}],
                     "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 300}, {"modality": "AUDIO", "tokenCount": 100}],
@@ -242,6 +302,7 @@ fn gemini() {
                     (Part::CachedAudioInput, 100),
                     (Part::Output, 50),
                     (Part::Reasoning, 200),
+                    (Part::tool_call("web_search"), 2),
                 ],
             ),
             // An image as the answer, and one in the prompt.
@@ -323,18 +384,24 @@ fn the_service_tier_is_the_one_that_served_the_request() {
     let anthropic = |usage: Value| Usage::from_anthropic(&json!({"usage": usage}));
     let gemini = |usage: Value| Usage::from_gemini(&json!({"usageMetadata": usage}));
     for (usage, tier) in [
-        (openai(json!("default")), None),
+        (openai(json!("default")), Some("standard")),
         (openai(json!("auto")), None),
         (openai(json!(null)), None),
         (openai(json!("flex")), Some("flex")),
         (openai(json!("priority")), Some("priority")),
-        (anthropic(json!({"service_tier": "standard"})), None),
+        (anthropic(json!({"service_tier": "standard"})), Some("standard")),
         (anthropic(json!({"service_tier": "batch"})), Some("batch")),
         (
             anthropic(json!({"service_tier": "standard", "speed": "fast"})),
             Some("fast"),
         ),
-        (gemini(json!({"trafficType": "ON_DEMAND"})), None),
+        (
+            anthropic(json!({"service_tier": "batch", "inference_geo": "us"})),
+            Some("batch+us"),
+        ),
+        (gemini(json!({"serviceTier": "SERVICE_TIER_FLEX"})), Some("flex")),
+        (gemini(json!({"trafficType": "TRAFFIC_TYPE_UNSPECIFIED"})), None),
+        (gemini(json!({"trafficType": "ON_DEMAND"})), Some("standard")),
         (gemini(json!({"trafficType": "ON_DEMAND_FLEX"})), Some("flex")),
         (
             gemini(json!({"trafficType": "PROVISIONED_THROUGHPUT"})),
@@ -346,7 +413,7 @@ fn the_service_tier_is_the_one_that_served_the_request() {
         ),
         (
             Usage::from_bedrock(&json!({"usage": {}, "serviceTier": {"type": "default"}})),
-            None,
+            Some("standard"),
         ),
     ] {
         assert_eq!(usage.service_tier(), tier, "{usage:?}");
@@ -406,20 +473,33 @@ fn what_was_counted_fills_in_for_what_is_not_reported() {
         assert_eq!(told.clone().or_counted(&counted), expected, "{told:?}");
     }
     assert!(!Usage::unknown().or_counted(&Usage::unknown()).is_known());
+    // With its parts, its tools and its tier.
+    let counted = tokens(1_000, 0)
+        .with(Part::AudioOutput, 500)
+        .with(Part::tool_call("web_search"), 2)
+        .in_service_tier("flex");
+    assert_eq!(Usage::unknown().or_counted(&counted), counted);
+    assert_eq!(tokens(9, 0).or_counted(&counted).count(&Part::AudioOutput), 500);
 }
 
 #[test]
-fn a_part_that_is_larger_than_its_whole_is_counted_in_full_and_told() {
+fn a_part_that_is_larger_than_its_whole_counts_beside_it_and_is_told() {
     let usage = Usage::tokens(100, 20)
         .of_which(Part::CachedInput, 150)
         .of_which(Part::Reasoning, 30);
-    assert_eq!(counts(&usage), [(Part::CachedInput, 150), (Part::Reasoning, 30)]);
+    let both = [
+        (Part::Input, 100),
+        (Part::CachedInput, 150),
+        (Part::Output, 20),
+        (Part::Reasoning, 30),
+    ];
+    assert_eq!(counts(&usage), both);
     let told = Usage::from_openai(&json!({"usage": {
         "prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 150},
         "completion_tokens": 20, "completion_tokens_details": {"reasoning_tokens": 30},
     }}));
-    assert_eq!(counts(&told), counts(&usage));
-    for usage in [usage, told] {
+    assert_eq!(counts(&told), both);
+    for usage in [usage.clone(), told.clone(), told.clone().followed_by(&told)] {
         assert_eq!(
             usage.contradictions(),
             [
@@ -428,6 +508,75 @@ fn a_part_that_is_larger_than_its_whole_is_counted_in_full_and_told() {
             ]
         );
     }
+    // Twice the same part, and the plain part of itself.
+    let usage = Usage::tokens(1_000, 5)
+        .of_which(Part::CachedInput, 800)
+        .of_which(Part::CachedInput, 100)
+        .of_which(Part::Output, 2);
+    assert_eq!(
+        counts(&usage),
+        [(Part::Input, 100), (Part::CachedInput, 900), (Part::Output, 5)]
+    );
+}
+
+#[test]
+fn reasoning_that_stands_beside_the_answer_is_found_by_the_total() {
+    for (usage, output, reasoning) in [
+        (
+            json!({"prompt_tokens": 10_120, "completion_tokens": 1_499, "total_tokens": 14_428, "completion_tokens_details": {"reasoning_tokens": 2_809}}),
+            1_499,
+            2_809,
+        ),
+        (
+            json!({"prompt_tokens": 4_643, "completion_tokens": 1_187, "total_tokens": 6_690, "completion_tokens_details": {"reasoning_tokens": 860}}),
+            1_187,
+            860,
+        ),
+        (
+            json!({"prompt_tokens": 20, "completion_tokens": 0, "total_tokens": 1_530}),
+            1_510,
+            0,
+        ),
+    ] {
+        let usage = Usage::from_openai(&json!({ "usage": usage }));
+        assert_eq!(
+            (usage.count(&Part::Output), usage.count(&Part::Reasoning)),
+            (output, reasoning)
+        );
+        assert_eq!(usage.contradictions().len(), 1, "{usage:?}");
+    }
+}
+
+#[test]
+fn a_usage_that_one_model_s_prices_cannot_cover_is_unknown() {
+    let usage = Usage::from_anthropic(
+        &json!({"usage": {"input_tokens": 51_000, "output_tokens": 100, "iterations": [
+            {"type": "message", "input_tokens": 51_000, "output_tokens": 100},
+            {"type": "advisor_message", "model": "claude-opus", "input_tokens": 30_000, "output_tokens": 300},
+        ]}}),
+    );
+    assert!(!usage.is_known());
+    assert_eq!(
+        usage.contradictions(),
+        ["another model worked on the answer, at prices of its own"]
+    );
+    // An answer to no prompt: the server did not count the prompt.
+    assert!(!Usage::from_openai(&json!({"usage": {"prompt_tokens": 0, "completion_tokens": 12}})).is_known());
+}
+
+#[test]
+fn the_tier_that_a_later_event_tells_replaces_the_one_that_was_asked_for() {
+    let event = |tier: &str| {
+        Usage::from_openai(
+            &json!({"response": {"service_tier": tier, "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+        )
+    };
+    assert_eq!(
+        event("flex").followed_by(&event("default")).service_tier(),
+        Some("standard")
+    );
+    let batch = json!({"response": {"body": {"usage": {"prompt_tokens": 1, "completion_tokens": 1}, "service_tier": "default"}}});
+    assert_eq!(Usage::from_openai(&batch).service_tier(), Some("batch"));
 }
 
 #[test]
