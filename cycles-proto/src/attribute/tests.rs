@@ -94,7 +94,7 @@ fn an_estimate_of_another_unit_than_the_attribute_says_is_refused_and_nothing_is
     let error = in_unit(Ok(1), &config, &UNIT).unwrap_err();
     assert!(matches!(error, Error::Validation(_)));
     let told = error.to_string();
-    for part in ["estimate.unit", "is USD_MICROCENTS", "`unit` is TOKENS"] {
+    for part in ["estimate.unit", "is USD_MICROCENTS", "sets `unit` to TOKENS"] {
         assert!(told.contains(part), "{part} is not in {told}");
     }
     // The missing client is reported only if the units agree: the attribute is wrong with any client.

@@ -124,6 +124,31 @@ impl ErrorCode {
         self.denial().is_some_and(|reason| reason.is_about_the_budget())
     }
 
+    /// Whether the code says, with any status, what a 429 says: nothing was done, and the same request may succeed
+    /// later.
+    pub(crate) fn is_throttling(&self) -> bool {
+        match self {
+            Self::LimitExceeded => true,
+            Self::InvalidRequest
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::BudgetExceeded
+            | Self::BudgetFrozen
+            | Self::BudgetClosed
+            | Self::OverdraftLimitExceeded
+            | Self::DebtOutstanding
+            | Self::TenantClosed
+            | Self::ReservationExpired
+            | Self::ReservationFinalized
+            | Self::IdempotencyMismatch
+            | Self::UnitMismatch
+            | Self::MaxExtensionsExceeded
+            | Self::InternalError
+            | Self::Unknown(_) => false,
+        }
+    }
+
     /// The decision reason with the same meaning, if the code says that the action is denied.
     pub(crate) fn denial(&self) -> Option<DecisionReasonCode> {
         match self {

@@ -46,7 +46,7 @@ impl Unsuccessful {
     /// attempt's key: it checks the API key and the rate before that.
     pub(crate) fn closes_the_outcome(&self, may_be_done: bool) -> bool {
         let (status, code) = (self.info.status(), self.code());
-        let is_throttled = status == 429 || code == Some(&ErrorCode::LimitExceeded);
+        let is_throttled = status == 429 || code.is_some_and(ErrorCode::is_throttling);
         let is_refusal = ((400..500).contains(&status) && !is_open(status)) || is_throttled;
         let is_checked_first = matches!(status, 401 | 403) || is_throttled;
         let is_its_word = !self.is_nameless() || self.code() != Some(&ErrorCode::ReservationExpired);

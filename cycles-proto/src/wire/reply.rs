@@ -124,7 +124,7 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
         unreadable: None,
     };
     let code = reply.code();
-    if status == 429 || (status >= 400 && code == Some(&ErrorCode::LimitExceeded)) {
+    if status == 429 || (status >= 400 && code.is_some_and(ErrorCode::is_throttling)) {
         return Verdict::Throttled(reply);
     }
     match status {

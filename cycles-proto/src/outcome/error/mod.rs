@@ -290,7 +290,7 @@ impl Error {
             Self::Deserialization(_) => true,
             Self::Unrecorded(last) => last.is_retryable(),
             Self::Api { status, code, .. } => {
-                let throttled = *status == 429 || *code == Some(ErrorCode::LimitExceeded);
+                let throttled = *status == 429 || code.as_ref().is_some_and(ErrorCode::is_throttling);
                 throttled || is_open(*status) || self.is_outage() || self.outcome_is_unknown()
             }
             Self::Config(_)

@@ -71,7 +71,7 @@ impl Refusal {
         match error.code() {
             _ if error.is_auth_error() => Some(Self::Key),
             _ if status == 429 => Some(Self::Throttled),
-            Some(ErrorCode::LimitExceeded) => Some(Self::Throttled),
+            Some(code) if code.is_throttling() => Some(Self::Throttled),
             None => Some(Self::Foreign(status)),
             Some(code) if !code.is_known() && !error.is_denied() => Some(Self::Unknown(status, code.clone())),
             Some(_) => None,
