@@ -19,7 +19,7 @@ pub enum PriceError {
     },
     /// The prices need a bound for the estimate that was not given.
     #[error(
-        "{}the prices depend on {bound}: add {write} to the bounds, with what is possible, or `.nothing_else()`",
+        "{}the prices depend on {bound}: add {write} to the bounds, with values that cover what is possible, or add `.nothing_else()`",
         of(model)
     )]
     #[non_exhaustive]
@@ -45,7 +45,7 @@ pub enum PriceError {
     },
     /// The model has no prices for the service tier.
     #[error(
-        "{}there are no prices for the service tier `{tier}`: it has {}",
+        "{}there are no prices for the service tier `{tier}`: the model has {}",
         of(model),
         tiers_or_none(tiers)
     )]

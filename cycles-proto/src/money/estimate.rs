@@ -6,7 +6,6 @@ use super::error::PriceError;
 use super::part::{CacheLifetime, Part, Side};
 use super::price::{Price, Total};
 use super::prices::{Prices, STANDARD, Schedule, service_tier};
-use super::rates::Rates;
 use crate::models::Amount;
 
 /// The most that a request may use: what an estimate needs to know before the call.
@@ -36,6 +35,9 @@ impl Bounds {
     /// At most this many more of a part, such as calls of a tool, images, or audio tokens beside the text. Tokens from a
     /// cache and written to it count as input, and reasoning as output.
     pub fn with(mut self, part: Part, most: u64) -> Self {
+        if let (Part::CacheWrite(lifetime), 1..) = (&part, most) {
+            self.cache = Some(self.cache.flatten().max(Some(*lifetime)));
+        }
         let bound = self.parts.entry(part.bounded_as()).or_default();
         *bound = bound.saturating_add(most);
         self
@@ -92,20 +94,23 @@ impl Prices {
             }
         }
         let size = bounds.size();
-        // The lowest sizes first. A size is possible if the prompt may have more tokens than the threshold before it.
-        let possible = |from: u64| from == 0 || from < size;
+        // A size is possible if the prompt may have more tokens than the threshold before it.
+        let possible = schedule
+            .segments()
+            .into_iter()
+            .filter(|(from, _)| *from == 0 || *from < size);
         let mut most = Total::default();
+        for (from, to) in possible {
+            if schedule.is_marginal() {
+                // However the parts fall on the segments, no segment holds more than its own number of tokens.
+                most = bounds.input(&schedule, to, to.min(size) - from, most)?;
+            } else {
+                let total = bounds.input(&schedule, to, to.min(size), Total::default())?;
+                most = most.max(bounds.others(&schedule, to, total)?);
+            }
+        }
         if schedule.is_marginal() {
-            // However the parts fall on the segments, no segment holds more than its own number of tokens.
-            for (from, to, rates) in schedule.segments().filter(|(from, ..)| possible(*from)) {
-                most = bounds.input(&schedule, rates, to.min(size) - from, most)?;
-            }
-            most = bounds.others(&schedule, None, most)?;
-        } else {
-            for (_, to, rates) in schedule.segments().filter(|(from, ..)| possible(*from)) {
-                let total = bounds.input(&schedule, rates, to.min(size), Total::default())?;
-                most = most.max(bounds.others(&schedule, rates, total)?);
-            }
+            most = bounds.others(&schedule, 0, most)?;
         }
         most.amount().ok_or_else(|| schedule.too_much())
     }
@@ -145,11 +150,11 @@ impl Bounds {
         sizes.fold(0, |sum, (_, most)| sum.saturating_add(*most))
     }
 
-    /// Adds the most that `tokens` tokens of the prompt can cost at these rates: the dearest first.
+    /// Adds the most that `tokens` tokens of the prompt can cost at this size: the dearest first.
     fn input(
         &self,
         schedule: &Schedule<'_>,
-        rates: Option<&Rates>,
+        at: u64,
         mut tokens: u64,
         mut total: Total,
     ) -> Result<Total, PriceError> {
@@ -159,7 +164,7 @@ impl Bounds {
             .iter()
             .filter(|(part, most)| part.side() == Side::Input && **most > 0)
         {
-            prices.push((self.dearest(schedule, rates, part)?, *most));
+            prices.push((self.dearest(schedule, at, part)?, *most));
         }
         prices.sort_unstable();
         for (price, most) in prices.into_iter().rev() {
@@ -170,15 +175,10 @@ impl Bounds {
         Ok(total)
     }
 
-    /// Adds the most that everything but the prompt's tokens can cost at these rates.
-    fn others(
-        &self,
-        schedule: &Schedule<'_>,
-        rates: Option<&Rates>,
-        mut total: Total,
-    ) -> Result<Total, PriceError> {
+    /// Adds the most that everything but the prompt's tokens can cost at this size.
+    fn others(&self, schedule: &Schedule<'_>, at: u64, mut total: Total) -> Result<Total, PriceError> {
         let mut add = |part: &Part, most: u64| {
-            let price = self.dearest(schedule, rates, part)?;
+            let price = self.dearest(schedule, at, part)?;
             total = total.add(most, price).ok_or_else(|| schedule.too_much())?;
             Ok(())
         };
@@ -197,26 +197,24 @@ impl Bounds {
     }
 
     /// The highest price of what counts under this bound.
-    fn dearest(
-        &self,
-        schedule: &Schedule<'_>,
-        rates: Option<&Rates>,
-        bound: &Part,
-    ) -> Result<Price, PriceError> {
-        let mut most = schedule.price(rates, bound)?;
+    fn dearest(&self, schedule: &Schedule<'_>, at: u64, bound: &Part) -> Result<Price, PriceError> {
+        let mut most = schedule.price(at, bound)?;
         let longest = self.longest_write(schedule);
-        for part in Part::ALL.iter().filter(|part| part.bounded_as() == *bound) {
+        // Media of a prompt may come from the cache, and go there, as its text does.
+        let may_be = |part: &&Part| {
+            let is_cached = matches!(part, Part::CacheWrite(_) | Part::CachedInput);
+            part.bounded_as() == *bound || (is_cached && bound.side() == Side::Input)
+        };
+        for part in Part::ALL.iter().filter(may_be) {
             let price = if let Part::CacheWrite(lifetime) = part {
                 match longest {
                     // The longest one needs a price; a shorter one that has none has no cost either.
-                    Some(longest) if *lifetime == longest => schedule.price(rates, part)?,
-                    Some(longest) if *lifetime < longest => {
-                        schedule.price(rates, part).unwrap_or(Price::FREE)
-                    }
+                    Some(longest) if *lifetime == longest => schedule.price(at, part)?,
+                    Some(longest) if *lifetime < longest => schedule.price(at, part).unwrap_or(Price::FREE),
                     Some(_) | None => continue,
                 }
             } else {
-                schedule.price(rates, part)?
+                schedule.price(at, part)?
             };
             most = most.max(price);
         }

@@ -54,7 +54,7 @@ impl PriceTable {
                 return Err(invalid(
                     line,
                     Some(name),
-                    "is there twice: a name has one price".to_owned(),
+                    "appears twice: a name can have only one price".to_owned(),
                 ));
             }
             // The specimen in the file, and its rules for names.
@@ -81,8 +81,17 @@ impl PriceTable {
             for (member, value) in &members.0 {
                 model.read(member, value);
             }
-            if let Some(prices) = model.prices() {
-                table = table.with_model(name, prices);
+            match model.prices() {
+                Some(prices) => table = table.with_model(name, prices),
+                // Without any price it is not a model that costs anything.
+                None if model.left_out.iter().all(|left| left.is_model_kept) && model.has_prices => {
+                    model.leave_out(
+                        "",
+                        "has prices in a tier that cannot be compared with its others",
+                        false,
+                    );
+                }
+                None => {}
             }
             left_out.extend(model.left_out.into_iter().map(|left| LeftOut {
                 model: name.clone(),
@@ -148,6 +157,7 @@ struct Model {
     rates: BTreeMap<(String, u64), Rates>,
     left_out: Vec<LeftOut>,
     members: BTreeSet<String>,
+    has_prices: bool,
     /// Factors on all prices, by service tier.
     factors: BTreeMap<String, Decimal>,
     /// Members for which a price that is at least as high stands.
@@ -165,28 +175,31 @@ const CHEAPER: [(&str, Part); 2] = [
 const NOT_APPLIED: [(&str, &str); 6] = [
     (
         "fedramp_uplift_multiplier",
-        "holds in some regions only and is not applied",
+        "is in effect only in some regions, so it is not applied",
     ),
     (
         "regional_endpoint_uplift_multiplier",
-        "holds in some regions only and is not applied",
+        "is in effect only in some regions, so it is not applied",
     ),
     (
         "regional_processing_uplift_multiplier_eu",
-        "holds in some regions only and is not applied",
+        "is in effect only in some regions, so it is not applied",
     ),
     (
         "regional_processing_uplift_multiplier_us",
-        "holds in some regions only and is not applied",
+        "is in effect only in some regions, so it is not applied",
     ),
-    ("off_peak_pricing", "holds at some hours only and is not applied"),
+    (
+        "off_peak_pricing",
+        "is in effect only at certain hours, so it is not applied",
+    ),
     (
         "search_free_requests",
-        "is a quota of the account and is not applied",
+        "is a quota of the account, so it is not applied",
     ),
 ];
 
-const NOT_EXPRESSED: &str = "is a price that a table cannot express: give the model prices of your own";
+const NOT_EXPRESSED: &str = "is a price that a table cannot express: set your own prices for the model";
 
 impl Model {
     fn leave_out(&mut self, member: &str, problem: impl Into<String>, is_model_kept: bool) {
@@ -200,7 +213,7 @@ impl Model {
 
     fn read(&mut self, member: &str, value: &RawValue) {
         if !self.members.insert(member.to_owned()) {
-            return self.leave_out(member, "is there twice: a member has one value", false);
+            return self.leave_out(member, "appears twice: a member can have only one value", false);
         }
         if let Some((_, problem)) = NOT_APPLIED.iter().find(|(name, _)| *name == member) {
             return self.leave_out(member, *problem, true);
@@ -250,11 +263,12 @@ impl Model {
         };
         if name.part.priced_by() > 1 && price.looks_like_a_million() {
             let problem = format!(
-                "looks like the price of a million tokens: write {}e-06, if it is",
+                "looks like the price of a million tokens: if it is, write {}e-06",
                 shortened(value.get().trim_matches('"'))
             );
             return self.leave_out(member, problem, false);
         }
+        self.has_prices |= !number.is_zero();
         let rates = self.rates.entry((name.tier, name.above.max(above))).or_default();
         let known = rates.0.insert(name.part, price);
         if known.is_some_and(|known| known != price) {
@@ -409,7 +423,7 @@ fn decimal(text: &str) -> Option<Decimal> {
     )
 }
 
-/// What the name of a member says: `cache_read_input_token_cost_above_272k_tokens_flex`.
+/// What the name of a member says, for example `cache_read_input_token_cost_above_272k_tokens_flex`.
 struct Name {
     part: Part,
     /// How many of it the price is for.

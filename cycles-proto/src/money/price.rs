@@ -60,6 +60,12 @@ impl Price {
         self == Self::FREE
     }
 
+    /// Whether it is less than a two hundredth of another price.
+    #[cfg(feature = "prices")]
+    pub(super) fn is_far_below(self, other: Self) -> bool {
+        self < Self(other.0 / 200)
+    }
+
     /// Whether it is more than a token costs anywhere: more than a thousand dollars for a million of them.
     #[cfg(feature = "prices")]
     pub(super) fn looks_like_a_million(self) -> bool {

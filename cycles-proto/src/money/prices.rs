@@ -1,6 +1,6 @@
 //! The prices of one model, and what a usage costs at them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::decimal::Decimal;
 use super::error::PriceError;
@@ -163,7 +163,8 @@ impl Prices {
     ///
     /// # Errors
     /// [`PriceError::UnknownUsage`] if the usage is not known, or is all zero, which no request is: charge what you
-    /// counted, or the estimate. [`PriceError::NoPrice`] or [`PriceError::NoServiceTier`] if a part or the tier has no
+    /// counted, or the estimate. Images, seconds, pages and the like that have a price must be in it too, 0 if there were
+    /// none, unless tokens tell of that side. [`PriceError::NoPrice`] or [`PriceError::NoServiceTier`] if a part or the tier has no
     /// price; [`PriceError::TooMuch`] if the cost does not fit.
     pub fn cost(&self, usage: &Usage) -> Result<Amount, PriceError> {
         let schedule = self.schedule(usage.service_tier().unwrap_or(STANDARD))?;
@@ -178,35 +179,41 @@ impl Prices {
         if usage.is_zero() {
             return Err(schedule.unknown("it is all zero".to_owned()));
         }
+        for part in schedule.counted_parts() {
+            if usage.leaves_open(part) {
+                return Err(
+                    schedule.unknown(format!("it does not say how many `{part}` there were, 0 if none"))
+                );
+            }
+        }
         let mut total = Total::default();
-        let mut add = |rates: Option<&Rates>, part: &Part, count: u64| {
+        let mut add = |size: u64, part: &Part, count: u64| {
             if count > 0 {
-                let price = schedule.price(rates, part)?;
+                let price = schedule.price(size, part)?;
                 total = total.add(count, price).ok_or_else(|| schedule.too_much())?;
             }
             Ok::<_, PriceError>(())
         };
-        let size = usage.input_tokens();
-        let whole = if schedule.is_marginal() {
-            None
+        let size = if schedule.is_marginal() {
+            0
         } else {
-            schedule.at(size)
+            usage.input_tokens()
         };
         let mut before: u64 = 0;
         for (part, count) in usage.counts() {
             if part.side() == Side::Input && schedule.is_marginal() {
                 let end = before.saturating_add(count);
-                for (from, to, rates) in schedule.segments() {
+                for (from, to) in schedule.segments() {
                     let within = end.min(to).saturating_sub(before.max(from));
-                    add(rates, part, within)?;
+                    add(to, part, within)?;
                 }
                 before = end;
             } else {
-                add(whole, part, count)?;
+                add(size, part, count)?;
             }
         }
         if usage.count(&Part::Request) == 0 && schedule.prices_part(&Part::Request) {
-            add(whole, &Part::Request, 1)?;
+            add(size, &Part::Request, 1)?;
         }
         total.amount().ok_or_else(|| schedule.too_much())
     }
@@ -251,52 +258,60 @@ pub(super) struct Schedule<'a> {
     model: &'a str,
 }
 
+impl BySize {
+    /// The rates for a prompt of `size` tokens, those of the highest threshold first and the base's last.
+    fn at(&self, size: u64) -> Vec<&Rates> {
+        let above = self.above.range(..size).rev().map(|(_, rates)| rates);
+        above.chain([&self.base]).collect()
+    }
+
+    /// The highest threshold that a prompt of `size` tokens is above.
+    fn threshold(&self, size: u64) -> Option<u64> {
+        self.above.range(..size).next_back().map(|(at, _)| *at)
+    }
+}
+
 impl<'a> Schedule<'a> {
-    /// Whether the tier has no rates for long prompts, so that the standard tier's count beside its own.
-    fn borrows_sizes(&self) -> bool {
-        self.own.above.is_empty()
-    }
-
-    fn above(&self) -> &'a BTreeMap<u64, Rates> {
-        if self.borrows_sizes() {
-            &self.standard.above
-        } else {
-            &self.own.above
-        }
-    }
-
     pub(super) fn is_marginal(&self) -> bool {
-        self.own.is_marginal
+        self.own.is_marginal || self.standard.is_marginal
     }
 
-    /// The rates above the last threshold below `size`; `None` if there is none.
-    fn at(&self, size: u64) -> Option<&'a Rates> {
-        self.above().range(..size).next_back().map(|(_, rates)| rates)
+    /// The ranges of sizes with prices of their own, from the tokens before each to its last one.
+    pub(super) fn segments(&self) -> Vec<(u64, u64)> {
+        let thresholds: BTreeSet<u64> = [self.own, self.standard]
+            .iter()
+            .flat_map(|by_size| by_size.above.keys().copied())
+            .collect();
+        let starts = core::iter::once(0).chain(thresholds.iter().copied());
+        starts.zip(thresholds.iter().copied().chain([u64::MAX])).collect()
     }
 
-    /// The ranges of sizes, from the tokens before each to its last one, with the rates above; `None` for the base's.
-    pub(super) fn segments(&self) -> impl Iterator<Item = (u64, u64, Option<&'a Rates>)> {
-        let above = self.above();
-        let starts = core::iter::once((0, None)).chain(above.iter().map(|(at, rates)| (*at, Some(rates))));
-        let ends = above.keys().copied().chain([u64::MAX]);
-        starts.zip(ends).map(|((from, rates), to)| (from, to, rates))
-    }
-
-    /// The price of a part at these rates above a threshold, or at the base's.
-    pub(super) fn price(&self, above: Option<&Rates>, part: &Part) -> Result<Price, PriceError> {
-        let (base, standard) = (&self.own.base, &self.standard.base);
-        let price = match above {
-            None => base.price(&[standard], part),
-            Some(above) if self.borrows_sizes() => {
-                let there = above.price(&[standard], part);
-                base.price(&[standard], part).max(there)
-            }
-            Some(above) => above.price(&[base, standard], part),
+    /// The price of a part in a prompt of `size` tokens. What the tier does not price there costs the dearest of what
+    /// stands in for it, of what it costs below, and of what it costs in the standard tier. If only the standard tier
+    /// has a threshold, the dearer of both prices holds above it.
+    pub(super) fn price(&self, size: u64, part: &Part) -> Result<Price, PriceError> {
+        let (own, standard) = (self.own.at(size), self.standard.at(size));
+        let dearest = |first: &[&Rates], then: &[&Rates]| {
+            let (rates, others) = first.split_first()?;
+            rates.price(&[others, then].concat(), part)
         };
+        let mut price = dearest(&own, &standard);
+        if self.own.threshold(size) < self.standard.threshold(size) {
+            price = price.max(dearest(&standard, &[]));
+        }
         price.ok_or_else(|| PriceError::NoPrice {
             model: self.model.to_owned(),
             part: part.clone(),
         })
+    }
+
+    /// The parts with a price that are counted by themselves, but for requests and tools.
+    fn counted_parts(&self) -> impl Iterator<Item = &'a Part> {
+        let priced = self
+            .parts()
+            .filter(|(_, price)| !price.is_free())
+            .map(|(part, _)| part);
+        priced.filter(|part| part.side() == Side::Count && !matches!(part, Part::Request | Part::ToolCall(_)))
     }
 
     /// Whether the part has a price of its own at any size, other than 0.

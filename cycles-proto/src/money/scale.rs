@@ -7,11 +7,11 @@ use super::decimal::Decimal;
 /// of one token.
 const LEAST: i32 = -3;
 
-/// A million tokens of an answer never cost less than a cent.
-const LEAST_OUTPUT: i32 = -2;
+/// A million plain tokens of a prompt or an answer never cost less than a cent.
+const LEAST_PLAIN: i32 = -2;
 
 /// Why a number is refused as a price per million tokens, if it looks like another price.
-pub(super) fn problem(text: &str, is_output: bool) -> Option<String> {
+pub(super) fn problem(text: &str, is_plain: bool) -> Option<String> {
     let number = Decimal::read(text)?;
     if number.is_zero() {
         return None;
@@ -29,11 +29,10 @@ pub(super) fn problem(text: &str, is_output: bool) -> Option<String> {
              {of_one}{or}?"
         ));
     }
-    if is_output && number.point() <= LEAST_OUTPUT {
+    if is_plain && number.point() <= LEAST_PLAIN {
         let of_thousand = number.shifted(3);
         return Some(format!(
-            "`{text}` looks like the price of a thousand tokens: write {of_thousand}, if it is, and look at the other \
-             prices"
+            "`{text}` looks like the price of a thousand tokens: if it is, write {of_thousand}, and check the other prices"
         ));
     }
     exponent(text).map(|problem| format!("{problem}, if that is in US dollars per million tokens"))

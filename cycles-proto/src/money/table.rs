@@ -195,7 +195,7 @@ mod tests {
         };
         assert_eq!(cost("m"), Ok(200));
         assert_eq!(cost("m-2026-01-01"), Ok(200));
-        assert_eq!(cost("n"), Ok(300), "its own name goes first");
+        assert_eq!(cost("n"), Ok(300), "its own name takes precedence");
         for other in ["M", "", "m ", "m2"] {
             let error = table.cost(other, &Usage::tokens(1, 1)).unwrap_err();
             assert_eq!(

@@ -177,6 +177,7 @@ impl<'a> Place<'a> {
                 return Err(place.invalid("is missing: write US dollars per million tokens, 0 if it is free"));
             }
         }
+        self.plausible(&rates, &rates)?;
         let standard = self.by_size(rates, members.above, None)?;
         let mut tiers = BTreeMap::new();
         if let Some((place, table)) = members.service_tiers {
@@ -186,7 +187,9 @@ impl<'a> Place<'a> {
                     .owned_key(format!("service_tiers.{}", name.get_ref()));
                 let tier = service_tier(name.get_ref());
                 if tier == STANDARD {
-                    return Err(place.invalid("is the model itself: write its prices there"));
+                    return Err(
+                        place.invalid("stands for the model's own prices: write them on the model itself")
+                    );
                 }
                 if tier.is_empty() {
                     return Err(place.invalid("has no name"));
@@ -199,7 +202,7 @@ impl<'a> Place<'a> {
                 })?;
                 let by_size = place.service_tier(table, &standard)?;
                 if tiers.insert(tier, by_size).is_some() {
-                    return Err(place.invalid("is there twice: upper and lower case are the same"));
+                    return Err(place.invalid("appears twice: upper and lower case are treated as the same"));
                 }
             }
         }
@@ -215,13 +218,15 @@ impl<'a> Place<'a> {
             self.complete(&members.rates, &standard.base, false)?;
             if members.above.is_none() && !standard.above.is_empty() {
                 return Err(self.invalid(
-                    "has no `above`, but the model has: write one for each of the model's thresholds",
+                    "has no `above`, but the model has one: write one for each of the model's thresholds",
                 ));
             }
             return self.by_size(members.rates, members.above, Some(standard));
         };
         if members.above.is_some() {
-            return Err(self.invalid("has `factor` and `above`: the factor holds above the thresholds too"));
+            return Err(self.invalid(
+                "has both `factor` and `above`: the factor already applies above the thresholds too",
+            ));
         }
         let mut by_size = standard
             .times(&factor)
@@ -233,12 +238,30 @@ impl<'a> Place<'a> {
         Ok(by_size)
     }
 
+    /// Refuses the price of a part that is far below the price of plain tokens, here or in the model: prices of a
+    /// thousand and of a million tokens are mixed.
+    fn plausible(&self, rates: &Rates, of: &Rates) -> Result<(), PriceError> {
+        for (part, price) in rates.0.iter().filter(|(_, price)| !price.is_free()) {
+            let plain = match part.side() {
+                Side::Input => Part::Input,
+                Side::Output => Part::Output,
+                Side::Count => continue,
+            };
+            if of.0.get(&plain).is_some_and(|plain| price.is_far_below(*plain)) {
+                return Err(self.clone().owned_key(part.to_string()).invalid(format!(
+                    "costs less than a two hundredth of `{plain}`: is it the price of a thousand tokens? All prices are in US dollars per million"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the rates are those of the prompt's tokens only.
     fn only_the_prompt(&self, rates: &Rates) -> Result<(), PriceError> {
         match rates.0.keys().find(|part| part.side() != Side::Input) {
             None => Ok(()),
             Some(part) => Err(self.clone().owned_key(part.to_string()).invalid(
-                "has no part above: with applies_to = \"part\" only the prompt's tokens have another price",
+                "cannot have a price here: with applies_to = \"part\", only the prompt's tokens have a different price above the threshold",
             )),
         }
     }
@@ -283,21 +306,22 @@ impl<'a> Place<'a> {
             let members = place.members(place.table(item)?, Level::Above)?;
             let Some(tokens) = members.tokens else {
                 return Err(
-                    place.invalid("has no `tokens`: write the size of a prompt above which its prices hold")
+                    place.invalid("has no `tokens`: write the prompt size above which its prices apply")
                 );
             };
             let this = members.is_marginal.unwrap_or_default();
             if *is_marginal.get_or_insert(this) != this {
                 return Err(place.invalid(
-                    "has another `applies_to` than an `above` before it: all of a model are for the request, or for the part",
+                    "has a different `applies_to` from an earlier `above`: all of a model's `above` entries must apply to the request, or all to the part",
                 ));
             }
             if this {
                 place.only_the_prompt(&members.rates)?;
             }
             place.complete(&members.rates, &by_size.base, this)?;
+            place.plausible(&members.rates, &by_size.base)?;
             if by_size.above.insert(tokens, members.rates).is_some() {
-                return Err(place.invalid(format!("is there twice for {tokens} tokens")));
+                return Err(place.invalid(format!("appears twice for {tokens} tokens")));
             }
         }
         by_size.is_marginal = is_marginal.unwrap_or_default();
@@ -348,7 +372,7 @@ impl<'a> Place<'a> {
                         Level::Above => "`tokens` and `applies_to`",
                     };
                     return Err(place.invalid(format!(
-                        "is not known{}: there are {others}, and the prices {}; a name with dots must be in quotes",
+                        "is not known{}: the keys are {others}, and the prices {}; a name with dots must be in quotes",
                         similar(key),
                         known_parts()
                     )));
@@ -381,7 +405,7 @@ impl<'a> Place<'a> {
             Some("request") => Ok(false),
             Some("part") => Ok(true),
             _ => Err(self
-                .invalid("must be \"request\" (the whole of it costs this) or \"part\" (the tokens above)")),
+                .invalid("must be \"request\" (these prices apply to the whole request) or \"part\" (only to the tokens above the threshold)")),
         }
     }
 
@@ -400,11 +424,11 @@ impl<'a> Place<'a> {
         let Some(text) = value.as_str().or_else(|| digits(value)) else {
             return Err(self.invalid(match per_million {
                 true => "must be US dollars per million tokens, as in 2.50",
-                false => "must be US dollars for one, as in 0.01",
+                false => "must be US dollars for each one, as in 0.01",
             }));
         };
         let problem = if per_million {
-            scale::problem(text, *part == Part::Output)
+            scale::problem(text, matches!(part, Part::Input | Part::Output))
         } else {
             scale::exponent(text)
         };
@@ -422,16 +446,31 @@ fn known_parts() -> String {
     format!("{} and tool_calls.NAME", parts.join(", "))
 }
 
-/// A key that has all the words of this one, or begins it, as a question.
+/// The key that this one begins with, or the keys that have all its words, as a question.
 fn similar(key: &str) -> String {
-    let keys = Part::ALL.iter().map(ToString::to_string);
-    let has_words = |known: &str| {
-        key.split('_')
-            .all(|word| known.split('_').any(|other| other == word))
+    let keys: Vec<String> = Part::ALL.iter().map(ToString::to_string).collect();
+    let begins = keys.iter().filter(|known| key.starts_with(known.as_str()));
+    let like = match begins.max_by_key(|known| known.len()) {
+        Some(known) => vec![known.as_str()],
+        None => {
+            let has = |known: &str| {
+                key.split('_')
+                    .all(|word| known.split('_').any(|other| other == word))
+            };
+            let mut like: Vec<_> = keys
+                .iter()
+                .map(String::as_str)
+                .filter(|known| has(known))
+                .collect();
+            like.sort_by_key(|known| known.len());
+            like.truncate(2);
+            like
+        }
     };
-    let like = keys.filter(|known| key.starts_with(known.as_str()) || has_words(known));
-    like.max_by_key(|known| (key.starts_with(known.as_str()), known.len()))
-        .map_or_else(String::new, |known| format!(", did you mean `{known}`?"))
+    match like.join("` or `") {
+        like if like.is_empty() => like,
+        like => format!(" (did you mean `{like}`?)"),
+    }
 }
 
 /// The text of a decimal number.
@@ -591,12 +630,12 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1, applies_to = 'part' }]",
                 5,
-                "key `output`: has no part above",
+                "key `output`: cannot have a price here",
             ),
             (
-                "input = 0.003\noutput = 0.004",
+                "input = 1\noutput = 0.004",
                 4,
-                "key `output`: `0.004` looks like the price of a thousand tokens: write 4, if it is",
+                "key `output`: `0.004` looks like the price of a thousand tokens: if it is, write 4",
             ),
             (
                 "input = 1\noutput = 1\nper_request = 1e-3",
@@ -606,12 +645,32 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\nper_image = 1",
                 5,
-                "key `per_image`: is not known, did you mean `per_output_image`?",
+                "key `per_image`: is not known (did you mean `per_input_image` or `per_output_image`?)",
+            ),
+            (
+                "input = 1\noutput = 1\ncached = 1",
+                5,
+                "did you mean `cached_input` or `cached_audio_input`?",
+            ),
+            (
+                "input = 0.0025\noutput = 0.01",
+                3,
+                "key `input`: `0.0025` looks like the price of a thousand tokens: if it is, write 2.5",
+            ),
+            (
+                "input = 2.50\noutput = 10\ncached_input = 0.00125",
+                2,
+                "key `cached_input`: costs less than a two hundredth of `input`",
+            ),
+            (
+                "input = 3\noutput = 15\nabove = [{ tokens = 9, input = 0.011, output = 0.0225 }]",
+                5,
+                "key `input`: costs less than a two hundredth of `input`",
             ),
             (
                 "input = 1\noutput = 1\ncache_write_5m = 1",
                 5,
-                "is not known, did you mean `cache_write`?",
+                "is not known (did you mean `cache_write`?)",
             ),
             (
                 "input = 1\noutput = 1\ntool_calls.search = '1 cent'",
@@ -657,17 +716,17 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }, { tokens = 6, input = 1, applies_to = 'part' }]",
                 5,
-                "has another `applies_to`",
+                "has a different `applies_to`",
             ),
             (
                 "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }, { tokens = 5, input = 1, output = 1 }]",
                 5,
-                "is there twice for 5 tokens",
+                "appears twice for 5 tokens",
             ),
             (
                 "input = 1\noutput = 1\nservice_tiers.standard = { factor = 1 }",
                 5,
-                "key `service_tiers.standard`: is the model itself",
+                "key `service_tiers.standard`: stands for the model's own prices",
             ),
             (
                 "input = 1\noutput = 1\nservice_tiers.flex = { input = 1 }",
@@ -682,12 +741,12 @@ small = { input = "0.15", output = 0.60 }
             (
                 "input = 1\noutput = 1\nabove = [{ tokens = 5, input = 1, output = 1 }]\nservice_tiers.flex = { input = 1, output = 1 }",
                 6,
-                "has no `above`, but the model has",
+                "has no `above`, but the model has one",
             ),
             (
                 "input = 1\noutput = 1\nservice_tiers.flex = { factor = 1, above = [{ tokens = 5, input = 1, output = 1 }] }",
                 5,
-                "has `factor` and `above`",
+                "has both `factor` and `above`",
             ),
             (
                 "input = 1\noutput = 1\nservice_tiers.flex = { aliases = [] }",

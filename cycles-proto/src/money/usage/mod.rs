@@ -5,7 +5,7 @@ mod providers;
 use std::collections::BTreeMap;
 
 use super::part::{CacheLifetime, Part, Side};
-use super::prices::service_tier;
+use super::prices::{STANDARD, service_tier};
 use crate::models::CyclesMetrics;
 
 /// What one request has used, by [`Part`].
@@ -42,6 +42,8 @@ pub struct Usage {
     /// Whether each part was reported by itself, so that a later report replaces part by part. Otherwise plain tokens
     /// are what is left of a total.
     is_by_part: bool,
+    /// Whether something was used that these numbers cannot tell, whatever else is known.
+    is_incomplete: bool,
     contradictions: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ impl Usage {
             knows_output: true,
             service_tier: None,
             is_by_part: false,
+            is_incomplete: false,
             contradictions: Vec::new(),
         }
     }
@@ -143,7 +146,7 @@ impl Usage {
 
     /// Whether both the prompt's tokens and the answer's are known.
     pub fn is_known(&self) -> bool {
-        self.knows_input && self.knows_output
+        self.knows(Side::Input) && self.knows(Side::Output)
     }
 
     /// Whether nothing at all is counted, which is not the usage of any request.
@@ -199,7 +202,10 @@ impl Usage {
             self.counts
                 .extend(counted.map(|(part, count)| (part.clone(), *count)));
         }
-        if later.service_tier.is_some() {
+        self.is_incomplete |= later.is_incomplete;
+        // A stream's last event tells where the request was served; Anthropic's tells of one peculiarity of several.
+        let is_plain = later.service_tier.as_deref() == Some(STANDARD) && later.is_by_part;
+        if later.service_tier.is_some() && !(is_plain && self.service_tier.is_some()) {
             self.service_tier.clone_from(&later.service_tier);
         }
         for problem in &later.contradictions {
@@ -252,10 +258,21 @@ impl Usage {
         self.counts.iter().map(|(part, count)| (part, *count))
     }
 
+    /// Whether it does not say how many of a counted part there were. Where the tokens of the same side are known, they
+    /// stand for its images and seconds.
+    pub(super) fn leaves_open(&self, part: &Part) -> bool {
+        let by_tokens = match part {
+            Part::InputImage | Part::InputSecond | Part::InputCharacter => self.input_tokens() > 0,
+            Part::OutputImage | Part::OutputSecond | Part::OutputCharacter => self.output_tokens() > 0,
+            _ => false,
+        };
+        !by_tokens && !self.counts.contains_key(part)
+    }
+
     pub(super) fn knows(&self, side: Side) -> bool {
         match side {
-            Side::Input => self.knows_input,
-            Side::Output => self.knows_output,
+            Side::Input => self.knows_input && !self.is_incomplete,
+            Side::Output => self.knows_output && !self.is_incomplete,
             Side::Count => true,
         }
     }

@@ -44,13 +44,7 @@ impl Usage {
         let rest = rest.map(|(total, input)| total.saturating_sub(input));
         let output = reported.max(rest);
         let mut read = Self::unknown();
-        if let (Some(reported), Some(rest)) = (reported, rest)
-            && rest > reported
-        {
-            read.contradict(format!(
-                "{reported} output tokens are fewer than the {rest} that the total has beside the prompt"
-            ));
-        }
+        read.tell_of_rest(reported, rest);
         let details = usage.first(&[
             "prompt_tokens_details",
             "input_tokens_details",
@@ -65,23 +59,34 @@ impl Usage {
             .saturating_sub(cached_audio)
             .saturating_sub(cached_image);
         let written = details.number(&["cache_write_tokens"]).or(written);
-        // A request without a prompt has no answer: the server did not count.
-        let is_counted = input != Some(0) || output.unwrap_or_default() == 0;
+        let written = written
+            .or_else(|| details.number(&["cache_creation_tokens"]))
+            .unwrap_or_default();
+        let lifetimes = details.first(&["cache_creation_token_details"]);
+        let hour = lifetimes.count("ephemeral_1h_input_tokens");
         read.split(
             Part::Input,
-            input.filter(|_| is_counted),
+            input,
             &[
                 (Part::AudioInput, audio.saturating_sub(cached_audio)),
+                (Part::CacheWrite(CacheLifetime::OneHour), hour),
+                (
+                    Part::CacheWrite(CacheLifetime::Default),
+                    written.saturating_sub(hour),
+                ),
                 (Part::ImageInput, image.saturating_sub(cached_image)),
                 (Part::CachedAudioInput, cached_audio),
                 (Part::CachedImageInput, cached_image),
-                (
-                    Part::CacheWrite(CacheLifetime::Default),
-                    written.unwrap_or_default(),
-                ),
                 (Part::CachedInput, cached_text),
             ],
         );
+        // What was read from the cache was not written to it.
+        if from_cache.saturating_add(written) > input.unwrap_or(u64::MAX) && read.contradictions.is_empty() {
+            read.contradict(format!(
+                "{from_cache} cached and {written} written tokens are more than the prompt's tokens"
+            ));
+            read.counts.insert(Part::CachedInput, cached_text);
+        }
         let details = usage.first(&[
             "completion_tokens_details",
             "output_tokens_details",
@@ -100,6 +105,7 @@ impl Usage {
         if let Some(reasoning) = usage.number(&["reasoning_tokens"]) {
             read = read.with(Part::Reasoning, reasoning);
         }
+        read.doubt_zeros();
         // Transcriptions that are priced by time.
         if let (Some(seconds), false) = (usage.number(&["seconds"]), read.is_known()) {
             read = read.with(Part::InputSecond, seconds);
@@ -117,7 +123,10 @@ impl Usage {
             read.tool_calls(tool, u64::try_from(calls.count()).unwrap_or(u64::MAX));
         }
         read.server_tools(usage);
-        read.tool_calls("web_search", usage.count("num_search_queries"));
+        // Perplexity searches once for each request, if it does not say how often.
+        let searches = usage.number(&["num_search_queries"]);
+        let searches = searches.or_else(|| usage.text("search_context_size").map(|_| 1));
+        read.tool_calls("web_search", searches.unwrap_or_default());
         let tier = batched.map(|_| "batch").or_else(|| response.text("service_tier"));
         read.told_tier(tier)
     }
@@ -144,13 +153,12 @@ impl Usage {
                     }
                 }
                 Some(_) => {
-                    let mut unknown = Self::unknown();
-                    unknown.contradict("another model worked on the answer, at prices of its own".to_owned());
-                    read = unknown;
-                    break;
+                    read.is_incomplete = true;
+                    read.contradict("another model worked on the answer, at prices of its own".to_owned());
                 }
             }
         }
+        read.doubt_zeros();
         read.server_tools(usage);
         read.is_by_part = true;
         // What differs from the usual is priced apart, and a combination as such.
@@ -215,12 +223,10 @@ impl Usage {
         );
         let prompt = usage.number(&["promptTokenCount"]);
         let input = prompt.map(|prompt| prompt.saturating_add(tools));
-        let output = usage
-            .number(&["candidatesTokenCount", "responseTokenCount"])
-            .or_else(|| {
-                let rest = usage.number(&["totalTokenCount"])?.saturating_sub(input?);
-                Some(rest.saturating_sub(thoughts))
-            });
+        let reported = usage.number(&["candidatesTokenCount", "responseTokenCount"]);
+        let rest = usage.number(&["totalTokenCount"]).zip(input);
+        let rest = rest.map(|(total, input)| total.saturating_sub(input).saturating_sub(thoughts));
+        let output = reported.max(rest);
         let of = |lists: &[&str], kind: &str| {
             let items = lists.iter().flat_map(|list| usage.list(list));
             let items = items.filter(|item| item.text("modality") == Some(kind));
@@ -235,6 +241,7 @@ impl Usage {
             .saturating_sub(cached_audio)
             .saturating_sub(cached_image);
         let mut read = Self::unknown();
+        read.tell_of_rest(reported, rest);
         read.split(
             Part::Input,
             input,
@@ -269,6 +276,7 @@ impl Usage {
         if read.knows_output {
             read = read.with(Part::Reasoning, thoughts);
         }
+        read.doubt_zeros();
         let grounding = answer
             .list("candidates")
             .filter_map(|candidate| candidate.object("groundingMetadata"));
@@ -307,7 +315,12 @@ impl Usage {
                 )
                 .with(Part::CacheWrite(CacheLifetime::OneHour), hour);
         }
-        read.split(Part::Output, usage.number(&["outputTokens"]), &[]);
+        let reported = usage.number(&["outputTokens"]);
+        let rest = usage.number(&["totalTokens"]).filter(|_| read.knows_input);
+        let rest = rest.map(|total| total.saturating_sub(read.input_tokens()));
+        read.tell_of_rest(reported, rest);
+        read.split(Part::Output, reported.max(rest), &[]);
+        read.doubt_zeros();
         read.tool_calls(
             "web_search",
             usage.first(&["serverToolUsage"]).count("webSearchRequests"),
@@ -340,6 +353,25 @@ impl Usage {
             Side::Count => {}
         }
         self.counts.insert(whole, left);
+    }
+
+    /// Tells of an answer that is smaller than the total says. The total counts.
+    fn tell_of_rest(&mut self, reported: Option<u64>, rest: Option<u64>) {
+        if let (Some(reported), Some(rest)) = (reported, rest)
+            && rest > reported
+        {
+            self.contradict(format!(
+                "{reported} output tokens are fewer than the {rest} that remain when the prompt is subtracted from the total"
+            ));
+        }
+    }
+
+    /// A request without a prompt has no answer, and one without both was not counted.
+    fn doubt_zeros(&mut self) {
+        if self.input_tokens() == 0 {
+            self.knows_input = false;
+            self.knows_output &= self.output_tokens() > 0;
+        }
     }
 
     /// The tools that the provider ran, in the shape of Anthropic.

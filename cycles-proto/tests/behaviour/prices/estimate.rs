@@ -129,6 +129,7 @@ fn case(dice: &mut Dice) -> Case {
     let mut usage = Usage::new().in_service_tier(tier);
     for bound in bounded() {
         if bound != Part::Input && bound != Part::Output && dice.one_in(2) {
+            usage = usage.with(bound, 0);
             continue;
         }
         let most = dice.count();
@@ -296,7 +297,7 @@ fn a_bound_that_the_prices_need_is_asked_for() {
             plain
                 .clone()
                 .with(Part::CacheWrite(CacheLifetime::Default), Usd::dollars(2)),
-            "the prices depend on writes to the cache: add `.no_cache_writes()` to the bounds, with what is possible, or `.nothing_else()`",
+            "the prices depend on writes to the cache: add `.no_cache_writes()` to the bounds, with values that cover what is possible, or add `.nothing_else()`",
             bounds.clone().cache_writes(CacheLifetime::Default),
         ),
         (
@@ -387,4 +388,53 @@ fn a_dearer_tier_never_costs_less_than_the_standard_one_for_what_it_does_not_pri
         prices.estimate(&bounds),
         Ok(Amount::usd_microcents(2_008_000_000))
     );
+}
+
+#[test]
+fn a_write_to_the_cache_counts_for_media_too_and_for_as_long_as_the_bounds_say() {
+    const HOUR: Part = Part::CacheWrite(CacheLifetime::OneHour);
+    let prices = Prices::new(Usd::dollars(3), Usd::dollars(15))
+        .with(Part::CacheWrite(CacheLifetime::Default), Usd::cents(375))
+        .with(HOUR, Usd::dollars(6));
+    let written = Usage::new().with(HOUR, 1_000_000);
+    for bounds in [
+        Bounds::default().with(HOUR, 1_000_000),
+        Bounds::default()
+            .with(HOUR, 1_000_000)
+            .no_cache_writes()
+            .cache_writes(CacheLifetime::OneHour),
+        Bounds::default()
+            .with(Part::ImageInput, 1_000_000)
+            .cache_writes(CacheLifetime::OneHour),
+    ] {
+        let estimate = prices.estimate(&bounds.nothing_else());
+        assert_eq!(estimate, prices.cost(&written), "6 dollars");
+    }
+}
+
+#[test]
+fn rates_that_leave_something_out_cost_the_dearest_of_what_holds_below_and_in_the_standard_tier() {
+    let only = |part, dollars| Rates::default().with(part, Usd::dollars(dollars));
+    let prices = Prices::new(Usd::dollars(1), Usd::dollars(10))
+        .above(128_000, only(Part::Output, 20))
+        .above(200_000, only(Part::Input, 5))
+        .service_tier("priority", Rates::new(Usd::dollars(2), Usd::dollars(15)))
+        .service_tier_above("priority", 200_000, only(Part::Input, 4));
+    for (tokens, tier, microcents) in [
+        // 150,000 × 1 + 1,000 × 20
+        (150_000, "standard", 17_000_000),
+        // 250,000 × 5 + 1,000 × 20: the output of the threshold before
+        (250_000, "standard", 127_000_000),
+        // 150,000 × 2 + 1,000 × 20: the tier does not have this threshold
+        (150_000, "priority", 32_000_000),
+        // 250,000 × 4 + 1,000 × 20: the standard tier's output at that size
+        (250_000, "priority", 102_000_000),
+    ] {
+        let usage = Usage::tokens(tokens, 1_000).in_service_tier(tier);
+        assert_eq!(
+            prices.cost(&usage),
+            Ok(Amount::usd_microcents(microcents)),
+            "{tokens} in {tier}"
+        );
+    }
 }

@@ -154,10 +154,10 @@ fn what_cannot_be_expressed_is_listed_and_too_low_estimates_are_not_made() {
         (
             "per-million",
             "input_cost_per_token",
-            "looks like the price of a million tokens: write 2.5e-06, if it is",
+            "looks like the price of a million tokens: if it is, write 2.5e-06",
             false,
         ),
-        ("twice", "input_cost_per_token", "is there twice", false),
+        ("twice", "input_cost_per_token", "appears twice", false),
         (
             "only-priority",
             "input_cost_per_token",
@@ -168,10 +168,15 @@ fn what_cannot_be_expressed_is_listed_and_too_low_estimates_are_not_made() {
         (
             "gpt-5.4",
             "regional_processing_uplift_multiplier_eu",
-            "holds in some regions only",
+            "is in effect only in some regions",
             true,
         ),
-        ("deepseek", "off_peak_pricing", "holds at some hours only", true),
+        (
+            "deepseek",
+            "off_peak_pricing",
+            "is in effect only at certain hours",
+            true,
+        ),
     ] {
         let left = table.left_out().iter().find(|left| left.model == model).unwrap();
         assert_eq!(
@@ -185,7 +190,7 @@ fn what_cannot_be_expressed_is_listed_and_too_low_estimates_are_not_made() {
     let error = table.model("dall-e").unwrap_err().to_string();
     assert_eq!(
         error,
-        "the price table `2026-11` has no model `dall-e`: `input_cost_per_pixel` is a price that a table cannot express: give the model prices of your own"
+        "the price table `2026-11` has no model `dall-e`: `input_cost_per_pixel` is a price that a table cannot express: set your own prices for the model"
     );
     let own = table.with_model(
         "dall-e",
@@ -212,7 +217,7 @@ fn what_is_no_such_file_is_refused() {
         ),
         (
             "{\"m\": {\"input_cost_per_token\": 1e-6},\n\"m\": {\"input_cost_per_token\": 1e-6}}",
-            "line 2, model `m`: is there twice",
+            "line 2, model `m`: appears twice",
         ),
     ] {
         let error = PriceTable::from_litellm(text, "v").unwrap_err().to_string();

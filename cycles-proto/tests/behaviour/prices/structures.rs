@@ -334,12 +334,12 @@ fn what_has_no_price_is_not_free() {
         (
             "o3",
             Usage::tokens(1, 1).in_service_tier("priority"),
-            "model `o3`: there are no prices for the service tier `priority`: it has standard, flex",
+            "model `o3`: there are no prices for the service tier `priority`: the model has standard, flex",
         ),
         (
             "tts",
             Usage::new().with(Part::InputCharacter, 1).in_service_tier("flex"),
-            "it has only the standard one",
+            "the model has only the standard one",
         ),
         (
             "o3",
@@ -357,7 +357,17 @@ fn what_has_no_price_is_not_free() {
             Usage::tokens(10, 0).with_an_answer(),
             "it does not say how much output there was",
         ),
-        ("imagen", Usage::tokens(0, 0), "it is all zero"),
+        (
+            "whisper",
+            Usage::new().with(Part::Page, 1),
+            "it does not say how many `per_input_second` there were, 0 if none",
+        ),
+        (
+            "imagen",
+            Usage::tokens(10, 0),
+            "it does not say how many `per_output_image` there were",
+        ),
+        ("o3", Usage::new(), "it is all zero"),
     ] {
         let error = table.cost(model, &usage).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");

@@ -560,8 +560,59 @@ fn a_usage_that_one_model_s_prices_cannot_cover_is_unknown() {
         usage.contradictions(),
         ["another model worked on the answer, at prices of its own"]
     );
+    // Whatever else is known or counted, also in a stream.
+    let start =
+        Usage::from_anthropic(&json!({"message": {"usage": {"input_tokens": 51_000, "output_tokens": 1}}}));
+    assert!(
+        !start
+            .followed_by(&usage)
+            .or_counted(&Usage::tokens(51_000, 100))
+            .is_known()
+    );
     // An answer to no prompt: the server did not count the prompt.
     assert!(!Usage::from_openai(&json!({"usage": {"prompt_tokens": 0, "completion_tokens": 12}})).is_known());
+}
+
+#[test]
+fn a_total_that_is_larger_than_its_parts_counts() {
+    for usage in [
+        Usage::from_openai(
+            &json!({"usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 1_110}}),
+        ),
+        Usage::from_gemini(
+            &json!({"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 1_110}),
+        ),
+        Usage::from_bedrock(
+            &json!({"usage": {"inputTokens": 100, "outputTokens": 10, "totalTokens": 1_110}}),
+        ),
+    ] {
+        assert_eq!(
+            (usage.output_tokens(), usage.contradictions().len()),
+            (1_010, 1),
+            "{usage:?}"
+        );
+    }
+    let written = Usage::from_openai(&json!({"usage": {"prompt_tokens": 1_000, "completion_tokens": 1,
+        "prompt_tokens_details": {"cached_tokens": 800, "cache_write_tokens": 600}}}));
+    assert_eq!(
+        (written.count(&Part::CachedInput), written.count(&WRITE)),
+        (800, 600)
+    );
+    assert_eq!(written.contradictions().len(), 1);
+}
+
+#[test]
+fn a_usage_of_zeros_is_one_that_was_not_counted() {
+    for usage in [
+        Usage::from_openai(
+            &json!({"usage": {"input_tokens": 0, "output_tokens": 0}, "output": [{"type": "web_search_call"}]}),
+        ),
+        Usage::from_anthropic(&json!({"usage": {"input_tokens": 0, "output_tokens": 50}})),
+        Usage::from_gemini(&json!({"promptTokenCount": 0, "candidatesTokenCount": 50})),
+        Usage::from_bedrock(&json!({"usage": {"inputTokens": 0, "outputTokens": 0}})),
+    ] {
+        assert!(!usage.is_known(), "{usage:?}");
+    }
 }
 
 #[test]
