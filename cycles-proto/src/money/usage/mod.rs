@@ -261,11 +261,9 @@ impl Usage {
     /// Whether it does not say how many of a counted part there were. Where the tokens of the same side are known, they
     /// stand for its images and seconds.
     pub(super) fn leaves_open(&self, part: &Part) -> bool {
-        let by_tokens = match part {
-            Part::InputImage | Part::InputSecond | Part::InputCharacter => self.input_tokens() > 0,
-            Part::OutputImage | Part::OutputSecond | Part::OutputCharacter => self.output_tokens() > 0,
-            _ => false,
-        };
+        let by_input = matches!(part, Part::InputImage | Part::InputSecond | Part::InputCharacter);
+        let by_output = matches!(part, Part::OutputImage | Part::OutputSecond | Part::OutputCharacter);
+        let by_tokens = by_input && self.input_tokens() > 0 || by_output && self.output_tokens() > 0;
         !by_tokens && !self.counts.contains_key(part)
     }
 
