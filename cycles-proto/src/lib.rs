@@ -51,7 +51,7 @@ pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reade
 pub mod parts {
     pub use crate::outcome::Unsuccessful;
     pub use crate::reservation::schedule;
-    pub use crate::reservation::{Reservation, Told};
+    pub use crate::reservation::{Reservation, Results};
     pub use crate::session::replay::{AT_A_TIME, Replay, Replayer, Tally};
     pub use crate::settlement::Settlement;
     pub use crate::step::Step;

@@ -132,7 +132,7 @@ impl Session {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
-        reservation.told.note(&event);
+        reservation.results.note(&event);
         let observer = reservation.observer;
         let principal = reservation.principal;
         if let Some(state) = self.principals.get_mut(principal) {

@@ -4,7 +4,8 @@
 //! is refused, a look at the reservation finds out why.
 
 use super::Phase;
-use super::common::{About, Attempt, Attempted, Common};
+use super::common::{Attempt, Attempted, Common};
+use super::cost_record::About;
 use super::heartbeat::encode_extension;
 use super::reserving::Granted;
 use crate::models::{
