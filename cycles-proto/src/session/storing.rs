@@ -71,7 +71,7 @@ impl Session {
             replayer.handle_unreadable(now, inner);
             return false;
         };
-        state.tally.note_scan(scanned.set_aside, scanned.unread);
+        state.tally.note_scan(scanned.quarantined, scanned.unread);
         for record in &scanned.records {
             state.tally.note_found(record.id());
         }
