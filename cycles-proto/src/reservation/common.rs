@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::config::CyclesConfig;
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::models::{IdempotencyKey, ReservationId};
 use crate::outcome::{CallContext, OperationKind};
 use crate::step::Events;

@@ -43,8 +43,8 @@ use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
 pub use self::results::Results;
 use crate::config::CyclesConfig;
+use crate::idempotency::Seed;
 use crate::journal::record::{JournalRecord, Purpose};
-use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,

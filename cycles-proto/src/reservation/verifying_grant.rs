@@ -12,10 +12,10 @@ use crate::models::{
     InvalidRequest, ReservationDetail, ReservationExtendResponse, ReservationId, ReservationStatus,
 };
 use crate::outcome::{CallContext, Error, OperationKind, Outcome, ReleaseReason};
-use crate::path::reservation_path;
 use crate::reservation::heartbeat::schedule::Observation;
 use crate::step::Step;
 use crate::time::Now;
+use crate::url_path::reservation_path;
 use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
 

@@ -12,8 +12,8 @@ use super::plain::{CallId, CallKey, Plain};
 use super::slab::SlabKey;
 use super::{Key, Session};
 use crate::config::ConfigError;
+use crate::idempotency::Seed;
 use crate::journal::record::Purpose;
-use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReservationCreateRequest, ReservationCreateResponse, ReservationId,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::CyclesConfig;
-use crate::keys::TraceParent;
+use crate::trace_parent::TraceParent;
 
 /// One API key and its tenant. Each principal has its own journal, its own pauses and its own refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -62,7 +62,7 @@ use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
 use crate::config::{ConfigError, CyclesConfig};
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::time::Now;
 
 /// Everything that belongs to one client: reservations, calls, timers, and the replay of its journals.

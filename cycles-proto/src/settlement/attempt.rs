@@ -10,10 +10,10 @@ use super::{Settlement, Stage};
 use crate::journal::record::Mode;
 use crate::models::{CommitResponse, EventCreateResponse, ReservationDetail};
 use crate::outcome::{CallContext, Error, Failure, OperationKind};
-use crate::path::reservation_path;
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::url_path::reservation_path;
 use crate::wire::{Call, Encoded, Reads, Urgency};
 
 /// The requests of a settlement.

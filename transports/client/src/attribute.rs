@@ -4,8 +4,8 @@ use core::future::Future;
 use core::ops::Deref;
 
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
-use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::with_cycles_config::{NotCompleted, WithCyclesConfig};
 use cycles_proto::{Error, Reading};
 use futures::stream::Stream;
 

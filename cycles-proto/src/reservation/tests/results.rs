@@ -12,7 +12,7 @@ fn results(desk: &Desk) -> Results {
     for event in &desk.events {
         results.note(event);
     }
-    told
+    results
 }
 
 fn is_lost(desk: &Desk) -> bool {
