@@ -24,7 +24,7 @@ mod judge;
 use core::time::Duration;
 use std::sync::Arc;
 
-use self::attempt::{Attempt, Request};
+use self::attempt::{Request, SettlementAttempt};
 use self::judge::{Found, Move};
 use crate::backoff::Backoff;
 use crate::config::CyclesConfig;
@@ -77,7 +77,7 @@ enum Stage {
     Writing(Ticket, Then),
     /// An attempt has to be made at this time.
     Attempt(Request, Duration),
-    InFlight(Request, Attempt),
+    InFlight(Request, SettlementAttempt),
     Done(Receipt),
 }
 

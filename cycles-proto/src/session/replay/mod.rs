@@ -7,14 +7,14 @@
 //! its own record. Records that the server may have forgotten are sent only if a caller [forces](Replayer::force) it.
 //! Another process that is settling records has them to itself, but not for long.
 
-mod refusals;
+mod stop_the_pass;
 mod tally;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use self::refusals::Refusals;
+use self::stop_the_pass::Refusals;
 pub use self::tally::Tally;
 use crate::backoff::{Backoff, LONGEST_PAUSE};
 use crate::config::{CyclesConfig, RetryPolicy};

@@ -1,14 +1,14 @@
-//! The callers' side: what they do, and what they wait for.
+//! What callers do with a session, and what they wait for.
 
 use core::time::Duration;
 use std::fmt;
 use std::sync::Arc;
 
 use super::caller::{Caller, ObserverId};
+use super::calls::{CallId, CallKey, PlainCall};
 use super::entry::{Entry, ReservationKey};
-use super::outstanding::{self, Of, Outstanding};
-use super::places::Kind;
-use super::plain::{CallId, CallKey, Plain};
+use super::outstanding_work::{self, Of, Outstanding};
+use super::places::Priority;
 use super::slab::SlabKey;
 use super::{Key, Session};
 use crate::config::ConfigError;
@@ -188,13 +188,13 @@ impl Session {
     ) -> Result<CallKey<T>, Error> {
         let now = self.at(now);
         self.check(caller)?;
-        let kind = match caller.is_blocking {
-            true => Kind::Own,
-            false => Kind::Plain,
+        let priority = match caller.is_blocking {
+            true => Priority::Own,
+            false => Priority::Plain,
         };
-        let (plain, call) = Plain::new(operation, caller, kind);
+        let (plain, call) = PlainCall::new(operation, caller, priority);
         let key = self.calls.insert(plain);
-        self.ask(now, Of::Call(key), kind, call);
+        self.ask(now, Of::Call(key), priority, call);
         Ok(CallKey::new(key))
     }
 
@@ -371,7 +371,7 @@ impl Session {
 
     /// What the ticket belongs to, for log messages.
     pub fn whose(&self, ticket: Ticket) -> Option<Key> {
-        match self.outstanding.get(outstanding::key(ticket))? {
+        match self.outstanding.get(outstanding_work::key(ticket))? {
             Outstanding::Attempt(attempt) => Some(match attempt.of {
                 Of::Reservation(key) => Key::Reservation(ReservationKey(key)),
                 Of::Call(key) => Key::Call(CallId(key)),
