@@ -14,9 +14,9 @@ mod engine;
 mod flush;
 mod guard;
 #[cfg(feature = "async")]
-mod meter;
+mod guard_meter;
 #[cfg(any(feature = "async", feature = "blocking"))]
-mod metered;
+mod metered_stream;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
@@ -31,7 +31,7 @@ pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
 pub use guard::{Committing, Releasing, ReservationGuard};
 #[cfg(any(feature = "async", feature = "blocking"))]
-pub use metered::{Metered, Settling};
+pub use metered_stream::{Metered, Settling};
 pub use transport::{Clock, Transport};
 pub use with_cycles::{try_with_cycles, with_cycles};
 
