@@ -6,11 +6,11 @@ mod client;
 mod connect;
 mod default_client;
 mod http_client;
-mod redact;
+mod proxies;
+mod redacted_trace_log;
 mod resolver;
-mod route;
 #[cfg(feature = "tls")]
-mod tls;
+mod tls_connector;
 mod workers;
 
 pub use client::{CyclesClient, CyclesClientBuilder};
