@@ -11,7 +11,7 @@ use syn::{Error, Expr, ExprCall, ExprPath, Item, Lit, PatIdent, Result, Stmt};
 
 use crate::configuration_code;
 use crate::function::Argument;
-use crate::parameters::{Name, Parameters};
+use crate::parameters::{Parameter, Parameters};
 
 const USD: &str = "USD_MICROCENTS";
 
@@ -42,27 +42,30 @@ pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<(
 
 fn one(name: &str, value: &Expr) -> Result<()> {
     // Only known names are parsed.
-    let Some(parameter) = Name::of(name) else {
+    let Some(parameter) = Parameter::of(name) else {
         return Ok(());
     };
     match parameter {
-        Name::TtlMs => milliseconds(name, value, 1_000..=86_400_000),
-        Name::GracePeriodMs => milliseconds(name, value, 0..=60_000),
-        Name::ActionKind => text(name, value, 1..=64),
-        Name::ActionName => text(name, value, 1..=256),
-        Name::Tenant | Name::Workspace | Name::App | Name::Workflow | Name::Agent | Name::Toolset => {
-            level(name, value)
-        }
-        Name::ActionTags => tags(value),
-        Name::Dimensions => dimensions(value),
-        Name::DryRun => match literal(value) {
+        Parameter::TtlMs => milliseconds(name, value, 1_000..=86_400_000),
+        Parameter::GracePeriodMs => milliseconds(name, value, 0..=60_000),
+        Parameter::ActionKind => text(name, value, 1..=64),
+        Parameter::ActionName => text(name, value, 1..=256),
+        Parameter::Tenant
+        | Parameter::Workspace
+        | Parameter::App
+        | Parameter::Workflow
+        | Parameter::Agent
+        | Parameter::Toolset => level(name, value),
+        Parameter::ActionTags => tags(value),
+        Parameter::Dimensions => dimensions(value),
+        Parameter::DryRun => match literal(value) {
             Some(Lit::Bool(_)) | None => Ok(()),
             Some(_) => Err(wrong(
                 value,
                 "`dry_run` must be `true` or `false`, or an expression of type `bool`",
             )),
         },
-        Name::Client => match literal(value) {
+        Parameter::Client => match literal(value) {
             None => Ok(()),
             Some(_) => Err(wrong(
                 value,
@@ -70,13 +73,13 @@ fn one(name: &str, value: &Expr) -> Result<()> {
             )),
         },
         // Checked where their code is written.
-        Name::Estimate
-        | Name::Actual
-        | Name::ActualPerItem
-        | Name::Unit
-        | Name::OveragePolicy
-        | Name::UseEstimateIfActualNotProvided
-        | Name::Crate => Ok(()),
+        Parameter::Estimate
+        | Parameter::Actual
+        | Parameter::ActualPerItem
+        | Parameter::Unit
+        | Parameter::OveragePolicy
+        | Parameter::UseEstimateIfActualNotProvided
+        | Parameter::Crate => Ok(()),
     }
 }
 

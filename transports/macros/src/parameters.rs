@@ -11,7 +11,7 @@ use crate::closures;
 use crate::groups;
 use crate::nearest::nearest;
 
-/// The parameters by name.
+/// The parameters with their values.
 #[derive(Default)]
 pub(crate) struct Parameters {
     given: Vec<(Ident, Expr)>,
@@ -19,18 +19,18 @@ pub(crate) struct Parameters {
     pub(crate) path: Option<Path>,
 }
 
-macro_rules! names {
+macro_rules! parameters {
     ($($name:ident = $text:literal,)*) => {
-        /// The names of the parameters. A new one has to be added here, and the compiler then names the checks; the
+        /// A parameter. A new one has to be added here, and the compiler then names the checks; the
         /// code that it configures is in `configuration_code.rs`.
         #[derive(Clone, Copy)]
-        pub(crate) enum Name {
+        pub(crate) enum Parameter {
             $($name,)*
         }
 
         const NAMES: &[&str] = &[$($text),*];
 
-        impl Name {
+        impl Parameter {
             /// The parameter of this name, if there is one.
             pub(crate) fn of(text: &str) -> Option<Self> {
                 match text {
@@ -42,7 +42,7 @@ macro_rules! names {
     };
 }
 
-names! {
+parameters! {
     Estimate = "estimate",
     Actual = "actual",
     ActualPerItem = "actual_per_item",
