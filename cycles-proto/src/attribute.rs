@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::guarded::{NotCompleted, WithCyclesConfig};
 use crate::meter::Reading;
 use crate::models::{Amount, InvalidRequest, Unit};
 use crate::money::Usd;
 use crate::outcome::{Error, OperationKind};
+use crate::with_cycles_config::{NotCompleted, WithCyclesConfig};
 
 /// Converts into an amount: an integer in the given unit, an amount, or US dollars.
 #[diagnostic::on_unimplemented(

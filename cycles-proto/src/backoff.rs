@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::config::RetryPolicy;
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 
 /// The longest pause that a server gets if it asks for one: an hour.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);

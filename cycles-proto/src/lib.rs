@@ -14,14 +14,12 @@ mod api_key;
 pub mod attribute;
 mod backoff;
 pub mod config;
-pub mod guarded;
+pub mod idempotency;
 pub mod journal;
-pub mod keys;
 pub mod meter;
 pub mod models;
 pub mod money;
 pub mod outcome;
-mod path;
 mod reservation;
 pub mod session;
 mod settlement;
@@ -29,12 +27,15 @@ mod step;
 mod text;
 mod ticket;
 pub mod time;
+pub mod trace_parent;
+mod url_path;
 mod wire;
+pub mod with_cycles_config;
 
 pub use config::{ConfigError, CyclesConfig, CyclesConfigBuilder};
+pub use idempotency::Seed;
 #[doc(no_inline)]
 pub use journal::record;
-pub use keys::{Seed, TraceParent};
 pub use meter::Reading;
 pub use outcome::{
     ActionError, CallContext, Error, ErrorReply, Event, Failure, FailureKind, Flushed, InvalidCall,
@@ -43,6 +44,7 @@ pub use outcome::{
 pub use session::Session;
 pub use ticket::Ticket;
 pub use time::{Now, UnixMillis};
+pub use trace_parent::TraceParent;
 pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reader, Urgency};
 
 /// The parts of a [`Session`], for tests and fuzz targets. They may change in any release.
@@ -51,7 +53,7 @@ pub use wire::{Answer, Call, Operation, Progress, RawRequest, RawResponse, Reade
 pub mod parts {
     pub use crate::outcome::Unsuccessful;
     pub use crate::reservation::schedule;
-    pub use crate::reservation::{Reservation, Told};
+    pub use crate::reservation::{Reservation, Results};
     pub use crate::session::replay::{AT_A_TIME, Replay, Replayer, Tally};
     pub use crate::settlement::Settlement;
     pub use crate::step::Step;

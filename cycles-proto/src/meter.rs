@@ -1,9 +1,9 @@
 //! The meter of a stream: counts what its items consume, and decides how its reservation ends.
 
-use crate::guarded::CommitNotes;
 use crate::models::{Amount, CommitRequest, CyclesMetrics, JsonObject, Unit};
 use crate::outcome::{InvalidCommit, ReleaseReason};
 use crate::time::Now;
+use crate::with_cycles_config::CommitNotes;
 
 /// What one item of a stream says about the cost of the stream.
 ///

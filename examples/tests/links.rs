@@ -62,8 +62,7 @@ fn every_path_in_the_architecture_page_is_written_out_and_exists() {
     let table = text.split("## Where would I change").nth(1).unwrap();
     let rows: Vec<_> = table
         .lines()
-        .filter(|line| line.starts_with("| "))
-        .skip(1)
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| question"))
         .collect();
     assert!(rows.len() >= 20, "{} questions", rows.len());
     for row in rows {

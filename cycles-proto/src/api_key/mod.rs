@@ -1,6 +1,6 @@
 //! The API key, which only the server may see.
 
-mod spelled;
+mod escaped;
 
 use core::fmt;
 use std::borrow::Cow;
@@ -48,7 +48,7 @@ impl ApiKey {
     /// Whether the bytes contain the key, or may contain it escaped. The key is ASCII, so the bytes around it need not
     /// be text.
     fn may_be_in(&self, bytes: &[u8]) -> bool {
-        spelled::has_escapes(bytes) || self.0.finder.find(bytes).is_some()
+        escaped::has_escapes(bytes) || self.0.finder.find(bytes).is_some()
     }
 
     /// Removes the key from outside text that will be shown: servers and proxies that echo requests put it into headers
@@ -59,7 +59,7 @@ impl ApiKey {
         }
         let mut clean = String::new();
         let mut kept = 0;
-        while let Some(found) = spelled::find(text, kept, self.expose()) {
+        while let Some(found) = escaped::find(text, kept, self.expose()) {
             clean.push_str(&text[kept..found.start]);
             clean.push_str(REDACTED);
             kept = found.end;

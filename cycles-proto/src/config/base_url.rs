@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Uri;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
-use super::{ConfigError, copied};
+use super::{ConfigError, pasted};
 
 /// The server's address. The text is kept exactly as given, because the name of the journal's partition depends on it.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl BaseUrl {
         if given.is_empty() {
             return Err(ConfigError::BaseUrl("is empty"));
         }
-        if let Some(problem) = copied::along_with(&given) {
+        if let Some(problem) = pasted::along_with(&given) {
             return Err(ConfigError::BaseUrl(problem));
         }
         if given.contains('$') || has_windows_variable(&given) {
@@ -154,7 +154,7 @@ fn is_a_page(segment: &str) -> bool {
 
 /// Whether it contains `%NAME%`. Percent-encoded text never ends in a `%`.
 fn has_windows_variable(given: &str) -> bool {
-    given.split(['/', ':', '.']).any(copied::is_windows_variable)
+    given.split(['/', ':', '.']).any(pasted::is_windows_variable)
 }
 
 impl fmt::Debug for BaseUrl {

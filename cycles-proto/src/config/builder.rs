@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::path::PathBuf;
 
 use super::{ConfigError, CyclesConfig, RetryPolicy, Settings};
-use crate::keys::TraceParent;
+use crate::trace_parent::TraceParent;
 
 /// Builds a [`CyclesConfig`]; [`build`](Self::build) validates the settings.
 #[derive(Clone)]

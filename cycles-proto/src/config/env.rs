@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::{ConfigError, CyclesConfig, copied};
+use super::{ConfigError, CyclesConfig, pasted};
 
 /// The names of the variables, without the prefix.
 pub(super) const NAMES: [&str; 18] = [
@@ -82,7 +82,7 @@ impl CyclesConfig {
         };
         let base_url = vars.required("BASE_URL")?;
         let api_key = vars.required("API_KEY")?;
-        if let Some(problem) = copied::as_an_example(&api_key) {
+        if let Some(problem) = pasted::as_an_example(&api_key) {
             return Err(vars.malformed("API_KEY", problem));
         }
         let mut builder = Self::builder(api_key, base_url);
@@ -142,7 +142,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
     /// The name of one of the subject's levels.
     fn name_in(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let text = self.text(name)?;
-        match text.as_deref().and_then(copied::along_with) {
+        match text.as_deref().and_then(pasted::along_with) {
             Some(problem) => Err(self.malformed(name, problem)),
             None => Ok(text),
         }
@@ -154,7 +154,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
             return Ok(None);
         };
         let text = path.to_string_lossy();
-        match copied::along_with_directory(&text) {
+        match pasted::along_with_directory(&text) {
             Some(problem) => Err(self.malformed(name, problem)),
             None => Ok(Some(path.into())),
         }
@@ -214,7 +214,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<'_, F> {
     ) -> Result<(), ConfigError> {
         if let Some(text) = self.text(name)? {
             let text = text.trim();
-            let parsed = match copied::along_with(text) {
+            let parsed = match pasted::along_with(text) {
                 Some(problem) => Err(problem.to_owned()),
                 None => parse(text),
             };

@@ -2,8 +2,8 @@
 
 mod base_url;
 mod builder;
-mod copied;
 mod env;
+mod pasted;
 mod settings;
 
 use core::fmt;
@@ -14,8 +14,8 @@ pub use crate::api_key::{ApiKey, GivenKey};
 pub use builder::CyclesConfigBuilder;
 pub use settings::Settings;
 
-use crate::keys::TraceParent;
 use crate::models::{InvalidRequest, Subject};
+use crate::trace_parent::TraceParent;
 use base_url::BaseUrl;
 use http::HeaderValue;
 
@@ -280,7 +280,7 @@ impl fmt::Debug for CyclesConfig {
 
 /// Parses the key.
 fn parse_key(text: &str) -> Result<ApiKey, ConfigError> {
-    let problem = copied::along_with_key(text);
+    let problem = pasted::along_with_key(text);
     problem
         .map_or_else(|| ApiKey::parse(text), Err)
         .map_err(ConfigError::ApiKey)

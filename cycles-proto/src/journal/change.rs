@@ -6,12 +6,11 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 
 use super::file::{File, Files, LOOKS};
-use super::op::FileOp;
+use super::op::{FileOp, OpFailure};
 use super::procedure::Next;
 use super::record::{JournalRecord, RecordId, file_name, legacy_file_name, waiting_file_name};
-use super::scan::Failure;
-use super::seen::Seen;
-use super::temp::{Temp, remove_superseded};
+use super::second_costs_seen::Seen;
+use super::temporary_file::{Temp, remove_superseded};
 use super::write::JournalWrite;
 use crate::outcome::{Aside, StoreFailure};
 
@@ -30,7 +29,7 @@ pub struct Changed {
 #[non_exhaustive]
 pub struct ChangeFailure {
     /// What failed.
-    pub why: Failure,
+    pub why: OpFailure,
     /// What the failure means for the cost.
     pub consequence: &'static str,
     /// Whether the change was made anyway, so that only a crash of the machine could undo it.
@@ -66,7 +65,7 @@ pub fn change<'a>(
     })
 }
 
-async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, Failure> {
+async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, OpFailure> {
     let home = OsString::from(file_name(record.reservation_id()));
     prepare(files).await?;
     let result = match write(files, &home, record).await {
@@ -77,7 +76,7 @@ async fn put(files: &Files<'_>, record: &JournalRecord) -> Result<Changed, Failu
         }
         result => result,
     };
-    let waits = result.map_err(|cause| Failure::of("write the record", &home, cause))?;
+    let waits = result.map_err(|cause| OpFailure::of("write the record", &home, cause))?;
     Ok(Changed {
         waiting: waits.then(|| (record.id().clone(), true)).into_iter().collect(),
         needs_sync: true,
@@ -112,14 +111,14 @@ async fn place(files: &Files<'_>, temp: &mut Temp, home: &OsStr, id: &RecordId) 
 
 /// Removes the record, including one that was set aside as stale and settled by force, one that waits, and one under
 /// an outdated name.
-async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Result<Changed, Failure> {
+async fn remove(files: &Files<'_>, id: &RecordId, next: Option<RecordId>) -> Result<Changed, OpFailure> {
     for name in places(id).into_iter().chain(stale(id)) {
         let removed = match Temp::take(files, &name, id).await {
             Ok(Some(temp)) => temp.remove(files).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
-        removed.map_err(|cause| Failure::of("remove the record", &name, cause))?;
+        removed.map_err(|cause| OpFailure::of("remove the record", &name, cause))?;
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
@@ -134,7 +133,7 @@ async fn set_aside(
     record: &JournalRecord,
     aside: Aside,
     next: Option<RecordId>,
-) -> Result<Changed, Failure> {
+) -> Result<Changed, OpFailure> {
     prepare(files).await?;
     let id = record.id();
     let names = aside.file_names(id).map(OsString::from);
@@ -148,7 +147,7 @@ async fn set_aside(
             Ok(None) => Ok(false),
             Err(error) => Err(error),
         };
-        is_kept |= moved.map_err(|cause| Failure::of("set aside the record", &from, cause))?;
+        is_kept |= moved.map_err(|cause| OpFailure::of("set aside the record", &from, cause))?;
     }
     // Another process may have set it aside before.
     if !is_kept && !is_at_one(files, &names, id).await {
@@ -157,7 +156,7 @@ async fn set_aside(
             Ok(temp) => keep_as(files, temp, &names, id).await,
             Err(error) => Err(error),
         };
-        written.map_err(|cause| Failure::of("write the record", &names[0], cause))?;
+        written.map_err(|cause| OpFailure::of("write the record", &names[0], cause))?;
     }
     Ok(Changed {
         waiting: bring_forward(files, id, next).await,
@@ -211,9 +210,9 @@ async fn bring_forward(files: &Files<'_>, ended: &RecordId, next: Option<RecordI
     waiting
 }
 
-async fn prepare(files: &Files<'_>) -> Result<(), Failure> {
+async fn prepare(files: &Files<'_>) -> Result<(), OpFailure> {
     let prepared = files.done(FileOp::Prepare).await;
-    prepared.map_err(|cause| Failure::of_directory("use", cause))
+    prepared.map_err(|cause| OpFailure::of_directory("use", cause))
 }
 
 /// The names that the record of an unsettled cost may have, the record proper first.
@@ -243,7 +242,7 @@ impl ChangeFailure {
     /// Creates the failure of a change that was made, but whose sync failed.
     pub fn not_durable(cause: io::Error) -> Self {
         Self {
-            why: Failure::of_directory("sync", cause),
+            why: OpFailure::of_directory("sync", cause),
             consequence: "The record is written, but it may be lost if the machine crashes",
             is_made: true,
         }
@@ -251,7 +250,7 @@ impl ChangeFailure {
 
     /// Converts into the report for the state machine that asked for the change. `describe` puts the failed operation
     /// into words, because the driver knows the path of the directory and what to do about the error.
-    pub fn into_store_failure<D: fmt::Display>(self, describe: impl FnOnce(Failure) -> D) -> StoreFailure {
+    pub fn into_store_failure<D: fmt::Display>(self, describe: impl FnOnce(OpFailure) -> D) -> StoreFailure {
         StoreFailure {
             message: format!("{}. {}", describe(self.why), self.consequence),
             is_made: self.is_made,

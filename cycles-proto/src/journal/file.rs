@@ -2,10 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::op::{FileOp, Found, How, Looks, Outcome, with_room_for_more};
+use super::op::{FileOp, Found, How, Looks, OpOutcome};
 use super::procedure::Mailbox;
 use super::record::{InvalidRecord, JournalRecord, RecordId};
 
@@ -45,7 +44,7 @@ impl<'a> Files<'a> {
             name: name.to_owned(),
         };
         let found = match self.mailbox.ask(op).await {
-            Ok(Outcome::Found(found)) => found,
+            Ok(OpOutcome::Found(found)) => found,
             Ok(_) => return Err(unexpected()),
             // The outdated name of a reservation with a long id may be too long for a file.
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => Found::Nothing,
@@ -70,7 +69,7 @@ impl<'a> Files<'a> {
         let op = FileOp::Look {
             name: name.to_owned(),
         };
-        let Outcome::Looks(looks) = self.mailbox.ask(op).await? else {
+        let OpOutcome::Looks(looks) = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         Ok(looks)
@@ -87,7 +86,7 @@ impl<'a> Files<'a> {
     }
 
     async fn names(&self, op: FileOp) -> io::Result<Vec<OsString>> {
-        let Outcome::Names(mut names) = self.mailbox.ask(op).await? else {
+        let OpOutcome::Names(mut names) = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         names.sort();
@@ -96,16 +95,16 @@ impl<'a> Files<'a> {
 
     /// Writes or takes a file, and returns its temporary name.
     pub(super) async fn temporary(&self, op: FileOp) -> io::Result<OsString> {
-        let Outcome::Name(name) = self.mailbox.ask(op).await? else {
+        let OpOutcome::Name(name) = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         Ok(name)
     }
 
-    pub(super) async fn is_at_work(&self, process: u32, number: Option<u32>) -> bool {
-        let op = FileOp::IsAtWork { process, number };
+    pub(super) async fn is_writer_alive(&self, process: u32, number: Option<u32>) -> bool {
+        let op = FileOp::IsWriterAlive { process, number };
         // If that cannot be determined, it may be.
-        !matches!(self.mailbox.ask(op).await, Ok(Outcome::IsSo(false)))
+        !matches!(self.mailbox.ask(op).await, Ok(OpOutcome::IsSo(false)))
     }
 
     pub(super) async fn rename(&self, from: &OsStr, to: &OsStr, how: How) -> io::Result<()> {
@@ -131,7 +130,7 @@ impl<'a> Files<'a> {
     }
 
     pub(super) async fn done(&self, op: FileOp) -> io::Result<()> {
-        let Outcome::Done = self.mailbox.ask(op).await? else {
+        let OpOutcome::Done = self.mailbox.ask(op).await? else {
             return Err(unexpected());
         };
         Ok(())
@@ -160,48 +159,12 @@ impl<'a> Files<'a> {
 
     /// Does the same on file systems without a rename that refuses to replace a file. For a moment, another process can
     /// still take the name.
-    async fn move_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
+    pub(super) async fn move_if_free(&self, from: &OsStr, to: &OsStr) -> io::Result<bool> {
         if matches!(self.look(to).await, Ok(Some(_))) {
             return Ok(false);
         }
         self.rename(from, to, How::Replace).await.map(|()| true)
     }
-
-    /// Sets aside a file that was called `was`, as `<stem>.corrupt`, with a number if that name is taken: it may be a
-    /// cost. Returns the new name, or `None` if the file is gone.
-    pub(super) async fn call_corrupt(&self, name: &OsStr, was: &OsStr) -> io::Result<Option<OsString>> {
-        let stem = Path::new(was).file_stem().unwrap_or_default();
-        for number in 1..=MOST_OF_A_NAME {
-            let free = corrupt_name(stem, number);
-            let moved = match self.rename(name, &free, How::UnlessTaken).await {
-                Ok(()) => Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-                // Unlike a hard link, a rename cannot succeed for two processes at the same time.
-                Err(_) => self.move_if_free(name, &free).await,
-            };
-            match moved {
-                Ok(true) => return Ok(Some(free)),
-                Ok(false) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::Error::other(
-            "too many files of that name have already been set aside",
-        ))
-    }
-}
-
-const MOST_OF_A_NAME: u32 = 100;
-
-fn corrupt_name(stem: &OsStr, number: u32) -> OsString {
-    let mut name = with_room_for_more(stem);
-    if number > 1 {
-        name.push(format!(".{number}"));
-    }
-    name.push(".corrupt");
-    name
 }
 
 /// The error for a driver that returns the wrong kind of outcome.

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 
-use super::op::{Answer, FileOp, Found, How, LONGEST_NAME, Looks, Outcome, Temporary};
+use super::op::{FileOp, Found, How, LONGEST_NAME, Looks, OpOutcome, OpResult, Temporary};
 
 /// A directory in memory. Clones are independent, so a clone can serve as the state that a crash leaves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,21 +88,21 @@ impl Memory {
     ///
     /// # Errors
     /// The same errors as a disk, in the same cases.
-    pub fn execute(&mut self, process: u32, op: FileOp) -> Answer {
+    pub fn execute(&mut self, process: u32, op: FileOp) -> OpResult {
         if op.names().any(|name| name.len() > LONGEST_NAME) {
             return Err(ErrorKind::InvalidFilename.into());
         }
         match op {
-            FileOp::Prepare | FileOp::Sync => Ok(Outcome::Done),
-            FileOp::List { beside: None } => Ok(Outcome::Names(self.files.keys().cloned().collect())),
+            FileOp::Prepare | FileOp::Sync => Ok(OpOutcome::Done),
+            FileOp::List { beside: None } => Ok(OpOutcome::Names(self.files.keys().cloned().collect())),
             FileOp::List { beside: Some(_) } => Err(ErrorKind::NotFound.into()),
-            FileOp::Neighbours => Ok(Outcome::Names(Vec::new())),
-            FileOp::Look { name } => Ok(Outcome::Looks(self.files.get(&name).map(|file| Looks {
+            FileOp::Neighbours => Ok(OpOutcome::Names(Vec::new())),
+            FileOp::Look { name } => Ok(OpOutcome::Looks(self.files.get(&name).map(|file| Looks {
                 is_file: file.bytes.is_some(),
                 written: self.now.checked_sub(file.written),
                 changed: self.now.checked_sub(file.changed),
             }))),
-            FileOp::Read { name } => Ok(Outcome::Found(match self.files.get(&name) {
+            FileOp::Read { name } => Ok(OpOutcome::Found(match self.files.get(&name) {
                 None => Found::Nothing,
                 Some(File { bytes: None, .. }) => Found::NoFile,
                 Some(File {
@@ -112,11 +112,11 @@ impl Memory {
             FileOp::Write { name, bytes } => {
                 let name = self.temporary(Temporary::Written, &name, process);
                 self.insert(name.clone(), bytes);
-                Ok(Outcome::Name(name))
+                Ok(OpOutcome::Name(name))
             }
             FileOp::Take { name } => {
                 let taken = self.temporary(Temporary::Taken, &name, process);
-                self.rename(&name, taken.clone()).map(|_| Outcome::Name(taken))
+                self.rename(&name, taken.clone()).map(|_| OpOutcome::Name(taken))
             }
             FileOp::Rename {
                 how: How::UnlessTaken,
@@ -135,7 +135,7 @@ impl Memory {
                     if let (Some(replaced), How::Exchange) = (self.rename(&from, to)?, how) {
                         self.files.insert(from, replaced);
                     }
-                    Ok(Outcome::Done)
+                    Ok(OpOutcome::Done)
                 }
             },
             FileOp::Link { from, to } => match self.files.get(&from).cloned() {
@@ -143,7 +143,7 @@ impl Memory {
                 Some(_) if self.files.contains_key(&to) => Err(ErrorKind::AlreadyExists.into()),
                 Some(file) => {
                     self.files.insert(to, file);
-                    Ok(Outcome::Done)
+                    Ok(OpOutcome::Done)
                 }
             },
             FileOp::Remove { name } => match self.files.get(&name) {
@@ -151,10 +151,10 @@ impl Memory {
                 Some(File { bytes: None, .. }) => Err(ErrorKind::IsADirectory.into()),
                 Some(File { bytes: Some(_), .. }) => {
                     self.files.remove(&name);
-                    Ok(Outcome::Done)
+                    Ok(OpOutcome::Done)
                 }
             },
-            FileOp::IsAtWork { .. } => Ok(Outcome::IsSo(true)),
+            FileOp::IsWriterAlive { .. } => Ok(OpOutcome::IsSo(true)),
         }
     }
 

@@ -23,9 +23,11 @@
 //! | `.json` | a cost to settle: `v2-<sha256 of the reservation's id>.json`, and older names | every SDK |
 //! | `.waiting` | a second cost of a reservation, under another key or of another amount | this SDK |
 //! | `.stale`, `.rejected` | a cost that is no longer sent: see [`Aside`] | a person |
-//! | `.corrupt` | not a record, or one of a newer format | a person |
+//! | `.corrupt` | quarantined: not a record, or one of a newer format | a person |
 //! | `.tmp` | a file that is being written | every SDK, which removes old ones |
 //! | `.taken` | a file that is being renamed | this SDK |
+//!
+//! *Set aside* means `.stale` or `.rejected`: a record that the client stops sending. *Quarantined* means `.corrupt`.
 //!
 //! # Invariants
 //!
@@ -36,25 +38,27 @@
 //!   steps. If it has none, two processes could take the same name at the same moment.
 
 mod change;
+mod dead_writer;
 mod file;
+mod found_records;
 mod memory;
 mod op;
 mod procedure;
-mod reading;
+mod quarantine;
 pub mod record;
 mod scan;
-mod seen;
-mod temp;
+mod second_costs_seen;
+mod temporary_file;
 mod write;
 
 pub use self::change::{ChangeFailure, Changed, change};
+pub use self::found_records::{FoundRecords, read};
 pub use self::memory::{Lacks, Memory};
-pub use self::op::{Answer, FileOp, Found, How, Looks, Outcome, Temporary};
+pub use self::op::{FileOp, Found, How, Looks, OpFailure, OpOutcome, OpResult, Temporary};
 pub use self::procedure::{Next, Paused};
-pub use self::reading::{Reading, read};
 pub use self::record::{JournalRecord, RecordId};
-pub use self::scan::{Failure, Problem, Scan, SetAside, scan, set_aside};
-pub use self::seen::Seen;
+pub use self::scan::{Problem, Scan, SetAside, scan, set_aside};
+pub use self::second_costs_seen::Seen;
 pub use self::write::{JournalWrite, STORE_DEADLINE};
 pub use crate::outcome::{Aside, StoreFailure};
 

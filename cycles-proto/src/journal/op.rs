@@ -9,28 +9,28 @@ use bytes::Bytes;
 /// An operation in the directory. All names are names of files in it, and never lead out of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FileOp {
-    /// Create the directory if it does not exist, and check that it may be used: [`Outcome::Done`].
+    /// Create the directory if it does not exist, and check that it may be used: [`OpOutcome::Done`].
     Prepare,
-    /// List all names in the directory, or in the neighbouring directory of this name: [`Outcome::Names`].
+    /// List all names in the directory, or in the neighbouring directory of this name: [`OpOutcome::Names`].
     List {
         /// The neighbouring directory to list instead.
         beside: Option<OsString>,
     },
-    /// List the names of the neighbouring directories: [`Outcome::Names`].
+    /// List the names of the neighbouring directories: [`OpOutcome::Names`].
     Neighbours,
-    /// Look at a name without opening it: [`Outcome::Looks`].
+    /// Look at a name without opening it: [`OpOutcome::Looks`].
     Look {
         /// The name.
         name: OsString,
     },
     /// Read a file, but no more of it than proves that it is larger than [any record](super::JournalRecord::LARGEST):
-    /// [`Outcome::Found`]. Open only a regular file under this very name, and read it only if its owner is that of the
+    /// [`OpOutcome::Found`]. Open only a regular file under this very name, and read it only if its owner is that of the
     /// directory.
     Read {
         /// The name.
         name: OsString,
     },
-    /// Write a new file under a unique [temporary name](Temporary), and sync it to the disk: [`Outcome::Name`]. If
+    /// Write a new file under a unique [temporary name](Temporary), and sync it to the disk: [`OpOutcome::Name`]. If
     /// that fails, leave nothing behind.
     Write {
         /// The name that it will get later.
@@ -38,12 +38,12 @@ pub enum FileOp {
         /// The content.
         bytes: Bytes,
     },
-    /// Rename a file to a unique [temporary name](Temporary): [`Outcome::Name`].
+    /// Rename a file to a unique [temporary name](Temporary): [`OpOutcome::Name`].
     Take {
         /// Its present name.
         name: OsString,
     },
-    /// Rename a file: [`Outcome::Done`].
+    /// Rename a file: [`OpOutcome::Done`].
     Rename {
         /// Its present name.
         from: OsString,
@@ -52,26 +52,26 @@ pub enum FileOp {
         /// What to do with a file that has the new name.
         how: How,
     },
-    /// Add a second name to a file unless that name is taken: [`Outcome::Done`].
+    /// Add a second name to a file unless that name is taken: [`OpOutcome::Done`].
     Link {
         /// Its name.
         from: OsString,
         /// Its second name.
         to: OsString,
     },
-    /// Remove a file: [`Outcome::Done`].
+    /// Remove a file: [`OpOutcome::Done`].
     Remove {
         /// Its name.
         name: OsString,
     },
-    /// Check whether a process may still be using its temporary file with this number: [`Outcome::IsSo`].
-    IsAtWork {
+    /// Check whether a process may still be using its temporary file with this number: [`OpOutcome::IsSo`].
+    IsWriterAlive {
         /// The process.
         process: u32,
         /// The process's number for the file.
         number: Option<u32>,
     },
-    /// Make all earlier renames durable: [`Outcome::Done`]. One sync may serve many changes.
+    /// Make all earlier renames durable: [`OpOutcome::Done`]. One sync may serve many changes.
     Sync,
 }
 
@@ -79,9 +79,11 @@ impl FileOp {
     /// The names of files in the operation.
     pub(super) fn names(&self) -> impl Iterator<Item = &OsStr> {
         let (first, second) = match self {
-            Self::Prepare | Self::Neighbours | Self::Sync | Self::List { .. } | Self::IsAtWork { .. } => {
-                (None, None)
-            }
+            Self::Prepare
+            | Self::Neighbours
+            | Self::Sync
+            | Self::List { .. }
+            | Self::IsWriterAlive { .. } => (None, None),
             // The file is written under a temporary name, not under this one.
             Self::Write { .. } => (None, None),
             Self::Look { name } | Self::Read { name } | Self::Take { name } | Self::Remove { name } => {
@@ -108,11 +110,11 @@ pub enum How {
 /// [`AlreadyExists`](io::ErrorKind::AlreadyExists), [`InvalidFilename`](io::ErrorKind::InvalidFilename) for a name
 /// that is not possible here, and [`Unsupported`](io::ErrorKind::Unsupported) for an operation that this file system
 /// does not have.
-pub type Answer = io::Result<Outcome>;
+pub type OpResult = io::Result<OpOutcome>;
 
 /// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub enum OpOutcome {
     /// The operation is done.
     Done,
     /// The operation is done, and the file now has this name.
@@ -188,6 +190,41 @@ impl Temporary {
         match self {
             Self::Written => ".tmp",
             Self::Taken => ".taken",
+        }
+    }
+}
+
+/// A failed operation for which there is no alternative.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {}: {cause}", shown(.file.as_deref()))]
+#[non_exhaustive]
+pub struct OpFailure {
+    /// The attempted operation, worded to precede the file.
+    pub attempt: &'static str,
+    /// The file; `None` for the directory itself.
+    pub file: Option<OsString>,
+    /// The system's error.
+    pub cause: io::Error,
+}
+
+fn shown(file: Option<&OsStr>) -> String {
+    file.map_or_else(|| "the directory".to_owned(), |file| format!("{file:?}"))
+}
+
+impl OpFailure {
+    pub(super) fn of(attempt: &'static str, file: &OsStr, cause: io::Error) -> Self {
+        Self {
+            attempt,
+            file: Some(file.to_owned()),
+            cause,
+        }
+    }
+
+    pub(super) fn of_directory(attempt: &'static str, cause: io::Error) -> Self {
+        Self {
+            attempt,
+            file: None,
+            cause,
         }
     }
 }

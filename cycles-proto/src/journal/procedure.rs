@@ -9,7 +9,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::op::{Answer, FileOp};
+use super::op::{FileOp, OpResult};
 
 /// The next step of a procedure.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ enum Message {
     #[default]
     Nothing,
     Op(FileOp),
-    Answer(Answer),
+    OpResult(OpResult),
 }
 
 impl<'a, T> Next<'a, T> {
@@ -56,7 +56,7 @@ impl<'a, T> Next<'a, T> {
     }
 
     /// Runs the procedure to its end.
-    pub fn run(self, mut execute: impl FnMut(FileOp) -> Answer) -> T {
+    pub fn run(self, mut execute: impl FnMut(FileOp) -> OpResult) -> T {
         let mut next = self;
         loop {
             match next {
@@ -69,8 +69,8 @@ impl<'a, T> Next<'a, T> {
 
 impl<'a, T> Paused<'a, T> {
     /// Continues with the result of the operation.
-    pub fn resume(self, answer: Answer) -> Next<'a, T> {
-        self.mailbox.put(Message::Answer(answer));
+    pub fn resume(self, answer: OpResult) -> Next<'a, T> {
+        self.mailbox.put(Message::OpResult(answer));
         self.go_on()
     }
 
@@ -93,7 +93,7 @@ impl<'a, T> Paused<'a, T> {
 
 impl Mailbox {
     /// Asks for an operation, and waits for its result.
-    pub(super) fn ask(&self, op: FileOp) -> impl Future<Output = Answer> {
+    pub(super) fn ask(&self, op: FileOp) -> impl Future<Output = OpResult> {
         let mut op = Some(op);
         poll_fn(move |_| match op.take() {
             Some(op) => {
@@ -101,7 +101,7 @@ impl Mailbox {
                 Poll::Pending
             }
             None => match self.take() {
-                Message::Answer(answer) => Poll::Ready(answer),
+                Message::OpResult(answer) => Poll::Ready(answer),
                 Message::Nothing | Message::Op(_) => Poll::Pending,
             },
         })

@@ -1,4 +1,4 @@
-//! The scan of a directory: finds the records to settle among all other files.
+//! The scan of a directory: decides which files are records to settle, which are left behind and which are corrupt.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,11 +7,13 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::dead_writer::is_writer_dead;
 use super::file::{File, Files};
-use super::op::{FileOp, Looks, Temporary};
+use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::procedure::Next;
+use super::quarantine::quarantine;
 use super::record::{InvalidRecord, JournalRecord, RecordId, file_name, waiting_file_name};
-use super::temp::{Temp, has_ending, is_abandoned, quarantine, remove_superseded, was_taken};
+use super::temporary_file::{Temp, has_ending, remove_superseded, was_taken};
 use crate::outcome::Aside;
 
 /// The result of a scan. Files are given by name, or by path after [`within`](Self::within).
@@ -52,38 +54,25 @@ pub struct SetAside {
     pub record: Option<JournalRecord>,
 }
 
-/// A failed operation for which there is no alternative.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {attempt} {}: {cause}", shown(.file.as_deref()))]
-#[non_exhaustive]
-pub struct Failure {
-    /// The attempted operation, worded to precede the file.
-    pub attempt: &'static str,
-    /// The file; `None` for the directory itself.
-    pub file: Option<OsString>,
-    /// The system's error.
-    pub cause: io::Error,
-}
-
 /// Finds the records to settle. Files that are not records are renamed to `.corrupt` and reported. Records under old
 /// names get their new ones, and a record that waited for another cost of its reservation gets the reservation's name
 /// once it is free. A complete record that a dead writer left behind is used; its other temporary files are removed
 /// after an hour. Records of addresses other than `base_url` are left alone.
 ///
 /// Pass the result to [`Seen::note_scan`](super::Seen::note_scan).
-pub fn scan(base_url: &str) -> Next<'_, Result<Scan, Failure>> {
+pub fn scan(base_url: &str) -> Next<'_, Result<Scan, OpFailure>> {
     Next::of(move |mailbox| async move { look_through(&Files::new(mailbox, base_url)).await })
 }
 
 /// Lists the records that were set aside for this reason, by name.
-pub fn set_aside(base_url: &str, reason: Aside) -> Next<'_, Result<Vec<SetAside>, Failure>> {
+pub fn set_aside(base_url: &str, reason: Aside) -> Next<'_, Result<Vec<SetAside>, OpFailure>> {
     Next::of(move |mailbox| async move { kept(&Files::new(mailbox, base_url), reason).await })
 }
 
 /// The age at which a temporary file that is not a record is removed, the same in every SDK.
 const STALE: Duration = Duration::from_secs(3600);
 
-pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
+pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, OpFailure> {
     let mut scan = Scanning {
         files,
         found: Scan::default(),
@@ -118,7 +107,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
     }
     if scan.has_moved {
         let synced = files.done(FileOp::Sync).await;
-        synced.map_err(|cause| Failure::of_directory("sync", cause))?;
+        synced.map_err(|cause| OpFailure::of_directory("sync", cause))?;
     }
     let mut found = scan.found;
     found
@@ -127,7 +116,7 @@ pub(super) async fn look_through(files: &Files<'_>) -> Result<Scan, Failure> {
     Ok(found)
 }
 
-pub(super) async fn kept(files: &Files<'_>, reason: Aside) -> Result<Vec<SetAside>, Failure> {
+pub(super) async fn kept(files: &Files<'_>, reason: Aside) -> Result<Vec<SetAside>, OpFailure> {
     let mut kept = Vec::new();
     for name in names(files, &[&format!(".{}", reason.ending())]).await? {
         let record = match files.read(&name).await {
@@ -143,10 +132,10 @@ pub(super) async fn kept(files: &Files<'_>, reason: Aside) -> Result<Vec<SetAsid
 }
 
 /// The names with these endings, in order; empty if there is no directory.
-async fn names(files: &Files<'_>, endings: &[&str]) -> Result<Vec<OsString>, Failure> {
+async fn names(files: &Files<'_>, endings: &[&str]) -> Result<Vec<OsString>, OpFailure> {
     let mut names = match files.list(None).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        result => result.map_err(|cause| Failure::of_directory("read", cause))?,
+        result => result.map_err(|cause| OpFailure::of_directory("read", cause))?,
     };
     names.retain(|name| endings.iter().any(|ending| has_ending(name, ending)));
     Ok(names)
@@ -315,13 +304,13 @@ impl Scanning<'_> {
         let Some(age) = age(temp, looks) else { return };
         let cleaned = match self.files.read(temp).await {
             Ok(File::Record(record)) if self.files.is_ours(&record) => {
-                if is_abandoned(self.files, temp, age).await {
+                if is_writer_dead(self.files, temp, age).await {
                     self.bring_home(temp, *record).await;
                 }
                 return;
             }
             Ok(File::Invalid(invalid)) if was_taken(temp) => {
-                if is_abandoned(self.files, temp, age).await {
+                if is_writer_dead(self.files, temp, age).await {
                     self.quarantine(temp, invalid).await;
                 }
                 return;
@@ -384,28 +373,6 @@ impl SetAside {
         Self {
             path: directory.join(self.path),
             ..self
-        }
-    }
-}
-
-fn shown(file: Option<&OsStr>) -> String {
-    file.map_or_else(|| "the directory".to_owned(), |file| format!("{file:?}"))
-}
-
-impl Failure {
-    pub(super) fn of(attempt: &'static str, file: &OsStr, cause: io::Error) -> Self {
-        Self {
-            attempt,
-            file: Some(file.to_owned()),
-            cause,
-        }
-    }
-
-    pub(super) fn of_directory(attempt: &'static str, cause: io::Error) -> Self {
-        Self {
-            attempt,
-            file: None,
-            cause,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{InvalidRequest, not_blank};
+use super::field_checks::{InvalidRequest, not_blank};
 
 /// An action that spends budget (schema `Action`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Action {
             return Err(InvalidRequest::new("action.tags", problem));
         }
         for (index, tag) in tags.iter().enumerate() {
-            super::limits::length(&format!("action.tags[{index}]"), tag, 0, 64)?;
+            super::field_checks::length(&format!("action.tags[{index}]"), tag, 0, 64)?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::decode::object;
-use super::limits::{InvalidRequest, within};
+use super::field_checks::{InvalidRequest, within};
 use super::open_enum::open_enum;
 
 open_enum! {

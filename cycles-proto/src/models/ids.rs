@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::limits::{InvalidRequest, length};
+use super::field_checks::{InvalidRequest, length};
 
 /// Declares a string newtype. It is checked when it is sent, not when it is created, so that request builders stay
 /// infallible and any id that a server returns is kept.

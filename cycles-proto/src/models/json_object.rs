@@ -6,7 +6,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::{RawValue, Value, to_raw_value};
 
-use super::limits::{InvalidRequest, MAX_NESTING};
+use super::field_checks::{InvalidRequest, MAX_NESTING};
 
 /// A JSON object that keeps the order of its members and the spelling of their values.
 ///

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::field_checks::{InvalidRequest, length, within};
 use super::json_object::JsonObject;
-use super::limits::{InvalidRequest, length, within};
 
 /// The metrics of a commit or an event (schema `StandardMetrics`).
 ///

@@ -14,9 +14,9 @@ mod caps;
 mod codes;
 mod decode;
 mod evidence;
+mod field_checks;
 mod ids;
 mod json_object;
-mod limits;
 mod metrics;
 mod open_enum;
 mod params;
@@ -40,9 +40,9 @@ pub use codes::{
 pub use evidence::{
     CyclesEvidenceEnvelope, CyclesEvidenceJwk, CyclesEvidenceJwks, CyclesEvidenceRef, ReservationEvidence,
 };
+pub use field_checks::InvalidRequest;
 pub use ids::{EventId, EvidenceId, IdempotencyKey, ReservationId};
 pub use json_object::JsonObject;
-pub use limits::InvalidRequest;
 pub use metrics::CyclesMetrics;
 pub use params::{
     BalanceParams, ListReservationsParams, ReservationField, ReservationSortKey, SortDirection,

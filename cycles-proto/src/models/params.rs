@@ -4,8 +4,8 @@ use core::fmt::Display;
 
 use super::balance::BalanceResponse;
 use super::codes::ReservationStatus;
+use super::field_checks::{InvalidRequest, length, within};
 use super::ids::IdempotencyKey;
-use super::limits::{InvalidRequest, length, within};
 use super::open_enum::open_enum;
 use super::reservation::ReservationListResponse;
 use crate::time::UnixMillis;

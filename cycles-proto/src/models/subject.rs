@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::limits::{InvalidRequest, length};
+use super::field_checks::{InvalidRequest, length};
 
 /// The subject that spends (schema `Subject`): up to six levels from the tenant down, each of them a budget scope.
 ///

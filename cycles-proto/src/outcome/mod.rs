@@ -1,25 +1,31 @@
 //! Results for callers: outcomes and receipts, errors, and events.
 
-mod ended;
 mod error;
 mod event;
 mod failure;
 mod flushed;
+mod grant;
+mod invalid_commit;
 mod operation_kind;
 mod receipt;
+mod release_reason;
+mod reservation_outcome;
 mod stop;
 mod stored;
 mod unsuccessful;
 
-pub use self::ended::{Grant, InvalidCommit, Outcome, ReleaseReason, Released};
 pub use self::error::{
     ActionError, CallContext, Error, ErrorReply, InvalidCall, TransportError, UnreadableReply,
 };
 pub use self::event::Event;
 pub use self::failure::{Failure, FailureKind};
 pub use self::flushed::Flushed;
+pub use self::grant::Grant;
+pub use self::invalid_commit::InvalidCommit;
 pub use self::operation_kind::OperationKind;
 pub use self::receipt::Receipt;
+pub use self::release_reason::ReleaseReason;
+pub use self::reservation_outcome::{Outcome, Released};
 pub use self::stop::Stop;
 pub use self::stored::{Aside, StoreFailure};
 pub use self::unsuccessful::Unsuccessful;

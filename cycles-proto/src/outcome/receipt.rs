@@ -42,7 +42,7 @@ pub enum Receipt {
     /// The server may have forgotten the key, so that sending the cost again could count it twice. The record is set
     /// aside.
     Stale,
-    /// The lease was lost while the action ran, and its [policy](crate::guarded::HeartbeatPolicy) says to report that.
+    /// The lease was lost while the action ran, and its [policy](crate::with_cycles_config::HeartbeatPolicy) says to report that.
     /// The inner receipt says what became of the cost.
     LeaseLost(Box<Self>),
 }

@@ -3,13 +3,10 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::outcome::InvalidCommit;
-
 use crate::config::CyclesConfig;
-use crate::journal::record::{JournalRecord, Purpose};
-use crate::keys::Seed;
-use crate::models::{Amount, CommitRequest, IdempotencyKey, InvalidRequest, ReservationId};
-use crate::outcome::{CallContext, Event, OperationKind};
+use crate::idempotency::Seed;
+use crate::models::{IdempotencyKey, ReservationId};
+use crate::outcome::{CallContext, OperationKind};
 use crate::step::Events;
 use crate::ticket::{Ticket, Tickets};
 use crate::time::Now;
@@ -127,76 +124,4 @@ pub(super) struct Attempted {
     /// When the attempt was sent, as far as the driver knows.
     pub(super) sent: Option<Duration>,
     pub(super) said: Answer,
-}
-
-/// The parts of a reservation's request that its later phases need.
-#[derive(Clone, Debug)]
-pub(super) struct About {
-    pub(super) purpose: Arc<Purpose>,
-    pub(super) estimate: Amount,
-    /// The requested lease, in milliseconds.
-    pub(super) ttl_ms: u64,
-}
-
-impl About {
-    /// Builds the record of a cost. The amount is never changed; anything else that breaks a limit is left out and
-    /// reported.
-    pub(super) fn record(
-        &self,
-        common: &mut Common,
-        id: &ReservationId,
-        mut request: CommitRequest,
-        now: Now,
-    ) -> Result<JournalRecord, InvalidCommit> {
-        self.check_amount("actual", &request.actual)?;
-        let key = match &request.idempotency_key {
-            Some(key) => {
-                key.check().map_err(InvalidCommit::Invalid)?;
-                key.clone()
-            }
-            None => common.seed.idempotency_key("commit", 0),
-        };
-        let mut tell = |problem| {
-            let reservation_id = id.clone();
-            common.events.push(Event::CommitTrimmed {
-                reservation_id,
-                problem,
-            });
-        };
-        request.trim().for_each(&mut tell);
-        let record = |request| {
-            JournalRecord::new(
-                &common.config.base_url,
-                id,
-                &self.purpose,
-                key.clone(),
-                request,
-                now.wall,
-            )
-            .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
-        };
-        // The record contains the bulk twice, and in the worst case each byte takes ten.
-        while request.bulk() > JournalRecord::LARGEST / 32 {
-            let size = record(request.clone())?.to_json().len();
-            if size <= JournalRecord::LARGEST_NEW {
-                break;
-            }
-            request
-                .leave_out_bulk(size, JournalRecord::LARGEST_NEW)
-                .into_iter()
-                .for_each(&mut tell);
-        }
-        record(request)
-    }
-
-    /// Checks that an amount may be charged to the reservation.
-    pub(super) fn check_amount(&self, field: &str, amount: &Amount) -> Result<(), InvalidCommit> {
-        if amount.unit != self.estimate.unit {
-            return Err(InvalidCommit::WrongUnit {
-                reserved: self.estimate.unit.clone(),
-                given: amount.unit.clone(),
-            });
-        }
-        amount.check(field).map_err(InvalidCommit::Invalid)
-    }
 }

@@ -1,11 +1,12 @@
 //! A held reservation: the action runs, or its cost is on its way into the ledger. In both cases the heartbeat extends
-//! the lease.
+//! the lease. [`Held::end_without_a_commit`] decides what becomes of the budget if the caller goes away.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use super::Phase;
-use super::common::{About, Attempt, Attempted, Common};
+use super::common::{Attempt, Attempted, Common};
+use super::cost_record::About;
 use super::heartbeat::{Heartbeat, Scene};
 use super::releasing::Releasing;
 use super::reserving::Granted;
@@ -194,9 +195,18 @@ impl Held {
         Ok(())
     }
 
-    /// Ends the reservation without a further cost: known spending is committed; if there is none, the budget is given
-    /// back.
-    pub(super) fn end(&mut self, common: &mut Common, now: Now, reason: ReleaseReason) -> Option<Phase> {
+    /// Decides what happens if no commit comes, because the guard was dropped or the action failed:
+    ///
+    /// - a cost that was handed over before is settled as usual;
+    /// - spending that was reported or counted is committed, marked as partial;
+    /// - spending of which only the existence is known keeps the budget held until the lease ends;
+    /// - without spending, the budget is released.
+    pub(super) fn end_without_a_commit(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        reason: ReleaseReason,
+    ) -> Option<Phase> {
         if self.settlement.is_some() {
             return None;
         }

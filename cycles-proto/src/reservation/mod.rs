@@ -20,13 +20,14 @@
 //! too late, which is released.
 
 mod common;
+mod cost_record;
 pub(crate) mod heartbeat;
 mod held;
 mod phase;
 mod releasing;
 mod reserving;
-mod told;
-mod verifying;
+mod results;
+mod verifying_grant;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -40,10 +41,10 @@ use self::held::Held;
 use self::phase::Phase;
 use self::releasing::Releasing;
 use self::reserving::{DEFAULT_TTL_MS, Granted, Reserving};
-pub use self::told::Told;
+pub use self::results::Results;
 use crate::config::CyclesConfig;
+use crate::idempotency::Seed;
 use crate::journal::record::{JournalRecord, Purpose};
-use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReleaseResponse, ReservationCreateRequest, ReservationCreateResponse,
@@ -316,14 +317,14 @@ impl Reservation {
         let next = match &mut self.phase {
             Phase::Reserving(reserving) => reserving.abandon(common),
             Phase::Verifying(verifying) => verifying.abandon(reason),
-            Phase::Held(held) => held.end(common, now, reason),
+            Phase::Held(held) => held.end_without_a_commit(common, now, reason),
             Phase::Resumed(_) | Phase::Releasing(_) | Phase::Ended(_) => None,
         };
         self.enter(next);
     }
 
-    /// Ends a reservation whose caller has gone away: reported [spending](Self::spent) is committed; if there is none,
-    /// the budget is given back. A cost that was handed over before is settled as usual.
+    /// Ends a reservation whose caller has gone away, like a [release](Self::release). `Held::end_without_a_commit`
+    /// decides between a commit and a release.
     pub fn abandon(&mut self, now: Now) {
         self.release(now, ReleaseReason::ABANDONED);
     }

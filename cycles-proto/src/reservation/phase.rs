@@ -4,7 +4,7 @@ use super::common::Attempt;
 use super::held::Held;
 use super::releasing::Releasing;
 use super::reserving::Reserving;
-use super::verifying::Verifying;
+use super::verifying_grant::Verifying;
 use crate::outcome::Outcome;
 use crate::settlement::Settlement;
 use crate::ticket::Ticket;

@@ -10,9 +10,9 @@ use crate::backoff::Backoff;
 use crate::config::RetryPolicy;
 use crate::models::{IdempotencyKey, ReleaseRequest, ReleaseResponse, ReservationId};
 use crate::outcome::{Error, Event, OperationKind, Outcome, ReleaseReason, Released};
-use crate::path::reservation_path;
 use crate::step::Step;
 use crate::time::Now;
+use crate::url_path::reservation_path;
 use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
 

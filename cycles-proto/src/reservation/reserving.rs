@@ -4,10 +4,11 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::Phase;
-use super::common::{About, Attempt, Attempted, Common};
+use super::common::{Attempt, Attempted, Common};
+use super::cost_record::About;
 use super::held::Held;
 use super::releasing::Releasing;
-use super::verifying::Verifying;
+use super::verifying_grant::Verifying;
 use crate::journal::record::Purpose;
 use crate::models::{ReservationCreateRequest, ReservationCreateResponse, ReservationId};
 use crate::outcome::{

@@ -3,10 +3,10 @@
 use core::time::Duration;
 
 use super::caller::ObserverId;
+use super::calls::{CallId, Next};
 use super::idle_connections::Since;
-use super::outstanding::{self, Attempt, Of, Outstanding, State};
-use super::places::Kind;
-use super::plain::{CallId, Next};
+use super::outstanding_work::{self, Attempt, Of, Outstanding, State};
+use super::places::Priority;
 use super::slab::SlabKey;
 use super::step::Step;
 use super::timers::Timed;
@@ -26,7 +26,7 @@ impl Session {
     /// any more: do not send it, and [report](Self::handle) it as not sent.
     pub fn begun(&mut self, now: Now, ticket: Ticket) -> bool {
         let now = self.at(now);
-        let Some(attempt) = self.outstanding.attempt(outstanding::key(ticket)) else {
+        let Some(attempt) = self.outstanding.attempt(outstanding_work::key(ticket)) else {
             return false;
         };
         let may_begin = matches!(attempt.state, State::Placed);
@@ -39,7 +39,7 @@ impl Session {
     /// Reports the result of a call, as its [reader](Call::reader) read it.
     pub fn handle(&mut self, now: Now, ticket: Ticket, answer: Answer) {
         let now = self.at(now);
-        let key = outstanding::key(ticket);
+        let key = outstanding_work::key(ticket);
         // An attempt that was not handed out cannot have a result.
         let is_known = |attempt: &mut Attempt| attempt.handed_out.is_some();
         if !self.outstanding.attempt(key).is_some_and(is_known) {
@@ -51,7 +51,7 @@ impl Session {
         self.timers
             .change(Timed::Outstanding(key), &mut attempt.timer, None);
         if matches!(attempt.state, State::Placed | State::Withdrawn) {
-            self.places.leave(attempt.kind);
+            self.places.leave(attempt.priority);
         }
         // If the beginning was not reported, the time of handing it out is the best guess.
         let sent = match answer.failure() {
@@ -67,12 +67,12 @@ impl Session {
     }
 
     /// Queues a call, to be made as soon as there is a place for it.
-    pub(super) fn ask(&mut self, now: Now, of: Of, kind: Kind, call: Call) {
-        let kind = self.kind_for(of, kind);
+    pub(super) fn ask(&mut self, now: Now, of: Of, priority: Priority, call: Call) {
+        let priority = self.priority_for(of, priority);
         let key = self.outstanding.insert(Outstanding::Attempt(Attempt {
             of,
             inner: call.ticket,
-            kind,
+            priority,
             asks_for_a_reservation: call.reader.asks_for_a_reservation(),
             timeout: call.timeout,
             end: Duration::MAX,
@@ -85,13 +85,13 @@ impl Session {
         self.link(key, of);
         if self.sends_nothing() {
             self.fail_unsent(now, key, FailureKind::Withdrawn);
-        } else if self.places.take(kind) {
+        } else if self.places.take(priority) {
             self.send_out(now, key, call);
         } else {
             let inner = call.ticket;
             let mut deadline = now.mono.saturating_add(call.timeout);
             // An extension waits for a place until its lease ends: giving up earlier would lose the lease.
-            if let (Kind::Lease(ends), Of::Reservation(reservation)) = (kind, of) {
+            if let (Priority::Lease(ends), Of::Reservation(reservation)) = (priority, of) {
                 deadline = deadline.max(ends);
                 self.act(reservation, |machine| machine.queued(now, inner, deadline));
             }
@@ -99,12 +99,12 @@ impl Session {
                 attempt.state = State::Queued(Box::new(call));
             }
             self.set_attempt_timer(key, Some(deadline));
-            self.places.wait(kind, key);
+            self.places.wait(priority, key);
         }
     }
 
     /// Gives a place to an attempt whose turn has come.
-    pub(super) fn place(&mut self, now: Now, kind: Kind, key: SlabKey) {
+    pub(super) fn place(&mut self, now: Now, priority: Priority, key: SlabKey) {
         let attempt = self.outstanding.attempt(key);
         let state = attempt.map(|attempt| core::mem::replace(&mut attempt.state, State::Placed));
         match state {
@@ -113,7 +113,7 @@ impl Session {
                 self.send_out(now, key, *call);
             }
             // The attempt does not wait any more.
-            Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(kind),
+            Some(State::Placed | State::Withdrawn | State::WrittenOff) | None => self.places.leave(priority),
         }
     }
 
@@ -150,7 +150,7 @@ impl Session {
                 }
             }
         }
-        let ticket = outstanding::ticket(key);
+        let ticket = outstanding_work::ticket(key);
         self.steps.push_back(Step::Send(Call {
             ticket,
             fresh,
@@ -159,15 +159,17 @@ impl Session {
     }
 
     /// Calls that a blocked caller makes for its reservation take no place.
-    fn kind_for(&self, of: Of, kind: Kind) -> Kind {
+    fn priority_for(&self, of: Of, priority: Priority) -> Priority {
         let is_helped = match of {
             Of::Reservation(key) => self.reservations.get(key).is_some_and(|it| it.is_helped),
             Of::Call(_) => false,
         };
-        match kind {
-            Kind::Lease(_) => kind,
-            Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own if is_helped => Kind::Own,
-            Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own => kind,
+        match priority {
+            Priority::Lease(_) => priority,
+            Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own if is_helped => {
+                Priority::Own
+            }
+            Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own => priority,
         }
     }
 
@@ -191,13 +193,13 @@ impl Session {
     pub(super) fn hand_out(&mut self, now: Now, step: &Step) -> bool {
         match step {
             Step::Send(call) => {
-                let attempt = self.outstanding.attempt(outstanding::key(call.ticket));
+                let attempt = self.outstanding.attempt(outstanding_work::key(call.ticket));
                 attempt
                     .map(|attempt| attempt.handed_out = Some(now.mono))
                     .is_some()
             }
-            Step::Withdraw(ticket) => self.outstanding.attempt(outstanding::key(*ticket)).is_some(),
-            Step::Scan { ticket, .. } => self.begin_reading(now, outstanding::key(*ticket)),
+            Step::Withdraw(ticket) => self.outstanding.attempt(outstanding_work::key(*ticket)).is_some(),
+            Step::Scan { ticket, .. } => self.begin_reading(now, outstanding_work::key(*ticket)),
             Step::Store(..) | Step::Unclaim(_) | Step::Notify(..) | Step::Wait(_) => true,
         }
     }
@@ -283,9 +285,9 @@ impl Session {
             return;
         };
         plain.attempt = None;
-        let (principal, kind) = (plain.principal, plain.kind);
+        let (principal, priority) = (plain.principal, plain.priority);
         match plain.answered(now.mono, answer) {
-            Some(Next::Attempt(call)) => self.ask(now, Of::Call(key), kind, *call),
+            Some(Next::Attempt(call)) => self.ask(now, Of::Call(key), priority, *call),
             Some(Next::Over(error)) => {
                 self.principals.observe(now, principal, error.as_ref());
                 self.changed.push_back(Key::Call(CallId(key)));
@@ -317,7 +319,7 @@ impl Session {
         let Some(attempt) = self.outstanding.attempt(key) else {
             return;
         };
-        let (of, kind, is_handed_out) = (attempt.of, attempt.kind, attempt.handed_out.is_some());
+        let (of, priority, is_handed_out) = (attempt.of, attempt.priority, attempt.handed_out.is_some());
         match attempt.state {
             State::Placed if is_handed_out => {
                 attempt.state = State::Withdrawn;
@@ -326,10 +328,11 @@ impl Session {
                         .note_failure(attempt.since, FailureKind::Timeout);
                 }
                 self.set_attempt_timer(key, Some(now.mono.saturating_add(PATIENCE)));
-                self.steps.push_back(Step::Withdraw(outstanding::ticket(key)));
+                self.steps
+                    .push_back(Step::Withdraw(outstanding_work::ticket(key)));
             }
             State::Placed => {
-                self.places.leave(kind);
+                self.places.leave(priority);
                 self.drop_attempt(key, of);
             }
             State::Queued(_) => self.drop_attempt(key, of),
@@ -363,8 +366,9 @@ impl Session {
             return;
         };
         attempt.state = State::WrittenOff;
-        let (of, kind, may_bring_a_grant) = (attempt.of, attempt.kind, attempt.asks_for_a_reservation);
-        self.places.leave(kind);
+        let (of, priority, may_bring_a_grant) =
+            (attempt.of, attempt.priority, attempt.asks_for_a_reservation);
+        self.places.leave(priority);
         let (observer, reservation_id) = self.observer_of(of);
         let event = Event::PlaceWrittenOff { reservation_id };
         self.steps.push_back(Step::Notify(observer, event));

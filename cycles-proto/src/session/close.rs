@@ -1,6 +1,6 @@
 //! The end of a session.
 
-use super::outstanding::{Of, State};
+use super::outstanding_work::{Of, State};
 use super::slab::SlabKey;
 use super::{Entry, ReservationKey, Session};
 use crate::outcome::{Failure, FailureKind};

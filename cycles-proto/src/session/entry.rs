@@ -6,7 +6,7 @@ use super::caller::{ObserverId, Principal};
 use super::slab::SlabKey;
 use crate::journal::RecordId;
 use crate::models::IdempotencyKey;
-use crate::reservation::{Reservation, Told};
+use crate::reservation::{Reservation, Results};
 
 /// The key of a reservation in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,7 +16,7 @@ pub struct ReservationKey(pub(super) SlabKey);
 pub(super) struct Entry {
     /// Taken out while it runs: a machine that panics does not come back.
     machine: Option<Reservation>,
-    pub(super) told: Told,
+    pub(super) results: Results,
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
     /// The idempotency key, if the caller chose it: other reservations may have the same one.
@@ -47,7 +47,7 @@ impl Entry {
     pub(super) fn new(machine: Reservation, principal: Principal, observer: ObserverId) -> Box<Self> {
         Box::new(Self {
             machine: Some(machine),
-            told: Told::default(),
+            results: Results::default(),
             principal,
             observer,
             own_key: None,
@@ -70,8 +70,8 @@ impl Entry {
         self.machine.as_ref()
     }
 
-    pub(super) fn told_and_machine(&mut self) -> (&mut Told, Option<&Reservation>) {
-        (&mut self.told, self.machine.as_ref())
+    pub(super) fn results_and_machine(&mut self) -> (&mut Results, Option<&Reservation>) {
+        (&mut self.results, self.machine.as_ref())
     }
 
     pub(super) fn take_machine(&mut self) -> Option<Reservation> {

@@ -23,46 +23,46 @@
 //! - A panic in one reservation does not end any other.
 //! - Principals share the places and nothing else.
 
-mod acts;
 mod attempts;
 mod caller;
+mod caller_api;
+mod calls;
 mod close;
-mod driving;
+mod driver_api;
 mod entry;
 mod flush;
 mod idle_connections;
-mod outstanding;
+mod journals;
+mod outstanding_work;
 mod places;
-mod plain;
 mod principal;
 pub(crate) mod replay;
 mod slab;
 mod step;
-mod storing;
 mod timers;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-pub use self::acts::ExtendKey;
 pub use self::caller::{Caller, ObserverId, Principal};
+pub use self::caller_api::ExtendKey;
+use self::calls::PlainCall;
+pub use self::calls::{CallId, CallKey};
 pub use self::close::Close;
 use self::entry::Entry;
 pub use self::entry::ReservationKey;
 use self::flush::Flush;
 pub use self::flush::FlushKey;
 use self::idle_connections::IdleConnections;
-use self::outstanding::OutstandingWork;
+use self::outstanding_work::OutstandingWork;
 use self::places::Places;
-use self::plain::Plain;
-pub use self::plain::{CallId, CallKey};
 use self::principal::{PrincipalState, Principals};
 use self::slab::{Slab, SlabKey};
 pub use self::step::{Scanned, Step};
 use self::timers::Timers;
 use crate::config::{ConfigError, CyclesConfig};
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::time::Now;
 
 /// Everything that belongs to one client: reservations, calls, timers, and the replay of its journals.
@@ -73,7 +73,7 @@ pub struct Session {
     latest: Duration,
     principals: Principals,
     reservations: Slab<Box<Entry>>,
-    calls: Slab<Plain>,
+    calls: Slab<PlainCall>,
     flushes: Slab<Flush>,
     outstanding: OutstandingWork,
     places: Places,

@@ -1,4 +1,5 @@
-//! Places: how many attempts may be under way, and which goes first.
+//! Places: the concurrency of a session, that is, how many attempts may be under way, and which goes first. The default
+//! number is [`PLACES`](super::PLACES).
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -8,7 +9,7 @@ use crate::wire::Urgency;
 
 /// The purpose of an attempt, which decides its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Priority {
     /// A cost on its way into the ledger.
     Settlement,
     /// An extension of a lease that lasts until this time.
@@ -21,8 +22,8 @@ pub(super) enum Kind {
     Own,
 }
 
-impl Kind {
-    /// The kind of a reservation's call.
+impl Priority {
+    /// The priority of a reservation's call.
     pub(super) fn of(urgency: Urgency) -> Self {
         match urgency {
             Urgency::Settlement => Self::Settlement,
@@ -74,56 +75,58 @@ impl Places {
     }
 
     /// Takes a place at once, if one is free and nothing waits.
-    pub(super) fn take(&mut self, kind: Kind) -> bool {
-        if kind == Kind::Own {
+    pub(super) fn take(&mut self, priority: Priority) -> bool {
+        if priority == Priority::Own {
             return true;
         }
         let somebody_waits = !(self.settlements_wait.is_empty()
             && self.leases_wait.is_empty()
             && self.reservations_wait.is_empty()
             && self.plain_wait.is_empty());
-        let kept = match kind {
-            Kind::Lease(_) => 0,
-            Kind::Settlement | Kind::Reservation | Kind::Plain | Kind::Own => self.kept_for_leases(),
+        let kept = match priority {
+            Priority::Lease(_) => 0,
+            Priority::Settlement | Priority::Reservation | Priority::Plain | Priority::Own => {
+                self.kept_for_leases()
+            }
         };
-        let are_enough = kind == Kind::Plain && self.plain >= self.most_plain();
+        let are_enough = priority == Priority::Plain && self.plain >= self.most_plain();
         if somebody_waits || are_enough || self.taken + kept >= self.all {
             return false;
         }
-        self.count(kind);
+        self.count(priority);
         true
     }
 
     /// Queues an attempt for a place. It may be the [next](Self::next) at once.
-    pub(super) fn wait(&mut self, kind: Kind, attempt: SlabKey) {
-        match kind {
-            Kind::Settlement => self.settlements_wait.push_back(attempt),
-            Kind::Lease(until) => drop(self.leases_wait.insert((until, attempt))),
-            Kind::Reservation => self.reservations_wait.push_back(attempt),
-            Kind::Plain => self.plain_wait.push_back(attempt),
+    pub(super) fn wait(&mut self, priority: Priority, attempt: SlabKey) {
+        match priority {
+            Priority::Settlement => self.settlements_wait.push_back(attempt),
+            Priority::Lease(until) => drop(self.leases_wait.insert((until, attempt))),
+            Priority::Reservation => self.reservations_wait.push_back(attempt),
+            Priority::Plain => self.plain_wait.push_back(attempt),
             // It needs no place.
-            Kind::Own => {}
+            Priority::Own => {}
         }
     }
 
     /// Gives a place to the next attempt, if one is free. If that attempt does not wait any more, it has to
     /// [leave](Self::leave) again.
-    pub(super) fn next(&mut self) -> Option<(Kind, SlabKey)> {
+    pub(super) fn next(&mut self) -> Option<(Priority, SlabKey)> {
         let next = self.pop()?;
         self.count(next.0);
         Some(next)
     }
 
-    fn count(&mut self, kind: Kind) {
-        self.taken += usize::from(kind != Kind::Own);
-        match kind {
-            Kind::Lease(_) => self.leases += 1,
-            Kind::Plain => {
+    fn count(&mut self, priority: Priority) {
+        self.taken += usize::from(priority != Priority::Own);
+        match priority {
+            Priority::Lease(_) => self.leases += 1,
+            Priority::Plain => {
                 self.plain += 1;
                 self.was_plain = true;
             }
-            Kind::Settlement | Kind::Reservation => self.was_plain = false,
-            Kind::Own => {}
+            Priority::Settlement | Priority::Reservation => self.was_plain = false,
+            Priority::Own => {}
         }
     }
 
@@ -142,7 +145,7 @@ impl Places {
         self.share().min(self.all - 1).saturating_sub(self.leases)
     }
 
-    fn pop(&mut self) -> Option<(Kind, SlabKey)> {
+    fn pop(&mut self) -> Option<(Priority, SlabKey)> {
         if self.taken >= self.all {
             return None;
         }
@@ -162,30 +165,30 @@ impl Places {
         } else {
             None
         };
-        let plain = |attempt| (Kind::Plain, attempt);
+        let plain = |attempt| (Priority::Plain, attempt);
         share_of_plain
             .map(plain)
-            .or_else(|| Some((Kind::Settlement, self.settlements_wait.pop_front()?)))
+            .or_else(|| Some((Priority::Settlement, self.settlements_wait.pop_front()?)))
             .or_else(|| self.pop_lease())
-            .or_else(|| Some((Kind::Reservation, self.reservations_wait.pop_front()?)))
+            .or_else(|| Some((Priority::Reservation, self.reservations_wait.pop_front()?)))
             .or_else(|| {
                 let is_room = self.plain < self.most_plain();
                 is_room.then(|| self.plain_wait.pop_front()).flatten().map(plain)
             })
     }
 
-    fn pop_lease(&mut self) -> Option<(Kind, SlabKey)> {
+    fn pop_lease(&mut self) -> Option<(Priority, SlabKey)> {
         let (until, attempt) = self.leases_wait.pop_first()?;
-        Some((Kind::Lease(until), attempt))
+        Some((Priority::Lease(until), attempt))
     }
 
     /// Frees a place.
-    pub(super) fn leave(&mut self, kind: Kind) {
-        self.taken = self.taken.saturating_sub(usize::from(kind != Kind::Own));
-        match kind {
-            Kind::Lease(_) => self.leases = self.leases.saturating_sub(1),
-            Kind::Plain => self.plain = self.plain.saturating_sub(1),
-            Kind::Settlement | Kind::Reservation | Kind::Own => {}
+    pub(super) fn leave(&mut self, priority: Priority) {
+        self.taken = self.taken.saturating_sub(usize::from(priority != Priority::Own));
+        match priority {
+            Priority::Lease(_) => self.leases = self.leases.saturating_sub(1),
+            Priority::Plain => self.plain = self.plain.saturating_sub(1),
+            Priority::Settlement | Priority::Reservation | Priority::Own => {}
         }
     }
 }
@@ -195,25 +198,25 @@ mod tests {
     use super::super::slab::Slab;
     use super::*;
 
-    fn waiting(places: &mut Places, kinds: &[Kind]) {
+    fn waiting(places: &mut Places, priorities: &[Priority]) {
         let mut slab = Slab::new();
-        for kind in kinds {
+        for priority in priorities {
             let key = slab.insert(());
-            places.wait(*kind, key);
+            places.wait(*priority, key);
         }
     }
 
-    fn admitted(places: &mut Places) -> Vec<Kind> {
-        core::iter::from_fn(|| places.next().map(|(kind, _)| kind)).collect()
+    fn admitted(places: &mut Places) -> Vec<Priority> {
+        core::iter::from_fn(|| places.next().map(|(priority, _)| priority)).collect()
     }
 
-    const LEASE: Kind = Kind::Lease(Duration::from_secs(9));
+    const LEASE: Priority = Priority::Lease(Duration::from_secs(9));
 
     #[test]
     fn settlements_leave_a_quarter_to_leases_however_many_they_are() {
         let mut places = Places::new(8);
-        waiting(&mut places, &[Kind::Settlement; 20]);
-        assert_eq!(admitted(&mut places), [Kind::Settlement; 6]);
+        waiting(&mut places, &[Priority::Settlement; 20]);
+        assert_eq!(admitted(&mut places), [Priority::Settlement; 6]);
         waiting(&mut places, &[LEASE; 3]);
         assert_eq!(admitted(&mut places), [LEASE; 2]);
         assert_eq!(places.taken, 8);
@@ -232,7 +235,7 @@ mod tests {
     #[test]
     fn the_lease_that_ends_first_goes_first() {
         let mut places = Places::new(1);
-        let [late, soon] = [9, 3].map(|end| Kind::Lease(Duration::from_secs(end)));
+        let [late, soon] = [9, 3].map(|end| Priority::Lease(Duration::from_secs(end)));
         waiting(&mut places, &[late, soon]);
         assert_eq!(admitted(&mut places), [soon]);
     }
@@ -240,16 +243,16 @@ mod tests {
     #[test]
     fn plain_calls_have_a_quarter_before_settlements_and_what_is_left_after_all_others() {
         let mut places = Places::new(8);
-        waiting(&mut places, &[Kind::Plain; 20]);
-        waiting(&mut places, &[Kind::Reservation, Kind::Settlement]);
+        waiting(&mut places, &[Priority::Plain; 20]);
+        waiting(&mut places, &[Priority::Reservation, Priority::Settlement]);
         let all = admitted(&mut places);
         let expected = [
-            Kind::Plain,
-            Kind::Plain,
-            Kind::Settlement,
-            Kind::Reservation,
-            Kind::Plain,
-            Kind::Plain,
+            Priority::Plain,
+            Priority::Plain,
+            Priority::Settlement,
+            Priority::Reservation,
+            Priority::Plain,
+            Priority::Plain,
         ];
         assert_eq!(all, expected);
     }
@@ -257,16 +260,16 @@ mod tests {
     #[test]
     fn plain_calls_leave_a_quarter_to_others_however_many_they_are() {
         let mut places = Places::new(8);
-        waiting(&mut places, &[Kind::Plain; 20]);
-        assert_eq!(admitted(&mut places), [Kind::Plain; 4]);
-        assert!(!places.take(Kind::Plain));
-        waiting(&mut places, &[Kind::Reservation, Kind::Settlement, LEASE]);
-        let others = [LEASE, Kind::Settlement, Kind::Reservation];
+        waiting(&mut places, &[Priority::Plain; 20]);
+        assert_eq!(admitted(&mut places), [Priority::Plain; 4]);
+        assert!(!places.take(Priority::Plain));
+        waiting(&mut places, &[Priority::Reservation, Priority::Settlement, LEASE]);
+        let others = [LEASE, Priority::Settlement, Priority::Reservation];
         assert_eq!(admitted(&mut places), others);
-        places.leave(Kind::Plain);
+        places.leave(Priority::Plain);
         assert_eq!(
             admitted(&mut places),
-            [Kind::Plain],
+            [Priority::Plain],
             "in place of the one that is over"
         );
     }
@@ -274,15 +277,15 @@ mod tests {
     #[test]
     fn with_three_places_plain_calls_have_theirs_whoever_had_one_last() {
         let mut places = Places::new(3);
-        waiting(&mut places, &[Kind::Settlement, Kind::Plain]);
-        assert_eq!(admitted(&mut places), [Kind::Plain, Kind::Settlement]);
-        places.leave(Kind::Plain);
-        places.leave(Kind::Settlement);
-        waiting(&mut places, &[Kind::Plain]);
-        assert_eq!(admitted(&mut places), [Kind::Plain]);
-        places.leave(Kind::Plain);
-        waiting(&mut places, &[Kind::Settlement, Kind::Plain]);
-        assert_eq!(places.next().map(|(kind, _)| kind), Some(Kind::Plain));
+        waiting(&mut places, &[Priority::Settlement, Priority::Plain]);
+        assert_eq!(admitted(&mut places), [Priority::Plain, Priority::Settlement]);
+        places.leave(Priority::Plain);
+        places.leave(Priority::Settlement);
+        waiting(&mut places, &[Priority::Plain]);
+        assert_eq!(admitted(&mut places), [Priority::Plain]);
+        places.leave(Priority::Plain);
+        waiting(&mut places, &[Priority::Settlement, Priority::Plain]);
+        assert_eq!(places.next().map(|(priority, _)| priority), Some(Priority::Plain));
     }
 
     #[test]
@@ -290,9 +293,19 @@ mod tests {
         let mut places = Places::new(0);
         waiting(
             &mut places,
-            &[Kind::Reservation, LEASE, Kind::Settlement, Kind::Plain],
+            &[
+                Priority::Reservation,
+                LEASE,
+                Priority::Settlement,
+                Priority::Plain,
+            ],
         );
-        for expected in [LEASE, Kind::Plain, Kind::Settlement, Kind::Reservation] {
+        for expected in [
+            LEASE,
+            Priority::Plain,
+            Priority::Settlement,
+            Priority::Reservation,
+        ] {
             assert_eq!(admitted(&mut places), [expected]);
             places.leave(expected);
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::caller::Principal;
 use crate::config::CyclesConfig;
+use crate::idempotency::Seed;
 use crate::journal::RecordId;
-use crate::keys::Seed;
 use crate::outcome::{Error, Flushed, Outcome, Receipt};
 use crate::session::replay::{Replayer, Tally};
 use crate::time::Now;

@@ -45,8 +45,8 @@ pub enum Step {
 pub struct Scanned {
     /// The records to settle.
     pub records: Vec<JournalRecord>,
-    /// How many files that may be records were set aside because they are not valid.
-    pub set_aside: usize,
+    /// How many files that may be records were quarantined because they are not valid.
+    pub quarantined: usize,
     /// How many files that may be records could not be read.
     pub unread: usize,
     /// Whether this process took the claim before it read the records. At most one process has the claim and settles

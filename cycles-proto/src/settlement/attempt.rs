@@ -10,10 +10,10 @@ use super::{Settlement, Stage};
 use crate::journal::record::Mode;
 use crate::models::{CommitResponse, EventCreateResponse, ReservationDetail};
 use crate::outcome::{CallContext, Error, Failure, OperationKind};
-use crate::path::reservation_path;
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::url_path::reservation_path;
 use crate::wire::{Call, Encoded, Reads, Urgency};
 
 /// The requests of a settlement.
@@ -29,7 +29,7 @@ pub(super) enum Request {
 
 /// An attempt that the settlement waits for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt {
+pub(super) struct SettlementAttempt {
     pub(super) ticket: Ticket,
     pub(super) deadline: Duration,
 }
@@ -48,7 +48,7 @@ impl Settlement {
         };
         let timeout = self.config.attempt_timeout();
         let deadline = now.mono.saturating_add(timeout);
-        self.stage = Stage::InFlight(request, Attempt { ticket, deadline });
+        self.stage = Stage::InFlight(request, SettlementAttempt { ticket, deadline });
         Step::Send(Call {
             urgency: Urgency::Settlement,
             ..encoded.into_call(&self.config, ticket, timeout)

@@ -24,13 +24,13 @@ mod judge;
 use core::time::Duration;
 use std::sync::Arc;
 
-use self::attempt::{Attempt, Request};
+use self::attempt::{Request, SettlementAttempt};
 use self::judge::{Found, Move};
 use crate::backoff::Backoff;
 use crate::config::CyclesConfig;
+use crate::idempotency::Seed;
 use crate::journal::JournalWrite;
 use crate::journal::record::{JournalRecord, Mode};
-use crate::keys::Seed;
 use crate::models::ReservationId;
 use crate::outcome::{Aside, Error, Event, Failure, FailureKind, Receipt, StoreFailure};
 use crate::step::{Events, Step};
@@ -77,7 +77,7 @@ enum Stage {
     Writing(Ticket, Then),
     /// An attempt has to be made at this time.
     Attempt(Request, Duration),
-    InFlight(Request, Attempt),
+    InFlight(Request, SettlementAttempt),
     Done(Receipt),
 }
 

@@ -1,4 +1,5 @@
-//! Operations as HTTP requests: method, path, query, headers, body.
+//! Operations as HTTP requests: method, path, query, headers, body. The headers of the protocol are written here; adapters
+//! add only `Host` and those of a proxy.
 
 use core::time::Duration;
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use http::{HeaderMap, Method, Request};
 use serde::Serialize;
 
 use crate::config::CyclesConfig;
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::models::{
     Amount, CommitRequest, DecisionRequest, EventCreateRequest, IdempotencyKey, InvalidRequest,
     ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,

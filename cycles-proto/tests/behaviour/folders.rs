@@ -69,7 +69,14 @@ fn no_folder_imports_one_that_imports_it_by_whatever_way() {
 fn what_callers_get_imports_nothing_that_decides() {
     let all = imports();
     let leaves = BTreeSet::from([
-        "api_key", "config", "keys", "models", "path", "text", "ticket", "time",
+        "api_key",
+        "config",
+        "idempotency",
+        "models",
+        "text",
+        "ticket",
+        "time",
+        "url_path",
     ]);
     let others: Vec<_> = all["outcome"]
         .iter()

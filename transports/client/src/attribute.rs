@@ -4,14 +4,14 @@ use core::future::Future;
 use core::ops::Deref;
 
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
-use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::with_cycles_config::{NotCompleted, WithCyclesConfig};
 use cycles_proto::{Error, Reading};
 use futures::stream::Stream;
 
 use crate::client::Client;
-use crate::meter;
-use crate::metered::Metered;
+use crate::guard_meter;
+use crate::metered_stream::Metered;
 use crate::with_cycles::{open, try_with_cycles};
 
 /// Pairs the stream that the body of a guarded function made with the function that reads an item's price.
@@ -68,7 +68,7 @@ where
 {
     let client = client.map_err(NotCompleted::NotReserved)?;
     let (guard, (stream, read), context) = open(&client, &config, body).await?;
-    Ok(meter::metered(guard, stream, read).within(context))
+    Ok(guard_meter::metered(guard, stream, read).within(context))
 }
 
 /// The value of a guarded function, to check at compile time whether it still has to be consumed. Method resolution

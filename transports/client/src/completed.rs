@@ -1,6 +1,6 @@
 //! The result of a successful guarded action.
 
-use cycles_proto::guarded::HeartbeatPolicy;
+use cycles_proto::with_cycles_config::HeartbeatPolicy;
 use cycles_proto::{InvalidCommit, Receipt};
 
 use crate::guard::Committing;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cycles_host::ambient;
 use cycles_proto::InvalidCommit;
 use cycles_proto::UnixMillis;
-use cycles_proto::guarded::{CommitNotes, WithCyclesConfig};
 use cycles_proto::models::{Amount, Balance, Caps, CyclesMetrics, Decision, ReservationId};
+use cycles_proto::with_cycles_config::{CommitNotes, WithCyclesConfig};
 
 use crate::engine::Handle;
 use crate::guard::ReservationGuard;

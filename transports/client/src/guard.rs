@@ -37,14 +37,14 @@ use crate::engine::Handle;
 /// ```
 #[must_use = "dropped, a reservation is released"]
 pub struct ReservationGuard {
-    pub(crate) held: Held,
+    pub(crate) held: AbandonOnDrop,
     response: Arc<ReservationCreateResponse>,
     purpose: Arc<Purpose>,
     id: ReservationId,
 }
 
-/// A reservation that is abandoned when it is dropped, unless it has ended.
-pub(crate) struct Held {
+/// A reservation that is abandoned when this is dropped, unless it has ended.
+pub(crate) struct AbandonOnDrop {
     pub(crate) handle: Arc<Handle>,
     has_ended: bool,
 }
@@ -58,7 +58,7 @@ impl Client {
     /// the reservation, [`Error::DryRun`] if the request was a dry run.
     pub async fn reserve(&self, request: ReservationCreateRequest) -> Result<ReservationGuard, Error> {
         let handle = Handle::new(self.ready()?, request, crate::sync::seed()?)?;
-        let mut held = Held {
+        let mut held = AbandonOnDrop {
             handle: Arc::new(handle),
             has_ended: false,
         };
@@ -180,7 +180,8 @@ impl ReservationGuard {
     }
 }
 
-impl Drop for Held {
+impl Drop for AbandonOnDrop {
+    /// The core decides what is charged: see `end_without_a_commit` in `cycles-proto/src/reservation/held.rs`.
     fn drop(&mut self) {
         if !self.has_ended {
             self.handle.abandon();

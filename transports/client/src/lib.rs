@@ -14,9 +14,9 @@ mod engine;
 mod flush;
 mod guard;
 #[cfg(feature = "async")]
-mod meter;
+mod guard_meter;
 #[cfg(any(feature = "async", feature = "blocking"))]
-mod metered;
+mod metered_stream;
 mod operations;
 #[cfg(feature = "async")]
 mod pages;
@@ -31,14 +31,14 @@ pub use context::{CyclesContext, GuardContext, Lease};
 pub use engine::{Background, Done, Run, Running, Tick, Ticker, Timer};
 pub use guard::{Committing, Releasing, ReservationGuard};
 #[cfg(any(feature = "async", feature = "blocking"))]
-pub use metered::{Metered, Settling};
+pub use metered_stream::{Metered, Settling};
 pub use transport::{Clock, Transport};
 pub use with_cycles::{try_with_cycles, with_cycles};
 
 pub use cycles_host::Observer;
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
-pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent,

@@ -6,9 +6,9 @@ use core::task::Poll;
 
 use cycles_host::ambient;
 use cycles_proto::Error;
-use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 use cycles_proto::models::Amount;
 use cycles_proto::outcome::ReleaseReason;
+use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 
 use crate::client::Client;
 use crate::completed::Completed;

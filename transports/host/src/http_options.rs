@@ -1,17 +1,8 @@
 //! HTTP settings that are not part of the configuration: proxies and trusted certificates.
 
-use core::time::Duration;
-
 use cycles_proto::{ConfigError, CyclesConfig};
 
 use crate::proxy::{self, Proxies, ProxyProtocol, Route};
-
-/// For adapters: how long an idle connection is kept. Must be shorter than a load balancer keeps one, which is often a
-/// minute.
-pub const IDLE: Duration = Duration::from_secs(15);
-
-/// For adapters: how many idle connections are kept: as many as a busy client may use at once.
-pub const MAX_IDLE: usize = 64;
 
 /// Proxies and trusted certificates.
 ///

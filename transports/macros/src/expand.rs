@@ -6,12 +6,12 @@ use syn::{Error, Expr, FnArg, Result, Token};
 
 use crate::adapter::{Adapter, Private, place};
 use crate::captures::Captures;
+use crate::check_literals;
+use crate::configuration_code;
 use crate::function::Function;
 use crate::items::{self, Items};
-use crate::literals;
 use crate::names::Names;
 use crate::parameters::Parameters;
-use crate::settings;
 
 /// Expands the attribute and its function. If there is an error in either, the function is emitted unchanged along with
 /// the error, so that its callers cause no further errors.
@@ -19,7 +19,7 @@ pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: To
     let guarded = syn::parse2::<Function>(function.clone()).and_then(|function| {
         function.check(adapter)?;
         let parameters = Parameters::parse(parameters)?;
-        literals::check(&parameters, &function.arguments())?;
+        check_literals::check(&parameters, &function.arguments())?;
         guarded(adapter, &parameters, &function)
     });
     guarded.unwrap_or_else(|error| {
@@ -30,9 +30,9 @@ pub(crate) fn attribute(adapter: &Adapter, parameters: TokenStream, function: To
 
 fn guarded(adapter: &Adapter, parameters: &Parameters, function: &Function) -> Result<TokenStream> {
     let private = adapter.private(parameters.path.as_ref());
-    let unit = settings::unit(parameters, &private)?;
-    let config = settings::config(parameters, &private)?;
-    let client = settings::client(parameters, &private);
+    let unit = configuration_code::unit(parameters, &private)?;
+    let config = configuration_code::config(parameters, &private)?;
+    let client = configuration_code::client(parameters, &private);
     let charge = charge(adapter, parameters, function, &private)?;
     let captures = Captures::of(adapter, function, &charge.names);
     let body = body(adapter, &private, function, &charge, &captures);
@@ -224,7 +224,7 @@ fn cost(private: &Private, actual: &Expr, names: &Names, function: &Function) ->
         Ident::new("__cycles_unit", span),
         Ident::new("__cycles_result", Span::mixed_site()),
     );
-    let cost = settings::cost(private, actual, &quote!(#unit))?;
+    let cost = configuration_code::cost(private, actual, &quote!(#unit))?;
     let paid = paid(private, function);
     let result = named("result", names);
     Ok(quote_spanned! {span=>
@@ -258,7 +258,7 @@ fn paid(private: &Private, function: &Function) -> TokenStream {
 /// A closure that reads the cost of an item; if the items are results, of the value inside `Ok`.
 fn read(private: &Private, per_item: &Expr, names: &Names, items: &Items) -> Result<TokenStream> {
     let span = place(per_item);
-    let reading = settings::reading(private, per_item, &quote_spanned!(span=> &__cycles_unit))?;
+    let reading = configuration_code::reading(private, per_item, &quote_spanned!(span=> &__cycles_unit))?;
     let item = named("item", names);
     Ok(if items.are_results {
         quote_spanned! {span=>

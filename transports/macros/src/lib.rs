@@ -6,16 +6,16 @@
 
 mod adapter;
 mod captures;
+mod check_literals;
 mod closures;
+mod configuration_code;
 mod expand;
 mod function;
 mod groups;
 mod items;
-mod literals;
 mod names;
 mod nearest;
 mod parameters;
-mod settings;
 
 use proc_macro::TokenStream;
 

@@ -6,12 +6,12 @@ use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
 use syn::{Error, Expr, Lit, LitStr, Path, Result, Token};
 
+use crate::check_literals::A_LIST_OF_PAIRS;
 use crate::closures;
 use crate::groups;
-use crate::literals::A_LIST_OF_PAIRS;
 use crate::nearest::nearest;
 
-/// The parameters by name.
+/// The parameters with their values.
 #[derive(Default)]
 pub(crate) struct Parameters {
     given: Vec<(Ident, Expr)>,
@@ -19,30 +19,52 @@ pub(crate) struct Parameters {
     pub(crate) path: Option<Path>,
 }
 
-/// All names except `crate`.
-const NAMES: [&str; 21] = [
-    "estimate",
-    "actual",
-    "actual_per_item",
-    "unit",
-    "action_kind",
-    "action_name",
-    "action_tags",
-    "ttl_ms",
-    "grace_period_ms",
-    "overage_policy",
-    "dry_run",
-    "tenant",
-    "workspace",
-    "app",
-    "workflow",
-    "agent",
-    "toolset",
-    "dimensions",
-    "client",
-    "use_estimate_if_actual_not_provided",
-    "crate",
-];
+macro_rules! parameters {
+    ($($name:ident = $text:literal,)*) => {
+        /// A parameter. A new one has to be added here, and the compiler then names the checks; the
+        /// code that it configures is in `configuration_code.rs`.
+        #[derive(Clone, Copy)]
+        pub(crate) enum Parameter {
+            $($name,)*
+        }
+
+        const NAMES: &[&str] = &[$($text),*];
+
+        impl Parameter {
+            /// The parameter of this name, if there is one.
+            pub(crate) fn of(text: &str) -> Option<Self> {
+                match text {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+parameters! {
+    Estimate = "estimate",
+    Actual = "actual",
+    ActualPerItem = "actual_per_item",
+    Unit = "unit",
+    ActionKind = "action_kind",
+    ActionName = "action_name",
+    ActionTags = "action_tags",
+    TtlMs = "ttl_ms",
+    GracePeriodMs = "grace_period_ms",
+    OveragePolicy = "overage_policy",
+    DryRun = "dry_run",
+    Tenant = "tenant",
+    Workspace = "workspace",
+    App = "app",
+    Workflow = "workflow",
+    Agent = "agent",
+    Toolset = "toolset",
+    Dimensions = "dimensions",
+    Client = "client",
+    UseEstimateIfActualNotProvided = "use_estimate_if_actual_not_provided",
+    Crate = "crate",
+}
 
 impl Parameters {
     /// Parses the parameters.
@@ -79,7 +101,7 @@ impl Parameters {
         let name = input.call(Ident::parse_any)?;
         if !input.peek(Token![=]) {
             let word = name.to_string();
-            if input.peek(Token![:]) && (NAMES.contains(&word.as_str()) || nearest(&word, &NAMES).is_none()) {
+            if input.peek(Token![:]) && (NAMES.contains(&word.as_str()) || nearest(&word, NAMES).is_none()) {
                 let problem = format!("a parameter's value follows `=`: write `{word} = ..`");
                 return Err(input.error(problem));
             }
@@ -155,7 +177,7 @@ impl Parameters {
 }
 
 fn unknown(word: &str) -> String {
-    match nearest(word, &NAMES).or_else(|| that_has(word)) {
+    match nearest(word, NAMES).or_else(|| that_has(word)) {
         Some(name) => format!("there is no parameter `{word}`: did you mean `{name}`?"),
         None => format!(
             "there is no parameter `{word}`; the parameters are {}",

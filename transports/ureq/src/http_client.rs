@@ -13,9 +13,9 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, SocksC
 use ureq::{Agent, AsSendBody, Error};
 
 use crate::connect::{ConnectError, DirectConnector, ViaProxy};
-use crate::redact::Redactor;
+use crate::proxies;
+use crate::redacted_trace_log::Redactor;
 use crate::resolver::CachingResolver;
-use crate::route;
 #[cfg(feature = "tls")]
 use cycles_host::ProxyProtocol;
 use cycles_host::{HttpOptions, IDLE, MAX_IDLE, Route};
@@ -42,10 +42,10 @@ impl HttpClient {
     pub(crate) fn new(config: &CyclesConfig, options: &HttpOptions) -> Result<Self, ConfigError> {
         // A checked configuration has an address that parses.
         let server = config.base_url.parse().unwrap_or_default();
-        let way = options.route(config, route::SPOKEN)?;
+        let way = options.route(config, proxies::SPOKEN)?;
         let (tunnel, forwarder, naming, connecting) = match &way {
             Route::Direct => (None, None, Some(FailureKind::Dns), FailureKind::Connect),
-            Route::Tunnel(proxy) => (Some(route::tunnel(proxy)?), None, None, FailureKind::Connect),
+            Route::Tunnel(proxy) => (Some(proxies::tunnel(proxy)?), None, None, FailureKind::Connect),
             Route::Forward(proxy) => (None, Some(proxy), Some(FailureKind::Proxy), FailureKind::Proxy),
         };
         let names = CachingResolver::new(forwarder.map(|proxy| proxy.uri().clone()));
@@ -75,7 +75,7 @@ impl HttpClient {
                 &way,
                 Route::Tunnel(proxy) | Route::Forward(proxy) if proxy.protocol() == ProxyProtocol::Https
             );
-            connector.chain(crate::tls::TlsConnector {
+            connector.chain(crate::tls_connector::TlsConnector {
                 config: (config.is_https() || is_proxy_encrypted)
                     .then(|| cycles_host::tls::client_config(options.roots()))
                     .transpose()?,

@@ -6,11 +6,11 @@ mod client;
 mod connect;
 mod default_client;
 mod http_client;
-mod redact;
+mod proxies;
+mod redacted_trace_log;
 mod resolver;
-mod route;
 #[cfg(feature = "tls")]
-mod tls;
+mod tls_connector;
 mod workers;
 
 pub use client::{CyclesClient, CyclesClientBuilder};
@@ -25,7 +25,7 @@ pub use cycles_client::{
 pub use cycles_host::{HttpOptions, Observer};
 pub use cycles_proto as proto;
 pub use cycles_proto::config::{RetryPolicy, Settings};
-pub use cycles_proto::guarded::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
+pub use cycles_proto::with_cycles_config::{BoxError, HeartbeatPolicy, NotCompleted, WithCyclesConfig};
 pub use cycles_proto::{
     ActionError, CallContext, ConfigError, CyclesConfig, CyclesConfigBuilder, Error, ErrorReply, Event,
     FailureKind, Flushed, InvalidCommit, RawRequest, RawResponse, Reading, Receipt, TraceParent,

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use cycles_proto::CyclesConfig;
 use cycles_proto::journal::record::{InvalidRecord, Partition, file_name};
 use cycles_proto::journal::{
-    self, Answer, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, Outcome, RecordId,
-    Seen, StoreFailure,
+    self, ChangeFailure, FileOp, Found, JournalRecord, JournalWrite, Memory, Next, OpOutcome, OpResult,
+    RecordId, Seen, StoreFailure,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -136,7 +136,7 @@ impl Journal {
             .collect()
     }
 
-    /// The files that were set aside because they were not records.
+    /// The files that were quarantined because they were not records.
     pub fn quarantined(&self) -> &[Quarantined] {
         &self.quarantined
     }
@@ -192,7 +192,7 @@ impl Journal {
             }
         }
         if let Next::Do(op @ FileOp::Write { .. }, _) = next
-            && let Ok(Outcome::Name(name)) = self.execute_for(client, write.id(), op)
+            && let Ok(OpOutcome::Name(name)) = self.execute_for(client, write.id(), op)
         {
             let files = self.open(&client.directory);
             let length = files.get(&name).map_or(0, Bytes::len);
@@ -221,7 +221,7 @@ impl Journal {
     }
 
     /// Does the same as [`execute`](Self::execute), but fails if the journal's health says so.
-    fn execute_for(&mut self, client: &Client, id: &RecordId, op: FileOp) -> Answer {
+    fn execute_for(&mut self, client: &Client, id: &RecordId, op: FileOp) -> OpResult {
         let changes = match op {
             FileOp::Write { .. }
             | FileOp::Take { .. }
@@ -233,23 +233,23 @@ impl Journal {
             | FileOp::Neighbours
             | FileOp::Look { .. }
             | FileOp::Read { .. }
-            | FileOp::IsAtWork { .. }
+            | FileOp::IsWriterAlive { .. }
             | FileOp::Sync => false,
         };
         if changes && self.health == JournalHealth::Fails {
             return Err(io::ErrorKind::StorageFull.into());
         }
         match self.execute(client, op) {
-            Ok(Outcome::Found(Found::Bytes(bytes))) if self.ignores_keys => {
-                Ok(Outcome::Found(Found::Bytes(as_if_of(id, bytes))))
+            Ok(OpOutcome::Found(Found::Bytes(bytes))) if self.ignores_keys => {
+                Ok(OpOutcome::Found(Found::Bytes(as_if_of(id, bytes))))
             }
             answer => answer,
         }
     }
 
-    fn execute(&mut self, client: &Client, op: FileOp) -> Answer {
-        if let FileOp::IsAtWork { process, .. } = op {
-            return Ok(Outcome::IsSo(!self.ended.contains(&process)));
+    fn execute(&mut self, client: &Client, op: FileOp) -> OpResult {
+        if let FileOp::IsWriterAlive { process, .. } = op {
+            return Ok(OpOutcome::IsSo(!self.ended.contains(&process)));
         }
         self.open(&client.directory).execute(client.process, op)
     }

@@ -109,7 +109,7 @@ pub trait Machine: fmt::Debug {
     fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         self.session_mut().release(now, key, reason);
     }
-    /// Abandons the reservation: the caller went away.
+    /// Abandons the reservation: the caller went away. See [`Session::abandon`].
     fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.session_mut().abandon(now, key);
     }

@@ -5,7 +5,7 @@ use super::*;
 use crate::config::RetryPolicy;
 use crate::models::Subject;
 
-mod copied;
+mod pasted;
 
 const KEY: &str = "cyc_live_0123456789";
 const URL: &str = "http://localhost:7878";

@@ -64,7 +64,7 @@ pub enum Mode {
     Event,
 }
 
-/// Why a file is not a record. Such a file is set aside and never deleted, because it may be a cost.
+/// Why a file is not a record. Such a file is quarantined and never deleted, because it may be a cost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRecord {

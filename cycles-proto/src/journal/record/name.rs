@@ -1,4 +1,5 @@
-//! The names of records: the directory of a server and a principal, and the file of a reservation.
+//! The names of records: the directory of a server and a principal, and the file of a reservation. Which of the files
+//! in a directory count is decided in `journal/scan.rs`.
 
 use core::fmt::Write as _;
 

@@ -11,7 +11,7 @@ impl JournalRecord {
     /// Parses a record of any SDK.
     ///
     /// # Errors
-    /// Why it cannot be read, so that it can be set aside for that reason.
+    /// Why it cannot be read, so that it can be quarantined for that reason.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidRecord> {
         if bytes.len() > Self::LARGEST {
             return Err(InvalidRecord::TooLarge);

@@ -16,7 +16,7 @@ enum Act {
 }
 
 /// The results that a process has received. Together with its acts, they are all that it knows.
-type Heard = Vec<Result<Outcome, ErrorKind>>;
+type Heard = Vec<Result<OpOutcome, ErrorKind>>;
 
 /// A moment: the directory, and the results that each process has received, as indices into the [known](Orders) ones.
 type Moment = (usize, Vec<usize>);
@@ -81,7 +81,7 @@ fn stand(acts: &[Act], heard: &Heard) -> Stand {
 
 fn go_on<'a, T>(
     mut next: Next<'_, T>,
-    heard: &mut impl Iterator<Item = &'a Result<Outcome, ErrorKind>>,
+    heard: &mut impl Iterator<Item = &'a Result<OpOutcome, ErrorKind>>,
 ) -> Result<T, FileOp> {
     loop {
         match next {
@@ -98,7 +98,7 @@ fn settle_elsewhere() -> Next<'static, ()> {
     Next::of(|desk| async move {
         let name = OsString::from(home());
         let found = desk.ask(FileOp::Read { name: name.clone() }).await;
-        if let Ok(Outcome::Found(Found::Bytes(_))) = found {
+        if let Ok(OpOutcome::Found(Found::Bytes(_))) = found {
             let _ = desk.ask(FileOp::Remove { name }).await;
         }
     })
@@ -107,7 +107,7 @@ fn settle_elsewhere() -> Next<'static, ()> {
 /// The cost that another SDK considered settled after these results.
 fn settled_elsewhere(acts: &[Act], heard: &Heard) -> Option<RecordId> {
     let [Act::SettleElsewhere] = acts else { return None };
-    let Some(Ok(Outcome::Found(Found::Bytes(bytes)))) = heard.first() else {
+    let Some(Ok(OpOutcome::Found(Found::Bytes(bytes)))) = heard.first() else {
         return None;
     };
     Some(JournalRecord::parse(bytes).unwrap().id().clone())

@@ -73,9 +73,9 @@ struct Disk {
 }
 
 impl Disk {
-    fn execute(&mut self, process: u32, op: FileOp) -> Answer {
-        if let FileOp::IsAtWork { process, .. } = op {
-            return Ok(Outcome::IsSo(!self.ended.contains(&process)));
+    fn execute(&mut self, process: u32, op: FileOp) -> OpResult {
+        if let FileOp::IsWriterAlive { process, .. } = op {
+            return Ok(OpOutcome::IsSo(!self.ended.contains(&process)));
         }
         self.files.execute(process, op)
     }

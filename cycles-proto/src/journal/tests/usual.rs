@@ -17,7 +17,7 @@ fn operations(files: &mut Memory, write: &JournalWrite) -> Vec<&'static str> {
             FileOp::Rename { .. } => "rename",
             FileOp::Link { .. } => "link",
             FileOp::Remove { .. } => "remove",
-            FileOp::IsAtWork { .. } => "is at work",
+            FileOp::IsWriterAlive { .. } => "is at work",
             FileOp::Sync => "sync",
         });
         files.execute(1, op)
@@ -81,7 +81,11 @@ fn a_driver_that_answers_something_else_is_told_so_and_nothing_is_lost() {
         JournalWrite::Put(event("K1")),
         JournalWrite::SetAside(record("K1"), Aside::Rejected),
     ] {
-        for wrong in [Outcome::Done, Outcome::IsSo(true), Outcome::Names(Vec::new())] {
+        for wrong in [
+            OpOutcome::Done,
+            OpOutcome::IsSo(true),
+            OpOutcome::Names(Vec::new()),
+        ] {
             let before = files.clone();
             let result = change(&write, URL, &Seen::default()).run(|op| {
                 if op == FileOp::Prepare {
@@ -101,7 +105,7 @@ fn what_lies_beside_the_directory_is_counted_by_names_and_told_once() {
     let mut files = Memory::default();
     files.insert(home(), record_of(ELSEWHERE, RESERVATION, "K1").to_json());
     let mut seen = Seen::default();
-    let names = |names: [&str; 4]| Ok(Outcome::Names(names.map(OsString::from).to_vec()));
+    let names = |names: [&str; 4]| Ok(OpOutcome::Names(names.map(OsString::from).to_vec()));
     let mut execute = |op| {
         if op == FileOp::Neighbours {
             return names([

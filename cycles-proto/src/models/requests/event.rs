@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{ActionRequestBuilder, Unset, check_key, check_metadata, check_policy, optional};
-use crate::models::limits::{InvalidRequest, within};
+use crate::models::field_checks::{InvalidRequest, within};
 use crate::models::{
     Action, Amount, CommitOveragePolicy, CyclesMetrics, IdempotencyKey, JsonObject, Subject,
 };

@@ -62,9 +62,9 @@ pub use settle::{
 
 use super::action::Action;
 use super::codes::CommitOveragePolicy;
+use super::field_checks::InvalidRequest;
 use super::ids::IdempotencyKey;
 use super::json_object::JsonObject;
-use super::limits::InvalidRequest;
 use super::subject::Subject;
 
 /// A day: the longest lease and the longest extension.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{DAY_MS, Unset, check_key, check_metadata, optional};
-use crate::models::limits::{InvalidRequest, length, within};
+use crate::models::field_checks::{InvalidRequest, length, within};
 use crate::models::{Amount, CyclesMetrics, IdempotencyKey, JsonObject};
 
 /// Charges the actual cost of an action to its reservation (schema `CommitRequest`).

@@ -262,7 +262,10 @@ impl Usage {
     /// stand for its images and seconds.
     pub(super) fn leaves_open(&self, part: &Part) -> bool {
         let by_input = matches!(part, Part::InputImage | Part::InputSecond | Part::InputCharacter);
-        let by_output = matches!(part, Part::OutputImage | Part::OutputSecond | Part::OutputCharacter);
+        let by_output = matches!(
+            part,
+            Part::OutputImage | Part::OutputSecond | Part::OutputCharacter
+        );
         let by_tokens = by_input && self.input_tokens() > 0 || by_output && self.output_tokens() > 0;
         !by_tokens && !self.counts.contains_key(part)
     }

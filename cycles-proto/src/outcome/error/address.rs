@@ -5,7 +5,7 @@ use http::{Method, Uri};
 use super::CallContext;
 use crate::models::ResponseInfo;
 use crate::outcome::OperationKind;
-use crate::path::reservation_path;
+use crate::url_path::reservation_path;
 
 impl CallContext {
     /// The method of the operation.

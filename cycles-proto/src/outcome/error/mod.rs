@@ -1,15 +1,15 @@
 //! Errors, sorted by whose fault they are, with sentences for the person who has to act on them.
 
-mod action;
+mod action_error;
 mod address;
-mod display;
-mod made;
+mod from_answer;
+mod sentences;
 
 use core::time::Duration;
 use std::sync::Arc;
 
-pub use self::action::ActionError;
-use self::display::Sentence;
+pub use self::action_error::ActionError;
+use self::sentences::Sentence;
 use crate::config::ConfigError;
 use crate::models::{
     CyclesEvidenceRef, DecisionReasonCode, ErrorCode, ErrorResponse, IdempotencyKey, InvalidRequest,
@@ -143,7 +143,7 @@ pub enum Error {
 
     /// A cost is not settled and has no record, and the client has given up on it. The caller has to repeat it, under
     /// the [key](Self::idempotency_key) of the last error, which is inside.
-    #[error("{}", display::unrecorded(.0))]
+    #[error("{}", sentences::unrecorded(.0))]
     Unrecorded(#[source] Box<Self>),
 
     /// The cost was not accepted.
@@ -152,7 +152,7 @@ pub enum Error {
 
     /// The key of a reservation was used before, and the reservation that was made then has ended: nothing is held
     /// now, and the action must not run.
-    #[error("{}", display::stale(.call, .status))]
+    #[error("{}", sentences::stale(.call, .status))]
     #[non_exhaustive]
     StaleReplay {
         /// The reservation's present status, if the ledger still knows it.

@@ -367,7 +367,9 @@ fn every_error_names_its_kind_before_its_sentence() {
         (Error::LeaseLost("r-1".into()), "LeaseLost"),
         (InvalidCommit::NotHeld.into(), "InvalidCommit"),
         (
-            Error::Action(ActionError::from(crate::guarded::BoxError::from("mine"))),
+            Error::Action(ActionError::from(crate::with_cycles_config::BoxError::from(
+                "mine",
+            ))),
             "Action",
         ),
         (unrecorded, "Unrecorded"),

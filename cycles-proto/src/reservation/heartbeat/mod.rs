@@ -10,11 +10,11 @@ use crate::models::{
     ErrorCode, IdempotencyKey, ReservationExtendRequest, ReservationExtendResponse, ReservationId,
 };
 use crate::outcome::{Error, Event, Failure, FailureKind, OperationKind, Stop};
-use crate::path::reservation_path;
 use crate::reservation::heartbeat::schedule::{BeatFailure, Lease, Next, Observation};
 use crate::step::Step;
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
+use crate::url_path::reservation_path;
 use crate::wire::reply::Verdict;
 use crate::wire::{Call, Encoded, Reads, Urgency};
 

@@ -7,19 +7,19 @@
 //! its own record. Records that the server may have forgotten are sent only if a caller [forces](Replayer::force) it.
 //! Another process that is settling records has them to itself, but not for long.
 
-mod refusals;
+mod stop_the_pass;
 mod tally;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use self::refusals::Refusals;
+use self::stop_the_pass::Refusals;
 pub use self::tally::Tally;
 use crate::backoff::{Backoff, LONGEST_PAUSE};
 use crate::config::{CyclesConfig, RetryPolicy};
+use crate::idempotency::Seed;
 use crate::journal::record::{JournalRecord, RecordId};
-use crate::keys::Seed;
 use crate::outcome::{Error, Outcome, Receipt};
 use crate::reservation::Reservation;
 use crate::ticket::{Ticket, Tickets};
@@ -38,7 +38,7 @@ pub struct Replayer {
     /// Whether the last scan was forced.
     is_forced: bool,
     tickets: Tickets,
-    scan: Scan,
+    scan: ScanState,
     pauses: Backoff,
     /// Records to settle.
     queue: VecDeque<JournalRecord>,
@@ -88,7 +88,7 @@ pub enum Replay {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Scan {
+enum ScanState {
     At(Duration),
     Reading(Ticket),
     /// Not planned: nothing is known to be left.
@@ -104,7 +104,7 @@ impl Replayer {
             forces_next: false,
             is_forced: false,
             tickets: Tickets::default(),
-            scan: Scan::At(Duration::ZERO),
+            scan: ScanState::At(Duration::ZERO),
             pauses: Backoff::new(seed),
             queue: VecDeque::new(),
             settling: BTreeSet::new(),
@@ -131,19 +131,19 @@ impl Replayer {
         }
         self.rest(now);
         match self.scan {
-            Scan::At(at) if self.is_at_work() || at > now.mono => {
+            ScanState::At(at) if self.is_at_work() || at > now.mono => {
                 Replay::Wait(Some(at).filter(|at| *at > now.mono))
             }
-            Scan::At(_) => {
+            ScanState::At(_) => {
                 let ticket = self.tickets.take();
-                self.scan = Scan::Reading(ticket);
+                self.scan = ScanState::Reading(ticket);
                 self.is_forced = core::mem::take(&mut self.forces_next);
                 Replay::Scan {
                     ticket,
                     with_stale: self.is_forced,
                 }
             }
-            Scan::Reading(_) | Scan::Idle => Replay::Wait(None),
+            ScanState::Reading(_) | ScanState::Idle => Replay::Wait(None),
         }
     }
 
@@ -222,8 +222,8 @@ impl Replayer {
             let next = now.mono.saturating_add(pause).min(end);
             self.yields_since = Some(since);
             self.left_until = Some(next);
-            if let Scan::Idle = self.scan {
-                self.scan = Scan::At(next);
+            if let ScanState::Idle = self.scan {
+                self.scan = ScanState::At(next);
             }
         }
         self.rest(now);
@@ -289,9 +289,9 @@ impl Replayer {
                 self.leave(None);
             }
             // The record may have been written after the file names were read.
-            self.reads_again |= matches!(self.scan, Scan::Reading(_));
+            self.reads_again |= matches!(self.scan, ScanState::Reading(_));
             self.rest(now);
-        } else if let Scan::Reading(_) = self.scan {
+        } else if let ScanState::Reading(_) = self.scan {
             self.settled_meanwhile.insert(id.clone());
         }
     }
@@ -308,11 +308,11 @@ impl Replayer {
     /// Requests a scan, to begin as soon as the records under way are settled.
     pub fn wake(&mut self, now: Now) {
         self.tried_before = self.started;
-        if let Scan::Reading(_) = self.scan {
+        if let ScanState::Reading(_) = self.scan {
             // The scan under way may miss the latest records.
             self.reads_again = true;
         } else {
-            self.scan = Scan::At(now.mono);
+            self.scan = ScanState::At(now.mono);
         }
     }
 
@@ -338,15 +338,15 @@ impl Replayer {
     /// to return.
     pub fn next_look(&self) -> Option<Duration> {
         match self.scan {
-            Scan::At(at) => Some(at),
-            Scan::Reading(_) | Scan::Idle => None,
+            ScanState::At(at) => Some(at),
+            ScanState::Reading(_) | ScanState::Idle => None,
         }
     }
 
     /// Whether nothing is under way, nothing is due, and no pause of a record ends by `until`. Records that failed are
     /// left for later and do not count.
     pub fn is_quiet(&self, now: Now, until: Duration) -> bool {
-        let is_due = matches!(self.scan, Scan::At(at) if at <= now.mono);
+        let is_due = matches!(self.scan, ScanState::At(at) if at <= now.mono);
         !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
     }
 
@@ -366,7 +366,7 @@ impl Replayer {
     /// Whether it is reading the journal or settling its records. For exactly that long, it needs the claim that was
     /// taken before the journal was read.
     pub fn is_at_work(&self) -> bool {
-        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, Scan::Reading(_))
+        !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, ScanState::Reading(_))
     }
 
     /// Whether [`unsettled`](Self::unsettled) is complete: the journal was read and no scan is due.
@@ -389,11 +389,11 @@ impl Replayer {
 
     /// Ends the scan under way. Returns `false` if the ticket is not that of the scan.
     fn end_scan(&mut self, now: Now, ticket: Ticket) -> bool {
-        let is_awaited = matches!(self.scan, Scan::Reading(expected) if expected == ticket);
+        let is_awaited = matches!(self.scan, ScanState::Reading(expected) if expected == ticket);
         if is_awaited {
             self.scan = match core::mem::take(&mut self.reads_again) {
-                true => Scan::At(now.mono),
-                false => Scan::Idle,
+                true => ScanState::At(now.mono),
+                false => ScanState::Idle,
             };
         }
         is_awaited
@@ -433,7 +433,7 @@ impl Replayer {
 
     /// Plans the next scan once nothing is under way.
     fn rest(&mut self, now: Now) {
-        if self.is_at_work() || !matches!(self.scan, Scan::Idle) {
+        if self.is_at_work() || !matches!(self.scan, ScanState::Idle) {
             return;
         }
         if self.left == 0 && self.was_read {
@@ -444,7 +444,7 @@ impl Replayer {
         let pause = self.pauses.next(&pauses(), None).unwrap_or(LONGEST);
         let soonest = now.mono.saturating_add(pause);
         let nearest = self.left_until.map_or(soonest, |until| until.min(soonest));
-        self.scan = Scan::At(nearest.max(now.mono.saturating_add(SHORTEST)));
+        self.scan = ScanState::At(nearest.max(now.mono.saturating_add(SHORTEST)));
     }
 }
 

@@ -64,7 +64,7 @@ impl Tally {
         }
     }
 
-    /// Notes the files that may be records, but that a scan set aside or could not read.
+    /// Notes the files that may be records, but that a scan quarantined or could not read.
     pub fn note_scan(&mut self, corrupt: usize, unread: usize) {
         self.corrupt += corrupt;
         self.unread = unread;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Operation;
 use crate::config::CyclesConfig;
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::models::{
     BalanceParams, BalanceResponse, CommitRequest, CommitResponse, CyclesEvidenceEnvelope,
     CyclesEvidenceJwks, DecisionRequest, DecisionResponse, EventCreateRequest, EventCreateResponse,
@@ -13,7 +13,7 @@ use crate::models::{
     ReservationExtendResponse, ReservationId, ReservationListResponse,
 };
 use crate::outcome::{Error, OperationKind};
-use crate::path::{balances_path, evidence_path, list_path, reservation_path};
+use crate::url_path::{balances_path, evidence_path, list_path, reservation_path};
 
 impl Operation<DecisionResponse> {
     /// Asks whether an action would be allowed, without holding budget.

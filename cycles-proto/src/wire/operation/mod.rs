@@ -26,7 +26,7 @@ pub(crate) use self::raw::as_it_came;
 pub use self::raw::{RawRequest, RawResponse};
 
 use crate::config::CyclesConfig;
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::models::{InvalidRequest, ReservationId};
 use crate::outcome::{CallContext, Error, Failure, FailureKind, OperationKind};
 use crate::ticket::Ticket;

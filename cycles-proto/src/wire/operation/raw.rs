@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Operation;
 use crate::config::CyclesConfig;
-use crate::keys::Seed;
+use crate::idempotency::Seed;
 use crate::models::{
     BalanceParams, CommitRequest, DecisionRequest, EventCreateRequest, EvidenceId, JsonObject,
     ListReservationsParams, ReleaseRequest, ReservationCreateRequest, ReservationExtendRequest,

@@ -4,11 +4,11 @@ use core::ops::Deref;
 use std::io::Read;
 
 use cycles_proto::attribute::{AnyValue, Unfinished, Whole};
-use cycles_proto::guarded::{NotCompleted, WithCyclesConfig};
 use cycles_proto::models::{Amount, Unit};
+use cycles_proto::with_cycles_config::{NotCompleted, WithCyclesConfig};
 use cycles_proto::{Error, Reading};
 
-use super::{Client, Metered, ReservationGuard, meter, try_with_cycles};
+use super::{Client, Metered, ReservationGuard, guard_meter, try_with_cycles};
 use crate::context::GuardContext;
 use crate::engine::{block_on, without_helping};
 
@@ -80,7 +80,7 @@ where
     F: FnMut(&I::Item) -> Option<Reading>,
 {
     let (guard, (items, read), context) = open(client, &config, body)?;
-    Ok(meter::metered(guard, items, read).within(context))
+    Ok(guard_meter::metered(guard, items, read).within(context))
 }
 
 /// Like [`metered`], for a body that makes a reader.
@@ -98,7 +98,7 @@ where
     F: FnMut(&[u8]) -> Option<Reading>,
 {
     let (guard, (source, read), context) = open(client, &config, body)?;
-    Ok(meter::metered(guard, source, read).within(context))
+    Ok(guard_meter::metered(guard, source, read).within(context))
 }
 
 /// Reserves budget and runs `body` on it. Returns the guard, the iterator or reader that the body made, and its

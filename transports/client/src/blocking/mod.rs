@@ -3,7 +3,7 @@
 #[doc(hidden)]
 pub mod attribute;
 mod guard;
-mod meter;
+mod guard_meter;
 mod operations;
 mod pages;
 mod with_cycles;
@@ -16,7 +16,7 @@ use cycles_proto::config::Settings;
 use cycles_proto::{Error, Flushed, TraceParent};
 
 pub use self::guard::ReservationGuard;
-pub use self::meter::Metered;
+pub use self::guard_meter::Metered;
 
 pub use self::with_cycles::{try_with_cycles, with_cycles};
 pub use crate::Settling;

@@ -1,8 +1,8 @@
 //! Runs actions on reserved budget: reserve, run, settle.
 
 use cycles_proto::Error;
-use cycles_proto::guarded::{BoxError, NotCompleted, WithCyclesConfig};
 use cycles_proto::models::Amount;
+use cycles_proto::with_cycles_config::{BoxError, NotCompleted, WithCyclesConfig};
 
 use super::Client;
 use crate::completed::Completed;

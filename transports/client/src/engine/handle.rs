@@ -119,7 +119,8 @@ impl Handle {
         self.shared().wait_for(Key::Reservation(self.key), look)
     }
 
-    /// Ends a reservation whose guard was dropped: charges what is known to be spent, or gives the budget back.
+    /// Ends a reservation whose guard was dropped. What is charged is decided in the core, as for
+    /// [`Session::abandon`].
     pub(crate) fn abandon(&self) {
         if self.check().is_ok() {
             self.end_unattended(|| self.release(ReleaseReason::ABANDONED));

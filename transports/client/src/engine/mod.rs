@@ -7,16 +7,16 @@
 //! task.
 
 mod background;
+#[cfg(feature = "blocking")]
+mod blocking_caller;
 mod done;
 mod handle;
-#[cfg(feature = "blocking")]
-mod helper;
 mod pump;
 mod subscriptions;
+mod thread_end;
 mod ticker;
 mod timer;
-mod waiting;
-mod writes;
+mod wakers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
@@ -30,18 +30,18 @@ use cycles_proto::session::{CallKey, Caller, Close, Key, Principal, Session};
 use cycles_proto::{Answer, ConfigError, CyclesConfig, Error, Now, Operation, Ticket};
 
 pub use self::background::{Background, Run, Running};
+#[cfg(feature = "blocking")]
+pub(crate) use self::blocking_caller::{block_on, block_until, is_here as is_helped_here, without_helping};
 use self::done::Attempt;
 pub use self::done::Done;
 pub(crate) use self::handle::Handle;
-#[cfg(feature = "blocking")]
-pub(crate) use self::helper::{block_on, block_until, is_here as is_helped_here, without_helping};
 use self::pump::Batch;
 pub(crate) use self::subscriptions::Subscription;
 use self::subscriptions::Subscriptions;
 pub use self::ticker::{Tick, Ticker};
 pub use self::timer::Timer;
-use self::waiting::Waiter;
-pub(crate) use self::waiting::Waiting;
+use self::wakers::Waiter;
+pub(crate) use self::wakers::Waiting;
 use crate::builder::Adapter;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Journal, Mutex, MutexGuard};
@@ -85,7 +85,7 @@ struct State {
     waiting_threads: usize,
     subscriptions: Subscriptions,
     #[cfg(feature = "blocking")]
-    helpers: HashMap<Key, Arc<helper::Helper>>,
+    helpers: HashMap<Key, Arc<blocking_caller::Helper>>,
 }
 
 /// The journal of one key and tenant.

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use cycles_proto::journal::record::Partition;
 use sha2::{Digest as _, Sha256};
 
-use super::{disk, file_owner};
+use super::{disk, trusted_owner};
 
 /// The names that this process has computed, by the hash of their input.
 static KNOWN: Mutex<BTreeMap<[u8; 32], String>> = Mutex::new(BTreeMap::new());
@@ -44,7 +44,7 @@ pub(super) fn keep(base: &Path, partition: &Partition, name: &str) {
 fn kept(base: &Path, partition: &Partition) -> Option<String> {
     let file = file(base, partition)?;
     let metadata = file.symlink_metadata().ok()?;
-    file_owner::check_file(&file, &metadata).ok()?;
+    trusted_owner::check_file(&file, &metadata).ok()?;
     let is_plain = metadata.is_file() && metadata.len() == NAME_LENGTH as u64;
     let name = is_plain.then(|| fs::read_to_string(&file)).and_then(Result::ok)?;
     let is_name =

@@ -9,34 +9,36 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use cycles_proto::journal::{Answer, FileOp, Found, How, JournalRecord, Looks, Outcome, Temporary};
+use cycles_proto::journal::{FileOp, Found, How, JournalRecord, Looks, OpOutcome, OpResult, Temporary};
 
-use super::file_owner;
+use super::trusted_owner;
 use crate::platform::{self, Rename};
 
 /// Executes an operation in this directory, which must exist.
-pub(super) fn execute(folder: &Path, op: FileOp) -> Answer {
+pub(super) fn execute(folder: &Path, op: FileOp) -> OpResult {
     let at = |name: &OsStr| folder.join(name);
     match op {
-        FileOp::Prepare => Ok(Outcome::Done),
-        FileOp::List { beside: None } => names(folder, |_| true).map(Outcome::Names),
-        FileOp::List { beside: Some(name) } => names(&above(folder).join(name), |_| true).map(Outcome::Names),
+        FileOp::Prepare => Ok(OpOutcome::Done),
+        FileOp::List { beside: None } => names(folder, |_| true).map(OpOutcome::Names),
+        FileOp::List { beside: Some(name) } => {
+            names(&above(folder).join(name), |_| true).map(OpOutcome::Names)
+        }
         FileOp::Neighbours => {
             let is_neighbour = |entry: &fs::DirEntry| {
                 let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 is_dir && Some(&*entry.file_name()) != folder.file_name()
             };
-            names(above(folder), is_neighbour).map(Outcome::Names)
+            names(above(folder), is_neighbour).map(OpOutcome::Names)
         }
-        FileOp::Look { name } => look(&at(&name)).map(Outcome::Looks),
+        FileOp::Look { name } => look(&at(&name)).map(OpOutcome::Looks),
         FileOp::Read { name } => match read(&at(&name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Outcome::Found(Found::Nothing)),
-            result => result.map(Outcome::Found),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(OpOutcome::Found(Found::Nothing)),
+            result => result.map(OpOutcome::Found),
         },
-        FileOp::Write { name, bytes } => write(folder, &name, &bytes).map(Outcome::Name),
+        FileOp::Write { name, bytes } => write(folder, &name, &bytes).map(OpOutcome::Name),
         FileOp::Take { name } => {
             let taken = temporary(Temporary::Taken, &name);
-            fs::rename(at(&name), at(&taken)).map(|()| Outcome::Name(taken))
+            fs::rename(at(&name), at(&taken)).map(|()| OpOutcome::Name(taken))
         }
         FileOp::Rename { from, to, how } => {
             let (from, to) = (at(&from), at(&to));
@@ -45,15 +47,15 @@ pub(super) fn execute(folder: &Path, op: FileOp) -> Answer {
                 How::Exchange => platform::rename(&from, &to, Rename::Exchange),
                 How::Replace => fs::rename(&from, &to),
             };
-            renamed.map(|()| Outcome::Done)
+            renamed.map(|()| OpOutcome::Done)
         }
-        FileOp::Link { from, to } => fs::hard_link(at(&from), at(&to)).map(|()| Outcome::Done),
-        FileOp::Remove { name } => fs::remove_file(at(&name)).map(|()| Outcome::Done),
-        FileOp::IsAtWork { process, number } => Ok(Outcome::IsSo(match number {
+        FileOp::Link { from, to } => fs::hard_link(at(&from), at(&to)).map(|()| OpOutcome::Done),
+        FileOp::Remove { name } => fs::remove_file(at(&name)).map(|()| OpOutcome::Done),
+        FileOp::IsWriterAlive { process, number } => Ok(OpOutcome::IsSo(match number {
             Some(number) if process == std::process::id() => Numbers::get().have(number),
             Some(_) | None => platform::is_running(process),
         })),
-        FileOp::Sync => platform::sync_dir(folder).map(|()| Outcome::Done),
+        FileOp::Sync => platform::sync_dir(folder).map(|()| OpOutcome::Done),
     }
 }
 
@@ -88,7 +90,7 @@ fn read(path: &Path) -> io::Result<Found> {
         return Ok(Found::NoFile);
     }
     let file = platform::open_plain(path)?;
-    file_owner::check_file(path, &file.metadata()?)
+    trusted_owner::check_file(path, &file.metadata()?)
         .map_err(|reason| io::Error::new(ErrorKind::PermissionDenied, reason))?;
     let mut bytes = Vec::new();
     // One more byte than allowed, so that a larger file is detected.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cycles_proto::journal::{ChangeFailure, Failure, JournalWrite, StoreFailure};
+use cycles_proto::journal::{ChangeFailure, JournalWrite, OpFailure, StoreFailure};
 
 /// Why the journal could not be used. Settlements continue without it.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,8 @@ impl JournalError {
     }
 
     /// The failure of an operation in this directory.
-    pub(super) fn failed(failure: Failure, folder: &Path) -> Self {
-        let Failure {
+    pub(super) fn failed(failure: OpFailure, folder: &Path) -> Self {
+        let OpFailure {
             attempt, file, cause, ..
         } = failure;
         // A refusal of the directory itself is already a `JournalError`, which the core passes on unchanged.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cycles_proto::CyclesConfig;
 use cycles_proto::journal::{
-    self, Answer, ChangeFailure, Failure, FileOp, JournalWrite, Next, Outcome, Seen, StoreFailure,
+    self, ChangeFailure, FileOp, JournalWrite, Next, OpFailure, OpOutcome, OpResult, Seen, StoreFailure,
 };
 
 use super::folder::Folder;
@@ -47,7 +47,7 @@ impl Files {
     pub(super) fn run<T>(
         &self,
         folder: &Path,
-        procedure: Next<'_, Result<T, Failure>>,
+        procedure: Next<'_, Result<T, OpFailure>>,
     ) -> Result<T, JournalError> {
         let result = procedure.run(|op| disk::execute(folder, op));
         result.map_err(|failure| JournalError::failed(failure, folder))
@@ -55,9 +55,9 @@ impl Files {
 
     /// Executes an operation of a change. Preparing checks the directory's owner each time: if the parent directory is
     /// writable by everybody, another directory may have taken its name.
-    fn execute(&self, folder: &Path, op: FileOp) -> Answer {
+    fn execute(&self, folder: &Path, op: FileOp) -> OpResult {
         if op == FileOp::Prepare {
-            let made = self.folder.made().map(|_| Outcome::Done);
+            let made = self.folder.made().map(|_| OpOutcome::Done);
             return made.map_err(io::Error::other);
         }
         disk::execute(folder, op)
@@ -68,7 +68,7 @@ impl Store for Files {
     fn change(&self, write: &JournalWrite) -> Result<NeedsSync, StoreFailure> {
         let folder = self.folder.path().map_err(|error| error.of(write))?;
         #[cfg(feature = "parts")]
-        super::hanging::wait(folder);
+        super::simulated_hang::wait(folder);
         let change = journal::change(write, &self.base_url, &self.seen());
         let changed = change.run(|op| self.execute(folder, op));
         let changed = changed.map_err(|failure| JournalError::told(failure, folder))?;

@@ -11,7 +11,7 @@ use cycles_proto::journal::record::Partition;
 
 use super::JournalError;
 use super::directory_name;
-use super::file_owner::Owner;
+use super::trusted_owner::Owner;
 use crate::platform;
 
 /// The directory of a configuration's records. Nothing is read or created before it is needed.

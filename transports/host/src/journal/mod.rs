@@ -1,15 +1,15 @@
 //! The journal: known costs that are not settled yet, one file each, in the format that all Cycles SDKs share.
 
-mod claim;
 mod directory_name;
 mod disk;
 mod error;
-mod file_owner;
 mod files;
 mod folder;
+mod read_for_session;
+mod replay_claim;
 #[cfg(feature = "parts")]
-mod hanging;
-mod reading;
+mod simulated_hang;
+mod trusted_owner;
 
 mod writers;
 
@@ -21,12 +21,12 @@ use cycles_proto::CyclesConfig;
 use cycles_proto::journal::{self, Aside, JournalWrite, StoreFailure};
 pub use cycles_proto::journal::{Problem, Scan, SetAside};
 
-pub use self::claim::Claim;
 pub use self::error::JournalError;
 use self::files::Files;
+pub use self::replay_claim::Claim;
 #[cfg(feature = "parts")]
 #[doc(hidden)]
-pub use self::hanging::Hanging;
+pub use self::simulated_hang::Hanging;
 use self::writers::Writers;
 use crate::process::Process;
 

@@ -91,7 +91,7 @@ fn a_record_of_another_user_is_told_and_not_replayed_and_the_rest_is() {
     }
     let (reading, _claim) = journal.read(false).unwrap();
     assert_eq!(ids(&reading.records), ["r-1", "r-temp"]);
-    assert_eq!((reading.set_aside, reading.unread), (0, 2));
+    assert_eq!((reading.quarantined, reading.unread), (0, 2));
     let told: Vec<_> = reading.events.iter().map(|event| format!("{event:?}")).collect();
     for (command, file) in refused {
         assert!(file.exists());

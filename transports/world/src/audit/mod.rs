@@ -3,6 +3,7 @@
 //! unnoticed.
 
 mod answers;
+mod charges;
 mod end;
 mod lease;
 mod outcome;
@@ -22,6 +23,7 @@ use cycles_proto::{Now, Receipt, Ticket};
 use cycles_sandbox::Operation;
 
 pub(super) use self::answers::{AttemptResult, is_refused};
+pub(super) use self::charges::check_charged_once;
 pub(super) use self::end::check_books;
 use self::lease::LeaseWatch;
 pub(super) use self::session::{SessionWatch, is_queued};
@@ -357,29 +359,6 @@ impl ReservationWatch {
         Ok(())
     }
 }
-
-/// Checks that a cost that the ledger charged was not charged before.
-pub(super) fn check_charged_once(job: &Job, by: Operation, now: UnixMillis) -> CheckResult {
-    /// How long the server remembers the key of an event.
-    const KEPT: Duration = Duration::from_secs(7 * 86_400);
-    match job.charges.last() {
-        None => Ok(()),
-        // The client was in time by its own clock (another rule checks that), but not by the server's: the client
-        // cannot know that.
-        Some(last) if (last.by, by) == FORGETFUL && now.saturating_since(last.at) > KEPT => Ok(()),
-        Some(last) => broken(
-            Rule::SettledOnce,
-            format!(
-                "{} after {}: the cost is in the ledger twice",
-                by.name(),
-                last.by.name()
-            ),
-        ),
-    }
-}
-
-/// The operations that the server charges twice after it has forgotten the first one.
-const FORGETFUL: (Operation, Operation) = (Operation::CreateEvent, Operation::CreateEvent);
 
 /// Checks that `text` does not contain the secret.
 pub(super) fn keeps_secret(what: &str, text: &str, secret: &str) -> CheckResult {

@@ -158,7 +158,7 @@ impl World {
         self.counts.yielded += u64::from(!has_claim);
         let before = self.journal.quarantined().len();
         let records = self.journal.scan(client);
-        let set_aside = self.journal.quarantined().len() - before;
+        let quarantined = self.journal.quarantined().len() - before;
         self.log(|| {
             format!(
                 "  session {index} reads {} records, claim {has_claim}",
@@ -171,7 +171,7 @@ impl World {
             .watch
             .note_scan(now, principal, has_claim, records.is_empty());
         let mut scanned = Scanned::new(records, has_claim);
-        scanned.set_aside = set_aside;
+        scanned.quarantined = quarantined;
         let is_kept = session.machine.handle_scanned(now, ticket, Some(scanned));
         if is_kept && has_claim && self.has_claims {
             self.claims.insert(directory, index);

@@ -2,6 +2,7 @@
 
 mod agent;
 mod dice;
+mod faults;
 mod plan;
 mod run;
 

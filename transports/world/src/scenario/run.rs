@@ -8,7 +8,8 @@ use cycles_sandbox::{
 };
 
 use super::agent::Agent;
-use super::plan::{Incident, OTHER_KEYS, Plan};
+use super::faults::Incident;
+use super::plan::{OTHER_KEYS, Plan};
 use crate::{CallerId, ProcessId, Violation, World};
 
 /// A plan that is being executed.

@@ -40,8 +40,8 @@ impl Both {
         let disk = execute(&self.folder, on_disk);
         let memory = self.memory.execute(1, in_memory);
         match (disk, memory) {
-            (Ok(Outcome::Name(disk)), Ok(Outcome::Name(memory))) => self.names.push((disk, memory)),
-            (Ok(Outcome::Names(disk)), Ok(Outcome::Names(memory))) => {
+            (Ok(OpOutcome::Name(disk)), Ok(OpOutcome::Name(memory))) => self.names.push((disk, memory)),
+            (Ok(OpOutcome::Names(disk)), Ok(OpOutcome::Names(memory))) => {
                 let mut places: Vec<_> = disk
                     .iter()
                     .map(|name| self.place(|known| &known.0 == name))
@@ -54,7 +54,7 @@ impl Both {
                 expected.sort_unstable();
                 assert_eq!(places, expected, "{context}");
             }
-            (Ok(Outcome::Looks(disk)), Ok(Outcome::Looks(memory))) => {
+            (Ok(OpOutcome::Looks(disk)), Ok(OpOutcome::Looks(memory))) => {
                 let shape = |looks: Looks| (looks.is_file, looks.written.is_some(), looks.changed.is_some());
                 assert_eq!(disk.map(shape), memory.map(shape), "{context}");
             }
@@ -164,8 +164,8 @@ fn every_operation_does_on_disk_what_it_does_in_memory() {
 fn a_process_is_at_the_files_that_it_numbered_itself_and_at_no_others() {
     let folder = std::env::temp_dir();
     let asks = |process, number| {
-        let op = FileOp::IsAtWork { process, number };
-        execute(&folder, op).unwrap() == Outcome::IsSo(true)
+        let op = FileOp::IsWriterAlive { process, number };
+        execute(&folder, op).unwrap() == OpOutcome::IsSo(true)
     };
     let name = temporary(Temporary::Written, "a.json".as_ref());
     let number = name.to_str().unwrap().rsplit('.').nth(1).unwrap().to_owned();

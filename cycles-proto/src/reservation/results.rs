@@ -11,7 +11,7 @@ use crate::time::{Now, UnixMillis};
 /// The results of one reservation, collected from its events. Its driver [notes](Self::note) each event. A waiting
 /// caller asks again whenever the machine has made progress; `None` means to keep waiting.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Results {
     granted: Option<Arc<ReservationCreateResponse>>,
     lease_is_lost: bool,
     release_failed: bool,
@@ -23,7 +23,7 @@ pub struct Told {
 /// The new end of the lease, or the error; `None` if the reservation ended first.
 type Extended = Result<UnixMillis, Option<Box<Error>>>;
 
-impl Told {
+impl Results {
     /// Keeps the part of an event that a caller may wait for.
     pub fn note(&mut self, event: &Event) {
         if let Event::Granted { response, .. } = event {

@@ -1,4 +1,4 @@
-//! What a client has seen in its directory.
+//! Which second costs of reservations a client has seen in its directory, and which of them it has reported.
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::display::{self, excerpt};
+use super::sentences::{self, excerpt};
 use super::{CallContext, Error, ErrorReply, InvalidCall, TransportError, UnreadableReply};
 use crate::models::{DecisionReasonCode, ErrorCode, InvalidRequest, ReservationCreateResponse};
 use crate::outcome::{Failure, OperationKind, Unsuccessful, is_open};
@@ -57,7 +57,7 @@ impl Error {
             unreadable: None,
         };
         let retry_after = response.retry_after().or(response.info.retry_after());
-        let (reason, message) = (response.reason_code.clone(), display::denial(&response));
+        let (reason, message) = (response.reason_code.clone(), sentences::denial(&response));
         let reply = Box::new(ErrorReply {
             call,
             reply,

@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 use core::time::Duration;
 
 use super::caller::{Caller, ObserverId, Principal};
-use super::places::Kind;
+use super::places::Priority;
 use super::slab::SlabKey;
 use crate::outcome::Error;
 use crate::wire::{Answer, Call};
@@ -24,10 +24,10 @@ pub struct CallKey<T> {
 
 /// A call under way.
 #[derive(Debug)]
-pub(super) struct Plain {
+pub(super) struct PlainCall {
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
-    pub(super) kind: Kind,
+    pub(super) priority: Priority,
     operation: Option<Box<dyn Asking>>,
     /// When its first attempt got a place.
     pub(super) began: Option<Duration>,
@@ -73,17 +73,17 @@ impl<T: fmt::Debug + Send + 'static> Asking for Operation<T> {
     }
 }
 
-impl Plain {
+impl PlainCall {
     pub(super) fn new<T: fmt::Debug + Send + 'static>(
         operation: Operation<T>,
         caller: &Caller,
-        kind: Kind,
+        priority: Priority,
     ) -> (Self, Call) {
         let call = operation.call();
         let plain = Self {
             principal: caller.principal,
             observer: caller.observer,
-            kind,
+            priority,
             operation: Some(Box::new(operation)),
             began: None,
             attempt: None,

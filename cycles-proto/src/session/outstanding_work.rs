@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::caller::Principal;
 use super::idle_connections::Since;
-use super::places::Kind;
+use super::places::Priority;
 use super::slab::{Slab, SlabKey};
 use crate::journal::record::RecordId;
 use crate::ticket::Ticket;
@@ -16,7 +16,7 @@ use crate::wire::Call;
 pub(super) enum Outstanding {
     Attempt(Attempt),
     Write(Write),
-    Reading(Reading),
+    Reading(JournalRead),
 }
 
 /// One attempt at a call.
@@ -25,7 +25,7 @@ pub(super) struct Attempt {
     pub(super) of: Of,
     /// The ticket within its reservation or call.
     pub(super) inner: Ticket,
-    pub(super) kind: Kind,
+    pub(super) priority: Priority,
     /// Whether it may bring a grant, which is given back if nobody waits for it any more.
     pub(super) asks_for_a_reservation: bool,
     pub(super) state: State,
@@ -62,7 +62,7 @@ pub(super) enum State {
 
 /// A scan of a journal.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct JournalRead {
     pub(super) principal: Principal,
     pub(super) inner: Ticket,
     pub(super) timer: Option<Duration>,
@@ -139,14 +139,14 @@ impl OutstandingWork {
         }
     }
 
-    pub(super) fn reading(&mut self, key: SlabKey) -> Option<&mut Reading> {
+    pub(super) fn reading(&mut self, key: SlabKey) -> Option<&mut JournalRead> {
         match self.known.get_mut(key)? {
             Outstanding::Reading(reading) => Some(reading),
             Outstanding::Attempt(_) | Outstanding::Write(_) => None,
         }
     }
 
-    pub(super) fn take_reading(&mut self, key: SlabKey) -> Option<Reading> {
+    pub(super) fn take_reading(&mut self, key: SlabKey) -> Option<JournalRead> {
         self.reading(key)?;
         match self.known.remove(key)? {
             Outstanding::Reading(reading) => Some(reading),

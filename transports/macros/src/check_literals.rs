@@ -1,5 +1,5 @@
-//! Checks literals at compile time. The limits are the protocol's; at run time the client checks all values again
-//! before it sends anything.
+//! Checks the values of parameters at compile time: literals, and names that an expression does not have. The limits
+//! are the protocol's; at run time the client checks all values again before it sends anything.
 
 use core::ops::RangeInclusive;
 
@@ -9,9 +9,9 @@ use syn::visit_mut::{
 };
 use syn::{Error, Expr, ExprCall, ExprPath, Item, Lit, PatIdent, Result, Stmt};
 
+use crate::configuration_code;
 use crate::function::Argument;
-use crate::parameters::Parameters;
-use crate::settings;
+use crate::parameters::{Parameter, Parameters};
 
 const USD: &str = "USD_MICROCENTS";
 
@@ -28,7 +28,7 @@ pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<(
             .and_then(|()| one(&name, value))
             .and_then(|()| {
                 let is_argument = |word: &str| arguments.iter().any(|argument| argument.name == word);
-                settings::bare(&name, value, is_argument)
+                configuration_code::bare(&name, value, is_argument)
             })
     });
     for problem in values.chain([units(parameters)]).filter_map(Result::err) {
@@ -41,29 +41,45 @@ pub(crate) fn check(parameters: &Parameters, arguments: &[Argument]) -> Result<(
 }
 
 fn one(name: &str, value: &Expr) -> Result<()> {
-    match name {
-        "ttl_ms" => milliseconds(name, value, 1_000..=86_400_000),
-        "grace_period_ms" => milliseconds(name, value, 0..=60_000),
-        "action_kind" => text(name, value, 1..=64),
-        "action_name" => text(name, value, 1..=256),
-        "tenant" | "workspace" | "app" | "workflow" | "agent" | "toolset" => level(name, value),
-        "action_tags" => tags(value),
-        "dimensions" => dimensions(value),
-        "dry_run" => match literal(value) {
+    // Only known names are parsed.
+    let Some(parameter) = Parameter::of(name) else {
+        return Ok(());
+    };
+    match parameter {
+        Parameter::TtlMs => milliseconds(name, value, 1_000..=86_400_000),
+        Parameter::GracePeriodMs => milliseconds(name, value, 0..=60_000),
+        Parameter::ActionKind => text(name, value, 1..=64),
+        Parameter::ActionName => text(name, value, 1..=256),
+        Parameter::Tenant
+        | Parameter::Workspace
+        | Parameter::App
+        | Parameter::Workflow
+        | Parameter::Agent
+        | Parameter::Toolset => level(name, value),
+        Parameter::ActionTags => tags(value),
+        Parameter::Dimensions => dimensions(value),
+        Parameter::DryRun => match literal(value) {
             Some(Lit::Bool(_)) | None => Ok(()),
             Some(_) => Err(wrong(
                 value,
                 "`dry_run` must be `true` or `false`, or an expression of type `bool`",
             )),
         },
-        "client" => match literal(value) {
+        Parameter::Client => match literal(value) {
             None => Ok(()),
             Some(_) => Err(wrong(
                 value,
                 "this must be a `CyclesClient`, such as `client = self.client`",
             )),
         },
-        _ => Ok(()),
+        // Checked where their code is written.
+        Parameter::Estimate
+        | Parameter::Actual
+        | Parameter::ActualPerItem
+        | Parameter::Unit
+        | Parameter::OveragePolicy
+        | Parameter::UseEstimateIfActualNotProvided
+        | Parameter::Crate => Ok(()),
     }
 }
 

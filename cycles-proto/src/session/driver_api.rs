@@ -1,10 +1,10 @@
-//! The driver's side: polling the session.
+//! What the driver does with a session: polling it.
 
 use core::time::Duration;
 
 use super::entry::ReservationKey;
-use super::outstanding::Of;
-use super::places::Kind;
+use super::outstanding_work::Of;
+use super::places::Priority;
 use super::slab::SlabKey;
 use super::step::Step;
 use super::timers::Timed;
@@ -32,8 +32,8 @@ impl Session {
                 self.fire(now, timed);
             } else if let Some(key) = self.due.pop_front() {
                 self.poll_reservation(now, key);
-            } else if let Some((kind, key)) = self.places.next() {
-                self.place(now, kind, key);
+            } else if let Some((priority, key)) = self.places.next() {
+                self.place(now, priority, key);
             } else if let Some(principal) = self.principals.pop_due() {
                 self.poll_principal(now, principal);
             } else {
@@ -90,7 +90,7 @@ impl Session {
         reservation.is_due = false;
         let goes_on = match self.act(key, |machine| machine.poll(now)) {
             Some(Asked::Send(call)) => {
-                self.ask(now, Of::Reservation(key), Kind::of(call.urgency), call);
+                self.ask(now, Of::Reservation(key), Priority::of(call.urgency), call);
                 true
             }
             Some(Asked::Store(inner, write)) => {
@@ -132,7 +132,7 @@ impl Session {
         let Some(reservation) = self.reservations.get_mut(key) else {
             return;
         };
-        reservation.told.note(&event);
+        reservation.results.note(&event);
         let observer = reservation.observer;
         let principal = reservation.principal;
         if let Some(state) = self.principals.get_mut(principal) {

@@ -3,8 +3,7 @@
 //! by the key afterwards: it may be part of an id.
 //!
 //! All bytes pass here, so two more things are done: head and body of a request are written in one piece, where ureq
-//! would write two; and a request to a forwarding proxy gets the absolute URL and the authorization, which ureq cannot
-//! write.
+//! would write two; and a request to a forwarding proxy gets its [additions](Forwarding), which ureq cannot write.
 
 use core::ops::Range;
 use core::{fmt, mem};
@@ -21,6 +20,8 @@ use ureq::unversioned::transport::{
 use cycles_proto::Seed;
 use cycles_proto::config::ApiKey;
 
+use crate::proxies::Forwarding;
+
 /// Wraps connections; must be the last connector of the chain.
 #[derive(Clone)]
 pub(crate) struct Redactor(Arc<Secret>);
@@ -34,14 +35,6 @@ struct Secret {
     /// chance.
     stand_in: Vec<u8>,
     forwarding: Option<Forwarding>,
-}
-
-/// Additions to a request for a forwarding proxy.
-struct Forwarding {
-    /// Scheme and authority, written before the path to make the URL absolute.
-    address: Vec<u8>,
-    /// The header line with user and password, or nothing. ureq does not see it, and so cannot log it.
-    authorization: Vec<u8>,
 }
 
 /// A connection on which ureq sees everything but the key.
@@ -95,20 +88,6 @@ impl Redactor {
             if *value == self.0.key {
                 *value = self.0.stars.clone();
             }
-        }
-    }
-}
-
-impl Forwarding {
-    fn new(server: &Uri, proxy: &Proxy) -> Self {
-        let (scheme, authority) = (server.scheme_str(), server.authority());
-        let address = scheme
-            .zip(authority)
-            .map(|(scheme, authority)| format!("{scheme}://{authority}"));
-        let line = |value: HeaderValue| [b"Proxy-Authorization: ", value.as_bytes(), b"\r\n"].concat();
-        Self {
-            address: address.unwrap_or_default().into_bytes(),
-            authorization: proxy.authorization().map(line).unwrap_or_default(),
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Reads a directory for a replayer: the records to settle, and events about everything else.
+//! What a scan found, for a replayer: the records to settle, and events about everything else.
 
 use std::path::{Path, PathBuf};
 
 use super::file::Files;
+use super::op::OpFailure;
 use super::procedure::Next;
 use super::record::JournalRecord;
 use super::record::RecordId;
-use super::scan::{Failure, Scan, SetAside, beside, kept, look_through};
-use super::seen::Seen;
+use super::scan::{Scan, SetAside, beside, kept, look_through};
+use super::second_costs_seen::Seen;
 use crate::outcome::{Aside, Event};
 
 /// The records for a replayer to settle, and everything else that was found.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct FoundRecords {
     scan: Scan,
     stale: Vec<SetAside>,
     beside: usize,
@@ -20,7 +21,11 @@ pub struct Reading {
 
 /// [Scans](super::scan()) for a [`Session`](crate::Session), including the records that were set aside as stale if
 /// requested. The first time, it also looks into the neighbouring directories.
-pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Result<Reading, Failure>> {
+pub fn read<'a>(
+    base_url: &'a str,
+    with_stale: bool,
+    seen: &Seen,
+) -> Next<'a, Result<FoundRecords, OpFailure>> {
     let is_first = !seen.was_read();
     Next::of(move |mailbox| async move {
         let files = Files::new(mailbox, base_url);
@@ -31,11 +36,11 @@ pub fn read<'a>(base_url: &'a str, with_stale: bool, seen: &Seen) -> Next<'a, Re
         } else {
             Vec::new()
         };
-        Ok(Reading { scan, stale, beside })
+        Ok(FoundRecords { scan, stale, beside })
     })
 }
 
-impl Reading {
+impl FoundRecords {
     /// The events to report: about unreadable files every time, about everything else once.
     pub fn events(&self, seen: &mut Seen, directory: &Path) -> Vec<Event> {
         seen.note_scan(&self.scan);
@@ -62,8 +67,8 @@ impl Reading {
         events
     }
 
-    /// How many files were set aside because they are not records. Each may have been a cost.
-    pub fn set_aside(&self) -> usize {
+    /// How many files were quarantined because they are not records. Each may have been a cost.
+    pub fn quarantined(&self) -> usize {
         let problems = self.scan.problems.iter();
         problems.filter(|problem| problem.moved_to.is_some()).count()
     }
@@ -71,7 +76,7 @@ impl Reading {
     /// How many files could not be read. Each may be a cost.
     pub fn unread(&self) -> usize {
         let stale = self.stale.iter().filter(|aside| aside.record.is_none());
-        self.scan.problems.len() - self.set_aside() + stale.count()
+        self.scan.problems.len() - self.quarantined() + stale.count()
     }
 
     /// The records; those that were set aside come last.

@@ -7,7 +7,7 @@ use cycles_proto::meter::{End, Reading};
 use futures::stream::{FusedStream, Stream};
 
 use crate::guard::ReservationGuard;
-use crate::metered::Metered;
+use crate::metered_stream::Metered;
 
 impl ReservationGuard {
     /// Charges the items of `stream`. `cost` returns the price of an item as an [`Amount`](crate::models::Amount), or a

@@ -1,11 +1,12 @@
-//! Proxies for ureq.
+//! Proxies for ureq: the supported protocols, tunnels, and what a request to a forwarding proxy has in addition.
 //!
-//! ureq itself only tunnels. It does not know of a forwarding proxy: [`CachingResolver`](crate::resolver::CachingResolver) returns the proxy's
-//! addresses when ureq resolves the server, and [`Redactor`](crate::redact::Redactor) writes the absolute URL into the
-//! request line.
+//! ureq itself only tunnels. It does not know of a forwarding proxy. So when ureq resolves the server,
+//! [`CachingResolver`](crate::resolver::CachingResolver) returns the proxy's addresses, and
+//! [`Redactor`](crate::redacted_trace_log::Redactor) writes the [additions](Forwarding).
 
 use cycles_host::{Proxy, ProxyProtocol};
 use cycles_proto::ConfigError;
+use http::{HeaderValue, Uri};
 
 /// The supported proxy protocols.
 pub(crate) const SPOKEN: &[ProxyProtocol] = &[
@@ -40,4 +41,26 @@ pub(crate) fn tunnel(proxy: &Proxy) -> Result<ureq::Proxy, ConfigError> {
     }
     let problem = |error| ConfigError::Adapter(format!("the proxy cannot be used: {error}"));
     builder.build().map_err(problem)
+}
+
+/// Additions to a request for a forwarding proxy.
+pub(crate) struct Forwarding {
+    /// Scheme and authority, written before the path to make the URL absolute.
+    pub(crate) address: Vec<u8>,
+    /// The header line with user and password, or nothing. ureq does not see it, and so cannot log it.
+    pub(crate) authorization: Vec<u8>,
+}
+
+impl Forwarding {
+    pub(crate) fn new(server: &Uri, proxy: &Proxy) -> Self {
+        let (scheme, authority) = (server.scheme_str(), server.authority());
+        let address = scheme
+            .zip(authority)
+            .map(|(scheme, authority)| format!("{scheme}://{authority}"));
+        let line = |value: HeaderValue| [b"Proxy-Authorization: ", value.as_bytes(), b"\r\n"].concat();
+        Self {
+            address: address.unwrap_or_default().into_bytes(),
+            authorization: proxy.authorization().map(line).unwrap_or_default(),
+        }
+    }
 }

@@ -7,16 +7,16 @@ use crate::outcome::{Aside, Event, StoreFailure};
 use crate::time::UnixMillis;
 
 /// The results from all events of the reservation so far.
-fn told(desk: &Desk) -> Told {
-    let mut told = Told::default();
+fn results(desk: &Desk) -> Results {
+    let mut results = Results::default();
     for event in &desk.events {
-        told.note(event);
+        results.note(event);
     }
-    told
+    results
 }
 
 fn is_lost(desk: &Desk) -> bool {
-    told(desk).lease_is_lost(&desk.reservation, desk.now())
+    results(desk).lease_is_lost(&desk.reservation, desk.now())
 }
 
 #[test]
@@ -24,34 +24,34 @@ fn whoever_waits_for_a_grant_gets_it_once() {
     let mut desk = Desk::new();
     desk.settle();
     assert!(
-        told(&desk).granted(&desk.reservation).is_none(),
+        results(&desk).granted(&desk.reservation).is_none(),
         "it is still asked for"
     );
     desk.run([granted(60_000)]);
-    let mut told = told(&desk);
-    let (id, response) = told.granted(&desk.reservation).unwrap().unwrap();
+    let mut results = results(&desk);
+    let (id, response) = results.granted(&desk.reservation).unwrap().unwrap();
     assert_eq!((id.as_str(), response.remaining_ttl_ms), ("r-1", Some(60_000)));
-    assert!(told.granted(&desk.reservation).is_none());
+    assert!(results.granted(&desk.reservation).is_none());
 }
 
 #[test]
 fn whoever_waits_for_a_grant_is_told_why_there_is_none() {
     let mut desk = Desk::new();
     desk.run([refusal(409, "BUDGET_EXCEEDED")]);
-    let error = told(&desk).granted(&desk.reservation).unwrap().unwrap_err();
+    let error = results(&desk).granted(&desk.reservation).unwrap().unwrap_err();
     assert!(error.is_budget_exceeded());
 
     let mut request = reserve();
     request.dry_run = true;
     let mut desk = Desk::with(config(), request);
     desk.run([ok(r#"{"decision":"DENY","affected_scopes":[]}"#)]);
-    let error = told(&desk).granted(&desk.reservation).unwrap().unwrap_err();
+    let error = results(&desk).granted(&desk.reservation).unwrap().unwrap_err();
     assert!(matches!(error, Error::DryRun(_)), "{error:?}");
     assert!(desk.reservation.outcome().unwrap().refusal().is_some());
 
     let mut desk = Desk::new();
     desk.reservation.abandon(desk.now());
-    let error = told(&desk).granted(&desk.reservation).unwrap().unwrap_err();
+    let error = results(&desk).granted(&desk.reservation).unwrap().unwrap_err();
     assert_eq!(error.to_string(), Error::from(InvalidCommit::NotHeld).to_string());
     assert!(desk.reservation.outcome().unwrap().refusal().is_none());
 }
@@ -74,12 +74,15 @@ fn an_extension_by_hand_is_told_once_under_its_ticket() {
         desk.reply(answer);
     }
     desk.settle();
-    let mut told = told(&desk);
-    assert_eq!(told.extended(first).unwrap().unwrap(), UnixMillis(WALL + 7_000));
-    assert!(told.extended(first).is_none());
-    let error = told.extended(second).unwrap().unwrap_err();
+    let mut results = results(&desk);
+    assert_eq!(
+        results.extended(first).unwrap().unwrap(),
+        UnixMillis(WALL + 7_000)
+    );
+    assert!(results.extended(first).is_none());
+    let error = results.extended(second).unwrap().unwrap_err();
     assert_eq!(error.code().unwrap().as_str(), "MAX_EXTENSIONS_EXCEEDED");
-    let error = told.extended(third).unwrap().unwrap_err();
+    let error = results.extended(third).unwrap().unwrap_err();
     assert_eq!(
         error.to_string(),
         Error::from(InvalidCommit::NotHeld).to_string(),
@@ -169,21 +172,21 @@ fn whoever_waits_for_a_release_is_told_after_the_first_attempt() {
     let mut desk = Desk::held();
     desk.release();
     desk.settle();
-    assert!(told(&desk).released(&desk.reservation).is_none());
+    assert!(results(&desk).released(&desk.reservation).is_none());
     desk.run([ok(RELEASED)]);
-    assert!(told(&desk).released(&desk.reservation).unwrap().unwrap());
+    assert!(results(&desk).released(&desk.reservation).unwrap().unwrap());
 
     let mut desk = Desk::held();
     desk.release();
     desk.run([Err(FailureKind::Lost)]);
     assert!(desk.reservation.outcome().is_none(), "it is tried again");
-    assert!(!told(&desk).released(&desk.reservation).unwrap().unwrap());
+    assert!(!results(&desk).released(&desk.reservation).unwrap().unwrap());
 
     let mut desk = Desk::held();
     desk.release();
     desk.run([refusal(409, "RESERVATION_FINALIZED")]);
     assert!(desk.is_done());
-    assert!(!told(&desk).released(&desk.reservation).unwrap().unwrap());
+    assert!(!results(&desk).released(&desk.reservation).unwrap().unwrap());
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn what_was_spent_nevertheless_is_committed_and_counts_as_released() {
         desk.release();
         desk
     };
-    let released = |desk: &Desk| told(desk).released(&desk.reservation);
+    let released = |desk: &Desk| results(desk).released(&desk.reservation);
     let mut desk = spent();
     desk.settle();
     assert!(released(&desk).is_none());
@@ -215,7 +218,7 @@ fn what_was_spent_nevertheless_is_committed_and_counts_as_released() {
 fn a_release_of_what_was_not_reserved_is_told_as_the_refusal() {
     let mut desk = Desk::new();
     desk.run([refusal(409, "BUDGET_EXCEEDED")]);
-    assert!(told(&desk).released(&desk.reservation).unwrap().is_err());
+    assert!(results(&desk).released(&desk.reservation).unwrap().is_err());
 }
 
 #[test]
@@ -295,7 +298,7 @@ fn every_event_names_the_reservation_that_it_is_about() {
 
 #[test]
 fn whoever_waits_for_what_became_of_a_cost_is_told_after_the_first_attempt() {
-    let settled = |desk: &Desk| told(desk).settled(&desk.reservation);
+    let settled = |desk: &Desk| results(desk).settled(&desk.reservation);
     let mut desk = Desk::held();
     desk.commit(5).unwrap();
     desk.settle();
@@ -328,7 +331,7 @@ fn whoever_waits_for_what_became_of_a_cost_is_told_after_the_first_attempt() {
 
 #[test]
 fn nothing_became_of_a_cost_where_the_budget_was_given_back() {
-    let settled = |desk: &Desk| told(desk).settled(&desk.reservation);
+    let settled = |desk: &Desk| results(desk).settled(&desk.reservation);
     for answer in [
         ok(RELEASED),
         Err(FailureKind::Lost),
@@ -352,9 +355,9 @@ fn a_cost_that_was_not_counted_is_told_once_the_rest_is_settled() {
     desk.commit(5).unwrap();
     desk.settle();
     let not_counted = |desk: &Desk| {
-        let mut told = told(desk);
-        told.not_counted(InvalidCommit::NotTold);
-        told.settled(&desk.reservation)
+        let mut results = results(desk);
+        results.not_counted(InvalidCommit::NotTold);
+        results.settled(&desk.reservation)
     };
     assert!(not_counted(&desk).is_none());
     desk.run([ok(COMMITTED)]);

@@ -1,9 +1,9 @@
-//! Reading the journal for a session.
+//! FoundRecords the journal for a session.
 
 use std::path::Path;
 
 use cycles_proto::Event;
-use cycles_proto::journal::{self, Reading};
+use cycles_proto::journal::{self, FoundRecords};
 use cycles_proto::session::Scanned;
 
 use super::{Claim, Journal, JournalError};
@@ -18,27 +18,27 @@ impl Journal {
     pub fn read(&self, with_stale: bool) -> Result<(Scanned, Option<Claim>), Box<Event>> {
         // Taken first: then no other holder is settling what is read.
         let claim = self.claim();
-        let (reading, events) = self.look(with_stale).map_err(|error| self.unreadable(&error))?;
+        let (found, events) = self.look(with_stale).map_err(|error| self.unreadable(&error))?;
         let mut scanned = Scanned::default();
         scanned.has_claim = claim.is_some();
-        scanned.set_aside = reading.set_aside();
-        scanned.unread = reading.unread();
+        scanned.quarantined = found.quarantined();
+        scanned.unread = found.unread();
         scanned.events = events;
-        scanned.records = reading.into_records();
+        scanned.records = found.into_records();
         Ok((scanned, claim))
     }
 
-    fn look(&self, with_stale: bool) -> Result<(Reading, Vec<Event>), JournalError> {
+    fn look(&self, with_stale: bool) -> Result<(FoundRecords, Vec<Event>), JournalError> {
         let Some(files) = self.files() else {
             return Ok(Default::default());
         };
         // Continues if the directory does not exist, because records of other principals beside it are reported too.
         self.existing()?;
         let folder = files.folder().path()?;
-        let reading = journal::read(files.base_url(), with_stale, &files.seen());
-        let reading = files.run(folder, reading)?;
-        let events = reading.events(&mut files.seen(), folder);
-        Ok((reading, events))
+        let found = journal::read(files.base_url(), with_stale, &files.seen());
+        let found = files.run(folder, found)?;
+        let events = found.events(&mut files.seen(), folder);
+        Ok((found, events))
     }
 
     fn unreadable(&self, error: &JournalError) -> Box<Event> {

@@ -7,16 +7,16 @@ use cycles_proto::{Error, Receipt};
 
 use super::ReservationGuard;
 use crate::engine::block_on;
-use crate::metered::{self, Settling};
+use crate::metered_stream::{self, Settling};
 
 /// An iterator or a reader whose items are charged to a reservation.
-pub type Metered<S, F> = metered::Metered<S, F, S>;
+pub type Metered<S, F> = metered_stream::Metered<S, F, S>;
 
 impl ReservationGuard {
     /// Charges the items of `items`. `cost` returns the price of an item as an [`Amount`](crate::models::Amount), or a
     /// [`Reading`], which can also be the total so far, as models report it in their last chunk.
     ///
-    /// At its end the iterator blocks until the cost is settled or safe; see [`Metered`](metered::Metered).
+    /// At its end the iterator blocks until the cost is settled or safe; see [`Metered`](metered_stream::Metered).
     ///
     /// ```
     /// # use cycles_client::{blocking::ReservationGuard, models::Amount};

@@ -1,11 +1,11 @@
-//! The journals: writes, their deadlines, and scans.
+//! The journals, as the driver executes them: writes, their deadlines, and scans.
 
 use core::time::Duration;
 
 use super::Session;
 use super::caller::{ObserverId, Principal};
 use super::entry::Entry;
-use super::outstanding::{self, Outstanding, Reading, Write};
+use super::outstanding_work::{self, JournalRead, Outstanding, Write};
 use super::slab::SlabKey;
 use super::step::{Scanned, Step};
 use super::timers::Timed;
@@ -23,7 +23,7 @@ impl Session {
     /// Reports that a change to a journal was made, or why it could not be made.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Result<(), StoreFailure>) {
         let now = self.at(now);
-        let key = outstanding::key(ticket);
+        let key = outstanding_work::key(ticket);
         let Some(mut write) = self.outstanding.take_write(key) else {
             return;
         };
@@ -53,13 +53,13 @@ impl Session {
     /// session [gives it back](Step::Unclaim).
     pub fn handle_scanned(&mut self, now: Now, ticket: Ticket, scanned: Option<Scanned>) -> bool {
         let now = self.at(now);
-        let key = outstanding::key(ticket);
+        let key = outstanding_work::key(ticket);
         let Some(mut reading) = self.outstanding.take_reading(key) else {
             return false;
         };
         self.timers
             .change(Timed::Outstanding(key), &mut reading.timer, None);
-        let Reading { principal, inner, .. } = reading;
+        let JournalRead { principal, inner, .. } = reading;
         self.principals.schedule(principal);
         let Some(state) = self.principals.get_mut(principal) else {
             return false;
@@ -71,7 +71,7 @@ impl Session {
             replayer.handle_unreadable(now, inner);
             return false;
         };
-        state.tally.note_scan(scanned.set_aside, scanned.unread);
+        state.tally.note_scan(scanned.quarantined, scanned.unread);
         for record in &scanned.records {
             state.tally.note_found(record.id());
         }
@@ -109,8 +109,11 @@ impl Session {
             is_late: false,
             timer: None,
         }));
-        self.steps
-            .push_back(Step::Store(outstanding::ticket(outstanding), principal, write));
+        self.steps.push_back(Step::Store(
+            outstanding_work::ticket(outstanding),
+            principal,
+            write,
+        ));
         let is_hanging = self
             .principals
             .get(principal)
@@ -141,7 +144,7 @@ impl Session {
 
     /// Gives up on a scan that takes too long.
     pub(super) fn give_up_reading(&mut self, now: Now, key: SlabKey) {
-        let Some(Reading { principal, inner, .. }) = self.outstanding.take_reading(key) else {
+        let Some(JournalRead { principal, inner, .. }) = self.outstanding.take_reading(key) else {
             return;
         };
         self.principals
@@ -200,13 +203,13 @@ impl Session {
         match next {
             Replay::Scan { ticket, with_stale } => {
                 self.unclaim(principal);
-                let reading = Reading {
+                let reading = JournalRead {
                     principal,
                     inner: ticket,
                     timer: None,
                 };
                 let key = self.outstanding.insert(Outstanding::Reading(reading));
-                let ticket = outstanding::ticket(key);
+                let ticket = outstanding_work::ticket(key);
                 self.steps.push_back(Step::Scan {
                     ticket,
                     principal,

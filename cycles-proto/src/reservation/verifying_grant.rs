@@ -4,17 +4,18 @@
 //! is refused, a look at the reservation finds out why.
 
 use super::Phase;
-use super::common::{About, Attempt, Attempted, Common};
+use super::common::{Attempt, Attempted, Common};
+use super::cost_record::About;
 use super::heartbeat::encode_extension;
 use super::reserving::Granted;
 use crate::models::{
     InvalidRequest, ReservationDetail, ReservationExtendResponse, ReservationId, ReservationStatus,
 };
 use crate::outcome::{CallContext, Error, OperationKind, Outcome, ReleaseReason};
-use crate::path::reservation_path;
 use crate::reservation::heartbeat::schedule::Observation;
 use crate::step::Step;
 use crate::time::Now;
+use crate::url_path::reservation_path;
 use crate::wire::reply::Verdict;
 use crate::wire::{Encoded, Reads};
 

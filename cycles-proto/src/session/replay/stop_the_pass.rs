@@ -1,4 +1,5 @@
-//! Refusals that stop a pass over the journal, because every record would get them.
+//! What stops a pass over the journal early: refusals that every record would get, and pauses that the server asks for.
+//! Only answers to replayed costs count, and only the replay pauses.
 
 use core::time::Duration;
 

@@ -1,25 +1,25 @@
-//! The callers' side: what they do, and what they wait for.
+//! What callers do with a session, and what they wait for.
 
 use core::time::Duration;
 use std::fmt;
 use std::sync::Arc;
 
 use super::caller::{Caller, ObserverId};
+use super::calls::{CallId, CallKey, PlainCall};
 use super::entry::{Entry, ReservationKey};
-use super::outstanding::{self, Of, Outstanding};
-use super::places::Kind;
-use super::plain::{CallId, CallKey, Plain};
+use super::outstanding_work::{self, Of, Outstanding};
+use super::places::Priority;
 use super::slab::SlabKey;
 use super::{Key, Session};
 use crate::config::ConfigError;
+use crate::idempotency::Seed;
 use crate::journal::record::Purpose;
-use crate::keys::Seed;
 use crate::meter::{End, Meter, Settle};
 use crate::models::{
     Amount, CommitRequest, ReservationCreateRequest, ReservationCreateResponse, ReservationId,
 };
 use crate::outcome::{Error, Grant, InvalidCommit, Outcome, Receipt, ReleaseReason};
-use crate::reservation::{Reservation, Told};
+use crate::reservation::{Reservation, Results};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 use crate::wire::Operation;
@@ -100,7 +100,8 @@ impl Session {
     }
 
     /// Ends a reservation whose caller has gone away: reported [spending](Self::spent) is committed; if there is none,
-    /// the budget is given back. A cost that was handed over before is settled as usual.
+    /// the budget is given back. A cost that was handed over before is settled as usual. Decided in
+    /// `reservation/held.rs`.
     pub fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.release(now, key, ReleaseReason::ABANDONED);
     }
@@ -163,7 +164,7 @@ impl Session {
     /// Reports an item of a metered stream that could not be counted, for the caller that waits for the end.
     pub fn not_counted(&mut self, key: ReservationKey, why: InvalidCommit) {
         if let Some(reservation) = self.reservations.get_mut(key.0) {
-            reservation.told.not_counted(why);
+            reservation.results.not_counted(why);
         }
     }
 
@@ -187,13 +188,13 @@ impl Session {
     ) -> Result<CallKey<T>, Error> {
         let now = self.at(now);
         self.check(caller)?;
-        let kind = match caller.is_blocking {
-            true => Kind::Own,
-            false => Kind::Plain,
+        let priority = match caller.is_blocking {
+            true => Priority::Own,
+            false => Priority::Plain,
         };
-        let (plain, call) = Plain::new(operation, caller, kind);
+        let (plain, call) = PlainCall::new(operation, caller, priority);
         let key = self.calls.insert(plain);
-        self.ask(now, Of::Call(key), kind, call);
+        self.ask(now, Of::Call(key), priority, call);
         Ok(CallKey::new(key))
     }
 
@@ -269,7 +270,7 @@ impl Session {
         &mut self,
         key: ReservationKey,
     ) -> Option<Result<(ReservationId, Arc<ReservationCreateResponse>), Error>> {
-        self.look(key, |told, machine| told.granted(machine))
+        self.look(key, |results, machine| results.granted(machine))
     }
 
     /// The present grant; `None` also after it was released or settled.
@@ -296,17 +297,17 @@ impl Session {
     /// Returns the receipt of the cost, however it was handed over, or `Ok(None)` if nothing was spent and the budget
     /// is given back.
     pub fn settled(&mut self, key: ReservationKey) -> Option<Result<Option<Receipt>, Error>> {
-        self.look(key, |told, machine| told.settled(machine))
+        self.look(key, |results, machine| results.settled(machine))
     }
 
     /// Returns whether the ledger confirmed the release, after the first attempt.
     pub fn released(&mut self, key: ReservationKey) -> Option<Result<bool, Error>> {
-        self.look(key, |told, machine| told.released(machine))
+        self.look(key, |results, machine| results.released(machine))
     }
 
     /// Returns the end of the lease after a manual extension, once.
     pub fn extended(&mut self, key: ExtendKey) -> Option<Result<UnixMillis, Error>> {
-        self.look(key.reservation, |told, _| told.extended(key.ticket))
+        self.look(key.reservation, |results, _| results.extended(key.ticket))
     }
 
     /// Whether the lease has ended, according to the ledger or to the clock. This does not depend on when the session
@@ -317,7 +318,7 @@ impl Session {
         };
         let machine = reservation.machine();
         // If the machine was lost in a panic, nothing extends its lease.
-        machine.is_none_or(|machine| reservation.told.lease_is_lost(machine, now))
+        machine.is_none_or(|machine| reservation.results.lease_is_lost(machine, now))
     }
 
     /// Whether the session has noticed by now that the lease has ended. It wakes the callers that wait for the reservation
@@ -353,11 +354,11 @@ impl Session {
     fn look<T>(
         &mut self,
         key: ReservationKey,
-        look: impl FnOnce(&mut Told, &Reservation) -> Option<Result<T, Error>>,
+        look: impl FnOnce(&mut Results, &Reservation) -> Option<Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
-        let (told, machine) = self.reservations.get_mut(key.0)?.told_and_machine();
+        let (results, machine) = self.reservations.get_mut(key.0)?.results_and_machine();
         match machine {
-            Some(machine) => look(told, machine),
+            Some(machine) => look(results, machine),
             None => Some(Err(Error::Defect)),
         }
     }
@@ -370,7 +371,7 @@ impl Session {
 
     /// What the ticket belongs to, for log messages.
     pub fn whose(&self, ticket: Ticket) -> Option<Key> {
-        match self.outstanding.get(outstanding::key(ticket))? {
+        match self.outstanding.get(outstanding_work::key(ticket))? {
             Outstanding::Attempt(attempt) => Some(match attempt.of {
                 Of::Reservation(key) => Key::Reservation(ReservationKey(key)),
                 Of::Call(key) => Key::Call(CallId(key)),

@@ -1,9 +1,7 @@
 //! A file under a temporary name: either newly written, or renamed away from its own name.
 
-use core::time::Duration;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::Path;
 
 use super::file::{File, Files, LOOKS};
 use super::op::{FileOp, How, Temporary};
@@ -52,10 +50,7 @@ impl Temp {
         };
         // Another process may have settled it meanwhile and moved another cost to its place.
         let is_it = files.read(&taken).await.map(is_it);
-        let temp = Self {
-            name: Some(taken),
-            place: Some(name.to_owned()),
-        };
+        let temp = Self::taken(taken, name);
         match is_it {
             Ok(true) => Ok(Some(temp)),
             Ok(false) => temp.give_back(files).await.map(|()| None),
@@ -63,6 +58,14 @@ impl Temp {
                 temp.put_down(files).await;
                 Err(error)
             }
+        }
+    }
+
+    /// A file that was just renamed from `place` to the temporary `name`.
+    pub(super) fn taken(name: OsString, place: &OsStr) -> Self {
+        Self {
+            name: Some(name),
+            place: Some(place.to_owned()),
         }
     }
 
@@ -153,7 +156,7 @@ impl Temp {
     }
 
     /// Moves the file back to its place, or to where it waits.
-    async fn give_back(mut self, files: &Files<'_>) -> io::Result<()> {
+    pub(super) async fn give_back(mut self, files: &Files<'_>) -> io::Result<()> {
         let (Some(name), Some(place)) = (self.name.clone(), self.place.take()) else {
             return Ok(());
         };
@@ -194,47 +197,6 @@ pub(super) async fn remove_superseded(
     }
     temp.put_down(files).await;
     Ok(())
-}
-
-/// Sets aside a file that is not a record, because it may be a cost. Returns the new name, or `None` if another
-/// process has done that or has put a record in its place, which stays.
-pub(super) async fn quarantine(files: &Files<'_>, name: &OsStr) -> io::Result<Option<OsString>> {
-    let take = FileOp::Take {
-        name: name.to_owned(),
-    };
-    let taken = match files.temporary(take).await {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        result => result?,
-    };
-    let temp = Temp {
-        name: Some(taken.clone()),
-        place: Some(name.to_owned()),
-    };
-    if matches!(files.read(&taken).await, Ok(File::Record(_))) {
-        return temp.give_back(files).await.map(|()| None);
-    }
-    let moved = files.call_corrupt(&taken, name).await;
-    if moved.is_err() {
-        temp.put_down(files).await;
-    }
-    moved
-}
-
-/// Whether the writer of this temporary file is gone: its process has ended or has not touched the file for a minute.
-/// A process on another machine, or one that was suspended, writes the file again if it finds it gone.
-pub(super) async fn is_abandoned(files: &Files<'_>, temp: &OsStr, age: Duration) -> bool {
-    const SLOW: Duration = Duration::from_secs(60);
-
-    if age >= SLOW {
-        return true;
-    }
-    let name = Path::new(temp).file_stem().and_then(OsStr::to_str);
-    let mut words = name.unwrap_or_default().rsplit('.');
-    let number = words.next().and_then(|word| u32::from_str_radix(word, 16).ok());
-    match words.next().and_then(|word| word.parse().ok()) {
-        Some(process) => !files.is_at_work(process, number).await,
-        None => false,
-    }
 }
 
 /// Whether the file was renamed away from its own name.
