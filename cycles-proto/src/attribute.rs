@@ -14,7 +14,7 @@ use crate::with_cycles_config::{NotCompleted, WithCyclesConfig};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an amount",
     label = "expected an integer, an `Amount` or a `Usd`",
-    note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
+    note = "amounts are integers: one US dollar is 100_000_000 in USD_MICROCENTS"
 )]
 pub trait ToAmount {
     /// The amount.
@@ -25,7 +25,7 @@ pub trait ToAmount {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a cost",
     label = "expected an integer, an `Amount` or an `Option` of one",
-    note = "amounts are integers: a US dollar is 100_000_000 of USD_MICROCENTS"
+    note = "amounts are integers: one US dollar is 100_000_000 in USD_MICROCENTS"
 )]
 pub trait ToCost {
     /// The cost, if it is known.
@@ -67,14 +67,14 @@ pub trait Pair {
 #[diagnostic::on_unimplemented(
     message = "a guarded function returns a `Result`, but `{Self}` is not one",
     label = "it could not return a denial",
-    note = "return `Result<{Self}, Error>`, where `Error` is the client's error or an error made `From` it"
+    note = "return `Result<{Self}, Error>`, where `Error` is the client's error or a type that implements `From<Error>`"
 )]
 pub trait Returned {}
 
 /// An error type that can say that a function was not run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot say that a budget was denied",
-    label = "this error cannot be made `From` the client's `Error`",
+    label = "this error does not implement `From` for the client's `Error`",
     note = "implement `From<Error>` for it, where `Error` is the client's error"
 )]
 pub trait FromError: Sized {
@@ -93,7 +93,7 @@ impl<T, E> Returned for Result<T, E> {}
 
 /// Never called: only its type matters, which is the function's return type.
 pub fn returned<T: Returned>() -> T {
-    unreachable!("it stands in code that never runs")
+    unreachable!("it is in code that never runs")
 }
 
 /// Converts a value into an amount.

@@ -99,7 +99,7 @@ fn in_any(text: &str) -> Option<&'static str> {
 /// Checks for an escaped line break, as `echo` may leave it.
 fn line_break_as_code(text: &str) -> Option<&'static str> {
     let is_there = text.ends_with("\\n") || text.ends_with("\\r");
-    is_there.then_some("ends in an escaped line break, a backslash and a letter: remove both")
+    is_there.then_some("ends in an escaped line break (a backslash and a letter): remove both characters")
 }
 
 /// Checks for the separator after an item in a list or in code.

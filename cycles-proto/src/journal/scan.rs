@@ -390,8 +390,7 @@ impl fmt::Display for Problem {
         match &self.moved_to {
             Some(moved) => write!(
                 f,
-                "{file:?} is not a record that can be settled: {reason}. It is kept as {moved:?}; if it was a cost, \
-                 that cost is not in the ledger"
+                "{file:?} is not a record that can be settled: {reason}. It is kept as {moved:?}; if it recorded a cost, that cost is not in the ledger"
             ),
             None => write!(
                 f,

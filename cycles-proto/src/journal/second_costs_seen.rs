@@ -52,7 +52,7 @@ impl Seen {
         self.was_read
     }
 
-    /// Notes that the directory was read. Returns `false` if it was read before.
+    /// Notes that the directory was read. Returns `false` if it had already been read.
     pub(super) fn note_reading(&mut self) -> bool {
         !core::mem::replace(&mut self.was_read, true)
     }

@@ -32,7 +32,7 @@ impl JournalWrite {
         match self {
             Self::Put(_) => "Until the cost is settled, only this process knows of it",
             Self::Remove(_) => {
-                "The cost is settled but its record stays, so it is sent again under the same key, which counts once"
+                "The cost is settled but its record stays, so it is sent again under the same key, and counts only once"
             }
             Self::SetAside(..) => {
                 "The record was not set aside. If there is one, a later run tries it again; if not, only this process \

@@ -176,7 +176,11 @@ mod tests {
         }
         assert_eq!(of(&[], Some(DATE_OF_REPLY)), None);
         let late = "Sun, 06 Nov 1994 08:49:41 GMT";
-        assert_eq!(of(&[late], None), None, "from when is not known");
+        assert_eq!(
+            of(&[late], None),
+            None,
+            "the time it is counted from is not known"
+        );
         assert_eq!(of(&[late], Some("yesterday")), None);
     }
 

@@ -20,7 +20,7 @@ pub enum InvalidCommit {
     AlreadyCommitted,
     /// The reservation was made before a fork, and belongs to the parent process.
     #[error(
-        "this process was forked from the one that made the reservation, which extends its lease and settles it, so this \
+        "this process was forked from the one that made the reservation; that process extends its lease and settles it, so this \
          cost was not accepted. Reserve in the process that runs the action, with a client that was made after the fork"
     )]
     Forked,

@@ -40,7 +40,7 @@ impl Common {
         }
     }
 
-    /// Makes time monotonic: if it goes backwards, it stands still.
+    /// Makes time monotonic: if the clock goes backwards, the session's time stands still.
     pub(super) fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
         Now {

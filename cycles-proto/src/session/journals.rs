@@ -164,7 +164,7 @@ impl Session {
         };
         let message = match was_late {
             false => format!("the journal has not answered for {STORE_DEADLINE:?}: the disk may be hanging"),
-            true => "the journal did not answer in time before, and has not since: the disk may be hanging"
+            true => "the journal failed to answer in time earlier, and has not answered since: the disk may be hanging"
                 .to_owned(),
         };
         self.act(reservation, |machine| {

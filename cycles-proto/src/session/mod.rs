@@ -169,7 +169,7 @@ impl Session {
         self.changed.retain(|changed| *changed != key);
     }
 
-    /// Makes time monotonic: if it goes backwards, it stands still.
+    /// Makes time monotonic: if the clock goes backwards, the session's time stands still.
     fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
         Now {

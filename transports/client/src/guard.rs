@@ -35,7 +35,7 @@ use crate::engine::Handle;
 ///     let _ = guard.commit(cost); // use of moved value
 /// }
 /// ```
-#[must_use = "dropped, a reservation is released"]
+#[must_use = "a reservation is released when it is dropped"]
 pub struct ReservationGuard {
     pub(crate) held: AbandonOnDrop,
     response: Arc<ReservationCreateResponse>,
@@ -192,7 +192,7 @@ impl Drop for AbandonOnDrop {
 /// Waits for a cost that was taken already; see [`ReservationGuard::commit`]. May be dropped at any time: the cost is
 /// settled in the background.
 #[derive(Debug)]
-#[must_use = "the cost is taken; await this to learn what became of it"]
+#[must_use = "the cost has been accepted; await this to learn what became of it"]
 pub struct Committing {
     handle: Arc<Handle>,
     invalid: Option<InvalidCommit>,

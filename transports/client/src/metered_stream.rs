@@ -35,7 +35,7 @@ use crate::guard::ReservationGuard;
 /// A stream commits at its end without blocking; the cost is settled in the background. An iterator or a reader blocks
 /// at its end until the cost is settled, or safe after a first attempt; its drop waits only until the cost is on disk.
 /// [`settling`](Self::settling) returns the receipt.
-#[must_use = "streams and iterators do nothing unless consumed; dropped, this gives the budget back"]
+#[must_use = "streams and iterators do nothing unless consumed; if dropped, this gives the budget back"]
 pub struct Metered<S, F, P = Pin<Box<S>>> {
     live: Option<Live<P>>,
     consumed: Amount,
@@ -221,7 +221,7 @@ impl<S, F, P> Unpin for Metered<S, F, P> {}
 /// Waits for the receipt of a metered cost; see [`Metered::settling`]. Ready when the metered source has ended and its
 /// cost is settled or safe: await it after the end, or concurrently with the consumer. May be dropped at any time.
 #[derive(Clone, Debug)]
-#[must_use = "the cost is settled without it; await this to learn what became of it"]
+#[must_use = "the cost is settled even if this is not awaited; await it to learn what became of it"]
 pub struct Settling(pub(crate) Arc<Handle>);
 
 impl Future for Settling {

@@ -23,7 +23,7 @@ pub struct Raw {
 impl Client {
     pub fn new(base_url: &str) -> Self {
         let rest = base_url.strip_prefix("http://");
-        let rest = rest.unwrap_or_else(|| panic!("{base_url}: only http:// is spoken here"));
+        let rest = rest.unwrap_or_else(|| panic!("{base_url}: only http:// is supported here"));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = path.trim_end_matches('/');
         Self {

@@ -62,7 +62,7 @@ pub fn many_leases_are_kept_alive_though_each_extension_takes_long<A: Adapter>()
         .map(|_| setup.client.reserve(request_for(10, 4_000)).unwrap())
         .collect();
     let asked_at = setup.now();
-    setup.wait_until("each lease would be over twice", || {
+    setup.wait_until("each lease would have run out twice", || {
         setup.now().saturating_since(asked_at) >= Duration::from_secs(9)
     });
     for guard in guards {

@@ -162,7 +162,7 @@ pub fn what_one_client_left_another_settles<A: Adapter>() {
     assert!(setup.records().is_empty());
     setup.assert_spent(6);
     let is_late = |event: &Event| matches!(event, Event::SettledLate { .. });
-    setup.wait_until("the end of each is told", || {
+    setup.wait_until("the end of each is reported", || {
         setup.events().iter().filter(|event| is_late(event)).count() == 3
     });
 }

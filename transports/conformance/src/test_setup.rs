@@ -271,7 +271,7 @@ impl<A: Adapter> TestSetup<A> {
     /// Waits for an event.
     #[track_caller]
     pub(super) fn wait_for_event(&self, what: impl Fn(&Event) -> bool) {
-        self.wait_until("the event is told", || self.events().iter().any(&what));
+        self.wait_until("the event is reported", || self.events().iter().any(&what));
     }
 
     #[track_caller]

@@ -99,7 +99,7 @@ pub(crate) fn log(event: &Event) {
             ?reason,
             error,
             ?lease_lasts,
-            "the lease is no longer extended"
+            "the lease is no longer being extended"
         );
     } else if let Event::BeatFailed { error, retry_in, .. } = event {
         tracing::warn!(reservation, %error, ?retry_in, "could not extend the lease");

@@ -178,7 +178,7 @@ mod tests {
             let done = done.clone();
             submit(&threads, move || {
                 done.send(number).unwrap();
-                std::panic::resume_unwind(Box::new("a job of a test that panics"));
+                std::panic::resume_unwind(Box::new("a test job that panics"));
             });
         }
         let mut done: Vec<_> = answers.iter().take(10).collect();

@@ -160,7 +160,9 @@ fn tags(value: &Expr) -> Result<()> {
 
 fn dimensions(value: &Expr) -> Result<()> {
     match value {
-        Expr::Array(pairs) if pairs.elems.len() > 16 => Err(wrong(value, "there are at most 16 dimensions")),
+        Expr::Array(pairs) if pairs.elems.len() > 16 => {
+            Err(wrong(value, "at most 16 dimensions are allowed"))
+        }
         Expr::Array(pairs) => pairs.elems.iter().try_for_each(|pair| match pair {
             Expr::Tuple(pair) => pair
                 .elems
@@ -257,7 +259,9 @@ fn control(name: &str, value: &Expr) -> Result<()> {
     let Some(found) = search.0 else { return Ok(()) };
     let problem = match found {
         Expr::Await(_) => {
-            format!("`{name}` cannot await: await it in the function, and return what the cost depends on")
+            format!(
+                "`{name}` cannot await: do the awaiting in the function, and return what the cost depends on"
+            )
         }
         _ => format!(
             "`{name}` is evaluated after the action has run, so it cannot fail or return: give `None` if the cost is \

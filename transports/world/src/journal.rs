@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(
             journal.pending(),
             ["rsv_a.json"],
-            "the old file is of the other one"
+            "the old file belongs to the other one"
         );
         journal
             .apply(

@@ -53,7 +53,7 @@ pub struct World {
     /// How far the server's clock is ahead of the right time, in milliseconds.
     server_ahead_ms: i64,
     journal: Journal,
-    /// Whether directories can be claimed. Otherwise, as where files cannot be locked, every session has the claim.
+    /// Whether directories can be claimed. If not, as on systems that cannot lock files, every session has the claim.
     has_claims: bool,
     /// The session that has the claim to a directory.
     claims: BTreeMap<String, usize>,

@@ -20,7 +20,7 @@ use crate::engine::block_on;
 ///
 /// A guard may be moved to another thread, and [extended](Self::extend) from several.
 #[derive(Debug)]
-#[must_use = "dropped, a reservation is released"]
+#[must_use = "a reservation is released when it is dropped"]
 pub struct ReservationGuard(crate::ReservationGuard);
 
 impl Client {

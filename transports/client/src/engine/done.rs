@@ -16,7 +16,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 /// Takes the result of an attempt. If it is dropped before it [began](Self::begin), the call counts as not made; if it
 /// is dropped later, its response counts as lost. The session learns of a drop a little later, so that a runtime that
 /// ends and drops many is not held up. May be dropped or used on any thread.
-#[must_use = "dropped, it reports that the response was lost"]
+#[must_use = "if dropped, it reports that the response was lost"]
 pub struct Done {
     shared: Arc<Shared>,
     ticket: Ticket,

@@ -29,7 +29,7 @@ impl Spec {
 
     pub fn operations(&self) -> impl Iterator<Item = &str> {
         match *self {}
-        #[expect(unreachable_code, reason = "it says what the iterator is")]
+        #[expect(unreachable_code, reason = "it tells the compiler the iterator's type")]
         std::iter::empty()
     }
 }

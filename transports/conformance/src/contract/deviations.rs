@@ -26,7 +26,7 @@ pub const DEVIATIONS: &[Deviation] = &[
         },
     },
     Deviation {
-        name: "no cursor is null",
+        name: "a missing cursor is shown as null",
         reason: "the last page of a list or of balances has a `next_cursor` of null",
         covers: |violation| is_read(violation) && is_null(violation) && violation.at == "/next_cursor",
     },

@@ -133,7 +133,7 @@ fn a_heartbeat_that_fails_is_told_and_goes_on<A: Adapter>() {
         matches!(event, Event::BeatFailed { reservation_id, retry_in, .. }
             if *reservation_id == id && !retry_in.is_zero())
     };
-    setup.wait_until("the failure is told", || setup.events().iter().any(is_told));
+    setup.wait_until("the failure is reported", || setup.events().iter().any(is_told));
     // final_settlement_is_attempted
     setup.assert_settlements(&[CommitReservation]);
     setup.assert_charged_once(&id, 40, CommitReservation);
@@ -155,7 +155,7 @@ fn a_heartbeat_that_stops_is_told_and_the_action_goes_on<A: Adapter>() {
         .with_cycles(Amount::tokens(100), |action| {
             let id = action.reservation_id();
             // guarded_action_continues_under_warn_policy
-            setup.wait_until("the end is told", || {
+            setup.wait_until("the end is reported", || {
                 setup.events().iter().any(|event| is_told(event, &id))
             });
             Ok((id, Amount::tokens(40)))

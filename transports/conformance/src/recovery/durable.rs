@@ -106,7 +106,7 @@ pub fn cr_durable_003_rate_limit_floor_survives_restart<A: Adapter>() {
         setup.assert_charged_once(&id, 40, CommitReservation);
         return;
     }
-    panic!("no process starts within ten seconds");
+    panic!("no process started within ten seconds");
 }
 
 pub fn cr_durable_004_tenant_journal_survives_api_key_rotation<A: Adapter>() {

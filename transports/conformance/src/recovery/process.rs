@@ -126,7 +126,10 @@ impl Process {
             match self.lines.recv_timeout(left) {
                 Ok(line) if is_it(&line) => return line,
                 Ok(line) => self.unread.push(line),
-                Err(error) => panic!("the process did not say it ({error}): {:#?}", self.unread),
+                Err(error) => panic!(
+                    "the process did not print the expected line ({error}): {:#?}",
+                    self.unread
+                ),
             }
         }
     }

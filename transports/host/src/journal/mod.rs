@@ -42,7 +42,7 @@ pub struct Journal {
 }
 
 /// A change that is queued; see [`Journal::push`].
-#[must_use = "the change may not be made before `go`"]
+#[must_use = "the change might not be made until `go` is called"]
 pub struct Pushed(Next);
 
 enum Next {

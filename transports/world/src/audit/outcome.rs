@@ -64,7 +64,7 @@ impl ReservationWatch {
         if let Outcome::Released(Released::Confirmed(reply)) = outcome
             && (!is_released || reply.status != ReservationStatus::Released)
         {
-            return lie("it is reported as released, but not in the ledger");
+            return lie("it is reported as released, but it is not released in the ledger");
         }
         Ok(())
     }

@@ -115,7 +115,10 @@ impl ReservationWatch {
                 .as_ref()
                 .is_some_and(|(stored, body)| *stored == mode && body.as_bytes() == &bytes[..]);
         if self.has_journal && !is_stored {
-            return broken(Rule::StoredFirst, format!("{mode} mode is sent but not stored"));
+            return broken(
+                Rule::StoredFirst,
+                format!("a settlement in {mode} mode is sent but not stored"),
+            );
         }
         if job.notes.released {
             return broken(Rule::NeverBoth, "a settlement of a reservation that was released");

@@ -49,7 +49,7 @@ impl World {
         );
     }
 
-    /// Executes a step. Returns whether it was to wait.
+    /// Executes a step. Returns whether the step was a wait.
     fn execute(&mut self, index: usize, now: Now, step: Step) -> bool {
         let rests = matches!(step, Step::Wait(_));
         match step {

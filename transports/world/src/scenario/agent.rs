@@ -150,7 +150,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// Performs the next act; the first one in `process`.
+    /// Performs the next act. The first act takes place in `process`.
     pub(super) fn act(&mut self, world: &mut World, process: ProcessId) {
         let plan = self.plan;
         let now = world.now();

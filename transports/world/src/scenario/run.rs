@@ -18,7 +18,7 @@ pub(super) struct ScenarioRun<'a> {
     agents: Vec<Agent<'a>>,
     /// Its processes, the latest last.
     processes: Vec<ProcessId>,
-    /// The last call for the balances.
+    /// The most recent call that fetched the balances.
     balance_call: Option<(CallerId, CallId)>,
 }
 

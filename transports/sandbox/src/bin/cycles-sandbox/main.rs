@@ -103,7 +103,7 @@ fn start(args: Args, lines: &StderrWriter) -> io::Result<Sandbox> {
 fn explained(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::AddrInUse {
         format!(
-            "{error}; another program listens there: stop it, or give another port with --listen or --admin-listen"
+            "{error}; another program is listening there: stop it, or give another port with --listen or --admin-listen"
         )
     } else {
         error.to_string()
