@@ -3,8 +3,11 @@
 mod base_url;
 mod builder;
 mod env;
+mod error;
 mod pasted;
+mod retry_policy;
 mod settings;
+mod user_agent;
 
 use core::fmt;
 use core::time::Duration;
@@ -12,9 +15,11 @@ use std::sync::Arc;
 
 pub use crate::api_key::{ApiKey, GivenKey};
 pub use builder::CyclesConfigBuilder;
+pub use error::ConfigError;
+pub use retry_policy::RetryPolicy;
 pub use settings::Settings;
 
-use crate::models::{InvalidRequest, Subject};
+use crate::models::Subject;
 use crate::trace_parent::TraceParent;
 use base_url::BaseUrl;
 use http::HeaderValue;
@@ -37,117 +42,6 @@ pub struct CyclesConfig {
     subject: Subject,
     retry: RetryPolicy,
     trace_parent: Option<TraceParent>,
-}
-
-/// When calls with an unknown outcome are repeated.
-///
-/// ```
-/// use cycles_proto::config::RetryPolicy;
-///
-/// let mut retry = RetryPolicy::default();
-/// retry.max_attempts = 3;
-/// ```
-///
-/// Plain operations use `enabled` only. Settlements use the other fields too, and releases use the waits. Adapters use
-/// `flush_timeout`.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct RetryPolicy {
-    /// Whether calls are repeated at all; yes by default.
-    pub enabled: bool,
-    /// How many times a settlement is repeated after the first attempt; 5 by default.
-    pub max_attempts: u32,
-    /// The wait before the first repetition; 500 ms by default.
-    pub initial_delay: Duration,
-    /// The factor by which each wait is longer than the one before, 1 or more; 2 by default.
-    pub multiplier: f64,
-    /// The longest wait; 30 s by default.
-    pub max_delay: Duration,
-    /// How long a flush waits for unsettled costs; 10 s by default.
-    pub flush_timeout: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            max_attempts: 5,
-            initial_delay: Duration::from_millis(500),
-            multiplier: 2.0,
-            max_delay: Duration::from_secs(30),
-            flush_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// What is wrong with a configuration, and how to fix it. The message quotes no value, because a value may be a secret
-/// in the wrong place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A required environment variable is missing or empty.
-    #[error("{0} is not set")]
-    Missing(String),
-    /// An environment variable has a value that cannot be read.
-    #[error("{variable} {problem}")]
-    Malformed {
-        /// The variable.
-        variable: String,
-        /// The problem, worded to follow the name.
-        problem: String,
-    },
-    /// The API key and the base URL were swapped.
-    #[error("the API key and the base URL are swapped: the key comes first, then the URL")]
-    Swapped,
-    /// The API key is not valid.
-    #[error("the API key {0}")]
-    ApiKey(&'static str),
-    /// The base URL is not valid.
-    #[error("the base URL {0}; it should look like http://localhost:7878")]
-    BaseUrl(&'static str),
-    /// The base URL contains part of the path that the client adds itself; the correct URL is inside.
-    #[error("the base URL must end before /v1, which the client adds itself: use {0}")]
-    BaseUrlWithPath(String),
-    /// A field of the default subject breaks a limit.
-    #[error("{0}")]
-    Subject(InvalidRequest),
-    /// A setting is out of its range.
-    #[error("{name} {problem}")]
-    OutOfRange {
-        /// The setting.
-        name: &'static str,
-        /// The problem, worded to follow the name.
-        problem: &'static str,
-    },
-    /// The client was made before a fork, and this is the child process.
-    #[error(
-        "this process was forked from the one that made the client, so the client's connections and threads do not \
-         exist here: make a client in each child, after the fork"
-    )]
-    Forked,
-    /// The configuration is for a different server than the session's.
-    #[error("this configuration is for a different server than the client's: make another client for it")]
-    OtherServer,
-    /// The client was closed.
-    #[error("the client is closed; make another, or close this one later")]
-    Closed,
-    /// The adapter cannot be set up.
-    #[error("{0}")]
-    Adapter(String),
-}
-
-/// [`ConfigError::Adapter`] with this text, for transports that cannot be set up.
-impl From<&str> for ConfigError {
-    fn from(problem: &str) -> Self {
-        Self::Adapter(problem.to_owned())
-    }
-}
-
-/// [`ConfigError::Adapter`] with this text, for transports that cannot be set up.
-impl From<String> for ConfigError {
-    fn from(problem: String) -> Self {
-        Self::Adapter(problem)
-    }
 }
 
 impl CyclesConfig {
@@ -227,16 +121,6 @@ impl CyclesConfig {
             trace_parent: Some(parent),
             ..self.clone()
         }
-    }
-
-    /// Returns the same configuration for the named adapter, which the `User-Agent` mentions.
-    #[must_use]
-    pub fn for_adapter(mut self, adapter: &'static str) -> Self {
-        let text = format!("cycles-rust/{} ({adapter})", env!("CARGO_PKG_VERSION"));
-        if let Ok(value) = HeaderValue::try_from(text) {
-            self.user_agent = value;
-        }
-        self
     }
 
     /// Settings that are allowed but look like mistakes, as sentences to log once.

@@ -37,8 +37,8 @@
 //! - A file gets its name in a single step that replaces nothing or exchanges two files, if the file system has such
 //!   steps. If it has none, two processes could take the same name at the same moment.
 
+mod abandoned_temporary;
 mod change;
-mod dead_writer;
 mod file;
 mod found_records;
 mod memory;

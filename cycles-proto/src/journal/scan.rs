@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::dead_writer::is_writer_dead;
+use super::abandoned_temporary::is_writer_dead;
 use super::file::{File, Files};
 use super::op::{FileOp, Looks, OpFailure, Temporary};
 use super::procedure::Next;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::error::PriceError;
+use super::model_prices::{Prices, STANDARD, Schedule, service_tier};
 use super::part::{CacheLifetime, Part, Side};
-use super::price::{Price, Total};
-use super::prices::{Prices, STANDARD, Schedule, service_tier};
+use super::unit_price::{Price, Total};
 use crate::models::Amount;
 
 /// The most that a request may use: what an estimate needs to know before the call.

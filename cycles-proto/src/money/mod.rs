@@ -32,23 +32,23 @@ mod error;
 mod estimate;
 #[cfg(feature = "prices")]
 mod litellm;
+mod model_prices;
 mod part;
-mod price;
-mod prices;
+mod price_table;
 mod rates;
 #[cfg(feature = "prices")]
-mod scale;
-mod table;
-#[cfg(feature = "prices")]
 mod toml;
+mod unit_price;
 mod usage;
 mod usd;
+#[cfg(feature = "prices")]
+mod wrong_scale;
 
 pub use self::error::PriceError;
 pub use self::estimate::Bounds;
+pub use self::model_prices::Prices;
 pub use self::part::{CacheLifetime, Part};
-pub use self::prices::Prices;
+pub use self::price_table::{LeftOut, PriceTable};
 pub use self::rates::Rates;
-pub use self::table::{LeftOut, PriceTable};
 pub use self::usage::Usage;
 pub use self::usd::{InvalidUsd, Usd};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::part::Part;
-use super::price::Price;
+use super::unit_price::Price;
 use super::usd::Usd;
 
 /// What each [`Part`] costs at one size of the request and in one service tier.

@@ -47,7 +47,7 @@ impl HttpOptions {
     /// [`ConfigError::Adapter`] if the text contains no certificate, or one that cannot be read.
     #[cfg(feature = "tls")]
     pub fn trust_pem(mut self, pem: &[u8]) -> Result<Self, ConfigError> {
-        self.roots.extend(crate::tls::roots_of_pem(pem)?);
+        self.roots.extend(crate::trusted_roots::roots_of_pem(pem)?);
         Ok(self)
     }
 

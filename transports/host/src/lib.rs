@@ -14,7 +14,7 @@ mod process;
 mod proxy;
 mod threads;
 #[cfg(feature = "tls")]
-pub mod tls;
+pub mod trusted_roots;
 
 pub use ambient::DefaultClient;
 pub use clock::Clock;

@@ -140,7 +140,7 @@ impl Tls {
     fn new(server: &Endpoint, options: &HttpOptions) -> Result<Self, ConfigError> {
         let name = rustls_pki_types::ServerName::try_from(server.name().to_owned());
         Ok(Self {
-            connector: cycles_host::tls::client_config(options.roots())?.into(),
+            connector: cycles_host::trusted_roots::client_config(options.roots())?.into(),
             name: name.map_err(|error| ConfigError::Adapter(format!("the server's name: {error}")))?,
         })
     }

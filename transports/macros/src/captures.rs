@@ -5,8 +5,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
 use crate::adapter::{Adapter, place};
-use crate::function::{Function, Passed};
-use crate::names::Names;
+use crate::guarded_function::{Function, Passed};
+use crate::named_variables::Names;
 
 /// The additional tokens of an async body. A blocking function needs none: it sends nothing to another thread.
 #[derive(Default)]

@@ -9,9 +9,9 @@ use syn::visit_mut::{
 };
 use syn::{Error, Expr, ExprCall, ExprPath, Item, Lit, PatIdent, Result, Stmt};
 
+use crate::attribute_parameters::{Parameter, Parameters};
 use crate::configuration_code;
-use crate::function::Argument;
-use crate::parameters::{Parameter, Parameters};
+use crate::guarded_function::Argument;
 
 const USD: &str = "USD_MICROCENTS";
 

@@ -5,8 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitInt, Result, UnOp};
 
 use crate::adapter::{Private, place};
+use crate::attribute_parameters::Parameters;
 use crate::nearest::nearest;
-use crate::parameters::Parameters;
 
 /// The levels of a subject.
 const LEVELS: [&str; 6] = ["tenant", "workspace", "app", "workflow", "agent", "toolset"];

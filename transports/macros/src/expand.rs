@@ -5,13 +5,13 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Error, Expr, FnArg, Result, Token};
 
 use crate::adapter::{Adapter, Private, place};
+use crate::attribute_parameters::Parameters;
 use crate::captures::Captures;
 use crate::check_literals;
 use crate::configuration_code;
-use crate::function::Function;
-use crate::items::{self, Items};
-use crate::names::Names;
-use crate::parameters::Parameters;
+use crate::guarded_function::Function;
+use crate::named_variables::Names;
+use crate::stream_items::{self, Items};
 
 /// Expands the attribute and its function. If there is an error in either, the function is emitted unchanged along with
 /// the error, so that its callers cause no further errors.
@@ -174,7 +174,7 @@ fn charge(
             Err(Error::new_spanned(per_item, problem))
         }
         (None, Some(per_item)) => {
-            let items = items.ok_or_else(|| items::nothing_to_consume(adapter, function))?;
+            let items = items.ok_or_else(|| stream_items::nothing_to_consume(adapter, function))?;
             let (by, ended) = items.metered();
             let path = private.at(place(per_item));
             let names = Names::of(per_item.to_token_stream());
@@ -243,7 +243,7 @@ fn paid(private: &Private, function: &Function) -> TokenStream {
     if function.is_inferred() {
         return TokenStream::new();
     }
-    let value = items::value(&function.signature.output);
+    let value = stream_items::value(&function.signature.output);
     let span = value.map_or_else(|| place(&function.return_type()), place);
     let private = private.at(span);
     let result = Ident::new("__cycles_result", Span::mixed_site());

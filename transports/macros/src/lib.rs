@@ -5,17 +5,17 @@
 )]
 
 mod adapter;
+mod attribute_parameters;
 mod captures;
 mod check_literals;
 mod closures;
 mod configuration_code;
 mod expand;
-mod function;
 mod groups;
-mod items;
-mod names;
+mod guarded_function;
+mod named_variables;
 mod nearest;
-mod parameters;
+mod stream_items;
 
 use proc_macro::TokenStream;
 

@@ -77,7 +77,7 @@ impl HttpClient {
             );
             connector.chain(crate::tls_connector::TlsConnector {
                 config: (config.is_https() || is_proxy_encrypted)
-                    .then(|| cycles_host::tls::client_config(options.roots()))
+                    .then(|| cycles_host::trusted_roots::client_config(options.roots()))
                     .transpose()?,
                 proxy: forwarder
                     .filter(|_| is_proxy_encrypted)

@@ -4,8 +4,8 @@ mod providers;
 
 use std::collections::BTreeMap;
 
+use super::model_prices::{STANDARD, service_tier};
 use super::part::{CacheLifetime, Part, Side};
-use super::prices::{STANDARD, service_tier};
 use crate::models::CyclesMetrics;
 
 /// What one request has used, by [`Part`].

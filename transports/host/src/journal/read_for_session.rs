@@ -1,4 +1,4 @@
-//! FoundRecords the journal for a session.
+//! Reads the journal for a session.
 
 use std::path::Path;
 

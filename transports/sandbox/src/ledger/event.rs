@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Ledger;
-use super::budget::Charge;
+use super::books::Charge;
 use super::decide::check_subject;
 use super::error::Refusal;
 use super::replies::EventReply;

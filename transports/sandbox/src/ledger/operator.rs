@@ -8,7 +8,7 @@ use cycles_proto::time::UnixMillis;
 
 use super::Ledger;
 use super::admin::BudgetRecord;
-use super::budget::{Account, BudgetState};
+use super::books::{Account, BudgetState};
 use super::config::{ApiKey, Budget, Tenant};
 use super::wire_enums::{BudgetStatus, KeyStatus, OveragePolicy, ReservationStatus, TenantStatus, Unit};
 

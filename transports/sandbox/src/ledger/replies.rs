@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::budget::BudgetState;
+use super::books::BudgetState;
 use super::coerce::Members;
 use super::evidence::{EvidenceRef, ReservationEvidence};
 use super::json::{Json, Malformed};

@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use super::auth::Caller;
-use super::budget::Charge;
+use super::books::Charge;
 use super::error::Refusal;
 use super::replies::SettleReply;
 use super::reply::Reply;

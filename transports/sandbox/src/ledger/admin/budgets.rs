@@ -8,7 +8,7 @@ use super::access::Operator;
 use super::records::BudgetRecord;
 use super::refusal::AdminRefusal;
 use super::{Done, done, read};
-use crate::ledger::budget::Account;
+use crate::ledger::books::Account;
 use crate::ledger::config::Budget;
 use crate::ledger::query::Params;
 use crate::ledger::shared_types::Amount;

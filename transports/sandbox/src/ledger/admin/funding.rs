@@ -8,7 +8,7 @@ use super::access::Operator;
 use super::budgets::check_unit;
 use super::refusal::AdminRefusal;
 use super::{Done, done, read};
-use crate::ledger::budget::BudgetState;
+use crate::ledger::books::BudgetState;
 use crate::ledger::coerce::utf16_length;
 use crate::ledger::json::Json;
 use crate::ledger::operator::{Funding, OperatorError};

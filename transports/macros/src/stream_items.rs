@@ -8,8 +8,8 @@ use syn::{
 };
 
 use crate::adapter::{Adapter, place};
-use crate::function::Function;
 use crate::groups;
+use crate::guarded_function::Function;
 
 /// A return value that is consumed item by item.
 pub(crate) struct Items {

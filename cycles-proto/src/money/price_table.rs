@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::PriceError;
 use super::estimate::Bounds;
-use super::prices::Prices;
+use super::model_prices::Prices;
 use super::usage::Usage;
 use crate::models::Amount;
 use crate::text::shortened;
