@@ -47,7 +47,7 @@ impl Options {
         adapter: impl FnOnce(&CyclesConfig, &HttpOptions) -> Result<Adapter, ConfigError>,
     ) -> Result<Ready, ConfigError> {
         for warning in config.warnings() {
-            tracing::warn!("{warning}");
+            tracing::warn!(target: "cycles", "{warning}");
         }
         let config = Arc::new(config.for_adapter(name));
         let adapter = match (self.transport, self.clock) {

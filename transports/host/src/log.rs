@@ -3,29 +3,33 @@
 use cycles_proto::outcome::Aside;
 use cycles_proto::{Event, Receipt};
 
-/// Logs an event through `tracing`: as a warning or an error if it may cost money, otherwise at info or debug level.
+/// Logs an event through `tracing`, with the target `cycles`: as a warning or an error if it may cost money, otherwise at
+/// info or debug level.
 pub(crate) fn log(event: &Event) {
     let reservation = event.reservation_id().map_or("", |id| id.as_str());
     if let Event::JournalFailed { failure, .. } = event {
         tracing::error!(
+            target: "cycles",
             reservation,
             failure = failure.message,
             "could not change the journal"
         );
     } else if let Event::SettlementFailed { error, retry_in, .. } = event {
-        tracing::warn!(reservation, %error, ?retry_in, "a cost could not be settled");
+        tracing::warn!(target: "cycles", reservation, %error, ?retry_in, "a cost could not be settled");
     } else if let Event::CostNotTaken { why, charged, .. } = event {
         let charged = charged
             .as_ref()
             .map_or_else(|| "nothing".to_owned(), ToString::to_string);
-        tracing::error!(reservation, error = %why, charged, "a cost was not accepted");
+        tracing::error!(target: "cycles", reservation, error = %why, charged, "a cost was not accepted");
     } else if let Event::SettledLate { .. } = event {
         tracing::info!(
+            target: "cycles",
             reservation,
             "a cost that could not be settled at first is now in the ledger"
         );
     } else if let Event::ChargedLess { actual, charged, .. } = event {
         tracing::error!(
+            target: "cycles",
             reservation,
             %actual,
             %charged,
@@ -42,6 +46,7 @@ pub(crate) fn log(event: &Event) {
             (None, None)
         };
         tracing::error!(
+            target: "cycles",
             reservation,
             kept_as,
             actual = actual.map(tracing::field::display),
@@ -52,6 +57,7 @@ pub(crate) fn log(event: &Event) {
         let actual = actual.as_ref().map(tracing::field::display);
         let error = receipt.error().map(tracing::field::display);
         tracing::error!(
+            target: "cycles",
             reservation,
             actual,
             error,
@@ -60,6 +66,7 @@ pub(crate) fn log(event: &Event) {
         );
     } else if let Event::RecordUnreadable { file, reason, .. } = event {
         tracing::error!(
+            target: "cycles",
             file,
             reason,
             "part of the journal cannot be read; it may contain a cost"
@@ -72,6 +79,7 @@ pub(crate) fn log(event: &Event) {
     {
         let key = idempotency_key.as_str();
         tracing::warn!(
+            target: "cycles",
             reservation,
             key,
             file,
@@ -82,6 +90,7 @@ pub(crate) fn log(event: &Event) {
     } = event
     {
         tracing::warn!(
+            target: "cycles",
             records,
             directory,
             "the journal contains costs for another base URL, tenant or API key, which this client does not settle"
@@ -95,6 +104,7 @@ pub(crate) fn log(event: &Event) {
     {
         let error = error.as_ref().map(tracing::field::display);
         tracing::warn!(
+            target: "cycles",
             reservation,
             ?reason,
             error,
@@ -102,21 +112,22 @@ pub(crate) fn log(event: &Event) {
             "the lease is no longer being extended"
         );
     } else if let Event::BeatFailed { error, retry_in, .. } = event {
-        tracing::warn!(reservation, %error, ?retry_in, "could not extend the lease");
+        tracing::warn!(target: "cycles", reservation, %error, ?retry_in, "could not extend the lease");
     } else if let Event::LeaseLost { .. } = event {
-        tracing::warn!(reservation, "the lease ended while the action was still running");
+        tracing::warn!(target: "cycles", reservation, "the lease ended while the action was still running");
     } else if let Event::ReleaseFailed { error, retry_in, .. } = event {
-        tracing::warn!(reservation, %error, ?retry_in, "could not give the budget back; it is freed when the lease ends");
+        tracing::warn!(target: "cycles", reservation, %error, ?retry_in, "could not give the budget back; it is freed when the lease ends");
     } else if let Event::CommitTrimmed { problem, .. } = event {
-        tracing::warn!(reservation, %problem, "part of the commit exceeded a limit and was left out");
+        tracing::warn!(target: "cycles", reservation, %problem, "part of the commit exceeded a limit and was left out");
     } else if let Event::SettlingByEvent { .. } = event {
         tracing::warn!(
+            target: "cycles",
             reservation,
             "the reservation is over: its cost is sent as an event"
         );
     } else if let Event::ReservingAgain { error, .. } = event {
-        tracing::warn!(%error, "reserving again under the same key");
+        tracing::warn!(target: "cycles", %error, "reserving again under the same key");
     } else {
-        tracing::debug!(reservation, ?event);
+        tracing::debug!(target: "cycles", reservation, ?event);
     }
 }

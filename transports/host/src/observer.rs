@@ -21,7 +21,7 @@ pub trait Observer: Send + Sync + 'static {
     /// Called before the next event if `count` events were dropped because the queue was full. By default logs a
     /// warning.
     fn missed(&self, count: u64) {
-        tracing::warn!(count, "the observer is too slow: events were dropped");
+        tracing::warn!(target: "cycles", count, "the observer is too slow: events were dropped");
     }
 }
 

@@ -127,8 +127,10 @@ impl Done {
 
 fn log(result: &Result<http::Response<Bytes>, Failure>) {
     match result {
-        Ok(response) => tracing::debug!(status = response.status().as_u16(), "answered"),
-        Err(failure) => tracing::debug!(%failure, "no answer"),
+        Ok(response) => {
+            tracing::debug!(target: "cycles::http", status = response.status().as_u16(), "answered")
+        }
+        Err(failure) => tracing::debug!(target: "cycles::http", %failure, "no answer"),
     }
 }
 
