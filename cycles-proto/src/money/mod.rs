@@ -27,6 +27,7 @@
 //! # Ok::<_, cycles_proto::money::PriceError>(())
 //! ```
 
+#[cfg(feature = "prices")]
 mod decimal;
 mod error;
 mod estimate;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+#[cfg(feature = "prices")]
 use super::decimal::Decimal;
 use super::error::PriceError;
 use super::part::{Part, Side};
@@ -231,6 +232,7 @@ impl From<Rates> for Prices {
     }
 }
 
+#[cfg(feature = "prices")]
 impl BySize {
     /// Every price in these rates, times `factor`, if that is a price of tokens or characters.
     pub(super) fn times(&self, factor: &Decimal) -> Option<Self> {

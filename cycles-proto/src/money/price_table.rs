@@ -10,7 +10,7 @@ use crate::models::Amount;
 use crate::text::shortened;
 
 /// A table of the prices of models. Prices change, so you provide the table: in code, or with the feature `prices` from
-/// TOML or from [LiteLLM's price file](Self::from_litellm).
+/// TOML or, with `from_litellm`, from LiteLLM's price file.
 ///
 /// ```toml
 /// version = "2026-11-22"       # your own, for a commit's metadata

@@ -2,12 +2,14 @@
 
 use core::fmt;
 
+#[cfg(feature = "prices")]
 use super::decimal::Decimal;
 use super::usd::Usd;
 use crate::models::Amount;
 
 /// 10²⁴ units of price are one dollar, so that a price that is published per million, or as a JSON number per token, is
 /// exact.
+#[cfg(feature = "prices")]
 const DIGITS: i32 = 24;
 const PER_MICROCENT: u128 = 10_u128.pow(16);
 
@@ -25,11 +27,13 @@ impl Price {
     }
 
     /// The number as the price of one in dollars. Digits beyond 10⁻²⁴ are rounded up. `None` if it does not fit.
+    #[cfg(feature = "prices")]
     pub(super) fn of_one(dollars: &Decimal) -> Option<Self> {
         dollars.scaled(DIGITS).map(Self)
     }
 
     /// The price times `factor`, rounded up.
+    #[cfg(feature = "prices")]
     pub(super) fn times(self, factor: &Decimal) -> Option<Self> {
         const FINE: u128 = 10_u128.pow(6);
         let millionths = factor.scaled(6)?;
