@@ -40,7 +40,7 @@ impl Settlement {
         let encoded = match self.encode(request) {
             Ok(encoded) => encoded,
             Err(error) => {
-                // The record of another program has an id that cannot be part of a path: no attempt can succeed.
+                // A record written by another program has an id that cannot be part of a path: no attempt can succeed.
                 self.last_error = Some(Box::new(error));
                 self.apply(now, request, Move::Reject);
                 return self.poll(now);
@@ -107,7 +107,7 @@ impl Settlement {
         }
     }
 
-    /// The request that `ticket` answers, if the settlement waits for it.
+    /// The request that `ticket` belongs to, if the settlement waits for its answer.
     pub(super) fn landed(&self, ticket: Ticket) -> Option<Request> {
         match &self.stage {
             Stage::InFlight(request, attempt) if attempt.ticket == ticket => Some(*request),
