@@ -54,7 +54,7 @@ impl About {
             )
             .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
         };
-        // The record contains the bulk twice, and in the worst case each byte of it takes up ten.
+        // The record contains the bulk twice, and in the worst case each byte of it is written as ten.
         while request.bulk() > JournalRecord::LARGEST / 32 {
             let size = record(request.clone())?.to_json().len();
             if size <= JournalRecord::LARGEST_NEW {

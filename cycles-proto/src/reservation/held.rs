@@ -24,7 +24,7 @@ pub(super) struct Held {
     pub(super) grant: Grant,
     about: About,
     heartbeat: Heartbeat,
-    /// A lower bound of the cost so far.
+    /// A lower bound on the cost so far.
     spent: i64,
     /// The cost of a metered stream so far.
     counted: i64,

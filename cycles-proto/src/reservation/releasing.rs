@@ -1,5 +1,5 @@
 //! Giving back budget that was not spent. The same request is repeated until it is confirmed or the lease has ended;
-//! the end of the lease also frees the budget. No cost can be lost, so nothing is recorded.
+//! the end of the lease also frees the budget. There is nothing to lose, so nothing is recorded.
 
 use core::time::Duration;
 

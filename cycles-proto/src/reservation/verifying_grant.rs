@@ -1,5 +1,5 @@
-//! Verifying a grant that has no time left. The replay of an old key looks like this. Such a grant is accepted only
-//! after an extension has succeeded, because an action must not run on budget that is not held. Looking up the
+//! Verifying a grant that has no time left. This is what the replay of an old key looks like. Such a grant is accepted
+//! only after an extension has succeeded, because an action must not run on budget that is not held. Looking up the
 //! reservation proves nothing, because it stays `ACTIVE` after the end of its lease until the server's next sweep. If
 //! the extension is refused, the reservation is looked up to find out why.
 

@@ -40,7 +40,8 @@ impl Session {
     /// In a [closed](Self::close) session, a flush is over when everything under way is over: the journal is not read
     /// any more.
     ///
-    /// `is_forced` also sends costs whose keys the server may have forgotten: **it may charge a cost twice**.
+    /// With `is_forced`, costs whose keys the server may have forgotten are sent as well: **this may charge a cost
+    /// twice**.
     pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {
         let now = self.at(now);
         self.principals.start_replay(caller.principal);

@@ -82,11 +82,11 @@ pub struct Session {
     steps: VecDeque<Step>,
     /// The reservations to poll.
     due: VecDeque<SlabKey>,
-    /// The keys of what has changed, for waking the callers that wait for it.
+    /// What has changed, until the driver pops it and wakes the callers that wait for it.
     changed: VecDeque<Key>,
     /// The reservation whose machine is running. It stays set if the machine panics.
     acting: Option<SlabKey>,
-    /// Reservations whose machines were lost in a panic that is not reported yet.
+    /// Reservations whose machines were lost in a panic that has not been reported yet.
     lost: Vec<SlabKey>,
     closed: Option<Close>,
 }

@@ -44,7 +44,7 @@ impl Priority {
 pub(super) struct Places {
     all: usize,
     taken: usize,
-    /// How many places are taken by leases, and in `plain`, how many by plain calls.
+    /// How many of the taken places belong to leases; `plain` counts those of plain calls.
     leases: usize,
     plain: usize,
     /// Whether the last place that did not go to a lease went to a plain call.

@@ -16,7 +16,7 @@ use crate::time::Now;
 pub(super) struct PrincipalState {
     pub(super) config: Arc<CyclesConfig>,
     seed: Seed,
-    /// Set from the first reservation or flush on, if there is a journal.
+    /// Set at the first reservation or flush, if there is a journal.
     pub(super) replayer: Option<Replayer>,
     pub(super) tally: Tally,
     /// Whether the driver holds the claim to the journal.

@@ -45,9 +45,9 @@ pub enum Step {
 pub struct Scanned {
     /// The records to settle.
     pub records: Vec<JournalRecord>,
-    /// How many files were quarantined because they may be records but are not valid.
+    /// The number of files that were quarantined: they may be records, but they are not valid.
     pub quarantined: usize,
-    /// How many files may be records but could not be read.
+    /// The number of files that may be records but could not be read.
     pub unread: usize,
     /// Whether this process took the claim before it read the records. At most one process has the claim and settles
     /// the records. A process without the claim leaves the records, for half a minute, to the process that has it.

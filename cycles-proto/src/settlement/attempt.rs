@@ -21,9 +21,9 @@ use crate::wire::{Call, Encoded, Reads, Urgency};
 pub(super) enum Request {
     /// The commit or the event, depending on the record.
     Settle,
-    /// A look at the reservation, to see whether it is already committed.
+    /// A lookup of the reservation, to see whether it is already committed.
     Look,
-    /// A look at the reservation, to see what the ledger has instead of the cost.
+    /// A lookup of the reservation, to see what the ledger has instead of the cost.
     Compare(Why),
 }
 
@@ -121,7 +121,7 @@ impl Settlement {
 
     pub(super) fn attempt_failed(&mut self, now: Now, request: Request, failure: Failure) {
         if request == Request::Compare(Why::Finalized) {
-            // Look only once: the ledger's answer to the commit is what counts.
+            // One lookup is enough: the ledger's answer to the commit is what counts.
             return self.apply(now, request, Move::Reject);
         }
         let may_be_done = failure.kind().may_have_been_sent();

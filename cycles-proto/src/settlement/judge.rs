@@ -22,7 +22,7 @@ pub(super) enum Move {
         may_be_done: bool,
         pause: Option<Duration>,
     },
-    /// No attempt of this run will succeed, but a later run's may.
+    /// No attempt in this run will succeed, but one in a later run may.
     Keep,
     /// The ledger refused the cost for good.
     Reject,
@@ -30,7 +30,7 @@ pub(super) enum Move {
     Compare(Why),
     /// The ledger does not know the reservation any more.
     Forgotten,
-    /// Look at the reservation first.
+    /// Look up the reservation first.
     Look,
     /// The reservation has ended without our commit: charge an event.
     Event,
@@ -170,7 +170,7 @@ pub(super) fn event(record: &JournalRecord, verdict: Verdict<EventCreateResponse
     }
 }
 
-/// Judges the answer to a look at a reservation that may have ended, and that an earlier attempt may have committed.
+/// Judges the answer to a lookup of a reservation that may have ended, and that an earlier attempt may have committed.
 pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
     match verdict {
         Verdict::Success(detail) => match detail.status {
@@ -189,7 +189,7 @@ pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         Verdict::NotSent(reply) => (not_done(&reply), Some(reply)),
-        // Any other refusal is about the look, not about the cost.
+        // Any other refusal is about the lookup, not about the cost.
         Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
             let next = match reply.is_nameless() {
                 true => Move::Keep,
@@ -203,7 +203,7 @@ pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
     }
 }
 
-/// Judges the answer to a look at what the ledger has instead of the cost.
+/// Judges the answer to a lookup of what the ledger has instead of the cost.
 pub(super) fn compare(
     why: Why,
     record: &JournalRecord,
@@ -226,7 +226,7 @@ pub(super) fn compare(
         | Verdict::Ambiguous(_) => None,
     };
     let next = match (why, reply) {
-        // The ledger's answer to the commit counts, whether or not the look explains it.
+        // The ledger's answer to the commit counts, whether or not the lookup explains it.
         (Why::Finalized, _) => Move::Reject,
         (Why::OtherBytes, Verdict::Success(detail)) => match detail.status {
             ReservationStatus::Committed

@@ -47,7 +47,7 @@ pub struct Settlement {
     backoff: Backoff,
     /// Whether an attempt in the record's current mode may have been acted on without our knowledge.
     may_have_counted: bool,
-    /// Whether there is no record: the journal is off, or no write of the record has succeeded. A record that could
+    /// Whether the cost has no record: the journal is off, or no write of the record has succeeded. A record that could
     /// not be changed still exists unchanged.
     only_in_memory: bool,
     /// Whether the last change to the journal was made.
@@ -88,7 +88,7 @@ enum Then {
     /// Leave the next attempt, which is due at this time, to a later run, provided that the pause until then is
     /// recorded.
     Leave(Duration),
-    /// No further attempt by this machine. Only now is it known whether the cost is recorded.
+    /// This machine makes no further attempt. Only now is it known whether the cost is recorded.
     Keep,
     Finish(Receipt),
 }
@@ -166,8 +166,8 @@ impl Settlement {
 
     /// The receipt for a caller that waits for the cost: its result, even if the record is not removed yet; or, once
     /// the settlement waits for another attempt, a [pending](Receipt::Pending) receipt with the cost safe in its
-    /// record. An answer that leads at once to an event or to a look at the reservation does not count as such a wait.
-    /// Without a record, the caller waits for the final result.
+    /// record. An answer that leads at once to an event or to a lookup of the reservation does not count as such a
+    /// wait. Without a record, the caller waits for the final result.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
             Stage::Done(receipt) => Some(receipt),
@@ -302,7 +302,7 @@ impl Settlement {
         self.was_stored = is_made;
         let is_over = matches!(&then, Then::Finish(receipt) if receipt.is_settled());
         match stored {
-            // A failed write may still have left a file, so it was removed to be safe.
+            // A failed write may still have left a file, so removing it was only a precaution.
             Err(_) if is_over && self.only_in_memory => {}
             Err(failure) => {
                 let reservation_id = self.reservation_id().clone();
@@ -341,7 +341,7 @@ impl Settlement {
                 receipt: Box::new(receipt.clone()),
             });
         } else if let Some(reason) = receipt.aside() {
-            // If this change could not be stored, that was reported, and a later run tries again.
+            // If the record could not be set aside, that was reported, and a later run tries again.
             if self.was_stored {
                 self.events.push(Event::SetAside {
                     reservation_id,

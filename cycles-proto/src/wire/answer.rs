@@ -105,7 +105,7 @@ impl Answer {
         self.result.as_ref().err()
     }
 
-    /// The verdict. An answer to another kind of call counts as lost.
+    /// The verdict. An answer to a different kind of call counts as lost.
     pub(crate) fn verdict<T: 'static>(self) -> Result<Verdict<T>, Failure> {
         let said = self.result?.downcast::<Verdict<T>>();
         said.map(|verdict| *verdict)

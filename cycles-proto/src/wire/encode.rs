@@ -157,7 +157,7 @@ impl Encoded {
         self.clone().into_call(config, ticket, timeout)
     }
 
-    /// Turns the request into a call, without keeping it for another one.
+    /// Consumes the request and returns its call.
     pub(crate) fn into_call(self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
         let reader = self.reader(config);
         let mut headers = HeaderMap::with_capacity(HEADERS);

@@ -320,8 +320,8 @@ impl Heartbeat {
     }
 }
 
-/// Moves a beat earlier than `due`, by up to an eighth of its wait, if beats are spread. The wait never falls below the
-/// shortest wait.
+/// Moves a beat earlier than `due`, by up to an eighth of its wait, if beats are spread. The wait is never shortened to
+/// less than the shortest wait.
 fn early(common: &Common, beat: u64, now: Duration, due: Duration) -> Duration {
     if !common.spreads_beats {
         return due;

@@ -19,7 +19,7 @@ impl Operation<DecisionResponse> {
     /// Asks whether an action would be allowed, without holding budget.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit. The same applies to all operations.
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn decide(config: &Arc<CyclesConfig>, request: &DecisionRequest, seed: Seed) -> Result<Self, Error> {
         Self::post(config, OperationKind::Decide, path("/v1/decide"), request, seed)
     }
@@ -202,7 +202,7 @@ impl Operation<CyclesEvidenceJwks> {
 }
 
 impl Operation<HealthResponse> {
-    /// Asks whether the server is ready. This is public, so no API key is sent.
+    /// Asks whether the server is ready. The endpoint is public, so no API key is sent.
     ///
     /// # Errors
     /// [`Error::Validation`] if the request breaks a limit.

@@ -69,7 +69,7 @@ impl RawResponse {
         self.info.status()
     }
 
-    /// The server's error message, or the start of the body if it is not an error of the protocol.
+    /// The server's error message, or the start of the body if the body is not an error as the protocol defines it.
     pub fn error_message(&self) -> Option<&str> {
         match self.error.as_deref()? {
             Error::BudgetExceeded { message, .. }

@@ -1,9 +1,9 @@
 //! The lease: decides when to extend it, from observations alone (HEARTBEAT GUIDANCE of `extendReservation`).
 //!
-//! A [`Lease`] takes what happened and when, and returns what to do [`Next`]. It has no clock, no keys and no
+//! A [`Lease`] is given what happened and when, and returns what to do [`Next`]. It has no clock, no keys and no
 //! requests.
 //!
-//! **Measured lead.** If a response has `remaining_ttl_ms`, that gives a lower bound of the lease's length, and the
+//! **Measured lead.** If a response has `remaining_ttl_ms`, this gives a lower bound on the lease's length, and the
 //! algorithm is exactly the protocol's:
 //!
 //! ```text
@@ -113,9 +113,9 @@ enum Basis {
 /// What happened since the last success.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recovery {
-    /// Time since the success, and retry window, of the previous failure.
+    /// For the previous failure, the time since the success and the retry window.
     last: Option<(Duration, i128)>,
-    /// Whether the single retry without any room was made.
+    /// Whether the single retry with no room to spare has been made.
     tried_without_room: bool,
 }
 
