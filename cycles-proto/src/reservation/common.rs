@@ -20,7 +20,7 @@ pub(super) struct Common {
     pub(super) spreads_beats: bool,
     pub(super) tickets: Tickets,
     pub(super) events: Events,
-    /// How many attempts to reserve were handed out. They come before everything else in a reservation, so their
+    /// How many attempts to reserve have been handed out. They come before everything else in a reservation, so their
     /// tickets are 1 to this number.
     pub(super) attempts_to_reserve: u64,
     /// The latest time that the driver passed in.
@@ -40,7 +40,7 @@ impl Common {
         }
     }
 
-    /// Makes time monotonic: if the clock goes backwards, the session's time stands still.
+    /// Makes time monotonic: if the clock goes backwards, the reservation's time stands still.
     pub(super) fn at(&mut self, now: Now) -> Now {
         self.latest = self.latest.max(now.mono);
         Now {
@@ -49,7 +49,7 @@ impl Common {
         }
     }
 
-    /// Starts an attempt at a request: the step, and the state to wait with.
+    /// Starts an attempt at a request. Returns the call to make, and the attempt to wait for.
     pub(super) fn start_attempt(
         &mut self,
         encoded: &Encoded,
@@ -111,7 +111,7 @@ impl Attempt {
             .map(|attempt| attempt.ticket)
     }
 
-    /// Whether `ticket` is that of `attempt`.
+    /// Whether `ticket` belongs to `attempt`.
     pub(super) fn is(attempt: Option<Self>, ticket: Ticket) -> bool {
         attempt.is_some_and(|attempt| attempt.ticket == ticket)
     }

@@ -13,7 +13,7 @@ use crate::time::Now;
 pub(super) struct About {
     pub(super) purpose: Arc<Purpose>,
     pub(super) estimate: Amount,
-    /// The requested lease, in milliseconds.
+    /// The requested length of the lease, in milliseconds.
     pub(super) ttl_ms: u64,
 }
 
@@ -54,7 +54,7 @@ impl About {
             )
             .map_err(|error| InvalidCommit::Invalid(InvalidRequest::new("commit", error.to_string())))
         };
-        // The record contains the bulk twice, and in the worst case each byte takes ten.
+        // The record contains the bulk twice, and in the worst case each byte of it is written as ten.
         while request.bulk() > JournalRecord::LARGEST / 32 {
             let size = record(request.clone())?.to_json().len();
             if size <= JournalRecord::LARGEST_NEW {

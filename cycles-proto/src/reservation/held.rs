@@ -24,11 +24,11 @@ pub(super) struct Held {
     pub(super) grant: Grant,
     about: About,
     heartbeat: Heartbeat,
-    /// A lower bound of the cost so far.
+    /// A lower bound on the cost so far.
     spent: i64,
     /// The cost of a metered stream so far.
     counted: i64,
-    /// Why a cost that was handed over or reported could not be accepted. It proves that there is a cost.
+    /// Why a cost that was handed over or reported could not be accepted. This proves that there is a cost.
     untaken: Option<Box<InvalidCommit>>,
     settlement: Option<Box<Settlement>>,
 }
@@ -61,7 +61,7 @@ impl Held {
         }
     }
 
-    /// Returns the next thing to do; `None` if there are events first.
+    /// Returns the next thing to do; `None` if there are events to hand out first.
     pub(super) fn poll(&mut self, common: &mut Common, now: Now) -> Result<Option<Step>, Phase> {
         let mut wake = None;
         if let Some(settlement) = &mut self.settlement {
@@ -91,7 +91,7 @@ impl Held {
         )))
     }
 
-    /// Reports the lease as lost if it is over while nothing is settled yet.
+    /// Reports the lease as lost if it is over before a settlement has begun.
     pub(super) fn tell_if_lost(&mut self, common: &mut Common, now: Now) {
         if self.is_lost(now) {
             let (heartbeat, mut scene) = self.heartbeat(common, now);
@@ -99,7 +99,7 @@ impl Held {
         }
     }
 
-    /// Whether the lease is over while nothing is settled yet.
+    /// Whether the lease is over before a settlement has begun.
     pub(super) fn is_lost(&self, now: Now) -> bool {
         self.settlement.is_none() && self.heartbeat.is_lost(now)
     }
@@ -113,7 +113,7 @@ impl Held {
         self.heartbeat.attempt_mut()
     }
 
-    /// Handles an answer to anything but the settlement.
+    /// Handles the answer to any call except one of the settlement.
     pub(super) fn handle(&mut self, common: &mut Common, now: Now, answer: Attempted) {
         let (heartbeat, mut scene) = self.heartbeat(common, now);
         if let Some(expires_at) = heartbeat.handle(&mut scene, answer) {
@@ -160,7 +160,7 @@ impl Held {
         meter.raise_to(self.spent);
     }
 
-    /// Checks a cost so far and returns its amount. Once a cost was handed over, it cannot change any more.
+    /// Checks the cost so far and returns its amount. Once a cost has been handed over, it can no longer change.
     fn check(&mut self, amount: &Amount) -> Result<i64, InvalidCommit> {
         if self.settlement.is_some() {
             return Err(InvalidCommit::AlreadyCommitted);
@@ -185,7 +185,7 @@ impl Held {
             .about
             .record(common, &self.grant.reservation_id, request, now)
             .inspect_err(|why| self.untaken = Some(Box::new(why.clone())))?;
-        // A new cost replaces one that was wrong, but not an item that could not be counted.
+        // A new cost replaces one that could not be accepted, but not an item that could not be counted.
         let untaken = self.untaken.take();
         if let Some(why) = untaken.filter(|why| why.is_of_an_item()) {
             self.tell_untaken(common, why, Some(actual));
@@ -199,7 +199,7 @@ impl Held {
     ///
     /// - a cost that was handed over before is settled as usual;
     /// - spending that was reported or counted is committed, marked as partial;
-    /// - spending of which only the existence is known keeps the budget held until the lease ends;
+    /// - if it is only known that something was spent, the budget stays held until the lease ends;
     /// - without spending, the budget is released.
     pub(super) fn end_without_a_commit(
         &mut self,

@@ -15,9 +15,9 @@
 //! ```
 //!
 //! One loop drives the machine: [`poll`](Reservation::poll) says what to do, `handle_*` reports the result, and the
-//! caller's own actions ([`commit`](Reservation::commit), [`release`](Reservation::release), …) may come at any time
-//! in between. Any input is legal at any time. An input that nothing waits for is ignored, except a grant that arrives
-//! too late, which is released.
+//! caller's own actions ([`commit`](Reservation::commit), [`release`](Reservation::release), …) may come at any time in
+//! between. Every input is legal at any time. An input that nothing waits for is ignored, with one exception: a grant
+//! that arrives too late is released.
 
 mod common;
 mod cost_record;
@@ -71,7 +71,7 @@ impl Reservation {
     /// Requests a reservation. Levels that the request's subject leaves out come from the configuration.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit. Nothing is sent then.
+    /// [`Error::Validation`] if the request breaks a limit. In that case, nothing is sent.
     pub fn new(
         config: Arc<CyclesConfig>,
         request: ReservationCreateRequest,
@@ -97,8 +97,8 @@ impl Reservation {
         Self::resumed(config, seed, settlement)
     }
 
-    /// Like [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key, so that it may
-    /// count twice.
+    /// Like [`resume`](Self::resume), but sends the cost even if the server may have forgotten its key. The cost may
+    /// then count twice.
     pub fn resume_forced(config: Arc<CyclesConfig>, record: JournalRecord, seed: Seed, now: Now) -> Self {
         let settlement = Settlement::resume(Arc::clone(&config), record, seed, now, true);
         Self::resumed(config, seed, settlement)
@@ -111,7 +111,7 @@ impl Reservation {
         }
     }
 
-    /// Returns the next thing to do. A needless call changes nothing.
+    /// Returns the next thing to do. An unnecessary call changes nothing.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.common.at(now);
         if let Some(ticket) = Attempt::overdue(self.phase.attempt(), now) {
@@ -143,7 +143,7 @@ impl Reservation {
         }
     }
 
-    /// Reports the response to a call; `sent` is when it was sent, on the monotonic clock.
+    /// Reports the response to a call; `sent` is when the call was sent, on the monotonic clock.
     pub fn handle_response(
         &mut self,
         now: Now,
@@ -155,13 +155,13 @@ impl Reservation {
         self.handle(now, ticket, Some(sent), answer);
     }
 
-    /// Reports that a call got no answer; `sent` is when it was sent, if it was.
+    /// Reports that a call got no answer; `sent` is when the call was sent, if it was sent at all.
     pub fn handle_failure(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, failure: Failure) {
         let answer = self.reader(ticket).read(Err(failure));
         self.handle(now, ticket, sent, answer);
     }
 
-    /// Reports the result of a call; `sent` is when it was sent, if it was.
+    /// Reports the result of a call; `sent` is when the call was sent, if it was sent at all.
     pub fn handle(&mut self, now: Now, ticket: Ticket, sent: Option<Duration>, answer: Answer) {
         let now = self.at(now);
         if ticket.is_of_a_settlement() {
@@ -182,7 +182,7 @@ impl Reservation {
         }
     }
 
-    /// Notes that a call got a place: its time begins now.
+    /// Notes that a call got a place: its time starts now.
     pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
         let now = self.at(now);
         if let Some(settlement) = self.phase.settlement_mut() {
@@ -193,7 +193,7 @@ impl Reservation {
         }
     }
 
-    /// Whether the machine waits for the answer to this call. Report a grant even if it does not.
+    /// Whether the machine waits for the answer to this call. Report a grant even if the machine does not wait for it.
     pub(crate) fn awaits(&self, ticket: Ticket) -> bool {
         if ticket.is_of_a_settlement() {
             return self
@@ -209,7 +209,7 @@ impl Reservation {
         self.phase.settlement().is_some_and(Settlement::is_only_in_memory)
     }
 
-    /// Whether there may be a reservation: it was granted, or an attempt to make it may have been acted on.
+    /// Whether the reservation may exist: it was granted, or an attempt to make it may have been acted on.
     pub(crate) fn may_be_reserved(&self) -> bool {
         match &self.phase {
             Phase::Reserving(reserving) => reserving.may_be_done(),
@@ -255,7 +255,7 @@ impl Reservation {
     /// later, this amount is committed.
     ///
     /// # Errors
-    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost was
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost has been
     /// handed over.
     pub fn spent(&mut self, amount: &Amount) -> Result<(), InvalidCommit> {
         self.held()?.1.spent(amount)
@@ -296,21 +296,21 @@ impl Reservation {
         meter.end(end, now)
     }
 
-    /// Commits the cost of the action. From now on the cost is known: it is settled in any case, or kept where a
-    /// person finds it.
+    /// Commits the cost of the action. From now on the cost is known: it is settled in any case, or kept where a person
+    /// can find it.
     ///
     /// Metrics and metadata that break a limit are left out, with an event.
     ///
     /// # Errors
-    /// [`InvalidCommit`]; the reservation is unchanged.
+    /// [`InvalidCommit`] if the cost could not be committed; the reservation is then unchanged.
     pub fn commit(&mut self, now: Now, request: CommitRequest) -> Result<(), InvalidCommit> {
         let now = self.at(now);
         let (common, held) = self.held()?;
         held.commit(common, now, request)
     }
 
-    /// Gives the budget back, because the action did not run or spent nothing. If it did report
-    /// [spending](Self::spent), that is committed instead.
+    /// Gives the budget back, because the action did not run or spent nothing. If [spending](Self::spent) was reported,
+    /// that amount is committed instead.
     pub fn release(&mut self, now: Now, reason: ReleaseReason) {
         let now = self.at(now);
         let common = &mut self.common;
@@ -331,8 +331,8 @@ impl Reservation {
 
     /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
     /// The ticket comes back in [`Event::LeaseExtended`](crate::outcome::Event::LeaseExtended) or
-    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). A heartbeat that had stopped starts again. `None`
-    /// if nothing is held.
+    /// [`Event::ExtendFailed`](crate::outcome::Event::ExtendFailed). If the heartbeat had stopped, it starts again.
+    /// Returns `None` if nothing is held.
     pub fn extend(&mut self, by: Duration) -> Option<Ticket> {
         let (common, held) = self.held().ok()?;
         Some(held.extend(common, millis_ceil(by)))
@@ -343,7 +343,7 @@ impl Reservation {
         Some(&self.phase.holding()?.grant)
     }
 
-    /// What it is held for: the action, and the request's subject, completed from the configuration.
+    /// What the budget is held for: the action, and the request's subject, completed from the configuration.
     pub fn purpose(&self) -> Option<&Arc<Purpose>> {
         Some(self.phase.holding()?.purpose())
     }
@@ -362,7 +362,7 @@ impl Reservation {
         }
     }
 
-    /// Whether it has ended and all its events were handed out. Until then, poll it.
+    /// Whether the reservation has ended and all its events have been handed out. Until then, poll it.
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Ended(_)) && self.common.events.is_empty()
     }
@@ -378,8 +378,8 @@ impl Reservation {
         }
     }
 
-    /// Takes the time of an input. A lease that is over by then is reported as lost, whatever the input is: its caller
-    /// may have seen that from the clock.
+    /// Advances the machine to the time of an input. A lease that is over by then is reported as lost, whatever the
+    /// input is, because the caller may already have seen this from the clock.
     fn at(&mut self, now: Now) -> Now {
         let now = self.common.at(now);
         if let Phase::Held(held) = &mut self.phase {
@@ -424,8 +424,8 @@ impl Reservation {
     }
 }
 
-/// Releases a grant that arrives after the outcome was reported, which stays as it is. A grant without any time left
-/// is the replay of an old key, and is not released: the caller that reserved it may be settling it.
+/// Releases a grant that arrives after the outcome was reported; the outcome does not change. A grant with no time left
+/// is the replay of an old key. It is not released, because the caller that reserved it may be settling it.
 fn released_late(common: &Common, now: Now, outcome: &Outcome, answer: Attempted) -> Option<Phase> {
     if !matches!(outcome, Outcome::NotReserved(_)) {
         return None;

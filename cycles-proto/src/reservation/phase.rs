@@ -1,4 +1,4 @@
-//! The phase of a reservation, and what it may have in more than one of them.
+//! The phases of a reservation, and access to what several of them have in common.
 
 use super::common::Attempt;
 use super::held::Held;
@@ -36,7 +36,7 @@ impl Phase {
         }
     }
 
-    /// The attempt that the machine waits for. A settlement keeps its own time.
+    /// The attempt that the machine waits for. A settlement times its own attempts.
     pub(super) fn attempt(&self) -> Option<Attempt> {
         match self {
             Self::Reserving(reserving) => reserving.attempt(),
@@ -47,7 +47,7 @@ impl Phase {
         }
     }
 
-    /// The same, if it has this ticket.
+    /// The attempt that the machine waits for, if it has this ticket.
     pub(super) fn attempt_of(&mut self, ticket: Ticket) -> Option<&mut Attempt> {
         let attempt = match self {
             Self::Reserving(reserving) => reserving.attempt_mut(),

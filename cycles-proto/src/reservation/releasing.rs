@@ -1,5 +1,5 @@
-//! Giving back budget that was not spent: the same request is repeated until it is confirmed or the lease has ended,
-//! which also frees the budget. There is nothing to lose, so nothing is recorded.
+//! Giving back budget that was not spent. The same request is repeated until it is confirmed or the lease has ended;
+//! the end of the lease also frees the budget. There is nothing to lose, so nothing is recorded.
 
 use core::time::Duration;
 
@@ -63,7 +63,7 @@ impl Releasing {
         }
     }
 
-    /// The outcome that is decided, whatever the result of the release.
+    /// The outcome that is already decided, if any, whatever the result of the release.
     pub(super) fn outcome(&self) -> Option<&Outcome> {
         self.then.as_ref()
     }
@@ -142,7 +142,7 @@ impl Releasing {
         error: Box<Error>,
         pause: Option<Duration>,
     ) -> Option<Phase> {
-        // As often as time permits, unless retries are off.
+        // Retries as often as time permits, unless retries are off.
         let policy = RetryPolicy {
             max_attempts: u32::MAX,
             ..common.config.retry().clone()

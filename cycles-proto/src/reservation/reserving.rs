@@ -1,4 +1,4 @@
-//! Requesting the reservation, with one repetition under the same key while the outcome is open.
+//! Requesting the reservation. If the outcome is open, the request is repeated once, under the same key.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -99,8 +99,8 @@ impl Reserving {
         self.kind == OperationKind::CreateReservation { dry_run: true }
     }
 
-    /// Handles a caller that does not want the reservation any more. If it may have been made, the machine has to find
-    /// out, so that it can be given back.
+    /// Handles a caller that does not want the reservation any more. If the reservation may have been made, the machine
+    /// has to find out, so that it can be given back.
     pub(super) fn abandon(&mut self, common: &Common) -> Option<Phase> {
         self.caller_left = true;
         (common.attempts_to_reserve == 0).then(|| Phase::ended(Outcome::Released(Released::NothingHeld)))
@@ -161,7 +161,7 @@ impl Reserving {
         }
     }
 
-    /// Acts on a decision. An unknown one is not a permission, and anything that it may hold is given back.
+    /// Acts on a decision. An unknown decision is not a permission, and any budget that it may hold is given back.
     fn decided(&self, common: &mut Common, granted: Granted) -> Phase {
         if granted.response.decision.is_allowed() {
             return self.granted(common, granted);
@@ -226,12 +226,12 @@ impl Granted {
         })
     }
 
-    /// Whether it has no time left, like the replay of an old key.
+    /// Whether the grant has no time left, like the replay of an old key.
     pub(super) fn is_old(&self) -> bool {
         self.observed.remaining_ttl_ms == Some(0)
     }
 
-    /// Handles a grant whose caller has left. A reservation under an old key is free already, or belongs to another
+    /// Handles a grant whose caller has left. A reservation under an old key is already free, or belongs to another
     /// caller.
     pub(super) fn unwanted(&self, ttl_ms: u64, reason: ReleaseReason) -> Phase {
         if self.is_old() {
@@ -240,7 +240,7 @@ impl Granted {
         Phase::Releasing(Box::new(Releasing::of(self, ttl_ms, reason)))
     }
 
-    /// A grant in the answer to an attempt that nothing waits for any more.
+    /// Returns the grant, if there is one, in the answer to an attempt that nothing waits for any more.
     pub(super) fn late(common: &Common, now: Now, answer: Attempted) -> Option<Self> {
         let said = Some(answer.said).filter(|_| common.is_of_a_reservation(answer.ticket))?;
         match said.verdict::<ReservationCreateResponse>().ok()? {
@@ -260,5 +260,5 @@ impl Granted {
     }
 }
 
-/// The lease that a server grants by default.
+/// The length of the lease that a server grants by default, in milliseconds.
 pub(super) const DEFAULT_TTL_MS: u64 = 60_000;

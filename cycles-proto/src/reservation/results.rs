@@ -1,4 +1,4 @@
-//! Results of a reservation for callers that wait: the same in every adapter.
+//! The results of a reservation for callers that wait, the same in every adapter.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::outcome::{Error, Event, Receipt};
 use crate::ticket::Ticket;
 use crate::time::{Now, UnixMillis};
 
-/// The results of one reservation, collected from its events. Its driver [notes](Self::note) each event. A waiting
+/// The results of one reservation, collected from its events. The driver [notes](Self::note) each event. A waiting
 /// caller asks again whenever the machine has made progress; `None` means to keep waiting.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -77,7 +77,7 @@ impl Results {
         Some(answer.map_err(|error| error.map_or_else(|| InvalidCommit::NotHeld.into(), |error| *error)))
     }
 
-    /// Returns whether the ledger confirmed the release, after the first attempt. If spending was committed instead,
+    /// Returns, after the first attempt, whether the ledger confirmed the release. If spending was committed instead,
     /// that counts as confirmed.
     pub fn released(&self, machine: &Reservation) -> Option<Result<bool, Error>> {
         match machine.outcome() {

@@ -1,7 +1,7 @@
-//! Verifying a grant that has no time left, which is what the replay of an old key looks like. Such a grant is
-//! accepted once an extension has succeeded, because an action must not run on budget that is not held. Looking at the
-//! reservation proves nothing, because an ended lease stays `ACTIVE` until the server's next sweep. If the extension
-//! is refused, a look at the reservation finds out why.
+//! Verifying a grant that has no time left. This is what the replay of an old key looks like. Such a grant is accepted
+//! only after an extension has succeeded, because an action must not run on budget that is not held. Looking up the
+//! reservation proves nothing, because it stays `ACTIVE` after the end of its lease until the server's next sweep. If
+//! the extension is refused, the reservation is looked up to find out why.
 
 use super::Phase;
 use super::common::{Attempt, Attempted, Common};
@@ -27,12 +27,12 @@ pub(super) struct Verifying {
     granted: Option<Granted>,
     /// The call that was answered with the grant.
     asked: CallContext,
-    /// How often the present question was asked.
+    /// How many times the current question has been asked.
     attempts: u8,
     attempt: Option<Attempt>,
 }
 
-/// The questions, in this order.
+/// The questions to the server, in the order in which they are asked.
 #[derive(Clone, Copy, Debug)]
 enum Question {
     Extension,
@@ -45,7 +45,7 @@ enum Found {
     Extended(Observation),
     /// The extension was refused.
     Refused,
-    /// The reservation has ended, with this status if that is known.
+    /// The reservation has ended, with this status if known.
     Over(Option<ReservationStatus>),
     /// No answer, or one that decides nothing.
     Nothing,
@@ -134,7 +134,7 @@ impl Verifying {
             },
             Found::Over(status) => status,
         };
-        // It is not released, because the caller that reserved it may be settling it.
+        // The reservation is not released, because the caller that reserved it may be settling it.
         Some(Phase::ended(stale(self.asked.clone(), status)))
     }
 }
@@ -169,7 +169,7 @@ fn looked(answer: Attempted) -> Found {
         return Found::Nothing;
     };
     match verdict {
-        // It was not extended, so nothing proves that there is time left.
+        // The lease was not extended, so nothing proves that there is time left.
         Verdict::Success(detail) if detail.status == ReservationStatus::Active => Found::Over(None),
         Verdict::Success(detail) => Found::Over(Some(detail.status.clone())),
         Verdict::Ambiguous(_) | Verdict::NotSent(_) => Found::Nothing,

@@ -53,7 +53,7 @@ impl Session {
         if matches!(attempt.state, State::Placed | State::Withdrawn) {
             self.places.leave(attempt.priority);
         }
-        // If the beginning was not reported, the time of handing it out is the best guess.
+        // If the beginning was not reported, the time at which it was handed out is the best guess.
         let sent = match answer.failure() {
             Some(_) => attempt.begun,
             None => attempt.begun.or(attempt.handed_out),
@@ -117,8 +117,8 @@ impl Session {
         }
     }
 
-    /// Tells a reservation that its call has a place. The reservation times its calls itself, and the time begins now,
-    /// however short the wait was.
+    /// Notifies a reservation that its call has a place. The reservation times its calls itself, and the time starts
+    /// now, however short the wait was.
     fn end_wait(&mut self, now: Now, key: SlabKey) {
         if let Some(Attempt {
             of: Of::Reservation(reservation),
@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// Sends an attempt that has a place; its time begins now.
+    /// Sends an attempt that has a place; its time starts now.
     fn send_out(&mut self, now: Now, key: SlabKey, call: Call) {
         let Some(attempt) = self.outstanding.attempt(key) else {
             return;
@@ -158,7 +158,7 @@ impl Session {
         }));
     }
 
-    /// Calls that a blocked caller makes for its reservation take no place.
+    /// Adjusts the priority of a call: one that a blocked caller makes for its reservation takes no place.
     fn priority_for(&self, of: Of, priority: Priority) -> Priority {
         let is_helped = match of {
             Of::Reservation(key) => self.reservations.get(key).is_some_and(|it| it.is_helped),
@@ -346,7 +346,7 @@ impl Session {
             if !is_awaited {
                 self.withdraw(now, attempt);
             }
-            // A removed attempt makes room for the next.
+            // If the attempt was removed, the next one is now at this index.
             let is_still_there = self.nth_attempt(key, at).is_some_and(|(now, _)| now == attempt);
             at += usize::from(is_still_there);
         }
@@ -404,7 +404,7 @@ impl Session {
             if let Some(reservation) = self.reservations.get_mut(reservation) {
                 reservation.attempts.retain(|attempt| *attempt != key);
                 if reservation.attempts.is_empty() {
-                    // Hold no memory when empty.
+                    // Frees the memory of the empty list.
                     reservation.attempts = Vec::new();
                 }
             }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::config::CyclesConfig;
 use crate::trace_parent::TraceParent;
 
-/// One API key and its tenant. Each principal has its own journal and its own replay. A pause that the server asks of
-/// replayed costs, or a refused API key, holds up the rest of that replay and nothing else: calls and new reservations
-/// are sent as usual.
+/// One API key and its tenant. Each principal has its own journal and its own replay. If the server answers a replayed
+/// cost with a request for a pause, or with a refusal of the API key, only the rest of that replay waits: calls and new
+/// reservations are sent as usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal(pub(super) usize);
 

@@ -1,4 +1,4 @@
-//! What callers do with a session, and what they wait for.
+//! The interface for callers: their actions on a session, and the results that they wait for.
 
 use core::time::Duration;
 use std::fmt;
@@ -62,18 +62,18 @@ impl Session {
     /// later, this amount is committed.
     ///
     /// # Errors
-    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost was
+    /// [`InvalidCommit`] if the amount could not be committed; [`InvalidCommit::AlreadyCommitted`] once a cost has been
     /// handed over.
     pub fn spent(&mut self, key: ReservationKey, amount: &Amount) -> Result<(), InvalidCommit> {
         self.act(key.0, |machine| machine.spent(amount))
             .unwrap_or(Err(InvalidCommit::NotHeld))
     }
 
-    /// Commits the cost of the action. From now on the cost is known: it is settled in any case, or kept where a
-    /// person finds it.
+    /// Commits the cost of the action. From now on the cost is known: it is settled in any case, or kept where a person
+    /// can find it.
     ///
     /// # Errors
-    /// [`InvalidCommit`]; the reservation is unchanged.
+    /// [`InvalidCommit`] if the cost could not be committed; the reservation is then unchanged.
     pub fn commit(
         &mut self,
         now: Now,
@@ -88,8 +88,8 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the budget back, because the action did not run or spent nothing. If it did report
-    /// [spending](Self::spent), that is committed instead.
+    /// Gives the budget back, because the action did not run or spent nothing. If [spending](Self::spent) was reported,
+    /// that amount is committed instead.
     pub fn release(&mut self, now: Now, key: ReservationKey, reason: ReleaseReason) {
         let now = self.at(now);
         if self.act(key.0, |machine| machine.release(now, reason)).is_some() {
@@ -100,7 +100,7 @@ impl Session {
     }
 
     /// Ends a reservation whose caller has gone away: reported [spending](Self::spent) is committed; if there is none,
-    /// the budget is given back. A cost that was handed over before is settled as usual. Decided in
+    /// the budget is given back. A cost that was handed over before is settled as usual. The decision is made in
     /// `reservation/held.rs`.
     pub fn abandon(&mut self, now: Now, key: ReservationKey) {
         self.release(now, key, ReleaseReason::ABANDONED);
@@ -119,7 +119,7 @@ impl Session {
     }
 
     /// Extends the lease manually, by 1 ms to a day. The heartbeat continues, and a beat that is under way goes first.
-    /// `None` if nothing is held.
+    /// Returns `None` if nothing is held.
     pub fn extend(&mut self, now: Now, key: ReservationKey, by: Duration) -> Option<ExtendKey> {
         self.at(now);
         let ticket = self.act(key.0, |machine| machine.extend(by))??;
@@ -244,7 +244,7 @@ impl Session {
     }
 
     /// Makes the machine of a reservation panic, as a bug in it would, without calling the panic hook. For tests of
-    /// what must hold despite that.
+    /// what must still hold after such a panic.
     ///
     /// # Panics
     /// If the reservation has a machine.
@@ -273,18 +273,18 @@ impl Session {
         self.look(key, |results, machine| results.granted(machine))
     }
 
-    /// The present grant; `None` also after it was released or settled.
+    /// The current grant. Also `None` after it was released or settled.
     pub fn grant(&self, key: ReservationKey) -> Option<&Grant> {
         self.machine(key)?.grant()
     }
 
-    /// What the reservation is for; `None` also after it was given back or settled.
+    /// What the reservation is for. Also `None` after it was given back or settled.
     pub fn purpose(&self, key: ReservationKey) -> Option<&Arc<Purpose>> {
         self.machine(key)?.purpose()
     }
 
-    /// The receipt of the cost: after the first attempt, if the cost is safe by then. The receipt of a cost that is
-    /// left to its record stays pending here, whatever happens later.
+    /// The receipt of the cost, available after the first attempt if the cost is safe by then. If a cost is left to its
+    /// record, its receipt stays pending here, whatever happens later.
     pub fn receipt(&self, key: ReservationKey) -> Option<Receipt> {
         self.machine(key)?.receipt()
     }
@@ -300,7 +300,7 @@ impl Session {
         self.look(key, |results, machine| results.settled(machine))
     }
 
-    /// Returns whether the ledger confirmed the release, after the first attempt.
+    /// Returns, after the first attempt, whether the ledger confirmed the release.
     pub fn released(&mut self, key: ReservationKey) -> Option<Result<bool, Error>> {
         self.look(key, |results, machine| results.released(machine))
     }
@@ -321,8 +321,8 @@ impl Session {
         machine.is_none_or(|machine| reservation.results.lease_is_lost(machine, now))
     }
 
-    /// Whether the session has noticed by now that the lease has ended. It wakes the callers that wait for the reservation
-    /// when it does.
+    /// Whether the session has already noticed that the lease has ended. When it notices this, it wakes the callers
+    /// that wait for the reservation.
     pub fn has_noticed_loss(&self, key: ReservationKey) -> bool {
         let latest = Now {
             mono: self.latest,

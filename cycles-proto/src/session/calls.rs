@@ -52,7 +52,7 @@ enum Asked {
 pub(super) enum Next {
     /// Another attempt.
     Attempt(Box<Call>),
-    /// It is over, with this error if it failed.
+    /// The call is over, with this error if it failed.
     Over(Option<Error>),
 }
 
@@ -92,7 +92,7 @@ impl PlainCall {
         (plain, call)
     }
 
-    /// Handles the answer to an attempt. If the operation panics, it is over without a result.
+    /// Handles the answer to an attempt. If the operation panics, the call is over without a result.
     pub(super) fn answered(&mut self, now: Duration, answer: Answer) -> Option<Next> {
         let elapsed = now.saturating_sub(self.began.unwrap_or(now));
         match self.operation.take()?.answered(elapsed, answer) {
@@ -108,7 +108,7 @@ impl PlainCall {
         }
     }
 
-    /// Returns its result, once.
+    /// Returns the result of the call, once.
     pub(super) fn take<T: 'static>(&mut self) -> Option<Result<T, Error>> {
         self.result.take()?.downcast().ok().map(|result| *result)
     }

@@ -12,8 +12,8 @@ use crate::time::Now;
 pub enum Close {
     /// Everything under way continues to its end: leases are extended, and costs are accepted and settled.
     WhenDone,
-    /// The same, but reservations are abandoned: reported spending is committed; if there is none, the budget is given
-    /// back.
+    /// Like [`WhenDone`](Self::WhenDone), but reservations are abandoned: reported spending is committed; if there is
+    /// none, the budget is given back.
     Leaving,
     /// Nothing is sent any more. Costs are still accepted and written to disk, and a later run settles them. Released
     /// budgets are free when their leases end.
@@ -30,7 +30,7 @@ impl Session {
         self.closed = Some(how);
         if how == Close::Leaving {
             for key in self.reservation_keys() {
-                // An end that is already decided stands, and nobody holds the reservations of earlier runs.
+                // This does not change an end that is already decided. Reservations of earlier runs have no caller.
                 if self.reservation(key).is_some_and(|it| !it.is_resumed) {
                     self.abandon(now, key);
                 }
@@ -52,13 +52,13 @@ impl Session {
         self.outstanding.is_written()
     }
 
-    /// Whether the session waits for a change to a journal: requested, not reported, and not overdue.
+    /// Whether the session waits for a change to a journal that is requested, not reported and not overdue.
     pub fn awaits_writes(&self) -> bool {
         self.outstanding.awaits_writes()
     }
 
-    /// Whether a process that ended now could lose a cost: a change to a journal is awaited, or a known cost is neither
-    /// settled nor in a record.
+    /// Whether a cost could be lost if the process ended now: a change to a journal is awaited, or a known cost is
+    /// neither settled nor in a record.
     pub fn has_costs_at_risk(&self) -> bool {
         let is_at_risk = |entry: &Entry| entry.machine().is_some_and(Reservation::has_cost_in_memory);
         self.awaits_writes() || self.reservations.iter().any(|(_, entry)| is_at_risk(entry))
@@ -85,7 +85,7 @@ impl Session {
             .collect()
     }
 
-    /// Withdraws all attempts that are sent, and drops those that wait for a place.
+    /// Withdraws all attempts that have been sent, and drops those that wait for a place.
     fn fail_all(&mut self, now: Now) {
         let open: Vec<(SlabKey, Of)> = self
             .outstanding

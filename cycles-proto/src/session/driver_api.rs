@@ -1,4 +1,4 @@
-//! What the driver does with a session: polling it.
+//! The interface for the driver: polling a session.
 
 use core::time::Duration;
 
@@ -14,7 +14,8 @@ use crate::step::Step as Asked;
 use crate::time::Now;
 
 impl Session {
-    /// Returns the next thing to do. A needless call changes nothing. Any thread that has the session may call it.
+    /// Returns the next thing to do. An unnecessary call changes nothing. Any thread with access to the session may
+    /// call it.
     pub fn poll(&mut self, now: Now) -> Step {
         let now = self.at(now);
         self.lost.extend(self.acting.take());

@@ -14,23 +14,23 @@ pub struct ReservationKey(pub(super) SlabKey);
 
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Taken out while it runs: a machine that panics does not come back.
+    /// Taken out while it runs, so a machine that panics is not put back.
     machine: Option<Reservation>,
     pub(super) results: Results,
     pub(super) principal: Principal,
     pub(super) observer: ObserverId,
-    /// The idempotency key, if the caller chose it: other reservations may have the same one.
+    /// The idempotency key, if the caller chose it: other reservations may use the same one.
     pub(super) own_key: Option<Box<IdempotencyKey>>,
-    /// The record of the cost, if there is or was one.
+    /// The id of the record of the cost, if there is or was one.
     pub(super) record: Option<Box<RecordId>>,
     /// Whether the record was written.
     pub(super) has_record: bool,
-    /// Exchanges that are not reported yet.
+    /// Attempts whose results are not reported yet.
     pub(super) attempts: Vec<SlabKey>,
     pub(super) timer: Option<Duration>,
-    /// Whether a blocked caller makes its calls.
+    /// Whether a blocked caller makes the calls of this reservation.
     pub(super) is_helped: bool,
-    /// Whether an earlier run left it.
+    /// Whether it was left by an earlier run.
     pub(super) is_resumed: bool,
     /// Whether its end is decided but not reached.
     pub(super) is_ending: bool,

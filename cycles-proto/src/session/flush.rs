@@ -23,23 +23,25 @@ pub(super) struct Flush {
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// Until nothing is under way, or the time is up.
+    /// Lasts until nothing is under way, or until this time.
     Settling(Duration),
-    /// The time was up: until it is certain what is left, or this time is up too.
+    /// Takes a last look: lasts until it is certain what is left, or until this time.
     Looking(Duration),
     Over(Flushed),
 }
 
 impl Session {
-    /// Starts a flush: settles this principal's costs, both of this process and in its journal. It is
-    /// [over](Self::flushed) when nothing is under way any more, or at `until`; up to [a second](Flushed::LAST_LOOK)
-    /// later, for a last look at the journal, if that was left to another process or could not be read. A flush does
-    /// not wait for a cost whose attempts have failed: the next scan of the journal tries it again.
+    /// Starts a flush: settles this principal's costs, both those of this process and those in its journal. It is
+    /// [over](Self::flushed) when nothing is under way any more, or at `until`. If the journal was left to another
+    /// process or could not be read, the flush may end up to [a second](Flushed::LAST_LOOK) later, after a last look at
+    /// the journal. A flush does not wait for a cost whose attempts have failed: the next scan of the journal tries it
+    /// again.
     ///
-    /// In a [closed](Self::close) session it is over when everything under way is over: the journal is not read any
-    /// more.
+    /// In a [closed](Self::close) session, a flush is over when everything under way is over: the journal is not read
+    /// any more.
     ///
-    /// `is_forced` also sends costs whose keys the server may have forgotten: **it may charge a cost twice**.
+    /// With `is_forced`, costs whose keys the server may have forgotten are sent as well: **this may charge a cost
+    /// twice**.
     pub fn flush(&mut self, now: Now, caller: &Caller, until: Duration, is_forced: bool) -> FlushKey {
         let now = self.at(now);
         self.principals.start_replay(caller.principal);
@@ -72,7 +74,7 @@ impl Session {
         self.drop_wake(Key::Flush(key));
     }
 
-    /// The part of this principal's costs that is not settled yet.
+    /// The costs of this principal that are not settled yet.
     pub fn left(&mut self, now: Now, caller: &Caller) -> Flushed {
         let now = self.at(now);
         self.left_of(now, caller.principal)

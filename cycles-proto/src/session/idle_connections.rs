@@ -1,4 +1,4 @@
-//! Whether idle connections may be dead: a device in between can drop all of them at once without notice.
+//! Tracks whether idle connections may be dead: a device on the way to the server can drop all of them without notice.
 
 use crate::outcome::FailureKind;
 
@@ -6,7 +6,7 @@ use crate::outcome::FailureKind;
 /// only one attempt is lost and not one per connection.
 #[derive(Debug, Default)]
 pub(super) struct IdleConnections {
-    /// How often they have been closed.
+    /// How many times they have been closed.
     closings: u64,
     may_be_dead: bool,
 }
@@ -23,8 +23,8 @@ impl IdleConnections {
         (is_fresh, Since(self.closings))
     }
 
-    /// Notes that an attempt that began at that point got no answer. That says nothing about connections that were made
-    /// since the last closing.
+    /// Notes that an attempt got no answer. If the idle connections were closed after it began, this says nothing about
+    /// the connections that were made since.
     pub(super) fn note_failure(&mut self, since: Since, kind: FailureKind) {
         self.may_be_dead |= kind.suggests_dead_connections() && since == Since(self.closings);
     }

@@ -1,4 +1,4 @@
-//! The journals, as the driver executes them: writes, their deadlines, and scans.
+//! Access to the journals: writes and scans, which the driver executes, and their deadlines.
 
 use core::time::Duration;
 

@@ -1,9 +1,8 @@
-//! A session: everything that belongs to one client, namely its reservations, its calls, and the journal of earlier
-//! runs.
+//! A session: the reservations and calls of one client, and the journal of earlier runs.
 //!
 //! One loop drives a session: [`poll`](Session::poll) says what to do, and the driver reports the results. Callers act
-//! in between, at any time and from any thread that has the session. Any input is legal at any time. An input that
-//! nothing waits for is ignored, except a grant that arrives too late, which is given back.
+//! in between, at any time and from any thread with access to the session. Every input is legal at any time. An input
+//! that nothing waits for is ignored, with one exception: a grant that arrives too late is given back.
 //!
 //! ```text
 //!  reserve, commit, call, flush ──►┌─────────────────────────────┐──► Send, Withdraw, Store, Scan, Notify
@@ -16,8 +15,8 @@
 //! Invariants:
 //!
 //! - While a lease is held, [`Step::Wait`] is never later than its next beat.
-//! - There are never more attempts under way than [places](Session::set_places). A quarter of the places is for
-//!   leases.
+//! - There are never more attempts under way than [places](Session::set_places). A quarter of the places is reserved
+//!   for leases.
 //! - A settlement is sent once the journal has answered, or after [five seconds](crate::journal::STORE_DEADLINE) even
 //!   without a durable record.
 //! - A panic in one reservation does not end any other.
@@ -83,11 +82,11 @@ pub struct Session {
     steps: VecDeque<Step>,
     /// The reservations to poll.
     due: VecDeque<SlabKey>,
-    /// Wakes for callers that wait for these.
+    /// What has changed, until the driver pops it and wakes the callers that wait for it.
     changed: VecDeque<Key>,
-    /// The reservation whose machine is running. It stays here if that panics.
+    /// The reservation whose machine is running. It stays set if the machine panics.
     acting: Option<SlabKey>,
-    /// Reservations whose machines were lost in a panic that is not reported yet.
+    /// Reservations whose machines were lost in a panic that has not been reported yet.
     lost: Vec<SlabKey>,
     closed: Option<Close>,
 }
@@ -103,7 +102,7 @@ pub enum Key {
     Flush(FlushKey),
 }
 
-/// The default number of places, which are attempts at the same time.
+/// The default number of places: how many attempts may be under way at the same time.
 pub const PLACES: usize = 64;
 
 impl Session {
@@ -152,8 +151,8 @@ impl Session {
         })
     }
 
-    /// Returns the next thing that has changed: wake the callers that wait for it. Call it until it returns `None`,
-    /// whenever [`poll`](Self::poll) has returned [`Step::Wait`].
+    /// Returns the next thing that has changed, so that you can wake the callers that wait for it. Whenever
+    /// [`poll`](Self::poll) has returned [`Step::Wait`], call this method until it returns `None`.
     pub fn pop_changed(&mut self) -> Option<Key> {
         let changed = self.changed.pop_front()?;
         if let Key::Reservation(key) = changed

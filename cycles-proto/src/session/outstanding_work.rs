@@ -26,17 +26,17 @@ pub(super) struct Attempt {
     /// The ticket within its reservation or call.
     pub(super) inner: Ticket,
     pub(super) priority: Priority,
-    /// Whether it may bring a grant, which is given back if nobody waits for it any more.
+    /// Whether its answer may contain a grant, which is given back if nobody waits for it any more.
     pub(super) asks_for_a_reservation: bool,
     pub(super) state: State,
     /// How long it may take once it has a place.
     pub(super) timeout: Duration,
-    /// When its time is up, once it has a place.
+    /// Its deadline, which is set when it gets a place.
     pub(super) end: Duration,
     pub(super) since: Since,
     /// When its step was handed out.
     pub(super) handed_out: Option<Duration>,
-    /// When its first byte left.
+    /// When its first byte was sent.
     pub(super) begun: Option<Duration>,
     pub(super) timer: Option<Duration>,
 }
@@ -74,7 +74,7 @@ pub(super) struct Write {
     pub(super) reservation: SlabKey,
     pub(super) principal: Principal,
     pub(super) inner: Ticket,
-    /// The record that it creates, if it creates one.
+    /// The record that it creates, if any.
     pub(super) puts: Option<Box<RecordId>>,
     /// Whether it is overdue, so that nothing waits for it any more.
     pub(super) is_late: bool,
@@ -85,12 +85,12 @@ pub(super) struct Write {
 #[derive(Debug)]
 pub(super) struct OutstandingWork {
     known: Slab<Outstanding>,
-    /// Attempts whose places were written off, but which may still bring a grant.
+    /// Attempts whose places were written off, but whose answers may still contain a grant.
     written_off: VecDeque<SlabKey>,
 }
 
-/// How many attempts with written-off places are remembered. A late grant of an older one stays held until its lease
-/// ends.
+/// How many attempts with written-off places are remembered. A late grant for an attempt that is no longer remembered
+/// stays held until its lease ends.
 const REMEMBERED: usize = 1_024;
 
 impl OutstandingWork {
@@ -154,8 +154,8 @@ impl OutstandingWork {
         }
     }
 
-    /// Remembers a written-off attempt, so that a late grant is given back. Returns the oldest one if that no longer
-    /// fits.
+    /// Remembers a written-off attempt, so that a late grant is given back. Forgets and returns the oldest one if there
+    /// are too many.
     pub(super) fn remember_written_off(&mut self, key: SlabKey) -> Option<(SlabKey, Attempt)> {
         self.written_off.push_back(key);
         let oldest = (self.written_off.len() > REMEMBERED).then(|| self.written_off.pop_front())??;

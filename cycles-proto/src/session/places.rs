@@ -1,5 +1,5 @@
-//! Places: the concurrency of a session, that is, how many attempts may be under way, and which goes first. The default
-//! number is [`PLACES`](super::PLACES).
+//! Places: how many attempts of a session may be under way at the same time, and which goes first. The default number
+//! is [`PLACES`](super::PLACES).
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
@@ -18,7 +18,7 @@ pub(super) enum Priority {
     Reservation,
     /// A plain call.
     Plain,
-    /// Anything but an extension, made by the blocked caller itself: it takes no place.
+    /// Any call except an extension, made by the blocked caller itself: it takes no place.
     Own,
 }
 
@@ -35,16 +35,16 @@ impl Priority {
 
 /// The places, and the attempts that wait for one.
 ///
-/// A quarter of them (one of two or three) is reserved for leases, so that a burst of settlements cannot cost a lease.
-/// While leases have less than their quarter, they get the first free place. The other places go, in this order, to
-/// plain calls as long as these have less than a quarter, settlements, leases (the one that ends first goes first),
-/// reservations, and more plain calls. Plain calls always leave at least a quarter to the others, so that a server
-/// that is slow to answer queries does not hold up costs and reservations.
+/// A quarter of the places (one, if there are only two or three) is reserved for leases, so that a burst of settlements
+/// cannot cost a lease. While leases have less than their quarter, they get the first free place. The other places go,
+/// in this order, to plain calls (as long as they have less than a quarter), settlements, leases (the one that ends
+/// first goes first), reservations, and more plain calls. Plain calls always leave at least a quarter to the others, so
+/// that a server that is slow to answer queries does not hold up costs and reservations.
 #[derive(Debug)]
 pub(super) struct Places {
     all: usize,
     taken: usize,
-    /// How many places leases have, and how many plain calls have.
+    /// How many of the taken places belong to leases; `plain` counts those of plain calls.
     leases: usize,
     plain: usize,
     /// Whether the last place that did not go to a lease went to a plain call.
@@ -109,8 +109,8 @@ impl Places {
         }
     }
 
-    /// Gives a place to the next attempt, if one is free. If that attempt does not wait any more, it has to
-    /// [leave](Self::leave) again.
+    /// Gives a place to the next attempt, if one is free. If that attempt no longer waits, its place has to be
+    /// [freed](Self::leave) again.
     pub(super) fn next(&mut self) -> Option<(Priority, SlabKey)> {
         let next = self.pop()?;
         self.count(next.0);
@@ -130,7 +130,7 @@ impl Places {
         }
     }
 
-    /// The quarter in which leases, and also plain calls, have priority.
+    /// A quarter of the places. Up to this number, leases have priority, and so do plain calls.
     fn share(&self) -> usize {
         (self.all / 4).max(1)
     }
@@ -158,7 +158,7 @@ impl Places {
         if self.taken + self.kept_for_leases() >= self.all {
             return None;
         }
-        // If the others have no more places than that, they take turns.
+        // If all but the leases' share is no more than a quarter, plain calls and the others take turns.
         let is_their_turn = self.all > 2 * share || !self.was_plain;
         let share_of_plain = if self.plain < share && is_their_turn {
             self.plain_wait.pop_front()
@@ -220,7 +220,7 @@ mod tests {
         waiting(&mut places, &[LEASE; 3]);
         assert_eq!(admitted(&mut places), [LEASE; 2]);
         assert_eq!(places.taken, 8);
-        // A place that a lease leaves goes to a lease again.
+        // A place that a lease frees goes to a lease again.
         places.leave(LEASE);
         assert_eq!(admitted(&mut places), [LEASE]);
     }

@@ -16,7 +16,7 @@ use crate::time::Now;
 pub(super) struct PrincipalState {
     pub(super) config: Arc<CyclesConfig>,
     seed: Seed,
-    /// Set from the first reservation or flush on, if there is a journal.
+    /// Set at the first reservation or flush, if there is a journal.
     pub(super) replayer: Option<Replayer>,
     pub(super) tally: Tally,
     /// Whether the driver holds the claim to the journal.
@@ -48,14 +48,14 @@ impl Principals {
     pub(super) fn of(&mut self, config: &Arc<CyclesConfig>, seed: Seed) -> Principal {
         let known = self.all.iter().position(|principal| principal.is_of(config));
         Principal(known.unwrap_or_else(|| {
-            // Gives them different trace ids.
+            // Gives each principal different trace ids.
             let seed = seed.nth((self.all.len() as u64) << 32);
             self.all.push(PrincipalState::new(Arc::clone(config), seed));
             self.all.len() - 1
         }))
     }
 
-    /// The server that they share.
+    /// The base URL of the server that all principals share.
     pub(super) fn base_url(&self) -> Option<&str> {
         self.all.first().map(|principal| &*principal.config.base_url)
     }

@@ -7,7 +7,7 @@ pub(super) struct SlabKey {
     generation: u32,
 }
 
-/// A slab of values. A free slot is reused under another key.
+/// A slab of values. A free slot is reused under a new key.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     slots: Vec<Slot<T>>,

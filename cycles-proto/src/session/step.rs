@@ -16,8 +16,8 @@ pub enum Step {
     /// Make this call. Report its [beginning](super::Session::begun) right before its first byte, and then its
     /// [result](super::Session::handle).
     Send(Call),
-    /// Nobody waits for this call any more: do not begin it, or close its connection, and report its result. That
-    /// frees its place.
+    /// Nobody waits for this call any more: do not begin it or, if it has begun, close its connection. Then report its
+    /// result, which frees its place.
     Withdraw(Ticket),
     /// Change this principal's journal, and [report](super::Session::handle_stored) once the change is durable. Make
     /// the changes of one reservation in the order of their steps.
@@ -35,7 +35,7 @@ pub enum Step {
     Unclaim(Principal),
     /// Pass this event to this observer; there is nothing to report back.
     Notify(ObserverId, Event),
-    /// Poll again at this time, or after the next report or caller's action; with `None`, only after one of those.
+    /// Poll again at this time, or after the next report or caller action; with `None`, only after one of those.
     Wait(Option<Duration>),
 }
 
@@ -45,14 +45,14 @@ pub enum Step {
 pub struct Scanned {
     /// The records to settle.
     pub records: Vec<JournalRecord>,
-    /// How many files that may be records were quarantined because they are not valid.
+    /// The number of files that were quarantined: they may be records, but they are not valid.
     pub quarantined: usize,
-    /// How many files that may be records could not be read.
+    /// The number of files that may be records but could not be read.
     pub unread: usize,
     /// Whether this process took the claim before it read the records. At most one process has the claim and settles
-    /// the records. Without it, they are left to the process that has it, for half a minute.
+    /// the records. A process without the claim leaves the records, for half a minute, to the process that has it.
     pub has_claim: bool,
-    /// Events about what was found.
+    /// Events about what the scan found.
     pub events: Vec<Event>,
 }
 

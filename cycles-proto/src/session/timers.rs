@@ -16,7 +16,7 @@ pub(super) enum Timed {
     Flush(SlabKey),
 }
 
-/// Sorted by deadline, so that timers that are not due cost nothing.
+/// All timers, sorted by deadline so that those that are not due cost nothing.
 #[derive(Debug, Default)]
 pub(super) struct Timers(BTreeSet<(Duration, Timed)>);
 

@@ -21,9 +21,9 @@ use crate::wire::{Call, Encoded, Reads, Urgency};
 pub(super) enum Request {
     /// The commit or the event, depending on the record.
     Settle,
-    /// A look at the reservation, to see whether it is already committed.
+    /// A lookup of the reservation, to see whether it is already committed.
     Look,
-    /// A look at the reservation, to see what the ledger has instead of the cost.
+    /// A lookup of the reservation, to see what the ledger has instead of the cost.
     Compare(Why),
 }
 
@@ -40,7 +40,7 @@ impl Settlement {
         let encoded = match self.encode(request) {
             Ok(encoded) => encoded,
             Err(error) => {
-                // The record of another program has an id that cannot be part of a path: no attempt can succeed.
+                // A record written by another program has an id that cannot be part of a path: no attempt can succeed.
                 self.last_error = Some(Box::new(error));
                 self.apply(now, request, Move::Reject);
                 return self.poll(now);
@@ -107,7 +107,7 @@ impl Settlement {
         }
     }
 
-    /// The request that `ticket` answers, if the settlement waits for it.
+    /// The request that `ticket` belongs to, if the settlement waits for its answer.
     pub(super) fn landed(&self, ticket: Ticket) -> Option<Request> {
         match &self.stage {
             Stage::InFlight(request, attempt) if attempt.ticket == ticket => Some(*request),
@@ -121,7 +121,7 @@ impl Settlement {
 
     pub(super) fn attempt_failed(&mut self, now: Now, request: Request, failure: Failure) {
         if request == Request::Compare(Why::Finalized) {
-            // Look only once: the ledger's answer to the commit is what counts.
+            // One lookup is enough: the ledger's answer to the commit is what counts.
             return self.apply(now, request, Move::Reject);
         }
         let may_be_done = failure.kind().may_have_been_sent();

@@ -22,15 +22,15 @@ pub(super) enum Move {
         may_be_done: bool,
         pause: Option<Duration>,
     },
-    /// No attempt of this run will succeed, but a later run's may.
+    /// No attempt in this run will succeed, but one in a later run may.
     Keep,
     /// The ledger refused the cost for good.
     Reject,
-    /// The ledger has another cost instead of this one, or may have this one: look at what it has.
+    /// The ledger has another cost instead of this one, or may already have this one: look up what it has.
     Compare(Why),
     /// The ledger does not know the reservation any more.
     Forgotten,
-    /// Look at the reservation first.
+    /// Look up the reservation first.
     Look,
     /// The reservation has ended without our commit: charge an event.
     Event,
@@ -41,8 +41,8 @@ pub(super) enum Move {
 pub(super) enum Why {
     /// The reservation was finalized under another key. The comparison only shows how.
     Finalized,
-    /// The key was used before with other bytes. The server compares metadata including the order of members, which
-    /// other SDKs sort, so the ledger may have this very cost.
+    /// The key was used before with other bytes. The server also compares the order of the metadata's members, and
+    /// other SDKs sort these, so the ledger may have this very cost.
     OtherBytes,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Found {
     pub(super) charged: Option<Amount>,
 }
 
-/// A move, and the reply that led to it if that was not a success.
+/// A move, and the reply that led to it, unless the reply was a success.
 pub(super) type Judgement = (Move, Option<Unsuccessful>);
 
 /// Whether the record is so old that the server may have forgotten its key.
@@ -97,7 +97,7 @@ fn refused(code: &ErrorCode, mode: Mode) -> Move {
             Mode::Commit | Mode::Event,
         ) => Move::Keep,
         (ErrorCode::NotFound, Mode::Commit) => Move::Forgotten,
-        // An event for which no scope has a budget.
+        // No scope has a budget for this event.
         (ErrorCode::NotFound, Mode::Event) => Move::Reject,
         // If it were our own key, the ledger would have repeated its answer.
         (ErrorCode::ReservationFinalized, Mode::Commit) => Move::Compare(Why::Finalized),
@@ -105,7 +105,7 @@ fn refused(code: &ErrorCode, mode: Mode) -> Move {
         // The key was used for an event before, and events cannot be looked up. Under another key, the cost might
         // count twice.
         (ErrorCode::IdempotencyMismatch, Mode::Event) => Move::Reject,
-        // `commit` handles it as a verdict of its own if it is about the reservation.
+        // If this is about the reservation, `commit` handles it as a verdict of its own.
         (ErrorCode::ReservationExpired, Mode::Commit) => Move::Look,
         // Codes that do not fit a commit, or do not fit an event, which names no reservation.
         (ErrorCode::MaxExtensionsExceeded, Mode::Commit | Mode::Event)
@@ -126,8 +126,8 @@ pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -
             confirmed: true,
             reply,
         } => (Move::Event, Some(reply)),
-        // It may not come from the ledger. Then the reservation has not ended, and the commit of this attempt, or of
-        // another process with the same record, may still be applied in addition to the event.
+        // This answer may not come from the ledger. In that case the reservation may not have ended, and the commit of
+        // this attempt, or of another process with the same record, may still be applied in addition to the event.
         Verdict::Expired {
             confirmed: false,
             reply,
@@ -135,7 +135,7 @@ pub(super) fn commit(record: &JournalRecord, verdict: Verdict<CommitResponse>) -
         Verdict::Rejected(reply) => {
             let next = match reply.code().map(|code| refused(code, Mode::Commit)) {
                 None | Some(Move::Keep) => Move::Keep,
-                // As with an expiry, a cost is not given up for an answer that may not come from the ledger.
+                // As with an expiry, a cost is not given up because of an answer that may not come from the ledger.
                 Some(_) if reply.is_nameless() => Move::Look,
                 Some(next) => next,
             };
@@ -170,12 +170,12 @@ pub(super) fn event(record: &JournalRecord, verdict: Verdict<EventCreateResponse
     }
 }
 
-/// Judges the answer to a look at a reservation that may have ended, and that an earlier attempt may have committed.
+/// Judges the answer to a lookup of a reservation that may have ended, and that an earlier attempt may have committed.
 pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
     match verdict {
         Verdict::Success(detail) => match detail.status {
-            // Commit again: it works, or the ledger repeats its answer to our key, or it says why not. The status
-            // alone does not tell whether an existing commit is ours.
+            // Commit again: the commit works, or the ledger repeats its answer to our key, or it says why not. The
+            // status alone does not show whether an existing commit is ours.
             ReservationStatus::Active | ReservationStatus::Committed | ReservationStatus::Released => {
                 (OPEN, None)
             }
@@ -189,7 +189,7 @@ pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
         Verdict::Unauthorized(reply) => (unauthorized(&reply), Some(reply)),
         Verdict::Throttled(reply) => (throttled(&reply), Some(reply)),
         Verdict::NotSent(reply) => (not_done(&reply), Some(reply)),
-        // Any other refusal is about the look, not about the cost.
+        // Any other refusal is about the lookup, not about the cost.
         Verdict::Rejected(reply) if reply.code() == Some(&ErrorCode::NotFound) => {
             let next = match reply.is_nameless() {
                 true => Move::Keep,
@@ -203,7 +203,7 @@ pub(super) fn look(verdict: Verdict<ReservationDetail>) -> Judgement {
     }
 }
 
-/// Judges the answer to a look at what the ledger has instead of the cost.
+/// Judges the answer to a lookup of what the ledger has instead of the cost.
 pub(super) fn compare(
     why: Why,
     record: &JournalRecord,
@@ -226,7 +226,7 @@ pub(super) fn compare(
         | Verdict::Ambiguous(_) => None,
     };
     let next = match (why, reply) {
-        // The ledger's answer to the commit counts, whether or not the look explains it.
+        // The ledger's answer to the commit counts, whether or not the lookup explains it.
         (Why::Finalized, _) => Move::Reject,
         (Why::OtherBytes, Verdict::Success(detail)) => match detail.status {
             ReservationStatus::Committed
@@ -238,7 +238,7 @@ pub(super) fn compare(
             ReservationStatus::Committed | ReservationStatus::Released | ReservationStatus::Expired => {
                 Move::Reject
             }
-            // As far as is known, nothing is charged to it under any key.
+            // As far as is known, nothing is charged to the reservation under any key.
             ReservationStatus::Active | ReservationStatus::Unknown(_) => OPEN,
         },
         (Why::OtherBytes, Verdict::Expired { confirmed: true, .. }) => Move::Reject,
@@ -279,7 +279,8 @@ fn pause(reply: &Unsuccessful) -> Option<Duration> {
     reply.info.retry_after().filter(|pause| !pause.is_zero())
 }
 
-/// A refused key will be refused again; a server that cannot look it up may recover soon.
+/// What to do if the API key is not accepted. A refused key will be refused again, but a server that cannot look the
+/// key up may recover soon.
 fn unauthorized(reply: &Unsuccessful) -> Move {
     if reply.is_outage() {
         not_done(reply)
@@ -288,7 +289,7 @@ fn unauthorized(reply: &Unsuccessful) -> Move {
     }
 }
 
-/// Without a `Retry-After`, our own backoff applies.
+/// What to do if the server throttles. Without a `Retry-After`, our own backoff applies.
 fn throttled(reply: &Unsuccessful) -> Move {
     Move::TryAgain {
         may_be_done: false,

@@ -1,5 +1,5 @@
-//! The settlement of a known cost: its record is stored, the commit is repeated until it counts, and if the
-//! reservation has ended, an event takes its place.
+//! The settlement of a known cost. Its record is stored, and the commit is repeated until it counts. If the reservation
+//! has ended, an event takes the place of the commit.
 //!
 //! ```text
 //! Store(record) ─► Send(commit) ─► success ─► Store(remove) ─► Committed
@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Invariants: nothing is sent before its record was stored, or before the failure to store it was reported; every
-//! attempt has the bytes of the record; no event is sent while a commit of the same reservation may have been applied;
-//! and a cost is never given up for a release.
+//! attempt sends the bytes of the record; no event is sent while a commit of the same reservation may have been
+//! applied; and a cost is never given up for a release.
 
 mod attempt;
 mod judge;
@@ -45,9 +45,9 @@ pub struct Settlement {
     seed: Seed,
     record: JournalRecord,
     backoff: Backoff,
-    /// Whether an attempt in the record's present mode may have been acted on without our knowledge.
+    /// Whether an attempt in the record's current mode may have been acted on without our knowledge.
     may_have_counted: bool,
-    /// Whether there is no record: the journal is off, or no write of the record has succeeded. A record that could
+    /// Whether the cost has no record: the journal is off, or no write of the record has succeeded. A record that could
     /// not be changed still exists unchanged.
     only_in_memory: bool,
     /// Whether the last change to the journal was made.
@@ -56,14 +56,14 @@ pub struct Settlement {
     was_tried: bool,
     /// Whether the cost is known to be unsettled: an attempt failed, or an earlier run left it.
     is_late: bool,
-    /// Whether to send it even if the server may have forgotten the key.
+    /// Whether to send the cost even if the server may have forgotten the key.
     force: bool,
-    /// Whether to leave the cost to a later scan of the journal if a pause is longer than all of our own waits,
-    /// because an earlier run left it.
+    /// Whether to leave the cost to a later scan of the journal if a pause is longer than all of our own waits. Set
+    /// only for a cost that an earlier run left.
     leaves_pauses: bool,
     /// The last error.
     last_error: Option<Box<Error>>,
-    /// What the ledger has instead of the cost, if it was looked up.
+    /// What the ledger has instead of the cost, if that was looked up.
     found: Option<Found>,
     tickets: Tickets,
     events: Events,
@@ -85,9 +85,10 @@ enum Stage {
 #[derive(Clone, Debug)]
 enum Then {
     Settle(Duration),
-    /// Leave the next attempt, at this time, to a later run, if the pause until then is recorded.
+    /// Leave the next attempt, which is due at this time, to a later run, provided that the pause until then is
+    /// recorded.
     Leave(Duration),
-    /// No further attempt by this machine. Only now is it known whether the cost is recorded.
+    /// This machine makes no further attempt. Only now is it known whether the cost is recorded.
     Keep,
     Finish(Receipt),
 }
@@ -103,8 +104,8 @@ impl Settlement {
         Self::at(config, record, seed, stage)
     }
 
-    /// Settles a cost from the record that an earlier run left. `force` sends it even if the server may have forgotten
-    /// the key.
+    /// Settles a cost from the record that an earlier run left. With `force`, the cost is sent even if the server may
+    /// have forgotten the key.
     pub fn resume(
         config: Arc<CyclesConfig>,
         record: JournalRecord,
@@ -119,7 +120,7 @@ impl Settlement {
             Stage::Attempt(Request::Settle, not_before(&record, now))
         };
         Self {
-            // The earlier run may have sent it.
+            // The earlier run may have sent the cost.
             may_have_counted: true,
             only_in_memory: !config.journal_enabled,
             is_late: true,
@@ -165,8 +166,8 @@ impl Settlement {
 
     /// The receipt for a caller that waits for the cost: its result, even if the record is not removed yet; or, once
     /// the settlement waits for another attempt, a [pending](Receipt::Pending) receipt with the cost safe in its
-    /// record. An answer that leads at once to an event or to a look at the reservation does not count as such a wait.
-    /// Without a record, the caller waits for the final result.
+    /// record. An answer that leads at once to an event or to a lookup of the reservation does not count as such a
+    /// wait. Without a record, the caller waits for the final result.
     pub fn receipt(&self) -> Option<Receipt> {
         let decided = match &self.stage {
             Stage::Done(receipt) => Some(receipt),
@@ -247,7 +248,7 @@ impl Settlement {
         self.apply(now, request, next);
     }
 
-    /// Notes that a call got a place: its time begins now.
+    /// Notes that a call got a place: its time starts now.
     pub(crate) fn placed(&mut self, now: Now, ticket: Ticket) {
         let timeout = self.config.attempt_timeout();
         if let Stage::InFlight(_, attempt) = &mut self.stage
@@ -301,7 +302,7 @@ impl Settlement {
         self.was_stored = is_made;
         let is_over = matches!(&then, Then::Finish(receipt) if receipt.is_settled());
         match stored {
-            // A failed write may still have left a file, so it was removed to be safe.
+            // A failed write may still have left a file, so removing it was only a precaution.
             Err(_) if is_over && self.only_in_memory => {}
             Err(failure) => {
                 let reservation_id = self.reservation_id().clone();
@@ -340,7 +341,7 @@ impl Settlement {
                 receipt: Box::new(receipt.clone()),
             });
         } else if let Some(reason) = receipt.aside() {
-            // If it could not be stored, that was reported, and a later run tries again.
+            // If the record could not be set aside, that was reported, and a later run tries again.
             if self.was_stored {
                 self.events.push(Event::SetAside {
                     reservation_id,
@@ -373,7 +374,7 @@ impl Settlement {
                 self.may_have_counted |= request == Request::Settle && may_be_done;
                 self.try_again(now, pause);
             }
-            // Without a record, no later run could try it.
+            // Without a record, no later run could try again.
             Move::Keep if self.only_in_memory => self.try_again(now, None),
             Move::Keep => {
                 self.tell(self.open_error(), None);
@@ -399,7 +400,7 @@ impl Settlement {
             }
             Move::Look => self.stage = Stage::Attempt(Request::Look, now.mono),
             Move::Compare(why) => {
-                // Its result gets an event in any case.
+                // The result of the comparison is reported by an event in any case.
                 self.is_late = true;
                 self.stage = Stage::Attempt(Request::Compare(why), now.mono);
             }
@@ -481,7 +482,7 @@ impl Settlement {
     }
 }
 
-/// When the record may be sent at the earliest, on the monotonic clock.
+/// The earliest time at which the record may be sent, on the monotonic clock.
 fn not_before(record: &JournalRecord, now: Now) -> Duration {
     let floor = record.not_before(now.wall).unwrap_or(UnixMillis(0));
     now.mono.saturating_add(floor.saturating_since(now.wall))

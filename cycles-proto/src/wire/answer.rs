@@ -71,7 +71,7 @@ impl Reads {
         }
     }
 
-    /// Reads the same, but keeps the reply unchanged.
+    /// Judges the reply in the same way, but keeps it unchanged.
     pub(crate) fn as_it_came<T: Reply>(self) -> Self {
         Self {
             decode: |kind, info| Box::new(as_it_came::<T>(kind, info)),
@@ -81,13 +81,13 @@ impl Reads {
 }
 
 impl Answer {
-    /// Creates an answer from a failure that does not come from outside.
+    /// Creates an answer from a failure that arose in this crate.
     pub(crate) fn none(failure: Failure) -> Self {
         let result = Err(failure);
         Self { result }
     }
 
-    /// The reservation that the answer grants, if it grants one.
+    /// The reservation that the answer grants, if any.
     pub(crate) fn grants(&self) -> Option<&ReservationId> {
         match self.result.as_ref().ok()?.downcast_ref()? {
             Verdict::Success(ReservationCreateResponse { reservation_id, .. }) => reservation_id.as_ref(),
@@ -105,7 +105,7 @@ impl Answer {
         self.result.as_ref().err()
     }
 
-    /// The verdict. An answer to another kind of call counts as lost.
+    /// The verdict. An answer to a different kind of call counts as lost.
     pub(crate) fn verdict<T: 'static>(self) -> Result<Verdict<T>, Failure> {
         let said = self.result?.downcast::<Verdict<T>>();
         said.map(|verdict| *verdict)

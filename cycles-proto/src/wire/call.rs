@@ -13,7 +13,7 @@ pub(super) const MAX_RESPONSE: usize = 1 << 20;
 
 /// An HTTP exchange to make: send the request as it is, once, without following redirects.
 ///
-/// `Debug` shows method, address and sizes, but no headers, because they hold the API key.
+/// `Debug` shows method, address and sizes, but no headers, because they contain the API key.
 #[derive(Clone)]
 pub struct Call {
     /// The ticket of this attempt.
@@ -26,8 +26,8 @@ pub struct Call {
     pub max_response: usize,
     /// Which call goes first if not all can be made at once.
     pub urgency: Urgency,
-    /// Whether to make a new connection and close the idle ones: an earlier attempt, at this call or another, got no
-    /// answer, and a server or load balancer that goes away takes all connections with it.
+    /// Whether to make a new connection and close the idle ones. This is set after an attempt, at this call or another,
+    /// got no answer, because a server or load balancer that goes away takes all connections with it.
     pub fresh: bool,
     /// The reader of the answer; it can be used on any thread.
     pub reader: Reader,

@@ -1,5 +1,5 @@
-//! Operations as HTTP requests: method, path, query, headers, body. The headers of the protocol are written here; adapters
-//! add only `Host` and those of a proxy.
+//! Operations as HTTP requests: method, path, query, headers, body. The protocol's headers are written here; adapters
+//! add only `Host` and proxy headers.
 
 use core::time::Duration;
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ use crate::ticket::Ticket;
 use crate::wire::reply::Reply;
 use crate::wire::{Call, MAX_RESPONSE, Reader, Reads, Urgency};
 
-/// A request that can be repeated: every call has the same bytes.
+/// A request that can be repeated: every call sends the same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
     uri: http::Uri,
@@ -48,10 +48,10 @@ pub(crate) trait Post: Serialize {
     /// Checks the limits of its fields.
     fn check(&self) -> Result<(), InvalidRequest>;
 
-    /// The key that the caller gave it.
+    /// The key that the caller chose, if any.
     fn idempotency_key(&self) -> Option<&IdempotencyKey>;
 
-    /// The amount in it.
+    /// The amount in the request, if it has one.
     fn amount(&self) -> Option<&Amount>;
 }
 
@@ -94,7 +94,7 @@ impl Encoded {
         Self::new(config, reads, path, seed, Body::Post { json, key })
     }
 
-    /// Encodes a `GET`; public ones go without the API key.
+    /// Encodes a `GET`. For a public operation, the API key is not sent.
     pub(crate) fn get(
         config: &CyclesConfig,
         reads: Reads,
@@ -138,13 +138,13 @@ impl Encoded {
         Reader::new(config.api_key(), self.reads)
     }
 
-    /// Returns the same request, but with its answers kept unchanged.
+    /// Returns the same request, but its answers are kept unchanged.
     pub(crate) fn read_as_it_came<T: Reply>(self) -> Self {
         let reads = self.reads.as_it_came::<T>();
         Self { reads, ..self }
     }
 
-    /// The trace of its calls: the caller's, or else our own.
+    /// The trace id of its calls: the caller's, or else our own.
     pub(crate) fn trace_id(&self, config: &CyclesConfig) -> Option<String> {
         match config.trace_parent() {
             Some(parent) => Some(parent.trace_id().to_owned()),
@@ -157,7 +157,7 @@ impl Encoded {
         self.clone().into_call(config, ticket, timeout)
     }
 
-    /// Turns the request into its only or last call.
+    /// Consumes the request and returns its call.
     pub(crate) fn into_call(self, config: &CyclesConfig, ticket: Ticket, timeout: Duration) -> Call {
         let reader = self.reader(config);
         let mut headers = HeaderMap::with_capacity(HEADERS);
@@ -173,7 +173,7 @@ impl Encoded {
             Body::Post { json, key } => {
                 headers.insert(API_KEY, config.api_key().header().clone());
                 headers.insert(CONTENT_TYPE, JSON);
-                // HTTP clients differ in whether they add it.
+                // HTTP clients differ in whether they add this header.
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(json.len()));
                 if let Some(value) = header_of(&key) {
                     headers.insert(IDEMPOTENCY_KEY, value);
@@ -237,8 +237,8 @@ post!(ReleaseRequest, "release", |_request| None);
 post!(ReservationExtendRequest, "extend", |_request| None);
 post!(EventCreateRequest, "event", |request| Some(&request.actual));
 
-/// A request's members after its key. They are flattened here and not in one struct per request, so that the key
-/// always comes first.
+/// A request preceded by its key. Its members are flattened here, rather than in one struct per request, so that the
+/// key always comes first.
 #[derive(Serialize)]
 struct Keyed<'a, T> {
     idempotency_key: &'a IdempotencyKey,

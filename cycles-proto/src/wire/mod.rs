@@ -1,5 +1,4 @@
-//! Requests and replies: how operations are encoded, what replies mean, and the operations with one request and one
-//! reply.
+//! Requests and replies: their encoding, what replies mean, and the operations with one request and one reply.
 
 mod answer;
 mod call;

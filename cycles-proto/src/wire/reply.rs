@@ -43,8 +43,8 @@ pub enum Verdict<T> {
     Unauthorized(Unsuccessful),
     /// The operation was not done because the reservation has ended.
     Expired {
-        /// Whether the ledger itself says so, with its error code, in an error that names the request, as all of its
-        /// errors do. A bare 410 may come from a proxy.
+        /// Whether the ledger itself says so, with its error code, in an error that names the request, like all its
+        /// errors. A bare 410 may come from a proxy.
         confirmed: bool,
         /// The reply.
         reply: Unsuccessful,
@@ -58,7 +58,7 @@ pub enum Verdict<T> {
 }
 
 impl<T> Verdict<T> {
-    /// Converts the success.
+    /// Converts the value of a success.
     pub(crate) fn map<U>(self, success: impl FnOnce(T) -> U) -> Verdict<U> {
         match self {
             Self::Success(reply) => Verdict::Success(success(reply)),
@@ -146,7 +146,7 @@ pub(crate) fn judged<T: Reply>(kind: OperationKind, info: ResponseInfo) -> Verdi
     }
 }
 
-/// Removes the API key from the texts for people; texts that decide something stay unchanged.
+/// Removes the API key from the texts for people; texts that a decision depends on stay unchanged.
 fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
     let decides = error.message == OUTAGE;
     let ids = [&mut error.request_id, &mut error.trace_id];
@@ -154,7 +154,7 @@ fn shown(mut error: ErrorResponse, info: &ResponseInfo) -> ErrorResponse {
     for text in texts.filter(|_| !decides) {
         *text = info.shown(text).into_owned();
     }
-    // An unknown code decides nothing, unless it is the reason of a decision.
+    // An unknown code decides nothing, unless it is the reason for a decision.
     if !error.error.is_known() && error.error.denial().is_none() {
         error.error = ErrorCode::from(&*info.shown(error.error.as_str()));
     }
@@ -169,7 +169,7 @@ pub trait Reply: DeserializeOwned + Send + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn set_info(&mut self, info: ResponseInfo);
 
-    /// What in the reply contradicts the claim that the operation was done.
+    /// What in the reply, if anything, contradicts the claim that the operation was done.
     #[doc(hidden)]
     fn contradiction(&self, kind: OperationKind) -> Option<&'static str>;
 }
@@ -232,11 +232,11 @@ fn read<T: Reply>(kind: OperationKind, body: &Bytes) -> Result<T, String> {
     }
 }
 
-/// Checks UTF-8 first and then parses the text, which is a fifth less work than parsing bytes.
+/// Parses a JSON object. Checking UTF-8 first and then parsing the text is a fifth less work than parsing bytes.
 pub(crate) fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
     let text = core::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // By default, serde also accepts a list of the members' values for a struct.
+    // By default, serde also accepts a list of the members' values in place of a struct.
     if !text.trim_start().starts_with('{') {
         return Err("it is not a JSON object".to_owned());
     }

@@ -22,21 +22,21 @@ use crate::wire::{Call, Encoded, Reads, Urgency};
 pub(super) struct Heartbeat {
     lease: Lease,
     beat: Beat,
-    /// How many extensions have a number so far. Each extension has its own key, which its repetitions share.
+    /// How many extensions have been numbered so far. Each extension has its own key, which its repetitions share.
     named: u64,
     attempt: Option<(Extension, Attempt)>,
     /// Manual extensions, in order.
     by_hand: VecDeque<Extension>,
-    /// Whether the loss of the lease was reported.
+    /// Whether the loss of the lease has been reported.
     told_lost: bool,
 }
 
 /// The heartbeat's next extension.
 #[derive(Clone, Copy, Debug)]
 enum Beat {
-    /// Under a fresh key.
+    /// A new extension at this time, under a fresh key.
     At(Duration),
-    /// The same extension once more.
+    /// The same extension once more, at this time.
     Again(Duration, Extension),
     InFlight,
     Stopped,
@@ -48,7 +48,7 @@ struct Extension {
     /// Its number, which its key contains.
     number: u64,
     by_ms: u64,
-    /// Whether it was tried before.
+    /// Whether it has been tried before.
     is_repeated: bool,
     /// Whether an attempt at it may have been acted on.
     may_be_done: bool,
@@ -87,7 +87,7 @@ impl Heartbeat {
         self.lease.lasts_until()
     }
 
-    /// When there is something to do, if no input comes first.
+    /// When there is something to do next, if no input comes first.
     pub(super) fn wake(&self, is_settling: bool) -> Option<Duration> {
         let beat = match (self.attempt, self.beat) {
             (Some((_, attempt)), _) => Some(attempt.deadline),
@@ -147,7 +147,7 @@ impl Heartbeat {
         self.lost_at().is_some_and(|end| end <= now.mono)
     }
 
-    /// Ends the heartbeat with the reservation: unanswered manual extensions fail.
+    /// Ends the heartbeat together with the reservation: unanswered manual extensions fail.
     pub(super) fn dismiss(&mut self, scene: &mut Scene<'_>) {
         let in_flight = self.attempt.take().map(|(extension, _)| extension);
         let open = in_flight.into_iter().chain(core::mem::take(&mut self.by_hand));
@@ -280,7 +280,7 @@ impl Heartbeat {
     }
 
     /// When the lease counts as lost although the ledger has not said so. With a server that clamps the lead, the sum
-    /// of the grants is far too low, so it decides only once the heartbeat has stopped.
+    /// of the grants is far too low, so the sum counts only once the heartbeat has stopped.
     fn lost_at(&self) -> Option<Duration> {
         let is_telling = self.lease.is_measured() || matches!(self.beat, Beat::Stopped);
         self.lasts_until().filter(|_| is_telling)
@@ -320,8 +320,8 @@ impl Heartbeat {
     }
 }
 
-/// Moves a beat from `due` up to an eighth of its wait earlier, if beats are spread, but never below the shortest
-/// wait.
+/// Moves a beat earlier than `due`, by up to an eighth of its wait, if beats are spread. The wait is never shortened to
+/// less than the shortest wait.
 fn early(common: &Common, beat: u64, now: Duration, due: Duration) -> Duration {
     if !common.spreads_beats {
         return due;

@@ -1,11 +1,11 @@
 //! The replay: when the journal is read, and which of its records are settled.
 //!
 //! The journal is scanned at first use, and again while records are left: after 30 s, 60 s, … up to 15 minutes, and at
-//! once when the server can be reached again. A [`Reservation`] that is driven like any other settles each record, a
-//! few at a time. If several in a row get an answer that is not about them, such as a refused key, or if the server
-//! asks for a pause, the rest wait for the next scan, which begins with them. A reservation of this process settles
-//! its own record. Records that the server may have forgotten are sent only if a caller [forces](Replayer::force) it.
-//! Another process that is settling records has them to itself, but not for long.
+//! once when the server can be reached again. Each record is settled by a [`Reservation`] that is driven like any
+//! other, a few at a time. If several in a row get an answer that is not about them, such as a refused key, or if the
+//! server asks for a pause, the rest wait for the next scan, which begins with them. A reservation of this process
+//! settles its own record. Records whose keys the server may have forgotten are sent only if a caller
+//! [forces](Replayer::force) it. If another process is settling the records, they are left to it, but not for long.
 
 mod stop_the_pass;
 mod tally;
@@ -28,7 +28,7 @@ use crate::time::{Now, UnixMillis};
 /// How many records are settled at the same time.
 pub const AT_A_TIME: usize = 8;
 
-/// Settles what earlier runs left in one directory of the journal. A directory needs only one replayer at a time.
+/// Settles the records that earlier runs left in one directory of the journal. One replayer per directory is enough.
 #[derive(Debug)]
 pub struct Replayer {
     config: Arc<CyclesConfig>,
@@ -45,22 +45,23 @@ pub struct Replayer {
     settling: BTreeSet<RecordId>,
     /// Costs that reservations of this process settle.
     live: BTreeSet<RecordId>,
-    /// Costs that their own reservations settled during the scan, so that the records in it are outdated.
+    /// Costs that their own reservations settled during the scan, so that their records in that scan are outdated.
     settled_meanwhile: BTreeSet<RecordId>,
-    /// The pauses that records of the last scan ask for, and their ends on the monotonic clock. The wall clock that
-    /// wrote them may have been set back since.
+    /// The pauses that records of the last scan ask for, and their ends on the monotonic clock. The records use the
+    /// wall clock, which may have been set back since.
     paused: BTreeMap<RecordId, (UnixMillis, Duration)>,
     /// How many records of the last scan are left for the next one.
     left: usize,
     refusals: Refusals,
-    /// When each record that is left was last sent, counted in records sent. The one that was sent longest ago goes
+    /// When each record that is left was last sent, counted in records sent. The record that was sent longest ago goes
     /// first.
     tried: BTreeMap<RecordId, u64>,
-    /// How many records had been sent when the next scan was requested. It does not repeat those that were sent later.
+    /// How many records had been sent when the next scan was requested. That scan does not repeat the records that were
+    /// sent later.
     tried_before: u64,
-    /// The earliest end of a pause of the records that are left.
+    /// The earliest end of a pause among the records that are left.
     left_until: Option<Duration>,
-    /// The time since which all records are left to another process.
+    /// The time since which all records have been left to another process.
     yields_since: Option<Duration>,
     started: u64,
     is_reachable: bool,
@@ -196,8 +197,8 @@ impl Replayer {
     }
 
     /// Handles the records of a scan while another process has the claim. They are left to that process for half a
-    /// minute, in which the journal is read again from time to time. After that they are settled from here anyway: the
-    /// other process may be stuck, and a cost that is sent twice counts once.
+    /// minute, during which the journal is read again from time to time. After that, this process settles them anyway:
+    /// the other process may be stuck, and a cost that is sent twice counts once.
     pub fn handle_claimed(
         &mut self,
         now: Now,
@@ -267,8 +268,8 @@ impl Replayer {
         is_left
     }
 
-    /// Leaves the record of this cost to a reservation of this process. A record that is already being settled from
-    /// here continues, and a record with another key is settled from here.
+    /// Leaves the record of this cost to a reservation of this process. If this replayer is already settling the
+    /// record, it continues. A record with another key is still settled by this replayer.
     pub fn live(&mut self, id: RecordId) {
         if !self.settling.contains(&id) {
             self.live.insert(id);
@@ -281,7 +282,7 @@ impl Replayer {
             return;
         }
         if receipt.is_none() {
-            // It did not fail, but is no longer driven. Its record is all that is left.
+            // The reservation did not fail, but is no longer driven: only its record is left.
             self.leave(None);
             self.wake(now);
         } else if receipt.is_some_and(is_pending) {
@@ -316,9 +317,9 @@ impl Replayer {
         }
     }
 
-    /// Like [`wake`](Self::wake), but the scan also sends, once, records whose keys the server may have forgotten, so
-    /// that they may count twice: those that are too old, and those that were set aside for that reason.
-    /// [`unsettled`](Self::unsettled) counts those that remain, until the next scan.
+    /// Like [`wake`](Self::wake), but the scan also sends, once, the records whose keys the server may have forgotten:
+    /// those that are too old, and those that were set aside for that reason. Their costs may count twice.
+    /// [`unsettled`](Self::unsettled) includes those that remain, until the next scan.
     pub fn force(&mut self, now: Now) {
         self.forces_next = true;
         self.wake(now);
@@ -334,7 +335,7 @@ impl Replayer {
         self.queue.len() + self.settling.len() + self.left
     }
 
-    /// When the next scan is planned, if it is. If an input has changed this, [`poll`](Self::poll) has something new
+    /// The planned time of the next scan, if any. If an input has changed this, [`poll`](Self::poll) has something new
     /// to return.
     pub fn next_look(&self) -> Option<Duration> {
         match self.scan {
@@ -350,9 +351,9 @@ impl Replayer {
         !self.is_at_work() && !is_due && self.left_until.is_none_or(|over| over > until)
     }
 
-    /// Decides, when the time of a flush is up, whether to wait for [`Flushed::LAST_LOOK`] until it is certain what is
-    /// left. There is no wait if records are still being settled. If the journal was left to another process or could
-    /// not be read, it is read once more.
+    /// Decides, when the time of a flush is up, whether to wait for up to [`Flushed::LAST_LOOK`] until it is certain
+    /// what is left. There is no wait if records are still being settled. If the journal was left to another process or
+    /// could not be read, it is read once more.
     pub fn look_again(&mut self, now: Now) -> bool {
         if !self.queue.is_empty() || !self.settling.is_empty() {
             return false;
@@ -363,8 +364,8 @@ impl Replayer {
         !self.is_complete(now)
     }
 
-    /// Whether it is reading the journal or settling its records. For exactly that long, it needs the claim that was
-    /// taken before the journal was read.
+    /// Whether this replayer is reading the journal or settling its records. For exactly that long, it needs the claim
+    /// that was taken before the journal was read.
     pub fn is_at_work(&self) -> bool {
         !self.queue.is_empty() || !self.settling.is_empty() || matches!(self.scan, ScanState::Reading(_))
     }
@@ -374,7 +375,7 @@ impl Replayer {
         self.was_read && self.is_quiet(now, now.mono)
     }
 
-    /// The records to settle from here, one for each cost.
+    /// The records that this replayer has to settle, one for each cost.
     fn ours(&mut self, records: impl IntoIterator<Item = JournalRecord>) -> Vec<JournalRecord> {
         // Records of settled costs are outdated, and of two records of a cost the first counts.
         let mut known = core::mem::take(&mut self.settled_meanwhile);
@@ -387,7 +388,7 @@ impl Replayer {
         records.into_iter().filter(is_ours).collect()
     }
 
-    /// Ends the scan under way. Returns `false` if the ticket is not that of the scan.
+    /// Ends the scan under way. Returns `false` if the ticket does not belong to that scan.
     fn end_scan(&mut self, now: Now, ticket: Ticket) -> bool {
         let is_awaited = matches!(self.scan, ScanState::Reading(expected) if expected == ticket);
         if is_awaited {
@@ -399,8 +400,8 @@ impl Replayer {
         is_awaited
     }
 
-    /// The first record that is not left to a reservation of this process. None of them is being settled already,
-    /// because the journal is read only when nothing is.
+    /// Removes and returns the first record that is not left to a reservation of this process. No queued record is
+    /// being settled already, because the journal is read only when no record is being settled.
     fn next_record(&mut self) -> Option<JournalRecord> {
         while self.settling.len() < AT_A_TIME {
             let record = self.queue.pop_front()?;

@@ -1,5 +1,5 @@
-//! What stops a pass over the journal early: refusals that every record would get, and pauses that the server asks for.
-//! Only answers to replayed costs count, and only the replay pauses.
+//! Decides when a pass over the journal stops early. The reasons are refusals that every record would get, and pauses
+//! that the server asks for. Only answers to replayed costs count, and only the replay pauses.
 
 use core::time::Duration;
 
@@ -17,7 +17,7 @@ const MOST: u8 = 3;
 pub(super) struct Refusals {
     last: Option<Refusal>,
     times: u8,
-    /// The end of the pause that the server asks of the API key. This also holds up later passes.
+    /// The end of the pause that the server requested for the API key. This also holds up later passes.
     paused_until: Duration,
 }
 
@@ -27,9 +27,9 @@ enum Refusal {
     /// The API key is refused.
     Key,
     Throttled,
-    /// Something between this client and the server answered, or it is not a Cycles server.
+    /// The answer came from something between this client and the server, or the server is not a Cycles server.
     Foreign(u16),
-    /// A code that this version does not know.
+    /// An error code that this version does not know.
     Unknown(u16, ErrorCode),
 }
 
@@ -38,7 +38,7 @@ impl Refusals {
         (self.last, self.times) = (None, 0);
     }
 
-    /// Notes the last answer to a record, or that it was settled.
+    /// Notes the last answer to a record, or that the record was settled.
     pub(super) fn note(&mut self, now: Now, error: Option<&Error>) {
         let refusal = error.and_then(Refusal::of);
         if refusal == Some(Refusal::Throttled)

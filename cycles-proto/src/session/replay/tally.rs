@@ -7,7 +7,7 @@ use crate::journal::record::RecordId;
 use crate::outcome::{Event, Flushed, Outcome, Receipt};
 use crate::time::Now;
 
-/// Counts what became of the costs of a process, for the result of a flush. A client and its clones share one.
+/// Counts what became of the costs of a process, for the result of a flush. A client and its clones share one tally.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     ending: usize,
@@ -31,7 +31,7 @@ impl Tally {
         self.ending += 1;
     }
 
-    /// Counts the end of such a reservation, with or without a record of its cost.
+    /// Counts the end of a reservation that was ending, with or without a record of its cost.
     pub fn end(&mut self, record: Option<&RecordId>, receipt: Option<&Receipt>) {
         self.ending = self.ending.saturating_sub(1);
         if let Some(receipt) = receipt {
@@ -39,7 +39,7 @@ impl Tally {
         }
     }
 
-    /// Whether a reservation is ending.
+    /// Whether any reservation is ending.
     pub fn is_ending(&self) -> bool {
         self.ending > 0
     }
@@ -55,8 +55,8 @@ impl Tally {
         self.unrecorded += 1;
     }
 
-    /// Notes the end of a reservation that was started for a record. If the record is left for a later scan, it counts
-    /// as recorded.
+    /// Notes the end of a reservation that was started for a record. If the record is left for a later scan, its cost
+    /// counts as recorded.
     pub fn note_replayed(&mut self, record: &RecordId, outcome: Option<&Outcome>, is_left: bool) {
         if let (Some(Outcome::Settled(receipt)), false) = (outcome, is_left) {
             self.set_aside.remove(record);

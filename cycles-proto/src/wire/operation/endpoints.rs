@@ -19,17 +19,17 @@ impl Operation<DecisionResponse> {
     /// Asks whether an action would be allowed, without holding budget.
     ///
     /// # Errors
-    /// [`Error::Validation`] if the request breaks a limit. The same applies to all operations.
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn decide(config: &Arc<CyclesConfig>, request: &DecisionRequest, seed: Seed) -> Result<Self, Error> {
         Self::post(config, OperationKind::Decide, path("/v1/decide"), request, seed)
     }
 }
 
 impl Operation<ReservationCreateResponse> {
-    /// Holds budget for an action, or evaluates whether it could.
+    /// Holds budget for an action, or evaluates whether it could be held.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn create_reservation(
         config: &Arc<CyclesConfig>,
         request: &ReservationCreateRequest,
@@ -46,7 +46,7 @@ impl Operation<CommitResponse> {
     /// Charges the actual cost of an action to its reservation.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn commit_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -68,7 +68,7 @@ impl Operation<ReleaseResponse> {
     /// Gives back the budget of a reservation.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn release_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -90,7 +90,7 @@ impl Operation<ReservationExtendResponse> {
     /// Extends a reservation's lease.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn extend_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -112,7 +112,7 @@ impl Operation<EventCreateResponse> {
     /// Charges an action that has no reservation.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn create_event(
         config: &Arc<CyclesConfig>,
         request: &EventCreateRequest,
@@ -132,7 +132,7 @@ impl Operation<ReservationDetail> {
     /// Fetches one reservation.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn get_reservation(
         config: &Arc<CyclesConfig>,
         id: &ReservationId,
@@ -152,7 +152,7 @@ impl Operation<ReservationListResponse> {
     /// Lists reservations, one page at a time.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn list_reservations(
         config: &Arc<CyclesConfig>,
         params: &ListReservationsParams,
@@ -166,7 +166,7 @@ impl Operation<BalanceResponse> {
     /// Fetches balances, one page at a time.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn get_balances(
         config: &Arc<CyclesConfig>,
         params: &BalanceParams,
@@ -177,10 +177,10 @@ impl Operation<BalanceResponse> {
 }
 
 impl Operation<CyclesEvidenceEnvelope> {
-    /// Fetches a signed envelope. It is public, so no API key is sent.
+    /// Fetches a signed envelope. The envelope is public, so no API key is sent.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn get_evidence(config: &Arc<CyclesConfig>, id: &EvidenceId, seed: Seed) -> Result<Self, Error> {
         Self::get(config, OperationKind::GetEvidence, evidence_path(id), seed)
     }
@@ -190,7 +190,7 @@ impl Operation<CyclesEvidenceJwks> {
     /// Fetches the keys that verify evidence. They are public, so no API key is sent.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn get_evidence_jwks(config: &Arc<CyclesConfig>, seed: Seed) -> Result<Self, Error> {
         Self::get(
             config,
@@ -202,10 +202,10 @@ impl Operation<CyclesEvidenceJwks> {
 }
 
 impl Operation<HealthResponse> {
-    /// Asks whether the server is ready. This is public, so no API key is sent.
+    /// Asks whether the server is ready. The endpoint is public, so no API key is sent.
     ///
     /// # Errors
-    /// [`Error::Validation`].
+    /// [`Error::Validation`] if the request breaks a limit.
     pub fn health(config: &Arc<CyclesConfig>, seed: Seed) -> Result<Self, Error> {
         Self::get(
             config,

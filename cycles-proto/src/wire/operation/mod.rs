@@ -1,13 +1,13 @@
 //! Operations with one request and one answer.
 //!
 //! An [`Operation`] is a machine with a single thing to do at a time: make its [`call`](Operation::call), hand the
-//! answer to [`handle`](Operation::handle), and repeat that if it asks to.
+//! answer to [`handle`](Operation::handle), and repeat this if the operation asks for it.
 //!
-//! The retry rule is the same for all. If the outcome is open (a lost connection, a failed server or load balancer, a
-//! redirect, a success that cannot be read: everything [ambiguous](Verdict::Ambiguous)), the call is repeated once,
-//! immediately, with the same key and the same bytes, provided that at least half of the attempt's time is left and
-//! the server asks for no pause. Both attempts together take no longer than one attempt may. A call that was never
-//! sent, refused or throttled is not repeated, and no call is repeated without
+//! The retry rule is the same for all operations. If the outcome is open (a lost connection, a failed server or load
+//! balancer, a redirect, a success that cannot be read: everything [ambiguous](Verdict::Ambiguous)), the call is
+//! repeated once, immediately, with the same key and the same bytes, provided that at least half of the attempt's time
+//! is left and the server asks for no pause. Both attempts together take no longer than one attempt may. A call that
+//! was refused, throttled or never sent is not repeated, and no call is repeated without
 //! [`RetryPolicy::enabled`](crate::config::RetryPolicy::enabled).
 //!
 //! Once open, an outcome stays open until an answer from the ledger itself closes it: a repetition that fails because
@@ -46,7 +46,7 @@ pub struct Operation<T> {
     may_be_done: bool,
     timeout: Duration,
     result: fn(CallContext, Verdict<T>, bool) -> Result<T, Error>,
-    /// Finds the error in a result, including an unsuccessful raw response.
+    /// Finds the error in a result, including that of an unsuccessful raw response.
     trouble: fn(&Result<T, Error>) -> Option<&Error>,
 }
 
@@ -60,7 +60,7 @@ pub struct Operation<T> {
 pub enum Progress<T> {
     /// Make the operation's call again.
     Again(Operation<T>),
-    /// It is over.
+    /// The operation is over.
     Done(Result<T, Error>),
 }
 
@@ -86,7 +86,7 @@ impl<T: 'static> Operation<T> {
         self.answered(elapsed, reader.read(answer))
     }
 
-    /// Like [`handle`](Self::handle), with an answer that is already read.
+    /// Like [`handle`](Self::handle), with an answer that has already been read.
     pub(crate) fn answered(self, elapsed: Duration, answer: Answer) -> Progress<T> {
         let whole = self.config.attempt_timeout();
         let may_repeat = self.attempt == 0 && elapsed <= whole / 2 && self.config.retry().enabled;
@@ -115,7 +115,7 @@ impl<T: 'static> Operation<T> {
         Progress::Again(self)
     }
 
-    /// Removes the API key from the failure; a timeout without a detail gets the time limit as its detail.
+    /// Adds the time limit as a detail to a timeout that has none.
     fn described(&self, failure: Failure) -> Failure {
         if failure.kind() == FailureKind::Timeout && failure.detail().is_empty() {
             return failure.with_detail(format!("gave up after {:?}", self.timeout));

@@ -17,7 +17,7 @@ use crate::models::{
 use crate::outcome::{CallContext, Error, OperationKind};
 use crate::wire::reply::{Reply, Verdict, judged, parse, parse_value};
 
-/// A request for a [`RawResponse`]. Requests that consist of one value convert from it.
+/// A request that is answered with a [`RawResponse`]. Requests that consist of one value can be converted from it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum RawRequest<'a> {
@@ -58,7 +58,7 @@ pub struct RawResponse {
 }
 
 impl RawResponse {
-    /// Whether the operation was done, with an answer as the protocol defines it. A denial counts as a success of its
+    /// Whether the operation was done and answered as the protocol defines. A denial counts as a success of its
     /// operation.
     pub fn is_success(&self) -> bool {
         self.error.is_none()
@@ -69,7 +69,7 @@ impl RawResponse {
         self.info.status()
     }
 
-    /// The server's error message, or the start of the body if it is not an error of the protocol.
+    /// The server's error message, or the start of the body if the body is not an error as the protocol defines it.
     pub fn error_message(&self) -> Option<&str> {
         match self.error.as_deref()? {
             Error::BudgetExceeded { message, .. }

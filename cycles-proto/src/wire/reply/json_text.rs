@@ -1,7 +1,7 @@
-//! JSON as text, to explain what a parser refuses.
+//! JSON as text: rewrites integers that a parser refuses, and finds the member that it refuses.
 
 /// Rewrites integers such as `42.0` and `4.2e1` as digits, because some gateways read and write numbers as floats.
-/// `None` if there are none. No digit passes through a float.
+/// Returns `None` if there are none to rewrite. No digit passes through a float.
 pub(super) fn with_plain_integers(text: &str) -> Option<String> {
     let mut plain = String::new();
     let mut kept = 0;
@@ -16,7 +16,7 @@ pub(super) fn with_plain_integers(text: &str) -> Option<String> {
     (kept > 0).then(|| plain + &text[kept..])
 }
 
-/// The path of the last member that begins before an offset: `balances[1].remaining.amount`. `None` outside of all
+/// The path of the last member that begins before an offset: `balances[1].remaining.amount`. Returns `None` outside all
 /// members.
 pub(super) fn member_at(text: &str, offset: usize) -> Option<String> {
     let mut path: Vec<Step> = Vec::new();
@@ -62,7 +62,7 @@ struct Token<'a> {
     text: &'a str,
 }
 
-/// Splits into strings, punctuation, and anything else between those and white space.
+/// Splits JSON into strings, punctuation, and anything else between those and white space.
 fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -86,7 +86,7 @@ fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     })
 }
 
-/// The length including both quotes, limited to the text.
+/// The length of a string including both quotes, limited to the text.
 fn string_length(bytes: &[u8]) -> usize {
     let mut length = 1;
     while let Some(byte) = bytes.get(length) {
@@ -130,7 +130,7 @@ fn integer(number: &str) -> Option<String> {
     let moved = exponent.parse::<i32>().ok()?;
     let zeros = zeros + i64::from(moved) - i64::try_from(fraction.len()).ok()?;
     let digits = digits.trim_start_matches('0');
-    // Longer numbers fit no member.
+    // Longer numbers do not fit into any member.
     let zeros = usize::try_from(zeros)
         .ok()
         .filter(|zeros| zeros + digits.len() <= 20)?;

@@ -10,7 +10,7 @@ use crate::time::{UnixMillis, millis_ceil, millis_floor};
 /// The differences between returned expiries, all on the server's own clock.
 #[derive(Clone, Debug)]
 pub(super) struct Grants {
-    /// When at least `granted_ms` were left.
+    /// The time at which at least `granted_ms` were left.
     since: Duration,
     granted_ms: i128,
     expires_at_ms: Option<UnixMillis>,
@@ -50,7 +50,7 @@ impl Grants {
 
         let held_ms = (ttl_ms / 2).clamp(SECOND_MS, HELD_CADENCE_MS);
         let Some(grant_ms) = grant_ms.filter(|grant| !is_lead_clamped(*grant, elapsed_ms, ttl_ms)) else {
-            // At this pace the permitted extensions are used up; the server will say when.
+            // At this pace, the permitted extensions will be used up; the server will say when.
             self.cadence_ms = held_ms;
             return Next::Beat(later(observed.received, held_ms));
         };
@@ -59,8 +59,8 @@ impl Grants {
         Next::Beat(self.first_beat_worth_making(observed.received, grant_ms))
     }
 
-    /// Nothing can be proved either way, so the beat is repeated at a bounded pace, until twice the length of the
-    /// lease has passed and none of it is known to be left.
+    /// Handles an extension that failed. Nothing can be proved either way, so the beat is repeated at a bounded pace,
+    /// until twice the length of the lease has passed and no time is known to be left.
     pub(super) fn failed(&self, now: Duration, ttl_ms: u64, failure: BeatFailure) -> Next {
         let silent_ms = millis_ceil(now.saturating_sub(self.last_success));
         let is_over = self.last_until().is_none_or(|end| end <= now);
@@ -81,7 +81,7 @@ impl Grants {
         }
     }
 
-    /// Skips beats while at least one and a half grants are certainly left.
+    /// Returns the time of the next beat. Beats are skipped while at least one and a half grants are certainly left.
     fn first_beat_worth_making(&self, received: Duration, grant_ms: u64) -> Duration {
         let enough_ms = i128::from(grant_ms).saturating_mul(3) / 2;
         let passed_ms = i128::from(millis_ceil(received.saturating_sub(self.since)));

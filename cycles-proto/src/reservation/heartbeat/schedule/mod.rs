@@ -1,9 +1,9 @@
 //! The lease: decides when to extend it, from observations alone (HEARTBEAT GUIDANCE of `extendReservation`).
 //!
-//! A [`Lease`] takes what happened and when, and returns what to do [`Next`]. It has no clock, no keys and no
+//! A [`Lease`] is given what happened and when, and returns what to do [`Next`]. It has no clock, no keys and no
 //! requests.
 //!
-//! **Measured lead.** If a response has `remaining_ttl_ms`, that gives a lower bound of the lease's length, and the
+//! **Measured lead.** If a response has `remaining_ttl_ms`, this gives a lower bound on the lease's length, and the
 //! algorithm is exactly the protocol's:
 //!
 //! ```text
@@ -14,20 +14,21 @@
 //! next_delay     = max(0, lead_floor − 2 × attempt_budget − safety_margin)  rounded down
 //! ```
 //!
-//! After a failure the same key is tried again only while one whole attempt and the margin still fit in. The reserve
-//! has room for exactly that, so an attempt's timeout is an eighth shorter than its limit: otherwise a timer that
-//! fires a millisecond late would cost the retry, and the heartbeat would stop at the first loss instead of the second
-//! in a row.
+//! After a failure, the request is repeated under the same key only while there is still time for one whole attempt and
+//! the margin. The reserve has room for exactly that, so an attempt's timeout is an eighth shorter than its limit:
+//! otherwise a timer that fires a millisecond late would cost the retry, and the heartbeat would stop at the first loss
+//! instead of the second in a row.
 //!
 //! **Measured grants.** Without `remaining_ttl_ms`, only the differences between the returned expiries are known. They
 //! allow a heuristic with inherent limits: a server that caps every extension and one that caps the lead can look the
-//! same. It errs on the side of beating too often.
+//! same. The heuristic errs on the side of beating too often.
 //!
-//! A response that starts or stops sending the field switches the algorithm.
+//! If the server starts or stops sending the field, the algorithm is switched.
 //!
-//! **One deviation.** Where the guidance has a shorter delay or none, a beat or its retry waits for at least 250 ms,
-//! or as long as still leaves room for a whole attempt and the margin, if that is shorter. So a server cannot cause a
-//! storm of requests, neither with a lead that is clamped just above the reserve nor with a 429 and `Retry-After: 0`.
+//! **One deviation.** Where the guidance has a shorter delay or none, a beat or its retry waits for at least 250 ms, or
+//! for as long as there is still room for a whole attempt and the margin, if that is shorter. This way a server cannot
+//! cause a storm of requests, either with a lead that is clamped just above the reserve or with a 429 and `Retry-After:
+//! 0`.
 
 mod grants;
 
@@ -42,7 +43,7 @@ use crate::time::{UnixMillis, millis_ceil};
 pub struct Lease {
     /// The length that was requested originally, and that every extension requests.
     ttl_ms: u64,
-    /// The longest time of an attempt until its failure is handled.
+    /// The longest time from the start of an attempt until its failure is handled.
     attempt_limit: Duration,
     max_rtt_ms: u64,
     basis: Basis,
@@ -65,7 +66,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// Whether certainly no time is left: it ran out while the response was on its way.
+    /// Whether it is certain that no time is left: it ran out while the response was on its way.
     pub fn is_over(&self) -> bool {
         let on_the_way = self.sent.map(|sent| self.received.saturating_sub(sent));
         let on_the_way_ms = millis_ceil(on_the_way.unwrap_or_default());
@@ -90,7 +91,7 @@ pub enum Next {
 pub enum BeatFailure {
     /// A timeout, a lost connection, 5xx, or a success that cannot be read.
     Transient,
-    /// 429, with `Retry-After` if it had a valid one.
+    /// 429, with the `Retry-After` if it is valid.
     Throttled(Option<Duration>),
     /// Any other refusal: a permanent code, or another 4xx.
     Refused,
@@ -112,9 +113,9 @@ enum Basis {
 /// What happened since the last success.
 #[derive(Clone, Copy, Debug, Default)]
 struct Recovery {
-    /// Time since the success, and retry window, of the previous failure.
+    /// For the previous failure, the time since the success and the retry window.
     last: Option<(Duration, i128)>,
-    /// Whether the single retry without any room was made.
+    /// Whether the single retry with no room to spare has been made.
     tried_without_room: bool,
 }
 
@@ -278,9 +279,9 @@ impl Lease {
     }
 }
 
-/// The limit of attempts to extend: a sixth of the lease, from 1 s to 5 s, so that two of them and the margin fit well
-/// in. It is at least twice the round trip of the grant, which is reserved for an attempt anyway, unless that was a
-/// stall.
+/// The limit of attempts to extend: a sixth of the lease, from 1 s to 5 s, so that two attempts and the margin fit well
+/// into the lease. The limit is at least twice the round trip of the grant, because that much is reserved for an
+/// attempt anyway, unless the round trip was a stall.
 fn attempt_limit(ttl_ms: u64, granted: Observation, timeout: Duration) -> Duration {
     let lead_ms = granted.remaining_ttl_ms.unwrap_or(ttl_ms);
     let rtt = granted
