@@ -91,11 +91,11 @@ pub struct Meter {
 /// How a metered stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It reached its end or its limit.
+    /// The stream reached its end or its limit.
     Finished,
-    /// It failed.
+    /// The stream failed.
     Failed,
-    /// The rest is not wanted any more.
+    /// The rest is no longer wanted.
     Dropped,
 }
 

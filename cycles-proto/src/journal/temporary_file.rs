@@ -84,7 +84,8 @@ impl Temp {
         let Some(name) = &self.name else { return Ok(true) };
         match files.rename(name, to, How::Exchange).await {
             Ok(()) => {
-                // If it is not the older record, another process has settled that and moved another cost to its place.
+                // If it is not the older record, another process has settled that one and moved another cost to its
+                // place.
                 self.place = (!files.holds(name, id).await).then(|| to.to_owned());
                 Ok(true)
             }
@@ -155,7 +156,7 @@ impl Temp {
         };
     }
 
-    /// Moves the file back to its place, or to where it waits.
+    /// Moves the file back to its place, or to its waiting name.
     pub(super) async fn give_back(mut self, files: &Files<'_>) -> io::Result<()> {
         let (Some(name), Some(place)) = (self.name.clone(), self.place.take()) else {
             return Ok(());

@@ -11,8 +11,8 @@ use crate::models::Amount;
 /// The most that a request may use, so that its cost can be estimated before the call.
 ///
 /// Everything that the prices depend on needs a bound. A missing bound is an error, unless
-/// [`nothing_else`](Self::nothing_else) says that there is nothing more. Bounds alone do not limit the provider: enforce
-/// them in the request, with `max_tokens`, the tools and the service tier that you ask for.
+/// [`nothing_else`](Self::nothing_else) says that there is nothing more. Bounds alone do not limit the provider:
+/// enforce them in the request, with `max_tokens`, the tools and the service tier that you ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "bounds have no effect until something is estimated within them"]
 pub struct Bounds {
@@ -62,8 +62,8 @@ impl Bounds {
     }
 
     /// Says that there is nothing else: no tools, no media, and the standard service tier, unless another bound says
-    /// otherwise. Cache writes with the provider's shortest lifetime are still possible if they have a price, because some
-    /// providers write without being asked; see [`no_cache_writes`](Self::no_cache_writes).
+    /// otherwise. Cache writes with the provider's shortest lifetime are still possible if they have a price, because
+    /// some providers write without being asked; see [`no_cache_writes`](Self::no_cache_writes).
     pub fn nothing_else(mut self) -> Self {
         self.is_all = true;
         self

@@ -24,9 +24,10 @@ impl PriceTable {
     /// file, and each `alias_of` becomes an alias.
     ///
     /// A model with a price that the table cannot express is left out of the table, because its estimates would be too
-    /// low. Members that apply only to some requests (other regions, hours of the day, free quotas) are not applied. Both
-    /// are [listed](Self::left_out). The price of `tool_calls.web_search` is the highest of the file's three. The service
-    /// tier of `_batches` is `batch`, and the factors in `provider_specific_entry` (`us`, `fast`) become tiers too.
+    /// low. Members that apply only to some requests (other regions, hours of the day, free quotas) are not applied.
+    /// Both are [listed](Self::left_out). The price of `tool_calls.web_search` is the highest of the file's three. The
+    /// service tier of `_batches` is `batch`, and the factors in `provider_specific_entry` (`us`, `fast`) become tiers
+    /// too.
     ///
     /// # Errors
     /// [`PriceError::Invalid`] if the text is not such a file, or contains a model twice.
@@ -234,7 +235,7 @@ impl Model {
             }
             return;
         }
-        // Databricks' models have each price twice: in its own units and in dollars.
+        // Models of Databricks list each price twice: in Databricks' own units and in dollars.
         let is_price = member.contains("cost") && !member.contains("dbu_cost");
         if is_price || member.contains("multiplier") {
             self.read_price(member, value, 0);
@@ -389,9 +390,9 @@ impl Model {
     }
 }
 
-/// Fills in the prices that `rates` lack from `base`, so that they are not too low. If plain tokens cost no more than in
-/// `base`, a part keeps its price from there. If they cost more, the part's price rises in proportion, and is at least
-/// the price of its fallback. `None` if that cannot be computed.
+/// Fills in the prices that `rates` lack from `base`, so that they are not too low. If plain tokens cost no more than
+/// in `base`, a part keeps its price from there. If they cost more, the part's price rises in proportion, and is at
+/// least the price of its fallback. `None` if that cannot be computed.
 fn fill(rates: &mut Rates, base: &Rates) -> Option<()> {
     let plain = |rates: &Rates, side| match side {
         Side::Input => rates.0.get(&Part::Input).copied(),

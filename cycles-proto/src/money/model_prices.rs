@@ -100,9 +100,9 @@ impl Prices {
     }
 
     /// Sets the rates of a service tier (`batch`, `flex`, `priority`, …), whose name is not case-sensitive. A part that
-    /// has no price in them costs the higher of its own price in the standard tier and the price in this tier of the part
-    /// that it is otherwise charged as. Unless the tier has [rates of its own](Self::service_tier_above) for long prompts,
-    /// those cost the higher of this tier's rates and the standard tier's.
+    /// has no price in them costs the higher of its own price in the standard tier and the price in this tier of the
+    /// part that it is otherwise charged as. Unless the tier has [rates of its own](Self::service_tier_above) for long
+    /// prompts, those cost the higher of this tier's rates and the standard tier's.
     #[must_use]
     pub fn service_tier(self, name: &str, rates: Rates) -> Self {
         self.in_tier(name, |tier| tier.base = rates)
@@ -163,10 +163,11 @@ impl Prices {
     /// A usage covers one request: add up costs, not usages, because prices can depend on the size of the request.
     ///
     /// # Errors
-    /// [`PriceError::UnknownUsage`] if the usage is not known, or is all zero, which no request's is: charge what you
-    /// counted, or the estimate. If images, seconds, pages and the like have a price, the usage must state how many there
-    /// were, even if 0, unless it has tokens of the same side. [`PriceError::NoPrice`] or [`PriceError::NoServiceTier`] if
-    /// a part or the tier has no price; [`PriceError::TooMuch`] if the cost does not fit.
+    /// [`PriceError::UnknownUsage`] if the usage is not known, or is all zero, which cannot be right: charge what you
+    /// counted, or the estimate. If images, seconds, pages and the like have a price, the usage must state how many
+    /// there were, even if 0, unless it has tokens of the same side. [`PriceError::NoPrice`] or
+    /// [`PriceError::NoServiceTier`] if a part or the tier has no price; [`PriceError::TooMuch`] if the cost does not
+    /// fit.
     pub fn cost(&self, usage: &Usage) -> Result<Amount, PriceError> {
         let schedule = self.schedule(usage.service_tier().unwrap_or(STANDARD))?;
         for (side, name) in [(Side::Input, "input"), (Side::Output, "output")] {
@@ -287,9 +288,9 @@ impl<'a> Schedule<'a> {
         starts.zip(thresholds.iter().copied().chain([u64::MAX])).collect()
     }
 
-    /// The price of a part in a prompt of `size` tokens. If the tier has no price for the part at this size, the highest
-    /// of these applies: the price of its fallback, its price at smaller sizes, and its price in the standard tier. If
-    /// only the standard tier has a threshold, the higher of the two tiers' prices applies above it.
+    /// The price of a part in a prompt of `size` tokens. If the tier has no price for the part at this size, the
+    /// highest of these applies: the price of its fallback, its price at smaller sizes, and its price in the standard
+    /// tier. If only the standard tier has a threshold, the higher of the two tiers' prices applies above it.
     pub(super) fn price(&self, size: u64, part: &Part) -> Result<Price, PriceError> {
         let (own, standard) = (self.own.at(size), self.standard.at(size));
         let dearest = |first: &[&Rates], then: &[&Rates]| {

@@ -33,8 +33,8 @@ use crate::text::shortened;
 /// ```
 ///
 /// The key of a price is the text of a [`Part`](super::Part). Prices of tokens and characters are per million; those
-/// whose key begins with `per_` or `tool_calls` are for one. An `above`, or a service tier without `factor`, must have a
-/// price for every kind of token that the model has a price for. With `applies_to = "part"` in an `above`, its prices
+/// whose key begins with `per_` or `tool_calls` are for one. An `above`, or a service tier without `factor`, must have
+/// a price for every kind of token that the model has a price for. With `applies_to = "part"` in an `above`, its prices
 /// apply only to the tokens above the threshold. A price per million below 0.001, other than 0, is refused, because it
 /// looks like the price of a single token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +56,8 @@ pub struct LeftOut {
     pub member: String,
     /// Why, and what to do.
     pub problem: String,
-    /// Whether the table contains the model anyway, with the prices that apply without this member. If not, the model was
-    /// left out, because its estimates would have been too low.
+    /// Whether the table contains the model anyway, with the prices that apply without this member. If not, the model
+    /// was left out, because its estimates would have been too low.
     pub is_model_kept: bool,
 }
 
@@ -84,7 +84,7 @@ impl PriceTable {
     }
 
     /// Returns the table with another name for a model, such as a dated one. A model with exactly that name takes
-/// precedence.
+    /// precedence.
     #[must_use]
     pub fn with_alias(mut self, alias: impl Into<String>, model: impl Into<String>) -> Self {
         self.aliases.insert(alias.into(), model.into());

@@ -26,8 +26,8 @@ impl Rates {
         self
     }
 
-    /// The price of a part. If these rates have none, the highest of the price of its fallback here and its prices in the
-    /// `others`.
+    /// The price of a part. If these rates have none, the highest of the price of its fallback here and its prices in
+    /// the `others`.
     pub(super) fn price(&self, others: &[&Self], part: &Part) -> Option<Price> {
         let (mut part, mut there) = (part.clone(), None);
         loop {

@@ -238,8 +238,8 @@ impl<'a> Place<'a> {
         Ok(by_size)
     }
 
-    /// Refuses the price of a part that is far below the price of plain tokens, here or in the model: it looks as if prices
-    /// per thousand and per million tokens were mixed.
+    /// Refuses the price of a part that is far below the price of plain tokens, here or in the model: it looks as if
+    /// prices per thousand and per million tokens were mixed.
     fn plausible(&self, rates: &Rates, of: &Rates) -> Result<(), PriceError> {
         for (part, price) in rates.0.iter().filter(|(_, price)| !price.is_free()) {
             let plain = match part.side() {

@@ -39,8 +39,8 @@ pub struct Usage {
     knows_input: bool,
     knows_output: bool,
     service_tier: Option<String>,
-    /// Whether each part was reported on its own, so that a later report replaces single parts. If not, plain tokens are
-    /// what remains of a total.
+    /// Whether each part was reported on its own, so that a later report replaces single parts. If not, plain tokens
+    /// are what remains of a total.
     is_by_part: bool,
     /// Whether something was used that these numbers do not cover, whatever else is known.
     is_incomplete: bool,
@@ -82,7 +82,7 @@ impl Usage {
     }
 
     /// Adds this many of a part to what is already counted. If they are already in a total, use
-/// [`of_which`](Self::of_which).
+    /// [`of_which`](Self::of_which).
     pub fn with(mut self, part: Part, count: u64) -> Self {
         match part.side() {
             Side::Input => self.knows_input = true,
@@ -94,9 +94,9 @@ impl Usage {
         self
     }
 
-    /// Says that this many of the tokens counted as plain input or output belong to this part: cached and reasoning tokens,
-    /// for example, are reported together with the total that includes them. If there are not that many, that is a
-    /// [contradiction](Self::contradictions), and both numbers count in full, so that neither is undercounted.
+    /// Says that this many of the tokens counted as plain input or output belong to this part: cached and reasoning
+    /// tokens, for example, are reported together with the total that includes them. If there are not that many, that
+    /// is a [contradiction](Self::contradictions), and both numbers count in full, so that neither is undercounted.
     pub fn of_which(mut self, part: Part, count: u64) -> Self {
         let whole = match part.side() {
             Side::Input => Part::Input,
@@ -124,8 +124,8 @@ impl Usage {
         self
     }
 
-    /// The service tier in lower case, `standard` for the default one; `None` if it is not known, which costs the same as
-    /// the standard one.
+    /// The service tier in lower case, `standard` for the default one; `None` if it is not known, which costs the same
+    /// as the standard one.
     pub fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_deref()
     }
@@ -188,8 +188,8 @@ impl Usage {
         self
     }
 
-    /// Updates the usage with a later report about the same request, as streams send them. Each report has the totals so
-    /// far: what the later one says about the prompt or the answer replaces the earlier numbers, unless it is zero.
+    /// Updates the usage with a later report about the same request, as streams send them. Each report has the totals
+    /// so far: what the later one says about the prompt or the answer replaces the earlier numbers, unless it is zero.
     pub fn followed_by(mut self, later: &Self) -> Self {
         if later.is_by_part {
             self.replace_parts(later);
@@ -205,7 +205,7 @@ impl Usage {
         }
         self.is_incomplete |= later.is_incomplete;
         // A stream's last event names the service tier. Anthropic's may name only one of several peculiarities, so a
-// `standard` in it does not replace what is known.
+        // `standard` in it does not replace what is known.
         let is_plain = later.service_tier.as_deref() == Some(STANDARD) && later.is_by_part;
         if later.service_tier.is_some() && !(is_plain && self.service_tier.is_some()) {
             self.service_tier.clone_from(&later.service_tier);
@@ -260,8 +260,8 @@ impl Usage {
         self.counts.iter().map(|(part, count)| (part, *count))
     }
 
-    /// Whether the usage lacks the number of a counted part. If it has tokens of the same side, they cover its images and
-    /// seconds too.
+    /// Whether the usage lacks the number of a counted part. If it has tokens of the same side, they cover its images
+    /// and seconds too.
     pub(super) fn leaves_open(&self, part: &Part) -> bool {
         let by_input = matches!(part, Part::InputImage | Part::InputSecond | Part::InputCharacter);
         let by_output = matches!(

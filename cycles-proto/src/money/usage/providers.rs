@@ -19,10 +19,10 @@ const CALLS: [(&str, &str); 4] = [
 const FREE: [&str; 2] = ["web_fetch", "tool_search"];
 
 impl Usage {
-    /// Reads the `usage` that OpenAI, and the many servers that speak its protocols, report. It covers chat completions,
-    /// responses, embeddings, transcriptions and images. Takes the answer, a chunk or an event of a stream, a line of a
-    /// batch's results, or the `usage` object alone. The answer also has the service tier, and the tool calls in its
-    /// `output`.
+    /// Reads the `usage` of OpenAI, and of the many servers that speak its protocols. It covers chat
+    /// completions, responses, embeddings, transcriptions and images. Takes the answer, a chunk or an event of a
+    /// stream, a line of a batch's results, or the `usage` object alone. The answer also has the service tier, and the
+    /// tool calls in its `output`.
     pub fn from_openai(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
@@ -131,8 +131,8 @@ impl Usage {
         read.told_tier(tier)
     }
 
-    /// Reads the `usage` that Anthropic reports. Takes a message, a `message_start` or `message_delta` of a stream, a line
-    /// of a batch's results, or the `usage` object alone. See [`followed_by`](Self::followed_by) for streams. What
+    /// Reads the `usage` that Anthropic reports. Takes a message, a `message_start` or `message_delta` of a stream, a
+    /// line of a batch's results, or the `usage` object alone. See [`followed_by`](Self::followed_by) for streams. What
     /// compaction used is included. If another model worked on the answer too (an advisor, a fallback), the usage is
     /// unknown, because one model's prices do not apply to all of it.
     pub fn from_anthropic(answer: &impl Serialize) -> Self {
@@ -209,9 +209,9 @@ impl Usage {
         read
     }
 
-    /// Reads the `usageMetadata` of Gemini, from the developer API or Vertex AI. Takes an answer, a chunk of a stream, or
-    /// the `usageMetadata` object alone. The answer also has the queries of grounding with Google Search, which count as
-    /// calls to `web_search`.
+    /// Reads the `usageMetadata` of Gemini, from the developer API or Vertex AI. Takes an answer, a chunk of a stream,
+    /// or the `usageMetadata` object alone. The answer also has the queries of grounding with Google Search, which
+    /// count as calls to `web_search`.
     pub fn from_gemini(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
@@ -287,8 +287,9 @@ impl Usage {
         read.told_tier(usage.text("serviceTier").or_else(|| usage.text("trafficType")))
     }
 
-    /// Reads the `usage` of Amazon Bedrock's Converse. Takes an answer, the `metadata` event of a stream, or the `usage`
-    /// object alone. `InvokeModel` answers in the format of the model's provider: read those with the other functions.
+    /// Reads the `usage` of Amazon Bedrock's Converse. Takes an answer, the `metadata` event of a stream, or the
+    /// `usage` object alone. `InvokeModel` answers in the format of the model's provider: read those with the other
+    /// functions.
     pub fn from_bedrock(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);
@@ -329,8 +330,8 @@ impl Usage {
         read.told_tier(tier.or_else(|| event.text("serviceTier")))
     }
 
-    /// Counts a side whose parts are reported together with its total. The most expensive parts come first, because parts
-    /// may overlap: cached audio does, if the provider reports only the audio tokens and the cached tokens.
+    /// Counts a side whose parts are reported together with its total. The most expensive parts come first, because
+    /// parts may overlap: cached audio does, if the provider reports only the audio tokens and the cached tokens.
     fn split(&mut self, whole: Part, total: Option<u64>, parts: &[(Part, u64)]) {
         let Some(total) = total else { return };
         let mut left = total;
