@@ -9,7 +9,7 @@ use super::{ConfigError, CyclesConfig, RetryPolicy, parse_key};
 use crate::api_key::GivenKey;
 use crate::models::Subject;
 
-/// The settings of a client, each as it was given or at its default. A [`CyclesConfig`] derefs to its settings.
+/// The settings of a client, each as given or at its default. A [`CyclesConfig`] derefs to its settings.
 ///
 /// To derive a configuration from another one, change a copy of its settings and [check](Self::check) that:
 ///

@@ -40,12 +40,12 @@ pub enum FileOp {
     },
     /// Rename a file to a unique [temporary name](Temporary): [`OpOutcome::Name`].
     Take {
-        /// Its present name.
+        /// Its current name.
         name: OsString,
     },
     /// Rename a file: [`OpOutcome::Done`].
     Rename {
-        /// Its present name.
+        /// Its current name.
         from: OsString,
         /// Its new name.
         to: OsString,

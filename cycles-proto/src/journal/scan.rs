@@ -24,7 +24,7 @@ pub struct Scan {
     pub records: Vec<JournalRecord>,
     /// Files that need a person's attention.
     pub problems: Vec<Problem>,
-    /// The records that wait beside another cost of their reservation, with their files.
+    /// The records that wait because another cost has their reservation's name, with their files.
     pub waiting: Vec<(RecordId, PathBuf)>,
     /// How many records belong to other addresses.
     pub of_others: usize,

@@ -17,7 +17,7 @@ pub(super) struct Temp {
 }
 
 impl Temp {
-    /// Writes a new file beside the one that it will replace, so that a crash leaves one of them complete.
+    /// Writes a new file next to the one that it will replace, so that a crash leaves one of them complete.
     pub(super) async fn write(files: &Files<'_>, name: &OsStr, record: &JournalRecord) -> io::Result<Self> {
         let json = record.to_json();
         if json.len() > JournalRecord::LARGEST {
@@ -102,7 +102,7 @@ impl Temp {
         }
     }
 
-    /// Gives the file the name under which its cost waits beside another one.
+    /// Gives the file the name under which its cost waits while another one has the reservation's name.
     pub(super) async fn let_wait(&mut self, files: &Files<'_>, id: &RecordId) -> io::Result<()> {
         let waiting = OsString::from(waiting_file_name(id));
         for _ in 0..LOOKS {

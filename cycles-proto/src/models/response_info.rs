@@ -186,7 +186,7 @@ macro_rules! shown_without_the_key {
                 struct Members<'a>(&'a $reply);
                 impl core::fmt::Debug for Members<'_> {
                     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-                        // A forgotten member does not compile.
+                        // Names all members, so that a forgotten one is a compile error.
                         let $reply { $($member),+ } = self.0;
                         f.debug_struct(stringify!($reply))$(.field(stringify!($member), $member))+.finish()
                     }
@@ -214,7 +214,7 @@ impl fmt::Debug for ResponseInfo {
     }
 }
 
-/// The first value of each header of interest; further values do not count.
+/// The first value of each header of interest; further values are ignored.
 #[derive(Default)]
 struct First<'a> {
     request_id: Option<&'a HeaderValue>,

@@ -1,8 +1,8 @@
-//! Why there is no price.
+//! The errors of prices and costs.
 
 use super::part::Part;
 
-/// Why there is no price.
+/// Why a price or a cost cannot be determined.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {

@@ -54,7 +54,7 @@ pub struct LeftOut {
     pub model: String,
     /// The member of the model that cannot be expressed.
     pub member: String,
-    /// Why, and what to do.
+    /// Why it cannot be expressed, and what to do.
     pub problem: String,
     /// Whether the table contains the model anyway, with the prices that apply without this member. If not, the model
     /// was left out, because its estimates would have been too low.

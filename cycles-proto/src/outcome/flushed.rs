@@ -31,7 +31,7 @@ pub struct Flushed {
 }
 
 impl Flushed {
-    /// How long a flush whose time is up waits for a last look at the journal, if [that may
+    /// How long a flush waits for a last look at the journal when its time is up, if [that may
     /// help](crate::session::Session::flush), before it reports that it is not [certain](Self::is_certain): other
     /// processes may have settled their records in the meantime.
     pub const LAST_LOOK: Duration = Duration::from_secs(1);

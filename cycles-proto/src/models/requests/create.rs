@@ -134,7 +134,7 @@ impl ReservationCreateRequestBuilder<Subject, Action, Amount> {
 #[non_exhaustive]
 pub struct DecisionRequest {
     /// The idempotency key. Default: a fresh key. The server remembers its answer under each key, so the answer to a
-    /// repeated request does not reflect the present budget.
+    /// repeated request does not reflect the current budget.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
     /// The subject that would spend.

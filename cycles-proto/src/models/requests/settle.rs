@@ -195,7 +195,7 @@ pub struct ReservationExtendRequest {
     /// The idempotency key: a repeat under the same key is the same extension, not a second one. Default: a fresh key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<IdempotencyKey>,
-    /// By how much to extend the lease, 1 to 86,400,000 ms, counted from its present end and not from the time of the
+    /// By how much to extend the lease, 1 to 86,400,000 ms, counted from its current end and not from the time of the
     /// call.
     pub extend_by_ms: u64,
     /// Free-form data to keep with the extension.

@@ -19,10 +19,10 @@ const CALLS: [(&str, &str); 4] = [
 const FREE: [&str; 2] = ["web_fetch", "tool_search"];
 
 impl Usage {
-    /// Reads the `usage` of OpenAI, and of the many servers that speak its protocols. It covers chat
-    /// completions, responses, embeddings, transcriptions and images. Takes the answer, a chunk or an event of a
-    /// stream, a line of a batch's results, or the `usage` object alone. The answer also has the service tier, and the
-    /// tool calls in its `output`.
+    /// Reads the `usage` of OpenAI, and of the many servers that speak its protocols. It covers chat completions,
+    /// responses, embeddings, transcriptions and images. Takes the answer, a chunk or an event of a stream, a line of a
+    /// batch's results, or the `usage` object alone. The answer also has the service tier, and the tool calls in its
+    /// `output`.
     pub fn from_openai(answer: &impl Serialize) -> Self {
         let answer = json(answer);
         let answer = Node(&answer);

@@ -58,7 +58,7 @@ pub enum Error {
     BudgetExceeded {
         /// The server's message; for a decision, its reason and its scope.
         message: String,
-        /// Which of these it is.
+        /// Which of these reasons applies.
         reason: DecisionReasonCode,
         /// The scopes that were checked, broadest first, if the server names them.
         affected_scopes: Vec<String>,
@@ -136,7 +136,7 @@ pub enum Error {
     #[error("the action failed: {0}")]
     Action(#[source] ActionError),
 
-    /// The lease was lost, and the action was stopped because of that. What it had [spent](crate::Session::spent) is
+    /// The lease was lost, and the action was stopped for that reason. What it had [spent](crate::Session::spent) is
     /// charged.
     #[error("the lease of {} was lost, and the action was stopped: its budget was no longer held", crate::text::shortened(.0.as_str()))]
     LeaseLost(ReservationId),
@@ -155,7 +155,7 @@ pub enum Error {
     #[error("{}", sentences::stale(.call, .status))]
     #[non_exhaustive]
     StaleReplay {
-        /// The reservation's present status, if the ledger still knows it.
+        /// The reservation's current status, if the ledger still knows it.
         status: Option<ReservationStatus>,
         /// The call.
         call: Box<CallContext>,
