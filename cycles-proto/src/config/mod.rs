@@ -48,7 +48,7 @@ impl CyclesConfig {
     /// Creates a configuration with the defaults for everything else.
     ///
     /// # Errors
-    /// What is wrong with the key or the URL.
+    /// The key or the URL is not valid.
     pub fn new(api_key: impl Into<String>, base_url: impl Into<String>) -> Result<Self, ConfigError> {
         Self::builder(api_key, base_url).build()
     }
@@ -103,7 +103,7 @@ impl CyclesConfig {
     /// Returns the same configuration with another key and these subject defaults, for example for another tenant.
     ///
     /// # Errors
-    /// What is wrong with the key or the defaults.
+    /// The key or the defaults are not valid.
     pub fn for_principal(&self, api_key: &str, subject: Subject) -> Result<Self, ConfigError> {
         subject.check_partial().map_err(ConfigError::Subject)?;
         Ok(Self {

@@ -280,7 +280,7 @@ impl Model {
         }
     }
 
-    /// Prices by the size of the prompt: a list of objects with a `range`.
+    /// Reads prices by the size of the prompt: a list of objects with a `range`.
     fn read_tiers(&mut self, member: &str, value: &RawValue) {
         let Ok(tiers) = serde_json::from_str::<Vec<Members<'_>>>(value.get()) else {
             return self.leave_out(member, "is not a list of tiers", false);
@@ -304,7 +304,8 @@ impl Model {
         }
     }
 
-    /// Prices of a web search by the amount of context that it returns. No usage reports that: the highest one applies.
+    /// Reads prices of a web search by its amount of context. No usage reports that amount, so the highest price
+    /// applies.
     fn read_searches(&mut self, member: &str, value: &RawValue) {
         let Ok(sizes) = serde_json::from_str::<Members<'_>>(value.get()) else {
             return self.leave_out(member, "is not an object of prices", false);
@@ -322,7 +323,7 @@ impl Model {
         }
     }
 
-    /// Factors on the model's prices for certain kinds of request, which become service tiers.
+    /// Reads factors on the model's prices for certain kinds of request, which become service tiers.
     fn read_factors(&mut self, member: &str, value: &RawValue) {
         let factors = serde_json::from_str::<Members<'_>>(value.get()).map(|factors| factors.0);
         for (name, value) in factors.unwrap_or_default() {

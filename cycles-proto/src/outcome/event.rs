@@ -157,7 +157,7 @@ pub enum Event {
     SettledLate {
         /// The reservation.
         reservation_id: ReservationId,
-        /// What became of it.
+        /// What became of the cost.
         receipt: Box<Receipt>,
     },
     /// A cost is settled, but the ledger charged less than the action cost, because the budget had no more and the
@@ -184,7 +184,7 @@ pub enum Event {
         reservation_id: ReservationId,
         /// The cost. Charge it by hand under the same key: while the server remembers the key, it counts once.
         actual: Option<Amount>,
-        /// What became of it.
+        /// What became of the cost.
         receipt: Box<Receipt>,
     },
     /// The client no longer sends this cost. Its record, if there is one, is kept under another name for a person to
@@ -195,8 +195,8 @@ pub enum Event {
         reservation_id: ReservationId,
         /// Why it was set aside.
         reason: Aside,
-        /// What became of it. If it was [rejected](Receipt::Rejected), the receipt has the cost, and what the ledger
-        /// has instead.
+        /// What became of the cost. If it was [rejected](Receipt::Rejected), the receipt has the cost, and what the
+        /// ledger has instead.
         receipt: Box<Receipt>,
     },
     /// A withdrawn attempt did not give its place back within a second, so the place counts as free, and there may be
